@@ -1,0 +1,120 @@
+"""What dbgkit raises: one tree, each error with a hint at what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class DbgkitError(Exception):
+    """Base of every error that dbgkit raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What happened, and to which key.
+    hint : str
+        What to do next.
+    key : optional
+        The key that it happened to.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, key: Any = None) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class WrongTarget(DbgkitError, TypeError):
+    """What was handed in is nothing that a failure can be found from."""
+
+
+class NoFailure(DbgkitError):
+    """There is nothing to debug: no exception, no client, no failed future."""
+
+
+class UnknownKey(DbgkitError):
+    """The scheduler does not know the key (any more)."""
+
+
+class NotFailed(DbgkitError):
+    """The task is there but has not failed: see ``state``."""
+
+    def __init__(
+        self, message: str, hint: str = "", *, key: Any = None, state: str = ""
+    ) -> None:
+        super().__init__(message, hint, key=key)
+        self.state = state
+
+
+class Cancelled(DbgkitError):
+    """The future was cancelled."""
+
+
+class Ambiguous(DbgkitError):
+    """Several tasks match the exception: see ``keys``."""
+
+    def __init__(self, message: str, hint: str = "", *, keys: Any = ()) -> None:
+        super().__init__(message, hint)
+        self.keys = tuple(keys)
+
+
+class NoTask(DbgkitError):
+    """The failure is no task's, or the task cannot be had: nothing to replay."""
+
+
+class InputsTooLarge(DbgkitError):
+    """The inputs are over ``max_bytes``; nothing was pulled."""
+
+
+class InputLost(DbgkitError):
+    """An input is gone, and nothing on the cluster can compute it again."""
+
+
+class InputNotCopyable(DbgkitError):
+    """A value of this process cannot be copied, so a replay could change it."""
+
+
+class RecomputeRefused(DbgkitError):
+    """Inputs would have to be computed again, and that was not wanted."""
+
+
+class RecomputeFailed(DbgkitError):
+    """An input failed when it was computed again (under a private key)."""
+
+
+class Declined(DbgkitError):
+    """The plan was shown and turned down."""
+
+
+class RunSpecUnreadable(DbgkitError):
+    """The task cannot be unpickled here: see ``missing`` for the module."""
+
+    def __init__(
+        self, message: str, hint: str = "", *, key: Any = None, missing: str = ""
+    ) -> None:
+        super().__init__(message, hint, key=key)
+        self.missing = missing
+
+
+class WouldKill(DbgkitError):
+    """The task killed a worker, so it is not run in this process."""
+
+
+class SchedulerGone(DbgkitError):
+    """The scheduler does not answer, or the client is closed."""
+
+
+class WaitTimedOut(DbgkitError, TimeoutError):
+    """A wait on the cluster reached its limit."""
+
+
+class NotHere(DbgkitError):
+    """What was asked for is not built, or not for this case."""
+
+
+class StandInLacks(DbgkitError, AttributeError):
+    """The task asked the stand-in for its worker for what it does not have."""

@@ -1,0 +1,99 @@
+"""What a replay is about to do, and how far it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dbgkit.model.display import Displayed
+
+Scope = Literal["task", "ancestors"]
+Where = Literal["here", "process", "worker"]
+
+
+@dataclass(frozen=True)
+class InputInfo:
+    """One input of the replay.
+
+    Attributes
+    ----------
+    key : Key
+    name : str
+        In human words.
+    nbytes : int or None
+        Size in bytes where the scheduler knows it.
+    type : str
+        Name of its type, as far as the scheduler knows it.
+    how : str
+        ``"pull"`` (in memory on a worker), ``"recompute"`` (released: computed
+        again on the cluster), ``"run"`` (computed here, ``scope="ancestors"``),
+        ``"have"`` (already in this process).
+    """
+
+    key: Any
+    name: str
+    nbytes: int | None
+    type: str
+    how: Literal["pull", "recompute", "run", "have"]
+
+
+@dataclass(frozen=True)
+class Plan(Displayed):
+    """What a replay will do; ``dry_run=True`` gives this alone.
+
+    Attributes
+    ----------
+    key, name
+        The task.
+    scope, where : str
+        As resolved: never None.
+    inputs : tuple of InputInfo
+        Direct inputs of the task (``scope="task"``), or all that is taken from the
+        cluster or run here (``scope="ancestors"``).
+    pull_bytes : int
+        Bytes to be pulled, as far as the scheduler knows the sizes.
+    recompute : tuple of Key
+        Keys to be computed again on the cluster, the user's own names.
+    own_keys : tuple of Key
+        Those of ``recompute`` that run under their own keys (P2P shuffles), so
+        that their states change while they do.
+    run_here : tuple of Key
+        Keys that run in this process or its child, the failed one last.
+    times : int
+        How often the task itself will run.
+    warnings : tuple of str
+        Side effects, and what else is to be known before.
+    """
+
+    key: Any
+    name: str
+    scope: Scope
+    where: Where
+    inputs: tuple[InputInfo, ...] = ()
+    pull_bytes: int = 0
+    recompute: tuple[Any, ...] = ()
+    own_keys: tuple[Any, ...] = ()
+    run_here: tuple[Any, ...] = ()
+    times: int = 1
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is: told to ``notify``.
+
+    ``stage`` is ``"pull"`` (``unit="bytes"``), ``"recompute"``, ``"run"`` or
+    ``"times"`` (``unit="tasks"``).
+    """
+
+    stage: str
+    done: int
+    total: int
+    unit: Literal["bytes", "tasks"] = "tasks"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to be known while it happens: told to ``notify``."""
+
+    text: str

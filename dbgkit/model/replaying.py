@@ -1,0 +1,70 @@
+"""What a replay came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Outcome = Literal["same", "different", "passed", "died", "timeout"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the task.
+
+    Attributes
+    ----------
+    outcome : {"same", "different", "passed", "died", "timeout"}
+    exception_type, message : str
+        Of what it raised; empty where it raised nothing.
+    detail : str
+        For ``"died"`` and ``"timeout"``: exit code or signal, and the last line.
+    seconds : float
+        Wall time of the call.
+    """
+
+    outcome: Outcome
+    exception_type: str = ""
+    message: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a fused task that had begun when the task failed.
+
+    Attributes
+    ----------
+    key : Key
+        The step's own key, which is not known to the scheduler.
+    name : str
+        In human words.
+    function : str
+        Name of the function.
+    inputs : mapping of Key to object
+        The live values it was called with.
+    failed : bool
+        Whether it is the one that raised.
+    """
+
+    key: Any
+    name: str
+    function: str
+    inputs: Mapping[Any, Any] = field(repr=False)
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which this process differs from the worker.
+
+    ``kind`` is ``"environment"``, ``"configuration"``, ``"directory"``,
+    ``"package"`` or ``"python"``; ``here`` and ``there`` are None where unset.
+    """
+
+    kind: str
+    name: str
+    here: str | None
+    there: str | None

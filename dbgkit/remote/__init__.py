@@ -1,0 +1,1 @@
+"""What runs inside schedulers, workers and children: it imports nothing of ours."""

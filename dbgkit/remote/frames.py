@@ -1,0 +1,142 @@
+"""Whose frame is it: Dask's, an installed package's, or the user's own?
+
+Stands by itself, so that it can be sent to a worker as source.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import site
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+# Packages whose frames are machinery around the user's function.
+_MACHINERY = ("dask", "distributed", "tornado", "dbgkit", "tblib", "IPython")
+_STDLIB_MACHINERY = ("asyncio", "concurrent", "multiprocessing", "threading.py")
+_PACKAGE_ROOT = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\]+)")
+_LINE = re.compile(r'^  File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>.+)$')
+
+
+def _own_roots() -> tuple[str, ...]:
+    """Folders of this Python's standard library and of installed packages."""
+    paths = {sysconfig.get_path(n) for n in ("stdlib", "platstdlib", "purelib")}
+    paths.update(site.getsitepackages() if hasattr(site, "getsitepackages") else [])
+    paths.add(site.getusersitepackages())
+    return tuple(os.path.normpath(p) + os.sep for p in paths if p)
+
+
+_ROOTS = _own_roots()
+# An editable install of ours is not below site-packages.
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def package_of(filename: str) -> str:
+    """Name of the installed package that a file belongs to, or ``""``.
+
+    Works on paths of another machine too, as it looks for ``site-packages``.
+    """
+    found = None
+    for found in _PACKAGE_ROOT.finditer(filename):
+        pass
+    if found:
+        return found.group(1).removesuffix(".py")
+    if filename.startswith(_OURS):
+        return "dbgkit"
+    return ""
+
+
+def is_stdlib(filename: str) -> bool:
+    """Whether a file is the standard library's, here or (by its path) elsewhere."""
+    if filename.startswith("<frozen "):
+        return True
+    if _PACKAGE_ROOT.search(filename):
+        return False
+    if any(filename.startswith(root) for root in _ROOTS):
+        return True
+    return bool(re.search(r"[/\\]lib(?:64)?[/\\]python3\.\d+[/\\]", filename))
+
+
+def is_machinery(filename: str) -> bool:
+    """Whether a frame of this file is Dask's, asyncio's or ours: to be hidden."""
+    if package_of(filename) in _MACHINERY:
+        return True
+    if is_stdlib(filename):
+        parts = re.split(r"[/\\]", filename)
+        return any(part in _STDLIB_MACHINERY for part in parts[-3:])
+    return False
+
+
+def is_own(filename: str) -> bool:
+    """Whether a file is the user's own: no installed package, no standard library."""
+    return not (package_of(filename) or is_stdlib(filename))
+
+
+def walk(tb: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
+    """Frames of a traceback with the line each stands at, outermost first."""
+    while tb is not None:
+        yield tb.tb_frame, tb.tb_lineno
+        tb = tb.tb_next
+
+
+def own_index(filenames: list[str]) -> int | None:
+    """Which frame to stop at first; ``filenames`` are outermost first.
+
+    The innermost frame of the user's own code; where there is none, the innermost
+    that is not machinery; None where all is machinery.
+    """
+    for test in (is_own, lambda name: not is_machinery(name)):
+        for index in range(len(filenames) - 1, -1, -1):
+            if test(filenames[index]):
+                return index
+    return None
+
+
+def own_line(exception: BaseException) -> tuple[str, int, str] | None:
+    """``(filename, lineno, function)`` of the innermost frame of the user's own."""
+    frames = list(walk(exception.__traceback__))
+    index = own_index([frame.f_code.co_filename for frame, _ in frames])
+    if index is None:
+        return None
+    frame, lineno = frames[index]
+    return frame.f_code.co_filename, lineno, frame.f_code.co_name
+
+
+def parse_traceback(text: str) -> list[tuple[str, int, str]]:
+    """``(filename, lineno, function)`` of each frame of a formatted traceback."""
+    return [
+        (found["file"], int(found["line"]), found["name"])
+        for found in map(_LINE.match, text.splitlines())
+        if found
+    ]
+
+
+def own_line_of_text(text: str) -> tuple[str, int, str] | None:
+    """Like `own_line`, for a traceback that is only left as text."""
+    frames = parse_traceback(text)
+    index = own_index([filename for filename, _, _ in frames])
+    return None if index is None else frames[index]
+
+
+def function_location(function: Any) -> tuple[str, int, str] | None:
+    """``(filename, first line, name)`` of a Python function; None for builtins."""
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return None
+    return code.co_filename, code.co_firstlineno, code.co_name
+
+
+def format_exception(exception: BaseException) -> str:
+    """The exception's traceback as text; never raises, whatever its ``__str__``."""
+    try:
+        return "".join(
+            traceback.format_exception(
+                type(exception), exception, exception.__traceback__
+            )
+        )
+    except Exception as error:  # a hostile __str__ or __cause__
+        frames = "".join(traceback.format_tb(exception.__traceback__))
+        return f"{frames}{type(exception).__name__} (unprintable: {error!r})\n"

@@ -1,0 +1,138 @@
+"""What a replay came to, with the values it ran on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from dbgkit.model import (
+    Difference,
+    Displayed,
+    Failure,
+    FrameSummary,
+    Outcome,
+    Plan,
+    Run,
+    Step,
+)
+
+
+class Replay(Displayed):
+    """What a replay came to.
+
+    It holds the inputs and the live frames until `close`, or until its ``with``
+    block ends.
+
+    Attributes
+    ----------
+    outcome : {"same", "different", "passed", "died", "timeout"}
+        Of all runs: ``"same"`` if any failed in the same way, else the first that
+        is not ``"passed"``, else ``"passed"``.
+    failure : Failure
+        What was replayed.
+    exception : BaseException or None
+        What the run that gave the outcome raised, with live frames; None if it
+        passed, or ran in another process.
+    result : object
+        What the last run returned, if it passed in this process.
+    function, args, kwargs
+        The call: ``function(*args, **kwargs)``. After the call, so a task that
+        changes its arguments in place has done so.
+    inputs : dict of Key to object
+        Values of the task's inputs, by key.
+    steps : tuple of Step
+        Steps of a fused task up to the one that failed; empty if it is not fused.
+    runs : tuple of Run
+        One for each time.
+    plan : Plan
+        What was done.
+    frames : tuple of FrameSummary
+        The failed run's frames in bounded form, outermost first, without Dask's.
+    notes : tuple of str
+        What is to be known besides: that inputs were changed in place, that work
+        was submitted to the cluster.
+    differences : tuple of Difference
+        How this process differs from the worker; asked for where the outcome is
+        not ``"same"``, and the worker still answers.
+    crash : str
+        For ``"died"``: exit code or signal, and faulthandler's last lines.
+    """
+
+    def __init__(
+        self,
+        *,
+        outcome: Outcome,
+        failure: Failure,
+        plan: Plan,
+        runs: tuple[Run, ...],
+        exception: BaseException | None = None,
+        result: Any = None,
+        function: Callable[..., Any] | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        inputs: Mapping[Any, Any] | None = None,
+        steps: tuple[Step, ...] = (),
+        frames: tuple[FrameSummary, ...] = (),
+        notes: tuple[str, ...] = (),
+        differences: tuple[Difference, ...] = (),
+        crash: str = "",
+    ) -> None:
+        self.outcome = outcome
+        self.failure = failure
+        self.plan = plan
+        self.runs = runs
+        self.exception = exception
+        self.result = result
+        self.function = function
+        self.args = args
+        self.kwargs = dict(kwargs or {})
+        self.inputs = dict(inputs or {})
+        self.steps = steps
+        self.frames = frames
+        self.notes = notes
+        self.differences = differences
+        self.crash = crash
+
+    @property
+    def where(self) -> str:
+        """Where it ran: ``"here"`` or ``"process"``."""
+        return self.plan.where
+
+    @property
+    def scope(self) -> str:
+        """What it ran: ``"task"`` or ``"ancestors"``."""
+        return self.plan.scope
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """How many runs came to which outcome."""
+        counts: dict[str, int] = {}
+        for run in self.runs:
+            counts[run.outcome] = counts.get(run.outcome, 0) + 1
+        return counts
+
+    def close(self) -> None:
+        """Let go of inputs, result and live frames; what it came to stays."""
+        self.exception = None
+        self.result = None
+        self.function = None
+        self.args = ()
+        self.kwargs = {}
+        self.inputs = {}
+        self.steps = ()
+
+    def __enter__(self) -> Replay:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        times = f", {len(self.runs)} runs" if len(self.runs) > 1 else ""
+        return f"<Replay of {self.failure.key!r}: {self.outcome}{times}>"
