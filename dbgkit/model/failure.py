@@ -25,15 +25,18 @@ class Evidence:
         still has.
     cache : mapping or None
         Values of inputs that are still in this process, by key.
+    outputs : tuple of Key
+        What the graph was computed for, where the failed key is not known.
     scheduler : str
-        ``"distributed"``, ``"threads"``, ``"processes"``, ``"sync"``, or
-        ``""`` where nothing of Dask ran.
+        ``"distributed"``, ``"local"`` (Dask's threads, processes or synchronous
+        scheduler), or ``""`` where nothing of Dask ran.
     """
 
     client: Any = None
     visit: Mapping[str, Any] | None = None
     graph: Mapping[Any, Any] | None = None
     cache: Mapping[Any, Any] | None = None
+    outputs: tuple[Any, ...] = ()
     scheduler: str = ""
 
 

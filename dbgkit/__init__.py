@@ -1,0 +1,91 @@
+"""A distributed debugging toolkit for Dask: from a failed job to the failed frame.
+
+The verbs are loaded on first use, so that importing dbgkit costs next to nothing
+and hooks nothing.
+
+Examples
+--------
+>>> import dbgkit
+>>> dbgkit.__version__  # doctest: +ELLIPSIS
+'...'
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+from dbgkit._version import __version__
+
+TYPE_CHECKING = False  # `typing` would be most of what importing this costs
+if TYPE_CHECKING:
+    from typing import Any
+
+    from dbgkit import errors as errors
+    from dbgkit.api import debug, debugging, locate, replay
+    from dbgkit.errors import DbgkitError
+    from dbgkit.frontends.magics import (
+        load_ipython_extension,
+        unload_ipython_extension,
+    )
+    from dbgkit.model import Failure, Plan
+    from dbgkit.replay.result import Replay
+
+__all__ = [
+    "DbgkitError",
+    "Failure",
+    "Plan",
+    "Replay",
+    "__version__",
+    "debug",
+    "debugging",
+    "errors",
+    "load_ipython_extension",
+    "locate",
+    "replay",
+    "unload_ipython_extension",
+]
+
+_HOMES = {
+    "DbgkitError": "dbgkit.errors",
+    "Failure": "dbgkit.model",
+    "Plan": "dbgkit.model",
+    "Replay": "dbgkit.replay.result",
+    "debug": "dbgkit.api",
+    "debugging": "dbgkit.api",
+    "load_ipython_extension": "dbgkit.frontends.magics",
+    "locate": "dbgkit.api",
+    "replay": "dbgkit.api",
+    "unload_ipython_extension": "dbgkit.frontends.magics",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "errors":
+        return import_module("dbgkit.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps ``dbgkit.locate`` and ``dbgkit.replay`` the verbs.
+
+    The rooms that the verbs live in have the same names, and Python binds a
+    subpackage to its parent as it is imported.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

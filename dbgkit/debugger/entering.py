@@ -1,0 +1,159 @@
+"""Post-mortem on an exception, in the debugger that the user already uses."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import TracebackType
+from typing import Any
+
+from dbgkit.debugger import choose, stack
+from dbgkit.debugger.stack import Location
+
+
+def enter(
+    exception: BaseException, *, header: str = "", stop_at: Location | None = None
+) -> None:
+    """Open a debugger on an exception's frames, and wait until the user leaves it.
+
+    It stops in the innermost frame of the user's own code. Frames of Dask and of
+    dbgkit are left out of ``where``, ``up`` and ``down`` until ``skip_hidden
+    false`` is typed. ``%debug`` and ``pdb.pm()`` open the same exception again.
+
+    Parameters
+    ----------
+    exception : BaseException
+        What to open. If it has no frames, what it was raised from is opened; if
+        that has none either, a line says so and nothing is opened.
+    header : str, optional
+        Text to show above the prompt.
+    stop_at : (str, int, str), optional
+        File, line and function of the frame to stop in, if it is not to be the
+        innermost of the user's own.
+    """
+    remember(exception)
+    entered = _with_frames(exception)
+    if entered is None:
+        _say(header, _no_frames(exception))
+        return
+    notes = []
+    if entered is not exception:
+        notes.append(
+            f"{type(exception).__name__} has no frames; these are those of the "
+            f"{type(entered).__name__} behind it"
+        )
+    choice = choose.choose()
+    if choice.kind == "none":
+        _say(header, "no prompt: PYTHONBREAKPOINT=0 turns it off")
+        return
+    _open(choice, entered, header, notes, stop_at)
+
+
+def remember(exception: BaseException) -> None:
+    """Make an exception the one that ``%debug`` and ``pdb.pm()`` open."""
+    sys.last_type = type(exception)
+    sys.last_value = exception
+    sys.last_traceback = exception.__traceback__
+    if sys.version_info >= (3, 12):
+        # Earlier Pythons do not set it, so there it would outlive the next error.
+        sys.last_exc = exception
+
+
+def _open(
+    choice: choose.Choice,
+    exception: BaseException,
+    header: str,
+    notes: list[str],
+    stop_at: Location | None,
+) -> None:
+    """Open the chosen debugger, or the usual one where it cannot be had."""
+    if choice.kind == "module":
+        opened = _module(choice.module)
+        if opened is None:
+            notes.append(
+                f"PYTHONBREAKPOINT names {choice.module!r}, which has nothing to open "
+                "on an exception; this is the usual debugger"
+            )
+            choice = choose.usual()
+        elif isinstance(opened, type):
+            from dbgkit.debugger import plain
+
+            plain.enter(opened, exception, _above(exception, header, notes), stop_at)
+            return
+        else:
+            _say(_above(exception, header, notes, switch=""))
+            opened(exception.__traceback__)
+            return
+    if choice.kind == "ipython":
+        from dbgkit.debugger import ipython
+
+        ipython.enter(exception, _above(exception, header, notes), stop_at)
+        return
+    import pdb
+
+    from dbgkit.debugger import plain
+
+    plain.enter(pdb.Pdb, exception, _above(exception, header, notes), stop_at)
+
+
+def _module(name: str) -> Any:
+    """A module's ``Pdb`` class or ``post_mortem`` function; None if it has neither."""
+    import bdb
+
+    try:
+        module = importlib.import_module(name)
+    except ImportError:
+        return None
+    found = getattr(module, "Pdb", None)
+    if isinstance(found, type) and issubclass(found, bdb.Bdb):
+        return found
+    found = getattr(module, "post_mortem", None)
+    return found if callable(found) else None
+
+
+def _above(
+    exception: BaseException,
+    header: str,
+    notes: list[str],
+    switch: str = "`skip_hidden false` shows them, ",
+) -> str:
+    """The header, with what else is to be known at the prompt below it."""
+    hidden = stack.count_hidden(exception.__traceback__)
+    lines = [header] if header else []
+    lines += notes
+    if switch:
+        frames = "1 machinery frame" if hidden == 1 else f"{hidden} machinery frames"
+        counted = f"{frames} hidden: {switch}" if hidden else ""
+        lines.append(f"[{counted}`q` leaves]")
+    return "\n".join(lines)
+
+
+def _with_frames(exception: BaseException) -> BaseException | None:
+    for candidate in stack.chain(exception):
+        if candidate.__traceback__ is not None:
+            return candidate
+    return None
+
+
+def _no_frames(exception: BaseException) -> str:
+    return (
+        f"{type(exception).__name__} has no frames to open: it was raised by a "
+        "builtin function, or its traceback was lost on the way here"
+    )
+
+
+def _say(*texts: str) -> None:
+    for text in texts:
+        if text:
+            print(text, file=sys.stdout)
+
+
+def strip_outer(tb: TracebackType | None) -> TracebackType | None:
+    """A traceback without the outer frames that are Dask's or ours.
+
+    The whole of it where nothing would be left.
+    """
+    inner = tb
+    while inner is not None and stack.is_hidden(inner.tb_frame):
+        inner = inner.tb_next
+    return inner if inner is not None else tb

@@ -1,0 +1,53 @@
+"""Where in a stack to stop first, and which of its frames to leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import FrameType, TracebackType
+
+from dbgkit.remote import frames
+
+Stack = Sequence[tuple[FrameType, int]]
+Location = tuple[str, int, str]  # filename, line number, function
+
+
+def first_stop(stack: Stack, stop_at: Location | None = None) -> int:
+    """Index to stop at first: ``stop_at``, else the user's own code, else the last.
+
+    ``stack`` is outermost first, and not empty.
+    """
+    if stop_at is not None:
+        for index in range(len(stack) - 1, -1, -1):
+            if _location(stack[index]) == stop_at:
+                return index
+    own = frames.own_index([frame.f_code.co_filename for frame, _ in stack])
+    return len(stack) - 1 if own is None else own
+
+
+def is_hidden(frame: FrameType) -> bool:
+    """Whether a frame is Dask's or ours, and so left out until asked for."""
+    return frames.is_machinery(frame.f_code.co_filename)
+
+
+def count_hidden(tb: TracebackType | None) -> int:
+    """How many frames of a traceback are left out."""
+    return sum(is_hidden(frame) for frame, _ in frames.walk(tb))
+
+
+def chain(exception: BaseException) -> Iterator[BaseException]:
+    """An exception and what it was raised from or while handling, newest first."""
+    seen: list[BaseException] = []
+    current: BaseException | None = exception
+    # By identity: an exception may have an `__eq__` of its own.
+    while current is not None and not any(current is other for other in seen):
+        yield current
+        seen.append(current)
+        following = current.__cause__
+        if following is None and not current.__suppress_context__:
+            following = current.__context__
+        current = following
+
+
+def _location(entry: tuple[FrameType, int]) -> Location:
+    frame, lineno = entry
+    return frame.f_code.co_filename, lineno, frame.f_code.co_name

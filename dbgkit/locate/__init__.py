@@ -1,0 +1,5 @@
+"""From a target to its failure."""
+
+from dbgkit.locate.failures import locate_failures
+
+__all__ = ["locate_failures"]

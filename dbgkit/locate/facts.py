@@ -1,0 +1,124 @@
+"""From the scheduler's facts, or a local traceback, to a `Failure`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from dbgkit.locate.naming import name_of, step_of
+from dbgkit.locate.texts import safe_repr, safe_str, type_and_message
+from dbgkit.model import Evidence, Failure
+from dbgkit.remote.frames import format_exception, own_line, walk
+
+
+def failure_from_fact(
+    fact: Mapping[str, Any],
+    *,
+    evidence: Evidence,
+    exception: BaseException | None = None,
+    others: tuple[Any, ...] = (),
+    notes: tuple[str, ...] = (),
+    source: str = "scheduler",
+) -> Failure:
+    """A `Failure` out of one row of the scheduler's answer.
+
+    Where the exception lost its class or text on its way home, the scheduler's own
+    text is taken.
+    """
+    text = fact["exception_text"]
+    if exception is None and fact.get("exception"):
+        exception = _unpickled(fact["exception"])
+    if text and (exception is None or safe_repr(exception) != text):
+        kind, message = type_and_message(text)
+        if exception is not None and kind and kind != type(exception).__name__:
+            notes = (
+                *notes,
+                f"the exception came home as {type(exception).__name__}: "
+                "its class and message are the scheduler's text",
+            )
+    elif exception is not None:
+        kind, message = type(exception).__name__, safe_str(exception)
+    else:
+        kind, message = "", ""
+    erred_on = fact.get("erred_on") or ()
+    key = fact["key"]
+    return Failure(
+        key=key,
+        name=name_of(key, fact.get("group_size"), step_of(fact["traceback_text"])),
+        exception_type=kind,
+        message=message,
+        traceback_text=fact["traceback_text"],
+        worker=next(iter(erred_on), None),
+        when=_moment(fact.get("when")),
+        attempts=fact.get("tried", 1),
+        source=source,
+        exception=exception,
+        asked=fact["asked"] if fact.get("asked") != key else None,
+        killed=bool(fact.get("killed")),
+        others=others,
+        notes=notes,
+        evidence=evidence,
+    )
+
+
+def failure_from_exception(
+    exception: BaseException,
+    *,
+    key: Any = None,
+    source: str,
+    evidence: Evidence = Evidence(),
+    notes: tuple[str, ...] = (),
+    others: tuple[Any, ...] = (),
+) -> Failure:
+    """A `Failure` of which the client has the exception itself, with its frames."""
+    frames = "".join(
+        line
+        for line in format_exception(exception).splitlines(keepends=True)
+        if line.startswith("  ")
+    )
+    line = own_line(exception)
+    step = _outermost_own(exception) if key is not None or source == "meta" else ""
+    return Failure(
+        key=key,
+        name=name_of(key, step=step or (line[2] if line and source == "meta" else "")),
+        exception_type=type(exception).__name__,
+        message=safe_str(exception),
+        traceback_text=frames,
+        source=source,
+        exception=exception,
+        others=others,
+        notes=notes,
+        evidence=evidence,
+    )
+
+
+def _outermost_own(exception: BaseException) -> str:
+    """Name of the first own function below Dask's frames."""
+    from dbgkit.remote.frames import is_machinery, is_own
+
+    name, inside = "", False
+    for frame, _ in walk(exception.__traceback__):
+        filename = frame.f_code.co_filename
+        if is_machinery(filename):
+            inside, name = True, ""
+        elif inside and not name and is_own(filename):
+            name = frame.f_code.co_name
+    return "" if name.startswith("<") else name
+
+
+def _moment(timestamp: float | None) -> datetime | None:
+    if timestamp is None:
+        return None
+    return datetime.fromtimestamp(timestamp, tz=timezone.utc)
+
+
+def _unpickled(data: bytes) -> BaseException | None:
+    """An exception that the scheduler itself made (KilledWorker and the like)."""
+    from distributed.protocol.pickle import loads
+
+    try:
+        error = loads(data)
+    except Exception:  # of another version: its text has to do
+        return None
+    return error if isinstance(error, BaseException) else None

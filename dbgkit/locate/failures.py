@@ -1,0 +1,413 @@
+"""From a target, of whatever kind, to its failures: the earliest root cause first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from dbgkit.cluster.clients import (
+    held_future_states,
+    is_open,
+    keys_of_exception,
+)
+from dbgkit.cluster.link import Link
+from dbgkit.errors import Cancelled, NoFailure, NotFailed, SchedulerGone, UnknownKey
+from dbgkit.locate.facts import failure_from_exception, failure_from_fact
+from dbgkit.locate.matching import locate_in_graph
+from dbgkit.locate.targets import Sought, sort_target
+from dbgkit.locate.traces import Trace, trace
+from dbgkit.model import Evidence, Failure
+
+_ASK_WHY = "dbgkit.why(key) tells what it waits for"
+
+
+def locate_failures(
+    target: Any = None,
+    *,
+    client: Any = None,
+    timeout: float = 30.0,
+    specs: bool = False,
+    max_bytes: int = 2**30,
+    finished: bool = False,
+) -> list[Failure]:
+    """Failures that a target leads to, the earliest root cause first.
+
+    Parameters
+    ----------
+    target
+        See the words of the project: a future, a collection, a key (also as text),
+        an exception, several of these, or None.
+    client : Client, optional
+        The current client, where the target does not name its own.
+    timeout : float
+        Seconds that each wait may take.
+    specs : bool
+        Whether the first failure comes with what a replay needs.
+    max_bytes : int
+        The most bytes of run specs to bring.
+    finished : bool
+        Whether a task that has finished counts, for a replay on request.
+
+    Returns
+    -------
+    list of Failure
+        Never empty.
+    """
+    sought = sort_target(target)
+    if sought.failures and not sought.keys and not sought.exceptions:
+        return _relocate(sought.failures, timeout, specs, max_bytes)
+    client = sought.client or client
+    finder = _Finder(client, timeout, specs, max_bytes, finished)
+    found: list[Failure] = list(sought.failures)
+    found.extend(finder.of_sought(sought))
+    if not found:
+        raise NoFailure(
+            "nothing has failed that could be found",
+            "hand in the exception, a future or a key",
+        )
+    return found
+
+
+class _Finder:
+    """One search: which client, which limits."""
+
+    def __init__(
+        self, client: Any, timeout: float, specs: bool, max_bytes: int, finished: bool
+    ) -> None:
+        self.client = client
+        self.timeout = timeout
+        self.specs = specs
+        self.max_bytes = max_bytes
+        self.finished = finished
+
+    def of_sought(self, sought: Sought) -> list[Failure]:
+        found: list[Failure] = []
+        for exception in sought.exceptions:
+            found.extend(self.of_exception(exception))
+        # The outputs of a collection that was persisted are futures: ask for them
+        # first, and go to its graph only where none of them has failed.
+        if sought.keys:
+            try:
+                found.extend(self.of_keys(sought.keys, sought.futures))
+            except NotFailed:
+                if not sought.collections:
+                    raise
+            else:
+                return found
+        for collection in sought.collections:
+            found.extend(self.of_collection(collection))
+        if sought.nothing:
+            found.extend(self.newest())
+        return found
+
+    # -- keys ---------------------------------------------------------------
+
+    def of_keys(self, keys: list[Any], futures: dict[Any, Any]) -> list[Failure]:
+        client = self._open_client()
+        answer = self._link(client).visit(
+            keys=keys, specs=self.specs, max_bytes=self.max_bytes
+        )
+        failures = self._from_answer(answer, client)
+        if failures:
+            return failures
+        return [
+            self._not_failed(row, client, futures, answer) for row in answer["asked"]
+        ][:1]
+
+    def _not_failed(
+        self, row: Any, client: Any, futures: dict[Any, Any], answer: Any
+    ) -> Failure:
+        """A task that was asked for and has not failed: the error that says so."""
+        key = row["key"] if row["key"] is not None else row["asked"]
+        state = row["state"]
+        if state == "memory" and self.finished:
+            return self._finished(key, client)
+        future = futures.get(key)
+        status = future.status if future is not None else ""
+        if status == "cancelled" or (state == "unknown" and status == "lost"):
+            raise Cancelled(
+                f"{key!r} was cancelled",
+                "submit it again: a cancelled task leaves nothing to debug",
+                key=key,
+            )
+        if state == "unknown":
+            raise _unknown_key(key, client, status)
+        if state == "memory":
+            raise NotFailed(
+                f"{key!r} has not failed: it is finished",
+                "dbgkit.replay(key) runs it again all the same",
+                key=key,
+                state="finished",
+            )
+        raise NotFailed(
+            f"{key!r} has not failed: it is in state {state!r}",
+            _ASK_WHY,
+            key=key,
+            state=state,
+        )
+
+    def _finished(self, key: Any, client: Any) -> Failure:
+        answer = self._link(client).visit(
+            keys=[key], specs=True, max_bytes=self.max_bytes, finished=True
+        )
+        row = next(row for row in answer["tasks"] if row["key"] == key)
+        fact = {
+            "key": key,
+            "asked": key,
+            "exception_text": "",
+            "traceback_text": "",
+            "erred_on": row["who_has"],
+            "group_size": row["group_size"],
+        }
+        return failure_from_fact(
+            fact,
+            evidence=Evidence(client=client, visit=answer, scheduler="distributed"),
+            notes=("it had not failed on the cluster",),
+        )
+
+    def _from_answer(
+        self,
+        answer: dict[str, Any],
+        client: Any,
+        exception: BaseException | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> list[Failure]:
+        facts = answer["failures"]
+        keys = [fact["key"] for fact in facts]
+        held = held_future_states(client)
+        failures = []
+        for index, fact in enumerate(facts):
+            error = exception if len(facts) == 1 else None
+            for key in (fact["key"], fact["asked"]):
+                if error is None and key in held:
+                    error = held[key].exception
+            said = notes
+            if index == 0 and answer["omitted"]:
+                said = (*notes, f"{answer['omitted']} further failures were left out")
+            failures.append(
+                failure_from_fact(
+                    fact,
+                    evidence=Evidence(
+                        client=client,
+                        visit=answer if index == 0 else None,
+                        scheduler="distributed",
+                    ),
+                    exception=error if isinstance(error, BaseException) else None,
+                    others=tuple(key for key in keys if key != fact["key"]),
+                    notes=said,
+                )
+            )
+        return failures
+
+    # -- exceptions ---------------------------------------------------------
+
+    def of_exception(self, exception: BaseException) -> list[Failure]:
+        found = trace(exception)
+        client = found.client or self.client
+        if found.meta is not None:
+            return [_of_meta(found)]
+        if found.local_task is not None:
+            return [_of_local_task(found)]
+        if found.actor:
+            return [
+                failure_from_exception(
+                    found.exception,
+                    source="exception",
+                    notes=(
+                        "a method of an actor failed: that is no task, so there is "
+                        "nothing to replay",
+                    ),
+                )
+            ]
+        keys = self._keys_of(found, client)
+        if keys:
+            return self._of_held(found, keys)
+        if found.expression is not None or found.collections:
+            return locate_in_graph(
+                found,
+                client=client,
+                timeout=self.timeout,
+                specs=self.specs,
+                max_bytes=self.max_bytes,
+                from_answer=self._from_answer,
+            )
+        return [
+            failure_from_exception(
+                exception,
+                source="exception",
+                notes=("this exception has nothing to do with Dask",),
+            )
+        ]
+
+    def _keys_of(self, found: Trace, client: Any) -> list[Any]:
+        """Keys of futures that hold the exception; all that a broken wait was for."""
+        from dbgkit.locate.traces import holds
+
+        keys = [f.key for f in found.futures if holds(f, found.exception)]
+        if not keys and client is not None and is_open(client):
+            keys = keys_of_exception(client, found.exception)
+        if not keys and _interrupted(found.exception):
+            keys = [f.key for f in found.futures]
+        if found.futures and (owner := found.futures[0]._client) is not None:
+            self.client = owner
+        elif client is not None:
+            self.client = client
+        return list(dict.fromkeys(keys))
+
+    def _of_held(self, found: Trace, keys: list[Any]) -> list[Failure]:
+        client = self._open_client()
+        answer = self._link(client).visit(
+            keys=keys, specs=self.specs, max_bytes=self.max_bytes
+        )
+        error = None if _interrupted(found.exception) else found.exception
+        notes = ()
+        if len(answer["failures"]) > 1 and error is not None:
+            notes = (f"{len(answer['failures'])} tasks failed with this exception",)
+        failures = self._from_answer(answer, client, error, notes)
+        if not failures:
+            raise NotFailed(
+                f"{keys[0]!r} has not failed: it is in state "
+                f"{answer['asked'][0]['state']!r}",
+                _ASK_WHY,
+                key=keys[0],
+                state=answer["asked"][0]["state"],
+            )
+        return failures
+
+    # -- collections, and nothing at all ------------------------------------
+
+    def of_collection(self, collection: Any) -> list[Failure]:
+        from dbgkit.locate.graphs import expression_of
+
+        found = Trace(NoFailure("no exception is at hand"))
+        found.collections = [collection]
+        found.expression = expression_of([collection])
+        return locate_in_graph(
+            found,
+            client=self._open_client(),
+            timeout=self.timeout,
+            specs=self.specs,
+            max_bytes=self.max_bytes,
+            from_answer=self._from_answer,
+        )
+
+    def newest(self) -> list[Failure]:
+        if self.client is None:
+            raise NoFailure(
+                "there is no exception at hand, and no client",
+                "hand in an exception, or connect a distributed.Client",
+            )
+        client = self._open_client()
+        link = self._link(client)
+        question = {"specs": self.specs, "max_bytes": self.max_bytes}
+        answer = link.visit(newest_of=client.id, **question)
+        failures = self._from_answer(answer, client)
+        if failures:
+            return failures
+        answer = link.visit(newest_of="", **question)
+        failures = self._from_answer(
+            answer, client, notes=("it may be another client's failure",)
+        )
+        if not failures:
+            raise NoFailure(
+                "no task has failed that the scheduler still knows",
+                "hand in the exception: its traceback may hold the graph",
+            )
+        return failures
+
+    # -- who to ask ---------------------------------------------------------
+
+    def _open_client(self) -> Any:
+        if self.client is None:
+            raise NoFailure(
+                "there is no client to ask",
+                "connect a distributed.Client, or pass client=",
+            )
+        if not is_open(self.client):
+            raise SchedulerGone(
+                f"the client is {self.client.status}",
+                "hand in the exception: its traceback may hold enough, or use "
+                "dbgkit.debugging() around the with block of the client",
+            )
+        return self.client
+
+    def _link(self, client: Any) -> Link:
+        return Link(client, self.timeout)
+
+
+def _of_meta(found: Trace) -> Failure:
+    assert found.meta is not None
+    return failure_from_exception(
+        found.meta,
+        source="meta",
+        notes=(
+            "Dask called the function on made-up data to learn what it returns; "
+            "meta= spares it that",
+        ),
+    )
+
+
+def _of_local_task(found: Trace) -> Failure:
+    assert found.local_task is not None
+    key, node, data = found.local_task
+    return failure_from_exception(
+        found.exception,
+        key=key,
+        source="local",
+        evidence=Evidence(graph={key: node}, cache=dict(data), scheduler="local"),
+    )
+
+
+def _interrupted(exception: BaseException) -> bool:
+    """Whether it was the wait that ended, so that any failure may be meant."""
+    return isinstance(exception, (KeyboardInterrupt, TimeoutError)) or type(
+        exception
+    ).__name__ in ("TimeoutError", "CancelledError")
+
+
+def _unknown_key(key: Any, client: Any, status: str) -> UnknownKey:
+    import difflib
+
+    known = [str(k) for k in held_future_states(client)]
+    close = difflib.get_close_matches(str(key), known, n=1)
+    if status:
+        return UnknownKey(
+            f"the scheduler has forgotten {key!r} (the future is {status})",
+            "submit it again, or hand in the exception that it raised",
+            key=key,
+        )
+    hint = (
+        f"did you mean {close[0]!r}?"
+        if close
+        else (
+            "the scheduler forgets a task once nobody holds its future: hand in the "
+            "exception instead"
+        )
+    )
+    return UnknownKey(f"the scheduler knows no key {key!r}", hint, key=key)
+
+
+def _relocate(
+    failures: list[Failure], timeout: float, specs: bool, max_bytes: int
+) -> list[Failure]:
+    """Failures that were located before: the first again, with what a replay needs."""
+    first = failures[0]
+    evidence = first.evidence
+    visit = evidence.visit
+    complete = visit is not None and any(
+        row["key"] == first.key for row in visit["tasks"]
+    )
+    if not specs or complete or evidence.graph is not None or evidence.client is None:
+        return failures
+    if not is_open(evidence.client):
+        return failures
+    answer = Link(evidence.client, timeout).visit(
+        keys=[first.key], specs=True, max_bytes=max_bytes
+    )
+    if not answer["tasks"]:
+        raise UnknownKey(
+            f"the scheduler has forgotten {first.key!r} since it was located",
+            "hold its future, or hand in the exception",
+            key=first.key,
+        )
+    return [replace(first, evidence=replace(evidence, visit=answer)), *failures[1:]]

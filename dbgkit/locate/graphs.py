@@ -1,0 +1,70 @@
+"""Graphs that the client still has: in a traceback, or in a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dbgkit.errors import NoTask
+
+
+def materialise(expression: Any) -> dict[Any, Any]:
+    """``{key: GraphNode}`` of an expression, a graph or a collection.
+
+    The expression of ``dask.base.compute`` is optimised already, so that its keys
+    are those that the scheduler had. `convert_legacy_graph` (dask/_task_spec.py)
+    makes nodes of the old tuples, as the scheduler does itself.
+    """
+    from dask._task_spec import convert_legacy_graph
+
+    graph = expression
+    if not isinstance(graph, Mapping):
+        graph = expression.__dask_graph__()
+    nodes: dict[Any, Any] = convert_legacy_graph(dict(graph))
+    return nodes
+
+
+def expression_of(collections: Iterable[Any]) -> Any:
+    """The optimised expression that ``dask.compute`` makes of collections.
+
+    Follows ``dask.base.compute``: ``collections_to_expr``, then
+    ``FinalizeCompute``, then ``optimize``.
+    """
+    from dask._expr import FinalizeCompute
+    from dask.base import collections_to_expr
+
+    return FinalizeCompute(collections_to_expr(list(collections), True)).optimize()
+
+
+def output_keys(expression: Any) -> list[Any]:
+    """Keys of what an expression was computed for, flat."""
+    from dask.core import flatten
+
+    return list(flatten(expression.__dask_keys__()))
+
+
+def closure(graph: Mapping[Any, Any], keys: Iterable[Any]) -> dict[Any, Any]:
+    """The part of a graph that leads to some keys, and no more."""
+    part: dict[Any, Any] = {}
+    stack = list(keys)
+    while stack:
+        key = stack.pop()
+        if key in part or key not in graph:
+            continue
+        part[key] = graph[key]
+        stack.extend(graph[key].dependencies)
+    return part
+
+
+def follow_aliases(graph: Mapping[Any, Any], key: Any) -> Any:
+    """The key that does the work, where a key is only another name for it."""
+    seen = set()
+    while key in graph and key not in seen:
+        seen.add(key)
+        target = getattr(graph[key], "target", None)
+        if target is None:
+            return key
+        key = target
+    if key in seen:
+        raise NoTask(f"key {key!r} is an alias of itself", key=key)
+    return key

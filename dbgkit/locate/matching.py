@@ -1,0 +1,258 @@
+"""Which task of a graph raised an exception whose futures are gone.
+
+The graph comes out of the traceback, what failed out of the scheduler's history of
+failures (``erred_tasks``): an entry matches if its key is in the graph and its text
+is that of the exception. Never is it simply the newest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dbgkit.cluster.clients import is_open
+from dbgkit.cluster.link import Link
+from dbgkit.errors import NoFailure, SchedulerGone, WaitTimedOut
+from dbgkit.locate.facts import failure_from_exception, failure_from_fact
+from dbgkit.locate.graphs import expression_of, materialise, output_keys
+from dbgkit.locate.texts import safe_repr
+from dbgkit.locate.traces import Trace
+from dbgkit.model import Evidence, Failure
+
+_LOGGED = re.compile(
+    r"Compute Failed\nKey: +(?P<key>.*)\nState: .*?\n.*?"
+    r"\nException: (?P<exception>.*)\nTraceback: (?P<traceback>.*)\n?",
+    re.DOTALL,
+)
+
+
+def locate_in_graph(
+    found: Trace,
+    *,
+    client: Any,
+    timeout: float,
+    specs: bool,
+    max_bytes: int,
+    from_answer: Callable[..., list[Failure]],
+) -> list[Failure]:
+    """Failures of a computation of which only the graph and the exception are left.
+
+    Costs the materialising of the graph, once, and one visit to the scheduler or two.
+    """
+    expression = found.expression
+    if expression is None:
+        expression = expression_of(found.collections)
+    graph = materialise(expression)
+    if client is not None and not _is_clients(found, client):
+        client = None
+    entries, notes = _history(found.exception, client, timeout)
+    matching = _match(found.exception, entries, graph)
+    if not matching and client is not None and is_open(client):
+        matching = _match(found.exception, _logged(client, timeout, graph), graph)
+    if not matching:
+        return [_unmatched(found, graph, output_keys(expression), client, notes)]
+    matching.sort(key=lambda entry: entry["when"] or 0.0)
+    keys = list(dict.fromkeys(entry["key"] for entry in matching))
+    if len(keys) > 1 and not isinstance(found.exception, (NoFailure,)):
+        notes = (
+            *notes,
+            f"{len(keys)} tasks of this graph failed with the same text; "
+            "this is the earliest",
+        )
+    if client is not None and is_open(client):
+        answer = Link(client, timeout).visit(
+            keys=keys, specs=specs, max_bytes=max_bytes
+        )
+        if answer["failures"]:
+            alive = from_answer(answer, client, _own(found), notes)
+            if len(alive) == len(keys):
+                return alive
+    entry_of = {entry["key"]: entry for entry in reversed(matching)}
+    sizes = _group_sizes(graph, keys)
+    return [
+        failure_from_fact(
+            {**entry_of[key], "asked": key, "group_size": sizes.get(key)},
+            evidence=Evidence(client=client, graph=graph, scheduler="distributed"),
+            exception=_own(found) if index == 0 else None,
+            others=tuple(other for other in keys if other != key),
+            notes=notes,
+            source="graph",
+        )
+        for index, key in enumerate(keys)
+    ]
+
+
+def _own(found: Trace) -> BaseException | None:
+    return None if isinstance(found.exception, NoFailure) else found.exception
+
+
+def _is_clients(found: Trace, client: Any) -> bool:
+    """Whether the computation ran on the client's cluster, not in this process."""
+    if found.schedule is None:
+        return True
+    return getattr(found.schedule, "__self__", None) is client
+
+
+def _history(
+    exception: BaseException, client: Any, timeout: float
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """What the scheduler remembers of failures, and what is to be said of that."""
+    if client is None:
+        return [], ()
+    if is_open(client):
+        texts = _texts(exception)
+        answer = Link(client, timeout).visit(
+            exception_text=next(iter(texts)) if len(texts) == 1 else "",
+        )
+        return answer["erred"], ()
+    scheduler = getattr(getattr(client, "cluster", None), "scheduler", None)
+    if not hasattr(scheduler, "erred_tasks"):
+        return [], ("the client is closed, and the scheduler's history with it",)
+    # A LocalCluster's scheduler object stays readable after it was closed.
+    return [
+        {
+            "key": entry.key,
+            "when": entry.timestamp,
+            "erred_on": list(entry.erred_on),
+            "exception_text": entry.exception_text,
+            "traceback_text": entry.traceback_text,
+        }
+        for entry in scheduler.erred_tasks
+    ], ("the cluster is closed: what it held is computed again here",)
+
+
+def _texts(exception: BaseException) -> set[str]:
+    """Texts that the scheduler may have for an exception; empty: any."""
+    if isinstance(exception, (NoFailure, KeyboardInterrupt, TimeoutError)):
+        return set()
+    if hasattr(exception, "last_worker"):  # KilledWorker carries no text
+        return set()
+    if type(exception) is Exception and exception.args:
+        # An exception that lost its class: Exception(repr), or its pickle
+        # (distributed.core.error_message, clean_exception).
+        return set() if _pickled(exception) else {repr(exception), str(exception)}
+    return {safe_repr(exception)}
+
+
+def _pickled(exception: BaseException) -> bytes:
+    first = exception.args[0] if exception.args else None
+    return first if isinstance(first, bytes) else b""
+
+
+def _match(
+    exception: BaseException,
+    entries: list[dict[str, Any]],
+    graph: Mapping[Any, Any],
+) -> list[dict[str, Any]]:
+    """Entries whose key is in the graph and whose text is the exception's."""
+    task = getattr(exception, "task", None) if not _texts(exception) else None
+    if task is not None and task in graph:
+        named = [entry for entry in entries if entry["key"] == task]
+        return named[:1] or [_bare_entry(task)]
+    texts = _texts(exception)
+    inside = [entry for entry in entries if entry["key"] in graph]
+    if texts:
+        return [entry for entry in inside if entry["exception_text"] in texts]
+    # What fell because of another has no text of its own.
+    inside = [entry for entry in inside if entry["exception_text"]]
+    data = _pickled(exception)
+    if data:
+        return [
+            entry
+            for entry in inside
+            if entry["exception_text"].split("(")[0].encode() in data
+        ]
+    return inside
+
+
+def _bare_entry(key: Any) -> dict[str, Any]:
+    return {
+        "key": key,
+        "when": None,
+        "erred_on": [],
+        "exception_text": "",
+        "traceback_text": "",
+        "killed": True,
+    }
+
+
+def _logged(
+    client: Any, timeout: float, graph: Mapping[Any, Any]
+) -> list[dict[str, Any]]:
+    """Failures out of the workers' logs, where the history has rolled over."""
+    import ast
+
+    link = Link(client, timeout)
+    try:
+        logs = link.worker_logs()
+    except (SchedulerGone, WaitTimedOut):
+        return []
+    keys = {str(key): key for key in graph}
+    entries = []
+    for address, lines in logs.items():
+        for line in lines:
+            found = _LOGGED.search(line)
+            if not found or found["key"] not in keys:
+                continue
+            try:
+                text = ast.literal_eval(found["exception"])
+                frames = ast.literal_eval(found["traceback"])
+            except (ValueError, SyntaxError):
+                continue  # a line that was cut, so no evidence
+            entries.append(
+                {
+                    "key": keys[found["key"]],
+                    "when": None,
+                    "erred_on": [address],
+                    "exception_text": text,
+                    "traceback_text": frames,
+                }
+            )
+    return entries
+
+
+def _unmatched(
+    found: Trace,
+    graph: dict[Any, Any],
+    outputs: list[Any],
+    client: Any,
+    notes: tuple[str, ...],
+) -> Failure:
+    """A failure of which the graph is known, but not the key."""
+    if isinstance(found.exception, NoFailure):
+        raise NoFailure(
+            "no task of this collection has failed that the scheduler still knows",
+            "compute it, and hand in the exception",
+        )
+    why = (
+        "the scheduler no longer says which task it was"
+        if client is not None
+        else "this scheduler does not say which task it was"
+    )
+    error = found.exception
+    return failure_from_exception(
+        error,
+        source="graph" if client is not None else "local",
+        evidence=Evidence(
+            client=client if client is not None and is_open(client) else None,
+            graph=graph,
+            cache={},
+            outputs=tuple(outputs),
+            scheduler="distributed" if client is not None else "local",
+        ),
+        notes=(
+            *notes,
+            f"{why}: a replay runs the graph's {len(graph)} tasks here, up to the "
+            "first that fails",
+        ),
+    )
+
+
+def _group_sizes(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, int]:
+    """How many tasks of a graph share the name of each key."""
+    names = {key[0]: 0 for key in keys if isinstance(key, tuple)}
+    for key in graph:
+        if isinstance(key, tuple) and key[0] in names:
+            names[key[0]] += 1
+    return {key: names[key[0]] for key in keys if isinstance(key, tuple)}

@@ -1,0 +1,210 @@
+"""What an exception's traceback still holds: futures, a graph, a task of this process.
+
+No arming is needed: the frames that Dask leaves in a traceback keep their locals.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from dbgkit.cluster.clients import future_error, is_future
+from dbgkit.locate.texts import safe_repr
+from dbgkit.remote.frames import is_machinery, package_of, walk
+
+_MOST = 100_000  # values looked through in containers of a frame
+
+
+@dataclass
+class Trace:
+    """What was found in the traceback of one exception.
+
+    Attributes
+    ----------
+    exception : BaseException
+    futures : list of Future
+        Futures of Dask's own frames, and of the user's.
+    expression : object or None
+        What ``dask.base.compute`` was computing.
+    collections : list
+        Collections of Dask's own frames, else of the user's.
+    schedule : object or None
+        The function that computed it: ``Client.get``, ``dask.threaded.get``, …
+    local_task : tuple or None
+        ``(key, node, data)`` of a task that ran in this process.
+    actor : bool
+        Whether a method of an actor failed.
+    meta : BaseException or None
+        The user's error, where Dask called a function on made-up data.
+    """
+
+    exception: BaseException
+    futures: list[Any] = field(default_factory=list)
+    expression: Any = None
+    collections: list[Any] = field(default_factory=list)
+    schedule: Any = None
+    local_task: tuple[Any, Any, Any] | None = None
+    actor: bool = False
+    meta: BaseException | None = None
+
+    @property
+    def client(self) -> Any:
+        """The client that computed it, or None."""
+        owner = getattr(self.schedule, "__self__", None)
+        return owner if hasattr(owner, "scheduler_comm") else None
+
+    @property
+    def found(self) -> bool:
+        """Whether there is anything of Dask in it."""
+        return bool(
+            self.futures
+            or self.expression is not None
+            or self.local_task
+            or self.actor
+            or self.meta
+        )
+
+
+def chain(exception: BaseException) -> Iterator[BaseException]:
+    """An exception, what it was raised from, and members of groups: each once."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [exception]
+    while waiting:
+        error = waiting.pop(0)
+        if error is None or id(error) in seen or len(seen) > 1000:
+            continue
+        seen.add(id(error))
+        yield error
+        waiting.extend(getattr(error, "exceptions", None) or ())
+        waiting.append(error.__cause__)
+        if not error.__suppress_context__:
+            waiting.append(error.__context__)
+
+
+def trace(exception: BaseException) -> Trace:
+    """Read an exception's traceback; of a chain, the first with something of Dask."""
+    first = None
+    for error in chain(exception):
+        found = _trace_one(error)
+        if found.found:
+            return found
+        first = first or found
+    assert first is not None
+    return first
+
+
+def _trace_one(error: BaseException) -> Trace:
+    found = Trace(error)
+    users: list[dict[str, Any]] = []
+    innermost = None
+    for frame, _ in walk(error.__traceback__):
+        innermost = frame
+        where = _place(frame)
+        if where == ("dask", "base.py", "compute") or where == (
+            "dask",
+            "base.py",
+            "persist",
+        ):
+            _take_compute(found, frame.f_locals)
+        elif where[0] == "distributed":
+            found.actor = found.actor or where[1] == "actor.py"
+            found.futures.extend(_futures_in(frame.f_locals.values()))
+        elif where[2] in ("raise_on_meta_error", "apply_infer_dtype"):
+            found.meta = error.__cause__ or error.__context__
+        elif not is_machinery(frame.f_code.co_filename):
+            users.append(frame.f_locals)
+    if found.meta is None and _is_meta_error(error):
+        found.meta = error.__cause__ or error.__context__
+    if not found.actor and innermost is not None:
+        found.local_task = _local_task(innermost)
+    if not found.found:
+        for local in users:
+            found.futures.extend(_futures_in(local.values()))
+        found.futures = [f for f in found.futures if holds(f, error)]
+    return found
+
+
+def holds(future: Any, error: BaseException) -> bool:
+    """Whether a future failed with this exception."""
+    held = future_error(future)
+    return held is error or (
+        held is not None
+        and type(held) is type(error)
+        and safe_repr(held) == safe_repr(error)
+    )
+
+
+def _place(frame: FrameType) -> tuple[str, str, str]:
+    filename = frame.f_code.co_filename.replace("\\", "/")
+    return (
+        package_of(filename),
+        filename.rsplit("/", 1)[-1],
+        frame.f_code.co_name,
+    )
+
+
+def _take_compute(found: Trace, local: dict[str, Any]) -> None:
+    """Locals of ``dask.base.compute`` and ``persist`` (dask/base.py)."""
+    if "collections" in local:
+        found.collections = list(local["collections"])
+        found.schedule = local.get("schedule")
+        # Before it was optimised, its keys are not those that ran.
+        found.expression = local.get("expr") if "keys" in local else None
+        if found.expression is None and not found.collections:
+            found.schedule = None
+
+
+def _futures_in(values: Any) -> list[Any]:
+    """Futures among values, and in the builtin containers among them."""
+    found, seen, left = [], set(), _MOST
+    waiting = list(values)
+    while waiting and left:
+        left -= 1
+        value = waiting.pop()
+        if is_future(value):
+            found.append(value)
+        elif type(value) in (list, tuple, set, frozenset, dict):
+            if id(value) not in seen:
+                seen.add(id(value))
+                members = value.values() if type(value) is dict else value
+                waiting.extend(members)
+    return found
+
+
+def _local_task(frame: FrameType) -> tuple[Any, Any, Any] | None:
+    """The task that a frame was called for, under a scheduler of this process.
+
+    ``dask.local.execute_task(key, task_info, …)`` has the key, the node and its
+    inputs in its locals. It is cut out of tracebacks, but stays the caller of the
+    user's frame.
+    """
+    caller: FrameType | None = frame
+    for _ in range(100_000):
+        if caller is None:
+            return None
+        if _place(caller) == ("dask", "local.py", "execute_task"):
+            local = caller.f_locals
+            if "task" in local and "data" in local:
+                return local["key"], local["task"], local["data"]
+            return None
+        if package_of(caller.f_code.co_filename) == "distributed":
+            return None
+        caller = caller.f_back
+    return None
+
+
+def _is_meta_error(error: BaseException) -> bool:
+    text = error.args[0] if error.args and isinstance(error.args[0], str) else ""
+    return text.startswith(("Metadata inference failed", "`dtype` inference failed"))
+
+
+def exception_at_hand() -> BaseException | None:
+    """The exception being handled, else the last one that reached the prompt."""
+    handled = sys.exc_info()[1]
+    if handled is not None:
+        return handled
+    last = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    return last if isinstance(last, BaseException) else None

@@ -1,0 +1,326 @@
+"""What runs inside the scheduler: one visit tells all that it knows of a failure.
+
+This file is sent to the scheduler as source, so it imports the standard library,
+dask and distributed only. All that it returns is builtin types, and all that it
+looks at stays as it is. A pass over many tasks yields to the event loop.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import pickle
+from collections.abc import Iterable
+from time import time
+from typing import Any
+
+from dask.sizeof import sizeof
+from dask.utils import key_split
+from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.protocol import pickle as wire
+
+SLICE = 500  # tasks between two yields to the event loop
+VERBS = ("visit", "progress", "remove")
+TEXT_LIMIT = 100_000  # characters of one exception's or traceback's text
+
+
+class Extension(SchedulerPlugin):  # type: ignore[misc]
+    """Adds the handlers of dbgkit to a scheduler, and takes them off again.
+
+    Parameters
+    ----------
+    name : str
+        Unique to one version of this file, so that two versions on one scheduler
+        do not disturb each other.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def start(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+        for verb in VERBS:
+            scheduler.handlers[f"{self.name}-{verb}"] = getattr(self, verb)
+
+    async def remove(self) -> None:
+        """Take the handlers off; unregistering a plugin does not tell the plugin."""
+        for verb in VERBS:
+            self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
+
+    async def before_close(self) -> None:
+        await self.remove()
+
+    async def visit(
+        self,
+        keys: Iterable[Any] = (),
+        exception_text: str | None = None,
+        newest_of: str | None = None,
+        specs: bool = False,
+        states_only: bool = False,
+        finished: bool = False,
+        max_bytes: int = 2**30,
+        limit: int = 1000,
+    ) -> dict[str, Any]:
+        """All that is known of some keys, or of exceptions with one text.
+
+        Parameters
+        ----------
+        keys : iterable of Key
+            What is asked for; a text also finds the tuple key that it spells.
+        exception_text : str, optional
+            Entries of ``erred_tasks`` with this text are returned; ``""``: all.
+        newest_of : str, optional
+            Id of a client: its failed tasks are asked for. ``""``: any client's.
+        specs : bool
+            Whether the first root cause comes with run specs: its own, and those
+            of all released tasks that lead to it.
+        states_only : bool
+            Only state, size and place of the keys that are known.
+        finished : bool
+            Whether specs are wanted of the first key, although it has not failed.
+        max_bytes : int
+            Run specs above this in all are not sent, only sized.
+        limit : int
+            The most failures to return.
+        """
+        scheduler = self.scheduler
+        answer: dict[str, Any] = {
+            "now": time(),
+            "asked": [],
+            "failures": [],
+            "omitted": 0,
+            "erred": [],
+            "tasks": [],
+            "spec_bytes": 0,
+            "workers": {},
+        }
+        if states_only:
+            answer["tasks"] = await self._states(keys)
+            answer["workers"] = self._workers(answer["tasks"])
+            return answer
+        history = _history(scheduler)
+        if exception_text is not None:
+            answer["erred"] = [
+                entry
+                for entry in history
+                if exception_text in ("", entry["exception_text"])
+            ]
+        if newest_of is not None:
+            keys = [*keys, *_newest_failed(scheduler, history, newest_of)]
+        causes: dict[Any, Any] = {}
+        count = 0
+        for key in keys:
+            count += 1
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
+            found = _find(scheduler, key)
+            answer["asked"].append(_asked(key, found))
+            if found is not None and found.exception_blame is not None:
+                cause = found.exception_blame
+                causes.setdefault(cause.key, (cause, found.key))
+        times = {entry["key"]: entry for entry in reversed(history)}
+        facts = [
+            _failure(scheduler, cause, asked, times.get(key))
+            for key, (cause, asked) in causes.items()
+        ]
+        # Without a time it happened before all that the history still has.
+        facts.sort(key=lambda fact: fact["when"] or 0.0)
+        answer["failures"] = facts[:limit]
+        answer["omitted"] = max(0, len(facts) - limit)
+        if specs and facts:
+            root = causes[facts[0]["key"]][0]
+            await self._closure(root, answer, max_bytes)
+        elif specs and finished and answer["asked"]:
+            asked = scheduler.tasks.get(answer["asked"][0]["key"])
+            if asked is not None:
+                await self._closure(asked, answer, max_bytes)
+        answer["workers"] = self._workers(answer["tasks"], answer["failures"])
+        return answer
+
+    async def progress(self, keys: Iterable[Any] = ()) -> dict[str, int]:
+        """How many of these keys are in which state; ``"unknown"`` included."""
+        counts: dict[str, int] = {}
+        for count, key in enumerate(keys):
+            if count % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+            ts = self.scheduler.tasks.get(key)
+            state = "unknown" if ts is None else ts.state
+            counts[state] = counts.get(state, 0) + 1
+        return counts
+
+    async def _states(self, keys: Iterable[Any]) -> list[dict[str, Any]]:
+        rows = []
+        for count, key in enumerate(keys):
+            if count % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+            ts = self.scheduler.tasks.get(key)
+            if ts is not None:
+                rows.append(_task(ts))
+        return rows
+
+    async def _closure(self, root: Any, answer: dict[str, Any], limit: int) -> None:
+        """The failed task, and up to what is in memory all that leads to it."""
+        rows = answer["tasks"]
+        seen = {root.key}
+        stack = [root]
+        while stack:
+            ts = stack.pop()
+            row = _task(ts)
+            rows.append(row)
+            if len(rows) % SLICE == 0:
+                await asyncio.sleep(0)
+            if ts.state == "memory" and ts is not root:
+                continue
+            _add_spec(row, ts, answer, limit)
+            for dependency in ts.dependencies:
+                if dependency.key not in seen:
+                    seen.add(dependency.key)
+                    stack.append(dependency)
+
+    def _workers(self, *groups: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """The workers that are named in rows, as far as they are still there."""
+        names: set[str] = set()
+        for rows in groups:
+            for row in rows:
+                names.update(row.get("who_has", ()))
+                names.update(row.get("erred_on", ()))
+        return {
+            name: _worker(self.scheduler.workers[name])
+            for name in names
+            if name in self.scheduler.workers
+        }
+
+
+def _history(scheduler: Any) -> list[dict[str, Any]]:
+    """``scheduler.erred_tasks``, newest first (distributed.scheduler.ErredTask)."""
+    return [
+        {
+            "key": entry.key,
+            "when": entry.timestamp,
+            "erred_on": list(entry.erred_on),
+            "exception_text": entry.exception_text[:TEXT_LIMIT],
+            "traceback_text": entry.traceback_text[:TEXT_LIMIT],
+        }
+        for entry in scheduler.erred_tasks
+    ]
+
+
+def _newest_failed(
+    scheduler: Any, history: list[dict[str, Any]], client: str
+) -> list[Any]:
+    """Keys that a client wants (any client: ``""``) and that failed, newest first."""
+    found = []
+    for entry in history:
+        ts = scheduler.tasks.get(entry["key"])
+        if ts is None or ts.state != "erred":
+            continue
+        if not client or any(cs.client_key == client for cs in ts.who_wants or ()):
+            found.append(entry["key"])
+    if client and not found and client in scheduler.clients:
+        wanted = scheduler.clients[client].wants_what
+        found = [ts.key for ts in wanted if ts.state == "erred"]
+    return found
+
+
+def _find(scheduler: Any, key: Any) -> Any:
+    """The task of a key, or of a text that spells a tuple key."""
+    ts = scheduler.tasks.get(key)
+    if ts is None and isinstance(key, str) and key[:1] in "('\"b":
+        try:
+            ts = scheduler.tasks.get(ast.literal_eval(key))
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return None
+    return ts
+
+
+def _asked(key: Any, ts: Any) -> dict[str, Any]:
+    if ts is None:
+        return {"asked": key, "key": None, "state": "unknown", "blame": None}
+    return {
+        "asked": key,
+        "key": ts.key,
+        "state": ts.state,
+        "blame": ts.exception_blame.key if ts.exception_blame else None,
+        "actor": bool(ts.actor),
+        "has_spec": ts.run_spec is not None,
+    }
+
+
+def _failure(
+    scheduler: Any, ts: Any, asked: Any, entry: dict[str, Any] | None
+) -> dict[str, Any]:
+    """One root cause: what failed, where, when and how."""
+    text = ts.exception_text or (entry or {}).get("exception_text") or ""
+    frames = ts.traceback_text or (entry or {}).get("traceback_text") or ""
+    retries = (ts.annotations or {}).get("retries")
+    tried = int(retries) - ts.retries + 1 if isinstance(retries, int) else 1
+    return {
+        "key": ts.key,
+        "asked": asked,
+        "when": entry["when"] if entry else None,
+        "erred_on": list(ts.erred_on or ()),
+        "exception_text": text[:TEXT_LIMIT],
+        "traceback_text": frames[:TEXT_LIMIT],
+        # KilledWorker and the like come as bytes, without any text
+        # (Scheduler.remove_worker, Scheduler.check_no_workers_timeout).
+        "exception": ts.exception if isinstance(ts.exception, bytes) else None,
+        "killed": not text and ts.suspicious > scheduler.allowed_failures,
+        "suspicious": ts.suspicious,
+        "tried": max(tried, ts.suspicious),
+        "actor": bool(ts.actor),
+        "prefix": key_split(ts.key),
+        "group_size": sum(ts.group.states.values()),
+        "wanted_by": [cs.client_key for cs in ts.who_wants or ()],
+    }
+
+
+def _task(ts: Any) -> dict[str, Any]:
+    """State, place and size of a task."""
+    return {
+        "key": ts.key,
+        "state": ts.state,
+        "nbytes": ts.nbytes if ts.nbytes >= 0 else None,
+        "type": ts.type or "",
+        "who_has": [ws.address for ws in ts.who_has or ()],
+        "dependencies": [dependency.key for dependency in ts.dependencies],
+        "lost": ts.run_spec is None and ts.state != "memory",
+        "actor": bool(ts.actor),
+        "group_size": sum(ts.group.states.values()),
+        "restrictions": {
+            "workers": sorted(ts.worker_restrictions or ()),
+            "hosts": sorted(ts.host_restrictions or ()),
+            "resources": dict(ts.resource_restrictions or {}),
+            "loose": bool(ts.loose_restrictions),
+        },
+        "spec": None,
+        "spec_bytes": 0,
+        "spec_error": "",
+    }
+
+
+def _add_spec(row: dict[str, Any], ts: Any, answer: dict[str, Any], limit: int) -> None:
+    """Pickle a run spec into its row, as long as all of them are within a limit."""
+    if ts.run_spec is None:
+        return
+    expected = sizeof(ts.run_spec)
+    if answer["spec_bytes"] + expected <= limit:
+        try:
+            row["spec"] = wire.dumps(ts.run_spec)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            row["spec_error"] = repr(error)[:1000]
+            return
+        expected = len(row["spec"])
+    row["spec_bytes"] = expected
+    answer["spec_bytes"] += expected
+
+
+def _worker(ws: Any) -> dict[str, Any]:
+    return {
+        "name": ws.name if isinstance(ws.name, (str, int)) else str(ws.name),
+        "status": ws.status.name,
+        "memory_limit": ws.memory_limit,
+        "pid": ws.pid,
+        "nanny": ws.nanny,
+        "local_directory": ws.local_directory,
+        "nthreads": ws.nthreads,
+    }

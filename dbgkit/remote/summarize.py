@@ -1,0 +1,226 @@
+"""Values and frames in a bounded text, whatever they are.
+
+Stands by itself (with its siblings), so that it can be sent to a worker as source.
+numpy, pandas and pyarrow are used where they are loaded, and never imported.
+"""
+
+from __future__ import annotations
+
+import linecache
+import types
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+from .frames import is_machinery, is_own, own_index, walk
+from .redact import HIDDEN, redact_text
+from .summarize_objects import type_name
+from .summarize_values import MARGIN, Budget, Walker, hides
+
+__all__ = ["OMITTED", "Budget", "summarize", "summarize_frames", "type_name"]
+
+OMITTED = "<omitted>"  # the filename of an entry that stands for frames left out
+
+_SOURCE_WIDTH = 240
+
+
+def summarize(
+    value: Any, *, name: str = "", budget: Budget | None = None
+) -> dict[str, Any]:
+    """What a value is, in a bounded text, within a bounded time.
+
+    Parameters
+    ----------
+    value : object
+        Anything; nothing of its own is called.
+    name : str
+        Of the variable: one that sounds like a secret hides the value.
+    budget : Budget, optional
+
+    Returns
+    -------
+    dict
+        ``{"type": str, "text": str, "cut": bool, "hidden": bool}``, as
+        `model.ValueSummary.from_wire` reads it.
+
+    Examples
+    --------
+    >>> summarize({"a": [1, 2.5], "password": "x"})["text"]
+    "{'a': [1, 2.5], 'password': <hidden>}"
+    """
+    budget = budget or Budget()
+    kind = type_name(type(value))
+    if name and hides(name, value, budget):
+        return {"type": kind, "text": HIDDEN, "cut": False, "hidden": True}
+    walker = Walker(budget)
+    text = walker.tell(value)
+    kept = redact_text(text[: budget.chars + MARGIN], extra=budget.secret_names)
+    cut = walker.cut or len(text) > budget.chars + MARGIN
+    if len(kept) > budget.chars:
+        kept, cut = kept[: budget.chars] + "…", True
+    hidden = kept.strip("b'\"") == HIDDEN
+    return {"type": kind, "text": kept, "cut": cut, "hidden": hidden}
+
+
+def summarize_frames(
+    tb: types.TracebackType | None,
+    *,
+    context: int = 5,
+    max_frames: int = 30,
+    max_locals: int = 40,
+    seconds: float = 0.3,
+    budget: Budget | None = None,
+) -> list[dict[str, Any]]:
+    """A traceback's frames with source and locals, in bounded form.
+
+    Frames of Dask, asyncio and dbgkit are left out, unless there are no others.
+
+    Parameters
+    ----------
+    tb : traceback or None
+    context : int
+        Lines of source before and after, within the function.
+    max_frames : int
+        Of more, the outermost and the innermost are kept, and the user's own
+        innermost. An entry whose filename is `OMITTED` stands for those between,
+        and says how many they are.
+    max_locals : int
+        Locals of one frame.
+    seconds : float
+        For all; the innermost frames come first, and locals that there is no time
+        for are told by their type.
+    budget : Budget, optional
+        For each local.
+
+    Returns
+    -------
+    list of dict
+        Outermost first, as `model.FrameSummary.from_wire` reads them.
+    """
+    found = list(walk(tb))
+    shown = [pair for pair in found if not is_machinery(_file_of(pair[0]))]
+    kept = _pick(shown or found[-3:], max_frames)
+    budget = budget or Budget()
+    deadline = perf_counter() + seconds
+    frames: list[dict[str, Any]] = []
+    for entry in reversed(kept):
+        if isinstance(entry, int):
+            frames.append(_gap(entry))
+            continue
+        left = max(0.0, deadline - perf_counter())
+        frames.append(_frame(*entry, context, max_locals, left, budget))
+    return frames[::-1]
+
+
+_Place = tuple[types.FrameType, int]
+
+
+def _file_of(frame: types.FrameType) -> str:
+    return frame.f_code.co_filename
+
+
+def _pick(places: list[_Place], limit: int) -> list[_Place | int]:
+    """The frames to keep; a number stands for so many left out."""
+    if len(places) <= limit:
+        return list(places)
+    first = limit // 3
+    wanted = {*range(first), *range(len(places) - limit + first, len(places))}
+    own = own_index([_file_of(frame) for frame, _ in places])
+    if own is not None:
+        wanted.add(own)
+    kept: list[_Place | int] = []
+    gap = 0
+    for index, place in enumerate(places):
+        if index in wanted:
+            kept += [gap, place] if gap else [place]
+            gap = 0
+        else:
+            gap += 1
+    return kept
+
+
+def _gap(count: int) -> dict[str, Any]:
+    return {
+        "filename": OMITTED,
+        "lineno": 0,
+        "function": f"{count:,} more frames",
+        "source": [],
+        "locals": [],
+        "own": False,
+        "omitted_locals": 0,
+    }
+
+
+def _frame(
+    frame: types.FrameType,
+    lineno: int,
+    context: int,
+    max_locals: int,
+    seconds: float,
+    budget: Budget,
+) -> dict[str, Any]:
+    code = frame.f_code
+    variables, omitted = _locals(frame, max_locals)
+    deadline = perf_counter() + seconds
+    told = []
+    for name, value in variables:
+        left = min(budget.seconds, deadline - perf_counter())
+        one = replace(budget, seconds=left)
+        told.append([name, summarize(value, name=name, budget=one)])
+    return {
+        "filename": code.co_filename,
+        "lineno": lineno or 0,
+        "function": code.co_name,
+        "source": _source(frame, lineno or 0, context),
+        "locals": told,
+        "own": is_own(code.co_filename),
+        "omitted_locals": omitted,
+    }
+
+
+# What IPython puts next to the user's own variables.
+_SHELL_NAMES = frozenset(("In", "Out", "exit", "quit", "get_ipython", "open"))
+
+
+def _locals(frame: types.FrameType, limit: int) -> tuple[list[tuple[str, Any]], int]:
+    """A frame's variables, and how many were left out."""
+    space = frame.f_locals
+    if frame.f_code.co_flags & _OPTIMIZED == 0 and type(space) is not dict:
+        return [], 0  # a class body whose metaclass brought its own namespace
+    module = space is frame.f_globals
+    found = []
+    for name, value in list(space.items()):
+        if type(name) is not str or not name.isidentifier():
+            continue  # ``.0``: the iterator of a comprehension
+        if module and (name[:1] == "_" or name in _SHELL_NAMES):
+            continue
+        if module and issubclass(type(value), _DEFINITIONS):
+            continue
+        found.append((name, value))
+    return found[:limit], max(0, len(found) - limit)
+
+
+_OPTIMIZED = 1  # inspect.CO_OPTIMIZED: the locals are the frame's own
+_DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
+
+
+def _source(frame: types.FrameType, lineno: int, context: int) -> list[list[Any]]:
+    """Numbered lines around one line, within its function, secrets hidden."""
+    code = frame.f_code
+    linecache.checkcache(code.co_filename)
+    lines = linecache.getlines(code.co_filename, frame.f_globals)
+    first, last = max(1, lineno - context), min(len(lines), lineno + context)
+    if code.co_name != "<module>":
+        ends = [line for _, _, line in code.co_lines() if line]
+        first = max(first, code.co_firstlineno)
+        last = min(last, max([lineno, *ends]))
+    if not 0 < lineno <= len(lines):
+        return []
+    return [
+        [number, _source_line(lines[number - 1])] for number in range(first, last + 1)
+    ]
+
+
+def _source_line(line: str) -> str:
+    line = redact_text(line.rstrip()[: _SOURCE_WIDTH + MARGIN], bare=False)
+    return line if len(line) <= _SOURCE_WIDTH else line[:_SOURCE_WIDTH] + "…"

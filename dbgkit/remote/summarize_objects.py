@@ -1,0 +1,68 @@
+"""Reading classes and objects past whatever they define themselves.
+
+What ``type`` and the descriptors of the interpreter say, never what a metaclass, a
+property or a ``__getattr__`` would.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Any
+
+# How ``type`` itself reads a class, which a metaclass cannot override.
+class_module = type.__dict__["__module__"].__get__
+class_name = type.__dict__["__qualname__"].__get__
+class_dict = type.__dict__["__dict__"].__get__
+class_mro = type.__dict__["__mro__"].__get__
+_class_flags = type.__dict__["__flags__"].__get__
+
+
+def type_name(cls: type) -> str:
+    """Name of a class, with its module unless builtin, past any metaclass."""
+    module = class_module(cls)
+    name = class_name(cls)[:100]
+    if type(module) is not str or module in ("builtins", "__main__"):
+        return str(name)
+    return f"{module[:100]}.{name}"
+
+
+def instance_dict(value: Any) -> dict[str, Any] | None:
+    """An object's ``__dict__``, never through a property of that name."""
+    for base in class_mro(type(value)):
+        descriptor = class_dict(base).get("__dict__")
+        if type(descriptor) is types.GetSetDescriptorType:
+            found = descriptor.__get__(value)
+            return found if issubclass(type(found), dict) else None
+    # A class of an extension may have one without the descriptor: not read.
+    return None
+
+
+def slots(value: Any, limit: int) -> Iterator[tuple[str, Any]]:
+    """What an object has in ``__slots__``."""
+    for base in class_mro(type(value)):
+        if _class_flags(base) & _HEAP_TYPE == 0:
+            continue
+        for name, descriptor in list(class_dict(base).items()):
+            if type(descriptor) is not types.MemberDescriptorType:
+                continue
+            try:
+                found = descriptor.__get__(value)
+            except AttributeError:  # not set
+                continue
+            yield name, found
+            limit -= 1
+            if limit <= 0:
+                return
+
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement
+
+
+def class_attribute(cls: type, name: str) -> Any:
+    """An attribute of a class, past any metaclass; None if it has none."""
+    for base in class_mro(cls):
+        space = class_dict(base)
+        if name in space:
+            return space[name]
+    return None

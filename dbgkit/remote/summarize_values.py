@@ -1,0 +1,408 @@
+"""The walk through a value: one teller a type, and a budget for all.
+
+No method of the user's classes is called: no ``__repr__``, ``__len__``, ``__eq__``,
+``__hash__``, ``__getattr__``, ``__class__`` or property, nor any of a metaclass, as
+they may lie, fail, or take for ever. Builtin types are read by the base classes' own
+methods, objects by their ``__dict__`` and slots, arrays and frames by
+``summarize_data``.
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import pathlib
+import re
+import types
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from .redact import HIDDEN, is_secret_name, redact_text
+from .summarize_data import describe_data
+from .summarize_objects import (
+    class_attribute,
+    class_module,
+    class_mro,
+    class_name,
+    instance_dict,
+    slots,
+    type_name,
+)
+
+# A secret that is cut can no longer be told by its shape: so redact first a text
+# that is this much longer than what is kept.
+MARGIN = 2_000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a summary may take.
+
+    Attributes
+    ----------
+    seconds : float
+        After this, what is left is told by its type only.
+    chars : int
+        Length of the whole text.
+    string : int
+        Length of one text, or bytes, within it.
+    items : int
+        Items of one container, columns of one frame, attributes of one object.
+    visits : int
+        Values visited in all.
+    depth : int
+        Containers within containers.
+    secret_names : tuple of str
+        Names to hide besides the usual ones.
+    """
+
+    seconds: float = 0.03
+    chars: int = 400
+    string: int = 200
+    items: int = 8
+    visits: int = 80
+    depth: int = 3
+    secret_names: tuple[str, ...] = ()
+
+
+def hides(name: str, value: Any, budget: Budget) -> bool:
+    """Whether a value is hidden by its name; nothing and yes or no are no secrets."""
+    if value is None or type(value) is bool:
+        return False
+    return is_secret_name(name, budget.secret_names)
+
+
+class Walker:
+    """Tells one value; counts what that took, and what it left out."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.deadline = perf_counter() + budget.seconds
+        self.visits = 0
+        self.cut = False
+        self.path: list[int] = []
+
+    def tell(self, value: Any) -> str:
+        """The text of a value, and of what is in it."""
+        cls = type(value)
+        if value is None or value is Ellipsis or value is NotImplemented:
+            return repr(value)
+        self.visits += 1
+        if self.visits > self.budget.visits or perf_counter() > self.deadline:
+            self.cut = True
+            return f"<{class_name(cls)}>"
+        if id(value) in self.path:
+            return "<itself, again>"
+        if len(self.path) > self.budget.depth:
+            self.cut = True
+            return _shell(value)
+        self.path.append(id(value))
+        try:
+            return self._tell(value, cls)
+        except Exception as error:
+            # Whatever a value is, its summary must not fail: another thread may
+            # change it meanwhile, and extension types may raise what they like.
+            self.cut = True
+            return f"<{class_name(cls)}: {class_name(type(error))} on reading>"
+        finally:
+            self.path.pop()
+
+    def _tell(self, value: Any, cls: type) -> str:
+        teller = _tellers.get(id(cls))
+        if teller is not None:
+            return teller(self, value)
+        described = describe_data(value, self)
+        if described is not None:
+            return described
+        bases = class_mro(cls)
+        if any(base is enum.Enum for base in bases):  # before the int of an IntEnum
+            return _tell_enum(self, value)
+        for base in bases:
+            teller = _tellers.get(id(base))
+            if teller is not None:
+                return teller(self, value)
+        return _tell_object(self, value)
+
+    def items(self, values: Iterable[Any], count: int, between: str = ", ") -> str:
+        """The first items, and how many more there are."""
+        limit = self.budget.items
+        pieces = []
+        for item in values:
+            if len(pieces) >= limit or self.spent():
+                break
+            pieces.append(self.tell(item))
+        return self.join(pieces, count, between)
+
+    def join(self, pieces: list[str], count: int, between: str = ", ") -> str:
+        """Pieces, and how many more there would have been."""
+        if count > len(pieces):
+            self.cut = True
+            pieces = [*pieces, f"… {count - len(pieces):,} more"]
+        return between.join(pieces)
+
+    def named(self, name: Any, value: Any) -> str:
+        """A value under a name, which may hide it."""
+        if type(name) is str and hides(name, value, self.budget):
+            return HIDDEN
+        return self.tell(value)
+
+    def spent(self) -> bool:
+        """Whether the time or the number of values is used up."""
+        return self.visits >= self.budget.visits or perf_counter() > self.deadline
+
+
+_Teller = Callable[[Walker, Any], str]
+# By the id of the class, as the hash of a class is its metaclass' affair.
+_tellers: dict[int, _Teller] = {}
+
+
+def _tells(*kinds: type) -> Callable[[_Teller], _Teller]:
+    def register(teller: _Teller) -> _Teller:
+        _tellers.update((id(kind), teller) for kind in kinds)
+        return teller
+
+    return register
+
+
+def _shell(value: Any) -> str:
+    """A value without what is in it."""
+    cls = type(value)
+    for base, left, right in (
+        (list, "[", "]"),
+        (tuple, "(", ")"),
+        (dict, "{", "}"),
+        (set, "{", "}"),
+    ):
+        if cls is base:
+            return f"{left}…{right}" if base.__len__(value) else f"{left}{right}"
+    return f"<{class_name(cls)}>"
+
+
+@_tells(int)
+def _tell_int(walker: Walker, value: int) -> str:
+    bits = int.bit_length(value)
+    # Long ones take a time that grows with the square of their length.
+    return int.__repr__(value) if bits <= 512 else f"<{bits:,} bits>"
+
+
+@_tells(bool)
+def _tell_bool(walker: Walker, value: bool) -> str:
+    return "True" if value else "False"
+
+
+@_tells(float)
+def _tell_float(walker: Walker, value: float) -> str:
+    return float.__repr__(value)
+
+
+@_tells(complex)
+def _tell_complex(walker: Walker, value: complex) -> str:
+    return complex.__repr__(value)
+
+
+@_tells(str)
+def _tell_str(walker: Walker, value: str) -> str:
+    limit = walker.budget.string if len(walker.path) < 2 else walker.budget.string // 3
+    length = str.__len__(value)
+    begin = str.__getitem__(value, slice(0, limit + MARGIN))
+    if length <= limit:
+        return repr(begin)
+    walker.cut = True
+    begin = redact_text(begin, extra=walker.budget.secret_names)[:limit]
+    return f"{begin!r}… ({length:,} characters)"
+
+
+@_tells(bytes, bytearray)
+def _tell_bytes(walker: Walker, value: bytes | bytearray) -> str:
+    base = bytearray if issubclass(type(value), bytearray) else bytes
+    limit = walker.budget.string // 3
+    length = base.__len__(value)
+    begin = bytes(base.__getitem__(value, slice(0, limit + MARGIN)))
+    told = redact_text(begin.decode("latin-1"), extra=walker.budget.secret_names)
+    if length <= limit:
+        return repr(told.encode("latin-1"))
+    walker.cut = True
+    return f"{told[:limit].encode('latin-1')!r}… ({length:,} bytes)"
+
+
+@_tells(list)
+def _tell_list(walker: Walker, value: list[Any]) -> str:
+    return f"[{walker.items(list.__iter__(value), list.__len__(value))}]"
+
+
+@_tells(tuple)
+def _tell_tuple(walker: Walker, value: tuple[Any, ...]) -> str:
+    count = tuple.__len__(value)
+    fields = class_attribute(type(value), "_fields")
+    if type(fields) is tuple and len(fields) == count and fields:
+        pairs = zip(fields, tuple.__iter__(value), strict=False)
+        return f"{class_name(type(value))}({_tell_fields(walker, pairs, count)})"
+    comma = "," if count == 1 else ""
+    return f"({walker.items(tuple.__iter__(value), count)}{comma})"
+
+
+@_tells(set, frozenset)
+def _tell_set(walker: Walker, value: set[Any] | frozenset[Any]) -> str:
+    base = set if issubclass(type(value), set) else frozenset
+    count = base.__len__(value)
+    if not count:
+        return f"{base.__name__}()"
+    text = f"{{{walker.items(base.__iter__(value), count)}}}"
+    return text if base is set else f"frozenset({text})"
+
+
+@_tells(collections.deque)
+def _tell_deque(walker: Walker, value: collections.deque[Any]) -> str:
+    items = collections.deque.__iter__(value)
+    return f"deque([{walker.items(items, collections.deque.__len__(value))}])"
+
+
+@_tells(dict)
+def _tell_dict(walker: Walker, value: dict[Any, Any]) -> str:
+    pieces = []
+    for name, item in dict.items(value):
+        if len(pieces) >= walker.budget.items or walker.spent():
+            break
+        pieces.append(f"{walker.tell(name)}: {walker.named(name, item)}")
+    return f"{{{walker.join(pieces, dict.__len__(value))}}}"
+
+
+@_tells(range)
+def _tell_range(walker: Walker, value: range) -> str:
+    return repr(value)
+
+
+@_tells(slice)
+def _tell_slice(walker: Walker, value: slice) -> str:
+    return f"slice({walker.items((value.start, value.stop, value.step), 3)})"
+
+
+@_tells(
+    datetime.date,
+    datetime.timedelta,
+    decimal.Decimal,
+    fractions.Fraction,
+    uuid.UUID,
+    pathlib.PosixPath,
+    pathlib.WindowsPath,
+    pathlib.PurePosixPath,
+    pathlib.PureWindowsPath,
+)
+def _tell_as_text(walker: Walker, value: Any) -> str:
+    """Small things of the standard library; a subclass of one is just an object."""
+    if id(type(value)) not in _tellers:
+        return _tell_object(walker, value)
+    text = str(value)
+    walker.cut |= len(text) > walker.budget.string
+    return text[: walker.budget.string]
+
+
+@_tells(datetime.datetime)
+def _tell_datetime(walker: Walker, value: datetime.datetime) -> str:
+    if type(value) is not datetime.datetime:
+        return _tell_object(walker, value)
+    # A time zone may be the user's own class: named, not asked.
+    zone = value.tzinfo
+    if zone is None or type(zone) is datetime.timezone:
+        return str(value)
+    return f"{value.replace(tzinfo=None)} ({type_name(type(zone))})"
+
+
+def _tell_enum(walker: Walker, value: enum.Enum) -> str:
+    name = (instance_dict(value) or {}).get("_name_")
+    return f"{class_name(type(value))}.{name if type(name) is str else '?'}"
+
+
+@_tells(type)
+def _tell_class(walker: Walker, value: type) -> str:
+    return f"<class {type_name(value)}>"
+
+
+@_tells(types.FunctionType)
+def _tell_function(walker: Walker, value: types.FunctionType) -> str:
+    name = types.FunctionType.__dict__["__qualname__"].__get__(value)
+    return f"<function {name[:100]}>"
+
+
+@_tells(types.BuiltinFunctionType)
+def _tell_builtin(walker: Walker, value: types.BuiltinFunctionType) -> str:
+    return f"<builtin {types.BuiltinFunctionType.__dict__['__name__'].__get__(value)}>"
+
+
+@_tells(types.MethodType)
+def _tell_method(walker: Walker, value: types.MethodType) -> str:
+    function = types.MethodType.__dict__["__func__"].__get__(value)
+    owner = types.MethodType.__dict__["__self__"].__get__(value)
+    return f"<method of {type_name(type(owner))}: {walker.tell(function)}>"
+
+
+@_tells(functools.partial)
+def _tell_partial(walker: Walker, value: functools.partial[Any]) -> str:
+    base = functools.partial.__dict__
+    inner = walker.tell(base["func"].__get__(value))
+    args = base["args"].__get__(value)
+    return f"<partial of {inner} with {walker.tell(args)}>"
+
+
+@_tells(types.ModuleType)
+def _tell_module(walker: Walker, value: types.ModuleType) -> str:
+    name = types.ModuleType.__dict__["__dict__"].__get__(value).get("__name__")
+    return f"<module {name[:100] if type(name) is str else '?'}>"
+
+
+@_tells(BaseException)
+def _tell_exception(walker: Walker, value: BaseException) -> str:
+    args = BaseException.__dict__["args"].__get__(value)
+    told = walker.items(tuple.__iter__(args), tuple.__len__(args))
+    return f"{class_name(type(value))}({told})"
+
+
+@_tells(re.Pattern)
+def _tell_pattern(walker: Walker, value: re.Pattern[Any]) -> str:
+    return f"<pattern {walker.tell(value.pattern)}>"
+
+
+def _tell_object(walker: Walker, value: Any) -> str:
+    """An object by its attributes, read past its class."""
+    cls = type(value)
+    module = class_module(cls)
+    if cls is object or (type(module) is str and module in _OPAQUE):
+        return f"<{class_name(cls)}>"
+    found = list(slots(value, walker.budget.items + 1))
+    attributes = instance_dict(value)
+    count = len(found) + (dict.__len__(attributes) if attributes is not None else 0)
+    if not count:
+        return f"<{class_name(cls)}>"
+    pairs = _chain(found, dict.items(attributes) if attributes is not None else ())
+    return f"{class_name(cls)}({_tell_fields(walker, pairs, count)})"
+
+
+# Locks, threads, sockets, and what belongs to Dask: what is in them helps nobody.
+_CLOSED = (
+    "_thread threading asyncio.events asyncio.base_events socket queue "
+    "concurrent.futures.thread logging distributed.client distributed.worker "
+    "distributed.scheduler distributed.nanny distributed.deploy.local"
+)
+_OPAQUE = frozenset(_CLOSED.split())
+
+
+def _tell_fields(walker: Walker, pairs: Iterable[tuple[Any, Any]], count: int) -> str:
+    pieces = []
+    for name, item in pairs:
+        if len(pieces) >= walker.budget.items or walker.spent():
+            break
+        text = name[:60] if type(name) is str else _shell(name)
+        pieces.append(f"{text}={walker.named(name, item)}")
+    return walker.join(pieces, count)
+
+
+def _chain(*groups: Iterable[Any]) -> Iterator[Any]:
+    for group in groups:
+        yield from group

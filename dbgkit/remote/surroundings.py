@@ -1,0 +1,48 @@
+"""What a process is surrounded by: run on a worker, and here, to compare the two.
+
+This file is sent to the worker as source: standard library and dask only.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import dask
+
+
+def describe_process(names: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Python, packages, directory, environment variables, Dask's configuration.
+
+    Names and values are sent as text; the client redacts them before it shows or
+    keeps them.
+    """
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "packages": versions,
+        "directory": os.getcwd(),
+        "environment": dict(os.environ),
+        "configuration": _flatten(dask.config.config),
+    }
+
+
+def _flatten(config: Any, prefix: str = "") -> dict[str, str]:
+    """A nested configuration as ``{"a.b.c": "text"}``."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            flat.update(_flatten(value, f"{name}."))
+        else:
+            flat[name] = repr(value)[:500]
+    return flat

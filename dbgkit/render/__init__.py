@@ -1,0 +1,177 @@
+"""The only room that imports rich and jinja2: how data is shown.
+
+`register` makes `model.Displayed` show itself with this room; the rest is for front
+ends.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import IO, Any
+
+from rich.console import Console, RenderableType
+
+from dbgkit.model import Failure, Plan, show_with
+from dbgkit.render.console import failure_form, header_form, plan_form, replay_form
+from dbgkit.render.notifier import ASK_ABOVE_BYTES, ASK_ABOVE_TASKS, Notifier
+from dbgkit.render.views import view_failure, view_plan, view_replay
+from dbgkit.replay.result import Replay
+
+__all__ = [
+    "ASK_ABOVE_BYTES",
+    "ASK_ABOVE_TASKS",
+    "Notifier",
+    "header",
+    "register",
+    "report",
+    "show",
+    "to_html",
+    "to_rich",
+    "to_text",
+]
+
+
+def register() -> None:
+    """Let `Failure`, `Plan` and `Replay` show themselves with this room."""
+    show_with(rich=to_rich, text=to_text, html=to_html)
+
+
+def to_rich(obj: Any) -> RenderableType:
+    """The rich form of a `Failure`, `Plan` or `Replay`; ``repr`` of anything else."""
+    return _form(obj, whole=False)
+
+
+def to_text(obj: Any, *, width: int = 100) -> str:
+    """The console form as text of a given width, without colours.
+
+    Parameters
+    ----------
+    obj : Failure, Plan or Replay
+    width : int
+        In columns.
+
+    Returns
+    -------
+    str
+    """
+    return _print(_form(obj, whole=False), width=width, color=False)
+
+
+def to_html(obj: Any) -> str:
+    """The HTML form: a fragment that brings its own style, everything escaped.
+
+    Parameters
+    ----------
+    obj : Failure, Plan or Replay
+
+    Returns
+    -------
+    str
+    """
+    # jinja2 takes some 40 ms, which only notebooks need.
+    from dbgkit.render.page import to_html as render
+
+    return render(obj)
+
+
+def show(obj: Any, *, file: IO[str] | None = None) -> None:
+    """Print the console form, in colours if the file is a terminal.
+
+    Parameters
+    ----------
+    obj : Failure, Plan or Replay
+    file : file, optional
+        Standard output if not given.
+    """
+    _put(_form(obj, whole=False), file)
+
+
+def report(replay: Replay, *, file: IO[str] | None = None) -> None:
+    """Print all that is known: each own frame with its source and locals.
+
+    Parameters
+    ----------
+    replay : Replay
+        Or a `Failure`, where nothing was replayed.
+    file : file, optional
+        Standard output if not given.
+    """
+    _put(_form(replay, whole=True), file)
+
+
+def header(
+    replay: Replay, *, remaining: int = 0, color: bool = False, width: int | None = None
+) -> str:
+    """The lines above the prompt: what failed, the outcome, the inputs.
+
+    Parameters
+    ----------
+    replay : Replay
+    remaining : int
+        How many further root causes ``%dbg next`` can go on to.
+    color : bool
+        Whether to colour it with ANSI sequences.
+    width : int, optional
+        In columns; the terminal's, at most 120, if not given.
+
+    Returns
+    -------
+    str
+        Without a line break at its end.
+    """
+    if width is None:
+        width = min(120, Console(file=sys.stderr).width)
+    form = header_form(view_replay(replay), remaining)
+    return _print(form, width=width, color=color).rstrip("\n")
+
+
+def _form(obj: Any, *, whole: bool) -> RenderableType:
+    if isinstance(obj, Replay):
+        return replay_form(view_replay(obj), whole=whole)
+    if isinstance(obj, Failure):
+        return failure_form(view_failure(obj))
+    if isinstance(obj, Plan):
+        return plan_form(view_plan(obj))
+    return repr(obj)
+
+
+def _print(form: RenderableType, *, width: int, color: bool) -> str:
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        force_jupyter=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    with console.capture() as captured:
+        console.print(form)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _put(form: RenderableType, file: IO[str] | None) -> None:
+    console = Console(
+        file=file,
+        force_jupyter=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        # A pipe has no width: lines of 80 columns would cut what is read later.
+        width=None if _is_wide(file) else 100,
+    )
+    encoding = getattr(console.file, "encoding", None) or "utf-8"
+    if console.options.ascii_only:
+        text = _print(form, width=console.width, color=False)
+        console.file.write(text.encode(encoding, "replace").decode(encoding))
+    else:
+        console.print(form)
+
+
+def _is_wide(file: IO[str] | None) -> bool:
+    """Whether the width is known: of a terminal, or as ``COLUMNS`` says."""
+    stream = file if file is not None else sys.stdout
+    return "COLUMNS" in os.environ or bool(getattr(stream, "isatty", bool)())

@@ -1,0 +1,207 @@
+"""What a replay says while it is under way: notices, progress, a question."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from time import monotonic
+from types import TracebackType
+from typing import IO, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from dbgkit.model import Notice, Plan, Progress
+from dbgkit.render import words
+from dbgkit.render.views import PlanView, view_plan
+
+ASK_ABOVE_BYTES = 256 * 2**20
+"""Bytes to pull above which a user at a terminal is asked first."""
+
+ASK_ABOVE_TASKS = 100
+"""Tasks to compute again above which a user at a terminal is asked first."""
+
+# A bar for what is done at once would only flicker.
+_SLOW = 0.3
+_MANY = {"bytes": 16 * 2**20, "tasks": 50}
+
+_STAGES = {
+    "pull": "pulling inputs",
+    "recompute": "computing inputs again",
+    "run": "computing ancestors",
+    "times": "running the task",
+}
+
+
+class Notifier:
+    """A ``notify`` callable for front ends, to be used in a ``with`` block.
+
+    It says on ``file`` what a replay is about to do, shows progress where that is a
+    terminal, and asks before much is pulled or computed again, where standard
+    input is a terminal too. Without terminals nothing is asked, and `max_bytes` is
+    what limits.
+
+    Parameters
+    ----------
+    file : file, optional
+        Standard error if not given.
+    ask_above_bytes, ask_above_tasks : int
+        Above these a user is asked.
+    """
+
+    def __init__(
+        self,
+        *,
+        file: IO[str] | None = None,
+        ask_above_bytes: int = ASK_ABOVE_BYTES,
+        ask_above_tasks: int = ASK_ABOVE_TASKS,
+    ) -> None:
+        self.file = file if file is not None else sys.stderr
+        self.ask_above_bytes = ask_above_bytes
+        self.ask_above_tasks = ask_above_tasks
+        self.terminal = _is_terminal(self.file)
+        self._console = Console(
+            file=self.file, highlight=False, markup=False, soft_wrap=True
+        )
+        # Progress may be told from the thread of the client's event loop.
+        self._lock = threading.Lock()
+        self._bars: Bars | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._began: dict[str, float] = {}
+
+    def __enter__(self) -> Notifier:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __call__(self, event: Any) -> bool | None:
+        """Take a `Plan`, a `Progress` or a `Notice`; False declines a plan."""
+        if isinstance(event, Plan):
+            return self._plan(event)
+        if isinstance(event, Progress):
+            self._progress(event)
+        elif isinstance(event, Notice):
+            self._say(event.text)
+        return None
+
+    def close(self) -> None:
+        """Take the progress off the screen."""
+        with self._lock:
+            if self._bars is not None:
+                self._bars.stop()
+            self._bars = None
+            self._tasks.clear()
+
+    def _say(self, text: str) -> None:
+        self._console.print(
+            Text(f"dbgkit: {text}"), style="dim" if self.terminal else ""
+        )
+
+    def _plan(self, plan: Plan) -> bool | None:
+        view = view_plan(plan)
+        for line in _lines(view, plan):
+            self._say(line)
+        if not self._is_much(plan):
+            return None
+        if not (self.terminal and _is_terminal(sys.stdin)):
+            return None
+        self.close()
+        self.file.write(f"dbgkit: go on? {_much(plan)} [y/N] ")
+        self.file.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def _is_much(self, plan: Plan) -> bool:
+        return (
+            plan.pull_bytes > self.ask_above_bytes
+            or _tasks(plan) > self.ask_above_tasks
+        )
+
+    def _progress(self, event: Progress) -> None:
+        if not self.terminal:
+            return
+        with self._lock:
+            now = monotonic()
+            began = self._began.setdefault(event.stage, now)
+            quick = now - began < _SLOW and event.total < _MANY[event.unit]
+            if event.stage not in self._tasks and (
+                quick or event.done >= event.total > 0
+            ):
+                return
+            if self._bars is None:
+                self._bars = Bars(
+                    TextColumn("{task.description}", markup=False),
+                    BarColumn(),
+                    _Done(),
+                    TimeRemainingColumn(),
+                    console=self._console,
+                    transient=True,
+                )
+                self._bars.start()
+            if event.stage not in self._tasks:
+                self._tasks[event.stage] = self._bars.add_task(
+                    _STAGES.get(event.stage, event.stage), unit=event.unit
+                )
+            self._bars.update(
+                self._tasks[event.stage],
+                completed=event.done,
+                total=event.total or None,
+            )
+
+
+class _Done(ProgressColumn):
+    """How much is done, in the unit of the stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._columns = {
+            "bytes": DownloadColumn(binary_units=True),
+            "tasks": MofNCompleteColumn(),
+        }
+
+    def render(self, task: Any) -> Text:
+        column: Any = self._columns[task.fields["unit"]]
+        text: Text = column.render(task)
+        return text
+
+
+def _is_terminal(file: Any) -> bool:
+    """Whether a file is a terminal; a closed or replaced one is none."""
+    try:
+        return bool(file.isatty())
+    except (AttributeError, ValueError):
+        return False
+
+
+def _tasks(plan: Plan) -> int:
+    """Tasks to be computed besides the one that failed."""
+    return len(plan.recompute) + max(0, len(plan.run_here) - 1)
+
+
+def _much(plan: Plan) -> str:
+    told = [f"{words.size(plan.pull_bytes)} to pull"] if plan.pull_bytes else []
+    if _tasks(plan):
+        told.append(f"{words.count(_tasks(plan), 'task')} to compute again")
+    return f"({', '.join(told)})"
+
+
+def _lines(view: PlanView, plan: Plan) -> list[str]:
+    """What is said before a replay: what it takes, and its side effects."""
+    told = [f"{label} {text}" for label, text in view.lines]
+    name = f"{view.name} " if view.name else ""
+    return [f"replaying {name}[{view.key}]: {'; '.join(told)}", *view.warnings]

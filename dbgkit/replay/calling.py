@@ -1,0 +1,169 @@
+"""One run of the task, in this process, with its frames kept alive."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from dbgkit.model import Progress
+from dbgkit.replay.nodes import bind
+
+
+@dataclass
+class Call:
+    """What one run came to, before it is compared with anything."""
+
+    exception: BaseException | None = None
+    result: Any = None
+    function: Callable[..., Any] | None = None
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    data: dict[Any, Any] = field(default_factory=dict)
+    key: Any = None
+    seconds: float = 0.0
+
+
+def call_task(
+    node: Any,
+    data: dict[Any, Any],
+    surroundings: AbstractContextManager[Any] | None = None,
+) -> Call:
+    """Run one node on its inputs.
+
+    Only Ctrl-C goes through; whatever else the task raises is the result.
+    """
+    call = Call(data=data, key=node.key)
+    start = time.perf_counter()
+    with surroundings or nullcontext():
+        try:
+            call.function, call.args, call.kwargs = bind(node, data)
+            call.result = invoke(call.function, call.args, call.kwargs)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the task's own, SystemExit too
+            call.exception = error
+    call.seconds = time.perf_counter() - start
+    return call
+
+
+def call_graph(
+    nodes: Mapping[Any, Any],
+    outputs: list[Any],
+    data: dict[Any, Any],
+    notify: Callable[[Any], Any],
+    surroundings: AbstractContextManager[Any] | None = None,
+) -> Call:
+    """Run a graph under Dask's synchronous scheduler, up to the first task that fails.
+
+    The call's ``key`` is the task that failed, else the last output.
+    """
+    from dask._task_spec import DataNode
+    from dask.callbacks import Callback
+    from dask.local import get_sync
+
+    graph = {key: _awaited(node) for key, node in nodes.items()}
+    graph.update(
+        {key: DataNode(key, value) for key, value in data.items() if key not in graph}
+    )
+    call = Call(key=outputs[-1])
+    started = 0
+
+    def before(key: Any, graph: Any, state: Any) -> None:
+        nonlocal started
+        call.key = key
+        if key in nodes:
+            call.data = {name: state["cache"][name] for name in nodes[key].dependencies}
+            notify(Progress("run", started, len(nodes)))
+            started += 1
+
+    start = time.perf_counter()
+    with surroundings or nullcontext(), Callback(pretask=before):
+        try:
+            call.result = get_sync(graph, list(outputs))[-1]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the task's own, SystemExit too
+            call.exception = error
+    call.seconds = time.perf_counter() - start
+    if call.key in nodes and call.data.keys() >= set(nodes[call.key].dependencies):
+        call.function, call.args, call.kwargs = _bound(nodes[call.key], call.data)
+    return call
+
+
+def _bound(node: Any, data: Mapping[Any, Any]) -> Any:
+    try:
+        return bind(node, data)
+    except Exception:  # it is the arguments that failed: they are in the exception
+        return None, (), {}
+
+
+def _awaited(node: Any) -> Any:
+    """A node whose coroutine is run to its end, as a worker does."""
+    from dask._task_spec import Task
+
+    if isinstance(node, Task) and inspect.iscoroutinefunction(node.func):
+        function = node.func
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return invoke(function, args, kwargs)
+
+        return type(node)(node.key, run, *node.args, **node.kwargs)
+    return node
+
+
+def invoke(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Any:
+    """Call the task's function; where it is no Python function, one stops here."""
+    result = function(*args, **kwargs)
+    if inspect.iscoroutine(result):
+        return run_coroutine(result)
+    return result
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end, whether or not a loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    return _run_in_thread(coroutine)
+
+
+def _run_in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a loop of its own; Ctrl-C cancels it."""
+    import contextvars
+
+    outcome: list[Any] = []
+    running: list[Any] = []
+
+    async def main() -> Any:
+        running.append((asyncio.get_running_loop(), asyncio.current_task()))
+        return await coroutine
+
+    def run() -> None:
+        try:
+            outcome.append((asyncio.run(main()), None))
+        except BaseException as error:  # raised again in the calling thread
+            outcome.append((None, error))
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(run,), daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        if running:
+            loop, task = running[0]
+            loop.call_soon_threadsafe(task.cancel)
+        raise
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result

@@ -1,0 +1,196 @@
+"""What there is to replay from: run specs and inputs, of the cluster or of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dbgkit.cluster.clients import is_inproc, is_open
+from dbgkit.cluster.link import Link
+from dbgkit.errors import InputsTooLarge, NoTask, RunSpecUnreadable
+from dbgkit.locate.graphs import closure, follow_aliases
+from dbgkit.model import Failure
+from dbgkit.replay.nodes import read_spec, write
+
+
+@dataclass
+class Row:
+    """One task that the replay may need: where its value is, what computes it."""
+
+    key: Any
+    dependencies: tuple[Any, ...]
+    state: str = "unknown"
+    nbytes: int | None = None
+    type: str = ""
+    who_has: tuple[str, ...] = ()
+    lost: bool = False
+    group_size: int | None = None
+    restrictions: Mapping[str, Any] = field(default_factory=dict)
+    spec: bytes | None = None
+    spec_bytes: int = 0
+    spec_error: str = ""
+    node: Any = None
+
+    @property
+    def held(self) -> bool:
+        """Whether its value is in memory on the cluster."""
+        return self.state == "memory"
+
+    def read(self) -> Any:
+        """Its run spec: new objects each time, so that literals stay as they are."""
+        if self.spec is None and self.node is not None:
+            self.spec = write(self.node, f"the task {self.key!r}", self.key)
+        if self.spec is None:
+            if self.spec_error:
+                raise RunSpecUnreadable(
+                    f"the scheduler cannot send the task {self.key!r}: "
+                    f"{self.spec_error}",
+                    "",
+                    key=self.key,
+                )
+            raise InputsTooLarge(
+                f"the run spec of {self.key!r} has {self.spec_bytes:,} bytes of "
+                "literals, over max_bytes",
+                "raise max_bytes to bring it",
+                key=self.key,
+            )
+        return read_spec(self.spec, self.key)
+
+
+@dataclass
+class Material:
+    """The failed task, and all rows up to what is in memory.
+
+    Attributes
+    ----------
+    key : Key
+        The task to run; None where only the graph's outputs are known.
+    rows : dict of Key to Row
+    have : mapping of Key to object
+        Values that are in this process already.
+    link : Link or None
+        The cluster, if there is one to ask.
+    shared : bool
+        Whether values that are pulled live in this process all along (inproc).
+    workers : mapping of str to mapping
+        What is known of the workers that are named in the rows.
+    """
+
+    key: Any
+    rows: dict[Any, Row]
+    have: Mapping[Any, Any]
+    link: Link | None
+    shared: bool
+    workers: Mapping[str, Mapping[str, Any]]
+    outputs: tuple[Any, ...] = ()
+
+
+def gather_material(failure: Failure, timeout: float) -> Material:
+    """All that a replay of this failure can go on from.
+
+    Costs nothing where the scheduler's answer has the specs; one visit where they
+    come from a graph.
+
+    Raises
+    ------
+    NoTask
+        The failure is no task's.
+    """
+    evidence = failure.evidence
+    client = evidence.client
+    link = Link(client, timeout) if client is not None and is_open(client) else None
+    shared = link is not None and is_inproc(client)
+    if evidence.graph is not None:
+        return _of_graph(failure, link, shared)
+    visit = evidence.visit
+    if visit is None or not visit["tasks"]:
+        raise NoTask(
+            "there is no task to replay: " + (failure.notes or ("it is no task's",))[0],
+            "dbgkit.debug() enters the exception as it is",
+            key=failure.key,
+        )
+    rows = {row["key"]: _row(row) for row in visit["tasks"]}
+    if link is None:
+        # What was in memory went with the cluster.
+        for row in rows.values():
+            row.state, row.lost = "unknown", row.spec is None
+    return Material(failure.key, rows, {}, link, shared, visit["workers"])
+
+
+def _row(wire: Mapping[str, Any]) -> Row:
+    return Row(
+        key=wire["key"],
+        dependencies=tuple(wire["dependencies"]),
+        state=wire["state"],
+        nbytes=wire["nbytes"],
+        type=wire["type"],
+        who_has=tuple(wire["who_has"]),
+        lost=wire["lost"],
+        group_size=wire["group_size"],
+        restrictions=wire["restrictions"],
+        spec=wire["spec"],
+        spec_bytes=wire["spec_bytes"],
+        spec_error=wire["spec_error"],
+    )
+
+
+def _of_graph(failure: Failure, link: Link | None, shared: bool) -> Material:
+    """Rows out of a graph, and out of the scheduler what it holds of it."""
+    evidence = failure.evidence
+    graph = evidence.graph or {}
+    have = evidence.cache or {}
+    key = failure.key
+    outputs: tuple[Any, ...] = evidence.outputs
+    if key is not None:
+        if key not in graph:
+            raise NoTask(f"{key!r} is not in the graph at hand", "", key=key)
+        key = follow_aliases(graph, key)
+    part = closure(graph, outputs if key is None else [key])
+    rows = {
+        name: Row(name, tuple(node.dependencies), node=node)
+        for name, node in part.items()
+        if name not in have or name == key
+    }
+    outside = {d for row in rows.values() for d in row.dependencies} - rows.keys()
+    outside -= have.keys()
+    workers: Mapping[str, Any] = {}
+    if link is not None:
+        answer = link.visit(keys=[*rows, *outside], states_only=True)
+        workers = answer["workers"]
+        for wire in answer["tasks"]:
+            known = _row(wire)
+            if known.key in rows:
+                # The scheduler's run spec is the same, and not wanted twice.
+                known.node = rows[known.key].node
+                known.spec = None
+                known.lost = False
+                known.dependencies = rows[known.key].dependencies
+            rows[known.key] = known
+    for name in outside - rows.keys():
+        rows[name] = Row(name, (), lost=True)
+    # A task that failed is not in memory, whatever its key's state is by now.
+    if key is not None and rows[key].held:
+        rows[key].state = "unknown"
+    return Material(key, rows, have, link, shared, workers, outputs)
+
+
+def needed(
+    material: Material, keys: Iterable[Any], *, stop_at_held: bool = True
+) -> list[Any]:
+    """Keys that have to be computed for some keys: none that is held or at hand.
+
+    In no particular order; `keys` themselves are part of it if not held.
+    """
+    found: dict[Any, None] = {}
+    stack = [key for key in keys]
+    while stack:
+        key = stack.pop()
+        if key in found or key in material.have:
+            continue
+        row = material.rows.get(key)
+        if row is None or (stop_at_held and row.held and key != material.key):
+            continue
+        found[key] = None
+        stack.extend(row.dependencies)
+    return list(found)

@@ -1,0 +1,204 @@
+"""What a replay will do, before it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dbgkit.errors import (
+    InputLost,
+    InputsTooLarge,
+    NotHere,
+    RecomputeRefused,
+    WouldKill,
+)
+from dbgkit.locate.naming import name_of
+from dbgkit.model import Failure, InputInfo, Plan
+from dbgkit.replay.material import Material, needed
+from dbgkit.replay.nodes import is_p2p
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The options of a replay, read."""
+
+    scope: Any = "task"
+    where: Any = None
+    times: int = 1
+    recompute: bool | None = None
+    timeout: float = 30.0
+    max_bytes: int = 2**30
+
+
+def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
+    """The plan, or the error that says why there can be none; nothing is pulled yet.
+
+    Raises
+    ------
+    InputLost, InputsTooLarge, RecomputeRefused, WouldKill, NotHere
+    """
+    where = _where(failure, wanted)
+    scope = wanted.scope
+    warnings = ["the task runs again, and what it does to the outside world with it"]
+    if material.link is None and _must_compute(material):
+        if scope == "task":
+            warnings.append("no cluster is left: what leads to the task runs here")
+        scope = "ancestors"
+    if material.key is None:
+        scope = "ancestors"
+    pull, recompute, run = _sort(material, scope)
+    _refuse_lost(material, [*pull, *recompute, *run])
+    own_keys = _own_keys(material, recompute)
+    if own_keys:
+        warnings.append(
+            "inputs come out of a P2P shuffle: it is computed again under its own "
+            "keys, so their states change while it runs"
+        )
+    if scope == "ancestors" and len(run) > 1:
+        warnings.append(f"{len(run)} tasks run here, under the synchronous scheduler")
+    inputs = _inputs(material, pull, recompute, run)
+    size = sum(material.rows[key].nbytes or 0 for key in pull)
+    if size > wanted.max_bytes:
+        _refuse_size(failure, material, pull, size, wanted.max_bytes)
+    if recompute and wanted.recompute is False:
+        raise RecomputeRefused(
+            f"{len(recompute)} tasks would have to be computed again for the inputs "
+            f"of {failure.key!r}",
+            "leave recompute=False out, or hold the inputs with persist()",
+            key=failure.key,
+        )
+    return Plan(
+        key=failure.key,
+        name=failure.name,
+        scope=scope,
+        where=where,
+        inputs=inputs,
+        pull_bytes=size,
+        recompute=tuple(recompute),
+        own_keys=tuple(own_keys),
+        run_here=tuple(run),
+        times=wanted.times,
+        warnings=tuple(warnings),
+    )
+
+
+def _where(failure: Failure, wanted: Wanted) -> Any:
+    if wanted.where == "worker":
+        raise NotHere(
+            "where='worker' is not built yet",
+            "where='process' keeps this process safe, where='here' gives live frames",
+            key=failure.key,
+        )
+    if failure.killed and wanted.where == "here":
+        raise WouldKill(
+            f"{failure.key!r} killed the worker that it ran on, so it is not run in "
+            "this process",
+            "where='process' runs it in a child",
+            key=failure.key,
+        )
+    return wanted.where or ("process" if failure.killed else "here")
+
+
+def _must_compute(material: Material) -> bool:
+    """Whether an input has to be computed, and not only the task itself."""
+    if material.key is None:
+        return True
+    row = material.rows[material.key]
+    return bool(needed(material, row.dependencies))
+
+
+def _sort(material: Material, scope: str) -> tuple[list[Any], list[Any], list[Any]]:
+    """Keys to pull, to compute again on the cluster, and to run here."""
+    roots: Sequence[Any] = material.outputs if material.key is None else (material.key,)
+    if scope == "task":
+        direct = material.rows[material.key].dependencies
+        recompute = needed(material, direct)
+        pull = [
+            key
+            for key in direct
+            if key not in material.have
+            and key in material.rows
+            and material.rows[key].held
+        ]
+        return pull, recompute, [material.key]
+    run = needed(material, roots)
+    inside = set(run)
+    pull = list(
+        dict.fromkeys(
+            dependency
+            for key in run
+            for dependency in material.rows[key].dependencies
+            if dependency not in inside and dependency not in material.have
+        )
+    )
+    # The failed task last, as it is the one that all others lead to.
+    if material.key is not None:
+        run = [key for key in run if key != material.key] + [material.key]
+    return pull, [], run
+
+
+def _refuse_lost(material: Material, keys: list[Any]) -> None:
+    for key in keys:
+        row = material.rows.get(key)
+        if row is None or (row.lost and not row.held):
+            raise InputLost(
+                f"input {key!r} is lost for good: it is on no worker, and nothing "
+                "can compute it again (scattered data, or a future's only copy)",
+                "scatter it again, and submit the task anew",
+                key=key,
+            )
+
+
+def _own_keys(material: Material, recompute: list[Any]) -> list[Any]:
+    """Keys that can only be computed again under their own names."""
+    if not recompute:
+        return []
+    if any(is_p2p(material.rows[key].read()) for key in recompute):
+        return list(recompute)
+    return []
+
+
+def _inputs(
+    material: Material, pull: list[Any], recompute: list[Any], run: list[Any]
+) -> tuple[InputInfo, ...]:
+    direct = (
+        material.rows[material.key].dependencies if material.key is not None else ()
+    )
+    shown = list(dict.fromkeys([*direct, *pull]))
+    computed, runs = set(recompute), set(run)
+    infos = []
+    for key in shown:
+        row = material.rows.get(key)
+        how: Any = "pull"
+        if key in material.have:
+            how = "have"
+        elif key in computed:
+            how = "recompute"
+        elif key in runs:
+            how = "run"
+        infos.append(
+            InputInfo(
+                key=key,
+                name=name_of(key, row.group_size if row else None),
+                nbytes=row.nbytes if row and row.held else None,
+                type=row.type if row else type(material.have.get(key)).__name__,
+                how=how,
+            )
+        )
+    return tuple(infos)
+
+
+def _refuse_size(
+    failure: Failure, material: Material, pull: list[Any], size: int, limit: int
+) -> None:
+    from dask.utils import format_bytes
+
+    largest = max(pull, key=lambda key: material.rows[key].nbytes or 0)
+    raise InputsTooLarge(
+        f"inputs of {failure.key!r} are {format_bytes(size)}, over "
+        f"max_bytes={format_bytes(limit)}; the largest is {largest!r} "
+        f"({format_bytes(material.rows[largest].nbytes or 0)})",
+        "raise max_bytes to pull them",
+        key=failure.key,
+    )

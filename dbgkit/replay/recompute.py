@@ -1,0 +1,209 @@
+"""Released inputs are computed again on the cluster, under private keys.
+
+Under their own keys a recompute that fails would move states and blame; a copy under
+other keys leaves all as it was. P2P shuffles know their tasks by key, so that they
+run under their own.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from dbgkit.errors import InputsTooLarge, RecomputeFailed, WaitTimedOut
+from dbgkit.locate.texts import safe_repr
+from dbgkit.model import Plan, Progress
+from dbgkit.replay.material import Material, Row
+from dbgkit.replay.nodes import rename
+
+_UNDONE = ("waiting", "queued", "no-worker", "processing")
+_POLL = 0.2  # seconds between two looks at how far it is
+
+
+def recompute(
+    material: Material,
+    plan: Plan,
+    max_bytes: int,
+    timeout: float,
+    notify: Callable[[Any], Any],
+) -> dict[Any, Any]:
+    """Values of the inputs that were released, computed again.
+
+    Raises
+    ------
+    RecomputeFailed
+        One of the tasks failed this time; states and blame are as they were.
+    WaitTimedOut
+        No task of it finished within the timeout.
+    InputsTooLarge
+        What came out is over ``max_bytes``; it was not pulled.
+    """
+    link = material.link
+    assert link is not None
+    wanted = [info.key for info in plan.inputs if info.how == "recompute"]
+    if not wanted:
+        return {}
+    names = _names(plan)
+    with _submitted(material, plan, names, wanted) as futures:
+        _wait(material, plan, names, futures, timeout, notify)
+        answer = link.visit(keys=[names[key] for key in wanted], states_only=True)
+        rows = {row["key"]: row for row in answer["tasks"]}
+        size = sum(row["nbytes"] or 0 for row in rows.values())
+        if size + plan.pull_bytes > max_bytes:
+            raise InputsTooLarge(
+                f"inputs of {plan.key!r} are {size + plan.pull_bytes:,} bytes after "
+                f"they were computed again, over max_bytes={max_bytes:,}",
+                "raise max_bytes to pull them",
+                key=plan.key,
+            )
+        who_has = {names[key]: rows[names[key]]["who_has"] for key in wanted}
+        data = link.fetch(who_has, size)
+    return {key: data[names[key]] for key in wanted}
+
+
+def _names(plan: Plan) -> dict[Any, Any]:
+    """The private key of each task; its own where it must be."""
+    if plan.own_keys:
+        return {key: key for key in plan.recompute}
+    label = f"dbgkit-recompute-{uuid.uuid4().hex}"
+    return {key: (label, index) for index, key in enumerate(plan.recompute)}
+
+
+@contextmanager
+def _submitted(
+    material: Material, plan: Plan, names: Mapping[Any, Any], wanted: list[Any]
+) -> Iterator[list[Any]]:
+    """Futures of the wanted inputs; they are released, whatever happens."""
+    assert material.link is not None
+    client = material.link.client
+    if plan.own_keys and all(
+        material.rows[key].state != "unknown" for key in plan.recompute
+    ):
+        graph: Any = {}  # the scheduler has it
+    else:
+        graph = _graph(material, plan, names)
+    futures = client.get(graph, [names[key] for key in wanted], sync=False)
+    try:
+        yield list(futures)
+    finally:
+        for future in futures:
+            future.release()
+
+
+def _graph(material: Material, plan: Plan, names: Mapping[Any, Any]) -> Any:
+    nodes = {}
+    for key in plan.recompute:
+        node = material.rows[key].read()
+        nodes[names[key]] = node if plan.own_keys else rename(node, names, names[key])
+    annotated = {
+        names[key]: found
+        for key in plan.recompute
+        if (found := _annotations(material.rows[key]))
+    }
+    return _with_annotations(nodes, annotated) if annotated else nodes
+
+
+def _annotations(row: Row) -> dict[str, Any]:
+    """A task's restrictions as Dask's annotations."""
+    found: dict[str, Any] = {}
+    limits = row.restrictions
+    if limits.get("workers") or limits.get("hosts"):
+        found["workers"] = [*limits.get("workers", ()), *limits.get("hosts", ())]
+        found["allow_other_workers"] = bool(limits.get("loose"))
+    if limits.get("resources"):
+        found["resources"] = dict(limits["resources"])
+    return found
+
+
+def _with_annotations(
+    nodes: Mapping[Any, Any], annotated: Mapping[Any, Mapping[str, Any]]
+) -> Any:
+    """A graph of layers, as Dask hangs annotations on layers."""
+    from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+
+    groups: dict[str, tuple[Mapping[str, Any], dict[Any, Any]]] = {}
+    for key, node in nodes.items():
+        found = annotated.get(key, {})
+        groups.setdefault(repr(found), (found, {}))[1][key] = node
+    layers = {
+        f"dbgkit-{index}": MaterializedLayer(part, annotations=dict(found) or None)
+        for index, (found, part) in enumerate(groups.values())
+    }
+    return HighLevelGraph(layers, {name: set(layers) - {name} for name in layers})
+
+
+def _wait(
+    material: Material,
+    plan: Plan,
+    names: Mapping[Any, Any],
+    futures: list[Any],
+    timeout: float,
+    notify: Callable[[Any], Any],
+) -> None:
+    link = material.link
+    assert link is not None
+    keys = list(names.values())
+    left, since = len(keys), time.monotonic()
+    notify(Progress("recompute", 0, len(keys)))
+    while any(not future.done() for future in futures):
+        _pause(futures)
+        if all(future.done() for future in futures):
+            break
+        counts = link.progress(keys)
+        undone = sum(counts.get(state, 0) for state in _UNDONE)
+        if undone < left:
+            left, since = undone, time.monotonic()
+            notify(Progress("recompute", len(keys) - undone, len(keys)))
+        elif time.monotonic() - since > timeout:
+            where = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
+            raise WaitTimedOut(
+                f"inputs of {plan.key!r}: none of {len(keys)} tasks finished in "
+                f"{timeout:g} s ({where})",
+                "raise timeout=, or scope='ancestors' to run them here",
+                key=plan.key,
+            )
+    notify(Progress("recompute", len(keys), len(keys)))
+    for future in futures:
+        if future.status != "finished":
+            raise _failed(material, plan, names, future)
+
+
+def _pause(futures: list[Any]) -> None:
+    """Wait until all are done, for a short while at most."""
+    from distributed import TimeoutError, wait
+
+    client = futures[0].client
+    from dbgkit.cluster.link import Link
+
+    async def until_done() -> None:
+        await wait(futures, timeout=_POLL)
+
+    try:
+        Link(client, 30).call(until_done, what="the tasks that run again")
+    except TimeoutError:
+        return
+
+
+def _failed(
+    material: Material, plan: Plan, names: Mapping[Any, Any], future: Any
+) -> RecomputeFailed:
+    assert material.link is not None
+    own_names = {name: key for key, name in names.items()}
+    answer = material.link.visit(keys=[future.key])
+    error = future.exception() if future.status == "error" else None
+    key = own_names.get(future.key)
+    text = safe_repr(error) if error is not None else f"it was {future.status}"
+    if answer["failures"]:
+        fact = answer["failures"][0]
+        key = own_names.get(fact["key"], key)
+        text = fact["exception_text"] or text
+    failed = RecomputeFailed(
+        f"an input of {plan.key!r} failed when it was computed again: {key!r}: {text}",
+        "scope='ancestors' runs it here, where the debugger can enter it",
+        key=key,
+    )
+    failed.__cause__ = error
+    return failed

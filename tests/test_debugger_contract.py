@@ -1,0 +1,64 @@
+"""What the debugger room relies on in pdb, IPython and ipykernel, by name."""
+
+from __future__ import annotations
+
+import inspect
+import pdb
+
+import pytest
+from ipykernel.kernelbase import Kernel
+from IPython.core.debugger import Pdb as IPythonPdb
+from IPython.core.display_trap import DisplayTrap
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.terminal.debugger import TerminalPdb
+
+from dbgkit.debugger import choose
+
+pytestmark = pytest.mark.core
+
+
+def parameters(function):
+    return list(inspect.signature(function).parameters)
+
+
+def test_pdb_asks_get_stack_where_to_start():
+    assert parameters(pdb.Pdb.get_stack) == ["self", "f", "t"]
+    assert parameters(pdb.Pdb.interaction)[:2] == ["self", "frame"]
+    assert parameters(pdb.Pdb.setup) == ["self", "f", "tb"]
+
+
+def test_pdb_moves_by_counts_given_as_text():
+    assert parameters(pdb.Pdb.do_up) == ["self", "arg"]
+    assert parameters(pdb.Pdb.do_down) == ["self", "arg"]
+
+
+def test_pdbs_where_goes_through_print_stack_trace():
+    assert "print_stack_trace" in pdb.Pdb.do_where.__code__.co_names
+
+
+def test_ipython_asks_hidden_frames_what_to_leave_out():
+    assert parameters(IPythonPdb.hidden_frames) == ["self", "stack"]
+    for command in (IPythonPdb.do_up, IPythonPdb.do_down, IPythonPdb.print_stack_trace):
+        assert "hidden_frames" in command.__code__.co_names
+        assert "skip_hidden" in command.__code__.co_names
+
+
+def test_ipython_takes_an_exception():
+    assert parameters(IPythonPdb.interaction)[:3] == ["self", "frame", "tb_or_exc"]
+    assert hasattr(IPythonPdb, "do_exceptions")
+
+
+def test_ipython_shells_name_their_debugger():
+    found = inspect.getattr_static(InteractiveShell, "debugger_cls")
+    debugger_cls = found.fget(None) if isinstance(found, property) else found
+    assert issubclass(debugger_cls, IPythonPdb)
+    assert issubclass(TerminalPdb, IPythonPdb)
+    assert parameters(DisplayTrap.__init__) == ["self", "hook"]
+
+
+def test_a_kernel_says_whether_it_takes_input():
+    # Used by `choose._kernel_takes_input`.
+    assert "_allow_stdin" in Kernel.class_trait_names() or hasattr(
+        Kernel, "_allow_stdin"
+    )
+    assert not choose._kernel_takes_input(object())

@@ -1,0 +1,256 @@
+"""The examples, run as a user would: plainly, at a terminal, and without one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.core
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+NOTEBOOK = EXAMPLES / "advanced_distributed.ipynb"
+PROMPT = re.escape("(Pdb) ")
+
+
+@dataclass(frozen=True)
+class Example:
+    """What an example's docstring promises."""
+
+    script: str
+    error: str  # last line of the traceback, as a regular expression
+    function: str
+    line: str
+    ask: str
+    answer: str
+
+
+TABLE = [
+    Example(
+        "ratio.py",
+        r"ZeroDivisionError: division by zero",
+        "ratio",
+        "return a / b",
+        "p a, b",
+        "(25, 0)",
+    ),
+    Example(
+        "futures_inc_dec_add.py",
+        r"TypeError: unsupported operand type\(s\) for -: 'str' and 'int'",
+        "dec",
+        "return x - 1",
+        "p x",
+        "'20'",
+    ),
+    Example(
+        "bag_accounts.py",
+        r"json\.decoder\.JSONDecodeError: Expecting value: line 2 column 1 .*",
+        "parse",
+        "return json.loads(line)",
+        "p line[:11]",
+        "'{\"id\": 2500'",
+    ),
+    Example(
+        "persisted_array.py",
+        r"numpy\.linalg\.LinAlgError: Matrix is not positive definite",
+        "decorrelate",
+        "factor = np.linalg.cholesky(covariance)",
+        "p covariance[2].tolist()",
+        "[0.0, 0.0, 0.0, 0.0]",
+    ),
+    Example(
+        "rosenbrock_search.py",
+        r"ValueError: (math domain error|expected a positive input.*)",
+        "cost",
+        "barrier = -0.01 * math.log(room)",
+        "p room <= 0, room == 2 - x**2 - y**2",
+        "(True, True)",
+    ),
+    Example(
+        "dataframe_partition.py",
+        r"ValueError: Unable to parse string .n/a. at position 13",
+        "with_revenue",
+        'price = pd.to_numeric(sales["price"])',
+        "p sales.month.unique().tolist()",
+        "[10]",
+    ),
+]
+each_example = pytest.mark.parametrize("example", TABLE, ids=lambda e: e.script)
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The environment, without what would change how a debugger opens."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONBREAKPOINT", "FORCE_COLOR", "PYTHONWARNINGS")
+        and not name.startswith(("PYTEST_", "DASK_"))
+    }
+    return kept | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "160"}
+
+
+def run(
+    *arguments: str | Path, cwd: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_table_has_every_example() -> None:
+    assert {e.script for e in TABLE} == {p.name for p in EXAMPLES.glob("*.py")}
+
+
+@each_example
+def test_plain_python_fails_for_the_stated_reason(
+    example: Example, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    done = run(EXAMPLES / example.script, cwd=tmp_path, environment=environment)
+
+    assert done.returncode == 1
+    assert re.search(rf"^{example.error}$", done.stderr, re.MULTILINE), done.stderr
+
+
+@each_example
+def test_at_a_terminal_it_stops_at_the_failing_line(
+    example: Example, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "dbgkit", "run", str(EXAMPLES / example.script)],
+        cwd=str(tmp_path),
+        env=environment,
+        encoding="utf-8",
+        dimensions=(60, 160),
+        timeout=90,
+    )
+    try:
+        child.expect(PROMPT)
+        shown = child.before
+        # pdb's own first lines: the frame it stops in, and the line.
+        stop = re.findall(r"^> (\S+)\((\d+)\)(\w+)\(\)\s*-> (.*?)\r?$", shown, re.M)
+        assert stop, shown
+        file, number, function, line = stop[-1]
+        source = (EXAMPLES / example.script).read_text().splitlines()
+        assert Path(file).name == example.script
+        assert function == example.function
+        assert line == example.line == source[int(number) - 1].strip()
+
+        child.sendline(example.ask)
+        child.expect(PROMPT)
+        assert child.before.splitlines()[-1] == example.answer
+
+        child.sendline("q")
+        child.expect(pexpect.EOF)
+        child.wait()
+        assert child.exitstatus == 1
+    finally:
+        child.close(force=True)
+
+
+@each_example
+def test_without_a_terminal_the_report_is_printed(
+    example: Example, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    done = run(
+        "-m",
+        "dbgkit",
+        "run",
+        EXAMPLES / example.script,
+        cwd=tmp_path,
+        environment=environment,
+    )
+
+    printed = done.stdout + done.stderr
+    assert done.returncode == 1, printed
+    assert "(Pdb)" not in printed
+    assert example.line in printed
+    assert f"{example.function}" in printed
+
+
+def test_the_examples_leave_no_data_behind(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    environment |= {"TMPDIR": str(tmp_path)}
+
+    run(EXAMPLES / "bag_accounts.py", cwd=tmp_path, environment=environment)
+    run(EXAMPLES / "persisted_array.py", cwd=tmp_path, environment=environment)
+
+    assert not list(tmp_path.glob("accounts-*"))
+    assert not list(tmp_path.glob("readings-*"))
+
+
+def test_the_notebook_runs_where_nobody_can_type(tmp_path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+
+    nbclient.NotebookClient(
+        notebook,
+        timeout=90,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()
+
+    outputs = {
+        cell.source: "".join(_texts(cell.outputs))
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    }
+    assert "celsius * 9 / 5 + 32" in outputs["%dbg"]
+    assert "return 1 / x" in outputs["%dbg total"]
+    assert "'20'" in next(out for src, out in outputs.items() if "%%dbg" in src)
+    assert "'same'" in next(
+        out for src, out in outputs.items() if src.startswith("replay.outcome")
+    )
+    raised = {
+        output.ename
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.output_type == "error"
+    }
+    assert raised == {"TypeError"}
+
+
+def _texts(outputs: list[dict[str, Any]]) -> list[str]:
+    """All text that a cell put out."""
+    return [
+        o.get("text", "") + o.get("data", {}).get("text/plain", "") for o in outputs
+    ]
+
+
+def test_the_notebook_is_stored_without_outputs() -> None:
+    nbformat = pytest.importorskip("nbformat")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not c.outputs and c.execution_count is None for c in code)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python -m pip install -e . && dbgkit run examples/ratio.py",
+        'python -m pip install -e ".[test]" && python -m pytest',
+    ],
+)
+def test_the_readme_has_the_line_that_ci_runs(line: str) -> None:
+    assert line in (ROOT / "README.md").read_text().splitlines()
+    assert line in (ROOT / ".ci" / "run").read_text()
