@@ -19,7 +19,6 @@ from dbgkit.cluster.clients import (
     client_of,
     current_client,
     is_future,
-    is_open,
     loop_thread_is_here,
 )
 from dbgkit.diagnose import root_causes
@@ -356,9 +355,8 @@ def _ask(
     if target is None:
         target = exception_at_hand()
     mine = client if client is not None else _own_client(target)
-    if mine is not None and not isinstance(mine, str) and is_open(mine):
-        if loop_thread_is_here(mine):
-            return _run_in_thread(run, show, target, mine)
+    if not (mine is None or isinstance(mine, str)) and loop_thread_is_here(mine):
+        return _run_in_thread(run, show, target, mine)
     with client_of(mine, _seconds(timeout)) as found:
         result = run(target, found)
     return show(result)

@@ -2,7 +2,9 @@
 
 Pickling by reference fails where dbgkit is not installed, by value ties the two
 Python versions together, and ``Client.upload_file`` can keep late workers from
-starting. So what is pickled says: run this source, and take that name out of it.
+starting. So what is pickled says: make a package of these sources, and take that name
+out of it. The package's name has a digest of its sources, so that two versions on one
+scheduler do not disturb each other.
 """
 
 from __future__ import annotations
@@ -14,30 +16,68 @@ from typing import Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-_LOAD = "exec(compile(source, filename, 'exec'), module) or module[name]"
-_LOAD_AND_CALL = f"({_LOAD.replace(' or ', ') or ')}(*arguments)"
+# What each module needs of its siblings, in the order to run them.
+_PARTS = {
+    "scheduler": ("scheduler",),
+    "surroundings": ("surroundings",),
+}
+_LOAD = "exec(loader, space) or space['found']"
+_LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"
+# Runs over there, with `package`, `sources` and `name` as globals.
+_LOADER = """
+import sys
+import types
+
+
+def add(full, source):
+    module = sys.modules.get(full)
+    if module is None:
+        module = types.ModuleType(full)
+        module.__package__ = package
+        module.__path__ = []
+        sys.modules[full] = module
+        try:
+            exec(compile(source, f"<{full}>", "exec"), module.__dict__)
+        except BaseException:
+            del sys.modules[full]
+            raise
+    return module
+
+
+add(package, "")
+for part, source in sources:
+    found = getattr(add(f"{package}.{part}", source), name, None)
+"""
 
 
 @cache
-def source_of(module: str) -> str:
-    """Source text of a module of ``dbgkit.remote``."""
-    return (resources.files("dbgkit.remote") / f"{module}.py").read_text("utf-8")
+def sources_of(module: str) -> tuple[tuple[str, str], ...]:
+    """Names and source texts of a module of ``dbgkit.remote``, and what it needs."""
+    folder = resources.files("dbgkit.remote")
+    return tuple(
+        (part, (folder / f"{part}.py").read_text("utf-8")) for part in _PARTS[module]
+    )
 
 
 @cache
 def digest_of(module: str) -> str:
-    """Short digest of a module's source: one name for one version of it."""
-    return hashlib.sha256(source_of(module).encode()).hexdigest()[:12]
+    """Short digest of a module's sources: one name for one version of it."""
+    return hashlib.sha256(repr(sources_of(module)).encode()).hexdigest()[:12]
+
+
+def package_of(module: str) -> str:
+    """Name of the package that the sources become over there."""
+    return f"dbgkit_remote_{module}_{digest_of(module)}"
 
 
 def _names(module: str, name: str) -> dict[str, Any]:
-    label = f"dbgkit_remote_{module}_{digest_of(module)}"
-    return {
-        "source": source_of(module),
-        "filename": f"<{label}>",
-        "module": {"__name__": label},
+    space = {
+        "__name__": package_of(module),
+        "package": package_of(module),
+        "sources": sources_of(module),
         "name": name,
     }
+    return {"loader": _LOADER, "space": space}
 
 
 class ShippedFunction:

@@ -11,6 +11,8 @@ from dbgkit.locate.texts import safe_repr, safe_str, type_and_message
 from dbgkit.model import Evidence, Failure
 from dbgkit.remote.frames import format_exception, own_line, walk
 
+NO_EVIDENCE = Evidence()
+
 
 def failure_from_fact(
     fact: Mapping[str, Any],
@@ -67,7 +69,7 @@ def failure_from_exception(
     *,
     key: Any = None,
     source: str,
-    evidence: Evidence = Evidence(),
+    evidence: Evidence = NO_EVIDENCE,
     notes: tuple[str, ...] = (),
     others: tuple[Any, ...] = (),
 ) -> Failure:

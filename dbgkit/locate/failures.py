@@ -220,9 +220,16 @@ class _Finder:
                 )
             ]
         keys = self._keys_of(found, client)
+        graph_left = found.expression is not None or bool(found.collections)
         if keys:
-            return self._of_held(found, keys)
-        if found.expression is not None or found.collections:
+            try:
+                return self._of_held(found, keys)
+            except NotFailed:
+                # compute() lets go of its futures as it raises: the client may
+                # still list them when the scheduler has already forgotten them.
+                if not graph_left:
+                    raise
+        if graph_left:
             return locate_in_graph(
                 found,
                 client=client,
@@ -260,7 +267,7 @@ class _Finder:
             keys=keys, specs=self.specs, max_bytes=self.max_bytes
         )
         error = None if _interrupted(found.exception) else found.exception
-        notes = ()
+        notes: tuple[str, ...] = ()
         if len(answer["failures"]) > 1 and error is not None:
             notes = (f"{len(answer['failures'])} tasks failed with this exception",)
         failures = self._from_answer(answer, client, error, notes)

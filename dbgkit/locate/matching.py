@@ -107,7 +107,7 @@ def _history(
         )
         return answer["erred"], ()
     scheduler = getattr(getattr(client, "cluster", None), "scheduler", None)
-    if not hasattr(scheduler, "erred_tasks"):
+    if scheduler is None or not hasattr(scheduler, "erred_tasks"):
         return [], ("the client is closed, and the scheduler's history with it",)
     # A LocalCluster's scheduler object stays readable after it was closed.
     return [

@@ -15,6 +15,7 @@ from dbgkit.cluster.clients import future_error, is_future
 from dbgkit.locate.texts import safe_repr
 from dbgkit.remote.frames import is_machinery, package_of, walk
 
+_CONTAINERS = (list, tuple, set, frozenset, dict)
 _MOST = 100_000  # values looked through in containers of a frame
 
 
@@ -166,11 +167,13 @@ def _futures_in(values: Any) -> list[Any]:
         value = waiting.pop()
         if is_future(value):
             found.append(value)
-        elif type(value) in (list, tuple, set, frozenset, dict):
-            if id(value) not in seen:
-                seen.add(id(value))
-                members = value.values() if type(value) is dict else value
-                waiting.extend(members)
+        elif isinstance(value, _CONTAINERS) and id(value) not in seen:
+            seen.add(id(value))
+            # A subclass may do as it likes when it is walked through.
+            if type(value) is dict:
+                waiting.extend(value.values())
+            elif type(value) in _CONTAINERS:
+                waiting.extend(value)
     return found
 
 

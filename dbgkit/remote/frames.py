@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import site
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Any
 _MACHINERY = ("dask", "distributed", "tornado", "dbgkit", "tblib", "IPython")
 _STDLIB_MACHINERY = ("asyncio", "concurrent", "multiprocessing", "threading.py")
 _PACKAGE_ROOT = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\]+)")
+_WINDOWS_LIB = re.compile(r"^[A-Za-z]:.*\\lib\\(\w+)(?:\.py)?(?:\\|$)", re.IGNORECASE)
 _LINE = re.compile(r'^  File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>.+)$')
 
 
@@ -39,14 +41,13 @@ def package_of(filename: str) -> str:
 
     Works on paths of another machine too, as it looks for ``site-packages``.
     """
-    found = None
-    for found in _PACKAGE_ROOT.finditer(filename):
-        pass
+    found = _PACKAGE_ROOT.findall(filename)
     if found:
-        return found.group(1).removesuffix(".py")
+        return str(found[-1]).removesuffix(".py")
     if filename.startswith(_OURS):
         return "dbgkit"
-    return ""
+    # NumPy before 1.25 has wrappers that stand in no file.
+    return "numpy" if filename == "<__array_function__ internals>" else ""
 
 
 def is_stdlib(filename: str) -> bool:
@@ -56,6 +57,9 @@ def is_stdlib(filename: str) -> bool:
     if _PACKAGE_ROOT.search(filename):
         return False
     if any(filename.startswith(root) for root in _ROOTS):
+        return True
+    windows = _WINDOWS_LIB.match(filename)
+    if windows and windows[1] in sys.stdlib_module_names:
         return True
     return bool(re.search(r"[/\\]lib(?:64)?[/\\]python3\.\d+[/\\]", filename))
 

@@ -108,9 +108,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         if newest_of is not None:
             keys = [*keys, *_newest_failed(scheduler, history, newest_of)]
         causes: dict[Any, Any] = {}
-        count = 0
-        for key in keys:
-            count += 1
+        for count, key in enumerate(keys, 1):
             if count % SLICE == 0:
                 await asyncio.sleep(0)
             found = _find(scheduler, key)

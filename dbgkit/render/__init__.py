@@ -155,23 +155,13 @@ def _print(form: RenderableType, *, width: int, color: bool) -> str:
 
 def _put(form: RenderableType, file: IO[str] | None) -> None:
     console = Console(
-        file=file,
-        force_jupyter=False,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        # A pipe has no width: lines of 80 columns would cut what is read later.
-        width=None if _is_wide(file) else 100,
+        file=file, force_jupyter=False, highlight=False, markup=False, emoji=False
     )
-    encoding = getattr(console.file, "encoding", None) or "utf-8"
-    if console.options.ascii_only:
-        text = _print(form, width=console.width, color=False)
-        console.file.write(text.encode(encoding, "replace").decode(encoding))
-    else:
+    if console.is_terminal and not console.options.ascii_only:
         console.print(form)
-
-
-def _is_wide(file: IO[str] | None) -> bool:
-    """Whether the width is known: of a terminal, or as ``COLUMNS`` says."""
-    stream = file if file is not None else sys.stdout
-    return "COLUMNS" in os.environ or bool(getattr(stream, "isatty", bool)())
+        return
+    # A pipe has no width, unless it is told one; and its lines end without blanks.
+    width = console.width if console.is_terminal or "COLUMNS" in os.environ else 100
+    text = _print(form, width=width, color=False)
+    encoding = getattr(console.file, "encoding", None) or "utf-8"
+    console.file.write(text.encode(encoding, "replace").decode(encoding))

@@ -13,14 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from dbgkit.render import words
+from dbgkit.render.rows import Frame, Row, stop_of
 from dbgkit.render.views import (
     FailureView,
-    Frame,
     PlanView,
     ReplayView,
-    Row,
     StepView,
-    stop_of,
 )
 
 _OUTCOME_STYLES = {
@@ -50,13 +48,10 @@ def replay_form(view: ReplayView, *, whole: bool = False) -> RenderableType:
     _add(facts, "outcome", _verdict(view))
     _add_rows(facts, "inputs", view.rows, view.more_rows)
     _add_steps(facts, view.steps, view.more_steps)
-    for cause in view.causes:
-        _add(facts, "", Text(cause))
+    _add_causes(facts, view.causes)
     _add_notes(facts, view.notes)
     _add_others(facts, view.failure.others)
     parts: list[RenderableType] = [_title(view.failure), facts]
-    if view.here:
-        parts.append(Text(f"here it raised {view.here}", style="bold yellow"))
     parts += _frames(view.frames, whole=whole, title=view.frames_title)
     if view.crash:
         parts += [Text("\nlast lines of the process", style=_LABEL)]
@@ -92,12 +87,9 @@ def header_form(view: ReplayView, remaining: int) -> RenderableType:
     facts = _facts()
     _add_origin(facts, view.failure)
     _add(facts, "outcome", _verdict(view))
-    if view.here:
-        _add(facts, "here", Text(view.here, style="bold yellow"))
     _add_rows(facts, "inputs", view.rows, view.more_rows, one_line=True)
     _add_steps(facts, view.steps, view.more_steps, one_line=True)
-    for cause in view.causes[:2]:
-        _add(facts, "", Text(cause, no_wrap=True, overflow="ellipsis"))
+    _add_causes(facts, view.causes[:2])
     _add_notes(facts, view.notes)
     if remaining:
         told = words.count(remaining, "other root cause")
@@ -109,7 +101,7 @@ def header_form(view: ReplayView, remaining: int) -> RenderableType:
 
 
 def _title(view: FailureView) -> Text:
-    text = Text(view.exception_type, style="bold red", overflow="fold")
+    text = Text(overflow="fold").append(view.exception_type, style="bold red")
     if view.message:
         text.append(": ")
         text.append(view.message, style="bold")
@@ -140,7 +132,7 @@ def _add_origin(facts: Table, view: FailureView) -> None:
     if view.asked:
         _add(facts, "asked", Text(f"for {view.asked}, which fell because of it"))
     if view.origin:
-        _add(facts, "worker", Text(view.origin, overflow="fold"))
+        _add(facts, "where", Text(view.origin, overflow="fold"))
 
 
 def _verdict(view: ReplayView) -> Text:
@@ -152,9 +144,9 @@ def _verdict(view: ReplayView) -> Text:
 def _value(row: Row, *, one_line: bool = False) -> Text:
     wrap = "ellipsis" if one_line else "fold"
     text = Text(overflow=wrap, no_wrap=one_line or None)  # type: ignore[arg-type]
-    text.append(row.value, style="dim italic" if row.hidden else "")
     if row.type:
-        text.append(f"  {row.type}", style=_LABEL)
+        text.append(f"{row.type} ", style=_LABEL)
+    text.append(row.value, style="dim italic" if row.hidden else "")
     if row.key:
         text.append(f"  {row.key}", style=_LABEL)
     return text
@@ -162,11 +154,13 @@ def _value(row: Row, *, one_line: bool = False) -> Text:
 
 def _values(rows: Iterable[Row], *, one_line: bool = False) -> Table:
     table = Table.grid(padding=(0, 1), pad_edge=False)
-    table.add_column(style="cyan", overflow="fold", max_width=32)
+    table.add_column(overflow="fold", max_width=32)
+    table.add_column()
     table.add_column(ratio=1)
     for row in rows:
         name = Text(row.name, style="cyan", overflow="fold")
-        table.add_row(name, _value(row, one_line=one_line))
+        equals = Text("=" if row.name else "", style=_LABEL)
+        table.add_row(name, equals, _value(row, one_line=one_line))
     return table
 
 
@@ -201,6 +195,13 @@ def _add_steps(
 def _add_notes(facts: Table, notes: Iterable[str], label: str = "note") -> None:
     for note in notes:
         _add(facts, label, Text(note, style=_NOTE, overflow="fold"))
+        label = ""
+
+
+def _add_causes(facts: Table, causes: Iterable[str]) -> None:
+    label = "cause"
+    for cause in causes:
+        _add(facts, label, Text(cause, overflow="fold"))
         label = ""
 
 
@@ -247,7 +248,9 @@ def _frames(
     if not frames:
         return []
     stop = stop_of(frames)
-    parts: list[RenderableType] = [Text(f"\n{title}" if title else "", style=_LABEL)]
+    parts: list[RenderableType] = [Text("")]
+    if title:
+        parts.append(Text(title, style="bold yellow", overflow="fold"))
     for index, frame in enumerate(frames):
         if index == stop:
             parts += _full(frame, pointed=True)

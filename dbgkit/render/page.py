@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dbgkit.model import Failure, Plan
 from dbgkit.render import words
-from dbgkit.render.views import stop_of, view_failure, view_plan, view_replay
+from dbgkit.render.rows import stop_of
+from dbgkit.render.views import view_failure, view_plan, view_replay
 from dbgkit.replay.result import Replay
 
 

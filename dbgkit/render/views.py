@@ -2,61 +2,36 @@
 
 from __future__ import annotations
 
-import linecache
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import CodeType
+from types import FunctionType, MethodType
 from typing import Any
 
 from dbgkit.model import (
     Difference,
     Failure,
-    FrameSummary,
     InputInfo,
     Plan,
     Step,
-    ValueSummary,
 )
-from dbgkit.remote.frames import is_machinery, is_own
+from dbgkit.remote.frames import is_machinery
 from dbgkit.remote.redact import redact_text, redact_value
-from dbgkit.remote.summarize import OMITTED, summarize, summarize_frames
+from dbgkit.remote.summarize import summarize
+from dbgkit.remote.summarize_objects import instance_dict
 from dbgkit.render import words
+from dbgkit.render.rows import (
+    Frame,
+    Row,
+    frame_of,
+    frames_of,
+    frames_of_text,
+    stop_of,
+    value_row,
+)
 from dbgkit.replay.result import Replay
 
 ROWS = 12  # inputs, steps, differences that are listed; the rest is counted
-
-_TEXT_FRAME = re.compile(
-    r'^  File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>.+)\n'
-    r"(?:    (?P<code>(?!File \").*)\n?)?",
-    re.MULTILINE,
-)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One named value: an input, an argument, a local variable."""
-
-    name: str
-    value: str
-    type: str = ""
-    key: str = ""
-    hidden: bool = False
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame; ``gap`` says that it stands for frames that were left out."""
-
-    place: str
-    function: str
-    lineno: int
-    source: tuple[tuple[int, str], ...] = ()
-    locals: tuple[Row, ...] = ()
-    own: bool = True
-    omitted: int = 0
-    gap: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +66,6 @@ class ReplayView:
     failure: FailureView
     outcome: str
     verdict: str
-    here: str  # the exception here, where it is another one
     causes: tuple[str, ...]
     rows: tuple[Row, ...]
     more_rows: int
@@ -122,22 +96,20 @@ class PlanView:
     warnings: tuple[str, ...] = field(default=())
 
 
-def stop_of(frames: tuple[Frame, ...]) -> int | None:
-    """Index of the innermost frame of the user's own, else of the innermost."""
-    for index in range(len(frames) - 1, -1, -1):
-        if frames[index].own:
-            return index
-    return len(frames) - 1 if frames else None
-
-
 # --- failures -----------------------------------------------------------------
 
 
 def view_failure(failure: Failure) -> FailureView:
     """Gather what is shown of a failure."""
-    frames = _frames_of_text(failure.traceback_text)
+    frames: tuple[Frame, ...] = ()
+    # What failed in this process has its locals still; what came from a worker has
+    # none, and perhaps another file by the same name here.
+    if failure.source not in ("scheduler", "graph") and failure.exception is not None:
+        frames = frames_of(failure.exception)
+    if not frames:
+        frames = frames_of_text(failure.traceback_text)
     if not frames and failure.exception is not None:
-        frames = _frames_of(failure.exception)
+        frames = frames_of(failure.exception)
     upstream = failure.asked is not None and failure.asked != failure.key
     return FailureView(
         exception_type=failure.exception_type,
@@ -152,70 +124,7 @@ def view_failure(failure: Failure) -> FailureView:
     )
 
 
-def _frames_of(exception: BaseException) -> tuple[Frame, ...]:
-    wires = summarize_frames(exception.__traceback__)
-    return tuple(_frame(FrameSummary.from_wire(wire)) for wire in wires)
-
-
-def _frame(summary: FrameSummary) -> Frame:
-    if summary.filename == OMITTED:
-        return Frame(place="", function=summary.function, lineno=0, own=False, gap=True)
-    return Frame(
-        place=words.place(summary.filename, summary.lineno),
-        function=summary.function,
-        lineno=summary.lineno,
-        source=summary.source,
-        locals=tuple(_row(name, value) for name, value in summary.locals),
-        own=summary.own,
-        omitted=summary.omitted_locals,
-    )
-
-
-def _frames_of_text(text: str) -> tuple[Frame, ...]:
-    """Frames of a formatted traceback: with the one line of source that it has."""
-    found = list(_TEXT_FRAME.finditer(text))
-    shown = [one for one in found if not is_machinery(one["file"])] or found[-1:]
-    frames = []
-    for one in shown:
-        lineno = int(one["line"])
-        frames.append(
-            Frame(
-                place=words.place(one["file"], lineno),
-                function=one["name"],
-                lineno=lineno,
-                source=_source_of(one["file"], lineno, (one["code"] or "").strip()),
-                own=is_own(one["file"]),
-            )
-        )
-    return tuple(frames)
-
-
-def _source_of(filename: str, lineno: int, code: str) -> tuple[tuple[int, str], ...]:
-    """Lines around one, if the file here is the one that ran; else that line."""
-    linecache.checkcache(filename)
-    here = linecache.getlines(filename)
-    if not (code and 0 < lineno <= len(here) and here[lineno - 1].strip() == code):
-        return ((lineno, redact_text(code, bare=False)),) if code else ()
-    first = max(1, lineno - 3)
-    return tuple(
-        (first + number, redact_text(line.rstrip("\n"), bare=False))
-        for number, line in enumerate(here[first - 1 : lineno + 2])
-    )
-
-
 # --- values -------------------------------------------------------------------
-
-
-def _row(name: str, value: ValueSummary, key: str = "") -> Row:
-    """A value's row; the type is only said where the text does not say it."""
-    short = value.type.rpartition(".")[2]
-    plain = "." not in value.type or value.text.startswith(("<", f"{short}("))
-    kind = "" if plain or value.hidden else value.type
-    return Row(name, value.text, kind, key, value.hidden)
-
-
-def _summary(name: str, value: Any, key: str = "") -> Row:
-    return _row(name, ValueSummary.from_wire(summarize(value, name=name)), key)
 
 
 def _call(replay: Replay) -> list[tuple[str, Any]]:
@@ -223,15 +132,13 @@ def _call(replay: Replay) -> list[tuple[str, Any]]:
     function = replay.function
     if function is None:
         return []
-    code = getattr(function, "__code__", None)
+    plain = function.__func__ if type(function) is MethodType else function
     names: tuple[str, ...] = ()
-    if isinstance(code, CodeType):
+    if type(plain) is FunctionType:
+        code = plain.__code__
         if is_machinery(code.co_filename):
             return []
-        names = code.co_varnames[: code.co_argcount]
-    bound = getattr(function, "__self__", None)
-    if bound is not None and isinstance(code, CodeType):
-        names = names[1:]
+        names = code.co_varnames[plain is not function : code.co_argcount]
     pairs = [
         (names[index] if index < len(names) else f"args[{index}]", value)
         for index, value in enumerate(replay.args)
@@ -255,7 +162,7 @@ def _rows(replay: Replay) -> tuple[tuple[Row, ...], int]:
         for key, value in replay.inputs.items()
         if id(value) not in known
     ]
-    rows = tuple(_summary(name, value, key) for name, value, key in found[:ROWS])
+    rows = tuple(value_row(name, value, key) for name, value, key in found[:ROWS])
     return rows, max(0, len(found) - ROWS)
 
 
@@ -281,7 +188,7 @@ def _steps(steps: tuple[Step, ...]) -> tuple[tuple[StepView, ...], int]:
 
 def _values(inputs: Mapping[Any, Any]) -> tuple[Row, ...]:
     pairs = list(inputs.items())
-    rows = [_summary(words.key_text(key), value) for key, value in pairs[:ROWS]]
+    rows = [value_row(words.key_text(key), value) for key, value in pairs[:ROWS]]
     if len(pairs) > ROWS:
         rows.append(Row("", f"… {len(pairs) - ROWS:,} more"))
     return tuple(rows)
@@ -293,25 +200,25 @@ def _values(inputs: Mapping[Any, Any]) -> tuple[Row, ...]:
 def view_replay(replay: Replay) -> ReplayView:
     """Gather what is shown of a replay."""
     failure = view_failure(replay.failure)
-    frames = tuple(_frame(summary) for summary in replay.frames)
+    frames = tuple(frame_of(summary) for summary in replay.frames)
     if not frames and replay.exception is not None:
-        frames = _frames_of(replay.exception)
+        frames = frames_of(replay.exception)
+    run = words.main_run(replay)
     title = ""
+    if replay.outcome == "different":
+        title = f"here it raised {words.said(run.exception_type, run.message)}"
     if not frames:
         frames, title = failure.frames, "where it failed before"
     rows, more_rows = _rows(replay)
     steps, more_steps = _steps(replay.steps)
     returned = ""
     if replay.outcome == "passed" and (replay.result is not None):
-        row = _summary("", replay.result)
+        row = value_row("", replay.result)
         returned = f"{row.value}{f' ({row.type})' if row.type else ''}"
-    run = words.main_run(replay)
-    different = replay.outcome == "different"
     return ReplayView(
         failure=failure,
         outcome=replay.outcome,
         verdict=words.verdict(replay, returned),
-        here=words.said(run.exception_type, run.message) if different else "",
         causes=_causes(replay.exception),
         rows=rows,
         more_rows=more_rows,
@@ -337,15 +244,13 @@ def _hide(one: Difference) -> Difference:
 
 def _causes(exception: BaseException | None) -> tuple[str, ...]:
     """What an exception was raised from, nearest first, and its own notes."""
-    told = []
-    if exception is not None:
-        told += [
-            f"note: {note}"
-            for note in getattr(exception, "__notes__", ()) or ()
-            if isinstance(note, str)
-        ]
+    if exception is None:
+        return ()
+    notes = (instance_dict(exception) or {}).get("__notes__")
+    listed = notes if isinstance(notes, list) else []
+    told = [f"note: {note}" for note in listed if isinstance(note, str)]
     seen = {id(exception)}
-    while exception is not None and len(told) < ROWS:
+    while len(told) < ROWS:
         cause, word = exception.__cause__, "raised from"
         if cause is None and not exception.__suppress_context__:
             cause, word = exception.__context__, "raised while handling"

@@ -120,7 +120,7 @@ def verdict(replay: Replay, returned: str = "") -> str:
     if replay.outcome == "died":
         died = "died, as the worker did" if replay.failure.killed else "died"
         return f"died: the process that ran it {died}{_detail(run)}{time}"
-    return f"timeout: it was not finished in time, and was stopped{_detail(run)}{time}"
+    return f"timeout: it was not finished in time, and was stopped{_detail(run)}"
 
 
 def main_run(replay: Replay) -> Run:
@@ -143,8 +143,10 @@ def _several(replay: Replay) -> str:
     if not failed:
         return f"passed: did not fail in {total:,} runs {where}"
     kinds = Counter(_kind(run) for run in replay.runs)
+    passed = kinds.pop("passed", 0)
     told = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common(6))
     rest = f", {len(kinds) - 6:,} other kinds" if len(kinds) > 6 else ""
+    rest += f", {passed:,} passed" if passed else ""
     return (
         f"{replay.outcome}: failed {failed:,} of {total:,} times {where}: {told}{rest}"
     )

@@ -10,7 +10,7 @@ from dbgkit.cluster.link import Link
 from dbgkit.errors import SchedulerGone, WaitTimedOut
 from dbgkit.model import Difference, Failure
 from dbgkit.remote.frames import package_of, parse_traceback
-from dbgkit.remote.redact import is_secret_name, redact_text
+from dbgkit.remote.redact import redact_value
 from dbgkit.remote.surroundings import describe_process
 
 _PACKAGES = ("dask", "distributed", "numpy", "pandas", "pyarrow", "cloudpickle")
@@ -104,7 +104,5 @@ def _is_noise(kind: str, name: str) -> bool:
 def _shown(name: str, value: str | None) -> str | None:
     if value is None:
         return None
-    if is_secret_name(name):
-        return "<hidden>"
-    text, _ = redact_text(value)
+    text = redact_value(name, value)
     return text if len(text) <= 200 else f"{text[:200]}…"

@@ -38,7 +38,8 @@ def compare(
     now = signature(exception_type, message, place)
     if broken_repr == (failure.exception_type, failure.message):
         return "same"
-    if then[0] != now[0]:
+    # A class may be lost on its way home, and its own repr need not name it.
+    if then[0] and then[0] != now[0]:
         return "different"
     if then[2] is not None and now[2] is not None and then[2] != now[2]:
         return "different"

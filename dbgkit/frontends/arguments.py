@@ -1,0 +1,147 @@
+"""What is typed after a magic: options, and a target in any of its forms."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class BadUsage(ValueError):
+    """A line that cannot be understood; the text says how it is to be written."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: ``--name value``, or a flag that stands for ``value``."""
+
+    name: str
+    keyword: str
+    help: str
+    convert: Callable[[str], Any] | None = None
+    value: Any = None
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"one of {', '.join(names)}")
+        return text
+
+    return convert
+
+
+CLIENT = Option("client", "client", "a client's variable, or an address", str)
+PROMPT = Option("no-prompt", "prompt", "print the report, no prompt", value=False)
+DRY_RUN = Option("dry-run", "dry_run", "show what would be done", value=True)
+REPLAY = (
+    Option(
+        "scope", "scope", "task (default) or ancestors", _one_of("task", "ancestors")
+    ),
+    Option("where", "where", "here or process", _one_of("here", "process", "worker")),
+    Option("times", "times", "how often to run it", int),
+    Option("no-recompute", "recompute", "raise if inputs are gone", value=False),
+    Option("timeout", "timeout", "limit of each wait, as 30s", str),
+    Option("max-bytes", "max_bytes", 'most to pull, as "1 GiB"', str),
+    CLIENT,
+)
+
+
+def split_options(
+    line: str, options: tuple[Option, ...]
+) -> tuple[str, dict[str, Any]]:
+    """Take the options out of a line: what is left, and keyword arguments.
+
+    Options may stand before and after the target. The target is left as it was
+    typed, blanks and quotes included, as keys may have both.
+    """
+    known = {option.name: option for option in options}
+    keywords: dict[str, Any] = {}
+
+    def take(found: re.Match[str]) -> str:
+        option = known.get(found["name"])
+        if option is None:
+            raise BadUsage(f"no option --{found['name']}; there is {_listed(options)}")
+        text = found["quoted"] or found["plain"]
+        if option.convert is None:
+            keywords[option.keyword] = option.value
+            return f" {found['value'] or ''}"  # no value of its own
+        if text is None:
+            raise BadUsage(f"--{option.name} needs a value: {option.help}")
+        text = text.strip("'\"")
+        try:
+            keywords[option.keyword] = option.convert(text)
+        except ValueError as error:
+            raise BadUsage(f"--{option.name} {text}: {error}") from None
+        return " "
+
+    pattern = (
+        r"(?:^|(?<=\s))--(?P<name>[a-z][a-z-]*)"
+        r"(?P<value>(?:=|\s+)(?:(?P<quoted>\"[^\"]*\"|'[^']*')|(?P<plain>(?!--)\S+)))?"
+    )
+    # Anew after each: the value of a flag may be an option itself.
+    rest = line
+    while True:
+        rest, count = re.subn(pattern, take, rest, count=1)
+        if not count:
+            return rest.strip(), keywords
+
+
+def _listed(options: tuple[Option, ...]) -> str:
+    return ", ".join(f"--{option.name}" for option in options)
+
+
+def read_target(text: str, namespace: Mapping[str, Any]) -> Any:
+    """The target that a text stands for: a variable, an expression, a key; or None.
+
+    What is no Python, or names no variable, is a key as text. Sums and differences
+    are keys too, as ``inc-0`` is one.
+    """
+    if not text:
+        return None
+    try:
+        tree = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError):
+        return text
+    if isinstance(tree, ast.Name):
+        return namespace.get(tree.id, text)
+    try:
+        return ast.literal_eval(tree)
+    except (ValueError, TypeError, SyntaxError):
+        pass
+    if not _is_expression(tree, namespace):
+        return text
+    try:
+        code = compile(ast.Expression(tree), "<target>", "eval")
+        return eval(code, dict(vars(builtins)), dict(namespace))
+    except Exception as error:  # the user's own expression may raise anything
+        raise BadUsage(f"{text}: {type(error).__name__}: {error}") from error
+
+
+def _is_expression(tree: ast.expr, namespace: Mapping[str, Any]) -> bool:
+    if not isinstance(
+        tree,
+        (
+            ast.Attribute,
+            ast.Subscript,
+            ast.Call,
+            ast.List,
+            ast.Tuple,
+            ast.Set,
+            ast.ListComp,
+        ),
+    ):
+        return False
+    bound = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    return all(
+        node.id in namespace or node.id in bound or hasattr(builtins, node.id)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name)
+    )

@@ -1,0 +1,72 @@
+"""Clusters for the tests: shared ones for looking, own ones for doing harm."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+from distributed import Client, LocalCluster
+from watching import forgotten
+
+# Any port for the dashboard: another cluster of this machine may have the usual one.
+SMALL = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
+
+
+@contextmanager
+def own_cluster(**options):
+    """A cluster of a test's own, with its client: it may be harmed."""
+    with (
+        LocalCluster(**{**SMALL, **options}) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """A cluster of two worker processes, which no test may harm."""
+    with LocalCluster(processes=True, **SMALL) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def inproc():
+    """A cluster in this process, which no test may harm."""
+    with LocalCluster(processes=False, **SMALL) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["processes", "inproc"])
+def cluster(request):
+    """Each of the shared clusters."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def client(cluster):
+    """A client of each of the shared clusters, which begins with no task at all."""
+    with Client(cluster) as client:
+        forgotten(client)
+        yield client
+
+
+@pytest.fixture
+def processes_client(processes):
+    """A client of the shared cluster of worker processes."""
+    with Client(processes) as client:
+        forgotten(client)
+        yield client
+
+
+@pytest.fixture
+def inproc_client(inproc):
+    """A client of the shared cluster in this process."""
+    with Client(inproc) as client:
+        forgotten(client)
+        yield client
+
+
+@pytest.fixture
+def harmable():
+    """`own_cluster`: for tests that kill workers, close schedulers, fill memory."""
+    return own_cluster

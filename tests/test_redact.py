@@ -1,0 +1,141 @@
+"""What looks like a secret is hidden, and a key of Dask does not."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import pytest
+
+from dbgkit.remote.redact import (
+    HIDDEN,
+    is_secret_name,
+    redact_mapping,
+    redact_text,
+    redact_value,
+)
+
+pytestmark = pytest.mark.core
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "dbPassword",
+        "DB_PASSWD",
+        "PGPASSWORD",
+        "MYSQL_PWD",
+        "client_secret",
+        "HTTPSecret",
+        "token",
+        "accessToken",
+        "api_tokens",
+        "api_key",
+        "APIKey",
+        "OPENAI_API_KEY",
+        "apikey",
+        "privateKey",
+        "AWS_ACCESS_KEY_ID",
+        "authorization",
+        "gcpCredentials",
+        "connection_string",
+        "connStr",
+        "cookies",
+        "session_key",
+        "distributed.comm.tls.client.key",
+    ],
+)
+def test_secret_names(name):
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "key",
+        "keys",
+        "tokenize",
+        "tokenizer",
+        "n_tokens",
+        "max_token_count",
+        "author",
+        "secretary",
+        "compass",
+        "monkey",
+        "sort_key",
+        "PWD",
+        "OLDPWD",
+        "",
+    ],
+)
+def test_names_that_are_no_secrets(name):
+    assert not is_secret_name(name)
+
+
+def test_names_can_be_added():
+    assert not is_secret_name("salt_value")
+    assert is_secret_name("salt_value", ["Salt"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc_def", HIDDEN),
+        ("id AKIAIOSFODNN7EXAMPLE", f"id {HIDDEN}"),
+        ("postgres://u:p@ss@h:5432/d", f"postgres://u:{HIDDEN}@h:5432/d"),
+        ("Authorization: Basic dXNlcjpwdw==", f"Authorization: {HIDDEN}"),
+        ("{'Authorization': 'Bearer abc123'}", f"{{'Authorization': '{HIDDEN}'}}"),
+        ("curl -H 'Bearer abcdefg'", f"curl -H 'Bearer {HIDDEN}'"),
+        ("Uid=a;Password=hunter2;Port=1", f"Uid=a;Password={HIDDEN};Port=1"),
+        ("{'password': 'x y', 'a': 1}", f"{{'password': '{HIDDEN}', 'a': 1}}"),
+        ("https://x/?token=abc&b=1", f"https://x/?token={HIDDEN}&b=1"),
+        ("https://x/?sv=1&sig=abc%3D", f"https://x/?sv=1&sig={HIDDEN}"),
+        ("password: hunter2", f"password: {HIDDEN}"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nabc", HIDDEN),
+    ],
+)
+def test_secret_shapes(text, expected):
+    assert redact_text(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ratio-9f86d081884c7d65",
+        "('sum-9f86d081884c7d659a2feaa0c55ad015', 0, 1)",
+        "task-9f86d081884c7d659a2feaa0c55ad015",
+        "sk-9f86d081884c7d659a2feaa0c55ad015",
+        "tcp://127.0.0.1:8786",
+        "http://h:80/a.png",
+        "unexpected token: x",
+        "password=None",
+    ],
+)
+def test_texts_that_are_no_secrets(text):
+    assert redact_text(text) == text
+
+
+def test_source_keeps_its_names():
+    assert redact_text("token = tokens[i]", bare=False) == "token = tokens[i]"
+    assert redact_text("token = read()", bare=False) == "token = read()"
+    assert redact_text('token = "abc"', bare=False) == f'token = "{HIDDEN}"'
+
+
+def test_long_text_is_quick():
+    began = perf_counter()
+    redact_text("abc" * 30_000)
+    redact_text("a=b " * 20_000)
+    assert perf_counter() - began < 2
+
+
+def test_nested_keys():
+    data = {"a": {"password": "x", "n": 1}, "b": [{"api_key": 5, "secret": None}]}
+    assert redact_mapping(data) == {
+        "a": {"password": HIDDEN, "n": 1},
+        "b": [{"api_key": HIDDEN, "secret": None}],
+    }
+
+
+def test_value_by_its_name():
+    assert redact_value("DB_PASSWORD", "hunter2") == HIDDEN
+    assert redact_value("DATA_DIR", "/data") == "/data"

@@ -1,0 +1,109 @@
+"""What is said while a replay is under way, with and without a terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+import textwrap
+
+import pytest
+
+from dbgkit.model import InputInfo, Notice, Plan, Progress
+from dbgkit.render import ASK_ABOVE_BYTES, ASK_ABOVE_TASKS, Notifier
+
+PLAN = Plan(
+    "ratio-[1]",
+    'step "ratio"',
+    "task",
+    "here",
+    inputs=(InputInfo("a", "a", ASK_ABOVE_BYTES + 1, "int", "pull"),),
+    pull_bytes=ASK_ABOVE_BYTES + 1,
+    warnings=("what it does to the outside world, it does again",),
+)
+
+
+@pytest.mark.core
+def test_without_a_terminal_the_plan_is_said_and_nothing_asked():
+    file = io.StringIO()
+    with Notifier(file=file) as notify:
+        assert notify(PLAN) is None
+    assert file.getvalue().splitlines() == [
+        'dbgkit: replaying step "ratio" [ratio-[1]]: runs the task, in this process; '
+        "pulls 256.0 MiB in 1 input",
+        "dbgkit: what it does to the outside world, it does again",
+    ]
+
+
+@pytest.mark.core
+def test_without_a_terminal_progress_is_quiet():
+    file = io.StringIO()
+    with Notifier(file=file) as notify:
+        for done in (0, 50, 100):
+            notify(Progress("run", done, 100))
+    assert file.getvalue() == ""
+
+
+@pytest.mark.core
+def test_notices_are_lines_and_no_markup():
+    file = io.StringIO()
+    with Notifier(file=file) as notify:
+        notify(Notice("waits for [/a/b]"))
+    assert file.getvalue() == "dbgkit: waits for [/a/b]\n"
+
+
+@pytest.mark.core
+def test_standard_error_is_the_default(capsys):
+    with Notifier() as notify:
+        notify(Notice("hello"))
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "dbgkit: hello\n")
+
+
+SCRIPT = """
+    from dbgkit.model import Plan, Progress
+    from dbgkit.render import Notifier, {name}
+    plan = Plan("k", "ratio", "task", "here", {much})
+    with Notifier() as notify:
+        print("answer:", notify(plan))
+        for done in (0, 60, 120):
+            notify(Progress("recompute", done, 120))
+    print("end")
+"""
+
+
+def spawn(much="pull_bytes=ASK_ABOVE_BYTES + 1", name="ASK_ABOVE_BYTES"):
+    pexpect = pytest.importorskip("pexpect")
+    code = textwrap.dedent(SCRIPT.format(much=much, name=name))
+    return pexpect.spawn(
+        sys.executable, ["-c", code], encoding="utf-8", timeout=60, dimensions=(24, 200)
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"), [("y", "True"), ("n", "False"), ("", "False")]
+)
+def test_at_a_terminal_much_is_asked_for(typed, answer):
+    child = spawn()
+    child.expect_exact("go on? (256.0 MiB to pull) [y/N] ")
+    child.sendline(typed)
+    child.expect_exact(f"answer: {answer}")
+    child.expect_exact("end")
+    child.close()
+
+
+def test_at_a_terminal_many_tasks_are_asked_for():
+    child = spawn("recompute=('a',) * (ASK_ABOVE_TASKS + 1)", "ASK_ABOVE_TASKS")
+    child.expect_exact(f"({ASK_ABOVE_TASKS + 1} tasks to compute again) [y/N] ")
+    child.sendeof()
+    child.expect_exact("answer: False")
+    child.expect_exact("end")
+    child.close()
+
+
+def test_at_a_terminal_little_is_not_asked_for_and_progress_is_shown():
+    child = spawn("pull_bytes=10")
+    child.expect_exact("answer: None")
+    child.expect_exact("computing inputs again")
+    child.expect_exact("120/120")
+    child.expect_exact("end")
+    child.close()

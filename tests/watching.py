@@ -1,0 +1,123 @@
+"""What a cluster looks like, and waits (each with a limit) until it looks so."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+
+from dbgkit.remote.frames import own_index, walk
+
+LIMIT = 30.0  # seconds until a wait fails
+
+
+def wait_until(condition, what, limit=LIMIT):
+    """Poll until a condition holds; returns what it came to."""
+    end = time.monotonic() + limit
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {limit:g} s: {what}"
+        time.sleep(0.02)
+    return found
+
+
+def look(dask_scheduler):
+    """All tasks of a scheduler, and who is connected; runs on the scheduler."""
+    return {
+        "tasks": {
+            key: (
+                ts.state,
+                ts.exception_blame.key if ts.exception_blame else None,
+                len(ts.who_has or ()),
+                ts.exception_text or "",
+                sorted(cs.client_key for cs in ts.who_wants or ()),
+            )
+            for key, ts in dask_scheduler.tasks.items()
+        },
+        "workers": sorted(dask_scheduler.workers),
+        "clients": sorted(dask_scheduler.clients),
+    }
+
+
+def wanted(dask_scheduler, client=""):
+    """Keys that a client wants, and how many tasks are under way."""
+    busy = ("waiting", "queued", "processing")
+    return (
+        {ts.key for ts in dask_scheduler.clients[client].wants_what},
+        sum(ts.state in busy for ts in dask_scheduler.tasks.values()),
+    )
+
+
+def settle(client):
+    """Wait until nothing runs and the scheduler knows what the client has let go."""
+
+    def settled():
+        keys, busy = client.run_on_scheduler(wanted, client=client.id)
+        held = {key for key, state in client.futures.items() if state.status != "lost"}
+        return not busy and keys == held
+
+    wait_until(settled, "the cluster has settled")
+
+
+def picture(client):
+    """States, blame and places of all tasks, and status of all futures."""
+    seen = client.run_on_scheduler(look)
+    seen["futures"] = {key: state.status for key, state in client.futures.items()}
+    return seen
+
+
+@contextmanager
+def unchanged(client, *, settled=True):
+    """Fail unless the cluster looks as before, once private keys are forgotten.
+
+    Parameters
+    ----------
+    settled : bool
+        Whether to wait at first for all that runs or is being let go of.
+    """
+    if settled:
+        settle(client)
+    before = picture(client)
+    yield before
+    after = picture(client)
+    end = time.monotonic() + LIMIT
+    while after != before and time.monotonic() < end:
+        time.sleep(0.02)
+        after = picture(client)
+    assert after == before
+
+
+def known_keys(client):
+    """Keys of all tasks that the scheduler knows."""
+    return set(client.run_on_scheduler(look)["tasks"])
+
+
+def forgotten(client, but=()):
+    """Wait until the scheduler knows no other keys than these."""
+    wait_until(
+        lambda: known_keys(client) <= set(but),
+        f"the scheduler has forgotten all but {but!r}",
+    )
+
+
+def own_frame(exception):
+    """The frame in which the debugger stops first."""
+    frames = [frame for frame, _ in walk(exception.__traceback__)]
+    index = own_index([frame.f_code.co_filename for frame in frames])
+    assert index is not None, f"no frame of the user's own in {exception!r}"
+    return frames[index]
+
+
+def entered(replay, function, **values):
+    """Assert that a replay's innermost own frame is this function's, with locals.
+
+    For a replay in a child, values are compared with the texts of the summaries.
+    """
+    if replay.exception is not None:
+        frame = own_frame(replay.exception)
+        found, local = frame.f_code.co_name, frame.f_locals
+    else:
+        last = [frame for frame in replay.frames if frame.own][-1]
+        found = last.function
+        local = {name: value.text for name, value in last.locals}
+        values = {name: repr(value) for name, value in values.items()}
+    assert found == function
+    assert {name: local.get(name) for name in values} == values
