@@ -244,7 +244,8 @@ def debug(
         again, remaining = result
         wants_prompt = debugger.can_prompt() if prompt is None else prompt
         if again.exception is not None and wants_prompt:
-            header = render.header(again, remaining=remaining, color=True)
+            colour = sys.stdout.isatty()
+            header = render.header(again, remaining=remaining, color=colour)
             debugger.enter(again.exception, header=header)
         else:
             render.report(again)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import functools
 import subprocess
 import sys
 import textwrap
@@ -171,6 +172,10 @@ def test_hostile_values_take_no_time_and_are_told(name):
         (threading.Lock(), "<lock>"),
         (int, "<class int>"),
         (sys, "<module sys>"),
+        (
+            functools.partial(int, "1", base=2),
+            "<partial of <class int> with ('1',) and {'base': 2}>",
+        ),
         ((i for i in ()), "<generator>"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import dask
@@ -46,7 +47,7 @@ def test_a_cycle_ends():
 
 def test_a_long_chain_ends():
     errors = [ValueError(number) for number in range(3000)]
-    for error, cause in zip(errors, errors[1:], strict=False):
+    for error, cause in itertools.pairwise(errors):
         error.__cause__ = cause
     assert len(list(chain(errors[0]))) == 1001
 

@@ -121,12 +121,20 @@ class Link:
         name = extension_name()
         # A scheduler that is another one than before has another id.
         scheduler = scheduler_id(self.client)
-        if _installed.get(self.client) != scheduler + name:
+        answer = None
+        if _installed.get(self.client) == scheduler + name:
+            answer = await self._handler(verb)(**question)
+        # An op without a handler is answered with None (Server._handle_comm in
+        # distributed/core.py): somebody else may have taken the extension off.
+        if answer is None:
             plugin = ShippedPlugin("scheduler", "Extension", name)
             await self.client.register_plugin(plugin, name=name)
             _installed[self.client] = scheduler + name
-        handler = getattr(self.client.scheduler, f"{name}-{verb}")
-        return await handler(**question)
+            answer = await self._handler(verb)(**question)
+        return answer
+
+    def _handler(self, verb: str) -> Any:
+        return getattr(self.client.scheduler, f"{extension_name()}-{verb}")
 
     def remove_extension(self) -> None:
         """Take the extension off the scheduler, if this client has put it there."""

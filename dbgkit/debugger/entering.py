@@ -49,8 +49,12 @@ def enter(
     _open(choice, entered, header, notes, stop_at)
 
 
-def remember(exception: BaseException) -> None:
-    """Make an exception the one that ``%debug`` and ``pdb.pm()`` open."""
+def remember(exception: BaseException | None) -> None:
+    """Make an exception the one that ``%debug`` and ``pdb.pm()`` open; None: none."""
+    if exception is None:
+        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+            vars(sys).pop(name, None)
+        return
     sys.last_type = type(exception)
     sys.last_value = exception
     sys.last_traceback = exception.__traceback__

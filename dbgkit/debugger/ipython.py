@@ -7,16 +7,13 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from dbgkit.debugger import choose, stack
+from dbgkit.debugger.dressing import KEPT
 from dbgkit.debugger.stack import Location
 
 if TYPE_CHECKING:
     from IPython.core.debugger import Pdb as _Base
 else:
     _Base = object
-
-# Where the debugger is kept, on the shell: a terminal one made anew for each prompt
-# would leak an event loop and a thread each time.
-_KEPT = "_dbgkit_debugger"
 
 
 def enter(exception: BaseException, header: str, stop_at: Location | None) -> None:
@@ -39,11 +36,6 @@ def enter(exception: BaseException, header: str, stop_at: Location | None) -> No
         debugger.forget()  # or the frames would live on until the next prompt
 
 
-def discard(shell: Any) -> None:
-    """Take the debugger off the shell that keeps it."""
-    vars(shell).pop(_KEPT, None)
-
-
 def _debugger() -> Any:
     """The debugger that the running shell keeps for us, made on first use."""
     shell = choose.running_shell()
@@ -52,20 +44,20 @@ def _debugger() -> Any:
         from IPython.terminal.debugger import TerminalPdb
 
         return _derive(TerminalPdb)()
-    kept = vars(shell).get(_KEPT)
+    kept = vars(shell).get(KEPT)
     if isinstance(kept, shell.debugger_cls) and not kept.open:
         return kept
     made = _derive(shell.debugger_cls)()
     if kept is None or not kept.open:  # else one within the other, for a moment
-        setattr(shell, _KEPT, made)
+        setattr(shell, KEPT, made)
     return made
 
 
 def _derive(base: type[Any]) -> type[Any]:
-    return type(f"Dbgkit{base.__name__}", (StopsInOwn, base), {})
+    return type(f"Dbgkit{base.__name__}", (StopsInIPython, base), {})
 
 
-class StopsInOwn(_Base):  # type: ignore[misc, valid-type, unused-ignore]
+class StopsInIPython(_Base):  # type: ignore[misc, valid-type, unused-ignore]
     """Mixin: stops in the user's own frame, leaves out Dask's and ours."""
 
     stop_at: Location | None = None

@@ -7,6 +7,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from dbgkit.debugger import stack
+from dbgkit.debugger.dressing import mixin_for
 from dbgkit.debugger.stack import Location
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ def enter(
     base: type[Any], exception: BaseException, header: str, stop_at: Location | None
 ) -> None:
     """Post-mortem with a class derived from `pdb.Pdb`."""
-    mixin = StopsInPdbpp if hasattr(base, "_is_hidden") else StopsInPdb
-    debugger = type(f"Dbgkit{base.__name__}", (mixin, base), {})()
+    debugger = type(f"Dbgkit{base.__name__}", (mixin_for(base), base), {})()
     debugger.stop_at = stop_at
     debugger.chained = tuple(reversed(list(stack.chain(exception))))
     debugger.current = exception

@@ -34,6 +34,32 @@ def _one_of(*names: str) -> Callable[[str], str]:
     return convert
 
 
+def _times(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError("a whole number from 1")
+    return int(text)
+
+
+def _duration(text: str) -> str:
+    from dask.utils import parse_timedelta
+
+    try:
+        parse_timedelta(text)
+    except (ValueError, KeyError):
+        raise ValueError("a time such as 30s or 2min") from None
+    return text
+
+
+def _size(text: str) -> str:
+    from dask.utils import parse_bytes
+
+    try:
+        parse_bytes(text)
+    except ValueError:
+        raise ValueError("a size such as 500MB or 2GiB") from None
+    return text
+
+
 CLIENT = Option("client", "client", "a client's variable, or an address", str)
 PROMPT = Option("no-prompt", "prompt", "print the report, no prompt", value=False)
 DRY_RUN = Option("dry-run", "dry_run", "show what would be done", value=True)
@@ -42,17 +68,15 @@ REPLAY = (
         "scope", "scope", "task (default) or ancestors", _one_of("task", "ancestors")
     ),
     Option("where", "where", "here or process", _one_of("here", "process", "worker")),
-    Option("times", "times", "how often to run it", int),
+    Option("times", "times", "how often to run it", _times),
     Option("no-recompute", "recompute", "raise if inputs are gone", value=False),
-    Option("timeout", "timeout", "limit of each wait, as 30s", str),
-    Option("max-bytes", "max_bytes", 'most to pull, as "1 GiB"', str),
+    Option("timeout", "timeout", "limit of each wait, as 30s", _duration),
+    Option("max-bytes", "max_bytes", 'most to pull, as "1 GiB"', _size),
     CLIENT,
 )
 
 
-def split_options(
-    line: str, options: tuple[Option, ...]
-) -> tuple[str, dict[str, Any]]:
+def split_options(line: str, options: tuple[Option, ...]) -> tuple[str, dict[str, Any]]:
     """Take the options out of a line: what is left, and keyword arguments.
 
     Options may stand before and after the target. The target is left as it was
@@ -116,7 +140,7 @@ def read_target(text: str, namespace: Mapping[str, Any]) -> Any:
         return text
     try:
         code = compile(ast.Expression(tree), "<target>", "eval")
-        return eval(code, dict(vars(builtins)), dict(namespace))
+        return eval(code, {**namespace})
     except Exception as error:  # the user's own expression may raise anything
         raise BadUsage(f"{text}: {type(error).__name__}: {error}") from error
 

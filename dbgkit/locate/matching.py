@@ -50,6 +50,13 @@ def locate_in_graph(
     matching = _match(found.exception, entries, graph)
     if not matching and client is not None and is_open(client):
         matching = _match(found.exception, _logged(client, timeout, graph), graph)
+    if not matching and client is not None and is_open(client):
+        above = _failed_outside(found.exception, graph, Link(client, timeout))
+        if above:
+            answer = Link(client, timeout).visit(
+                keys=above, specs=specs, max_bytes=max_bytes
+            )
+            return from_answer(answer, client, _own(found), notes)
     if not matching:
         return [_unmatched(found, graph, output_keys(expression), client, notes)]
     matching.sort(key=lambda entry: entry["when"] or 0.0)
@@ -164,6 +171,23 @@ def _match(
             if entry["exception_text"].split("(")[0].encode() in data
         ]
     return inside
+
+
+def _failed_outside(
+    exception: BaseException, graph: Mapping[Any, Any], link: Link
+) -> list[Any]:
+    """Keys that a graph takes from futures, and that failed with this exception.
+
+    A collection on top of a persisted one has no nodes for what was persisted.
+    """
+    outside = {key for node in graph.values() for key in node.dependencies}
+    outside -= graph.keys()
+    if not outside:
+        return []
+    facts = link.visit(keys=list(outside))["failures"]
+    matching = _match(exception, facts, {fact["key"]: None for fact in facts})
+    keys = {entry["key"] for entry in matching}
+    return [fact["asked"] for fact in facts if fact["key"] in keys]
 
 
 def _bare_entry(key: Any) -> dict[str, Any]:

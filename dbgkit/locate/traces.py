@@ -114,7 +114,10 @@ def _trace_one(error: BaseException) -> Trace:
             found.actor = found.actor or where[1] == "actor.py"
             found.futures.extend(_futures_in(frame.f_locals.values()))
         elif where[2] in ("raise_on_meta_error", "apply_infer_dtype"):
-            found.meta = error.__cause__ or error.__context__
+            # `apply_infer_dtype` (dask/array/core.py) raises with no cause, but
+            # has what it caught among its locals.
+            caught = frame.f_locals.get("exc_value")
+            found.meta = error.__cause__ or error.__context__ or caught
         elif not is_machinery(frame.f_code.co_filename):
             users.append(frame.f_locals)
     if found.meta is None and _is_meta_error(error):

@@ -133,7 +133,7 @@ class Walker:
     def items(self, values: Iterable[Any], count: int, between: str = ", ") -> str:
         """The first items, and how many more there are."""
         limit = self.budget.items
-        pieces = []
+        pieces: list[str] = []
         for item in values:
             if len(pieces) >= limit or self.spent():
                 break
@@ -221,7 +221,7 @@ def _tell_str(walker: Walker, value: str) -> str:
 
 @_tells(bytes, bytearray)
 def _tell_bytes(walker: Walker, value: bytes | bytearray) -> str:
-    base = bytearray if issubclass(type(value), bytearray) else bytes
+    base: Any = bytearray if issubclass(type(value), bytearray) else bytes
     limit = walker.budget.string // 3
     length = base.__len__(value)
     begin = bytes(base.__getitem__(value, slice(0, limit + MARGIN)))
@@ -250,7 +250,7 @@ def _tell_tuple(walker: Walker, value: tuple[Any, ...]) -> str:
 
 @_tells(set, frozenset)
 def _tell_set(walker: Walker, value: set[Any] | frozenset[Any]) -> str:
-    base = set if issubclass(type(value), set) else frozenset
+    base: Any = set if issubclass(type(value), set) else frozenset
     count = base.__len__(value)
     if not count:
         return f"{base.__name__}()"
@@ -266,7 +266,7 @@ def _tell_deque(walker: Walker, value: collections.deque[Any]) -> str:
 
 @_tells(dict)
 def _tell_dict(walker: Walker, value: dict[Any, Any]) -> str:
-    pieces = []
+    pieces: list[str] = []
     for name, item in dict.items(value):
         if len(pieces) >= walker.budget.items or walker.spent():
             break
@@ -347,13 +347,17 @@ def _tell_method(walker: Walker, value: types.MethodType) -> str:
 def _tell_partial(walker: Walker, value: functools.partial[Any]) -> str:
     base = functools.partial.__dict__
     inner = walker.tell(base["func"].__get__(value))
-    args = base["args"].__get__(value)
-    return f"<partial of {inner} with {walker.tell(args)}>"
+    args = walker.tell(base["args"].__get__(value))
+    keywords = base["keywords"].__get__(value)
+    more = f" and {walker.tell(keywords)}" if keywords else ""
+    return f"<partial of {inner} with {args}{more}>"
 
 
 @_tells(types.ModuleType)
 def _tell_module(walker: Walker, value: types.ModuleType) -> str:
-    name = types.ModuleType.__dict__["__dict__"].__get__(value).get("__name__")
+    # A descriptor, which typeshed takes for the namespace itself.
+    descriptor: Any = vars(types.ModuleType)["__dict__"]
+    name = descriptor.__get__(value).get("__name__")
     return f"<module {name[:100] if type(name) is str else '?'}>"
 
 
@@ -394,7 +398,7 @@ _OPAQUE = frozenset(_CLOSED.split())
 
 
 def _tell_fields(walker: Walker, pairs: Iterable[tuple[Any, Any]], count: int) -> str:
-    pieces = []
+    pieces: list[str] = []
     for name, item in pairs:
         if len(pieces) >= walker.budget.items or walker.spent():
             break

@@ -1,0 +1,69 @@
+"""What a prompt remembers from one ``%dbg`` to the next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dbgkit.model import Failure
+
+
+class NoMore(Exception):
+    """There is no next root cause; the text says why."""
+
+
+@dataclass
+class Session:
+    """The target that was opened last, and how far its root causes were walked.
+
+    Attributes
+    ----------
+    target : object
+        What was asked for; an exception where nothing was said and one was at hand.
+    options : dict
+        What it was asked for with.
+    opened : BaseException or None
+        What the debugger was opened on: a replay's, so not itself a target.
+    """
+
+    target: Any = None
+    options: dict[str, Any] | None = None
+    opened: BaseException | None = None
+    _causes: tuple[Failure, ...] | None = None
+    _shown: int = 0
+
+    def begin(self, target: Any, options: dict[str, Any]) -> Any:
+        """Start on a target; what it stands for is returned."""
+        if target is None:
+            last = last_exception()
+            again = last is not None and last is self.opened
+            target = self.target if again else last
+        self.target, self.options = target, options
+        self._causes, self._shown = None, 0
+        return target
+
+    def next(
+        self, options: dict[str, Any], locate_all: Callable[..., Any]
+    ) -> tuple[Failure, dict[str, Any]]:
+        """The next root cause, and the options to open it with."""
+        if self.options is None:
+            raise NoMore("type %dbg first")
+        options = {**self.options, **options}
+        if self._causes is None:
+            asked = {k: options[k] for k in ("client", "timeout") if k in options}
+            self._causes = locate_all(self.target, **asked)
+        if self._shown + 1 >= len(self._causes):
+            number = len(self._causes)
+            causes = "1 root cause" if number == 1 else f"{number} root causes"
+            raise NoMore(f"that was the last of {causes}")
+        self._shown += 1
+        following = tuple(cause.key for cause in self._causes[self._shown + 1 :])
+        return replace(self._causes[self._shown], others=following), options
+
+
+def last_exception() -> BaseException | None:
+    """The exception that reached the prompt last, or None."""
+    last = getattr(sys, "last_value", None)
+    return last if isinstance(last, BaseException) else None
