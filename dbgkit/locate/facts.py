@@ -33,6 +33,8 @@ def failure_from_fact(
         exception = _unpickled(fact["exception"])
     if text and (exception is None or safe_repr(exception) != text):
         kind, message = type_and_message(text)
+        if not kind and exception is not None and type(exception) is not Exception:
+            kind = type(exception).__name__  # its own repr does not name it
         if exception is not None and kind and kind != type(exception).__name__:
             notes = (
                 *notes,
@@ -57,7 +59,8 @@ def failure_from_fact(
         source=source,
         exception=exception,
         asked=fact["asked"] if fact.get("asked") != key else None,
-        killed=bool(fact.get("killed")),
+        # Also where only the history and the exception are left to tell it.
+        killed=bool(fact.get("killed")) or (not text and kind == "KilledWorker"),
         others=others,
         notes=notes,
         evidence=evidence,

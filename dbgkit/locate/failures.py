@@ -54,12 +54,13 @@ def locate_failures(
         Never empty.
     """
     sought = sort_target(target)
-    if sought.failures and not sought.keys and not sought.exceptions:
-        return _relocate(sought.failures, timeout, specs, max_bytes)
     client = sought.client or client
     finder = _Finder(client, timeout, specs, max_bytes, finished)
-    found: list[Failure] = list(sought.failures)
-    found.extend(finder.of_sought(sought))
+    groups = [[failure] for failure in sought.failures]
+    groups.extend(finder.of_sought(sought, bool(groups)))
+    found = _merged(groups)
+    if sought.failures or len(groups) > 1:
+        found = _relocate(found, timeout, specs, max_bytes)
     if not found:
         raise NoFailure(
             "nothing has failed that could be found",
@@ -80,25 +81,31 @@ class _Finder:
         self.max_bytes = max_bytes
         self.finished = finished
 
-    def of_sought(self, sought: Sought) -> list[Failure]:
-        found: list[Failure] = []
-        for exception in sought.exceptions:
-            found.extend(self.of_exception(exception))
+    def of_sought(self, sought: Sought, found: bool) -> list[list[Failure]]:
+        """Failures of each part of a target; ``found``: others are there already.
+
+        That a part has not failed is an error only where no other part has.
+        """
+        groups = [self.of_exception(exception) for exception in sought.exceptions]
+        found = found or bool(groups)
         # The outputs of a collection that was persisted are futures: ask for them
         # first, and go to its graph only where none of them has failed.
         if sought.keys:
+            self.finished = self.finished and not found
             try:
-                found.extend(self.of_keys(sought.keys, sought.futures))
-            except NotFailed:
-                if not sought.collections:
+                return [*groups, self.of_keys(sought.keys, sought.futures)]
+            except (NotFailed, UnknownKey, Cancelled) as error:
+                if not (found or (sought.collections and isinstance(error, NotFailed))):
                     raise
-            else:
-                return found
         for collection in sought.collections:
-            found.extend(self.of_collection(collection))
+            try:
+                groups.append(self.of_collection(collection))
+            except NoFailure:
+                if not (found or groups):
+                    raise
         if sought.nothing:
-            found.extend(self.newest())
-        return found
+            groups.append(self.newest())
+        return groups
 
     # -- keys ---------------------------------------------------------------
 
@@ -394,10 +401,33 @@ def _unknown_key(key: Any, client: Any, status: str) -> UnknownKey:
     return UnknownKey(f"the scheduler knows no key {key!r}", hint, key=key)
 
 
+def _merged(groups: list[list[Failure]]) -> list[Failure]:
+    """Failures that were found apart, as one list: the earliest first."""
+    if len(groups) == 1:
+        return groups[0]
+    each = {
+        failure.key if failure.key is not None else id(failure): failure
+        for group in reversed(groups)
+        for failure in reversed(group)
+    }
+    # As on the scheduler: what has no time happened before all that has one.
+    found = sorted(
+        reversed(each.values()),
+        key=lambda failure: failure.when.timestamp() if failure.when else 0.0,
+    )
+    keys = [failure.key for failure in found if failure.key is not None]
+    return [
+        replace(failure, others=tuple(key for key in keys if key != failure.key))
+        for failure in found
+    ]
+
+
 def _relocate(
     failures: list[Failure], timeout: float, specs: bool, max_bytes: int
 ) -> list[Failure]:
     """Failures that were located before: the first again, with what a replay needs."""
+    if not failures:
+        return failures
     first = failures[0]
     evidence = first.evidence
     visit = evidence.visit

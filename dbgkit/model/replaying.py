@@ -47,6 +47,9 @@ class Step:
         The live values it was called with.
     failed : bool
         Whether it is the one that raised.
+    label : str
+        The function's name, or what Dask calls the step where the function is
+        Dask's own.
     """
 
     key: Any
@@ -54,6 +57,7 @@ class Step:
     function: str
     inputs: Mapping[Any, Any] = field(repr=False)
     failed: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True)

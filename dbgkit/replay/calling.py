@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -39,6 +40,7 @@ def call_task(
     Only Ctrl-C goes through; whatever else the task raises is the result.
     """
     call = Call(data=data, key=node.key)
+    handled = sys.exc_info()[1]
     start = time.perf_counter()
     with surroundings or nullcontext():
         try:
@@ -47,7 +49,7 @@ def call_task(
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # the task's own, SystemExit too
-            call.exception = error
+            call.exception = _apart(error, handled)
     call.seconds = time.perf_counter() - start
     return call
 
@@ -72,6 +74,7 @@ def call_graph(
         {key: DataNode(key, value) for key, value in data.items() if key not in graph}
     )
     call = Call(key=outputs[-1])
+    handled = sys.exc_info()[1]
     started = 0
 
     def before(key: Any, graph: Any, state: Any) -> None:
@@ -89,11 +92,26 @@ def call_graph(
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # the task's own, SystemExit too
-            call.exception = error
+            call.exception = _apart(error, handled)
     call.seconds = time.perf_counter() - start
     if call.key in nodes and call.data.keys() >= set(nodes[call.key].dependencies):
         call.function, call.args, call.kwargs = _bound(nodes[call.key], call.data)
     return call
+
+
+def _apart(error: BaseException, handled: BaseException | None) -> BaseException:
+    """The error, cut off from what this process was handling when the task was run.
+
+    A replay inside an ``except`` block would else seem to come of that exception.
+    """
+    link: BaseException | None = error
+    for _ in range(1000):
+        if link is None or handled is None:
+            break
+        if link.__context__ is handled:
+            link.__context__ = None
+        link = link.__context__
+    return error
 
 
 def _bound(node: Any, data: Mapping[Any, Any]) -> Any:

@@ -169,6 +169,10 @@ def _of_graph(failure: Failure, link: Link | None, shared: bool) -> Material:
             rows[known.key] = known
     for name in outside - rows.keys():
         rows[name] = Row(name, (), lost=True)
+    if key is not None and isinstance(key, tuple):
+        rows[key].group_size = sum(
+            isinstance(name, tuple) and name[0] == key[0] for name in graph
+        )
     # A task that failed is not in memory, whatever its key's state is by now.
     if key is not None and rows[key].held:
         rows[key].state = "unknown"

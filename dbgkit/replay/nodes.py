@@ -122,12 +122,13 @@ def function_name(node: Any) -> str:
     return str(funcname(function)) if function is not None else type(node).__name__
 
 
-_DASKS_OWN = frozenset({"reify", "lambda", "getitem", "apply_and_enforce"})
-
-
-def step_label(key: Any, function: str) -> str:
+def step_label(key: Any, node: Any) -> str:
     """The user's function, or what Dask calls the step where it is Dask's own."""
-    return prefix_of(key) if function in _DASKS_OWN else function
+    function = getattr(node, "func", None)
+    module = getattr(function, "__module__", "") or ""
+    name = function_name(node)
+    own = module.split(".")[0] == "dask" or name in ("lambda", "fused steps")
+    return prefix_of(key) if own else name
 
 
 def failed_steps(exception: BaseException) -> tuple[Step, ...]:
@@ -170,8 +171,9 @@ def _begun(local: Mapping[str, Any]) -> list[Step]:
     return [
         Step(
             key=key,
-            name=name_of(key, step=step_label(key, function_name(graph[key]))),
+            name=name_of(key, step=step_label(key, graph[key])),
             function=function_name(graph[key]),
+            label=step_label(key, graph[key]),
             inputs={
                 name: cache[name] for name in graph[key].dependencies if name in cache
             },

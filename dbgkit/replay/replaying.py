@@ -13,7 +13,7 @@ from dbgkit.replay.calling import Call, call_graph, call_task
 from dbgkit.replay.differences import Asked, ask_worker, find_differences
 from dbgkit.replay.inputs import Inputs, changed_in_place, pull_inputs
 from dbgkit.replay.material import Material, gather_material
-from dbgkit.replay.nodes import failed_steps, step_label
+from dbgkit.replay.nodes import failed_steps
 from dbgkit.replay.outcome import overall, run_of
 from dbgkit.replay.planning import Wanted, make_plan
 from dbgkit.replay.process import run_in_child
@@ -99,8 +99,8 @@ def _here(prepared: Prepared, notify: Notify) -> Replay:
     steps = failed_steps(chosen.exception) if chosen.exception is not None else ()
     if steps and failure.key is not None:
         row = material.rows.get(failure.key)
-        label = step_label(steps[-1].key, steps[-1].function)
-        name = name_of(failure.key, row.group_size if row else None, label)
+        size = row.group_size if row else None
+        name = name_of(failure.key, size, steps[-1].label)
         failure = replace(failure, name=name)
     return Replay(
         outcome=outcome,
