@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dbgkit import errors as errors
-    from dbgkit.api import debug, debugging, locate, replay
+    from dbgkit.api import debug, debugging, failures, locate, replay, tasks, why
     from dbgkit.errors import DbgkitError
     from dbgkit.frontends.magics import (
         load_ipython_extension,
@@ -40,10 +40,13 @@ __all__ = [
     "debug",
     "debugging",
     "errors",
+    "failures",
     "load_ipython_extension",
     "locate",
     "replay",
+    "tasks",
     "unload_ipython_extension",
+    "why",
 ]
 
 _HOMES = {
@@ -53,10 +56,13 @@ _HOMES = {
     "Replay": "dbgkit.replay.result",
     "debug": "dbgkit.api",
     "debugging": "dbgkit.api",
+    "failures": "dbgkit.api",
     "load_ipython_extension": "dbgkit.frontends.magics",
     "locate": "dbgkit.api",
     "replay": "dbgkit.api",
+    "tasks": "dbgkit.api",
     "unload_ipython_extension": "dbgkit.frontends.magics",
+    "why": "dbgkit.api",
 }
 
 

@@ -21,11 +21,15 @@ from dbgkit.cluster.clients import (
     is_future,
     loop_thread_is_here,
 )
+from dbgkit.cluster.view import View, open_view
 from dbgkit.diagnose import root_causes
+from dbgkit.diagnose.failures import report_failures
+from dbgkit.diagnose.tables import table_tasks
+from dbgkit.diagnose.why import explain
 from dbgkit.errors import DbgkitError, WrongTarget
 from dbgkit.locate import locate_failures
 from dbgkit.locate.traces import exception_at_hand
-from dbgkit.model import Failure, Plan
+from dbgkit.model import Failure, FailureReport, Plan, TaskTable
 from dbgkit.replay import Replay, execute, live_post_mortem, prepare
 from dbgkit.replay.capture import Capture, Captured, capturing, error_of, find_captured
 from dbgkit.replay.planning import Wanted
@@ -342,6 +346,207 @@ def capture(
     return capturing(wanted, notify or _silent, inputs=inputs)
 
 
+def why(
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    timeout: Any = "30s",
+) -> Any:
+    """Tell why a task, a collection or the whole cluster does not move on.
+
+    Parameters
+    ----------
+    target : optional
+        A future, a persisted collection, a key (also as text), a failure, several of
+        these in a list; or nothing: the whole cluster.
+    client : Client or str, optional
+        As for `locate`.
+    view : str or path, optional
+        A cluster dump to look at, in place of a live cluster.
+    timeout : str or float
+        Limit of each wait on the cluster, in seconds or as ``"30s"``.
+
+    Returns
+    -------
+    Explanation
+        With a stable code in `cause`; further causes are ranked in `others`, and the
+        chain of tasks that wait for one another is followed to its end. With an
+        asynchronous client, an awaitable.
+
+    Raises
+    ------
+    WrongTarget, NoFailure
+        No task can be found from the target, or there is no cluster.
+    SchedulerGone, WaitTimedOut
+        The cluster does not answer.
+    DumpUnreadable
+        The file is no dump, or not a whole one.
+
+    Notes
+    -----
+    Costs the cluster one call, which grows with the chain that is followed; workers
+    that hold back a task are asked once, each within a few seconds. Nothing is
+    changed.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     future = client.submit(max, 1, 2, resources={"GPU": 1})
+    ...     dbgkit.why(future).cause
+    'resources-unmet'
+    """
+    return _look(target, client, view, timeout, lambda found: explain(found, target))
+
+
+def failures(
+    *,
+    client: Any = None,
+    view: Any = None,
+    since: Any = None,
+    of_client: Any = None,
+    span: str | None = None,
+    limit: int | None = 20,
+    timeout: Any = "30s",
+) -> Any:
+    """Tell which tasks failed and why, grouped by root cause.
+
+    Parameters
+    ----------
+    client : Client or str, optional
+        As for `locate`.
+    view : str or path, optional
+        A cluster dump to look at, in place of a live cluster.
+    since : datetime, timedelta, float or str, optional
+        Only failures since then, or since so long ago: ``"5 minutes"``. What nothing
+        tells the time of is left out, and counted in `notes`.
+    of_client : Client or str, optional
+        Only failures that took something from this client (or the client of this id).
+    span : str, optional
+        Only failures in this span, by its name or id.
+    limit : int or None
+        The most groups; the rest is counted.
+    timeout : str or float
+        Limit of each wait on the cluster, in seconds or as ``"30s"``.
+
+    Returns
+    -------
+    FailureReport
+        The most frequent root cause first. A group, and its `example`, are targets
+        for `debug` and `replay`. With an asynchronous client, an awaitable.
+
+    Raises
+    ------
+    NoFailure
+        There is no cluster to look at.
+    SchedulerGone, WaitTimedOut
+        The cluster does not answer.
+    DumpUnreadable
+        The file is no dump, or not a whole one.
+
+    Notes
+    -----
+    The first call passes once over all tasks of the scheduler, in slices, unless it
+    counts no failed one; from then on the failures are kept in an index.
+
+    Examples
+    --------
+    >>> from distributed import Client, wait
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     futures = client.map(lambda x: 1 / x, [0, 0.0, 1])
+    ...     _ = wait(futures)
+    ...     report = dbgkit.failures()
+    >>> report.total, report.groups[0].exception_type
+    (2, 'ZeroDivisionError')
+    """
+
+    def run(found: View) -> FailureReport:
+        return report_failures(
+            found, since=since, of_client=of_client, span=span, limit=limit
+        )
+
+    return _look(None, client, view, timeout, run)
+
+
+def tasks(
+    *,
+    client: Any = None,
+    view: Any = None,
+    state: Any = None,
+    prefix: Any = None,
+    keys: Any = None,
+    worker: Any = None,
+    failed: bool | None = None,
+    sort: str | None = None,
+    limit: int | None = 50,
+    timeout: Any = "30s",
+) -> Any:
+    """List tasks as the scheduler has them: filtered first, cut after.
+
+    Parameters
+    ----------
+    client, view, timeout
+        As for `failures`.
+    state, prefix : str or list of str, optional
+        Only tasks in these states, with these prefixes.
+    keys : str or list, optional
+        A key, a pattern (``"load-*"``), or a list of keys or futures.
+    worker : str, optional
+        Address or name of a worker that runs them, holds them, or that they failed on.
+    failed : bool, optional
+        True: only what failed by itself; False: only the rest.
+    sort : str, optional
+        A column of `TaskRow`: numbers come largest first, texts from A, and the other
+        way round with a ``-`` before it. By default, as the scheduler has them.
+    limit : int or None
+        The most rows; the rest is counted.
+
+    Returns
+    -------
+    TaskTable
+        With `matched` and `omitted`, and in `summary` the number of all tasks by
+        prefix and state. With an asynchronous client, an awaitable.
+
+    Raises
+    ------
+    UnknownName
+        There is no such state or column; the nearest one is named.
+    NoFailure, SchedulerGone, WaitTimedOut, DumpUnreadable
+        As for `failures`.
+
+    Notes
+    -----
+    Passes once over all tasks of the scheduler, in slices, unless keys are given.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     future = client.submit(max, 1, 2, resources={"GPU": 1}, key="biggest")
+    ...     table = dbgkit.tasks(state="no-worker")
+    >>> [(row.key, row.restrictions) for row in table.rows]
+    [('biggest', 'resources: GPU 1')]
+    """
+
+    def run(found: View) -> TaskTable:
+        return table_tasks(
+            found,
+            state=state,
+            prefix=prefix,
+            keys=keys,
+            worker=worker,
+            failed=failed,
+            sort=sort,
+            limit=limit,
+        )
+
+    return _look(None, client, view, timeout, run)
+
+
 # -- what the verbs share ----------------------------------------------------
 
 
@@ -361,6 +566,25 @@ def _ask(
     with client_of(mine, _seconds(timeout)) as found:
         result = run(target, found)
     return show(result)
+
+
+def _look(
+    target: Any,
+    client: Any,
+    view: Any,
+    timeout: Any,
+    run: Callable[[View], Any],
+) -> Any:
+    """Ask a view; in the client's own loop, as a coroutine."""
+    mine = client if client is not None or view is not None else _own_client(target)
+
+    def ask() -> Any:
+        with open_view(view, mine, _seconds(timeout)) as found:
+            return run(found)
+
+    if not (mine is None or isinstance(mine, str)) and loop_thread_is_here(mine):
+        return asyncio.to_thread(ask)
+    return ask()
 
 
 async def _run_in_thread(

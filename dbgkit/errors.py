@@ -108,6 +108,14 @@ class SchedulerGone(DbgkitError):
     """The scheduler does not answer, or the client is closed."""
 
 
+class DumpUnreadable(DbgkitError):
+    """The file is missing, no cluster dump, or not a whole one."""
+
+
+class UnknownName(DbgkitError, ValueError):
+    """A state, a column or a worker of this name there is not."""
+
+
 class WaitTimedOut(DbgkitError, TimeoutError):
     """A wait on the cluster reached its limit."""
 

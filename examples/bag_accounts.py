@@ -8,7 +8,7 @@ not show, in a file that it does not name. Type::
 
 It stops in ``parse``, not inside the ``json`` module. At the prompt: ``p line`` for
 the broken record, ``w``, ``q``. Reading, parsing and adding up run fused, as one
-task: the header names the step that failed.
+task for each file: the header says that it was the third.
 """
 
 from __future__ import annotations

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 
+import dask
 import pytest
 from distributed import Client, LocalCluster
+from jobs import JOBS
 from watching import forgotten
 
 # Any port for the dashboard: another cluster of this machine may have the usual one.
 SMALL = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
 
 
+# It drops replicas of its own accord, while we look whether anything changes.
+QUIET = {"distributed.scheduler.active-memory-manager.start": False}
+
+
 @contextmanager
 def own_cluster(**options):
     """A cluster of a test's own, with its client: it may be harmed."""
     with (
+        dask.config.set(QUIET),
         LocalCluster(**{**SMALL, **options}) as cluster,
         Client(cluster) as client,
     ):
@@ -25,14 +33,14 @@ def own_cluster(**options):
 @pytest.fixture(scope="session")
 def processes():
     """A cluster of two worker processes, which no test may harm."""
-    with LocalCluster(processes=True, **SMALL) as cluster:
+    with dask.config.set(QUIET), LocalCluster(processes=True, **SMALL) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def inproc():
     """A cluster in this process, which no test may harm."""
-    with LocalCluster(processes=False, **SMALL) as cluster:
+    with dask.config.set(QUIET), LocalCluster(processes=False, **SMALL) as cluster:
         yield cluster
 
 
@@ -70,3 +78,16 @@ def inproc_client(inproc):
 def harmable():
     """`own_cluster`: for tests that kill workers, close schedulers, fill memory."""
     return own_cluster
+
+
+@pytest.fixture(autouse=True)
+def no_exception_at_hand(monkeypatch):
+    """The interpreter remembers no exception of another test."""
+    for name in ("last_exc", "last_value", "last_type", "last_traceback"):
+        monkeypatch.delattr(sys, name, raising=False)
+
+
+@pytest.fixture(params=JOBS)
+def job(request):
+    """A collection that fails: how it is made, where, on what, with what."""
+    return JOBS[request.param]

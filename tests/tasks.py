@@ -76,11 +76,28 @@ def append_and_fail(values, value):
     raise ValueError(f"cannot take {len(values)} values")
 
 
-def fails_later(path):
-    """Return at first; fail once the file is gone."""
+def zero_and_fail(values):
+    """Change an array in place, where it may be written to, and fail."""
+    size = len(values)
+    if values.flags.writeable:
+        values[:] = 0
+    raise ValueError(f"cannot take {size} values")
+
+
+def same(value):
+    return value
+
+
+def boom_on_records(records, limit):
+    raise ValueError(f"cannot take {len(records)} records")
+
+
+def boom_with_size(values):
+    size = len(values)
+    raise ValueError(f"cannot take {size} values")
+
+
+def read_number(path):
+    """Fails once the file is gone."""
     with open(path) as file:
         return int(file.read())
-
-
-def path_of(path):
-    return str(path)

@@ -30,6 +30,7 @@ class Example:
     line: str
     ask: str
     answer: str
+    local: str  # of the report, as a regular expression
 
 
 TABLE = [
@@ -40,6 +41,7 @@ TABLE = [
         "return a / b",
         "p a, b",
         "(25, 0)",
+        r"b += 0",
     ),
     Example(
         "futures_inc_dec_add.py",
@@ -48,6 +50,7 @@ TABLE = [
         "return x - 1",
         "p x",
         "'20'",
+        r"x += '20'",
     ),
     Example(
         "bag_accounts.py",
@@ -56,6 +59,7 @@ TABLE = [
         "return json.loads(line)",
         "p line[:11]",
         "'{\"id\": 2500'",
+        r"line += '\{.id.: 2500, .name",
     ),
     Example(
         "persisted_array.py",
@@ -64,6 +68,7 @@ TABLE = [
         "factor = np.linalg.cholesky(covariance)",
         "p covariance[2].tolist()",
         "[0.0, 0.0, 0.0, 0.0]",
+        r"covariance += numpy\.ndarray float64 \(4, 4\)",
     ),
     Example(
         "rosenbrock_search.py",
@@ -72,6 +77,7 @@ TABLE = [
         "barrier = -0.01 * math.log(room)",
         "p room <= 0, room == 2 - x**2 - y**2",
         "(True, True)",
+        r"room += (-\d|0\.0)",
     ),
     Example(
         "dataframe_partition.py",
@@ -80,6 +86,7 @@ TABLE = [
         'price = pd.to_numeric(sales["price"])',
         "p sales.month.unique().tolist()",
         "[10]",
+        r"sales += pandas\.\S*DataFrame 28 rows",
     ),
 ]
 each_example = pytest.mark.parametrize("example", TABLE, ids=lambda e: e.script)
@@ -179,8 +186,10 @@ def test_without_a_terminal_the_report_is_printed(
     printed = done.stdout + done.stderr
     assert done.returncode == 1, printed
     assert "(Pdb)" not in printed
-    assert example.line in printed
-    assert f"{example.function}" in printed
+    assert re.search(r"outcome +same", printed), printed
+    assert re.search(rf"{example.script}:\d+ in {example.function}$", printed, re.M)
+    assert re.search(rf"❱ \d+ │ +{re.escape(example.line)}$", printed, re.M)
+    assert re.search(rf"^ +{example.local}", printed, re.M), printed
 
 
 def test_the_examples_leave_no_data_behind(

@@ -11,12 +11,12 @@ import os
 import sys
 
 import dask
+import hard_tasks as tasks
 import pytest
 from distributed import wait
 from watching import entered, unchanged, wait_until
 
 import dbgkit
-import hard_tasks as tasks
 from dbgkit import errors
 from dbgkit.model import Notice, Plan
 from dbgkit.remote.frames import walk
@@ -561,7 +561,9 @@ def test_restrictions_of_released_inputs_are_honoured(client, limit):
         await dask_worker.set_resources(THING=1)
 
     client.run(give, workers=[address])
-    options = {"workers": [address]} if limit == "workers" else {"resources": {"THING": 1}}
+    options = (
+        {"workers": [address]} if limit == "workers" else {"resources": {"THING": 1}}
+    )
     inputs = [
         client.submit(tasks.where_it_ran, number, pure=False, **options)
         for number in range(4)
@@ -570,7 +572,5 @@ def test_restrictions_of_released_inputs_are_honoured(client, limit):
     wait(future, timeout=30)
     del inputs
     wait_until(lambda: len(client.futures) == 1, "the inputs to be released")
-    replay = replayed(
-        client, future, "fail_with", local={"address": [address] * 4}
-    )
+    replay = replayed(client, future, "fail_with", local={"address": [address] * 4})
     assert len(replay.plan.recompute) == 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dbgkit.locate.texts import safe_repr
 from dbgkit.model import Failure, Run
+from dbgkit.remote.texts import safe_repr
 from dbgkit.replay.outcome import broken_repr, compare, overall, run_of
 
 pytestmark = pytest.mark.core

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbgkit.locate.texts import (
+from dbgkit.remote.texts import (
     normalise,
     safe_repr,
     safe_str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from contextlib import contextmanager
 
@@ -48,6 +49,9 @@ def wanted(dask_scheduler, client=""):
 
 def settle(client):
     """Wait until nothing runs and the scheduler knows what the client has let go."""
+
+    # Futures in the frames of exceptions are let go of when those are collected.
+    gc.collect()
 
     def settled():
         keys, busy = client.run_on_scheduler(wanted, client=client.id)

@@ -24,6 +24,8 @@ PROBE_AFTER = 2.0  # seconds that a pull may take before its workers are probed
 PROBE_LIMIT = 5.0  # seconds for a worker to answer the probe
 SLOWEST_PULL = 5_000_000  # bytes a second; slower than this counts as no answer
 
+_PASSED_ON = "workers cannot be reached from here: the scheduler passes their data on"
+
 # Clients whose scheduler is known to have the extension.
 _installed: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
@@ -85,6 +87,13 @@ class Link:
             return waiting.result(limit + 5)
         except (asyncio.TimeoutError, concurrent.futures.TimeoutError) as error:
             waiting.cancel()
+            if self.client.status != "running":
+                # It tries to connect again, which may go on for longer than this.
+                raise SchedulerGone(
+                    f"the connection to the scheduler is lost (the client is "
+                    f"{self.client.status})",
+                    "check whether the scheduler still runs, and connect a new Client",
+                ) from error
             raise WaitTimedOut(
                 f"{what} did not come within {limit:g} s",
                 "raise timeout=, or look whether the scheduler is overloaded",
@@ -116,6 +125,16 @@ class Link:
             self._ask, "progress", {"keys": list(keys)}, what="the scheduler's answer"
         )
         return counts
+
+    def question(self, verb: str, question: Mapping[str, Any]) -> dict[str, Any]:
+        """One of ``remote.scheduler.QUESTIONS``, answered inside the scheduler."""
+        answer: dict[str, Any] = self.call(
+            self._ask,
+            "ask",
+            {"verb": verb, "question": dict(question)},
+            what="the scheduler's answer",
+        )
+        return answer
 
     async def _ask(self, verb: str, question: Mapping[str, Any]) -> Any:
         name = extension_name()
@@ -219,13 +238,8 @@ class Link:
         try:
             await asyncio.wait({pull}, timeout=PROBE_AFTER)
             if not pull.done():
-                addresses = {a for found in who_has.values() for a in found}
-                answers = await asyncio.gather(*map(self._answers, addresses))
-                if not all(answers):
-                    told(
-                        "workers cannot be reached from here: "
-                        "the scheduler passes their data on"
-                    )
+                if not await self._reaches(who_has, who_has):
+                    told(_PASSED_ON)
                     return await self._fetch_through_scheduler(list(who_has))
             data, missing, unreadable, _ = await pull
         finally:
@@ -238,6 +252,9 @@ class Link:
                 key=unreadable[0],
             )
         if missing:
+            # Either they have moved on, or the workers are out of reach.
+            if not await self._reaches(who_has, missing):
+                told(_PASSED_ON)
             values.update(await self._fetch_through_scheduler(list(missing)))
         return values
 
@@ -251,6 +268,13 @@ class Link:
             )
         values: dict[Any, Any] = response["data"]
         return values
+
+    async def _reaches(
+        self, who_has: Mapping[Any, set[str]], keys: Iterable[Any]
+    ) -> bool:
+        """Whether all workers that hold some keys answer."""
+        addresses = {address for key in keys for address in who_has[key]}
+        return all(await asyncio.gather(*map(self._answers, addresses)))
 
     async def _answers(self, address: str) -> bool:
         try:

@@ -18,8 +18,22 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 # What each module needs of its siblings, in the order to run them.
 _PARTS = {
-    "scheduler": ("scheduler",),
+    "scheduler": (
+        "keys",
+        "pacing",
+        "texts",
+        "frames",
+        "facts",
+        "survey",
+        "survey_index",
+        "survey_failures",
+        "causes_ends",
+        "causes_cluster",
+        "causes",
+        "scheduler",
+    ),
     "surroundings": ("surroundings",),
+    "probing": ("probing",),
 }
 _LOAD = "exec(loader, space) or space['found']"
 _LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"

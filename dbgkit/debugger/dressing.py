@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dbgkit.debugger import stack
+
 # Where the debugger is kept, on the shell: a terminal one made anew for each prompt
 # would leak an event loop and a thread each time.
 KEPT = "_dbgkit_debugger"
@@ -14,7 +16,7 @@ def discard(shell: Any) -> None:
     vars(shell).pop(KEPT, None)
 
 
-def dress(debugger: Any) -> None:
+def dress(debugger: Any, exception: BaseException) -> None:
     """Have a debugger that somebody else made stop and hide as ours do.
 
     Parameters
@@ -22,9 +24,13 @@ def dress(debugger: Any) -> None:
     debugger : pdb.Pdb
         Or of a class derived from it, IPython's and pdb++'s among them. It is given
         a class of its own, so others of its class stay as they were.
+    exception : BaseException
+        What it is about to open.
     """
     base = type(debugger)
     debugger.__class__ = type(base.__name__, (mixin_for(base), base), {})
+    debugger.chained = tuple(reversed(list(stack.chain(exception))))
+    debugger.current = exception
 
 
 def mixin_for(base: type[Any]) -> type[Any]:

@@ -86,7 +86,8 @@ class StopsInPdb(StopsInOwn):
 
         Move to an older frame; hidden ones are not counted.
         """
-        return super().do_up(self._count(arg, range(self.curindex - 1, -1, -1)))
+        count = self._count(arg, range(self.curindex - 1, -1, -1))
+        return None if count is None else super().do_up(count)
 
     do_u = do_up
 
@@ -95,28 +96,28 @@ class StopsInPdb(StopsInOwn):
 
         Move to a newer frame; hidden ones are not counted.
         """
-        return super().do_down(
-            self._count(arg, range(self.curindex + 1, len(self.stack)))
-        )
+        count = self._count(arg, range(self.curindex + 1, len(self.stack)))
+        return None if count is None else super().do_down(count)
 
     do_d = do_down
 
-    def _count(self, arg: str, way: range) -> str:
+    def _count(self, arg: str, way: range) -> str | None:
         """How many frames to move so that ``arg`` of them are in sight.
 
-        What pdb has to say about a wrong number, or the end of the stack, is left
-        to it.
+        None where none is, which is then said. What pdb has to say of a wrong number,
+        or at the end of the stack, is left to it.
         """
         try:
             wanted = int(arg or 1)
         except ValueError:
             return arg
+        if wanted < 0 or not way:
+            return arg
         hidden = self._hidden()
         seen = [moved for moved, at in enumerate(way, 1) if not hidden[at]]
-        if wanted < 0 or not seen:
-            # -1 is "to the end"; with nothing in sight, the hidden are not in sight
-            # either, but better reached than denied.
-            return arg
+        if not seen:
+            self.error(f"{len(way)} more are hidden: `skip_hidden false` shows them")
+            return None
         return str(seen[min(wanted, len(seen)) - 1])
 
     def do_skip_hidden(self, arg: str) -> None:

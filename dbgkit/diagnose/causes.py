@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dbgkit.locate.texts import Signature, signature
 from dbgkit.model import Failure
 from dbgkit.remote.frames import own_line_of_text
+from dbgkit.remote.texts import Signature, signature
 
 
 def signature_of(failure: Failure) -> Signature:

@@ -46,7 +46,7 @@ def _duration(text: str) -> str:
     try:
         parse_timedelta(text)
     except (ValueError, KeyError):
-        raise ValueError("a time such as 30s or 2min") from None
+        raise ValueError("a time such as 30s or 2m") from None
     return text
 
 

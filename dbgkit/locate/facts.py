@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dbgkit.locate.naming import name_of, step_of
-from dbgkit.locate.texts import safe_repr, safe_str, type_and_message
 from dbgkit.model import Evidence, Failure
 from dbgkit.remote.frames import format_exception, own_line, walk
+from dbgkit.remote.texts import safe_repr, safe_str, type_and_message
 
 NO_EVIDENCE = Evidence()
 

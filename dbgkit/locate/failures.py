@@ -382,7 +382,10 @@ def _interrupted(exception: BaseException) -> bool:
 def _unknown_key(key: Any, client: Any, status: str) -> UnknownKey:
     import difflib
 
-    known = [str(k) for k in held_future_states(client)]
+    held = held_future_states(client)
+    if not status and key in held:
+        status = held[key].status
+    known = [str(k) for k in held if k != key]
     close = difflib.get_close_matches(str(key), known, n=1)
     if status:
         return UnknownKey(

@@ -56,6 +56,13 @@ def closure(graph: Mapping[Any, Any], keys: Iterable[Any]) -> dict[Any, Any]:
     return part
 
 
+def is_alias(node: Any) -> bool:
+    """Whether a node is only another name for one (dask._task_spec.Alias)."""
+    from dask._task_spec import Alias
+
+    return isinstance(node, Alias)
+
+
 def follow_aliases(graph: Mapping[Any, Any], key: Any) -> Any:
     """The key that does the work, where a key is only another name for it."""
     seen = set()

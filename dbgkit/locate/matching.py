@@ -15,10 +15,15 @@ from dbgkit.cluster.clients import is_open
 from dbgkit.cluster.link import Link
 from dbgkit.errors import NoFailure, SchedulerGone, WaitTimedOut
 from dbgkit.locate.facts import failure_from_exception, failure_from_fact
-from dbgkit.locate.graphs import expression_of, materialise, output_keys
-from dbgkit.locate.texts import safe_repr
+from dbgkit.locate.graphs import (
+    expression_of,
+    is_alias,
+    materialise,
+    output_keys,
+)
 from dbgkit.locate.traces import Trace
 from dbgkit.model import Evidence, Failure
+from dbgkit.remote.texts import safe_repr
 
 _LOGGED = re.compile(
     r"Compute Failed\nKey: +(?P<key>.*)\nState: .*?\n.*?"
@@ -60,7 +65,9 @@ def locate_in_graph(
     if not matching:
         return [_unmatched(found, graph, output_keys(expression), client, notes)]
     matching.sort(key=lambda entry: entry["when"] or 0.0)
-    keys = list(dict.fromkeys(entry["key"] for entry in matching))
+    # A computation that is run again has the same keys: of one, the newest counts.
+    entry_of = {entry["key"]: entry for entry in matching}
+    keys = sorted(entry_of, key=lambda key: entry_of[key]["when"] or 0.0)
     if len(keys) > 1 and not isinstance(found.exception, (NoFailure,)):
         notes = (
             *notes,
@@ -75,7 +82,6 @@ def locate_in_graph(
             alive = from_answer(answer, client, _own(found), notes)
             if len(alive) == len(keys):
                 return alive
-    entry_of = {entry["key"]: entry for entry in reversed(matching)}
     sizes = _group_sizes(graph, keys)
     return [
         failure_from_fact(
@@ -158,7 +164,13 @@ def _match(
         named = [entry for entry in entries if entry["key"] == task]
         return named[:1] or [_bare_entry(task)]
     texts = _texts(exception)
-    inside = [entry for entry in entries if entry["key"] in graph]
+    # An alias never fails: an entry of its key is of another graph, which was
+    # optimised in another way.
+    inside = [
+        entry
+        for entry in entries
+        if entry["key"] in graph and not is_alias(graph[entry["key"]])
+    ]
     if texts:
         return [entry for entry in inside if entry["exception_text"] in texts]
     # What fell because of another has no text of its own.

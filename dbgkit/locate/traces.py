@@ -12,8 +12,8 @@ from types import FrameType
 from typing import Any
 
 from dbgkit.cluster.clients import future_error, is_future
-from dbgkit.locate.texts import safe_repr
 from dbgkit.remote.frames import is_machinery, package_of, walk
+from dbgkit.remote.texts import safe_repr
 
 _CONTAINERS = (list, tuple, set, frozenset, dict)
 _MOST = 100_000  # values looked through in containers of a frame

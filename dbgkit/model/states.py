@@ -44,7 +44,10 @@ class FailureGroup:
     omitted_keys : int
         How many more keys there are.
     example : Failure
-        The earliest; a target for `debug` and `replay`.
+        The earliest that the scheduler still has, else the earliest; a target for
+        `debug` and `replay`.
+    omitted_workers : int
+        How many more workers there are.
     """
 
     exception_type: str
@@ -59,6 +62,7 @@ class FailureGroup:
     keys: tuple[Any, ...]
     omitted_keys: int
     example: Any
+    omitted_workers: int = 0
 
     @property
     def failure(self) -> Any:
@@ -80,6 +84,8 @@ class FailureReport(Displayed):
         How many fell because of them.
     healed : int or None
         How many failed and then succeeded in a retry; None where nobody knows.
+    healed_keys : tuple of Key
+        A sample of them.
     omitted : int
         How many groups were left out.
     span : Span or None
@@ -94,6 +100,7 @@ class FailureReport(Displayed):
     omitted: int = 0
     span: Span | None = None
     notes: tuple[str, ...] = ()
+    healed_keys: tuple[Any, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Builtin types only, for ``--json``."""
@@ -101,6 +108,7 @@ class FailureReport(Displayed):
             "total": self.total,
             "cascaded": self.cascaded,
             "healed": self.healed,
+            "healed_keys": [plain_key(key) for key in self.healed_keys],
             "omitted": self.omitted,
             "notes": list(self.notes),
             "span": _span(self.span),
@@ -113,6 +121,7 @@ class FailureReport(Displayed):
                     "cascaded": group.cascaded,
                     "forgotten": group.forgotten,
                     "workers": list(group.workers),
+                    "omitted_workers": group.omitted_workers,
                     "first": _moment(group.first),
                     "last": _moment(group.last),
                     "keys": [plain_key(key) for key in group.keys],
@@ -145,6 +154,10 @@ class TaskRow:
         Seconds in its state, where the scheduler's log still tells.
     exception : str
         Text of what it raised, cut.
+    blame : Key or None
+        The task that it fell because of, if it did not fail by itself.
+    omitted_workers : int
+        How many more workers there are.
     """
 
     key: Any
@@ -159,6 +172,8 @@ class TaskRow:
     restrictions: str = ""
     since: float | None = None
     exception: str = ""
+    blame: Any = None
+    omitted_workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -211,7 +226,12 @@ class TaskTable(Displayed):
             "span": _span(self.span),
             "summary": {name: dict(states) for name, states in self.summary.items()},
             "rows": [
-                {**asdict(row), "key": plain_key(row.key), "workers": list(row.workers)}
+                {
+                    **asdict(row),
+                    "key": plain_key(row.key),
+                    "blame": plain_key(row.blame),
+                    "workers": list(row.workers),
+                }
                 for row in self.rows
             ],
         }
@@ -253,6 +273,18 @@ class Timeline(Displayed):
         }
 
 
+# Causes that are no cause for concern.
+_HEALTHY = {
+    "finished",
+    "queued",
+    "released",
+    "running",
+    "transferring",
+    "worker-saturated",
+    "workers-starting",
+}
+
+
 @dataclass(frozen=True)
 class Explanation(Displayed):
     """Why a task, a collection or a cluster does not move on.
@@ -287,6 +319,14 @@ class Explanation(Displayed):
     others: tuple[Explanation, ...] = ()
     span: Span | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all is done, or goes on by itself; the end of a chain decides."""
+        rest = all(other.healthy for other in self.others)
+        if self.cause in ("waiting-on", "p2p-barrier") and self.others:
+            return rest
+        return rest and self.cause in _HEALTHY
 
     def to_json(self) -> dict[str, Any]:
         """Builtin types only, for ``--json``."""

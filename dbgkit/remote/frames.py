@@ -20,6 +20,7 @@ _MACHINERY = ("dask", "distributed", "tornado", "dbgkit", "tblib", "IPython")
 _STDLIB_MACHINERY = ("asyncio", "concurrent", "multiprocessing", "threading.py")
 _PACKAGE_ROOT = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\]+)")
 _WINDOWS_LIB = re.compile(r"^[A-Za-z]:.*\\lib\\(\w+)(?:\.py)?(?:\\|$)", re.IGNORECASE)
+_CYTHON = (".pyx", ".pxd", ".pxi")
 _LINE = re.compile(r'^  File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>.+)$')
 
 
@@ -33,7 +34,11 @@ def _own_roots() -> tuple[str, ...]:
 
 _ROOTS = _own_roots()
 # An editable install of ours is not below site-packages.
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_OURS = (
+    (os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,)
+    if "__file__" in globals()  # not where this came as source
+    else ()
+)
 
 
 def package_of(filename: str) -> str:
@@ -76,7 +81,13 @@ def is_machinery(filename: str) -> bool:
 
 def is_own(filename: str) -> bool:
     """Whether a file is the user's own: no installed package, no standard library."""
-    return not (package_of(filename) or is_stdlib(filename))
+    return not (
+        package_of(filename)
+        or is_stdlib(filename)
+        # Compiled Cython, pandas' say: its path is that of where it was built, and
+        # its frames have neither source nor locals.
+        or filename.endswith(_CYTHON)
+    )
 
 
 def walk(tb: TracebackType | None) -> Iterator[tuple[FrameType, int]]:

@@ -7,21 +7,34 @@ looks at stays as it is. A pass over many tasks yields to the event loop.
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from time import time
 from typing import Any
 
+from dask._task_spec import Alias
 from dask.sizeof import sizeof
-from dask.utils import key_split
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.protocol import pickle as wire
 
+from .causes import explain_state
+from .facts import failure_fact, history_of
+from .keys import find_task
+from .survey import survey_tasks
+from .survey_failures import survey_failures
+from .survey_index import ErredIndex
+
 SLICE = 500  # tasks between two yields to the event loop
-VERBS = ("visit", "progress", "remove")
-TEXT_LIMIT = 100_000  # characters of one exception's or traceback's text
+VERBS = ("visit", "progress", "ask", "remove")
+
+# Questions to a state, be it this scheduler or a dump (see cluster/view.py).
+Question = Callable[[Any, dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]
+QUESTIONS: dict[str, Question] = {
+    "failures": survey_failures,
+    "tasks": survey_tasks,
+    "why": explain_state,
+}
 
 
 class Extension(SchedulerPlugin):  # type: ignore[misc]
@@ -36,6 +49,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.index = ErredIndex()
 
     async def start(self, scheduler: Any) -> None:
         self.scheduler = scheduler
@@ -46,6 +60,33 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         """Take the handlers off; unregistering a plugin does not tell the plugin."""
         for verb in VERBS:
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
+
+    def transition(
+        self,
+        key: Any,
+        start: str,
+        finish: str,
+        *args: Any,
+        stimulus_id: str = "",
+        **kwargs: Any,
+    ) -> None:
+        """Keep the index of failures; called for each change of each task's state."""
+        if finish == "erred":
+            self.index.add(self.scheduler.tasks[key])
+        elif start == "erred":
+            self.index.drop(key)
+        elif start == "processing":
+            if finish == "memory":
+                if key in self.index.retried:
+                    self.index.heal(key)
+            elif stimulus_id.startswith("task-erred"):
+                # Scheduler.stimulus_task_erred: a retry was left.
+                self.index.retried[key] = None
+        elif finish == "forgotten" and self.index.retried:
+            self.index.retried.pop(key, None)
+
+    def restart(self, scheduler: Any) -> None:
+        self.index = ErredIndex()
 
     async def before_close(self) -> None:
         await self.remove()
@@ -98,7 +139,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             answer["tasks"] = await self._states(keys)
             answer["workers"] = self._workers(answer["tasks"])
             return answer
-        history = _history(scheduler)
+        history = history_of(scheduler)
         if exception_text is not None:
             answer["erred"] = [
                 entry
@@ -111,14 +152,14 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         for count, key in enumerate(keys, 1):
             if count % SLICE == 0:
                 await asyncio.sleep(0)
-            found = _find(scheduler, key)
+            found = find_task(scheduler, key)
             answer["asked"].append(_asked(key, found))
             if found is not None and found.exception_blame is not None:
                 cause = found.exception_blame
                 causes.setdefault(cause.key, (cause, found.key))
         times = {entry["key"]: entry for entry in reversed(history)}
         facts = [
-            _failure(scheduler, cause, asked, times.get(key))
+            failure_fact(scheduler, cause, asked, times.get(key))
             for key, (cause, asked) in causes.items()
         ]
         # Without a time it happened before all that the history still has.
@@ -134,6 +175,12 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
                 await self._closure(asked, answer, max_bytes)
         answer["workers"] = self._workers(answer["tasks"], answer["failures"])
         return answer
+
+    async def ask(self, verb: str, question: dict[str, Any]) -> dict[str, Any]:
+        """One of `QUESTIONS`, about this scheduler."""
+        if verb == "failures":
+            return await survey_failures(self.scheduler, question, self.index)
+        return await QUESTIONS[verb](self.scheduler, question)
 
     async def progress(self, keys: Iterable[Any] = ()) -> dict[str, int]:
         """How many of these keys are in which state; ``"unknown"`` included."""
@@ -189,20 +236,6 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         }
 
 
-def _history(scheduler: Any) -> list[dict[str, Any]]:
-    """``scheduler.erred_tasks``, newest first (distributed.scheduler.ErredTask)."""
-    return [
-        {
-            "key": entry.key,
-            "when": entry.timestamp,
-            "erred_on": list(entry.erred_on),
-            "exception_text": entry.exception_text[:TEXT_LIMIT],
-            "traceback_text": entry.traceback_text[:TEXT_LIMIT],
-        }
-        for entry in scheduler.erred_tasks
-    ]
-
-
 def _newest_failed(
     scheduler: Any, history: list[dict[str, Any]], client: str
 ) -> list[Any]:
@@ -220,17 +253,6 @@ def _newest_failed(
     return found
 
 
-def _find(scheduler: Any, key: Any) -> Any:
-    """The task of a key, or of a text that spells a tuple key."""
-    ts = scheduler.tasks.get(key)
-    if ts is None and isinstance(key, str) and key[:1] in "('\"b":
-        try:
-            ts = scheduler.tasks.get(ast.literal_eval(key))
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            return None
-    return ts
-
-
 def _asked(key: Any, ts: Any) -> dict[str, Any]:
     if ts is None:
         return {"asked": key, "key": None, "state": "unknown", "blame": None}
@@ -241,34 +263,6 @@ def _asked(key: Any, ts: Any) -> dict[str, Any]:
         "blame": ts.exception_blame.key if ts.exception_blame else None,
         "actor": bool(ts.actor),
         "has_spec": ts.run_spec is not None,
-    }
-
-
-def _failure(
-    scheduler: Any, ts: Any, asked: Any, entry: dict[str, Any] | None
-) -> dict[str, Any]:
-    """One root cause: what failed, where, when and how."""
-    text = ts.exception_text or (entry or {}).get("exception_text") or ""
-    frames = ts.traceback_text or (entry or {}).get("traceback_text") or ""
-    retries = (ts.annotations or {}).get("retries")
-    tried = int(retries) - ts.retries + 1 if isinstance(retries, int) else 1
-    return {
-        "key": ts.key,
-        "asked": asked,
-        "when": entry["when"] if entry else None,
-        "erred_on": list(ts.erred_on or ()),
-        "exception_text": text[:TEXT_LIMIT],
-        "traceback_text": frames[:TEXT_LIMIT],
-        # KilledWorker and the like come as bytes, without any text
-        # (Scheduler.remove_worker, Scheduler.check_no_workers_timeout).
-        "exception": ts.exception if isinstance(ts.exception, bytes) else None,
-        "killed": not text and ts.suspicious > scheduler.allowed_failures,
-        "suspicious": ts.suspicious,
-        "tried": max(tried, ts.suspicious),
-        "actor": bool(ts.actor),
-        "prefix": key_split(ts.key),
-        "group_size": sum(ts.group.states.values()),
-        "wanted_by": [cs.client_key for cs in ts.who_wants or ()],
     }
 
 
@@ -283,6 +277,7 @@ def _task(ts: Any) -> dict[str, Any]:
         "dependencies": [dependency.key for dependency in ts.dependencies],
         "lost": ts.run_spec is None and ts.state != "memory",
         "actor": bool(ts.actor),
+        "alias_of": ts.run_spec.target if isinstance(ts.run_spec, Alias) else None,
         "group_size": sum(ts.group.states.values()),
         "restrictions": {
             "workers": sorted(ts.worker_restrictions or ()),

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 TASK, RESULT, FAULTS = "task.pickle", "result.json", "faults.txt"
+BEGUN = "begun"
 
 
 def main(folder: str) -> None:
@@ -25,10 +26,20 @@ def main(folder: str) -> None:
             header = json.loads(file.readline())
             sys.path[:] = header["path"]
             task = pickle.load(file)
-        faulthandler.dump_traceback_later(task["timeout"], file=faults)
+        begin(folder, task["timeout"], faults)
         result = run(task)
         faulthandler.cancel_dump_traceback_later()
         leave(folder, result)
+
+
+def begin(folder: str, timeout: float, faults: Any) -> None:
+    """Say that the call begins: the time limit counts from here on, on both sides."""
+    # Imported now, as it may take longer than the limit allows for the call.
+    import distributed  # noqa: F401
+
+    faulthandler.dump_traceback_later(timeout, file=faults)
+    with open(os.path.join(folder, BEGUN), "w"):
+        pass
 
 
 def leave(folder: str, result: Mapping[str, Any]) -> None:
@@ -79,9 +90,9 @@ def run_nodes(nodes: Mapping[Any, Any], task: Mapping[str, Any]) -> dict[str, An
 
 
 def _exception(exception: BaseException) -> dict[str, Any]:
-    from dbgkit.locate.texts import safe_repr, safe_str
     from dbgkit.remote.frames import format_exception, own_line
     from dbgkit.remote.summarize import summarize_frames
+    from dbgkit.remote.texts import safe_repr, safe_str
     from dbgkit.replay.outcome import broken_repr
 
     return {
@@ -90,6 +101,8 @@ def _exception(exception: BaseException) -> dict[str, Any]:
         "text": safe_repr(exception),
         "place": own_line(exception),
         "broken_repr": broken_repr(exception),
+        # distributed.worker.apply_function lets these through, and its loop ends.
+        "ends_worker": isinstance(exception, (SystemExit, KeyboardInterrupt)),
         "traceback_text": format_exception(exception),
         "frames": summarize_frames(exception.__traceback__),
     }

@@ -88,11 +88,13 @@ def _pull(
     if not keys:
         return {}
     notify(Progress("pull", 0, plan.pull_bytes, "bytes"))
+    stored = {key: material.rows[key].stored_as or key for key in keys}
     data = material.link.fetch(
-        {key: material.rows[key].who_has for key in keys},
+        {stored[key]: material.rows[key].who_has for key in keys},
         plan.pull_bytes,
         lambda text: notify(Notice(text)),
     )
+    data = {key: data[stored[key]] for key in keys}
     notify(Progress("pull", plan.pull_bytes, plan.pull_bytes, "bytes"))
     return data
 

@@ -9,14 +9,18 @@ from typing import Any
 from dbgkit.cluster.clients import is_inproc, is_open
 from dbgkit.cluster.link import Link
 from dbgkit.errors import InputsTooLarge, NoTask, RunSpecUnreadable
-from dbgkit.locate.graphs import closure, follow_aliases
+from dbgkit.locate.graphs import closure, follow_aliases, is_alias
 from dbgkit.model import Failure
-from dbgkit.replay.nodes import read_spec, write
+from dbgkit.replay.nodes import is_p2p, read_spec, without_p2p, write
 
 
 @dataclass
 class Row:
-    """One task that the replay may need: where its value is, what computes it."""
+    """One task that the replay may need: where its value is, what computes it.
+
+    ``stored_as`` is the key that workers have its value by, where that is another:
+    it is an alias of that.
+    """
 
     key: Any
     dependencies: tuple[Any, ...]
@@ -31,11 +35,20 @@ class Row:
     spec_bytes: int = 0
     spec_error: str = ""
     node: Any = None
+    alias_of: Any = None
+    stored_as: Any = None
 
     @property
     def held(self) -> bool:
         """Whether its value is in memory on the cluster."""
         return self.state == "memory"
+
+    @property
+    def takes_part_in_p2p(self) -> bool:
+        """Whether it, or a step of it, is part of a P2P shuffle; costs no reading."""
+        if self.spec is not None:
+            return b"distributed.shuffle" in self.spec
+        return self.node is not None and is_p2p(self.node)
 
     def read(self) -> Any:
         """Its run spec: new objects each time, so that literals stay as they are."""
@@ -85,6 +98,16 @@ class Material:
     workers: Mapping[str, Mapping[str, Any]]
     outputs: tuple[Any, ...] = ()
 
+    def worker_of(self, failure: Failure) -> Mapping[str, Any]:
+        """What is known of the worker that it failed on; empty if nothing is."""
+        known = self.workers.get(failure.worker or "")
+        # A worker that was killed is known to KilledWorker alone.
+        last = getattr(failure.exception, "last_worker", None)
+        if known or last is None:
+            return known or {}
+        names = ("name", "nthreads", "memory_limit")
+        return {name: getattr(last, name, None) for name in names}
+
 
 def gather_material(failure: Failure, timeout: float) -> Material:
     """All that a replay of this failure can go on from.
@@ -115,6 +138,8 @@ def gather_material(failure: Failure, timeout: float) -> Material:
         # What was in memory went with the cluster.
         for row in rows.values():
             row.state, row.lost = "unknown", row.spec is None
+    _see_through_aliases(failure.key, rows)
+    _split_off_p2p(rows, failure.key)
     return Material(failure.key, rows, {}, link, shared, visit["workers"])
 
 
@@ -132,7 +157,24 @@ def _row(wire: Mapping[str, Any]) -> Row:
         spec=wire["spec"],
         spec_bytes=wire["spec_bytes"],
         spec_error=wire["spec_error"],
+        alias_of=wire["alias_of"],
     )
+
+
+def _see_through_aliases(key: Any, rows: Mapping[Any, Row]) -> None:
+    """What is only another name for something held is held, and not to be computed.
+
+    So are the partitions of a persisted DataFrame, in what is built on it.
+    """
+    for row in rows.values():
+        seen, found = {row.key}, row
+        while not found.held and found.alias_of in rows and found.alias_of not in seen:
+            seen.add(found.alias_of)
+            found = rows[found.alias_of]
+        if found is not row and found.held and key not in seen:
+            row.state, row.who_has = found.state, found.who_has
+            row.nbytes, row.type = found.nbytes, found.type
+            row.stored_as = found.stored_as or found.key
 
 
 def _of_graph(failure: Failure, link: Link | None, shared: bool) -> Material:
@@ -148,7 +190,12 @@ def _of_graph(failure: Failure, link: Link | None, shared: bool) -> Material:
         key = follow_aliases(graph, key)
     part = closure(graph, outputs if key is None else [key])
     rows = {
-        name: Row(name, tuple(node.dependencies), node=node)
+        name: Row(
+            name,
+            tuple(node.dependencies),
+            node=node,
+            alias_of=node.target if is_alias(node) else None,
+        )
         for name, node in part.items()
         if name not in have or name == key
     }
@@ -163,6 +210,7 @@ def _of_graph(failure: Failure, link: Link | None, shared: bool) -> Material:
             if known.key in rows:
                 # The scheduler's run spec is the same, and not wanted twice.
                 known.node = rows[known.key].node
+                known.alias_of = rows[known.key].alias_of
                 known.spec = None
                 known.lost = False
                 known.dependencies = rows[known.key].dependencies
@@ -176,7 +224,23 @@ def _of_graph(failure: Failure, link: Link | None, shared: bool) -> Material:
     # A task that failed is not in memory, whatever its key's state is by now.
     if key is not None and rows[key].held:
         rows[key].state = "unknown"
+    _split_off_p2p(rows, key)
+    _see_through_aliases(key, rows)
     return Material(key, rows, have, link, shared, workers, outputs)
+
+
+def _split_off_p2p(rows: dict[Any, Row], key: Any) -> None:
+    """Make inputs of the steps of a fused task that take from a P2P shuffle."""
+    row = rows.get(key)
+    if row is None or not row.takes_part_in_p2p:
+        return
+    node, taken = without_p2p(row.read())
+    if not taken:
+        return
+    for name, step in taken.items():
+        rows.setdefault(name, Row(name, tuple(step.dependencies), node=step))
+    row.node, row.spec = node, None
+    row.dependencies = tuple(node.dependencies)
 
 
 def needed(

@@ -8,9 +8,9 @@ from typing import Any
 
 from dbgkit.errors import InputNotCopyable, RunSpecUnreadable
 from dbgkit.locate.naming import name_of, prefix_of
-from dbgkit.locate.texts import safe_str
 from dbgkit.model import Step
 from dbgkit.remote.frames import package_of, walk
+from dbgkit.remote.texts import safe_str
 
 
 def read_spec(data: bytes, key: Any) -> Any:
@@ -110,6 +110,49 @@ def is_p2p(node: Any) -> bool:
     function = getattr(node, "func", None)
     modules = (type(node).__module__, getattr(function, "__module__", "") or "")
     return any(module.startswith("distributed.shuffle") for module in modules)
+
+
+def without_p2p(node: Any) -> tuple[Any, dict[Any, Any]]:
+    """A fused task without its steps that take from a P2P shuffle, and those steps.
+
+    They ask the worker's shuffle for their part, so that they run nowhere else; the
+    task then has them as inputs. Any other task comes back as it is.
+    """
+    from dask._task_spec import GraphNode
+
+    steps = _flat_steps(node)
+    taken = {key: step for key, step in steps.items() if is_p2p(step)}
+    rest = {key: step for key, step in steps.items() if key not in taken}
+    # A step that gives to a shuffle needs what comes before it in this task.
+    gives = any(rest.keys() & set(step.dependencies) for step in taken.values())
+    if not taken or not rest or gives:
+        return node, {}
+    return GraphNode.fuse(*rest.values(), key=node.key), taken
+
+
+def _flat_steps(node: Any) -> dict[Any, Any]:
+    """Steps of a fused task; where one with P2P in it is fused too, its own."""
+    from dask._task_spec import Alias
+
+    flat: dict[Any, Any] = {}
+    for key, step in subgraph(node).items():
+        inner = subgraph(step)
+        if not inner or not is_p2p(step):
+            flat[key] = step
+            continue
+        # Task(key, _execute_subgraph, steps, outkey, inkeys, *refs)
+        _, outkey, inkeys, *refs = step.args
+        flat.update(_flat_steps(step))
+        if outkey != key:
+            flat[key] = Alias(key, outkey)
+        flat.update(
+            {
+                name: Alias(name, ref.key)
+                for name, ref in zip(inkeys, refs, strict=True)
+                if name != ref.key
+            }
+        )
+    return flat
 
 
 def function_name(node: Any) -> str:

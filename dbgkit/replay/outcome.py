@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dbgkit.locate.texts import normalise, safe_repr, safe_str, signature
 from dbgkit.model import Failure, Outcome, Run
 from dbgkit.remote.frames import own_line, own_line_of_text
+from dbgkit.remote.texts import normalise, safe_repr, safe_str, signature
 
 Place = tuple[str, int, str] | None
 

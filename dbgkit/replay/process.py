@@ -15,13 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from dbgkit.model import Failure, FrameSummary, Plan, Run
-from dbgkit.replay.child import FAULTS, RESULT, TASK, leave, run_nodes
+from dbgkit.replay.child import (
+    BEGUN,
+    FAULTS,
+    RESULT,
+    TASK,
+    begin,
+    leave,
+    run_nodes,
+)
 from dbgkit.replay.inputs import Inputs
 from dbgkit.replay.material import Material
 from dbgkit.replay.nodes import write
 from dbgkit.replay.outcome import compare
 
 _LOOK = 0.02  # seconds between two looks at the child
+_SLOWEST_START = 60.0  # seconds for the child to import what the task needs
 _GRACE = 1.0  # seconds for the child to say where it stands, before it is killed
 _START = "import sys; from dbgkit.replay.child import main; main(sys.argv[1])"
 _LINES = 12  # last lines of what the child printed and of faulthandler's text
@@ -57,7 +66,7 @@ def run_in_child(
         "outputs": _outputs(material),
         "timeout": timeout,
         "worker": failure.worker or "",
-        "known": dict(material.workers.get(failure.worker or "", {})),
+        "known": dict(material.worker_of(failure)),
         "cluster": _cluster(material, timeout),
     }
     limit = _memory_limit(task["known"])
@@ -69,7 +78,7 @@ def run_in_child(
         else:
             child = _Spawned(folder, {**task, "specs": dict(specs)}, inputs)
         try:
-            why = _watch(child, timeout, limit)
+            why = _watch(child, folder / BEGUN, timeout, limit)
         finally:
             child.stop()
         seconds = time.perf_counter() - start
@@ -188,7 +197,7 @@ class _Forked(_Child):
             os.dup2(output, 2)
             with open(folder / FAULTS, "w") as faults:
                 faulthandler.enable(faults)
-                faulthandler.dump_traceback_later(task["timeout"], file=faults)
+                begin(str(folder), task["timeout"], faults)
                 leave(str(folder), run_nodes(nodes, task))
             code = 0
         finally:
@@ -205,13 +214,19 @@ class _Forked(_Child):
         os.kill(self.pid, signal.SIGKILL)
 
 
-def _watch(child: _Child, timeout: float, limit: tuple[int, str]) -> str:
-    """Wait for the child; kills it past a limit, and says which."""
+def _watch(child: _Child, begun: Path, timeout: float, limit: tuple[int, str]) -> str:
+    """Wait for the child; kills it past a limit, and says which.
+
+    The time limit is the call's: it counts from when the file ``begun`` is there.
+    """
     import psutil
 
-    end = time.monotonic() + timeout + _GRACE
+    end = time.monotonic() + max(timeout, _SLOWEST_START)
+    running = False
     most, whose = limit
     while child.poll() is None:
+        if not running and begun.exists():
+            running, end = True, time.monotonic() + timeout + _GRACE
         if time.monotonic() > end:
             child.kill()
             return "timeout"
@@ -248,6 +263,17 @@ def _end(
     error = wire["exception"]
     if error is None:
         return ChildEnd(Run("passed", seconds=wire["seconds"]), notes=notes)
+    frames = tuple(map(FrameSummary.from_wire, error["frames"]))
+    if failure.killed and error["ends_worker"]:
+        # It does to a worker what it did before, though not to a plain process.
+        detail = f"it raised {error['text']}, which ends a worker"
+        return ChildEnd(
+            Run("died", error["type"], error["message"], detail, wire["seconds"]),
+            frames=frames,
+            traceback_text=error["traceback_text"],
+            crash=detail,
+            notes=notes,
+        )
     place, broken = error["place"], error["broken_repr"]
     outcome = compare(
         failure,
@@ -259,7 +285,7 @@ def _end(
     )
     return ChildEnd(
         Run(outcome, error["type"], error["message"], seconds=wire["seconds"]),
-        frames=tuple(map(FrameSummary.from_wire, error["frames"])),
+        frames=frames,
         traceback_text=error["traceback_text"],
         notes=notes,
     )

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from dbgkit.errors import InputsTooLarge, RecomputeFailed, WaitTimedOut
-from dbgkit.locate.texts import safe_repr
 from dbgkit.model import Plan, Progress
+from dbgkit.remote.texts import safe_repr
 from dbgkit.replay.material import Material, Row
 from dbgkit.replay.nodes import rename
 

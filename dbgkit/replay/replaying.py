@@ -151,7 +151,7 @@ def _stand_in(prepared: Prepared, notify: Notify) -> WorkerStandIn:
     return WorkerStandIn(
         prepared.material.key,
         address,
-        prepared.material.workers.get(address, {}),
+        prepared.material.worker_of(prepared.failure),
         lambda: link.client if link is not None else None,
         notify,
     )

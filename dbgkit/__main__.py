@@ -1,0 +1,6 @@
+"""``python -m dbgkit``: the command line."""
+
+from dbgkit.frontends.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,302 @@
+"""Tasks, workers, groups and clients of a cluster dump, as a scheduler has them.
+
+They have those attributes of distributed.scheduler's classes that the questions of
+``dbgkit.remote`` read, so that a dump is asked what a live scheduler is asked. A dump
+names objects by their ``repr``: the links between them are made as they are followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from dbgkit.remote.keys import as_key
+
+if TYPE_CHECKING:
+    from dbgkit.cluster.dumps import DumpState
+
+Raw = Mapping[str, Any]
+
+_STATUS = re.compile(r"Status\.(\w+)")
+
+
+class DumpTask:
+    """A ``TaskState``; what no dump holds (run spec, exception) is None."""
+
+    __slots__ = ("_links", "_raw", "_state_of", "key", "state")
+
+    run_spec = None
+    exception = None
+    traceback = None
+
+    def __init__(self, raw: Raw, links: DumpState) -> None:
+        self._raw = raw
+        self._links = links
+        self.key = as_key(raw["key"])
+        self.state: str = raw["state"]
+
+    def __repr__(self) -> str:
+        return f"<TaskState {self.key!r} {self.state}>"
+
+    @property
+    def prefix(self) -> DumpPrefix:
+        return self.group.prefix
+
+    @property
+    def group(self) -> DumpGroup:
+        return self._links.group_of(self)
+
+    @property
+    def group_key(self) -> str:
+        return str(self._raw.get("group_key", ""))
+
+    # -- tasks --------------------------------------------------------------
+
+    @property
+    def dependencies(self) -> set[DumpTask]:
+        return self._links.tasks_named(self._raw.get("dependencies"))
+
+    @property
+    def dependents(self) -> set[DumpTask]:
+        return self._links.tasks_named(self._raw.get("dependents"))
+
+    @property
+    def waiting_on(self) -> set[DumpTask]:
+        return self._links.tasks_named(self._raw.get("waiting_on"))
+
+    @property
+    def waiters(self) -> set[DumpTask]:
+        return self._links.tasks_named(self._raw.get("waiters"))
+
+    @property
+    def exception_blame(self) -> DumpTask | None:
+        text = self._raw.get("exception_blame")
+        return self._links.task_named(text) if text else None
+
+    # -- workers and clients ------------------------------------------------
+
+    @property
+    def who_has(self) -> set[DumpWorker]:
+        return self._links.workers_named(self._raw.get("who_has"))
+
+    @property
+    def processing_on(self) -> DumpWorker | None:
+        text = self._raw.get("processing_on")
+        return self._links.worker_named(text) if text else None
+
+    @property
+    def who_wants(self) -> set[DumpClient]:
+        return self._links.clients_named(self._raw.get("who_wants"))
+
+    @property
+    def erred_on(self) -> list[str]:
+        return list(self._raw.get("erred_on") or ())
+
+    # -- facts --------------------------------------------------------------
+
+    @property
+    def nbytes(self) -> int:
+        return int(self._raw.get("nbytes", -1))
+
+    @property
+    def type(self) -> str | None:
+        return self._raw.get("type")
+
+    @property
+    def retries(self) -> int:
+        return int(self._raw.get("retries") or 0)
+
+    @property
+    def suspicious(self) -> int:
+        return int(self._raw.get("suspicious") or 0)
+
+    @property
+    def actor(self) -> bool:
+        return bool(self._raw.get("actor"))
+
+    @property
+    def annotations(self) -> dict[str, Any]:
+        return dict(self._raw.get("annotations") or {})
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        return self._raw.get("metadata")
+
+    @property
+    def priority(self) -> tuple[Any, ...] | None:
+        priority = self._raw.get("priority")
+        return None if priority is None else tuple(priority)
+
+    @property
+    def run_id(self) -> int | None:
+        return self._raw.get("run_id")
+
+    @property
+    def has_lost_dependencies(self) -> bool:
+        return bool(self._raw.get("has_lost_dependencies"))
+
+    @property
+    def exception_text(self) -> str | None:
+        return self._raw.get("exception_text")
+
+    @property
+    def traceback_text(self) -> str | None:
+        return self._raw.get("traceback_text")
+
+    @property
+    def worker_restrictions(self) -> set[str]:
+        return set(self._raw.get("worker_restrictions") or ())
+
+    @property
+    def host_restrictions(self) -> set[str]:
+        return set(self._raw.get("host_restrictions") or ())
+
+    @property
+    def resource_restrictions(self) -> dict[str, float]:
+        return dict(self._raw.get("resource_restrictions") or {})
+
+    @property
+    def loose_restrictions(self) -> bool:
+        return bool(self._raw.get("loose_restrictions"))
+
+
+class DumpWorker:
+    """A ``WorkerState``, and in `own` what the worker said of itself."""
+
+    def __init__(self, address: str, raw: Raw, links: DumpState) -> None:
+        self._raw = raw
+        self._links = links
+        self.address: str = raw.get("address", address)
+        self.name = raw.get("name", address)
+        self.host: str = raw.get("host") or ""
+        self.pid: int = raw.get("pid") or 0
+        self.nanny: str | None = raw.get("nanny")
+        self.nthreads: int = raw.get("nthreads") or 0
+        self.nbytes: int = raw.get("nbytes") or 0
+        self.memory_limit: int = raw.get("memory_limit") or 0
+        self.local_directory: str = raw.get("local_directory") or ""
+        self.last_seen: float = raw.get("last_seen") or 0.0
+        self.time_delay: float = raw.get("time_delay") or 0.0
+        self.occupancy: float = raw.get("occupancy") or 0.0
+        self.resources: dict[str, float] = dict(raw.get("resources") or {})
+        self.used_resources: dict[str, float] = dict(raw.get("used_resources") or {})
+        self.services: dict[str, Any] = dict(raw.get("services") or {})
+        self.metrics: dict[str, Any] = dict(raw.get("metrics") or {})
+        self.extra: dict[str, Any] = dict(raw.get("extra") or {})
+        self.memory = SimpleNamespace(**(raw.get("memory") or {}))
+
+    def __repr__(self) -> str:
+        return f"<WorkerState {self.address!r}>"
+
+    @cached_property
+    def status(self) -> Any:
+        """A ``distributed.core.Status``."""
+        from distributed.core import Status
+
+        text = str(self._raw.get("status", ""))
+        found = _STATUS.search(text)
+        name = found[1] if found else text
+        return Status[name] if name in Status.__members__ else Status.undefined
+
+    @cached_property
+    def processing(self) -> set[DumpTask]:
+        return self._links.tasks_named(self._raw.get("processing"))
+
+    @cached_property
+    def long_running(self) -> set[DumpTask]:
+        return self._links.tasks_named(self._raw.get("long_running"))
+
+    @cached_property
+    def has_what(self) -> set[DumpTask]:
+        return self._links.tasks_named(self._raw.get("has_what"))
+
+    @cached_property
+    def actors(self) -> set[DumpTask]:
+        return self._links.tasks_named(self._raw.get("actors"))
+
+    @cached_property
+    def needs_what(self) -> dict[DumpTask, int]:
+        return self._by_task("needs_what")
+
+    @cached_property
+    def executing(self) -> dict[DumpTask, float]:
+        return self._by_task("executing")
+
+    @property
+    def own(self) -> Raw | None:
+        """What the worker itself dumped; None where it did not answer."""
+        return self._links.worker_dumps.get(self.address)
+
+    def _by_task(self, name: str) -> dict[DumpTask, Any]:
+        found = {
+            self._links.task_named(text): value
+            for text, value in (self._raw.get(name) or {}).items()
+        }
+        return {task: value for task, value in found.items() if task is not None}
+
+
+class DumpGroup:
+    """A ``TaskGroup``."""
+
+    def __init__(self, name: str, raw: Raw) -> None:
+        self.name: str = raw.get("name", name)
+        self.states: dict[str, int] = dict(raw.get("states") or {})
+        self.span_id: str | None = raw.get("span_id")
+        self.duration: float = raw.get("duration") or 0.0
+        self.all_durations: dict[str, float] = dict(raw.get("all_durations") or {})
+        self.nbytes_total: int = raw.get("nbytes_total") or 0
+        self.start: float = raw.get("start") or 0.0
+        self.stop: float = raw.get("stop") or 0.0
+        self.types: set[str] = set(raw.get("types") or ())
+        self.prefix = DumpPrefix("")
+
+    def __len__(self) -> int:
+        return sum(self.states.values())
+
+
+class DumpPrefix:
+    """A ``TaskPrefix``; a dump has its groups only, so that these are summed."""
+
+    # No dump holds it; below zero means unknown, as on the scheduler.
+    duration_average = -1.0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.groups: list[DumpGroup] = []
+
+    def add(self, group: DumpGroup) -> None:
+        self.groups.append(group)
+        group.prefix = self
+
+    @cached_property
+    def states(self) -> dict[str, int]:
+        states: dict[str, int] = {}
+        for group in self.groups:
+            for state, count in group.states.items():
+                states[state] = states.get(state, 0) + count
+        return states
+
+    @cached_property
+    def all_durations(self) -> dict[str, float]:
+        durations: dict[str, float] = {}
+        for group in self.groups:
+            for action, seconds in group.all_durations.items():
+                durations[action] = durations.get(action, 0.0) + seconds
+        return durations
+
+
+class DumpClient:
+    """A ``ClientState``."""
+
+    def __init__(self, name: str, raw: Raw, links: DumpState) -> None:
+        self._raw = raw
+        self._links = links
+        self.client_key: str = raw.get("client_key", name)
+        self.last_seen: float = raw.get("last_seen") or 0.0
+
+    @cached_property
+    def wants_what(self) -> set[DumpTask]:
+        return self._links.tasks_named(self._raw.get("wants_what"))

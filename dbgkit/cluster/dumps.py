@@ -1,0 +1,298 @@
+"""Cluster dumps: what ``Client.dump_cluster_state`` wrote, read back as a state."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections import deque
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import msgpack
+
+from dbgkit.cluster.dump_objects import (
+    DumpClient,
+    DumpGroup,
+    DumpPrefix,
+    DumpTask,
+    DumpWorker,
+)
+from dbgkit.errors import DumpUnreadable
+from dbgkit.remote.keys import as_key
+from dbgkit.remote.redact import is_secret_name
+
+_GZIP = b"\x1f\x8b"
+_NAMED = re.compile(r"""^<\w+ (['"])(?P<name>.*?)\1""", re.DOTALL)
+_DEFAULT_ALLOWED_FAILURES = 3  # distributed.yaml, distributed.scheduler
+_HINT = "make one with client.dump_cluster_state(path), as msgpack or yaml"
+
+
+class Transition(NamedTuple):
+    """One entry of the scheduler's transition log (distributed.scheduler)."""
+
+    key: Any
+    start: str
+    finish: str
+    recommendations: Mapping[Any, str]
+    stimulus_id: str
+    timestamp: float
+
+
+class DumpState:
+    """A scheduler's state out of a dump; see `dump_objects` for what it holds.
+
+    Attributes
+    ----------
+    taken : float
+        When it was taken, as far as anything in it has a time.
+    path : str
+    tasks, workers, clients, task_groups, task_prefixes, transition_log
+        As ``distributed.Scheduler`` has them.
+    worker_dumps : mapping of str to mapping
+        What each worker said of itself, without its configuration.
+    silent_workers : tuple of str
+        Workers that the scheduler knew and that did not answer.
+    """
+
+    # Not in any dump.
+    erred_tasks: tuple[Any, ...] = ()
+
+    def __init__(self, content: Mapping[str, Any], path: str = "") -> None:
+        self.path = path
+        raw = content["scheduler"]
+        self._raw = raw
+        self._workers_raw: Mapping[str, Any] = content.get("workers") or {}
+        self.versions: Mapping[str, Any] = content.get("versions") or {}
+        self.address: str = raw.get("address", "")
+        self.id: str = raw.get("id", "")
+        self.tasks: dict[Any, DumpTask] = {}
+        for each in raw["tasks"].values():
+            task = DumpTask(each, self)
+            self.tasks[task.key] = task
+        self.workers = {
+            address: DumpWorker(address, each, self)
+            for address, each in raw["workers"].items()
+        }
+        self.clients = {
+            name: DumpClient(name, each, self)
+            for name, each in (raw.get("clients") or {}).items()
+        }
+        self.task_groups = {
+            name: DumpGroup(name, each)
+            for name, each in (raw.get("task_groups") or {}).items()
+        }
+        self.silent_workers = tuple(
+            address
+            for address in self.workers
+            if not isinstance(self._workers_raw.get(address), dict)
+        )
+
+    # -- as on the scheduler ------------------------------------------------
+
+    @cached_property
+    def task_prefixes(self) -> dict[str, DumpPrefix]:
+        from dask.utils import key_split
+
+        prefixes: dict[str, DumpPrefix] = {}
+        for group in self.task_groups.values():
+            name = key_split(group.name)
+            prefixes.setdefault(name, DumpPrefix(name)).add(group)
+        return prefixes
+
+    @cached_property
+    def transition_log(self) -> deque[Transition]:
+        return deque(
+            Transition(as_key(entry[0]), *entry[1:6])
+            for entry in self._raw.get("transition_log") or ()
+        )
+
+    @cached_property
+    def unrunnable(self) -> dict[DumpTask, None]:
+        """Tasks without a worker; since when, no dump holds."""
+        return {ts: None for ts in self.tasks.values() if ts.state == "no-worker"}
+
+    @cached_property
+    def queued(self) -> set[DumpTask]:
+        return {ts for ts in self.tasks.values() if ts.state == "queued"}
+
+    @cached_property
+    def running(self) -> set[DumpWorker]:
+        return {ws for ws in self.workers.values() if ws.status.name == "running"}
+
+    @property
+    def total_nthreads(self) -> int:
+        return sum(ws.nthreads for ws in self.workers.values())
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """As raw data: most are there by their ``repr`` only."""
+        return self._raw.get("extensions") or {}
+
+    @property
+    def allowed_failures(self) -> int:
+        """As the workers' configuration has it, as the scheduler's own is not in it."""
+        value = self.setting("distributed.scheduler.allowed-failures")
+        return value if isinstance(value, int) else _DEFAULT_ALLOWED_FAILURES
+
+    # -- what the workers said ----------------------------------------------
+
+    @cached_property
+    def worker_dumps(self) -> dict[str, dict[str, Any]]:
+        # The configuration may hold secrets: `setting` gives single values of it.
+        return {
+            address: {name: value for name, value in each.items() if name != "config"}
+            for address, each in self._workers_raw.items()
+            if isinstance(each, dict)
+        }
+
+    def setting(self, name: str) -> Any:
+        """A value of the workers' Dask configuration; None where it is unknown.
+
+        Parameters
+        ----------
+        name : str
+            With dots, as for ``dask.config.get``. Secrets are not given.
+        """
+        for each in self._workers_raw.values():
+            value = each.get("config") if isinstance(each, dict) else None
+            for part in name.split("."):
+                if is_secret_name(part) or not isinstance(value, dict):
+                    value = None
+                    break
+                value = value.get(part, value.get(part.replace("-", "_")))
+            if value is not None:
+                return value
+        return None
+
+    @cached_property
+    def taken(self) -> float:
+        times = [0.0]
+        times += [ws.last_seen for ws in self.workers.values()]
+        times += [cs.last_seen for cs in self.clients.values()]
+        for entry in list(self._raw.get("transition_log") or ())[-1:]:
+            times.append(entry[5])
+        for each in self.worker_dumps.values():
+            for event in (each.get("stimulus_log") or ())[-1:]:
+                times.append(event.get("handled") or 0.0)
+        return max(times)
+
+    # -- links --------------------------------------------------------------
+
+    @cached_property
+    def _by_text(self) -> dict[str, DumpTask]:
+        return {f"<TaskState {ts.key!r} {ts.state}>": ts for ts in self.tasks.values()}
+
+    def task_named(self, text: str) -> DumpTask | None:
+        """The task that a ``repr`` names."""
+        return self._by_text.get(text)
+
+    def tasks_named(self, texts: Iterable[str] | None) -> set[DumpTask]:
+        return {ts for text in texts or () if (ts := self._by_text.get(text))}
+
+    def worker_named(self, text: str) -> DumpWorker | None:
+        found = _NAMED.match(text)
+        return self.workers.get(found["name"]) if found else None
+
+    def workers_named(self, texts: Iterable[str] | None) -> set[DumpWorker]:
+        return {ws for text in texts or () if (ws := self.worker_named(text))}
+
+    def clients_named(self, texts: Iterable[str] | None) -> set[DumpClient]:
+        found = map(_NAMED.match, texts or ())
+        clients = [self.clients.get(match["name"]) for match in found if match]
+        return {cs for cs in clients if cs is not None}
+
+    def group_of(self, task: DumpTask) -> DumpGroup:
+        group = self.task_groups.get(task.group_key)
+        if group is None:
+            group = DumpGroup(task.group_key, {"states": {task.state: 1}})
+        if not group.prefix.name:
+            from dask.utils import key_split
+
+            name = key_split(task.key)
+            prefix = self.task_prefixes.get(name) or DumpPrefix(name)
+            if group.prefix is not prefix:
+                prefix.add(group)
+        return group
+
+
+def read_dump(path: Any) -> DumpState:
+    """Read a cluster dump: msgpack or yaml, packed with gzip or not.
+
+    Parameters
+    ----------
+    path : str or path
+        Also a URL that fsspec understands.
+
+    Raises
+    ------
+    DumpUnreadable
+        The file is missing, is no dump, or is cut off.
+    """
+    name = str(path)
+    data = _bytes_of(name)
+    content = _parse(data, name)
+    scheduler = content.get("scheduler") if isinstance(content, dict) else None
+    if not isinstance(scheduler, dict) or not {"tasks", "workers"} <= set(scheduler):
+        raise DumpUnreadable(f"{name!r} is no cluster dump", _HINT)
+    if "workers" not in content:
+        raise _cut_off(name)
+    try:
+        return DumpState(content, name)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DumpUnreadable(
+            f"{name!r} is no cluster dump that dbgkit knows: {error!r}", _HINT
+        ) from error
+
+
+def _bytes_of(name: str) -> bytes:
+    import fsspec
+
+    try:
+        with fsspec.open(name, "rb") as file:
+            data: bytes = file.read()
+        return gzip.decompress(data) if data.startswith(_GZIP) else data
+    except EOFError as error:
+        raise _cut_off(name) from error
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise DumpUnreadable(f"{name!r} is damaged: {error}", _HINT) from error
+    except (OSError, ValueError, ImportError) as error:
+        raise DumpUnreadable(f"{name!r} cannot be read: {error}", _HINT) from error
+
+
+def _parse(data: bytes, name: str) -> Any:
+    """Msgpack begins with the byte of a map, yaml with a name."""
+    if not data:
+        raise DumpUnreadable(f"{name!r} is empty", _HINT)
+    if data[0] in range(0x80, 0x90) or data[0] in (0xDE, 0xDF):
+        try:
+            # Keys that are numbers stay numbers.
+            return msgpack.unpackb(data, strict_map_key=False)
+        except msgpack.ExtraData as error:
+            raise DumpUnreadable(f"{name!r} is no cluster dump", _HINT) from error
+        except (ValueError, TypeError) as error:
+            raise _cut_off(name) from error
+    return _parse_yaml(data, name)
+
+
+def _parse_yaml(data: bytes, name: str) -> Any:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if not data[:200].lstrip().startswith(b"scheduler:"):
+        raise DumpUnreadable(f"{name!r} is no cluster dump", _HINT)
+    # yaml.dump ends each file with a newline.
+    if not data.endswith(b"\n"):
+        raise _cut_off(name)
+    try:
+        return yaml.load(data, Loader=loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _cut_off(name) from error
+
+
+def _cut_off(name: str) -> DumpUnreadable:
+    return DumpUnreadable(
+        f"{name!r} is cut off: the dump was not written to its end",
+        "make it again: client.dump_cluster_state(path) waits until it is written",
+    )

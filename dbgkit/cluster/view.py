@@ -1,0 +1,112 @@
+"""The state of a cluster to ask questions of: live, or read from a dump.
+
+The same functions of ``dbgkit.remote`` answer either way: inside the scheduler,
+through the extension, or here, over what a dump holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from dbgkit.cluster.clients import client_of
+from dbgkit.cluster.link import Link
+from dbgkit.errors import NoFailure, WrongTarget
+
+
+class LiveView:
+    """A cluster that a client reaches.
+
+    Attributes
+    ----------
+    link : Link
+        For what is asked of the client or the workers besides.
+    """
+
+    live = True
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+
+    @property
+    def client(self) -> Any:
+        return self.link.client
+
+    def ask(self, verb: str, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the scheduler one question; one call, and one more at first."""
+        return self.link.question(verb, question)
+
+
+class DumpView:
+    """What ``Client.dump_cluster_state`` wrote.
+
+    Attributes
+    ----------
+    state : DumpState
+    """
+
+    live = False
+    client = None
+
+    def __init__(self, path: Any) -> None:
+        from dbgkit.cluster.dumps import read_dump
+
+        self.state = read_dump(path)
+
+    def ask(self, verb: str, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the dump one question, with no event loop."""
+        from dbgkit.remote.scheduler import QUESTIONS
+
+        return _finish(QUESTIONS[verb](self.state, dict(question)))
+
+
+View = LiveView | DumpView
+
+
+@contextmanager
+def open_view(view: Any, client: Any, timeout: float) -> Iterator[View]:
+    """The view that is meant by ``view=`` and ``client=``.
+
+    Parameters
+    ----------
+    view : path, DumpView or None
+        A dump's path; None: the cluster of ``client``.
+    client : Client, str or None
+        None: the current one.
+
+    Raises
+    ------
+    DumpUnreadable
+        The file is no dump, or not a whole one.
+    NoFailure
+        There is no cluster to look at.
+    """
+    if view is not None:
+        if client is not None:
+            raise WrongTarget(
+                "view= and client= were both given",
+                "leave one out: view= reads a dump, client= asks a cluster",
+            )
+        yield view if isinstance(view, (LiveView, DumpView)) else DumpView(view)
+        return
+    with client_of(client, timeout) as found:
+        if found is None:
+            raise NoFailure(
+                "there is no cluster to look at",
+                "connect a distributed.Client, pass client=, or a dump's path as view=",
+            )
+        yield LiveView(Link(found, timeout))
+
+
+def _finish(answering: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """Run a coroutine that only ever yields to its event loop, without one.
+
+    In Jupyter a loop runs already, and ``asyncio.run`` would refuse.
+    """
+    while True:
+        try:
+            answering.send(None)
+        except StopIteration as done:
+            answer: dict[str, Any] = done.value
+            return answer

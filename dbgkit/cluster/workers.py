@@ -1,0 +1,157 @@
+"""What workers know of the tasks that they are to run: live, or in a dump."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.shipping import ShippedFunction
+from dbgkit.remote.keys import as_key
+from dbgkit.remote.probing import SAMPLE, since
+
+if TYPE_CHECKING:
+    from dbgkit.cluster.dumps import DumpState
+
+PROBE_LIMIT = 5.0  # seconds for a worker to tell
+
+
+def probe_workers(
+    link: Link, wanted: Mapping[str, Iterable[Any]]
+) -> dict[str, dict[str, Any]]:
+    """State and call stacks of tasks on their workers, all workers asked at once.
+
+    Parameters
+    ----------
+    link : Link
+    wanted : mapping of str to iterable of Key
+        The keys to ask each worker for.
+
+    Returns
+    -------
+    dict
+        Per address what ``remote.probing.look_at_tasks`` tells; workers that do not
+        answer within a few seconds, or that die meanwhile, are left out.
+    """
+    function = ShippedFunction("probing", "look_at_tasks")
+    limit = min(PROBE_LIMIT, link.timeout)
+
+    async def probe(address: str, keys: list[Any]) -> Any:
+        asking = link.client.run(function, keys, workers=[address], on_error="return")
+        try:
+            answers = await asyncio.wait_for(asking, limit)
+        except (asyncio.TimeoutError, OSError, ValueError):
+            return None
+        return answers.get(address)
+
+    async def probe_all() -> list[Any]:
+        return await asyncio.gather(
+            *(probe(address, list(keys)) for address, keys in wanted.items())
+        )
+
+    if not wanted:
+        return {}
+    answers = link.call(probe_all, what="the workers' answers", limit=limit + 5)
+    return {
+        address: answer
+        for address, answer in zip(wanted, answers, strict=True)
+        if isinstance(answer, dict)
+    }
+
+
+def planned_workers(client: Any) -> list[str]:
+    """What the client's cluster manager says of workers that are still to come.
+
+    ``Cluster.plan`` and ``.observed`` (distributed/deploy/cluster.py) are names of
+    workers; ``Cluster._adaptive`` is there after ``Cluster.adapt``.
+    """
+    cluster = getattr(client, "cluster", None)
+    if cluster is None:
+        return []
+    found = []
+    missing = set(getattr(cluster, "plan", ())) - set(getattr(cluster, "observed", ()))
+    if missing:
+        found.append(f"the cluster has asked for {len(missing)} workers more")
+    adaptive = getattr(cluster, "_adaptive", None)
+    if adaptive is not None:
+        most = adaptive.maximum
+        found.append(f"the cluster is adaptive, {adaptive.minimum} to {most} workers")
+        if most == 0:
+            return []
+    return found
+
+
+def dumped_workers(
+    state: DumpState, wanted: Mapping[str, Iterable[Any]]
+) -> dict[str, dict[str, Any]]:
+    """As `probe_workers`, out of a dump: without call stacks, which no dump holds."""
+    found = {}
+    for address, keys in wanted.items():
+        own = state.worker_dumps.get(address)
+        if own is not None and "tasks" in own:
+            found[address] = _dumped_worker(own, list(keys), state.taken)
+    return found
+
+
+def _dumped_worker(
+    own: Mapping[str, Any], keys: list[Any], now: float
+) -> dict[str, Any]:
+    tasks = {as_key(each["key"]): each for each in own["tasks"].values()}
+    log = [[as_key(entry[0]), *entry[1:]] for entry in own.get("log") or () if entry]
+    status = str(own.get("status", ""))
+    executing = [as_key(key) for key in own.get("executing") or ()]
+    return {
+        "now": now,
+        "status": "running" if "running" in status else status,
+        "nthreads": own.get("nthreads") or 0,
+        "executing": [
+            {"key": key, "since": tasks.get(key, {}).get("start_time")}
+            for key in executing[:20]
+        ],
+        "ready": len(own.get("ready") or ()),
+        "constrained": len(own.get("constrained") or ()),
+        "in_flight": [
+            {"worker": address, "keys": len(flying)}
+            for address, flying in (own.get("in_flight_workers") or {}).items()
+        ],
+        "transfer_limit": None,
+        "tasks": [_dumped_task(tasks, log, key) for key in keys],
+    }
+
+
+def _dumped_task(
+    tasks: Mapping[Any, Mapping[str, Any]], log: list[Any], key: Any
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "key": key,
+        "state": None,
+        "since": None,
+        "inputs": [],
+        "input_count": 0,
+        "stack": None,
+        "waits": None,
+    }
+    ts = tasks.get(key)
+    if ts is None:
+        return row
+    # Other tasks are there by their repr.
+    texts = {f"<TaskState {k!r} {each['state']}>": k for k, each in tasks.items()}
+    waiting = [
+        texts[text] for text in ts.get("waiting_for_data") or () if text in texts
+    ]
+    row["state"] = ts["state"]
+    row["since"] = ts.get("start_time") or since(log, key)
+    row["input_count"] = len(waiting)
+    waiting.sort(key=lambda name: tasks[name]["state"] != "flight")
+    row["inputs"] = [
+        {
+            "key": name,
+            "state": tasks[name]["state"],
+            "from": tasks[name].get("coming_from")
+            or next(iter(sorted(tasks[name].get("who_has") or ())), None),
+            "since": since(log, name),
+        }
+        for name in waiting[:SAMPLE]
+    ]
+    return row

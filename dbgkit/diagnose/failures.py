@@ -1,0 +1,162 @@
+"""From what a scheduler or a dump says of failures to a `FailureReport`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from dbgkit.cluster.view import View
+from dbgkit.errors import WrongTarget
+from dbgkit.locate.facts import failure_from_fact
+from dbgkit.model import Evidence, Failure, FailureGroup, FailureReport, Span
+
+
+def report_failures(
+    view: View,
+    *,
+    since: Any = None,
+    of_client: Any = None,
+    span: str | None = None,
+    limit: int | None = 20,
+) -> FailureReport:
+    """All failures that a cluster or a dump knows of, by root cause."""
+    question = {
+        "since": moment_of(since),
+        "client": _client_id(of_client),
+        "span": span,
+        "limit": _at_least_one(limit),
+    }
+    answer = view.ask("failures", question)
+    return FailureReport(
+        groups=tuple(_group(group, view) for group in answer["groups"]),
+        total=answer["total"],
+        cascaded=answer["cascaded"],
+        healed=answer["healed"],
+        healed_keys=tuple(answer["healed_keys"]),
+        omitted=answer["omitted"],
+        span=span_of(answer),
+        notes=tuple(_notes(answer, view, span)),
+    )
+
+
+def span_of(answer: Mapping[str, Any]) -> Span:
+    """The span of time in which an answer was taken."""
+    return Span(_moment(answer["start"]), _moment(answer["end"]))
+
+
+def moment_of(since: Any) -> float | None:
+    """A time as seconds since 1970.
+
+    Parameters
+    ----------
+    since : datetime, timedelta, float, str or None
+        A time (a datetime without a zone is local), seconds since 1970, or how long
+        ago, as a timedelta or as ``"5 minutes"``.
+    """
+    if since is None or isinstance(since, (int, float)):
+        return since
+    if isinstance(since, datetime):
+        return since.timestamp()
+    if isinstance(since, timedelta):
+        return (datetime.now(timezone.utc) - since).timestamp()
+    from dask.utils import parse_timedelta
+
+    try:
+        ago = timedelta(seconds=parse_timedelta(since, "s"))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise WrongTarget(
+            f"since={since!r} is no time",
+            'hand in a datetime, or how long ago, as "5 minutes"',
+        ) from error
+    return (datetime.now(timezone.utc) - ago).timestamp()
+
+
+def _client_id(client: Any) -> str | None:
+    return client if client is None or isinstance(client, str) else str(client.id)
+
+
+def _at_least_one(limit: int | None) -> int | None:
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise ValueError(f"limit={limit!r}: a whole number from 1, or None")
+    return limit
+
+
+def _group(group: Mapping[str, Any], view: View) -> FailureGroup:
+    example = _example(group, view)
+    killed = group["exception_type"] == "KilledWorker"
+    message = example.message
+    if killed:
+        # The exception's own words are in no dump.
+        count = group["example"].get("suspicious") or 1
+        message = f"{count} workers died while they ran it"
+    return FailureGroup(
+        exception_type=group["exception_type"] or example.exception_type,
+        message=message,
+        location=_location(group["place"]),
+        count=group["count"],
+        cascaded=group["cascaded"],
+        forgotten=group["forgotten"],
+        workers=tuple(group["workers"]),
+        omitted_workers=group["omitted_workers"],
+        first=_moment_or_none(group["first"]),
+        last=_moment_or_none(group["last"]),
+        keys=tuple(group["keys"]),
+        omitted_keys=group["omitted_keys"],
+        example=example,
+    )
+
+
+def _example(group: Mapping[str, Any], view: View) -> Failure:
+    notes: tuple[str, ...] = ()
+    if group["example_forgotten"]:
+        notes = ("the scheduler has forgotten the task: only its history is left",)
+    if not view.live:
+        notes += ("it was read from a dump, so there is nothing to replay",)
+    return failure_from_fact(
+        group["example"],
+        evidence=Evidence(client=view.client, scheduler="distributed"),
+        notes=notes,
+    )
+
+
+def _location(place: Any) -> str:
+    """``file.py:12 in ratio``; empty where no traceback tells."""
+    if not place or not place[0]:
+        return ""
+    filename, function, line = place
+    return f"{filename}:{line} in {function}"
+
+
+def _notes(answer: Mapping[str, Any], view: View, span: str | None) -> list[str]:
+    notes = []
+    if answer["undated"]:
+        notes.append(
+            f"{answer['undated']:,} failures were left out: nothing tells when they "
+            "were"
+        )
+    if answer["unasked"]:
+        notes.append(
+            f"{answer['unasked']:,} failures that the scheduler has forgotten were "
+            "left out: its history has neither clients nor spans"
+        )
+    if answer["span_unknown"]:
+        known = "" if view.live else "; a dump knows spans by their ids only"
+        notes.append(f"there is no span {span!r}{known}")
+    textless = sum(1 for g in answer["groups"] if not g["exception_type"])
+    if textless:
+        notes.append(
+            f"the class of {textless} of the root causes is not known: "
+            "there is no text of the exception"
+        )
+    if not view.live:
+        notes.append("a dump does not hold failures that the scheduler had forgotten")
+    return notes
+
+
+def _moment(timestamp: float) -> datetime:
+    return datetime.fromtimestamp(timestamp, tz=timezone.utc)
+
+
+def _moment_or_none(timestamp: float | None) -> datetime | None:
+    return None if timestamp is None else _moment(timestamp)

@@ -1,0 +1,253 @@
+"""Why a task, a collection or a cluster does not move on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from dbgkit.cluster.clients import held_future_states, keys_of_exception
+from dbgkit.cluster.view import LiveView, View
+from dbgkit.cluster.workers import dumped_workers, planned_workers, probe_workers
+from dbgkit.diagnose.why_reasons import Cause, causes_of, ranked
+from dbgkit.diagnose.why_text import several, show
+from dbgkit.diagnose.why_words import words_of
+from dbgkit.errors import WrongTarget
+from dbgkit.locate.targets import Sought, sort_target
+from dbgkit.model import Explanation, Span
+
+PING = 2.0  # seconds for a worker to answer the scheduler
+MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
+LOOKS = 4  # what may be on its way is looked at again
+PAUSE = 0.25  # seconds between two looks
+_NOT_IN_DUMPS = (
+    "from a dump: call stacks, who waits for locks and queues, whether workers answer, "
+    "how late the scheduler's event loop is, and this client's futures are not in it"
+)
+
+
+@dataclass
+class _Asked:
+    """What is asked: ``keys`` None for the whole cluster."""
+
+    keys: list[Any] | None
+    notes: list[str] = field(default_factory=list)
+
+
+def explain(view: View, target: Any = None) -> Explanation:
+    """The cause that explains a target's, or the cluster's, standstill.
+
+    Parameters
+    ----------
+    view : LiveView or DumpView
+    target : optional
+        A future, a collection, a key, a failure, several of these; None: the cluster.
+
+    Raises
+    ------
+    WrongTarget
+        No task can be found from it.
+    """
+    asked = _Asked(None) if target is None else _keys_of(view, target)
+    for look in range(LOOKS):
+        if look:
+            time.sleep(PAUSE)
+        answer, causes = _look(view, asked)
+        unsure = answer["out_of_step"] or any(c.code == "unexplained" for c in causes)
+        if not (unsure and view.live):
+            break
+    return _compose(view, asked, answer, causes)
+
+
+def _keys_of(view: View, target: Any) -> _Asked:
+    sought = sort_target(target)
+    keys = [*sought.keys, *(failure.key for failure in sought.failures)]
+    keys += _of_exceptions(view, sought)
+    asked = _Asked(keys)
+    if sought.collections and not sought.futures:
+        for collection in sought.collections:
+            keys += _flat(collection.__dask_keys__())
+        asked.notes.append(
+            "a collection's keys change as it is computed: hand in the persisted one, "
+            "or a future"
+        )
+    if not keys:
+        raise WrongTarget(
+            "no task can be found from the target",
+            "hand in a future, a key, a persisted collection, or nothing for the "
+            "whole cluster",
+        )
+    return asked
+
+
+def _of_exceptions(view: View, sought: Sought) -> list[Any]:
+    found = []
+    for exception in sought.exceptions:
+        held = keys_of_exception(view.client, exception) if view.client else []
+        if not held:
+            raise WrongTarget(
+                f"no future here holds {exception!r}",
+                "why() explains tasks: hand in its key or future; dbgkit.locate() "
+                "finds them from an exception",
+            )
+        found += held
+    return found
+
+
+def _flat(keys: Any) -> list[Any]:
+    """Keys out of nested lists."""
+    if not isinstance(keys, list):
+        return [keys]
+    return [key for part in keys for key in _flat(part)]
+
+
+def _look(view: View, asked: _Asked) -> tuple[dict[str, Any], list[Cause]]:
+    """One look: the scheduler first, then the workers of what it gave away."""
+    pending = _pending(view, asked)
+    answer = view.ask("why", {"keys": asked.keys, "pending": pending, "ping": PING})
+    wanted: dict[str, list[Any]] = {}
+    for end in answer["ends"]:
+        if end["code"] != "processing":
+            continue
+        if answer["answering"].get(end["worker"], not view.live) is not False:
+            wanted.setdefault(end["worker"], []).append(end["key"])
+    if isinstance(view, LiveView):
+        probes = probe_workers(view.link, wanted)
+    else:
+        probes = dumped_workers(view.state, wanted)
+    causes = causes_of(answer, probes, whole=asked.keys is None)
+    for cause in causes:
+        _add_client_side(view, answer, cause)
+    return answer, ranked(causes)
+
+
+def _pending(view: View, asked: _Asked) -> list[Any]:
+    """Keys of this client's futures that are pending."""
+    if view.client is None:
+        return []
+    states = held_future_states(view.client)
+    keys = list(states) if asked.keys is None else asked.keys
+    pending = [k for k in keys if k in states and states[k].status == "pending"]
+    return pending[:MOST_PENDING]
+
+
+def _add_client_side(view: View, answer: Mapping[str, Any], cause: Cause) -> None:
+    """What the client knows besides: its futures, the cluster manager's plans."""
+    facts = cause.facts
+    if view.client is not None and cause.code in ("unknown-key", "lost-dependencies"):
+        state = held_future_states(view.client).get(cause.key)
+        if state is not None:
+            facts["evidence"] = [f"the future here is {state.status}"]
+    elif cause.code == "no-workers":
+        evidence = planned_workers(view.client) if view.client is not None else []
+        if facts["starting"]:
+            evidence.append(f"{facts['starting']} nannies are starting a worker")
+        if evidence:
+            cause.code = "workers-starting"
+            facts["evidence"] = evidence
+    elif cause.code == "lock-wait":
+        for waiter in answer["waiters"] or ():
+            if waiter["name"] == facts["waits"]["name"]:
+                facts.setdefault("waiter", waiter)
+
+
+# -- in words ----------------------------------------------------------------
+
+
+def _compose(
+    view: View, asked: _Asked, answer: Mapping[str, Any], causes: list[Cause]
+) -> Explanation:
+    common: dict[str, Any] = {
+        "span": _span(answer),
+        "notes": _notes(view, asked, answer),
+    }
+    if asked.keys is None:
+        if not causes:
+            causes = [_nothing_waits(answer)]
+        explained = [_explanation(cause) for cause in causes]
+        return replace(explained[0], others=tuple(explained[1:]), **common)
+    states = answer.get("asked_states", {})
+    if set(states) != {"memory"}:
+        unfinished = [cause for cause in causes if cause.code != "finished"]
+        causes = unfinished or causes
+    first = causes[0]
+    barrier = answer["barrier"]
+    explained = [_explanation(cause) for cause in causes]
+    if barrier is not None and barrier["state"] in ("waiting", "processing"):
+        chain = tuple(barrier["chain"])
+        held = Cause("p2p-barrier", barrier["key"], chain, len(chain), [dict(barrier)])
+        return replace(_explanation(held), others=tuple(explained), **common)
+    if first.length > 1 and first.code != "cascaded":
+        return replace(
+            _waiting(asked, states, first, explained[0], causes),
+            others=tuple(explained),
+            **common,
+        )
+    return replace(explained[0], others=tuple(explained[1:]), **common)
+
+
+def _explanation(cause: Cause) -> Explanation:
+    summary, evidence, advice = words_of(cause)
+    chain = cause.chain
+    if cause.code == "cascaded":
+        chain = (*chain, cause.key)
+    return Explanation(
+        cause.code, summary, tuple(evidence), tuple(advice), cause.key, chain
+    )
+
+
+def _waiting(
+    asked: _Asked,
+    states: Mapping[str, int],
+    end: Cause,
+    explained: Explanation,
+    causes: list[Cause],
+) -> Explanation:
+    """What all waits for, at the end of the chain."""
+    names = [show(key, 40) for key in end.chain]
+    if len(names) > 8:
+        names = [*names[:4], f"… {end.length - 8} more …", *names[-4:]]
+    evidence = [" waits for ".join(names)]
+    ends = sum(cause.count for cause in causes)
+    if ends > 1:
+        evidence.append(f"{ends} tasks are at the ends of what it waits for")
+    if len(asked.keys or ()) > 1:
+        counts = [f"{count} {state}" for state, count in sorted(states.items())]
+        evidence.append(f"of those asked for: {several(counts)}")
+    return Explanation(
+        "waiting-on",
+        f"{show(end.chain[0])} waits for {show(end.key)}, because {explained.summary}",
+        (*evidence, *explained.evidence),
+        explained.advice,
+        end.key,
+        end.chain,
+    )
+
+
+def _nothing_waits(answer: Mapping[str, Any]) -> Cause:
+    cluster = answer["cluster"]
+    states = [f"{count} {state}" for state, count in sorted(cluster["states"].items())]
+    evidence = [
+        f"tasks: {several(states)}" if states else "the scheduler knows no task",
+        f"{cluster['workers']} workers, {cluster['threads']} threads",
+    ]
+    return Cause("finished", parts=[{"evidence": evidence}])
+
+
+def _notes(view: View, asked: _Asked, answer: Mapping[str, Any]) -> tuple[str, ...]:
+    notes = list(asked.notes)
+    if not view.live:
+        notes.append(_NOT_IN_DUMPS)
+    if answer["omitted_ends"]:
+        notes.append(f"{answer['omitted_ends']} more tasks were counted, not looked at")
+    return tuple(notes)
+
+
+def _span(answer: Mapping[str, Any]) -> Span:
+    start, end = (
+        datetime.fromtimestamp(answer[name], tz=timezone.utc)
+        for name in ("start", "end")
+    )
+    return Span(start, end)

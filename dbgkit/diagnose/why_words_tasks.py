@@ -1,0 +1,178 @@
+"""Words for what holds up a task that a worker has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbgkit.diagnose.why_reasons import Cause
+from dbgkit.diagnose.why_text import (
+    MOST_NAMED,
+    Words,
+    by_worker,
+    seconds,
+    several,
+    show,
+    tasks_of,
+    they,
+    workers_of,
+)
+from dbgkit.remote.frames import is_own
+
+
+def running(cause: Cause) -> Words:
+    evidence = [_run(facts) for facts in cause.parts[:MOST_NAMED]]
+    first = cause.facts
+    row = first.get("row") or {}
+    waits = row.get("waits")
+    if waits:
+        name = f" {waits['name']}" if waits["name"] else ""
+        evidence.append(f"it waits for the result of another task{name}")
+    evidence += _stack(row)
+    return (
+        f"{they(cause, 'runs', 'run')} on {several(workers_of(cause))}",
+        evidence,
+        ["wait, or look at the call stack: is it where it should be?"],
+    )
+
+
+def _run(facts: dict[str, Any]) -> str:
+    row, probe = facts.get("row") or {}, facts.get("probe") or {}
+    took = facts["duration"]
+    if row.get("since") and probe:
+        took = max(0.0, probe["now"] - row["since"])
+    text = show(facts["key"])
+    text += f": for {seconds(took)}" if took is not None else ": just begun"
+    average = facts["average"]
+    if average is None:
+        return f"{text}; no task named {facts['prefix']!r} has finished yet"
+    return f"{text}; others named {facts['prefix']!r} took {seconds(average)}"
+
+
+def _stack(row: dict[str, Any]) -> list[str]:
+    """The user's own lines of the call stack, else the innermost."""
+    lines = list(row.get("stack") or ())
+    own = [line for line in lines if is_own(line.partition(":")[0])]
+    return [f"at {line}" for line in (own or lines)[-3:]]
+
+
+def retrying(cause: Cause) -> Words:
+    facts = cause.facts
+    evidence = []
+    if facts["tried"] > 0:
+        evidence.append(
+            f"{facts['tried']} attempts failed, {facts['retries_left']} are left"
+        )
+    if facts["suspicious"] > 0:
+        evidence.append(f"{facts['suspicious']} workers died while they ran it")
+    evidence.append(_run(facts))
+    evidence += _stack(facts.get("row") or {})
+    return (
+        f"{they(cause, 'runs', 'run')} again on "
+        f"{several(workers_of(cause))}, having failed before",
+        evidence,
+        ["dbgkit.story(key) has the attempts that failed"],
+    )
+
+
+def saturated(cause: Cause) -> Words:
+    evidence = []
+    for facts in by_worker(cause):
+        probe = facts.get("probe") or {}
+        busy = [entry["key"] for entry in probe.get("executing", ())]
+        busy = busy or facts["executing"]
+        evidence.append(
+            f"{facts['worker']}: {facts['nthreads']} threads, {facts['processing']} "
+            f"tasks; running: {several(map(show, busy))}"
+        )
+        if probe.get("constrained"):
+            evidence.append(
+                f"{probe['constrained']} of them wait for resources that are in use"
+            )
+    return (
+        f"{they(cause, 'waits', 'wait')} for a thread of {several(workers_of(cause))}",
+        evidence,
+        ["wait, or add workers; look at what those threads run: dbgkit.why(its key)"],
+    )
+
+
+def transfer(cause: Cause) -> Words:
+    facts = cause.facts
+    row = facts.get("row") or {}
+    evidence = []
+    senders: dict[str, None] = {}
+    for entry in row.get("inputs") or ():
+        took = f" for {seconds(entry['for'])}" if entry.get("for") else ""
+        evidence.append(
+            f"{show(entry['key'])} from {entry['from']}: {entry['state']}{took}"
+        )
+        if entry["from"]:
+            senders.setdefault(entry["from"])
+    if not evidence:
+        for missing in facts["missing"]:
+            evidence.append(
+                f"{show(missing['key'])} is on {several(missing['holders'])}"
+            )
+            senders.update(dict.fromkeys(missing["holders"][:1]))
+    reasons = facts["reasons"]
+    if "sender" in reasons:
+        evidence.append(f"{several(senders)} does not answer")
+    if "limit" in reasons:
+        evidence.append("as many transfers as the worker allows are under way")
+    stuck = "do not arrive" if cause.code == "transfer-stuck" else "are on their way"
+    advice = ["wait"]
+    if cause.code == "transfer-stuck":
+        advice = [
+            "look at the worker that should send: does it run, can it be reached?",
+            "client.restart_workers([address]) has the inputs computed elsewhere",
+        ]
+    return (
+        f"inputs of {tasks_of(cause)} {stuck} at {several(workers_of(cause))}",
+        evidence,
+        advice,
+    )
+
+
+def lock(cause: Cause) -> Words:
+    waits = cause.facts["waits"]
+    named = f"{waits['kind']} {waits['name']!r}" if waits["name"] else waits["kind"]
+    evidence = []
+    if cause.key is None:
+        who = f"{cause.count} wait"
+    else:
+        who = f"{they(cause, 'waits', 'wait')}"
+        evidence = [_run(facts) for facts in cause.parts[:MOST_NAMED]]
+    waiter = cause.facts.get("waiter")
+    if waiter:
+        evidence.append(_waiter(waiter))
+    evidence += _stack(cause.facts.get("row") or {})
+    return (
+        f"{who} for {named}",
+        evidence,
+        [
+            "find out who holds it, or should set or fill it, and whether that still "
+            "runs",
+            "give a timeout= where you wait",
+        ],
+    )
+
+
+def _waiter(waiter: dict[str, Any]) -> str:
+    text = f"{waiter['waiting']} wait for {waiter['kind']} {waiter['name']!r}"
+    if waiter.get("held"):
+        text += f", {waiter['held']} hold it"
+    if waiter.get("queue"):
+        text += f", which is {waiter['queue']}"
+    return text
+
+
+def barrier(cause: Cause) -> Words:
+    facts = cause.facts
+    return (
+        f"the shuffle's barrier {show(cause.key)} is not passed: all its inputs must "
+        "come first",
+        [
+            f"{facts['missing']} of {facts['inputs']} inputs are missing",
+            f"{facts['outputs']} tasks come after it",
+        ],
+        ["see what the missing inputs wait for, below"],
+    )

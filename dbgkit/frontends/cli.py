@@ -1,0 +1,120 @@
+"""The command line: ``dbgkit``, ``python -m dbgkit`` and ``dask dbgkit``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dbgkit._version import __version__
+from dbgkit.errors import DbgkitError
+
+
+class Commands(click.Group):
+    """The commands; what dbgkit raises on purpose ends any of them with code 1."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except DbgkitError as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _checked(check: Callable[[str], Any], text: str, example: str) -> str:
+    """The text of an option, if it can be read."""
+    try:
+        check(text)
+    except (ValueError, KeyError):
+        raise click.BadParameter(f"{text!r} is nothing like {example}") from None
+    return text
+
+
+def _is_time(text: str) -> None:
+    from dask.utils import parse_timedelta
+
+    parse_timedelta(text)
+
+
+def _is_size(text: str) -> None:
+    from dask.utils import parse_bytes
+
+    parse_bytes(text)
+
+
+@click.group(
+    "dbgkit", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name="dbgkit")
+def cli() -> None:
+    """From a failed Dask job to a prompt in the frame that failed.
+
+    Ends with code 0, 1 after an error, 2 after a command line that is wrong; `run`
+    with the script's own.
+    """
+
+
+@cli.command(
+    context_settings={
+        "ignore_unknown_options": False,
+        # What stands after the script's name is the script's.
+        "allow_interspersed_args": False,
+    }
+)
+@click.option("-m", "module", is_flag=True, help="SCRIPT is the name of a module.")
+@click.option(
+    "--no-prompt",
+    is_flag=True,
+    help="Print the report, even at a terminal. Without a terminal it always is.",
+)
+@click.option(
+    "--where",
+    type=click.Choice(["here", "process"]),
+    help="Replay in this process, or in a child that may die. By default here, "
+    "unless the task has killed a worker.",
+)
+@click.option(
+    "--timeout",
+    default="30s",
+    callback=lambda context, option, text: _checked(_is_time, text, "30s or 2m"),
+    show_default=True,
+    metavar="TIME",
+    help="Limit of each wait on the cluster.",
+)
+@click.option(
+    "--max-bytes",
+    default="1 GiB",
+    callback=lambda context, option, text: _checked(_is_size, text, "500MB"),
+    show_default=True,
+    metavar="SIZE",
+    help="Most bytes of inputs to pull.",
+)
+@click.argument("script")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def run(
+    script: str, args: tuple[str, ...], module: bool, no_prompt: bool, **options: Any
+) -> None:
+    """Run a script, and open what fails in it in the task that failed.
+
+    SCRIPT and ARGS are as for python. The prompt is that of pdb, or what
+    PYTHONBREAKPOINT names, at the line of your own code that failed, with the real
+    inputs of the task.
+
+    Ends with the script's own exit code: 1 after an exception, 130 after Ctrl-C.
+    """
+    from dbgkit.frontends.running import run_script
+
+    raise SystemExit(
+        run_script(
+            script,
+            args,
+            module=module,
+            prompt=False if no_prompt else None,
+            **options,
+        )
+    )
+
+
+def main() -> None:
+    """Run the command line, and end the process."""
+    cli(prog_name="dbgkit")

@@ -1,0 +1,305 @@
+"""Why tasks do not move: from what was asked for to the ends of all that it waits for.
+
+Runs inside the scheduler, or over a dump. It tells facts; the words are made by
+``dbgkit.diagnose``. Its cost grows with the chain that it follows; with no task asked
+for, with what is under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .causes_cluster import (
+    MOST_PINGED,
+    answering,
+    lateness,
+    overview,
+    quiet_workers,
+    waiters,
+)
+from .causes_ends import SAMPLE, facts_of, is_barrier, signature
+from .keys import find_task
+from .pacing import Pace, is_dump, now_of, slices
+
+MOST_GROUPS = 40  # groups of ends that are looked at, of one state
+MOST_CHAIN = 100  # keys of a chain that are sent
+MOST_PROBED = 4  # tasks of one worker that it is asked about
+
+
+class Group:
+    """Ends of one signature: how many, and a few to look at."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.tasks: list[Any] = []
+
+    def add(self, ts: Any) -> None:
+        self.count += 1
+        if len(self.tasks) < MOST_PROBED:
+            self.tasks.append(ts)
+
+
+async def explain_state(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+    """Facts about what some tasks, or all, wait for.
+
+    Parameters
+    ----------
+    state : Scheduler or DumpState
+    question : dict
+        ``keys``: list of keys, or None for the whole cluster. ``pending``: keys that
+        the client believes pending. ``ping``: seconds for a worker to answer.
+    """
+    start = now_of(state)
+    pace = Pace()
+    keys = question.get("keys")
+    answer: dict[str, Any] = {
+        "start": start,
+        "asked": [],
+        "ends": [],
+        "omitted_ends": 0,
+        "barrier": None,
+        "unknown": [],
+        "cluster": overview(state, start),
+        "out_of_step": await _out_of_step(state, question.get("pending") or (), pace),
+        "late": None,
+        "waiters": None,
+        "answering": {},
+    }
+    parents: dict[Any, Any] = {}
+    if keys is None:
+        groups = await _whole(state, pace)
+    else:
+        starts = await _asked(state, keys, answer, pace)
+        groups, parents = await _walk(starts, answer, pace)
+    _describe(state, groups, parents, answer, start)
+    if is_dump(state):
+        answer["answering"] = dict.fromkeys(state.silent_workers, False)
+    else:
+        answer["late"] = await lateness(state)
+        answer["waiters"] = waiters(state)
+        answer["answering"] = await answering(
+            state, _places(state, answer, start), question.get("ping") or 2.0
+        )
+    answer["end"] = now_of(state)
+    return answer
+
+
+async def _out_of_step(
+    state: Any, pending: Iterable[Any], pace: Pace
+) -> list[dict[str, Any]]:
+    """Tasks that a client believes pending, and that are done or gone."""
+    found = []
+    async for part in slices(list(pending), pace):
+        for key in part:
+            ts = find_task(state, key)
+            name = "unknown" if ts is None else ts.state
+            if name in ("memory", "erred", "unknown"):
+                found.append({"key": key, "state": name})
+    return found
+
+
+async def _asked(
+    state: Any, keys: Iterable[Any], answer: dict[str, Any], pace: Pace
+) -> list[Any]:
+    """The tasks of the keys; what is not known goes into the answer."""
+    starts, unknown = [], []
+    states: dict[str, int] = {}
+    async for part in slices(list(keys), pace):
+        for key in part:
+            ts = find_task(state, key)
+            name = "unknown" if ts is None else ts.state
+            states[name] = states.get(name, 0) + 1
+            if ts is None:
+                unknown.append(key)
+            else:
+                starts.append(ts)
+    answer["asked_states"] = states
+    answer["asked"] = [ts.key for ts in starts[:SAMPLE]]
+    answer["unknown_count"] = len(unknown)
+    if unknown:
+        log = list(state.transition_log)
+        answer["unknown"] = [_forgotten(log, key) for key in unknown[:SAMPLE]]
+    return starts
+
+
+def _forgotten(log: list[Any], key: Any) -> dict[str, Any]:
+    """What the transition log still tells of a task that is not known.
+
+    An entry is ``(key, start, finish, recommendations, stimulus_id, timestamp)``. A
+    task that lost an input is forgotten on the recommendation of that input, while
+    it was wanted.
+    """
+    found: dict[str, Any] = {"key": key, "was": None, "when": None, "dependency": None}
+    stimulus = None
+    for entry in reversed(log):
+        if stimulus is not None and entry[4] != stimulus:
+            break
+        if entry[0] == key:
+            found["was"] = entry[1]
+            if stimulus is None:
+                if entry[2] != "forgotten":
+                    break
+                stimulus, found["when"] = entry[4], entry[5]
+    if stimulus is None or found["was"] in ("memory", "erred"):
+        return found
+    for entry in log:
+        advised = entry[3] if entry[4] == stimulus and entry[2] == "forgotten" else {}
+        # A dump has the text of the key there.
+        if advised.get(key, advised.get(str(key))) == "forgotten" and entry[0] != key:
+            found["dependency"] = entry[0]
+            break
+    return found
+
+
+async def _walk(
+    starts: list[Any], answer: dict[str, Any], pace: Pace
+) -> tuple[dict[Any, Group], dict[Any, Any]]:
+    """All that some tasks wait for, breadth first, in groups of ends."""
+    parents: dict[Any, Any] = dict.fromkeys(starts)
+    order = list(parents)
+    groups: dict[Any, Group] = {}
+    at = 0
+    while at < len(order):
+        ts = order[at]
+        at += 1
+        if at % 100 == 0:
+            await pace.breathe()
+        if is_barrier(ts.key) and answer["barrier"] is None:
+            answer["barrier"] = {
+                "key": ts.key,
+                "state": ts.state,
+                "inputs": len(ts.dependencies),
+                "missing": len(ts.waiting_on or ()),
+                "outputs": len(ts.dependents),
+                "chain": _chain(ts, parents)[0],
+            }
+        if ts.state != "waiting" or not ts.waiting_on:
+            groups.setdefault(signature(ts), Group()).add(ts)
+            continue
+        for dts in tuple(ts.waiting_on):
+            if dts not in parents:
+                parents[dts] = ts
+                order.append(dts)
+    answer["walked"] = len(order)
+    return groups, parents
+
+
+async def _whole(state: Any, pace: Pace) -> dict[Any, Group]:
+    """What the whole cluster waits for: all that is ready, or has failed."""
+    groups: dict[Any, Group] = {}
+    unrunnable = list(state.unrunnable)
+    async for part in slices(unrunnable, pace):
+        for ts in part:
+            groups.setdefault(signature(ts), Group()).add(ts)
+    queued = Group()
+    for ts in state.queued:
+        queued.add(ts)
+        break
+    if queued.count:
+        queued.count = len(state.queued)
+        groups[("queued",)] = queued
+    for ws in list(state.workers.values()):
+        if ws.processing:
+            groups[("processing", ws.address)] = _of_worker(ws)
+        await pace.breathe()
+    failed = next(_erred(state), None)
+    if failed is not None:
+        groups[signature(failed)] = group = Group()
+        group.add(failed)
+        group.count = sum(g.states.get("erred", 0) for g in state.task_groups.values())
+    if not groups:
+        await _add_stuck(state, groups, pace)
+    return groups
+
+
+def _of_worker(ws: Any) -> Group:
+    """What a worker has to do: what it executes, and one task that it does not."""
+    group = Group()
+    executing = list(ws.executing)[: MOST_PROBED - 1]
+    group.tasks = [ts for ts in executing if ts in ws.processing]
+    idle = next((ts for ts in ws.processing if ts not in ws.executing), None)
+    if idle is not None:
+        group.tasks.append(idle)
+    group.count = len(ws.processing)
+    return group
+
+
+def _erred(state: Any) -> Iterator[Any]:
+    """Tasks that failed by themselves, the newest first, as far as it is known."""
+    if is_dump(state):
+        yield from (ts for ts in state.tasks.values() if ts.exception_blame is ts)
+    for entry in state.erred_tasks:
+        ts = state.tasks.get(entry.key)
+        if ts is not None and ts.exception_blame is ts:
+            yield ts
+
+
+async def _add_stuck(state: Any, groups: dict[Any, Group], pace: Pace) -> None:
+    """Where nothing is ready: tasks that wait all the same, or have failed."""
+    counts = [group.states for group in state.task_groups.values()]
+    if not any(c.get("waiting") or c.get("erred") for c in counts):
+        return
+    async for part in slices(list(state.tasks.values()), pace):
+        for ts in part:
+            if (ts.state == "waiting" and not ts.waiting_on) or ts.state == "erred":
+                groups.setdefault((ts.state,), Group()).add(ts)
+
+
+def _describe(
+    state: Any,
+    groups: dict[Any, Group],
+    parents: dict[Any, Any],
+    answer: dict[str, Any],
+    now: float,
+) -> None:
+    """Facts of each group's tasks; groups past the limit are counted."""
+    kept = 0
+    for group in sorted(groups.values(), key=lambda group: -group.count):
+        if kept >= MOST_GROUPS:
+            answer["omitted_ends"] += group.count
+            continue
+        kept += 1
+        processing = group.tasks[0].state == "processing"
+        tasks = group.tasks if processing else group.tasks[:1]
+        for ts in tasks:
+            chain, length = _chain(ts, parents)
+            answer["ends"].append(
+                {
+                    "key": ts.key,
+                    "state": ts.state,
+                    "count": group.count,
+                    "keys": [other.key for other in group.tasks],
+                    "chain": chain,
+                    "length": length,
+                    **facts_of(state, ts, now),
+                }
+            )
+
+
+def _chain(end: Any, parents: dict[Any, Any]) -> tuple[list[Any], int]:
+    """Keys from the task asked for to an end, the middle left out; how many in all."""
+    keys = []
+    ts = end
+    while ts is not None:
+        keys.append(ts.key)
+        ts = parents.get(ts)
+    keys.reverse()
+    if len(keys) <= MOST_CHAIN:
+        return keys, len(keys)
+    half = MOST_CHAIN // 2
+    return keys[:half] + keys[-half:], len(keys)
+
+
+def _places(state: Any, answer: dict[str, Any], now: float) -> list[str]:
+    """Workers that should be asked whether they answer."""
+    found: dict[str, None] = {}
+    for end in answer["ends"]:
+        if end["code"] == "processing":
+            found.setdefault(end["worker"])
+            for missing in end["missing"]:
+                for holder in missing["holders"][:1]:
+                    found.setdefault(holder)
+    for worker in quiet_workers(state, now):
+        found.setdefault(worker["address"])
+    return [address for address in found if address in state.workers][:MOST_PINGED]

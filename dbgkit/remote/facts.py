@@ -1,0 +1,54 @@
+"""What is known of one failed task, in wire form.
+
+This file is sent to the scheduler as source: standard library and dask only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dask.utils import key_split
+
+TEXT_LIMIT = 100_000  # characters of one exception's or traceback's text
+
+
+def history_of(state: Any) -> list[dict[str, Any]]:
+    """``scheduler.erred_tasks``, newest first (distributed.scheduler.ErredTask)."""
+    return [
+        {
+            "key": entry.key,
+            "when": entry.timestamp,
+            "erred_on": list(entry.erred_on),
+            "exception_text": entry.exception_text[:TEXT_LIMIT],
+            "traceback_text": entry.traceback_text[:TEXT_LIMIT],
+        }
+        for entry in state.erred_tasks
+    ]
+
+
+def failure_fact(
+    state: Any, ts: Any, asked: Any, entry: dict[str, Any] | None
+) -> dict[str, Any]:
+    """One root cause: what failed, where, when and how."""
+    text = ts.exception_text or (entry or {}).get("exception_text") or ""
+    frames = ts.traceback_text or (entry or {}).get("traceback_text") or ""
+    retries = (ts.annotations or {}).get("retries")
+    tried = int(retries) - ts.retries + 1 if isinstance(retries, int) else 1
+    return {
+        "key": ts.key,
+        "asked": asked,
+        "when": entry["when"] if entry else None,
+        "erred_on": list(ts.erred_on or ()),
+        "exception_text": text[:TEXT_LIMIT],
+        "traceback_text": frames[:TEXT_LIMIT],
+        # KilledWorker and the like come as bytes, without any text
+        # (Scheduler.remove_worker, Scheduler.check_no_workers_timeout).
+        "exception": ts.exception if isinstance(ts.exception, bytes) else None,
+        "killed": not text and ts.suspicious > state.allowed_failures,
+        "suspicious": ts.suspicious,
+        "tried": max(tried, ts.suspicious),
+        "actor": bool(ts.actor),
+        "prefix": key_split(ts.key),
+        "group_size": sum(ts.group.states.values()),
+        "wanted_by": [cs.client_key for cs in ts.who_wants or ()],
+    }

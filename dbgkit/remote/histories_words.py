@@ -1,0 +1,189 @@
+"""Entries of logs and events as moments of one task's story, in words.
+
+This file is sent to the scheduler as source: standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+Moment = tuple[float, str, str, str]  # when, source, what, detail
+
+TEXT_LIMIT = 2000  # characters of one log line
+
+_LOGGED_KEY = re.compile(r"^Key: +(.*)$", re.MULTILINE)
+_WRITTEN = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[,.](\d{3}) - ")
+_NOT_TOLD = {"action", "stimulus_id", "worker"}
+_LISTS = {
+    "processing-tasks": "was processing this task",
+    "lost-computed-tasks": "lost this task's result",
+    "lost-scattered-tasks": "lost this scattered value",
+}
+
+
+def entry_moment(address: str, entry: tuple[Any, ...], key: Any) -> Moment | None:
+    """One entry of a worker's log (distributed/worker_state_machine.py), in words.
+
+    Transitions are ``(key, start, recommended, finish, {recommendations}, stimulus,
+    time)``, all others ``(key, what, …, stimulus, time)`` or ``(what, …, stimulus,
+    time)``.
+    """
+    *fields, stimulus, when = entry
+    if fields[0] == key:
+        if len(fields) == 5 and isinstance(fields[4], Mapping):
+            _, start, recommended, finish, _ = fields
+            aside = "" if recommended == finish else f"{recommended} was asked for; "
+            what, detail = f"{start} -> {finish}", f"{aside}{stimulus}"
+        else:
+            rest = "".join(f"{part}; " for part in fields[2:])
+            what, detail = str(fields[1]), f"{cut(rest, 300)}{stimulus}"
+        return float(when), address, what, detail
+    others = [part for part in fields[1:] if _holds(part, key)]
+    if not others or not isinstance(fields[0], str):
+        return None
+    rest = "".join(f"{part}; " for part in fields[1:] if isinstance(part, str))
+    among = f"one of {len(others[0])} keys; "
+    return float(when), address, fields[0], f"{cut(rest, 300)}{among}{stimulus}"
+
+
+def _holds(part: Any, key: Any) -> bool:
+    return isinstance(part, (list, tuple, set, frozenset)) and key in part
+
+
+def names_key(message: Any, key: Any, depth: int = 0) -> bool:
+    """Whether a message has this very key in it; messages may hold anything."""
+    if _same(message, key):
+        return True
+    if depth == 3:
+        return False
+    if isinstance(message, Mapping):
+        return key in message or any(
+            names_key(item, key, depth + 1) for item in message.values()
+        )
+    if isinstance(message, (set, frozenset)):
+        return key in message
+    if isinstance(message, (list, tuple)):
+        return any(_same(item, key) for item in message)
+    return False
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two are equal; an array, say, is not asked."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return isinstance(one, (str, bytes, int, float)) and bool(one == other)
+
+
+def event_moment(when: float, topic: str, message: Any, key: Any) -> Moment:
+    """One event that names a task (Scheduler.remove_worker, or a user's own)."""
+    if not isinstance(message, Mapping):
+        return when, "event", topic, cut(repr(message), 300)
+    told = [
+        words
+        for name, words in _LISTS.items()
+        if name in message and names_key(message[name], key)
+    ]
+    if told and "expected" in message:
+        told.append("was to leave" if message["expected"] else "left unexpectedly")
+    if not told:
+        told = [
+            f"{name}={cut(repr(item), 100)}"
+            for name, item in message.items()
+            if name not in _NOT_TOLD
+        ]
+    worker = [str(message["worker"])] if "worker" in message else []
+    what = str(message.get("action", topic))
+    return when, "event", what, cut(", ".join([*worker, *told]), 600)
+
+
+def log_moments(lines: Iterable[Any], origin: str, key: Any) -> list[Moment]:
+    """Log lines that name the task; ``lines`` are ``(created, level, text)``."""
+    mentioned = _mention_of(key)
+    return [
+        (
+            float(when),
+            "log",
+            f"{str(level).lower()} on {origin}",
+            cut(_WRITTEN.sub("", text, count=1)),
+        )
+        for when, level, text in lines
+        if mentioned(text)
+    ]
+
+
+def lines_with_times(
+    lines: Iterable[Any], key: Any, times: list[float]
+) -> list[tuple[float, str, str]]:
+    """Log lines out of a dump, ``(level, text)``, with the times that they begin with.
+
+    These are in the worker's own zone, which no dump holds. Zones differ by quarters
+    of an hour, and lines that name a task were written while it had its story: so
+    they are moved to the end of it.
+    """
+    mentioned = _mention_of(key)
+    found = []
+    for level, text in lines:
+        written = _WRITTEN.match(text)
+        if written is None or not mentioned(text):
+            continue
+        there = datetime.strptime(written[1], "%Y-%m-%d %H:%M:%S")
+        when = there.replace(tzinfo=timezone.utc).timestamp() + int(written[2]) / 1000
+        if times:
+            when += round((times[-1] - when) / 900) * 900
+        found.append((when, str(level), text))
+    return found
+
+
+def _mention_of(key: Any) -> Callable[[str], bool]:
+    """A test whether a log line is about this task, and no other one."""
+    spelled = str(key)
+    if isinstance(key, (int, float)) or re.fullmatch(r"\w*", spelled):
+        # A mere word may mean anything, a function's name for one.
+        word = re.escape(spelled)
+        pattern = re.compile(rf"^Key: +{word}$|'{word}'|\bTask {word}\b", re.MULTILINE)
+    else:
+        pattern = re.compile(rf"(?<![\w-]){re.escape(spelled)}(?![\w-])")
+
+    def mentioned(text: str) -> bool:
+        if spelled not in text:
+            return False
+        # A failure's line names the task's inputs too.
+        named = _LOGGED_KEY.search(text)
+        if named is not None:
+            return named[1].strip() == spelled.split("\n")[0].strip()
+        return pattern.search(text) is not None
+
+    return mentioned
+
+
+def in_order(moments: list[Moment]) -> list[Moment]:
+    """In order of time, each log line once: workers in one process share their logs."""
+    each: dict[tuple[float, str], Moment] = {}
+    others = []
+    for moment in moments:
+        when, source, what, detail = moment
+        if source != "log":
+            others.append(moment)
+            continue
+        first = each.setdefault((when, detail), moment)
+        if first is not moment:
+            level = what.partition(" ")[0]
+            each[when, detail] = (when, source, f"{level} in one process", detail)
+    return sorted([*others, *each.values()], key=lambda moment: moment[0])
+
+
+def cut(text: str, limit: int = TEXT_LIMIT) -> str:
+    """A text of at most so many characters; says how many were cut off."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text) - limit} more characters)"
+
+
+def clock(when: float) -> str:
+    """A time as text; the client's own zone is not known here."""
+    return datetime.fromtimestamp(when, tz=timezone.utc).strftime("%H:%M:%S UTC")

@@ -1,0 +1,33 @@
+"""Keys as they are written, and the tasks that they name.
+
+This file is sent to the scheduler as source: standard library only.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+
+def find_task(state: Any, key: Any) -> Any:
+    """The task of a key, or of a text that spells a tuple key; None without one.
+
+    A tuple key is spelled ``('x', 1)`` by Python and ``['x', 1]`` in a cluster dump.
+    """
+    try:
+        ts = state.tasks.get(key)
+    except TypeError:  # not hashable: a list, which is how a dump has a tuple
+        return state.tasks.get(as_key(key)) if isinstance(key, list) else None
+    if ts is None and isinstance(key, str) and key[:1] in ("(", "[", "'", '"', "b"):
+        try:
+            ts = state.tasks.get(as_key(ast.literal_eval(key)))
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return None
+    return ts
+
+
+def as_key(value: Any) -> Any:
+    """A key out of what a dump or a message made of it: lists were tuples."""
+    if isinstance(value, (list, tuple)):
+        return tuple(as_key(part) for part in value)
+    return value

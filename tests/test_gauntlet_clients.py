@@ -1,0 +1,152 @@
+"""Whose cluster, and by which way: addresses, loops, TLS, several at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+import tasks
+from distributed import Client, wait
+from jobs import delayed_job, fail, failed_compute
+from watching import (
+    entered,
+    forgotten,
+    unchanged,
+)
+
+import dbgkit
+from dbgkit.cluster.link import Link, extension_name
+
+pytestmark = pytest.mark.core
+
+
+def test_an_address_opens_a_client_and_closes_it(processes_client):
+    future = fail(processes_client, tasks.ratio, 5, 0)
+    with unchanged(processes_client):
+        again = dbgkit.replay(
+            future.key, client=processes_client.scheduler.address, timeout=20
+        )
+    assert again.failure.key == future.key
+    assert Client.current() is processes_client
+    entered(again, "ratio", a=5, b=0)
+
+
+def test_two_clients_at_once(client):
+    with Client(client.scheduler.address, set_as_default=False) as other:
+        futures = {
+            client: fail(client, tasks.ratio, 5, 0),
+            other: fail(other, tasks.boom, 8),
+        }
+        found = {}
+
+        def look(each, future):
+            found[each] = [dbgkit.replay(future) for _ in range(5)]
+
+        threads = [threading.Thread(target=look, args=pair) for pair in futures.items()]
+        with unchanged(client), unchanged(other):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+        for each, replays in found.items():
+            assert {r.failure.key for r in replays} == {futures[each].key}
+            assert {r.outcome for r in replays} == {"same"}
+        entered(found[client][-1], "ratio", a=5, b=0)
+        entered(found[other][-1], "boom", doubled=16)
+
+
+def handlers(dask_scheduler):
+    return {
+        "handlers": sorted(map(str, dask_scheduler.handlers)),
+        "plugins": sorted(map(str, dask_scheduler.plugins)),
+    }
+
+
+def test_the_extension_can_be_taken_off(client):
+    link = Link(client, 30)
+    future = fail(client, tasks.ratio, 5, 0)
+    link.visit()
+    link.remove_extension()
+    before = client.run_on_scheduler(handlers)
+    assert not any("dbgkit" in name for name in [*before["handlers"]])
+    dbgkit.locate(future)
+    during = client.run_on_scheduler(handlers)
+    assert f"{extension_name()}-visit" in during["handlers"]
+    link.remove_extension()
+    assert client.run_on_scheduler(handlers) == before
+    # On first use it is there again.
+    assert dbgkit.locate(future).key == future.key
+
+
+def test_an_extension_that_another_client_took_off_is_put_back(client):
+    future = fail(client, tasks.ratio, 5, 0)
+    dbgkit.locate(future)
+    with Client(client.scheduler.address, set_as_default=False) as other:
+        link = Link(other, 30)
+        link.visit()
+        link.remove_extension()
+    assert dbgkit.locate(future).key == future.key
+
+
+async def _asynchronously(address):
+    async with Client(address, asynchronous=True) as client:
+        future = client.submit(tasks.ratio, 5, 0)
+        await wait(future)
+        failure = await dbgkit.locate(future)
+        again = await dbgkit.replay(future)
+        shown = await dbgkit.debug(future, prompt=False)
+        with pytest.raises(ZeroDivisionError) as caught:
+            await client.compute(delayed_job())
+        awaited = await dbgkit.replay(caught.value)
+        assert future.status == "error"
+        return future.key, failure, again, shown, awaited
+
+
+def test_an_asynchronous_client(cluster, capsys):
+    key, failure, again, shown, awaited = asyncio.run(
+        _asynchronously(cluster.scheduler_address)
+    )
+    assert failure.key == key
+    assert again.outcome == shown.outcome == awaited.outcome == "same"
+    entered(again, "ratio", a=5, b=0)
+    entered(awaited, "ratio", a=5, b=0)
+    assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+async def _asynchronous_cluster(processes):
+    async with Client(
+        asynchronous=True,
+        processes=processes,
+        n_workers=1,
+        threads_per_worker=1,
+        dashboard_address=":0",
+    ) as client:
+        held = client.submit(tasks.inc, 4)
+        future = client.submit(tasks.ratio, held, 0)
+        await wait(future)
+        again = await dbgkit.replay(future)
+        return future.key, again, await held
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_an_asynchronous_client_with_its_own_cluster(processes):
+    key, again, held = asyncio.run(_asynchronous_cluster(processes))
+    assert (again.failure.key, again.outcome, held) == (key, "same", 5)
+    entered(again, "ratio", a=5, b=0)
+
+
+def test_a_cluster_with_tls(harmable):
+    from distributed.security import Security
+
+    security = Security.temporary()
+    with harmable(
+        n_workers=1, processes=True, protocol="tls://", security=security
+    ) as client:
+        assert client.scheduler.address.startswith("tls://")
+        exception = failed_compute(delayed_job(), ZeroDivisionError)
+        forgotten(client)
+        with unchanged(client):
+            again = dbgkit.replay(exception)
+    assert again.outcome == "same"
+    entered(again, "ratio", a=5, b=0)

@@ -1,0 +1,286 @@
+"""The magics in a terminal: a real IPython in a pseudo-terminal, a real cluster."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+import pexpect
+import pytest
+
+pytestmark = pytest.mark.core
+
+JOBS = """
+from dask import delayed
+from distributed import Client, wait
+
+def inc(x):
+    return x + 1
+
+def ratio(a, b):
+    scaled = a * 100
+    return scaled / b
+
+def other(x):
+    label = f"item {x}"
+    raise KeyError(label)
+
+def third():
+    raise OSError("no such thing")
+
+def kill():
+    import os
+    os._exit(3)
+"""
+
+_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+class IPython:
+    """An IPython in a pseudo-terminal."""
+
+    def __init__(self, folder, **environment):
+        self.child = pexpect.spawn(
+            sys.executable,
+            ["-m", "IPython", "--no-banner", "--no-confirm-exit", "--quick"],
+            env={
+                **os.environ,
+                "IPY_TEST_SIMPLE_PROMPT": "1",
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "IPYTHONDIR": str(folder),
+                "TERM": "dumb",
+                "NO_COLOR": "1",
+                **environment,
+            },
+            cwd=folder,
+            encoding="utf8",
+            timeout=60,
+            dimensions=(50, 200),
+        )
+        self.number = 1
+        self.child.expect_exact("In [1]: ")
+
+    def run(self, line, *commands):
+        """Run a cell; with commands, as a debugger session that the last one leaves."""
+        said = []
+        for command in commands:
+            self.child.sendline(line)
+            self.child.expect_exact("ipdb> ")
+            said.append(self.child.before)
+            line = command
+        self.number += 1
+        self.child.sendline(line)
+        self.child.expect_exact(f"In [{self.number}]: ")
+        said.append(self.child.before)
+        return _SEQUENCE.sub("", "".join(said)).replace("\r\n", "\n")
+
+
+@pytest.fixture(scope="module")
+def ipython(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ipython")
+    (folder / "jobs.py").write_text(JOBS)
+    shell = IPython(folder)
+    shell.run("%load_ext dbgkit")
+    shell.run("from jobs import *")
+    shell.run(
+        "client = Client(n_workers=1, threads_per_worker=2, processes=False, "
+        "dashboard_address=':0')"
+    )
+    yield shell
+    shell.child.close(force=True)
+
+
+@pytest.fixture
+def futures(ipython):
+    ipython.run(
+        "fs = [client.submit(ratio, 7, 0, key='r-1'), "
+        "client.submit(other, 5, key='o-1'), client.submit(other, 6, key='o-2'), "
+        "client.submit(third, key=('t-1', 0)), client.submit(inc, 3, key='fine')]"
+    )
+    ipython.run("_ = wait(fs[:1]); _ = wait(fs)")
+    yield
+    ipython.run("del fs")
+
+
+FAILS = "delayed(ratio)(7, delayed(inc)(-1)).compute()"
+
+
+def test_a_failed_cell_is_hinted_at_and_opened(ipython):
+    assert "%dbg opens this in the task that failed" in ipython.run(FAILS)
+    out = ipython.run("%dbg", "p scaled, b", "where", "q")
+    assert "(700, 0)" in out
+    assert "----> " in out and "return scaled / b" in out
+    assert "hidden frame(s)]" in out
+
+
+def test_the_same_failure_can_be_opened_again(ipython):
+    ipython.run(FAILS)
+    for _ in range(2):
+        assert "(700, 0)" in ipython.run("%dbg", "p scaled, b", "q")
+
+
+def test_debug_opens_the_replayed_frames_again(ipython):
+    ipython.run(FAILS)
+    ipython.run("%dbg", "q")
+    assert "(700, 0)" in ipython.run("%debug", "p scaled, b", "q")
+
+
+def test_a_slip_of_the_pen_is_not_the_last_failure(ipython):
+    ipython.run(FAILS)
+    assert "UsageError: %dbg: no option --foo" in ipython.run("%dbg --foo")
+    assert "UnknownKey" in ipython.run("%dbg nonsense")
+    assert "(700, 0)" in ipython.run("%dbg", "p scaled, b", "q")
+
+
+def test_no_prompt_prints_the_report(ipython):
+    ipython.run(FAILS)
+    out = ipython.run("%dbg --no-prompt")
+    assert "scaled = 700" in out
+    assert "ipdb>" not in out
+
+
+def test_no_hint_for_what_is_not_dasks(ipython):
+    assert "%dbg" not in ipython.run("[][1]")
+
+
+def test_what_is_not_dasks_gets_an_ordinary_post_mortem(ipython):
+    ipython.run("ratio(9, 0)")
+    out = ipython.run("%dbg", "p scaled", "q")
+    assert "900" in out
+    assert "nothing to do with Dask" in out
+
+
+def test_a_future_in_a_variable_or_an_expression(ipython, futures):
+    assert "'item 5'" in ipython.run("%dbg fs[1]", "p label", "q")
+    ipython.run("f = fs[2]")
+    assert "'item 6'" in ipython.run("%dbg f", "p label", "q")
+    ipython.run("del f")
+
+
+def test_a_key_as_text(ipython, futures):
+    assert "'item 6'" in ipython.run("%dbg o-2", "p label", "q")
+    assert "no such thing" in ipython.run("%dbg ('t-1', 0)", "q")
+
+
+def test_next_goes_through_the_root_causes(ipython, futures):
+    out = ipython.run("%dbg fs", "q")
+    assert "2 other root causes" in out
+    seen = [out, ipython.run("%dbg next", "q"), ipython.run("%dbg next", "q")]
+    for name in ("ZeroDivisionError", "KeyError", "OSError"):
+        assert sum(f"{name}: " in one for one in seen) == 1
+    assert "that was the last of 3 root causes" in ipython.run("%dbg next")
+
+
+def test_next_says_how_many_are_left(ipython, futures):
+    ipython.run("%dbg fs", "q")
+    assert "1 other root cause;" in ipython.run("%dbg next", "q")
+
+
+def test_replay_is_shown_and_kept(ipython, futures):
+    out = ipython.run("again = %dbg_replay --times 2 fs[1]")
+    assert "ipdb>" not in out
+    assert "('same', 2)" in ipython.run("again.outcome, len(again.runs)")
+    assert "it returned 4" in ipython.run("%dbg_replay fine")
+
+
+def test_replay_dry_run_gives_the_plan(ipython, futures):
+    ipython.run("plan = %dbg_replay --dry-run r-1")
+    assert "Plan" in ipython.run("type(plan).__name__")
+
+
+def test_an_unknown_name_is_said_to_be_no_variable_either(ipython):
+    out = ipython.run("%dbg futur")
+    assert "there is no variable 'futur' either" in out
+    assert "Traceback" not in out
+
+
+def test_a_cell_is_opened_where_it_fails(ipython):
+    ipython.child.sendline("%%dbg")
+    ipython.child.expect_exact("...: ")
+    ipython.child.sendline("result = " + FAILS)
+    ipython.child.expect_exact("...: ")
+    out = ipython.run("", "p scaled, b", "q")
+    assert "(700, 0)" in out
+    assert out.count("Traceback (most recent call last)") == 1
+    assert "%dbg opens this" not in out
+    assert "(700, 0)" in ipython.run("%dbg", "p scaled, b", "q")
+
+
+def test_a_cell_that_closes_its_client_is_opened(ipython):
+    ipython.child.sendline("%%dbg")
+    ipython.child.expect_exact("...: ")
+    ipython.child.sendline(
+        "with Client(n_workers=1, processes=False, dashboard_address=':0') as inner:"
+    )
+    ipython.child.expect_exact("...: ")
+    ipython.child.sendline("    inner.submit(ratio, 8, inner.submit(inc, -1)).result()")
+    for _ in range(2):
+        ipython.child.expect_exact("...: ")
+        ipython.child.sendline("")
+    ipython.child.expect_exact("ipdb> ")
+    assert "(800, 0)" in ipython.run("p scaled, b", "q")
+
+
+def test_a_cell_that_succeeds_is_just_run(ipython):
+    ipython.child.sendline("%%dbg")
+    ipython.child.expect_exact("...: ")
+    ipython.child.sendline("inc(41)")
+    ipython.child.expect_exact("...: ")
+    assert "42" in ipython.run("")
+
+
+def test_the_cell_form_takes_no_target(ipython):
+    ipython.child.sendline("%%dbg fs")
+    ipython.child.expect_exact("...: ")
+    ipython.child.sendline("1")
+    ipython.child.expect_exact("...: ")
+    assert "%%dbg takes options only" in ipython.run("")
+
+
+def test_a_task_that_killed_its_worker_is_reported(ipython):
+    ipython.run(
+        "from distributed import LocalCluster; import dask; "
+        "_ = dask.config.set({'distributed.scheduler.allowed-failures': 0}); "
+        "other_client = Client(n_workers=1, threads_per_worker=1, "
+        "dashboard_address=':0', set_as_default=False)"
+    )
+    ipython.run("k = other_client.submit(kill); _ = wait(k)")
+    out = ipython.run("%dbg k")
+    assert "died" in out
+    assert "ipdb>" not in out
+    ipython.run("other_client.close(); other_client.cluster.close()")
+
+
+def test_the_full_screen_prompt_works_too(tmp_path):
+    """IPython's own prompt, which is not that of the other tests."""
+    (tmp_path / "jobs.py").write_text(JOBS)
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "IPython", "--no-banner", "--no-confirm-exit", "--quick"],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "IPYTHONDIR": str(tmp_path),
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+        },
+        cwd=tmp_path,
+        encoding="utf8",
+        timeout=60,
+        dimensions=(50, 200),
+    )
+    number = re.compile(r"In \[.*?\d")
+    for line in (
+        "%load_ext dbgkit",
+        "import jobs; jobs.delayed(jobs.ratio)(7, 0).compute(scheduler='sync')",
+        "%dbg",
+    ):
+        child.expect(number)
+        child.send(f"{line}\r")
+    for line in ("p scaled * 10", "q"):
+        child.expect("ipdb>")
+        child.send(f"{line}\r")
+        if line != "q":
+            child.expect_exact("7000")
+    child.expect(number)
+    child.close(force=True)

@@ -1,0 +1,162 @@
+"""Loading and unloading the extension, in a shell of each test's own."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+
+import pytest
+from distributed import Client, wait
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import MagicsManager
+from IPython.utils.strdispatch import StrDispatch
+from traitlets.config import Config
+
+import dbgkit
+from dbgkit.frontends import magics
+
+pytestmark = pytest.mark.core
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell(config=config)
+    yield shell
+    shell.atexit_operations()
+
+
+@pytest.fixture(scope="module")
+def client():
+    with Client(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+    ) as client:
+        yield client
+
+
+def state(shell):
+    """All that an extension could leave behind."""
+    completers = shell.strdispatchers["complete_command"]
+    return {
+        "line": dict(shell.magics_manager.magics["line"]),
+        "cell": dict(shell.magics_manager.magics["cell"]),
+        "registry": dict(shell.magics_manager.registry),
+        "callbacks": {
+            name: list(callbacks) for name, callbacks in shell.events.callbacks.items()
+        },
+        "completers": set(completers.strs),
+        "regexs": dict(completers.regexs),
+        "attributes": set(vars(shell)),
+        "matchers": list(shell.Completer.matchers),
+        "names": set(shell.user_ns),
+    }
+
+
+def test_unloading_leaves_no_trace(shell):
+    before = state(shell)
+    shell.extension_manager.load_extension("dbgkit")
+    assert state(shell) != before
+    shell.extension_manager.unload_extension("dbgkit")
+    assert state(shell) == before
+
+
+def test_loading_twice_installs_once(shell):
+    dbgkit.load_ipython_extension(shell)
+    once = state(shell)
+    dbgkit.load_ipython_extension(shell)
+    again = state(shell)
+    assert len(again["callbacks"]["post_run_cell"]) == len(
+        once["callbacks"]["post_run_cell"]
+    )
+    dbgkit.unload_ipython_extension(shell)
+
+
+def test_unloading_what_was_not_loaded_is_no_error(shell):
+    before = state(shell)
+    dbgkit.unload_ipython_extension(shell)
+    assert state(shell) == before
+
+
+def test_importing_the_front_end_hooks_nothing(shell):
+    before = state(shell)
+    inspect.getmodule(magics.DbgMagics)
+    assert state(shell) == before
+
+
+def boom(x):
+    raise ValueError(x)
+
+
+def complete(shell, line):
+    """What IPython would offer at the end of a line."""
+    return shell.complete(None, line, len(line))[1]
+
+
+def test_completes_keys_of_failed_futures_and_variables(shell, client):
+    dbgkit.load_ipython_extension(shell)
+    held = [
+        client.submit(boom, 1, key="boom-1"),
+        client.submit(boom, 2, key=("boom-t", 2)),
+        client.submit(abs, 3, key="boom-not"),
+    ]
+    wait(held)
+    shell.user_ns.update(boomed=held, bothered=5)
+    assert set(complete(shell, "%dbg bo")) == {"boom-1", "boomed"}
+    assert set(complete(shell, "%dbg_replay boom-")) == {"boom-1"}
+    assert set(complete(shell, "dbg boome")) == {"boomed"}
+    assert complete(shell, "%dbg ('boom-t") == ["boom-t', 2)"]
+    dbgkit.unload_ipython_extension(shell)
+
+
+def test_completes_options(shell):
+    dbgkit.load_ipython_extension(shell)
+    assert complete(shell, "%dbg --no-p") == ["--no-prompt"]
+    assert complete(shell, "%dbg_replay x --dr") == ["--dry-run"]
+    dbgkit.unload_ipython_extension(shell)
+
+
+def test_completing_asks_the_cluster_nothing(shell, client, monkeypatch):
+    dbgkit.load_ipython_extension(shell)
+    monkeypatch.setattr(client, "scheduler", None)
+    monkeypatch.setattr(client, "sync", None)
+    complete(shell, "%dbg ")
+    dbgkit.unload_ipython_extension(shell)
+
+
+def test_an_asynchronous_client_is_told_to_await(shell, capsys):
+    async def answer():
+        return None
+
+    loaded = magics.DbgMagics(shell)
+    with pytest.raises(Exception, match=r"await dbgkit\.answer\(target\)"):
+        loaded._call(SimpleNamespace, None) if False else loaded._call(
+            _named(answer), None
+        )
+
+
+def _named(function):
+    def verb(target):
+        return function()
+
+    verb.__name__ = function.__name__
+    return verb
+
+
+def test_contract_ipython_keeps_magics_in_tables_that_can_be_edited(shell):
+    # Used by `magics._unregister_magics`.
+    assert isinstance(shell.magics_manager, MagicsManager)
+    assert {"line", "cell"} <= set(shell.magics_manager.magics)
+    assert "ExecutionMagics" in shell.magics_manager.registry
+
+
+def test_contract_ipython_keeps_completers_by_command(shell):
+    # Used by `magics._unset_completers`.
+    assert isinstance(shell.strdispatchers["complete_command"], StrDispatch)
+    assert "%cd" in shell.strdispatchers["complete_command"].strs
+
+
+def test_contract_an_exception_may_say_how_it_is_shown():
+    # Used by `magics._in_one_line`.
+    assert "_render_traceback_" in InteractiveShell.showtraceback.__code__.co_consts
