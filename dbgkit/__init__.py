@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dbgkit import errors as errors
-    from dbgkit.api import debug, debugging, failures, locate, replay, tasks, why
+    from dbgkit.api import (
+        debug,
+        debugging,
+        doctor,
+        failures,
+        locate,
+        replay,
+        story,
+        tasks,
+        why,
+    )
     from dbgkit.errors import DbgkitError
     from dbgkit.frontends.magics import (
         load_ipython_extension,
@@ -39,11 +49,13 @@ __all__ = [
     "__version__",
     "debug",
     "debugging",
+    "doctor",
     "errors",
     "failures",
     "load_ipython_extension",
     "locate",
     "replay",
+    "story",
     "tasks",
     "unload_ipython_extension",
     "why",
@@ -56,10 +68,12 @@ _HOMES = {
     "Replay": "dbgkit.replay.result",
     "debug": "dbgkit.api",
     "debugging": "dbgkit.api",
+    "doctor": "dbgkit.api",
     "failures": "dbgkit.api",
     "load_ipython_extension": "dbgkit.frontends.magics",
     "locate": "dbgkit.api",
     "replay": "dbgkit.api",
+    "story": "dbgkit.api",
     "tasks": "dbgkit.api",
     "unload_ipython_extension": "dbgkit.frontends.magics",
     "why": "dbgkit.api",

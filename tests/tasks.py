@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import distributed
+
 
 def inc(x):
     return x + 1
@@ -101,3 +103,9 @@ def read_number(path):
     """Fails once the file is gone."""
     with open(path) as file:
         return int(file.read())
+
+
+def wait_for(name):
+    """Return once nobody else holds a lock."""
+    with distributed.Lock(name):
+        return None

@@ -263,6 +263,15 @@ def test_result_raises_the_very_exception_that_the_state_holds(inproc_client):
     assert raised(future.result) is future._state.exception
 
 
+def test_get_keeps_its_graph_and_client_in_its_locals(inproc_client):
+    graph = {"x": 4, "y": (tasks.ratio, "x", 0)}
+    error = raised(inproc_client.get, graph, "y", error=ZeroDivisionError)
+    (frame,) = frames(error, "get", "distributed/client.py")
+    local = frame.f_locals
+    assert local["self"] is inproc_client
+    assert {"x", "y"} <= set(convert_legacy_graph(dict(local["dsk"].__dask_graph__())))
+
+
 def test_the_identity_of_the_scheduler_is_at_hand(client):
     assert client._scheduler_identity["id"] == client.scheduler_info()["id"]
     other = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.id)

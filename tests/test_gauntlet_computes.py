@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import dask
 import pytest
 import tasks
 from distributed import Client, wait
-from jobs import delayed_job, fail, failed_compute, newest_erred
+from jobs import JOBS, delayed_job, fail, failed_compute, newest_erred
 from watching import (
     entered,
     forgotten,
+    own_frame,
     settle,
     unchanged,
 )
@@ -195,3 +197,43 @@ def test_a_compute_that_failed_twice_is_told_by_its_last_failure(client):
     failure = dbgkit.locate(exception)
     assert failure.when.timestamp() == pytest.approx(entry, abs=1e-5)
     assert not any("tasks of this graph failed" in note for note in failure.notes)
+
+
+def test_a_graph_that_was_handed_to_the_client(client):
+    with pytest.raises(ZeroDivisionError) as caught:
+        client.get({"x": 4, "y": (tasks.inc, "x"), "z": (tasks.ratio, "y", 0)}, "z")
+    forgotten(client)
+    with unchanged(client):
+        again = dbgkit.replay(caught.value)
+    assert (again.failure.key, again.outcome) == ("z", "same")
+    entered(again, "ratio", a=5, b=0)
+
+
+# Dask warns that this makes graphs of its expressions.
+@pytest.mark.filterwarnings("ignore:Computing mixed collections:UserWarning")
+def test_collections_of_several_kinds_at_once(client):
+    with pytest.raises((ZeroDivisionError, ValueError)) as caught:
+        dask.compute(*(make() for make, *_ in JOBS.values()))
+    settle(client)
+    with unchanged(client):
+        again = dbgkit.replay(caught.value)
+    assert (again.outcome, str(again.exception)) == ("same", str(caught.value))
+    assert own_frame(again.exception).f_code.co_name in {
+        function for _, function, *_ in JOBS.values()
+    }
+
+
+def test_a_compute_in_another_thread(client):
+    errors = []
+
+    def run():
+        errors.append(failed_compute(delayed_job(), ZeroDivisionError))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(30)
+    forgotten(client)
+    with unchanged(client):
+        again = dbgkit.replay(errors[0])
+    assert again.outcome == "same"
+    entered(again, "ratio", a=5, b=0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dask
 import pytest
 import tasks
-from distributed import as_completed, wait
+from distributed import Lock, as_completed, wait
 from jobs import array_job, delayed_job, fail, failed_compute, newest_erred
 from watching import (
     entered,
@@ -16,6 +17,7 @@ from watching import (
 
 import dbgkit
 from dbgkit.api import locate_all
+from dbgkit.errors import NotFailed
 
 pytestmark = pytest.mark.core
 
@@ -220,3 +222,59 @@ def test_a_mixed_list_of_targets(client):
         "ZeroDivisionError",
         "ValueError",
     ]
+
+
+def test_what_has_finished_is_not_taken_where_something_has_failed(client):
+    good = client.submit(tasks.inc, 1)
+    collection = delayed_job()
+    failed_compute(collection, ZeroDivisionError)
+    settle(client)
+    with unchanged(client):
+        again = dbgkit.replay([good, collection])
+    assert (again.failure.key, again.outcome) == (collection.key, "same")
+    entered(again, "ratio", a=5, b=0)
+
+
+def test_a_persisted_collection_that_has_not_failed(client):
+    collection = dask.delayed(tasks.inc)(4).persist()
+    wait(collection)
+    with unchanged(client):
+        with pytest.raises(NotFailed):
+            dbgkit.locate(collection)
+        again = dbgkit.replay(collection)
+    assert (again.outcome, again.result) == ("passed", 5)
+
+
+def test_failures_that_were_located_apart_are_put_in_order(client):
+    first = fail(client, tasks.ratio, 5, 0)
+    second = fail(client, tasks.boom, 5)
+    located = [dbgkit.locate(second), dbgkit.locate(first)]
+    with unchanged(client):
+        again = dbgkit.replay(located)
+    assert again.failure.key == first.key
+    assert again.failure.others == (second.key,)
+    entered(again, "ratio", a=5, b=0)
+
+
+def test_one_failure_handed_in_three_ways_is_one(client):
+    future = fail(client, tasks.ratio, 5, 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        future.result()
+    with unchanged(client):
+        failure = dbgkit.locate([future.key, caught.value, future])
+    assert (failure.key, failure.others) == (future.key, ())
+
+
+def test_a_wait_that_timed_out_leads_to_what_has_failed(client):
+    future = fail(client, tasks.ratio, 5, 0)
+    lock = Lock("gauntlet", client=client)
+    assert lock.acquire(timeout=10)
+    waiting = client.submit(tasks.wait_for, "gauntlet")
+    try:
+        with pytest.raises(TimeoutError) as caught:
+            wait([future, waiting], timeout=0.05)
+        failure = dbgkit.locate(caught.value)
+    finally:
+        lock.release()
+    assert failure.key == future.key
+    assert waiting.result() is None

@@ -79,10 +79,10 @@ class IPython:
 @pytest.fixture(scope="module")
 def ipython(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ipython")
-    (folder / "jobs.py").write_text(JOBS)
+    (folder / "magic_jobs.py").write_text(JOBS)
     shell = IPython(folder)
-    shell.run("%load_ext dbgkit")
-    shell.run("from jobs import *")
+    for line in ("%load_ext dbgkit", "from magic_jobs import *"):
+        assert "Error" not in (said := shell.run(line)), said
     shell.run(
         "client = Client(n_workers=1, threads_per_worker=2, processes=False, "
         "dashboard_address=':0')"
@@ -254,7 +254,7 @@ def test_a_task_that_killed_its_worker_is_reported(ipython):
 
 def test_the_full_screen_prompt_works_too(tmp_path):
     """IPython's own prompt, which is not that of the other tests."""
-    (tmp_path / "jobs.py").write_text(JOBS)
+    (tmp_path / "magic_jobs.py").write_text(JOBS)
     child = pexpect.spawn(
         sys.executable,
         ["-m", "IPython", "--no-banner", "--no-confirm-exit", "--quick"],
@@ -272,7 +272,7 @@ def test_the_full_screen_prompt_works_too(tmp_path):
     number = re.compile(r"In \[.*?\d")
     for line in (
         "%load_ext dbgkit",
-        "import jobs; jobs.delayed(jobs.ratio)(7, 0).compute(scheduler='sync')",
+        "import magic_jobs as m; m.delayed(m.ratio)(7, 0).compute(scheduler='sync')",
         "%dbg",
     ):
         child.expect(number)

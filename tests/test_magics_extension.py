@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
-from types import SimpleNamespace
 
 import pytest
 from distributed import Client, wait
+from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import MagicsManager
 from IPython.utils.strdispatch import StrDispatch
@@ -26,6 +27,7 @@ def shell(tmp_path, monkeypatch):
     shell = InteractiveShell(config=config)
     yield shell
     shell.atexit_operations()
+    atexit.unregister(shell.atexit_operations)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,8 @@ def boom(x):
 
 def complete(shell, line):
     """What IPython would offer at the end of a line."""
-    return shell.complete(None, line, len(line))[1]
+    with provisionalcompleter():
+        return [one.text for one in shell.Completer.completions(line, len(line))]
 
 
 def test_completes_keys_of_failed_futures_and_variables(shell, client):
@@ -125,15 +128,13 @@ def test_completing_asks_the_cluster_nothing(shell, client, monkeypatch):
     dbgkit.unload_ipython_extension(shell)
 
 
-def test_an_asynchronous_client_is_told_to_await(shell, capsys):
+def test_an_asynchronous_client_is_told_to_await(shell):
     async def answer():
         return None
 
     loaded = magics.DbgMagics(shell)
     with pytest.raises(Exception, match=r"await dbgkit\.answer\(target\)"):
-        loaded._call(SimpleNamespace, None) if False else loaded._call(
-            _named(answer), None
-        )
+        loaded._call(_named(answer), None)
 
 
 def _named(function):
@@ -148,7 +149,7 @@ def test_contract_ipython_keeps_magics_in_tables_that_can_be_edited(shell):
     # Used by `magics._unregister_magics`.
     assert isinstance(shell.magics_manager, MagicsManager)
     assert {"line", "cell"} <= set(shell.magics_manager.magics)
-    assert "ExecutionMagics" in shell.magics_manager.registry
+    assert "UserMagics" in shell.magics_manager.registry
 
 
 def test_contract_ipython_keeps_completers_by_command(shell):

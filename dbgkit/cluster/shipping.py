@@ -30,10 +30,15 @@ _PARTS = {
         "causes_ends",
         "causes_cluster",
         "causes",
+        "histories_words",
+        "histories",
+        "probes",
+        "checks",
         "scheduler",
     ),
     "surroundings": ("surroundings",),
     "probing": ("probing",),
+    "probes": ("probes",),
 }
 _LOAD = "exec(loader, space) or space['found']"
 _LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"

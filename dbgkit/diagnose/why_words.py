@@ -122,8 +122,7 @@ def _lost(cause: Cause) -> Words:
     summary = f"{they(cause, 'was', 'were')} given up: an input is lost"
     evidence = []
     if lost is not None:
-        summary = f"{they(cause, 'was', 'were')} given up: "
-            f"the input {show(lost)} is lost"
+        summary += f": {show(lost)}"
         evidence.append("no worker holds it, and nothing is known that computes it")
     if facts["when"]:
         evidence.append(f"forgotten at {_clock(facts['when'])}")
@@ -175,8 +174,7 @@ def _no_workers(cause: Cause) -> Words:
 def _starting(cause: Cause) -> Words:
     facts = cause.facts
     return (
-        "workers are being started; "
-        f"{they(cause, 'waits', 'wait')} for the first",
+        f"workers are being started; {they(cause, 'waits', 'wait')} for the first",
         list(facts["evidence"]),
         ["wait; if none comes, look into the log of the cluster manager"],
     )
@@ -316,8 +314,7 @@ def _unexplained(cause: Cause) -> Words:
     facts = cause.facts
     state = facts.get("state") or "unfinished"
     return (
-        f"{they(cause, 'is', 'are')} {state}, "
-        "and nothing that is known explains why",
+        f"{they(cause, 'is', 'are')} {state}, and nothing that is known explains why",
         [f"ruled out: {reason}" for reason in facts["ruled_out"]],
         [
             "look again in a while; if it stays so, client.dump_cluster_state(path) "

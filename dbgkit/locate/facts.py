@@ -8,7 +8,13 @@ from typing import Any
 
 from dbgkit.locate.naming import name_of, step_of
 from dbgkit.model import Evidence, Failure
-from dbgkit.remote.frames import format_exception, own_line, walk
+from dbgkit.remote.frames import (
+    format_exception,
+    is_machinery,
+    is_own,
+    own_line,
+    walk,
+)
 from dbgkit.remote.texts import safe_repr, safe_str, type_and_message
 
 NO_EVIDENCE = Evidence()
@@ -83,7 +89,7 @@ def failure_from_exception(
         if line.startswith("  ")
     )
     line = own_line(exception)
-    step = _outermost_own(exception) if key is not None or source == "meta" else ""
+    step = outermost_own(exception) if key is not None or source == "meta" else ""
     return Failure(
         key=key,
         name=name_of(key, step=step or (line[2] if line and source == "meta" else "")),
@@ -98,10 +104,8 @@ def failure_from_exception(
     )
 
 
-def _outermost_own(exception: BaseException) -> str:
+def outermost_own(exception: BaseException) -> str:
     """Name of the first own function below Dask's frames."""
-    from dbgkit.remote.frames import is_machinery, is_own
-
     name, inside = "", False
     for frame, _ in walk(exception.__traceback__):
         filename = frame.f_code.co_filename

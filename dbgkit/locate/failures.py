@@ -88,10 +88,12 @@ class _Finder:
         """
         groups = [self.of_exception(exception) for exception in sought.exceptions]
         found = found or bool(groups)
+        finished = self.finished
         # The outputs of a collection that was persisted are futures: ask for them
         # first, and go to its graph only where none of them has failed.
         if sought.keys:
-            self.finished = self.finished and not found
+            # What is finished is taken only where nothing has failed.
+            self.finished = finished and not (found or sought.collections)
             try:
                 return [*groups, self.of_keys(sought.keys, sought.futures)]
             except (NotFailed, UnknownKey, Cancelled) as error:
@@ -101,8 +103,11 @@ class _Finder:
             try:
                 groups.append(self.of_collection(collection))
             except NoFailure:
-                if not (found or groups):
+                if not (found or groups or sought.keys):
                     raise
+        if sought.keys and not (found or groups):
+            self.finished = finished
+            groups.append(self.of_keys(sought.keys, sought.futures))
         if sought.nothing:
             groups.append(self.newest())
         return groups

@@ -112,6 +112,8 @@ def _trace_one(error: BaseException) -> Trace:
             _take_compute(found, frame.f_locals)
         elif where[0] == "distributed":
             found.actor = found.actor or where[1] == "actor.py"
+            if where[1:] == ("client.py", "get"):
+                _take_get(found, frame.f_locals)
             found.futures.extend(_futures_in(frame.f_locals.values()))
         elif where[2] in ("raise_on_meta_error", "apply_infer_dtype"):
             # `apply_infer_dtype` (dask/array/core.py) raises with no cause, but
@@ -159,6 +161,16 @@ def _take_compute(found: Trace, local: dict[str, Any]) -> None:
         found.expression = local.get("expr") if "keys" in local else None
         if found.expression is None and not found.collections:
             found.schedule = None
+
+
+def _take_get(found: Trace, local: dict[str, Any]) -> None:
+    """Locals of ``Client.get`` (distributed/client.py), where nobody computed.
+
+    Its futures are released by then, so that they hold no exception any more.
+    """
+    if found.expression is None and "dsk" in local and "self" in local:
+        found.expression = local["dsk"]
+        found.schedule = local["self"].get
 
 
 def _futures_in(values: Any) -> list[Any]:

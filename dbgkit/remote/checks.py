@@ -11,7 +11,7 @@ from typing import Any
 import dask
 
 from .pacing import Pace, is_dump, now_of
-from .probes import read_settings
+from .probes import SETTINGS, read_settings
 
 MOST_WORKERS = 500  # workers told of one by one; what is wrong comes first
 LONG_TRACEBACK = 2000  # characters: of a failure that should have a traceback
@@ -28,39 +28,44 @@ async def examine(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     """
     pace = Pace()
     now = now_of(state)
+    dump = is_dump(state)
+    versions = state.versions if dump else {"scheduler": state.versions()}
+    told = versions.get("workers") or {}
     workers = []
     for ws in list(state.workers.values()):
-        workers.append(_worker(ws, now))
+        there = told.get(ws.address) if dump else ws.versions
+        workers.append(_worker(ws, now, there))
         await pace.breathe()
     workers.sort(key=_troubled)
     return {
         "now": now,
         "address": str(getattr(state, "address", "")),
-        "scheduler": _packages(state.versions()),
+        "scheduler": _packages(versions.get("scheduler")),
         "clients": _clients(state, question.get("client")),
         "workers": workers[:MOST_WORKERS],
         "workers_left_out": max(0, len(workers) - MOST_WORKERS),
         "transitions": _log(state),
         "failures": _failures(state),
         "allowed_failures": getattr(state, "allowed_failures", None),
-        "settings": {} if is_dump(state) else read_settings(dask.config.config),
-        "lost_tracebacks": [] if is_dump(state) else _lost_tracebacks(state),
+        "settings": {} if dump else read_settings(dask.config.config),
+        # Live, the workers are asked for theirs.
+        "worker_settings": {n: state.setting(n) for n in SETTINGS} if dump else {},
+        "not_dumped": list(state.silent_workers) if dump else [],
+        "lost_tracebacks": [] if dump else _lost_tracebacks(state),
         "tasks": len(state.tasks),
     }
 
 
-def _worker(ws: Any, now: float) -> dict[str, Any]:
-    status = getattr(ws.status, "name", ws.status)
-    memory = (ws.metrics or {}).get("memory")
+def _worker(ws: Any, now: float, versions: Any) -> dict[str, Any]:
     return {
         "address": ws.address,
         "name": str(ws.name),
-        "status": str(status),
+        "status": ws.status.name,
         "nanny": ws.nanny,
         "silent": max(0.0, now - ws.last_seen) if ws.last_seen else None,
-        "memory": memory,
+        "memory": (ws.metrics or {}).get("memory"),
         "memory_limit": ws.memory_limit,
-        "packages": _packages(ws.versions),
+        "packages": _packages(versions),
     }
 
 

@@ -11,6 +11,7 @@ import ast
 import asyncio
 from collections.abc import Collection
 from itertools import islice
+from time import monotonic
 from typing import Any
 
 from .histories_words import (
@@ -50,7 +51,7 @@ async def tell_history(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     state : Scheduler or dump
     question : dict
         ``key``: a key, or the text of one; None: the newest root cause.
-        ``limit``: seconds for each worker to answer. ``most``: moments to return.
+        ``limit``: seconds for the workers to answer. ``most``: moments to return.
     """
     log = list(state.transition_log)
     key = _resolve(state, log, question.get("key"))
@@ -185,7 +186,7 @@ def _listed(key: Any) -> Any:
 
 
 def _add_failures(state: Any, key: Any, moments: list[Moment]) -> None:
-    """Say what was raised; the history of failures reaches back further than the log."""
+    """Say what was raised; the history of failures may reach back further."""
     entries = [entry for entry in state.erred_tasks if entry.key == key]
     ts = state.tasks.get(key)
     current = (ts.exception_text if ts is not None else None) or ""
@@ -230,10 +231,14 @@ async def _ask_workers(
         left_out = len(state.workers) - len(addresses)
         notes.append(f"{left_out} further workers were not asked")
     gate = asyncio.Semaphore(ASKED_AT_ONCE)
+    deadline = monotonic() + limit
 
     async def ask(address: str) -> dict[str, Any] | None:
+        worker = state.workers.get(address)
+        if worker is None:  # it has left meanwhile
+            return None
         # The worker's clock may be behind the scheduler's.
-        delay = max(0.0, float(state.workers[address].time_delay))
+        delay = max(0.0, float(worker.time_delay))
         rpc = state.rpc(address)
 
         async def both() -> dict[str, Any]:
@@ -247,7 +252,7 @@ async def _ask_workers(
 
         async with gate:
             try:
-                return await asyncio.wait_for(both(), limit)
+                return await asyncio.wait_for(both(), deadline - monotonic())
             except (OSError, asyncio.TimeoutError):  # gone, or blocked
                 return None
 

@@ -45,7 +45,7 @@ def entry_moment(address: str, entry: tuple[Any, ...], key: Any) -> Moment | Non
     if not others or not isinstance(fields[0], str):
         return None
     rest = "".join(f"{part}; " for part in fields[1:] if isinstance(part, str))
-    among = f"one of {len(others[0])} keys; "
+    among = f"one of {len(others[0])} keys; " if len(others[0]) > 1 else ""
     return float(when), address, fields[0], f"{cut(rest, 300)}{among}{stimulus}"
 
 
@@ -60,8 +60,11 @@ def names_key(message: Any, key: Any, depth: int = 0) -> bool:
     if depth == 3:
         return False
     if isinstance(message, Mapping):
-        return key in message or any(
-            names_key(item, key, depth + 1) for item in message.values()
+        # Outermost it has names of fields, which may be like a key's.
+        return (depth > 0 and key in message) or any(
+            names_key(item, key, depth + 1)
+            for name, item in message.items()
+            if name != "action"
         )
     if isinstance(message, (set, frozenset)):
         return key in message

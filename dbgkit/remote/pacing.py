@@ -26,10 +26,12 @@ class Pace:
             self._since = perf_counter()
 
 
-async def slices(elements: list[Any], pace: Pace) -> AsyncIterator[list[Any]]:
+async def slices(
+    elements: list[Any], pace: Pace, size: int = SLICE
+) -> AsyncIterator[list[Any]]:
     """Parts of a list, with a yield to the event loop wherever it is time for one."""
-    for start in range(0, len(elements), SLICE):
-        yield elements[start : start + SLICE]
+    for start in range(0, len(elements), size):
+        yield elements[start : start + size]
         await pace.breathe()
 
 

@@ -58,7 +58,7 @@ def read_settings(config: Any) -> dict[str, Any]:
 
 
 def _child(config: Any, part: str) -> Any:
-    """One step down; Dask takes ``-`` and ``_`` for one (dask.config.canonical_name)."""
+    """One step down; ``-`` and ``_`` are one (dask.config.canonical_name)."""
     if not isinstance(config, dict):
         return None
     other = part.replace("-", "_")

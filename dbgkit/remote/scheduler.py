@@ -19,7 +19,9 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.protocol import pickle as wire
 
 from .causes import explain_state
+from .checks import examine
 from .facts import failure_fact, history_of
+from .histories import tell_history
 from .keys import find_task
 from .survey import survey_tasks
 from .survey_failures import survey_failures
@@ -34,6 +36,8 @@ QUESTIONS: dict[str, Question] = {
     "failures": survey_failures,
     "tasks": survey_tasks,
     "why": explain_state,
+    "story": tell_history,
+    "doctor": examine,
 }
 
 

@@ -22,6 +22,7 @@ EXCEPTION = 300  # characters of an exception's text in a row
 RESTRICTIONS = 300
 
 Test = Callable[[Any], bool]
+Sieve = Callable[[list[Any]], list[Any]]
 
 
 async def survey_tasks(state: Any, question: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +47,7 @@ async def survey_tasks(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     start = now_of(state)
     answer: dict[str, Any] = {"unknown_keys": [], "near": {}}
     found, asked = _asked_for(state, question.get("keys"), answer)
-    tests = _tests(state, question, asked, answer)
+    sieves = _sieves(state, question, asked, answer)
     limit = question.get("limit")
     limit = MOST_ROWS if limit is None else min(limit, MOST_ROWS)
     times = await _times_in_state(state, pace, question.get("sort") == "since")
@@ -56,8 +57,8 @@ async def survey_tasks(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     matched = 0
     best: list[Any] = []
     async for part in slices(found, pace):
-        for test in tests:
-            part = [ts for ts in part if test(ts)]
+        for sieve in sieves:
+            part = sieve(part)
         matched += len(part)
         if order is not None:
             best = heapq.nsmallest(limit, chain(best, part), key=order)
@@ -103,32 +104,32 @@ def _asked_for(
     return list(found), None
 
 
-def _tests(
+def _sieves(
     state: Any, question: dict[str, Any], asked: Test | None, answer: dict[str, Any]
-) -> list[Test]:
-    """What a task has to pass, the cheapest first."""
-    tests: list[Test] = []
+) -> list[Sieve]:
+    """What tasks have to pass, the cheapest first."""
+    sieves: list[Sieve] = []
     states = question.get("states")
     if states:
         names = frozenset(states)
-        tests.append(lambda ts: ts.state in names)
+        sieves.append(lambda part: [ts for ts in part if ts.state in names])
     failed = question.get("failed")
     if failed is not None:
-        tests.append(lambda ts: _failed(ts) is failed)
+        sieves.append(lambda part: [ts for ts in part if _failed(ts) is failed])
     prefixes = question.get("prefixes")
     if prefixes:
         wanted = frozenset(prefixes)
-        tests.append(lambda ts: ts.prefix.name in wanted)
+        sieves.append(lambda part: [ts for ts in part if ts.prefix.name in wanted])
         _look_near(answer, "prefix", wanted, state.task_prefixes)
     worker = question.get("worker")
     if worker is not None:
         address = _address(state, worker)
-        tests.append(lambda ts: address in _places(ts))
+        sieves.append(lambda part: [ts for ts in part if address in _places(ts)])
         names_too = [str(ws.name) for ws in state.workers.values()]
         _look_near(answer, "worker", {address}, [*state.workers, *names_too])
     if asked is not None:
-        tests.append(asked)
-    return tests
+        sieves.append(lambda part: list(filter(asked, part)))
+    return sieves
 
 
 def _look_near(

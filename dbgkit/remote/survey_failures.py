@@ -6,6 +6,9 @@ Nothing is unpickled, and texts are cut to what is shown.
 
 from __future__ import annotations
 
+import bisect
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from dask.utils import key_split
@@ -13,7 +16,7 @@ from dask.utils import key_split
 from .facts import failure_fact, history_of
 from .frames import own_line_of_text
 from .pacing import Pace, is_dump, now_of, slices
-from .survey_index import ErredIndex
+from .survey_index import ErredIndex, Row
 from .texts import Signature, signature, type_and_message
 
 SAMPLE = 10  # keys of one group
@@ -23,7 +26,12 @@ MESSAGE = 1_000  # characters of one message
 TRACEBACKS = 100_000  # characters of all tracebacks
 TRACEBACK = 8_000  # characters of one
 COMPARED = 10_000  # characters of a text that count for what is alike
+ROOTS = 20  # failures between two looks at the clock
 PRIVATE = "dbgkit-recompute-"  # keys of replays (replay/recompute.py)
+
+
+# Failures of one kind have one traceback.
+_own_line = lru_cache(maxsize=256)(own_line_of_text)
 
 
 async def survey_failures(
@@ -56,31 +64,34 @@ async def survey_failures(
     wanted = await _chosen(state, question, index, missing, pace)
     groups: dict[Any, _Group] = {}
     since = question.get("since")
-    async for part in slices(list(index.members.items()), pace):
+    async for part in slices(list(index.members.items()), pace, ROOTS):
         for root, members in part:
             if wanted is not None and root not in wanted:
-                continue
-            if _is_private(root) or root not in index.members:
                 continue
             when = index.when.get(root)
             if since is not None and (when is None or when < since):
                 missing["undated"] += when is None
                 continue
-            ts = await _task_of(state, index, root, pace)
-            if ts is not None:
+            row = index.rows.get(root) or await _read(state, index, root, pace)
+            if row is not None:
                 fallen = members - (index.blame.get(root) == root)
-                _group_of(groups, _alike(state, index, ts)).add(ts, when, fallen)
+                _group_of(groups, row.alike).add(root, row, when, fallen)
     _add_forgotten(state, index, history, groups, wanted, since, missing)
-    found = sorted(groups.values(), key=lambda group: -group.count)
+    found = sorted(groups.values(), key=_Group.rank)
     limit = question.get("limit")
     shown = found if limit is None else found[:limit]
+    wire = []
+    async for parts in slices(shown, pace, 1):
+        for group in parts:
+            example = await _example(state, index, group, pace)
+            wire.append(group.to_wire(example, TRACEBACKS // len(shown)))
     return {
-        "groups": [group.to_wire(state, len(shown)) for group in shown],
+        "groups": wire,
         "omitted": len(found) - len(shown),
         "total": sum(group.count for group in found),
         "cascaded": sum(group.cascaded for group in found),
         "healed": len(index.healed) + index.healed_more,
-        "healed_keys": _sample(index.healed),
+        "healed_keys": sample_of(index.healed),
         "passed": passed,
         "start": start,
         "end": now_of(state),
@@ -99,43 +110,54 @@ class _Group:
         self.workers: dict[str, None] = {}
         self.first: float | None = None
         self.last: float | None = None
-        self.keys: dict[Any, None] = {}
-        self._size = 0
-        self._example: Any = None  # a task, or an entry of the history
-        self._example_when: float | None = None
+        # A sample of the earliest, so that a dump shows the same keys. What has no
+        # time failed before all that has one.
+        self.keys: list[tuple[float, str, int, Any]] = []
+        # The earliest that the scheduler still has, and that it has forgotten.
+        self.present: tuple[float, str, int, Any] | None = None
+        self.entry: dict[str, Any] | None = None
 
-    def add(self, ts: Any, when: float | None, cascaded: int) -> None:
+    def add(self, key: Any, row: Row, when: float | None, cascaded: int) -> None:
         self.cascaded += cascaded
-        self._count(ts.key, when, ts.erred_on or ())
-        # What has no time failed before all that has one.
-        if self._example is None or (when or 0.0) < (self._example_when or 0.0):
-            self._example, self._example_when = ts, when
+        place = (when or 0.0, row.name, self.count, key)
+        if self.present is None or place < self.present:
+            self.present = place
+        self._count(place, when, row.workers)
 
     def add_forgotten(self, entry: dict[str, Any]) -> None:
         self.forgotten += 1
-        self._count(entry["key"], entry["when"], entry["erred_on"])
-        if self._example is None or (
-            isinstance(self._example, dict) and entry["when"] < self._example["when"]
-        ):
-            self._example = entry
+        when = entry["when"]
+        if self.entry is None or when < self.entry["when"]:
+            self.entry = entry
+        place = (when, str(entry["key"]), self.count, entry["key"])
+        self._count(place, when, entry["erred_on"])
 
-    def _count(self, key: Any, when: float | None, workers: Any) -> None:
+    def _count(
+        self,
+        place: tuple[float, str, int, Any],
+        when: float | None,
+        workers: Iterable[str],
+    ) -> None:
         self.count += 1
-        self.workers.update(dict.fromkeys(workers))
+        for worker in workers:
+            self.workers[worker] = None
         if when is not None:
-            self.first = when if self.first is None else min(self.first, when)
-            self.last = when if self.last is None else max(self.last, when)
-        if len(self.keys) < SAMPLE and self._size < SAMPLE_TEXT:
-            self.keys[key] = None
-            self._size += len(str(key))
+            self.first = when if self.first is None or when < self.first else self.first
+            self.last = when if self.last is None or when > self.last else self.last
+        if len(self.keys) < SAMPLE or place < self.keys[-1]:
+            bisect.insort(self.keys, place)
+            del self.keys[SAMPLE:]
 
-    def to_wire(self, state: Any, groups: int) -> dict[str, Any]:
+    def rank(self) -> tuple[Any, ...]:
+        """The most frequent first, then the earliest."""
+        return -self.count, self.first or 0.0, self.alike[:2]
+
+    def to_wire(self, example: dict[str, Any], traceback: int) -> dict[str, Any]:
+        """The group; its example's traceback is cut to so many characters."""
         kind, message, place = self.alike
-        limit = min(TRACEBACK, TRACEBACKS // groups)
-        example = _example_fact(state, self._example, self._example_when)
-        for name, most in (("exception_text", MESSAGE), ("traceback_text", limit)):
-            example[name] = cut(example[name], most)
         workers = sorted(self.workers)
+        keys = sample_of(key for *_, key in self.keys)
+        text, frames = example["exception_text"], example["traceback_text"]
         return {
             "exception_type": kind,
             "message": cut(message, MESSAGE),
@@ -147,10 +169,14 @@ class _Group:
             "omitted_workers": max(0, len(workers) - MOST_WORKERS),
             "first": self.first,
             "last": self.last,
-            "keys": list(self.keys),
-            "omitted_keys": self.count - len(self.keys),
-            "example": example,
-            "example_forgotten": isinstance(self._example, dict),
+            "keys": keys,
+            "omitted_keys": self.count - len(keys),
+            "example": {
+                **example,
+                "exception_text": cut(text, MESSAGE),
+                "traceback_text": cut(frames, min(TRACEBACK, traceback)),
+            },
+            "example_forgotten": self.present is None,
         }
 
 
@@ -164,12 +190,24 @@ def cut(text: str, limit: int) -> str:
     return f"{text[:head]}\n  … {lost:,} characters left out …\n{text[-tail:]}"
 
 
-def _example_fact(state: Any, example: Any, when: float | None) -> dict[str, Any]:
-    if not isinstance(example, dict):
-        return {**failure_fact(state, example, example.key, None), "when": when}
+async def _example(
+    state: Any, index: ErredIndex, group: _Group, pace: Pace
+) -> dict[str, Any]:
+    """One failure of a group; all that is left of it may be the history's entry."""
+    if group.present is not None:
+        key = group.present[-1]
+        ts = await _task_of(state, index, key, pace)
+        if ts is not None:
+            return {
+                **failure_fact(state, ts, key, None),
+                "when": index.when.get(key),
+            }
+    entry = group.entry or {"key": None, "when": None, "erred_on": []}
     return {
-        **example,
-        "asked": example["key"],
+        "exception_text": "",
+        "traceback_text": "",
+        **entry,
+        "asked": entry["key"],
         "exception": None,
         "killed": False,
         "tried": 1,
@@ -177,14 +215,20 @@ def _example_fact(state: Any, example: Any, when: float | None) -> dict[str, Any
     }
 
 
-def _alike(state: Any, index: ErredIndex, ts: Any) -> Signature:
-    found = index.signatures.get(ts.key)
-    if found is None:
-        found = _signature(ts.key, ts.exception_text, ts.traceback_text)
-        if not ts.exception_text and ts.suspicious > state.allowed_failures:
-            found = ("KilledWorker", found[1], found[2])
-        index.signatures[ts.key] = found
-    return found
+async def _read(state: Any, index: ErredIndex, root: Any, pace: Pace) -> Row | None:
+    """What is shown of a root cause, kept for the next time."""
+    if _is_private(root):
+        return None
+    ts = await _task_of(state, index, root, pace)
+    if ts is None:
+        return None
+    alike = _signature(root, ts.exception_text, ts.traceback_text)
+    if not ts.exception_text and ts.suspicious > state.allowed_failures:
+        alike = ("KilledWorker", alike[1], alike[2])
+    row = Row(alike, str(root), tuple(ts.erred_on or ()))
+    if root in index.members:
+        index.rows[root] = row
+    return row
 
 
 def _signature(key: Any, text: str | None, frames: str | None) -> Signature:
@@ -192,7 +236,7 @@ def _signature(key: Any, text: str | None, frames: str | None) -> Signature:
     if not text:
         return "", "", ("", key_split(key), 0)
     kind, message = type_and_message(text[:COMPARED])
-    return signature(kind, message, own_line_of_text((frames or "")[-COMPARED:]))
+    return signature(kind, message, _own_line((frames or "")[-COMPARED:]))
 
 
 def _group_of(groups: dict[Any, _Group], alike: Signature) -> _Group:
@@ -321,7 +365,8 @@ def _is_private(key: Any) -> bool:
     return isinstance(name, str) and name.startswith(PRIVATE)
 
 
-def _sample(keys: Any) -> list[Any]:
+def sample_of(keys: Iterable[Any]) -> list[Any]:
+    """The first keys, as far as they are short enough to be sent and shown."""
     sample: list[Any] = []
     size = 0
     for key in keys:

@@ -7,12 +7,20 @@ each change of a task's state costs about a microsecond.
 from __future__ import annotations
 
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from .pacing import Pace, is_dump, slices
 from .texts import Signature
 
 MOST_HEALED = 10_000  # keys that are remembered; more are only counted
+
+
+class Row(NamedTuple):
+    """What a report needs of one root cause, as its texts are slow to read."""
+
+    alike: Signature
+    name: str
+    workers: tuple[str, ...]
 
 
 class ErredIndex:
@@ -28,8 +36,8 @@ class ErredIndex:
         How many failed tasks each root cause has, itself included.
     when : dict of Key to float or None
         When a root cause failed; None: nothing tells.
-    signatures : dict of Key to Signature
-        What makes root causes alike; made when first asked for.
+    rows : dict of Key to Row
+        What a report needs of each root cause; made when first asked for.
     retried : dict of Key to None
         Tasks that failed while a retry was left, and have not succeeded since.
     healed : dict of Key to None
@@ -42,7 +50,7 @@ class ErredIndex:
         self.blame: dict[Any, Any] = {}
         self.members: dict[Any, int] = {}
         self.when: dict[Any, float | None] = {}
-        self.signatures: dict[Any, Signature] = {}
+        self.rows: dict[Any, Row] = {}
         self.retried: dict[Any, None] = {}
         self.healed: dict[Any, None] = {}
         self.healed_more = 0
@@ -71,7 +79,7 @@ class ErredIndex:
             return
         del self.members[root]
         self.when.pop(root, None)
-        self.signatures.pop(root, None)
+        self.rows.pop(root, None)
 
     def heal(self, key: Any) -> None:
         """Note that a task has succeeded after it had failed."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dbgkit.errors import Declined, InputNotCopyable, NoTask
+from dbgkit.locate.facts import outermost_own
 from dbgkit.locate.naming import name_of
 from dbgkit.model import Difference, Failure, Plan, Progress, Run
 from dbgkit.replay.calling import Call, call_graph, call_task
@@ -97,10 +98,11 @@ def _here(prepared: Prepared, notify: Notify) -> Replay:
     if outcome != "same":
         differences = _why_not_same(prepared, chosen, notes)
     steps = failed_steps(chosen.exception) if chosen.exception is not None else ()
-    if steps and failure.key is not None:
+    if (steps_of := chosen.exception) is not None and steps and failure.key is not None:
         row = material.rows.get(failure.key)
         size = row.group_size if row else None
-        name = name_of(failure.key, size, steps[-1].label)
+        label = outermost_own(steps_of) or steps[-1].label
+        name = name_of(failure.key, size, label)
         failure = replace(failure, name=name)
     return Replay(
         outcome=outcome,

@@ -136,8 +136,9 @@ def _kept(
     client: Client, make: Callable[[int], Any], tasks: int
 ) -> tuple[float, float, int]:
     """Seconds of making the graph, and of a replay with the future held; its size."""
-    making, size = _materialised(make(tasks))
-    future = client.compute(make(tasks))
+    collection = make(tasks)
+    making, size = _materialised(collection)
+    future = client.compute(collection)
     wait(future)
 
     def replay() -> None:

@@ -33,9 +33,12 @@ def main(arguments: list[str]) -> int:
             good = good and figure.within()
             ok = "" if figure.bar is None else "yes" if figure.within() else "NO"
             sign = "= " if figure.exact else "≤ "
+            value = f"{figure.value:.3g} {figure.unit}".strip()
+            # The whole takes minutes: what is known is told, should it be stopped.
+            print(f"  {figure.name}: {value} {ok}", file=sys.stderr, flush=True)
             table.add_row(
                 Text(figure.name),
-                f"{figure.value:.3g} {figure.unit}".strip(),
+                value,
                 "" if figure.bar is None else f"{sign}{figure.bar:.3g} {figure.unit}",
                 Text(ok, "green" if ok == "yes" else "bold red"),
                 Text(figure.detail, "dim"),

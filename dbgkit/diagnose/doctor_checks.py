@@ -1,0 +1,394 @@
+"""The checks of `doctor`: from facts to findings; each says what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from dask.utils import format_bytes
+
+from dbgkit.model import Finding
+
+Facts = Mapping[str, Any]
+Probes = Mapping[str, Mapping[str, Any] | None]
+
+MOST_EVIDENCE = 10  # lines; the rest is counted
+# What the scheduler itself runs on: others need not be installed there.
+_SCHEDULER_NEEDS = {
+    "python",
+    "dask",
+    "distributed",
+    "msgpack",
+    "cloudpickle",
+    "tornado",
+    "toolz",
+    "lz4",
+}
+# Tasks are pickled by these: another version can make them unreadable.
+_WIRE = {"dask", "distributed", "cloudpickle"}
+SILENT_AFTER = 30.0  # seconds without a heartbeat
+SHORT_LOG = 1000  # entries: Dask's default of low-level-log-length
+SHORT_WORKER_LOG = 1000  # lines of a worker's log
+SHORT_ERROR = 10_000  # bytes: Dask's default of max-error-length
+SHORT_HISTORY = 20  # failures
+MANY_DEATHS = 10
+HELD_BYTES = 100_000_000  # less is no matter
+
+_LOG_LENGTH = "distributed.admin.log-length"
+_LOW_LEVEL = "distributed.admin.low-level-log-length"
+_MAX_ERROR = "distributed.admin.max-error-length"
+_HISTORY = "distributed.diagnostics.erred-tasks.max-history"
+_ALLOWED = "distributed.scheduler.allowed-failures"
+_TTL = "distributed.scheduler.worker-ttl"
+
+
+def check_versions(facts: Facts, here: Mapping[str, str] | None) -> Finding:
+    """Whether client, scheduler and workers have the same packages."""
+    sides: list[tuple[str, Mapping[str, str]]] = []
+    if here is not None:
+        sides.append(("client", here))
+    if facts["scheduler"]:
+        sides.append(("scheduler", facts["scheduler"]))
+    sides += [
+        (f"worker {worker['address']}", worker["packages"])
+        for worker in facts["workers"]
+        if worker["packages"]
+    ]
+    sides += [(f"client {each['id']}", each["packages"]) for each in facts["clients"]]
+    names = sorted({name for _, packages in sides for name in packages})
+    differing = {
+        name: found for name in names if len(found := _spread(name, sides)) > 1
+    }
+    if not differing:
+        return Finding("versions", "ok", f"{_who(here)} have the same versions")
+    grave = [name for name, found in differing.items() if _is_grave(name, found)]
+    return Finding(
+        "versions",
+        "problem" if grave else "warning",
+        f"versions differ: {', '.join(differing)}",
+        "install the same versions everywhere: a task that is replayed here may come "
+        "to something else than it did there, or not be readable at all",
+        _some(
+            f"{name}: {'; '.join(_told(found))}" for name, found in differing.items()
+        ),
+    )
+
+
+def _who(here: Mapping[str, str] | None) -> str:
+    return "scheduler and workers" if here is None else "client, scheduler and workers"
+
+
+def _spread(
+    name: str, sides: Iterable[tuple[str, Mapping[str, str]]]
+) -> dict[str, list[str]]:
+    """Version -> who has it."""
+    found: dict[str, list[str]] = {}
+    for side, packages in sides:
+        if side != "scheduler" or name in _SCHEDULER_NEEDS:
+            found.setdefault(packages.get(name, "missing"), []).append(side)
+    return found
+
+
+def _told(found: Mapping[str, list[str]]) -> list[str]:
+    told = []
+    for version, sides in found.items():
+        named = [side for side in sides if not side.startswith("worker ")]
+        workers = [side for side in sides if side.startswith("worker ")]
+        if len(workers) > 2:
+            workers = [f"{len(workers)} workers"]
+        told.append(f"{version} ({', '.join(named + workers)})")
+    return told
+
+
+def _is_grave(name: str, versions: Iterable[str]) -> bool:
+    """Whether tasks may not be readable: pickles of functions hold bytecode."""
+    if name == "python":
+        return len({tuple(version.split(".")[:2]) for version in versions}) > 1
+    return name in _WIRE
+
+
+def check_answers(facts: Facts, probes: Probes, live: bool) -> Iterable[Finding]:
+    """Whether there are workers, and whether they answer."""
+    workers = facts["workers"]
+    if not workers:
+        yield Finding(
+            "workers",
+            "problem",
+            "no worker is connected",
+            "start workers, and look at their own logs if some were started",
+        )
+        return
+    lines = [
+        f"worker {worker['address']}: no heartbeat for {worker['silent']:.0f} s"
+        for worker in workers
+        if (worker["silent"] or 0.0) > SILENT_AFTER and live
+    ]
+    heard = " ".join(lines)
+    silent = [a for a, probe in probes.items() if probe is None] if live else []
+    lines += [f"worker {a}: did not answer" for a in silent if a not in heard]
+    lines += [f"worker {a}: did not answer the dump" for a in facts["not_dumped"]]
+    if lines:
+        yield Finding(
+            "workers",
+            "problem",
+            f"{len(lines)} of {len(workers)} workers do not answer",
+            "look at the processes: a task that holds the GIL, a machine out of "
+            "memory, a network that is cut; dbgkit.why() names what runs there",
+            _some(lines),
+        )
+        return
+    yield Finding("workers", "ok", f"all {len(workers)} workers answer")
+
+
+def check_paused(facts: Facts) -> Finding:
+    """Whether workers have stopped to take tasks."""
+    paused = [worker for worker in facts["workers"] if worker["status"] == "paused"]
+    if not paused:
+        return Finding("paused", "ok", "no worker is paused")
+    return Finding(
+        "paused",
+        "problem",
+        f"{len(paused)} of {len(facts['workers'])} workers are paused",
+        "free memory there (release futures, smaller chunks) or give the workers "
+        "more: a paused worker starts no task until its memory falls",
+        _some(f"worker {worker['address']}{_usage(worker)}" for worker in paused),
+    )
+
+
+def _usage(worker: Mapping[str, Any]) -> str:
+    if not worker["memory"] or not worker["memory_limit"]:
+        return ""
+    used, limit = worker["memory"], worker["memory_limit"]
+    return f": {format_bytes(used)} of {format_bytes(limit)} in use"
+
+
+def check_nannies(facts: Facts) -> Finding:
+    """Whether somebody watches over each worker."""
+    apart = [w for w in facts["workers"] if not w["address"].startswith("inproc:")]
+    alone = [worker for worker in apart if not worker["nanny"]]
+    if not alone:
+        said = "each worker has a nanny" if apart else "all run in one process"
+        return Finding("nannies", "ok", said)
+    return Finding(
+        "nannies",
+        "warning",
+        f"{len(alone)} of {len(facts['workers'])} workers have no nanny",
+        "start workers with a nanny (the default): without one nobody keeps a "
+        "worker to its memory limit, starts it again, or tells how it died",
+        _some(f"worker {worker['address']}" for worker in alone),
+    )
+
+
+def check_logs(facts: Facts, probes: Probes) -> Iterable[Finding]:
+    """Whether the logs reach back far enough to tell a story."""
+    log = facts["transitions"]
+    made, most = log["made"], log["most"]
+    rolled = made is not None and made > log["length"]
+    settings = _setting(facts, probes, _LOW_LEVEL)
+    if "scheduler" in settings:  # its log has the length that was set at its start
+        settings["scheduler"] = most
+    short = [f"{who}: {n}" for who, n in settings.items() if _below(n, SHORT_LOG)]
+    advice = f"raise the setting {_LOW_LEVEL} before scheduler and workers start"
+    if rolled:
+        reach = facts["now"] - log["since"] if log["since"] else 0.0
+        yield Finding(
+            "transition-log",
+            "warning",
+            f"the scheduler's log has rolled over: it reaches back {reach:.0f} s, so "
+            "that stories of tasks that ran before have no beginning",
+            advice,
+            (f"{made - log['length']} of {made} transitions are gone", *_some(short)),
+        )
+    elif short:
+        yield Finding(
+            "transition-log",
+            "warning",
+            "the logs are too short to tell the story of more than a few tasks",
+            advice,
+            _some(short),
+        )
+    else:
+        room = f"of {most} " if most else ""
+        said = f"the scheduler's log holds all {log['length']} {room}transitions"
+        yield Finding("transition-log", "ok", said)
+    lengths = _setting(facts, probes, _LOG_LENGTH)
+    few = [f"{who}: {n}" for who, n in lengths.items() if _below(n, SHORT_WORKER_LOG)]
+    silenced = [
+        f"worker {address} logs no errors"
+        for address, probe in probes.items()
+        if probe and probe.get("hides_failures")
+    ]
+    if few or silenced:
+        yield Finding(
+            "worker-logs",
+            "warning",
+            "logs keep too few lines, or no errors: failures that a retry healed, and "
+            "those that the scheduler has forgotten, are only there",
+            f"raise {_LOG_LENGTH}, and the level of the logger distributed.worker to "
+            "ERROR or finer",
+            _some([*few, *silenced]),
+        )
+    else:
+        yield Finding("worker-logs", "ok", "logs keep enough lines")
+
+
+def check_history(facts: Facts) -> Iterable[Finding]:
+    """Whether the scheduler's memory of failures is long enough."""
+    history = facts["failures"]
+    if history is None:
+        return
+    most = history["most"]
+    if most is not None and most < SHORT_HISTORY:
+        yield Finding(
+            "failure-history",
+            "warning",
+            f"the scheduler remembers {most} failures only",
+            f"raise the setting {_HISTORY}: once a failed compute() has let go of its "
+            "tasks, nothing else tells what they raised",
+        )
+    elif most is not None and history["length"] >= most:
+        since = datetime.fromtimestamp(history["since"], tz=timezone.utc)
+        yield Finding(
+            "failure-history",
+            "warning",
+            f"the scheduler's history of failures is full: it holds the last {most}, "
+            f"since {since:%Y-%m-%d %H:%M:%S} UTC",
+            f"raise the setting {_HISTORY}, and hold the futures of what matters",
+        )
+    else:
+        said = f"{history['length']} of at most {most} failures are remembered"
+        yield Finding("failure-history", "ok", said)
+
+
+def check_failed_frames(probes: Probes, live: bool) -> Iterable[Finding]:
+    """How much memory the frames of failed tasks hold on the workers."""
+    if not live:
+        return
+    # Workers in one process hold the same.
+    held = {
+        address: probe["held"]
+        for address, probe in _one_of_each_process(probes).items()
+        if probe["held"]["bytes"]
+    }
+    total = sum(each["bytes"] for each in held.values())
+    if total < HELD_BYTES:
+        said = f"frames of failed tasks hold {format_bytes(total)}"
+        yield Finding("failed-frames", "ok", said)
+        return
+    lines = []
+    for address, each in sorted(held.items(), key=lambda item: -item[1]["bytes"]):
+        name, size = each["functions"][0]
+        lines.append(
+            f"worker {address}: {format_bytes(each['bytes'])} in {each['frames']} "
+            f"frames, most of it in {name} ({format_bytes(size)})"
+        )
+    yield Finding(
+        "failed-frames",
+        "warning",
+        f"frames of failed tasks still hold {format_bytes(total)} on the workers",
+        "client.run(gc.collect) frees it; Python does so only when it next collects "
+        "all its garbage",
+        _some(lines),
+    )
+
+
+def check_tracebacks(facts: Facts, probes: Probes) -> Finding:
+    """Whether exceptions and tracebacks get home whole."""
+    limits = _setting(facts, probes, _MAX_ERROR)
+    short = [f"{who}: {n}" for who, n in limits.items() if _below(n, SHORT_ERROR)]
+    lost = [
+        f"{str(key)[:200]} came without its traceback"
+        for key in facts["lost_tracebacks"]
+    ]
+    if not short and not lost:
+        return Finding("tracebacks", "ok", "no traceback is known to have been cut off")
+    return Finding(
+        "tracebacks",
+        "warning",
+        "exceptions are cut short, or come home without their tracebacks",
+        f"raise the setting {_MAX_ERROR} on the workers (bytes); what dbgkit shows is "
+        "the scheduler's own text, which is whole",
+        _some([*short, *lost]),
+    )
+
+
+def check_settings(facts: Facts, probes: Probes) -> Iterable[Finding]:
+    """Settings that blame the innocent, or keep failures from being seen."""
+    allowed = facts["allowed_failures"]
+    if allowed == 0:
+        yield Finding(
+            "allowed-failures",
+            "warning",
+            "allowed-failures is 0: when a worker dies, all that it ran has failed",
+            f"set {_ALLOWED} to 1 or more, so that tasks that merely ran beside the "
+            "culprit are tried elsewhere",
+        )
+    elif allowed is not None and allowed > MANY_DEATHS:
+        yield Finding(
+            "allowed-failures",
+            "warning",
+            f"allowed-failures is {allowed}: a task that kills its worker kills "
+            f"{allowed + 1} of them before it is said to have failed",
+            f"lower {_ALLOWED}; the default is 3",
+        )
+    else:
+        yield Finding("allowed-failures", "ok", f"allowed-failures is {allowed}")
+    settings = facts["settings"]
+    if _TTL in settings and settings[_TTL] is None:
+        yield Finding(
+            "worker-ttl",
+            "warning",
+            "worker-ttl is off: a worker that hangs is never given up, and what it "
+            "runs is never tried elsewhere",
+            f"set {_TTL} to the default, 5 minutes, or so",
+        )
+    elif settings:
+        said = f"silent workers are given up after {settings.get(_TTL)}"
+        yield Finding("worker-ttl", "ok", said)
+
+
+# -- what the checks share ----------------------------------------------------
+
+
+def _setting(facts: Facts, probes: Probes, name: str) -> dict[str, Any]:
+    """A setting by who has it, where it is known; workers that agree as one."""
+    found: dict[str, Any] = {}
+    if name in facts["settings"]:
+        found["scheduler"] = facts["settings"][name]
+    values = [
+        probe["settings"][name]
+        for probe in probes.values()
+        if probe and name in probe["settings"]
+    ]
+    for value, count in Counter(values).items():
+        found[f"{count} workers" if count > 1 else "a worker"] = value
+    return found
+
+
+def _one_of_each_process(probes: Probes) -> dict[str, Mapping[str, Any]]:
+    found = {}
+    seen = set()
+    for address, probe in probes.items():
+        host = address.partition("://")[2].rpartition(":")[0].partition("/")[0]
+        if probe and (host, probe["pid"]) not in seen:
+            seen.add((host, probe["pid"]))
+            found[address] = probe
+    return found
+
+
+def _below(value: Any, least: int) -> bool:
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and value < least
+    )
+
+
+def _some(lines: Iterable[str]) -> tuple[str, ...]:
+    """The first lines, and how many more there are."""
+    every = list(lines)
+    if len(every) <= MOST_EVIDENCE:
+        return tuple(every)
+    return (*every[:MOST_EVIDENCE], f"and {len(every) - MOST_EVIDENCE} more")

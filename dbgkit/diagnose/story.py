@@ -1,0 +1,138 @@
+"""One task's story, out of all the logs that still tell of it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from dbgkit.cluster.clients import held_future_states
+from dbgkit.cluster.view import LiveView, View
+from dbgkit.errors import NoFailure, NotFailed, UnknownKey, WrongTarget
+from dbgkit.locate import locate_failures
+from dbgkit.locate.targets import sort_target
+from dbgkit.model import Moment, Timeline
+from dbgkit.remote.redact import redact_text
+
+_HAND_IN_KEY = "hand in a key: a story is one task's"
+WORKER_LIMIT = 10.0  # most seconds for the workers to tell their parts
+
+
+def tell_story(
+    view: View,
+    target: Any = None,
+    *,
+    timeout: float = 30.0,
+    at_hand: BaseException | None = None,
+) -> Timeline:
+    """What happened to a task, in order of time.
+
+    Parameters
+    ----------
+    view : LiveView or DumpView
+    target : optional
+        What `dbgkit.locate` takes; in a dump a key or a failure, or None for the
+        newest root cause.
+    timeout : float
+        Seconds that each wait may take.
+    at_hand : BaseException, optional
+        What None stands for, if it is a task's.
+
+    Raises
+    ------
+    UnknownKey
+        Nobody knows anything of the key.
+    WrongTarget
+        It leads to no task.
+    NoFailure
+        Nothing has failed, and no key was given.
+    """
+    key, notes = _key_of(view, target, timeout, at_hand)
+    # Workers that do not answer must not use up the time that the answer has.
+    question = {"key": key, "limit": min(WORKER_LIMIT, timeout / 2)}
+    answer = view.ask("story", question)
+    if key is None and answer["key"] is None:
+        raise NoFailure("no task has failed that its logs still tell of", _HAND_IN_KEY)
+    if answer["state"] == "unknown":
+        if not answer["moments"]:
+            raise _unknown(view, answer)
+        notes.append("the scheduler has forgotten this task")
+    return Timeline(
+        key=answer["key"],
+        moments=tuple(
+            Moment(
+                datetime.fromtimestamp(when, tz=timezone.utc),
+                source,
+                what,
+                redact_text(detail),
+            )
+            for when, source, what, detail in answer["moments"]
+        ),
+        notes=(*notes, *answer["notes"]),
+    )
+
+
+def _key_of(
+    view: View, target: Any, timeout: float, at_hand: BaseException | None
+) -> tuple[Any, list[str]]:
+    """The one key that a target leads to, and notes; None: the newest failure's."""
+    if target is None:
+        if isinstance(view, LiveView):
+            return _newest(view, timeout, at_hand)
+        return None, []
+    sought = sort_target(target)
+    if sought.failures and not sought.exceptions:
+        keys = [failure.key for failure in sought.failures]
+    elif isinstance(view, LiveView) and (sought.exceptions or sought.collections):
+        keys = _located(view, target, timeout)
+    else:
+        keys = sought.keys
+    if not keys or keys[0] is None:
+        raise WrongTarget("this target leads to no task", _HAND_IN_KEY)
+    return keys[0], _left_out(len(keys) - 1)
+
+
+def _newest(
+    view: LiveView, timeout: float, at_hand: BaseException | None
+) -> tuple[Any, list[str]]:
+    """The task of the exception at hand, else the one that failed last."""
+    failures = locate_failures(at_hand, client=view.client, timeout=timeout)
+    if failures[0].key is None:
+        return None, ["the last exception is no task's: this is the newest failure's"]
+    return failures[0].key, _left_out(len(failures) - 1)
+
+
+def _located(view: LiveView, target: Any, timeout: float) -> list[Any]:
+    """Keys of the root causes, the earliest first; those asked for, if none failed."""
+    try:
+        failures = locate_failures(target, client=view.client, timeout=timeout)
+    except (NotFailed, NoFailure):
+        return sort_target(target).keys
+    return [failure.key for failure in failures]
+
+
+def _left_out(count: int) -> list[str]:
+    if count <= 0:
+        return []
+    return [f"{count} further task{'s' if count > 1 else ''} left out"]
+
+
+def _unknown(view: View, answer: Mapping[str, Any]) -> UnknownKey:
+    key = answer["key"]
+    known = list(answer["similar"])
+    if isinstance(view, LiveView):
+        known += [str(name)[:200] for name in held_future_states(view.client)]
+    close = difflib.get_close_matches(str(key), known, n=1)
+    where = (
+        "neither the scheduler nor a worker knows"
+        if view.live
+        else "this dump does not tell"
+    )
+    return UnknownKey(
+        f"{where} anything of {key!r}",
+        f"did you mean {close[0]!r}?"
+        if close
+        else "its logs may have rolled over since, or it was another cluster's",
+        key=key,
+    )

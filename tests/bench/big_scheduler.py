@@ -1,0 +1,149 @@
+"""A scheduler in a process of its own with very many tasks on it, and its stopwatch.
+
+The tasks are put on it directly, as no worker could run a million in a bench's time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import cloudpickle
+from distributed import Client
+
+TASKS = int(os.environ.get("DBGKIT_BENCH_TASKS", "200000"))
+FAILURES = 1000
+KINDS = 3
+LIMIT = 300.0  # seconds until it has to stand
+
+TRACEBACK = (
+    '  File "/work/jobs/load.py", line {line}, in load\n    return parse(record)\n'
+    '  File "/work/jobs/parse.py", line {line}, in parse_{kind}\n    return int(x)\n'
+)
+
+# The scheduler has no copy of this module.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@contextmanager
+def big_scheduler(folder, tasks=TASKS, failures=FAILURES):
+    """A client of a scheduler with so many tasks, of which so many have failed."""
+    file = os.path.join(folder, "scheduler.json")
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    options = ["--port", "0", "--no-dashboard", "--no-show", "--scheduler-file", file]
+    with open(os.path.join(folder, "scheduler.log"), "w") as log:
+        process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
+        try:
+            end = time.monotonic() + LIMIT
+            while not os.path.exists(file):
+                assert process.poll() is None and time.monotonic() < end
+                time.sleep(0.05)
+            with Client(scheduler_file=file, timeout=60) as client:
+                build(client, tasks, failures)
+                yield client
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def build(client, tasks, failures, label="load"):
+    """Put tasks on the scheduler, in groups of 1,000; the last ones have failed."""
+    client.run_on_scheduler(put_tasks, tasks=tasks, failures=failures, label=label)
+
+
+async def put_tasks(dask_scheduler, tasks, failures, label):
+    states = ("no-worker", "waiting", "memory", "released")
+    for index in range(tasks):
+        key = (f"{label}-{index // 1000:032x}", index % 1000)
+        ts = dask_scheduler.new_task(key, None, "released")
+        if index >= tasks - failures:
+            fail(ts, index % KINDS, index)
+        else:
+            ts.state = states[index % 4]
+        if index % 2000 == 0:
+            await asyncio.sleep(0)
+
+
+def fail(ts, kind, index):
+    names = ("ValueError", "KeyError", "OSError")
+    ts.state = "erred"
+    ts.exception = ts.traceback = "bytes, elsewhere"
+    ts.exception_text = f"{names[kind]}('cannot take record {index}')"
+    ts.traceback_text = TRACEBACK.format(line=10 + kind, kind=kind)
+    ts.exception_blame = ts
+    ts.erred_on = {f"tcp://10.0.0.{index % 7}:1234"}
+
+
+# -- the stopwatch -----------------------------------------------------------
+
+
+def one_liner(dask_scheduler):
+    """Seconds of what users type today."""
+    start = time.perf_counter()
+    [(k, v.state) for k, v in dask_scheduler.tasks.items() if v.exception is not None]
+    return time.perf_counter() - start
+
+
+def plain_pass(dask_scheduler):
+    """Seconds of one look at the state of each task."""
+    start = time.perf_counter()
+    for ts in dask_scheduler.tasks.values():
+        ts.state  # noqa: B018
+    return time.perf_counter() - start
+
+
+async def start_watch(dask_scheduler, churn=True):
+    """Note the longest pause of the event loop, while tasks come and go."""
+    watch = {"pause": 0.0, "gc": 0.0, "stop": False}
+    dask_scheduler.bench_watch = watch
+    started = [0.0]
+    inside = [0.0]
+
+    def collected(phase, info):
+        if phase == "start":
+            started[0] = time.perf_counter()
+        else:
+            inside[0] += time.perf_counter() - started[0]
+            watch["gc"] = max(watch["gc"], time.perf_counter() - started[0])
+
+    async def look():
+        gc.callbacks.append(collected)
+        count = 0
+        while not watch["stop"]:
+            if churn:
+                count += 1
+                for index in range(5):
+                    key = (f"churn-{index}", count)
+                    dask_scheduler.new_task(key, None, "released")
+                    dask_scheduler.transitions({key: "forgotten"}, "bench")
+            inside[0] = 0.0
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            gap = time.perf_counter() - before - 0.001 - inside[0]
+            watch["pause"] = max(watch["pause"], gap)
+        gc.callbacks.remove(collected)
+
+    watch["task"] = asyncio.ensure_future(look())
+
+
+async def stop_watch(dask_scheduler):
+    """The longest pause and the longest garbage collection, in seconds."""
+    watch = dask_scheduler.bench_watch
+    watch["stop"] = True
+    await watch["task"]
+    return watch["pause"], watch["gc"]
+
+
+def paused(client, action, churn=True):
+    """Longest pause of the loop, and collection, while an action runs; and its time."""
+    client.run_on_scheduler(start_watch, churn=churn)
+    start = time.perf_counter()
+    action()
+    took = time.perf_counter() - start
+    pause, collection = client.run_on_scheduler(stop_watch)
+    return pause, collection, took

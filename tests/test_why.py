@@ -1,0 +1,350 @@
+"""Why tasks do not move, on clusters that are whole: live, and from a dump."""
+
+from __future__ import annotations
+
+import pytest
+from distributed import Client, Event, Lock, MultiLock, Semaphore, wait
+from watching import unchanged, wait_until
+from why_looks import codes, flag, from_dump, same_words, why_until
+from why_tasks import (
+    dive,
+    fail_then_loop,
+    first,
+    inc,
+    loop_until,
+    partition,
+    wait_for,
+)
+
+import dbgkit
+from dbgkit.errors import DbgkitError, NoFailure, WrongTarget
+
+
+@pytest.fixture
+def client(processes_client):
+    return processes_client
+
+
+def divide(a, b):
+    return a / b
+
+
+def states_of(dask_scheduler, keys):
+    return [dask_scheduler.tasks[key].state for key in keys]
+
+
+def test_failed(client, tmp_path):
+    future = client.submit(divide, 1, 0, key="divide-1")
+    wait(future)
+    with unchanged(client):
+        found = dbgkit.why(future)
+    assert (found.cause, found.key) == ("failed", "divide-1")
+    assert "ZeroDivisionError: division by zero" in found.summary
+    assert any("in divide" in line for line in found.evidence)
+    assert "dbgkit.debug('divide-1')" in found.advice[0]
+    assert not found.healthy
+    same_words(found, from_dump(client, tmp_path, "divide-1"))
+
+
+def test_cascaded_names_the_task_that_failed(client, tmp_path):
+    bad = client.submit(divide, 1, 0, key=("divide", 2))
+    fell = client.submit(inc, bad, key="fell")
+    wait(fell)
+    found = dbgkit.why("fell")
+    assert (found.cause, found.key) == ("cascaded", ("divide", 2))
+    assert found.chain == ("fell", ("divide", 2))
+    same_words(found, from_dump(client, tmp_path, "fell"))
+
+
+def test_finished(client, tmp_path):
+    future = client.submit(inc, 1, key="inc-1")
+    wait(future)
+    found = dbgkit.why(future)
+    assert (found.cause, found.healthy) == ("finished", True)
+    same_words(found, from_dump(client, tmp_path, "inc-1"))
+
+
+def test_unknown_key_says_what_the_log_still_tells(client, tmp_path):
+    never = dbgkit.why("never-1")
+    assert never.cause == "unknown-key"
+    same_words(never, from_dump(client, tmp_path, "never-1"))
+    future = client.submit(inc, 1, key="let-go")
+    wait(future)
+    del future
+    found = why_until("unknown-key", "let-go")
+    assert "forgotten at" in found.evidence[0]
+    same_words(found, from_dump(client, tmp_path, "let-go"))
+
+
+def test_resources_unmet_names_what_the_nearest_worker_lacks(client, tmp_path):
+    future = client.submit(inc, 1, resources={"GPU": 2}, key=("gpu", 0))
+    found = why_until("resources-unmet", future)
+    assert "GPU=2" in found.summary
+    assert any("GPU: 2 needed, 0 there" in line for line in found.evidence)
+    assert not found.healthy
+    for spelled in (("gpu", 0), "('gpu', 0)"):
+        same_words(found, from_dump(client, tmp_path, spelled))
+
+
+def test_restrictions_unmet_names_the_nearest_worker(client, tmp_path):
+    future = client.submit(inc, 1, workers=["tcp://127.0.0.1:1"], key="far")
+    found = why_until("restrictions-unmet", future)
+    assert "tcp://127.0.0.1:1 only" in found.summary
+    assert any("on the same host" in line for line in found.evidence)
+    same_words(found, from_dump(client, tmp_path, "far"))
+
+
+def test_waiting_on_is_followed_to_the_end_of_the_chain(client, tmp_path):
+    end = client.submit(inc, 1, resources={"GPU": 1}, key=b"end")
+    chain = [end]
+    for i in range(5):
+        chain.append(client.submit(inc, chain[-1], key=("step", i)))
+    found = why_until("waiting-on", chain[-1])
+    assert found.key == b"end"
+    assert found.chain == (*(("step", i) for i in reversed(range(5))), b"end")
+    assert codes(found) == ["waiting-on", "resources-unmet"]
+    assert "GPU=1" in found.summary
+    same_words(found, from_dump(client, tmp_path, ("step", 4)))
+
+
+def test_several_ends_are_counted_and_ranked(client, tmp_path):
+    with flag(tmp_path) as path:
+        runs = client.submit(loop_until, path, key="runs")
+        why_until("running", runs)
+        ends = [
+            client.submit(inc, i, resources={"GPU": 1}, key=f"end-{i}")
+            for i in range(7)
+        ]
+        asked = client.submit(first, runs, *ends, key="asked")
+        found = why_until("waiting-on", asked)
+        assert codes(found) == ["waiting-on", "resources-unmet", "running"]
+        assert any(line.startswith("8 tasks are at the ends") for line in found.evidence)
+        assert "7 tasks" in found.others[0].summary
+
+
+def test_a_long_chain_is_cut_and_counted(client):
+    end = client.submit(inc, 1, resources={"GPU": 1}, key="end")
+    futures = [end]
+    for i in range(300):
+        futures.append(client.submit(inc, futures[-1], key=("step", i)))
+    found = why_until("waiting-on", futures[-1])
+    assert (found.key, len(found.chain)) == ("end", 100)
+    assert any("293 more" in line for line in found.evidence)
+
+
+def test_running_has_the_call_stack_and_the_prefix_average(client, tmp_path):
+    quick = client.submit(loop_until, "/", key="loop_until-1")
+    wait(quick)
+    with flag(tmp_path) as path:
+        future = client.submit(loop_until, path, key="loop_until-2")
+        found = why_until("running", future)
+        assert found.healthy
+        assert any("others named 'loop_until' took" in line for line in found.evidence)
+        assert any("in loop_until: " in line for line in found.evidence)
+        same_words(found, from_dump(client, tmp_path, "loop_until-2"))
+
+
+def test_worker_saturated_names_what_its_threads_run(client, tmp_path):
+    address = min(client.scheduler_info()["workers"])
+    with flag(tmp_path) as path:
+        # Restricted tasks go to the worker at once, and wait there.
+        futures = [
+            client.submit(loop_until, path, workers=[address], key=f"busy-{i}")
+            for i in range(3)
+        ]
+        found = why_until("worker-saturated", futures[2])
+        assert address in found.summary
+        assert any("'busy-0'" in line for line in found.evidence)
+        same_words(found, from_dump(client, tmp_path, "busy-2"))
+
+
+def test_queued(client, tmp_path):
+    with flag(tmp_path) as path:
+        futures = client.map(loop_until, [path] * 20, key="many")
+        found = why_until("queued", futures[-1])
+        assert found.healthy
+        assert any("2 workers with 4 threads" in line for line in found.evidence)
+        dumped = from_dump(client, tmp_path, futures[-1].key)
+        assert (dumped.cause, dumped.summary) == (found.cause, found.summary)
+
+
+@pytest.mark.parametrize(
+    "kind", ["lock", "semaphore", "event", "queue", "variable", "multi-lock"]
+)
+def test_lock_wait_names_it(client, tmp_path, kind):
+    name = f"why-{kind}"
+    taken = {
+        "lock": lambda: Lock(name),
+        "semaphore": lambda: Semaphore(2, name),
+        "multi-lock": lambda: MultiLock([name]),
+    }.get(kind)
+    held = [taken() for _ in range(2 if kind == "semaphore" else 1)] if taken else []
+    for each in held:
+        each.acquire()
+    future = client.submit(wait_for, kind, name, key="waiter")
+    try:
+        found = why_until("lock-wait", future)
+        assert found.summary == f"'waiter' waits for {kind} '{name}'"
+        assert any("in wait_for" in line for line in found.evidence)
+        # A dump holds neither locks nor call stacks.
+        assert from_dump(client, tmp_path, "waiter").cause == "running"
+        if kind not in ("variable", "multi-lock"):
+            assert any(line.startswith("1 wait for") for line in found.evidence)
+            assert name in why_until("lock-wait").summary
+    finally:
+        for each in held:
+            each.release()
+        let_go(client, kind, name)
+        wait(future)
+
+
+def let_go(client, kind, name):
+    """Set or fill what a task waits for."""
+    from distributed import Queue, Variable
+
+    if kind == "event":
+        Event(name, client=client).set()
+    elif kind == "queue":
+        Queue(name, client=client).put(1)
+    elif kind == "variable":
+        Variable(name, client=client).set(1)
+
+
+def test_lock_wait_of_the_cluster_counts_waiters_that_are_no_tasks(client):
+    lock = Lock("why-held")
+    lock.acquire()
+    other = Lock("why-held")
+    waiting = client.loop.asyncio_loop
+    import asyncio
+
+    async def acquire():
+        return await other.acquire()
+
+    asking = asyncio.run_coroutine_threadsafe(acquire(), waiting)
+    try:
+        found = why_until("lock-wait")
+        assert found.summary == "1 wait for lock 'why-held'"
+        assert any("1 hold it" in line for line in found.evidence)
+    finally:
+        lock.release()
+        assert asking.result(30)
+        other.release()
+
+
+def test_retrying(client, tmp_path):
+    with flag(tmp_path) as path:
+        future = client.submit(
+            fail_then_loop, path, str(tmp_path / "tries"), retries=2, key="again"
+        )
+        found = why_until("retrying", future)
+        assert "1 attempts failed, 1 are left" in found.evidence
+        same_words(found, from_dump(client, tmp_path, "again"))
+
+
+def test_client_out_of_step(client, tmp_path):
+    """A traceback too deep for the client leaves its future pending for ever."""
+    future = client.submit(dive, 0, key="dive-1")
+    wait_until(
+        lambda: client.run_on_scheduler(states_of, keys=["dive-1"]) == ["erred"],
+        "erred on the scheduler",
+    )
+    found = why_until("client-out-of-step", future)
+    assert future.status == "pending"
+    assert codes(found) == ["client-out-of-step", "failed"]
+    assert "RecursionError" in found.others[0].summary
+    assert why_until("client-out-of-step").key == "dive-1"
+    dumped = from_dump(client, tmp_path, "dive-1")
+    assert (dumped.cause, dumped.summary) == ("failed", found.others[0].summary)
+
+
+def test_p2p_barrier_and_what_its_missing_inputs_wait_for(client, tmp_path):
+    dask = pytest.importorskip("dask")
+    dd = pytest.importorskip("dask.dataframe")
+    with flag(tmp_path) as path, dask.config.set({"dataframe.shuffle.method": "p2p"}):
+        meta = partition("/", 1)
+        frame = dd.from_map(partition, [path] * 4, range(4), meta=meta)
+        shuffled = frame.shuffle("x", npartitions=4).persist()
+        found = why_until("p2p-barrier", shuffled)
+        assert found.key.startswith("shuffle-barrier-")
+        assert "inputs are missing" in found.evidence[0]
+        assert "running" in codes(found)
+        key = shuffled.__dask_keys__()[0]
+        dumped = from_dump(client, tmp_path, key)
+        assert (dumped.cause, dumped.summary) == (found.cause, found.summary)
+        wait(shuffled)
+
+
+def test_the_whole_cluster(client, tmp_path):
+    nothing = why_until("finished")
+    assert nothing.healthy
+    with flag(tmp_path) as path:
+        runs = client.submit(loop_until, path, key="runs")
+        gpu = client.submit(inc, 1, resources={"GPU": 1}, key="gpu")
+        bad = client.submit(divide, 1, 0, key="bad")
+        after = client.submit(inc, gpu, key="after")
+        wait(bad)
+        wait_until(lambda: len(codes(dbgkit.why())) == 3, "three causes")
+        found = dbgkit.why()
+        assert codes(found) == ["resources-unmet", "failed", "running"]
+        same_words(found, from_dump(client, tmp_path))
+    wait(runs)
+    del after
+
+
+def test_a_persisted_collection(client, tmp_path):
+    da = pytest.importorskip("dask.array")
+    array = da.arange(6, chunks=2)
+    with flag(tmp_path) as path:
+        blocked = array.map_blocks(lambda b, p: b * bool(loop_until(p)), path, dtype=int)
+        done = (blocked + 1).persist(optimize_graph=False)
+        found = why_until("waiting-on", done)
+        assert codes(found)[-1] == "running"
+        assert found.healthy
+    wait(done)
+    assert why_until("finished", done).summary == "all 3 tasks are finished"
+
+
+def test_keys_that_break_markup_and_shells(client, tmp_path):
+    keys = ["[/a/b]", "quote'\"", "line\nbreak", ("t", 1), "häß", b"by\xfftes"]
+    futures = [client.submit(inc, 1, resources={"GPU": 1}, key=key) for key in keys]
+    wait_until(
+        lambda: set(client.run_on_scheduler(states_of, keys=keys)) == {"no-worker"},
+        "no worker",
+    )
+    for key in keys[:-1]:
+        found = dbgkit.why(key)
+        assert (found.cause, found.key) == ("resources-unmet", key)
+        assert "\n" not in found.summary
+        same_words(found, from_dump(client, tmp_path, key))
+    assert dbgkit.why(futures[-1]).key == keys[-1]
+
+
+def test_an_address_is_enough(client):
+    future = client.submit(inc, 1, resources={"GPU": 1}, key="gpu")
+    why_until("resources-unmet", future)
+    found = dbgkit.why("gpu", client=client.scheduler.address)
+    assert found.cause == "resources-unmet"
+
+
+def test_an_asynchronous_client_is_awaited(processes):
+    import asyncio
+
+    async def ask():
+        async with Client(processes.scheduler_address, asynchronous=True) as client:
+            future = client.submit(inc, 1, resources={"GPU": 1}, key="gpu-async")
+            return await dbgkit.why(future)
+
+    assert asyncio.run(ask()).cause in ("resources-unmet", "client-out-of-step")
+
+
+def test_wrong_targets_and_no_cluster(client, monkeypatch):
+    with pytest.raises(WrongTarget):
+        dbgkit.why(object())
+    with pytest.raises(WrongTarget, match="locate"):
+        dbgkit.why(ValueError("no future holds it"))
+    with pytest.raises(WrongTarget):
+        dbgkit.why([])
+    monkeypatch.setattr("dbgkit.api.current_client", lambda: None)
+    with pytest.raises(DbgkitError) as error:
+        dbgkit.why("x", view="/nowhere/dump.msgpack.gz")
+    assert not isinstance(error.value, NoFailure)

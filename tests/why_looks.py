@@ -1,0 +1,68 @@
+"""Asking why, live and from a dump of the same moment."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+
+from watching import wait_until
+
+import dbgkit
+
+# What no dump holds: call stacks, times of failures, who waits, futures of the client.
+_LIVE_ONLY = re.compile(r"^(at |\d+ wait for |the future here )")
+
+
+@contextmanager
+def flag(tmp_path):
+    """A path at which a file appears at the end: tasks that wait for it go on."""
+    path = tmp_path / "go"
+    try:
+        yield str(path)
+    finally:
+        path.touch()
+
+
+def why_until(cause, target=None, **options):
+    """Ask until the cause is this one, as tasks take a while to get there."""
+    last = []
+
+    def matches():
+        last[:] = [dbgkit.why(target, **options)]
+        return last[0].cause == cause
+
+    try:
+        wait_until(matches, cause)
+    except AssertionError:
+        raise AssertionError(f"not {cause!r} but {last[0]}") from None
+    return last[0]
+
+
+def from_dump(client, tmp_path, target=None):
+    """The same question to a dump taken now."""
+    path = str(tmp_path / "dump")
+    client.dump_cluster_state(path)
+    return dbgkit.why(target, view=f"{path}.msgpack.gz")
+
+
+def plain(lines):
+    """Lines without numbers, and without what no dump holds."""
+    return [re.sub(r"\d+(\.\d+)?( [kMG]iB| min| s)?", "#", line) for line in lines
+            if not _LIVE_ONLY.match(line)]
+
+
+def same_words(live, dumped):
+    """Assert that a dump is told in the words of the live cluster, and is marked."""
+    assert dumped.cause == live.cause
+    assert dumped.summary == live.summary
+    assert (dumped.key, dumped.chain) == (live.key, live.chain)
+    assert plain(dumped.evidence) == plain(live.evidence)
+    assert dumped.advice == live.advice
+    assert [o.summary for o in dumped.others] == [o.summary for o in live.others]
+    assert any("from a dump" in note for note in dumped.notes)
+    assert not any("from a dump" in note for note in live.notes)
+
+
+def codes(explanation):
+    """All causes, the first one first."""
+    return [explanation.cause, *(other.cause for other in explanation.others)]
