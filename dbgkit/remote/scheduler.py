@@ -86,8 +86,10 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             elif stimulus_id.startswith("task-erred"):
                 # Scheduler.stimulus_task_erred: a retry was left.
                 self.index.retried[key] = None
-        elif finish == "forgotten" and self.index.retried:
-            self.index.retried.pop(key, None)
+        elif finish == "forgotten":
+            self.index.forgotten += 1
+            if self.index.retried:
+                self.index.retried.pop(key, None)
 
     def restart(self, scheduler: Any) -> None:
         self.index = ErredIndex()
@@ -184,6 +186,8 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         """One of `QUESTIONS`, about this scheduler."""
         if verb == "failures":
             return await survey_failures(self.scheduler, question, self.index)
+        if verb == "tasks":
+            return await survey_tasks(self.scheduler, question, self.index)
         return await QUESTIONS[verb](self.scheduler, question)
 
     async def progress(self, keys: Iterable[Any] = ()) -> dict[str, int]:

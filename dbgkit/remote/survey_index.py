@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import time
 from typing import Any, NamedTuple
 
-from .pacing import Pace, is_dump, slices
+from .pacing import Pace, all_tasks, in_order, is_dump
 from .texts import Signature
 
 MOST_HEALED = 10_000  # keys that are remembered; more are only counted
@@ -40,6 +40,8 @@ class ErredIndex:
         What a report needs of each root cause; made when first asked for.
     retried : dict of Key to None
         Tasks that failed while a retry was left, and have not succeeded since.
+    forgotten : int
+        How many tasks were forgotten since it is kept.
     healed : dict of Key to None
         Those that have succeeded since; `healed_more` counts those not kept.
     """
@@ -54,6 +56,7 @@ class ErredIndex:
         self.retried: dict[Any, None] = {}
         self.healed: dict[Any, None] = {}
         self.healed_more = 0
+        self.forgotten = 0
 
     def add(self, ts: Any, when: float | None = None) -> None:
         """Note that a task has failed, now or at a known time."""
@@ -97,13 +100,13 @@ class ErredIndex:
         if self.complete:
             return False
         counted = False
-        async for part in slices(list(state.task_prefixes.values()), pace):
+        async for part in in_order(list(state.task_prefixes.values()), pace):
             counted = counted or any(prefix.states.get("erred") for prefix in part)
         # From here on the extension's transition() keeps it.
         if not counted and not is_dump(state):
             self.complete = True
             return False
-        async for part in slices(list(state.tasks.values()), pace):
+        async for part in all_tasks(state, pace, None if is_dump(state) else self):
             for ts in part:
                 if ts.exception_blame is not None:
                     if ts.state == "erred" and ts.key not in self.blame:

@@ -9,7 +9,7 @@ from typing import Any
 from dbgkit.errors import Declined, InputNotCopyable, NoTask
 from dbgkit.locate.facts import outermost_own
 from dbgkit.locate.naming import name_of
-from dbgkit.model import Difference, Failure, Plan, Progress, Run
+from dbgkit.model import Difference, Failure, Plan, Progress, Run, Step
 from dbgkit.replay.calling import Call, call_graph, call_task
 from dbgkit.replay.differences import Asked, ask_worker, find_differences
 from dbgkit.replay.inputs import Inputs, changed_in_place, pull_inputs
@@ -98,15 +98,9 @@ def _here(prepared: Prepared, notify: Notify) -> Replay:
     if outcome != "same":
         differences = _why_not_same(prepared, chosen, notes)
     steps = failed_steps(chosen.exception) if chosen.exception is not None else ()
-    if (steps_of := chosen.exception) is not None and steps and failure.key is not None:
-        row = material.rows.get(failure.key)
-        size = row.group_size if row else None
-        label = outermost_own(steps_of) or steps[-1].label
-        name = name_of(failure.key, size, label)
-        failure = replace(failure, name=name)
     return Replay(
         outcome=outcome,
-        failure=failure,
+        failure=_named_for_step(failure, material, chosen, steps),
         plan=plan,
         runs=tuple(runs),
         exception=chosen.exception,
@@ -119,6 +113,17 @@ def _here(prepared: Prepared, notify: Notify) -> Replay:
         notes=tuple(dict.fromkeys([*failure.notes, *notes])),
         differences=differences,
     )
+
+
+def _named_for_step(
+    failure: Failure, material: Material, call: Call, steps: tuple[Step, ...]
+) -> Failure:
+    """The failure, named for the step of the fused task that failed."""
+    row = material.rows.get(failure.key)
+    if row is None or call.exception is None or not steps:
+        return failure
+    label = outermost_own(call.exception) or steps[-1].label
+    return replace(failure, name=name_of(failure.key, row.group_size, label))
 
 
 def _tells_more(run: Run, than: Run) -> bool:
