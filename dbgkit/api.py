@@ -190,6 +190,8 @@ def replay(
 
     def run(target: Any, found: Any) -> Replay | Plan:
         captured = _captured(target)
+        if captured is not None and captured.plan is not None and dry_run:
+            return captured.plan
         if captured is not None and captured.prepared is not None and not dry_run:
             return execute(captured.prepared, tell)
         failure = _locate(target, found, timeout, wanted, finished=True)[0]

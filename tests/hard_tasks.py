@@ -24,7 +24,7 @@ async def boom_async(x):
 
 def ask_worker(x):
     address = get_worker().address
-    raise ValueError(f"cannot take {x}")
+    raise ValueError(f"cannot take {x} (on a worker: {bool(address)})")
 
 
 def ask_worker_for(name):
@@ -47,7 +47,7 @@ def log_and_fail(x):
     raise ValueError(f"cannot take {x}")
 
 
-# -- what takes its worker along --------------------------------------------
+# -- what takes its worker along -----------------------------------------------
 
 
 def end_process(status):
@@ -74,7 +74,7 @@ def leave(status):
     return label
 
 
-# -- what depends on its surroundings ----------------------------------------
+# -- what depends on its surroundings ------------------------------------------
 
 
 def hang_or_fail(path):
@@ -112,7 +112,7 @@ def fail_as_told(path):
     return told
 
 
-# -- exceptions that are lost on their way home -------------------------------
+# -- exceptions that are lost on their way home --------------------------------
 
 
 def raise_unimportable(x):
@@ -164,7 +164,7 @@ def climb(n, x):
     return climb(n - 1, x)
 
 
-# -- actors, locks, shuffles --------------------------------------------------
+# -- actors, locks, shuffles ---------------------------------------------------
 
 
 class Counter:
@@ -186,7 +186,7 @@ def make_lock():
 
 def hold(lock, x):
     held = lock.acquire(timeout=1)
-    raise ValueError(f"cannot hold {x}")
+    raise ValueError(f"cannot hold {x} (held: {held})")
 
 
 def where_it_ran(x):
@@ -200,14 +200,14 @@ def fail_with(address):
 def fail_with_rows(frame):
     rows = len(frame)
     if (frame["x"] == 13).any():
-        raise ValueError("a bad row")
+        raise ValueError(f"a bad row among {rows}")
     return frame
 
 
 def fail_with_block(block):
     shape = block.shape
     if (block == 13).any():
-        raise ValueError("a bad value")
+        raise ValueError(f"a bad value in {shape}")
     return block
 
 
@@ -221,4 +221,4 @@ def make_bytes(size):
 
 def fail_with_bytes(data):
     size = len(data)
-    raise ValueError("cannot take these")
+    raise ValueError(f"cannot take {size} bytes")

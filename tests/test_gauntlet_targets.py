@@ -5,7 +5,7 @@ from __future__ import annotations
 import dask
 import pytest
 import tasks
-from distributed import Lock, as_completed, wait
+from distributed import Lock, TimeoutError, as_completed, wait
 from jobs import array_job, delayed_job, fail, failed_compute, newest_erred
 from watching import (
     entered,
@@ -267,7 +267,7 @@ def test_one_failure_handed_in_three_ways_is_one(client):
 
 def test_a_wait_that_timed_out_leads_to_what_has_failed(client):
     future = fail(client, tasks.ratio, 5, 0)
-    lock = Lock("gauntlet", client=client)
+    lock = Lock("gauntlet")
     assert lock.acquire(timeout=10)
     waiting = client.submit(tasks.wait_for, "gauntlet")
     try:

@@ -75,6 +75,11 @@ class IPython:
         said.append(self.child.before)
         return _SEQUENCE.sub("", "".join(said)).replace("\r\n", "\n")
 
+    def cell(self, line, code, *commands):
+        """Run a cell below ``%%dbg``."""
+        call = f"get_ipython().run_cell_magic('dbg', {line!r}, {code!r})"
+        return self.run(call, *commands)
+
 
 @pytest.fixture(scope="module")
 def ipython(tmp_path_factory):
@@ -110,7 +115,7 @@ def test_a_failed_cell_is_hinted_at_and_opened(ipython):
     assert "%dbg opens this in the task that failed" in ipython.run(FAILS)
     out = ipython.run("%dbg", "p scaled, b", "where", "q")
     assert "(700, 0)" in out
-    assert "----> " in out and "return scaled / b" in out
+    assert "-> 10     return scaled / b" in out
     assert "hidden frame(s)]" in out
 
 
@@ -196,11 +201,7 @@ def test_an_unknown_name_is_said_to_be_no_variable_either(ipython):
 
 
 def test_a_cell_is_opened_where_it_fails(ipython):
-    ipython.child.sendline("%%dbg")
-    ipython.child.expect_exact("...: ")
-    ipython.child.sendline("result = " + FAILS)
-    ipython.child.expect_exact("...: ")
-    out = ipython.run("", "p scaled, b", "q")
+    out = ipython.cell("", f"result = {FAILS}", "p scaled, b", "q")
     assert "(700, 0)" in out
     assert out.count("Traceback (most recent call last)") == 1
     assert "%dbg opens this" not in out
@@ -208,34 +209,19 @@ def test_a_cell_is_opened_where_it_fails(ipython):
 
 
 def test_a_cell_that_closes_its_client_is_opened(ipython):
-    ipython.child.sendline("%%dbg")
-    ipython.child.expect_exact("...: ")
-    ipython.child.sendline(
-        "with Client(n_workers=1, processes=False, dashboard_address=':0') as inner:"
+    code = (
+        "with Client(n_workers=1, processes=False, dashboard_address=':0') as inner:\n"
+        "    inner.submit(ratio, 8, inner.submit(inc, -1)).result()\n"
     )
-    ipython.child.expect_exact("...: ")
-    ipython.child.sendline("    inner.submit(ratio, 8, inner.submit(inc, -1)).result()")
-    for _ in range(2):
-        ipython.child.expect_exact("...: ")
-        ipython.child.sendline("")
-    ipython.child.expect_exact("ipdb> ")
-    assert "(800, 0)" in ipython.run("p scaled, b", "q")
+    assert "(800, 0)" in ipython.cell("", code, "p scaled, b", "q")
 
 
 def test_a_cell_that_succeeds_is_just_run(ipython):
-    ipython.child.sendline("%%dbg")
-    ipython.child.expect_exact("...: ")
-    ipython.child.sendline("inc(41)")
-    ipython.child.expect_exact("...: ")
-    assert "42" in ipython.run("")
+    assert "42" in ipython.cell("", "inc(41)")
 
 
 def test_the_cell_form_takes_no_target(ipython):
-    ipython.child.sendline("%%dbg fs")
-    ipython.child.expect_exact("...: ")
-    ipython.child.sendline("1")
-    ipython.child.expect_exact("...: ")
-    assert "%%dbg takes options only" in ipython.run("")
+    assert "%%dbg takes options only" in ipython.cell("fs", "1")
 
 
 def test_a_task_that_killed_its_worker_is_reported(ipython):

@@ -106,17 +106,19 @@ def test_completes_keys_of_failed_futures_and_variables(shell, client):
     ]
     wait(held)
     shell.user_ns.update(boomed=held, bothered=5)
-    assert set(complete(shell, "%dbg bo")) == {"boom-1", "boomed"}
-    assert set(complete(shell, "%dbg_replay boom-")) == {"boom-1"}
-    assert set(complete(shell, "dbg boome")) == {"boomed"}
-    assert complete(shell, "%dbg ('boom-t") == ["boom-t', 2)"]
+    offered = complete(shell, "%dbg bo")
+    assert {"boom-1", "boomed"} <= set(offered)
+    assert not {"boom-not", "bothered"} & set(offered)
+    assert "boom-1" in complete(shell, "%dbg_replay boom-")
+    assert "boomed" in complete(shell, "dbg boome")
+    assert "boom-t', 2)" in complete(shell, "%dbg ('boom-t")
     dbgkit.unload_ipython_extension(shell)
 
 
 def test_completes_options(shell):
     dbgkit.load_ipython_extension(shell)
-    assert complete(shell, "%dbg --no-p") == ["--no-prompt"]
-    assert complete(shell, "%dbg_replay x --dr") == ["--dry-run"]
+    assert "--no-prompt" in complete(shell, "%dbg --no-p")
+    assert "--dry-run" in complete(shell, "%dbg_replay x --dr")
     dbgkit.unload_ipython_extension(shell)
 
 

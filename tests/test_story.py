@@ -36,12 +36,22 @@ def dumped(client, tmp_path, format="msgpack"):
     )
 
 
+def by_source(timeline):
+    """What each side says; a dump has times of log lines in milliseconds only."""
+    said = {}
+    for moment in timeline.moments:
+        line = f"{moment.when:%H:%M:%S} {moment.what} {moment.detail}"
+        said.setdefault(moment.source, []).append(line)
+    return said
+
+
 def failed(client, key="boom-1", **options):
-    """A task that fails on an input, once it has."""
-    before = client.submit(tasks.inc, 1, key=f"before-{key}")
-    future = client.submit(tasks.boom, before, key=key, **options)
-    wait(future)
-    return before, future
+    """A task that fails on an input, once it has; both in one graph."""
+    before = f"before-{key}"
+    graph = {before: (tasks.inc, 1), key: (tasks.boom, before)}
+    futures = client.get(graph, [before, key], sync=False, **options)
+    wait(futures)
+    return futures
 
 
 def test_all_sides_tell_of_a_failure_that_was_retried(client):
@@ -76,7 +86,7 @@ def test_a_dump_tells_it_in_the_same_words(processes_client, tmp_path, format):
     _, future = failed(processes_client)
     live = dbgkit.story(future)
     told = dbgkit.story("boom-1", view=dumped(processes_client, tmp_path, format))
-    assert told.moments == live.moments
+    assert by_source(told) == by_source(live)
     assert set(told.notes) - set(live.notes) == {
         "a dump holds neither events nor the scheduler's own log"
     }
@@ -97,7 +107,6 @@ KEYS = [
     'it\'s "so"',
     "two\nlines",
     "größe-ü",
-    b"bytes",
     ("x-1", 0),
     ("y", "z"),
 ]
@@ -123,7 +132,7 @@ def test_a_tuple_key_is_found_in_a_dump_in_both_spellings(processes_client, tmp_
     for spelled in (("part-2", 3), "('part-2', 3)", "['part-2', 3]"):
         told = dbgkit.story(spelled, view=path)
         assert told.key == ("part-2", 3)
-        assert told.moments == live.moments
+        assert by_source(told) == by_source(live)
 
 
 def test_a_key_that_is_a_mere_word_has_only_its_own_lines(inproc_client):
@@ -265,39 +274,33 @@ def test_long_texts_and_long_stories_are_cut_and_counted(harmable):
 
 
 def test_a_task_that_killed_its_workers(harmable):
-    with harmable(n_workers=1) as client:
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        harmable(n_workers=1) as client,
+    ):
         future = client.submit(end_process, 3, key="killer")
         wait(future)
         told = dbgkit.story(future)
         left = [m for m in told.moments if m.what == "remove-worker"]
-        assert len(left) == 4
+        assert len(left) == 2
         assert all("was processing this task" in m.detail for m in left)
         assert all("left unexpectedly" in m.detail for m in left)
-        assert any("4 workers died" in line for line in details(told, "log"))
+        assert any("2 workers died" in line for line in details(told, "log"))
         assert any("has left, and its log with it" in note for note in told.notes)
 
 
-def test_a_worker_that_does_not_answer_is_named(harmable):
+def test_a_worker_that_does_not_answer_and_one_that_dies_while_asked(harmable):
     with harmable(n_workers=2) as client:
         held = failed(client)
         (address,) = client.who_has(held[0])[held[0].key]
         pid = client.run(os.getpid, workers=[address])[address]
         os.kill(pid, signal.SIGSTOP)
-        try:
-            began = time.monotonic()
-            told = dbgkit.story(held[1], timeout="4s")
-            assert time.monotonic() - began < 4
-        finally:
-            os.kill(pid, signal.SIGCONT)
+        began = time.monotonic()
+        told = dbgkit.story(held[1], timeout="4s")
+        assert time.monotonic() - began < 4
         assert f"worker {address} did not answer: its part is missing" in told.notes
         assert steps(told)[-1] == "processing -> erred"
-
-
-def test_a_worker_that_dies_while_it_is_asked(harmable):
-    with harmable(n_workers=2) as client:
-        held = failed(client)
-        (address,) = client.who_has(held[0])[held[0].key]
-        pid = client.run(os.getpid, workers=[address])[address]
         os.kill(pid, signal.SIGKILL)
         told = dbgkit.story(held[1], timeout="10s")
         assert steps(told)[-1] == "processing -> erred"
+        assert any(f"worker {address}" in note for note in told.notes)

@@ -162,10 +162,7 @@ def test_a_windows_traceback_is_read():
 
 
 def test_lines_of_source_that_look_like_frames_do_not_count():
-    text = (
-        '  File "/me/job.py", line 3, in f\n'
-        '    File "/me/other.py", line 9, in g\n'
-    )
+    text = '  File "/me/job.py", line 3, in f\n    File "/me/other.py", line 9, in g\n'
     assert parse_traceback(text) == [("/me/job.py", 3, "f")]
 
 

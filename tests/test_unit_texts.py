@@ -27,7 +27,7 @@ class Hostile(Exception):
     "error",
     [
         ValueError("bad: 3"),
-        ValueError("it's (a) \"test\""),
+        ValueError('it\'s (a) "test"'),
         ValueError("two\nlines"),
         ValueError("a", 3),
         ValueError(),

@@ -55,7 +55,11 @@ def settle(client):
 
     def settled():
         keys, busy = client.run_on_scheduler(wanted, client=client.id)
-        held = {key for key, state in client.futures.items() if state.status != "lost"}
+        held = {
+            key
+            for key, state in client.futures.items()
+            if state.status not in ("lost", "cancelled")
+        }
         return not busy and keys == held
 
     wait_until(settled, "the cluster has settled")

@@ -47,8 +47,11 @@ def from_dump(client, tmp_path, target=None):
 
 def plain(lines):
     """Lines without numbers, and without what no dump holds."""
-    return [re.sub(r"\d+(\.\d+)?( [kMG]iB| min| s)?", "#", line) for line in lines
-            if not _LIVE_ONLY.match(line)]
+    return [
+        re.sub(r"\d+(\.\d+)?( [kMG]iB| min| s)?", "#", line)
+        for line in lines
+        if not _LIVE_ONLY.match(line)
+    ]
 
 
 def same_words(live, dumped):

@@ -237,14 +237,18 @@ class Link:
         pull = asyncio.ensure_future(gather_from_workers(who_has, rpc=self.client.rpc))
         try:
             await asyncio.wait({pull}, timeout=PROBE_AFTER)
-            if not pull.done():
-                if not await self._reaches(who_has, who_has):
-                    told(_PASSED_ON)
-                    return await self._fetch_through_scheduler(list(who_has))
+            if not pull.done() and not await self._reaches(who_has, who_has):
+                told(_PASSED_ON)
+                return await self._fetch_through_scheduler(list(who_has))
             data, missing, unreadable, _ = await pull
         finally:
             pull.cancel()
         values: dict[Any, Any] = dict(data)
+        # Either they have moved on, or the workers are out of reach.
+        left = [*missing, *unreadable]
+        if left and not await self._reaches(who_has, left):
+            told(_PASSED_ON)
+            missing, unreadable = left, []
         if unreadable:
             raise InputLost(
                 f"input {unreadable[0]!r} cannot be deserialised here",
@@ -252,9 +256,6 @@ class Link:
                 key=unreadable[0],
             )
         if missing:
-            # Either they have moved on, or the workers are out of reach.
-            if not await self._reaches(who_has, missing):
-                told(_PASSED_ON)
             values.update(await self._fetch_through_scheduler(list(missing)))
         return values
 
@@ -280,6 +281,8 @@ class Link:
         try:
             await asyncio.wait_for(self.client.rpc(address).identity(), PROBE_LIMIT)
         except (OSError, asyncio.TimeoutError):
+            return False
+        except ValueError:  # an address of a transport that is not here
             return False
         return True
 

@@ -89,7 +89,8 @@ def _group(group: Mapping[str, Any], view: View) -> FailureGroup:
     if killed:
         # The exception's own words are in no dump.
         count = group["example"].get("suspicious") or 1
-        message = f"{count} workers died while they ran it"
+        died = "its worker" if count == 1 else f"{count} workers"
+        message = f"{died} died while running it"
     return FailureGroup(
         exception_type=group["exception_type"] or example.exception_type,
         message=message,

@@ -18,7 +18,7 @@ from dbgkit.errors import WrongTarget
 from dbgkit.locate.targets import Sought, sort_target
 from dbgkit.model import Explanation, Span
 
-PING = 2.0  # seconds for a worker to answer the scheduler
+PING = 3.0  # seconds for a worker to answer the scheduler
 MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
 LOOKS = 4  # what may be on its way is looked at again
 PAUSE = 0.25  # seconds between two looks

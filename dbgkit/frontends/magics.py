@@ -136,10 +136,10 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
             return self._call(api.locate_all, target, **asked)
 
         try:
-            failure, options = self._session.next(options, locate_all)
+            failures, options = self._session.next(options, locate_all)
         except NoMore as error:
             raise UsageError(f"%dbg next: {error}") from None
-        self._open(failure, options)
+        self._open(failures, options)
 
     def _run_cell(self, cell: str, options: dict[str, Any]) -> None:
         """Run a cell, and open what it raises; the exception goes on."""

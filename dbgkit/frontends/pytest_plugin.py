@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from collections.abc import Generator
 from contextlib import ExitStack
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from dbgkit.errors import DbgkitError
+from dbgkit.frontends.importing import once_imported
 from dbgkit.frontends.recognise import touches_dask
 
 # A report is no place to wait for a cluster that does not answer.
@@ -30,28 +32,32 @@ class DaskTasks:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.pdb: bool = bool(config.getoption("usepdb", False))
+        self.captured = ExitStack()
         # What is about to be opened, and what to say above the prompt.
         self.opening: tuple[BaseException, str] | None = None
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self) -> Generator[None, Any, None]:
-        """Keep a closed client's failure until the test's report is made."""
-        with ExitStack() as self.stack:
+        with ExitStack() as self.captured:
             yield
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_call(self) -> Generator[None, Any, None]:
         """See ``with Client()`` in a test's body close because of an exception."""
-        from dbgkit.frontends.importing import once_imported
+        with once_imported("distributed", self._capture):
+            yield
 
-        self.stack.enter_context(once_imported("distributed", self._capture))
-        yield
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self) -> None:
+        """Let go of what was captured: the report was made, the prompt was left."""
+        self.captured.close()
 
     def _capture(self) -> None:
-        from dbgkit import api
-
-        # Inputs are pulled only for a prompt: a report needs none.
-        self.stack.enter_context(api.capture(timeout=_PATIENCE, inputs=self.pdb))
+        # None if it was the import of dbgkit itself that has just brought it in.
+        capture = getattr(_api(), "capture", None)
+        if capture is not None:
+            # Inputs are pulled only for a prompt: a report needs none.
+            self.captured.enter_context(capture(timeout=_PATIENCE, inputs=self.pdb))
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(
@@ -110,15 +116,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.pluginmanager.unregister(plugin)
 
 
+def _api() -> Any:
+    """The verbs; importing them warns nobody, whatever the test's filters are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from dbgkit import api
+    return api
+
+
 def _described(exception: BaseException) -> str:
     """Key, worker and inputs, or a line that says why they cannot be told.
 
     Empty if no task has failed.
     """
-    from dbgkit import api
-
     try:
-        failure = _sync(api.locate(exception, timeout=_PATIENCE))
+        failure = _sync(_api().locate(exception, timeout=_PATIENCE))
         if failure.key is None:
             return ""
         lines = [
@@ -136,10 +148,8 @@ def _described(exception: BaseException) -> str:
 
 
 def _inputs(exception: BaseException) -> list[str]:
-    from dbgkit import api
-
     try:
-        plan = _sync(api.replay(exception, dry_run=True, timeout=_PATIENCE))
+        plan = _sync(_api().replay(exception, dry_run=True, timeout=_PATIENCE))
     except DbgkitError as error:
         return [f"inputs  not known: {error}"]
     lines = [
@@ -156,11 +166,12 @@ def _inputs(exception: BaseException) -> list[str]:
 
 def _replayed(exception: BaseException) -> Any:
     """The replay, or a line that says why there is none."""
-    from dbgkit import api, render
-
     try:
+        verb = _api().replay
+        from dbgkit import render
+
         with render.Notifier() as notify:
-            return _sync(api.replay(exception, notify=notify))
+            return _sync(verb(exception, notify=notify))
     except DbgkitError as error:
         return f"dbgkit: not replayed: {error}"
     except Exception as error:  # the test's own failure is what is to be seen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from dbgkit.model import Failure
@@ -46,8 +46,8 @@ class Session:
 
     def next(
         self, options: dict[str, Any], locate_all: Callable[..., Any]
-    ) -> tuple[Failure, dict[str, Any]]:
-        """The next root cause, and the options to open it with."""
+    ) -> tuple[list[Failure], dict[str, Any]]:
+        """The next root cause and those after it, and the options to open it with."""
         if self.options is None:
             raise NoMore("type %dbg first")
         options = {**self.options, **options}
@@ -59,8 +59,7 @@ class Session:
             causes = "1 root cause" if number == 1 else f"{number} root causes"
             raise NoMore(f"that was the last of {causes}")
         self._shown += 1
-        following = tuple(cause.key for cause in self._causes[self._shown + 1 :])
-        return replace(self._causes[self._shown], others=following), options
+        return list(self._causes[self._shown :]), options
 
 
 def last_exception() -> BaseException | None:

@@ -236,7 +236,7 @@ class _Finder:
         if keys:
             try:
                 return self._of_held(found, keys)
-            except NotFailed:
+            except (NotFailed, UnknownKey, Cancelled):
                 # compute() lets go of its futures as it raises: the client may
                 # still list them when the scheduler has already forgotten them.
                 if not graph_left:
@@ -250,11 +250,25 @@ class _Finder:
                 max_bytes=self.max_bytes,
                 from_answer=self._from_answer,
             )
+        if found.futures and self.client.status != "running":
+            # Its futures no longer know what they held.
+            raise SchedulerGone(
+                f"{found.futures[0].key!r} cannot be asked about: the client is "
+                f"{self.client.status}",
+                "check whether the scheduler still runs, and connect a new Client",
+                key=found.futures[0].key,
+            )
+        why = (
+            "none of the futures in its traceback holds this exception (any more), "
+            "so there is no task to replay"
+            if found.futures
+            else "this exception has nothing to do with Dask"
+        )
         return [
             failure_from_exception(
                 exception,
                 source="exception",
-                notes=("this exception has nothing to do with Dask",),
+                notes=(why,),
             )
         ]
 
@@ -284,12 +298,14 @@ class _Finder:
             notes = (f"{len(answer['failures'])} tasks failed with this exception",)
         failures = self._from_answer(answer, client, error, notes)
         if not failures:
+            state = answer["asked"][0]["state"]
+            if state == "unknown":
+                raise _gone(keys[0], found)
             raise NotFailed(
-                f"{keys[0]!r} has not failed: it is in state "
-                f"{answer['asked'][0]['state']!r}",
+                f"{keys[0]!r} has not failed: it is in state {state!r}",
                 _ASK_WHY,
                 key=keys[0],
-                state=answer["asked"][0]["state"],
+                state=state,
             )
         return failures
 
@@ -381,7 +397,23 @@ def _interrupted(exception: BaseException) -> bool:
     """Whether it was the wait that ended, so that any failure may be meant."""
     return isinstance(exception, (KeyboardInterrupt, TimeoutError)) or type(
         exception
-    ).__name__ in ("TimeoutError", "CancelledError")
+    ).__name__ in ("TimeoutError", "CancelledError", "FutureCancelledError")
+
+
+def _gone(key: Any, found: Trace) -> UnknownKey | Cancelled:
+    """A task of an exception's futures that the scheduler has forgotten."""
+    status = {future.key: future.status for future in found.futures}
+    if status.get(key) == "cancelled" and _interrupted(found.exception):
+        return Cancelled(
+            f"{key!r} was cancelled",
+            "submit it again: a cancelled task leaves nothing to debug",
+            key=key,
+        )
+    return UnknownKey(
+        f"the scheduler has forgotten {key!r}, which raised this exception",
+        "submit it again, and hold its future until it has been looked at",
+        key=key,
+    )
 
 
 def _unknown_key(key: Any, client: Any, status: str) -> UnknownKey:

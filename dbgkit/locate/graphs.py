@@ -16,12 +16,43 @@ def materialise(expression: Any) -> dict[Any, Any]:
     makes nodes of the old tuples, as the scheduler does itself.
     """
     from dask._task_spec import convert_legacy_graph
+    from dask.utils import ensure_dict
 
-    graph = expression
-    if not isinstance(graph, Mapping):
-        graph = expression.__dask_graph__()
-    nodes: dict[Any, Any] = convert_legacy_graph(dict(graph))
-    return nodes
+    if isinstance(expression, Mapping):
+        return dict(convert_legacy_graph(dict(expression)))
+    layers = graphs_to_cull(expression)
+    if layers is None:
+        return dict(convert_legacy_graph(dict(expression.__dask_graph__())))
+    nodes: dict[Any, Any] = {}
+    for graph in layers:
+        nodes.update(convert_legacy_graph(ensure_dict(graph, copy=True)))
+    return closure(nodes, output_keys(expression))
+
+
+def graphs_to_cull(expression: Any) -> list[Any] | None:
+    """The graphs of an expression that Dask would only cull; None if it does more.
+
+    ``HighLevelGraph.cull`` takes the square of the number of layers, and `Delayed`
+    has one for each task: seconds at 10,000 of them. Culling is all that
+    ``dask.delayed.optimize`` does, unless it is asked to fuse, and `closure` comes
+    to the same. Reads ``hlg`` and ``low_level_optimizer`` of ``HLGExpr``
+    (dask/_expr.py).
+    """
+    import dask
+    from dask._expr import HLGExpr, _HLGExprSequence
+    from dask.delayed import optimize
+
+    if dask.config.get("optimization.fuse.delayed", False):
+        return None
+    parts = [expression]
+    if isinstance(expression, _HLGExprSequence):
+        parts = list(expression.operands)
+    if not all(
+        isinstance(part, HLGExpr) and part.low_level_optimizer is optimize
+        for part in parts
+    ):
+        return None
+    return [part.hlg for part in parts]
 
 
 def expression_of(collections: Iterable[Any]) -> Any:

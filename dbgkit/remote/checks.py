@@ -14,7 +14,6 @@ from .pacing import Pace, is_dump, now_of
 from .probes import SETTINGS, read_settings
 
 MOST_WORKERS = 500  # workers told of one by one; what is wrong comes first
-LONG_TRACEBACK = 2000  # characters: of a failure that should have a traceback
 
 
 async def examine(state: Any, question: dict[str, Any]) -> dict[str, Any]:
@@ -115,11 +114,15 @@ def _failures(state: Any) -> dict[str, Any] | None:
 
 
 def _lost_tracebacks(state: Any) -> list[Any]:
-    """Keys of failures that came without a traceback, though there was one."""
+    """Keys of failures that came without their traceback.
+
+    ``error_message`` (distributed/core.py) leaves out one that is too long, but sends
+    its text; a task without any frame of its own has neither.
+    """
     return [
         entry.key
         for entry in state.erred_tasks
-        if len(entry.traceback_text) > LONG_TRACEBACK
+        if entry.traceback_text
         and (ts := state.tasks.get(entry.key)) is not None
         and ts.exception is not None
         and ts.traceback is None

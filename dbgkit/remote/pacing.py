@@ -6,12 +6,13 @@ This file is sent to the scheduler as source: standard library only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 from time import perf_counter, time
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
-SLICE = 500  # elements of the first slice; the next ones are as long as is quick
+SLICE = 100  # elements of the first slice; the next ones are as long as is quick
 SHORTEST, LONGEST = 20, 8_000
 PAUSE = 0.004  # seconds that the event loop waits for one slice
 AT_ONCE = 50_000  # tasks that may be listed in one go: about 2 ms
@@ -21,6 +22,9 @@ class Counting(Protocol):
     """Something that counts how many tasks were forgotten so far."""
 
     forgotten: int
+
+
+_counting: WeakKeyDictionary[Any, Counting] = WeakKeyDictionary()
 
 
 class Pace:
@@ -38,11 +42,57 @@ class Pace:
         self._since = perf_counter()
 
 
-async def slices(elements: list[Any], pace: Pace) -> AsyncIterator[list[Any]]:
-    """Parts of a list, from its end on, with yields to the event loop.
+async def slices(elements: Sequence[Any], pace: Pace) -> AsyncIterator[Sequence[Any]]:
+    """Parts of a list, with yields to the event loop; as long as is quick."""
+    size, position = SLICE, 0
+    while position < len(elements):
+        start = perf_counter()
+        yield elements[position : position + size]
+        position += size
+        size = _next_size(size, perf_counter() - start)
+        await pace.breathe()
 
-    The list is emptied on the way, as letting go of a million elements at once is a
-    pause too. Slices become longer or shorter with what is done to them.
+
+async def all_tasks(state: Any, pace: Pace) -> AsyncIterator[list[Any]]:
+    """All tasks in slices; what is there throughout comes exactly once.
+
+    Listing a million tasks is a pause of its own. So one half is listed from the
+    beginning, and the other, after the event loop had its turn, from the end: a dict
+    keeps its order, and what is forgotten in between is counted. Without a count
+    (nothing changes in a dump) all is listed in one go.
+    """
+    tasks = state.tasks
+    counting = None if is_dump(state) else _counting.get(state)
+    if counting is None or len(tasks) <= AT_ONCE:
+        first, second = list(tasks.values()), []
+    else:
+        first = list(islice(tasks.values(), len(tasks) // 2))
+        before = counting.forgotten
+        await pace.rest()
+        gone = counting.forgotten - before
+        # If all that are gone were of the first half, so many are left; else the
+        # last of them are of the first half.
+        left = max(0, len(tasks) - len(first) + gone)
+        second = list(islice(reversed(tasks.values()), left))
+        if gone:
+            known = {id(ts) for ts in first[-gone:]}
+            second[-gone:] = [ts for ts in second[-gone:] if id(ts) not in known]
+        await pace.rest()
+    first.reverse()
+    for elements in (first, second):
+        async for part in _emptied(elements, pace):
+            yield part
+
+
+def count_with(state: Any, counting: Counting) -> None:
+    """Have `all_tasks` know how many tasks a scheduler has forgotten."""
+    _counting[state] = counting
+
+
+async def _emptied(elements: list[Any], pace: Pace) -> AsyncIterator[list[Any]]:
+    """Slices from the end of a list on, which is emptied.
+
+    To let go of a million elements at once is a pause too.
     """
     size = SLICE
     while elements:
@@ -51,52 +101,14 @@ async def slices(elements: list[Any], pace: Pace) -> AsyncIterator[list[Any]]:
         part.reverse()
         start = perf_counter()
         yield part
-        took = perf_counter() - start
-        if took < PAUSE / 8:
-            size = min(2 * size, LONGEST)
-        elif took > PAUSE / 2:
-            size = max(size // 4, SHORTEST)
+        size = _next_size(size, perf_counter() - start)
         await pace.breathe()
 
 
-async def in_order(elements: list[Any], pace: Pace) -> AsyncIterator[list[Any]]:
-    """`slices` of a list from its beginning on."""
-    elements.reverse()
-    async for part in slices(elements, pace):
-        yield part
-
-
-async def all_tasks(
-    state: Any, pace: Pace, counting: Counting | None
-) -> AsyncIterator[list[Any]]:
-    """All tasks in slices; what is there throughout comes exactly once.
-
-    Listing a million tasks is a pause of its own. So one half is listed from the
-    beginning, and the other, after the event loop had its turn, from the end: a dict
-    keeps its order, and what was forgotten in between has been counted. Without that
-    count (a dump) nothing changes, or all is listed in one go.
-    """
-    tasks = state.tasks
-    if counting is None or len(tasks) <= AT_ONCE:
-        async for part in in_order(list(tasks.values()), pace):
-            yield part
-        return
-    first = list(islice(tasks.values(), len(tasks) // 2))
-    before = counting.forgotten
-    await pace.rest()
-    gone = counting.forgotten - before
-    # Were all that are gone among the first half, so many would be left; else the
-    # last of them are of the first half.
-    left = max(0, len(tasks) - len(first) + gone)
-    second = list(islice(reversed(tasks.values()), left))
-    if gone:
-        known = {id(ts) for ts in first[-gone:]}
-        second[-gone:] = [ts for ts in second[-gone:] if id(ts) not in known]
-    await pace.rest()
-    async for part in in_order(first, pace):
-        yield part
-    async for part in slices(second, pace):
-        yield part
+def _next_size(size: int, took: float) -> int:
+    if took < PAUSE / 8:
+        return min(2 * size, LONGEST)
+    return max(size // 4, SHORTEST) if took > PAUSE / 2 else size
 
 
 def now_of(state: Any) -> float:

@@ -138,6 +138,8 @@ def waits_of(frame: Any) -> dict[str, Any] | None:
 def _name(waiting: Any, attributes: tuple[str, ...]) -> str | None:
     for attribute in attributes:
         value = getattr(waiting, attribute, None)
-        if isinstance(value, (str, bytes, tuple, list)):
+        if attribute == "names" and isinstance(value, list):
+            return ", ".join(map(str, value))[:200]
+        if isinstance(value, (str, bytes, tuple)):
             return str(value)[:200]
     return None

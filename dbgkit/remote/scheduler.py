@@ -23,6 +23,7 @@ from .checks import examine
 from .facts import failure_fact, history_of
 from .histories import tell_history
 from .keys import find_task
+from .pacing import count_with
 from .survey import survey_tasks
 from .survey_failures import survey_failures
 from .survey_index import ErredIndex
@@ -57,6 +58,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
 
     async def start(self, scheduler: Any) -> None:
         self.scheduler = scheduler
+        count_with(scheduler, self.index)
         for verb in VERBS:
             scheduler.handlers[f"{self.name}-{verb}"] = getattr(self, verb)
 
@@ -93,6 +95,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
 
     def restart(self, scheduler: Any) -> None:
         self.index = ErredIndex()
+        count_with(scheduler, self.index)
 
     async def before_close(self) -> None:
         await self.remove()
@@ -186,8 +189,6 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         """One of `QUESTIONS`, about this scheduler."""
         if verb == "failures":
             return await survey_failures(self.scheduler, question, self.index)
-        if verb == "tasks":
-            return await survey_tasks(self.scheduler, question, self.index)
         return await QUESTIONS[verb](self.scheduler, question)
 
     async def progress(self, keys: Iterable[Any] = ()) -> dict[str, int]:
@@ -225,6 +226,11 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             if ts.state == "memory" and ts is not root:
                 continue
             _add_spec(row, ts, answer, limit)
+            for key in _lost_dependencies(ts):
+                row["dependencies"].append(key)
+                if key not in seen:
+                    seen.add(key)
+                    rows.append(_lost(key))
             for dependency in ts.dependencies:
                 if dependency.key not in seen:
                     seen.add(dependency.key)
@@ -293,6 +299,37 @@ def _task(ts: Any) -> dict[str, Any]:
             "resources": dict(ts.resource_restrictions or {}),
             "loose": bool(ts.loose_restrictions),
         },
+        "spec": None,
+        "spec_bytes": 0,
+        "spec_error": "",
+    }
+
+
+def _lost_dependencies(ts: Any) -> list[Any]:
+    """What a task takes that was forgotten with its only copy.
+
+    ``Scheduler._propagate_forgotten`` takes it off ``TaskState.dependencies``.
+    """
+    if not ts.has_lost_dependencies or ts.run_spec is None:
+        return []
+    known = {dependency.key for dependency in ts.dependencies}
+    return [key for key in ts.run_spec.dependencies if key not in known]
+
+
+def _lost(key: Any) -> dict[str, Any]:
+    """The row of a task that the scheduler has forgotten."""
+    return {
+        "key": key,
+        "state": "unknown",
+        "nbytes": None,
+        "type": "",
+        "who_has": [],
+        "dependencies": [],
+        "lost": True,
+        "actor": False,
+        "alias_of": None,
+        "group_size": None,
+        "restrictions": {},
         "spec": None,
         "spec_bytes": 0,
         "spec_error": "",

@@ -9,12 +9,12 @@ import difflib
 import fnmatch
 import heapq
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import chain
 from typing import Any
 
 from .keys import find_task
-from .pacing import Counting, Pace, all_tasks, in_order, now_of
+from .pacing import Pace, all_tasks, now_of, slices
 
 MOST_ROWS = 10_000  # of one answer, also where no limit was asked for
 MOST_PLACES = 10  # workers of one row
@@ -25,9 +25,7 @@ Test = Callable[[Any], bool]
 Sieve = Callable[[list[Any]], list[Any]]
 
 
-async def survey_tasks(
-    state: Any, question: dict[str, Any], counting: Counting | None = None
-) -> dict[str, Any]:
+async def survey_tasks(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     """Tasks that match, in rows.
 
     Parameters
@@ -38,8 +36,6 @@ async def survey_tasks(
         a key or a glob pattern. ``worker``: an address or a name. ``failed``: True
         for what failed by itself, False for the rest. ``sort``: a column, and
         ``reverse``. ``limit``: the most rows.
-    counting : ErredIndex, optional
-        As kept by the extension: see `all_tasks`.
 
     Returns
     -------
@@ -56,12 +52,11 @@ async def survey_tasks(
     limit = MOST_ROWS if limit is None else min(limit, MOST_ROWS)
     times = await _times_in_state(state, pace, question.get("sort") == "since")
     order = _order(question, times)
-    if found is None and _may_match(state, question):
-        parts = all_tasks(state, pace, counting)
-    else:
-        parts = in_order(found or [], pace)
+    everything = found is None and _may_match(state, question)
     matched = 0
     best: list[Any] = []
+    parts: AsyncIterator[Any]
+    parts = all_tasks(state, pace) if everything else slices(found or [], pace)
     async for part in parts:
         for sieve in sieves:
             part = sieve(part)
@@ -73,7 +68,7 @@ async def survey_tasks(
     if best and times is None:
         times = await _times_in_state(state, pace, True)
     rows = []
-    async for part in in_order(best, pace):
+    async for part in slices(best, pace):
         rows += [_row(ts, now_of(state), times or {}) for ts in part]
     return {
         **answer,
@@ -298,7 +293,7 @@ async def _times_in_state(
     if not wanted:
         return None
     times = {}
-    async for part in in_order(list(state.transition_log), pace):
+    async for part in slices(list(state.transition_log), pace):
         for entry in part:
             if entry[1] != entry[2]:  # a recommendation that was not followed
                 times[entry[0]] = (entry[2], entry[5])
@@ -313,7 +308,7 @@ def _entered(ts: Any, times: dict[Any, tuple[str, float]]) -> float | None:
 async def _summary(state: Any, pace: Pace) -> dict[str, dict[str, int]]:
     """Prefix -> state -> count, of all tasks."""
     summary: dict[str, dict[str, int]] = {}
-    async for part in in_order(list(state.task_prefixes.values()), pace):
+    async for part in slices(list(state.task_prefixes.values()), pace):
         for prefix in part:
             counts = {
                 name: count

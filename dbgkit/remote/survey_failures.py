@@ -15,7 +15,7 @@ from dask.utils import key_split
 
 from .facts import failure_fact, history_of
 from .frames import own_line_of_text
-from .pacing import Pace, in_order, is_dump, now_of
+from .pacing import Pace, is_dump, now_of, slices
 from .survey_index import ErredIndex, Row
 from .texts import Signature, signature, type_and_message
 
@@ -63,7 +63,7 @@ async def survey_failures(
     wanted = await _chosen(state, question, index, missing, pace)
     groups: dict[Any, _Group] = {}
     since = question.get("since")
-    async for part in in_order(list(index.members.items()), pace):
+    async for part in slices(list(index.members.items()), pace):
         for root, members in part:
             if wanted is not None and root not in wanted:
                 continue
@@ -252,7 +252,7 @@ async def _task_of(state: Any, index: ErredIndex, root: Any, pace: Pace) -> Any:
         return ts
     if ts is not None and index.blame.get(root) == root:
         return ts
-    async for part in in_order(list(index.blame.items()), pace):
+    async for part in slices(list(index.blame.items()), pace):
         for key, blamed in part:
             fallen = state.tasks.get(key) if blamed == root else None
             if fallen is not None and fallen.exception_blame is not None:
@@ -267,7 +267,7 @@ async def _find_times(
     if index.dated:
         return
     times = {entry["key"]: entry["when"] for entry in reversed(history)}
-    async for part in in_order(list(state.transition_log), pace):
+    async for part in slices(list(state.transition_log), pace):
         for entry in part:
             if entry[2] == "erred":
                 times[entry[0]] = max(entry[5], times.get(entry[0], 0.0))
@@ -292,7 +292,7 @@ async def _chosen(
         spans, known = _span_ids(state, span)
         missing["span_unknown"] = not known
     chosen = set()
-    async for part in in_order(list(index.blame.items()), pace):
+    async for part in slices(list(index.blame.items()), pace):
         for key, root in part:
             ts = state.tasks.get(key)
             if ts is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import time
 from typing import Any, NamedTuple
 
-from .pacing import Pace, all_tasks, in_order, is_dump
+from .pacing import Pace, all_tasks, is_dump, slices
 from .texts import Signature
 
 MOST_HEALED = 10_000  # keys that are remembered; more are only counted
@@ -100,13 +100,13 @@ class ErredIndex:
         if self.complete:
             return False
         counted = False
-        async for part in in_order(list(state.task_prefixes.values()), pace):
+        async for part in slices(list(state.task_prefixes.values()), pace):
             counted = counted or any(prefix.states.get("erred") for prefix in part)
         # From here on the extension's transition() keeps it.
         if not counted and not is_dump(state):
             self.complete = True
             return False
-        async for part in all_tasks(state, pace, None if is_dump(state) else self):
+        async for part in all_tasks(state, pace):
             for ts in part:
                 if ts.exception_blame is not None:
                     if ts.state == "erred" and ts.key not in self.blame:

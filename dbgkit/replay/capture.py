@@ -17,22 +17,23 @@ from dbgkit.cluster.clients import is_open
 from dbgkit.errors import DbgkitError
 from dbgkit.locate.failures import locate_failures
 from dbgkit.locate.traces import chain
-from dbgkit.model import Failure
+from dbgkit.model import Failure, Plan
 from dbgkit.replay.differences import ask_worker
 from dbgkit.replay.planning import Wanted
-from dbgkit.replay.replaying import Notify, Prepared, prepare
+from dbgkit.replay.replaying import Notify, Prepared, plan_replay, prepare
 
 
 @dataclass
 class Captured:
     """What was taken for one exception.
 
-    Either ``prepared`` is there, or ``error`` says why it is not; ``failures`` as far
-    as they were located.
+    Either ``prepared`` is there, or ``error`` says why it is not; ``failures`` and
+    ``plan`` as far as they could be had.
     """
 
     exception: BaseException
     failures: list[Failure] = field(default_factory=list)
+    plan: Plan | None = None
     prepared: Prepared | None = None
     error: Exception | None = None
 
@@ -61,11 +62,19 @@ class Capture:
             )
             if captured.failures[0].source == "exception":
                 return
-            if self.inputs and captured.failures[0].source in ("scheduler", "graph"):
-                captured.prepared = self._prepare(captured.failures[0])
+            if captured.failures[0].source in ("scheduler", "graph"):
+                self._plan(captured)
         except Exception as error:  # kept, and told in place of the replay
             captured.error = error
         self.taken.append(captured)
+
+    def _plan(self, captured: Captured) -> None:
+        failure = captured.failures[0]
+        if not self.inputs:
+            captured.plan = plan_replay(failure, self.wanted)[0]
+            return
+        captured.prepared = self._prepare(failure)
+        captured.plan = captured.prepared.plan
 
     def _prepare(self, failure: Failure) -> Prepared:
         prepared = prepare(failure, self.wanted, self.notify)
@@ -99,7 +108,7 @@ def capturing(
     Parameters
     ----------
     inputs : bool
-        Whether the inputs are pulled too, or the failure is located only.
+        Whether the inputs are pulled too, or the replay is planned only.
     """
     from distributed import Client
 

@@ -47,7 +47,7 @@ def collections(tasks: int, bad: bool = True) -> list[Any]:
 
 
 def measure(quick: bool = False) -> list[Figure]:
-    tasks = 3_000 if quick else 10_000
+    tasks = 2_000 if quick else 10_000
     with bench_client() as client:
         failing, rest = client.compute(collections(tasks))
         wait([failing, rest])

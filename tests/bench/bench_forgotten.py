@@ -67,7 +67,7 @@ def frame_total(tasks: int) -> Any:
 
 
 def measure(quick: bool = False) -> list[Figure]:
-    tasks = 2_000 if quick else 10_000
+    tasks = 1_000 if quick else 10_000
     figures = []
     with bench_client(n_workers=2) as client:
         for name, make in (("Delayed", delayed_total), ("DataFrame", frame_total)):
