@@ -35,7 +35,8 @@ from dbgkit.model import Failure, FailureReport, Plan, TaskTable, Timeline
 from dbgkit.replay import Replay, execute, live_post_mortem, prepare
 from dbgkit.replay.capture import Capture, Captured, capturing, error_of, find_captured
 from dbgkit.replay.planning import Wanted
-from dbgkit.replay.replaying import Notify, plan_replay, refuse_taskless
+from dbgkit.replay.replaying import Notify, refuse_taskless
+from dbgkit.replay.replaying import dry_run as plan_alone
 
 render.register()
 
@@ -197,7 +198,7 @@ def replay(
         failure = _locate(target, found, timeout, wanted, finished=True)[0]
         refuse_taskless(failure)
         if dry_run:
-            return plan_replay(failure, wanted)[0]
+            return plan_alone(failure, wanted)
         return execute(prepare(failure, wanted, tell), tell)
 
     return _ask(target, client, timeout, run)

@@ -16,7 +16,7 @@ import dask
 import pexpect
 import pytest
 
-from dbgkit.debugger import can_prompt, choose, enter, entering, stack
+from dbgkit.debugger import can_prompt, choose, enter, stack
 
 pytestmark = pytest.mark.core
 
@@ -230,15 +230,6 @@ def test_pdbpp_hides_and_stops_as_pdb_does(session, monkeypatch):
     out = session(failed(share, 7, 0), "p doubled", "skip_hidden false", "q")
     assert "14" in out
     assert "1 frame hidden" in out
-
-
-def test_outer_machinery_is_stripped_but_never_all():
-    own = failed(share, 7, 0)
-    inner = own.__traceback__.tb_next
-    assert stack.is_hidden(inner.tb_frame)
-    assert entering.strip_outer(inner).tb_frame.f_code.co_name == "share"
-    none = failed(operator.truediv, 1, 0).__traceback__.tb_next
-    assert entering.strip_outer(none) is none
 
 
 @pytest.mark.parametrize("stdin", [None, io.StringIO(), "closed"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from conftest import own_cluster
 from distributed import Client, Event, wait
 from tasks import add, boom, inc
 from watching import unchanged, wait_until
@@ -29,27 +30,28 @@ def keys_of(table):
     return [row.key for row in table.rows]
 
 
-@pytest.fixture
-def mixed(client):
-    """Tasks in five states."""
-    done = client.submit(nothing, 3_000, key=("load-1", 0))
-    small = client.submit(nothing, 10, key=("load-1", 1))
-    bad = client.submit(boom, 1, key="bad-1")
-    fallen = client.submit(inc, bad, key="fallen-1")
-    homeless = client.submit(
-        inc, 1, key="homeless-1", resources={"GPU": 2}, workers=["nowhere"]
-    )
-    waiting = client.submit(add, homeless, done, key="waiting-1")
-    busy = client.submit(hold, "mixed", key="busy-1", retries=3)
-    wait([done, small, bad, fallen])
-    wait_until(
-        lambda: client.run_on_scheduler(state_of, key="busy-1") == "processing",
-        "it is being processed",
-    )
-    yield client
-    Event("mixed", client=client).set()
-    busy.result(30)
-    del waiting
+@pytest.fixture(scope="module", params=[True, False], ids=["processes", "inproc"])
+def mixed(request):
+    """Seven tasks in five states, on a cluster of their own."""
+    with own_cluster(processes=request.param) as client:
+        done = client.submit(nothing, 3_000, key=("load-1", 0))
+        small = client.submit(nothing, 10, key=("load-1", 1))
+        bad = client.submit(boom, 1, key="bad-1")
+        fallen = client.submit(inc, bad, key="fallen-1")
+        homeless = client.submit(
+            inc, 1, key="homeless-1", resources={"GPU": 2}, workers=["nowhere"]
+        )
+        waiting = client.submit(add, homeless, done, key="waiting-1")
+        busy = client.submit(hold, "mixed", key="busy-1", retries=3)
+        wait([done, small, bad, fallen])
+        wait_until(
+            lambda: client.run_on_scheduler(state_of, key="busy-1") == "processing",
+            "it is being processed",
+        )
+        yield client
+        Event("mixed", client=client).set()
+        busy.result(30)
+        del waiting
 
 
 def state_of(dask_scheduler, key):
@@ -66,7 +68,7 @@ def test_each_task_is_a_row_with_what_the_scheduler_knows(mixed):
     assert (table.matched, table.omitted, len(rows)) == (7, 0, 7)
     homeless = rows["homeless-1"]
     assert (homeless.state, homeless.prefix) == ("no-worker", "homeless")
-    assert homeless.restrictions == "workers: nowhere; resources: GPU 2"
+    assert homeless.restrictions == "hosts: nowhere; resources: GPU 2"
     assert (homeless.dependents, homeless.workers) == (1, ())
     assert rows["waiting-1"].waiting_on == 1
     bad = rows["bad-1"]
@@ -94,9 +96,11 @@ def test_all_tasks_are_summed_by_prefix_and_state(mixed):
     }
 
 
-def test_time_in_state_is_empty_where_the_log_has_rolled_over(mixed):
-    mixed.run_on_scheduler(clear_log)
-    (row,) = dbgkit.tasks(client=mixed, keys="busy-1").rows
+def test_time_in_state_is_empty_where_the_log_has_rolled_over(inproc_client):
+    future = inproc_client.submit(inc, 1, key="finished-1")
+    wait(future)
+    inproc_client.run_on_scheduler(clear_log)
+    (row,) = dbgkit.tasks(client=inproc_client, keys="finished-1").rows
     assert row.since is None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from types import TracebackType
 from typing import Any
 
 from dbgkit.debugger import choose, stack
@@ -150,14 +149,3 @@ def _say(*texts: str) -> None:
     for text in texts:
         if text:
             print(text, file=sys.stdout)
-
-
-def strip_outer(tb: TracebackType | None) -> TracebackType | None:
-    """A traceback without the outer frames that are Dask's or ours.
-
-    The whole of it where nothing would be left.
-    """
-    inner = tb
-    while inner is not None and stack.is_hidden(inner.tb_frame):
-        inner = inner.tb_next
-    return inner if inner is not None else tb

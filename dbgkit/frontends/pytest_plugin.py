@@ -161,7 +161,7 @@ def _inputs(exception: BaseException) -> list[str]:
     left_out = len(plan.inputs) - len(lines)
     if left_out:
         lines.append(f"        and {left_out} more inputs")
-    return lines or ["inputs  none from other tasks"]
+    return [f"call    {plan.call}", *lines] if plan.call else lines
 
 
 def _replayed(exception: BaseException) -> Any:

@@ -224,5 +224,6 @@ def exception_at_hand() -> BaseException | None:
     handled = sys.exc_info()[1]
     if handled is not None:
         return handled
-    last = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    # All that set last_exc set last_value too, and not the other way round.
+    last = getattr(sys, "last_value", None)
     return last if isinstance(last, BaseException) else None

@@ -63,6 +63,9 @@ class Plan(Displayed):
         How often the task itself will run.
     warnings : tuple of str
         Side effects, and what else is to be known before.
+    call : str
+        The call in a bounded text, inputs by their keys: ``ratio(25, <load-3>)``;
+        told by a dry run only.
     """
 
     key: Any
@@ -76,6 +79,7 @@ class Plan(Displayed):
     run_here: tuple[Any, ...] = ()
     times: int = 1
     warnings: tuple[str, ...] = ()
+    call: str = ""
 
 
 @dataclass(frozen=True)

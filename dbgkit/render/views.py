@@ -284,6 +284,8 @@ def view_plan(plan: Plan) -> PlanView:
         "worker": "on a worker",
     }
     lines = [("runs", _what(plan) + f", {places[plan.where]}")]
+    if plan.call:
+        lines.append(("call", plan.call))
     pulled = [one for one in plan.inputs if one.how == "pull"]
     if pulled:
         told = words.count(len(pulled), "input")

@@ -10,6 +10,7 @@ from dbgkit.errors import InputNotCopyable, RunSpecUnreadable
 from dbgkit.locate.naming import name_of, prefix_of
 from dbgkit.model import Step
 from dbgkit.remote.frames import package_of, walk
+from dbgkit.remote.summarize import summarize
 from dbgkit.remote.texts import safe_str
 
 
@@ -172,6 +173,28 @@ def step_label(key: Any, node: Any) -> str:
     name = function_name(node)
     own = module.split(".")[0] == "dask" or name in ("lambda", "fused steps")
     return prefix_of(key) if own else name
+
+
+def describe_call(node: Any) -> str:
+    """The call that a node stands for, in a bounded text; inputs by their keys."""
+    from dask._task_spec import Alias, GraphNode, Task, TaskRef
+
+    def text(name: str, argument: Any) -> str:
+        if isinstance(argument, (Alias, TaskRef)):
+            return f"<{getattr(argument, 'target', argument.key)}>"
+        if isinstance(argument, GraphNode):
+            keys = ", ".join(
+                f"<{key}>" for key in sorted(argument.dependencies, key=str)
+            )
+            return f"{type(argument).__name__}({keys[:200]})"
+        told: str = summarize(argument, name=name)["text"]
+        return told
+
+    if not isinstance(node, Task) or subgraph(node):
+        return function_name(node)
+    parts = [text("", argument) for argument in node.args]
+    parts += [f"{name}={text(name, value)}" for name, value in node.kwargs.items()]
+    return f"{function_name(node)}({', '.join(parts)})"
 
 
 def failed_steps(exception: BaseException) -> tuple[Step, ...]:

@@ -14,7 +14,7 @@ from dbgkit.replay.calling import Call, call_graph, call_task
 from dbgkit.replay.differences import Asked, ask_worker, find_differences
 from dbgkit.replay.inputs import Inputs, changed_in_place, pull_inputs
 from dbgkit.replay.material import Material, gather_material
-from dbgkit.replay.nodes import failed_steps
+from dbgkit.replay.nodes import describe_call, failed_steps
 from dbgkit.replay.outcome import overall, run_of
 from dbgkit.replay.planning import Wanted, make_plan
 from dbgkit.replay.process import run_in_child
@@ -43,6 +43,13 @@ def plan_replay(failure: Failure, wanted: Wanted) -> tuple[Plan, Material]:
     """What a replay would do; see `planning.make_plan` for the errors."""
     material = gather_material(failure, wanted.timeout)
     return make_plan(failure, material, wanted), material
+
+
+def dry_run(failure: Failure, wanted: Wanted) -> Plan:
+    """The plan alone, with the call; nothing is pulled, computed or run."""
+    plan, material = plan_replay(failure, wanted)
+    row = material.rows.get(material.key)
+    return replace(plan, call=describe_call(row.read())) if row else plan
 
 
 def prepare(failure: Failure, wanted: Wanted, notify: Notify) -> Prepared:
