@@ -20,7 +20,7 @@ from dask.distributed import Client, LocalCluster, wait
 from distributed.core import Status
 from distributed.security import Security
 from log_tasks import fail_with_block, recurse
-from watching import unchanged, wait_until
+from watching import started_again, unchanged, wait_until
 
 import dbgkit
 from dbgkit.diagnose.doctor_checks import check_versions
@@ -218,7 +218,8 @@ def test_settings_that_hide_failures(harmable, tmp_path):
 
 def test_tracebacks_that_did_not_get_home(harmable):
     with harmable(n_workers=1) as client:
-        wait(client.submit(recurse, 200, key="deep-1"))
+        held = client.submit(recurse, 200, key="deep-1")
+        wait(held)
         found = finding(dbgkit.doctor(), "tracebacks")
     assert found.level == "warning"
     assert found.evidence == ("deep-1 came without its traceback",)
@@ -252,6 +253,7 @@ def test_a_worker_that_does_not_answer_and_one_that_dies_while_asked(harmable):
         os.kill(pid, signal.SIGKILL)
         found = dbgkit.doctor(timeout="10s")
         assert finding(found, "workers").level in ("ok", "problem")
+        started_again(client, address, 2)
 
 
 def test_looking_changes_nothing(client):

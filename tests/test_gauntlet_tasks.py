@@ -9,12 +9,14 @@ from __future__ import annotations
 import operator
 import os
 import sys
+from contextlib import contextmanager
 
 import dask
 import hard_tasks as tasks
 import pytest
+from conftest import own_cluster
 from distributed import wait
-from watching import entered, own_frame, unchanged, wait_until
+from watching import entered, own_frame, picture, unchanged, wait_until
 
 import dbgkit
 from dbgkit import errors
@@ -138,21 +140,23 @@ def test_work_that_a_task_submits_in_a_child_runs_on_the_cluster(
 # -- what takes its worker along -----------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def mortal():
+@contextmanager
+def mortal_cluster():
     """A cluster on which a task that killed one worker is not tried again."""
-    from conftest import own_cluster
-
     settings = {
         "distributed.scheduler.allowed-failures": 0,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.pause": False,
     }
-    with (
-        dask.config.set(settings),
-        own_cluster(n_workers=1, threads_per_worker=1, memory_limit="400 MB") as client,
-    ):
+    options = {"n_workers": 1, "threads_per_worker": 1, "memory_limit": "400 MB"}
+    with dask.config.set(settings), own_cluster(**options) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def mortal():
+    with mortal_cluster() as client:
         yield client
 
 
@@ -213,13 +217,22 @@ def test_a_memory_hog_dies_at_the_workers_limit(mortal, killed):
     assert "the worker's limit (400,000,000)" in replay.runs[0].detail
 
 
-def test_a_task_that_exits_dies_with_its_frame(mortal, killed):
-    replay = dies(mortal, killed(tasks.leave, 3))
-    assert "SystemExit" in replay.runs[0].detail
-    entered(replay, "leave", label="leaving with 3")
+def test_a_task_that_exits_dies_with_its_frame():
+    # A cluster of its own: at times the nanny goes with such a worker.
+    with mortal_cluster() as client:
+        future = client.submit(tasks.leave, 3, pure=False)
+        wait(future, timeout=60)
+        before = picture(client)["tasks"]
+        replay = dbgkit.replay(future)
+        assert (replay.failure.key, replay.failure.killed) == (future.key, True)
+        assert (replay.where, replay.outcome) == ("process", "died")
+        assert "SystemExit" in replay.runs[0].detail
+        entered(replay, "leave", label="leaving with 3")
+        assert picture(client)["tasks"] == before
 
 
 def test_a_killer_is_found_from_the_exception_of_compute(mortal):
+    wait_until(lambda: len(running_workers(mortal)) == 1, "a worker")
     job = dask.delayed(tasks.end_process)(5, dask_key_name="the-killer")
     with pytest.raises(Exception, match="the-killer") as caught:
         dask.delayed(tasks.inc)(job).compute(scheduler=mortal)

@@ -13,7 +13,7 @@ import tasks
 from dask.distributed import Client, wait
 from hard_tasks import end_process
 from log_tasks import complain
-from watching import forgotten, unchanged, wait_until
+from watching import forgotten, started_again, unchanged, wait_until
 
 import dbgkit
 from dbgkit.errors import NoFailure, UnknownKey, WrongTarget
@@ -287,6 +287,7 @@ def test_a_task_that_killed_its_workers(harmable):
         assert all("left unexpectedly" in m.detail for m in left)
         assert any("2 workers died" in line for line in details(told, "log"))
         assert any("has left, and its log with it" in note for note in told.notes)
+        client.wait_for_workers(1, timeout=60)
 
 
 def test_a_worker_that_does_not_answer_and_one_that_dies_while_asked(harmable):
@@ -304,3 +305,4 @@ def test_a_worker_that_does_not_answer_and_one_that_dies_while_asked(harmable):
         told = dbgkit.story(held[1], timeout="10s")
         assert steps(told)[-1] == "processing -> erred"
         assert any(f"worker {address}" in note for note in told.notes)
+        started_again(client, address, 2)

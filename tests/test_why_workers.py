@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import dask
@@ -27,16 +28,20 @@ def stopped(client, address):
         os.kill(pid, signal.SIGCONT)
 
 
-@contextmanager
-def dumpable(client, address):
-    """Let a dump be taken although a worker is stopped.
+def dump_despite(client, address, tmp_path, target):
+    """A dump although a worker is stopped, for which Dask itself waits for ever.
 
-    Over a connection that is open already Dask would wait for ever: these are closed,
-    and a new one gets a second.
+    The scheduler is told to give up its connections to the worker.
     """
-    client.run_on_scheduler(hang_up, address=address)
-    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
-        yield
+    with ThreadPoolExecutor(1) as pool:
+        dumping = pool.submit(from_dump, client, tmp_path, target)
+
+        def dumped():
+            client.run_on_scheduler(hang_up, address=address)
+            return dumping.done()
+
+        wait_until(dumped, "a dump")
+        return dumping.result()
 
 
 def hang_up(dask_scheduler, address):
@@ -116,8 +121,7 @@ def test_worker_not_answering(harmable, tmp_path):
         with stopped(client, address):
             found = why_until("worker-not-answering", future)
             assert found.summary == f"{address} does not answer"
-            with dumpable(client, address):
-                same_words(found, from_dump(client, tmp_path, "stuck"))
+            same_words(found, dump_despite(client, address, tmp_path, "stuck"))
             why_until("worker-not-answering")
 
 
@@ -139,8 +143,7 @@ def test_transfer_stuck_as_its_sender_does_not_answer(harmable, tmp_path):
                 for line in found.evidence
             )
             assert f"{sender} does not answer" in found.evidence
-            with dumpable(client, sender):
-                same_words(found, from_dump(client, tmp_path, "taker"))
+            same_words(found, dump_despite(client, sender, tmp_path, "taker"))
         wait(future)
         assert future.result() == 3
 

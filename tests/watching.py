@@ -129,3 +129,16 @@ def entered(replay, function, **values):
         values = {name: repr(value) for name, value in values.items()}
     assert found == function
     assert {name: local.get(name) for name in values} == values
+
+
+def started_again(client, gone, count):
+    """Wait until nannies have replaced a dead worker; a cluster cannot close before.
+
+    ``LocalCluster.close`` waits for ever for a nanny that is just starting a worker.
+    """
+
+    def back():
+        workers = client.run_on_scheduler(look)["workers"]
+        return len(workers) == count and gone not in workers
+
+    wait_until(back, f"{gone} was replaced")

@@ -237,7 +237,12 @@ def read_dump(path: Any) -> DumpState:
     scheduler = content.get("scheduler") if isinstance(content, dict) else None
     if not isinstance(scheduler, dict) or not {"tasks", "workers"} <= set(scheduler):
         raise DumpUnreadable(f"{name!r} is no cluster dump", _HINT)
-    if "workers" not in content:
+    workers = content.get("workers")
+    # Yaml that is cut off between two lines is yaml: keys are sorted there, and the
+    # last ones are "workers", and in it each worker's "type".
+    if not isinstance(workers, dict) or any(
+        isinstance(each, dict) and "type" not in each for each in workers.values()
+    ):
         raise _cut_off(name)
     try:
         return DumpState(content, name)

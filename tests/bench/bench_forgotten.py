@@ -72,31 +72,37 @@ def measure(quick: bool = False) -> list[Figure]:
     with bench_client(n_workers=2) as client:
         for name, make in (("Delayed", delayed_total), ("DataFrame", frame_total)):
             # Imports, connections and the extension are not what is measured.
-            _nothing_kept(client, make, 50)
-            _kept(client, make, 50)
-            figures += _figures(client, name, make, tasks, 2 if quick else 3)
+            _figures(client, name, make, 50, 1)
+            figures += _figures(client, name, make, tasks, 5)
     return figures
 
 
 def _figures(
     client: Client, name: str, make: Callable[[int], Any], tasks: int, count: int
 ) -> list[Figure]:
-    gone, kept = interleave(
+    collection = make(tasks)
+    error, compute = _failed_compute(collection)
+    until_forgotten(client)
+    # Another collection, of other keys: what is held must not help to find the first.
+    future = client.compute(make(tasks))
+    wait(future)
+    size = len(_materialised(_expression(collection)))
+    gone, graph, held = interleave(
         count,
-        lambda: _nothing_kept(client, make, tasks),
-        lambda: _kept(client, make, tasks),
+        lambda: clock(_replayed, error, "graph"),
+        # A new expression each time, as one keeps what it has materialised.
+        lambda: clock(_materialised, _expression(collection)),
+        lambda: clock(_replayed, future, "scheduler"),
     )
-    replay = mid([seconds for seconds, _ in gone])
-    compute = mid([seconds for _, seconds in gone])
-    graph = mid([seconds for seconds, _, _ in kept])
-    held = mid([seconds for _, seconds, _ in kept])
-    size = kept[0][2]
+    future.release()
+    until_forgotten(client)
+    replay, parts = mid(gone), (mid(graph), mid(held))
     return [
         Figure(
             f"nothing kept, {name} of {size:,}: replay / (graph + replay if held)",
-            replay / (graph + held),
+            replay / sum(parts),
             1.5,
-            detail=f"{ms(replay)} / ({ms(graph)} + {ms(held)})",
+            detail=f"{ms(replay)} / ({ms(parts[0])} + {ms(parts[1])})",
         ),
         Figure(
             f"nothing kept, {name} of {size:,}: replay / failed compute",
@@ -107,11 +113,8 @@ def _figures(
     ]
 
 
-def _nothing_kept(
-    client: Client, make: Callable[[int], Any], tasks: int
-) -> tuple[float, float]:
-    """Seconds of the replay and of the compute that failed before it."""
-    collection = make(tasks)
+def _failed_compute(collection: Any) -> tuple[ValueError, float]:
+    """What ``compute()`` raised, and after how many seconds."""
     caught: list[ValueError] = []
 
     def compute() -> None:
@@ -121,42 +124,20 @@ def _nothing_kept(
             caught.append(error)
 
     seconds = clock(compute)
-    until_forgotten(client)
-    (error,) = caught
-
-    def replay() -> None:
-        with dbgkit.replay(error) as again:
-            assert again.outcome == "same", again.outcome
-            assert again.failure.source == "graph", again.failure.source
-
-    return clock(replay), seconds
+    return caught[0], seconds
 
 
-def _kept(
-    client: Client, make: Callable[[int], Any], tasks: int
-) -> tuple[float, float, int]:
-    """Seconds of making the graph, and of a replay with the future held; its size."""
-    collection = make(tasks)
-    making, size = _materialised(collection)
-    future = client.compute(collection)
-    wait(future)
-
-    def replay() -> None:
-        with dbgkit.replay(future) as again:
-            assert again.outcome == "same", again.outcome
-
-    seconds = clock(replay)
-    future.release()
-    until_forgotten(client)
-    return making, seconds, size
+def _replayed(target: Any, source: str) -> None:
+    with dbgkit.replay(target) as again:
+        assert again.outcome == "same", again.outcome
+        assert again.failure.source == source, again.failure.source
 
 
-def _materialised(collection: Any) -> tuple[float, int]:
-    """Seconds of making a collection's graph once, as it is computed; its size."""
-    expression = FinalizeCompute(collections_to_expr([collection], True)).optimize()
-    graph: dict[Any, Any] = {}
+def _expression(collection: Any) -> Any:
+    """What ``dask.compute`` makes of a collection (dask/base.py)."""
+    return FinalizeCompute(collections_to_expr([collection], True)).optimize()
 
-    def materialise() -> None:
-        graph.update(convert_legacy_graph(dict(expression.__dask_graph__())))
 
-    return clock(materialise), len(graph)
+def _materialised(expression: Any) -> dict[Any, Any]:
+    """The graph as Dask itself makes it."""
+    return dict(convert_legacy_graph(dict(expression.__dask_graph__())))

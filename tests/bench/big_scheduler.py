@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import cloudpickle
 from distributed import Client
@@ -144,11 +145,50 @@ async def stop_watch(dask_scheduler):
     return watch["pause"], watch["gc"], time.thread_time() - watch["since"]
 
 
+class Paused(NamedTuple):
+    """Seconds: the longest pause, the longest collection, all work of the loop."""
+
+    pause: float
+    collection: float
+    work: float
+
+
 def paused(client, action, churn=True):
-    """Longest pause of the loop, and collection, while an action runs; and its time."""
+    """How the scheduler's event loop fares while an action runs."""
     client.run_on_scheduler(start_watch, churn=churn)
-    start = time.perf_counter()
     action()
-    took = time.perf_counter() - start
-    pause, collection, _ = client.run_on_scheduler(stop_watch)
-    return pause, collection, took
+    return Paused(*client.run_on_scheduler(stop_watch))
+
+
+# -- the extension -----------------------------------------------------------
+
+
+def count_tasks(dask_scheduler):
+    return len(dask_scheduler.tasks)
+
+
+def forget_index(dask_scheduler, name):
+    """As if the extension had just been installed."""
+    dask_scheduler.plugins[name].restart(dask_scheduler)
+
+
+def clear_failures(dask_scheduler):
+    for ts in dask_scheduler.tasks.values():
+        if ts.state == "erred":
+            ts.state = "released"
+            ts.exception_blame = None
+
+
+def hook_cost(dask_scheduler, name):
+    """Seconds that the extension takes of one transition, at the busiest."""
+    plugin = dask_scheduler.plugins[name]
+    keys = list(dask_scheduler.tasks)[:2_000]
+    steps = (("waiting", "processing"), ("processing", "memory"))
+    best = float("inf")
+    for _ in range(5):
+        start = time.thread_time()
+        for key in keys:
+            for before, after in steps:
+                plugin.transition(key, before, after, stimulus_id="bench", worker="x")
+        best = min(best, time.thread_time() - start)
+    return best / len(keys) / len(steps)

@@ -14,7 +14,9 @@ SLACK = 2.0
 pytestmark = pytest.mark.bench
 
 
-@pytest.mark.parametrize("name", ["small", "large", "ancestors", "forgotten", "import"])
+@pytest.mark.parametrize(
+    "name", ["small", "large", "ancestors", "forgotten", "import", "view"]
+)
 def test_figures_hold_their_bars(name):
     # GIVEN the figures of one room, measured on smaller graphs than in the table
     figures = import_module(f"bench_{name}").measure(quick=True)
