@@ -640,7 +640,7 @@ def doctor(*, client: Any = None, view: Any = None, timeout: Any = "30s") -> Any
     Notes
     -----
     Costs one call to the scheduler, and one to each worker (64 at most), where it goes
-    once through the objects that Python's garbage collector tracks: some 50 ms a
+    once through the objects that Python's garbage collector tracks: some 0.1 s a
     million. Nothing is collected.
 
     Examples

@@ -279,7 +279,7 @@ def test_p2p_barrier_and_what_its_missing_inputs_wait_for(client, tmp_path):
         key = futures_of(shuffled)[0].key
         dumped = from_dump(client, tmp_path, key)
         assert (dumped.cause, dumped.summary) == (found.cause, found.summary)
-        wait(shuffled)
+    wait(shuffled)
 
 
 def test_the_whole_cluster(client, tmp_path):

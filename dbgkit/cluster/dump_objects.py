@@ -118,8 +118,8 @@ class DumpTask:
         return bool(self._raw.get("actor"))
 
     @property
-    def annotations(self) -> dict[str, Any]:
-        return dict(self._raw.get("annotations") or {})
+    def annotations(self) -> Mapping[str, Any]:
+        return self._raw.get("annotations") or {}
 
     @property
     def metadata(self) -> dict[str, Any] | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import re
 import zlib
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -232,8 +234,12 @@ def read_dump(path: Any) -> DumpState:
         The file is missing, is no dump, or is cut off.
     """
     name = str(path)
-    data = _bytes_of(name)
-    content = _parse(data, name)
+    with _no_collection():
+        return _read(name)
+
+
+def _read(name: str) -> DumpState:
+    content = _parse(_bytes_of(name), name)
     scheduler = content.get("scheduler") if isinstance(content, dict) else None
     if not isinstance(scheduler, dict) or not {"tasks", "workers"} <= set(scheduler):
         raise DumpUnreadable(f"{name!r} is no cluster dump", _HINT)
@@ -250,6 +256,22 @@ def read_dump(path: Any) -> DumpState:
         raise DumpUnreadable(
             f"{name!r} is no cluster dump that dbgkit knows: {error!r}", _HINT
         ) from error
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collections meanwhile.
+
+    Millions of objects are made and none of them is garbage: to look for some over
+    and over would take as long as the rest.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _bytes_of(name: str) -> bytes:

@@ -20,7 +20,7 @@ from .causes_cluster import (
 )
 from .causes_ends import SAMPLE, facts_of, is_barrier, signature
 from .keys import find_task
-from .pacing import Pace, is_dump, now_of, slices
+from .pacing import Pace, all_tasks, is_dump, now_of, slices
 
 MOST_GROUPS = 40  # groups of ends that are looked at, of one state
 MOST_CHAIN = 100  # keys of a chain that are sent
@@ -188,10 +188,7 @@ async def _walk(
 async def _whole(state: Any, pace: Pace) -> dict[Any, Group]:
     """What the whole cluster waits for: all that is ready, or has failed."""
     groups: dict[Any, Group] = {}
-    unrunnable = list(state.unrunnable)
-    async for part in slices(unrunnable, pace):
-        for ts in part:
-            groups.setdefault(signature(ts), Group()).add(ts)
+    await _add_unrunnable(state, groups, pace)
     queued = Group()
     for ts in state.queued:
         queued.add(ts)
@@ -211,6 +208,28 @@ async def _whole(state: Any, pace: Pace) -> dict[Any, Group]:
     if not groups:
         await _add_stuck(state, groups, pace)
     return groups
+
+
+async def _add_unrunnable(state: Any, groups: dict[Any, Group], pace: Pace) -> None:
+    """Tasks without a worker; those without restrictions may be very many."""
+    free = Group()
+    async for part in slices(list(state.unrunnable), pace):
+        restricted = [
+            ts
+            for ts in part
+            if ts.worker_restrictions
+            or ts.host_restrictions
+            or ts.resource_restrictions
+        ]
+        for ts in restricted:
+            groups.setdefault(signature(ts), Group()).add(ts)
+        free.count += len(part) - len(restricted)
+        if len(free.tasks) < MOST_PROBED:
+            known = set(map(id, restricted))
+            free.tasks += [ts for ts in part if id(ts) not in known]
+            del free.tasks[MOST_PROBED:]
+    if free.tasks:
+        groups[signature(free.tasks[0])] = free
 
 
 def _of_worker(ws: Any) -> Group:
@@ -240,7 +259,7 @@ async def _add_stuck(state: Any, groups: dict[Any, Group], pace: Pace) -> None:
     counts = [group.states for group in state.task_groups.values()]
     if not any(c.get("waiting") or c.get("erred") for c in counts):
         return
-    async for part in slices(list(state.tasks.values()), pace):
+    async for part in all_tasks(state, pace):
         for ts in part:
             if (ts.state == "waiting" and not ts.waiting_on) or ts.state == "erred":
                 groups.setdefault((ts.state,), Group()).add(ts)

@@ -30,7 +30,8 @@ from .pacing import Pace, is_dump, now_of
 
 ASKED_AT_ONCE = 20  # workers
 ASKED_AT_MOST = 200  # workers
-LOG_LINES = 2000  # newest lines to look through, of each process
+LOG_LINES = 2000  # newest lines to look through, of each worker
+OWN_LINES = 1000  # of the scheduler: to format them takes its loop some 8 ms
 SIMILAR = 500  # keys that are sent back to look for the one that was meant
 # Workers' clocks that differ by less, network included, are taken as they are.
 CLOCK_TOLERANCE = 1.0
@@ -67,7 +68,7 @@ async def tell_history(state: Any, question: dict[str, Any]) -> dict[str, Any]:
         notes += _silent(state.silent_workers)
     else:
         moments += await _events(state, key)
-        lines = state.get_logs(start, LOG_LINES, True)
+        lines = state.get_logs(start, OWN_LINES, True)
         moments += log_moments(lines, "scheduler", key)
         answers = await _ask_workers(
             state, key, start, question.get("limit", 10.0), notes

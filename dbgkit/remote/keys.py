@@ -28,6 +28,8 @@ def find_task(state: Any, key: Any) -> Any:
 
 def as_key(value: Any) -> Any:
     """A key out of what a dump or a message made of it: lists were tuples."""
-    if isinstance(value, (list, tuple)):
-        return tuple(as_key(part) for part in value)
-    return value
+    if not isinstance(value, (list, tuple)):
+        return value
+    return tuple(
+        [as_key(part) if isinstance(part, (list, tuple)) else part for part in value]
+    )

@@ -22,7 +22,7 @@ EXCEPTION = 300  # characters of an exception's text in a row
 RESTRICTIONS = 300
 
 Test = Callable[[Any], bool]
-Sieve = Callable[[list[Any]], list[Any]]
+Sieve = Callable[[Any], list[Any]]
 
 
 async def survey_tasks(state: Any, question: dict[str, Any]) -> dict[str, Any]:

@@ -106,9 +106,11 @@ class ErredIndex:
         if not counted and not is_dump(state):
             self.complete = True
             return False
+        dump = is_dump(state)
         async for part in all_tasks(state, pace):
             for ts in part:
-                if ts.exception_blame is not None:
+                # Whichever of the two is the quicker to look at.
+                if ts.state == "erred" if dump else ts.exception_blame is not None:
                     if ts.state == "erred" and ts.key not in self.blame:
                         self._add_old(ts)
                 elif ts.annotations and _was_healed(ts):

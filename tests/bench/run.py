@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-NAMES = ("small", "large", "ancestors", "forgotten", "import", "view")
+NAMES = ("small", "large", "ancestors", "forgotten", "import", "view", "why")
 
 
 def main(arguments: list[str]) -> int:
