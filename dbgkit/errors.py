@@ -74,6 +74,14 @@ class InputLost(DbgkitError):
     """An input is gone, and nothing on the cluster can compute it again."""
 
 
+class InputMoved(InputLost):
+    """An input was no longer where the scheduler had said; it may be had anew."""
+
+
+class InputUnreadable(DbgkitError):
+    """An input came from its worker, and cannot be deserialised here."""
+
+
 class InputNotCopyable(DbgkitError):
     """A value of this process cannot be copied, so a replay could change it."""
 

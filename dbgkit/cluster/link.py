@@ -13,7 +13,7 @@ from distributed.utils_comm import gather_from_workers
 
 from dbgkit.cluster.clients import event_loop, is_open, loop_thread_is_here
 from dbgkit.cluster.shipping import ShippedFunction, ShippedPlugin, digest_of
-from dbgkit.errors import InputLost, SchedulerGone, WaitTimedOut
+from dbgkit.errors import InputMoved, InputUnreadable, SchedulerGone, WaitTimedOut
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 PROBE_AFTER = 2.0  # seconds that a pull may take before its workers are probed
 PROBE_LIMIT = 5.0  # seconds for a worker to answer the probe
-SLOWEST_PULL = 5_000_000  # bytes a second; slower than this counts as no answer
+SLOWEST_PULL = 1_000_000  # bytes a second: Dask sends a long list no faster
 
 _PASSED_ON = "workers cannot be reached from here: the scheduler passes their data on"
 
@@ -250,7 +250,7 @@ class Link:
             told(_PASSED_ON)
             missing, unreadable = left, []
         if unreadable:
-            raise InputLost(
+            raise InputUnreadable(
                 f"input {unreadable[0]!r} cannot be deserialised here",
                 "install what defines its type, in the workers' version",
                 key=unreadable[0],
@@ -262,7 +262,7 @@ class Link:
     async def _fetch_through_scheduler(self, keys: list[Any]) -> dict[Any, Any]:
         response = await self.client.scheduler.gather(keys=keys)
         if response["status"] != "OK":
-            raise InputLost(
+            raise InputMoved(
                 f"input {response['keys'][0]!r} is gone from the workers",
                 "try again: the scheduler may compute it anew",
                 key=response["keys"][0],

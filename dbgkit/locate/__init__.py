@@ -1,5 +1,5 @@
 """From a target to its failure."""
 
-from dbgkit.locate.failures import locate_failures
+from dbgkit.locate.failures import locate_failures, look_again
 
-__all__ = ["locate_failures"]
+__all__ = ["locate_failures", "look_again"]

@@ -462,6 +462,12 @@ def _merged(groups: list[list[Failure]]) -> list[Failure]:
     ]
 
 
+def look_again(failure: Failure, timeout: float, max_bytes: int) -> Failure:
+    """The same failure, with what a replay needs as it stands by now."""
+    stale = replace(failure, evidence=replace(failure.evidence, visit=None))
+    return _relocate([stale], timeout, True, max_bytes)[0]
+
+
 def _relocate(
     failures: list[Failure], timeout: float, specs: bool, max_bytes: int
 ) -> list[Failure]:

@@ -26,8 +26,9 @@ def main(folder: str) -> None:
             header = json.loads(file.readline())
             sys.path[:] = header["path"]
             task = pickle.load(file)
+        nodes = read_nodes(task)
         begin(folder, task["timeout"], faults)
-        result = run(task)
+        result = run_nodes(nodes, task)
         faulthandler.cancel_dump_traceback_later()
         leave(folder, result)
 
@@ -50,12 +51,11 @@ def leave(folder: str, result: Mapping[str, Any]) -> None:
     os.replace(f"{path}.part", path)
 
 
-def run(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the task in this process; its result in wire form."""
+def read_nodes(task: Mapping[str, Any]) -> dict[Any, Any]:
+    """The task's run specs, read in this process."""
     from dbgkit.replay.nodes import read_spec
 
-    nodes = {key: read_spec(data, key) for key, data in task["specs"].items()}
-    return run_nodes(nodes, task)
+    return {key: read_spec(data, key) for key, data in task["specs"].items()}
 
 
 def run_nodes(nodes: Mapping[Any, Any], task: Mapping[str, Any]) -> dict[str, Any]:

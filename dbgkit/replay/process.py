@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dbgkit.errors import RunSpecUnreadable, WaitTimedOut
 from dbgkit.model import Failure, FrameSummary, Plan, Run
 from dbgkit.replay.child import (
     BEGUN,
@@ -31,6 +32,8 @@ from dbgkit.replay.outcome import compare
 
 _LOOK = 0.02  # seconds between two looks at the child
 _SLOWEST_START = 60.0  # seconds for the child to import what the task needs
+_SLOWEST_FORK = 5.0  # seconds for a fork, which imports nothing, to begin
+_FORKS = 4  # times to fork, as a fork may stop at a lock that was held
 _GRACE = 1.0  # seconds for the child to say where it stands, before it is killed
 _START = "import sys; from dbgkit.replay.child import main; main(sys.argv[1])"
 _LINES = 12  # last lines of what the child printed and of faulthandler's text
@@ -69,20 +72,79 @@ def run_in_child(
         "known": dict(material.worker_of(failure)),
         "cluster": _cluster(material, timeout),
     }
+    if specs is not None:
+        return _one_child(
+            failure, timeout, _SLOWEST_START, task, inputs, dict(specs), None
+        )
+    nodes = {
+        key: row.node if row.node is not None else row.read()
+        for key, row in material.rows.items()
+        if key in set(plan.run_here)
+    }
+    for _ in range(_FORKS - 1):
+        try:
+            return _one_child(
+                failure, timeout, _SLOWEST_FORK, task, inputs, None, nodes
+            )
+        except WaitTimedOut:
+            continue  # the task had not begun, so nothing has happened
+    return _one_child(failure, timeout, _SLOWEST_START, task, inputs, None, nodes)
+
+
+def _one_child(
+    failure: Failure,
+    timeout: float,
+    start_limit: float,
+    task: dict[str, Any],
+    inputs: Inputs,
+    specs: dict[Any, bytes] | None,
+    nodes: Mapping[Any, Any] | None,
+) -> ChildEnd:
+    """Start a child, and wait for its end.
+
+    Raises
+    ------
+    WaitTimedOut
+        It did not begin with the task within ``start_limit`` seconds.
+    RunSpecUnreadable
+        It could not read the task.
+    """
     limit = _memory_limit(task["known"])
     with tempfile.TemporaryDirectory(prefix="dbgkit-") as name:
         folder = Path(name)
         start = time.perf_counter()
         if specs is None:
-            child: _Child = _Forked(folder, task, plan, material, inputs)
+            child: _Child = _Forked(folder, {**task, "inputs": inputs.values}, nodes)
         else:
-            child = _Spawned(folder, {**task, "specs": dict(specs)}, inputs)
+            child = _Spawned(folder, {**task, "specs": specs}, inputs)
         try:
-            why = _watch(child, folder / BEGUN, timeout, limit)
+            why = _watch(child, folder / BEGUN, start_limit, timeout, limit)
         finally:
             child.stop()
+        if not (folder / BEGUN).exists():
+            _refuse_unbegun(failure, folder, child, why)
         seconds = time.perf_counter() - start
         return _end(failure, folder, child, why, seconds)
+
+
+def _refuse_unbegun(failure: Failure, folder: Path, child: _Child, why: str) -> None:
+    """Raise where the task never began, so that nothing can be said of it.
+
+    A child that was ended by a signal died of what it read, as a worker would.
+    """
+    if why == "timeout":
+        raise WaitTimedOut(
+            f"the process for {failure.key!r} did not begin with the task",
+            "try again when the machine is less busy, or where='here'",
+        )
+    if (child.poll() or 0) > 0:
+        lines = _tail(folder / "output.txt").splitlines() or ["it said nothing"]
+        raise RunSpecUnreadable(
+            f"the task {failure.key!r} cannot be read in a process of its own: "
+            f"{lines[-1]}",
+            "where='here' runs it where it can be read",
+            key=failure.key,
+        )
 
 
 def _outputs(material: Material) -> list[Any]:
@@ -113,9 +175,13 @@ def _memory_limit(known: Mapping[str, Any]) -> tuple[int, str]:
 
 
 class _Child:
-    """A running child: `poll` gives its exit status once it has ended."""
+    """A running child: `poll` gives its exit status once it has ended.
+
+    ``held`` are the bytes that it has from its parent.
+    """
 
     pid: int
+    held: int = 0
 
     def poll(self) -> int | None:
         raise NotImplementedError
@@ -162,33 +228,29 @@ class _Spawned(_Child):
 
 
 class _Forked(_Child):
-    def __init__(
-        self,
-        folder: Path,
-        task: dict[str, Any],
-        plan: Plan,
-        material: Material,
-        inputs: Inputs,
-    ) -> None:
+    def __init__(self, folder: Path, task: dict[str, Any], nodes: Any) -> None:
         import warnings
 
-        nodes = {
-            key: row.node if row.node is not None else row.read()
-            for key, row in material.rows.items()
-            if key in set(plan.run_here)
-        }
+        import psutil
+
         self._status: int | None = None
+        # It begins with all that this process holds.
+        self.held = psutil.Process().memory_info().rss
         with warnings.catch_warnings():
             # Threads of this process do not live on in the child; it needs none of
             # them, and its time is bounded.
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
-            self._run(folder, nodes, {**task, "inputs": inputs.values})
+            self._run(folder, nodes, task)
 
     def _run(self, folder: Path, nodes: Any, task: dict[str, Any]) -> None:
         """In the child: never returns."""
         import faulthandler
+        import gc
+
+        # What would be collected is the parent's: clients, clusters, threads' locks.
+        gc.disable()
 
         code = 70
         try:
@@ -214,14 +276,20 @@ class _Forked(_Child):
         os.kill(self.pid, signal.SIGKILL)
 
 
-def _watch(child: _Child, begun: Path, timeout: float, limit: tuple[int, str]) -> str:
+def _watch(
+    child: _Child,
+    begun: Path,
+    start_limit: float,
+    timeout: float,
+    limit: tuple[int, str],
+) -> str:
     """Wait for the child; kills it past a limit, and says which.
 
     The time limit is the call's: it counts from when the file ``begun`` is there.
     """
     import psutil
 
-    end = time.monotonic() + max(timeout, _SLOWEST_START)
+    end = time.monotonic() + start_limit
     running = False
     most, whose = limit
     while child.poll() is None:
@@ -234,9 +302,10 @@ def _watch(child: _Child, begun: Path, timeout: float, limit: tuple[int, str]) -
             resident = psutil.Process(child.pid).memory_info().rss
         except psutil.Error:
             resident = 0  # it has just ended
-        if resident > most:
+        if resident - child.held > most:
             child.kill()
-            return f"memory: it held {resident:,} bytes, over {whose} ({most:,})"
+            held = resident - child.held
+            return f"memory: it held {held:,} bytes, over {whose} ({most:,})"
         time.sleep(_LOOK)
     return ""
 

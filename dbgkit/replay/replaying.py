@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dbgkit.errors import Declined, InputNotCopyable, NoTask
+from dbgkit.errors import DbgkitError, Declined, InputMoved, InputNotCopyable, NoTask
+from dbgkit.locate import look_again
 from dbgkit.locate.facts import outermost_own
 from dbgkit.locate.naming import name_of
 from dbgkit.model import Difference, Failure, Plan, Progress, Run, Step
@@ -60,6 +61,15 @@ def prepare(failure: Failure, wanted: Wanted, notify: Notify) -> Prepared:
     Declined
         ``notify`` returned False for the plan.
     """
+    try:
+        return _prepare_once(failure, wanted, notify)
+    except InputMoved:
+        # Values move, and are released, between the look and the pull.
+        failure = look_again(failure, wanted.timeout, wanted.max_bytes)
+    return _prepare_once(failure, wanted, notify)
+
+
+def _prepare_once(failure: Failure, wanted: Wanted, notify: Notify) -> Prepared:
     plan, material = plan_replay(failure, wanted)
     if notify(plan) is False:
         raise Declined(f"the replay of {failure.key!r} was declined", key=failure.key)
@@ -184,8 +194,11 @@ def _why_not_same(
     """What may be the reason that it did not fail in the same way."""
     plan, material = prepared.plan, prepared.material
     if plan.scope == "task":
-        after = {key: call.data[key] for key in call.data}
-        changed = changed_in_place(material, plan, prepared.inputs, after)
+        changed: list[Any] = []
+        try:
+            changed = changed_in_place(material, plan, prepared.inputs, call.data)
+        except DbgkitError as error:
+            notes.append(f"whether the task changes its inputs is not known: {error}")
         notes.extend(
             f"the task changes its input {key!r} in place: on the worker it had been "
             "changed before, so that this run began from other values"
