@@ -531,10 +531,11 @@ def tasks(
     >>> from distributed import Client
     >>> import dbgkit
     >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
-    ...     future = client.submit(max, 1, 2, resources={"GPU": 1}, key="biggest")
-    ...     table = dbgkit.tasks(state="no-worker")
-    >>> [(row.key, row.restrictions) for row in table.rows]
-    [('biggest', 'resources: GPU 1')]
+    ...     future = client.submit(max, 1, 2, key="biggest")
+    ...     _ = future.result()
+    ...     table = dbgkit.tasks(state="memory")
+    >>> [(row.key, row.nbytes) for row in table.rows]
+    [('biggest', 28)]
     """
 
     def run(found: View) -> TaskTable:

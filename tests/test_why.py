@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from distributed import Client, Event, Lock, MultiLock, Semaphore, futures_of, wait
 from watching import unchanged, wait_until
@@ -247,6 +249,9 @@ def test_retrying(client, tmp_path):
         same_words(found, from_dump(client, tmp_path, "again"))
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="reads tracebacks of any depth that it allows"
+)
 def test_client_out_of_step(client, tmp_path):
     """A traceback too deep for the client leaves its future pending for ever."""
     future = client.submit(dive, 0, key="dive-1")
@@ -358,3 +363,23 @@ def test_wrong_targets_and_no_cluster(client, monkeypatch):
     with pytest.raises(DbgkitError) as error:
         dbgkit.why("x", view="/nowhere/dump.msgpack.gz")
     assert not isinstance(error.value, NoFailure)
+
+
+def test_private_names_of_dask_are_there(client):
+    """Contract: what `remote.causes_cluster` and `causes_ends` read of Dask's."""
+    assert client.run_on_scheduler(private_names) == []
+
+
+def private_names(dask_scheduler):
+    extensions = dask_scheduler.extensions
+    wanted = [
+        (dask_scheduler, "_tick_interval_observed"),
+        (dask_scheduler, "_starting_nannies"),
+        (extensions["events"], "_waiter_count"),
+        (extensions["semaphores"], "metrics"),
+        (extensions["semaphores"], "leases"),
+        (extensions["semaphores"], "max_leases"),
+        (extensions["queues"], "queues"),
+        (extensions["multi_locks"], "locks"),
+    ]
+    return [name for owner, name in wanted if not hasattr(owner, name)]

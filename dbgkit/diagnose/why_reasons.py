@@ -122,6 +122,7 @@ def _processing(
         return [("worker-not-answering", facts)]
     row = _row(probe, facts["key"])
     facts["row"], facts["probe"] = row, probe
+    facts["live"] = answer["late"] is not None
     state = row["state"] if row else None
     if state is None and probe is not None:
         return [("unexplained", {**facts, "ruled_out": _unheard(facts)})]

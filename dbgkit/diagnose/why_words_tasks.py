@@ -27,6 +27,11 @@ def running(cause: Cause) -> Words:
     if waits:
         name = f" {waits['name']}" if waits["name"] else ""
         evidence.append(f"it waits for the result of another task{name}")
+    if row.get("state") == "executing" and row["stack"] is None and first["live"]:
+        evidence.append(
+            "no thread of the worker runs it: an async function, or one that has ended "
+            "and whose end the worker has lost"
+        )
     evidence += _stack(row)
     return (
         f"{they(cause, 'runs', 'run')} on {several(workers_of(cause))}",

@@ -15,7 +15,6 @@ from .causes_cluster import (
     answering,
     lateness,
     overview,
-    quiet_workers,
     waiters,
 )
 from .causes_ends import SAMPLE, facts_of, is_barrier, signature
@@ -60,7 +59,8 @@ async def explain_state(state: Any, question: dict[str, Any]) -> dict[str, Any]:
         "omitted_ends": 0,
         "barrier": None,
         "unknown": [],
-        "cluster": overview(state, start),
+        # A look at one task costs nothing that grows with the cluster.
+        "cluster": overview(state, start) if keys is None else None,
         "out_of_step": await _out_of_step(state, question.get("pending") or (), pace),
         "late": None,
         "waiters": None,
@@ -79,7 +79,7 @@ async def explain_state(state: Any, question: dict[str, Any]) -> dict[str, Any]:
         answer["late"] = await lateness(state)
         answer["waiters"] = waiters(state)
         answer["answering"] = await answering(
-            state, _places(state, answer, start), question.get("ping") or 2.0
+            state, _places(state, answer), question.get("ping") or 2.0
         )
     answer["end"] = now_of(state)
     return answer
@@ -310,7 +310,7 @@ def _chain(end: Any, parents: dict[Any, Any]) -> tuple[list[Any], int]:
     return keys[:half] + keys[-half:], len(keys)
 
 
-def _places(state: Any, answer: dict[str, Any], now: float) -> list[str]:
+def _places(state: Any, answer: dict[str, Any]) -> list[str]:
     """Workers that should be asked whether they answer."""
     found: dict[str, None] = {}
     for end in answer["ends"]:
@@ -319,6 +319,6 @@ def _places(state: Any, answer: dict[str, Any], now: float) -> list[str]:
             for missing in end["missing"]:
                 for holder in missing["holders"][:1]:
                     found.setdefault(holder)
-    for worker in quiet_workers(state, now):
+    for worker in answer["cluster"]["quiet"] if answer["cluster"] else ():
         found.setdefault(worker["address"])
     return [address for address in found if address in state.workers][:MOST_PINGED]
