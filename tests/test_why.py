@@ -359,7 +359,7 @@ def test_wrong_targets_and_no_cluster(client, monkeypatch):
         dbgkit.why(ValueError("no future holds it"))
     with pytest.raises(WrongTarget):
         dbgkit.why([])
-    monkeypatch.setattr("dbgkit.api.current_client", lambda: None)
+    monkeypatch.setattr("dbgkit.api.asking.current_client", lambda: None)
     with pytest.raises(DbgkitError) as error:
         dbgkit.why("x", view="/nowhere/dump.msgpack.gz")
     assert not isinstance(error.value, NoFailure)

@@ -7,6 +7,7 @@ is that of the exception. Never is it simply the newest.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -137,7 +138,9 @@ def _history(
 
 def _texts(exception: BaseException) -> set[str]:
     """Texts that the scheduler may have for an exception; empty: any."""
-    if isinstance(exception, (NoFailure, KeyboardInterrupt, TimeoutError)):
+    # Two classes of TimeoutError before Python 3.11.
+    ended = (KeyboardInterrupt, TimeoutError, asyncio.TimeoutError)
+    if isinstance(exception, (NoFailure, *ended)):
         return set()
     if hasattr(exception, "last_worker"):  # KilledWorker carries no text
         return set()

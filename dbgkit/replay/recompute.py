@@ -7,10 +7,11 @@ run under their own.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from dbgkit.errors import InputsTooLarge, RecomputeFailed, WaitTimedOut
@@ -173,18 +174,16 @@ def _wait(
 
 def _pause(futures: list[Any]) -> None:
     """Wait until all are done, for a short while at most."""
-    from distributed import TimeoutError, wait
+    from distributed import wait
 
-    client = futures[0].client
     from dbgkit.cluster.link import Link
 
     async def until_done() -> None:
-        await wait(futures, timeout=_POLL)
+        # Two classes before Python 3.11.
+        with suppress(TimeoutError, asyncio.TimeoutError):
+            await wait(futures, timeout=_POLL)
 
-    try:
-        Link(client, 30).call(until_done, what="the tasks that run again")
-    except TimeoutError:
-        return
+    Link(futures[0].client, 30).call(until_done, what="the tasks that run again")
 
 
 def _failed(

@@ -1,0 +1,202 @@
+"""The verbs that open the debugger."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import Any
+
+from dbgkit import debugger, render
+from dbgkit.api.asking import ask
+from dbgkit.api.replaying import captured_of, locate_here, read_options, silent
+from dbgkit.diagnose import root_causes
+from dbgkit.errors import DbgkitError, WrongTarget
+from dbgkit.replay import Replay, execute, live_post_mortem, prepare
+from dbgkit.replay.capture import Capture, capturing, error_of
+from dbgkit.replay.planning import Wanted
+from dbgkit.replay.replaying import Notify
+
+
+def debug(
+    target: Any = None,
+    *,
+    client: Any = None,
+    prompt: bool | None = None,
+    notify: Notify | None = None,
+    scope: str = "task",
+    where: str | None = None,
+    times: int = 1,
+    recompute: bool | None = None,
+    timeout: Any = "30s",
+    max_bytes: Any = "1 GiB",
+) -> Any:
+    """Open the debugger in the failed task, at the line of the user's own code.
+
+    Where the failure's frames are still alive in this process they are entered as
+    they are; else the task is replayed. Without a terminal, or without live frames,
+    the report is printed instead.
+
+    Parameters
+    ----------
+    prompt : bool, optional
+        False: print the report, never prompt.
+    notify : callable, optional
+        By default progress is shown on a terminal, and plans of much work are asked
+        about there.
+    target, client, scope, where, times, recompute, timeout, max_bytes
+        As for `replay`.
+
+    Returns
+    -------
+    Replay
+        After the debugger was left. With an asynchronous client, an awaitable.
+
+    Raises
+    ------
+    DbgkitError
+        What `replay` raises.
+    """
+    wanted = read_options(scope, where, times, recompute, timeout, max_bytes)
+
+    def run(target: Any, found: Any) -> tuple[Replay, int]:
+        with _telling(notify) as tell:
+            return _replay_for_debug(target, found, wanted, tell)
+
+    def show(result: tuple[Replay, int]) -> Replay:
+        again, remaining = result
+        wants_prompt = debugger.can_prompt() if prompt is None else prompt
+        if again.exception is not None and wants_prompt:
+            colour = sys.stdout.isatty()
+            header = render.header(again, remaining=remaining, color=colour)
+            debugger.enter(again.exception, header=header)
+        else:
+            render.report(again)
+        return again
+
+    return ask(target, client, timeout, run, show)
+
+
+class debugging:
+    """Debug what fails inside: for scripts, with ``with`` or ``async with``.
+
+    While inside, a ``Client`` that exits because of an exception is first asked for
+    what a replay needs, as it is closed by the time that the exception gets here.
+    Then `debug` is called with the exception, and the exception goes on.
+
+    Parameters
+    ----------
+    **options
+        As for `debug`, but for the target.
+
+    Examples
+    --------
+    >>> import dbgkit
+    >>> with dbgkit.debugging():
+    ...     total = sum(range(10))
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._capturing: AbstractContextManager[Capture] | None = None
+
+    def __enter__(self) -> debugging:
+        options = {
+            name: self._options[name]
+            for name in ("timeout", "max_bytes")
+            if name in self._options
+        }
+        self._capturing = capture(**options)
+        self._capturing.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        assert self._capturing is not None
+        try:
+            if isinstance(value, Exception):
+                with _told_on_stderr():
+                    done = debug(value, **self._options)
+                    if asyncio.iscoroutine(done):
+                        done.close()
+                        raise WrongTarget(
+                            "an asynchronous client cannot be asked in a with block",
+                            "use async with dbgkit.debugging()",
+                        )
+        finally:
+            self._capturing.__exit__(kind, value, tb)
+
+    async def __aenter__(self) -> debugging:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        assert self._capturing is not None
+        try:
+            if isinstance(value, Exception):
+                with _told_on_stderr():
+                    done = debug(value, **self._options)
+                    if asyncio.iscoroutine(done):
+                        await done
+        finally:
+            self._capturing.__exit__(kind, value, tb)
+
+
+def capture(
+    *,
+    timeout: Any = "30s",
+    max_bytes: Any = "1 GiB",
+    inputs: bool = True,
+    notify: Notify | None = None,
+) -> AbstractContextManager[Capture]:
+    """Keep what a replay needs of clients that exit because of an exception.
+
+    Inside, and after such a client has closed, the exception is a target as before.
+    """
+    wanted = read_options("task", None, 1, None, timeout, max_bytes)
+    return capturing(wanted, notify or silent, inputs=inputs)
+
+
+def _replay_for_debug(
+    target: Any, client: Any, wanted: Wanted, tell: Notify
+) -> tuple[Replay, int]:
+    """The replay to enter, and how many other root causes there are."""
+    failures = locate_here(target, client, wanted.timeout, wanted, finished=True)
+    remaining = len(root_causes(failures)) - 1
+    captured = captured_of(target)
+    if captured is not None and captured.error is not None:
+        raise error_of(captured)
+    alive = live_post_mortem(failures[0])
+    if alive is not None:
+        return alive, remaining
+    if captured is not None and captured.prepared is not None:
+        return execute(captured.prepared, tell), remaining
+    return execute(prepare(failures[0], wanted, tell), tell), remaining
+
+
+@contextmanager
+def _telling(notify: Notify | None) -> Iterator[Notify]:
+    if notify is not None:
+        yield notify
+        return
+    with render.Notifier() as shown:
+        yield shown
+
+
+@contextmanager
+def _told_on_stderr() -> Iterator[None]:
+    """Say an error of ours in a line: the user's own exception goes on."""
+    try:
+        yield
+    except DbgkitError as error:
+        print(f"dbgkit: {error}", file=sys.stderr)
