@@ -77,7 +77,7 @@ def leave(status):
 # -- what depends on its surroundings ------------------------------------------
 
 
-def hang_or_fail(path):
+def hang_or_fail(path, other=None):
     """Fail while the file is there, hang once it is gone."""
     if Path(path).exists():
         raise ValueError("the file is there")

@@ -286,6 +286,16 @@ def test_a_client_names_its_comm_loop_cluster_and_status(client):
     assert client.cluster.scheduler.erred_tasks is not None
 
 
+def test_a_client_that_could_not_connect_has_a_loop_to_close():
+    assert Client._Client__loop is None
+    made = Client.__new__(Client)
+    with pytest.raises(ValueError, match="unknown address scheme"):
+        made.__init__("nowhere://x:1", set_as_default=False)
+    assert made._Client__loop is not None
+    made.close()
+    assert made.status == "closed"
+
+
 def test_clients_exit_through_two_methods_of_their_own_class():
     assert "__exit__" in Client.__dict__
     assert "__aexit__" in Client.__dict__

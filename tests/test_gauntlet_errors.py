@@ -387,16 +387,27 @@ def nothing_at_hand(monkeypatch):
         monkeypatch.delattr(sys, name, raising=False)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_no_client_and_no_exception_at_all(nothing_at_hand, verb):
-    with refused(errors.NoFailure, "no exception at hand, and no client"):
-        verb()
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_key_and_no_client_at_all(nothing_at_hand, verb):
-    with refused(errors.NoFailure, "no client"):
-        verb("some-key")
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("locate()", "no exception at hand, and no client"),
+        ("replay()", "no exception at hand, and no client"),
+        ("locate('some-key')", "no client"),
+        ("replay('some-key')", "no client"),
+    ],
+)
+def test_no_client_at_all(call, says):
+    # In a process of its own: here other tests' clients are current ones.
+    done = subprocess.run(
+        [sys.executable, "-c", f"import dbgkit; dbgkit.{call}"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("dbgkit.errors.NoFailure")
+    assert says in last
 
 
 def test_a_client_and_nothing_failed(harmable, nothing_at_hand):

@@ -6,6 +6,7 @@ asserted, and that the cluster is as it was.
 
 from __future__ import annotations
 
+import faulthandler
 import operator
 import os
 import sys
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 
 import dask
 import hard_tasks as tasks
+import psutil
 import pytest
 from conftest import own_cluster
 from distributed import wait
@@ -561,6 +563,49 @@ def test_an_input_that_cannot_be_copied_goes_to_a_fork(inproc_client):
         entered(replay, "hold", x=4, held=False)
         with pytest.raises(errors.InputNotCopyable):
             dbgkit.replay(future, where="here")
+
+
+def test_a_fork_begins_while_this_process_watches_itself(inproc_client):
+    """As pytest's ``faulthandler_timeout`` does: its thread is not in the fork."""
+    client = inproc_client
+    lock = client.submit(tasks.make_lock, pure=False)
+    future = client.submit(tasks.hold, lock, 4, pure=False)
+    wait(future, timeout=30)
+    faulthandler.dump_traceback_later(600)
+    try:
+        replay = dbgkit.replay(future)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    assert (replay.where, replay.outcome) == ("process", "same")
+
+
+def test_a_fork_that_hangs_says_where(inproc_client, tmp_path):
+    client = inproc_client
+    path = tmp_path / "there"
+    path.touch()
+    lock = client.submit(tasks.make_lock, pure=False)
+    future = client.submit(tasks.hang_or_fail, str(path), lock, pure=False)
+    wait(future, timeout=30)
+    path.unlink()
+    with unchanged(client):
+        replay = dbgkit.replay(future, where="process", timeout="1s")
+        assert (replay.failure.key, replay.outcome) == (future.key, "timeout")
+        assert "in hang_or_fail" in replay.crash
+
+
+def test_what_a_fork_has_from_its_parent_does_not_count(inproc_client):
+    client = inproc_client
+    lock = client.submit(tasks.make_lock, pure=False)
+    future = client.submit(tasks.hold, lock, 4, pure=False)
+    wait(future, timeout=30)
+    failure = dbgkit.locate(future)
+    limit = psutil.Process().memory_info().rss // 2
+    client.run_on_scheduler(set_memory_limit, address=failure.worker, limit=limit)
+    assert dbgkit.replay(future).outcome == "same"
+
+
+def set_memory_limit(dask_scheduler, address, limit):
+    dask_scheduler.workers[address].memory_limit = limit
 
 
 @pytest.mark.parametrize("limit", ["workers", "resources"])

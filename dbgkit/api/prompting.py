@@ -69,8 +69,7 @@ def debug(
         again, remaining = result
         wants_prompt = debugger.can_prompt() if prompt is None else prompt
         if again.exception is not None and wants_prompt:
-            colour = sys.stdout.isatty()
-            header = render.header(again, remaining=remaining, color=colour)
+            header = render.header(again, remaining=remaining, color=None)
             debugger.enter(again.exception, header=header)
         else:
             render.report(again)

@@ -54,17 +54,28 @@ def client_of(client: Any, timeout: float) -> Iterator[Client | None]:
             f"client= takes a Client or an address, not a {type(client).__name__}",
             "leave it out for the current client",
         )
+    # A client that could not connect has to be closed as well: Client.__del__ would
+    # do so whenever it is collected, and waits for ever if that is while another
+    # client starts (distributed/utils.py, LoopRunner: both take one lock).
+    opened = Client.__new__(Client)
     try:
-        opened = Client(client, timeout=timeout, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise SchedulerGone(
-            f"no scheduler answers at {client!r}: {error}",
-            "check the address, and whether the scheduler still runs",
-        ) from error
-    try:
+        try:
+            opened.__init__(client, timeout=timeout, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise SchedulerGone(
+                f"no scheduler answers at {client!r}: {error}",
+                "check the address, and whether the scheduler still runs",
+            ) from error
         yield opened
     finally:
-        opened.close()
+        _close(opened)
+
+
+def _close(client: Client) -> None:
+    """Close a client, also one that was never made whole."""
+    # Client.__del__ does nothing either before there is a loop.
+    if getattr(client, "_Client__loop", None) is not None:
+        client.close()
 
 
 def is_future(value: Any) -> bool:

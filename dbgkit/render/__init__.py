@@ -102,7 +102,11 @@ def report(replay: Replay, *, file: IO[str] | None = None) -> None:
 
 
 def header(
-    replay: Replay, *, remaining: int = 0, color: bool = False, width: int | None = None
+    replay: Replay,
+    *,
+    remaining: int = 0,
+    color: bool | None = False,
+    width: int | None = None,
 ) -> str:
     """The lines above the prompt: what failed, the outcome, the inputs.
 
@@ -111,8 +115,8 @@ def header(
     replay : Replay
     remaining : int
         How many further root causes ``%dbg next`` can go on to.
-    color : bool
-        Whether to colour it with ANSI sequences.
+    color : bool or None
+        Whether to colour it with ANSI sequences; None: if standard output takes them.
     width : int, optional
         In columns; the terminal's, at most 120, if not given.
 
@@ -123,6 +127,9 @@ def header(
     """
     if width is None:
         width = min(120, Console(file=sys.stderr).width)
+    if color is None:
+        # Knows of NO_COLOR, and of terminals that are dumb.
+        color = Console(file=sys.stdout).color_system is not None
     form = header_form(view_replay(replay), remaining)
     return _print(form, width=width, color=color).rstrip("\n")
 

@@ -27,18 +27,18 @@ def main(folder: str) -> None:
             sys.path[:] = header["path"]
             task = pickle.load(file)
         nodes = read_nodes(task)
-        begin(folder, task["timeout"], faults)
+        begin(folder)
+        faulthandler.dump_traceback_later(task["timeout"], file=faults)
         result = run_nodes(nodes, task)
         faulthandler.cancel_dump_traceback_later()
         leave(folder, result)
 
 
-def begin(folder: str, timeout: float, faults: Any) -> None:
-    """Say that the call begins: the time limit counts from here on, on both sides."""
+def begin(folder: str) -> None:
+    """Say that the call begins: its time limit counts from here."""
     # Imported now, as it may take longer than the limit allows for the call.
     import distributed  # noqa: F401
 
-    faulthandler.dump_traceback_later(timeout, file=faults)
     with open(os.path.join(folder, BEGUN), "w"):
         pass
 

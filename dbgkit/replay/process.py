@@ -32,10 +32,10 @@ from dbgkit.replay.outcome import compare
 
 _LOOK = 0.02  # seconds between two looks at the child
 _SLOWEST_START = 60.0  # seconds for the child to import what the task needs
-_SLOWEST_FORK = 5.0  # seconds for a fork, which imports nothing, to begin
-_FORKS = 4  # times to fork, as a fork may stop at a lock that was held
+_SLOWEST_FORK = 10.0  # seconds for a fork, which imports nothing, to begin
 _GRACE = 1.0  # seconds for the child to say where it stands, before it is killed
 _START = "import sys; from dbgkit.replay.child import main; main(sys.argv[1])"
+_STACK = "(most recent call first)"  # in the heading of each of faulthandler's stacks
 _LINES = 12  # last lines of what the child printed and of faulthandler's text
 
 
@@ -81,14 +81,7 @@ def run_in_child(
         for key, row in material.rows.items()
         if key in set(plan.run_here)
     }
-    for _ in range(_FORKS - 1):
-        try:
-            return _one_child(
-                failure, timeout, _SLOWEST_FORK, task, inputs, None, nodes
-            )
-        except WaitTimedOut:
-            continue  # the task had not begun, so nothing has happened
-    return _one_child(failure, timeout, _SLOWEST_START, task, inputs, None, nodes)
+    return _one_child(failure, timeout, _SLOWEST_FORK, task, inputs, None, nodes)
 
 
 def _one_child(
@@ -189,6 +182,9 @@ class _Child:
     def kill(self) -> None:
         raise NotImplementedError
 
+    def tell_where(self) -> None:
+        """Have it leave its stacks in the file for faults, if it does not itself."""
+
     def stop(self) -> None:
         """Make sure that it has ended, and reap it."""
         if self.poll() is None:
@@ -259,7 +255,10 @@ class _Forked(_Child):
             os.dup2(output, 2)
             with open(folder / FAULTS, "w") as faults:
                 faulthandler.enable(faults)
-                begin(str(folder), task["timeout"], faults)
+                # Not dump_traceback_later: it would wait here for the thread of one
+                # that is under way in the parent, as pytest's faulthandler_timeout.
+                faulthandler.register(signal.SIGUSR1, faults, all_threads=True)
+                begin(str(folder))
                 leave(str(folder), run_nodes(nodes, task))
             code = 0
         finally:
@@ -274,6 +273,9 @@ class _Forked(_Child):
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
+
+    def tell_where(self) -> None:
+        os.kill(self.pid, signal.SIGUSR1)
 
 
 def _watch(
@@ -290,14 +292,17 @@ def _watch(
     import psutil
 
     end = time.monotonic() + start_limit
-    running = False
+    running = told = False
     most, whose = limit
     while child.poll() is None:
         if not running and begun.exists():
-            running, end = True, time.monotonic() + timeout + _GRACE
+            running, end = True, time.monotonic() + timeout
         if time.monotonic() > end:
-            child.kill()
-            return "timeout"
+            if not running or told:
+                child.kill()
+                return "timeout"
+            child.tell_where()
+            told, end = True, end + _GRACE
         try:
             resident = psutil.Process(child.pid).memory_info().rss
         except psutil.Error:
@@ -314,7 +319,7 @@ def _end(
     failure: Failure, folder: Path, child: _Child, why: str, seconds: float
 ) -> ChildEnd:
     result = folder / RESULT
-    crash = _tail(folder / FAULTS) or _tail(folder / "output.txt")
+    crash = _fault(folder / FAULTS) or _tail(folder / "output.txt")
     if why == "timeout":
         detail = f"stopped after {seconds:.1f} s"
         return ChildEnd(Run("timeout", detail=detail, seconds=seconds), crash=crash)
@@ -371,9 +376,26 @@ def describe_exit(status: int | None) -> str:
     return f"exit code {status}"
 
 
+def _fault(path: Path) -> str:
+    """Where the task was, out of what faulthandler wrote: innermost frame first."""
+    lines = _lines(path)
+    stacks = [i for i, line in enumerate(lines) if _STACK in line]
+    if not stacks:
+        return "\n".join(lines[-_LINES:])
+    # After a timeout no thread is the current one: the main one, the task's, is last.
+    current = (i for i in stacks if lines[i].startswith("Current thread"))
+    start = next(current, stacks[-1])
+    end = next((i for i in stacks if i > start), len(lines))
+    heading = lines[:1] if stacks[0] > 0 else []
+    return "\n".join([*heading, *lines[start : min(end, start + _LINES)]]).strip()
+
+
 def _tail(path: Path) -> str:
     """Last lines of a file that the child left."""
+    return "\n".join(_lines(path)[-_LINES:])
+
+
+def _lines(path: Path) -> list[str]:
     if not path.exists():
-        return ""
-    text = path.read_text("utf-8", errors="replace")[-20_000:]
-    return "\n".join(text.strip().splitlines()[-_LINES:])
+        return []
+    return path.read_text("utf-8", errors="replace")[-100_000:].strip().splitlines()
