@@ -54,14 +54,6 @@ class Cancelled(DbgkitError):
     """The future was cancelled."""
 
 
-class Ambiguous(DbgkitError):
-    """Several tasks match the exception: see ``keys``."""
-
-    def __init__(self, message: str, hint: str = "", *, keys: Any = ()) -> None:
-        super().__init__(message, hint)
-        self.keys = tuple(keys)
-
-
 class NoTask(DbgkitError):
     """The failure is no task's, or the task cannot be had: nothing to replay."""
 

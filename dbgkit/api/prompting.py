@@ -13,7 +13,7 @@ from dbgkit import debugger, render
 from dbgkit.api.asking import ask
 from dbgkit.api.replaying import captured_of, locate_here, read_options, silent
 from dbgkit.diagnose import root_causes
-from dbgkit.errors import DbgkitError, WrongTarget
+from dbgkit.errors import DbgkitError, NotHere
 from dbgkit.replay import Replay, execute, live_post_mortem, prepare
 from dbgkit.replay.capture import Capture, capturing, error_of
 from dbgkit.replay.planning import Wanted
@@ -117,19 +117,13 @@ class debugging:
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        assert self._capturing is not None
-        try:
-            if isinstance(value, Exception):
-                with _told_on_stderr():
-                    done = debug(value, **self._options)
-                    if asyncio.iscoroutine(done):
-                        done.close()
-                        raise WrongTarget(
-                            "an asynchronous client cannot be asked in a with block",
-                            "use async with dbgkit.debugging()",
-                        )
-        finally:
-            self._capturing.__exit__(kind, value, tb)
+        with self._debugged(value) as waiting:
+            if waiting is not None:
+                waiting.close()
+                raise NotHere(
+                    "an asynchronous client cannot be asked in a with block",
+                    "use async with dbgkit.debugging()",
+                )
 
     async def __aenter__(self) -> debugging:
         return self.__enter__()
@@ -140,15 +134,22 @@ class debugging:
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        with self._debugged(value) as waiting:
+            if waiting is not None:
+                await waiting
+
+    @contextmanager
+    def _debugged(self, value: BaseException | None) -> Iterator[Any]:
+        """Debug what leaves the block; gives what is to be awaited, if anything is."""
         assert self._capturing is not None
         try:
-            if isinstance(value, Exception):
-                with _told_on_stderr():
+            with _told_on_stderr():
+                done = None
+                if isinstance(value, Exception):
                     done = debug(value, **self._options)
-                    if asyncio.iscoroutine(done):
-                        await done
+                yield done if asyncio.iscoroutine(done) else None
         finally:
-            self._capturing.__exit__(kind, value, tb)
+            self._capturing.__exit__(None, None, None)
 
 
 def capture(
