@@ -12,13 +12,13 @@ from dbgkit.cluster.clients import (
 )
 from dbgkit.cluster.link import Link
 from dbgkit.errors import Cancelled, NoFailure, NotFailed, SchedulerGone, UnknownKey
+from dbgkit.locate.again import relocate
 from dbgkit.locate.facts import failure_from_exception, failure_from_fact
 from dbgkit.locate.matching import locate_in_graph
+from dbgkit.locate.refusals import ASK_WHY, gone, interrupted, not_failed
 from dbgkit.locate.targets import Sought, sort_target
 from dbgkit.locate.traces import Trace, trace
 from dbgkit.model import Evidence, Failure
-
-_ASK_WHY = "dbgkit.why(key) tells what it waits for"
 
 
 def locate_failures(
@@ -60,7 +60,7 @@ def locate_failures(
     groups.extend(finder.of_sought(sought, bool(groups)))
     found = _merged(groups)
     if sought.failures or len(groups) > 1:
-        found = _relocate(found, timeout, specs, max_bytes)
+        found = relocate(found, timeout, specs, max_bytes)
     if not found:
         raise NoFailure(
             "nothing has failed that could be found",
@@ -122,41 +122,17 @@ class _Finder:
         failures = self._from_answer(answer, client)
         if failures:
             return failures
-        return [
-            self._not_failed(row, client, futures, answer) for row in answer["asked"]
-        ][:1]
+        return [self._not_failed(answer["asked"][0], client, futures)]
 
-    def _not_failed(
-        self, row: Any, client: Any, futures: dict[Any, Any], answer: Any
-    ) -> Failure:
-        """A task that was asked for and has not failed: the error that says so."""
+    def _not_failed(self, row: Any, client: Any, futures: dict[Any, Any]) -> Failure:
+        """A task that was asked for and has not failed: wanted all the same, or not."""
         key = row["key"] if row["key"] is not None else row["asked"]
         state = row["state"]
         if state == "memory" and self.finished:
             return self._finished(key, client)
         future = futures.get(key)
         status = future.status if future is not None else ""
-        if status == "cancelled" or (state == "unknown" and status == "lost"):
-            raise Cancelled(
-                f"{key!r} was cancelled",
-                "submit it again: a cancelled task leaves nothing to debug",
-                key=key,
-            )
-        if state == "unknown":
-            raise _unknown_key(key, client, status)
-        if state == "memory":
-            raise NotFailed(
-                f"{key!r} has not failed: it is finished",
-                "dbgkit.replay(key) runs it again all the same",
-                key=key,
-                state="finished",
-            )
-        raise NotFailed(
-            f"{key!r} has not failed: it is in state {state!r}",
-            _ASK_WHY,
-            key=key,
-            state=state,
-        )
+        raise not_failed(key, state, status, client)
 
     def _finished(self, key: Any, client: Any) -> Failure:
         answer = self._link(client).visit(
@@ -279,7 +255,7 @@ class _Finder:
         keys = [f.key for f in found.futures if holds(f, found.exception)]
         if not keys and client is not None and is_open(client):
             keys = keys_of_exception(client, found.exception)
-        if not keys and _interrupted(found.exception):
+        if not keys and interrupted(found.exception):
             keys = [f.key for f in found.futures]
         if found.futures and (owner := found.futures[0]._client) is not None:
             self.client = owner
@@ -292,7 +268,7 @@ class _Finder:
         answer = self._link(client).visit(
             keys=keys, specs=self.specs, max_bytes=self.max_bytes
         )
-        error = None if _interrupted(found.exception) else found.exception
+        error = None if interrupted(found.exception) else found.exception
         notes: tuple[str, ...] = ()
         if len(answer["failures"]) > 1 and error is not None:
             notes = (f"{len(answer['failures'])} tasks failed with this exception",)
@@ -300,10 +276,10 @@ class _Finder:
         if not failures:
             state = answer["asked"][0]["state"]
             if state == "unknown":
-                raise _gone(keys[0], found)
+                raise gone(keys[0], found)
             raise NotFailed(
                 f"{keys[0]!r} has not failed: it is in state {state!r}",
-                _ASK_WHY,
+                ASK_WHY,
                 key=keys[0],
                 state=state,
             )
@@ -393,54 +369,6 @@ def _of_local_task(found: Trace) -> Failure:
     )
 
 
-def _interrupted(exception: BaseException) -> bool:
-    """Whether it was the wait that ended, so that any failure may be meant."""
-    return isinstance(exception, (KeyboardInterrupt, TimeoutError)) or type(
-        exception
-    ).__name__ in ("TimeoutError", "CancelledError", "FutureCancelledError")
-
-
-def _gone(key: Any, found: Trace) -> UnknownKey | Cancelled:
-    """A task of an exception's futures that the scheduler has forgotten."""
-    status = {future.key: future.status for future in found.futures}
-    if status.get(key) == "cancelled" and _interrupted(found.exception):
-        return Cancelled(
-            f"{key!r} was cancelled",
-            "submit it again: a cancelled task leaves nothing to debug",
-            key=key,
-        )
-    return UnknownKey(
-        f"the scheduler has forgotten {key!r}, which raised this exception",
-        "submit it again, and hold its future until it has been looked at",
-        key=key,
-    )
-
-
-def _unknown_key(key: Any, client: Any, status: str) -> UnknownKey:
-    import difflib
-
-    held = held_future_states(client)
-    if not status and key in held:
-        status = held[key].status
-    known = [str(k) for k in held if k != key]
-    close = difflib.get_close_matches(str(key), known, n=1)
-    if status:
-        return UnknownKey(
-            f"the scheduler has forgotten {key!r} (the future is {status})",
-            "submit it again, or hand in the exception that it raised",
-            key=key,
-        )
-    hint = (
-        f"did you mean {close[0]!r}?"
-        if close
-        else (
-            "the scheduler forgets a task once nobody holds its future: hand in the "
-            "exception instead"
-        )
-    )
-    return UnknownKey(f"the scheduler knows no key {key!r}", hint, key=key)
-
-
 def _merged(groups: list[list[Failure]]) -> list[Failure]:
     """Failures that were found apart, as one list: the earliest first."""
     if len(groups) == 1:
@@ -460,37 +388,3 @@ def _merged(groups: list[list[Failure]]) -> list[Failure]:
         replace(failure, others=tuple(key for key in keys if key != failure.key))
         for failure in found
     ]
-
-
-def look_again(failure: Failure, timeout: float, max_bytes: int) -> Failure:
-    """The same failure, with what a replay needs as it stands by now."""
-    stale = replace(failure, evidence=replace(failure.evidence, visit=None))
-    return _relocate([stale], timeout, True, max_bytes)[0]
-
-
-def _relocate(
-    failures: list[Failure], timeout: float, specs: bool, max_bytes: int
-) -> list[Failure]:
-    """Failures that were located before: the first again, with what a replay needs."""
-    if not failures:
-        return failures
-    first = failures[0]
-    evidence = first.evidence
-    visit = evidence.visit
-    complete = visit is not None and any(
-        row["key"] == first.key for row in visit["tasks"]
-    )
-    if not specs or complete or evidence.graph is not None or evidence.client is None:
-        return failures
-    if not is_open(evidence.client):
-        return failures
-    answer = Link(evidence.client, timeout).visit(
-        keys=[first.key], specs=True, max_bytes=max_bytes
-    )
-    if not answer["tasks"]:
-        raise UnknownKey(
-            f"the scheduler has forgotten {first.key!r} since it was located",
-            "hold its future, or hand in the exception",
-            key=first.key,
-        )
-    return [replace(first, evidence=replace(evidence, visit=answer)), *failures[1:]]
