@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import inspect
+import sys
 
 import pytest
 from distributed import Client, wait
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.core
 @pytest.fixture
 def shell(tmp_path, monkeypatch):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    # A shell puts a module of its own there, which worker processes cannot start from.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     config = Config()
     config.HistoryManager.enabled = False
     shell = InteractiveShell(config=config)
