@@ -14,7 +14,7 @@ import pytest
 from conftest import own_cluster
 from distributed import Event, wait
 from tasks import add, boom, inc, ratio
-from watching import wait_until
+from watching import state_of, wait_until
 
 import dbgkit
 from dbgkit.cluster.dumps import read_dump
@@ -63,10 +63,6 @@ def dumped(tmp_path_factory):
 @pytest.fixture(params=["msgpack", "yaml"])
 def path(request, dumped):
     return dumped.paths[request.param]
-
-
-def state_of(dask_scheduler, key):
-    return dask_scheduler.tasks[key].state
 
 
 # -- the same words ----------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from conftest import own_cluster
 from distributed import Client, Event, wait
 from tasks import add, boom, inc
-from watching import unchanged, wait_until
+from watching import state_of, unchanged, wait_until
 
 import dbgkit
 from dbgkit.errors import UnknownName
@@ -52,10 +52,6 @@ def mixed(request):
         Event("mixed", client=client).set()
         busy.result(30)
         del waiting
-
-
-def state_of(dask_scheduler, key):
-    return dask_scheduler.tasks[key].state
 
 
 # -- rows --------------------------------------------------------------------

@@ -142,3 +142,9 @@ def started_again(client, gone, count):
         return len(workers) == count and gone not in workers
 
     wait_until(back, f"{gone} was replaced")
+
+
+def state_of(dask_scheduler, key):
+    """A task's state, for ``run_on_scheduler``; ``"unknown"`` until it is there."""
+    ts = dask_scheduler.tasks.get(key)
+    return "unknown" if ts is None else ts.state
