@@ -19,25 +19,15 @@ from dbgkit.errors import NoFailure, SchedulerGone, WrongTarget
 pytestmark = pytest.mark.core
 
 
-def without_history(client):
+CLIENTS = ("client", "processes_client", "inproc_client")
+
+
+@pytest.fixture(autouse=True)
+def without_history(request):
     """The shared clusters remember failures of other tests."""
-    client.run_on_scheduler(clear_history)
-    return client
-
-
-@pytest.fixture
-def client(client):
-    return without_history(client)
-
-
-@pytest.fixture
-def processes_client(processes_client):
-    return without_history(processes_client)
-
-
-@pytest.fixture
-def inproc_client(inproc_client):
-    return without_history(inproc_client)
+    for name in CLIENTS:
+        if name in request.fixturenames:
+            request.getfixturevalue(name).run_on_scheduler(clear_history)
 
 
 def fails_with(text):
