@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import operator
 import os
 
 import dask
@@ -13,7 +12,6 @@ import pytest
 import dbgkit
 from dbgkit.remote.frames import (
     format_exception,
-    function_location,
     is_machinery,
     is_own,
     is_stdlib,
@@ -164,12 +162,6 @@ def test_a_windows_traceback_is_read():
 def test_lines_of_source_that_look_like_frames_do_not_count():
     text = '  File "/me/job.py", line 3, in f\n    File "/me/other.py", line 9, in g\n'
     assert parse_traceback(text) == [("/me/job.py", 3, "f")]
-
-
-def test_where_a_function_is_defined():
-    code = failing.__code__
-    assert function_location(failing) == (__file__, code.co_firstlineno, "failing")
-    assert function_location(operator.truediv) is None
 
 
 class Unprintable(Exception):

@@ -12,8 +12,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
-from types import CodeType, FrameType, TracebackType
-from typing import Any
+from types import FrameType, TracebackType
 
 # Packages whose frames are machinery around the user's function.
 _MACHINERY = ("dask", "distributed", "tornado", "dbgkit", "tblib", "IPython")
@@ -134,14 +133,6 @@ def own_line_of_text(text: str) -> tuple[str, int, str] | None:
     frames = parse_traceback(text)
     index = own_index([filename for filename, _, _ in frames])
     return None if index is None else frames[index]
-
-
-def function_location(function: Any) -> tuple[str, int, str] | None:
-    """``(filename, first line, name)`` of a Python function; None for builtins."""
-    code = getattr(function, "__code__", None)
-    if not isinstance(code, CodeType):
-        return None
-    return code.co_filename, code.co_firstlineno, code.co_name
 
 
 def format_exception(exception: BaseException) -> str:
