@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
     from dbgkit import errors as errors
     from dbgkit.api import (
+        deaths,
         debug,
         debugging,
         doctor,
         failures,
         locate,
+        record,
+        recordings,
         replay,
         story,
         tasks,
@@ -38,15 +41,17 @@ if TYPE_CHECKING:
         load_ipython_extension,
         unload_ipython_extension,
     )
-    from dbgkit.model import Failure, Plan
+    from dbgkit.model import Failure, Plan, Recording
     from dbgkit.replay.result import Replay
 
 __all__ = [
     "DbgkitError",
     "Failure",
     "Plan",
+    "Recording",
     "Replay",
     "__version__",
+    "deaths",
     "debug",
     "debugging",
     "doctor",
@@ -54,6 +59,8 @@ __all__ = [
     "failures",
     "load_ipython_extension",
     "locate",
+    "record",
+    "recordings",
     "replay",
     "story",
     "tasks",
@@ -65,13 +72,17 @@ _HOMES = {
     "DbgkitError": "dbgkit.errors",
     "Failure": "dbgkit.model",
     "Plan": "dbgkit.model",
+    "Recording": "dbgkit.model",
     "Replay": "dbgkit.replay.result",
+    "deaths": "dbgkit.api",
     "debug": "dbgkit.api",
     "debugging": "dbgkit.api",
     "doctor": "dbgkit.api",
     "failures": "dbgkit.api",
     "load_ipython_extension": "dbgkit.frontends.magics",
     "locate": "dbgkit.api",
+    "record": "dbgkit.api",
+    "recordings": "dbgkit.api",
     "replay": "dbgkit.api",
     "story": "dbgkit.api",
     "tasks": "dbgkit.api",

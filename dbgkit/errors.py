@@ -104,6 +104,10 @@ class WouldKill(DbgkitError):
     """The task killed a worker, so it is not run in this process."""
 
 
+class NotRecorded(DbgkitError):
+    """There is no recording of the failure."""
+
+
 class SchedulerGone(DbgkitError):
     """The scheduler does not answer, or the client is closed."""
 

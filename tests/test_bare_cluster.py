@@ -146,6 +146,25 @@ def test_nothing_of_dbgkit_is_needed_on_the_cluster(bare):
     assert client.run_on_scheduler(has_dbgkit) is False
 
 
+def test_the_recorder_needs_nothing_on_the_cluster_either(bare):
+    client, more_workers = bare
+    with dbgkit.record(client=client):
+        future = client.submit(boom, 20, pure=False)
+        wait(future)
+        (recording,) = dbgkit.recordings(future, client=client).recordings
+        assert dict(recording.frames[-1].locals)["x"].text == "20"
+        # AND on a worker that joins late
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        more_workers(len(workers) + 1)
+        late = list(client.scheduler_info(n_workers=-1)["workers"])[-1]
+        future = client.submit(boom, 21, workers=[late], pure=False)
+        wait(future)
+        (recording,) = dbgkit.recordings(future, client=client).recordings
+        assert recording.worker == late
+        assert dict(recording.frames[-1].locals)["x"].text == "21"
+    assert client.run_on_scheduler(has_dbgkit) is False
+
+
 # -- two versions ------------------------------------------------------------
 
 

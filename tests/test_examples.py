@@ -17,6 +17,8 @@ pytestmark = pytest.mark.core
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 NOTEBOOK = EXAMPLES / "advanced_distributed.ipynb"
+STATES = EXAMPLES / "states.py"
+STATES_NOTEBOOK = EXAMPLES / "states.ipynb"
 PROMPT = re.escape("(Pdb) ")
 
 
@@ -119,7 +121,8 @@ def run(
 
 
 def test_the_table_has_every_example() -> None:
-    assert {e.script for e in TABLE} == {p.name for p in EXAMPLES.glob("*.py")}
+    scripts = {e.script for e in TABLE} | {STATES.name}
+    assert scripts == {p.name for p in EXAMPLES.glob("*.py")}
 
 
 @each_example
@@ -204,6 +207,24 @@ def test_the_examples_leave_no_data_behind(
     assert not list(tmp_path.glob("readings-*"))
 
 
+def test_failures_and_a_hang_are_explained(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    done = run(STATES, cwd=tmp_path, environment=environment)
+
+    assert done.returncode == 0, done.stderr
+    _, failures, why, tasks, story = re.split(
+        r"^(?:Which|Why|What) .*\?$", done.stdout, flags=re.MULTILINE
+    )
+    for name in ("ValueError", "ZeroDivisionError", "KeyError"):
+        assert name in failures
+    assert "waiting-on" in why
+    assert re.search(r"needs GPU=1,\s+which\s+no\s+worker\s+has", why)
+    assert "draw-1" in tasks and "no-worker" in tasks
+    assert "processing -> erred" in story
+    assert "Traceback (most recent call last)" not in done.stderr
+
+
 def test_the_notebook_runs_where_nobody_can_type(tmp_path: Path) -> None:
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
@@ -237,6 +258,34 @@ def test_the_notebook_runs_where_nobody_can_type(tmp_path: Path) -> None:
     assert raised == {"TypeError"}
 
 
+def test_the_notebook_of_states_runs_where_nobody_can_type(tmp_path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = nbformat.read(STATES_NOTEBOOK, as_version=4)
+
+    nbclient.NotebookClient(
+        notebook,
+        timeout=90,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()
+
+    outputs = {
+        cell.source: cell.outputs
+        for cell in notebook.cells
+        if cell.cell_type == "code" and cell.source.startswith("%dbg")
+    }
+    said = {source: "".join(_texts(found)) for source, found in outputs.items()}
+    assert said["%dbg_failures"].count("ZeroDivisionError") >= 1
+    assert "KeyError" in said["%dbg_story price-3"]
+    for source in ("%dbg_why picture", "%dbg_why --dump path draw-1"):
+        assert "needs GPU=1" in said[source]
+    for found in outputs.values():
+        (html,) = [o["data"]["text/html"] for o in found if "data" in o]
+        assert "<" in html
+    assert not list(tmp_path.iterdir())
+
+
 def _texts(outputs: list[dict[str, Any]]) -> list[str]:
     """All text that a cell put out."""
     return [
@@ -244,9 +293,10 @@ def _texts(outputs: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def test_the_notebook_is_stored_without_outputs() -> None:
+@pytest.mark.parametrize("path", [NOTEBOOK, STATES_NOTEBOOK], ids=lambda p: p.stem)
+def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
     nbformat = pytest.importorskip("nbformat")
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.read(path, as_version=4)
 
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]

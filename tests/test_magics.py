@@ -8,6 +8,7 @@ import sys
 
 import pexpect
 import pytest
+from shells import Terminal
 
 pytestmark = pytest.mark.core
 
@@ -34,58 +35,12 @@ def kill():
     os._exit(3)
 """
 
-_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
-
-
-class IPython:
-    """An IPython in a pseudo-terminal."""
-
-    def __init__(self, folder, **environment):
-        self.child = pexpect.spawn(
-            sys.executable,
-            ["-m", "IPython", "--no-banner", "--no-confirm-exit", "--quick"],
-            env={
-                **os.environ,
-                "IPY_TEST_SIMPLE_PROMPT": "1",
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                "IPYTHONDIR": str(folder),
-                "TERM": "dumb",
-                "NO_COLOR": "1",
-                **environment,
-            },
-            cwd=folder,
-            encoding="utf8",
-            timeout=60,
-            dimensions=(50, 200),
-        )
-        self.number = 1
-        self.child.expect_exact("In [1]: ")
-
-    def run(self, line, *commands):
-        """Run a cell; with commands, as a debugger session that the last one leaves."""
-        said = []
-        for command in commands:
-            self.child.sendline(line)
-            self.child.expect_exact("ipdb> ")
-            said.append(self.child.before)
-            line = command
-        self.number += 1
-        self.child.sendline(line)
-        self.child.expect_exact(f"In [{self.number}]: ")
-        said.append(self.child.before)
-        return _SEQUENCE.sub("", "".join(said)).replace("\r\n", "\n")
-
-    def cell(self, line, code, *commands):
-        """Run a cell below ``%%dbg``."""
-        call = f"get_ipython().run_cell_magic('dbg', {line!r}, {code!r})"
-        return self.run(call, *commands)
-
 
 @pytest.fixture(scope="module")
 def ipython(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ipython")
     (folder / "magic_jobs.py").write_text(JOBS)
-    shell = IPython(folder)
+    shell = Terminal(folder)
     for line in ("%load_ext dbgkit", "from magic_jobs import *"):
         assert "Error" not in (said := shell.run(line)), said
     shell.run(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import inspect
-import sys
 
 import pytest
 from distributed import Client, wait
-from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import MagicsManager
 from IPython.utils.strdispatch import StrDispatch
-from traitlets.config import Config
+from shells import complete, shell_of_its_own
 
 import dbgkit
 from dbgkit.frontends import magics
@@ -21,16 +18,9 @@ pytestmark = pytest.mark.core
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch):
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    # A shell puts a module of its own there, which worker processes cannot start from.
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell(config=config)
-    yield shell
-    shell.atexit_operations()
-    atexit.unregister(shell.atexit_operations)
+def shell(tmp_path):
+    with shell_of_its_own(tmp_path) as shell:
+        yield shell
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +45,7 @@ def state(shell):
         "regexs": dict(completers.regexs),
         "attributes": set(vars(shell)),
         "matchers": list(shell.Completer.matchers),
+        "printers": set(shell.display_formatter.mimebundle_formatter.type_printers),
         "names": set(shell.user_ns),
     }
 
@@ -92,12 +83,6 @@ def test_importing_the_front_end_hooks_nothing(shell):
 
 def boom(x):
     raise ValueError(x)
-
-
-def complete(shell, line):
-    """What IPython would offer at the end of a line."""
-    with provisionalcompleter():
-        return [one.text for one in shell.Completer.completions(line, len(line))]
 
 
 def test_completes_keys_of_failed_futures_and_variables(shell, client):

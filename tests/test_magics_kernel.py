@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-
 import nbformat
 import pytest
-from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from shells import Kernel, plain
 
 JOBS = """
 from dask import delayed
@@ -31,52 +27,6 @@ client = Client(
 FAILS = "delayed(ratio)(7, delayed(inc)(-1)).compute()"
 
 
-def plain(text):
-    """Without the colours that a notebook shows."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
-class Kernel:
-    """A kernel, and what it said to each cell."""
-
-    def __init__(self, folder):
-        self.manager, self.client = start_new_kernel(
-            startup_timeout=60,
-            cwd=str(folder),
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                "IPYTHONDIR": str(folder),
-            },
-        )
-
-    def run(self, code, *answers):
-        """Run a cell; with answers, as a front end that takes input."""
-        said, left = [], list(answers)
-
-        def hear(message):
-            content = message["content"]
-            if message["msg_type"] == "stream":
-                said.append(content["text"])
-            elif message["msg_type"] == "error":
-                said.append("\n".join(content["traceback"]))
-            elif message["msg_type"] in ("execute_result", "display_data"):
-                said.extend(content["data"].values())
-
-        def answer(message):
-            self.client.input(left.pop(0))
-
-        reply = self.client.execute_interactive(
-            code,
-            allow_stdin=bool(answers),
-            output_hook=hear,
-            stdin_hook=answer if answers else None,
-            timeout=60,
-        )
-        assert not left, "".join(said)
-        return reply["content"]["status"], plain("".join(map(str, said)))
-
-
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):
     kernel = Kernel(tmp_path_factory.mktemp("kernel"))
@@ -85,8 +35,7 @@ def kernel(tmp_path_factory):
         assert status == "ok", said
     yield kernel
     kernel.run("client.close(); client.cluster.close()")
-    kernel.client.stop_channels()
-    kernel.manager.shutdown_kernel(now=True)
+    kernel.stop()
 
 
 @pytest.mark.core

@@ -67,6 +67,19 @@ def test_finished(client, tmp_path):
     same_words(found, from_dump(client, tmp_path, "inc-1"))
 
 
+def test_released(client, tmp_path):
+    """What has been used and is not wanted by itself any more."""
+    used = client.submit(inc, 1, key="used")
+    user = client.submit(inc, used, key="user")
+    wait(user)
+    del used
+    found = why_until("released", "used")
+    assert (found.key, found.healthy) == ("used", True)
+    assert "nobody wants the result" in found.summary
+    same_words(found, from_dump(client, tmp_path, "used"))
+    assert dbgkit.why("user").cause == "finished"
+
+
 def test_unknown_key_says_what_the_log_still_tells(client, tmp_path):
     never = dbgkit.why("never-1")
     assert never.cause == "unknown-key"

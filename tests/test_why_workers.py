@@ -12,7 +12,15 @@ import dask
 from distributed import Client, LocalCluster, wait
 from watching import wait_until
 from why_looks import codes, flag, from_dump, plain, same_words, why_until
-from why_tasks import SlowWorker, die_then_loop, first, inc, loop_until, worker_address
+from why_tasks import (
+    SlowToSend,
+    SlowWorker,
+    die_then_loop,
+    first,
+    inc,
+    loop_until,
+    worker_address,
+)
 
 import dbgkit
 
@@ -82,7 +90,7 @@ def test_workers_starting(tmp_path, monkeypatch):
             wait(future)
 
 
-def test_workers_starting_of_an_adaptive_cluster(harmable):
+def test_workers_starting_of_an_adaptive_cluster(harmable, tmp_path):
     with harmable(n_workers=0, processes=False) as client:
         future = client.submit(inc, 1, resources={"X": 1}, key="early")
         why_until("no-workers", future)
@@ -90,6 +98,10 @@ def test_workers_starting_of_an_adaptive_cluster(harmable):
         client.cluster.adapt(minimum=0, maximum=3, interval="1h")
         found = why_until("workers-starting", future)
         assert "the cluster is adaptive, 0 to 3 workers" in found.evidence
+        # No dump holds what the cluster manager is about to do.
+        dumped = from_dump(client, tmp_path, "early")
+        assert (dumped.cause, dumped.key) == ("no-workers", "early")
+        same_words(dbgkit.why("early", client=client.scheduler.address), dumped)
 
 
 def test_workers_paused_for_their_memory(tmp_path):
@@ -148,6 +160,22 @@ def test_transfer_stuck_as_its_sender_does_not_answer(harmable, tmp_path):
         assert future.result() == 3
 
 
+def test_transferring(harmable, tmp_path):
+    with harmable() as client, flag(tmp_path) as path:
+        sender, receiver = sorted(client.scheduler_info()["workers"])
+        value = client.submit(SlowToSend, path, key="value", workers=[sender])
+        wait(value)
+        future = client.submit(first, value, key="taker", workers=[receiver])
+        wait_until(lambda: ": flight" in str(dbgkit.why(future).evidence), "flight")
+        found = dbgkit.why(future)
+        assert (found.cause, found.healthy) == ("transferring", True)
+        assert found.summary == f"inputs of 'taker' are on their way at {receiver}"
+        assert found.evidence[0].startswith(f"'value' from {sender}: flight")
+        same_words(found, from_dump(client, tmp_path, "taker"))
+        (tmp_path / "go").touch()
+        wait(future)
+
+
 def test_lost_dependencies(harmable, tmp_path):
     """A scattered value cannot be computed again once its worker is gone."""
     with harmable(processes=False) as client:
@@ -186,13 +214,25 @@ def test_failed_as_it_killed_its_workers(harmable):
         assert found.summary == "'killer' was given up: 1 workers died of it"
 
 
-def test_scheduler_overloaded(harmable):
+def test_scheduler_overloaded(harmable, tmp_path):
     with harmable(n_workers=1) as client:
         end = time.monotonic() + 60
+        future = client.submit(inc, 1, resources={"GPU": 1}, key="gpu")
+        why_until("resources-unmet")
         client.run_on_scheduler(keep_busy, end=end)
-        found = why_until("scheduler-overloaded")
-        assert "ms late" in found.evidence[0]
+        told = [dbgkit.why()]
+        while len(codes(told[-1])) < 2 and time.monotonic() < end:
+            told.append(dbgkit.why())
+        found = told[-1]
+        assert codes(found) == ["resources-unmet", "scheduler-overloaded"]
+        assert "ms late" in found.others[0].evidence[0]
+        # No dump holds how late the loop is, and each says so.
+        dumped = from_dump(client, tmp_path)
+        assert codes(dumped) == ["resources-unmet"]
+        assert dumped.summary == found.summary
+        assert "how late the scheduler's event loop is" in dumped.notes[0]
         client.run_on_scheduler(let_rest)
+        del future
         why_until("finished")
 
 
@@ -202,7 +242,7 @@ def keep_busy(dask_scheduler, end):
 
     def block():
         if time.monotonic() < end and not hasattr(dask_scheduler, "why_rests"):
-            time.sleep(0.4)
+            time.sleep(0.27)
             loop.call_later(0.001, block)
 
     loop = get_running_loop()

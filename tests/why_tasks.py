@@ -84,6 +84,22 @@ def partition(path, index):
     return pd.DataFrame({"x": range(index, index + 4), "y": 1.0})
 
 
+class SlowToSend:
+    """A big value that is being sent until a file is there.
+
+    Dask turns what is so big into bytes in a thread, so that its worker answers.
+    """
+
+    def __init__(self, path):
+        self.path = path
+
+    def __sizeof__(self):
+        return 2**25
+
+    def __reduce__(self):
+        return SlowToSend, (loop_until(self.path),)
+
+
 class SlowWorker(Worker):
     """A worker that is not there until a file is."""
 

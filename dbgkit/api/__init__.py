@@ -6,18 +6,23 @@ awaitable, as Dask's own methods do.
 """
 
 from dbgkit import render
+from dbgkit.api.deaths import deaths
 from dbgkit.api.prompting import capture, debug, debugging
+from dbgkit.api.recording import record, recordings
 from dbgkit.api.replaying import locate, locate_all, replay
 from dbgkit.api.states import doctor, failures, story, tasks, why
 
 __all__ = [
     "capture",
+    "deaths",
     "debug",
     "debugging",
     "doctor",
     "failures",
     "locate",
     "locate_all",
+    "record",
+    "recordings",
     "replay",
     "story",
     "tasks",

@@ -6,14 +6,23 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from dbgkit import debugger, render
 from dbgkit.api.asking import ask
-from dbgkit.api.replaying import captured_of, locate_here, read_options, silent
+from dbgkit.api.recording import recording_for, recording_of
+from dbgkit.api.replaying import (
+    captured_of,
+    locate_here,
+    one_of,
+    read_options,
+    silent,
+)
 from dbgkit.diagnose import root_causes
-from dbgkit.errors import DbgkitError, NotHere
+from dbgkit.errors import DbgkitError, Declined, NotHere, WrongTarget
+from dbgkit.model import Recording
 from dbgkit.replay import Replay, execute, live_post_mortem, prepare
 from dbgkit.replay.capture import Capture, capturing, error_of
 from dbgkit.replay.planning import Wanted
@@ -25,6 +34,7 @@ def debug(
     *,
     client: Any = None,
     prompt: bool | None = None,
+    source: str | None = None,
     notify: Notify | None = None,
     scope: str = "task",
     where: str | None = None,
@@ -36,11 +46,14 @@ def debug(
     """Open the debugger in the failed task, at the line of the user's own code.
 
     Where the failure's frames are still alive in this process they are entered as
-    they are; else the task is replayed. Without a terminal, or without live frames,
-    the report is printed instead.
+    they are; else the task is replayed; and where that cannot be, or the replay
+    does not fail in the same way, what the recorder took on the worker is entered, if it was on.
+    Without a terminal, or without frames, the report is printed instead.
 
     Parameters
     ----------
+    source : {"replay", "recording"}, optional
+        Only replay, or only enter the recording; nothing is run again then.
     prompt : bool, optional
         False: print the report, never prompt.
     notify : callable, optional
@@ -51,31 +64,89 @@ def debug(
 
     Returns
     -------
-    Replay
-        After the debugger was left. With an asynchronous client, an awaitable.
+    Replay or Recording
+        What was entered last, after the debugger was left; the `Replay` where there
+        was one. With an asynchronous client, an awaitable.
 
     Raises
     ------
     DbgkitError
-        What `replay` raises.
+        What `replay` raises, where there is no recording either.
+    NotRecorded
+        ``source="recording"``, and there is none.
     """
     wanted = read_options(scope, where, times, recompute, timeout, max_bytes)
+    one_of("source", source, (None, "replay", "recording"))
 
-    def run(target: Any, found: Any) -> tuple[Replay, int]:
+    def run(target: Any, found: Any) -> _Entrance:
+        if source == "recording":
+            return _Entrance(recording=recording_for(target, found, wanted))
         with _telling(notify) as tell:
-            return _replay_for_debug(target, found, wanted, tell)
+            return _replay_or_recording(target, found, wanted, tell, source)
 
-    def show(result: tuple[Replay, int]) -> Replay:
-        again, remaining = result
+    def show(entrance: _Entrance) -> Replay | Recording:
         wants_prompt = debugger.can_prompt() if prompt is None else prompt
-        if again.exception is not None and wants_prompt:
-            header = render.header(again, remaining=remaining, color=None)
-            debugger.enter(again.exception, header=header)
-        else:
-            render.report(again)
-        return again
+        return entrance.enter(wants_prompt)
 
     return ask(target, client, timeout, run, show)
+
+
+@dataclass
+class _Entrance:
+    """What to enter: a replay, a recording, or the one after the other."""
+
+    replay: Replay | None = None
+    remaining: int = 0
+    recording: Recording | None = None
+    refused: DbgkitError | None = None
+
+    def enter(self, wants_prompt: bool) -> Replay | Recording:
+        again, recording = self.replay, self.recording
+        entered = False
+        if again is not None and again.exception is not None and wants_prompt:
+            entered = True
+            header = render.header(again, remaining=self.remaining, color=None)
+            debugger.enter(again.exception, header=header)
+        elif again is not None:
+            render.report(again)
+        if self.refused is not None:
+            print(f"dbgkit: not replayed: {self.refused}", file=sys.stderr)
+        if recording is not None:
+            if entered:
+                print(
+                    "dbgkit: what the worker saw was recorded: "
+                    'dbgkit.debug(..., source="recording") enters it',
+                    file=sys.stderr,
+                )
+            elif wants_prompt:
+                header = render.recording_header(recording, color=None)
+                debugger.enter(debugger.as_exception(recording), header=header)
+            else:
+                print()
+                render.report(recording)
+        found = again if again is not None else recording
+        assert found is not None
+        return found
+
+
+def _replay_or_recording(
+    target: Any, client: Any, wanted: Wanted, tell: Notify, source: str | None
+) -> _Entrance:
+    """The replay; the recording where that cannot be, or does not fail the same."""
+    recording: Recording | None = None
+    try:
+        again, remaining = _replay_for_debug(target, client, wanted, tell)
+    except DbgkitError as error:
+        if source == "replay" or isinstance(error, (Declined, WrongTarget)):
+            raise
+        try:
+            recording = recording_for(target, client, wanted)
+        except DbgkitError:
+            raise error from None
+        return _Entrance(recording=recording, refused=error)
+    if again.outcome in ("passed", "different", "died") and source is None:
+        recording = recording_of(again.failure, client, wanted)
+    return _Entrance(again, remaining, recording)
 
 
 class debugging:

@@ -110,9 +110,12 @@ def replay(
     scope : {"task", "ancestors"}
         The task alone, its inputs being brought from the cluster; or all that leads
         to it and is not held by the cluster, here under Dask's synchronous scheduler.
-    where : {"here", "process"}, optional
+    where : {"here", "process", "worker"}, optional
         In this process, so that the frames stay alive; or in a child, which may die,
-        within ``timeout`` and the worker's memory limit. By default here, but in a
+        within ``timeout`` and the worker's memory limit; or on the worker that holds
+        most of its inputs, in a thread of its own, on copies: what it came to comes
+        home with a `Recording` of what it raised, and the data stays there. Past
+        ``timeout`` such a thread still runs, which is said. By default here, but in a
         child what has killed a worker or cannot be copied.
     times : int
         How often, for what fails now and then.
@@ -121,7 +124,8 @@ def replay(
     dry_run : bool
         Return the `Plan` alone.
     max_bytes : str or int
-        Most bytes to bring, in all; nothing is pulled if it would be more.
+        Most bytes to bring, in all, be it here or from one worker to another; nothing
+        is pulled if it would be more.
     notify : callable, optional
         Is told the `Plan` (it may return False to decline), `Progress` and `Notice`.
 
@@ -139,7 +143,10 @@ def replay(
     RunSpecUnreadable
         The task needs a module that is not here.
     WouldKill
-        It killed a worker and was asked to run here.
+        It killed a worker and was asked to run here, or on another worker.
+    NotHere
+        No worker can run it: none is running, memory is short, or what leads to it is
+        part of a P2P shuffle.
     NoTask
         The failure is no task's.
 
@@ -214,15 +221,16 @@ def read_options(
 ) -> Wanted:
     from dask.utils import parse_bytes
 
-    _one_of("scope", scope, ("task", "ancestors"))
-    _one_of("where", where, (None, "here", "process", "worker"))
+    one_of("scope", scope, ("task", "ancestors"))
+    one_of("where", where, (None, "here", "process", "worker"))
     if not isinstance(times, int) or times < 1:
         raise ValueError(f"times={times!r}: a whole number from 1")
     size = parse_bytes(max_bytes)
     return Wanted(scope, where, times, recompute, seconds(timeout), int(size))
 
 
-def _one_of(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+def one_of(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    """Raise unless an option has one of its values."""
     if value not in choices:
         names = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name}={value!r} is none of {names}")

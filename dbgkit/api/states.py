@@ -40,8 +40,8 @@ def why(
     -------
     Explanation
         With a stable code in `cause`; further causes are ranked in `others`, and the
-        chain of tasks that wait for one another is followed to its end. With an
-        asynchronous client, an awaitable.
+        chain of tasks that wait for one another is followed to its end. `graph` has
+        what is around that end. With an asynchronous client, an awaitable.
 
     Raises
     ------
@@ -54,9 +54,9 @@ def why(
 
     Notes
     -----
-    Costs the cluster one call, which grows with the chain that is followed; workers
-    that hold back a task are asked once, each within a few seconds. Nothing is
-    changed.
+    Costs the cluster one call, which grows with the chain that is followed, and a
+    small one for the graph; workers that hold back a task are asked once, each within
+    a few seconds. Nothing is changed.
 
     Examples
     --------

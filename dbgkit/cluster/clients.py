@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future as Outcome
+from concurrent.futures import TimeoutError as OutcomeTimeout
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +14,9 @@ from dbgkit.errors import SchedulerGone, WrongTarget
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+    from distributed.security import Security
+
+HANDSHAKE = 1.0  # seconds more than the limit, for what Dask does at its end
 
 
 def current_client() -> Client | None:
@@ -54,21 +60,151 @@ def client_of(client: Any, timeout: float) -> Iterator[Client | None]:
             f"client= takes a Client or an address, not a {type(client).__name__}",
             "leave it out for the current client",
         )
+    with opened_client(client, timeout) as opened:
+        yield opened
+
+
+@contextmanager
+def opened_client(
+    address: str, timeout: float, *, security: Security | None = None
+) -> Iterator[Client]:
+    """A client of the scheduler at an address, closed at the end.
+
+    Parameters
+    ----------
+    address : str
+    timeout : float
+        Seconds to wait for the scheduler.
+    security : Security, optional
+        As Dask's configuration has it, if not given.
+
+    Raises
+    ------
+    SchedulerGone
+        Nothing answers at the address, or something else than a scheduler.
+    """
+    from distributed import Client
+
     # A client that could not connect has to be closed as well: Client.__del__ would
     # do so whenever it is collected, and waits for ever if that is while another
     # client starts (distributed/utils.py, LoopRunner: both take one lock).
     opened = Client.__new__(Client)
+    starting = _Starting(opened, address, timeout, security)
     try:
-        try:
-            opened.__init__(client, timeout=timeout, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise SchedulerGone(
-                f"no scheduler answers at {client!r}: {error}",
-                "check the address, and whether the scheduler still runs",
-            ) from error
+        starting.wait(timeout + HANDSHAKE)
         yield opened
     finally:
-        _close(opened)
+        starting.close()
+
+
+class _Starting:
+    """Starts a client in a thread, as Dask's own limit leaves out the handshake.
+
+    Whatever accepts connections and then says nothing would be waited for without
+    end (distributed/comm/core.py, connect).
+    """
+
+    def __init__(
+        self, client: Client, address: str, timeout: float, security: Security | None
+    ) -> None:
+        self.client = client
+        self.address = address
+        self.timeout = timeout
+        self.security = security
+        self._started: Outcome[None] = Outcome()
+        self._lock = threading.Lock()
+        self._given_up = False
+        threading.Thread(target=self._run, name="dbgkit-connect", daemon=True).start()
+
+    def wait(self, limit: float) -> None:
+        """Wait until the client has started."""
+        try:
+            self._started.result(limit)
+        except OutcomeTimeout:
+            raise SchedulerGone(
+                f"no scheduler answers at {self.address!r}: something listens there, "
+                f"but has not said a word of Dask's within {self.timeout:g} s",
+                "check the address and its port, as the dashboard has another one; a "
+                "scheduler that is too busy needs a longer timeout",
+            ) from None
+
+    def close(self) -> None:
+        """Close the client, now or whenever its start comes to an end."""
+        with self._lock:
+            self._given_up = True
+            if not self._started.done():
+                return
+        _close(self.client)
+
+    def _run(self) -> None:
+        error = None
+        try:
+            self.client.__init__(
+                self.address,
+                timeout=self.timeout,
+                security=self.security,
+                set_as_default=False,
+            )
+        # What listens at an address may be anything, and so is what comes of taking
+        # its words for Dask's: a MemoryError of a web server's, for one.
+        except Exception as raised:
+            error = _no_scheduler(self.address, raised)
+        with self._lock:
+            given_up = self._given_up
+            if error is None:
+                self._started.set_result(None)
+            else:
+                self._started.set_exception(error)
+        if given_up:
+            _close(self.client)
+
+
+def _no_scheduler(address: str, error: Exception) -> SchedulerGone:
+    hint = "check the address, and whether the scheduler still runs"
+    if not isinstance(error, (OSError, ValueError)):
+        # Client.__init__ raises a TypeError without a certificate for tls://
+        if address.startswith("tls:") and "ssl_context" in str(error):
+            error = ValueError("it takes a certificate, and none was given")
+            hint = (
+                "name the files as --tls-ca-file, --tls-cert and --tls-key, or in "
+                "Dask's configuration as distributed.comm.tls"
+            )
+        else:
+            error = ValueError("what answers there is no Dask scheduler")
+            hint = "check the address and its port: workers and dashboards have others"
+    gone = SchedulerGone(f"no scheduler answers at {address!r}: {error}", hint)
+    gone.__cause__ = error
+    return gone
+
+
+def security_of(
+    ca_file: str | None, cert: str | None, key: str | None
+) -> Security | None:
+    """TLS by files in PEM format; what is not given is as configured. None: no file.
+
+    Raises
+    ------
+    WrongTarget
+        A file is none of the kind.
+    """
+    files = {"tls_ca_file": ca_file, "tls_client_cert": cert, "tls_client_key": key}
+    given = {name: path for name, path in files.items() if path}
+    if not given:
+        return None
+    import ssl
+
+    from distributed.security import Security
+
+    security = Security(**given)
+    try:
+        security.get_connection_args("client")
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise WrongTarget(
+            f"the TLS files cannot be used: {error}",
+            "hand in the CA's certificate, a certificate and its private key, each "
+            "in PEM format",
+        ) from error
+    return security
 
 
 def _close(client: Client) -> None:

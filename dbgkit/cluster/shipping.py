@@ -14,13 +14,14 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.diagnostics.plugin import NannyPlugin, SchedulerPlugin, WorkerPlugin
 
 # What each module needs of its siblings, in the order to run them.
 _PARTS = {
     "scheduler": (
         "keys",
         "pacing",
+        "around",
         "texts",
         "frames",
         "facts",
@@ -34,12 +35,44 @@ _PARTS = {
         "histories",
         "probes",
         "checks",
+        "recorder_asking",
+        "deaths_events",
         "scheduler",
     ),
     "surroundings": ("surroundings",),
     "probing": ("probing",),
     "probes": ("probes",),
+    "recorder": (
+        "frames",
+        "texts",
+        "redact",
+        "summarize_objects",
+        "summarize_arrays",
+        "summarize_tables",
+        "summarize_labelled",
+        "summarize_data",
+        "summarize_values",
+        "summarize",
+        "keep",
+        "fingerprints",
+        "recordings",
+        "blackbox",
+        "deaths_worker",
+        "recorder",
+    ),
+    "record_store": ("keys", "kept_inputs", "record_store"),
+    "deaths": ("keys", "pacing", "deaths_events", "deaths"),
+    "deaths_nanny": ("frames", "blackbox", "deaths_nanny"),
+    "blackbox": ("frames", "blackbox"),
 }
+# A replay on a worker records what it raises, as the recorder does.
+_recorder = _PARTS["recorder"]
+_PARTS["rerun"] = (
+    *_recorder[: _recorder.index("recordings") + 1],
+    "rerun_surroundings",
+    "rerun_thread",
+    "rerun",
+)
 _LOAD = "exec(loader, space) or space['found']"
 _LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"
 # Runs over there, with `package`, `sources` and `name` as globals.
@@ -113,7 +146,7 @@ class ShippedFunction:
         return eval, (_LOAD, _names(self.module, self.name))
 
 
-class ShippedPlugin(SchedulerPlugin):  # type: ignore[misc]
+class _Shipped:
     """Pickles as an instance of a plugin class of a module of ``dbgkit.remote``."""
 
     idempotent = True  # read by Client.register_plugin
@@ -126,3 +159,15 @@ class ShippedPlugin(SchedulerPlugin):  # type: ignore[misc]
     def __reduce__(self) -> tuple[Any, ...]:
         names = _names(self.module, self.class_name)
         return eval, (_LOAD_AND_CALL, {**names, "arguments": self.arguments})
+
+
+class ShippedPlugin(_Shipped, SchedulerPlugin):  # type: ignore[misc]
+    """A plugin of the scheduler: see `_Shipped`."""
+
+
+class ShippedWorkerPlugin(_Shipped, WorkerPlugin):  # type: ignore[misc]
+    """A plugin of every worker: see `_Shipped`."""
+
+
+class ShippedNannyPlugin(_Shipped, NannyPlugin):  # type: ignore[misc]
+    """A plugin of every nanny: see `_Shipped`."""

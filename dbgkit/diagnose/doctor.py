@@ -17,6 +17,7 @@ from dbgkit.diagnose.doctor_checks import (
     check_logs,
     check_nannies,
     check_paused,
+    check_recorder,
     check_settings,
     check_tracebacks,
     check_versions,
@@ -62,6 +63,7 @@ def examine_cluster(view: View) -> Checkup:
         *check_failed_frames(probes, view.live),
         check_tracebacks(facts, probes),
         *check_settings(facts, probes),
+        *check_recorder(probes),
     ]
     findings.sort(key=lambda finding: _RANKS[finding.level])
     return Checkup(tuple(findings), tuple(notes))

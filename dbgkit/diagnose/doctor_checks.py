@@ -349,6 +349,33 @@ def check_settings(facts: Facts, probes: Probes) -> Iterable[Finding]:
         yield Finding("worker-ttl", "ok", said)
 
 
+def check_recorder(probes: Probes) -> Iterable[Finding]:
+    """Whether the recorder, where it is on, has recorded what it should have."""
+    found = {
+        address: state
+        for address, probe in probes.items()
+        for state in (probe or {}).get("recorders", ())
+    }
+    if not found:
+        return
+    failed = [
+        f"worker {address}: {text}"
+        for address, state in found.items()
+        for text in state["errors"]
+    ]
+    dropped = sum(state["dropped"] for state in found.values())
+    if failed or dropped:
+        yield Finding(
+            "recorder",
+            "warning",
+            f"the recorder failed {len(failed)} times, and dropped {dropped} recordings",
+            "the job is not harmed by it; these failures have no recording",
+            _some(failed),
+        )
+    else:
+        yield Finding("recorder", "ok", f"the recorder is on, on {len(found)} workers")
+
+
 # -- what the checks share ----------------------------------------------------
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from dbgkit.cluster.view import View
+from dbgkit.cluster.recorder import held_recordings
+from dbgkit.cluster.view import LiveView, View
 from dbgkit.errors import WrongTarget
 from dbgkit.locate.facts import failure_from_fact
+from dbgkit.locate.naming import name_of
 from dbgkit.model import Evidence, Failure, FailureGroup, FailureReport, Span
+
+MOST_RECORDED = 100_000  # bytes of recordings that come along with a report
 
 
 def report_failures(
@@ -28,8 +33,9 @@ def report_failures(
         "limit": _at_least_one(limit),
     }
     answer = view.ask("failures", question)
+    groups = [_group(group, view) for group in answer["groups"]]
     return FailureReport(
-        groups=tuple(_group(group, view) for group in answer["groups"]),
+        groups=tuple(_with_recordings(groups, view)),
         total=answer["total"],
         cascaded=answer["cascaded"],
         healed=answer["healed"],
@@ -106,6 +112,21 @@ def _group(group: Mapping[str, Any], view: View) -> FailureGroup:
         omitted_keys=group["omitted_keys"],
         example=example,
     )
+
+
+def _with_recordings(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
+    """The groups, with what the recorder holds of their examples."""
+    if not isinstance(view, LiveView) or not groups:
+        return groups
+    keys = [group.example.key for group in groups]
+    held = held_recordings(
+        view.link, keys, 5 * len(keys), name_of, nbytes=MOST_RECORDED
+    )
+    # The newest first: of several of one key the last one stays.
+    found = {each.key: each for each in reversed(held.recordings) if each.frames}
+    return [
+        replace(group, recording=found.get(group.example.key)) for group in groups
+    ]
 
 
 def _example(group: Mapping[str, Any], view: View) -> Failure:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dbgkit.cluster.clients import held_future_states
 from dbgkit.cluster.view import LiveView, View
+from dbgkit.diagnose.why_text import show
 from dbgkit.errors import NoFailure, NotFailed, UnknownKey, WrongTarget
 from dbgkit.locate import locate_failures
 from dbgkit.locate.targets import sort_target
@@ -130,8 +131,8 @@ def _unknown(view: View, answer: Mapping[str, Any]) -> UnknownKey:
         else "this dump does not tell"
     )
     return UnknownKey(
-        f"{where} anything of {key!r}",
-        f"did you mean {close[0]!r}?"
+        f"{where} anything of {show(key)}",
+        f"did you mean {show(close[0])}?"
         if close
         else "its logs may have rolled over since, or it was another cluster's",
         key=key,

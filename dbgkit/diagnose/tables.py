@@ -8,7 +8,8 @@ from typing import Any
 
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.failures import span_of
-from dbgkit.errors import UnknownName
+from dbgkit.errors import UnknownName, WrongTarget
+from dbgkit.locate.targets import sort_target
 from dbgkit.model import TaskRow, TaskTable
 from dbgkit.remote.survey import COLUMNS, MOST_ROWS
 
@@ -73,12 +74,24 @@ def _names(value: Any) -> list[str]:
 
 
 def _keys(keys: Any) -> Any:
-    """A key or a pattern as text, or a list of keys; futures stand for their keys."""
+    """A key or a pattern as text, or a list of keys, whatever they come from.
+
+    Iterating over a collection could compute it: it is asked for its keys.
+    """
     if keys is None or isinstance(keys, str):
         return keys
-    if isinstance(keys, tuple) or hasattr(keys, "key"):
-        keys = [keys]
-    return [getattr(key, "key", key) for key in keys]
+    sought = sort_target(keys)
+    if sought.exceptions:
+        raise WrongTarget(
+            "an exception names no tasks", "hand in keys, futures or a collection"
+        )
+    found = [*sought.keys, *(failure.key for failure in sought.failures)]
+    if sought.collections and not sought.futures:
+        from dask.core import flatten
+
+        for collection in sought.collections:
+            found += flatten(collection.__dask_keys__())
+    return found
 
 
 def _known(what: str, name: str, names: Collection[str]) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 from dbgkit.cluster.clients import held_future_states, keys_of_exception
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.workers import dumped_workers, planned_workers, probe_workers
+from dbgkit.diagnose.around import graph_around
 from dbgkit.diagnose.why_reasons import Cause, causes_of, ranked
 from dbgkit.diagnose.why_text import several, show
 from dbgkit.diagnose.why_words import words_of
-from dbgkit.errors import WrongTarget
+from dbgkit.errors import SchedulerGone, WaitTimedOut, WrongTarget
 from dbgkit.locate.targets import Sought, sort_target
 from dbgkit.model import Explanation, Span
 
@@ -58,7 +59,7 @@ def explain(view: View, target: Any = None) -> Explanation:
         unsure = answer["out_of_step"] or any(c.code == "unexplained" for c in causes)
         if not (unsure and view.live):
             break
-    return _compose(view, asked, answer, causes)
+    return _with_graph(view, _compose(view, asked, answer, causes), causes)
 
 
 def _keys_of(view: View, target: Any) -> _Asked:
@@ -186,6 +187,25 @@ def _compose(
             **common,
         )
     return replace(explained[0], others=tuple(explained[1:]), **common)
+
+
+def _with_graph(view: View, explained: Explanation, causes: list[Cause]) -> Explanation:
+    """The graph around the end of the chain, or what holds up most of the cluster."""
+    told = (explained, *explained.others)
+    if explained.cause == "p2p-barrier":
+        told = (*explained.others, explained)
+    lengths = {cause.key: cause.length for cause in causes}
+    for each in told:
+        if each.key is None or each.cause in ("finished", "unknown-key"):
+            continue
+        chains = {each.key: (each.chain, lengths.get(each.key, 0))}
+        try:
+            found = graph_around(view, [each.key], chains=chains)
+        except (SchedulerGone, WaitTimedOut) as error:
+            note = f"the graph around it could not be had: {error.message}"
+            return replace(explained, notes=(*explained.notes, note))
+        return replace(explained, graph=found.get(each.key))
+    return explained
 
 
 def _explanation(cause: Cause) -> Explanation:

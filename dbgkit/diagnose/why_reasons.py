@@ -182,7 +182,8 @@ def _transfer(
     now = probe["now"] if probe else answer["start"]
     reasons = []
     for entry in inputs:
-        entry["for"] = now - entry["since"] if entry["since"] else None
+        # Clocks differ, and a dump's time is about right only.
+        entry["for"] = max(0.0, now - entry["since"]) if entry["since"] else None
         if answer["answering"].get(entry["from"]) is False:
             reasons.append("sender")
         elif entry["state"] == "missing":

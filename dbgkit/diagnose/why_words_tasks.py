@@ -106,7 +106,8 @@ def transfer(cause: Cause) -> Words:
     evidence = []
     senders: dict[str, None] = {}
     for entry in row.get("inputs") or ():
-        took = f" for {seconds(entry['for'])}" if entry.get("for") else ""
+        took = entry.get("for")
+        took = "" if took is None else f" for {seconds(took)}"
         evidence.append(
             f"{show(entry['key'])} from {entry['from']}: {entry['state']}{took}"
         )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from dbgkit.diagnose.tables import STATES
+from dbgkit.remote.survey import COLUMNS
 
 
 class BadUsage(ValueError):
@@ -16,13 +20,19 @@ class BadUsage(ValueError):
 
 @dataclass(frozen=True)
 class Option:
-    """One option: ``--name value``, or a flag that stands for ``value``."""
+    """One option: ``--name value``, or a flag that stands for ``value``.
+
+    ``choices`` are offered as completions of the value. With ``many`` it converts to a
+    list, and those of all occurrences are joined.
+    """
 
     name: str
     keyword: str
     help: str
     convert: Callable[[str], Any] | None = None
     value: Any = None
+    choices: tuple[str, ...] = ()
+    many: bool = False
 
 
 def _one_of(*names: str) -> Callable[[str], str]:
@@ -60,19 +70,60 @@ def _size(text: str) -> str:
     return text
 
 
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _name(text: str) -> list[str]:
+    return [text]
+
+
+def _path(text: str) -> str:
+    return os.path.expanduser(text)
+
+
 CLIENT = Option("client", "client", "a client's variable, or an address", str)
+TIMEOUT = Option("timeout", "timeout", "limit of each wait, as 30s", _duration)
+DUMP = Option("dump", "view", "a cluster dump's file", _path)
 PROMPT = Option("no-prompt", "prompt", "print the report, no prompt", value=False)
 DRY_RUN = Option("dry-run", "dry_run", "show what would be done", value=True)
 REPLAY = (
     Option(
-        "scope", "scope", "task (default) or ancestors", _one_of("task", "ancestors")
+        "scope",
+        "scope",
+        "task (default) or ancestors",
+        _one_of("task", "ancestors"),
+        choices=("task", "ancestors"),
     ),
-    Option("where", "where", "here or process", _one_of("here", "process", "worker")),
+    Option(
+        "where",
+        "where",
+        "here or process",
+        _one_of("here", "process", "worker"),
+        choices=("here", "process"),
+    ),
     Option("times", "times", "how often to run it", _times),
     Option("no-recompute", "recompute", "raise if inputs are gone", value=False),
-    Option("timeout", "timeout", "limit of each wait, as 30s", _duration),
+    TIMEOUT,
     Option("max-bytes", "max_bytes", 'most to pull, as "1 GiB"', _size),
     CLIENT,
+)
+VIEW = (CLIENT, DUMP, TIMEOUT)
+FAILURES = (
+    Option("since", "since", "how long ago at the most, as 5m", _duration),
+    Option("span", "span", "a span's name or id", str),
+    Option("limit", "limit", "most root causes", _times),
+    *VIEW,
+)
+TASKS = (
+    Option("state", "state", "a state", _names, choices=STATES, many=True),
+    Option("prefix", "prefix", "a prefix of keys", _name, many=True),
+    Option("worker", "worker", "a worker's address or name", str),
+    Option("failed", "failed", "only what failed by itself", value=True),
+    Option("not-failed", "failed", "only the rest", value=False),
+    Option("sort", "sort", "a column", str, choices=COLUMNS),
+    Option("limit", "limit", "most rows", _times),
+    *VIEW,
 )
 
 
@@ -97,9 +148,12 @@ def split_options(line: str, options: tuple[Option, ...]) -> tuple[str, dict[str
             raise BadUsage(f"--{option.name} needs a value: {option.help}")
         text = text.strip("'\"")
         try:
-            keywords[option.keyword] = option.convert(text)
+            value = option.convert(text)
         except ValueError as error:
             raise BadUsage(f"--{option.name} {text}: {error}") from None
+        if option.many:
+            value = [*keywords.get(option.keyword, ()), *value]
+        keywords[option.keyword] = value
         return " "
 
     pattern = (

@@ -9,16 +9,20 @@ import click
 
 from dbgkit._version import __version__
 from dbgkit.errors import DbgkitError
+from dbgkit.frontends import cli_reports, cli_states
+from dbgkit.frontends.cli_looking import INTERRUPTED
 
 
 class Commands(click.Group):
-    """The commands; what dbgkit raises on purpose ends any of them with code 1."""
+    """The commands; what dbgkit raises on purpose ends any of them with one line."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except DbgkitError as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
 
 
 def _checked(check: Callable[[str], Any], text: str, example: str) -> str:
@@ -49,8 +53,8 @@ def _is_size(text: str) -> None:
 def cli() -> None:
     """From a failed Dask job to a prompt in the frame that failed.
 
-    Ends with code 0, 1 after an error, 2 after a command line that is wrong; `run`
-    with the script's own.
+    What looks at a cluster ends with code 0 if nothing is wrong, 1 if something is, 2
+    if it could not look; `run` with the script's own.
     """
 
 
@@ -113,6 +117,18 @@ def run(
             **options,
         )
     )
+
+
+for command in (
+    cli_states.failures,
+    cli_states.tasks,
+    cli_states.story,
+    cli_states.why,
+    cli_states.doctor,
+    cli_reports.report,
+    cli_reports.watch,
+):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -15,24 +14,21 @@ from IPython.core.magic import (
 )
 
 from dbgkit import api, debugger, render
-from dbgkit.errors import DbgkitError, UnknownKey
-from dbgkit.frontends.arguments import (
-    DRY_RUN,
-    PROMPT,
-    REPLAY,
-    BadUsage,
-    read_target,
-    split_options,
-)
-from dbgkit.frontends.completing import complete_target
+from dbgkit.errors import DbgkitError
+from dbgkit.frontends.arguments import DRY_RUN, PROMPT, REPLAY
+from dbgkit.frontends.completing import complete_target, complete_value
+from dbgkit.frontends.magics_base import Line, call, in_one_line, read_line
+from dbgkit.frontends.magics_states import STATE_OPTIONS, WANTED, StateMagics
 from dbgkit.frontends.recognise import touches_dask
 from dbgkit.frontends.session import NoMore, Session, last_exception
 
 HINT = "%dbg opens this in the task that failed, with the values it failed on."
 
-_DBG = (*REPLAY, PROMPT)
-_DBG_REPLAY = (*REPLAY, DRY_RUN)
-_OPTIONS = {"dbg": _DBG, "dbg_replay": _DBG_REPLAY}
+OPTIONS = {
+    "dbg": (*REPLAY, PROMPT),
+    "dbg_replay": (*REPLAY, DRY_RUN),
+    **STATE_OPTIONS,
+}
 _KEPT = "_dbgkit_magics"
 
 
@@ -42,7 +38,7 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        self._session = Session()
+        self.session = Session()
         self._last: BaseException | None = last_exception()
         self._quiet = False
         self._rendered: BaseException | None = None
@@ -69,15 +65,16 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         --client NAME            a client's variable, or a scheduler's address
         --no-prompt              print the report instead
         """
-        target, options = self._read(line, "dbg")
+        asked = self._read(line, "dbg")
         if cell is not None:
-            if target is not None:
+            if asked.target is not None:
                 raise UsageError("%%dbg takes options only; what it opens is the cell")
-            self._run_cell(cell, options)
-        elif isinstance(target, str) and target == "next":
-            self._next(options)
+            self._run_cell(cell, asked.options)
+        elif asked.typed == "next":
+            self._next(asked.options)
         else:
-            self._open(self._session.begin(target, options), options)
+            target = self.session.begin(asked.target, asked.options)
+            self._open(target, asked.options)
 
     @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
     @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
@@ -91,43 +88,20 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         --scope, --where, --times, --no-recompute, --timeout, --max-bytes, --client
                                  as for %dbg
         """
-        target, options = self._read(line, "dbg_replay")
-        target = self._session.begin(target, options)
+        asked = self._read(line, "dbg_replay")
+        target = self.session.begin(asked.target, asked.options)
         with render.Notifier() as notify:
-            return self._call(api.replay, target, notify=notify, **options)
+            found = self._call(api.replay, target, notify=notify, **asked.options)
+        return None if asked.silent else found
 
-    def _read(self, line: str, name: str) -> tuple[Any, dict[str, Any]]:
-        """Target and options of a line."""
-        names = self.shell.user_ns
-        try:
-            text, options = split_options(line, _OPTIONS[name])
-            if "client" in options:
-                options["client"] = names.get(options["client"], options["client"])
-            if name == "dbg" and text == "next":
-                return text, options
-            return read_target(text, names), options
-        except BadUsage as error:
-            raise UsageError(f"%{name}: {error}") from None
+    def _read(self, line: str, name: str) -> Line:
+        return read_line(name, line, OPTIONS[name], self.shell.user_ns)
 
     def _call(self, verb: Any, target: Any, **options: Any) -> Any:
-        """Call a verb; our own errors are shown in one line."""
-        try:
-            result = verb(target, **options)
-        except DbgkitError as error:
-            if isinstance(error, UnknownKey) and str(target).isidentifier():
-                error.hint = f"there is no variable {target!r} either; {error.hint}"
-            _in_one_line(error)
-            raise
-        if inspect.isawaitable(result):
-            _abandon(result)
-            name = verb.__name__
-            raise UsageError(
-                f"the client is asynchronous: `await dbgkit.{name}(target)` in a cell"
-            )
-        return result
+        return call(verb, target, **options)
 
     def _open(self, target: Any, options: dict[str, Any]) -> None:
-        self._session.opened = self._call(api.debug, target, **options).exception
+        self.session.opened = self._call(api.debug, target, **options).exception
 
     def _next(self, options: dict[str, Any]) -> None:
         """Open the next root cause of what was asked for last."""
@@ -136,7 +110,7 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
             return self._call(api.locate_all, target, **asked)
 
         try:
-            failures, options = self._session.next(options, locate_all)
+            failures, options = self.session.next(options, locate_all)
         except NoMore as error:
             raise UsageError(f"%dbg next: {error}") from None
         self._open(failures, options)
@@ -155,11 +129,11 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
                 return
             if isinstance(error, Exception) and not isinstance(error, UsageError):
                 try:
-                    self._open(self._session.begin(error, options), options)
+                    self._open(self.session.begin(error, options), options)
                 except DbgkitError as ours:
                     print(f"dbgkit: {ours}")
         # Or "run all" would go on with the next cell. Its traceback was shown.
-        _in_one_line(error)
+        in_one_line(error)
         self._rendered = error
         raise error
 
@@ -181,18 +155,26 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
             print(HINT)
 
     def complete(self, shell: Any, event: Any) -> list[str]:
-        """Complete a target of ours, for IPython's ``complete_command`` hook."""
+        """Complete a magic of ours, for IPython's ``complete_command`` hook."""
         name = event.command.lstrip("%")
         typed = event.text_until_cursor.partition(event.command)[2]
-        options = tuple(f"--{option.name}" for option in _OPTIONS.get(name, ()))
-        return complete_target(typed, event.symbol, shell.user_ns, options)
+        options = OPTIONS.get(name, ())
+        found = complete_value(typed, event.symbol, options)
+        if found is not None:
+            return found
+        names = tuple(f"--{option.name}" for option in options)
+        if name == "dbg_failures":  # takes no target
+            return [each for each in names if each.startswith(event.symbol or "-")]
+        statuses = WANTED.get(name, ("error",))
+        return complete_target(typed, event.symbol, shell.user_ns, names, statuses)
 
 
 def load_ipython_extension(shell: Any) -> None:
     """Install the magics into a shell: ``%load_ext dbgkit``."""
     unload_ipython_extension(shell)
     magics = DbgMagics(shell)
-    shell.register_magics(magics)
+    states = StateMagics(shell, magics.session)
+    shell.register_magics(magics, states)
     shell.events.register("post_run_cell", magics.after_cell)
     for key in _completed():
         shell.set_hook(
@@ -200,25 +182,29 @@ def load_ipython_extension(shell: Any) -> None:
             lambda shell, event: magics.complete(shell, event),
             str_key=key,
         )
-    setattr(shell, _KEPT, magics)
+    states.show_in_colours()
+    setattr(shell, _KEPT, (magics, states))
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Take off all that `load_ipython_extension` has installed."""
-    magics = vars(shell).pop(_KEPT, None)
-    if magics is None:
+    kept = vars(shell).pop(_KEPT, None)
+    if kept is None:
         return
+    magics, states = kept
     shell.events.unregister("post_run_cell", magics.after_cell)
-    _unregister_magics(shell, magics)
+    for each in kept:
+        _unregister_magics(shell, each)
+    states.show_as_before()
     _unset_completers(shell)
     debugger.discard(shell)
 
 
 def _completed() -> list[str]:
-    return [f"%{name}" for name in _OPTIONS]
+    return [f"%{name}" for name in OPTIONS]
 
 
-def _unregister_magics(shell: Any, magics: DbgMagics) -> None:
+def _unregister_magics(shell: Any, magics: Magics) -> None:
     """IPython has no undo of ``register_magics``: its tables are edited.
 
     ``MagicsManager.magics`` and ``.registry`` (IPython/core/magic.py).
@@ -238,18 +224,3 @@ def _unset_completers(shell: Any) -> None:
     completers = shell.strdispatchers["complete_command"].strs
     for key in _completed():
         completers.pop(key, None)
-
-
-def _in_one_line(error: BaseException) -> None:
-    """Have IPython show an exception in a line, without its traceback.
-
-    IPython asks an exception for ``_render_traceback_``.
-    """
-    line = f"{type(error).__name__}: {error}"
-    error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
-
-
-def _abandon(result: Any) -> None:
-    """Close a coroutine that nobody will await, so that it does not warn."""
-    if inspect.iscoroutine(result):
-        result.close()

@@ -1,10 +1,21 @@
 """What we talk about: frozen dataclasses, and the hook by which they are shown."""
 
+from dbgkit.model.deaths import Death, Deaths, RunningTask
 from dbgkit.model.display import Displayed, show_with
 from dbgkit.model.failure import Evidence, Failure
 from dbgkit.model.frames import FrameSummary, ValueSummary
+from dbgkit.model.glance import Glance
+from dbgkit.model.graph import GraphNode, TaskGraph
 from dbgkit.model.plan import InputInfo, Notice, Plan, Progress
+from dbgkit.model.recording import (
+    RecordedCause,
+    RecordedInput,
+    Recording,
+    Recordings,
+    recording_from_wire,
+)
 from dbgkit.model.replaying import Difference, Outcome, Run, Step
+from dbgkit.model.report import ClusterReport
 from dbgkit.model.states import (
     Checkup,
     Explanation,
@@ -20,6 +31,9 @@ from dbgkit.model.states import (
 
 __all__ = [
     "Checkup",
+    "ClusterReport",
+    "Death",
+    "Deaths",
     "Difference",
     "Displayed",
     "Evidence",
@@ -29,18 +43,27 @@ __all__ = [
     "FailureReport",
     "Finding",
     "FrameSummary",
+    "Glance",
+    "GraphNode",
     "InputInfo",
     "Moment",
     "Notice",
     "Outcome",
     "Plan",
     "Progress",
+    "RecordedCause",
+    "RecordedInput",
+    "Recording",
+    "Recordings",
     "Run",
+    "RunningTask",
     "Span",
     "Step",
+    "TaskGraph",
     "TaskRow",
     "TaskTable",
     "Timeline",
     "ValueSummary",
+    "recording_from_wire",
     "show_with",
 ]

@@ -26,8 +26,9 @@ class InputInfo:
         Name of its type, as far as the scheduler knows it.
     how : str
         ``"pull"`` (in memory on a worker), ``"recompute"`` (released: computed
-        again on the cluster), ``"run"`` (computed here, ``scope="ancestors"``),
-        ``"have"`` (already in this process).
+        again on the cluster), ``"run"`` (computed where the task runs,
+        ``scope="ancestors"`` or ``where="worker"``), ``"have"`` (already in that
+        process).
     """
 
     key: Any
@@ -51,14 +52,16 @@ class Plan(Displayed):
         Direct inputs of the task (``scope="task"``), or all that is taken from the
         cluster or run here (``scope="ancestors"``).
     pull_bytes : int
-        Bytes to be pulled, as far as the scheduler knows the sizes.
+        Bytes to be pulled, as far as the scheduler knows the sizes; between workers
+        where it runs on one.
     recompute : tuple of Key
         Keys to be computed again on the cluster, the user's own names.
     own_keys : tuple of Key
         Those of ``recompute`` that run under their own keys (P2P shuffles), so
         that their states change while they do.
     run_here : tuple of Key
-        Keys that run in this process or its child, the failed one last.
+        Keys that run in this process, its child or on that worker, the failed one
+        last.
     times : int
         How often the task itself will run.
     warnings : tuple of str
@@ -66,6 +69,8 @@ class Plan(Displayed):
     call : str
         The call in a bounded text, inputs by their keys: ``ratio(25, <load-3>)``;
         told by a dry run only.
+    worker : str
+        Address of the worker that it runs on; empty but for ``where="worker"``.
     """
 
     key: Any
@@ -80,6 +85,7 @@ class Plan(Displayed):
     times: int = 1
     warnings: tuple[str, ...] = ()
     call: str = ""
+    worker: str = ""
 
 
 @dataclass(frozen=True)

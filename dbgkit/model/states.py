@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model.display import Displayed
+
+if TYPE_CHECKING:
+    from dbgkit.model.graph import TaskGraph
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class FailureGroup:
         `debug` and `replay`.
     omitted_workers : int
         How many more workers there are.
+    recording : Recording or None
+        What the recorder holds of the example, if it was on.
     """
 
     exception_type: str
@@ -63,6 +68,7 @@ class FailureGroup:
     omitted_keys: int
     example: Any
     omitted_workers: int = 0
+    recording: Any = None
 
     @property
     def failure(self) -> Any:
@@ -127,6 +133,7 @@ class FailureReport(Displayed):
                     "keys": [plain_key(key) for key in group.keys],
                     "omitted_keys": group.omitted_keys,
                     "traceback_text": group.example.traceback_text,
+                    "recording": group.recording.to_json() if group.recording else None,
                 }
                 for group in self.groups
             ],
@@ -308,6 +315,8 @@ class Explanation(Displayed):
     span : Span or None
     notes : tuple of str
         What could not be looked at.
+    graph : TaskGraph or None
+        What `key` needs and what needs it, with the chain.
     """
 
     cause: str
@@ -319,6 +328,7 @@ class Explanation(Displayed):
     others: tuple[Explanation, ...] = ()
     span: Span | None = None
     notes: tuple[str, ...] = ()
+    graph: TaskGraph | None = None
 
     @property
     def healthy(self) -> bool:
@@ -340,6 +350,7 @@ class Explanation(Displayed):
             "others": [other.to_json() for other in self.others],
             "span": _span(self.span),
             "notes": list(self.notes),
+            "graph": self.graph.to_json() if self.graph else None,
         }
 
 

@@ -23,6 +23,7 @@ from .pacing import Pace, all_tasks, is_dump, now_of, slices
 
 MOST_GROUPS = 40  # groups of ends that are looked at, of one state
 MOST_CHAIN = 100  # keys of a chain that are sent
+MOST_ORDERED = 100  # inputs of one task
 MOST_PROBED = 4  # tasks of one worker that it is asked about
 
 
@@ -177,12 +178,23 @@ async def _walk(
         if ts.state != "waiting" or not ts.waiting_on:
             groups.setdefault(signature(ts), Group()).add(ts)
             continue
-        for dts in tuple(ts.waiting_on):
+        for dts in _inputs(ts):
             if dts not in parents:
                 parents[dts] = ts
                 order.append(dts)
     answer["walked"] = len(order)
     return groups, parents
+
+
+def _inputs(ts: Any) -> list[Any]:
+    """What a task waits for; few are put in order, as a set has none.
+
+    A dump of the same moment is then told in the same words.
+    """
+    found = list(ts.waiting_on)
+    if 1 < len(found) <= MOST_ORDERED:
+        found.sort(key=lambda dts: str(dts.key))
+    return found
 
 
 async def _whole(state: Any, pace: Pace) -> dict[Any, Group]:
@@ -246,12 +258,15 @@ def _of_worker(ws: Any) -> Group:
 
 def _erred(state: Any) -> Iterator[Any]:
     """Tasks that failed by themselves, the newest first, as far as it is known."""
-    if is_dump(state):
-        yield from (ts for ts in state.tasks.values() if ts.exception_blame is ts)
-    for entry in state.erred_tasks:
+    history = state.erred_tasks
+    if is_dump(state):  # has none of it, but mostly the transitions
+        history = [e for e in reversed(state.transition_log) if e.finish == "erred"]
+    for entry in history:
         ts = state.tasks.get(entry.key)
         if ts is not None and ts.exception_blame is ts:
             yield ts
+    if is_dump(state):
+        yield from (ts for ts in state.tasks.values() if ts.exception_blame is ts)
 
 
 async def _add_stuck(state: Any, groups: dict[Any, Group], pace: Pace) -> None:

@@ -48,7 +48,8 @@ def package_of(filename: str) -> str:
     found = _PACKAGE_ROOT.findall(filename)
     if found:
         return str(found[-1]).removesuffix(".py")
-    if filename.startswith(_OURS):
+    # What came as source is named so (cluster/shipping.py, recorder.py).
+    if filename.startswith(_OURS) or "<dbgkit" in filename:
         return "dbgkit"
     # NumPy before 1.25 has wrappers that stand in no file.
     return "numpy" if filename == "<__array_function__ internals>" else ""

@@ -42,7 +42,17 @@ def probe_worker(dask_worker: Any) -> dict[str, Any]:
         "settings": read_settings(dask.config.config),
         "hides_failures": level > logging.ERROR,
         "held": held_by_failed_frames(list(results.values())),
+        "recorders": _recorders(dask_worker),
     }
+
+
+def _recorders(worker: Any) -> list[dict[str, Any]]:
+    """How recorders of dbgkit do on this worker: what they dropped, what failed."""
+    return [
+        plugin.state()
+        for name, plugin in list(worker.plugins.items())
+        if name.startswith("dbgkit-recorder") and hasattr(plugin, "state")
+    ]
 
 
 def read_settings(config: Any) -> dict[str, Any]:

@@ -7,6 +7,8 @@ keys of Dask tasks, are no secrets: only shapes that nothing else has are hidden
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,8 +18,8 @@ HIDDEN = "<hidden>"
 # Words that make a name secret, wherever they stand in it.
 _SECRET = (
     "auth authorization bearer cookie cookies cred creds credential credentials dsn "
-    "passcode passphrase passwd password passwords pswd pwd secret secrets token "
-    "apikey apikeys connstr connstring connectionstring sessionkey"
+    "jwt passcode passkey passphrase passwd password passwords pgpass pswd pwd secret "
+    "secrets token apikey apikeys connstr connstring connectionstring sessionkey"
 )
 # What makes a key a secret one: ``api_key``, ``privateKey``.
 _KEYS = (
@@ -25,6 +27,8 @@ _KEYS = (
     "master private secret session shared signing ssh"
 )
 _CONNECTIONS = "conn connect connection"
+# Whose password a ``pass`` or ``pw`` is: ``db_pass``; alone it is rather a passage.
+_HOLDERS = "admin database db ftp ldap login mail mysql pg redis root smtp ssh user"
 # About a secret, but none: ``token_count``, ``max_password_length``.
 _ABOUT = "count counts expiry ids index len length limit size type types"
 
@@ -37,31 +41,37 @@ _PAIRS = {
     "str": frozenset(_CONNECTIONS.split()),
     "token": frozenset(("access", "api", "auth", "bearer", "refresh", "session")),
     "code": frozenset(("auth", "authorization", "pass")),
+    "signature": frozenset(("access",)),
+    "pa": frozenset(
+        _HOLDERS.split()
+    ),  # ``pass``, as looked up: without an s at its end
+    "pw": frozenset(_HOLDERS.split()),
 }
 # One lower-case word that ends in these: ``pgpassword``, ``authtoken``.
 _ENDINGS = ("password", "passwd", "secret", "token", "apikey", "accesskey")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
+# A PEM block; one that was cut has no end.
+_PEM = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{1,40}-----(?:.*?-----END [A-Z0-9 ]{1,40}-----|.*)",
+    re.DOTALL,
+)
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    # A PEM block; one that was cut has no end.
-    (
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]{1,40}-----(?:.*?-----END [A-Z0-9 ]{1,40}-----|.*)",
-            re.DOTALL,
-        ),
-        HIDDEN,
-    ),
+    (_PEM, HIDDEN),
     # JSON Web Tokens: base64 of '{"' begins with eyJ.
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), HIDDEN),
     # AWS access keys.
     (re.compile(r"\b(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[A-Z0-9]{16}\b"), HIDDEN),
-    # Tokens of GitHub, GitLab, Slack, Google, and API keys that begin with "sk-"
-    # (followed by a bare hash it is rather a key of Dask).
+    # Tokens of GitHub, GitLab, Slack, Google, Stripe, Hugging Face, npm, PyPI and
+    # SendGrid, and API keys that begin with "sk-" (followed by a bare hash it is
+    # rather a key of Dask).
     (
         re.compile(
             r"\b(?:gh[opsru]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
-            r"|xox[abeoprs]-[\w-]{10,}|AIza[\w-]{35}"
-            r"|sk-(?![0-9a-f]{32}\b)[\w-]{20,})"
+            r"|xox[abeoprs]-[\w-]{10,}|AIza[\w-]{35}|GOCSPX-[\w-]{20,}"
+            r"|ya29\.[\w-]{20,}|(?:sk|rk)_(?:live|test)_\w{16,}|whsec_\w{16,}"
+            r"|hf_[A-Za-z]{30,}|npm_[A-Za-z0-9]{36}|pypi-AgE[\w-]{20,}"
+            r"|SG\.[\w-]{16,}\.[\w-]{16,}|sk-(?![0-9a-f]{32}\b)[\w-]{20,})"
         ),
         HIDDEN,
     ),
@@ -83,14 +93,28 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"\b(bearer\s+)[\w.~+/=-]{6,}", re.I), rf"\g<1>{HIDDEN}"),
 )
-# ``name=value``, ``"name": "value"``, ``name: value``.
+# ``name=value``, ``"name": "value"``, ``name: value``; JSON within JSON has its quotes
+# behind backslashes.
 _ASSIGNED = re.compile(
     r"""(?<![\w-])(?P<name>[A-Za-z_][\w-]+)
-        (?P<between>(?P<close>['"])?[ ]?(?P<sign>[:=])[ ]?)
-        (?P<value>b?(?P<mark>['"]).*?(?:(?P=mark)|$)
+        (?P<between>(?P<close>\\{0,4}['"])?[ ]?(?P<sign>[:=])[ ]?)
+        (?P<value>b?(?P<mark>\\{0,4}['"]).*?(?:(?P=mark)|$)
           |[^\s,;&'"(){}\[\]<>]+(?![\w.]*[(\[]))""",
     re.VERBOSE,
 )
+# ``("name", "value")``, and ``--name value`` of a command line.
+_PAIRED = re.compile(
+    r"""[(\[]b?(?P<close>['"])(?P<name>[\w.-]{1,60})(?P=close)(?P<sign>,)[ ]
+        (?P<value>b?(?P<mark>['"]).*?(?P=mark)|[^\s,;'"(){}\[\]<>]+)(?=,?[)\]])""",
+    re.VERBOSE,
+)
+_FLAG = re.compile(
+    r"""(?<![\w-])--?(?P<name>[A-Za-z][\w-]{1,60})(?P<close>)(?P<sign>[ ])[ ]*
+        (?P<value>(?P<mark>['"]).*?(?P=mark)|[^\s,;'"(){}\[\]<>-][^\s,;'"(){}<>]*)""",
+    re.VERBOSE,
+)
+_NAMED = (_ASSIGNED, _PAIRED, _FLAG)
+_NAME = re.compile(r"-{0,2}[A-Za-z_][\w.-]{0,60}")
 
 
 def is_secret_name(name: str, extra: Iterable[str] = ()) -> bool:
@@ -132,7 +156,64 @@ def is_secret_name(name: str, extra: Iterable[str] = ()) -> bool:
     )
 
 
-def redact_text(text: str, *, bare: bool = True, extra: Iterable[str] = ()) -> str:
+def is_secret_key(key: Any, extra: Iterable[str] = ()) -> bool:
+    """`is_secret_name`, for a mapping's key of any type: text, bytes, tuples of these.
+
+    No method of the key's own class is called.
+    """
+    kind = type(key)
+    if issubclass(kind, str):
+        return is_secret_name(str.__getitem__(key, slice(0, 200)), extra)
+    if issubclass(kind, bytes):
+        begin = bytes.__getitem__(key, slice(0, 200))
+        return is_secret_name(begin.decode("latin-1"), extra)
+    if kind is tuple:
+        return any(
+            is_secret_key(part, extra) for part in key[:8] if type(part) is not tuple
+        )
+    return False
+
+
+def announces_secret(item: Any, count: int, extra: Iterable[str] = ()) -> bool:
+    """Whether what follows an item in a sequence of so many is to be hidden.
+
+    So in ``("password", "x")`` and in ``["run", "--password", "x"]``.
+    """
+    if type(item) is not str or len(item) > 64 or not _NAME.fullmatch(item):
+        return False
+    return (count == 2 or item[0] == "-") and is_secret_name(item, extra)
+
+
+def environment_secrets(extra: Iterable[str] = ()) -> tuple[str, ...]:
+    """What this process' environment holds under secret names, the longest first.
+
+    Also as it stands within a quoted text. Short values and usual words are none.
+    """
+    extra = tuple(extra)
+    found = set()
+    for name in list(os.environ):
+        value = os.environ.get(name, "")
+        if len(value) < 6 or value.lower() in _USUAL or not is_secret_name(name, extra):
+            continue
+        found |= {value, repr(value)[1:-1], json.dumps(value)[1:-1]}
+    return tuple(sorted(found, key=lambda text: (-len(text), text)))
+
+
+# Settings that stand under such names, and are none: ``AUTH_MODE=password``.
+_USUAL_VALUES = (
+    "anonymous default disabled enabled kerberos oauth2 optional password required "
+    "secret string"
+)
+_USUAL = frozenset(_USUAL_VALUES.split())
+
+
+def redact_text(
+    text: str,
+    *,
+    bare: bool = True,
+    extra: Iterable[str] = (),
+    values: Iterable[str] = (),
+) -> str:
     """The text with what looks like a secret replaced by ``<hidden>``.
 
     Parameters
@@ -144,6 +225,8 @@ def redact_text(text: str, *, bare: bool = True, extra: Iterable[str] = ()) -> s
         it (``bare=False``).
     extra : iterable of str
         As in `is_secret_name`.
+    values : iterable of str
+        Texts to hide wherever they stand, as `environment_secrets` has them.
 
     Returns
     -------
@@ -156,13 +239,79 @@ def redact_text(text: str, *, bare: bool = True, extra: Iterable[str] = ()) -> s
     >>> redact_text("ratio-9f86d081884c7d65")
     'ratio-9f86d081884c7d65'
     """
+    for value in values:
+        text = _hide(text, value)
     for pattern, replacement in _SHAPES:
         text = pattern.sub(replacement, text)
     names = tuple(extra)
+    for pattern in _NAMED:
+        text = _hide_named(text, pattern, bare, names)
+    return text
+
+
+def redact_cut(
+    text: str,
+    limit: int,
+    *,
+    bare: bool = True,
+    extra: Iterable[str] = (),
+    values: Iterable[str] = (),
+) -> tuple[str, bool]:
+    """The beginning of a text with secrets hidden, and whether there was more.
+
+    Cut after it was redacted, so that half of a secret does not pass for none.
+    """
+    begin = text[: limit + MARGIN]
+    told = redact_text(begin, bare=bare, extra=extra, values=values)
+    if len(begin) < len(text):
+        return told[: min(limit, max(0, len(told) - _SLIVER))], True
+    return told[:limit], len(told) > limit
+
+
+# A secret that is cut can no longer be told by its shape: so redact first a text that
+# is this much longer than what is kept.
+MARGIN = 2_000
+_SLIVER = 300  # and never keep its end: what was hidden made it shorter
+_BEGIN = 40
+
+
+def redact_lines(
+    lines: list[str], *, extra: Iterable[str] = (), values: Iterable[str] = ()
+) -> list[str]:
+    """Lines of source with secrets hidden, as many as there were.
+
+    Also what goes over several lines, such as a private key.
+    """
+    text = _PEM.sub(
+        lambda found: "\n".join([HIDDEN] * (found[0].count("\n") + 1)), "\n".join(lines)
+    )
+    return [
+        redact_text(line, bare=False, extra=extra, values=values)
+        for line in text.split("\n")
+    ]
+
+
+def _hide(text: str, value: str) -> str:
+    """The text without a value, or as much of it as stands there."""
+    begin = value[:_BEGIN]
+    start = text.find(begin)
+    while start >= 0:
+        # The text may have been cut within it.
+        end = start + len(begin)
+        while value[end - start : end - start + 1] == text[end : end + 1] != "":
+            end += 1
+        text = f"{text[:start]}{HIDDEN}{text[end:]}"
+        start = text.find(begin, start + len(HIDDEN))
+    return text
+
+
+def _hide_named(
+    text: str, pattern: re.Pattern[str], bare: bool, extra: tuple[str, ...]
+) -> str:
     pieces, done = [], 0
     position = 0
-    while found := _ASSIGNED.search(text, position):
-        if _is_given_away(found, bare, names):
+    while found := pattern.search(text, position):
+        if _is_given_away(found, bare, extra):
             mark = found["mark"] or ""
             pieces += [text[done : found.start("value")], mark, HIDDEN, mark]
             position = done = found.end("value")
@@ -199,9 +348,8 @@ def _redact(value: Any, extra: tuple[str, ...]) -> Any:
     if isinstance(value, Mapping):
         return {
             key: HIDDEN
-            if isinstance(key, str)
-            and not (item is None or isinstance(item, bool))
-            and is_secret_name(key, extra)
+            if not (item is None or isinstance(item, bool))
+            and is_secret_key(key, extra)
             else _redact(item, extra)
             for key, item in value.items()
         }

@@ -18,13 +18,16 @@ from dask.sizeof import sizeof
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.protocol import pickle as wire
 
+from .around import look_around
 from .causes import explain_state
 from .checks import examine
+from .deaths_events import tell_deaths
 from .facts import failure_fact, history_of
 from .histories import tell_history
 from .keys import find_task
 from .pacing import count_with
-from .survey import survey_tasks
+from .recorder_asking import ask_recorder
+from .survey import survey_counts, survey_tasks
 from .survey_failures import survey_failures
 from .survey_index import ErredIndex
 
@@ -36,9 +39,13 @@ Question = Callable[[Any, dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]
 QUESTIONS: dict[str, Question] = {
     "failures": survey_failures,
     "tasks": survey_tasks,
+    "counts": survey_counts,
     "why": explain_state,
+    "around": look_around,
     "story": tell_history,
     "doctor": examine,
+    "recorder": ask_recorder,
+    "deaths": tell_deaths,
 }
 
 

@@ -13,9 +13,9 @@ from time import perf_counter
 from typing import Any
 
 from .frames import is_machinery, is_own, own_index, walk
-from .redact import HIDDEN, redact_text
+from .redact import HIDDEN, MARGIN, redact_cut, redact_lines
 from .summarize_objects import type_name
-from .summarize_values import MARGIN, Budget, Walker, hides
+from .summarize_values import Budget, Walker, hides
 
 __all__ = ["OMITTED", "Budget", "summarize", "summarize_frames", "type_name"]
 
@@ -54,12 +54,12 @@ def summarize(
         return {"type": kind, "text": HIDDEN, "cut": False, "hidden": True}
     walker = Walker(budget)
     text = walker.tell(value)
-    kept = redact_text(text[: budget.chars + MARGIN], extra=budget.secret_names)
-    cut = walker.cut or len(text) > budget.chars + MARGIN
-    if len(kept) > budget.chars:
-        kept, cut = kept[: budget.chars] + "…", True
+    kept, cut = redact_cut(
+        text, budget.chars, extra=budget.secret_names, values=budget.secret_values
+    )
     hidden = kept.strip("b'\"") == HIDDEN
-    return {"type": kind, "text": kept, "cut": cut, "hidden": hidden}
+    kept = f"{kept}…" if cut else kept
+    return {"type": kind, "text": kept, "cut": cut or walker.cut, "hidden": hidden}
 
 
 def summarize_frames(
@@ -171,7 +171,7 @@ def _frame(
         "filename": code.co_filename,
         "lineno": lineno or 0,
         "function": code.co_name,
-        "source": _source(frame, lineno or 0, context),
+        "source": _source(frame, lineno or 0, context, budget),
         "locals": told,
         "own": is_own(code.co_filename),
         "omitted_locals": omitted,
@@ -204,7 +204,9 @@ _OPTIMIZED = 1  # inspect.CO_OPTIMIZED: the locals are the frame's own
 _DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
 
 
-def _source(frame: types.FrameType, lineno: int, context: int) -> list[list[Any]]:
+def _source(
+    frame: types.FrameType, lineno: int, context: int, budget: Budget
+) -> list[list[Any]]:
     """Numbered lines around one line, within its function, secrets hidden."""
     code = frame.f_code
     linecache.checkcache(code.co_filename)
@@ -216,11 +218,22 @@ def _source(frame: types.FrameType, lineno: int, context: int) -> list[list[Any]
         last = min(last, max([lineno, *ends]))
     if not 0 < lineno <= len(lines):
         return []
+    # From further above: a private key's lines are told by its first one.
+    start = max(1, first - _BEFORE)
+    told = redact_lines(
+        [_cut_line(line) for line in lines[start - 1 : last]],
+        extra=budget.secret_names,
+        values=budget.secret_values,
+    )
     return [
-        [number, _source_line(lines[number - 1])] for number in range(first, last + 1)
+        [number, line[:_SOURCE_WIDTH] + ("…" if len(line) > _SOURCE_WIDTH else "")]
+        for number, line in enumerate(told, start)
+        if number >= first
     ]
 
 
-def _source_line(line: str) -> str:
-    line = redact_text(line.rstrip()[: _SOURCE_WIDTH + MARGIN], bare=False)
-    return line if len(line) <= _SOURCE_WIDTH else line[:_SOURCE_WIDTH] + "…"
+_BEFORE = 80
+
+
+def _cut_line(line: str) -> str:
+    return line.rstrip()[: _SOURCE_WIDTH + MARGIN]

@@ -6,9 +6,10 @@ property or a ``__getattr__`` would.
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 # How ``type`` itself reads a class, which a metaclass cannot override.
 class_module = type.__dict__["__module__"].__get__
@@ -16,6 +17,64 @@ class_name = type.__dict__["__qualname__"].__get__
 class_dict = type.__dict__["__dict__"].__get__
 class_mro = type.__dict__["__mro__"].__get__
 _class_flags = type.__dict__["__flags__"].__get__
+
+
+_module_dict = types.ModuleType.__dict__["__dict__"].__get__  # type: ignore[attr-defined]
+
+
+class Teller(Protocol):
+    """What is needed of the walk that meets arrays and frames."""
+
+    cut: bool
+
+    def tell(self, value: Any) -> str:
+        """The text of one value within the data."""
+        ...
+
+    def named(self, name: Any, value: Any) -> str:
+        """The same, under a name that may hide it."""
+        ...
+
+    def hidden(self, name: Any) -> bool:
+        """Whether a name hides what it names."""
+        ...
+
+    def join(self, pieces: list[str], count: int, between: str = ", ") -> str:
+        """Pieces, and how many more there would have been."""
+        ...
+
+
+def namespace(module: str) -> dict[str, Any]:
+    """Names of a module if it is loaded, without loading what is loaded lazily."""
+    found = sys.modules.get(module)
+    if found is None or not issubclass(type(found), types.ModuleType):
+        return {}
+    names = _module_dict(found)
+    return names if type(names) is dict else {}
+
+
+def is_a(kind: type, base: Any) -> bool:
+    """Whether a class derives from another one, asking no metaclass."""
+    return base is not None and any(cls is base for cls in class_mro(kind))
+
+
+def stored(value: Any, name: str) -> Any:
+    """What an object keeps under a name, in a slot or its ``__dict__``; else None."""
+    for base in class_mro(type(value)):
+        descriptor = class_dict(base).get(name)
+        if type(descriptor) is types.MemberDescriptorType:
+            try:
+                return descriptor.__get__(value)
+            except AttributeError:  # not set
+                return None
+    space = instance_dict(value)
+    return None if space is None else dict.get(space, name)
+
+
+def module_of(cls: type) -> str:
+    """The top-level package that a class says it is of."""
+    module = class_module(cls)
+    return module.split(".")[0] if type(module) is str else ""
 
 
 def type_name(cls: type) -> str:

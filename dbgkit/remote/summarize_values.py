@@ -9,6 +9,7 @@ methods, objects by their ``__dict__`` and slots, arrays and frames by
 
 from __future__ import annotations
 
+import array
 import collections
 import datetime
 import decimal
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from .redact import HIDDEN, is_secret_name, redact_text
+from .redact import HIDDEN, MARGIN, announces_secret, is_secret_key, redact_cut
 from .summarize_data import describe_data
 from .summarize_objects import (
     class_attribute,
@@ -33,12 +34,9 @@ from .summarize_objects import (
     class_name,
     instance_dict,
     slots,
+    stored,
     type_name,
 )
-
-# A secret that is cut can no longer be told by its shape: so redact first a text
-# that is this much longer than what is kept.
-MARGIN = 2_000
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,8 @@ class Budget:
         Containers within containers.
     secret_names : tuple of str
         Names to hide besides the usual ones.
+    secret_values : tuple of str
+        Texts to hide wherever they stand.
     """
 
     seconds: float = 0.03
@@ -70,13 +70,14 @@ class Budget:
     visits: int = 80
     depth: int = 3
     secret_names: tuple[str, ...] = ()
+    secret_values: tuple[str, ...] = ()
 
 
-def hides(name: str, value: Any, budget: Budget) -> bool:
+def hides(name: Any, value: Any, budget: Budget) -> bool:
     """Whether a value is hidden by its name; nothing and yes or no are no secrets."""
     if value is None or type(value) is bool:
         return False
-    return is_secret_name(name, budget.secret_names)
+    return is_secret_key(name, budget.secret_names)
 
 
 class Walker:
@@ -133,11 +134,14 @@ class Walker:
     def items(self, values: Iterable[Any], count: int, between: str = ", ") -> str:
         """The first items, and how many more there are."""
         limit = self.budget.items
+        names = self.budget.secret_names
         pieces: list[str] = []
+        hide = False
         for item in values:
             if len(pieces) >= limit or self.spent():
                 break
-            pieces.append(self.tell(item))
+            pieces.append(HIDDEN if hide else self.tell(item))
+            hide = announces_secret(item, count, names)
         return self.join(pieces, count, between)
 
     def join(self, pieces: list[str], count: int, between: str = ", ") -> str:
@@ -149,9 +153,21 @@ class Walker:
 
     def named(self, name: Any, value: Any) -> str:
         """A value under a name, which may hide it."""
-        if type(name) is str and hides(name, value, self.budget):
-            return HIDDEN
-        return self.tell(value)
+        return HIDDEN if hides(name, value, self.budget) else self.tell(value)
+
+    def hidden(self, name: Any) -> bool:
+        """Whether a name hides what it names, whatever that is."""
+        return is_secret_key(name, self.budget.secret_names)
+
+    def cut_text(self, text: str, limit: int) -> str:
+        """The beginning of a long text, secrets hidden before it is cut."""
+        begin, _ = redact_cut(
+            text,
+            limit,
+            extra=self.budget.secret_names,
+            values=self.budget.secret_values,
+        )
+        return begin
 
     def spent(self) -> bool:
         """Whether the time or the number of values is used up."""
@@ -211,12 +227,11 @@ def _tell_complex(walker: Walker, value: complex) -> str:
 def _tell_str(walker: Walker, value: str) -> str:
     limit = walker.budget.string if len(walker.path) < 2 else walker.budget.string // 3
     length = str.__len__(value)
-    begin = str.__getitem__(value, slice(0, limit + MARGIN))
+    begin = str.__getitem__(value, slice(0, limit + MARGIN + 1))
     if length <= limit:
         return repr(begin)
     walker.cut = True
-    begin = redact_text(begin, extra=walker.budget.secret_names)[:limit]
-    return f"{begin!r}… ({length:,} characters)"
+    return f"{walker.cut_text(begin, limit)!r}… ({length:,} characters)"
 
 
 @_tells(bytes, bytearray)
@@ -224,12 +239,12 @@ def _tell_bytes(walker: Walker, value: bytes | bytearray) -> str:
     base: Any = bytearray if issubclass(type(value), bytearray) else bytes
     limit = walker.budget.string // 3
     length = base.__len__(value)
-    begin = bytes(base.__getitem__(value, slice(0, limit + MARGIN)))
-    told = redact_text(begin.decode("latin-1"), extra=walker.budget.secret_names)
+    begin = bytes(base.__getitem__(value, slice(0, limit + MARGIN + 1)))
     if length <= limit:
-        return repr(told.encode("latin-1"))
+        return repr(begin)
     walker.cut = True
-    return f"{told[:limit].encode('latin-1')!r}… ({length:,} bytes)"
+    told = walker.cut_text(begin.decode("latin-1"), limit)
+    return f"{told.encode('latin-1')!r}… ({length:,} bytes)"
 
 
 @_tells(list)
@@ -284,17 +299,7 @@ def _tell_slice(walker: Walker, value: slice) -> str:
     return f"slice({walker.items((value.start, value.stop, value.step), 3)})"
 
 
-@_tells(
-    datetime.date,
-    datetime.timedelta,
-    decimal.Decimal,
-    fractions.Fraction,
-    uuid.UUID,
-    pathlib.PosixPath,
-    pathlib.WindowsPath,
-    pathlib.PurePosixPath,
-    pathlib.PureWindowsPath,
-)
+@_tells(datetime.date, datetime.timedelta, decimal.Decimal, uuid.UUID)
 def _tell_as_text(walker: Walker, value: Any) -> str:
     """Small things of the standard library; a subclass of one is just an object."""
     if id(type(value)) not in _tellers:
@@ -304,9 +309,34 @@ def _tell_as_text(walker: Walker, value: Any) -> str:
     return text[: walker.budget.string]
 
 
-@_tells(datetime.datetime)
-def _tell_datetime(walker: Walker, value: datetime.datetime) -> str:
-    if type(value) is not datetime.datetime:
+@_tells(fractions.Fraction)
+def _tell_fraction(walker: Walker, value: fractions.Fraction) -> str:
+    parts = [stored(value, name) for name in ("_numerator", "_denominator")]
+    if type(value) is not fractions.Fraction or any(type(n) is not int for n in parts):
+        return _tell_object(walker, value)
+    return "/".join(walker.tell(part) for part in parts)
+
+
+@_tells(
+    pathlib.PosixPath,
+    pathlib.WindowsPath,
+    pathlib.PurePosixPath,
+    pathlib.PureWindowsPath,
+)
+def _tell_path(walker: Walker, value: pathlib.PurePath) -> str:
+    """A path, unless it is made of texts of the user's own class."""
+    for _, part in slots(value, 20):
+        texts = part if type(part) is list or type(part) is tuple else [part]
+        if any(issubclass(type(t), str) and type(t) is not str for t in texts):
+            return _tell_object(walker, value)
+    if id(type(value)) not in _tellers:
+        return _tell_object(walker, value)
+    return walker.cut_text(str(value), walker.budget.string)
+
+
+@_tells(datetime.datetime, datetime.time)
+def _tell_datetime(walker: Walker, value: Any) -> str:
+    if type(value) not in (datetime.datetime, datetime.time):
         return _tell_object(walker, value)
     # A time zone may be the user's own class: named, not asked.
     zone = value.tzinfo
@@ -366,6 +396,24 @@ def _tell_exception(walker: Walker, value: BaseException) -> str:
     args = BaseException.__dict__["args"].__get__(value)
     told = walker.items(tuple.__iter__(args), tuple.__len__(args))
     return f"{class_name(type(value))}({told})"
+
+
+@_tells(array.array)
+def _tell_typed(walker: Walker, value: array.array[Any]) -> str:
+    first = array.array.__getitem__(value, slice(0, walker.budget.items))
+    told = walker.items(array.array.__iter__(first), array.array.__len__(value))
+    return f"array({array.array.typecode.__get__(value)!r}, [{told}])"
+
+
+@_tells(memoryview)
+def _tell_memory(walker: Walker, value: memoryview) -> str:
+    return f"<memoryview of {value.nbytes:,} bytes>"  # of what, a file perhaps
+
+
+@_tells(types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
+def _tell_suspended(walker: Walker, value: Any) -> str:
+    kind = type(value)
+    return f"<{class_name(kind)} {kind.__dict__['__qualname__'].__get__(value)[:100]}>"
 
 
 @_tells(re.Pattern)

@@ -80,6 +80,36 @@ async def survey_tasks(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+async def survey_counts(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+    """How many tasks are in which state, and workers of which status: no task asked.
+
+    Parameters
+    ----------
+    state : Scheduler or DumpState
+    question : dict
+        Nothing.
+
+    Returns
+    -------
+    dict
+        ``summary`` (prefix -> state -> count), ``workers`` (status -> count),
+        ``threads`` of them all, ``address``, and the span of time.
+    """
+    start = now_of(state)
+    workers: dict[str, int] = {}
+    async for part in slices(list(state.workers.values()), Pace()):
+        for ws in part:
+            workers[ws.status.name] = workers.get(ws.status.name, 0) + 1
+    return {
+        "summary": await _summary(state, Pace()),
+        "workers": workers,
+        "threads": state.total_nthreads,
+        "address": str(state.address),
+        "start": start,
+        "end": now_of(state),
+    }
+
+
 # -- filters -----------------------------------------------------------------
 
 

@@ -13,9 +13,30 @@ from typing import IO, Any
 
 from rich.console import Console, RenderableType
 
-from dbgkit.model import Failure, Plan, show_with
+from dbgkit.model import (
+    ClusterReport,
+    Death,
+    Deaths,
+    Failure,
+    Glance,
+    Plan,
+    Recording,
+    Recordings,
+    TaskGraph,
+    show_with,
+)
 from dbgkit.render.console import failure_form, header_form, plan_form, replay_form
+from dbgkit.render.deaths import death_form, deaths_form
+from dbgkit.render.glances import GlanceForm
 from dbgkit.render.notifier import ASK_ABOVE_BYTES, ASK_ABOVE_TASKS, Notifier
+from dbgkit.render.picture import picture_form
+from dbgkit.render.recordings import (
+    recording_form,
+    recordings_form,
+)
+from dbgkit.render.recordings import recording_header as recording_header_form
+from dbgkit.render.report_views import report_form
+from dbgkit.render.states import states_form
 from dbgkit.render.views import view_failure, view_plan, view_replay
 from dbgkit.replay.result import Replay
 
@@ -23,7 +44,9 @@ __all__ = [
     "ASK_ABOVE_BYTES",
     "ASK_ABOVE_TASKS",
     "Notifier",
+    "document",
     "header",
+    "recording_header",
     "register",
     "report",
     "show",
@@ -34,29 +57,35 @@ __all__ = [
 
 
 def register() -> None:
-    """Let `Failure`, `Plan` and `Replay` show themselves with this room."""
+    """Let all of our data show itself with this room."""
     show_with(rich=to_rich, text=to_text, html=to_html)
 
 
 def to_rich(obj: Any) -> RenderableType:
-    """The rich form of a `Failure`, `Plan` or `Replay`; ``repr`` of anything else."""
+    """The rich form of any of our data; ``repr`` of anything else."""
     return _form(obj, whole=False)
 
 
-def to_text(obj: Any, *, width: int = 100) -> str:
-    """The console form as text of a given width, without colours.
+def to_text(obj: Any, *, width: int | None = 100, color: bool | None = False) -> str:
+    """The console form as text.
 
     Parameters
     ----------
-    obj : Failure, Plan or Replay
-    width : int
-        In columns.
+    obj : Failure, Plan, Replay, FailureReport, TaskTable, …
+    width : int or None
+        In columns; None: the terminal's.
+    color : bool or None
+        Whether to colour it with ANSI sequences; None: if standard output takes them.
 
     Returns
     -------
     str
     """
-    return _print(_form(obj, whole=False), width=width, color=False)
+    if width is None:
+        width = Console(file=sys.stderr).width
+    if color is None:
+        color = _takes_colours()
+    return _print(_form(obj, whole=False), width=width, color=color)
 
 
 def to_html(obj: Any) -> str:
@@ -64,7 +93,7 @@ def to_html(obj: Any) -> str:
 
     Parameters
     ----------
-    obj : Failure, Plan or Replay
+    obj : Failure, Plan, Replay, FailureReport, TaskTable, …
 
     Returns
     -------
@@ -76,25 +105,44 @@ def to_html(obj: Any) -> str:
     return render(obj)
 
 
+def document(report: ClusterReport) -> str:
+    """A cluster's report as one HTML page by itself: no network, no scripts.
+
+    Parameters
+    ----------
+    report : ClusterReport
+
+    Returns
+    -------
+    str
+        Everything in it is escaped, and what looks like a secret is hidden.
+    """
+    from dbgkit.render.page import document as render
+
+    return render(report)
+
+
 def show(obj: Any, *, file: IO[str] | None = None) -> None:
     """Print the console form, in colours if the file is a terminal.
 
     Parameters
     ----------
-    obj : Failure, Plan or Replay
+    obj : Failure, Plan, Replay, FailureReport, TaskTable, …
     file : file, optional
         Standard output if not given.
     """
     _put(_form(obj, whole=False), file)
 
 
-def report(replay: Replay, *, file: IO[str] | None = None) -> None:
+def report(
+    replay: Replay | Failure | Recording, *, file: IO[str] | None = None
+) -> None:
     """Print all that is known: each own frame with its source and locals.
 
     Parameters
     ----------
     replay : Replay
-        Or a `Failure`, where nothing was replayed.
+        Or a `Failure` or a `Recording`, where nothing was replayed.
     file : file, optional
         Standard output if not given.
     """
@@ -128,10 +176,25 @@ def header(
     if width is None:
         width = min(120, Console(file=sys.stderr).width)
     if color is None:
-        # Knows of NO_COLOR, and of terminals that are dumb.
-        color = Console(file=sys.stdout).color_system is not None
+        color = _takes_colours()
     form = header_form(view_replay(replay), remaining)
     return _print(form, width=width, color=color).rstrip("\n")
+
+
+def recording_header(
+    recording: Recording, *, color: bool | None = False, width: int | None = None
+) -> str:
+    """As `header`, above the prompt in a recording."""
+    if width is None:
+        width = min(120, Console(file=sys.stderr).width)
+    if color is None:
+        color = _takes_colours()
+    return _print(recording_header_form(recording), width=width, color=color).rstrip()
+
+
+def _takes_colours() -> bool:
+    """Whether standard output does; rich knows of NO_COLOR, and of dumb terminals."""
+    return Console(file=sys.stdout).color_system is not None
 
 
 def _form(obj: Any, *, whole: bool) -> RenderableType:
@@ -141,7 +204,22 @@ def _form(obj: Any, *, whole: bool) -> RenderableType:
         return failure_form(view_failure(obj))
     if isinstance(obj, Plan):
         return plan_form(view_plan(obj))
-    return repr(obj)
+    if isinstance(obj, Recording):
+        return recording_form(obj, whole=whole)
+    if isinstance(obj, Recordings):
+        return recordings_form(obj)
+    if isinstance(obj, Death):
+        return death_form(obj)
+    if isinstance(obj, Deaths):
+        return deaths_form(obj)
+    if isinstance(obj, TaskGraph):
+        return picture_form(obj)
+    if isinstance(obj, Glance):
+        return GlanceForm(obj)
+    if isinstance(obj, ClusterReport):
+        return report_form(obj)
+    form = states_form(obj)
+    return repr(obj) if form is None else form
 
 
 def _print(form: RenderableType, *, width: int, color: bool) -> str:

@@ -32,13 +32,16 @@ _LABEL = "dim"
 _NOTE = "yellow"
 
 
-def failure_form(view: FailureView) -> RenderableType:
-    """A failure: title, facts, and the frame to look at."""
+def failure_form(
+    view: FailureView, *, whole: bool = False, frames: bool = True
+) -> RenderableType:
+    """A failure: title, facts, and the frame to look at; ``whole``: all own frames."""
     facts = _facts()
     _add_origin(facts, view)
     _add_notes(facts, view.notes)
     _add_others(facts, view.others)
-    return Group(_title(view), facts, *_frames(view.frames, whole=False))
+    shown = _frames(view.frames, whole=whole) if frames else []
+    return Group(_title(view), facts, *shown)
 
 
 def replay_form(view: ReplayView, *, whole: bool = False) -> RenderableType:

@@ -1,4 +1,4 @@
-"""The HTML form, for notebooks: made from templates, everything escaped."""
+"""The HTML form, for notebooks and as a page: from templates, everything escaped."""
 
 from __future__ import annotations
 
@@ -7,23 +7,97 @@ from html import escape
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from dbgkit.model import Failure, Plan
+from dbgkit.model import (
+    Checkup,
+    ClusterReport,
+    Death,
+    Deaths,
+    Explanation,
+    Failure,
+    FailureGroup,
+    FailureReport,
+    Finding,
+    Plan,
+    TaskGraph,
+    TaskTable,
+    Timeline,
+)
 from dbgkit.render import words
+from dbgkit.render.deaths import view_death, view_deaths
+from dbgkit.render.picture import picture_html
+from dbgkit.render.report_views import TASKS, view_report
 from dbgkit.render.rows import stop_of
+from dbgkit.render.states_rows import view_tasks
+from dbgkit.render.states_views import (
+    view_checkup,
+    view_failures,
+    view_finding,
+    view_group,
+    view_story,
+    view_why,
+)
+from dbgkit.render.states_words import STATES
 from dbgkit.render.views import view_failure, view_plan, view_replay
 from dbgkit.replay.result import Replay
 
 
 def to_html(obj: Any) -> str:
-    """The HTML form of a `Failure`, `Plan` or `Replay`; ``repr`` of anything else."""
+    """The HTML form of any of our data; ``repr`` of anything else."""
     if isinstance(obj, Replay):
         return _fill("replay.html", view=view_replay(obj))
     if isinstance(obj, Failure):
         return _fill("failure.html", view=view_failure(obj))
     if isinstance(obj, Plan):
         return _fill("plan.html", view=view_plan(obj))
-    return f"<pre>{escape(repr(obj))}</pre>"
+    if isinstance(obj, TaskGraph):
+        return _fill("graph.html", picture=Markup(picture_html(obj)))
+    return _states_html(obj) or f"<pre>{escape(repr(obj))}</pre>"
+
+
+def _states_html(obj: Any) -> str:
+    """The HTML form of what tells of states; empty for anything else."""
+    if isinstance(obj, FailureReport):
+        return _fill("failures.html", view=view_failures(obj))
+    if isinstance(obj, FailureGroup):
+        return _fill("group.html", view=view_group(obj))
+    if isinstance(obj, TaskTable):
+        return _fill("tasks.html", view=view_tasks(obj))
+    if isinstance(obj, Timeline):
+        return _fill("story.html", view=view_story(obj))
+    if isinstance(obj, Explanation):
+        return _fill("why.html", view=view_why(obj), picture=_picture(obj.graph))
+    if isinstance(obj, Checkup):
+        return _fill("doctor.html", view=view_checkup(obj))
+    if isinstance(obj, Finding):
+        return _fill("finding.html", view=view_finding(obj))
+    if isinstance(obj, ClusterReport):
+        return _report("report_part.html", obj)
+    return ""
+
+
+def document(report: ClusterReport) -> str:
+    """A report as one page by itself; see `dbgkit.render.document`."""
+    return _report("report.html", report)
+
+
+def _report(template: str, report: ClusterReport) -> str:
+    pictures = {
+        index: _picture(report.graphs.get(group.example.key))
+        for index, group in enumerate(report.failures.groups)
+    }
+    return _fill(
+        template,
+        view=view_report(report),
+        pictures=pictures,
+        picture=_picture(report.why.graph if report.why else None),
+        tasks_title=TASKS,
+    )
+
+
+def _picture(graph: TaskGraph | None) -> Markup | None:
+    return None if graph is None else Markup(picture_html(graph))
 
 
 def _fill(name: str, **values: Any) -> str:
@@ -39,5 +113,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(count=words.count, stop_of=stop_of)
+    environment.globals.update(count=words.count, stop_of=stop_of, known_states=STATES)
     return environment

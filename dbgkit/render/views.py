@@ -26,6 +26,7 @@ from dbgkit.render.rows import (
     frame_of,
     frames_of,
     frames_of_text,
+    row_of,
     stop_of,
     value_row,
 )
@@ -206,15 +207,17 @@ def view_replay(replay: Replay) -> ReplayView:
     run = words.main_run(replay)
     title = ""
     if replay.outcome == "different":
-        title = f"here it raised {words.said(run.exception_type, run.message)}"
+        where = words.place_of(replay) if replay.where == "worker" else "here"
+        title = f"{where} it raised {words.said(run.exception_type, run.message)}"
     if not frames:
         frames, title = failure.frames, "where it failed before"
     rows, more_rows = _rows(replay)
     steps, more_steps = _steps(replay.steps)
     returned = ""
     if replay.outcome == "passed" and (replay.result is not None):
-        row = value_row("", replay.result)
-        returned = f"{row.value}{f' ({row.type})' if row.type else ''}"
+        returned = _told(value_row("", replay.result))
+    elif replay.returned is not None:
+        returned = _told(row_of("", replay.returned))
     return ReplayView(
         failure=failure,
         outcome=replay.outcome,
@@ -231,6 +234,10 @@ def view_replay(replay: Replay) -> ReplayView:
         frames_title=title,
         notes=_unique((*failure.notes, *replay.notes)),
     )
+
+
+def _told(row: Row) -> str:
+    return f"{row.value}{f' ({row.type})' if row.type else ''}"
 
 
 def _hide(one: Difference) -> Difference:
@@ -274,6 +281,11 @@ _HOW = {
     "run": "computed here",
     "have": "already here",
 }
+_HOW_THERE = {
+    "pull": "fetched from another worker",
+    "run": "computed again there",
+    "have": "copied there",
+}
 
 
 def view_plan(plan: Plan) -> PlanView:
@@ -281,7 +293,7 @@ def view_plan(plan: Plan) -> PlanView:
     places = {
         "here": "in this process",
         "process": "in a process of its own",
-        "worker": "on a worker",
+        "worker": f"on worker {plan.worker}, in a thread of its own",
     }
     lines = [("runs", _what(plan) + f", {places[plan.where]}")]
     if plan.call:
@@ -289,7 +301,11 @@ def view_plan(plan: Plan) -> PlanView:
     pulled = [one for one in plan.inputs if one.how == "pull"]
     if pulled:
         told = words.count(len(pulled), "input")
-        lines.append(("pulls", f"{words.size(plan.pull_bytes)} in {told}"))
+        to = " from other workers" if plan.worker else ""
+        lines.append(("pulls", f"{words.size(plan.pull_bytes)} in {told}{to}"))
+    if plan.worker and plan.scope == "task" and len(plan.run_here) > 1:
+        again = words.count(len(plan.run_here) - 1, "task")
+        lines.append(("computes", f"{again} again there, in the same thread"))
     if plan.recompute:
         lines.append(("computes", _again(plan)))
     if plan.own_keys:
@@ -302,7 +318,7 @@ def view_plan(plan: Plan) -> PlanView:
         name=plan.name,
         key=words.key_text(plan.key),
         lines=tuple(lines),
-        rows=tuple(_input(one) for one in ordered[:ROWS]),
+        rows=tuple(_input(one, plan) for one in ordered[:ROWS]),
         more_rows=max(0, len(ordered) - ROWS),
         warnings=_unique(plan.warnings),
     )
@@ -325,7 +341,8 @@ def _again(plan: Plan) -> str:
     return f"{tasks} again on the cluster{private}: {told}"
 
 
-def _input(one: InputInfo) -> tuple[str, str, str, str]:
+def _input(one: InputInfo, plan: Plan) -> tuple[str, str, str, str]:
     known = "" if one.nbytes is None else words.size(one.nbytes)
     kind = f"{one.type}, {known}" if one.type and known else one.type or known
-    return words.key_text(one.key), one.name, kind, _HOW[one.how]
+    how = (_HOW_THERE if plan.worker else _HOW)[one.how]
+    return words.key_text(one.key), one.name, kind, how

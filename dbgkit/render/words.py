@@ -16,6 +16,11 @@ from dbgkit.replay.result import Replay
 MESSAGE_LIMIT = 1_500
 MESSAGE_LINES = 12
 
+# Colours are dropped; what else a terminal or a reader could be led by is spelt out.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _CELL = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$|^<ipython-input-(\d+)-")
 
 
@@ -54,12 +59,20 @@ def moment(when: datetime | None) -> str:
 
 
 def key_text(key: Any) -> str:
-    """A key as one would type it."""
-    return key if isinstance(key, str) else repr(key)
+    """A key as one would type it, in one line."""
+    plain = isinstance(key, str) and key.isprintable() and key != ""
+    return key if plain else repr(key)
+
+
+def visible(text: str) -> str:
+    """A text with control characters spelt out, but for lines' ends and tabs."""
+    text = _COLOUR.sub("", text.replace("\r\n", "\n"))
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def clip(text: str, chars: int = MESSAGE_LIMIT, lines: int = MESSAGE_LINES) -> str:
     """A text within limits; what was left out is counted."""
+    text = visible(text)
     kept = text[:chars]
     rows = kept.split("\n")
     if len(rows) > lines:
@@ -106,7 +119,7 @@ def verdict(replay: Replay, returned: str = "") -> str:
     if len(replay.runs) > 1:
         return _several(replay)
     run = main_run(replay)
-    where = "here" if replay.where == "here" else "in a process of its own"
+    where = place_of(replay)
     time = f" ({seconds(run.seconds)})" if run.seconds else ""
     if replay.outcome == "same":
         return f"same: failed {where} in the same way{time}"
@@ -118,9 +131,22 @@ def verdict(replay: Replay, returned: str = "") -> str:
         result = f"; it returned {returned}" if returned else ""
         return f"passed: did not fail {where}{time}{result}"
     if replay.outcome == "died":
+        if replay.where == "worker":
+            return f"died: the worker that ran it died{_detail(run)}"
         died = "died, as the worker did" if replay.failure.killed else "died"
         return f"died: the process that ran it {died}{_detail(run)}{time}"
+    if replay.where == "worker":
+        return f"timeout: it was not finished in time {where}{_detail(run)}"
     return f"timeout: it was not finished in time, and was stopped{_detail(run)}"
+
+
+def place_of(replay: Replay, several: bool = False) -> str:
+    """Where a replay ran: ``"here"``, ``"on worker tcp://10.0.0.7:4001"``."""
+    if replay.where == "here":
+        return "here"
+    if replay.where == "worker":
+        return f"on worker {replay.plan.worker}"
+    return "in processes of their own" if several else "in a process of its own"
 
 
 def main_run(replay: Replay) -> Run:
@@ -139,7 +165,7 @@ def _detail(run: Run) -> str:
 def _several(replay: Replay) -> str:
     total = len(replay.runs)
     failed = total - replay.tally.get("passed", 0)
-    where = "here" if replay.where == "here" else "in processes of their own"
+    where = place_of(replay, several=True)
     if not failed:
         return f"passed: did not fail in {total:,} runs {where}"
     kinds = Counter(_kind(run) for run in replay.runs)

@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dbgkit.cluster.clients import is_open
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.recorder import leave_behind
 from dbgkit.errors import DbgkitError
 from dbgkit.locate.failures import locate_failures
+from dbgkit.locate.naming import name_of
 from dbgkit.locate.traces import chain
 from dbgkit.model import Failure, Plan
 from dbgkit.replay.differences import ask_worker
@@ -63,6 +66,8 @@ class Capture:
             if captured.failures[0].source == "exception":
                 return
             if captured.failures[0].source in ("scheduler", "graph"):
+                keys = [failure.key for failure in captured.failures[:20]]
+                leave_behind(Link(client, self.wanted.timeout), keys, name_of)
                 self._plan(captured)
         except Exception as error:  # kept, and told in place of the replay
             captured.error = error

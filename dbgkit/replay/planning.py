@@ -6,13 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dbgkit.errors import (
-    InputLost,
-    InputsTooLarge,
-    NotHere,
-    RecomputeRefused,
-    WouldKill,
-)
+from dbgkit.errors import InputLost, InputsTooLarge, RecomputeRefused, WouldKill
 from dbgkit.locate.naming import name_of
 from dbgkit.model import Failure, InputInfo, Plan
 from dbgkit.replay.material import Material, needed
@@ -34,9 +28,11 @@ class Wanted:
 def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
     """The plan, or the error that says why there can be none; nothing is pulled yet.
 
+    For ``where="worker"`` see `on_worker_plan.plan_on_worker`.
+
     Raises
     ------
-    InputLost, InputsTooLarge, RecomputeRefused, WouldKill, NotHere
+    InputLost, InputsTooLarge, RecomputeRefused, WouldKill
     """
     where = _where(failure, wanted)
     scope = wanted.scope
@@ -48,7 +44,7 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
     if material.key is None:
         scope = "ancestors"
     pull, recompute, run = _sort(material, scope)
-    _refuse_lost(material, [*pull, *recompute, *run])
+    refuse_lost(material, [*pull, *recompute, *run])
     own_keys = _own_keys(material, recompute)
     if own_keys:
         warnings.append(
@@ -60,7 +56,7 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
     inputs = _inputs(material, pull, recompute, run)
     size = sum(material.rows[key].nbytes or 0 for key in pull)
     if size > wanted.max_bytes:
-        _refuse_size(failure, material, pull, size, wanted.max_bytes)
+        refuse_size(failure, material, pull, size, wanted.max_bytes)
     if recompute and wanted.recompute is False:
         raise RecomputeRefused(
             f"{len(recompute)} tasks would have to be computed again for the inputs "
@@ -84,12 +80,6 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
 
 
 def _where(failure: Failure, wanted: Wanted) -> Any:
-    if wanted.where == "worker":
-        raise NotHere(
-            "where='worker' is not built yet",
-            "where='process' keeps this process safe, where='here' gives live frames",
-            key=failure.key,
-        )
     if failure.killed and wanted.where == "here":
         raise WouldKill(
             f"{failure.key!r} killed the worker that it ran on, so it is not run in "
@@ -138,7 +128,8 @@ def _sort(material: Material, scope: str) -> tuple[list[Any], list[Any], list[An
     return pull, [], run
 
 
-def _refuse_lost(material: Material, keys: list[Any]) -> None:
+def refuse_lost(material: Material, keys: list[Any]) -> None:
+    """Raise where one of some keys is to be had nowhere."""
     for key in keys:
         row = material.rows.get(key)
         if row is None or (row.lost and not row.held):
@@ -189,9 +180,10 @@ def _inputs(
     return tuple(infos)
 
 
-def _refuse_size(
+def refuse_size(
     failure: Failure, material: Material, pull: list[Any], size: int, limit: int
 ) -> None:
+    """Raise for inputs over the limit."""
     from dask.utils import format_bytes
 
     largest = max(pull, key=lambda key: material.rows[key].nbytes or 0)

@@ -6,16 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dbgkit.errors import DbgkitError, Declined, InputMoved, InputNotCopyable, NoTask
+from dbgkit.errors import (
+    DbgkitError,
+    Declined,
+    InputMoved,
+    InputNotCopyable,
+    NoTask,
+    RunSpecUnreadable,
+)
 from dbgkit.locate import look_again
 from dbgkit.locate.facts import outermost_own
 from dbgkit.locate.naming import name_of
 from dbgkit.model import Difference, Failure, Plan, Progress, Run, Step
 from dbgkit.replay.calling import Call, call_graph, call_task
+from dbgkit.replay.compared import InputComparison, recorded_failure
 from dbgkit.replay.differences import Asked, ask_worker, find_differences
 from dbgkit.replay.inputs import Inputs, changed_in_place, pull_inputs
 from dbgkit.replay.material import Material, gather_material
 from dbgkit.replay.nodes import describe_call, failed_steps
+from dbgkit.replay.on_worker import run_on_worker
+from dbgkit.replay.on_worker_plan import plan_on_worker
 from dbgkit.replay.outcome import overall, run_of
 from dbgkit.replay.planning import Wanted, make_plan
 from dbgkit.replay.process import run_in_child
@@ -41,16 +51,24 @@ class Prepared:
 
 
 def plan_replay(failure: Failure, wanted: Wanted) -> tuple[Plan, Material]:
-    """What a replay would do; see `planning.make_plan` for the errors."""
+    """What a replay would do; see `make_plan` and `plan_on_worker` for the errors."""
     material = gather_material(failure, wanted.timeout)
-    return make_plan(failure, material, wanted), material
+    planning = plan_on_worker if wanted.where == "worker" else make_plan
+    return planning(failure, material, wanted), material
 
 
 def dry_run(failure: Failure, wanted: Wanted) -> Plan:
     """The plan alone, with the call; nothing is pulled, computed or run."""
     plan, material = plan_replay(failure, wanted)
     row = material.rows.get(material.key)
-    return replace(plan, call=describe_call(row.read())) if row else plan
+    if row is None:
+        return plan
+    try:
+        return replace(plan, call=describe_call(row.read()))
+    except RunSpecUnreadable:
+        if plan.where != "worker":
+            raise
+        return plan  # the code need not be here
 
 
 def prepare(failure: Failure, wanted: Wanted, notify: Notify) -> Prepared:
@@ -73,12 +91,16 @@ def _prepare_once(failure: Failure, wanted: Wanted, notify: Notify) -> Prepared:
     plan, material = plan_replay(failure, wanted)
     if notify(plan) is False:
         raise Declined(f"the replay of {failure.key!r} was declined", key=failure.key)
+    if plan.where == "worker":
+        return Prepared(failure, plan, material, Inputs({}, False), wanted)
     inputs = pull_inputs(material, plan, wanted.max_bytes, wanted.timeout, notify)
     return Prepared(failure, plan, material, inputs, wanted)
 
 
 def execute(prepared: Prepared, notify: Notify) -> Replay:
     """Run the task as often as wanted, and compare what comes of it."""
+    if prepared.plan.where == "worker":
+        return _on_worker(prepared, notify)
     if prepared.plan.where == "process":
         return _in_child(prepared, notify)
     try:
@@ -94,21 +116,39 @@ def execute(prepared: Prepared, notify: Notify) -> Replay:
     return _in_child(replace(prepared, plan=plan), notify)
 
 
+def _on_worker(prepared: Prepared, notify: Notify) -> Replay:
+    failure, wanted = prepared.failure, prepared.wanted
+    try:
+        return run_on_worker(
+            failure, prepared.plan, prepared.material, wanted.timeout, notify
+        )
+    except InputMoved:
+        # Nothing was run yet: values move, and workers come and go.
+        failure = look_again(failure, wanted.timeout, wanted.max_bytes)
+    again = _prepare_once(failure, wanted, notify)
+    return run_on_worker(failure, again.plan, again.material, wanted.timeout, notify)
+
+
 def _here(prepared: Prepared, notify: Notify) -> Replay:
     failure, plan, material = prepared.failure, prepared.plan, prepared.material
     notes: list[str] = []
     runs: list[Run] = []
     chosen: Call | None = None
     chosen_run: Run | None = None
+    comparison = InputComparison(recorded_failure(material.link, failure))
     for number in range(plan.times):
         if plan.times > 1:
             notify(Progress("times", number, plan.times))
-        call = _run_here(prepared, number == plan.times - 1, notify, notes)
+        call = _run_here(
+            prepared, number == plan.times - 1, notify, notes, comparison
+        )
         run = run_of(failure, call.exception, call.seconds)
         runs.append(run)
         if chosen_run is None or _tells_more(run, chosen_run):
             chosen, chosen_run = call, run
     assert chosen is not None
+    comparison.look(chosen.data)
+    notes += comparison.notes()
     outcome = overall(runs)
     failure = _with_key(failure, chosen)
     differences: tuple[Difference, ...] = ()
@@ -129,6 +169,7 @@ def _here(prepared: Prepared, notify: Notify) -> Replay:
         steps=steps,
         notes=tuple(dict.fromkeys([*failure.notes, *notes])),
         differences=differences,
+        compared=comparison.verdicts,
     )
 
 
@@ -149,9 +190,16 @@ def _tells_more(run: Run, than: Run) -> bool:
     return rank.get(run.outcome, 0) > rank.get(than.outcome, 0)
 
 
-def _run_here(prepared: Prepared, last: bool, notify: Notify, notes: list[str]) -> Call:
+def _run_here(
+    prepared: Prepared,
+    last: bool,
+    notify: Notify,
+    notes: list[str],
+    comparison: InputComparison,
+) -> Call:
     plan, material = prepared.plan, prepared.material
     data = prepared.inputs.fresh(last=last)
+    comparison.look(data)
     nodes = {key: material.rows[key].read() for key in plan.run_here}
     stand_in = _stand_in(prepared, notify)
     surroundings = in_place_of_worker(stand_in)

@@ -13,8 +13,10 @@ from dbgkit.model import (
     FrameSummary,
     Outcome,
     Plan,
+    Recording,
     Run,
     Step,
+    ValueSummary,
 )
 
 
@@ -36,6 +38,11 @@ class Replay(Displayed):
         passed, or ran in another process.
     result : object
         What the last run returned, if it passed in this process.
+    returned : ValueSummary or None
+        The same in a bounded text, if it passed on a worker.
+    recording : Recording or None
+        What a worker saw as it raised there, under ``where="worker"``: frames to
+        enter, in place of `exception`.
     function, args, kwargs
         The call: ``function(*args, **kwargs)``. After the call, so a task that
         changes its arguments in place has done so.
@@ -55,6 +62,10 @@ class Replay(Displayed):
     differences : tuple of Difference
         How this process differs from the worker; asked for where the outcome is
         not ``"same"``, and the worker still answers.
+    compared : mapping of Key to str
+        Whether inputs are those that the task failed on, where the recorder was on:
+        ``"same"``, ``"different"``, or ``"unknown"`` where only a part of a value was
+        compared, or nothing of it can be.
     crash : str
         For ``"died"``: exit code or signal, and faulthandler's last lines.
     """
@@ -77,6 +88,9 @@ class Replay(Displayed):
         notes: tuple[str, ...] = (),
         differences: tuple[Difference, ...] = (),
         crash: str = "",
+        compared: Mapping[Any, str] | None = None,
+        returned: ValueSummary | None = None,
+        recording: Recording | None = None,
     ) -> None:
         self.outcome = outcome
         self.failure = failure
@@ -93,10 +107,13 @@ class Replay(Displayed):
         self.notes = notes
         self.differences = differences
         self.crash = crash
+        self.returned = returned
+        self.recording = recording
+        self.compared = dict(compared or {})
 
     @property
     def where(self) -> str:
-        """Where it ran: ``"here"`` or ``"process"``."""
+        """Where it ran: ``"here"``, ``"process"`` or ``"worker"``."""
         return self.plan.where
 
     @property

@@ -1,0 +1,310 @@
+"""The verbs of the recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+from dbgkit.api.asking import look
+from dbgkit.api.replaying import locate_here
+from dbgkit.cluster.clients import is_open
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.recorder import (
+    held_recordings,
+    leave_behind,
+    switch_off,
+    switch_on,
+)
+from dbgkit.cluster.view import View
+from dbgkit.errors import (
+    NoFailure,
+    NotRecorded,
+    UnknownKey,
+    WrongTarget,
+)
+from dbgkit.locate.naming import name_of
+from dbgkit.model import Failure, Recording, Recordings
+from dbgkit.replay.compared import recorded_failure
+from dbgkit.replay.planning import Wanted
+
+DEFAULTS = {
+    "hold": "64 MB",
+    "keep-inputs": 0,
+    "nbytes": "256 kB",
+    "kept": "4 kB",
+    "time": "100 ms",
+    "secret-names": [],
+}
+
+
+class Recorder:
+    """The recorder of a cluster, as `record` turned it on.
+
+    A context manager that turns it off again: ``with``, or with an asynchronous
+    client ``async with``.
+    """
+
+    def __init__(self, client: Any, timeout: Any, starting: Any) -> None:
+        self._client = client
+        self._timeout = timeout
+        self._starting = starting  # to be awaited, with an asynchronous client
+
+    def off(self, *, keep: bool = False) -> Any:
+        """Turn it off everywhere, and forget what it holds.
+
+        Parameters
+        ----------
+        keep : bool
+            Keep the newest recordings in this process, for `debug`; so it is where
+            an exception leaves the ``with`` block.
+
+        Returns
+        -------
+        None
+            With an asynchronous client, an awaitable.
+        """
+
+        def run(found: View) -> None:
+            link = link_of(found)
+            if keep:
+                leave_behind(link, None, name_of)
+            switch_off(link)
+
+        return look(None, self._client, None, self._timeout, run)
+
+    def __enter__(self) -> Recorder:
+        if self._starting is not None:
+            self._starting.close()
+            raise WrongTarget(
+                "an asynchronous client cannot be asked in a with block",
+                "use async with dbgkit.record()",
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.off(keep=value is not None)
+
+    def __await__(self) -> Generator[Any, None, Recorder]:
+        if self._starting is not None:
+            starting, self._starting = self._starting, None
+            yield from starting.__await__()
+        return self
+
+    async def __aenter__(self) -> Recorder:
+        return await self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.off(keep=value is not None)
+
+    def __repr__(self) -> str:
+        return "<Recorder: on; .off() turns it off, dbgkit.recordings() reads it>"
+
+
+def record(
+    *,
+    client: Any = None,
+    hold: Any = None,
+    keep_inputs: Any = None,
+    nbytes: Any = None,
+    kept: Any = None,
+    time: Any = None,
+    secret_names: Iterable[str] | None = None,
+    timeout: Any = "30s",
+) -> Recorder:
+    """Turn the recorder on: what fails from now on is recorded on its worker.
+
+    Frames with their source and locals, each within a budget, are taken at the
+    moment that a task fails, and held by the scheduler; they outlive the futures and
+    the worker. Workers that join later record too. Nothing is installed on the
+    cluster. Where it is on already, it stays as it is.
+
+    Parameters
+    ----------
+    client : Client or str, optional
+        By default the current one.
+    hold : str or int, optional
+        Most bytes that the scheduler holds; ``"64 MB"`` by default. Of more, the
+        oldest of the most frequent kind of failure is dropped first, and counted.
+    keep_inputs : str or int, optional
+        Bytes of the inputs of failed tasks to keep in the workers' memory at the most,
+        so that a replay computes nothing again; none by default.
+    nbytes : str or int, optional
+        Most bytes of one recording as it is sent; ``"256 kB"`` by default.
+    kept : str or int, optional
+        A value of up to so many bytes comes along whole; ``"4 kB"`` by default. Of
+        larger ones there is a text.
+    time : str or float, optional
+        Time that one recording may take, in seconds or as ``"100 ms"``.
+    secret_names : iterable of str, optional
+        Names of variables, attributes and keys to hide besides the usual ones.
+    timeout : str or float
+        Limit of each wait on the cluster.
+
+    Returns
+    -------
+    Recorder
+        With ``off()``; also a context manager. With an asynchronous client it is to
+        be awaited, or entered with ``async with``.
+
+    Raises
+    ------
+    NoFailure, SchedulerGone, WaitTimedOut
+        There is no cluster, or it does not answer.
+
+    Notes
+    -----
+    The defaults are those of Dask's configuration, ``dbgkit.record.hold`` and so on.
+    Costs a healthy task some microseconds, a failing one at most `time` or so.
+
+    Examples
+    --------
+    >>> from distributed import Client, wait
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     with dbgkit.record():
+    ...         future = client.submit(lambda x: 1 / x, 0, key="ratio-1")
+    ...         _ = wait(future)
+    ...         held = dbgkit.recordings()
+    >>> [(each.key, each.exception_type) for each in held.recordings]
+    [('ratio-1', 'ZeroDivisionError')]
+    """
+    options = settings(
+        {
+            "hold": hold,
+            "keep-inputs": keep_inputs,
+            "nbytes": nbytes,
+            "kept": kept,
+            "time": time,
+            "secret-names": secret_names,
+        }
+    )
+
+    def run(found: View) -> None:
+        switch_on(link_of(found), *options)
+
+    return Recorder(client, timeout, look(None, client, None, timeout, run))
+
+
+def recordings(
+    target: Any = None, *, client: Any = None, limit: int = 50, timeout: Any = "30s"
+) -> Any:
+    """What the recorder holds, the newest first.
+
+    Parameters
+    ----------
+    target : optional
+        A key (also as text), a future, a failure, or a list of these; by default all.
+    client : Client or str, optional
+        By default the current one.
+    limit : int
+        The most recordings; the rest is counted.
+    timeout : str or float
+        Limit of each wait on the cluster.
+
+    Returns
+    -------
+    Recordings
+        With `failures`, `gaps` and `dropped` counted since it was turned on. With an
+        asynchronous client, an awaitable.
+
+    Raises
+    ------
+    NoFailure, SchedulerGone, WaitTimedOut
+        There is no cluster, or it does not answer.
+
+    Notes
+    -----
+    Costs the scheduler two calls, and up to 32 MB over the wire.
+    """
+    keys = None if target is None else keys_of(target)
+
+    def run(found: View) -> Recordings:
+        return held_recordings(link_of(found), keys, limit, name_of)
+
+    return look(target, client, None, timeout, run)
+
+
+def recording_for(target: Any, client: Any, wanted: Wanted) -> Recording:
+    """The recording of the failure that a target leads to; of nothing, the newest.
+
+    Raises
+    ------
+    NotRecorded
+        There is none.
+    """
+    found: Recording | None = None
+    told = "nothing"
+    try:
+        failure = locate_here(target, client, wanted.timeout)[0]
+    except (NoFailure, UnknownKey) as error:
+        # A recording outlives all by which a failure is found.
+        if client is None or not is_open(client):
+            raise
+        keys = None if target is None else keys_of(target)
+        held = held_recordings(Link(client, wanted.timeout), keys, 5, name_of)
+        found = next((each for each in held.recordings if each.frames), None)
+        if found is None and isinstance(error, UnknownKey):
+            raise
+    else:
+        told = repr(failure.key)
+        found = recording_of(failure, client, wanted)
+    if found is None:
+        raise NotRecorded(
+            f"there is no recording of {told}",
+            "dbgkit.record() records what fails from then on",
+        )
+    return found
+
+
+def recording_of(failure: Failure, client: Any, wanted: Wanted) -> Recording | None:
+    """The newest recording of a failure that has content."""
+    there = client is not None and is_open(client)
+    return recorded_failure(Link(client, wanted.timeout) if there else None, failure)
+
+
+def keys_of(target: Any) -> list[Any]:
+    """Keys of what was handed in: keys, futures, failures."""
+    members = list(target) if isinstance(target, (list, set)) else [target]
+    return [getattr(member, "key", member) for member in members]
+
+
+def link_of(found: View) -> Link:
+    link = getattr(found, "link", None)
+    if link is None:
+        raise WrongTarget("a dump has no recordings", "ask the cluster: client=")
+    assert isinstance(link, Link)
+    return link
+
+
+def settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], int, int]:
+    """Limits of one recording, bytes to hold and of inputs to keep.
+
+    As given, else as configured.
+    """
+    import dask
+    from dask.utils import parse_bytes, parse_timedelta
+
+    def setting(name: str) -> Any:
+        if given.get(name) is not None:
+            return given[name]
+        return dask.config.get(f"dbgkit.record.{name}", DEFAULTS[name])
+
+    limits = {
+        "nbytes": int(parse_bytes(setting("nbytes"))),
+        "kept": int(parse_bytes(setting("kept"))),
+        "seconds": float(parse_timedelta(setting("time"), "s")),
+        "secret_names": list(setting("secret-names")),
+    }
+    held, inputs = (int(parse_bytes(setting(n))) for n in ("hold", "keep-inputs"))
+    return limits, held, inputs

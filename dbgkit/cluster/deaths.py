@@ -1,0 +1,128 @@
+"""The client's side of what becomes of workers: on, off, and what is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from distributed.protocol.pickle import dumps
+
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.shipping import (
+    ShippedFunction,
+    ShippedNannyPlugin,
+    ShippedPlugin,
+    digest_of,
+)
+from dbgkit.cluster.view import LiveView, View
+from dbgkit.remote.deaths_events import unpack_keys
+
+REPORT_AFTER = 3.0  # seconds in which a nanny reports its worker's end
+PAUSE = 0.1  # seconds between two looks for such a report
+SIBLINGS_LIMIT = 5.0  # seconds for another worker of the host to read a black box
+
+
+def deaths_name() -> str:
+    """Name of the plugins: one for each version of their sources."""
+    return f"dbgkit-deaths-{digest_of('deaths')}-{digest_of('deaths_nanny')}"
+
+
+def death_watch() -> ShippedPlugin:
+    """The scheduler's part, which brings the nannies' along."""
+    name = deaths_name()
+    watch = ShippedNannyPlugin("deaths_nanny", "DeathWatch", name)
+    return ShippedPlugin("deaths", "DeathStore", name, dumps(watch))
+
+
+def forget_deaths(link: Link) -> None:
+    """Take off what unregistering a plugin leaves, the nannies' part too."""
+    question = {"name": deaths_name(), "verb": "remove", "options": {}}
+    link.question("recorder", question)
+
+
+def known_deaths(
+    view: View, keys: Iterable[Any] | None = None, limit: int = 50
+) -> dict[str, Any]:
+    """What the scheduler knows of workers that went away, the newest first.
+
+    Waits a moment for what nannies have still to report.
+
+    Parameters
+    ----------
+    view : LiveView or DumpView
+    keys : iterable of Key, optional
+        Only workers that had one of these tasks.
+    limit : int
+
+    Returns
+    -------
+    dict
+        See ``remote.deaths_events.tell_deaths``. Deaths that no nanny reported, and
+        whose black box another worker of that host could read, have it as ``box``.
+    """
+    question = {
+        "name": deaths_name(),
+        "keys": None if keys is None else list(keys),
+        "limit": limit,
+    }
+    answer = view.ask("deaths", question)
+    end = time.monotonic() + REPORT_AFTER
+    while _awaits_report(answer) and time.monotonic() < end:
+        time.sleep(PAUSE)
+        answer = view.ask("deaths", question)
+    if isinstance(view, LiveView) and answer["recorded"]:
+        _add_boxes(view.link, answer["deaths"])
+    return answer
+
+
+def _awaits_report(answer: Mapping[str, Any]) -> bool:
+    """Whether a nanny may be about to report a worker that has just gone."""
+    return answer["recorded"] and any(
+        death["nanny"]
+        and death["report"] is None
+        and not death["expected"]
+        and answer["now"] - death["when"] < REPORT_AFTER
+        for death in answer["deaths"]
+    )
+
+
+def _add_boxes(link: Link, deaths: list[dict[str, Any]]) -> None:
+    """Have other workers of the same hosts read what nobody else has read."""
+    unread = [
+        death
+        for death in deaths
+        if death["report"] is None and death["pid"] and not death["expected"]
+    ]
+    if not unread:
+        return
+    workers = link.client.scheduler_info(n_workers=-1)["workers"]
+    siblings: dict[str, str] = {}
+    for address in workers:
+        siblings.setdefault(urlsplit(address).hostname or "", address)
+    wanted: dict[str, dict[str, int]] = {}
+    for death in unread:
+        sibling = siblings.get(urlsplit(death["worker"]).hostname or "")
+        if sibling is not None:
+            wanted.setdefault(sibling, {})[death["worker"]] = death["pid"]
+    found: dict[str, Any] = {}
+    for sibling, gone in wanted.items():
+        found.update(_read_on(link, sibling, gone))
+    for death in unread:
+        box = death["box"] = found.get(death["worker"])
+        if box is not None:
+            unpack_keys(box, death["processing"])
+
+
+def _read_on(link: Link, sibling: str, gone: dict[str, int]) -> dict[str, Any]:
+    function = ShippedFunction("blackbox", "read_boxes_of")
+
+    async def read() -> Any:
+        answers = await link.client.run(
+            function, gone, workers=[sibling], on_error="return"
+        )
+        return answers.get(sibling)
+
+    answer = link.call(read, what=f"{sibling}'s answer", limit=SIBLINGS_LIMIT)
+    return answer if isinstance(answer, dict) else {}

@@ -1,0 +1,213 @@
+"""The client's side of the recorder: on, off, and what it holds."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from distributed.protocol.pickle import dumps
+
+from dbgkit.cluster.deaths import death_watch, deaths_name, forget_deaths
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.shipping import ShippedPlugin, ShippedWorkerPlugin, digest_of
+from dbgkit.model import Recording, Recordings, Span, recording_from_wire
+from dbgkit.remote.recordings import FORMAT, unpack
+
+FETCHED_AT_ONCE = 32_000_000  # bytes
+MOST_LEFT = 50  # recordings that outlive their recorder in this process
+LEFT_BYTES = 5_000_000
+SAME_TIME = 10.0  # seconds that clocks of two machines may differ
+
+# Recordings of recorders, or clusters, that went as an exception was raised.
+_left: OrderedDict[Any, Recording] = OrderedDict()
+
+
+def recorder_name() -> str:
+    """Name of the recorder's plugins: one for each version of their sources."""
+    return f"dbgkit-recorder-{digest_of('recorder')}-{digest_of('record_store')}"
+
+
+def switch_on(
+    link: Link, limits: Mapping[str, Any], hold: int, keep_inputs: int = 0
+) -> None:
+    """Put the recorder on the scheduler and on all workers, later ones too.
+
+    Parameters
+    ----------
+    link : Link
+    limits : mapping
+        Of one recording: see ``remote.recordings.Limits``.
+    hold, keep_inputs : int
+        Bytes that the scheduler holds, and that are kept of inputs of failed tasks.
+
+    Raises
+    ------
+    WaitTimedOut, SchedulerGone
+        The cluster does not answer; what was put on is taken off again.
+    """
+    name = recorder_name()
+    store, plugin = _parts(name, limits, hold, keep_inputs)
+
+    async def register() -> None:
+        await link.client.register_plugin(store, name=name)
+        await link.client.register_plugin(death_watch(), name=deaths_name())
+        await link.client.register_plugin(plugin, name=name)
+
+    try:
+        link.call(register, what="the recorder's start on all workers")
+    except BaseException:
+        # A plugin that did not start on one worker would stay registered, and keep
+        # later workers from starting.
+        switch_off(link)
+        raise
+
+
+async def preload(
+    scheduler: Any, limits: Mapping[str, Any], hold: int, keep_inputs: int = 0
+) -> None:
+    """Put the recorder on a scheduler from within its own process.
+
+    ``Scheduler.register_scheduler_plugin`` and ``register_worker_plugin``
+    (distributed/scheduler.py) are what a client's calls end in.
+    """
+    name = recorder_name()
+    store, plugin = _parts(name, limits, hold, keep_inputs)
+    await scheduler.register_scheduler_plugin(dumps(store), name=name, idempotent=True)
+    await scheduler.register_scheduler_plugin(
+        dumps(death_watch()), name=deaths_name(), idempotent=True
+    )
+    await scheduler.register_worker_plugin(
+        None, dumps(plugin), name=name, idempotent=True
+    )
+
+
+def _parts(
+    name: str, limits: Mapping[str, Any], hold: int, keep_inputs: int
+) -> tuple[ShippedPlugin, ShippedWorkerPlugin]:
+    return (
+        ShippedPlugin("record_store", "RecordStore", name, hold, keep_inputs),
+        ShippedWorkerPlugin("recorder", "Recorder", name, dict(limits)),
+    )
+
+
+def switch_off(link: Link) -> None:
+    """Take the recorder off everything, and forget what it holds."""
+    name = recorder_name()
+
+    if not is_on(link):
+        return
+
+    async def unregister() -> None:
+        # The workers first: what one of them still sends is then forgotten below.
+        for take_off, each in (
+            (link.client.unregister_worker_plugin, name),
+            (link.client.unregister_scheduler_plugin, name),
+            (link.client.unregister_scheduler_plugin, deaths_name()),
+        ):
+            try:
+                await take_off(each)
+            except ValueError:  # it is not there
+                continue
+
+    link.call(unregister, what="the recorder's end on all workers")
+    forget_deaths(link)
+    _ask(link, "remove")
+
+
+def is_on(link: Link) -> bool:
+    """Whether this version's recorder is on the scheduler."""
+    return _ask(link, "list", keys=(), limit=0) is not None
+
+
+def leave_behind(link: Link, keys: Iterable[Any] | None, names: Any) -> None:
+    """Keep recordings in this process: their recorder or cluster is about to go."""
+    held = held_recordings(link, keys, MOST_LEFT, names, LEFT_BYTES)
+    for recording in reversed(held.recordings):
+        if recording.frames:
+            _left[recording.key] = recording
+            _left.move_to_end(recording.key)
+    while len(_left) > MOST_LEFT:
+        _left.popitem(last=False)
+
+
+def left_behind(key: Any, when: datetime | None) -> Recording | None:
+    """A recording that was kept; none of an earlier failure of the same key."""
+    found = _left.get(key)
+    if found is None or when is None:
+        return found
+    apart = abs((found.when - when).total_seconds())
+    return found if apart < SAME_TIME else None
+
+
+def held_recordings(
+    link: Link,
+    keys: Iterable[Any] | None,
+    limit: int,
+    names: Callable[[Any], str],
+    nbytes: int = FETCHED_AT_ONCE,
+) -> Recordings:
+    """What the recorder holds, the newest first.
+
+    Parameters
+    ----------
+    link : Link
+    keys : iterable of Key, optional
+        Only of these tasks.
+    limit : int
+    names : callable
+        From a key to the task in human words.
+    nbytes : int
+        The most bytes to fetch; recordings beyond are headers with a gap.
+    """
+    start = datetime.now(timezone.utc)
+    wanted = None if keys is None else list(keys)
+    listed = _ask(link, "list", keys=wanted, limit=limit)
+    if listed is None:
+        return Recordings(
+            (),
+            notes=("the recorder is off: dbgkit.record() turns it on",),
+            span=Span(start, datetime.now(timezone.utc)),
+        )
+    headers = listed["headers"]
+    packed = _ask(
+        link,
+        "fetch",
+        numbers=[header["number"] for header in headers if header["size"]],
+        nbytes=nbytes,
+    )
+    notes: list[str] = []
+    found = []
+    for header in headers:
+        content = None
+        data = (packed or {}).get(header["number"])
+        if data is not None:
+            content = unpack(data)
+            if content["format"] != FORMAT:
+                notes.append(f"{header['key']!r} was recorded by another version")
+                content = None
+        elif header["size"]:
+            header = {**header, "gap": "left out of this answer: ask for its key"}
+        found.append(recording_from_wire(header, content, names(header["key"])))
+    counts = listed["counts"]
+    return Recordings(
+        tuple(found),
+        omitted=listed["omitted"],
+        failures=counts.get("failures", 0),
+        gaps=counts.get("gaps", 0),
+        dropped=counts.get("dropped", 0),
+        held=listed["held"],
+        hold=listed["hold"],
+        kept_inputs=listed["inputs"]["kept"],
+        kept_bytes=listed["inputs"]["nbytes"],
+        since=datetime.fromtimestamp(listed["since"], tz=timezone.utc),
+        span=Span(start, datetime.now(timezone.utc)),
+        notes=tuple(notes),
+    )
+
+
+def _ask(link: Link, verb: str, **options: Any) -> Any:
+    """Ask the scheduler's part; None where there is none."""
+    question = {"name": recorder_name(), "verb": verb, "options": options}
+    return link.question("recorder", question)["answer"]

@@ -1,0 +1,123 @@
+"""A recording as an exception with frames, for the same debuggers.
+
+A frame is a real one: a line of code is run at the recorded file and line, with the
+recorded locals as its variables, and raises at once. The user's own code is not run.
+"""
+
+from __future__ import annotations
+
+import linecache
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dbgkit.model import FrameSummary, Recording, ValueSummary
+
+_MOST_LINES = 1_000_000
+_HIDDEN_WIDTH = 240  # source lines are recorded up to here (remote/summarize.py)
+
+
+class RecordedError(Exception):
+    """Base of the exceptions that stand for recorded ones."""
+
+
+class RecordedValue:
+    """What was recorded of a value that did not come along whole: a text."""
+
+    __slots__ = ("_summary",)
+
+    def __init__(self, summary: ValueSummary) -> None:
+        self._summary = summary
+
+    def __repr__(self) -> str:
+        return f"<recorded {self._summary.type}: {self._summary.text}>"
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"{name!r}: of this {self._summary.type} only a summary was recorded"
+        )
+
+
+def as_exception(recording: Recording) -> BaseException:
+    """The recorded exception, with frames to enter and what it was raised from."""
+    error = _error(recording.exception_type, recording.message)
+    error.__traceback__ = _traceback(recording.frames, recording.values)
+    current: BaseException = error
+    for cause in recording.causes:
+        found = _error(cause.exception_type, cause.message)
+        found.__traceback__ = _traceback(cause.frames, {})
+        current.__context__ = found
+        if cause.how == "cause":
+            current.__cause__ = found
+        current = found
+    return error
+
+
+def _error(name: str, message: str) -> BaseException:
+    space = {"__module__": "builtins", "__str__": lambda self: message}
+    kind = type(name or "Exception", (RecordedError,), space)
+    error: BaseException = kind(message)
+    return error
+
+
+def _traceback(
+    frames: Sequence[FrameSummary],
+    values: Mapping[tuple[str, int, str], Mapping[str, Any]],
+) -> types.TracebackType | None:
+    tb: types.TracebackType | None = None
+    for frame in reversed(frames):
+        if not 0 < frame.lineno <= _MOST_LINES:
+            continue  # stands for frames that were left out
+        place = (frame.filename, frame.lineno, frame.function)
+        made = _run(frame, values.get(place, {}))
+        tb = types.TracebackType(tb, made.tb_frame, made.tb_lasti, made.tb_lineno)
+    return tb
+
+
+def _run(frame: FrameSummary, whole: Mapping[str, Any]) -> types.TracebackType:
+    """A traceback entry of a frame that stands where the recorded one stood."""
+    first = min(frame.source[0][0] if frame.source else frame.lineno, frame.lineno)
+    code = compile("\n" * (frame.lineno - first) + "raise __stop__", "?", "exec")
+    code = code.replace(
+        co_filename=_file_for(frame),
+        co_name=frame.function,
+        co_firstlineno=first,  # of a line table that counts from there
+    )
+    variables: dict[str, Any] = {"__stop__": RecordedError()}
+    # Comprehensions at a prompt look for names among the globals alone.
+    space: dict[str, Any] = {}
+    try:
+        exec(code, space, variables)
+    except RecordedError as error:
+        tb = error.__traceback__
+        error.__traceback__ = None
+    assert tb is not None and tb.tb_next is not None
+    del variables["__stop__"]
+    for name, summary in frame.locals:
+        value = whole[name] if name in whole else RecordedValue(summary)
+        variables[name] = space[name] = value
+    return tb.tb_next
+
+
+def _file_for(frame: FrameSummary) -> str:
+    """A file name under which debuggers find the source as it was recorded."""
+    if not frame.source:
+        return frame.filename
+    linecache.checkcache(frame.filename)
+    here = [
+        linecache.getline(frame.filename, number).rstrip()[:_HIDDEN_WIDTH]
+        for number, _ in frame.source
+    ]
+    there = [line.removesuffix("…")[:_HIDDEN_WIDTH] for _, line in frame.source]
+    if here == there:
+        return frame.filename
+    # Another file than here, or none: as recorded, the rest of it empty.
+    name = f"{frame.filename} (as recorded)"
+    kept = linecache.cache.get(name)
+    lines = list(kept[2]) if kept is not None and len(kept) == 4 else []
+    lines += ["\n"] * (frame.source[-1][0] - len(lines))
+    for number, line in frame.source:
+        lines[number - 1] = f"{line}\n"
+    # Without a time of change it is never looked for on disk.
+    linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
+    return name

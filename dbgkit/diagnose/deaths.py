@@ -1,0 +1,235 @@
+"""From what is known of a worker's end to a verdict, with its evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from dbgkit.cluster.deaths import known_deaths
+from dbgkit.cluster.view import View
+from dbgkit.diagnose.deaths_verdicts import Verdict, judge
+from dbgkit.diagnose.why_text import show
+from dbgkit.model import Death, Deaths, RunningTask, Span
+from dbgkit.remote.frames import own_index
+
+# As faulthandler writes them, the innermost frame first.
+_FRAME = re.compile(r'^  File "(.+?)", line (\d+) in (.+)$', re.MULTILINE)
+_THREAD = re.compile(r"^Current thread 0x([0-9a-f]+)", re.MULTILINE)
+_OFF = (
+    "the recorder is off: dbgkit.record() has workers and nannies tell more from then "
+    "on (which task ran, in which line, exit codes)"
+)
+
+
+def tell_deaths(view: View, *, limit: int = 50) -> Deaths:
+    """How workers of a cluster went away, the newest first."""
+    return _deaths(view, None, limit)
+
+
+def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
+    """Deaths of workers that had some tasks, the newest first, by key.
+
+    Whether a task ran there, or only was queued, is told by `Death.ran`.
+
+    Parameters
+    ----------
+    view : LiveView or DumpView
+    keys : iterable of Key
+        As the scheduler has them.
+    """
+    wanted = list(keys)
+    found: dict[Any, tuple[Death, ...]] = {}
+    if not wanted or not view.live:
+        return found
+    deaths = _deaths(view, wanted, 4 * len(wanted) + 10).deaths
+    for key in wanted:
+        had = tuple(death for death in deaths if key in (*death.keys, *death.queued))
+        if had:
+            found[key] = had
+    return found
+
+
+def tell_of(key: Any, death: Death) -> str:
+    """What a death says of one task, in a sentence."""
+    ran = next((task for task in death.ran if task.key == key), None)
+    if ran is not None:
+        at = f" at {ran.line}" if ran.line else ""
+        return f"{death.summary}; it ran there{at}"
+    if death.ran_known:
+        others = ", ".join(show(other) for other in death.keys[:3]) or "no task"
+        return f"{death.summary}; it only was queued there, {others} ran"
+    return f"{death.summary}; whether it ran there is not known"
+
+
+def _deaths(view: View, keys: list[Any] | None, limit: int) -> Deaths:
+    start = datetime.now(timezone.utc)
+    answer = known_deaths(view, keys, limit)
+    notes = list(answer["notes"])
+    if view.live and not answer["recorded"]:
+        notes.append(_OFF)
+    return Deaths(
+        tuple(death_from_fact(fact) for fact in answer["deaths"]),
+        total=answer["total"],
+        omitted=answer["omitted"],
+        recorded=answer["recorded"],
+        since=_moment(answer["since"]),
+        span=Span(start, datetime.now(timezone.utc)),
+        notes=tuple(notes),
+    )
+
+
+def death_from_fact(fact: Mapping[str, Any]) -> Death:
+    """A death out of what ``remote.deaths_events.removal_fact`` and others tell."""
+    report = fact["report"] or {}
+    box = report.get("box") or fact.get("box")
+    verdict = judge(fact)
+    ran, ran_known = _running(fact, box)
+    own = {task.key for task in ran}
+    queued = [key for key in fact["processing"] if key not in own]
+    memory, seen = _memory(fact, report, box)
+    return Death(
+        worker=fact["worker"],
+        name=fact["name"],
+        host=fact["host"],
+        pid=fact["pid"],
+        nanny=fact["nanny"],
+        when=datetime.fromtimestamp(fact["when"], tz=timezone.utc),
+        verdict=verdict.code,
+        summary=_summary(fact, verdict, ran),
+        evidence=tuple(verdict.evidence),
+        exit_code=verdict.exit_code,
+        signal=verdict.signal,
+        said=tuple(report.get("lines") or fact["lines"]),
+        ran=tuple(ran),
+        queued=tuple(queued),
+        queued_count=max(len(queued), fact["processing_count"] - len(ran)),
+        ran_known=ran_known,
+        memory=memory,
+        memory_age=max(0.0, fact["when"] - seen) if seen else None,
+        memory_limit=fact["memory_limit"],
+        lost=fact["lost_count"] + fact["lost_scattered"],
+        stack=(box or {}).get("stack", ""),
+        notes=tuple(_notes(fact, report, box)),
+    )
+
+
+def _summary(fact: Mapping[str, Any], verdict: Verdict, ran: list[RunningTask]) -> str:
+    name = fact["name"]
+    worker = f"worker {name}" if name not in ("", fact["worker"]) else "worker"
+    told = f"{worker} ({fact['worker'] or 'never joined'}) {verdict.words}"
+    crashed = [task for task in ran if task.crashed] or ran
+    if not crashed or verdict.code == "closed-on-purpose":
+        return told
+    more = f" and {len(crashed) - 1} more" if len(crashed) > 1 else ""
+    return f"{told} while it ran {show(crashed[0].key)}{more}"
+
+
+# -- what ran ------------------------------------------------------------------
+
+
+def _running(
+    fact: Mapping[str, Any], box: Mapping[str, Any] | None
+) -> tuple[list[RunningTask], bool]:
+    """Tasks that ran, and whether those that did not are told apart."""
+    end = fact["when"]
+    if box is None:
+        beats = fact["heartbeat_tasks"]
+        return [_of_heartbeat(task) for task in beats], bool(beats)
+    crash = _THREAD.search(box["stack"])
+    thread = int(crash[1], 16) if crash else None
+    line = _crash_line(box["stack"])
+    found = []
+    for task in box["tasks"]:
+        crashed = task["thread"] == thread
+        at_crash = crashed and line
+        seen = task["line_at"]
+        found.append(
+            RunningTask(
+                key=task["key"],
+                prefix=task.get("prefix", ""),
+                since=_moment(task["start"]),
+                seconds=max(0.0, end - task["start"]),
+                line=line if at_crash else task["line"],
+                line_age=0.0 if at_crash else max(0.0, end - seen) if seen else None,
+                inputs=task["inputs"],
+                crashed=crashed,
+            )
+        )
+    return found, True
+
+
+def _of_heartbeat(task: Mapping[str, Any]) -> RunningTask:
+    return RunningTask(
+        key=task["key"],
+        prefix=task["prefix"],
+        seconds=task["seconds"],
+        inputs=task["inputs"],
+        source="heartbeat",
+    )
+
+
+def _crash_line(stack: str) -> str:
+    """The innermost line of the user's own in what Python wrote of a crash."""
+    frames = _FRAME.findall(stack)[::-1]
+    index = own_index([filename for filename, _, _ in frames])
+    if index is None:
+        return ""
+    filename, line, function = frames[index]
+    return f"{filename}:{line} in {function}"
+
+
+def _memory(
+    fact: Mapping[str, Any],
+    report: Mapping[str, Any],
+    box: Mapping[str, Any] | None,
+) -> tuple[int | None, float | None]:
+    """The newest figure, and when it was taken; the nanny's, if it killed for it."""
+    over = fact["over"]
+    if over:
+        return over["rss"], over["when"]
+    figures = [
+        (fact["memory_at"], fact["memory"]),
+        (report.get("memory_at"), report.get("memory")),
+        ((box or {}).get("sampled"), (box or {}).get("memory")),
+    ]
+    taken = [(at, value) for at, value in figures if at and value]
+    if not taken:
+        return None, None
+    at, value = max(taken)
+    return value, at
+
+
+def _notes(
+    fact: Mapping[str, Any],
+    report: Mapping[str, Any],
+    box: Mapping[str, Any] | None,
+) -> list[str]:
+    notes = []
+    if report.get("by_time"):
+        notes.append("the nanny's line was attributed by its time alone")
+    if report.get("error"):
+        notes.append(f"its nanny could not tell all: {report['error']}")
+    if box is not None:
+        if box["crashes"] == "elsewhere":
+            notes.append(
+                "Python's faulthandler was on in that process already: a crash's stack "
+                "is where that writes to, its standard error by default"
+            )
+        if box["left_out"]:
+            notes.append(f"{box['left_out']} tasks that it ran are not told of")
+        return notes
+    if report.get("closed") or not fact["processing_count"]:
+        return notes
+    if fact["heartbeat_tasks"]:
+        notes.append("what ran is that of its last heartbeat, and may have ended since")
+    else:
+        notes.append("which of the tasks there ran is not known")
+    return notes
+
+
+def _moment(timestamp: float | None) -> datetime | None:
+    if not timestamp:
+        return None
+    return datetime.fromtimestamp(timestamp, tz=timezone.utc)

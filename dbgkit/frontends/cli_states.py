@@ -1,0 +1,197 @@
+"""The commands that tell what the scheduler knows: failures, tasks, story, why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dbgkit.frontends.cli_looking import COULD_NOT_LOOK, FOUND, Where, looks, put
+
+if TYPE_CHECKING:
+    from dbgkit.model import Checkup, Explanation, Timeline
+
+_LIMIT = click.IntRange(min=1)
+
+
+@click.command()
+@click.option(
+    "--since",
+    metavar="TIME",
+    help='Only failures since then (2026-01-31T12:00) or so long ago ("5 minutes").',
+)
+@click.option("--span", metavar="NAME", help="Only failures in this span.")
+@click.option(
+    "--client", "of_client", metavar="ID", help="Only failures of this client's work."
+)
+@click.option(
+    "--limit",
+    type=_LIMIT,
+    default=20,
+    show_default=True,
+    help="The most root causes to show; the rest is counted.",
+)
+@looks
+def failures(
+    where: Where,
+    since: str | None,
+    span: str | None,
+    of_client: str | None,
+    limit: int,
+) -> int:
+    """Tell which tasks failed and why, grouped by root cause.
+
+    Ends with code 0 if no task failed, 1 if one did, 2 if it could not look.
+    """
+    from dbgkit import api
+
+    with where.open() as view:
+        report = api.failures(
+            view=view, since=_moment(since), span=span, of_client=of_client, limit=limit
+        )
+    put(where, report)
+    if report.total:
+        return FOUND
+    return COULD_NOT_LOOK if _nothing_of_the_name(report.notes) else 0
+
+
+@click.command()
+@click.argument("keys", nargs=-1)
+@click.option("--state", multiple=True, help="Only tasks in this state; repeatable.")
+@click.option("--prefix", multiple=True, help="Only with this prefix; repeatable.")
+@click.option("--worker", help="Only on this worker, by its address or name.")
+@click.option(
+    "--failed/--not-failed",
+    default=None,
+    help="Only what failed by itself, or only the rest.",
+)
+@click.option(
+    "--sort",
+    metavar="COLUMN",
+    help="Numbers come largest first, texts from A; the other way round with a - "
+    "before it: --sort=-nbytes.",
+)
+@click.option(
+    "--limit",
+    type=_LIMIT,
+    default=50,
+    show_default=True,
+    help="The most tasks to show; the rest is counted.",
+)
+@looks
+def tasks(where: Where, keys: tuple[str, ...], **filters: Any) -> int:
+    """List tasks as the scheduler has them.
+
+    KEYS is a pattern, such as 'load-*', or one or several keys, as "('x', 0)".
+
+    Ends with code 0 if no task in the list has failed, 1 if one has, 2 if it could
+    not look: there is no such state, column, or task.
+    """
+    from dbgkit import api
+
+    for name in ("state", "prefix"):
+        filters[name] = list(filters[name]) or None
+    named: Any = keys[0] if len(keys) == 1 else list(keys) or None
+    with where.open() as view:
+        table = api.tasks(view=view, keys=named, **filters)
+    put(where, table)
+    if any(row.state == "erred" for row in table.rows):
+        return FOUND
+    if not table.matched and _nothing_of_the_name(table.notes):
+        return COULD_NOT_LOOK
+    return 0
+
+
+@click.command()
+@click.argument("key", required=False)
+@looks
+def story(where: Where, key: str | None) -> int:
+    """Tell what happened to one task: all that any log still holds.
+
+    KEY is as Dask writes it, as "('x', 0)". Without it the newest failure is told.
+
+    Ends with code 0 if the task did not end in a failure, 1 if it did, 2 if it could
+    not look: no log knows of the task.
+    """
+    from dbgkit import api
+
+    with where.open() as view:
+        told = api.story(key, view=view, timeout=where.limit)
+    put(where, told)
+    return FOUND if _ended_erred(told) else 0
+
+
+@click.command()
+@click.argument("key", required=False)
+@looks
+def why(where: Where, key: str | None) -> int:
+    """Tell why a task, or the whole cluster, does not move on.
+
+    KEY is as Dask writes it, as "('x', 0)".
+
+    Ends with code 0 if all is done or goes on by itself, 1 if something is in the
+    way, 2 if it could not look: there is no such task.
+    """
+    from dbgkit import api
+
+    with where.open() as view:
+        explained = api.why(key, view=view)
+    put(where, explained)
+    return why_code(explained)
+
+
+@click.command()
+@looks
+def doctor(where: Where) -> int:
+    """Check whether a cluster is fit for debugging, and say what to change.
+
+    Ends with code 0 if there is no problem (warnings are none), 1 if there is one, 2
+    if it could not look.
+    """
+    from dbgkit import api
+
+    with where.open() as view:
+        checkup = api.doctor(view=view, timeout=where.limit)
+    put(where, checkup)
+    return doctor_code(checkup)
+
+
+def why_code(explained: Explanation) -> int:
+    """The code to end with."""
+    if explained.cause == "unknown-key":
+        return COULD_NOT_LOOK
+    return 0 if explained.healthy else FOUND
+
+
+def doctor_code(checkup: Checkup | None) -> int:
+    """The code to end with."""
+    findings = checkup.findings if checkup is not None else ()
+    return FOUND if any(each.level == "problem" for each in findings) else 0
+
+
+def _moment(since: str | None) -> Any:
+    """A time of day, or the text as it is: so long ago."""
+    try:
+        return datetime.fromisoformat(since) if since else None
+    except ValueError:
+        return since
+
+
+def _nothing_of_the_name(notes: Iterable[str]) -> bool:
+    """Whether there is no task, prefix, worker or span of a name that was given."""
+    return any(note.startswith(("no such task", "there is no ")) for note in notes)
+
+
+def _ended_erred(told: Timeline) -> bool:
+    """Whether the last state that the task was in by itself is a failure.
+
+    What is released and forgotten afterwards has failed all the same.
+    """
+    for moment in reversed(told.moments):
+        words = moment.what.split()
+        if words[-2:-1] != ["->"] or words[-1] in ("released", "forgotten"):
+            continue
+        return words[-1] in ("erred", "error")
+    return False

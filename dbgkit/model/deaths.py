@@ -1,0 +1,208 @@
+"""Deaths: how workers went away, and what they did then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from dbgkit.model.display import Displayed
+from dbgkit.model.states import Span, plain_key
+
+
+@dataclass(frozen=True)
+class RunningTask:
+    """A task that a worker ran when it went away.
+
+    Attributes
+    ----------
+    key : Key
+        A target for the verbs; of one that was very long, the beginning of its text.
+    prefix : str
+    since : datetime or None
+        When it started (timezone-aware, UTC), by the worker's clock.
+    seconds : float or None
+        How long it had run.
+    line : str
+        The innermost line of the user's own code that it was seen at:
+        ``file.py:12 in work``; empty where it was not seen.
+    line_age : float or None
+        Seconds between then and the end; 0.0: it is where the crash was.
+    inputs : int or None
+        Bytes of its inputs.
+    crashed : bool
+        Whether Python tells that the crash was in the thread that ran it.
+    source : str
+        ``"worker"``: it said so itself, as it started; ``"heartbeat"``: it was running
+        at the last heartbeat, and may have ended since.
+    """
+
+    key: Any
+    prefix: str = ""
+    since: datetime | None = None
+    seconds: float | None = None
+    line: str = ""
+    line_age: float | None = None
+    inputs: int | None = None
+    crashed: bool = False
+    source: str = "worker"
+
+
+@dataclass(frozen=True)
+class Death(Displayed):
+    """How one worker went away.
+
+    Attributes
+    ----------
+    worker : str
+        Its address.
+    name : str or int
+    host : str
+    pid : int or None
+        Of its process.
+    nanny : str
+        Address of its nanny; empty without one, or where it is not known.
+    when : datetime
+        When the scheduler noticed (timezone-aware, UTC).
+    verdict : str
+        ``"out-of-memory"``, ``"signal"``, ``"exit"``, ``"lost-connection"``,
+        ``"closed-on-purpose"`` or ``"unknown"``.
+    summary : str
+        One sentence.
+    evidence : tuple of str
+        The facts that the verdict rests on.
+    exit_code : int or None
+        Status that its process ended with; None for a signal, or if nobody knows.
+    signal : str
+        The signal that ended it: ``"SIGKILL"``; empty if none, or if nobody knows.
+    said : tuple of str
+        What its nanny logged of it.
+    ran : tuple of RunningTask
+        Tasks that ran there, the longest first.
+    queued : tuple of Key
+        A sample of tasks that were there, but did not run.
+    queued_count : int
+        How many they were.
+    ran_known : bool
+        Whether what ran is told apart; if not, all are in `queued`.
+    memory : int or None
+        Of its process, in bytes, when last seen.
+    memory_age : float or None
+        Seconds between then and the end.
+    memory_limit : int or None
+    lost : int
+        How many results the cluster lost with it.
+    stack : str
+        What Python wrote of a crash.
+    notes : tuple of str
+        What is not known, and why.
+    """
+
+    worker: str
+    name: Any
+    host: str
+    pid: int | None
+    nanny: str
+    when: datetime
+    verdict: str
+    summary: str
+    evidence: tuple[str, ...] = ()
+    exit_code: int | None = None
+    signal: str = ""
+    said: tuple[str, ...] = ()
+    ran: tuple[RunningTask, ...] = ()
+    queued: tuple[Any, ...] = ()
+    queued_count: int = 0
+    ran_known: bool = False
+    memory: int | None = None
+    memory_age: float | None = None
+    memory_limit: int | None = None
+    lost: int = 0
+    stack: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> bool:
+        """Whether somebody wanted it to go."""
+        return self.verdict == "closed-on-purpose"
+
+    @property
+    def keys(self) -> tuple[Any, ...]:
+        """Keys of the tasks that ran."""
+        return tuple(task.key for task in self.ran)
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        return {
+            **asdict(self),
+            "name": plain_key(self.name),
+            "when": self.when.isoformat(),
+            "evidence": list(self.evidence),
+            "said": list(self.said),
+            "notes": list(self.notes),
+            "queued": [plain_key(key) for key in self.queued],
+            "ran": [
+                {
+                    **asdict(task),
+                    "key": plain_key(task.key),
+                    "since": task.since.isoformat() if task.since else None,
+                }
+                for task in self.ran
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Deaths(Displayed):
+    """How workers of a cluster went away, the newest first.
+
+    Attributes
+    ----------
+    deaths : tuple of Death
+    total : int
+        How many are known of, those that were left out included.
+    omitted : int
+    recorded : bool
+        Whether the recorder is on: without it, only what Dask itself logs is known.
+    since : datetime or None
+        When the recorder was turned on.
+    span : Span or None
+    notes : tuple of str
+        What is missing, and why.
+    """
+
+    deaths: tuple[Death, ...]
+    total: int = 0
+    omitted: int = 0
+    recorded: bool = False
+    since: datetime | None = None
+    span: Span | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether no worker went away that nobody wanted to go."""
+        return all(death.expected for death in self.deaths)
+
+    def __len__(self) -> int:
+        return len(self.deaths)
+
+    def __iter__(self) -> Iterator[Death]:
+        return iter(self.deaths)
+
+    def __getitem__(self, index: int) -> Death:
+        return self.deaths[index]
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        span = self.span
+        return {
+            "total": self.total,
+            "omitted": self.omitted,
+            "recorded": self.recorded,
+            "since": self.since.isoformat() if self.since else None,
+            "span": [span.start.isoformat(), span.end.isoformat()] if span else None,
+            "notes": list(self.notes),
+            "deaths": [death.to_json() for death in self.deaths],
+        }

@@ -1,0 +1,87 @@
+"""A part of a task graph: what a task needs, and what needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dbgkit.model.display import Displayed
+from dbgkit.model.states import plain_key
+
+
+@dataclass(frozen=True)
+class GraphNode:
+    """One task of a `TaskGraph`.
+
+    Attributes
+    ----------
+    key, state, prefix : Key, str, str
+    culprit : bool
+        Whether the others failed, or wait, because of it.
+    more_dependencies, more_dependents : int
+        How many of its dependencies and dependents are not in the graph.
+    """
+
+    key: Any
+    state: str
+    prefix: str
+    culprit: bool
+    more_dependencies: int
+    more_dependents: int
+
+
+@dataclass(frozen=True)
+class TaskGraph(Displayed):
+    """The part of a graph around a task that failed or does not move.
+
+    Attributes
+    ----------
+    nodes : tuple of GraphNode
+        The culprit first.
+    edges : tuple of (Key, Key)
+        A dependency, and what depends on it.
+    culprit : Key
+    asked : Key or None
+        The task that was asked for, if it is another one.
+    gaps : tuple of (Key, Key, int)
+        Where the middle of a chain was left out: the dependency, what comes after
+        the middle, and how many tasks are between them (0: it is not known).
+    """
+
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[tuple[Any, Any], ...]
+    culprit: Any
+    asked: Any = None
+    gaps: tuple[tuple[Any, Any, int], ...] = ()
+
+    @property
+    def omitted(self) -> int:
+        """How many neighbours are left out; one of several tasks counts for each."""
+        hidden = sum(count for _, _, count in self.gaps)
+        return hidden + sum(
+            node.more_dependencies + node.more_dependents for node in self.nodes
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        return {
+            "culprit": plain_key(self.culprit),
+            "asked": plain_key(self.asked),
+            "omitted": self.omitted,
+            "nodes": [
+                {
+                    "key": plain_key(node.key),
+                    "state": node.state,
+                    "prefix": node.prefix,
+                    "culprit": node.culprit,
+                    "more_dependencies": node.more_dependencies,
+                    "more_dependents": node.more_dependents,
+                }
+                for node in self.nodes
+            ],
+            "edges": [[plain_key(key) for key in edge] for edge in self.edges],
+            "gaps": [
+                [plain_key(dependency), plain_key(dependent), count]
+                for dependency, dependent, count in self.gaps
+            ],
+        }

@@ -1,0 +1,317 @@
+"""Recordings: what a worker saw of a task at the moment it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from dbgkit.model.display import Displayed
+from dbgkit.model.frames import FrameSummary
+from dbgkit.model.states import Span, plain_key
+
+
+@dataclass(frozen=True)
+class RecordedCause:
+    """What a recorded exception was raised from.
+
+    ``how`` is ``"cause"`` (``raise … from``) or ``"context"`` (while handling it);
+    `frames` has its innermost frame alone.
+    """
+
+    how: str
+    exception_type: str
+    message: str
+    frames: tuple[FrameSummary, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecordedInput:
+    """An input of the task, told by its fingerprint.
+
+    ``digest`` is empty where there is none; ``whole`` says whether all of the value
+    was read for it.
+    """
+
+    key: Any
+    type: str
+    digest: str
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Recording(Displayed):
+    """What a worker saw of a task at the moment it failed.
+
+    Attributes
+    ----------
+    key : Key
+    name : str
+        The task in human words.
+    exception_type, message, traceback_text : str
+        As on the worker; secrets hidden.
+    worker : str
+        Address of the worker.
+    pid : int
+        Of its process.
+    when : datetime
+        When it failed (timezone-aware, UTC).
+    frames : tuple of FrameSummary
+        Outermost first, without Dask's own.
+    values : mapping
+        ``(filename, lineno, function)`` -> ``{name: value}``: locals that were small
+        enough to come along whole.
+    causes : tuple of RecordedCause
+        What it was raised from, nearest first.
+    inputs : tuple of RecordedInput
+        Fingerprints of the task's inputs, as they were when it had failed.
+    short : bool
+        Whether it is a short one: the worker had recorded enough of its kind.
+    left_out : int
+        How many times something was cut off to keep it within its size.
+    gap : str
+        Why there is no content, where there is none; else empty.
+    seconds : float
+        How long it took to record.
+    """
+
+    key: Any
+    name: str
+    exception_type: str
+    message: str
+    worker: str
+    pid: int
+    when: datetime
+    traceback_text: str = ""
+    frames: tuple[FrameSummary, ...] = field(default=(), repr=False)
+    values: Mapping[tuple[str, int, str], Mapping[str, Any]] = field(
+        default_factory=dict, repr=False
+    )
+    causes: tuple[RecordedCause, ...] = field(default=(), repr=False)
+    inputs: tuple[RecordedInput, ...] = field(default=(), repr=False)
+    short: bool = False
+    left_out: int = 0
+    gap: str = ""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        return {
+            "key": plain_key(self.key),
+            "name": self.name,
+            "exception_type": self.exception_type,
+            "message": self.message,
+            "worker": self.worker,
+            "pid": self.pid,
+            "when": self.when.isoformat(),
+            "gap": self.gap,
+            "short": self.short,
+            "left_out": self.left_out,
+            "traceback_text": self.traceback_text,
+            "frames": [
+                {
+                    "filename": frame.filename,
+                    "lineno": frame.lineno,
+                    "function": frame.function,
+                    "own": frame.own,
+                    "source": [list(line) for line in frame.source],
+                    "locals": {
+                        name: {"type": value.type, "text": value.text}
+                        for name, value in frame.locals
+                    },
+                    "omitted_locals": frame.omitted_locals,
+                }
+                for frame in self.frames
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Recordings(Displayed):
+    """What the recorder holds.
+
+    Attributes
+    ----------
+    recordings : tuple of Recording
+        The newest first.
+    omitted : int
+        How many more there are.
+    failures : int
+        How many failures were seen since `since`.
+    gaps : int
+        How many of them without a recording's content.
+    dropped : int
+        How many were dropped to keep within `hold`.
+    held, hold : int
+        Bytes held, and the most that are held.
+    kept_inputs, kept_bytes : int
+        Inputs of failed tasks that are kept on the workers, and their size.
+    since : datetime or None
+        When the recorder was turned on, or cleared; None: it is off.
+    span : Span or None
+    notes : tuple of str
+    """
+
+    recordings: tuple[Recording, ...]
+    omitted: int = 0
+    failures: int = 0
+    gaps: int = 0
+    dropped: int = 0
+    held: int = 0
+    hold: int = 0
+    kept_inputs: int = 0
+    kept_bytes: int = 0
+    since: datetime | None = None
+    span: Span | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def __getitem__(self, index: int) -> Recording:
+        return self.recordings[index]
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        return {
+            "failures": self.failures,
+            "gaps": self.gaps,
+            "dropped": self.dropped,
+            "omitted": self.omitted,
+            "held": self.held,
+            "hold": self.hold,
+            "since": self.since.isoformat() if self.since else None,
+            "notes": list(self.notes),
+            "recordings": [each.to_json() for each in self.recordings],
+        }
+
+
+def recording_from_wire(
+    header: Mapping[str, Any], content: Mapping[str, Any] | None, name: str
+) -> Recording:
+    """A recording out of what the scheduler holds of it."""
+    content = content or {}
+    values: dict[tuple[str, int, str], dict[str, Any]] = {}
+    for place, variable, kept in content.get("kept", ()):
+        filename, lineno, function = place
+        try:
+            value = restore(kept)
+        except (ImportError, TypeError, ValueError):
+            continue  # its library is not here, or reads it otherwise: told in text
+        values.setdefault((filename, lineno, function), {})[variable] = value
+    return Recording(
+        key=header["key"],
+        name=name,
+        exception_type=header["exception_type"],
+        message=content.get("message", header["message"]),
+        worker=header["worker"],
+        pid=header["pid"],
+        when=datetime.fromtimestamp(header["when"], tz=timezone.utc),
+        traceback_text=content.get("traceback_text", ""),
+        frames=_frames(content.get("frames", ())),
+        values=values,
+        causes=tuple(
+            RecordedCause(
+                cause["how"],
+                cause["exception_type"],
+                cause["message"],
+                _frames(cause["frames"]),
+            )
+            for cause in content.get("causes", ())
+        ),
+        inputs=tuple(
+            RecordedInput(_as_key(key), *rest)
+            for key, *rest in content.get("inputs", ())
+        ),
+        short=content.get("short", False),
+        left_out=header["left_out"],
+        gap=header["gap"],
+        seconds=content.get("seconds", 0.0),
+    )
+
+
+def _frames(wire: Any) -> tuple[FrameSummary, ...]:
+    return tuple(FrameSummary.from_wire(frame) for frame in wire)
+
+
+def _as_key(key: Any) -> Any:
+    """A key as it was: msgpack makes lists of tuples."""
+    return tuple(map(_as_key, key)) if isinstance(key, (list, tuple)) else key
+
+
+def restore(kept: Any) -> Any:
+    """The value that ``remote.keep.keep`` kept; runs no code of anybody's.
+
+    Raises
+    ------
+    ValueError
+        What was kept is not to be had here: numpy or pandas is missing, or reads it
+        otherwise.
+    """
+    if not isinstance(kept, (list, tuple)):
+        return kept
+    tag, payload = kept
+    builder = _BUILDERS.get(tag)
+    if builder is None:
+        raise ValueError(f"a kept value of the unknown kind {tag!r}")
+    return builder(payload)
+
+
+def _restore_array(payload: Any) -> Any:
+    import numpy
+
+    dtype, shape, data = payload
+    array = numpy.frombuffer(data, dtype=numpy.dtype(dtype)).reshape(tuple(shape))
+    return array.copy()  # writable, and its own
+
+
+def _restore_index(payload: Any) -> Any:
+    import pandas
+
+    if payload[0] == "range" and isinstance(payload[1], (list, tuple)):
+        return pandas.RangeIndex(*payload[1])
+    name, (dtype, values) = payload
+    return pandas.Index(restore(values), dtype=dtype, name=restore(name))
+
+
+def _restore_series(payload: Any) -> Any:
+    import pandas
+
+    name, (dtype, values), index = payload
+    return pandas.Series(
+        restore(values), dtype=dtype, name=restore(name), index=_restore_index(index)
+    )
+
+
+def _restore_frame(payload: Any) -> Any:
+    import pandas
+
+    labels, columns, index = payload
+    index = _restore_index(index)
+    parts = [
+        pandas.Series(restore(values), dtype=dtype, index=index)
+        for dtype, values in columns
+    ]
+    frame = pandas.concat(parts, axis=1) if parts else pandas.DataFrame(index=index)
+    frame.columns = pandas.Index([restore(label) for label in labels])
+    return frame
+
+
+_BUILDERS: dict[str, Any] = {
+    "int": lambda payload: int(payload, 16),
+    "bytearray": bytearray,
+    "complex": lambda payload: complex(*payload),
+    "ellipsis": lambda payload: Ellipsis,
+    "slice": lambda payload: slice(*map(restore, payload)),
+    "range": lambda payload: range(*map(restore, payload)),
+    "list": lambda payload: [restore(item) for item in payload],
+    "tuple": lambda payload: tuple(restore(item) for item in payload),
+    "set": lambda payload: {restore(item) for item in payload},
+    "frozenset": lambda payload: frozenset(restore(item) for item in payload),
+    "dict": lambda payload: {restore(k): restore(v) for k, v in payload},
+    "array": _restore_array,
+    "scalar": lambda payload: _restore_array(payload)[()],
+    "series": _restore_series,
+    "frame": _restore_frame,
+}

@@ -1,0 +1,79 @@
+"""All that one look at a cluster or a dump gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dbgkit.model.display import Displayed
+from dbgkit.model.graph import TaskGraph
+from dbgkit.model.states import (
+    Checkup,
+    Explanation,
+    FailureReport,
+    Span,
+    TaskTable,
+    plain_key,
+)
+
+
+@dataclass(frozen=True)
+class ClusterReport(Displayed):
+    """What failed, what does not move, and what to change, as of one moment.
+
+    Attributes
+    ----------
+    address : str
+        Of the scheduler, or the path of the dump.
+    live : bool
+        Whether it is of a cluster; False: of a dump.
+    taken : Span
+        When it was taken.
+    failures : FailureReport
+    why : Explanation or None
+        Why the cluster as a whole does not move on.
+    tasks : TaskTable or None
+        What failed by itself, then what is unfinished.
+    checkup : Checkup or None
+    graphs : mapping of Key to TaskGraph
+        Around examples of the failures, and the task that holds up the others.
+    notes : tuple of str
+        Which part is missing (then it is None), and why.
+    """
+
+    address: str
+    live: bool
+    taken: Span
+    failures: FailureReport
+    why: Explanation | None = None
+    tasks: TaskTable | None = None
+    checkup: Checkup | None = None
+    graphs: Mapping[Any, TaskGraph] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all parts were looked at, and nothing wrong was found in them."""
+        if self.why is None or self.checkup is None:
+            return False
+        problems = any(found.level == "problem" for found in self.checkup.findings)
+        return not self.failures.total and self.why.healthy and not problems
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        return {
+            "address": self.address,
+            "live": self.live,
+            "healthy": self.healthy,
+            "taken": [self.taken.start.isoformat(), self.taken.end.isoformat()],
+            "failures": self.failures.to_json(),
+            "why": self.why.to_json() if self.why else None,
+            "tasks": self.tasks.to_json() if self.tasks else None,
+            "checkup": self.checkup.to_json() if self.checkup else None,
+            "graphs": [
+                {"key": plain_key(key), "graph": graph.to_json()}
+                for key, graph in self.graphs.items()
+            ],
+            "notes": list(self.notes),
+        }

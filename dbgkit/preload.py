@@ -1,0 +1,20 @@
+"""The recorder on a cluster that always wants it.
+
+``dask scheduler --preload dbgkit.preload``, or in Dask's configuration
+``distributed.scheduler.preload: [dbgkit.preload]``, turns the recorder on as the
+scheduler starts; it passes it on to the workers, which need nothing installed.
+Settings are those of ``dbgkit.record`` in Dask's configuration.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbgkit.api.recording import settings
+from dbgkit.cluster.recorder import preload
+
+
+async def dask_setup(server: Any) -> None:
+    """Called by Dask as the server starts; does nothing on workers and nannies."""
+    if hasattr(server, "register_scheduler_plugin"):
+        await preload(server, *settings({}))

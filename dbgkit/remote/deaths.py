@@ -1,0 +1,290 @@
+"""What runs inside the scheduler: notes how workers went away.
+
+A worker's address is gone from the scheduler by the time that plugins hear of its
+end, so what is known of each is kept from when it joined. What its nanny reports comes
+before or after the scheduler notices, and is put together by address and process id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from time import time
+from typing import Any
+
+from distributed.diagnostics.plugin import SchedulerPlugin
+from tornado.ioloop import PeriodicCallback
+
+from .deaths_events import NANNIES_LIMIT, all_spellings, removal_fact, unpack_keys
+from .keys import as_key
+
+VERBS = ("list", "remove")
+EVERY = 1.0  # seconds between two looks at what workers execute
+MOST_DEATHS = 500
+MOST_WAITING = 500  # reports whose worker has not gone yet, reasons to close
+MOST_INPUTS = 10_000  # whose sizes are added up
+
+
+class DeathStore(SchedulerPlugin):  # type: ignore[misc]
+    """Holds what became of workers, within bounds.
+
+    Parameters
+    ----------
+    name : str
+        Of the handlers, of the nannies' plugin, and the topic of its events; unique to
+        one version.
+    watch : bytes
+        The nannies' plugin, pickled.
+    """
+
+    def __init__(self, name: str, watch: bytes) -> None:
+        self.name = name
+        self.watch = watch
+        self.watched: set[str] = set()
+        self.telling: set[asyncio.Future[None]] = set()
+        self.number = 0
+        self.since = time()
+        self.deaths: deque[dict[str, Any]] = deque(maxlen=MOST_DEATHS)
+        self.workers: dict[str, Any] = {}
+        self.executing: dict[str, list[Any]] = {}
+        self.reports: OrderedDict[tuple[str, int | None], dict[str, Any]] = (
+            OrderedDict()
+        )
+        self.reasons: OrderedDict[str, str] = OrderedDict()
+        self.over: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
+
+    async def start(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+        self.workers = dict(scheduler.workers)
+        for verb in VERBS:
+            scheduler.handlers[f"{self.name}-{verb}"] = getattr(self, f"on_{verb}")
+        self.ticking = PeriodicCallback(self.look, EVERY * 1000)
+        self.ticking.start()
+        # Nannies to come are handed it as they register.
+        scheduler.nanny_plugins[self.name] = self.watch
+        await self._tell_nannies(scheduler.workers.values())
+
+    async def _tell_nannies(self, workers: Iterable[Any]) -> None:
+        """Put the plugin on nannies, as far as they answer.
+
+        ``Scheduler.register_nanny_plugin`` fails where one worker has no nanny, and
+        waits for those that are just starting.
+        """
+        nannies = {ws.nanny for ws in workers if ws.nanny} - self.watched
+        self.watched |= nannies
+        await asyncio.gather(
+            *(
+                self._ask(nanny, "plugin_add", plugin=self.watch, name=self.name)
+                for nanny in nannies
+            )
+        )
+
+    async def _ask(self, nanny: str, verb: str, **message: Any) -> None:
+        """Ask a nanny; one that does not answer, or is gone, has nothing to report."""
+        asking = getattr(self.scheduler.rpc(nanny), verb)(**message)
+        try:
+            await asyncio.wait_for(asking, NANNIES_LIMIT)
+        except (OSError, asyncio.TimeoutError):
+            self.watched.discard(nanny)
+
+    async def on_remove(self) -> None:
+        """Take all off, and forget all: no plugin is told that it went."""
+        self.ticking.stop()
+        self.scheduler.nanny_plugins.pop(self.name, None)
+        await asyncio.gather(
+            *(
+                self._ask(nanny, "plugin_remove", name=self.name)
+                for nanny in self.watched
+            )
+        )
+        self._forget()
+
+    def _forget(self) -> None:
+        for telling in list(self.telling):
+            telling.cancel()
+        for verb in VERBS:
+            self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
+        _forget_events(self.scheduler, self.name)
+        self.workers.clear()
+        self.deaths.clear()
+
+    async def before_close(self) -> None:
+        self.ticking.stop()
+        self._forget()
+
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        ws = self.workers[worker] = scheduler.workers[worker]
+        self.executing.pop(worker, None)
+        # Its nanny may have registered before us. It answers once its worker is up,
+        # and that waits for us.
+        telling = asyncio.ensure_future(self._tell_nannies([ws]))
+        self.telling.add(telling)
+        telling.add_done_callback(self.telling.discard)
+
+    def look(self) -> None:
+        """Note what each worker executed at its last heartbeat.
+
+        The scheduler forgets that of a task as it gives it up, before plugins hear
+        of the worker's end.
+        """
+        self.executing = {
+            address: [(ts.key, duration) for ts, duration in ws.executing.items()]
+            for address, ws in self.scheduler.workers.items()
+            if ws.executing
+        }
+
+    def log_event(self, topic: str, msg: Any) -> None:
+        """Called by the scheduler for each event of any topic."""
+        if topic == self.name:
+            _forget_events(self.scheduler, self.name)
+            self.add_report(dict(msg))
+            return
+        if not isinstance(msg, Mapping):
+            return
+        if topic == "worker-restart-memory":
+            _keep(self.over, (msg["worker"], msg["pid"]), {**msg, "when": time()})
+            return
+        action = msg.get("action")
+        if topic == "all" and action == "remove-worker":
+            self.add_removal(msg)
+        elif topic == "all" and action == "restart-workers":
+            for death in self.deaths:
+                if death["worker"] in msg["workers"]:
+                    death["restarted"] = True
+        elif topic == "scheduler" and action == "worker-ttl-timed-out":
+            for worker in msg["workers"]:
+                address = getattr(worker, "address", worker)
+                _keep(self.reasons, address, f"no heartbeat within {msg['ttl']:g} s")
+        elif action == "closing-worker" and topic not in self.reasons:
+            _keep(self.reasons, topic, str(msg.get("reason", ""))[:300])
+
+    def add_removal(self, msg: Mapping[str, Any]) -> None:
+        """Note that the scheduler has lost a worker, or has let it go."""
+        address = msg["worker"]
+        ws = self.workers.pop(address, None)
+        now = time()
+        death = removal_fact(now, msg, self.reasons.pop(address, ""))
+        self.number += 1
+        death["number"] = self.number
+        if ws is not None:
+            death.update(_worker_fact(ws, now))
+            self._drop_nanny(ws)
+        death["heartbeat_tasks"] = [
+            {"key": key, "seconds": duration, **self._task_fact(key)}
+            for key, duration in islice(self.executing.pop(address, ()), 50)
+        ]
+        for name, store in (("report", self.reports), ("over", self.over)):
+            for found in list(store):
+                if found[0] == address and found[1] in (None, death["pid"]):
+                    death[name] = store.pop(found)
+        self._add_prefixes(death)
+        self.deaths.append(death)
+
+    def _drop_nanny(self, gone: Any) -> None:
+        """Forget a nanny that goes with its worker; a new one may have its address."""
+        if gone.nanny and gone.status.name == "closing_gracefully":
+            self.watched.discard(gone.nanny)
+
+    def add_report(self, report: dict[str, Any]) -> None:
+        """Put a nanny's report to its worker's death, or keep it until that comes."""
+        for death in reversed(self.deaths):
+            if death["worker"] == report["worker"] and death["report"] is None:
+                if report["pid"] in (None, death["pid"]):
+                    death["report"] = report
+                    self._add_prefixes(death)
+                    return
+        _keep(self.reports, (report["worker"], report["pid"]), report)
+
+    def _add_prefixes(self, death: dict[str, Any]) -> None:
+        """Make keys of what the black box has, and say what tasks they are of."""
+        box = (death["report"] or {}).get("box")
+        if box:
+            unpack_keys(box, death["processing"])
+            for task in box["tasks"]:
+                task["prefix"] = self._task_fact(task["key"])["prefix"]
+
+    def _task_fact(self, key: Any) -> dict[str, Any]:
+        ts = self.scheduler.tasks.get(key)
+        if ts is None:
+            return {"prefix": "", "inputs": None}
+        sizes = (each.nbytes for each in islice(ts.dependencies, MOST_INPUTS))
+        return {
+            "prefix": ts.prefix.name,
+            "inputs": sum(size for size in sizes if size >= 0),
+        }
+
+    async def on_list(
+        self, keys: Iterable[Any] | None = None, limit: int = 50
+    ) -> dict[str, Any]:
+        """Deaths, the newest first; see `deaths_events.removal_fact`."""
+        deaths = [*self.deaths]
+        # A process that ended before it ever joined, or whose end is not yet noticed.
+        now = time()
+        deaths += [
+            _without_removal(report)
+            for report in self.reports.values()
+            if report["code"] and now - report["when"] > 5
+        ]
+        deaths.sort(key=lambda death: -death["when"])
+        if keys is not None:
+            wanted = all_spellings(keys)
+            deaths = [death for death in deaths if concerned(death, wanted)]
+        return {
+            "deaths": deaths[:limit],
+            "omitted": max(0, len(deaths) - limit),
+            "total": self.number,
+            "since": self.since,
+        }
+
+
+def concerned(death: Mapping[str, Any], wanted: set[Any]) -> bool:
+    """Whether a worker had one of some keys as it went."""
+    box = (death["report"] or {}).get("box") or {"tasks": ()}
+    ran = [task["key"] for task in (*box["tasks"], *death["heartbeat_tasks"])]
+    return any(
+        key in wanted or str(key) in wanted for key in (*ran, *death["processing"])
+    )
+
+
+def _worker_fact(ws: Any, now: float) -> dict[str, Any]:
+    metrics = ws.metrics or {}
+    return {
+        "name": ws.name if isinstance(ws.name, (str, int)) else str(ws.name),
+        "host": ws.host,
+        "pid": ws.pid,
+        "nanny": ws.nanny or "",
+        "nthreads": ws.nthreads,
+        "memory": metrics.get("memory"),
+        "memory_at": ws.last_seen,
+        "memory_limit": ws.memory_limit or None,
+        "unseen": now - ws.last_seen,
+    }
+
+
+def _without_removal(report: dict[str, Any]) -> dict[str, Any]:
+    msg = {"worker": report["worker"], "expected": None, "stimulus_id": ""}
+    death = removal_fact(report["when"], msg, "")
+    death.update(
+        name=report["name"],
+        pid=report["pid"],
+        nanny=report["nanny"],
+        report=report,
+        number=0,
+    )
+    return death
+
+
+def _keep(store: OrderedDict[Any, Any], name: Any, value: Any) -> None:
+    store[name] = value
+    while len(store) > MOST_WAITING:
+        store.popitem(last=False)
+
+
+def _forget_events(scheduler: Any, topic: str) -> None:
+    """Take the events of a topic out of the scheduler's own list.
+
+    ``Scheduler._broker`` (distributed/broker.py) keeps 1,000 of each topic.
+    """
+    scheduler._broker._topics.pop(topic, None)

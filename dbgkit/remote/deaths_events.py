@@ -1,0 +1,253 @@
+"""What the scheduler's events and logs still tell of workers that went away.
+
+This file is sent to the scheduler as source. It answers for the recorder's part where
+that is on, and adds what happened before it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from time import time
+from typing import Any
+
+import msgpack
+
+from .keys import as_key
+from .pacing import Pace, is_dump
+
+MOST_KEYS = 1_000  # of tasks that a worker had; of more, the rest is counted
+MOST_SENT = 20  # of them
+NANNIES_LIMIT = 5.0  # seconds for nannies to send their logs
+MOST_NANNIES = 50
+NEAR = 3.0  # seconds between a removal and a nanny's line about it
+LOG_LINES = 500
+
+_REMOVED = re.compile(r"Remove worker addr: (?P<worker>\S+) name: (?P<name>.+?) \(")
+_ENDED = re.compile(
+    r"Worker process (?P<pid>\d+) "
+    r"(?:exited with status (?P<status>\d+)|was killed by (?P<unknown>unknown )?signal"
+    r"(?: (?P<signal>\d+))?)"
+)
+
+
+def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """What a ``remove-worker`` event tells of a worker; the rest is empty.
+
+    Parameters
+    ----------
+    when : float
+        Seconds since 1970.
+    msg : mapping
+        See ``Scheduler.remove_worker`` (distributed/scheduler.py).
+    reason : str
+        Why it closed, as it said itself.
+    """
+    processing = msg.get("processing-tasks") or ()
+    lost = msg.get("lost-computed-tasks") or ()
+    scattered = msg.get("lost-scattered-tasks") or ()
+    return {
+        "number": 0,
+        "worker": msg["worker"],
+        "when": when,
+        "expected": msg.get("expected"),
+        "stimulus": str(msg.get("stimulus_id", ""))[:200],
+        "reason": reason,
+        "restarted": False,
+        "processing": list(islice(processing, MOST_KEYS)),
+        "processing_count": len(processing),
+        "lost_count": len(lost),
+        "lost_scattered": len(scattered),
+        "name": "",
+        "host": "",
+        "pid": None,
+        "nanny": "",
+        "nthreads": None,
+        "memory": None,
+        "memory_at": None,
+        "memory_limit": None,
+        "unseen": None,
+        "heartbeat_tasks": [],
+        "report": None,  # of its nanny: see deaths_nanny.DeathWatch.report
+        "over": None,  # what its nanny said of its memory
+        "lines": [],  # of nannies' logs, where nobody reported
+    }
+
+
+def unpack_keys(box: Mapping[str, Any], known: Iterable[Any]) -> None:
+    """Make keys of what a black box has as bytes, once.
+
+    Parameters
+    ----------
+    box : mapping
+        See ``blackbox.read_box``.
+    known : iterable of Key
+        Keys among which one that was too long for the box is looked for.
+    """
+    for task in box["tasks"]:
+        if task.get("unpacked"):
+            continue
+        task["unpacked"] = True
+        if task["key"]:
+            packed = msgpack.unpackb(task["key"], unicode_errors="surrogatepass")
+            task["key"] = as_key(packed)
+        else:
+            text = task["text"]
+            found = [key for key in known if repr(key).startswith(text)]
+            task["key"] = found[0] if len(found) == 1 else text
+
+
+async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+    """How workers went away, the newest first.
+
+    Parameters
+    ----------
+    state : Scheduler or dump
+    question : dict
+        ``name`` of the recorder's part; ``keys``: only workers that had one of them;
+        ``limit``; ``nannies``: whether to ask them for their logs.
+    """
+    answer: dict[str, Any] = {
+        "deaths": [],
+        "omitted": 0,
+        "total": 0,
+        "recorded": False,
+        "since": None,
+        "notes": [],
+        "now": time(),
+    }
+    if is_dump(state):
+        answer["now"] = state.taken
+        answer["notes"].append("a dump holds no events, so it tells of no worker's end")
+        return answer
+    limit = question.get("limit", 50)
+    keys = question.get("keys")
+    handler = state.handlers.get(f"{question['name']}-list")
+    until = time()
+    if handler is not None:
+        answer.update(await handler(keys=keys, limit=limit), recorded=True)
+        until = answer["since"]
+    earlier = await _of_events(state, until, keys)
+    answer["total"] += len(earlier)
+    room = limit - len(answer["deaths"])
+    answer["omitted"] += max(0, len(earlier) - room)
+    shown = earlier[: max(0, room)]
+    if shown and question.get("nannies", True):
+        await _add_logs(state, shown, answer["notes"])
+    answer["deaths"] = [_cut(each, keys) for each in (*answer["deaths"], *shown)]
+    return answer
+
+
+def _cut(death: dict[str, Any], keys: Any) -> dict[str, Any]:
+    """A death with a sample of its tasks, those that were asked for first."""
+    had = death["processing"]
+    if keys is not None:
+        wanted = all_spellings(keys)
+        had = sorted(had, key=lambda key: key not in wanted and str(key) not in wanted)
+    return {**death, "processing": had[:MOST_SENT]}
+
+
+def all_spellings(keys: Iterable[Any]) -> set[Any]:
+    """Keys and their texts."""
+    found = {as_key(key) for key in keys}
+    return found | {str(key) for key in found}
+
+
+async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]]:
+    """Deaths that the scheduler's own list of events still has, newest first."""
+    pace = Pace()
+    wanted = None if keys is None else all_spellings(keys)
+    events = state.get_events()
+    found: list[dict[str, Any]] = []
+    for when, msg in list(events.get("all", ())):
+        await pace.breathe()
+        if not isinstance(msg, Mapping):
+            continue
+        if msg.get("action") == "restart-workers":
+            for death in found:
+                if death["worker"] in msg["workers"]:
+                    death["restarted"] = True
+        if msg.get("action") != "remove-worker" or when >= until:
+            continue
+        had = msg.get("processing-tasks") or ()
+        if wanted is not None and not any(k in wanted or str(k) in wanted for k in had):
+            continue
+        reason = _reason(events.get(msg["worker"], ()), when)
+        found.append(removal_fact(float(when), msg, reason))
+    over = list(events.get("worker-restart-memory", ()))
+    for death in found:
+        for when, msg in over:
+            if msg["worker"] == death["worker"] and abs(when - death["when"]) < 60:
+                death["over"] = {**msg, "when": when}
+                death["pid"] = msg["pid"]
+    return found[::-1]
+
+
+def _reason(events: Iterable[Any], before: float) -> str:
+    """Why a worker closed, as it said itself just before."""
+    for when, msg in reversed(list(events)):
+        if isinstance(msg, Mapping) and msg.get("action") == "closing-worker":
+            if when <= before + NEAR:
+                return str(msg.get("reason", ""))[:300]
+    return ""
+
+
+async def _add_logs(state: Any, deaths: list[dict[str, Any]], notes: list[str]) -> None:
+    """What the scheduler's and the nannies' logs say of deaths.
+
+    A nanny's line has a process id, and a removal an address: they are put together
+    by time, where only one of each is near.
+    """
+    for line in state.get_logs(0, LOG_LINES, False):
+        found = _REMOVED.search(str(line[1]))
+        for death in deaths if found else ():
+            if found and death["worker"] == found["worker"]:
+                death["name"] = found["name"]
+    lines = await _nanny_lines(state, notes)
+    for death in deaths:
+        near = [line for line in lines if abs(line[0] - death["when"]) < NEAR]
+        if death["pid"] is not None:
+            near = [line for line in near if line[1] == death["pid"]]
+        others = [
+            other
+            for other in deaths
+            if other is not death and abs(other["when"] - death["when"]) < NEAR
+        ]
+        if len(near) == 1 and (not others or death["pid"] is not None):
+            when, pid, code, text = near[0]
+            death.update(pid=pid, lines=[text])
+            death["report"] = {"code": code, "when": when, "by_time": True}
+        else:
+            death["lines"] = [line[3] for line in near][:5]
+
+
+async def _nanny_lines(
+    state: Any, notes: list[str]
+) -> list[tuple[float, int, int, str]]:
+    """Time, process id, exit code and text of each end that nannies have logged."""
+    nannies = list({ws.nanny for ws in state.workers.values() if ws.nanny})
+    if len(nannies) > MOST_NANNIES:
+        notes.append(f"{len(nannies) - MOST_NANNIES} nannies were not asked")
+
+    async def ask(address: str) -> Any:
+        asking = state.rpc(address).get_logs(start=0, n=LOG_LINES, timestamps=True)
+        try:
+            return await asyncio.wait_for(asking, NANNIES_LIMIT)
+        except (OSError, asyncio.TimeoutError):
+            return ()
+
+    found = set()
+    for lines in await asyncio.gather(*map(ask, nannies[:MOST_NANNIES])):
+        for when, _, text in lines:
+            ended = _ENDED.search(str(text))
+            if ended is None:
+                continue
+            code = 255
+            if ended["signal"]:
+                code = -int(ended["signal"])
+            elif ended["status"]:
+                code = int(ended["status"])
+            found.add((float(when), int(ended["pid"]), code, str(text)[:500]))
+    return sorted(found)

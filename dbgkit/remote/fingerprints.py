@@ -1,0 +1,254 @@
+"""Short fingerprints of values, to tell whether two are the same; bounded.
+
+Nothing of the user's own is called: what is no builtin type, and no plain data of
+numpy or pandas, has none. Of large values only parts are read: such a fingerprint can
+tell that two values differ, never that they are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from time import perf_counter
+from typing import Any
+
+from .summarize_objects import class_module, class_mro, class_name, type_name
+
+MOST_INPUTS = 50
+_WHOLE = 16_000_000  # bytes of one value that are read in full
+_COPIED = 1_000_000  # bytes that may be copied, to have them in one piece
+_BLOCKS, _BLOCK = 32, 4_096  # of a larger one: so many blocks of so many bytes
+_ITEMS = 20_000  # of a container
+_ROWS = 1_000  # of a column that is no plain array
+_DEPTH = 20
+
+
+class _None(Exception):
+    """The value has no fingerprint."""
+
+
+def fingerprint(value: Any, seconds: float = 0.03) -> list[Any]:
+    """``[type, digest, whole]`` of a value; the digest is empty where there is none.
+
+    Parameters
+    ----------
+    value : object
+    seconds : float
+        After this, it is not whole.
+
+    Returns
+    -------
+    list
+        ``whole`` says whether all of the value was read.
+    """
+    reader = _Reader(perf_counter() + seconds)
+    kind = type_name(type(value))
+    try:
+        reader.read(value, 0)
+    except _None:
+        return [kind, "", False]
+    except Exception:
+        # Another thread may change it meanwhile; extension types raise what they like.
+        return [kind, "", False]
+    return [kind, reader.digest.hexdigest(), reader.whole]
+
+
+def fingerprints(values: Mapping[Any, Any], seconds: float = 0.05) -> list[list[Any]]:
+    """``[key, type, digest, whole]`` of each value, the first ones first."""
+    deadline = perf_counter() + seconds
+    found = []
+    for key, value in list(values.items())[:MOST_INPUTS]:
+        left = deadline - perf_counter()
+        if left <= 0:
+            found.append([key, type_name(type(value)), "", False])
+        else:
+            found.append([key, *fingerprint(value, left)])
+    return found
+
+
+class _Reader:
+    def __init__(self, deadline: float) -> None:
+        self.digest = hashlib.blake2b(digest_size=16)
+        self.deadline = deadline
+        self.left = _WHOLE
+        self.whole = True
+
+    def add(self, tag: str, data: Any = b"") -> None:
+        self.digest.update(f"{tag}:{len(data)};".encode())
+        self.digest.update(data)
+
+    def in_time(self) -> None:
+        """What is cut by time would be cut elsewhere the next time: no fingerprint."""
+        if perf_counter() > self.deadline:
+            raise _None
+
+    def some(self, items: Iterable[Any], count: int) -> Iterator[Any]:
+        """The first items of many."""
+        if count > _ITEMS:
+            self.whole = False
+        for item in islice(items, _ITEMS):
+            self.in_time()
+            yield item
+
+    def read(self, value: Any, depth: int) -> None:
+        kind = type(value)
+        if depth > _DEPTH:
+            raise _None
+        if value is None or kind is bool or value is Ellipsis:
+            self.add(repr(value))
+        elif kind is int:
+            self.add(
+                "int", value.to_bytes(value.bit_length() // 8 + 1, "big", signed=1)
+            )
+        elif kind is float:
+            self.add("float", struct.pack("d", value))
+        elif kind is complex:
+            self.add("complex", struct.pack("dd", value.real, value.imag))
+        elif kind is str:
+            self.text(value)
+        elif kind is bytes or kind is bytearray:
+            self.bytes(kind.__name__, value)
+        elif kind is list or kind is tuple:
+            self.add(kind.__name__, b"%d" % len(value))
+            for item in self.some(value, len(value)):
+                self.read(item, depth + 1)
+        elif kind is dict:
+            self.add("dict", b"%d" % len(value))
+            for name, item in self.some(value.items(), len(value)):
+                self.read(name, depth + 1)
+                self.read(item, depth + 1)
+        elif kind is set or kind is frozenset:
+            self.unordered(value, depth)
+        else:
+            self.data(value, kind, depth)
+
+    def bytes(self, tag: str, value: bytes | bytearray | memoryview) -> None:
+        """All bytes; of many, some blocks of them."""
+        size = len(value)
+        if size <= self.left:
+            self.left -= size
+            self.add(tag, value)
+            return
+        self.whole = False
+        self.add(tag, b"%d" % size)
+        for number in range(_BLOCKS):
+            start = number * (size - _BLOCK) // (_BLOCKS - 1)
+            self.digest.update(value[start : start + _BLOCK])
+
+    def text(self, value: str) -> None:
+        if len(value) > _WHOLE:
+            self.whole = False
+            value = f"{len(value)}{value[:_BLOCK]}{value[-_BLOCK:]}"
+        self.bytes("str", value.encode("utf-8", "surrogatepass"))
+
+    def unordered(self, value: set[Any] | frozenset[Any], depth: int) -> None:
+        if len(value) > _ITEMS:
+            raise _None  # which come first depends on the process
+        parts = []
+        for item in value:
+            self.in_time()
+            reader = _Reader(self.deadline)
+            reader.read(item, depth + 1)
+            self.whole = self.whole and reader.whole
+            parts.append(reader.digest.digest())
+        self.add(type(value).__name__, b"".join(sorted(parts)))
+
+    def data(self, value: Any, kind: type, depth: int) -> None:
+        numpy = sys.modules.get("numpy")
+        if numpy is not None:
+            if kind is vars(numpy).get("ndarray"):
+                self.array(value, numpy, depth)
+                return
+            generic = vars(numpy).get("generic")
+            if class_module(kind) == "numpy" and generic in class_mro(kind):
+                self.array(numpy.asarray(value), numpy, depth)
+                return
+        pandas = sys.modules.get("pandas")
+        if pandas is None or not _is_pandas(kind):
+            raise _None
+        if kind is vars(pandas).get("DataFrame"):
+            self.add("frame", b"%d,%d" % value.shape)
+            self.column(value.columns, depth)
+            self.column(value.index, depth)
+            for position in range(value.shape[1]):
+                self.in_time()
+                self.column(value.iloc[:, position], depth)
+        elif kind is vars(pandas).get("Series"):
+            self.read(value.name, depth + 1)
+            self.column(value.index, depth)
+            self.column(value, depth)
+        elif class_name(kind).endswith("Index"):
+            self.column(value, depth)
+        else:
+            raise _None
+
+    def array(self, value: Any, numpy: Any, depth: int) -> None:
+        dtype = value.dtype
+        self.add("array", f"{dtype.str}{value.shape}".encode())
+        if dtype.kind not in "biufcmMSU" or dtype.names:
+            for item in value.flat[:_ROWS]:
+                self.read(item, depth + 1)
+            self.whole = self.whole and value.size <= _ROWS
+            return
+        if value.nbytes > _COPIED and not value.flags.c_contiguous:
+            self.whole = False
+            step = -(-value.nbytes // _COPIED)
+            value = value[:: min(step, len(value))]
+            if value.nbytes > 2 * _COPIED:
+                raise _None  # a few very long rows
+        if not value.flags.c_contiguous:
+            value = numpy.ascontiguousarray(value)
+        self.bytes("plain", memoryview(value.reshape(-1).view("u1")))
+
+    def column(self, value: Any, depth: int) -> None:
+        """A column or an index: its dtype, and its values."""
+        self.add("column", str(value.dtype).encode("utf-8", "surrogatepass"))
+        if class_name(type(value)) == "RangeIndex":
+            self.add("range", f"{value.start},{value.stop},{value.step}".encode())
+            return
+        if class_module(type(value.dtype)).startswith("numpy"):
+            numpy = sys.modules["numpy"]
+            self.array(value.to_numpy(), numpy, depth)
+            return
+        if not _is_pandas(type(value.dtype)):
+            raise _None  # somebody's own
+        size = len(value)
+        part = (
+            value[:_ROWS] if "Index" in class_name(type(value)) else value.iloc[:_ROWS]
+        )
+        self.whole = self.whole and size <= _ROWS
+        for item in part.tolist():
+            self.scalar(item, depth)
+
+    def scalar(self, value: Any, depth: int) -> None:
+        """One value of a column, pandas' own scalars too."""
+        if _is_pandas(type(value)):
+            self.add("scalar", str(value).encode())
+        else:
+            self.read(value, depth + 1)
+
+
+def _is_pandas(kind: type) -> bool:
+    return str(class_module(kind)).partition(".")[0] == "pandas"
+
+
+def compare(then: list[Any], now: list[Any]) -> str:
+    """``"same"``, ``"different"`` or ``"unknown"`` of two fingerprints.
+
+    Parameters
+    ----------
+    then, now : list
+        ``[type, digest, whole]``.
+    """
+    if then[0] != now[0]:
+        return "different"
+    if not then[1] or not now[1]:
+        return "unknown"
+    if then[2] != now[2]:
+        return "unknown"
+    if then[1] != now[1]:
+        return "different"
+    return "same" if then[2] else "unknown"

@@ -1,0 +1,169 @@
+"""What runs inside the scheduler: holds recordings, within bounds.
+
+Recordings come as events of one topic. They are taken out of the scheduler's own list
+of events at once, and never unpacked here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from time import time
+from typing import Any
+
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from .kept_inputs import KeptInputs
+from .keys import as_key
+
+VERBS = ("list", "fetch", "clear", "remove")
+MOST_GAPS = 1_000  # recordings without content: a header each
+MOST_LISTED = 1_000
+
+
+class RecordStore(SchedulerPlugin):  # type: ignore[misc]
+    """Holds recordings, and answers for them.
+
+    Parameters
+    ----------
+    name : str
+        Of the handlers, and the topic of the events; unique to one version.
+    hold : int
+        Bytes to hold at the most.
+    keep_inputs : int
+        Bytes of the inputs of failed tasks to keep on the workers at the most.
+    """
+
+    def __init__(self, name: str, hold: int, keep_inputs: int = 0) -> None:
+        self.name = name
+        self.hold = hold
+        self.inputs = KeptInputs(name, keep_inputs)
+        self._clear()
+
+    def _clear(self) -> None:
+        self.held = 0
+        self.number = 0
+        # By kind, oldest first; what is dropped is the oldest of the largest kind.
+        self.kinds: dict[str, deque[dict[str, Any]]] = {}
+        self.gaps: deque[dict[str, Any]] = deque(maxlen=MOST_GAPS)
+        self.counts: Counter[str] = Counter()
+        self.since = time()
+
+    async def start(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+        for verb in VERBS:
+            scheduler.handlers[f"{self.name}-{verb}"] = getattr(self, f"on_{verb}")
+
+    async def on_remove(self) -> None:
+        """Take the handlers off, and forget all: no plugin is told that it went."""
+        for verb in VERBS:
+            self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
+        _forget_events(self.scheduler, self.name)
+        self.inputs.release(self.scheduler)
+        self._clear()
+
+    async def before_close(self) -> None:
+        await self.on_remove()
+
+    def log_event(self, topic: str, msg: Any) -> None:
+        """Called by the scheduler for each event of any topic."""
+        if topic != self.name:
+            return
+        _forget_events(self.scheduler, self.name)
+        self.add(dict(msg))
+        self.inputs.keep(self.scheduler, as_key(msg["key"]))
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Take one recording in, and drop what is then too much."""
+        self.number += 1
+        event["key"] = as_key(event["key"])
+        event["number"] = self.number
+        self.counts["failures"] += 1
+        if not event["packed"]:
+            self.counts["gaps"] += 1
+            self.gaps.append(event)
+            return
+        self.held += len(event["packed"])
+        self.kinds.setdefault(event["kind"], deque()).append(event)
+        while self.held > self.hold:
+            self._drop()
+
+    def _drop(self) -> None:
+        kind = max(self.kinds, key=lambda name: len(self.kinds[name]))
+        dropped = self.kinds[kind].popleft()
+        if not self.kinds[kind]:
+            del self.kinds[kind]
+        self.held -= len(dropped["packed"])
+        self.counts["dropped"] += 1
+
+    def _events(self) -> list[dict[str, Any]]:
+        found = [event for events in self.kinds.values() for event in events]
+        return sorted([*found, *self.gaps], key=lambda event: -event["number"])
+
+    async def on_list(
+        self, keys: Iterable[Any] | None = None, limit: int = 50
+    ) -> dict[str, Any]:
+        """Headers of recordings, the newest first, and what is not held any more.
+
+        Parameters
+        ----------
+        keys : iterable of Key, optional
+            Only of these tasks.
+        limit : int
+        """
+        events = self._events()
+        if keys is not None:
+            wanted = {as_key(key) for key in keys}
+            spelled = {key for key in wanted if isinstance(key, str)}
+            events = [
+                event
+                for event in events
+                if event["key"] in wanted or str(event["key"]) in spelled
+            ]
+        limit = min(limit, MOST_LISTED)
+        return {
+            "headers": [
+                {**{k: v for k, v in event.items() if k != "packed"}, "size": size}
+                for event in events[:limit]
+                for size in (len(event["packed"]),)
+            ],
+            "omitted": max(0, len(events) - limit),
+            "counts": dict(self.counts),
+            "held": self.held,
+            "hold": self.hold,
+            "inputs": {
+                "kept": len(self.inputs.sizes),
+                "nbytes": self.inputs.nbytes,
+                "dropped": self.inputs.dropped,
+            },
+            "since": self.since,
+        }
+
+    async def on_fetch(
+        self, numbers: Iterable[int] = (), nbytes: int = 32_000_000
+    ) -> dict[int, bytes]:
+        """Recordings by their numbers, as they came, of so many bytes at the most."""
+        wanted, found = set(numbers), {}
+        for event in self._events():
+            if event["number"] in wanted and event["packed"]:
+                nbytes -= len(event["packed"])
+                if nbytes < 0:
+                    break
+                found[event["number"]] = event["packed"]
+        return found
+
+    async def on_clear(self) -> dict[str, Any]:
+        """Forget all recordings; the recorder stays on."""
+        counts = dict(self.counts)
+        self.inputs.release(self.scheduler)
+        self._clear()
+        return counts
+
+
+def _forget_events(scheduler: Any, topic: str) -> None:
+    """Take the events of a topic out of the scheduler's own list.
+
+    ``Scheduler._broker`` (distributed/broker.py) keeps 1,000 of each topic, whatever
+    their size.
+    """
+    scheduler._broker._topics.pop(topic, None)

@@ -1,0 +1,305 @@
+"""What runs inside a worker: records a task's frames at the moment that it fails.
+
+A task's run spec is swapped for a wrapper just before it runs, as nothing else of
+Dask sees the live exception: it is gone before any plugin hears of the failure. The
+scheduler's own copy of the run spec is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict
+from time import time
+from typing import Any
+
+from distributed import Reschedule
+from distributed.diagnostics.plugin import WorkerPlugin
+
+from .blackbox import BlackBox
+from .deaths_worker import box_for, inputs_of
+from .recordings import Limits, kind_of, pack, take, unpack
+from .texts import type_and_message
+
+MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of
+MOST_KINDS = 1_000
+
+
+class Recorder(WorkerPlugin):  # type: ignore[misc]
+    """Records failures, and sends them to the scheduler as events.
+
+    Parameters
+    ----------
+    topic : str
+        Of the events; the scheduler's part listens to it.
+    limits : mapping
+        Of one recording: see `recordings.Limits`.
+    """
+
+    def __init__(self, topic: str, limits: Mapping[str, Any]) -> None:
+        self.topic = topic
+        self.limits = Limits.from_wire(dict(limits))
+        self.worker: Any = None
+        self.box: BlackBox | None = None
+        self.waiting: OrderedDict[Any, dict[str, Any]] = OrderedDict()
+        self.kinds: Counter[str] = Counter()
+        # Where a process pool's child leaves what it recorded, by key.
+        self.elsewhere: dict[Any, str] = {}
+        self.folder = ""
+        self.dropped = 0
+        self.errors: list[str] = []
+
+    def setup(self, worker: Any) -> None:
+        self.worker = worker
+        self.box = box_for(worker, self.fail)
+
+    def teardown(self, worker: Any) -> None:
+        """Give every task that still runs its own run spec back."""
+        self.worker = None
+        if self.box is not None:
+            self.box.close(for_good=worker.status.name in ("running", "paused"))
+            self.box = None
+        self.waiting.clear()
+        self.elsewhere.clear()
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        for ts in list(worker.state.tasks.values()):
+            if type(ts.run_spec) is Watched:
+                ts.run_spec = ts.run_spec.spec
+
+    def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
+        """Called by the worker for each change of each task's state, in its loop."""
+        if finish == "executing":
+            ts = self.worker.state.tasks.get(key)
+            if ts is not None and type(ts.run_spec) is not Watched:
+                inputs = 0 if self.box is None else inputs_of(ts)
+                ts.run_spec = Watched(key, ts.run_spec, self, inputs)
+        elif finish == "error" or (start in _RUNNING and finish not in _RUNNING):
+            ts = self.worker.state.tasks.get(key)
+            if ts is not None and type(ts.run_spec) is Watched:
+                ts.run_spec = ts.run_spec.spec
+            if finish == "error":
+                self.send(key, ts)
+            elif self.waiting or self.elsewhere:
+                # Done, cancelled, or to be scheduled anew: no failure.
+                self.waiting.pop(key, None)
+                self._fetch(key)
+
+    def record(self, key: Any, exception: BaseException, args: Any) -> None:
+        """Take a recording, in the thread that the task ran in; never raises.
+
+        ``args`` is what the run spec was called with: its inputs, by key.
+        """
+        try:
+            short = self._count(kind_of(exception)) > self.limits.repeats
+            self.waiting[key] = take(
+                exception, self.limits, short=short, inputs=_inputs(args)
+            )
+            while len(self.waiting) > MOST_WAITING:
+                self.waiting.popitem(last=False)
+                self.dropped += 1
+        except Exception as error:
+            # The job goes on whatever happens here; `doctor` tells of it.
+            self.fail(f"recording {type(exception).__name__}", error)
+
+    def _count(self, kind: str) -> int:
+        """How many of a kind there were, with this one."""
+        if len(self.kinds) > MOST_KINDS:
+            self.kinds.clear()
+        self.kinds[kind] += 1
+        return self.kinds[kind]
+
+    def path_for(self, key: Any) -> str:
+        """A file for a child of a process pool to leave its recording in."""
+        if not self.folder:
+            self.folder = tempfile.mkdtemp(prefix="dbgkit-recorder-")
+        path = self.elsewhere[key] = os.path.join(self.folder, uuid.uuid4().hex)
+        return path
+
+    def _fetch(self, key: Any) -> dict[str, Any] | None:
+        """What a child of a process pool has recorded; None without any."""
+        path = self.elsewhere.pop(key, None)
+        if path is None or not os.path.exists(path):
+            return None
+        with open(path, "rb") as file:
+            packed = file.read()
+        os.unlink(path)
+        recording = unpack(packed)
+        self._count(recording["kind"])
+        return recording
+
+    def fail(self, doing: str, error: BaseException) -> None:
+        self.errors.append(f"{doing}: {type(error).__name__}: {error!s:.200}")
+        del self.errors[:-10]
+
+    def send(self, key: Any, ts: Any) -> None:
+        """Send what was recorded of a task that has failed, ahead of the failure."""
+        recording = self.waiting.pop(key, None)
+        try:
+            recording = recording or self._fetch(key)
+            text = getattr(ts, "exception_text", "") or ""
+            kind, message = type_and_message(text)
+            event: dict[str, Any] = {
+                "key": key,
+                "worker": self.worker.address,
+                "pid": os.getpid(),
+                "when": time(),
+                "exception_type": kind,
+                "message": message[:300],
+                "kind": kind,
+                "gap": "",
+                "left_out": 0,
+                "packed": b"",
+            }
+            if recording is None:
+                event["gap"] = self.errors[-1] if self.errors else _UNSEEN
+            else:
+                event["kind"] = recording["kind"]
+                event["exception_type"] = recording["exception_type"]
+                recording["message"] = recording["message"] or message[:2_000]
+                event["message"] = recording["message"][:300]
+                packed, left_out = pack(recording, self.limits.nbytes)
+                event.update(packed=packed, left_out=left_out)
+                if not packed:
+                    event["gap"] = "larger than its limit"
+            # Not Worker.log_event, which sends later: the failure would be first.
+            self.worker.batched_stream.send(
+                {"op": "log-event", "topic": self.topic, "msg": event}
+            )
+        except Exception as error:
+            self.dropped += 1
+            self.fail("sending a recording", error)
+
+    def state(self) -> dict[str, Any]:
+        """How it does, for `doctor`."""
+        return {"dropped": self.dropped, "errors": list(self.errors)}
+
+
+# A task that was cancelled may still run, and be wanted again.
+_RUNNING = ("executing", "long-running", "cancelled", "resumed")
+_UNSEEN = (
+    "it did not run in this worker's own threads (a process pool, say), or its "
+    "worker failed around it"
+)
+
+
+class Watched:
+    """A run spec that has a failure recorded while its frames are alive.
+
+    Passes as the run spec itself for all that a worker asks of it, and pickles as it.
+    """
+
+    __slots__ = ("inputs", "key", "recorder", "spec")
+
+    def __init__(self, key: Any, spec: Any, recorder: Recorder, inputs: int) -> None:
+        self.key = key
+        self.spec = spec
+        self.recorder = recorder
+        self.inputs = inputs  # bytes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.spec, name)
+
+    def __repr__(self) -> str:
+        return repr(self.spec)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a process pool: as what records there, where this code is there too."""
+        names = {
+            "module": __name__,
+            "spec": self.spec,
+            "path": self.recorder.path_for(self.key),
+            "limits": asdict(self.recorder.limits),
+        }
+        return eval, (_IN_CHILD, names)
+
+    def __call__(self, *args: Any) -> Any:
+        box = self.recorder.box
+        slot = -1 if box is None else box.begin(self.key, self.inputs)
+        try:
+            result = self.spec(*args)
+        except Reschedule:
+            raise
+        except Exception as error:
+            self.recorder.record(self.key, error, args)
+            raise
+        finally:
+            if box is not None:
+                box.end(slot)
+        return _awaited(self, result, args) if self.spec.is_coro else result
+
+
+async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
+    box = watched.recorder.box
+    slot = -1 if box is None else box.begin(watched.key, watched.inputs, result)
+    try:
+        return await result
+    except Reschedule:
+        raise
+    except Exception as error:
+        watched.recorder.record(watched.key, error, args)
+        raise
+    finally:
+        if box is not None:
+            box.end(slot)
+
+
+def _inputs(args: Any) -> Mapping[Any, Any]:
+    return args[0] if args and isinstance(args[0], dict) else {}
+
+
+# A child that was forked has this module; one that was not runs the plain task.
+_IN_CHILD = (
+    "(lambda found: found.InChild(spec, path, limits) if found else spec)"
+    "(__import__('sys').modules.get(module))"
+)
+
+
+class InChild:
+    """A run spec in a child of a process pool: leaves its recording in a file."""
+
+    def __init__(self, spec: Any, path: str, limits: Mapping[str, Any]) -> None:
+        self.spec = spec
+        self.path = path
+        self.limits = Limits.from_wire(dict(limits))
+
+    def __call__(self, *args: Any) -> Any:
+        try:
+            return self.spec(*args)
+        except Reschedule:
+            raise
+        except Exception as error:
+            self.record(error, args)
+            raise
+
+    def record(self, exception: BaseException, args: Any) -> None:
+        """Never raises; without a file there is a gap, which is told."""
+        try:
+            recording = take(
+                exception, self.limits, short=False, inputs=_inputs(args)
+            )
+            packed, _ = pack(recording, self.limits.nbytes)
+            with open(f"{self.path}.part", "wb") as file:
+                file.write(packed)
+            os.replace(f"{self.path}.part", self.path)
+        except Exception:
+            return
+
+
+def _pass_as_worker_code(function: Any) -> None:
+    """Have a function's frame left out of the tracebacks that Dask sends home.
+
+    ``distributed.utils.get_traceback`` leaves out the outer frames of files whose
+    path has ``distributed/worker`` in it.
+    """
+    name = os.path.join("distributed", "worker", "<dbgkit recorder>")
+    function.__code__ = function.__code__.replace(co_filename=name)
+
+
+_pass_as_worker_code(Watched.__call__)
+_pass_as_worker_code(_awaited)
+_pass_as_worker_code(InChild.__call__)

@@ -1,0 +1,324 @@
+"""The thread on a worker that runs a failed task again, on copies of its inputs.
+
+This file is sent to workers as source: standard library, dask and distributed only.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from time import monotonic, perf_counter, time
+from typing import Any
+
+from .frames import own_line
+from .recordings import Limits, kind_of, pack, take
+from .redact import redact_text
+from .rerun_surroundings import (
+    InPlaceOfWorker,
+    as_task,
+    in_place_of_worker,
+    notes_of,
+    run_to_end,
+)
+from .summarize import summarize
+from .texts import safe_repr, safe_str
+
+MOST_KINDS = 5  # kinds of failures of which a recording is brought home
+COPIED_PER_SECOND = 1_000_000  # bytes, at the least: Python objects are slow
+COMPARED = 16 * 2**20  # bytes of inputs that are compared with what the task left
+
+
+class Stop(Exception):
+    """The task cannot be run: ``answer`` says why, in wire form."""
+
+    def __init__(self, status: str, key: Any, text: str = "") -> None:
+        super().__init__(status)
+        self.answer = {"status": status, "key": key, "text": text}
+
+
+class Rerun:
+    """Runs a task as often as wanted.
+
+    Parameters
+    ----------
+    job : mapping
+        As `rerun.rerun` takes it.
+    values : dict of Key to object
+        All inputs that were in some worker's memory.
+    shared : set of Key
+        Those of them that somebody else in this process holds too.
+    worker : Worker
+    ended : callable
+        Is called when the thread has come to its end, whatever that is.
+    """
+
+    def __init__(
+        self,
+        job: Mapping[str, Any],
+        values: dict[Any, Any],
+        shared: set[Any],
+        worker: Any,
+        ended: Callable[[], None],
+    ) -> None:
+        self.job = job
+        self.values = values
+        self.shared = shared
+        self.worker = worker
+        self.ended = ended
+        self.limits = Limits.from_wire(dict(job["limits"]))
+        self.stopped = False
+        self.thread = ""
+        self.runs: list[dict[str, Any]] = []
+        self.recordings: dict[str, dict[str, Any]] = {}
+        self.changed: list[Any] = []
+        self.notes: list[str] = []
+        self.problem: dict[str, Any] | None = None
+        self.begin("copy", job["order"][-1])
+
+    def begin(self, stage: str, key: Any) -> None:
+        """What is being done from now on, and until when it has to be done."""
+        limit = self.job["timeout"]
+        if stage != "call":
+            limit += self.job["nbytes"] / COPIED_PER_SECOND
+        self.began = perf_counter()
+        self.stage, self.stage_key = stage, key
+        self.deadline = monotonic() + limit
+
+    def run(self) -> None:
+        """What the thread does; it never raises."""
+        self.thread = threading.current_thread().name
+        target = self.job["order"][-1]
+        try:
+            with in_place_of_worker(self.worker, target) as stand_in:
+                self._run(stand_in)
+                self.notes += notes_of(stand_in)
+                self.begin("end", target)
+        except Stop as stop:
+            self.problem = stop.answer
+        except BaseException as error:  # of the plumbing around the task
+            self.problem = Stop("broken", target, safe_repr(error)).answer
+        finally:
+            self.values = {}
+            self.ended()
+
+    def _run(self, stand_in: InPlaceOfWorker) -> None:
+        order, times = self.job["order"], self.job["times"]
+        each = list(order) if self.job["ancestors"] else [order[-1]]
+        nodes = self._read(order)
+        before = [key for key in order if key not in each]
+        if before:
+            self._compute_inputs(before, nodes, stand_in)
+        for number in range(times):
+            if self.stopped:
+                return
+            last = number == times - 1
+            if number:
+                nodes = self._read(each)
+            data = self._fresh(_inputs_of(each, nodes), last=last)
+            self.runs.append(self._once(each, nodes, data, stand_in))
+            if last and len(each) == 1:
+                self.begin("compare", order[-1])
+                self.changed = self._changed(data)
+
+    def _read(self, keys: Iterable[Any]) -> dict[Any, Any]:
+        """Run specs: new objects each time, so that literals stay as they are."""
+        from distributed.protocol.pickle import loads
+
+        nodes = {}
+        for key in keys:
+            try:
+                nodes[key] = loads(self.job["specs"][key])
+            except Exception as error:  # unpickling runs anybody's code
+                raise Stop("unreadable", key, safe_str(error)) from error
+        return nodes
+
+    def _compute_inputs(
+        self, keys: list[Any], nodes: Mapping[Any, Any], stand_in: InPlaceOfWorker
+    ) -> None:
+        """Compute inputs that are in no memory; they are then this thread's own."""
+        target = self.job["order"][-1]
+        data = self._fresh(_inputs_of(keys, nodes), last=False)
+        wanted = set(nodes[target].dependencies)
+        last_use = {name: key for key in keys for name in nodes[key].dependencies}
+        for key in keys:
+            if self.stopped:
+                return
+            self.begin("compute", key)
+            try:
+                result = self._call(key, nodes[key], data, stand_in)
+            except BaseException as error:  # the task's own, SystemExit too
+                raise Stop("input-failed", key, safe_repr(error)) from error
+            data[key] = result
+            if key in wanted:
+                self.values[key] = result
+            for name in nodes[key].dependencies:
+                if last_use[name] == key:
+                    del data[name]
+
+    def _fresh(self, keys: Iterable[Any], *, last: bool) -> dict[Any, Any]:
+        """Values that the task may change.
+
+        The last run takes what is this thread's own as it is.
+        """
+        self.begin("copy", self.job["order"][-1])
+        wanted = [key for key in keys if key in self.values]
+        own = [key for key in wanted if last and key not in self.shared]
+        data = {key: self.values[key] for key in wanted if key not in own}
+        data = _copy(data) if data else {}
+        data.update({key: self.values[key] for key in own})
+        return data
+
+    def _once(
+        self,
+        keys: list[Any],
+        nodes: Mapping[Any, Any],
+        data: dict[Any, Any],
+        stand_in: InPlaceOfWorker,
+    ) -> dict[str, Any]:
+        """One run, up to the first task that fails, in wire form."""
+        data = dict(data)
+        start = perf_counter()
+        run: dict[str, Any] = {"error": None, "returned": None, "key": None}
+        try:
+            for key in keys:
+                run["key"] = key
+                self.begin("call", key)
+                data[key] = self._call(key, nodes[key], data, stand_in)
+        except BaseException as error:  # the task's own, SystemExit too
+            run["seconds"] = perf_counter() - start
+            self.begin("record", run["key"])
+            run["error"] = self._told(error, run["key"])
+            _let_go(error)
+        else:
+            run["seconds"] = perf_counter() - start
+            self.begin("record", run["key"])
+            run["returned"] = summarize(data[keys[-1]])
+        return run
+
+    def _call(
+        self, key: Any, node: Any, data: dict[Any, Any], stand_in: InPlaceOfWorker
+    ) -> Any:
+        """Call one node as a worker does; a coroutine in a loop of its own."""
+        stand_in._dbgkit_key = key
+        inputs = {name: data[name] for name in node.dependencies}
+        # What runs in a worker's loop is no task that could secede.
+        coroutine = bool(getattr(node, "is_coro", False))
+        with nullcontext() if coroutine else as_task(self.worker, key):
+            result = node(inputs)
+            if inspect.iscoroutine(result):
+                return run_to_end(result, stand_in)
+            return result
+
+    def _told(self, error: BaseException, key: Any) -> dict[str, Any]:
+        kind = kind_of(error)
+        if kind not in self.recordings and len(self.recordings) < MOST_KINDS:
+            self.recordings[kind] = self._record(error, key)
+        return {
+            "kind": kind,
+            "type": type(error).__name__,
+            "message": safe_str(error),
+            "text": safe_repr(error),
+            "place": own_line(error),
+            "broken_repr": _broken_repr(error),
+        }
+
+    def _record(self, error: BaseException, key: Any) -> dict[str, Any]:
+        """A recording, as the recorder of a cluster takes it."""
+        header: dict[str, Any] = {
+            "key": key,
+            "exception_type": type(error).__name__,
+            "message": redact_text(safe_str(error, 2_000)),
+            "worker": self.worker.address,
+            "pid": os.getpid(),
+            "when": time(),
+            "left_out": 0,
+            "gap": "",
+            "packed": b"",
+        }
+        try:
+            recording = take(error, self.limits, short=False)
+            recording["message"] = recording["message"] or header["message"]
+            header["packed"], header["left_out"] = pack(recording, self.limits.nbytes)
+        except Exception as failed:  # told, and the outcome is known all the same
+            header["gap"] = f"could not be recorded: {safe_repr(failed, 300)}"
+        return header
+
+    def _changed(self, data: Mapping[Any, Any]) -> list[Any]:
+        """Inputs that the task has changed in place, of those still there unchanged."""
+        if self.job["nbytes"] > COMPARED:
+            return []
+        return [
+            key
+            for key in data
+            if key in self.shared and not _alike(self.values[key], data[key])
+        ]
+
+
+def _inputs_of(keys: Iterable[Any], nodes: Mapping[Any, Any]) -> dict[Any, None]:
+    return {name: None for key in keys for name in nodes[key].dependencies}
+
+
+def _copy(values: dict[Any, Any]) -> dict[Any, Any]:
+    """Values in one pickle and out of it, so that what they share stays shared.
+
+    Buffers are copied once, and not through the pickle.
+    """
+    from distributed.protocol.pickle import dumps, loads
+
+    buffers: list[Any] = []
+    try:
+        frame = dumps(values, buffer_callback=buffers.append)
+        copied: dict[Any, Any] = loads(frame, buffers=[_bytes_of(b) for b in buffers])
+    except Exception as error:  # pickling runs anybody's code
+        raise Stop("uncopyable", _culprit(values), safe_str(error)) from error
+    return copied
+
+
+def _culprit(values: dict[Any, Any]) -> Any:
+    """Which value cannot be copied: the error of all of them does not say."""
+    from distributed.protocol.pickle import dumps, loads
+
+    for key, value in values.items():
+        try:
+            loads(dumps(value))
+        except Exception:  # this one: the error was told already
+            return key
+    return next(iter(values))
+
+
+def _bytes_of(buffer: Any) -> bytes | bytearray:
+    """A copy of a buffer, writable where it is writable."""
+    with memoryview(buffer) as view:
+        return view.tobytes() if view.readonly else bytearray(view.tobytes())
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values pickle alike; True where that cannot be told."""
+    from distributed.protocol.pickle import dumps, loads
+
+    try:
+        # A round trip first: a copy's pickle shares other parts than an original's.
+        return bool(dumps(loads(dumps(one))) == dumps(loads(dumps(other))))
+    except Exception:  # pickling runs anybody's code, and no answer is an answer
+        return True
+
+
+def _broken_repr(error: BaseException) -> tuple[str, str] | None:
+    """Class and message of what an exception's ``repr`` raises, if it does."""
+    try:
+        repr(error)
+    except Exception as broken:  # a user's own __repr__
+        return type(broken).__name__, safe_str(broken)
+    return None
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Let go of the frames of an exception: they hold the copies of the inputs."""
+    for _ in range(100):
+        if error is None:
+            return
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,313 @@
+"""The part of a graph around a failure or a stuck task: a tree, or a picture.
+
+What the culprit needs branches off on one side, what needs it on the other. A task
+that several need is shown once, and referred to after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+from rich.tree import Tree
+
+from dbgkit.model import GraphNode, TaskGraph
+from dbgkit.render import words
+from dbgkit.render.picture_svg import Box, draw
+
+KEY_LIMIT = 60  # characters of a key in the tree
+BOX_LIMIT = 28  # and in a box of the picture
+TOLD_LIMIT = 500  # and where one points at it
+
+_STYLES = {
+    "erred": "red",
+    "no-worker": "magenta",
+    "processing": "blue",
+    "queued": "yellow",
+    "waiting": "yellow",
+    "memory": "green",
+}
+# As templates/style.html has them, which adapts them to dark pages.
+_COLORS = {
+    "red": "var(--dbgkit-red, #d7352f)",
+    "magenta": "var(--dbgkit-purple, #a45bd0)",
+    "blue": "var(--dbgkit-blue, #2f76c9)",
+    "yellow": "var(--dbgkit-yellow, #a06a00)",
+    "green": "var(--dbgkit-green, #2a8540)",
+    "": "currentColor",
+}
+_CAPTION = "An arrow leads from a task to one that needs its result."
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of the tree.
+
+    Attributes
+    ----------
+    text : str
+        What is said where it is no task: how many were left out.
+    node : GraphNode or None
+    notes : tuple of str
+    again : tuple of Key
+        Next to it, and shown above.
+    items : tuple of Item
+    """
+
+    text: str = ""
+    node: GraphNode | None = None
+    notes: tuple[str, ...] = ()
+    again: tuple[Any, ...] = ()
+    items: tuple[Item, ...] = ()
+
+    @property
+    def state(self) -> str:
+        return self.node.state if self.node else ""
+
+    @property
+    def marked(self) -> bool:
+        return self.node is not None and self.node.culprit
+
+
+@dataclass(frozen=True)
+class PictureView:
+    """The culprit, what it needs, and what needs it."""
+
+    culprit: Item
+    needs: tuple[Item, ...]
+    needed_by: tuple[Item, ...]
+
+
+def picture_form(graph: TaskGraph) -> RenderableType:
+    """The graph as a tree with the culprit at its root."""
+    view = view_picture(graph)
+    tree = Tree(_line(view.culprit), guide_style="dim")
+    for title, _, items in _sides(view):
+        _grow(tree.add(Text(title, style="dim" if not items else "")), items, title)
+    return tree
+
+
+def picture_html(graph: TaskGraph) -> str:
+    """The graph as a picture by graphviz, or as nested lists: safe HTML.
+
+    The picture needs the program ``dot``; nothing that a key says gets there.
+    """
+    view = view_picture(graph)
+    boxes, arrows = _boxes(graph, view)
+    svg = draw(boxes, arrows)
+    if svg is None:
+        return f'<div class="dbgkit-graph">{_list(view)}</div>'
+    caption = f'<div style="opacity:.65">{_CAPTION}</div>' if arrows else ""
+    return f'<div class="dbgkit-graph" style="overflow-x:auto">{svg}{caption}</div>'
+
+
+# -- gathered ----------------------------------------------------------------
+
+
+class _Cone:
+    """What the culprit needs, or what needs it: a tree out of one side of the graph."""
+
+    def __init__(self, graph: TaskGraph, *, up: bool) -> None:
+        self._graph = graph
+        self._up = up
+        self._nodes = {node.key: node for node in graph.nodes}
+        self._order = {node.key: at for at, node in enumerate(graph.nodes)}
+        self._next: dict[Any, list[tuple[Any, int | None]]] = {}
+        self._back: dict[Any, int] = {}
+        links = [(*edge, None) for edge in graph.edges]
+        for dependency, dependent, hidden in [*links, *graph.gaps]:
+            near, far = (dependent, dependency) if up else (dependency, dependent)
+            self._next.setdefault(near, []).append((far, hidden))
+        inside = set(self._reached(graph.culprit))
+        for near, nexts in self._next.items():
+            for far, _ in nexts:
+                if near not in inside:
+                    self._back[far] = self._back.get(far, 0) + 1
+        self._shown = {graph.culprit}
+
+    def items(self) -> tuple[Item, ...]:
+        return self._items(self._nodes[self._graph.culprit])[0]
+
+    def _reached(self, start: Any) -> Iterator[Any]:
+        ahead, seen = [start], {start}
+        while ahead:
+            key = ahead.pop()
+            yield key
+            for far, _ in self._next.get(key, ()):
+                if far not in seen:
+                    seen.add(far)
+                    ahead.append(far)
+
+    def _items(self, node: GraphNode) -> tuple[tuple[Item, ...], tuple[Any, ...], int]:
+        """Lines below a task's, those shown before, and how many have no line."""
+        items: list[Item] = []
+        again = []
+        nexts = self._next.get(node.key, [])
+        for far, hidden in sorted(nexts, key=lambda link: self._order[link[0]]):
+            if far in self._shown:
+                again.append(far)
+                continue
+            self._shown.add(far)
+            item = self._item(self._nodes[far])
+            if hidden is not None:
+                told = words.count(hidden, "task") if hidden else "tasks"
+                item = Item(f"… {told} between, not shown", items=(item,))
+            items.append(item)
+        more = node.more_dependencies if self._up else node.more_dependents
+        if more and (items or node.culprit):
+            only = "" if items or again else " (none shown)"
+            items.append(Item(f"… {words.count(more, 'more task')}{only}"))
+            more = 0
+        return tuple(items), tuple(again), more
+
+    def _item(self, node: GraphNode) -> Item:
+        items, again, more = self._items(node)
+        notes = []
+        if node.key == self._graph.asked:
+            notes.append("asked for")
+        if more:
+            verb = "needs" if self._up else "needed by"
+            notes.append(f"{verb} {words.count(more, 'task')}, not shown")
+        others = node.more_dependents if self._up else node.more_dependencies
+        others += self._back.get(node.key, 0)
+        if others:
+            verb = "also needed by" if self._up else "also needs"
+            notes.append(f"{verb} {words.count(others, 'other')}")
+        return Item(node=node, notes=tuple(notes), again=again, items=items)
+
+
+def view_picture(graph: TaskGraph) -> PictureView:
+    """What the tree and the picture both show."""
+    (culprit,) = (node for node in graph.nodes if node.key == graph.culprit)
+    notes = []
+    if culprit.state == "erred":
+        notes.append("failed by itself")
+    elif graph.asked is not None:
+        notes.append("the others wait for it")
+    return PictureView(
+        Item(node=culprit, notes=tuple(notes)),
+        _Cone(graph, up=True).items(),
+        _Cone(graph, up=False).items(),
+    )
+
+
+def _sides(view: PictureView) -> Iterator[tuple[str, bool, tuple[Item, ...]]]:
+    yield ("needs" if view.needs else "needs no other task"), True, view.needs
+    yield (
+        ("needed by" if view.needed_by else "no other task needs it"),
+        False,
+        view.needed_by,
+    )
+
+
+def _cut(text: str, limit: int) -> str:
+    """A text without its middle, as the ends of a key tell most."""
+    if len(text) <= limit:
+        return text
+    tail = limit // 3
+    return f"{text[: limit - tail - 1]}…{text[-tail:]}"
+
+
+def _again(item: Item, title: str) -> str:
+    keys = [_cut(words.key_text(key), KEY_LIMIT) for key in item.again[:3]]
+    more = f" and {len(item.again) - 3} more" if len(item.again) > 3 else ""
+    return f"{title} {', '.join(keys)}{more} (above)"
+
+
+# -- the tree ----------------------------------------------------------------
+
+
+def _line(item: Item, title: str = "") -> Text:
+    if item.node is None:
+        return Text(item.text, style="dim")
+    text = Text(overflow="fold")
+    if item.marked:
+        text.append("❱ ", style="bold red")
+    key = _cut(words.key_text(item.node.key), KEY_LIMIT)
+    text.append(key, style="bold" if item.marked else "")
+    style = _STYLES.get(item.state, "")
+    text.append(f"  {item.state}", style=f"bold {style}" if item.marked else style)
+    for note in item.notes:
+        text.append(f"  {note}", style="bold" if item.marked else "dim")
+    if item.again:
+        text.append(f"  {_again(item, title)}", style="dim")
+    return text
+
+
+def _grow(tree: Tree, items: Iterable[Item], title: str) -> None:
+    for item in items:
+        _grow(tree.add(_line(item, title)), item.items, title)
+
+
+# -- in HTML -----------------------------------------------------------------
+
+
+def _boxes(
+    graph: TaskGraph, view: PictureView
+) -> tuple[Sequence[Box], Sequence[tuple[int, int, bool]]]:
+    """Boxes, and arrows by their positions: from, to, whether dashed."""
+    boxes = [_box(view.culprit)]
+    at = {graph.culprit: 0}
+    arrows = []
+    for _, up, items in _sides(view):
+        ahead = [(0, item) for item in items]
+        while ahead:
+            parent, item = ahead.pop(0)
+            here = len(boxes)
+            boxes.append(_box(item))
+            if item.node is not None:
+                at[item.node.key] = here
+            if item.node is None or not boxes[parent].bordered:
+                arrows.append((here, parent, True) if up else (parent, here, True))
+            ahead += [(here, each) for each in item.items]
+    arrows += [(at[above], at[below], False) for above, below in graph.edges]
+    return boxes, arrows
+
+
+def _box(item: Item) -> Box:
+    if item.node is None:
+        return Box((item.text,))
+    key = words.key_text(item.node.key)
+    return Box(
+        (_cut(key, BOX_LIMIT), item.state, *item.notes),
+        title=_cut(key, TOLD_LIMIT),
+        color=_COLORS[_STYLES.get(item.state, "")],
+        bordered=True,
+        marked=item.marked,
+    )
+
+
+def _list(view: PictureView) -> str:
+    sides = "".join(
+        f"<li>{escape(title)}{_items(items, title)}</li>"
+        for title, _, items in _sides(view)
+    )
+    return f"<div>{_entry(view.culprit)}</div><ul>{sides}</ul>"
+
+
+def _items(items: Iterable[Item], title: str) -> str:
+    entries = "".join(
+        f"<li>{_entry(item, title)}{_items(item.items, title)}</li>" for item in items
+    )
+    return f"<ul>{entries}</ul>" if entries else ""
+
+
+def _entry(item: Item, title: str = "") -> str:
+    if item.node is None:
+        return f'<span style="opacity:.65">{escape(item.text)}</span>'
+    key = words.key_text(item.node.key)
+    shown = f"<code>{escape(_cut(key, KEY_LIMIT))}</code>"
+    if item.marked:
+        shown = f"<b>❱ {shown}</b>"
+    color = _COLORS[_STYLES.get(item.state, "")]
+    notes = [*item.notes, *([_again(item, title)] if item.again else [])]
+    told = " · ".join(notes)
+    return (
+        f'<span title="{escape(_cut(key, TOLD_LIMIT))}">{shown}</span> '
+        f'<span style="color:{color}">{escape(item.state)}</span>'
+        + (f' <span style="opacity:.65">{escape(told)}</span>' if told else "")
+    )

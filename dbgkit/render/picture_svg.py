@@ -1,0 +1,205 @@
+"""Boxes and arrows as SVG: graphviz places them, the rest is drawn here.
+
+So nothing that a key says gets to graphviz, and the picture has no ids, no references
+and the page's own colours.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+from rich.cells import cell_len
+
+LIMIT = 3.0  # seconds for graphviz to place all boxes
+INCH = 72.0  # pixels of graphviz's unit
+FONT, WIDE, LINE = 11, 6.7, 15.0  # pixels: of the font, a character, a line
+MARGIN = 8.0
+ARROW = 7.0
+SMALLEST = 0.55  # of its own size, before a picture is scrolled instead
+
+Point = tuple[float, float]
+Arrows = Sequence[tuple[int, int, bool]]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Some lines of text, the first of which stands out.
+
+    Attributes
+    ----------
+    lines : tuple of str
+    title : str
+        What is told in full where one points at it.
+    color : str
+        Of CSS, for the border and the second line.
+    bordered, marked : bool
+    """
+
+    lines: tuple[str, ...]
+    title: str = ""
+    color: str = "currentColor"
+    bordered: bool = False
+    marked: bool = False
+
+    @property
+    def size(self) -> Point:
+        """Width and height in pixels."""
+        columns = max(cell_len(line) for line in self.lines) + 2 * self.marked
+        return columns * WIDE + 2 * MARGIN, len(self.lines) * LINE + MARGIN
+
+
+@dataclass
+class _Places:
+    """Where graphviz puts everything: in its units, from below."""
+
+    width: float = 0.0
+    height: float = 0.0
+    centers: dict[int, Point] = field(default_factory=dict)
+    lines: dict[tuple[int, int], list[Point]] = field(default_factory=dict)
+
+    def pixels(self, x: float, y: float) -> Point:
+        """A point in pixels, from above."""
+        return x * INCH, (self.height - y) * INCH
+
+
+def draw(boxes: Sequence[Box], arrows: Arrows) -> str | None:
+    """An ``<svg>`` element; None where graphviz is missing, fails or takes too long.
+
+    Parameters
+    ----------
+    boxes : sequence of Box
+    arrows : sequence of (int, int, bool)
+        From which box to which, and whether dashed; once for two boxes.
+    """
+    places = _place(_source(boxes, arrows))
+    if places is None:
+        return None
+    dashes = {(start, end): dashed for start, end, dashed in arrows}
+    parts = [_arrow(line, dashes[ends]) for ends, line in places.lines.items()]
+    parts += [_box(boxes[at], center) for at, center in places.centers.items()]
+    width, height = places.width * INCH + 8, places.height * INCH + 8
+    return (
+        f'<svg viewBox="-4 -4 {width:.0f} {height:.0f}" role="img" '
+        f'aria-label="the tasks around {escape(boxes[0].lines[0])}" '
+        f'style="display:block;width:{width:.0f}px;max-width:100%;'
+        f"min-width:{SMALLEST * width:.0f}px;height:auto;"
+        f'font:{FONT}px ui-monospace,Menlo,Consolas,monospace">{"".join(parts)}</svg>'
+    )
+
+
+# -- graphviz ----------------------------------------------------------------
+
+
+def _source(boxes: Sequence[Box], arrows: Arrows) -> str:
+    """The graph in graphviz's language: sizes only, no texts."""
+    lines = [
+        "digraph {",
+        "graph [ranksep=0.4, nodesep=0.2];",
+        'node [shape=box, fixedsize=true, label=""]; edge [arrowhead=none];',
+    ]
+    for at, box in enumerate(boxes):
+        width, height = (pixels / INCH for pixels in box.size)
+        lines.append(f"{at} [width={width:.3f}, height={height:.3f}];")
+    lines += [f"{start} -> {end};" for start, end, _ in arrows]
+    return "\n".join([*lines, "}"])
+
+
+def _place(source: str) -> _Places | None:
+    program = shutil.which("dot")
+    if program is None:
+        return None
+    try:
+        run = subprocess.run(
+            [program, "-Tplain"],
+            input=source,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=LIMIT,
+            check=True,
+        )
+        return _read(run.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+
+
+def _read(plain: str) -> _Places:
+    """What ``dot -Tplain`` writes: ``graph``, ``node`` and ``edge``, a line each.
+
+    Raises
+    ------
+    ValueError, IndexError
+        It is something else.
+    """
+    places = _Places()
+    for line in plain.splitlines():
+        kind, *words = line.split(" ")
+        if kind == "graph":
+            places.width, places.height = float(words[1]), float(words[2])
+        elif kind == "node":
+            x, y = float(words[1]), float(words[2])
+            places.centers[int(words[0])] = places.pixels(x, y)
+        elif kind == "edge":
+            numbers = list(map(float, words[3 : 3 + 2 * int(words[2])]))
+            points = zip(numbers[::2], numbers[1::2], strict=True)
+            ends = int(words[0]), int(words[1])
+            places.lines[ends] = [places.pixels(x, y) for x, y in points]
+    if not places.centers:
+        raise ValueError("no node was placed")
+    return places
+
+
+# -- drawn -------------------------------------------------------------------
+
+
+def _arrow(points: Sequence[Point], dashed: bool) -> str:
+    """A line of cubic curves, and its head."""
+    before, tip = points[-2:]
+    angle = math.atan2(tip[1] - before[1], tip[0] - before[0])
+    sides = [
+        (
+            tip[0] - ARROW * math.cos(angle + turn),
+            tip[1] - ARROW * math.sin(angle + turn),
+        )
+        for turn in (-0.4, 0.4)
+    ]
+    dash = ' stroke-dasharray="4 3"' if dashed else ""
+    return (
+        f'<g opacity=".55"><path d="M{_text(points[:1])} C{_text(points[1:])}" '
+        f'fill="none" stroke="currentColor"{dash}/>'
+        f'<polygon points="{_text([tip, *sides])}" fill="currentColor"/></g>'
+    )
+
+
+def _text(points: Sequence[Point]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _box(box: Box, center: Point) -> str:
+    (width, height), (x, y) = box.size, center
+    parts = [f"<title>{escape(box.title)}</title>" if box.title else ""]
+    if box.bordered:
+        parts.append(
+            f'<rect x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" rx="4" '
+            f'width="{width:.1f}" height="{height:.1f}" style="stroke:{box.color};'
+            f"stroke-width:{3 if box.marked else 1};"
+            f'fill:{box.color};fill-opacity:{0.18 if box.marked else 0.06}"/>'
+        )
+    top = y - height / 2 + MARGIN / 2 + LINE * 0.75
+    for at, line in enumerate(box.lines):
+        color = box.color if at == 1 else "currentColor"
+        style = f"fill:{color}"
+        if at > 1 or not box.bordered:
+            style += ";opacity:.7"
+        elif box.marked:
+            style += ";font-weight:bold"
+        mark = "❱ " if box.marked and at == 0 else ""
+        parts.append(
+            f'<text x="{x:.1f}" y="{top + at * LINE:.1f}" text-anchor="middle" '
+            f'style="{style}">{escape(mark + line)}</text>'
+        )
+    return f"<g>{''.join(parts)}</g>"

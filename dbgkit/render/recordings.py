@@ -1,0 +1,89 @@
+"""Recordings, on the console: what a worker saw of a task at the moment it failed."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from dbgkit.model import Recording, Recordings
+from dbgkit.render import words
+from dbgkit.render.console import failure_form
+from dbgkit.render.rows import frame_of
+from dbgkit.render.views import FailureView
+
+
+def view_recording(recording: Recording) -> FailureView:
+    """Gather what is shown of a recording."""
+    return FailureView(
+        exception_type=recording.exception_type,
+        message=words.clip(recording.message),
+        name=recording.name,
+        key=words.key_text(recording.key),
+        origin=f"{recording.worker} · {words.moment(recording.when)}",
+        asked="",
+        frames=tuple(frame_of(summary) for summary in recording.frames),
+        others=(),
+        notes=tuple(_notes(recording)),
+    )
+
+
+def _notes(recording: Recording) -> list[str]:
+    notes = []
+    if recording.gap:
+        notes.append(f"nothing was recorded: {recording.gap}")
+    if recording.short:
+        notes.append(
+            "a short recording: the worker had recorded enough of this kind before"
+        )
+    if recording.left_out:
+        notes.append("parts were left out to keep it within its size")
+    for cause in recording.causes:
+        how = "raised from" if cause.how == "cause" else "raised while handling"
+        notes.append(f"{how} {words.said(cause.exception_type, cause.message)}")
+    return notes
+
+
+def recording_form(recording: Recording, *, whole: bool = False) -> RenderableType:
+    """A recording; ``whole`` shows each own frame with its source and locals."""
+    told = Text("as recorded on the worker when it failed", style="dim")
+    return Group(told, failure_form(view_recording(recording), whole=whole))
+
+
+def recording_header(recording: Recording) -> RenderableType:
+    """A few lines above the prompt."""
+    told = Text(
+        "a recording: the frames and locals as they were on the worker; nothing is run",
+        style="dim",
+    )
+    view = view_recording(recording)
+    return Group(told, failure_form(view, frames=False))
+
+
+def recordings_form(held: Recordings) -> RenderableType:
+    """What the recorder holds: a line each, the newest first."""
+    parts: list[RenderableType] = [Text(_counts(held), style="bold")]
+    for each in held.recordings:
+        line = Text("  ", overflow="fold")
+        line.append(words.moment(each.when), style="dim")
+        line.append(f"  {words.key_text(each.key)}  ")
+        told = words.said(each.exception_type, each.message, 200)
+        line.append(told.replace("\n", " "), style="red")
+        marks = [word for word, on in (("short", each.short), ("gap", each.gap)) if on]
+        line.append(f"  ({', '.join(marks)})" if marks else "", style="dim")
+        parts.append(line)
+    if held.omitted:
+        parts.append(Text(f"  … {words.count(held.omitted, 'more recording')}"))
+    parts += [Text(f"  note    {note}", style="yellow") for note in held.notes]
+    return Group(*parts)
+
+
+def _counts(held: Recordings) -> str:
+    if held.since is None:
+        return "no recordings"
+    told = (
+        f"{words.count(held.failures, 'failure')} since {words.moment(held.since)}, "
+        f"{words.size(held.held)} of {words.size(held.hold)} held"
+    )
+    if held.gaps:
+        told += f", {held.gaps:,} without a recording"
+    return told + (f", {held.dropped:,} dropped" if held.dropped else "")

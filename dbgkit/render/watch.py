@@ -1,0 +1,225 @@
+"""The live screen: a cluster at a glance, again and again."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from time import monotonic, sleep
+from typing import IO
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from dbgkit.errors import DbgkitError
+from dbgkit.model import Glance
+from dbgkit.render import words
+from dbgkit.render.glances import GlanceForm, clock
+
+TICK = 0.1  # seconds between two looks at the keyboard
+AGAIN = 1.0  # seconds until a look that failed is tried again
+SLOW = 3.0  # seconds of waiting for an answer that are worth a word
+LONGEST_REST = 30.0  # seconds between two looks, however long they take
+
+
+def takes_screen(file: IO[str] | None = None) -> bool:
+    """Whether a screen can be drawn on a file, standard output if not given."""
+    console = Console(file=file)
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+def watch(
+    look: Callable[[], Glance],
+    *,
+    every: float = 2.0,
+    patience: float = 30.0,
+    file: IO[str] | None = None,
+) -> Glance | None:
+    """Show a cluster on the whole screen until ``q`` or Ctrl-C.
+
+    Looks never overlap, and there is at least as much time between two of them as
+    one takes.
+
+    Parameters
+    ----------
+    look : callable
+        Looks once; called in a thread of its own.
+    every : float
+        Seconds from one look to the next.
+    patience : float
+        Seconds to go on without an answer.
+    file : file, optional
+        A terminal; standard output if not given.
+
+    Returns
+    -------
+    Glance or None
+        The last look; None if it was ended before there was one.
+
+    Raises
+    ------
+    DbgkitError
+        The first look failed, or no other one succeeded for `patience` seconds.
+    """
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    screen = _Screen(look, every, patience)
+    with _keys() as pressed:
+        try:
+            with Live(
+                screen.form(), console=console, screen=True, auto_refresh=False
+            ) as live:
+                _follow(screen, live, console, pressed)
+        except KeyboardInterrupt:
+            pass
+    return screen.last
+
+
+def _follow(
+    screen: _Screen, live: Live, console: Console, pressed: Callable[[], str]
+) -> None:
+    shown: tuple[object, ...] = ()
+    while not any(key in "qQ" for key in pressed()):
+        screen.turn()
+        # The age of what is shown is told in seconds, and the window may change.
+        now = (screen.last, screen.error, console.size, int(monotonic()))
+        if now != shown:
+            shown = now
+            live.update(screen.form(), refresh=True)
+
+
+class _Screen:
+    """What is on the screen, and when the next look is due."""
+
+    def __init__(
+        self, look: Callable[[], Glance], every: float, patience: float
+    ) -> None:
+        self._look = look
+        self._every = every
+        self._patience = patience
+        self.first: Glance | None = None
+        self.last: Glance | None = None
+        self.error: DbgkitError | None = None
+        self._answered = monotonic()  # the last time
+        self._answered_at = datetime.now(timezone.utc)
+        self._due = 0.0
+        self._asking: _Asking | None = None
+
+    def turn(self) -> None:
+        """Take an answer that has come, and ask anew when it is time to."""
+        if self._asking is None:
+            if monotonic() >= self._due:
+                self._asking = _Asking(self._look)
+            return
+        if not self._asking.done.is_set():
+            return
+        asked, self._asking = self._asking, None
+        now = monotonic()
+        if asked.glance is not None:
+            self._take(asked.glance, now, now - asked.began)
+        elif isinstance(asked.error, DbgkitError):
+            self.error = asked.error
+            self._due = now + AGAIN
+            if self.last is None or now - self._answered > self._patience:
+                raise asked.error
+        elif asked.error is not None:
+            raise asked.error
+
+    def _take(self, glance: Glance, now: float, took: float) -> None:
+        self.first = self.first or glance
+        self.last = glance
+        self.error = None
+        self._answered, self._answered_at = now, datetime.now(timezone.utc)
+        self._due = now + max(self._every - took, min(took, LONGEST_REST))
+
+    def form(self) -> RenderableType:
+        if self.last is None:
+            waited = monotonic() - self._answered
+            return Text(f"asking the scheduler, for {waited:.0f} s (q ends)")
+        footer = (
+            f"looked at {clock(self.last.taken.end)}, took "
+            f"{words.seconds(self.last.took)}; every {self._every:g} s; q ends"
+        )
+        return GlanceForm(
+            self.last,
+            first=self.first,
+            footer=footer,
+            trouble=self._trouble(),
+            screen=True,
+        )
+
+    def _trouble(self) -> str:
+        silence = monotonic() - self._answered
+        since = f"no answer since {clock(self._answered_at)}"
+        if self.error is not None:
+            left = max(0.0, self._patience - silence)
+            why = words.visible(self.error.message)
+            return f"{since}, giving up in {left:.0f} s: {why}"
+        waiting = self._asking
+        if waiting is not None and monotonic() - waiting.began > SLOW:
+            return f"{since}: the scheduler takes its time"
+        return ""
+
+
+class _Asking:
+    """One look, in a thread of its own, so that the screen and the keys stay alive."""
+
+    def __init__(self, look: Callable[[], Glance]) -> None:
+        self.began = monotonic()
+        self.done = threading.Event()
+        self.glance: Glance | None = None
+        self.error: BaseException | None = None
+        self._look = look
+        # The process may end while the scheduler is still awaited.
+        threading.Thread(target=self._run, name="dbgkit-look", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self.glance = self._look()
+        except BaseException as error:  # raised again by the thread that waits
+            self.error = error
+        finally:
+            self.done.set()
+
+
+@contextmanager
+def _keys() -> Iterator[Callable[[], str]]:
+    """A function that waits for a moment and returns what was typed meanwhile."""
+    # Without a terminal to type at, or on a system without termios, Ctrl-C ends it.
+    if not _is_terminal(sys.stdin) or importlib.util.find_spec("termios") is None:
+        yield _no_keys
+        return
+    import termios
+    import tty
+
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+
+    def pressed() -> str:
+        if not select.select([number], [], [], TICK)[0]:
+            return ""
+        typed = os.read(number, 64).decode("ascii", "replace")
+        return typed or _no_keys()
+
+    try:
+        tty.setcbreak(number)
+        yield pressed
+    finally:
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
+
+
+def _is_terminal(file: IO[str] | None) -> bool:
+    try:
+        return file is not None and file.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
+def _no_keys() -> str:
+    sleep(TICK)
+    return ""

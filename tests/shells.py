@@ -1,0 +1,143 @@
+"""IPython in this process, in a pseudo-terminal, and as a Jupyter kernel."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import sys
+from contextlib import contextmanager
+
+import pexpect
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+from jupyter_client.manager import start_new_kernel
+from traitlets.config import Config
+
+_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+def plain(text):
+    """Without colours, and what else a terminal is told."""
+    return _SEQUENCE.sub("", text)
+
+
+@contextmanager
+def shell_of_its_own(folder):
+    """A shell in this process, which leaves no trace."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(folder))
+        # A shell puts a module of its own there, which worker processes cannot start
+        # from.
+        patch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+        shell = InteractiveShell(config=config)
+        yield shell
+        shell.atexit_operations()
+        atexit.unregister(shell.atexit_operations)
+
+
+def complete(shell, line):
+    """What IPython would offer at the end of a line."""
+    with provisionalcompleter():
+        return [one.text for one in shell.Completer.completions(line, len(line))]
+
+
+class Terminal:
+    """An IPython in a pseudo-terminal."""
+
+    def __init__(self, folder, **environment):
+        self.child = pexpect.spawn(
+            sys.executable,
+            ["-m", "IPython", "--no-banner", "--no-confirm-exit", "--quick"],
+            env={
+                **os.environ,
+                "IPY_TEST_SIMPLE_PROMPT": "1",
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "IPYTHONDIR": str(folder),
+                "TERM": "dumb",
+                "NO_COLOR": "1",
+                **environment,
+            },
+            cwd=folder,
+            encoding="utf8",
+            timeout=60,
+            dimensions=(50, 200),
+        )
+        self.number = 1
+        self.child.expect_exact("In [1]: ")
+
+    def run(self, line, *commands):
+        """Run a cell; with commands, as a debugger session that the last one leaves."""
+        return plain(self.run_raw(line, *commands))
+
+    def run_raw(self, line, *commands):
+        """The same, with colours."""
+        said = []
+        for command in commands:
+            self.child.sendline(line)
+            self.child.expect_exact("ipdb> ")
+            said.append(self.child.before)
+            line = command
+        self.number += 1
+        self.child.sendline(line)
+        self.child.expect_exact(f"In [{self.number}]: ")
+        said.append(self.child.before)
+        return "".join(said).replace("\r\n", "\n")
+
+    def cell(self, line, code, *commands):
+        """Run a cell below ``%%dbg``."""
+        call = f"get_ipython().run_cell_magic('dbg', {line!r}, {code!r})"
+        return self.run(call, *commands)
+
+
+class Kernel:
+    """A Jupyter kernel, and what it said to each cell."""
+
+    def __init__(self, folder):
+        self.manager, self.client = start_new_kernel(
+            startup_timeout=60,
+            cwd=str(folder),
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "IPYTHONDIR": str(folder),
+            },
+        )
+
+    def run(self, code, *answers):
+        """Run a cell; with answers, as a front end that takes input."""
+        status, said = self.run_parts(code, *answers)
+        return status, plain("".join(str(text) for _, text in said))
+
+    def run_parts(self, code, *answers):
+        """The same, each piece with its type: ``"stream"``, ``"text/html"``, …"""
+        said, left = [], list(answers)
+
+        def hear(message):
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                said.append(("stream", content["text"]))
+            elif message["msg_type"] == "error":
+                said.append(("error", "\n".join(content["traceback"])))
+            elif message["msg_type"] in ("execute_result", "display_data"):
+                said.extend(content["data"].items())
+
+        def answer(message):
+            self.client.input(left.pop(0))
+
+        reply = self.client.execute_interactive(
+            code,
+            allow_stdin=bool(answers),
+            output_hook=hear,
+            stdin_hook=answer if answers else None,
+            timeout=60,
+        )
+        assert not left, said
+        return reply["content"]["status"], said
+
+    def stop(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)

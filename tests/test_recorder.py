@@ -1,0 +1,534 @@
+"""The recorder: what a worker saw of a task at the moment it failed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import operator
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import dask
+import pytest
+from conftest import own_cluster
+from distributed import Client, Reschedule, wait
+from watching import forgotten, settle, wait_until
+
+import dbgkit
+from dbgkit.errors import NotRecorded
+
+pytestmark = pytest.mark.core
+
+
+def ratio(a, b, password="hunter2"):
+    pair = [a, b]
+    return pair[0] / pair[1]
+
+
+async def late_ratio(a, b):
+    await asyncio.sleep(0)
+    half = a / 2
+    return half / b
+
+
+def calling(a):
+    doubled = a * 2
+    try:
+        return ratio(doubled, 0)
+    except ZeroDivisionError as error:
+        raise ValueError(f"no ratio for {doubled}") from error
+
+
+@pytest.fixture
+def recorded(client):
+    """A client whose cluster has the recorder on."""
+    with dbgkit.record(client=client):
+        yield client
+
+
+def only(**options):
+    held = dbgkit.recordings(**options)
+    assert len(held) == 1, held
+    return held[0]
+
+
+def told(recording, function):
+    """Texts of one frame's locals."""
+    frame = next(each for each in recording.frames if each.function == function)
+    return {name: value.text for name, value in frame.locals}
+
+
+def test_a_failure_is_recorded_with_its_locals(recorded):
+    wait(recorded.submit(ratio, 1, 0, key="ratio-1"))
+    recording = only()
+    assert recording.key == "ratio-1"
+    assert (recording.exception_type, recording.message) == (
+        "ZeroDivisionError",
+        "division by zero",
+    )
+    assert told(recording, "ratio") == {
+        "a": "1",
+        "b": "0",
+        "password": "<hidden>",
+        "pair": "[1, 0]",
+    }
+
+
+def test_dask_and_the_recorder_have_no_frames_in_it(recorded):
+    wait(recorded.submit(calling, 3))
+    assert [frame.function for frame in only().frames] == ["calling"]
+
+
+def test_what_it_was_raised_from_is_recorded(recorded):
+    wait(recorded.submit(calling, 3))
+    (cause,) = only().causes
+    assert (cause.how, cause.exception_type) == ("cause", "ZeroDivisionError")
+    assert [frame.function for frame in cause.frames] == ["ratio"]
+
+
+def test_small_values_come_along_whole_and_secrets_do_not(recorded):
+    wait(recorded.submit(ratio, 1, 0))
+    (values,) = only().values.values()
+    assert values == {"a": 1, "b": 0, "pair": [1, 0]}
+
+
+def test_async_tasks_are_recorded(recorded):
+    wait(recorded.submit(late_ratio, 4, 0))
+    assert told(only(), "late_ratio") == {"a": "4", "b": "0", "half": "2.0"}
+
+
+def test_a_recording_is_there_as_soon_as_the_failure_is_seen(recorded):
+    for number in range(30):
+        future = recorded.submit(ratio, number, 0, key=f"ratio-{number}")
+        wait(future)
+        assert len(dbgkit.recordings(future)) == 1, number
+
+
+def test_it_outlives_the_future(recorded):
+    future = recorded.submit(ratio, 1, 0, key="ratio-gone")
+    wait(future)
+    del future
+    forgotten(recorded)
+    assert only().key == "ratio-gone"
+
+
+def test_healthy_tasks_leave_nothing(recorded):
+    assert recorded.submit(ratio, 1, 2).result() == 0.5
+    assert dbgkit.recordings().failures == 0
+
+
+def sometimes(path):
+    if not os.path.exists(path):
+        open(path, "w").close()
+        raise Reschedule
+    return "done"
+
+
+def test_a_task_that_reschedules_itself_has_not_failed(recorded, tmp_path):
+    future = recorded.submit(sometimes, str(tmp_path / "seen"))
+    assert future.result(timeout=20) == "done"
+    assert dbgkit.recordings().failures == 0
+
+
+def fails_at_first(path):
+    first = not os.path.exists(path)
+    open(path, "w").close()
+    return 1 / (not first)
+
+
+def test_an_attempt_that_a_retry_heals_is_recorded(recorded, tmp_path):
+    future = recorded.submit(fails_at_first, str(tmp_path / "tried"), retries=2)
+    assert future.result(timeout=20) == 1.0
+    assert told(only(), "fails_at_first")["first"] == "True"
+
+
+def test_tuple_keys_are_found_in_both_spellings(recorded):
+    future = recorded.get({("part", 1): (ratio, 1, 0)}, ("part", 1), sync=False)
+    wait(future)
+    assert len(dbgkit.recordings(("part", 1))) == 1
+    assert len(dbgkit.recordings("('part', 1)")) == 1
+
+
+def test_the_traceback_at_home_is_that_without_the_recorder(client):
+    texts = []
+    for on in (False, True):
+        recorder = dbgkit.record() if on else None
+        future = client.submit(calling, 3, pure=False)
+        wait(future)
+        texts.append(dbgkit.locate(future).traceback_text)
+        if recorder is not None:
+            recorder.off()
+        del future
+        forgotten(client)
+    assert texts[0] == texts[1]
+
+
+class Counter:
+    def fail(self):
+        raise RuntimeError("an actor's own")
+
+
+def test_methods_of_actors_are_not_covered(recorded):
+    counter = recorded.submit(Counter, actor=True).result()
+    with pytest.raises(RuntimeError):
+        counter.fail().result()
+    assert dbgkit.recordings().failures == 0
+
+
+# --- process pools ------------------------------------------------------------
+
+
+def in_pool(method):
+    """A failed task of a process pool on a worker, as it was recorded."""
+    context = multiprocessing.get_context(method)
+    with (
+        ProcessPoolExecutor(1, mp_context=context) as pool,
+        own_cluster(n_workers=1, processes=False, executor={"pool": pool}) as client,
+        dbgkit.record(),
+    ):
+        with dask.annotate(executor="pool"):
+            assert client.submit(operator.add, 1, 2).result(timeout=30) == 3
+            future = client.submit(operator.truediv, 1, 0, key="in-a-pool")
+        wait(future)
+        return only()
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+def test_a_child_of_a_process_pool_records_where_it_has_the_code():
+    recording = in_pool("fork")
+    assert recording.exception_type == "ZeroDivisionError"
+    assert not recording.gap
+
+
+def test_a_child_of_a_process_pool_without_the_code_is_a_marked_gap():
+    recording = in_pool("spawn")
+    assert recording.exception_type == "ZeroDivisionError"
+    assert "process pool" in recording.gap
+
+
+# --- off ----------------------------------------------------------------------
+
+
+def test_off_leaves_no_trace(client):
+    def traces(dask_scheduler):
+        return [
+            name
+            for names in (
+                dask_scheduler.handlers,
+                dask_scheduler.plugins,
+                dask_scheduler.worker_plugins,
+                dask_scheduler._broker._topics,
+            )
+            for name in names
+            if "recorder" in name
+        ]
+
+    def wrapped(dask_worker):
+        specs = [type(ts.run_spec) for ts in dask_worker.state.tasks.values()]
+        plugins = [name for name in dask_worker.plugins if "recorder" in name]
+        return [*plugins, *(kind.__name__ for kind in specs if kind is not None)]
+
+    with dbgkit.record():
+        future = client.submit(ratio, 1, 0)
+        wait(future)
+        assert len(dbgkit.recordings()) == 1
+    assert client.run_on_scheduler(traces) == []
+    assert "Watched" not in str(client.run(wrapped))
+    assert "off" in dbgkit.recordings().notes[0]
+
+
+def test_a_task_that_runs_while_it_is_taken_off_goes_on(client):
+    with dbgkit.record():
+        future = client.submit(lambda: time.sleep(0.3) or 7)
+        wait_until(lambda: any(client.processing().values()), "the task runs")
+    assert future.result(timeout=10) == 7
+
+
+def test_turning_it_on_twice_keeps_what_it_holds(recorded):
+    wait(recorded.submit(ratio, 1, 0))
+    dbgkit.record()
+    assert len(dbgkit.recordings()) == 1
+
+
+# --- the recording in the debugger ----------------------------------------------
+
+
+def commands(monkeypatch, *lines):
+    """Type these at the next prompt of pdb."""
+    import io
+    import sys
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join([*lines, "q", ""])))
+
+
+def test_debug_enters_the_recording(recorded, monkeypatch, capsys):
+    future = recorded.submit(ratio, 1, 0)
+    wait(future)
+    commands(monkeypatch, "p pair[0] + 41", "p [b for _ in pair]", "where")
+    found = dbgkit.debug(future, source="recording", prompt=True)
+    out = capsys.readouterr().out
+    assert "42" in out and "[0, 0]" in out
+    assert "return pair[0] / pair[1]" in out
+    assert isinstance(found, dbgkit.Recording)
+
+
+def test_what_is_only_summarised_says_so(recorded, monkeypatch, capsys):
+    future = recorded.submit(ratio, Counter(), 0)
+    wait(future)
+    commands(monkeypatch, "p a", "p a.fail")
+    dbgkit.debug(future, source="recording", prompt=True)
+    out = capsys.readouterr().out
+    assert "<recorded" in out
+    assert "only a summary was recorded" in out
+
+
+def test_a_failure_that_does_not_happen_again_is_entered_as_recorded(
+    recorded, tmp_path, capsys
+):
+    future = recorded.submit(fails_at_first, str(tmp_path / "tried"))
+    wait(future)
+    assert dbgkit.debug(future, prompt=False).outcome == "passed"
+    out = capsys.readouterr().out
+    assert "as recorded on the worker" in out and "first = True" in out
+
+
+def test_without_a_recording_there_is_a_clear_word(client):
+    future = client.submit(ratio, 1, 0)
+    wait(future)
+    with pytest.raises(NotRecorded, match=r"dbgkit\.record"):
+        dbgkit.debug(future, source="recording", prompt=False)
+
+
+def test_an_exception_that_leaves_the_with_block_keeps_its_recording(
+    client, tmp_path, capsys
+):
+    with pytest.raises(ZeroDivisionError) as caught, dbgkit.record():
+        client.submit(fails_at_first, str(tmp_path / "tried")).result()
+    assert dbgkit.debug(caught.value, prompt=False).outcome == "passed"
+    assert "first = True" in capsys.readouterr().out
+
+
+def test_a_client_that_is_closed_by_an_exception_leaves_its_recordings(
+    inproc, tmp_path, capsys
+):
+    with (
+        pytest.raises(ZeroDivisionError),
+        dbgkit.debugging(prompt=False),
+        Client(inproc) as client,
+        dbgkit.record(),
+    ):
+        client.submit(fails_at_first, str(tmp_path / "tried")).result()
+    assert "first = True" in capsys.readouterr().out
+
+
+# --- never in the way ---------------------------------------------------------
+
+
+def finding(name):
+    found = [one for one in dbgkit.doctor().findings if one.check == name]
+    return found[0] if found else None
+
+
+def test_the_doctor_says_that_it_is_on(recorded):
+    assert finding("recorder").level == "ok"
+
+
+def test_the_doctor_is_silent_about_it_while_it_is_off(client):
+    assert finding("recorder") is None
+
+
+def test_a_recorder_that_fails_harms_no_job_and_the_doctor_tells():
+    def break_it(dask_worker):
+        for name, plugin in dask_worker.plugins.items():
+            if name.startswith("dbgkit-recorder"):
+                plugin.limits = None
+
+    with own_cluster(n_workers=1, processes=False) as client:
+        dbgkit.record()
+        client.run(break_it)
+        future = client.submit(ratio, 1, 0)
+        with pytest.raises(ZeroDivisionError):
+            future.result(timeout=10)
+        assert client.submit(ratio, 1, 2).result(timeout=10) == 0.5
+        found = finding("recorder")
+        assert found.level == "warning"
+        assert "ZeroDivisionError" in found.evidence[0]
+        assert only().gap
+
+
+# --- clusters that change -------------------------------------------------------
+
+
+def test_workers_that_join_later_record_too():
+    with own_cluster(n_workers=1, threads_per_worker=1) as client:
+        dbgkit.record()
+        client.cluster.scale(2)
+        client.wait_for_workers(2, timeout=30)
+        late = list(client.scheduler_info()["workers"])[-1]
+        wait(client.submit(ratio, 1, 0, workers=[late], key="late"))
+        assert only().worker == late
+
+
+def test_it_survives_a_restart_of_the_workers():
+    with own_cluster(n_workers=1, threads_per_worker=1) as client:
+        dbgkit.record()
+        client.restart()
+        wait(client.submit(ratio, 1, 0))
+        assert told(only(), "ratio")["pair"] == "[1, 0]"
+
+
+def test_it_survives_the_death_of_its_worker():
+    with own_cluster(n_workers=1, threads_per_worker=1) as client:
+        dbgkit.record()
+        wait(client.submit(ratio, 1, 0, key="before"))
+        first = client.scheduler_info()["workers"]
+        client.restart_workers(list(first), timeout=30)
+        assert only().key == "before"
+
+
+def test_what_is_held_is_bounded():
+    with own_cluster(n_workers=1, processes=False) as client:
+        dbgkit.record(hold=8_000)
+        wait(client.map(ratio, range(40), [0] * 40))
+        held = dbgkit.recordings(limit=100)
+        assert held.held <= 8_000
+        assert held.failures == 40 == len(held) + held.dropped
+        assert held.dropped
+        assert held[0].short
+
+
+def test_an_asynchronous_client():
+    async def job():
+        async with (
+            Client(
+                processes=False, n_workers=1, dashboard_address=":0", asynchronous=True
+            ) as client,
+            dbgkit.record(client=client),
+        ):
+            await wait(client.submit(ratio, 1, 0))
+            return await dbgkit.recordings(client=client)
+
+    assert told(asyncio.run(job())[0], "ratio")["pair"] == "[1, 0]"
+    gc.collect()
+
+
+def group_of(future):
+    groups = dbgkit.failures().groups
+    return next(one for one in groups if one.example.key == future.key)
+
+
+def test_failures_come_with_what_was_recorded(recorded):
+    future = recorded.submit(ratio, 1, 0)
+    wait(future)
+    group = group_of(future)
+    assert told(group.recording, "ratio")["pair"] == "[1, 0]"
+
+
+def test_failures_without_the_recorder_have_no_recording(client):
+    future = client.submit(ratio, 1, 0)
+    wait(future)
+    group = group_of(future)
+    assert group.recording is None
+
+
+def test_a_scheduler_can_be_started_with_it():
+    with (
+        dask.config.set({"distributed.scheduler.preload": ["dbgkit.preload"]}),
+        own_cluster(n_workers=1, processes=False) as client,
+    ):
+        wait(client.submit(ratio, 1, 0))
+        assert told(only(), "ratio")["pair"] == "[1, 0]"
+
+
+def test_settings_are_read_from_dasks_configuration(client):
+    with (
+        dask.config.set({"dbgkit.record.secret-names": ["pair"]}),
+        dbgkit.record(hold="2 MB"),
+    ):
+        wait(client.submit(ratio, 1, 0))
+        assert told(only(), "ratio")["pair"] == "<hidden>"
+        assert dbgkit.recordings().hold == 2_000_000
+
+
+# --- inputs ---------------------------------------------------------------------
+
+
+def load(path):
+    """Another value each time, if there is a file."""
+    if path is None:
+        return [1, 2, 3]
+    text = Path(path).read_text()
+    Path(path).write_text(f"{text}x")
+    tries = len(text)
+    return [1, 2, tries]
+
+
+def total(values):
+    values.append(4)
+    raise ValueError(sum(values))
+
+
+def test_a_replay_says_that_its_inputs_are_those_of_the_failure(recorded):
+    values = recorded.submit(load, None, key="load-same")
+    future = recorded.submit(total, values)
+    wait(future)
+    again = dbgkit.replay(future)
+    assert again.compared == {"load-same": "same"}
+    assert "the inputs are those that it failed on, as recorded" in again.notes
+
+
+def test_a_replay_says_that_its_inputs_are_others(recorded, tmp_path):
+    path = tmp_path / "tries"
+    path.write_text("")
+    values = recorded.submit(load, str(path), key="load-other")
+    future = recorded.submit(total, values)
+    wait(future)
+    del values
+    settle(recorded)
+    again = dbgkit.replay(future)
+    assert again.compared == {"load-other": "different"}
+    assert any("'load-other'" in note for note in again.notes)
+
+
+def test_without_the_recorder_inputs_are_not_compared(client):
+    values = client.submit(load, None)
+    future = client.submit(total, values)
+    wait(future)
+    assert dbgkit.replay(future).compared == {}
+
+
+def doubled(number):
+    return [number] * 2
+
+
+def test_inputs_of_what_failed_can_be_kept(client):
+    with dbgkit.record(keep_inputs="1 MB"):
+        values = client.submit(doubled, 3, key="doubled-kept")
+        future = client.submit(total, values)
+        wait(future)
+        del values
+        settle(client)
+        plan = dbgkit.replay(future, dry_run=True)
+        assert not plan.recompute
+        assert [(info.key, info.how) for info in plan.inputs] == [
+            ("doubled-kept", "pull")
+        ]
+        assert dbgkit.recordings().kept_inputs == 1
+        del future
+        settle(client)
+    forgotten(client)
+
+
+def test_inputs_are_kept_within_the_limit(client):
+    with dbgkit.record(keep_inputs=200):
+        values = client.map(doubled, range(10), pure=False)
+        futures = client.map(total, values, pure=False)
+        wait(futures)
+        held = dbgkit.recordings()
+        assert 0 < held.kept_bytes <= 200
+        del values, futures
+        settle(client)
+    forgotten(client)
