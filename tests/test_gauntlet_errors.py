@@ -367,11 +367,6 @@ def test_a_client_of_a_wrong_type(failed):
         dbgkit.locate(failed, client=3)
 
 
-def test_on_a_worker_is_not_built_yet(client, failed):
-    with unchanged(client), refused(errors.NotHere, "not built"):
-        dbgkit.replay(failed, where="worker")
-
-
 @pytest.mark.parametrize(
     "options", [{"where": "there"}, {"scope": "all"}, {"times": 0}, {"times": 1.5}]
 )

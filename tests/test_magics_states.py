@@ -133,6 +133,11 @@ def test_a_target_may_be_a_variable_or_a_key(shell):
 
 
 @pytest.mark.core
+def test_a_name_that_is_no_variable_is_said_to_be_none(shell):
+    assert run(shell, "%dbg_why pictur").notes == ("there is no variable 'pictur'",)
+
+
+@pytest.mark.core
 def test_a_collection_is_asked_for_its_keys_not_computed(shell):
     import dask
 

@@ -6,9 +6,9 @@ awaitable, as Dask's own methods do.
 """
 
 from dbgkit import render
-from dbgkit.api.deaths import deaths
+from dbgkit.api.dying import deaths
 from dbgkit.api.prompting import capture, debug, debugging
-from dbgkit.api.recording import record, recordings
+from dbgkit.api.recording import record, record_off, recordings
 from dbgkit.api.replaying import locate, locate_all, replay
 from dbgkit.api.states import doctor, failures, story, tasks, why
 
@@ -22,6 +22,7 @@ __all__ = [
     "locate",
     "locate_all",
     "record",
+    "record_off",
     "recordings",
     "replay",
     "story",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Coroutine, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -41,14 +41,12 @@ DEFAULTS = {
 class Recorder:
     """The recorder of a cluster, as `record` turned it on.
 
-    A context manager that turns it off again: ``with``, or with an asynchronous
-    client ``async with``.
+    A context manager that turns it off again.
     """
 
-    def __init__(self, client: Any, timeout: Any, starting: Any) -> None:
+    def __init__(self, client: Any, timeout: Any) -> None:
         self._client = client
         self._timeout = timeout
-        self._starting = starting  # to be awaited, with an asynchronous client
 
     def off(self, *, keep: bool = False) -> Any:
         """Turn it off everywhere, and forget what it holds.
@@ -64,22 +62,9 @@ class Recorder:
         None
             With an asynchronous client, an awaitable.
         """
-
-        def run(found: View) -> None:
-            link = link_of(found)
-            if keep:
-                leave_behind(link, None, name_of)
-            switch_off(link)
-
-        return look(None, self._client, None, self._timeout, run)
+        return record_off(client=self._client, timeout=self._timeout, keep=keep)
 
     def __enter__(self) -> Recorder:
-        if self._starting is not None:
-            self._starting.close()
-            raise WrongTarget(
-                "an asynchronous client cannot be asked in a with block",
-                "use async with dbgkit.record()",
-            )
         return self
 
     def __exit__(
@@ -89,6 +74,31 @@ class Recorder:
         tb: TracebackType | None,
     ) -> None:
         self.off(keep=value is not None)
+
+    def __repr__(self) -> str:
+        return "<Recorder: on; .off() turns it off, dbgkit.recordings() reads it>"
+
+
+class AsyncRecorder(Recorder):
+    """The same with an asynchronous client: to be awaited, or with ``async with``."""
+
+    def __init__(
+        self, client: Any, timeout: Any, starting: Coroutine[Any, Any, None]
+    ) -> None:
+        super().__init__(client, timeout)
+        self._starting: Coroutine[Any, Any, None] | None = starting
+
+    def close(self) -> None:
+        """Give up on turning it on, where that was never awaited."""
+        if self._starting is not None:
+            self._starting.close()
+
+    def __enter__(self) -> Recorder:
+        self.close()
+        raise WrongTarget(
+            "an asynchronous client cannot be asked in a with block",
+            "use async with dbgkit.record()",
+        )
 
     def __await__(self) -> Generator[Any, None, Recorder]:
         if self._starting is not None:
@@ -106,9 +116,6 @@ class Recorder:
         tb: TracebackType | None,
     ) -> None:
         await self.off(keep=value is not None)
-
-    def __repr__(self) -> str:
-        return "<Recorder: on; .off() turns it off, dbgkit.recordings() reads it>"
 
 
 def record(
@@ -193,7 +200,22 @@ def record(
     def run(found: View) -> None:
         switch_on(link_of(found), *options)
 
-    return Recorder(client, timeout, look(None, client, None, timeout, run))
+    starting = look(None, client, None, timeout, run)
+    if starting is not None:
+        return AsyncRecorder(client, timeout, starting)
+    return Recorder(client, timeout)
+
+
+def record_off(*, client: Any = None, timeout: Any = "30s", keep: bool = False) -> Any:
+    """Turn the recorder off, whoever has turned it on; see `Recorder.off`."""
+
+    def run(found: View) -> None:
+        link = link_of(found)
+        if keep:
+            leave_behind(link, None, name_of)
+        switch_off(link)
+
+    return look(None, client, None, timeout, run)
 
 
 def recordings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections.abc import Iterator
@@ -133,6 +134,7 @@ class _Starting:
         with self._lock:
             self._given_up = True
             if not self._started.done():
+                _stop_starting(self.client)
                 return
         _close(self.client)
 
@@ -147,7 +149,7 @@ class _Starting:
             )
         # What listens at an address may be anything, and so is what comes of taking
         # its words for Dask's: a MemoryError of a web server's, for one.
-        except Exception as raised:
+        except (Exception, asyncio.CancelledError) as raised:
             error = _no_scheduler(self.address, raised)
         with self._lock:
             given_up = self._given_up
@@ -159,7 +161,24 @@ class _Starting:
             _close(self.client)
 
 
-def _no_scheduler(address: str, error: Exception) -> SchedulerGone:
+def _stop_starting(client: Client) -> None:
+    """Cancel ``Client._start`` (distributed/client.py) in the client's own loop.
+
+    Its connection is let go of, and `Client` raises in the thread that starts it.
+    """
+    if getattr(client, "_Client__loop", None) is None:
+        return
+    loop = event_loop(client)
+
+    def cancel() -> None:
+        for task in asyncio.all_tasks(loop):
+            if getattr(task.get_coro(), "__qualname__", "") == "Client._start":
+                task.cancel()
+
+    loop.call_soon_threadsafe(cancel)
+
+
+def _no_scheduler(address: str, error: BaseException) -> SchedulerGone:
     hint = "check the address, and whether the scheduler still runs"
     if not isinstance(error, (OSError, ValueError)):
         # Client.__init__ raises a TypeError without a certificate for tls://
@@ -256,8 +275,6 @@ def keys_of_exception(client: Client, exception: BaseException) -> list[Any]:
 
 def loop_thread_is_here(client: Client) -> bool:
     """Whether we are in the thread that the client's event loop runs in."""
-    import asyncio
-
     try:
         running = asyncio.get_running_loop()
     except RuntimeError:

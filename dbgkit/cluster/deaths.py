@@ -43,7 +43,11 @@ def forget_deaths(link: Link) -> None:
 
 
 def known_deaths(
-    view: View, keys: Iterable[Any] | None = None, limit: int = 50
+    view: View,
+    keys: Iterable[Any] | None = None,
+    limit: int = 50,
+    *,
+    recorded_only: bool = False,
 ) -> dict[str, Any]:
     """What the scheduler knows of workers that went away, the newest first.
 
@@ -55,6 +59,8 @@ def known_deaths(
     keys : iterable of Key, optional
         Only workers that had one of these tasks.
     limit : int
+    recorded_only : bool
+        Whether to leave out what Dask's own events and logs tell.
 
     Returns
     -------
@@ -66,6 +72,7 @@ def known_deaths(
         "name": deaths_name(),
         "keys": None if keys is None else list(keys),
         "limit": limit,
+        "recorded_only": recorded_only,
     }
     answer = view.ask("deaths", question)
     end = time.monotonic() + REPORT_AFTER
@@ -116,7 +123,7 @@ def _add_boxes(link: Link, deaths: list[dict[str, Any]]) -> None:
 
 
 def _read_on(link: Link, sibling: str, gone: dict[str, int]) -> dict[str, Any]:
-    function = ShippedFunction("blackbox", "read_boxes_of")
+    function = ShippedFunction("boxes", "read_boxes_of")
 
     async def read() -> Any:
         answers = await link.client.run(

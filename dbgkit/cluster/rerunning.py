@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from distributed.protocol.pickle import dumps
+
 from dbgkit.cluster.link import PROBE_LIMIT, Link
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.errors import WaitTimedOut
@@ -32,9 +34,7 @@ def look_at_workers(
     limit = min(PROBE_LIMIT, link.timeout)
 
     async def one(address: str) -> Any:
-        asking = link.client.run(
-            function, wanted, workers=[address], on_error="return"
-        )
+        asking = link.client.run(function, wanted, workers=[address], on_error="return")
         try:
             answers = await asyncio.wait_for(asking, limit)
         except (asyncio.TimeoutError, OSError, ValueError):
@@ -67,10 +67,11 @@ def workers_of(link: Link) -> list[str]:
 def rerun_on(link: Link, address: str, job: Mapping[str, Any], limit: float) -> Any:
     """What ``remote.rerun.rerun`` answers, or the exception that came instead."""
     function = ShippedFunction("rerun", "rerun")
+    job = {**job, "code": dumps(ShippedFunction("rerun_thread", "run"))}
 
     async def run() -> Any:
         answers = await link.client.run(
-            function, dict(job), workers=[address], on_error="return"
+            function, job, workers=[address], on_error="return"
         )
         return answers.get(address)
 

@@ -52,27 +52,30 @@ _PARTS = {
         "summarize_labelled",
         "summarize_data",
         "summarize_values",
+        "summarize_errors",
         "summarize",
         "keep",
         "fingerprints",
         "recordings",
+        "boxes",
         "blackbox",
         "deaths_worker",
         "recorder",
     ),
     "record_store": ("keys", "kept_inputs", "record_store"),
     "deaths": ("keys", "pacing", "deaths_events", "deaths"),
-    "deaths_nanny": ("frames", "blackbox", "deaths_nanny"),
-    "blackbox": ("frames", "blackbox"),
+    "deaths_nanny": ("boxes", "deaths_nanny"),
+    "boxes": ("boxes",),
 }
 # A replay on a worker records what it raises, as the recorder does.
 _recorder = _PARTS["recorder"]
-_PARTS["rerun"] = (
+_PARTS["rerun_thread"] = (
     *_recorder[: _recorder.index("recordings") + 1],
+    "rerun",
     "rerun_surroundings",
     "rerun_thread",
-    "rerun",
 )
+_PARTS["rerun"] = ("rerun",)
 _LOAD = "exec(loader, space) or space['found']"
 _LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"
 # Runs over there, with `package`, `sources` and `name` as globals.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -31,7 +31,8 @@ def tell_deaths(view: View, *, limit: int = 50) -> Deaths:
 def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
     """Deaths of workers that had some tasks, the newest first, by key.
 
-    Whether a task ran there, or only was queued, is told by `Death.ran`.
+    Whether a task ran there, or only was queued, is told by `Death.ran`. There are
+    none without the recorder.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
     found: dict[Any, tuple[Death, ...]] = {}
     if not wanted or not view.live:
         return found
-    deaths = _deaths(view, wanted, 4 * len(wanted) + 10).deaths
+    answer = known_deaths(view, wanted, 4 * len(wanted) + 10, recorded_only=True)
+    deaths = [death_from_fact(fact) for fact in answer["deaths"]]
     for key in wanted:
         had = tuple(death for death in deaths if key in (*death.keys, *death.queued))
         if had:
@@ -51,16 +53,26 @@ def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
     return found
 
 
-def tell_of(key: Any, death: Death) -> str:
-    """What a death says of one task, in a sentence."""
-    ran = next((task for task in death.ran if task.key == key), None)
-    if ran is not None:
-        at = f" at {ran.line}" if ran.line else ""
-        return f"{death.summary}; it ran there{at}"
-    if death.ran_known:
-        others = ", ".join(show(other) for other in death.keys[:3]) or "no task"
-        return f"{death.summary}; it only was queued there, {others} ran"
-    return f"{death.summary}; whether it ran there is not known"
+def line_of(key: Any, deaths: Iterable[Death]) -> str:
+    """The line that a task was at in the newest of some deaths that tells it."""
+    lines = (task.line for each in deaths for task in each.ran if task.key == key)
+    return next(filter(None, lines), "")
+
+
+def tell_of(key: Any, deaths: Sequence[Death]) -> str:
+    """What some deaths, the newest first, say of one task."""
+    ran = [each for each in deaths if key in each.keys]
+    count = "1 worker" if len(deaths) == 1 else f"{len(deaths)} workers"
+    if ran:
+        often = "" if len(ran) == len(deaths) else f", {len(ran)} of them"
+        return f"{count} died{often} while running it: {ran[0].summary}"
+    if not all(each.ran_known for each in deaths):
+        return f"{count} died that had it: {deaths[0].summary}"
+    others = ", ".join(show(other) for other in deaths[0].keys[:3]) or "no other task"
+    return (
+        f"{count} died that had it queued; it did not run there, {others} did: "
+        f"{deaths[0].summary}"
+    )
 
 
 def _deaths(view: View, keys: list[Any] | None, limit: int) -> Deaths:

@@ -9,11 +9,13 @@ from typing import Any
 
 from dbgkit.cluster.recorder import held_recordings
 from dbgkit.cluster.view import LiveView, View
+from dbgkit.diagnose.deaths import deaths_of, line_of, tell_of
 from dbgkit.errors import WrongTarget
 from dbgkit.locate.facts import failure_from_fact
 from dbgkit.locate.naming import name_of
 from dbgkit.model import Evidence, Failure, FailureGroup, FailureReport, Span
 
+_KILLED = "KilledWorker"
 MOST_RECORDED = 100_000  # bytes of recordings that come along with a report
 
 
@@ -35,7 +37,7 @@ def report_failures(
     answer = view.ask("failures", question)
     groups = [_group(group, view) for group in answer["groups"]]
     return FailureReport(
-        groups=tuple(_with_recordings(groups, view)),
+        groups=tuple(_with_deaths(_with_recordings(groups, view), view)),
         total=answer["total"],
         cascaded=answer["cascaded"],
         healed=answer["healed"],
@@ -90,7 +92,7 @@ def _at_least_one(limit: int | None) -> int | None:
 
 def _group(group: Mapping[str, Any], view: View) -> FailureGroup:
     example = _example(group, view)
-    killed = group["exception_type"] == "KilledWorker"
+    killed = group["exception_type"] == _KILLED
     message = example.message
     if killed:
         # The exception's own words are in no dump.
@@ -124,8 +126,23 @@ def _with_recordings(groups: list[FailureGroup], view: View) -> list[FailureGrou
     )
     # The newest first: of several of one key the last one stays.
     found = {each.key: each for each in reversed(held.recordings) if each.frames}
+    return [replace(group, recording=found.get(group.example.key)) for group in groups]
+
+
+def _with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
+    """The groups, with how the workers of those that were killed died."""
+    killed = [each.example.key for each in groups if each.exception_type == _KILLED]
+    found = deaths_of(view, killed)
     return [
-        replace(group, recording=found.get(group.example.key)) for group in groups
+        replace(
+            group,
+            deaths=had,
+            message=tell_of(group.example.key, had),
+            location=group.location or line_of(group.example.key, had),
+        )
+        if group.exception_type == _KILLED and (had := found.get(group.example.key))
+        else group
+        for group in groups
     ]
 
 

@@ -12,6 +12,7 @@ from dbgkit.cluster.clients import held_future_states, keys_of_exception
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.workers import dumped_workers, planned_workers, probe_workers
 from dbgkit.diagnose.around import graph_around
+from dbgkit.diagnose.deaths import deaths_of
 from dbgkit.diagnose.why_reasons import Cause, causes_of, ranked
 from dbgkit.diagnose.why_text import several, show
 from dbgkit.diagnose.why_words import words_of
@@ -21,6 +22,7 @@ from dbgkit.model import Explanation, Span
 
 PING = 3.0  # seconds for a worker to answer the scheduler
 MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
+MOST_KILLED = 20  # tasks whose workers' deaths are looked up
 LOOKS = 4  # what may be on its way is looked at again
 PAUSE = 0.25  # seconds between two looks
 _NOT_IN_DUMPS = (
@@ -121,6 +123,10 @@ def _look(view: View, asked: _Asked) -> tuple[dict[str, Any], list[Cause]]:
     causes = causes_of(answer, probes, whole=asked.keys is None)
     for cause in causes:
         _add_client_side(view, answer, cause)
+    killed = [cause for cause in causes if cause.facts.get("killed")]
+    deaths = deaths_of(view, [cause.key for cause in killed[:MOST_KILLED]])
+    for cause in killed:
+        cause.facts["deaths"] = deaths.get(cause.key, ())
     return answer, ranked(causes)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+from dbgkit.diagnose.deaths import tell_of
 from dbgkit.diagnose.why_reasons import Cause
 from dbgkit.diagnose.why_text import (
     MOST_NAMED,
@@ -54,7 +55,12 @@ def _failed(cause: Cause) -> Words:
         summary = (
             f"{show(cause.key)} was given up: {facts['killed']} workers died of it"
         )
-        evidence.append("no exception: the workers died while they ran it")
+        deaths = facts.get("deaths")
+        if deaths:
+            evidence.append(tell_of(cause.key, deaths))
+            evidence += [each.summary for each in deaths[1:3]]
+        else:
+            evidence.append("no exception: the workers died while they ran it")
     if line is not None:
         evidence.append(f"raised at {line[0]}:{line[1]} in {line[2]}")
     if facts["erred_on"]:

@@ -86,6 +86,13 @@ CLIENT = Option("client", "client", "a client's variable, or an address", str)
 TIMEOUT = Option("timeout", "timeout", "limit of each wait, as 30s", _duration)
 DUMP = Option("dump", "view", "a cluster dump's file", _path)
 PROMPT = Option("no-prompt", "prompt", "print the report, no prompt", value=False)
+SOURCE = Option(
+    "source",
+    "source",
+    "replay or recording",
+    _one_of("replay", "recording"),
+    choices=("replay", "recording"),
+)
 DRY_RUN = Option("dry-run", "dry_run", "show what would be done", value=True)
 REPLAY = (
     Option(
@@ -98,9 +105,9 @@ REPLAY = (
     Option(
         "where",
         "where",
-        "here or process",
+        "here, process or worker",
         _one_of("here", "process", "worker"),
-        choices=("here", "process"),
+        choices=("here", "process", "worker"),
     ),
     Option("times", "times", "how often to run it", _times),
     Option("no-recompute", "recompute", "raise if inputs are gone", value=False),
@@ -109,6 +116,12 @@ REPLAY = (
     CLIENT,
 )
 VIEW = (CLIENT, DUMP, TIMEOUT)
+RECORD = (
+    Option("hold", "hold", 'most to hold, as "64 MB"', _size),
+    Option("keep-inputs", "keep_inputs", "inputs to keep, as 1GB", _size),
+    CLIENT,
+    TIMEOUT,
+)
 FAILURES = (
     Option("since", "since", "how long ago at the most, as 5m", _duration),
     Option("span", "span", "a span's name or id", str),

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -165,6 +166,12 @@ def looks(command: Callable[..., int]) -> Callable[..., None]:
             raise CouldNotLook(str(error)) from error
         except KeyboardInterrupt:
             raise SystemExit(INTERRUPTED) from None
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception:
+            # A mistake of ours; Python's own code for it would mean: found.
+            traceback.print_exc()
+            raise SystemExit(COULD_NOT_LOOK) from None
         raise SystemExit(code)
 
     wrapped: Callable[..., None] = run

@@ -17,7 +17,7 @@ from dbgkit.frontends.cli_looking import (
     time_option,
     write,
 )
-from dbgkit.frontends.cli_states import doctor_code, why_code
+from dbgkit.frontends.cli_states import why_code
 
 PAGE = "dbgkit-report.html"
 
@@ -60,8 +60,7 @@ def report(where: Where, output: str | None) -> int:
         except OSError as error:
             raise CouldNotLook(f"cannot write {output!r}: {error}") from error
         click.echo(f"written to {output}", err=True)
-    wrong = bool(made.failures.total) or not made.why.healthy
-    return FOUND if wrong or doctor_code(made.checkup) else 0
+    return 0 if made.healthy else FOUND
 
 
 @click.command()

@@ -15,9 +15,10 @@ from IPython.core.magic import (
 
 from dbgkit import api, debugger, render
 from dbgkit.errors import DbgkitError
-from dbgkit.frontends.arguments import DRY_RUN, PROMPT, REPLAY
+from dbgkit.frontends.arguments import DRY_RUN, PROMPT, REPLAY, SOURCE
 from dbgkit.frontends.completing import complete_target, complete_value
 from dbgkit.frontends.magics_base import Line, call, in_one_line, read_line
+from dbgkit.frontends.magics_recording import RECORD_OPTIONS, RecordMagics
 from dbgkit.frontends.magics_states import STATE_OPTIONS, WANTED, StateMagics
 from dbgkit.frontends.recognise import touches_dask
 from dbgkit.frontends.session import NoMore, Session, last_exception
@@ -25,9 +26,10 @@ from dbgkit.frontends.session import NoMore, Session, last_exception
 HINT = "%dbg opens this in the task that failed, with the values it failed on."
 
 OPTIONS = {
-    "dbg": (*REPLAY, PROMPT),
+    "dbg": (*REPLAY, PROMPT, SOURCE),
     "dbg_replay": (*REPLAY, DRY_RUN),
     **STATE_OPTIONS,
+    **RECORD_OPTIONS,
 }
 _KEPT = "_dbgkit_magics"
 
@@ -57,7 +59,10 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
             Run the cell, and open what fails in it.
 
         --scope task|ancestors   the task alone, or all that leads to it
-        --where here|process     in this process, or in a child
+        --where here|process|worker
+                                 in this process, in a child, or on a worker
+        --source replay|recording
+                                 only replay, or only enter what was recorded
         --times N                run it so often
         --no-recompute           raise if inputs would have to be computed again
         --timeout 30s            limit of each wait on the cluster
@@ -101,7 +106,9 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         return call(verb, target, **options)
 
     def _open(self, target: Any, options: dict[str, Any]) -> None:
-        self.session.opened = self._call(api.debug, target, **options).exception
+        found = self._call(api.debug, target, **options)
+        # A recording has no live exception: the debugger was opened on a made one.
+        self.session.opened = getattr(found, "exception", None) or last_exception()
 
     def _next(self, options: dict[str, Any]) -> None:
         """Open the next root cause of what was asked for last."""
@@ -174,7 +181,8 @@ def load_ipython_extension(shell: Any) -> None:
     unload_ipython_extension(shell)
     magics = DbgMagics(shell)
     states = StateMagics(shell, magics.session)
-    shell.register_magics(magics, states)
+    recorder = RecordMagics(shell)
+    shell.register_magics(magics, states, recorder)
     shell.events.register("post_run_cell", magics.after_cell)
     for key in _completed():
         shell.set_hook(
@@ -183,7 +191,7 @@ def load_ipython_extension(shell: Any) -> None:
             str_key=key,
         )
     states.show_in_colours()
-    setattr(shell, _KEPT, (magics, states))
+    setattr(shell, _KEPT, (magics, states, recorder))
 
 
 def unload_ipython_extension(shell: Any) -> None:
@@ -191,7 +199,7 @@ def unload_ipython_extension(shell: Any) -> None:
     kept = vars(shell).pop(_KEPT, None)
     if kept is None:
         return
-    magics, states = kept
+    magics, states, _ = kept
     shell.events.unregister("post_run_cell", magics.after_cell)
     for each in kept:
         _unregister_magics(shell, each)

@@ -103,5 +103,6 @@ def in_one_line(error: BaseException) -> None:
 
 def _abandon(result: Any) -> None:
     """Close a coroutine that nobody will await, so that it does not warn."""
-    if inspect.iscoroutine(result):
-        result.close()
+    close = getattr(result, "close", None)
+    if close is not None:
+        close()

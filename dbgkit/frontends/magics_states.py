@@ -7,6 +7,7 @@ colours, in Jupyter as HTML; kept in ``_``, not shown when assigned or after a `
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -128,7 +129,13 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
         --timeout 30s            limit of each wait on the cluster
         """
         asked = self._read(line, "dbg_why")
-        return self._show(asked, api.why, asked.target)
+        found = self._show(asked, api.why, asked.target)
+        name = asked.typed
+        if found is None or found.cause != "unknown-key" or not name.isidentifier():
+            return found
+        if name in self.shell.user_ns:
+            return found
+        return replace(found, notes=(f"there is no variable {name!r}", *found.notes))
 
     def _read(self, line: str, name: str) -> Line:
         return read_line(name, line, STATE_OPTIONS[name], self.shell.user_ns)

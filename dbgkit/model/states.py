@@ -53,6 +53,9 @@ class FailureGroup:
         How many more workers there are.
     recording : Recording or None
         What the recorder holds of the example, if it was on.
+    deaths : tuple of Death
+        How the workers that had the example died, the newest first, if that is why it
+        failed and the recorder was on.
     """
 
     exception_type: str
@@ -69,6 +72,7 @@ class FailureGroup:
     example: Any
     omitted_workers: int = 0
     recording: Any = None
+    deaths: tuple[Any, ...] = ()
 
     @property
     def failure(self) -> Any:
@@ -133,6 +137,7 @@ class FailureReport(Displayed):
                     "keys": [plain_key(key) for key in group.keys],
                     "omitted_keys": group.omitted_keys,
                     "traceback_text": group.example.traceback_text,
+                    "deaths": [death.to_json() for death in group.deaths],
                     "recording": group.recording.to_json() if group.recording else None,
                 }
                 for group in self.groups

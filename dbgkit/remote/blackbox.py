@@ -2,8 +2,7 @@
 
 A worker writes into it as tasks start and end, through a memory map, so that what was
 written is there whatever becomes of the process. It lies outside of the worker's own
-directory, which its nanny clears. Whoever survives (the nanny, or another worker of
-the same host) reads it.
+directory, which its nanny clears.
 """
 
 from __future__ import annotations
@@ -12,11 +11,9 @@ import contextlib
 import faulthandler
 import mmap
 import os
-import struct
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
 from time import time
 from types import FrameType
 from typing import IO, Any
@@ -24,43 +21,36 @@ from typing import IO, Any
 import msgpack
 import psutil
 
+from .boxes import (
+    ERRORS,
+    FIXED,
+    FIXED_ROOM,
+    KEY_AT,
+    KEY_ROOM,
+    LINE,
+    LINE_AT,
+    LINE_ROOM,
+    MAGIC,
+    MOVING,
+    MOVING_AT,
+    PACKED,
+    SIZE,
+    SLOT,
+    SLOT_SIZE,
+    SLOTS,
+    SLOTS_AT,
+    TEXT,
+    boxes_in,
+    file_of,
+    folder_in,
+    is_alive,
+    read_box,
+    remove_box,
+)
 from .frames import own_index
 
-SLOTS = 64  # tasks at a time; of more, the rest is counted
 EVERY = 0.2  # seconds between two samples of lines and memory
-STACK_LIMIT = 4_000  # characters of a crash's stack
-
-_MAGIC = b"dbgkit-box-1"
-_FIXED = struct.Struct("<12sI")  # the magic, and the length of what is fixed
-_FIXED_ROOM = 1_008
-_MOVING = struct.Struct("<dQQ")  # of the last sample: time, memory; tasks left out
-_MOVING_AT = 1_024
-_SLOTS_AT = 1_088
-# In use, how the key is written, its length, started, bytes of inputs, thread.
-_SLOT = struct.Struct("<BBHdQQ")
-_LINE = struct.Struct("<dH")  # when it was read, and its length
-_KEY_AT, _KEY_ROOM = 32, 480
-_LINE_AT, _LINE_ROOM = 512, 512
-_LINE_TEXT_AT = _LINE_AT + 16
-_SLOT_SIZE = 1_024
-_SIZE = _SLOTS_AT + SLOTS * _SLOT_SIZE
-_PACKED, _TEXT = 1, 2  # how a key is written
 _DEEPEST = 200  # frames to look through for one of the user's own
-_ERRORS = "surrogatepass"
-
-
-# -- where ---------------------------------------------------------------------
-
-
-def folder_in(parent: str) -> str:
-    """The folder of a user's black boxes, below one for temporary files."""
-    owner = getattr(os, "getuid", lambda: 0)()
-    return os.path.join(parent, f"dbgkit-boxes-{owner}")
-
-
-def file_of(pid: int, started: float) -> str:
-    """Name of the box of one process; process ids are used again."""
-    return f"{pid}-{started:.2f}"
 
 
 def _new_file(name: str) -> tuple[str, IO[bytes]]:
@@ -81,18 +71,6 @@ def _new_file(name: str) -> tuple[str, IO[bytes]]:
         except FileNotFoundError:  # the folder was empty, and somebody removed it
             continue
     raise FileExistsError(path)
-
-
-def remove_box(path: str) -> None:
-    """Remove a box, the file for crashes next to it, and the folder once empty."""
-    for name in (path, f"{path}.stack"):
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-    with contextlib.suppress(OSError):  # there are others
-        os.rmdir(os.path.dirname(path))
-
-
-# -- writing -------------------------------------------------------------------
 
 
 class BlackBox:
@@ -133,15 +111,15 @@ class BlackBox:
                 # "elsewhere": somebody has Python write them to another place
                 "crashes": watched,
             },
-            unicode_errors=_ERRORS,
+            unicode_errors=ERRORS,
         )
         self.path, file = _new_file(file_of(os.getpid(), started))
         # Written in full: a hole in a file on a full disk would kill the worker.
         with file:
-            file.write(_FIXED.pack(_MAGIC, len(fixed)) + fixed.ljust(_FIXED_ROOM, b" "))
-            file.write(bytes(_SIZE - file.tell()))
+            file.write(FIXED.pack(MAGIC, len(fixed)) + fixed.ljust(FIXED_ROOM, b" "))
+            file.write(bytes(SIZE - file.tell()))
             file.flush()
-            self._map = mmap.mmap(file.fileno(), _SIZE)
+            self._map = mmap.mmap(file.fileno(), SIZE)
         self._crashes: IO[str] | None = None
         if watched == "on":
             self._crashes = open(f"{self.path}.stack", "w")  # noqa: SIM115 (kept open)
@@ -167,11 +145,11 @@ class BlackBox:
             return -1
         try:
             packed, written = _pack_key(key)
-            at = _SLOTS_AT + slot * _SLOT_SIZE
-            self._map[at + _KEY_AT : at + _KEY_AT + len(packed)] = packed
-            _LINE.pack_into(self._map, at + _LINE_AT, 0.0, 0)
+            at = SLOTS_AT + slot * SLOT_SIZE
+            self._map[at + KEY_AT : at + KEY_AT + len(packed)] = packed
+            LINE.pack_into(self._map, at + LINE_AT, 0.0, 0)
             thread = threading.get_ident()
-            _SLOT.pack_into(
+            SLOT.pack_into(
                 self._map, at, 1, written, len(packed), time(), inputs, thread
             )
         except ValueError:  # it was closed meanwhile
@@ -185,7 +163,7 @@ class BlackBox:
             return
         self._runs.pop(slot, None)
         with contextlib.suppress(ValueError):  # it was closed meanwhile
-            self._map[_SLOTS_AT + slot * _SLOT_SIZE] = 0
+            self._map[SLOTS_AT + slot * SLOT_SIZE] = 0
         self._free.append(slot)
 
     def _watch(self) -> None:
@@ -197,7 +175,7 @@ class BlackBox:
         """Write down the memory, and which line each task is at."""
         now = time()
         memory = self._process.memory_info().rss
-        _MOVING.pack_into(self._map, _MOVING_AT, now, memory, self._left_out)
+        MOVING.pack_into(self._map, MOVING_AT, now, memory, self._left_out)
         if not self._runs:
             return
         frames = sys._current_frames()
@@ -210,10 +188,10 @@ class BlackBox:
                 self._write_line(slot, line, now)
 
     def _write_line(self, slot: int, line: str, now: float) -> None:
-        at = _SLOTS_AT + slot * _SLOT_SIZE + _LINE_AT
-        text = line.encode("utf-8", _ERRORS)[-(_LINE_ROOM - 16) :]
+        at = SLOTS_AT + slot * SLOT_SIZE + LINE_AT
+        text = line.encode("utf-8", ERRORS)[-(LINE_ROOM - 16) :]
         self._map[at + 16 : at + 16 + len(text)] = text
-        _LINE.pack_into(self._map, at, now, len(text))
+        LINE.pack_into(self._map, at, now, len(text))
 
     def close(self, *, for_good: bool) -> None:
         """Stop, and remove all that was made.
@@ -243,16 +221,16 @@ class BlackBox:
 
 
 def _pack_key(key: Any) -> tuple[bytes, int]:
-    packed = msgpack.packb(key, unicode_errors=_ERRORS)
-    if len(packed) <= _KEY_ROOM:
-        return packed, _PACKED
-    text = repr(key)[:_KEY_ROOM].encode("utf-8", "backslashreplace")
-    return text[:_KEY_ROOM], _TEXT
+    packed = msgpack.packb(key, unicode_errors=ERRORS)
+    if len(packed) <= KEY_ROOM:
+        return packed, PACKED
+    text = repr(key)[:KEY_ROOM].encode("utf-8", "backslashreplace")
+    return text[:KEY_ROOM], TEXT
 
 
 def _of_thread(frame: FrameType | None) -> list[tuple[str, int, str]]:
     """Places of a thread, outermost first."""
-    found = []
+    found: list[tuple[str, int, str]] = []
     while frame is not None and len(found) < _DEEPEST:
         code = frame.f_code
         found.append((code.co_filename, frame.f_lineno or 0, code.co_name))
@@ -262,7 +240,7 @@ def _of_thread(frame: FrameType | None) -> list[tuple[str, int, str]]:
 
 def _of_coroutine(coroutine: Any) -> list[tuple[str, int, str]]:
     """Places of what a coroutine waits in, outermost first."""
-    found = []
+    found: list[tuple[str, int, str]] = []
     for _ in range(_DEEPEST):
         frame = getattr(coroutine, "cr_frame", None)
         if type(coroutine).__name__ != "coroutine" or frame is None:
@@ -291,121 +269,3 @@ def _sweep(folder: str) -> None:
             old = entry.stat().st_mtime < long_ago
             if old and pid.isdigit() and not psutil.pid_exists(int(pid)):
                 os.unlink(entry.path)
-
-
-# -- reading -------------------------------------------------------------------
-
-
-def read_box(path: str) -> dict[str, Any] | None:
-    """What a box says, in builtin types; None where there is no whole one.
-
-    Returns
-    -------
-    dict
-        ``pid``, ``started``, ``worker``, ``nanny``, ``scheduler``, ``crashes``; ``sampled``,
-        ``memory``, ``left_out``; ``tasks``: a list of dicts with ``key`` (packed) or
-        ``text`` (one too long), ``start``, ``inputs``, ``thread``, ``line``, ``line_at``;
-        and ``stack``, what Python wrote of a crash.
-    """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_SIZE + 1)
-    except OSError:
-        return None
-    if len(data) != _SIZE:
-        return None
-    magic, length = _FIXED.unpack_from(data)
-    if magic != _MAGIC or length > _FIXED_ROOM:
-        return None
-    found: dict[str, Any] = msgpack.unpackb(
-        data[_FIXED.size : _FIXED.size + length], unicode_errors=_ERRORS
-    )
-    sampled, memory, left_out = _MOVING.unpack_from(data, _MOVING_AT)
-    tasks = [
-        _read_slot(data, at)
-        for at in range(_SLOTS_AT, _SIZE, _SLOT_SIZE)
-        if data[at] == 1
-    ]
-    tasks.sort(key=lambda task: task["start"])
-    found.update(sampled=sampled, memory=memory, left_out=left_out, tasks=tasks)
-    found["stack"] = _read_stack(path)
-    return found
-
-
-def _read_slot(data: bytes, at: int) -> dict[str, Any]:
-    _, written, length, start, inputs, thread = _SLOT.unpack_from(data, at)
-    packed = data[at + _KEY_AT : at + _KEY_AT + min(length, _KEY_ROOM)]
-    line_at, length = _LINE.unpack_from(data, at + _LINE_AT)
-    line = data[at + _LINE_TEXT_AT :][: min(length, _LINE_ROOM - 16)]
-    return {
-        "key": packed if written == _PACKED else b"",
-        "text": "" if written == _PACKED else packed.decode("utf-8", "replace"),
-        "start": start,
-        "inputs": inputs,
-        "thread": thread,
-        "line": line.decode("utf-8", "replace"),
-        "line_at": line_at,
-    }
-
-
-def _read_stack(path: str) -> str:
-    """What Python wrote of a crash: its kind, and the thread that it happened in."""
-    try:
-        with open(f"{path}.stack", encoding="utf-8", errors="replace") as file:
-            text = file.read(1_000_000)
-    except OSError:
-        return ""
-    crash, _, threads = text.partition("\n\n")
-    for part in threads.split("\n\n"):
-        if part.startswith("Current thread"):
-            return f"{crash}\n{part}"[:STACK_LIMIT]
-    return text[:STACK_LIMIT]
-
-
-def boxes_in(folders: Iterable[str]) -> Iterable[str]:
-    """Paths of all boxes in some folders."""
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            for name in os.listdir(folder):
-                if name[:1].isdigit() and not name.endswith(".stack"):
-                    yield os.path.join(folder, name)
-
-
-def read_boxes_of(wanted: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-    """Boxes of dead workers of this host, by their addresses.
-
-    Parameters
-    ----------
-    wanted : mapping of str to int
-        Address and process id of workers that are gone.
-
-    Returns
-    -------
-    dict
-        What `read_box` gives, and ``alive``: whether the process still runs.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for path in boxes_in([folder_in(tempfile.gettempdir())]):
-        if not os.path.basename(path).startswith(
-            tuple(f"{pid}-" for pid in wanted.values())
-        ):
-            continue
-        box = read_box(path)
-        if box is None or wanted.get(box["worker"]) != box["pid"]:
-            continue
-        box["alive"] = is_alive(box["pid"], box["started"])
-        found[box["worker"]] = box
-    return found
-
-
-def is_alive(pid: int, started: float) -> bool:
-    """Whether a process runs, and is no other one of the same id; no zombie."""
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return abs(process.create_time() - started) < 1.0
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True

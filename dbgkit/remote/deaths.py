@@ -18,7 +18,6 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.ioloop import PeriodicCallback
 
 from .deaths_events import NANNIES_LIMIT, all_spellings, removal_fact, unpack_keys
-from .keys import as_key
 
 VERBS = ("list", "remove")
 EVERY = 1.0  # seconds between two looks at what workers execute
@@ -53,7 +52,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             OrderedDict()
         )
         self.reasons: OrderedDict[str, str] = OrderedDict()
-        self.over: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
+        self.over: OrderedDict[tuple[str, int | None], dict[str, Any]] = OrderedDict()
 
     async def start(self, scheduler: Any) -> None:
         self.scheduler = scheduler
@@ -190,11 +189,11 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
     def add_report(self, report: dict[str, Any]) -> None:
         """Put a nanny's report to its worker's death, or keep it until that comes."""
         for death in reversed(self.deaths):
-            if death["worker"] == report["worker"] and death["report"] is None:
-                if report["pid"] in (None, death["pid"]):
-                    death["report"] = report
-                    self._add_prefixes(death)
-                    return
+            same = death["worker"] == report["worker"] and death["report"] is None
+            if same and report["pid"] in (None, death["pid"]):
+                death["report"] = report
+                self._add_prefixes(death)
+                return
         _keep(self.reports, (report["worker"], report["pid"]), report)
 
     def _add_prefixes(self, death: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def unpack_keys(box: Mapping[str, Any], known: Iterable[Any]) -> None:
     Parameters
     ----------
     box : mapping
-        See ``blackbox.read_box``.
+        See ``boxes.read_box``.
     known : iterable of Key
         Keys among which one that was too long for the box is looked for.
     """
@@ -107,7 +107,7 @@ async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     state : Scheduler or dump
     question : dict
         ``name`` of the recorder's part; ``keys``: only workers that had one of them;
-        ``limit``; ``nannies``: whether to ask them for their logs.
+        ``limit``; ``recorded_only``: nothing out of Dask's own events and logs.
     """
     answer: dict[str, Any] = {
         "deaths": [],
@@ -129,12 +129,14 @@ async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     if handler is not None:
         answer.update(await handler(keys=keys, limit=limit), recorded=True)
         until = answer["since"]
-    earlier = await _of_events(state, until, keys)
+    earlier = []
+    if not question.get("recorded_only"):
+        earlier = await _of_events(state, until, keys)
     answer["total"] += len(earlier)
     room = limit - len(answer["deaths"])
     answer["omitted"] += max(0, len(earlier) - room)
     shown = earlier[: max(0, room)]
-    if shown and question.get("nannies", True):
+    if shown:
         await _add_logs(state, shown, answer["notes"])
     answer["deaths"] = [_cut(each, keys) for each in (*answer["deaths"], *shown)]
     return answer
@@ -188,9 +190,10 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]
 def _reason(events: Iterable[Any], before: float) -> str:
     """Why a worker closed, as it said itself just before."""
     for when, msg in reversed(list(events)):
-        if isinstance(msg, Mapping) and msg.get("action") == "closing-worker":
-            if when <= before + NEAR:
-                return str(msg.get("reason", ""))[:300]
+        if not isinstance(msg, Mapping) or when > before + NEAR:
+            continue
+        if msg.get("action") == "closing-worker":
+            return str(msg.get("reason", ""))[:300]
     return ""
 
 

@@ -17,7 +17,7 @@ import psutil
 from distributed.diagnostics.plugin import NannyPlugin
 from tornado.ioloop import PeriodicCallback
 
-from .blackbox import boxes_in, folder_in, is_alive, read_box, remove_box
+from .boxes import boxes_in, folder_in, is_alive, read_box, remove_box
 
 EVERY = 0.5  # seconds between two looks at the process
 LOG_LINES = 50  # newest lines of the nanny's log to look through
@@ -45,7 +45,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         self.errors: list[str] = []
 
     def setup(self, nanny: Any) -> None:
-        before = getattr(nanny._on_worker_exit_sync, "__self__", None)
+        before: Any = getattr(nanny._on_worker_exit_sync, "__self__", None)
         if getattr(before, "topic", None) == self.topic:
             before.teardown(nanny)  # it was handed to this nanny twice
         self.nanny = nanny
@@ -220,7 +220,7 @@ def oom_kills(root: str = "/") -> dict[str, int]:
         ``"cgroup"``: in this process's control group, which is its worker's too, and
         in what is below it; ``"host"``: on the host.
     """
-    found = {}
+    found: dict[str, int] = {}
     for line in _read(os.path.join(root, "proc/self/cgroup")).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")

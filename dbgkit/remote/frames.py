@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
+from functools import lru_cache
 from types import FrameType, TracebackType
 
 # Packages whose frames are machinery around the user's function.
@@ -69,6 +70,7 @@ def is_stdlib(filename: str) -> bool:
     return bool(re.search(r"[/\\]lib(?:64)?[/\\]python3\.\d+[/\\]", filename))
 
 
+@lru_cache(maxsize=1_000)  # a recursion's frames are of one file
 def is_machinery(filename: str) -> bool:
     """Whether a frame of this file is Dask's, asyncio's or ours: to be hidden."""
     if package_of(filename) in _MACHINERY:
@@ -79,6 +81,7 @@ def is_machinery(filename: str) -> bool:
     return False
 
 
+@lru_cache(maxsize=1_000)  # a recursion's frames are of one file
 def is_own(filename: str) -> bool:
     """Whether a file is the user's own: no installed package, no standard library."""
     return not (

@@ -7,22 +7,21 @@ anything that looks like a secret is not kept.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import Any
 
-from .redact import is_secret_name, redact_text
+from .redact import announces_secret, is_secret_key, redact_text
+from .summarize_arrays import is_mapped
+from .summarize_objects import is_a, module_of, namespace
+from .summarize_tables import foreign_column, is_foreign
 
 NOT_KEPT = ["not kept"]  # the answer where a value is not kept
 
 _DEPTH = 6
 _LONGEST_INT = 4096  # bits
-_SEQUENCES: dict[type, str] = {
-    list: "list",
-    tuple: "tuple",
-    set: "set",
-    frozenset: "frozenset",
-}
+# Compared by identity: the hash and equality of a class are its metaclass' affair.
+_SEQUENCES = ((list, "list"), (tuple, "tuple"), (set, "set"), (frozenset, "frozenset"))
+_OF_COLUMNS = (str, int, float, bool, type(None))
 
 
 class _NotKept(Exception):
@@ -30,7 +29,11 @@ class _NotKept(Exception):
 
 
 def keep(
-    value: Any, limit: int, name: str = "", secret_names: Iterable[str] = ()
+    value: Any,
+    limit: int,
+    name: str = "",
+    secret_names: Iterable[str] = (),
+    secret_values: Iterable[str] = (),
 ) -> Any:
     """A value in builtin types that msgpack takes; `NOT_KEPT` if it cannot be.
 
@@ -44,31 +47,38 @@ def keep(
         Of the variable; one that sounds like a secret keeps nothing.
     secret_names : iterable of str
         Names to hide besides the usual ones.
+    secret_values : iterable of str
+        Texts to hide wherever they stand.
 
     Returns
     -------
     None, bool, int, float, str, bytes or list
         A list has a tag first: ``["tuple", [1, 2]]``.
     """
-    keeper = _Keeper(limit, tuple(secret_names))
+    keeper = _Keeper(limit, tuple(secret_names), tuple(secret_values))
     if name and not keeper.may_show(name, value):
         return NOT_KEPT
     try:
         return keeper.keep(value, 0)
-    except _NotKept:
+    except Exception:
+        # Beside what is not to be kept: another thread may change the value meanwhile,
+        # and extension types raise what they like. The other locals are kept.
         return NOT_KEPT
 
 
 class _Keeper:
-    def __init__(self, limit: int, secret_names: tuple[str, ...]) -> None:
+    def __init__(
+        self, limit: int, secret_names: tuple[str, ...], secret_values: tuple[str, ...]
+    ) -> None:
         self.left = limit
         self.secret_names = secret_names
+        self.secret_values = secret_values
 
     def may_show(self, name: Any, value: Any) -> bool:
         """Whether a name gives no secret away; nothing and yes or no are none."""
-        if value is None or type(value) is bool or type(name) is not str:
+        if value is None or type(value) is bool:
             return True
-        return not is_secret_name(name, self.secret_names)
+        return not is_secret_key(name, self.secret_names)
 
     def pay(self, cost: int) -> None:
         self.left -= cost
@@ -82,11 +92,9 @@ class _Keeper:
             return value
         if kind is int:
             bits = int.bit_length(value)
-            if bits < 64:
-                return value
-            if bits > _LONGEST_INT:
+            if bits > _LONGEST_INT or str(value) in self.secret_values:
                 raise _NotKept
-            return ["int", hex(value)]
+            return value if bits < 64 else ["int", hex(value)]
         if kind is str:
             return self.text(value)
         if kind is bytes or kind is bytearray:
@@ -102,13 +110,21 @@ class _Keeper:
             return [kind.__name__, [self.keep(part, depth + 1) for part in parts]]
         if depth > _DEPTH:
             raise _NotKept
-        if kind in _SEQUENCES:
-            self.pay(8 * len(value))
-            items = [self.keep(item, depth + 1) for item in value]
-            return [_SEQUENCES[kind], items]
+        for sequence, tag in _SEQUENCES:
+            if kind is sequence:
+                return [tag, self.sequence(value, depth)]
         if kind is dict:
             return self.mapping(value, depth)
         return self.data(value, kind, depth)
+
+    def sequence(self, value: Any, depth: int) -> list[Any]:
+        self.pay(8 * len(value))
+        items = []
+        for item in value:
+            items.append(self.keep(item, depth + 1))
+            if announces_secret(item, len(value), self.secret_names):
+                raise _NotKept
+        return items
 
     def text(self, value: str) -> str:
         self.pay(len(value))
@@ -117,7 +133,8 @@ class _Keeper:
                 value.encode()
             except UnicodeEncodeError:  # half of a surrogate pair
                 raise _NotKept from None
-        if redact_text(value, extra=self.secret_names) != value:
+        told = redact_text(value, extra=self.secret_names, values=self.secret_values)
+        if told != value:
             raise _NotKept
         return value
 
@@ -131,43 +148,46 @@ class _Keeper:
         return ["dict", pairs]
 
     def data(self, value: Any, kind: type, depth: int) -> Any:
-        numpy = sys.modules.get("numpy")
-        if numpy is not None:
-            if kind is vars(numpy).get("ndarray"):
-                return self.array(value)
-            if (
-                type.__getattribute__(kind, "__module__") == "numpy"
-                and vars(numpy).get("generic") in type.__getattribute__(kind, "__mro__")
-                and value.dtype.kind in "biufcmM"
-            ):
-                return ["scalar", self.array(numpy.asarray(value))[1]]
-        pandas = sys.modules.get("pandas")
-        if pandas is not None:
-            if kind is vars(pandas).get("Series"):
-                return ["series", self.series(value, pandas, depth)]
-            if kind is vars(pandas).get("DataFrame"):
-                return self.frame(value, pandas, depth)
+        numpy = namespace("numpy")
+        if numpy and kind is numpy.get("ndarray"):
+            return self.array(value)
+        if is_a(kind, numpy.get("generic")) and module_of(kind) == "numpy":
+            if value.dtype.kind not in _PLAIN:
+                raise _NotKept
+            return ["scalar", self.array(numpy["asarray"](value))[1]]
+        pandas = namespace("pandas")
+        if pandas and kind is pandas.get("Series"):
+            return ["series", self.series(value, pandas, depth)]
+        if pandas and kind is pandas.get("DataFrame"):
+            return self.frame(value, pandas, depth)
         raise _NotKept
 
     def array(self, value: Any) -> Any:
-        if value.dtype.kind not in "biufcmM" or value.dtype.names:
+        if value.dtype.kind not in _PLAIN or value.dtype.names or is_mapped(value):
             raise _NotKept
         self.pay(int(value.nbytes))
-        return ["array", [value.dtype.str, list(value.shape), value.tobytes()]]
+        data = value.tobytes()
+        if value.dtype.itemsize == 1:  # it may be a text
+            self.text(data.decode("latin-1"))
+        return ["array", [value.dtype.str, list(value.shape), data]]
 
-    def frame(self, value: Any, pandas: Any, depth: int) -> Any:
+    def frame(self, value: Any, pandas: dict[str, Any], depth: int) -> Any:
         rows, columns = value.shape
         self.pay(rows * columns + 64 * columns)
-        labels = [self.keep(label, depth + 1) for label in value.columns.tolist()]
-        for label in labels:
-            if not self.may_show(label, value):
+        if module_of(type(value.columns)) != "pandas":
+            raise _NotKept
+        names = value.columns.tolist()
+        if not all(self.may_show(name, value) for name in names):
+            raise _NotKept
+        labels = [self.keep(name, depth + 1) for name in names]
+        parts = []
+        for position in range(columns):
+            if foreign_column(value, position):
                 raise _NotKept
-        parts = [
-            self.column(value.iloc[:, position], depth) for position in range(columns)
-        ]
+            parts.append(self.column(value.iloc[:, position], depth))
         return ["frame", [labels, parts, self.index(value.index, pandas, depth)]]
 
-    def series(self, value: Any, pandas: Any, depth: int) -> Any:
+    def series(self, value: Any, pandas: dict[str, Any], depth: int) -> Any:
         if not self.may_show(value.name, value):
             raise _NotKept
         self.pay(len(value))
@@ -179,23 +199,30 @@ class _Keeper:
 
     def column(self, value: Any, depth: int) -> Any:
         """The values of a column or an index, and its dtype's name."""
+        if is_foreign(value.array):
+            raise _NotKept
         dtype = value.dtype
         name = str(dtype)
-        if type(dtype).__module__ == "numpy" or type(dtype).__module__.startswith(
-            "numpy."
-        ):
-            if dtype.kind in "biufcmM":
+        if module_of(type(dtype)) == "numpy":
+            if dtype.kind in _PLAIN:
                 return [name, self.array(value.to_numpy())]
         elif name not in ("str", "string"):
-            raise _NotKept  # categories, time zones, somebody's own
+            raise _NotKept  # categories, time zones
         items = value.tolist()
-        if not all(type(item) in (str, int, float, bool, type(None)) for item in items):
-            raise _NotKept
+        for item in items:
+            if not any(type(item) is kind for kind in _OF_COLUMNS):
+                raise _NotKept
         return [name, ["list", [self.keep(item, depth + 1) for item in items]]]
 
-    def index(self, value: Any, pandas: Any, depth: int) -> Any:
-        if type(value) is pandas.RangeIndex:
+    def index(self, value: Any, pandas: dict[str, Any], depth: int) -> Any:
+        kind = type(value)
+        if kind is pandas.get("RangeIndex"):
             return ["range", [value.start, value.stop, value.step]]
-        if type(value) not in (pandas.Index, pandas.DatetimeIndex):
+        if kind is not pandas.get("Index") and kind is not pandas.get("DatetimeIndex"):
+            raise _NotKept
+        if not self.may_show(value.name, value):
             raise _NotKept
         return [self.keep(value.name, depth + 1), self.column(value, depth)]
+
+
+_PLAIN = "biufcmM"  # kinds of numpy's dtypes whose values are their bytes

@@ -8,6 +8,9 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+# What the text of a key begins with that is not a text itself, or is a quoted one.
+_SPELLED = ("(", "[", "'", '"', "b", "-", *"0123456789")
+
 
 def find_task(state: Any, key: Any) -> Any:
     """The task of a key, or of a text that spells a tuple key; None without one.
@@ -18,7 +21,7 @@ def find_task(state: Any, key: Any) -> Any:
         ts = state.tasks.get(key)
     except TypeError:  # not hashable: a list, which is how a dump has a tuple
         return state.tasks.get(as_key(key)) if isinstance(key, list) else None
-    if ts is None and isinstance(key, str) and key[:1] in ("(", "[", "'", '"', "b"):
+    if ts is None and isinstance(key, str) and key[:1] in _SPELLED:
         try:
             ts = state.tasks.get(as_key(ast.literal_eval(key)))
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

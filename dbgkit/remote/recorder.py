@@ -279,9 +279,7 @@ class InChild:
     def record(self, exception: BaseException, args: Any) -> None:
         """Never raises; without a file there is a gap, which is told."""
         try:
-            recording = take(
-                exception, self.limits, short=False, inputs=_inputs(args)
-            )
+            recording = take(exception, self.limits, short=False, inputs=_inputs(args))
             packed, _ = pack(recording, self.limits.nbytes)
             with open(f"{self.path}.part", "wb") as file:
                 file.write(packed)

@@ -10,7 +10,7 @@ import traceback
 import types
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter, time
 from types import MappingProxyType
 from typing import Any
@@ -18,16 +18,25 @@ from typing import Any
 import msgpack
 
 from .fingerprints import fingerprints
-from .frames import is_machinery, own_index, own_line, walk
+from .frames import is_machinery, own_index, walk
 from .keep import NOT_KEPT, keep
-from .redact import redact_text
-from .summarize import Budget, summarize_frames
-from .summarize_objects import class_attribute, class_name
+from .redact import environment_secrets, redact_cut, redact_lines
+from .summarize import NAME, Budget, place_of, summarize_frames
+from .summarize_errors import (
+    cause_of,
+    context_of,
+    message_of,
+    suppresses_context,
+    traceback_of,
+)
+from .summarize_objects import class_name
 from .texts import signature
 
 FORMAT = 1  # of what is packed; a reader of another one says so
 _MESSAGE = 2_000  # characters
 _TRACEBACK = 20_000
+_ENTRIES = 100  # of a traceback as text
+_HEADER = 4_000  # bytes that go with a recording: key, worker, message
 
 
 @dataclass(frozen=True)
@@ -65,10 +74,25 @@ class Limits:
         return cls(**{**wire, "secret_names": tuple(wire.get("secret_names", ()))})
 
 
-def kind_of(exception: BaseException) -> str:
+def kind_of(exception: BaseException, limits: Limits = Limits()) -> str:
     """What makes failures one kind: class, message without numbers, own line."""
-    name = class_name(type(exception))
-    return repr(signature(name, _message(exception)[:200], own_line(exception)))
+    return _kind_of(exception, _budget(limits, short=True))
+
+
+def _kind_of(exception: BaseException, budget: Budget) -> str:
+    message = _hide(message_of(exception, budget), budget, 200)
+    place = _own_place(traceback_of(exception))
+    return repr(signature(_class_name(exception), message, place))
+
+
+def hide_secrets(text: str, limits: Limits, length: int) -> str:
+    """The beginning of a text, with secrets hidden before it was cut."""
+    return _hide(text, _budget(limits, short=True), length)
+
+
+def _hide(text: str, budget: Budget, length: int) -> str:
+    names, values = budget.secret_names, budget.secret_values
+    return redact_cut(text, length, extra=names, values=values)[0]
 
 
 def take(
@@ -91,36 +115,29 @@ def take(
         The task's inputs by key: of each there is a fingerprint.
     """
     start = perf_counter()
-    budget = Budget(
-        seconds=limits.seconds / 4,
-        chars=1_200,
-        string=600,
-        items=20,
-        visits=200,
-        depth=4,
-        secret_names=limits.secret_names,
-    )
-    if short:
-        budget = replace(budget, chars=400, string=200, items=8, visits=80)
-    tb = _innermost(exception.__traceback__) if short else exception.__traceback__
+    budget = _budget(limits, short)
+    whole = traceback_of(exception)
+    tb = _innermost(whole) if short else whole
+    # What takes longest comes first; each part leaves some of the time to the next.
     frames = summarize_frames(
         tb,
         max_frames=1 if short else limits.frames,
         max_locals=limits.locals // 2 if short else limits.locals,
-        seconds=limits.seconds,
+        seconds=limits.seconds * 0.5,
         budget=budget,
     )
-    deadline = start + limits.seconds * 1.5
-    kept = [] if short else _keep_locals(exception.__traceback__, limits, deadline)
+    deadline = start + limits.seconds * 0.7
+    kept = [] if short else _keep_locals(whole, limits, budget, deadline)
+    left = max(0.0, start + limits.seconds * 0.85 - perf_counter())
     return {
         "format": FORMAT,
-        "kind": kind_of(exception),
-        "exception_type": class_name(type(exception)),
-        "message": redact_text(_message(exception)[:_MESSAGE]),
-        "traceback_text": _traceback(exception),
+        "kind": _kind_of(exception, budget),
+        "exception_type": _class_name(exception),
+        "message": _hide(message_of(exception, budget), budget, _MESSAGE),
+        "traceback_text": _traceback(whole, budget),
         "frames": frames,
         "kept": kept,
-        "causes": _causes(exception, limits, budget, short),
+        "causes": _causes(exception, limits, budget, short, left),
         "inputs": fingerprints(inputs, limits.seconds / 3),
         "short": short,
         "when": time(),
@@ -128,19 +145,42 @@ def take(
     }
 
 
+def _budget(limits: Limits, short: bool) -> Budget:
+    """For each local."""
+    return Budget(
+        seconds=limits.seconds / 4,
+        chars=400 if short else 1_200,
+        string=200 if short else 600,
+        items=8 if short else 20,
+        visits=80 if short else 200,
+        depth=4,
+        secret_names=limits.secret_names,
+        secret_values=environment_secrets(limits.secret_names),
+    )
+
+
+def _class_name(exception: BaseException) -> str:
+    return str(class_name(type(exception))[:200])
+
+
 def pack(recording: dict[str, Any], nbytes: int) -> tuple[bytes, int]:
-    """A recording as bytes within a limit, and how many parts it took to leave out.
+    """A recording as bytes within a limit, and how many parts were left out for that.
 
     What comes along whole goes first, then causes, then the outermost frames' locals.
     """
+    limit = nbytes - _HEADER if nbytes > 2 * _HEADER else nbytes
     left_out = 0
-    packed = _pack(recording)
-    while len(packed) > nbytes:
-        recording = _shorter(recording)
-        if not recording:
+    raw = _raw(recording)
+    packed = zlib.compress(raw, 1)
+    while len(packed) > limit:
+        # So much of it as it is before it is compressed; a little more each round.
+        spare = len(raw) - int(len(raw) * limit / len(packed) * 0.95)
+        recording, count = _shorten(recording, spare)
+        if not count:
             return b"", left_out
-        left_out += 1
-        packed = _pack(recording)
+        left_out += count
+        raw = _raw(recording)
+        packed = zlib.compress(raw, 1)
     return packed, left_out
 
 
@@ -152,53 +192,64 @@ def unpack(packed: bytes) -> dict[str, Any]:
     return found
 
 
-def _pack(recording: dict[str, Any]) -> bytes:
-    return zlib.compress(msgpack.packb(recording, unicode_errors=_ERRORS), 1)
+def _raw(value: Any) -> bytes:
+    packed: bytes = msgpack.packb(value, unicode_errors=_ERRORS)
+    return packed
 
 
 _ERRORS = "surrogatepass"  # half of a surrogate pair is a text too
 
 
-def _shorter(recording: dict[str, Any]) -> dict[str, Any]:
-    """The recording with one part less; empty where none is left to spare."""
-    if recording["kept"]:
-        return {**recording, "kept": recording["kept"][: len(recording["kept"]) // 2]}
-    if recording["causes"]:
-        return {**recording, "causes": recording["causes"][:-1]}
-    frames = recording["frames"]
-    for index, frame in enumerate(frames):
-        if frame["locals"]:
-            half = len(frame["locals"]) // 2
-            cut = {
-                **frame,
-                "locals": frame["locals"][:half],
-                "omitted_locals": frame["omitted_locals"] + len(frame["locals"]) - half,
-            }
-            return {**recording, "frames": [*frames[:index], cut, *frames[index + 1 :]]}
-    if recording["traceback_text"]:
-        return {**recording, "traceback_text": ""}
-    return {}
+def _shorten(recording: dict[str, Any], spare: int) -> tuple[dict[str, Any], int]:
+    """The recording without so many bytes, and how many parts that took."""
+    kept, causes = list(recording["kept"]), list(recording["causes"])
+    count = 0
+    for parts in (kept, causes):  # the outermost, and the farthest, are last
+        while parts and spare > 0:
+            spare -= len(_raw(parts.pop()))
+            count += 1
+    frames = []
+    for frame in recording["frames"]:
+        variables = list(frame["locals"])
+        while variables and spare > 0:
+            spare -= len(_raw(variables.pop()))
+            count += 1
+        omitted = frame["omitted_locals"] + len(frame["locals"]) - len(variables)
+        frames.append({**frame, "locals": variables, "omitted_locals": omitted})
+    text = recording["traceback_text"]
+    if text and spare > 0:
+        text = ""
+        count += 1
+    short = {"kept": kept, "causes": causes, "frames": frames, "traceback_text": text}
+    return {**recording, **short}, count
 
 
-def _message(exception: BaseException) -> str:
-    """The exception's message; empty where only code of the user's own could tell."""
-    if type(class_attribute(type(exception), "__str__")) is types.FunctionType:
-        return ""
-    args = BaseException.__dict__["args"].__get__(exception)
-    if any(type(arg) not in (str, int, float, bool, type(None)) for arg in args):
-        return ""
-    return str(exception)
-
-
-def _traceback(exception: BaseException) -> str:
+def _traceback(tb: types.TracebackType | None, budget: Budget) -> str:
     """The frames as text, as Dask tells them: no machinery around the user's own."""
-    entries = [
-        entry
-        for entry in traceback.extract_tb(exception.__traceback__, limit=200)
-        if not is_machinery(entry.filename)
+    places = [
+        place for place in walk(tb) if not is_machinery(place[0].f_code.co_filename)
     ]
-    text = "".join(traceback.format_list(entries))
-    return redact_text(text[:_TRACEBACK], bare=False)
+    gap = len(places) - _ENTRIES
+    if gap <= 0:
+        parts = [_entries(places)]
+    else:
+        first, last = places[: _ENTRIES // 3], places[_ENTRIES // 3 - _ENTRIES :]
+        parts = [_entries(first), f"  … {gap:,} more frames\n", _entries(last)]
+    lines = "".join(parts).splitlines()
+    return "\n".join(
+        redact_lines(lines, extra=budget.secret_names, values=budget.secret_values)
+    )[:_TRACEBACK]
+
+
+def _entries(places: list[tuple[types.FrameType, int]]) -> str:
+    return "".join(traceback.StackSummary.extract(iter(places)).format())
+
+
+def _own_place(tb: types.TracebackType | None) -> tuple[str, int, str] | None:
+    """The innermost line of the user's own."""
+    places = list(walk(tb))
+    index = own_index([frame.f_code.co_filename for frame, _ in places])
+    return None if index is None else place_of(*places[index])
 
 
 def _innermost(tb: types.TracebackType | None) -> types.TracebackType | None:
@@ -216,28 +267,32 @@ def _innermost(tb: types.TracebackType | None) -> types.TracebackType | None:
 
 
 def _causes(
-    exception: BaseException, limits: Limits, budget: Budget, short: bool
+    exception: BaseException,
+    limits: Limits,
+    budget: Budget,
+    short: bool,
+    seconds: float,
 ) -> list[dict[str, Any]]:
     """What it was raised from, each with its innermost own frame; nearest first."""
     found: list[dict[str, Any]] = []
     seen = {id(exception)}
     while len(found) < (1 if short else 4):
-        cause, how = exception.__cause__, "cause"
-        if cause is None and not exception.__suppress_context__:
-            cause, how = exception.__context__, "context"
+        cause, how = cause_of(exception), "cause"
+        if cause is None and not suppresses_context(exception):
+            cause, how = context_of(exception), "context"
         if cause is None or id(cause) in seen:
             break
         seen.add(id(cause))
         found.append(
             {
                 "how": how,
-                "exception_type": class_name(type(cause)),
-                "message": redact_text(_message(cause)[:_MESSAGE]),
+                "exception_type": _class_name(cause),
+                "message": _hide(message_of(cause, budget), budget, _MESSAGE),
                 "frames": summarize_frames(
-                    _innermost(cause.__traceback__),
+                    _innermost(traceback_of(cause)),
                     max_frames=1,
                     max_locals=limits.locals // 2,
-                    seconds=limits.seconds / 8,
+                    seconds=seconds / 4,
                     budget=budget,
                 ),
             }
@@ -247,7 +302,7 @@ def _causes(
 
 
 def _keep_locals(
-    tb: types.TracebackType | None, limits: Limits, deadline: float
+    tb: types.TracebackType | None, limits: Limits, budget: Budget, deadline: float
 ) -> list[list[Any]]:
     """``[place, name, value]`` of small locals, innermost frames first.
 
@@ -259,20 +314,16 @@ def _keep_locals(
         code = frame.f_code
         if is_machinery(code.co_filename) or code.co_flags & _OPTIMIZED == 0:
             continue
-        place = [code.co_filename, lineno or 0, code.co_name]
+        place = list(place_of(frame, lineno))
         for name, value in list(frame.f_locals.items())[: limits.locals]:
             if left <= 0 or perf_counter() > deadline:
                 return kept
             limit = min(limits.kept, left)
-            one = keep(value, limit, name, limits.secret_names)
+            one = keep(value, limit, name, budget.secret_names, budget.secret_values)
             if one is not NOT_KEPT:
-                kept.append([place, name, one])
-                left -= _size(one)
+                kept.append([place, name[:NAME], one])
+                left -= len(_raw(one))
     return kept
 
 
 _OPTIMIZED = 1  # inspect.CO_OPTIMIZED: the locals are the frame's own
-
-
-def _size(value: Any) -> int:
-    return len(msgpack.packb(value, unicode_errors=_ERRORS))

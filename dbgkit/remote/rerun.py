@@ -9,15 +9,57 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from time import monotonic, perf_counter
 from typing import Any
 
-from .rerun_thread import COPIED_PER_SECOND, Rerun, Stop
-
 THREAD_NAME = "dbgkit-replay"
+AROUND = 30.0  # seconds, at the least, for what is done around the task
+COPIED_PER_SECOND = 1_000_000  # bytes, at the least: Python objects are slow
 _FREE_PART = 0.8  # of what is free on the machine may be taken
+
+
+class Stop(Exception):
+    """The task cannot be run: ``answer`` says why, in wire form."""
+
+    def __init__(self, status: str, key: Any, text: str = "") -> None:
+        super().__init__(status)
+        self.answer = {"status": status, "key": key, "text": text}
+
+
+class Course:
+    """How far the thread is, and what it has found so far.
+
+    Parameters
+    ----------
+    job : mapping
+    ended : callable
+        Is called when the thread has come to its end, whatever that is.
+    """
+
+    def __init__(self, job: Mapping[str, Any], ended: Callable[[], None]) -> None:
+        self.timeout: float = job["timeout"]
+        self.room_for = job["nbytes"] / COPIED_PER_SECOND
+        self.ended = ended
+        self.stopped = False
+        self.thread = ""
+        self.runs: list[dict[str, Any]] = []
+        self.recordings: dict[str, dict[str, Any]] = {}
+        self.changed: list[Any] = []
+        self.notes: list[str] = []
+        self.problem: dict[str, Any] | None = None
+        self.begin("copy", job["order"][-1])
+
+    def begin(self, stage: str, key: Any) -> None:
+        """Say what is done from now on; for each stage there is a time limit."""
+        limit = self.timeout
+        if stage not in ("call", "compute"):  # nothing of the user's own
+            limit = max(limit, AROUND) + self.room_for
+        self.began = perf_counter()
+        self.stage, self.stage_key = stage, key
+        self.deadline = monotonic() + limit
 
 
 def look(keys: Iterable[Any], dask_worker: Any = None) -> dict[str, Any]:
@@ -43,7 +85,7 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
         specs; ``inputs``: for each key that is in memory the key that workers have it
         by, and their addresses; ``nbytes``: size of these; ``times``, ``timeout``;
         ``ancestors``: whether what leads to the task belongs to each run;
-        ``limits``: of a recording.
+        ``limits``: of a recording; ``code``: `rerun_thread.run`, pickled.
 
     Returns
     -------
@@ -67,16 +109,38 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
         with suppress(RuntimeError):  # the loop has been closed meanwhile
             loop.call_soon_threadsafe(ended.set)
 
-    runner = Rerun(job, values, shared, dask_worker, tell)
-    del values
+    course = Course(job, tell)
     executor = _executor()
-    executor.submit(runner.run)
+    executor.submit(_run, job, values, shared, dask_worker, course)
+    del values
     try:
-        in_time = await _wait(runner, ended)
+        in_time = await _wait(course, ended)
     finally:
-        runner.stopped = True
+        course.stopped = True
         executor.shutdown(wait=False)
-    return _answer(runner, in_time)
+    return _answer(course, in_time)
+
+
+def _run(
+    job: Mapping[str, Any],
+    values: dict[Any, Any],
+    shared: set[Any],
+    worker: Any,
+    course: Course,
+) -> None:
+    """What the thread does; it never raises."""
+    from distributed.protocol.pickle import loads
+
+    course.thread = threading.current_thread().name
+    try:
+        # Compiled here, and not while the worker's event loop waits.
+        loads(job["code"])(job, values, shared, worker, course)
+    except BaseException as error:  # of the plumbing around the task
+        text = f"{type(error).__name__}: {error!s:.500}"
+        course.problem = Stop("broken", job["order"][-1], text).answer
+    finally:
+        values.clear()
+        course.ended()
 
 
 def _executor() -> Any:
@@ -86,27 +150,27 @@ def _executor() -> Any:
     return ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME)
 
 
-def _answer(runner: Rerun, in_time: bool) -> dict[str, Any]:
+def _answer(course: Course, in_time: bool) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "status": "done" if in_time else "timeout",
-        "stage": runner.stage,
-        "key": runner.stage_key,
-        "seconds": perf_counter() - runner.began,
-        "thread": runner.thread,
-        "runs": list(runner.runs),
-        "recordings": dict(runner.recordings),
-        "changed": list(runner.changed),
-        "notes": list(runner.notes),
+        "stage": course.stage,
+        "key": course.stage_key,
+        "seconds": perf_counter() - course.began,
+        "thread": course.thread,
+        "runs": list(course.runs),
+        "recordings": dict(course.recordings),
+        "changed": list(course.changed),
+        "notes": list(course.notes),
     }
-    if in_time and runner.problem is not None:
-        answer.update(runner.problem)
+    if in_time and course.problem is not None:
+        answer.update(course.problem)
     return answer
 
 
-async def _wait(runner: Rerun, ended: asyncio.Event) -> bool:
+async def _wait(course: Course, ended: asyncio.Event) -> bool:
     """Whether the thread ended before one of its stages took too long."""
     while not ended.is_set():
-        left = runner.deadline - monotonic()
+        left = course.deadline - monotonic()
         if left <= 0:
             return False
         # Two classes before Python 3.11.

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import inspect
 import os
-import threading
-from collections.abc import Callable, Iterable, Mapping
+import pickle
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from time import monotonic, perf_counter, time
+from mmap import mmap
+from time import perf_counter, time
 from typing import Any
 
 from .frames import own_line
 from .recordings import Limits, kind_of, pack, take
 from .redact import redact_text
+from .rerun import Course, Stop
 from .rerun_surroundings import (
     InPlaceOfWorker,
     as_task,
@@ -27,20 +29,17 @@ from .summarize import summarize
 from .texts import safe_repr, safe_str
 
 MOST_KINDS = 5  # kinds of failures of which a recording is brought home
-COPIED_PER_SECOND = 1_000_000  # bytes, at the least: Python objects are slow
 COMPARED = 16 * 2**20  # bytes of inputs that are compared with what the task left
 
 
-class Stop(Exception):
-    """The task cannot be run: ``answer`` says why, in wire form."""
-
-    def __init__(self, status: str, key: Any, text: str = "") -> None:
-        super().__init__(status)
-        self.answer = {"status": status, "key": key, "text": text}
-
-
-class Rerun:
-    """Runs a task as often as wanted.
+def run(
+    job: Mapping[str, Any],
+    values: dict[Any, Any],
+    shared: set[Any],
+    worker: Any,
+    course: Course,
+) -> None:
+    """Run a task as often as wanted.
 
     Parameters
     ----------
@@ -51,9 +50,21 @@ class Rerun:
     shared : set of Key
         Those of them that somebody else in this process holds too.
     worker : Worker
-    ended : callable
-        Is called when the thread has come to its end, whatever that is.
+    course : Course
+        Where all that is found goes.
     """
+    target = job["order"][-1]
+    try:
+        with in_place_of_worker(worker, target) as stand_in:
+            _Rerun(job, values, shared, worker, course, stand_in).run()
+            course.notes += notes_of(stand_in)
+            course.begin("end", target)
+    except Stop as stop:
+        course.problem = stop.answer
+
+
+class _Rerun:
+    """One `run`."""
 
     def __init__(
         self,
@@ -61,67 +72,35 @@ class Rerun:
         values: dict[Any, Any],
         shared: set[Any],
         worker: Any,
-        ended: Callable[[], None],
+        course: Course,
+        stand_in: InPlaceOfWorker,
     ) -> None:
         self.job = job
         self.values = values
         self.shared = shared
         self.worker = worker
-        self.ended = ended
+        self.course = course
+        self.stand_in = stand_in
         self.limits = Limits.from_wire(dict(job["limits"]))
-        self.stopped = False
-        self.thread = ""
-        self.runs: list[dict[str, Any]] = []
-        self.recordings: dict[str, dict[str, Any]] = {}
-        self.changed: list[Any] = []
-        self.notes: list[str] = []
-        self.problem: dict[str, Any] | None = None
-        self.begin("copy", job["order"][-1])
-
-    def begin(self, stage: str, key: Any) -> None:
-        """What is being done from now on, and until when it has to be done."""
-        limit = self.job["timeout"]
-        if stage != "call":
-            limit += self.job["nbytes"] / COPIED_PER_SECOND
-        self.began = perf_counter()
-        self.stage, self.stage_key = stage, key
-        self.deadline = monotonic() + limit
 
     def run(self) -> None:
-        """What the thread does; it never raises."""
-        self.thread = threading.current_thread().name
-        target = self.job["order"][-1]
-        try:
-            with in_place_of_worker(self.worker, target) as stand_in:
-                self._run(stand_in)
-                self.notes += notes_of(stand_in)
-                self.begin("end", target)
-        except Stop as stop:
-            self.problem = stop.answer
-        except BaseException as error:  # of the plumbing around the task
-            self.problem = Stop("broken", target, safe_repr(error)).answer
-        finally:
-            self.values = {}
-            self.ended()
-
-    def _run(self, stand_in: InPlaceOfWorker) -> None:
         order, times = self.job["order"], self.job["times"]
         each = list(order) if self.job["ancestors"] else [order[-1]]
         nodes = self._read(order)
         before = [key for key in order if key not in each]
         if before:
-            self._compute_inputs(before, nodes, stand_in)
+            self._compute_inputs(before, nodes)
         for number in range(times):
-            if self.stopped:
+            if self.course.stopped:
                 return
             last = number == times - 1
             if number:
                 nodes = self._read(each)
             data = self._fresh(_inputs_of(each, nodes), last=last)
-            self.runs.append(self._once(each, nodes, data, stand_in))
+            self.course.runs.append(self._once(each, nodes, data))
             if last and len(each) == 1:
-                self.begin("compare", order[-1])
-                self.changed = self._changed(data)
+                self.course.begin("compare", order[-1])
+                self.course.changed = self._changed(data)
 
     def _read(self, keys: Iterable[Any]) -> dict[Any, Any]:
         """Run specs: new objects each time, so that literals stay as they are."""
@@ -135,20 +114,18 @@ class Rerun:
                 raise Stop("unreadable", key, safe_str(error)) from error
         return nodes
 
-    def _compute_inputs(
-        self, keys: list[Any], nodes: Mapping[Any, Any], stand_in: InPlaceOfWorker
-    ) -> None:
+    def _compute_inputs(self, keys: list[Any], nodes: Mapping[Any, Any]) -> None:
         """Compute inputs that are in no memory; they are then this thread's own."""
         target = self.job["order"][-1]
         data = self._fresh(_inputs_of(keys, nodes), last=False)
         wanted = set(nodes[target].dependencies)
         last_use = {name: key for key in keys for name in nodes[key].dependencies}
         for key in keys:
-            if self.stopped:
+            if self.course.stopped:
                 return
-            self.begin("compute", key)
+            self.course.begin("compute", key)
             try:
-                result = self._call(key, nodes[key], data, stand_in)
+                result = self._call(key, nodes[key], data)
             except BaseException as error:  # the task's own, SystemExit too
                 raise Stop("input-failed", key, safe_repr(error)) from error
             data[key] = result
@@ -163,7 +140,7 @@ class Rerun:
 
         The last run takes what is this thread's own as it is.
         """
-        self.begin("copy", self.job["order"][-1])
+        self.course.begin("copy", self.job["order"][-1])
         wanted = [key for key in keys if key in self.values]
         own = [key for key in wanted if last and key not in self.shared]
         data = {key: self.values[key] for key in wanted if key not in own}
@@ -172,11 +149,7 @@ class Rerun:
         return data
 
     def _once(
-        self,
-        keys: list[Any],
-        nodes: Mapping[Any, Any],
-        data: dict[Any, Any],
-        stand_in: InPlaceOfWorker,
+        self, keys: list[Any], nodes: Mapping[Any, Any], data: dict[Any, Any]
     ) -> dict[str, Any]:
         """One run, up to the first task that fails, in wire form."""
         data = dict(data)
@@ -185,37 +158,36 @@ class Rerun:
         try:
             for key in keys:
                 run["key"] = key
-                self.begin("call", key)
-                data[key] = self._call(key, nodes[key], data, stand_in)
+                self.course.begin("call", key)
+                data[key] = self._call(key, nodes[key], data)
         except BaseException as error:  # the task's own, SystemExit too
             run["seconds"] = perf_counter() - start
-            self.begin("record", run["key"])
+            self.course.begin("record", run["key"])
             run["error"] = self._told(error, run["key"])
             _let_go(error)
         else:
             run["seconds"] = perf_counter() - start
-            self.begin("record", run["key"])
+            self.course.begin("record", run["key"])
             run["returned"] = summarize(data[keys[-1]])
         return run
 
-    def _call(
-        self, key: Any, node: Any, data: dict[Any, Any], stand_in: InPlaceOfWorker
-    ) -> Any:
+    def _call(self, key: Any, node: Any, data: dict[Any, Any]) -> Any:
         """Call one node as a worker does; a coroutine in a loop of its own."""
-        stand_in._dbgkit_key = key
+        self.stand_in._dbgkit_key = key
         inputs = {name: data[name] for name in node.dependencies}
         # What runs in a worker's loop is no task that could secede.
         coroutine = bool(getattr(node, "is_coro", False))
         with nullcontext() if coroutine else as_task(self.worker, key):
             result = node(inputs)
             if inspect.iscoroutine(result):
-                return run_to_end(result, stand_in)
+                return run_to_end(result, self.stand_in)
             return result
 
     def _told(self, error: BaseException, key: Any) -> dict[str, Any]:
         kind = kind_of(error)
-        if kind not in self.recordings and len(self.recordings) < MOST_KINDS:
-            self.recordings[kind] = self._record(error, key)
+        recordings = self.course.recordings
+        if kind not in recordings and len(recordings) < MOST_KINDS:
+            recordings[kind] = self._record(error, key)
         return {
             "kind": kind,
             "type": type(error).__name__,
@@ -289,10 +261,21 @@ def _culprit(values: dict[Any, Any]) -> Any:
     return next(iter(values))
 
 
-def _bytes_of(buffer: Any) -> bytes | bytearray:
-    """A copy of a buffer, writable where it is writable."""
-    with memoryview(buffer) as view:
-        return view.tobytes() if view.readonly else bytearray(view.tobytes())
+def _bytes_of(buffer: pickle.PickleBuffer) -> memoryview:
+    """A copy of a buffer, writable where it is writable.
+
+    In parts, so that other threads have their turn: a ``bytearray`` is filled with
+    zeros at once.
+    """
+    raw = buffer.raw()
+    large = raw.nbytes > _PART
+    copy = memoryview(mmap(-1, raw.nbytes) if large else bytearray(raw.nbytes))
+    for start in range(0, raw.nbytes, _PART):
+        copy[start : start + _PART] = raw[start : start + _PART]
+    return copy.toreadonly() if raw.readonly else copy
+
+
+_PART = 4 * 2**20  # bytes
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from .frames import is_machinery, is_own, own_index, walk
+from .frames import is_machinery, is_own, own_index, package_of, walk
 from .redact import HIDDEN, MARGIN, redact_cut, redact_lines
 from .summarize_objects import type_name
 from .summarize_values import Budget, Walker, hides
@@ -22,6 +22,7 @@ __all__ = ["OMITTED", "Budget", "summarize", "summarize_frames", "type_name"]
 OMITTED = "<omitted>"  # the filename of an entry that stands for frames left out
 
 _SOURCE_WIDTH = 240
+NAME, _FILENAME = 200, 4_096  # characters of a function's or variable's, and a file's
 
 
 def summarize(
@@ -99,7 +100,8 @@ def summarize_frames(
     """
     found = list(walk(tb))
     shown = [pair for pair in found if not is_machinery(_file_of(pair[0]))]
-    kept = _pick(shown or found[-3:], max_frames)
+    theirs = [pair for pair in found if package_of(_file_of(pair[0])) != "dbgkit"]
+    kept = _pick(shown or theirs[-3:], max_frames)
     budget = budget or Budget()
     deadline = perf_counter() + seconds
     frames: list[dict[str, Any]] = []
@@ -159,23 +161,29 @@ def _frame(
     seconds: float,
     budget: Budget,
 ) -> dict[str, Any]:
-    code = frame.f_code
+    filename, lineno, function = place_of(frame, lineno)
     variables, omitted = _locals(frame, max_locals)
     deadline = perf_counter() + seconds
     told = []
     for name, value in variables:
         left = min(budget.seconds, deadline - perf_counter())
         one = replace(budget, seconds=left)
-        told.append([name, summarize(value, name=name, budget=one)])
+        told.append([name[:NAME], summarize(value, name=name, budget=one)])
     return {
-        "filename": code.co_filename,
-        "lineno": lineno or 0,
-        "function": code.co_name,
-        "source": _source(frame, lineno or 0, context, budget),
+        "filename": filename,
+        "lineno": lineno,
+        "function": function,
+        "source": _source(frame, lineno, context, budget),
         "locals": told,
-        "own": is_own(code.co_filename),
+        "own": is_own(filename),
         "omitted_locals": omitted,
     }
+
+
+def place_of(frame: types.FrameType, lineno: int | None) -> tuple[str, int, str]:
+    """``(filename, lineno, function)`` of a frame, bounded."""
+    code = frame.f_code
+    return code.co_filename[:_FILENAME], lineno or 0, code.co_name[:NAME]
 
 
 # What IPython puts next to the user's own variables.

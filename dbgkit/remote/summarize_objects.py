@@ -19,7 +19,8 @@ class_mro = type.__dict__["__mro__"].__get__
 _class_flags = type.__dict__["__flags__"].__get__
 
 
-_module_dict = types.ModuleType.__dict__["__dict__"].__get__  # type: ignore[attr-defined]
+# A descriptor, which typeshed takes for the namespace itself.
+_module_space: Any = vars(types.ModuleType)["__dict__"]
 
 
 class Teller(Protocol):
@@ -49,7 +50,7 @@ def namespace(module: str) -> dict[str, Any]:
     found = sys.modules.get(module)
     if found is None or not issubclass(type(found), types.ModuleType):
         return {}
-    names = _module_dict(found)
+    names = _module_space.__get__(found)
     return names if type(names) is dict else {}
 
 

@@ -19,6 +19,7 @@ from .summarize_arrays import (
 )
 from .summarize_objects import (
     Teller,
+    class_attribute,
     class_name,
     instance_dict,
     is_a,
@@ -47,7 +48,7 @@ def describe_pandas(value: Any, kind: type, teller: Teller) -> str | None:
         end = "]" if value.closed in ("right", "both") else ")"
         return f"{begin}{teller.tell(value.left)}, {teller.tell(value.right)}{end}"
     if kind is names.get("Timestamp") and not _known_zone(value):
-        return f"{value.replace(tzinfo=None)} ({class_name(type(value.tzinfo))})"
+        return f"{value.to_datetime64()} UTC ({class_name(type(value.tzinfo))})"
     if any(kind is one for one in _scalars(names)):
         return str(value)[:200]
     return None
@@ -72,7 +73,7 @@ def _plain(value: Any, base: type) -> Any:
     """A frame or series of a subclass, with the same data, as one of the base class."""
     if type(value) is base:
         return value
-    made = object.__new__(base)
+    made: Any = object.__new__(base)
     own, space = instance_dict(made), instance_dict(value)
     assert own is not None and space is not None
     own.update(space)
@@ -81,9 +82,24 @@ def _plain(value: Any, base: type) -> Any:
     return made
 
 
-def _foreign(array: Any) -> bool:
+def is_foreign(array: Any) -> bool:
     """Whether the values are not of pandas' own classes, or of a foreign time zone."""
     return not _of(type(array), "pandas") or not _known_zone(array)
+
+
+def foreign_column(frame: Any, position: int) -> str:
+    """What to call a column of somebody's own type; empty for one of pandas' own.
+
+    ``BlockManager.iget_values`` (pandas/core/internals/managers.py) asks nothing of
+    the column, where ``iloc`` asks for its length.
+    """
+    manager = (instance_dict(frame) or {}).get("_mgr")
+    if manager is None or class_attribute(type(manager), "iget_values") is None:
+        return ""
+    values = manager.iget_values(position)
+    if is_a(type(values), namespace("numpy").get("ndarray")):
+        return ""
+    return f"<{class_name(type(values))}>" if is_foreign(values) else ""
 
 
 def _tell_frame(frame: Any, teller: Teller) -> str:
@@ -96,7 +112,8 @@ def _tell_frame(frame: Any, teller: Teller) -> str:
     step = _step(rows, FULL // len(labels))
     pieces = []
     for position, label in enumerate(labels):
-        told = _column(frame.iloc[:, position], label, step, teller)
+        foreign = foreign_column(frame, position)
+        told = foreign or _column(frame.iloc[:, position], label, step, teller)
         pieces.append(f"{teller.tell(label)} {told}")
     text = f"{rows:,} rows, {columns:,} columns{' (sampled)' if step > 1 else ''}"
     told = teller.join(pieces, columns)
@@ -114,7 +131,7 @@ def _tell_series(series: Any, teller: Teller) -> str:
     step = _step(rows, FULL)
     text = f"{rows:,} rows{name} {_column(series, series.name, step, teller)}"
     text += " (sampled)" if step > 1 else ""
-    if not _foreign(series.array) and not _is_mapped(series):
+    if not is_foreign(series.array) and not _is_mapped(series):
         head = series.iloc[:HEAD].tolist()
         items = [teller.named(series.name, item) for item in head]
         text += f": [{teller.join(items, rows)}]"
@@ -129,7 +146,7 @@ def _is_mapped(column: Any) -> bool:
 def _column(column: Any, name: Any, step: int, teller: Teller) -> str:
     """A column's dtype and figures, of each so many-th row."""
     array = column.array
-    if _foreign(array):
+    if is_foreign(array):
         return f"<{class_name(type(array))}>"
     dtype = column.dtype
     text = dtype_name(dtype)
@@ -180,11 +197,11 @@ def _first_labels(index: Any, count: int) -> list[Any] | None:
     if not _of(kind, "pandas"):
         return None
     if kind is names.get("MultiIndex"):
-        if any(_foreign(level.array) for level in index.levels):
+        if any(is_foreign(level.array) for level in index.levels):
             return None
     elif kind is not names.get("RangeIndex"):  # its values would have to be made
         array = index.array
-        if _foreign(array) or (
+        if is_foreign(array) or (
             _of(type(index.dtype), "numpy") and is_mapped(index.to_numpy())
         ):
             return None

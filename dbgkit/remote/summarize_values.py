@@ -336,7 +336,7 @@ def _tell_path(walker: Walker, value: pathlib.PurePath) -> str:
 
 @_tells(datetime.datetime, datetime.time)
 def _tell_datetime(walker: Walker, value: Any) -> str:
-    if type(value) not in (datetime.datetime, datetime.time):
+    if not (type(value) is datetime.datetime or type(value) is datetime.time):
         return _tell_object(walker, value)
     # A time zone may be the user's own class: named, not asked.
     zone = value.tzinfo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from typing import Any
@@ -20,6 +21,8 @@ from dbgkit.model import (
     FailureReport,
     Finding,
     Plan,
+    Recording,
+    Recordings,
     TaskGraph,
     TaskTable,
     Timeline,
@@ -27,7 +30,9 @@ from dbgkit.model import (
 from dbgkit.render import words
 from dbgkit.render.deaths import view_death, view_deaths
 from dbgkit.render.picture import picture_html
-from dbgkit.render.report_views import TASKS, view_report
+from dbgkit.render.recordings import headline as recordings_headline
+from dbgkit.render.recordings import view_recording
+from dbgkit.render.report_views import TASKS, ReportView, lighter, view_report
 from dbgkit.render.rows import stop_of
 from dbgkit.render.states_rows import view_tasks
 from dbgkit.render.states_views import (
@@ -42,6 +47,9 @@ from dbgkit.render.states_words import STATES
 from dbgkit.render.views import view_failure, view_plan, view_replay
 from dbgkit.replay.result import Replay
 
+PAGE_ROWS = 50  # recordings that are shown with all that is known of them
+PAGE = 300_000  # characters of a page from which on less is shown
+
 
 def to_html(obj: Any) -> str:
     """The HTML form of any of our data; ``repr`` of anything else."""
@@ -53,6 +61,21 @@ def to_html(obj: Any) -> str:
         return _fill("plan.html", view=view_plan(obj))
     if isinstance(obj, TaskGraph):
         return _fill("graph.html", picture=Markup(picture_html(obj)))
+    if isinstance(obj, Recording):
+        return _fill("failure.html", view=view_recording(obj))
+    if isinstance(obj, Recordings):
+        return _fill(
+            "recordings.html",
+            headline=recordings_headline(obj),
+            recordings=[view_recording(one) for one in obj.recordings[:PAGE_ROWS]],
+            omitted=obj.omitted + max(0, len(obj.recordings) - PAGE_ROWS),
+            notes=obj.notes,
+        )
+    if isinstance(obj, Death):
+        return _fill("deaths.html", headline="", deaths=[view_death(obj)], notes=())
+    if isinstance(obj, Deaths):
+        headline, shown, notes = view_deaths(obj)
+        return _fill("deaths.html", headline=headline, deaths=shown, notes=notes)
     return _states_html(obj) or f"<pre>{escape(repr(obj))}</pre>"
 
 
@@ -73,27 +96,41 @@ def _states_html(obj: Any) -> str:
     if isinstance(obj, Finding):
         return _fill("finding.html", view=view_finding(obj))
     if isinstance(obj, ClusterReport):
-        return _report("report_part.html", obj)
+        view, pictures = view_report(obj), _pictures(obj)
+        return _report("report_part.html", obj, view, pictures)
     return ""
 
 
 def document(report: ClusterReport) -> str:
     """A report as one page by itself; see `dbgkit.render.document`."""
-    return _report("report.html", report)
+    view, pictures = view_report(report), _pictures(report)
+    page = _report("report.html", report, view, pictures)
+    for graphs in (pictures, {}):
+        if len(page) <= PAGE:
+            break
+        small = lighter(view, pictures=bool(graphs))
+        page = _report("report.html", report, small, graphs)
+    return page
 
 
-def _report(template: str, report: ClusterReport) -> str:
-    pictures = {
+def _report(
+    template: str,
+    report: ClusterReport,
+    view: ReportView,
+    pictures: Mapping[int, Markup | None],
+) -> str:
+    picture = _picture(report.why.graph if report.why else None)
+    return _fill(
+        template, view=view, pictures=pictures, picture=picture, tasks_title=TASKS
+    )
+
+
+def _pictures(report: ClusterReport) -> dict[int, Markup | None]:
+    """Around the example of each group, by its place."""
+    return {
         index: _picture(report.graphs.get(group.example.key))
         for index, group in enumerate(report.failures.groups)
     }
-    return _fill(
-        template,
-        view=view_report(report),
-        pictures=pictures,
-        picture=_picture(report.why.graph if report.why else None),
-        tasks_title=TASKS,
-    )
 
 
 def _picture(graph: TaskGraph | None) -> Markup | None:

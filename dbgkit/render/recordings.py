@@ -61,7 +61,7 @@ def recording_header(recording: Recording) -> RenderableType:
 
 def recordings_form(held: Recordings) -> RenderableType:
     """What the recorder holds: a line each, the newest first."""
-    parts: list[RenderableType] = [Text(_counts(held), style="bold")]
+    parts: list[RenderableType] = [Text(headline(held), style="bold")]
     for each in held.recordings:
         line = Text("  ", overflow="fold")
         line.append(words.moment(each.when), style="dim")
@@ -77,13 +77,19 @@ def recordings_form(held: Recordings) -> RenderableType:
     return Group(*parts)
 
 
-def _counts(held: Recordings) -> str:
+def headline(held: Recordings) -> str:
+    """What the recorder holds, in one line."""
     if held.since is None:
         return "no recordings"
     told = (
         f"{words.count(held.failures, 'failure')} since {words.moment(held.since)}, "
         f"{words.size(held.held)} of {words.size(held.hold)} held"
     )
+    if held.kept_inputs:
+        told += (
+            f", {words.count(held.kept_inputs, 'input')} kept "
+            f"({words.size(held.kept_bytes)})"
+        )
     if held.gaps:
         told += f", {held.gaps:,} without a recording"
     return told + (f", {held.dropped:,} dropped" if held.dropped else "")

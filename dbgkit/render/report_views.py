@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -11,11 +11,13 @@ from rich.text import Text
 from dbgkit.model import ClusterReport
 from dbgkit.render import states_words as say
 from dbgkit.render import words
+from dbgkit.render.rows import stop_of
 from dbgkit.render.states import checkup_form, failures_form, tasks_form, why_form
 from dbgkit.render.states_rows import TasksView, view_tasks
 from dbgkit.render.states_views import (
     CheckupView,
     FailuresView,
+    GroupView,
     WhyView,
     view_checkup,
     view_failures,
@@ -77,8 +79,38 @@ def _by_state(report: ClusterReport) -> str:
     if not totals:
         return "the scheduler knows no task"
     ordered = sorted(totals.items(), key=lambda each: say.rank(each[0]))
-    told = ", ".join(f"{count:,} {state}" for state, count in ordered)
+    told = ", ".join(f"{count:,} {words.visible(state)}" for state, count in ordered)
     return f"{words.count(sum(totals.values()), 'task')}: {told}"
+
+
+def lighter(view: ReportView, *, pictures: bool) -> ReportView:
+    """A report that takes less room, and says so.
+
+    Parameters
+    ----------
+    pictures : bool
+        Whether the graphs around the failures are still shown.
+    """
+    note = (
+        "to keep it small, only the innermost frames of a traceback have their source"
+    )
+    if not pictures:
+        note += ", and the graphs around the failures are left out"
+    groups = tuple(map(_lighter_group, view.failures.groups))
+    return replace(
+        view,
+        failures=replace(view.failures, groups=groups),
+        notes=(*view.notes, note),
+    )
+
+
+def _lighter_group(group: GroupView) -> GroupView:
+    stop = stop_of(group.frames)
+    frames = tuple(
+        frame if index == stop else replace(frame, source=(), locals=(), omitted=0)
+        for index, frame in enumerate(group.frames)
+    )
+    return replace(group, frames=frames)
 
 
 def report_form(report: ClusterReport) -> RenderableType:

@@ -24,7 +24,7 @@ from dbgkit.model import (
 )
 from dbgkit.render.picture import picture_form
 from dbgkit.render.rows import Frame, stop_of
-from dbgkit.render.states_lines import Aligned
+from dbgkit.render.states_lines import Aligned, Entries
 from dbgkit.render.states_rows import TasksView, view_tasks
 from dbgkit.render.states_views import (
     CheckupView,
@@ -99,8 +99,8 @@ def group_form(view: GroupView, number: int = 0) -> RenderableType:
     facts = _facts(view.facts)
     for label, text in _labelled(view.notes):
         facts.add_row(Text(f"  {label}", style=_LABEL), _fold(text, _NOTE))
-    if view.go_on:
-        facts.add_row(Text("  go on", style=_LABEL), _fold(view.go_on, "cyan"))
+    for label, text in _labelled(view.go_on, "go on"):
+        facts.add_row(Text(f"  {label}", style=_LABEL), _fold(text, "cyan"))
     parts: list[RenderableType] = [title, facts]
     if view.frames:
         parts.append(Padding(_frames(view.frames, view.frames_title), (0, 0, 0, 2)))
@@ -157,13 +157,14 @@ def tasks_form(view: TasksView) -> RenderableType:
 
 def _counts(view: TasksView) -> RenderableType:
     table = Table.grid(padding=(0, 2), pad_edge=False)
-    table.add_column(overflow="fold")
+    table.add_column(overflow="ellipsis")
     for _ in view.states:
         table.add_column(justify="right", no_wrap=True)
     heads = [Text(s, style=STATE_STYLES.get(s, "")) for s in view.states]
     table.add_row(Text("  prefix", style=_LABEL), *heads)
     for prefix, counts in view.counts:
-        table.add_row(_fold(f"  {prefix}"), *map(Text, counts))
+        name = Text(f"  {prefix}", no_wrap=True, overflow="ellipsis")
+        table.add_row(name, *map(Text, counts))
     return table
 
 
@@ -176,15 +177,7 @@ def story_form(view: StoryView) -> RenderableType:
     ]
     if view.omitted:
         parts.append(Text(f"  … {view.omitted}", style=_LABEL))
-    for entry in view.moments:
-        head = Text(f"  {entry.when}", overflow="fold")
-        head.append(f"  {entry.after:>10}  ", style=_LABEL)
-        head.append(f"{entry.source:<22}", style="cyan")
-        head.append(f"  {entry.what}", style="bold red" if entry.bad else "bold")
-        parts.append(head)
-        if entry.detail:
-            parts.append(Padding(_fold(entry.detail, _LABEL), (0, 0, 0, 6)))
-    return Group(*parts)
+    return Group(*parts, Entries(view))
 
 
 def why_form(view: WhyView) -> RenderableType:

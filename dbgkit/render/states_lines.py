@@ -1,4 +1,4 @@
-"""Rows that stay readable at any width: aligned where they fit, else in two lines."""
+"""Rows that stay readable at any width: aligned where they fit, else on more lines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from dbgkit.render.states_rows import TasksView, TaskView
+from dbgkit.render.states_views import StoryView
 
 GAP = 2
 LEAST_KEY = 16  # columns for keys that are worth aligning
@@ -80,6 +81,35 @@ class Aligned:
                     line.append(f"{title} ", style="dim").append(cell)
             yield Padding(line, (0, 0, 0, 2 * GAP))
             yield from _more(row)
+
+
+class Entries:
+    """A story's entries: one line each and its details, or more where it is narrow."""
+
+    def __init__(self, view: StoryView) -> None:
+        self._entries = view.moments
+        self._sources = max((cell_len(one.source) for one in view.moments), default=0)
+        self._after = max((len(one.after) for one in view.moments), default=0)
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> RenderResult:
+        for entry in self._entries:
+            head = Text(" " * GAP + entry.when, overflow="fold")
+            head.append(f"  {entry.after:>{self._after}}  ", style="dim")
+            source = _pad(entry.source, self._sources, False)
+            what = Text(entry.what, style="bold red" if entry.bad else "bold")
+            what.overflow = "fold"
+            head.append(source, style="cyan")
+            if head.cell_len + GAP + what.cell_len <= options.max_width:
+                yield head.append(" " * GAP).append_text(what)
+            else:
+                head.rstrip()
+                yield head
+                yield Padding(what, (0, 0, 0, 2 * GAP))
+            if entry.detail:
+                detail = Text(entry.detail, style="dim", overflow="fold")
+                yield Padding(detail, (0, 0, 0, 3 * GAP))
 
 
 def _more(row: TaskView) -> RenderResult:

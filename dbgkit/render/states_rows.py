@@ -66,7 +66,7 @@ def view_tasks(table: TaskTable) -> TasksView:
         rows=tuple(
             TaskView(
                 key=key_of(row.key),
-                state=row.state,
+                state=words.visible(row.state),
                 cells=tuple(each[name] for name in used),
                 lines=tuple(_lines(row)),
             )
@@ -92,7 +92,7 @@ def _cells(row: TaskRow) -> dict[str, str]:
         "workers killed": row.suspicious,
     }
     return {
-        "state": row.state,
+        "state": words.visible(row.state),
         "for": "" if row.since is None else say.age(row.since),
         "worker": say.listed(row.workers, 1, row.omitted_workers),
         "size": "" if row.nbytes is None else words.size(row.nbytes),
@@ -128,7 +128,11 @@ def _counts(
     if len(summary) > 1:
         sums = [sum(of.get(s, 0) for of in summary.values()) for s in states]
         rows.append(("all", _numbers(sums)))
-    return states, tuple(rows), max(0, len(ordered) - PREFIXES)
+    return (
+        tuple(map(words.visible, states)),
+        tuple(rows),
+        max(0, len(ordered) - PREFIXES),
+    )
 
 
 def _weight(states: Mapping[str, int]) -> tuple[int, int]:

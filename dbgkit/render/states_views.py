@@ -26,6 +26,7 @@ CHAIN = 8  # tasks of a chain
 LONG_KEY = 120  # is not to be typed
 KEY = 300  # characters of a key
 MOMENTS = 500  # entries of a story
+DETAIL = 1_000  # characters of one
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class GroupView:
     facts: tuple[tuple[str, str], ...]  # label, text
     frames: tuple[Frame, ...]
     frames_title: str
-    go_on: str
+    go_on: tuple[str, ...]  # what to type
     notes: tuple[str, ...]
 
 
@@ -191,16 +192,20 @@ def _group_notes(group: FailureGroup) -> list[str]:
     return notes
 
 
-def _go_on(group: FailureGroup, index: int) -> str:
-    """How to get to the frame that failed; empty where nothing leads there."""
+def _go_on(group: FailureGroup, index: int) -> tuple[str, ...]:
+    """What to type to get to the frame that failed; nothing where nothing leads there.
+
+    The task of a forgotten failure may still be in the traceback of the session that
+    ran it.
+    """
     key = group.example.key
     if group.example.evidence.client is None or key is None:
-        return ""
+        return ()
     if group.forgotten >= group.count:
-        return "dbgkit.debug() or %dbg where it was raised, right after it was raised"
+        return ("dbgkit.debug()  in the session that it was raised in, right after",)
     if len(repr(key)) > LONG_KEY:
-        return f"dbgkit.debug(dbgkit.failures().groups[{index}])"
-    return f"dbgkit.debug({key!r})  or, in IPython,  %dbg {key!r}"
+        return (f"dbgkit.debug(dbgkit.failures().groups[{index}])",)
+    return (f"dbgkit.debug({key!r})", f"%dbg {key!r}  in IPython or Jupyter")
 
 
 # --- a story --------------------------------------------------------------------
@@ -221,7 +226,7 @@ def view_story(story: Timeline) -> StoryView:
                 after=f"+{(each.when - moments[0].when).total_seconds():.3f} s",
                 source=words.visible(each.source),
                 what=say.told(each.what),
-                detail=say.told(each.detail),
+                detail=words.clip(redact_text(each.detail), DETAIL),
                 bad=each.what.endswith(("erred", "error", "no-worker")),
             )
             for each in moments
@@ -243,14 +248,16 @@ def view_why(found: Explanation) -> WhyView:
     # "waiting-on" tells its chain in its evidence.
     chain = () if found.cause == "waiting-on" else found.chain
     return WhyView(
-        cause=found.cause,
+        cause=words.visible(found.cause),
         summary=say.told(found.summary, 1_000),
         healthy=found.healthy,
         evidence=tuple(map(say.told, found.evidence)),
         advice=tuple(map(say.told, found.advice)),
         chain=_chain(chain),
         graph=found.graph,
-        others=tuple((o.cause, say.told(o.summary), o.healthy) for o in others),
+        others=tuple(
+            (words.visible(o.cause), say.told(o.summary), o.healthy) for o in others
+        ),
         more_others=words.count(more, "more cause") if more else "",
         notes=say.tell_all(found.notes),
         taken=say.span(found.span),
@@ -288,7 +295,7 @@ def view_finding(found: Finding) -> FindingView:
     """Gather what is shown of one thing that the doctor found."""
     return FindingView(
         level=found.level,
-        check=found.check,
+        check=words.visible(found.check),
         summary=say.told(found.summary),
         advice=say.told(found.advice),
         evidence=tuple(map(say.told, found.evidence)),

@@ -36,12 +36,11 @@ from dbgkit.model import (
     recording_from_wire,
 )
 from dbgkit.remote.recordings import unpack
+from dbgkit.remote.rerun import AROUND
 from dbgkit.replay.material import Material
 from dbgkit.replay.on_worker_plan import no_room, stored_as
 from dbgkit.replay.outcome import compare, overall
 from dbgkit.replay.result import Replay
-
-_SLACK = 30.0  # seconds for all around the task, before it is given up
 
 
 def run_on_worker(
@@ -126,9 +125,9 @@ def _job(plan: Plan, material: Material, timeout: float) -> dict[str, Any]:
 
 def _limit(job: Mapping[str, Any]) -> float:
     """Seconds after which a worker that keeps its own limits has answered."""
-    stages = len(job["order"]) + 3  # to fetch, to copy, to record
-    once: float = job["timeout"] * stages + 3 * job["nbytes"] / SLOWEST_PULL
-    return once * int(job["times"]) + _SLACK
+    around = max(job["timeout"], AROUND) + job["nbytes"] / SLOWEST_PULL
+    once: float = job["timeout"] * len(job["order"]) + 2 * around
+    return once * int(job["times"]) + 2 * around
 
 
 def _replay(failure: Failure, plan: Plan, answer: Mapping[str, Any]) -> Replay:

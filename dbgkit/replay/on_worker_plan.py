@@ -136,7 +136,7 @@ def _choose(
         for address in material.rows[key].who_has:
             bytes_on[address] += material.rows[key].nbytes or 1
     known = set(bytes_on)
-    if failure.worker in material.workers:
+    if failure.worker is not None and failure.worker in material.workers:
         known.add(failure.worker)
     if not known or not any(_may_run(row, failure, each) for each in known):
         known |= set(workers_of(link))
@@ -197,14 +197,15 @@ def _nobody(
 ) -> str:
     if not asked:
         return f"there is no worker to run {failure.key!r} on"
-    told = ", ".join(
-        f"{address} {'is ' + answers[address]['status'] if address in answers else _MUTE}"
-        for address in asked[:3]
+    told = []
+    for address in asked[:3]:
+        answer = answers.get(address)
+        how = f"is {answer['status']}" if answer else "does not answer"
+        told.append(f"{address} {how}")
+    return (
+        f"none of the workers that could run {failure.key!r} is running: "
+        f"{', '.join(told)}"
     )
-    return f"none of the workers that could run {failure.key!r} is running: {told}"
-
-
-_MUTE = "does not answer"
 
 
 def _may_run(row: Row, failure: Failure, address: str) -> bool:

@@ -1,0 +1,180 @@
+"""Deaths of workers that have no nanny: as much as is there, and no more."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import dask
+import pytest
+from conftest import own_cluster
+from distributed import wait
+from watching import wait_until
+
+import dbgkit
+from dbgkit.remote.boxes import boxes_in, folder_in
+
+pytestmark = pytest.mark.core
+
+
+def crash():
+    ctypes.string_at(0)
+
+
+def loop(path):
+    """Run until a file is there."""
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
+def faulthandler_is_on():
+    import faulthandler
+
+    return faulthandler.is_enabled()
+
+
+@contextmanager
+def alone(client, name, log):
+    """A worker process without a nanny; ends with the block, if it still is there."""
+    command = [sys.executable, "-m", "dask", "worker", client.scheduler.address]
+    options = ["--no-nanny", "--nthreads", "1", "--name", name, "--no-dashboard"]
+    folder = str(Path(__file__).parent)
+    environment = {**os.environ, "PYTHONPATH": folder}
+    before = len(client.scheduler_info(n_workers=-1)["workers"])
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            [*command, *options], env=environment, stdout=file, stderr=file
+        )
+    try:
+        client.wait_for_workers(before + 1, timeout=60)
+        yield process
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def client():
+    """A scheduler that gives a task up as its worker dies, the recorder on."""
+    final = {"distributed.scheduler.allowed-failures": 0}
+    with (
+        dask.config.set(final),
+        own_cluster(n_workers=0) as client,
+        dbgkit.record(client=client),
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def sibling(client, tmp_path_factory):
+    """A worker that lives on, and can read what one of the same host left."""
+    with alone(client, "sibling", tmp_path_factory.mktemp("log") / "log") as process:
+        yield process
+
+
+@pytest.fixture
+def mortal(client, tmp_path):
+    """A worker to die: its process, its address."""
+    with ExitStack() as stack:
+        process = stack.enter_context(alone(client, "mortal", tmp_path / "log"))
+        addresses = client.run(os.getpid)
+        (address,) = (each for each, pid in addresses.items() if pid == process.pid)
+        yield process, address
+
+
+def box_of(pid):
+    """What a process has in its box."""
+    for box in boxes_in([folder_in(tempfile.gettempdir())]):
+        if os.path.basename(box).startswith(f"{pid}-"):
+            return Path(box).read_bytes()
+    return b""
+
+
+def death_of(client, address):
+    def found():
+        deaths = dbgkit.deaths(client=client)
+        return next((each for each in deaths if each.worker == address), None)
+
+    return wait_until(found, f"{address} has died")
+
+
+def test_with_nobody_to_read_it_the_last_heartbeat_is_told(client, mortal, tmp_path):
+    process, address = mortal
+    assert list(client.run(os.getpid)) == [address]
+    future = client.submit(loop, str(tmp_path / "never"), key="beat", workers=[address])
+
+    def beaten(dask_scheduler):
+        stores = dask_scheduler.plugins.items()
+        return [each.executing for name, each in stores if "dbgkit-deaths" in name]
+
+    wait_until(lambda: "beat" in str(client.run_on_scheduler(beaten)), "a heartbeat")
+    os.kill(process.pid, signal.SIGKILL)
+    wait(future)
+    death = death_of(client, address)
+    assert death.verdict == "unknown"
+    assert [(each.key, each.source) for each in death.ran] == [("beat", "heartbeat")]
+    assert any("last heartbeat" in note for note in death.notes)
+
+
+def test_faulthandler_is_on_in_a_worker_of_its_own(client, mortal):
+    _, address = mortal
+    assert client.run(faulthandler_is_on, workers=[address]) == {address: True}
+
+
+def test_a_kill_is_unknown_but_what_ran_is_not(client, sibling, mortal, tmp_path):
+    process, address = mortal
+    future = client.submit(
+        loop, str(tmp_path / "never"), key="loop-alone", workers=[address]
+    )
+    wait_until(lambda: b" in loop" in box_of(process.pid), "its line is there")
+    os.kill(process.pid, signal.SIGKILL)
+    wait(future)
+    process.wait(20)
+    death = death_of(client, address)
+    assert death.verdict == "unknown"
+    assert "its process does not run any more" in death.evidence
+    assert (death.exit_code, death.signal, death.nanny) == (None, "", "")
+    (task,) = death.ran
+    assert task.key == "loop-alone" and task.line.endswith("in loop")
+
+
+def test_a_crash_is_known_by_its_stack(client, sibling, mortal):
+    process, address = mortal
+    wait(client.submit(crash, key="crash-alone", workers=[address]))
+    process.wait(20)
+    death = death_of(client, address)
+    assert (death.verdict, death.signal) == ("signal", "SIGSEGV")
+    (task,) = death.ran
+    assert task.key == "crash-alone" and task.line.endswith("in crash")
+
+
+def test_no_more_is_claimed_than_is_known(client, sibling, mortal):
+    # GIVEN a worker that SIGTERM ends: it does not get to tell anybody why
+    process, address = mortal
+    process.terminate()
+    process.wait(20)
+    death = death_of(client, address)
+    assert death.verdict == "unknown"
+    assert "without a word" in death.evidence[0]
+    assert not death.ran and not death.stack
+
+
+def test_a_worker_that_does_not_answer_is_lost(tmp_path):
+    with (
+        dask.config.set({"distributed.scheduler.worker-ttl": "1s"}),
+        own_cluster(n_workers=0) as client,
+        dbgkit.record(client=client),
+        alone(client, "stopped", tmp_path / "log") as process,
+    ):
+        (address,) = client.run(os.getpid)
+        os.kill(process.pid, signal.SIGSTOP)
+        death = death_of(client, address)
+        assert death.verdict == "lost-connection"
+        assert "no heartbeat" in death.evidence[0]

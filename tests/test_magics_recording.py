@@ -1,0 +1,132 @@
+"""``%dbg_record``, ``%dbg_deaths``, and ``%dbg`` in a recording."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from distributed import Client, wait
+from IPython.core.error import UsageError
+from shells import Kernel, Terminal, shell_of_its_own
+from tasks import ratio
+from watching import forgotten
+
+import dbgkit
+from dbgkit.model import Deaths, Recordings
+
+pytestmark = pytest.mark.core
+
+
+@pytest.fixture
+def shell(tmp_path, inproc):
+    """A shell with a client, and the recorder off at the end."""
+    with Client(inproc) as client, shell_of_its_own(tmp_path) as shell:
+        forgotten(client)
+        shell.extension_manager.load_extension("dbgkit")
+        shell.user_ns.update(client=client)
+        yield shell
+        dbgkit.record().off()
+
+
+def fail(shell):
+    future = shell.user_ns["client"].submit(ratio, 1, 0, pure=False)
+    wait(future)
+    shell.user_ns["future"] = future
+    return future
+
+
+def test_on_show_and_off(shell, capsys):
+    shell.run_line_magic("dbg_record", "on")
+    assert "is on" in capsys.readouterr().out
+    future = fail(shell)
+    held = shell.run_line_magic("dbg_record", "")
+    assert isinstance(held, Recordings)
+    assert held[0].key == future.key
+    shell.run_line_magic("dbg_record", "off")
+    assert "is off" in capsys.readouterr().out
+    assert shell.run_line_magic("dbg_record", "").since is None
+
+
+def test_options_of_on(shell):
+    shell.run_line_magic("dbg_record", "on --hold 2MB --client client")
+    assert shell.run_line_magic("dbg_record", "").hold == 2_000_000
+
+
+@pytest.mark.parametrize("line", ["perhaps", "off --hold 2MB", "on --hold lots"])
+def test_what_cannot_be_understood_is_a_line(shell, line):
+    with pytest.raises(UsageError):
+        shell.run_line_magic("dbg_record", line)
+
+
+def test_dbg_enters_the_recording_where_nobody_can_type(shell, capsys):
+    shell.run_line_magic("dbg_record", "on")
+    fail(shell)
+    shell.run_line_magic("dbg", "--source recording --no-prompt future")
+    out = capsys.readouterr().out
+    assert "as recorded on the worker" in out
+    assert "ZeroDivisionError" in out
+
+
+def test_deaths(shell):
+    assert isinstance(shell.run_line_magic("dbg_deaths", ""), Deaths)
+    with pytest.raises(UsageError, match="options only"):
+        shell.run_line_magic("dbg_deaths", "worker-1")
+
+
+def test_an_asynchronous_client_is_told_what_to_call(tmp_path):
+    async def job(shell):
+        async with Client(
+            processes=False, n_workers=1, dashboard_address=":0", asynchronous=True
+        ) as client:
+            shell.user_ns.update(client=client)
+            with pytest.raises(UsageError, match=r"await dbgkit\.record"):
+                shell.run_line_magic("dbg_record", "on --client client")
+
+    with shell_of_its_own(tmp_path) as shell:
+        shell.extension_manager.load_extension("dbgkit")
+        asyncio.run(job(shell))
+
+
+# A failure that does not happen again.
+FLAKY = """
+import pathlib
+from distributed import Client, wait
+def flaky(path, seen=(1, 2)):
+    lost = not pathlib.Path(path).exists()
+    pathlib.Path(path).touch()
+    return sum(seen) / (not lost)
+client = Client(n_workers=1, processes=False, dashboard_address=":0")
+"""
+CLOSE = "client.close(); client.cluster.close()"
+
+
+def test_a_flaky_failure_in_ipython(tmp_path):
+    (tmp_path / "flaky_job.py").write_text(FLAKY)
+    terminal = Terminal(tmp_path)
+    for line in ("%load_ext dbgkit", "from flaky_job import *", "%dbg_record on"):
+        assert "Traceback (most" not in (said := terminal.run(line)), said
+    terminal.run("future = client.submit(flaky, 'seen-it'); _ = wait(future)")
+    # The prompt opens in the recording, as the replay passes.
+    said = terminal.run("%dbg future", "p lost, sum(seen) + 1", "ll", "q")
+    assert "outcome passed" in said
+    assert "(True, 4)" in said
+    assert "return sum(seen) / (not lost)" in said
+    terminal.run(CLOSE)
+    terminal.child.close(force=True)
+
+
+def test_a_flaky_failure_in_a_notebook(tmp_path):
+    kernel = Kernel(tmp_path)
+    try:
+        for code in ("%load_ext dbgkit", FLAKY, "%dbg_record on"):
+            status, said = kernel.run(code)
+            assert status == "ok", said
+        kernel.run("future = client.submit(flaky, 'seen-it'); _ = wait(future)")
+        status, said = kernel.run("%dbg future", "p lost, sum(seen) + 1", "q")
+        assert (status, "(True, 4)" in said) == ("ok", True), said
+        status, parts = kernel.run_parts("%dbg_record")
+        html = dict(parts)["text/html"]
+        assert "ZeroDivisionError" in html and "lost" in html
+    finally:
+        kernel.run(CLOSE)
+        kernel.stop()
