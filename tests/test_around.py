@@ -239,13 +239,14 @@ class Task:
     def __init__(self, key, state="memory"):
         self.key, self.state = key, state
         self.prefix = SimpleNamespace(name="task")
-        self.exception_blame = None
+        self.exception_blame = self.exception = None
         self.dependencies, self.dependents = Watched(), Watched()
         self.waiting_on, self.waiters = Watched(), Watched()
 
 
 def ask_about(tasks, key, **more):
-    state = SimpleNamespace(tasks={task.key: task for task in tasks})
+    known = {task.key: task for task in tasks}
+    state = SimpleNamespace(tasks=known, erred_tasks=(), transition_log=())
     question = {"tasks": [{"key": key, **more}], "limit": 40}
     (graph,) = _finish(look_around(state, question))["graphs"]
     return graph

@@ -105,7 +105,7 @@ def web_server():
 @pytest.mark.parametrize("listening", [silence, web_server])
 def test_something_else_listens(dbgkit, listening):
     with listening() as server:
-        address = "tcp://127.0.0.1:%d" % server.getsockname()[1]
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         began = time.monotonic()
         done = dbgkit("failures", "--scheduler", address, "--timeout", "1s")
     told(done, "no scheduler answers", "check the address and its port")
@@ -114,7 +114,7 @@ def test_something_else_listens(dbgkit, listening):
 
 def test_a_connection_that_comes_to_nothing_is_let_go_of(dbgkit):
     with silence() as server:
-        address = "tcp://127.0.0.1:%d" % server.getsockname()[1]
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         told(dbgkit("failures", "--scheduler", address, "--timeout", "200ms"))
         connection, _ = server.accept()
         with connection:
@@ -130,7 +130,7 @@ def test_the_address_of_a_worker(one, dbgkit):
 
 def test_ctrl_c_while_connecting_is_130():
     with silence() as server:
-        address = "tcp://127.0.0.1:%d" % server.getsockname()[1]
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         process = start("failures", "--scheduler", address, "--timeout", "60s")
         server.settimeout(60)
         connection, _ = server.accept()

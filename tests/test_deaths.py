@@ -315,6 +315,9 @@ def test_a_retired_worker_went_on_purpose():
 def test_a_connection_that_broke_is_lost():
     with own_cluster(n_workers=1) as client, dbgkit.record():
         (worker,) = workers(client)
+        (nanny,) = client.cluster.workers.values()
+        (watch,) = nanny.plugins.values()
+        wait_until(lambda: watch.box, "the nanny knows of the box")
 
         def cut(dask_scheduler):
             dask_scheduler.stream_comms[worker].comm.abort()

@@ -19,7 +19,7 @@ from distributed import wait
 from watching import wait_until
 
 import dbgkit
-from dbgkit.remote.boxes import boxes_in, folder_in
+from dbgkit.remote.boxes import boxes_in, folder_in, remove_box
 
 pytestmark = pytest.mark.core
 
@@ -58,6 +58,8 @@ def alone(client, name, log):
     finally:
         process.kill()
         process.wait(20)
+        for box in boxes_of(process.pid):  # nobody of its cluster is left to do so
+            remove_box(box)
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +91,10 @@ def mortal(client, tmp_path):
         yield process, address
 
 
-def box_of(pid):
-    """What a process has in its box."""
-    for box in boxes_in([folder_in(tempfile.gettempdir())]):
-        if os.path.basename(box).startswith(f"{pid}-"):
-            return Path(box).read_bytes()
-    return b""
+def boxes_of(pid):
+    """Paths of a process's boxes."""
+    boxes = boxes_in([folder_in(tempfile.gettempdir())])
+    return [box for box in boxes if os.path.basename(box).startswith(f"{pid}-")]
 
 
 def death_of(client, address):
@@ -133,7 +133,8 @@ def test_a_kill_is_unknown_but_what_ran_is_not(client, sibling, mortal, tmp_path
     future = client.submit(
         loop, str(tmp_path / "never"), key="loop-alone", workers=[address]
     )
-    wait_until(lambda: b" in loop" in box_of(process.pid), "its line is there")
+    (box,) = map(Path, boxes_of(process.pid))
+    wait_until(lambda: b" in loop" in box.read_bytes(), "its line is there")
     os.kill(process.pid, signal.SIGKILL)
     wait(future)
     process.wait(20)

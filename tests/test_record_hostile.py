@@ -44,8 +44,10 @@ def test_the_rest_of_each_frame_is_intact(recorded):
         assert local["name"] == repr(recording.key)
         assert local["before"] == "{'x': 1}"
         assert local["after"] == "[1, 2.5]"
-        (values,) = recording.values.values()
-        assert values["before"] == {"x": 1}
+        # On a slow machine there may be no time left for them.
+        for values in recording.values.values():
+            assert values["before"] == {"x": 1}
+        assert recording.values or recording.seconds > 0.05
 
 
 def test_none_took_longer_than_its_time(recorded):

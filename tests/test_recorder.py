@@ -275,6 +275,17 @@ def test_debug_enters_the_recording(recorded, monkeypatch, capsys):
     assert isinstance(found, dbgkit.Recording)
 
 
+def test_debug_enters_what_a_replay_on_a_worker_brought_home(
+    client, monkeypatch, capsys
+):
+    future = client.submit(ratio, 1, 0)
+    wait(future)
+    commands(monkeypatch, "p pair[0] + 41")
+    assert dbgkit.debug(future, where="worker", prompt=True).outcome == "same"
+    out = capsys.readouterr().out
+    assert "42" in out and "return pair[0] / pair[1]" in out
+
+
 def test_what_is_only_summarised_says_so(recorded, monkeypatch, capsys):
     future = recorded.submit(ratio, Counter(), 0)
     wait(future)

@@ -223,6 +223,16 @@ def test_that_the_task_changes_its_input_is_said(processes_client):
     assert any("changes its input 'held' in place" in note for note in replay.notes)
 
 
+def test_its_inputs_are_compared_with_those_recorded(processes_client):
+    with dbgkit.record():
+        held = processes_client.submit(tasks.inc, 1, key="held")
+        future = processes_client.submit(tasks.ratio, held, 0, key="recorded")
+        wait(future)
+        replay = dbgkit.replay(future, where="worker")
+    assert replay.compared == {"held": "same"}
+    assert "the inputs are those that it failed on, as recorded" in replay.notes
+
+
 def on_each(client):
     """A large and a small array, each on a worker of its own."""
     first, second = workers_of(client)
@@ -245,7 +255,7 @@ def test_it_runs_where_most_bytes_are_and_fetches_the_rest(client):
     assert (replay.outcome, replay.plan.worker) == ("same", plan.worker)
 
 
-def test_what_it_fetches_from_other_workers_counts(client):
+def test_what_it_fetches_from_other_workers_counts(client, capsys):
     first, second = workers_of(client)
     large = client.submit(np.ones, 2000, workers=[first], key="large")
     other = client.submit(np.ones, 1000, workers=[second], key="other")
@@ -263,6 +273,10 @@ def test_what_it_fetches_from_other_workers_counts(client):
     hows = {info.key: info.how for info in plan.inputs}
     assert hows == {"large": "have", "other": "pull"}
     assert 8000 <= plan.pull_bytes < 9000
+    render.report(plan)
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"runs the task, on worker {first}, in a thread of its own" in text
+    assert "fetched from another worker" in text and "copied there" in text
     with pytest.raises(errors.InputsTooLarge, match="'other'"):
         dbgkit.replay(future, where="worker", max_bytes=100)
     assert replayed(client, future).outcome == "same"
@@ -339,6 +353,8 @@ def test_an_actor_is_refused(client):
 def test_async_tasks(client, function):
     replay = replayed(client, client.submit(function, 4, key="awaited"))
     assert replay.outcome == "same"
+    asked = any("asked for a client" in note for note in replay.notes)
+    assert asked == (function is again.boom_with_client)
     assert told(replay, function.__name__)["doubled"] == "8"
 
 

@@ -103,12 +103,16 @@ class _Entrance:
     def enter(self, wants_prompt: bool) -> Replay | Recording:
         again, recording = self.replay, self.recording
         entered = False
-        if again is not None and again.exception is not None and wants_prompt:
-            entered = True
-            header = render.header(again, remaining=self.remaining, color=None)
-            debugger.enter(again.exception, header=header)
-        elif again is not None:
-            render.report(again)
+        if again is not None:
+            error = again.exception
+            if error is None and again.recording is not None:
+                error = debugger.as_exception(again.recording)
+            if error is not None and wants_prompt:
+                header = render.header(again, remaining=self.remaining, color=None)
+                debugger.enter(error, header=header)
+                entered = True
+            else:
+                render.report(again)
         if self.refused is not None:
             print(f"dbgkit: not replayed: {self.refused}", file=sys.stderr)
         if recording is not None:

@@ -21,6 +21,7 @@ _PARTS = {
     "scheduler": (
         "keys",
         "pacing",
+        "roots",
         "around",
         "texts",
         "frames",

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dbgkit.locate.naming import name_of, step_of
+from dbgkit.locate.traces import Trace
 from dbgkit.model import Evidence, Failure
 from dbgkit.remote.frames import (
     format_exception,
@@ -101,6 +102,31 @@ def failure_from_exception(
         others=others,
         notes=notes,
         evidence=evidence,
+    )
+
+
+def failure_of_meta(found: Trace) -> Failure:
+    """What a user's function raised on data that Dask had made up."""
+    assert found.meta is not None
+    return failure_from_exception(
+        found.meta,
+        source="meta",
+        notes=(
+            "Dask called the function on made-up data to learn what it returns; "
+            "meta= spares it that",
+        ),
+    )
+
+
+def failure_of_local_task(found: Trace) -> Failure:
+    """A task that failed under a scheduler of this process."""
+    assert found.local_task is not None
+    key, node, data = found.local_task
+    return failure_from_exception(
+        found.exception,
+        key=key,
+        source="local",
+        evidence=Evidence(graph={key: node}, cache=dict(data), scheduler="local"),
     )
 
 

@@ -13,12 +13,27 @@ from dbgkit.cluster.clients import (
 from dbgkit.cluster.link import Link
 from dbgkit.errors import Cancelled, NoFailure, NotFailed, SchedulerGone, UnknownKey
 from dbgkit.locate.again import relocate
-from dbgkit.locate.facts import failure_from_exception, failure_from_fact
+from dbgkit.locate.facts import (
+    failure_from_exception,
+    failure_from_fact,
+    failure_of_local_task,
+    failure_of_meta,
+)
+from dbgkit.locate.held import (
+    beginnings,
+    exception_of,
+    held_beginnings,
+    is_told_by,
+)
 from dbgkit.locate.matching import locate_in_graph
 from dbgkit.locate.refusals import ASK_WHY, gone, interrupted, not_failed
 from dbgkit.locate.targets import Sought, sort_target
 from dbgkit.locate.traces import Trace, trace
 from dbgkit.model import Evidence, Failure
+
+_UNFOLLOWED = (
+    "it fell because of more tasks than were looked at: an earlier one may have failed"
+)
 
 
 def locate_failures(
@@ -117,7 +132,10 @@ class _Finder:
     def of_keys(self, keys: list[Any], futures: dict[Any, Any]) -> list[Failure]:
         client = self._open_client()
         answer = self._link(client).visit(
-            keys=keys, specs=self.specs, max_bytes=self.max_bytes
+            keys=keys,
+            specs=self.specs,
+            max_bytes=self.max_bytes,
+            texts=held_beginnings(client, keys),
         )
         failures = self._from_answer(answer, client)
         if failures:
@@ -165,13 +183,11 @@ class _Finder:
         held = held_future_states(client)
         failures = []
         for index, fact in enumerate(facts):
-            error = exception if len(facts) == 1 else None
-            for key in (fact["key"], fact["asked"]):
-                if error is None and key in held:
-                    error = held[key].exception
             said = notes
             if index == 0 and answer["omitted"]:
                 said = (*notes, f"{answer['omitted']} further failures were left out")
+            if index == 0 and answer["unfollowed"]:
+                said = (*said, _UNFOLLOWED)
             failures.append(
                 failure_from_fact(
                     fact,
@@ -180,7 +196,7 @@ class _Finder:
                         visit=answer if index == 0 else None,
                         scheduler="distributed",
                     ),
-                    exception=error if isinstance(error, BaseException) else None,
+                    exception=exception_of(fact, facts, exception, held),
                     others=tuple(key for key in keys if key != fact["key"]),
                     notes=said,
                 )
@@ -193,9 +209,9 @@ class _Finder:
         found = trace(exception)
         client = found.client or self.client
         if found.meta is not None:
-            return [_of_meta(found)]
+            return [failure_of_meta(found)]
         if found.local_task is not None:
-            return [_of_local_task(found)]
+            return [failure_of_local_task(found)]
         if found.actor:
             return [
                 failure_from_exception(
@@ -265,13 +281,18 @@ class _Finder:
 
     def _of_held(self, found: Trace, keys: list[Any]) -> list[Failure]:
         client = self._open_client()
-        answer = self._link(client).visit(
-            keys=keys, specs=self.specs, max_bytes=self.max_bytes
-        )
         error = None if interrupted(found.exception) else found.exception
+        answer = self._link(client).visit(
+            keys=keys,
+            specs=self.specs,
+            max_bytes=self.max_bytes,
+            texts=beginnings([error]),
+        )
         notes: tuple[str, ...] = ()
-        if len(answer["failures"]) > 1 and error is not None:
-            notes = (f"{len(answer['failures'])} tasks failed with this exception",)
+        if error is not None:
+            count = sum(is_told_by(error, fact) for fact in answer["failures"])
+            if count > 1:
+                notes = (f"{count} tasks failed with this exception",)
         failures = self._from_answer(answer, client, error, notes)
         if not failures:
             state = answer["asked"][0]["state"]
@@ -344,29 +365,6 @@ class _Finder:
 
     def _link(self, client: Any) -> Link:
         return Link(client, self.timeout)
-
-
-def _of_meta(found: Trace) -> Failure:
-    assert found.meta is not None
-    return failure_from_exception(
-        found.meta,
-        source="meta",
-        notes=(
-            "Dask called the function on made-up data to learn what it returns; "
-            "meta= spares it that",
-        ),
-    )
-
-
-def _of_local_task(found: Trace) -> Failure:
-    assert found.local_task is not None
-    key, node, data = found.local_task
-    return failure_from_exception(
-        found.exception,
-        key=key,
-        source="local",
-        evidence=Evidence(graph={key: node}, cache=dict(data), scheduler="local"),
-    )
 
 
 def _merged(groups: list[list[Failure]]) -> list[Failure]:

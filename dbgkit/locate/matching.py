@@ -7,7 +7,6 @@ is that of the exception. Never is it simply the newest.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,9 +21,9 @@ from dbgkit.locate.graphs import (
     materialise,
     output_keys,
 )
+from dbgkit.locate.held import beginnings, pickled_in, texts_of
 from dbgkit.locate.traces import Trace
 from dbgkit.model import Evidence, Failure
-from dbgkit.remote.texts import safe_repr
 
 _LOGGED = re.compile(
     r"Compute Failed\nKey: +(?P<key>.*)\nState: .*?\n.*?"
@@ -60,7 +59,10 @@ def locate_in_graph(
         above = _failed_outside(found.exception, graph, Link(client, timeout))
         if above:
             answer = Link(client, timeout).visit(
-                keys=above, specs=specs, max_bytes=max_bytes
+                keys=above,
+                specs=specs,
+                max_bytes=max_bytes,
+                texts=beginnings([found.exception]),
             )
             return from_answer(answer, client, _own(found), notes)
     if not matching:
@@ -115,7 +117,7 @@ def _history(
     if client is None:
         return [], ()
     if is_open(client):
-        texts = _texts(exception)
+        texts = texts_of(exception)
         answer = Link(client, timeout).visit(
             exception_text=next(iter(texts)) if len(texts) == 1 else "",
         )
@@ -136,37 +138,17 @@ def _history(
     ], ("the cluster is closed: what it held is computed again here",)
 
 
-def _texts(exception: BaseException) -> set[str]:
-    """Texts that the scheduler may have for an exception; empty: any."""
-    # Two classes of TimeoutError before Python 3.11.
-    ended = (KeyboardInterrupt, TimeoutError, asyncio.TimeoutError)
-    if isinstance(exception, (NoFailure, *ended)):
-        return set()
-    if hasattr(exception, "last_worker"):  # KilledWorker carries no text
-        return set()
-    if type(exception) is Exception and exception.args:
-        # An exception that lost its class: Exception(repr), or its pickle
-        # (distributed.core.error_message, clean_exception).
-        return set() if _pickled(exception) else {repr(exception), str(exception)}
-    return {safe_repr(exception)}
-
-
-def _pickled(exception: BaseException) -> bytes:
-    first = exception.args[0] if exception.args else None
-    return first if isinstance(first, bytes) else b""
-
-
 def _match(
     exception: BaseException,
     entries: list[dict[str, Any]],
     graph: Mapping[Any, Any],
 ) -> list[dict[str, Any]]:
     """Entries whose key is in the graph and whose text is the exception's."""
-    task = getattr(exception, "task", None) if not _texts(exception) else None
+    task = getattr(exception, "task", None) if not texts_of(exception) else None
     if task is not None and task in graph:
         named = [entry for entry in entries if entry["key"] == task]
         return named[:1] or [_bare_entry(task)]
-    texts = _texts(exception)
+    texts = texts_of(exception)
     # An alias never fails: an entry of its key is of another graph, which was
     # optimised in another way.
     inside = [
@@ -178,7 +160,7 @@ def _match(
         return [entry for entry in inside if entry["exception_text"] in texts]
     # What fell because of another has no text of its own.
     inside = [entry for entry in inside if entry["exception_text"]]
-    data = _pickled(exception)
+    data = pickled_in(exception)
     if data:
         return [
             entry

@@ -13,13 +13,13 @@ from typing import Any
 
 from .keys import find_task
 from .pacing import Pace
+from .roots import find_roots, raised
 
 MOST_TASKS = 20  # pictures that one question asks for
 MOST_NODES = 200
 MOST_CHAIN = 12  # tasks of a chain; the middle of a longer one is left out
 DEEPEST = 4  # links between the culprit and the farthest that is shown
 SAMPLED = 50  # neighbours of a task that are looked at
-SCANNED = 10_000  # tasks that are looked at for the way to the one that failed
 
 # What is shown first of many: the less it is at rest.
 _RANKS = {
@@ -47,7 +47,7 @@ async def look_around(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     limit = max(1, min(int(question["limit"]), MOST_NODES))
     graphs = []
     for wanted in question["tasks"][:MOST_TASKS]:
-        graphs.append(_graph(state, wanted, limit))
+        graphs.append(await _graph(state, wanted, limit, pace))
         await pace.breathe()
     return {"graphs": graphs}
 
@@ -65,10 +65,13 @@ class _Links:
         return found
 
 
-def _graph(state: Any, wanted: dict[str, Any], limit: int) -> dict[str, Any] | None:
+async def _graph(
+    state: Any, wanted: dict[str, Any], limit: int, pace: Pace
+) -> dict[str, Any] | None:
     """One neighbourhood in wire form: edges name nodes by their position."""
     links = _Links()
-    chain, hidden = _chain(state, wanted, links, max(2, min(MOST_CHAIN, limit)))
+    most = max(2, min(MOST_CHAIN, limit))
+    chain, hidden = await _chain(state, wanted, most, pace)
     if not chain:
         return None
     culprit = chain[-1]
@@ -112,8 +115,8 @@ def _both(shown: dict[Any, int], neighbours: Collection[Any]) -> list[Any]:
 # -- the chain ---------------------------------------------------------------
 
 
-def _chain(
-    state: Any, wanted: dict[str, Any], links: _Links, most: int
+async def _chain(
+    state: Any, wanted: dict[str, Any], most: int, pace: Pace
 ) -> tuple[list[Any], dict[Any, int]]:
     """Tasks from the one asked for to the culprit, and after which some are left out.
 
@@ -125,10 +128,12 @@ def _chain(
     length = wanted.get("length") or 0
     if chain and chain[-1] is not find_task(state, wanted["key"]):
         return [], {}  # it is forgotten
-    blamed = next((ts for ts in chain if _blamed(ts) is not None), None)
-    if blamed is not None:
-        at = chain.index(blamed)
-        chain[at:] = _way_to_blame(blamed, links)
+    fell = next((ts for ts in chain if _fell(ts)), None)
+    if fell is not None:
+        roots = await find_roots(state, [fell], pace)
+        culprit = chain[-1]
+        root = culprit if culprit in roots.order else roots.cause_of(fell)
+        chain[chain.index(fell) :] = roots.way(root)
     if len(chain) <= most:
         return chain, {}
     # Where it was cut before, it was cut in its middle as well.
@@ -136,32 +141,9 @@ def _chain(
     return first + last, {first[-1]: max(length, len(chain)) - most}
 
 
-def _blamed(ts: Any) -> Any:
-    """The task because of which this one fell; None if it did not."""
-    blame = ts.exception_blame
-    return None if blame is ts else blame
-
-
-def _way_to_blame(ts: Any, links: _Links) -> list[Any]:
-    """From a task that fell to the one that failed, over others that fell of it.
-
-    What was found is returned, should it be too far, or some be forgotten.
-    """
-    blame = ts.exception_blame
-    way = [ts]
-    left = SCANNED
-    while left > 0:
-        above = links(way[-1], "dependencies")
-        if blame in above:
-            break
-        for other in islice(above, left):
-            left -= 1
-            if _blamed(other) is blame:
-                way.append(other)
-                break
-        else:
-            break
-    return [*way, blame]
+def _fell(ts: Any) -> bool:
+    """Whether a task failed because of another."""
+    return ts.exception_blame is not None and not raised(ts)
 
 
 # -- breadth first -----------------------------------------------------------

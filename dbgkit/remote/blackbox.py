@@ -50,6 +50,7 @@ from .boxes import (
 from .frames import own_index
 
 EVERY = 0.2  # seconds between two samples of lines and memory
+KEPT = 3600.0  # seconds that a dead worker's box is left for others to read
 _DEEPEST = 200  # frames to look through for one of the user's own
 
 
@@ -262,7 +263,7 @@ def _line_of(places: list[tuple[str, int, str]]) -> str:
 
 def _sweep(folder: str) -> None:
     """Remove the boxes of processes that died long ago, and that nobody has read."""
-    long_ago = time() - 24 * 3600
+    long_ago = time() - KEPT
     for entry in os.scandir(folder):
         pid = entry.name.partition("-")[0]
         with contextlib.suppress(OSError):

@@ -8,6 +8,7 @@ for, with what is under way.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from .causes_cluster import (
@@ -17,9 +18,10 @@ from .causes_cluster import (
     overview,
     waiters,
 )
-from .causes_ends import SAMPLE, facts_of, is_barrier, signature
+from .causes_ends import SAMPLE, facts_of, failed_facts, is_barrier, signature
 from .keys import find_task
 from .pacing import Pace, all_tasks, is_dump, now_of, slices
+from .roots import Roots, find_roots, raised
 
 MOST_GROUPS = 40  # groups of ends that are looked at, of one state
 MOST_CHAIN = 100  # keys of a chain that are sent
@@ -48,7 +50,8 @@ async def explain_state(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     state : Scheduler or DumpState
     question : dict
         ``keys``: list of keys, or None for the whole cluster. ``pending``: keys that
-        the client believes pending. ``ping``: seconds for a worker to answer.
+        the client believes pending. ``texts``: what the futures of the keys hold (see
+        ``roots``). ``ping``: seconds for a worker to answer.
     """
     start = now_of(state)
     pace = Pace()
@@ -68,12 +71,19 @@ async def explain_state(state: Any, question: dict[str, Any]) -> dict[str, Any]:
         "answering": {},
     }
     parents: dict[Any, Any] = {}
+    failed: list[Any] = []
     if keys is None:
-        groups = await _whole(state, pace)
+        groups = await _whole(state, failed, pace)
     else:
         starts = await _asked(state, keys, answer, pace)
-        groups, parents = await _walk(starts, answer, pace)
-    _describe(state, groups, parents, answer, start)
+        groups, parents = await _walk(starts, failed, answer, pace)
+    roots = await find_roots(state, failed, pace, question.get("texts") or ())
+    answer["unfollowed"] = roots.unfollowed
+    for ts in failed:
+        groups.setdefault(("erred", roots.cause_of(ts).key), Group()).add(ts)
+        if keys is None:  # one stands for all
+            groups["erred", roots.cause_of(ts).key].count = _count(state, "erred")
+    _describe(state, groups, parents, roots, answer, start)
     if is_dump(state):
         answer["answering"] = dict.fromkeys(state.silent_workers, False)
     else:
@@ -154,9 +164,12 @@ def _forgotten(log: list[Any], key: Any) -> dict[str, Any]:
 
 
 async def _walk(
-    starts: list[Any], answer: dict[str, Any], pace: Pace
+    starts: list[Any], failed: list[Any], answer: dict[str, Any], pace: Pace
 ) -> tuple[dict[Any, Group], dict[Any, Any]]:
-    """All that some tasks wait for, breadth first, in groups of ends."""
+    """All that some tasks wait for, breadth first, in groups of ends.
+
+    Ends that have failed are put into ``failed``.
+    """
     parents: dict[Any, Any] = dict.fromkeys(starts)
     order = list(parents)
     groups: dict[Any, Group] = {}
@@ -175,6 +188,9 @@ async def _walk(
                 "outputs": len(ts.dependents),
                 "chain": _chain(ts, parents)[0],
             }
+        if ts.state == "erred":
+            failed.append(ts)
+            continue
         if ts.state != "waiting" or not ts.waiting_on:
             groups.setdefault(signature(ts), Group()).add(ts)
             continue
@@ -197,8 +213,11 @@ def _inputs(ts: Any) -> list[Any]:
     return found
 
 
-async def _whole(state: Any, pace: Pace) -> dict[Any, Group]:
-    """What the whole cluster waits for: all that is ready, or has failed."""
+async def _whole(state: Any, failed: list[Any], pace: Pace) -> dict[Any, Group]:
+    """What the whole cluster waits for: all that is ready.
+
+    One task that has failed is put into ``failed``.
+    """
     groups: dict[Any, Group] = {}
     await _add_unrunnable(state, groups, pace)
     queued = Group()
@@ -212,14 +231,15 @@ async def _whole(state: Any, pace: Pace) -> dict[Any, Group]:
         if ws.processing:
             groups[("processing", ws.address)] = _of_worker(ws)
         await pace.breathe()
-    failed = next(_erred(state), None)
-    if failed is not None:
-        groups[signature(failed)] = group = Group()
-        group.add(failed)
-        group.count = sum(g.states.get("erred", 0) for g in state.task_groups.values())
-    if not groups:
-        await _add_stuck(state, groups, pace)
+    failed += islice(_erred(state), 1)
+    if not groups and not failed:
+        await _add_stuck(state, groups, failed, pace)
     return groups
+
+
+def _count(state: Any, name: str) -> int:
+    """How many tasks are in a state."""
+    return sum(group.states.get(name, 0) for group in state.task_groups.values())
 
 
 async def _add_unrunnable(state: Any, groups: dict[Any, Group], pace: Pace) -> None:
@@ -263,27 +283,31 @@ def _erred(state: Any) -> Iterator[Any]:
         history = [e for e in reversed(state.transition_log) if e.finish == "erred"]
     for entry in history:
         ts = state.tasks.get(entry.key)
-        if ts is not None and ts.exception_blame is ts:
+        if ts is not None and ts.state == "erred" and raised(ts):
             yield ts
     if is_dump(state):
         yield from (ts for ts in state.tasks.values() if ts.exception_blame is ts)
 
 
-async def _add_stuck(state: Any, groups: dict[Any, Group], pace: Pace) -> None:
-    """Where nothing is ready: tasks that wait all the same, or have failed."""
-    counts = [group.states for group in state.task_groups.values()]
-    if not any(c.get("waiting") or c.get("erred") for c in counts):
+async def _add_stuck(
+    state: Any, groups: dict[Any, Group], failed: list[Any], pace: Pace
+) -> None:
+    """Where nothing is ready: tasks that wait all the same, one that has failed."""
+    if not (_count(state, "waiting") or _count(state, "erred")):
         return
     async for part in all_tasks(state, pace):
         for ts in part:
-            if (ts.state == "waiting" and not ts.waiting_on) or ts.state == "erred":
+            if ts.state == "waiting" and not ts.waiting_on:
                 groups.setdefault((ts.state,), Group()).add(ts)
+            elif ts.state == "erred" and (not failed or raised(ts) > raised(failed[0])):
+                failed[:] = [ts]
 
 
 def _describe(
     state: Any,
     groups: dict[Any, Group],
     parents: dict[Any, Any],
+    roots: Roots,
     answer: dict[str, Any],
     now: float,
 ) -> None:
@@ -298,6 +322,8 @@ def _describe(
         tasks = group.tasks if processing else group.tasks[:1]
         for ts in tasks:
             chain, length = _chain(ts, parents)
+            erred = ts.state == "erred"
+            facts = failed_facts(ts, roots) if erred else facts_of(state, ts, now)
             answer["ends"].append(
                 {
                     "key": ts.key,
@@ -306,7 +332,7 @@ def _describe(
                     "keys": [other.key for other in group.tasks],
                     "chain": chain,
                     "length": length,
-                    **facts_of(state, ts, now),
+                    **facts,
                 }
             )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .pacing import is_dump
+from .roots import Roots
 
 TEXT_LIMIT = 5_000  # characters of an exception's or traceback's text
 SAMPLE = 5  # names that are given where there may be many
@@ -38,8 +39,6 @@ def signature(ts: Any) -> tuple[Any, ...]:
             tuple(sorted((ts.resource_restrictions or {}).items())),
             bool(ts.loose_restrictions),
         )
-    if state == "erred":
-        return (state, ts.exception_blame.key if ts.exception_blame else ts.key)
     return (state,)
 
 
@@ -47,10 +46,9 @@ def facts_of(state: Any, ts: Any, now: float) -> dict[str, Any]:
     """What can be said of a task, by its state; ``code`` is the cause.
 
     A task that is being processed has the code ``"processing"``: only its worker can
-    say more.
+    say more. For one that has failed see `failed_facts`.
     """
     make = {
-        "erred": _erred,
         "memory": _memory,
         "no-worker": _no_worker,
         "queued": _queued,
@@ -70,23 +68,23 @@ def is_barrier(key: Any) -> bool:
     return isinstance(key, str) and key.startswith(BARRIER)
 
 
-def _erred(state: Any, ts: Any, now: float) -> dict[str, Any]:
-    blame = ts.exception_blame or ts
-    entry = next(
-        (e for e in getattr(state, "erred_tasks", ()) if e.key == blame.key), None
-    )
-    retries = (blame.annotations or {}).get("retries")
-    text = blame.exception_text or ""
+def failed_facts(ts: Any, roots: Roots) -> dict[str, Any]:
+    """What made a task fail: it raised by itself, or another above it did."""
+    root = roots.cause_of(ts)
+    retries = (root.annotations or {}).get("retries")
+    text = root.exception_text or ""
     return {
-        "code": "failed" if blame is ts else "cascaded",
-        "blame": blame.key,
+        "code": "failed" if root is ts else "cascaded",
+        "blame": root.key,
         "exception_text": text[:TEXT_LIMIT],
-        "traceback_text": (blame.traceback_text or "")[-TEXT_LIMIT:],
-        "erred_on": sorted(blame.erred_on or ())[:SAMPLE],
-        "when": entry.timestamp if entry else None,
+        "traceback_text": (root.traceback_text or "")[-TEXT_LIMIT:],
+        "erred_on": sorted(root.erred_on or ())[:SAMPLE],
+        "when": roots.when.get(root.key),
         # A task that killed its workers comes without any text.
-        "killed": blame.suspicious if not text else 0,
+        "killed": root.suspicious if not text else 0,
         "tried": retries + 1 if isinstance(retries, int) and retries > 0 else 1,
+        "others": [other.key for other in roots.others[:SAMPLE]],
+        "others_count": len(roots.others),
     }
 
 

@@ -6,6 +6,7 @@ all as one event, which the scheduler's part puts together with what it saw itse
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import tempfile
@@ -20,6 +21,7 @@ from tornado.ioloop import PeriodicCallback
 from .boxes import boxes_in, folder_in, is_alive, read_box, remove_box
 
 EVERY = 0.5  # seconds between two looks at the process
+SENDING_LIMIT = 2.0  # seconds for a report to be sent
 LOG_LINES = 50  # newest lines of the nanny's log to look through
 MOST_LINES = 5  # of them to send
 
@@ -84,13 +86,26 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
 
     def ended(self, exitcode: int) -> None:
         """Called by the nanny in its loop when the worker's process has ended."""
-        if self.nanny is not None:
-            try:
-                self.nanny.log_event(self.topic, self.report(exitcode))
-            except Exception as error:
-                # The nanny goes on whatever happens here.
-                self._fail("reporting an end", error)
-        self.passed_on(exitcode)
+        closes = False
+        try:
+            if self.nanny is not None:
+                report = self.report(exitcode)
+                self.sending = asyncio.ensure_future(self._send(self.nanny, report))
+                closes = self.nanny.status.name == "closing_gracefully"
+        except Exception as error:
+            # The nanny goes on whatever happens here.
+            self._fail("reporting an end", error)
+        if closes:  # as soon as it is told, and with it its connections
+            self.sending.add_done_callback(lambda _: self.passed_on(exitcode))
+        else:
+            self.passed_on(exitcode)
+
+    async def _send(self, nanny: Any, report: dict[str, Any]) -> None:
+        sending = nanny.scheduler.log_event(topic=self.topic, msg=report)
+        try:
+            await asyncio.wait_for(sending, SENDING_LIMIT)
+        except (OSError, asyncio.TimeoutError):  # the scheduler is gone
+            return
 
     def report(self, exitcode: int) -> dict[str, Any]:
         """All that is known of the process that has just ended."""

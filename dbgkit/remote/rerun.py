@@ -48,6 +48,7 @@ class Course:
         self.runs: list[dict[str, Any]] = []
         self.recordings: dict[str, dict[str, Any]] = {}
         self.changed: list[Any] = []
+        self.prints: list[list[Any]] = []
         self.notes: list[str] = []
         self.problem: dict[str, Any] | None = None
         self.begin("copy", job["order"][-1])
@@ -85,7 +86,9 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
         specs; ``inputs``: for each key that is in memory the key that workers have it
         by, and their addresses; ``nbytes``: size of these; ``times``, ``timeout``;
         ``ancestors``: whether what leads to the task belongs to each run;
-        ``limits``: of a recording; ``code``: `rerun_thread.run`, pickled.
+        ``limits``: of a recording; ``compared``: keys of inputs whose fingerprints
+        are wanted, as they are before and after a run; ``code``: `rerun_thread.run`,
+        pickled.
 
     Returns
     -------
@@ -160,6 +163,7 @@ def _answer(course: Course, in_time: bool) -> dict[str, Any]:
         "runs": list(course.runs),
         "recordings": dict(course.recordings),
         "changed": list(course.changed),
+        "prints": list(course.prints),
         "notes": list(course.notes),
     }
     if in_time and course.problem is not None:

@@ -23,6 +23,7 @@ class InPlaceOfWorker:
         self._dbgkit_worker = worker
         self._dbgkit_key = key
         self._dbgkit_client: Any = None
+        self._dbgkit_asked = False
         self._dbgkit_events = 0
         self._dbgkit_stack = ExitStack()
 
@@ -50,6 +51,7 @@ class InPlaceOfWorker:
 
         A client of the task's own: the worker's, once opened, stays.
         """
+        self._dbgkit_asked = True
         if self._dbgkit_client is None:
             from distributed import Client
 
@@ -78,7 +80,7 @@ class InPlaceOfWorker:
 def notes_of(stand_in: InPlaceOfWorker) -> list[str]:
     """What is to be known of what the task asked its worker for."""
     notes = []
-    if stand_in._dbgkit_client is not None:
+    if stand_in._dbgkit_asked:
         notes.append("the task asked for a client: work it submitted really ran")
     if stand_in._dbgkit_events:
         count = stand_in._dbgkit_events

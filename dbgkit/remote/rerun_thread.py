@@ -14,6 +14,7 @@ from mmap import mmap
 from time import perf_counter, time
 from typing import Any
 
+from .fingerprints import fingerprints
 from .frames import own_line
 from .recordings import Limits, kind_of, pack, take
 from .redact import redact_text
@@ -25,9 +26,11 @@ from .rerun_surroundings import (
     notes_of,
     run_to_end,
 )
-from .summarize import summarize
+from .summarize import Budget, summarize
 from .texts import safe_repr, safe_str
 
+PRINTS_SECONDS = 0.2  # for all inputs of a run
+MOST_PRINTS = 1_000
 MOST_KINDS = 5  # kinds of failures of which a recording is brought home
 COMPARED = 16 * 2**20  # bytes of inputs that are compared with what the task left
 
@@ -97,7 +100,9 @@ class _Rerun:
             if number:
                 nodes = self._read(each)
             data = self._fresh(_inputs_of(each, nodes), last=last)
+            self._print(data)
             self.course.runs.append(self._once(each, nodes, data))
+            self._print(data)
             if last and len(each) == 1:
                 self.course.begin("compare", order[-1])
                 self.course.changed = self._changed(data)
@@ -148,6 +153,14 @@ class _Rerun:
         data.update({key: self.values[key] for key in own})
         return data
 
+    def _print(self, data: Mapping[Any, Any]) -> None:
+        """Fingerprints of inputs: the task may change them, so before it and after."""
+        wanted = {key: data[key] for key in self.job["compared"] if key in data}
+        if wanted:
+            self.course.begin("compare", self.job["order"][-1])
+            self.course.prints += fingerprints(wanted, PRINTS_SECONDS)
+            del self.course.prints[MOST_PRINTS:]
+
     def _once(
         self, keys: list[Any], nodes: Mapping[Any, Any], data: dict[Any, Any]
     ) -> dict[str, Any]:
@@ -168,7 +181,8 @@ class _Rerun:
         else:
             run["seconds"] = perf_counter() - start
             self.course.begin("record", run["key"])
-            run["returned"] = summarize(data[keys[-1]])
+            budget = Budget(secret_names=self.limits.secret_names)
+            run["returned"] = summarize(data[keys[-1]], budget=budget)
         return run
 
     def _call(self, key: Any, node: Any, data: dict[Any, Any]) -> Any:
@@ -199,10 +213,11 @@ class _Rerun:
 
     def _record(self, error: BaseException, key: Any) -> dict[str, Any]:
         """A recording, as the recorder of a cluster takes it."""
+        names = self.limits.secret_names
         header: dict[str, Any] = {
             "key": key,
             "exception_type": type(error).__name__,
-            "message": redact_text(safe_str(error, 2_000)),
+            "message": redact_text(safe_str(error, 2_000), extra=names),
             "worker": self.worker.address,
             "pid": os.getpid(),
             "when": time(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from time import time
 from typing import Any
 
@@ -25,8 +25,9 @@ from .deaths_events import tell_deaths
 from .facts import failure_fact, history_of
 from .histories import tell_history
 from .keys import find_task
-from .pacing import count_with
+from .pacing import Pace, count_with
 from .recorder_asking import ask_recorder
+from .roots import find_roots
 from .survey import survey_counts, survey_tasks
 from .survey_failures import survey_failures
 from .survey_index import ErredIndex
@@ -112,6 +113,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         keys: Iterable[Any] = (),
         exception_text: str | None = None,
         newest_of: str | None = None,
+        texts: Collection[str] = (),
         specs: bool = False,
         states_only: bool = False,
         finished: bool = False,
@@ -128,6 +130,9 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             Entries of ``erred_tasks`` with this text are returned; ``""``: all.
         newest_of : str, optional
             Id of a client: its failed tasks are asked for. ``""``: any client's.
+        texts : collection of str
+            What the futures of the keys hold: of several failures because of which a
+            task fell, the one with such a text is meant (see ``roots``).
         specs : bool
             Whether the first root cause comes with run specs: its own, and those
             of all released tasks that lead to it.
@@ -146,6 +151,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             "asked": [],
             "failures": [],
             "omitted": 0,
+            "unfollowed": 0,
             "erred": [],
             "tasks": [],
             "spec_bytes": 0,
@@ -164,27 +170,25 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             ]
         if newest_of is not None:
             keys = [*keys, *_newest_failed(scheduler, history, newest_of)]
-        causes: dict[Any, Any] = {}
+        failed = []
         for count, key in enumerate(keys, 1):
             if count % SLICE == 0:
                 await asyncio.sleep(0)
             found = find_task(scheduler, key)
             answer["asked"].append(_asked(key, found))
             if found is not None and found.exception_blame is not None:
-                cause = found.exception_blame
-                causes.setdefault(cause.key, (cause, found.key))
+                failed.append(found)
+        roots = await find_roots(scheduler, failed, Pace(), texts)
         times = {entry["key"]: entry for entry in reversed(history)}
-        facts = [
-            failure_fact(scheduler, cause, asked, times.get(key))
-            for key, (cause, asked) in causes.items()
-        ]
-        # Without a time it happened before all that the history still has.
-        facts.sort(key=lambda fact: fact["when"] or 0.0)
-        answer["failures"] = facts[:limit]
-        answer["omitted"] = max(0, len(facts) - limit)
-        if specs and facts:
-            root = causes[facts[0]["key"]][0]
-            await self._closure(root, answer, max_bytes)
+        for root in roots.order[:limit]:
+            fact = failure_fact(
+                scheduler, root, roots.way(root)[0].key, times.get(root.key)
+            )
+            answer["failures"].append({**fact, "when": roots.when[root.key]})
+        answer["omitted"] = max(0, len(roots.order) - limit)
+        answer["unfollowed"] = roots.unfollowed
+        if specs and roots.order:
+            await self._closure(roots.order[0], answer, max_bytes)
         elif specs and finished and answer["asked"]:
             asked = scheduler.tasks.get(answer["asked"][0]["key"])
             if asked is not None:

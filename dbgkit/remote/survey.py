@@ -15,6 +15,7 @@ from typing import Any
 
 from .keys import find_task
 from .pacing import Pace, all_tasks, now_of, slices
+from .roots import Roots, find_roots, raised
 
 MOST_ROWS = 10_000  # of one answer, also where no limit was asked for
 MOST_PLACES = 10  # workers of one row
@@ -67,9 +68,11 @@ async def survey_tasks(state: Any, question: dict[str, Any]) -> dict[str, Any]:
             best += part[: limit - len(best)]
     if best and times is None:
         times = await _times_in_state(state, pace, True)
+    fell = [ts for ts in best if ts.state == "erred" and not _failed(ts)]
+    roots = await find_roots(state, fell, pace)
     rows = []
     async for part in slices(best, pace):
-        rows += [_row(ts, now_of(state), times or {}) for ts in part]
+        rows += [_row(ts, now_of(state), times or {}, roots) for ts in part]
     return {
         **answer,
         "rows": rows,
@@ -176,7 +179,7 @@ def _look_near(
 
 def _failed(ts: Any) -> bool:
     """Whether a task failed by itself."""
-    return ts.state == "erred" and ts.exception_blame in (ts, None)
+    return ts.state == "erred" and (raised(ts) or ts.exception_blame is None)
 
 
 def _may_match(state: Any, question: dict[str, Any]) -> bool:
@@ -276,10 +279,12 @@ class _Backwards:
 # -- rows --------------------------------------------------------------------
 
 
-def _row(ts: Any, now: float, times: dict[Any, tuple[str, float]]) -> dict[str, Any]:
+def _row(
+    ts: Any, now: float, times: dict[Any, tuple[str, float]], roots: Roots
+) -> dict[str, Any]:
     places = _places(ts)
     entered = _entered(ts, times)
-    blame = ts.exception_blame if ts.state == "erred" else None
+    blame = roots.cause_of(ts)
     return {
         "key": ts.key,
         "state": ts.state,
@@ -294,7 +299,7 @@ def _row(ts: Any, now: float, times: dict[Any, tuple[str, float]]) -> dict[str, 
         "restrictions": _restrictions(ts),
         "since": None if entered is None else max(0.0, now - entered),
         "exception": (ts.exception_text or "")[:EXCEPTION],
-        "blame": None if blame is None or blame is ts else blame.key,
+        "blame": None if blame is ts else blame.key,
     }
 
 

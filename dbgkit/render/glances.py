@@ -70,7 +70,7 @@ class GlanceForm:
     ) -> RenderResult:
         head = [_header(self.glance), Text(self.footer or _taken(self.glance), "dim")]
         if self.trouble:
-            head.append(Text(self.trouble, "bold red"))
+            head.append(Text(_one_line(self.trouble), "bold red"))
         parts = [
             _tasks(self.glance),
             _failures(self.glance, self.first),
@@ -114,7 +114,7 @@ def _cut(lines: list[Text], room: int) -> list[Text]:
 
 
 def _header(glance: Glance) -> Text:
-    line = Text(words.visible(glance.address) or "a cluster", "bold")
+    line = Text(_one_line(glance.address) or "a cluster", "bold")
     count = sum(glance.workers.values())
     line.append(f" · {words.count(count, 'worker')}", "")
     others = [

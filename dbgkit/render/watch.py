@@ -105,6 +105,7 @@ class _Screen:
         self.first: Glance | None = None
         self.last: Glance | None = None
         self.error: DbgkitError | None = None
+        self._failed = 0  # looks in a row
         self._answered = monotonic()  # the last time
         self._answered_at = datetime.now(timezone.utc)
         self._due = 0.0
@@ -125,7 +126,11 @@ class _Screen:
         elif isinstance(asked.error, DbgkitError):
             self.error = asked.error
             self._due = now + AGAIN
-            if self.last is None or now - self._answered > self._patience:
+            self._failed += 1
+            # The first one may have used up all the patience, and the next one
+            # connects anew.
+            over = now - self._answered > self._patience and self._failed > 1
+            if self.last is None or over:
                 raise asked.error
         elif asked.error is not None:
             raise asked.error
@@ -133,7 +138,7 @@ class _Screen:
     def _take(self, glance: Glance, now: float, took: float) -> None:
         self.first = self.first or glance
         self.last = glance
-        self.error = None
+        self.error, self._failed = None, 0
         self._answered, self._answered_at = now, datetime.now(timezone.utc)
         self._due = now + max(self._every - took, min(took, LONGEST_REST))
 
@@ -157,9 +162,9 @@ class _Screen:
         silence = monotonic() - self._answered
         since = f"no answer since {clock(self._answered_at)}"
         if self.error is not None:
-            left = max(0.0, self._patience - silence)
-            why = words.visible(self.error.message)
-            return f"{since}, giving up in {left:.0f} s: {why}"
+            left = self._patience - silence
+            go_on = f"giving up in {left:.0f} s" if left > 0 else "trying once more"
+            return f"{since}, {go_on}: {self.error.message}"
         waiting = self._asking
         if waiting is not None and monotonic() - waiting.began > SLOW:
             return f"{since}: the scheduler takes its time"

@@ -1,8 +1,8 @@
-"""Are a replay's inputs those that the task failed on? By fingerprints, both bounded."""
+"""Are a replay's inputs those that the task failed on? By bounded fingerprints."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dbgkit.cluster.link import Link
@@ -37,9 +37,7 @@ class InputComparison:
 
     def __init__(self, recording: Recording | None) -> None:
         inputs = recording.inputs if recording is not None else ()
-        self._then = {
-            each.key: [each.type, each.digest, each.whole] for each in inputs
-        }
+        self._then = {each.key: [each.type, each.digest, each.whole] for each in inputs}
         self.verdicts: dict[Any, str] = {}
 
     def look(self, values: Mapping[Any, Any]) -> None:
@@ -49,8 +47,18 @@ class InputComparison:
             for key, value in values.items()
             if key in self._then and self.verdicts.get(key) != "same"
         }
-        for key, *now in fingerprints(wanted, SECONDS) if wanted else ():
-            self.verdicts[key] = compare(self._then[key], now)
+        self.hear(fingerprints(wanted, SECONDS) if wanted else ())
+
+    @property
+    def wanted(self) -> list[Any]:
+        """Keys of the inputs of which there is a fingerprint to compare with."""
+        return list(self._then)
+
+    def hear(self, prints: Iterable[Sequence[Any]]) -> None:
+        """Take fingerprints of another process into account, as `look` does values."""
+        for key, *now in prints:
+            if key in self._then and self.verdicts.get(key) != "same":
+                self.verdicts[key] = compare(self._then[key], now)
 
     def notes(self) -> list[str]:
         """What is to be said of it."""

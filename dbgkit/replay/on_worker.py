@@ -37,6 +37,7 @@ from dbgkit.model import (
 )
 from dbgkit.remote.recordings import unpack
 from dbgkit.remote.rerun import AROUND
+from dbgkit.replay.compared import InputComparison, recorded_failure
 from dbgkit.replay.material import Material
 from dbgkit.replay.on_worker_plan import no_room, stored_as
 from dbgkit.replay.outcome import compare, overall
@@ -63,7 +64,8 @@ def run_on_worker(
     """
     link = material.link
     assert link is not None
-    job = _job(plan, material, timeout)
+    comparison = InputComparison(recorded_failure(link, failure))
+    job = {**_job(plan, material, timeout), "compared": comparison.wanted}
     # Whether the worker died of the task is told by its process: which one is it?
     seen = look_at_workers(link, [plan.worker], ()).get(plan.worker)
     if seen is None:
@@ -85,7 +87,8 @@ def run_on_worker(
             key=failure.key,
         ) from error
     if isinstance(answer, dict):
-        return _replay(failure, plan, answer)
+        comparison.hear(answer.get("prints", ()))
+        return _replay(failure, plan, answer, comparison)
     return _without_answer(failure, plan, link, seen["pid"], answer)
 
 
@@ -126,11 +129,17 @@ def _job(plan: Plan, material: Material, timeout: float) -> dict[str, Any]:
 def _limit(job: Mapping[str, Any]) -> float:
     """Seconds after which a worker that keeps its own limits has answered."""
     around = max(job["timeout"], AROUND) + job["nbytes"] / SLOWEST_PULL
-    once: float = job["timeout"] * len(job["order"]) + 2 * around
-    return once * int(job["times"]) + 2 * around
+    once = job["timeout"] * len(job["order"]) + 2 * around
+    limit: float = once * job["times"] + 2 * around
+    return limit
 
 
-def _replay(failure: Failure, plan: Plan, answer: Mapping[str, Any]) -> Replay:
+def _replay(
+    failure: Failure,
+    plan: Plan,
+    answer: Mapping[str, Any],
+    comparison: InputComparison,
+) -> Replay:
     """What the worker's answer says of the failure, if the task was run."""
     address = plan.worker
     notes = [*failure.notes, *answer.get("notes", ())]
@@ -148,6 +157,7 @@ def _replay(failure: Failure, plan: Plan, answer: Mapping[str, Any]) -> Replay:
         left = plan.times - len(runs)
         if left:
             notes.append(f"{left:,} further {'run' if left == 1 else 'runs'} left out")
+    notes += comparison.notes()
     outcome = overall(runs)
     index = next(i for i, run in enumerate(runs) if run.outcome == outcome)
     told = answer["runs"][index] if index < len(answer["runs"]) else {}
@@ -171,6 +181,7 @@ def _replay(failure: Failure, plan: Plan, answer: Mapping[str, Any]) -> Replay:
         recording=recording,
         returned=_returned(told) if outcome == "passed" else None,
         notes=tuple(dict.fromkeys(notes)),
+        compared=comparison.verdicts,
     )
 
 

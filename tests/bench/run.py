@@ -10,7 +10,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-NAMES = ("small", "large", "ancestors", "forgotten", "import", "view", "why")
+NAMES = (
+    *("small", "large", "ancestors", "forgotten", "import", "view", "why"),
+    "recorder",
+)
 
 
 def main(arguments: list[str]) -> int:

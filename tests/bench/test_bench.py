@@ -15,7 +15,11 @@ pytestmark = pytest.mark.bench
 
 
 @pytest.mark.parametrize(
-    "name", ["small", "large", "ancestors", "forgotten", "import", "view", "why"]
+    "name",
+    [
+        *("small", "large", "ancestors", "forgotten", "import", "view", "why"),
+        "recorder",
+    ],
 )
 def test_figures_hold_their_bars(name):
     # GIVEN the figures of one room, measured on smaller graphs than in the table

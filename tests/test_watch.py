@@ -1,0 +1,377 @@
+"""The live screen, at a pseudo-terminal, and the frame that it shows."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from itertools import pairwise
+from time import monotonic, sleep
+
+import pexpect
+import pytest
+from commands import environment, in_process
+from conftest import own_cluster
+from distributed import Client, wait
+from rich.console import Console
+from tasks import boom, inc, ratio
+from watching import wait_until
+from why_looks import flag
+from why_tasks import loop_until
+
+from dbgkit.api.watching import Looks, glance
+from dbgkit.cluster.view import open_view
+from dbgkit.errors import SchedulerGone
+from dbgkit.model import Explanation, Failure, FailureGroup, FailureReport, Glance, Span
+from dbgkit.render.glances import GlanceForm
+from dbgkit.render.watch import _Screen
+
+pytestmark = pytest.mark.core
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
+
+
+@contextmanager
+def watching(address, *options):
+    """The screen at a terminal of 30 lines of 110 columns."""
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "dbgkit", "watch", "--scheduler", address, "--every", "200ms", *options],
+        dimensions=(30, 110),
+        encoding="utf8",
+        timeout=60,
+        env=environment(TERM="xterm", COLUMNS="", LINES=""),
+    )
+    try:
+        yield child
+    finally:
+        child.close(force=True)
+
+
+def left(child):
+    """What is said from now to the end, and the exit code."""
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.before, child.exitstatus
+
+
+@pytest.fixture
+def client():
+    with own_cluster(processes=False, protocol="tcp", n_workers=1) as client:
+        yield client
+
+
+# -- at a terminal -----------------------------------------------------------
+
+
+def test_states_and_failures_appear_as_they_come(client):
+    with watching(client.scheduler.address) as child:
+        child.expect_exact("Failures")
+        child.expect_exact(": none")
+        # WHEN tasks run, fail and hang
+        held = client.map(inc, range(5), key="good")
+        bad = client.submit(boom, 8, key="[/a/b]")
+        stuck = client.submit(inc, 1, key="stuck-1", resources={"GPU": 1})
+        # THEN each is shown, and that the failure is new
+        child.expect_exact("5 memory")
+        child.expect_exact(": 1 task failed")
+        child.expect_exact("new ")
+        child.expect_exact("ValueError: cannot take 8")
+        child.expect_exact("resources-unmet")
+        more = client.submit(boom, 9, key="another")
+        child.expect_exact(": 2 tasks failed")
+        child.send("q")
+        # The last frame stays, and the code tells what was found.
+        text, code = left(child)
+        assert "2 tasks failed" in text
+        assert code == 1
+    del held, bad, stuck, more
+
+
+@pytest.mark.parametrize("key", ["q", "\x03"], ids=["q", "ctrl-c"])
+def test_it_ends_with_0_if_nothing_was_wrong(client, key):
+    with watching(client.scheduler.address) as child:
+        child.expect_exact("Nothing is in the way")
+        child.send(key)
+        text, code = left(child)
+    assert code == 0
+    assert "Traceback" not in text
+    assert "\x1b[?1049l" in text  # the screen was given back
+
+
+def test_it_fits_into_a_window_that_changes(client):
+    held = [client.submit(inc, n, key=f"{chr(97 + n) * 4}-1") for n in range(20)]
+    wait(held)
+    with watching(client.scheduler.address) as child:
+        child.expect_exact("tttt")  # the last one
+        child.setwinsize(16, 80)
+        child.expect_exact("more lines")
+        child.setwinsize(40, 110)
+        child.expect_exact("tttt")
+        child.send("q")
+        assert left(child)[1] == 0
+
+
+def port_of_our_own():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@contextmanager
+def scheduler_process(port):
+    """A scheduler in a process of its own, with no worker."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "distributed.cli.dask_scheduler"),
+            *("--host", "127.0.0.1", "--port", str(port), "--dashboard-address", ":0"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    )
+
+    def listens():
+        with socket.socket() as attempt:
+            return attempt.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_until(listens, "the scheduler listens")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_scheduler_that_comes_back_is_watched_again():
+    port = port_of_our_own()
+    address = f"tcp://127.0.0.1:{port}"
+    with watching(address) as child:
+        with scheduler_process(port), Client(address, set_as_default=False) as client:
+            homeless = client.submit(inc, 1, key="homeless-1")
+            child.expect_exact("no-workers")
+            del homeless
+        child.expect_exact("no answer since")
+        with scheduler_process(port):
+            child.expect_exact("Nothing is in the way")
+            child.send("q")
+            assert left(child)[1] == 0
+
+
+def test_a_scheduler_that_stays_away_ends_it():
+    port = port_of_our_own()
+    address = f"tcp://127.0.0.1:{port}"
+    with watching(address, "--timeout", "2s") as child:
+        with scheduler_process(port):
+            child.expect_exact("Nothing is in the way")
+        child.expect_exact("no answer since")
+        text, code = left(child)
+    assert code == 2
+    assert "\x1b[?1049lError: " in text.replace("\x1b[?25h", "")
+    assert "Traceback" not in text
+
+
+def test_a_scheduler_that_hangs_is_told():
+    port = port_of_our_own()
+    with (
+        scheduler_process(port) as process,
+        watching(f"tcp://127.0.0.1:{port}") as child,
+    ):
+        child.expect_exact("Nothing is in the way")
+        process.send_signal(signal.SIGSTOP)
+        child.expect_exact("the scheduler takes its time")
+        process.send_signal(signal.SIGCONT)
+        # The keys are heard while an answer is awaited.
+        child.send("q")
+        assert left(child)[1] in (0, 1)
+
+
+# -- without one -------------------------------------------------------------
+
+
+def test_once_without_a_terminal(client, capsys):
+    bad = [client.submit(ratio, 1, 0, key="zero-1"), client.submit(boom, 8)]
+    fallen = client.submit(inc, bad[0], key="fallen-1")
+    wait([*bad, fallen])
+    where = ("--scheduler", client.scheduler.address)
+    done = in_process(capsys, "watch", *where)
+    assert done.code == 1
+    assert done.err == "this is no terminal, so one look only\n"
+    assert "2 tasks failed, of 2 root causes; 1 more fell because of them" in done.out
+    once = in_process(capsys, "watch", "--once", *where)
+    assert (once.code, once.err) == (1, "")
+    told = json.loads(in_process(capsys, "watch", "--json", *where).out)
+    assert told["failures"]["total"] == 2
+    assert told["workers"] == {"running": 1}
+    assert told["summary"]["zero"] == {"erred": 1}
+
+
+def test_a_glance_counts_and_looks_at_no_task_without_need(client):
+    held = client.map(inc, range(30))
+    wait(held)
+    with open_view(None, client, 30) as view:
+        seen = glance(view)
+    assert seen.healthy
+    assert seen.summary == {"inc": {"memory": 30}}
+    assert (seen.workers, seen.threads) == ({"running": 1}, 2)
+    assert seen.address == client.scheduler.address
+    assert seen.taken.start <= seen.taken.end
+
+
+def test_looks_share_a_connection_and_connect_anew_after_an_error(client):
+    opened = []
+
+    @contextmanager
+    def connect():
+        opened.append("opened")
+        if len(opened) == 1:
+            raise SchedulerGone("not there yet")
+        with open_view(None, client, 30) as view:
+            yield view
+        opened.append("closed")
+
+    look = Looks(connect)
+    with pytest.raises(SchedulerGone):
+        look()
+    assert look().healthy and look().healthy
+    look.close()
+    assert opened == ["opened", "opened", "closed"]
+
+
+# -- when to look ------------------------------------------------------------
+
+
+def a_glance(**fields):
+    return Glance(
+        **{
+            "address": "tcp://x:1",
+            "taken": Span(NOW, NOW),
+            "took": 0.01,
+            "failures": FailureReport((), 0, 0),
+            "why": Explanation("finished", "nothing waits"),
+            **fields,
+        }
+    )
+
+
+def test_looks_never_overlap_and_leave_as_much_time_as_they_take():
+    times, inside = [], threading.Semaphore(1)
+
+    def look():
+        assert inside.acquire(blocking=False), "two at once"
+        began = monotonic()
+        sleep(0.1)
+        times.append((began, monotonic()))
+        inside.release()
+        return a_glance()
+
+    screen = _Screen(look, every=0.0, patience=10.0)
+    wait_until(lambda: screen.turn() or len(times) == 4, "four looks")
+    for (_, end), (begin, _) in pairwise(times):
+        assert begin - end >= 0.09
+
+
+def test_an_error_that_is_none_of_ours_is_raised():
+    def look():
+        raise KeyError("a mistake")
+
+    screen = _Screen(look, every=1.0, patience=10.0)
+    with pytest.raises(KeyError):
+        wait_until(screen.turn, "it is raised")
+
+
+# -- the frame ---------------------------------------------------------------
+
+HOSTILE = "[/a/b] <b>\n\x1b[31m\x1b]0;x\x07 é \ud800"
+
+
+def printed(form, width=80, height=24):
+    console = Console(
+        file=io.StringIO(), width=width, height=height, color_system=None, markup=False
+    )
+    with console.capture() as captured:
+        console.print(form)
+    return captured.get()
+
+
+def group(kind, **fields):
+    return FailureGroup(
+        **{
+            "exception_type": kind,
+            "message": HOSTILE,
+            "location": f"{HOSTILE}.py:1 in f",
+            "count": 3,
+            "cascaded": 0,
+            "forgotten": 0,
+            "workers": (),
+            "first": NOW,
+            "last": NOW,
+            "keys": (),
+            "omitted_keys": 0,
+            "example": Failure(key="x", name="x", exception_type=kind, message=HOSTILE),
+            **fields,
+        }
+    )
+
+
+CROWDED = a_glance(
+    address=f"tcp://{HOSTILE}",
+    summary={f"{HOSTILE}{n}": {"erred": n + 1, "memory": 10**n} for n in range(40)},
+    failures=FailureReport(tuple(group(f"E{n}") for n in range(40)), 120, 7),
+    why=Explanation(
+        "failed",
+        HOSTILE * 9,
+        advice=(HOSTILE,),
+        others=tuple(Explanation("no-workers", HOSTILE) for _ in range(40)),
+        notes=(HOSTILE,),
+    ),
+    workers={"running": 2, "paused": 1},
+)
+
+
+@pytest.mark.parametrize("height", [10, 24, 60, 200])
+def test_a_frame_fits_and_counts_what_is_cut(height):
+    text = printed(GlanceForm(CROWDED, trouble=HOSTILE, screen=True), height=height)
+    lines = text.rstrip("\n").split("\n")
+    assert len(lines) <= height
+    assert all(len(line) <= 80 for line in lines)
+    assert "\x1b" not in text and "\x07" not in text
+    assert "(1 paused)" in text
+    assert "120 tasks failed" in text
+    if height == 24:
+        assert "more lines" in text
+
+
+def test_what_has_failed_since_the_beginning_is_marked():
+    first = a_glance(failures=FailureReport((group("E1"),), 3, 0))
+    now = (group("E1", count=5), group("E2"))
+    text = printed(
+        GlanceForm(a_glance(failures=FailureReport(now, 8, 0)), first=first), width=200
+    )
+    assert "5 +2 E1" in text
+    assert "3 new E2" in text
+
+
+def test_a_state_that_is_there_at_all_is_in_the_bar():
+    counts = {"memory": 1_000_000, "erred": 1, "processing": 2, "no-worker": 1}
+    text = printed(GlanceForm(a_glance(summary={"load": counts})), width=120)
+    bar = text[text.index("load [") + 6 :].partition("]")[0]
+    assert len(bar) == 24
+    assert [bar.count(letter) for letter in "#>?x"] == [21, 1, 1, 1]
+    assert "1,000,000 memory, 2 processing, 1 no-worker, 1 erred" in text
+
+
+def test_a_busy_cluster_is_not_wrong(client, tmp_path):
+    with flag(tmp_path) as path, open_view(None, client, 30) as view:
+        future = client.submit(loop_until, path, key="busy-1")
+        wait_until(
+            lambda: glance(view).summary.get("busy") == {"processing": 1}, "it runs"
+        )
+        assert glance(view).healthy
+    assert future.result(30) == path
