@@ -67,5 +67,8 @@ def same_words(live, dumped):
 
 
 def codes(explanation):
-    """All causes, the first one first."""
-    return [explanation.cause, *(other.cause for other in explanation.others)]
+    """All causes, the first one first; of a chain what holds up its end, too."""
+    first = [explanation.cause]
+    if explanation.because:
+        first.append(explanation.because)
+    return [*first, *(other.cause for other in explanation.others)]

@@ -53,6 +53,7 @@ _PARTS = {
         "summarize_labelled",
         "summarize_data",
         "summarize_values",
+        "summarize_builtins",
         "summarize_errors",
         "summarize",
         "keep",

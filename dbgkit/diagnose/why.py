@@ -17,6 +17,7 @@ from dbgkit.diagnose.why_reasons import Cause, causes_of, ranked
 from dbgkit.diagnose.why_text import several, show
 from dbgkit.diagnose.why_words import words_of
 from dbgkit.errors import SchedulerGone, WaitTimedOut, WrongTarget
+from dbgkit.locate.held import held_beginnings
 from dbgkit.locate.targets import Sought, sort_target
 from dbgkit.model import Explanation, Span
 
@@ -109,7 +110,10 @@ def _flat(keys: Any) -> list[Any]:
 def _look(view: View, asked: _Asked) -> tuple[dict[str, Any], list[Cause]]:
     """One look: the scheduler first, then the workers of what it gave away."""
     pending = _pending(view, asked)
-    answer = view.ask("why", {"keys": asked.keys, "pending": pending, "ping": PING})
+    question = {"keys": asked.keys, "pending": pending, "ping": PING}
+    if view.client is not None and asked.keys:
+        question["texts"] = held_beginnings(view.client, asked.keys)
+    answer = view.ask("why", question)
     wanted: dict[str, list[Any]] = {}
     for end in answer["ends"]:
         if end["code"] != "processing":
@@ -173,6 +177,8 @@ def _compose(
     if asked.keys is None:
         if not causes:
             causes = [_nothing_waits(answer)]
+        for cause in causes:
+            cause.whole = True
         explained = [_explanation(cause) for cause in causes]
         return replace(explained[0], others=tuple(explained[1:]), **common)
     states = answer.get("asked_states", {})
@@ -189,7 +195,7 @@ def _compose(
     if first.length > 1 and first.code != "cascaded":
         return replace(
             _waiting(asked, states, first, explained[0], causes),
-            others=tuple(explained),
+            others=tuple(explained[1:]),
             **common,
         )
     return replace(explained[0], others=tuple(explained[1:]), **common)
@@ -249,6 +255,7 @@ def _waiting(
         explained.advice,
         end.key,
         end.chain,
+        because=explained.cause,
     )
 
 
@@ -268,6 +275,11 @@ def _notes(view: View, asked: _Asked, answer: Mapping[str, Any]) -> tuple[str, .
         notes.append(_NOT_IN_DUMPS)
     if answer["omitted_ends"]:
         notes.append(f"{answer['omitted_ends']} more tasks were counted, not looked at")
+    if answer["unfollowed"]:
+        notes.append(
+            f"of {answer['unfollowed']} tasks that fell not all inputs were looked at: "
+            "an earlier failure may be among them"
+        )
     return tuple(notes)
 
 

@@ -41,7 +41,8 @@ RANKS = (
 class Cause:
     """One cause, and the tasks that it holds.
 
-    ``parts`` are the facts of each task that was looked at.
+    ``parts`` are the facts of each task that was looked at. ``whole`` is whether it
+    stands for the whole cluster.
     """
 
     code: str
@@ -51,6 +52,7 @@ class Cause:
     parts: list[dict[str, Any]] = field(default_factory=list)
     keys: list[Any] = field(default_factory=list)
     count: int = 1
+    whole: bool = False
 
     @property
     def facts(self) -> dict[str, Any]:

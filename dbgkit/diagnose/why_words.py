@@ -69,13 +69,25 @@ def _failed(cause: Cause) -> Words:
         evidence.append(f"at {_clock(facts['when'])}")
     if facts["tried"] > 1:
         evidence.append(f"after {facts['tried']} attempts")
-    if cause.count > 1:
+    advice = [_open(cause.key)]
+    if cause.whole and cause.count > 1:
+        more = cause.count - 1
+        evidence.append(
+            f"{more} more task{'s have' if more > 1 else ' has'} failed, or fell "
+            "because another failed"
+        )
+        advice.append(f"dbgkit.failures() has all {cause.count}, by root cause")
+    elif cause.count > 1:
         evidence.append(f"{cause.count} tasks have erred")
-    return summary, evidence, [_open(cause.key)]
+    return summary, evidence, advice
 
 
 def _cascaded(cause: Cause) -> Words:
     summary, evidence, advice = _failed(cause)
+    facts = cause.facts
+    if facts["others_count"]:
+        others = several(map(show, facts["others"]), facts["others_count"])
+        evidence.append(f"other tasks that it needs failed as well: {others}")
     asked = cause.keys[0] if len(cause.keys) == 1 else None
     fell = show(asked) if asked is not None else f"{len(cause.keys)} tasks"
     return f"{fell} fell because {summary}", evidence, advice

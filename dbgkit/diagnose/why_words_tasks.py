@@ -45,12 +45,14 @@ def _run(facts: dict[str, Any]) -> str:
     took = facts["duration"]
     if row.get("since") and probe:
         took = max(0.0, probe["now"] - row["since"])
-    text = show(facts["key"])
-    text += f": for {seconds(took)}" if took is not None else ": just begun"
+    text = f"{show(facts['key'])} has just begun"
+    if took is not None:
+        text = f"{show(facts['key'])} has been running for {seconds(took)}"
     average = facts["average"]
     if average is None:
         return f"{text}; no task named {facts['prefix']!r} has finished yet"
-    return f"{text}; others named {facts['prefix']!r} took {seconds(average)}"
+    took_others = f"others named {facts['prefix']!r} took {seconds(average)}"
+    return f"{text}; {took_others} on average"
 
 
 def _stack(row: dict[str, Any]) -> list[str]:

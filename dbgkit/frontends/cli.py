@@ -124,6 +124,7 @@ for command in (
     cli_states.tasks,
     cli_states.story,
     cli_states.why,
+    cli_states.deaths,
     cli_states.doctor,
     cli_reports.report,
     cli_reports.watch,

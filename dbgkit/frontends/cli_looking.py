@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbgkit.errors import DbgkitError
+from dbgkit.remote.redact import redact_text
 
 if TYPE_CHECKING:
     from dbgkit.cluster.view import View
@@ -271,16 +272,22 @@ def _patient_pipe() -> Iterator[None]:
 
 
 def as_json(document: Mapping[str, Any]) -> str:
-    """One JSON document, in letters that any encoding has."""
+    """One JSON document, in letters that any encoding has; secrets hidden."""
     return json.dumps(_plain(document), indent=2, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+# What has to be written as it is, to be of use as a target.
+_KEYS = frozenset("asked blame chain culprit edges healed_keys key keys".split())
+
+
+def _plain(value: Any, name: str = "") -> Any:
     """JSON has no word for infinity, or for what is no number."""
     if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): _plain(item, str(name)) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(item, name) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, str) and name not in _KEYS:
+        return redact_text(value, bare=name != "source")
     return value

@@ -143,6 +143,30 @@ def why(where: Where, key: str | None) -> int:
 
 
 @click.command()
+@click.option(
+    "--limit",
+    type=_LIMIT,
+    default=50,
+    show_default=True,
+    help="The most deaths to show; the rest is counted.",
+)
+@looks
+def deaths(where: Where, limit: int) -> int:
+    """Tell why workers went away, and what they ran then.
+
+    Most is known where the recorder is on (dbgkit.record).
+
+    Ends with code 0 if none went but on purpose, 1 if one did, 2 if it could not look.
+    """
+    from dbgkit import api
+
+    with where.open() as view:
+        found = api.deaths(view=view, limit=limit, timeout=where.limit)
+    put(where, found)
+    return 0 if found.healthy else FOUND
+
+
+@click.command()
 @looks
 def doctor(where: Where) -> int:
     """Check whether a cluster is fit for debugging, and say what to change.

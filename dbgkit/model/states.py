@@ -317,6 +317,8 @@ class Explanation(Displayed):
         From the task asked for to `key`.
     others : tuple of Explanation
         Further causes, ranked, the likelier first.
+    because : str
+        Of ``"waiting-on"``, the code of what holds up `key`.
     span : Span or None
     notes : tuple of str
         What could not be looked at.
@@ -334,19 +336,21 @@ class Explanation(Displayed):
     span: Span | None = None
     notes: tuple[str, ...] = ()
     graph: TaskGraph | None = None
+    because: str = ""
 
     @property
     def healthy(self) -> bool:
         """Whether all is done, or goes on by itself; the end of a chain decides."""
         rest = all(other.healthy for other in self.others)
-        if self.cause in ("waiting-on", "p2p-barrier") and self.others:
+        if self.cause == "p2p-barrier" and self.others:
             return rest
-        return rest and self.cause in _HEALTHY
+        return rest and (self.because or self.cause) in _HEALTHY
 
     def to_json(self) -> dict[str, Any]:
         """Builtin types only, for ``--json``."""
         return {
             "cause": self.cause,
+            "because": self.because,
             "summary": self.summary,
             "evidence": list(self.evidence),
             "advice": list(self.advice),

@@ -169,7 +169,8 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         death["number"] = self.number
         if ws is not None:
             death.update(_worker_fact(ws, now))
-            self._drop_nanny(ws)
+            if msg.get("expected"):  # its nanny goes with it
+                self.watched.discard(ws.nanny)
         death["heartbeat_tasks"] = [
             {"key": key, "seconds": duration, **self._task_fact(key)}
             for key, duration in islice(self.executing.pop(address, ()), 50)
@@ -180,11 +181,6 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
                     death[name] = store.pop(found)
         self._add_prefixes(death)
         self.deaths.append(death)
-
-    def _drop_nanny(self, gone: Any) -> None:
-        """Forget a nanny that goes with its worker; a new one may have its address."""
-        if gone.nanny and gone.status.name == "closing_gracefully":
-            self.watched.discard(gone.nanny)
 
     def add_report(self, report: dict[str, Any]) -> None:
         """Put a nanny's report to its worker's death, or keep it until that comes."""

@@ -56,16 +56,23 @@ _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{1,40}-----(?:.*?-----END [A-Z0-9 ]{1,40}-----|.*)",
     re.DOTALL,
 )
-_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (_PEM, HIDDEN),
+# With what each has in it, in lower case, as looking for that is much quicker.
+_SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    ("-----begin", _PEM, HIDDEN),
     # JSON Web Tokens: base64 of '{"' begins with eyJ.
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), HIDDEN),
+    ("eyj", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), HIDDEN),
     # AWS access keys.
-    (re.compile(r"\b(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[A-Z0-9]{16}\b"), HIDDEN),
+    (
+        "a3t abia acca akia asia",
+        re.compile(r"\b(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[A-Z0-9]{16}\b"),
+        HIDDEN,
+    ),
     # Tokens of GitHub, GitLab, Slack, Google, Stripe, Hugging Face, npm, PyPI and
     # SendGrid, and API keys that begin with "sk-" (followed by a bare hash it is
     # rather a key of Dask).
     (
+        "gho_ ghp_ ghs_ ghr_ ghu_ github_pat_ glpat- xox aiza gocspx- ya29. sk_ rk_ "
+        "whsec_ hf_ npm_ pypi- sg. sk-",
         re.compile(
             r"\b(?:gh[opsru]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
             r"|xox[abeoprs]-[\w-]{10,}|AIza[\w-]{35}|GOCSPX-[\w-]{20,}"
@@ -77,13 +84,19 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     # scheme://user:password@host
     (
+        "://",
         re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/:@'\"]*:)[^\s/'\"]+(?=@)"),
         rf"\g<1>{HIDDEN}",
     ),
     # Signed links.
-    (re.compile(r"([?&](?:sig|X-Amz-Signature)=)[^\s&'\"]+", re.I), rf"\g<1>{HIDDEN}"),
+    (
+        "sig= signature=",
+        re.compile(r"([?&](?:sig|X-Amz-Signature)=)[^\s&'\"]+", re.I),
+        rf"\g<1>{HIDDEN}",
+    ),
     # The header, with whatever scheme, and a scheme without its header.
     (
+        "authorization",
         re.compile(
             r"(\bauthorization['\"]?\s*[:=]\s*(?:b(?=['\"]))?['\"]?)"
             r"(?!<hidden>)(?:[A-Za-z]+[ ]+)?[^\s'\",}]+",
@@ -91,12 +104,12 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         rf"\g<1>{HIDDEN}",
     ),
-    (re.compile(r"\b(bearer\s+)[\w.~+/=-]{6,}", re.I), rf"\g<1>{HIDDEN}"),
+    ("bearer", re.compile(r"\b(bearer\s+)[\w.~+/=-]{6,}", re.I), rf"\g<1>{HIDDEN}"),
 )
 # ``name=value``, ``"name": "value"``, ``name: value``; JSON within JSON has its quotes
 # behind backslashes.
 _ASSIGNED = re.compile(
-    r"""(?<![\w-])(?P<name>[A-Za-z_][\w-]+)
+    r"""(?<![\w-])(?P<name>[A-Za-z_][\w-]{1,100})
         (?P<between>(?P<close>\\{0,4}['"])?[ ]?(?P<sign>[:=])[ ]?)
         (?P<value>b?(?P<mark>\\{0,4}['"]).*?(?:(?P=mark)|$)
           |[^\s,;&'"(){}\[\]<>]+(?![\w.]*[(\[]))""",
@@ -113,7 +126,7 @@ _FLAG = re.compile(
         (?P<value>(?P<mark>['"]).*?(?P=mark)|[^\s,;'"(){}\[\]<>-][^\s,;'"(){}<>]*)""",
     re.VERBOSE,
 )
-_NAMED = (_ASSIGNED, _PAIRED, _FLAG)
+_NAMED = (("=:", _ASSIGNED), (",", _PAIRED), ("-", _FLAG))
 _NAME = re.compile(r"-{0,2}[A-Za-z_][\w.-]{0,60}")
 
 
@@ -241,11 +254,14 @@ def redact_text(
     """
     for value in values:
         text = _hide(text, value)
-    for pattern, replacement in _SHAPES:
-        text = pattern.sub(replacement, text)
+    lowered = text.lower()
+    for needles, pattern, replacement in _SHAPES:
+        if any(needle in lowered for needle in needles.split()):
+            text = pattern.sub(replacement, text)
     names = tuple(extra)
-    for pattern in _NAMED:
-        text = _hide_named(text, pattern, bare, names)
+    for signs, pattern in _NAMED:
+        if any(sign in text for sign in signs):
+            text = _hide_named(text, pattern, bare, names)
     return text
 
 
@@ -276,18 +292,23 @@ _BEGIN = 40
 
 
 def redact_lines(
-    lines: list[str], *, extra: Iterable[str] = (), values: Iterable[str] = ()
+    lines: list[str],
+    *,
+    extra: Iterable[str] = (),
+    values: Iterable[str] = (),
+    skip: int = 0,
 ) -> list[str]:
     """Lines of source with secrets hidden, as many as there were.
 
-    Also what goes over several lines, such as a private key.
+    Also what goes over several lines, such as a private key. With ``skip``, the first
+    lines are only looked at for its beginning, and not given back.
     """
     text = _PEM.sub(
         lambda found: "\n".join([HIDDEN] * (found[0].count("\n") + 1)), "\n".join(lines)
     )
     return [
         redact_text(line, bare=False, extra=extra, values=values)
-        for line in text.split("\n")
+        for line in text.split("\n")[skip:]
     ]
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from .frames import is_machinery, is_own, own_index, package_of, walk
 from .redact import HIDDEN, MARGIN, redact_cut, redact_lines
+from .summarize_builtins import Walker
 from .summarize_objects import type_name
-from .summarize_values import Budget, Walker, hides
+from .summarize_values import Budget, hides
 
 __all__ = ["OMITTED", "Budget", "summarize", "summarize_frames", "type_name"]
 
@@ -232,11 +233,11 @@ def _source(
         [_cut_line(line) for line in lines[start - 1 : last]],
         extra=budget.secret_names,
         values=budget.secret_values,
+        skip=first - start,
     )
     return [
         [number, line[:_SOURCE_WIDTH] + ("…" if len(line) > _SOURCE_WIDTH else "")]
-        for number, line in enumerate(told, start)
-        if number >= first
+        for number, line in enumerate(told, first)
     ]
 
 

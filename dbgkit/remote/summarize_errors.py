@@ -6,8 +6,9 @@ import builtins
 import types
 from typing import Any
 
+from .summarize_builtins import Walker
 from .summarize_objects import class_attribute, instance_dict, is_a
-from .summarize_values import Budget, Walker
+from .summarize_values import Budget
 
 _LONGEST = 4_000  # characters that are looked at; it is cut after it was redacted
 _NOTES = 5

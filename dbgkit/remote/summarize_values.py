@@ -9,17 +9,8 @@ methods, objects by their ``__dict__`` and slots, arrays and frames by
 
 from __future__ import annotations
 
-import array
 import collections
-import datetime
-import decimal
 import enum
-import fractions
-import functools
-import pathlib
-import re
-import types
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -34,8 +25,6 @@ from .summarize_objects import (
     class_name,
     instance_dict,
     slots,
-    stored,
-    type_name,
 )
 
 
@@ -116,7 +105,7 @@ class Walker:
             self.path.pop()
 
     def _tell(self, value: Any, cls: type) -> str:
-        teller = _tellers.get(id(cls))
+        teller = tellers.get(id(cls))
         if teller is not None:
             return teller(self, value)
         described = describe_data(value, self)
@@ -126,10 +115,10 @@ class Walker:
         if any(base is enum.Enum for base in bases):  # before the int of an IntEnum
             return _tell_enum(self, value)
         for base in bases:
-            teller = _tellers.get(id(base))
+            teller = tellers.get(id(base))
             if teller is not None:
                 return teller(self, value)
-        return _tell_object(self, value)
+        return tell_object(self, value)
 
     def items(self, values: Iterable[Any], count: int, between: str = ", ") -> str:
         """The first items, and how many more there are."""
@@ -176,12 +165,14 @@ class Walker:
 
 _Teller = Callable[[Walker, Any], str]
 # By the id of the class, as the hash of a class is its metaclass' affair.
-_tellers: dict[int, _Teller] = {}
+tellers: dict[int, _Teller] = {}
 
 
-def _tells(*kinds: type) -> Callable[[_Teller], _Teller]:
+def tells(*kinds: type) -> Callable[[_Teller], _Teller]:
+    """Register what tells these classes, and who derives from them."""
+
     def register(teller: _Teller) -> _Teller:
-        _tellers.update((id(kind), teller) for kind in kinds)
+        tellers.update((id(kind), teller) for kind in kinds)
         return teller
 
     return register
@@ -201,29 +192,29 @@ def _shell(value: Any) -> str:
     return f"<{class_name(cls)}>"
 
 
-@_tells(int)
+@tells(int)
 def _tell_int(walker: Walker, value: int) -> str:
     bits = int.bit_length(value)
     # Long ones take a time that grows with the square of their length.
     return int.__repr__(value) if bits <= 512 else f"<{bits:,} bits>"
 
 
-@_tells(bool)
+@tells(bool)
 def _tell_bool(walker: Walker, value: bool) -> str:
     return "True" if value else "False"
 
 
-@_tells(float)
+@tells(float)
 def _tell_float(walker: Walker, value: float) -> str:
     return float.__repr__(value)
 
 
-@_tells(complex)
+@tells(complex)
 def _tell_complex(walker: Walker, value: complex) -> str:
     return complex.__repr__(value)
 
 
-@_tells(str)
+@tells(str)
 def _tell_str(walker: Walker, value: str) -> str:
     limit = walker.budget.string if len(walker.path) < 2 else walker.budget.string // 3
     length = str.__len__(value)
@@ -234,7 +225,7 @@ def _tell_str(walker: Walker, value: str) -> str:
     return f"{walker.cut_text(begin, limit)!r}… ({length:,} characters)"
 
 
-@_tells(bytes, bytearray)
+@tells(bytes, bytearray)
 def _tell_bytes(walker: Walker, value: bytes | bytearray) -> str:
     base: Any = bytearray if issubclass(type(value), bytearray) else bytes
     limit = walker.budget.string // 3
@@ -247,12 +238,12 @@ def _tell_bytes(walker: Walker, value: bytes | bytearray) -> str:
     return f"{told.encode('latin-1')!r}… ({length:,} bytes)"
 
 
-@_tells(list)
+@tells(list)
 def _tell_list(walker: Walker, value: list[Any]) -> str:
     return f"[{walker.items(list.__iter__(value), list.__len__(value))}]"
 
 
-@_tells(tuple)
+@tells(tuple)
 def _tell_tuple(walker: Walker, value: tuple[Any, ...]) -> str:
     count = tuple.__len__(value)
     fields = class_attribute(type(value), "_fields")
@@ -263,7 +254,7 @@ def _tell_tuple(walker: Walker, value: tuple[Any, ...]) -> str:
     return f"({walker.items(tuple.__iter__(value), count)}{comma})"
 
 
-@_tells(set, frozenset)
+@tells(set, frozenset)
 def _tell_set(walker: Walker, value: set[Any] | frozenset[Any]) -> str:
     base: Any = set if issubclass(type(value), set) else frozenset
     count = base.__len__(value)
@@ -273,13 +264,13 @@ def _tell_set(walker: Walker, value: set[Any] | frozenset[Any]) -> str:
     return text if base is set else f"frozenset({text})"
 
 
-@_tells(collections.deque)
+@tells(collections.deque)
 def _tell_deque(walker: Walker, value: collections.deque[Any]) -> str:
     items = collections.deque.__iter__(value)
     return f"deque([{walker.items(items, collections.deque.__len__(value))}])"
 
 
-@_tells(dict)
+@tells(dict)
 def _tell_dict(walker: Walker, value: dict[Any, Any]) -> str:
     pieces: list[str] = []
     for name, item in dict.items(value):
@@ -289,139 +280,12 @@ def _tell_dict(walker: Walker, value: dict[Any, Any]) -> str:
     return f"{{{walker.join(pieces, dict.__len__(value))}}}"
 
 
-@_tells(range)
-def _tell_range(walker: Walker, value: range) -> str:
-    return repr(value)
-
-
-@_tells(slice)
-def _tell_slice(walker: Walker, value: slice) -> str:
-    return f"slice({walker.items((value.start, value.stop, value.step), 3)})"
-
-
-@_tells(datetime.date, datetime.timedelta, decimal.Decimal, uuid.UUID)
-def _tell_as_text(walker: Walker, value: Any) -> str:
-    """Small things of the standard library; a subclass of one is just an object."""
-    if id(type(value)) not in _tellers:
-        return _tell_object(walker, value)
-    text = str(value)
-    walker.cut |= len(text) > walker.budget.string
-    return text[: walker.budget.string]
-
-
-@_tells(fractions.Fraction)
-def _tell_fraction(walker: Walker, value: fractions.Fraction) -> str:
-    parts = [stored(value, name) for name in ("_numerator", "_denominator")]
-    if type(value) is not fractions.Fraction or any(type(n) is not int for n in parts):
-        return _tell_object(walker, value)
-    return "/".join(walker.tell(part) for part in parts)
-
-
-@_tells(
-    pathlib.PosixPath,
-    pathlib.WindowsPath,
-    pathlib.PurePosixPath,
-    pathlib.PureWindowsPath,
-)
-def _tell_path(walker: Walker, value: pathlib.PurePath) -> str:
-    """A path, unless it is made of texts of the user's own class."""
-    for _, part in slots(value, 20):
-        texts = part if type(part) is list or type(part) is tuple else [part]
-        if any(issubclass(type(t), str) and type(t) is not str for t in texts):
-            return _tell_object(walker, value)
-    if id(type(value)) not in _tellers:
-        return _tell_object(walker, value)
-    return walker.cut_text(str(value), walker.budget.string)
-
-
-@_tells(datetime.datetime, datetime.time)
-def _tell_datetime(walker: Walker, value: Any) -> str:
-    if not (type(value) is datetime.datetime or type(value) is datetime.time):
-        return _tell_object(walker, value)
-    # A time zone may be the user's own class: named, not asked.
-    zone = value.tzinfo
-    if zone is None or type(zone) is datetime.timezone:
-        return str(value)
-    return f"{value.replace(tzinfo=None)} ({type_name(type(zone))})"
-
-
 def _tell_enum(walker: Walker, value: enum.Enum) -> str:
     name = (instance_dict(value) or {}).get("_name_")
     return f"{class_name(type(value))}.{name if type(name) is str else '?'}"
 
 
-@_tells(type)
-def _tell_class(walker: Walker, value: type) -> str:
-    return f"<class {type_name(value)}>"
-
-
-@_tells(types.FunctionType)
-def _tell_function(walker: Walker, value: types.FunctionType) -> str:
-    name = types.FunctionType.__dict__["__qualname__"].__get__(value)
-    return f"<function {name[:100]}>"
-
-
-@_tells(types.BuiltinFunctionType)
-def _tell_builtin(walker: Walker, value: types.BuiltinFunctionType) -> str:
-    return f"<builtin {types.BuiltinFunctionType.__dict__['__name__'].__get__(value)}>"
-
-
-@_tells(types.MethodType)
-def _tell_method(walker: Walker, value: types.MethodType) -> str:
-    function = types.MethodType.__dict__["__func__"].__get__(value)
-    owner = types.MethodType.__dict__["__self__"].__get__(value)
-    return f"<method of {type_name(type(owner))}: {walker.tell(function)}>"
-
-
-@_tells(functools.partial)
-def _tell_partial(walker: Walker, value: functools.partial[Any]) -> str:
-    base = functools.partial.__dict__
-    inner = walker.tell(base["func"].__get__(value))
-    args = walker.tell(base["args"].__get__(value))
-    keywords = base["keywords"].__get__(value)
-    more = f" and {walker.tell(keywords)}" if keywords else ""
-    return f"<partial of {inner} with {args}{more}>"
-
-
-@_tells(types.ModuleType)
-def _tell_module(walker: Walker, value: types.ModuleType) -> str:
-    # A descriptor, which typeshed takes for the namespace itself.
-    descriptor: Any = vars(types.ModuleType)["__dict__"]
-    name = descriptor.__get__(value).get("__name__")
-    return f"<module {name[:100] if type(name) is str else '?'}>"
-
-
-@_tells(BaseException)
-def _tell_exception(walker: Walker, value: BaseException) -> str:
-    args = BaseException.__dict__["args"].__get__(value)
-    told = walker.items(tuple.__iter__(args), tuple.__len__(args))
-    return f"{class_name(type(value))}({told})"
-
-
-@_tells(array.array)
-def _tell_typed(walker: Walker, value: array.array[Any]) -> str:
-    first = array.array.__getitem__(value, slice(0, walker.budget.items))
-    told = walker.items(array.array.__iter__(first), array.array.__len__(value))
-    return f"array({array.array.typecode.__get__(value)!r}, [{told}])"
-
-
-@_tells(memoryview)
-def _tell_memory(walker: Walker, value: memoryview) -> str:
-    return f"<memoryview of {value.nbytes:,} bytes>"  # of what, a file perhaps
-
-
-@_tells(types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
-def _tell_suspended(walker: Walker, value: Any) -> str:
-    kind = type(value)
-    return f"<{class_name(kind)} {kind.__dict__['__qualname__'].__get__(value)[:100]}>"
-
-
-@_tells(re.Pattern)
-def _tell_pattern(walker: Walker, value: re.Pattern[Any]) -> str:
-    return f"<pattern {walker.tell(value.pattern)}>"
-
-
-def _tell_object(walker: Walker, value: Any) -> str:
+def tell_object(walker: Walker, value: Any) -> str:
     """An object by its attributes, read past its class."""
     cls = type(value)
     module = class_module(cls)

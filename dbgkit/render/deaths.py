@@ -57,17 +57,24 @@ def view_death(death: Death) -> DeathView:
 
 def view_deaths(deaths: Deaths) -> tuple[str, tuple[DeathView, ...], tuple[str, ...]]:
     """A headline, each death, and what was left out or is not known."""
-    unwanted = sum(not death.expected for death in deaths.deaths)
-    if not deaths.deaths:
-        headline = "no worker is known to have gone away"
-    else:
-        headline = f"{words.count(deaths.total, 'worker')} went away"
-        if unwanted:
-            headline += f", {unwanted:,} of those below unexpectedly"
+    headline = _headline(deaths)
     notes = list(deaths.notes)
     if deaths.omitted:
         notes.insert(0, f"{words.count(deaths.omitted, 'earlier one')} left out")
     return headline, tuple(map(view_death, deaths.deaths)), tuple(notes)
+
+
+def _headline(deaths: Deaths) -> str:
+    if not deaths.deaths:
+        return "no worker is known to have gone away"
+    shown = len(deaths.deaths)
+    unwanted = sum(not death.expected for death in deaths.deaths)
+    told = f"{words.count(deaths.total, 'worker')} went away"
+    if deaths.total > shown:
+        return f"{told}, {unwanted:,} of the newest {shown:,} unexpectedly"
+    if unwanted == shown:
+        return f"{told} unexpectedly"
+    return f"{told}, {unwanted:,} of them unexpectedly" if unwanted else told
 
 
 def death_form(death: Death) -> RenderableType:

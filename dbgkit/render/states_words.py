@@ -141,8 +141,10 @@ def story_sentence(story: Timeline) -> str:
         return "no log tells of it any more"
     entries = words.count(len(story.moments), "entry", "entries")
     first, last = story.moments[0].when, story.moments[-1].when
-    took = words.seconds(max(0.0, (last - first).total_seconds()))
-    return f"{entries} within {took}, from {words.moment(first)}"
+    took = (last - first).total_seconds()
+    if took < 0.001:
+        return f"{entries}, at {words.moment(first)}"
+    return f"{entries} within {words.seconds(took)}, from {words.moment(first)}"
 
 
 def checkup_sentence(checkup: Checkup) -> str:

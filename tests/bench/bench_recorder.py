@@ -49,7 +49,7 @@ def hold(value: Any) -> None:
 
 def deep(depth: int) -> None:
     """Thirty frames full of texts that do not compress."""
-    texts = ["".join(random.choices(string.ascii_letters, k=2_000)) for _ in range(20)]
+    texts = ["".join(random.choices(string.ascii_letters, k=2_000)) for _ in range(80)]
     a, b, c, d, e, f, g, h = (texts[n::8] for n in range(8))
     if depth:
         deep(depth - 1)
@@ -72,7 +72,8 @@ def _captures() -> Iterator[Figure]:
         yield Figure(f"capture of a {name}", took * 1e3, 100, unit="ms")
         yield Figure(f"capture of a {name}: memory added", added / 1e6, 5, unit="MB")
     error = _error(deep, 29)
-    packed, left_out = pack(take(error, Limits(), short=False), WIRE)
+    # With all the time that it needs, as a slow machine would record less.
+    packed, left_out = pack(take(error, Limits(seconds=5), short=False), WIRE)
     yield Figure(
         "a recording on the wire, without its header",
         len(packed) / 1e3,
