@@ -63,10 +63,10 @@ def fallen(client):
     between = client.submit(same, late, key="between")
     future = client.submit(collect, early, between, key="fallen")
     let_fail(early)
-    wait_until(lambda: future.status == "error", "it fell")
+    wait(future)
     let_fail(late)
-    yield future
-    del early, late, between
+    wait(between)
+    return future
 
 
 def test_the_scheduler_blames_the_failure_that_comes_last(client, fallen):
@@ -86,9 +86,12 @@ def test_of_two_inputs_the_one_that_failed_first_is_located(client, fallen):
             assert str(failure.exception) == "the first"
 
 
-def test_what_is_replayed_is_what_the_future_holds(fallen):
+def test_what_is_replayed_is_what_the_future_holds(client, fallen):
+    event = Event("early", client=client)
+    event.set()
     with dbgkit.replay(fallen) as replay:
         assert (replay.outcome, str(replay.exception)) == ("same", "the first")
+    event.clear()
 
 
 def test_why_names_the_earliest_and_the_others(client, fallen, tmp_path):
@@ -134,6 +137,7 @@ def test_a_diamond_has_one_cause(client):
     sides = [client.submit(same, top, key=f"side-{i}") for i in range(2)]
     bottom = client.submit(collect, *sides, key="bottom")
     let_fail(top)
+    wait(bottom)
     failure = dbgkit.locate(bottom)
     assert (failure.key, failure.asked, failure.others) == ("top", "bottom", ())
     assert dbgkit.locate([*sides, bottom]).others == ()
@@ -142,10 +146,12 @@ def test_a_diamond_has_one_cause(client):
 def test_a_long_chain_of_tasks_that_fell_is_followed(client):
     early = client.submit(fail_after, "early", "the first", key="early")
     late = client.submit(fail_after, "late", "the second", key="late")
-    chain = [client.submit(collect, early, late, key=("step", 0))]
+    between = client.submit(same, late, key="between")
+    chain = [client.submit(collect, early, between, key=("step", 0))]
     for i in range(1, 200):
         chain.append(client.submit(same, chain[-1], key=("step", i)))
     let_fail(early)
+    wait(chain)
     let_fail(late)
     failure = dbgkit.locate(chain[-1].key)
     assert (failure.key, failure.others) == ("early", ("late",))
@@ -162,6 +168,7 @@ def test_what_failed_first_and_was_tried_again_failed_later(client, tmp_path):
     between = client.submit(same, tried, key="between")
     fell = client.submit(collect, once, between, key="fell")
     let_fail(once)
+    wait(fell)
     let_fail(tried)
     failure = dbgkit.locate(fell)
     assert (failure.key, failure.others) == ("once", ("tried",))

@@ -7,6 +7,7 @@ import gc
 import multiprocessing
 import operator
 import os
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -543,3 +544,42 @@ def test_inputs_are_kept_within_the_limit(client):
         del values, futures
         settle(client)
     forgotten(client)
+
+
+# --- TLS, and workers that die ----------------------------------------------------
+
+
+def test_a_secured_cluster():
+    from distributed.security import Security
+
+    with own_cluster(
+        n_workers=1, protocol="tls://", security=Security.temporary()
+    ) as client:
+        with dbgkit.record():
+            wait(client.submit(ratio, 1, 0))
+            recording = only()
+        assert recording.worker.startswith("tls://")
+        assert told(recording, "ratio")["pair"] == "[1, 0]"
+
+
+def fails_and_dies(numbers):
+    """Its process ends while it is being recorded, or just before or after that."""
+    threading.Timer(0.001 * numbers[0], os._exit, [3]).start()
+    return ratio(numbers, 0)
+
+
+def test_a_worker_that_dies_while_it_records():
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        own_cluster(n_workers=2, threads_per_worker=1) as client,
+    ):
+        dbgkit.record()
+        futures = [client.submit(fails_and_dies, [n], key=f"d-{n}") for n in (1, 3)]
+        wait(futures, timeout=60)
+        assert {future.status for future in futures} == {"error"}
+        # Whatever came of it, the recorder answers, and goes on recording.
+        dbgkit.recordings()
+        client.wait_for_workers(2, timeout=60)
+        future = client.submit(ratio, 1, 0, key="after")
+        wait(future, timeout=60)
+        assert told(only(target=future), "ratio")["pair"] == "[1, 0]"

@@ -47,8 +47,8 @@ def debug(
 
     Where the failure's frames are still alive in this process they are entered as
     they are; else the task is replayed; and where that cannot be, or the replay
-    does not fail in the same way, what the recorder took on the worker is entered, if it was on.
-    Without a terminal, or without frames, the report is printed instead.
+    does not fail in the same way, what the recorder took on the worker is entered,
+    if it was on. Without a terminal, or without frames, the report is printed.
 
     Parameters
     ----------

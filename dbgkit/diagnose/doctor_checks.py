@@ -368,7 +368,8 @@ def check_recorder(probes: Probes) -> Iterable[Finding]:
         yield Finding(
             "recorder",
             "warning",
-            f"the recorder failed {len(failed)} times, and dropped {dropped} recordings",
+            f"the recorder failed {len(failed)} times, and dropped {dropped} "
+            "recordings",
             "the job is not harmed by it; these failures have no recording",
             _some(failed),
         )

@@ -277,7 +277,9 @@ def as_json(document: Mapping[str, Any]) -> str:
 
 
 # What has to be written as it is, to be of use as a target.
-_KEYS = frozenset("asked blame chain culprit edges healed_keys key keys".split())
+_KEYS = frozenset(
+    ("asked", "blame", "chain", "culprit", "edges", "healed_keys", "key", "keys")
+)
 
 
 def _plain(value: Any, name: str = "") -> Any:

@@ -139,9 +139,7 @@ def _here(prepared: Prepared, notify: Notify) -> Replay:
     for number in range(plan.times):
         if plan.times > 1:
             notify(Progress("times", number, plan.times))
-        call = _run_here(
-            prepared, number == plan.times - 1, notify, notes, comparison
-        )
+        call = _run_here(prepared, number == plan.times - 1, notify, notes, comparison)
         run = run_of(failure, call.exception, call.seconds)
         runs.append(run)
         if chosen_run is None or _tells_more(run, chosen_run):

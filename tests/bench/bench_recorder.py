@@ -128,7 +128,7 @@ def _healthy(client: Client, quick: bool) -> Iterator[Figure]:
         detail="its hooks of a task's states, and the call around the task",
     )
     count = 500 if quick else 2_000
-    pairs = _on_and_off(client, 15 if quick else 25, lambda: _job(client, count, 0))
+    pairs = _on_and_off(client, 15 if quick else 21, lambda: _job(client, count, 0))
     ratios = sorted(on / off for on, off in pairs)
     low, high = _interval(ratios)
     yield Figure(
@@ -220,7 +220,7 @@ def _interval(ratios: list[float]) -> tuple[float, float]:
 
 def _failing(client: Client, quick: bool) -> Iterator[Figure]:
     count = 2_000 if quick else 10_000
-    pairs = _on_and_off(client, 5 if quick else 9, lambda: _job(client, count, 10))
+    pairs = _on_and_off(client, 5, lambda: _job(client, count, 10))
     ratios = sorted(on / off for on, off in pairs)
     yield Figure(
         f"job of {count:,} tasks with {count // 10:,} failures: on ÷ off",
