@@ -10,7 +10,7 @@ import pytest
 from distributed import Client, Event, wait
 from shells import Kernel, Terminal, complete, shell_of_its_own
 from tasks import boom, ratio
-from watching import forgotten, state_of, wait_until
+from watching import clear_history, forgotten, state_of, wait_until
 from why_tasks import first, inc, wait_for
 
 import dbgkit
@@ -25,6 +25,7 @@ def held(inproc):
     """A client as the current one, and what it holds: failed, stuck, and done."""
     with Client(inproc) as client:
         forgotten(client)
+        client.run_on_scheduler(clear_history)
         futures = {
             "bad": client.map(boom, range(3), key=[f"bad-{n}" for n in range(3)]),
             "odd": client.submit(ratio, 1, 0, key=ODD),

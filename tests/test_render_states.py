@@ -401,6 +401,8 @@ def test_a_story_has_times_sources_and_marked_gaps():
         "12:03:04.000", "+0.000", "s", "scheduler", "released", "->", "waiting",
     ]  # fmt: skip
     assert told[3].split()[:4] == ["12:03:05.500", "+1.500", "s", "tcp://10.0.0.7:1"]
+    alone = text_of(replace(story, moments=story.moments[:1])).splitlines()
+    assert alone[0] == "('ratio-1', 3)  1 entry, at 2026-11-23 12:03:04 UTC"
     assert [line.strip() for line in told[4:]] == ["why", "so"]
     page = words_in(render.to_html(story))
     assert "12:03:05.500 +1.500 s tcp://10.0.0.7:1 executing -> error why so" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -57,6 +58,26 @@ def test_cascaded_names_the_task_that_failed(client, tmp_path):
     assert (found.cause, found.key) == ("cascaded", ("divide", 2))
     assert found.chain == ("fell", ("divide", 2))
     same_words(found, from_dump(client, tmp_path, "fell"))
+
+
+def test_of_many_failures_one_is_named_and_the_rest_is_counted(client, tmp_path):
+    futures = client.map(divide, [1, 2, 3], [0, 0, 0], key="divide")
+    fell = client.submit(inc, futures[0], key="fell")
+    wait([*futures, fell])
+    found = dbgkit.why()
+    assert (found.cause, found.others) == ("failed", ())
+    assert "3 more tasks have failed, or fell because another failed" in found.evidence
+    assert "dbgkit.failures() has all 4, by root cause" in found.advice
+    same_words(found, from_dump(client, tmp_path))
+
+
+def test_what_waits_for_a_task_that_runs_is_healthy(client, tmp_path):
+    with flag(tmp_path) as path:
+        runs = client.submit(loop_until, path, key="runs")
+        found = why_until("waiting-on", client.submit(inc, runs, key="waits"))
+        assert (found.because, found.key, found.healthy) == ("running", "runs", True)
+        told = found.to_json()
+        assert (told["because"], told["others"]) == ("running", [])
 
 
 def test_finished(client, tmp_path):
@@ -118,7 +139,8 @@ def test_waiting_on_is_followed_to_the_end_of_the_chain(client, tmp_path):
     found = why_until("waiting-on", chain[-1])
     assert found.key == "end"
     assert found.chain == (*(("step", i) for i in reversed(range(5))), "end")
-    assert codes(found) == ["waiting-on", "resources-unmet"]
+    assert (found.because, found.others) == ("resources-unmet", ())
+    assert not found.healthy
     assert "GPU=1" in found.summary
     same_words(found, from_dump(client, tmp_path, ("step", 4)))
 
@@ -157,7 +179,11 @@ def test_running_has_the_call_stack_and_the_prefix_average(client, tmp_path):
         future = client.submit(loop_until, path, key="loop_until-2")
         found = why_until("running", future)
         assert found.healthy
-        assert any("others named 'loop_until' took" in line for line in found.evidence)
+        assert re.fullmatch(
+            r"'loop_until-2' has (been running for \d.* s|just begun); "
+            r"others named 'loop_until' took \d.* s on average",
+            found.evidence[0],
+        )
         assert any("in loop_until: " in line for line in found.evidence)
         same_words(found, from_dump(client, tmp_path, "loop_until-2"))
 

@@ -39,12 +39,16 @@ def look(dask_scheduler):
 
 
 def wanted(dask_scheduler, client=""):
-    """Keys that a client wants, and how many tasks are under way."""
+    """Keys that a client wants, and how many tasks are under way.
+
+    What a task has submitted its worker's own client lets go of a moment later.
+    """
     busy = ("waiting", "queued", "processing")
-    return (
-        {ts.key for ts in dask_scheduler.clients[client].wants_what},
-        sum(ts.state in busy for ts in dask_scheduler.tasks.values()),
-    )
+    left = sum(ts.state in busy for ts in dask_scheduler.tasks.values())
+    for name, other in dask_scheduler.clients.items():
+        if name.startswith("Client-worker-"):
+            left += len(other.wants_what)
+    return {ts.key for ts in dask_scheduler.clients[client].wants_what}, left
 
 
 def settle(client):
@@ -148,3 +152,8 @@ def state_of(dask_scheduler, key):
     """A task's state, for ``run_on_scheduler``; ``"unknown"`` until it is there."""
     ts = dask_scheduler.tasks.get(key)
     return "unknown" if ts is None else ts.state
+
+
+def clear_history(dask_scheduler):
+    """Have a scheduler forget the failures that tasks have left behind."""
+    dask_scheduler.erred_tasks.clear()

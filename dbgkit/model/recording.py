@@ -204,7 +204,7 @@ def recording_from_wire(
         key=header["key"],
         name=name,
         exception_type=header["exception_type"],
-        message=content.get("message", header["message"]),
+        message=content.get("message") or header["message"],
         worker=header["worker"],
         pid=header["pid"],
         when=datetime.fromtimestamp(header["when"], tz=timezone.utc),

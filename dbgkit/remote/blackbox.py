@@ -129,6 +129,7 @@ class BlackBox:
         self._left_out = 0
         # What each slot's line is read from: a thread's id, or a coroutine.
         self._runs: dict[int, Any] = {}
+        self._lined: set[int] = set()  # slots that a line was written to
         self._stopped = threading.Event()
         _sweep(os.path.dirname(self.path))
         self.sample()
@@ -147,12 +148,12 @@ class BlackBox:
         try:
             packed, written = _pack_key(key)
             at = SLOTS_AT + slot * SLOT_SIZE
-            self._map[at + KEY_AT : at + KEY_AT + len(packed)] = packed
-            LINE.pack_into(self._map, at + LINE_AT, 0.0, 0)
             thread = threading.get_ident()
-            SLOT.pack_into(
-                self._map, at, 1, written, len(packed), time(), inputs, thread
-            )
+            head = SLOT.pack(1, written, len(packed), time(), inputs, thread)
+            if slot in self._lined:  # of the task that was here before
+                self._lined.discard(slot)
+                LINE.pack_into(self._map, at + LINE_AT, 0.0, 0)
+            self._map[at : at + KEY_AT + len(packed)] = head + packed
         except ValueError:  # it was closed meanwhile
             return -1
         self._runs[slot] = thread if coroutine is None else coroutine
@@ -163,8 +164,10 @@ class BlackBox:
         if slot < 0:
             return
         self._runs.pop(slot, None)
-        with contextlib.suppress(ValueError):  # it was closed meanwhile
+        try:  # not contextlib.suppress: this is on the path of each task
             self._map[SLOTS_AT + slot * SLOT_SIZE] = 0
+        except ValueError:  # it was closed meanwhile
+            return
         self._free.append(slot)
 
     def _watch(self) -> None:
@@ -191,6 +194,7 @@ class BlackBox:
     def _write_line(self, slot: int, line: str, now: float) -> None:
         at = SLOTS_AT + slot * SLOT_SIZE + LINE_AT
         text = line.encode("utf-8", ERRORS)[-(LINE_ROOM - 16) :]
+        self._lined.add(slot)
         self._map[at + 16 : at + 16 + len(text)] = text
         LINE.pack_into(self._map, at, now, len(text))
 

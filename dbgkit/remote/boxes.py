@@ -27,7 +27,7 @@ MOVING = struct.Struct("<dQQ")  # of the last sample: time, memory; tasks left o
 MOVING_AT = 1_024
 SLOTS_AT = 1_088
 # In use, how the key is written, its length, started, bytes of inputs, thread.
-SLOT = struct.Struct("<BBHdQQ")
+SLOT = struct.Struct("<BBHdQQ4x")  # the key follows
 LINE = struct.Struct("<dH")  # when it was read, and its length
 KEY_AT, KEY_ROOM = 32, 480
 LINE_AT, LINE_ROOM = 512, 512

@@ -15,6 +15,7 @@ from itertools import islice
 from time import perf_counter
 from typing import Any
 
+from .summarize_arrays import is_mapped
 from .summarize_objects import class_module, class_mro, class_name, type_name
 
 MOST_INPUTS = 50
@@ -186,6 +187,8 @@ class _Reader:
             raise _None
 
     def array(self, value: Any, numpy: Any, depth: int) -> None:
+        if is_mapped(value):
+            raise _None  # the file may be slow, or shorter than it was
         dtype = value.dtype
         self.add("array", f"{dtype.str}{value.shape}".encode())
         if dtype.kind not in "biufcmMSU" or dtype.names:

@@ -6,6 +6,7 @@ of events at once, and never unpacked here.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter, deque
 from collections.abc import Iterable
 from time import time
@@ -19,6 +20,7 @@ from .keys import as_key
 VERBS = ("list", "fetch", "clear", "remove")
 MOST_GAPS = 1_000  # recordings without content: a header each
 MOST_LISTED = 1_000
+OVERHEAD = 1_500  # bytes of the objects around a recording, measured
 
 
 class RecordStore(SchedulerPlugin):  # type: ignore[misc]
@@ -45,6 +47,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.number = 0
         # By kind, oldest first; what is dropped is the oldest of the largest kind.
         self.kinds: dict[str, deque[dict[str, Any]]] = {}
+        self.largest: list[tuple[int, str]] = []  # a heap
         self.gaps: deque[dict[str, Any]] = deque(maxlen=MOST_GAPS)
         self.counts: Counter[str] = Counter()
         self.since = time()
@@ -83,17 +86,32 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
             self.counts["gaps"] += 1
             self.gaps.append(event)
             return
-        self.held += len(event["packed"])
-        self.kinds.setdefault(event["kind"], deque()).append(event)
+        self.held += _cost(event)
+        events = self.kinds.setdefault(event["kind"], deque())
+        events.append(event)
+        heapq.heappush(self.largest, (-len(events), event["kind"]))
+        if len(self.largest) > 4 * len(self.kinds) + 1_000:
+            self.largest = [(-len(each), kind) for kind, each in self.kinds.items()]
+            heapq.heapify(self.largest)
         while self.held > self.hold:
             self._drop()
 
     def _drop(self) -> None:
-        kind = max(self.kinds, key=lambda name: len(self.kinds[name]))
-        dropped = self.kinds[kind].popleft()
-        if not self.kinds[kind]:
+        """Drop the oldest of the most frequent kind.
+
+        The heap has an entry for each length that a kind has had; those that are out
+        of date are skipped.
+        """
+        size, kind = heapq.heappop(self.largest)
+        events = self.kinds.get(kind)
+        if events is None or len(events) != -size:
+            return
+        dropped = events.popleft()
+        if events:
+            heapq.heappush(self.largest, (-len(events), kind))
+        else:
             del self.kinds[kind]
-        self.held -= len(dropped["packed"])
+        self.held -= _cost(dropped)
         self.counts["dropped"] += 1
 
     def _events(self) -> list[dict[str, Any]]:
@@ -158,6 +176,12 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.inputs.release(self.scheduler)
         self._clear()
         return counts
+
+
+def _cost(event: dict[str, Any]) -> int:
+    """Bytes that one recording takes here."""
+    texts = sum(len(text) for text in event.values() if isinstance(text, str))
+    return len(event["packed"]) + 2 * texts + OVERHEAD
 
 
 def _forget_events(scheduler: Any, topic: str) -> None:

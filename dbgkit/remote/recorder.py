@@ -22,11 +22,12 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from .blackbox import BlackBox
 from .deaths_worker import box_for, inputs_of
-from .recordings import Limits, kind_of, pack, take, unpack
+from .recordings import Limits, hide_secrets, kind_of, pack, take, unpack
 from .texts import type_and_message
 
 MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of
 MOST_KINDS = 1_000
+MOST_MESSAGE = 1_000  # characters of a message outside of the recording
 
 
 class Recorder(WorkerPlugin):  # type: ignore[misc]
@@ -95,10 +96,13 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         ``args`` is what the run spec was called with: its inputs, by key.
         """
         try:
-            short = self._count(kind_of(exception)) > self.limits.repeats
-            self.waiting[key] = take(
-                exception, self.limits, short=short, inputs=_inputs(args)
-            )
+            kind = kind_of(exception, self.limits)
+            short = self._count(kind) > self.limits.repeats
+            recording = take(exception, self.limits, short=short, inputs=_inputs(args))
+            # Packed here, in the task's own thread: the worker's loop has others to
+            # serve.
+            packed, left_out = pack(recording, self.limits.nbytes)
+            self.waiting[key] = _header(recording, packed, left_out)
             while len(self.waiting) > MOST_WAITING:
                 self.waiting.popitem(last=False)
                 self.dropped += 1
@@ -130,7 +134,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         os.unlink(path)
         recording = unpack(packed)
         self._count(recording["kind"])
-        return recording
+        return _header(recording, packed, 0)
 
     def fail(self, doing: str, error: BaseException) -> None:
         self.errors.append(f"{doing}: {type(error).__name__}: {error!s:.200}")
@@ -138,34 +142,20 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
 
     def send(self, key: Any, ts: Any) -> None:
         """Send what was recorded of a task that has failed, ahead of the failure."""
-        recording = self.waiting.pop(key, None)
+        recorded = self.waiting.pop(key, None)
         try:
-            recording = recording or self._fetch(key)
-            text = getattr(ts, "exception_text", "") or ""
-            kind, message = type_and_message(text)
+            recorded = recorded or self._fetch(key)
+            kind, message = self._told(ts)
+            gap = self.errors[-1] if self.errors else _UNSEEN
             event: dict[str, Any] = {
                 "key": key,
                 "worker": self.worker.address,
                 "pid": os.getpid(),
                 "when": time(),
-                "exception_type": kind,
-                "message": message[:300],
-                "kind": kind,
-                "gap": "",
-                "left_out": 0,
-                "packed": b"",
+                **(recorded or _header(None, b"", 0, kind=kind, gap=gap)),
             }
-            if recording is None:
-                event["gap"] = self.errors[-1] if self.errors else _UNSEEN
-            else:
-                event["kind"] = recording["kind"]
-                event["exception_type"] = recording["exception_type"]
-                recording["message"] = recording["message"] or message[:2_000]
-                event["message"] = recording["message"][:300]
-                packed, left_out = pack(recording, self.limits.nbytes)
-                event.update(packed=packed, left_out=left_out)
-                if not packed:
-                    event["gap"] = "larger than its limit"
+            # Only code of the user's own could have told: Dask has let it.
+            event["message"] = event["message"] or message
             # Not Worker.log_event, which sends later: the failure would be first.
             self.worker.batched_stream.send(
                 {"op": "log-event", "topic": self.topic, "msg": event}
@@ -174,9 +164,40 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             self.dropped += 1
             self.fail("sending a recording", error)
 
+    def _told(self, ts: Any) -> tuple[str, str]:
+        """Class and message of a failure as Dask has them, secrets hidden."""
+        kind, message = type_and_message(getattr(ts, "exception_text", "") or "")
+        try:
+            return kind, hide_secrets(message, self.limits, MOST_MESSAGE)
+        except Exception as error:
+            self.fail("hiding secrets", error)
+            return kind, ""
+
     def state(self) -> dict[str, Any]:
         """How it does, for `doctor`."""
         return {"dropped": self.dropped, "errors": list(self.errors)}
+
+
+def _header(
+    recording: Mapping[str, Any] | None,
+    packed: bytes,
+    left_out: int,
+    *,
+    kind: str = "",
+    gap: str = "",
+) -> dict[str, Any]:
+    """What the scheduler knows of a recording without unpacking it."""
+    recording = recording or {}
+    if recording and not packed:
+        gap = "larger than its limit"
+    return {
+        "exception_type": recording.get("exception_type", kind),
+        "message": recording.get("message", "")[:MOST_MESSAGE],
+        "kind": recording.get("kind", kind),
+        "gap": gap,
+        "left_out": left_out,
+        "packed": packed,
+    }
 
 
 # A task that was cancelled may still run, and be wanted again.

@@ -36,7 +36,7 @@ def measure(quick: bool = False) -> list[Figure]:
         figures += list(_failing(client, quick))
         figures += list(_held(client, quick))
     with bench_client() as client:
-        figures.append(_memory(client, 15 if quick else 100))
+        figures.append(_memory(client, 8 if quick else 100))
     return figures
 
 
@@ -127,7 +127,7 @@ def _healthy(client: Client, quick: bool) -> Iterator[Figure]:
         unit="µs",
         detail="its hooks of a task's states, and the call around the task",
     )
-    count = 500 if quick else 2_000
+    count = 300 if quick else 2_000
     pairs = _on_and_off(client, 15 if quick else 21, lambda: _job(client, count, 0))
     ratios = sorted(on / off for on, off in pairs)
     low, high = _interval(ratios)
@@ -219,8 +219,8 @@ def _interval(ratios: list[float]) -> tuple[float, float]:
 
 
 def _failing(client: Client, quick: bool) -> Iterator[Figure]:
-    count = 2_000 if quick else 10_000
-    pairs = _on_and_off(client, 5, lambda: _job(client, count, 10))
+    count = 1_000 if quick else 10_000
+    pairs = _on_and_off(client, 3 if quick else 5, lambda: _job(client, count, 10))
     ratios = sorted(on / off for on, off in pairs)
     yield Figure(
         f"job of {count:,} tasks with {count // 10:,} failures: on ÷ off",
@@ -272,7 +272,7 @@ def store_size(dask_scheduler: Any, name: str) -> int:
 
 
 def _held(client: Client, quick: bool) -> Iterator[Figure]:
-    count = 200 if quick else 1_000
+    count = 100 if quick else 1_000
     name = recorder_name()
     with dbgkit.record(client=client):
         wait(client.map(fail_with_texts, range(20), pure=False))
@@ -291,7 +291,7 @@ def _held(client: Client, quick: bool) -> Iterator[Figure]:
     yield Figure(
         f"held by the scheduler after {count:,} failures",
         held / 1e6,
-        HELD / 1e6 * 1.05,
+        HELD / 1e6,
         unit="MB",
         detail=f"{answer.dropped:,} dropped; counted as {answer.held / 1e6:.1f} MB",
     )
