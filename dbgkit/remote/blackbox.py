@@ -225,8 +225,18 @@ class BlackBox:
         remove_box(self.path)
 
 
+class _Packers(threading.local):
+    """One packer a thread: making one costs more than all the rest."""
+
+    def __init__(self) -> None:
+        self.pack = msgpack.Packer(unicode_errors=ERRORS).pack
+
+
+_packers = _Packers()
+
+
 def _pack_key(key: Any) -> tuple[bytes, int]:
-    packed = msgpack.packb(key, unicode_errors=ERRORS)
+    packed = _packers.pack(key)
     if len(packed) <= KEY_ROOM:
         return packed, PACKED
     text = repr(key)[:KEY_ROOM].encode("utf-8", "backslashreplace")
