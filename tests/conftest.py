@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import contextmanager
 
@@ -10,6 +11,11 @@ import pytest
 from distributed import Client, LocalCluster
 from jobs import JOBS
 from watching import forgotten
+
+# Started in the background, a process ignores Ctrl-C, and so would those that tests
+# start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Any port for the dashboard: another cluster of this machine may have the usual one.
 SMALL = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
