@@ -106,6 +106,18 @@ def _is_of_task(traceback: TracebackType) -> bool:
     return traceback.tb_frame.f_code.co_name in _OWN_THREADS
 
 
+def _is_snapshot(value: dict[Any, Any], frame: FrameType, ids: set[int]) -> bool:
+    """Whether a dict is the one that ``frame.f_locals`` made, of the same values.
+
+    Before Python 3.13 it stays with the frame once somebody has asked for it.
+    """
+    code = frame.f_code
+    names = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+    return bool(value) and all(
+        name in names and id(item) in ids for name, item in value.items()
+    )
+
+
 def _size_of_locals(frame: FrameType, sizes: dict[int, int]) -> int:
     """Bytes of a frame's locals that were not counted before.
 
@@ -113,9 +125,13 @@ def _size_of_locals(frame: FrameType, sizes: dict[int, int]) -> int:
     garbage collector sees does not.
     """
     taken = 0
-    for value in gc.get_referents(frame):
+    held = gc.get_referents(frame)
+    ids = set(map(id, held))
+    for value in held:
         known = isinstance(value, _NO_LOCALS) or id(value) in sizes
         if known or value is frame.f_globals or value is frame.f_builtins:
+            continue
+        if type(value) is dict and _is_snapshot(value, frame, ids):
             continue
         try:
             size = int(sizeof(value))
