@@ -1,0 +1,75 @@
+"""``dbgkit deaths``, and what ``--json`` hides."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import dask
+import pytest
+from commands import in_process
+from conftest import own_cluster
+from distributed import wait
+from watching import wait_until
+
+import dbgkit
+
+pytestmark = pytest.mark.core
+
+
+@pytest.fixture
+def command(capsys):
+    return lambda *args: in_process(capsys, *args)
+
+
+def leave(code):
+    os._exit(code)
+
+
+def no_access(user):
+    raise PermissionError(f"no access for {user} with password='hunter2-secret'")
+
+
+@pytest.fixture(scope="module")
+def mourning():
+    """A cluster on which a task has taken its worker with it, and one has failed."""
+    settings = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.deploy.lost-worker-timeout": "60s",
+    }
+    with (
+        dask.config.set(settings),
+        own_cluster(n_workers=1) as client,
+        dbgkit.record(),
+    ):
+        killer = client.submit(leave, 3, key="leave-1")
+        wait(killer, timeout=60)
+        client.wait_for_workers(1, timeout=60)
+        denied = client.submit(no_access, "ann", key="denied-1")
+        wait(denied, timeout=60)
+        wait_until(lambda: dbgkit.deaths().total, "the death is known")
+        yield client
+
+
+def test_a_death_is_1_and_says_what_ran(mourning, command):
+    done = command("deaths", "--scheduler", mourning.scheduler.address)
+    assert done.code == 1, done
+    assert "exit" in done.out and "leave-1" in done.out
+
+
+def test_deaths_as_json(mourning, command):
+    done = command("deaths", "--scheduler", mourning.scheduler.address, "--json")
+    (death,) = json.loads(done.out)["deaths"]
+    assert death["verdict"] == "exit"
+
+
+def test_json_hides_secrets(mourning, command):
+    done = command("failures", "--scheduler", mourning.scheduler.address, "--json")
+    assert "hunter2-secret" not in done.out
+    assert "denied-1" in done.out and "<hidden>" in done.out
+
+
+def test_where_nobody_died_it_is_0(command):
+    with own_cluster(n_workers=1, processes=False, protocol="tcp") as client:
+        done = command("deaths", "--scheduler", client.scheduler.address)
+    assert (done.code, done.err) == (0, "")
