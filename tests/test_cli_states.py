@@ -37,8 +37,11 @@ def dbgkit(capsys):
 
 @pytest.fixture(scope="module")
 def fine():
-    """A cluster on which all goes well."""
-    with own_cluster(processes=False, protocol="tcp", n_workers=1) as client:
+    """A cluster on which all goes well; a worker of it stays paused once it is."""
+    # Without a limit nobody looks at the memory, and sets the status by it.
+    with own_cluster(
+        processes=False, protocol="tcp", n_workers=1, memory_limit=0
+    ) as client:
         held = client.submit(inc, 1, key="held")
         wait(held)
         yield client
