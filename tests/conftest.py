@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import dask
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Nanny
 from jobs import JOBS
-from watching import forgotten
+from watching import forgotten, wait_until
 
 # Started in the background, a process ignores Ctrl-C, and so would those that tests
 # start and interrupt.
@@ -25,15 +25,36 @@ SMALL = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
 QUIET = {"distributed.scheduler.active-memory-manager.start": False}
 
 
+# The recorder is off on such a cluster, also where the tests are run with it on
+# (DASK_DISTRIBUTED__SCHEDULER__PRELOAD='["dbgkit.preload"]').
+RECORDER_OFF = {"distributed.scheduler.preload": []}
+
+
 @contextmanager
 def own_cluster(**options):
     """A cluster of a test's own, with its client: it may be harmed."""
-    with (
-        dask.config.set(QUIET),
-        LocalCluster(**{**SMALL, **options}) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    with dask.config.set(QUIET):
+        cluster = LocalCluster(**{**SMALL, **options})
+        try:
+            with Client(cluster) as client:
+                yield client
+        finally:
+            wait_until(lambda: not starting(cluster), "no worker is being started")
+            cluster.close(timeout=60)
+
+
+def starting(cluster):
+    """Nannies that are starting a worker: `LocalCluster.close` may wait for ever then.
+
+    ``SpecCluster.workers``, ``Nanny.process`` and ``WorkerProcess.status``.
+    """
+    nannies = [each for each in cluster.workers.values() if isinstance(each, Nanny)]
+    return [
+        each
+        for each in nannies
+        if each.status.name == "running"
+        and (each.process is None or each.process.status.name in ("init", "starting"))
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import dask
 import msgpack
 import pytest
-from conftest import own_cluster
+from conftest import RECORDER_OFF, own_cluster
 from distributed import Client, LocalCluster, wait
 from watching import wait_until
 
@@ -401,7 +401,10 @@ def test_off_leaves_no_trace(tmp_path):
 
 
 def test_a_faulthandler_of_the_users_own_is_left_alone():
-    with dask.config.set(PATIENT), own_cluster(n_workers=1) as client:
+    with (
+        dask.config.set({**PATIENT, **RECORDER_OFF}),
+        own_cluster(n_workers=1) as client,
+    ):
 
         def enable():
             import faulthandler
@@ -432,7 +435,10 @@ def test_a_worker_that_joined_later_is_watched():
 
 
 def test_without_the_recorder_there_is_what_dask_logged():
-    with dask.config.set(PATIENT), own_cluster(n_workers=1) as client:
+    with (
+        dask.config.set({**PATIENT, **RECORDER_OFF}),
+        own_cluster(n_workers=1) as client,
+    ):
         (worker,) = workers(client)
         wait(client.submit(os._exit, 3, key="leave-3"))
         client.wait_for_workers(1, timeout=60)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 
+import dask
 import pytest
-from conftest import own_cluster
+from conftest import RECORDER_OFF, own_cluster
 from distributed import Client, Nanny, Scheduler, Worker
 from distributed import nanny as nannies
 from distributed.worker_state_machine import TaskState
@@ -85,5 +86,8 @@ def test_a_workers_task_has_dependencies_with_sizes():
 
 
 def test_nanny_plugins_of_a_scheduler_are_pickled_and_named():
-    with own_cluster(n_workers=0, processes=False) as client:
+    with (
+        dask.config.set(RECORDER_OFF),
+        own_cluster(n_workers=0, processes=False) as client,
+    ):
         assert client.cluster.scheduler.nanny_plugins == {}

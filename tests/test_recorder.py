@@ -14,7 +14,7 @@ from pathlib import Path
 
 import dask
 import pytest
-from conftest import own_cluster
+from conftest import RECORDER_OFF, own_cluster
 from distributed import Client, Reschedule, wait
 from watching import forgotten, settle, wait_until
 
@@ -43,9 +43,17 @@ def calling(a):
         raise ValueError(f"no ratio for {doubled}") from error
 
 
+@pytest.fixture(autouse=True)
+def recorder_off():
+    """On clusters of a test's own, where the tests are run with the recorder on."""
+    with dask.config.set(RECORDER_OFF):
+        yield
+
+
 @pytest.fixture
 def recorded(client):
-    """A client whose cluster has the recorder on."""
+    """A client whose cluster has the recorder on, with nothing recorded yet."""
+    dbgkit.record(client=client).off()
     with dbgkit.record(client=client):
         yield client
 

@@ -171,7 +171,9 @@ def test_targets_that_lead_to_one_task(inproc_client):
     persisted = job.persist()
     wait(persisted)
     assert dbgkit.story(persisted).key == "boom-d"
-    several = dbgkit.story([inproc_client.submit(tasks.inc, 1), "boom-d"])
+    done = inproc_client.submit(tasks.inc, 1)
+    wait(done)
+    several = dbgkit.story([done, "boom-d"])
     assert "1 further task left out" in several.notes
 
 

@@ -124,6 +124,7 @@ def _unknown(view: View, answer: Mapping[str, Any]) -> UnknownKey:
     known = list(answer["similar"])
     if isinstance(view, LiveView):
         known += [str(name)[:200] for name in held_future_states(view.client)]
+    known = [name for name in known if name != str(key)]  # not yet heard of there
     close = difflib.get_close_matches(str(key), known, n=1)
     where = (
         "neither the scheduler nor a worker knows"
