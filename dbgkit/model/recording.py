@@ -148,7 +148,7 @@ class Recordings(Displayed):
     kept_inputs, kept_bytes : int
         Inputs of failed tasks that are kept on the workers, and their size.
     since : datetime or None
-        When the recorder was turned on, or cleared; None: it is off.
+        When the recorder was turned on; None: it is off.
     span : Span or None
     notes : tuple of str
     """

@@ -17,7 +17,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from .kept_inputs import KeptInputs
 from .keys import as_key
 
-VERBS = ("list", "fetch", "clear", "remove")
+VERBS = ("list", "fetch", "remove")
 MOST_GAPS = 1_000  # recordings without content: a header each
 MOST_LISTED = 1_000
 OVERHEAD = 1_500  # bytes of the objects around a recording, measured
@@ -169,13 +169,6 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
                     break
                 found[event["number"]] = event["packed"]
         return found
-
-    async def on_clear(self) -> dict[str, Any]:
-        """Forget all recordings; the recorder stays on."""
-        counts = dict(self.counts)
-        self.inputs.release(self.scheduler)
-        self._clear()
-        return counts
 
 
 def _cost(event: dict[str, Any]) -> int:
