@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from typing import NamedTuple
 
 
@@ -50,3 +52,40 @@ def ended(process, limit=60):
     """Wait for a process that `start` has started."""
     out, err = process.communicate(timeout=limit)
     return Done(process.returncode, out.decode(), err.decode())
+
+
+@contextmanager
+def dask_command(python, folder, *args, path):
+    """One of Dask's own commands, until the block ends.
+
+    Parameters
+    ----------
+    python : list of str
+        The interpreter, with its own options.
+    folder : Path
+        To work in, and for its log.
+    *args : str
+        The command and its options.
+    path : Path
+        Where it finds modules.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(path)}
+    # There is no dbgkit that it could load.
+    environment.pop("DASK_DISTRIBUTED__SCHEDULER__PRELOAD", None)
+    with open(folder / f"{args[0]}-{time.monotonic_ns()}.log", "w") as log:
+        process = subprocess.Popen(
+            [*python, "-m", "dask", *args],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(20)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 import sys
 import sysconfig
-import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cloudpickle
 import pytest
+from commands import dask_command
 from distributed import Client, wait
 from watching import wait_until
 
@@ -39,30 +38,10 @@ def dask_only(tmp_path_factory):
     return folder
 
 
-@contextmanager
 def started(dask_only, folder, command, *options):
     """One of Dask's own commands, without this Python's site-packages."""
-    environment = {**os.environ, "PYTHONPATH": str(dask_only)}
-    # There is no dbgkit that it could load.
-    environment.pop("DASK_DISTRIBUTED__SCHEDULER__PRELOAD", None)
-    log = folder / f"{command}-{time.monotonic_ns()}.log"
-    with open(log, "w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-S", "-m", "dask", command, *options],
-            cwd=folder,
-            env=environment,
-            stdout=file,
-            stderr=file,
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(20)
+    python = [sys.executable, "-S"]
+    return dask_command(python, folder, command, *options, path=dask_only)
 
 
 @pytest.fixture(scope="module")

@@ -237,17 +237,22 @@ def test_failures_and_a_hang_are_explained(
     assert "Traceback (most recent call last)" not in done.stderr
 
 
-def test_the_notebook_runs_where_nobody_can_type(tmp_path: Path) -> None:
+def executed(path: Path, folder: Path) -> Any:
+    """A notebook, run from its first cell to its last."""
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-
+    notebook = nbformat.read(path, as_version=4)
     nbclient.NotebookClient(
         notebook,
         timeout=90,
         kernel_name="python3",
-        resources={"metadata": {"path": str(tmp_path)}},
+        resources={"metadata": {"path": str(folder)}},
     ).execute()
+    return notebook
+
+
+def test_the_notebook_runs_where_nobody_can_type(tmp_path: Path) -> None:
+    notebook = executed(NOTEBOOK, tmp_path)
 
     outputs = {
         cell.source: "".join(_texts(cell.outputs))
@@ -271,16 +276,7 @@ def test_the_notebook_runs_where_nobody_can_type(tmp_path: Path) -> None:
 
 
 def test_the_notebook_of_states_runs_where_nobody_can_type(tmp_path: Path) -> None:
-    nbformat = pytest.importorskip("nbformat")
-    nbclient = pytest.importorskip("nbclient")
-    notebook = nbformat.read(STATES_NOTEBOOK, as_version=4)
-
-    nbclient.NotebookClient(
-        notebook,
-        timeout=90,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(tmp_path)}},
-    ).execute()
+    notebook = executed(STATES_NOTEBOOK, tmp_path)
 
     outputs = {
         cell.source: cell.outputs

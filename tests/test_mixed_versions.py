@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import distributed
 import pytest
 import tasks
+from commands import dask_command
 from distributed import Client, wait
 from watching import wait_until
 
@@ -46,26 +47,9 @@ def other_python(tmp_path_factory):
     return str(python)
 
 
-@contextmanager
 def started(python, folder, command, *options):
     """One of Dask's own commands, by another Python."""
-    with open(folder / f"{command}.log", "w") as log:
-        process = subprocess.Popen(
-            [python, "-m", "dask", command, *options],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(20)
+    return dask_command([python], folder, command, *options, path=TESTS)
 
 
 @pytest.fixture(scope="module")
