@@ -45,6 +45,7 @@ def report_failures(
         omitted=answer["omitted"],
         span=span_of(answer),
         notes=tuple(_notes(answer, view, span)),
+        unknown=(f"span {span!r}",) if answer["span_unknown"] else (),
     )
 
 

@@ -64,6 +64,7 @@ def table_tasks(
         summary=answer["summary"],
         span=span_of(answer),
         notes=tuple(_notes(answer, limit)),
+        unknown=(*answer["near"], *map(repr, answer["unknown_keys"])),
     )
 
 

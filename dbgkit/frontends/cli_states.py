@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +53,7 @@ def failures(
     put(where, report)
     if report.total:
         return FOUND
-    return COULD_NOT_LOOK if _nothing_of_the_name(report.notes) else 0
+    return COULD_NOT_LOOK if report.unknown else 0
 
 
 @click.command()
@@ -99,9 +98,7 @@ def tasks(where: Where, keys: tuple[str, ...], **filters: Any) -> int:
     put(where, table)
     if any(row.state == "erred" for row in table.rows):
         return FOUND
-    if not table.matched and _nothing_of_the_name(table.notes):
-        return COULD_NOT_LOOK
-    return 0
+    return COULD_NOT_LOOK if table.unknown and not table.matched else 0
 
 
 @click.command()
@@ -201,11 +198,6 @@ def _moment(since: str | None) -> Any:
         return datetime.fromisoformat(since) if since else None
     except ValueError:
         return since
-
-
-def _nothing_of_the_name(notes: Iterable[str]) -> bool:
-    """Whether there is no task, prefix, worker or span of a name that was given."""
-    return any(note.startswith(("no such task", "there is no ")) for note in notes)
 
 
 def _ended_erred(told: Timeline) -> bool:

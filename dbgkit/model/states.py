@@ -101,6 +101,8 @@ class FailureReport(Displayed):
     span : Span or None
     notes : tuple of str
         What is missing, and why.
+    unknown : tuple of str
+        What was asked for by a name that nothing has: ``"span 'load'"``.
     """
 
     groups: tuple[FailureGroup, ...]
@@ -111,6 +113,7 @@ class FailureReport(Displayed):
     span: Span | None = None
     notes: tuple[str, ...] = ()
     healed_keys: tuple[Any, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Builtin types only, for ``--json``."""
@@ -121,6 +124,7 @@ class FailureReport(Displayed):
             "healed_keys": [plain_key(key) for key in self.healed_keys],
             "omitted": self.omitted,
             "notes": list(self.notes),
+            "unknown": list(self.unknown),
             "span": _span(self.span),
             "groups": [
                 {
@@ -203,6 +207,8 @@ class TaskTable(Displayed):
         Prefix -> state -> count, of all tasks.
     span : Span or None
     notes : tuple of str
+    unknown : tuple of str
+        What was asked for by a name or key that nothing has: ``"prefix 'load'"``.
     """
 
     rows: tuple[TaskRow, ...]
@@ -211,6 +217,7 @@ class TaskTable(Displayed):
     summary: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     span: Span | None = None
     notes: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     def to_pandas(self) -> Any:
         """The rows as a `pandas.DataFrame`, one column an attribute.
@@ -235,6 +242,7 @@ class TaskTable(Displayed):
             "matched": self.matched,
             "omitted": self.omitted,
             "notes": list(self.notes),
+            "unknown": list(self.unknown),
             "span": _span(self.span),
             "summary": {name: dict(states) for name, states in self.summary.items()},
             "rows": [
