@@ -121,6 +121,23 @@ def test_the_cause_is_reachable(session):
     assert "(Pdb) 14" in out
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+def test_members_of_a_group_are_reachable(session):
+    def both(total):
+        members = []
+        for parts in (0, "x"):
+            try:
+                share(total, parts)
+            except (ZeroDivisionError, TypeError) as error:
+                members.append(error)
+        raise ExceptionGroup("both", members)  # noqa: F821
+
+    out = session(failed(both, 7), "exceptions", "exceptions 0", "p parts", "q")
+    listed = [line for line in out.splitlines() if "Error(" in line]
+    assert len(listed) == 3, out
+    assert "(Pdb) 'x'" in out
+
+
 def test_a_wrong_number_of_an_exception_says_so(session):
     out = session(failed(outer, 7, 0), "exceptions 9", "q")
     assert "No exception with that number" in out

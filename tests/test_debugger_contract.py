@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pdb
+import sys
 
 import pytest
 from ipykernel.kernelbase import Kernel
@@ -46,6 +47,13 @@ def test_ipython_asks_hidden_frames_what_to_leave_out():
 def test_ipython_takes_an_exception():
     assert parameters(IPythonPdb.interaction)[:3] == ["self", "frame", "tb_or_exc"]
     assert hasattr(IPythonPdb, "do_exceptions")
+
+
+def test_exceptions_lists_what_get_tb_and_exceptions_gives():
+    found = [IPythonPdb, *([pdb.Pdb] if sys.version_info >= (3, 13) else [])]
+    for debugger in found:
+        assert parameters(debugger._get_tb_and_exceptions) == ["self", "tb_or_exc"]
+        assert "_get_tb_and_exceptions" in debugger.interaction.__code__.co_names
 
 
 def test_ipython_shells_name_their_debugger():

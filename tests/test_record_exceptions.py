@@ -8,9 +8,25 @@ import sys
 import pytest
 from hostile import CALLS, bare, hostile_class
 
+from dbgkit.debugger.recorded import as_exception
+from dbgkit.debugger.stack import chain
+from dbgkit.model import recording_from_wire
+from dbgkit.remote.frames import walk
 from dbgkit.remote.recordings import Limits, kind_of, take
 
 pytestmark = pytest.mark.core
+
+
+HEADER = {
+    "key": "task",
+    "exception_type": "",
+    "message": "",
+    "worker": "",
+    "pid": 0,
+    "when": 0.0,
+    "left_out": 0,
+    "gap": "",
+}
 
 
 def record(exception):
@@ -90,6 +106,74 @@ def test_notes_are_part_of_the_message():
 def test_a_group_tells_how_many_it_has():
     group = ExceptionGroup("several", [ValueError(1), KeyError(2)])  # noqa: F821
     assert record(group)["message"] == "several (2 sub-exceptions)"
+
+
+def fails(value):
+    local = value * 2
+    raise ValueError(local)
+
+
+def caught(function, *args):
+    with pytest.raises(Exception) as told:
+        function(*args)
+    return told.value
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+def test_members_of_a_group_are_recorded_each_with_its_frame():
+    inner = ExceptionGroup("inner", [caught(fails, 2)])  # noqa: F821
+    group = ExceptionGroup("several", [caught(fails, 1), inner])  # noqa: F821
+    group.__cause__ = caught(fails, 3)
+    recording = record(group)
+    assert [
+        (each["how"], each["parent"], each["message"]) for each in recording["causes"]
+    ] == [
+        ("member", -1, "2"),
+        ("member", -1, "inner (1 sub-exceptions)"),
+        ("member", 1, "4"),
+        ("cause", -1, "6"),
+    ]
+    first = recording["causes"][0]
+    assert first["frames"][0]["function"] == "fails"
+    assert [0, "local", 2] in first["kept"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+def test_of_a_large_group_the_first_members_are_recorded():
+    group = ExceptionGroup("many", [ValueError(n) for n in range(5_000)])  # noqa: F821
+    recording = record(group)
+    assert recording["message"] == "many (5,000 sub-exceptions)"
+    assert [each["message"] for each in recording["causes"]] == list("01234567")
+
+
+def test_a_chain_that_comes_back_to_itself_ends():
+    first, second = caught(fails, 1), caught(fails, 2)
+    first.__cause__, second.__context__ = second, first
+    assert [each["message"] for each in record(first)["causes"]] == ["4"]
+
+
+def countdown(number):
+    left = number
+    if left == 0:
+        raise ValueError("bottom")
+    countdown(number - 1)
+
+
+def test_each_frame_of_a_recursion_has_its_own_values():
+    recording = recording_from_wire(HEADER, record(caught(countdown, 3)), "task")
+    frames = [frame for frame, _ in walk(as_exception(recording).__traceback__)]
+    left = [frame.f_locals["left"] for frame in frames if "left" in frame.f_locals]
+    assert left == [3, 2, 1, 0]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+def test_a_recorded_group_is_entered_as_one():
+    group = ExceptionGroup("several", [caught(fails, 1), caught(fails, 2)])  # noqa: F821
+    group.__cause__ = caught(fails, 3)
+    made = as_exception(recording_from_wire(HEADER, record(group), "task"))
+    assert [str(error) for error in chain(made)][1:] == ["2", "4", "6"]
+    frames = [error.__traceback__.tb_frame.f_locals for error in chain(made)[1:]]
+    assert [each["local"] for each in frames] == [2, 4, 6]
 
 
 def test_a_message_of_its_own_is_told_by_what_it_was_made_of():

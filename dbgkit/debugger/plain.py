@@ -26,7 +26,7 @@ def enter(
     """Post-mortem with a class derived from `pdb.Pdb`."""
     debugger = type(f"Dbgkit{base.__name__}", (mixin_for(base), base), {})()
     debugger.stop_at = stop_at
-    debugger.chained = tuple(reversed(list(stack.chain(exception))))
+    debugger.chained = tuple(reversed(stack.chain(exception)))
     debugger.current = exception
     debugger.message(header)
     debugger.reset()
@@ -50,6 +50,17 @@ class StopsInOwn(_Base):
         if f is None and entries:
             index = stack.first_stop(entries, self.stop_at)
         return entries, index
+
+    def _get_tb_and_exceptions(
+        self, tb_or_exc: TracebackType | BaseException | None
+    ) -> tuple[tuple[BaseException, ...], TracebackType | None]:
+        """Private to pdb (from 3.13 on) and to IPython: what ``exceptions`` lists.
+
+        Theirs leave out the members of groups.
+        """
+        if isinstance(tb_or_exc, BaseException):
+            return tuple(reversed(stack.chain(tb_or_exc))), tb_or_exc.__traceback__
+        return (), tb_or_exc
 
 
 class StopsInPdb(StopsInOwn):

@@ -11,7 +11,7 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dbgkit.model import FrameSummary, Recording, ValueSummary
+from dbgkit.model import FrameSummary, RecordedCause, Recording, ValueSummary
 
 _MOST_LINES = 1_000_000
 _HIDDEN_WIDTH = 240  # source lines are recorded up to here (remote/summarize.py)
@@ -19,6 +19,8 @@ _HIDDEN_WIDTH = 240  # source lines are recorded up to here (remote/summarize.py
 
 class RecordedError(Exception):
     """Base of the exceptions that stand for recorded ones."""
+
+    exceptions: tuple[BaseException, ...] = ()  # of a group
 
 
 class RecordedValue:
@@ -40,36 +42,37 @@ class RecordedValue:
 
 def as_exception(recording: Recording) -> BaseException:
     """The recorded exception, with frames to enter and what it was raised from."""
-    error = _error(recording.exception_type, recording.message)
-    error.__traceback__ = _traceback(recording.frames, recording.values)
-    current: BaseException = error
+    errors = [_error(recording)]
     for cause in recording.causes:
-        found = _error(cause.exception_type, cause.message)
-        found.__traceback__ = _traceback(cause.frames, {})
-        current.__context__ = found
-        if cause.how == "cause":
-            current.__cause__ = found
-        current = found
-    return error
+        error, parent = _error(cause), errors[cause.parent + 1]
+        errors.append(error)
+        if cause.how == "member":
+            parent.exceptions = (*parent.exceptions, error)
+        elif cause.how == "cause":
+            parent.__cause__ = error
+        else:
+            parent.__context__ = error
+    return errors[0]
 
 
-def _error(name: str, message: str) -> BaseException:
+def _error(recorded: Recording | RecordedCause) -> RecordedError:
+    message = recorded.message
     space = {"__module__": "builtins", "__str__": lambda self: message}
-    kind = type(name or "Exception", (RecordedError,), space)
-    error: BaseException = kind(message)
+    kind = type(recorded.exception_type or "Exception", (RecordedError,), space)
+    error: RecordedError = kind(message)
+    error.__traceback__ = _traceback(recorded.frames, recorded.values)
     return error
 
 
 def _traceback(
-    frames: Sequence[FrameSummary],
-    values: Mapping[tuple[str, int, str], Mapping[str, Any]],
+    frames: Sequence[FrameSummary], values: Mapping[int, Mapping[str, Any]]
 ) -> types.TracebackType | None:
     tb: types.TracebackType | None = None
-    for frame in reversed(frames):
+    for index in range(len(frames) - 1, -1, -1):
+        frame = frames[index]
         if not 0 < frame.lineno <= _MOST_LINES:
             continue  # stands for frames that were left out
-        place = (frame.filename, frame.lineno, frame.function)
-        made = _run(frame, values.get(place, {}))
+        made = _run(frame, values.get(index, {}))
         tb = types.TracebackType(tb, made.tb_frame, made.tb_lasti, made.tb_lineno)
     return tb
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 
+from dbgkit.locate.traces import shown_chain
 from dbgkit.remote import frames
 
 Stack = Sequence[tuple[FrameType, int]]
@@ -34,18 +35,9 @@ def count_hidden(tb: TracebackType | None) -> int:
     return sum(is_hidden(frame) for frame, _ in frames.walk(tb))
 
 
-def chain(exception: BaseException) -> Iterator[BaseException]:
-    """An exception and what it was raised from or while handling, newest first."""
-    seen: list[BaseException] = []
-    current: BaseException | None = exception
-    # By identity: an exception may have an `__eq__` of its own.
-    while current is not None and not any(current is other for other in seen):
-        yield current
-        seen.append(current)
-        following = current.__cause__
-        if following is None and not current.__suppress_context__:
-            following = current.__context__
-        current = following
+def chain(exception: BaseException) -> list[BaseException]:
+    """An exception, members of groups, and what it was raised from: newest first."""
+    return [exception, *(error for _, error in shown_chain(exception))]
 
 
 def _location(entry: tuple[FrameType, int]) -> Location:

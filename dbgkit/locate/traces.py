@@ -16,6 +16,7 @@ from dbgkit.remote.frames import is_machinery, package_of, walk
 from dbgkit.remote.texts import safe_repr
 
 _CONTAINERS = (list, tuple, set, frozenset, dict)
+_MOST_SHOWN = 100  # exceptions
 _MOST = 100_000  # values looked through in containers of a frame
 
 
@@ -83,6 +84,36 @@ def chain(exception: BaseException) -> Iterator[BaseException]:
         waiting.append(error.__cause__)
         if not error.__suppress_context__:
             waiting.append(error.__context__)
+
+
+def shown_chain(exception: BaseException) -> Iterator[tuple[str, BaseException]]:
+    """What Python shows of an exception besides it: how it follows, and what; once.
+
+    How is ``"cause"``, ``"context"``, or ``"member"`` of a group: these come first.
+    """
+    seen = {id(exception)}
+    waiting = _following(exception)
+    while waiting and len(seen) < _MOST_SHOWN:
+        how, error = waiting.pop(0)
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        yield how, error
+        waiting[:0] = _following(error)
+
+
+def _following(exception: BaseException) -> list[tuple[str, BaseException]]:
+    members = getattr(exception, "exceptions", None)
+    found = [
+        ("member", each)
+        for each in (members[:_MOST_SHOWN] if isinstance(members, tuple) else ())
+        if isinstance(each, BaseException)
+    ]
+    if exception.__cause__ is not None:
+        found.append(("cause", exception.__cause__))
+    elif exception.__context__ is not None and not exception.__suppress_context__:
+        found.append(("context", exception.__context__))
+    return found
 
 
 def trace(exception: BaseException) -> Trace:

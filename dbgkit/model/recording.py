@@ -14,16 +14,28 @@ from dbgkit.model.states import Span, plain_key
 
 @dataclass(frozen=True)
 class RecordedCause:
-    """What a recorded exception was raised from.
+    """What a recorded exception was raised from, or a member of a group.
 
-    ``how`` is ``"cause"`` (``raise … from``) or ``"context"`` (while handling it);
-    `frames` has its innermost frame alone.
+    Attributes
+    ----------
+    how : str
+        ``"cause"`` (``raise … from``), ``"context"`` (while handling it) or
+        ``"member"`` (of an exception group).
+    exception_type, message : str
+    frames : tuple of FrameSummary
+        Its innermost frame alone.
+    values : mapping
+        As of a `Recording`.
+    parent : int
+        Index of the cause that it belongs to; -1 for the recorded exception itself.
     """
 
     how: str
     exception_type: str
     message: str
-    frames: tuple[FrameSummary, ...] = ()
+    frames: tuple[FrameSummary, ...] = field(default=(), repr=False)
+    values: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    parent: int = -1
 
 
 @dataclass(frozen=True)
@@ -60,10 +72,10 @@ class Recording(Displayed):
     frames : tuple of FrameSummary
         Outermost first, without Dask's own.
     values : mapping
-        ``(filename, lineno, function)`` -> ``{name: value}``: locals that were small
-        enough to come along whole.
+        Index in `frames` -> ``{name: value}``: locals that were small enough to come
+        along whole.
     causes : tuple of RecordedCause
-        What it was raised from, nearest first.
+        What it was raised from, nearest first; the first members of a group.
     inputs : tuple of RecordedInput
         Fingerprints of the task's inputs, as they were when it had failed.
     short : bool
@@ -85,9 +97,7 @@ class Recording(Displayed):
     when: datetime
     traceback_text: str = ""
     frames: tuple[FrameSummary, ...] = field(default=(), repr=False)
-    values: Mapping[tuple[str, int, str], Mapping[str, Any]] = field(
-        default_factory=dict, repr=False
-    )
+    values: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     causes: tuple[RecordedCause, ...] = field(default=(), repr=False)
     inputs: tuple[RecordedInput, ...] = field(default=(), repr=False)
     short: bool = False
@@ -192,14 +202,6 @@ def recording_from_wire(
 ) -> Recording:
     """A recording out of what the scheduler holds of it."""
     content = content or {}
-    values: dict[tuple[str, int, str], dict[str, Any]] = {}
-    for place, variable, kept in content.get("kept", ()):
-        filename, lineno, function = place
-        try:
-            value = restore(kept)
-        except (ImportError, TypeError, ValueError):
-            continue  # its library is not here, or reads it otherwise: told in text
-        values.setdefault((filename, lineno, function), {})[variable] = value
     return Recording(
         key=header["key"],
         name=name,
@@ -210,13 +212,15 @@ def recording_from_wire(
         when=datetime.fromtimestamp(header["when"], tz=timezone.utc),
         traceback_text=content.get("traceback_text", ""),
         frames=_frames(content.get("frames", ())),
-        values=values,
+        values=_values(content.get("kept", ())),
         causes=tuple(
             RecordedCause(
                 cause["how"],
                 cause["exception_type"],
                 cause["message"],
                 _frames(cause["frames"]),
+                _values(cause["kept"]),
+                cause["parent"],
             )
             for cause in content.get("causes", ())
         ),
@@ -233,6 +237,17 @@ def recording_from_wire(
 
 def _frames(wire: Any) -> tuple[FrameSummary, ...]:
     return tuple(FrameSummary.from_wire(frame) for frame in wire)
+
+
+def _values(wire: Any) -> dict[int, dict[str, Any]]:
+    values: dict[int, dict[str, Any]] = {}
+    for index, variable, kept in wire:
+        try:
+            value = restore(kept)
+        except (ImportError, TypeError, ValueError):
+            continue  # its library is not here, or reads it otherwise: told in text
+        values.setdefault(index, {})[variable] = value
+    return values
 
 
 def _as_key(key: Any) -> Any:

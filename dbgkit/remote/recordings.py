@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 import types
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter, time
 from types import MappingProxyType
@@ -21,10 +21,18 @@ from .fingerprints import fingerprints
 from .frames import is_machinery, own_index, walk
 from .keep import NOT_KEPT, keep
 from .redact import environment_secrets, redact_cut, redact_lines
-from .summarize import NAME, Budget, place_of, summarize_frames
+from .summarize import (
+    NAME,
+    Budget,
+    Place,
+    pick_places,
+    place_of,
+    summarize_places,
+)
 from .summarize_errors import (
     cause_of,
     context_of,
+    members_of,
     message_of,
     suppresses_context,
     traceback_of,
@@ -32,10 +40,11 @@ from .summarize_errors import (
 from .summarize_objects import class_name
 from .texts import signature
 
-FORMAT = 1  # of what is packed; a reader of another one says so
+FORMAT = 2  # of what is packed; a reader of another one says so
 _MESSAGE = 2_000  # characters
 _TRACEBACK = 20_000
 _ENTRIES = 100  # of a traceback as text
+MOST_CAUSES = 8  # members of groups among them
 _HEADER = 4_000  # bytes that go with a recording: key, worker, message
 
 
@@ -117,18 +126,20 @@ def take(
     start = perf_counter()
     budget = _budget(limits, short)
     whole = traceback_of(exception)
-    tb = _innermost(whole) if short else whole
+    places = pick_places(
+        _innermost(whole) if short else whole, 1 if short else limits.frames
+    )
     # What takes longest comes first; each part leaves some of the time to the next.
-    frames = summarize_frames(
-        tb,
-        max_frames=1 if short else limits.frames,
+    frames = summarize_places(
+        places,
         max_locals=limits.locals // 2 if short else limits.locals,
         seconds=limits.seconds * 0.5,
         budget=budget,
     )
     deadline = start + limits.seconds * 0.7
-    kept = [] if short else _keep_locals(whole, limits, budget, deadline)
-    left = max(0.0, start + limits.seconds * 0.85 - perf_counter())
+    kept = []
+    if not short:
+        kept = _keep_locals(places, limits, limits.kept_in_all, budget, deadline)
     return {
         "format": FORMAT,
         "kind": _kind_of(exception, budget),
@@ -137,7 +148,9 @@ def take(
         "traceback_text": _traceback(whole, budget),
         "frames": frames,
         "kept": kept,
-        "causes": _causes(exception, limits, budget, short, left),
+        "causes": _causes(
+            exception, limits, budget, short, start + limits.seconds * 0.85
+        ),
         "inputs": fingerprints(inputs, limits.seconds / 3),
         "short": short,
         "when": time(),
@@ -271,58 +284,104 @@ def _causes(
     limits: Limits,
     budget: Budget,
     short: bool,
-    seconds: float,
+    deadline: float,
 ) -> list[dict[str, Any]]:
-    """What it was raised from, each with its innermost own frame; nearest first."""
+    """What it was raised from, and members of groups, each with its own frame."""
     found: list[dict[str, Any]] = []
-    seen = {id(exception)}
-    while len(found) < (1 if short else 4):
-        cause, how = cause_of(exception), "cause"
-        if cause is None and not suppresses_context(exception):
-            cause, how = context_of(exception), "context"
-        if cause is None or id(cause) in seen:
-            break
-        seen.add(id(cause))
+    for how, parent, error in _linked(exception, 1 if short else MOST_CAUSES):
+        places = pick_places(_innermost(traceback_of(error)), 1)
+        frames = summarize_places(
+            places,
+            max_locals=limits.locals // 2,
+            seconds=max(0.0, deadline - perf_counter()) / 3,
+            budget=budget,
+        )
+        kept = []
+        if not short:
+            share = limits.kept_in_all // MOST_CAUSES
+            kept = _keep_locals(places, limits, share, budget, deadline)
         found.append(
             {
                 "how": how,
-                "exception_type": _class_name(cause),
-                "message": _hide(message_of(cause, budget), budget, _MESSAGE),
-                "frames": summarize_frames(
-                    _innermost(traceback_of(cause)),
-                    max_frames=1,
-                    max_locals=limits.locals // 2,
-                    seconds=seconds / 4,
-                    budget=budget,
-                ),
+                "parent": parent,
+                "exception_type": _class_name(error),
+                "message": _hide(message_of(error, budget), budget, _MESSAGE),
+                "frames": frames,
+                "kept": kept,
             }
         )
-        exception = cause
+    return found
+
+
+def _linked(
+    exception: BaseException, most: int
+) -> Iterator[tuple[str, int, BaseException]]:
+    """How an exception follows from its parent, that one's index, and it itself.
+
+    A group's members come before what the group was raised from. The parent of what
+    follows from the first exception is -1.
+    """
+    seen = {id(exception)}
+    waiting = _following(exception, -1, most)
+    index = 0
+    while waiting and index < most:
+        how, parent, error = waiting.pop(0)
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        yield how, parent, error
+        waiting[:0] = _following(error, index, most)
+        index += 1
+
+
+def _following(
+    exception: BaseException, index: int, most: int
+) -> list[tuple[str, int, BaseException]]:
+    found = [("member", index, each) for each in members_of(exception)[:most]]
+    cause, context = cause_of(exception), context_of(exception)
+    if cause is not None:
+        found.append(("cause", index, cause))
+    elif context is not None and not suppresses_context(exception):
+        found.append(("context", index, context))
     return found
 
 
 def _keep_locals(
-    tb: types.TracebackType | None, limits: Limits, budget: Budget, deadline: float
+    places: Sequence[Place | int],
+    limits: Limits,
+    room: int,
+    budget: Budget,
+    deadline: float,
 ) -> list[list[Any]]:
-    """``[place, name, value]`` of small locals, innermost frames first.
+    """``[index of the frame, name, value]`` of small locals, innermost frames first.
 
-    A place is ``[filename, lineno]``, as in `frames`.
+    Parameters
+    ----------
+    places : sequence
+        The frames, as `pick_places` has picked them.
+    limits : Limits
+    room : int
+        Bytes for all of them.
+    budget : Budget
+    deadline : float
+        When to stop, by `time.perf_counter`.
     """
     kept: list[list[Any]] = []
-    left = limits.kept_in_all
-    for frame, lineno in reversed(list(walk(tb))):
-        code = frame.f_code
+    for index in range(len(places) - 1, -1, -1):
+        place = places[index]
+        if isinstance(place, int):
+            continue
+        code = place[0].f_code
         if is_machinery(code.co_filename) or code.co_flags & _OPTIMIZED == 0:
             continue
-        place = list(place_of(frame, lineno))
-        for name, value in list(frame.f_locals.items())[: limits.locals]:
-            if left <= 0 or perf_counter() > deadline:
+        for name, value in list(place[0].f_locals.items())[: limits.locals]:
+            if room <= 0 or perf_counter() > deadline:
                 return kept
-            limit = min(limits.kept, left)
+            limit = min(limits.kept, room)
             one = keep(value, limit, name, budget.secret_names, budget.secret_values)
             if one is not NOT_KEPT:
-                kept.append([place, name[:NAME], one])
-                left -= len(_raw(one))
+                kept.append([index, name[:NAME], one])
+                room -= len(_raw(one))
     return kept
 
 

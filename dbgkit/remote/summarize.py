@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import linecache
 import types
+from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -99,14 +100,41 @@ def summarize_frames(
     list of dict
         Outermost first, as `model.FrameSummary.from_wire` reads them.
     """
+    return summarize_places(
+        pick_places(tb, max_frames),
+        context=context,
+        max_locals=max_locals,
+        seconds=seconds,
+        budget=budget,
+    )
+
+
+Place = tuple[types.FrameType, int]
+
+
+def pick_places(
+    tb: types.TracebackType | None, max_frames: int = 30
+) -> list[Place | int]:
+    """The frames that `summarize_frames` tells of; a number: so many left out."""
     found = list(walk(tb))
     shown = [pair for pair in found if not is_machinery(_file_of(pair[0]))]
     theirs = [pair for pair in found if package_of(_file_of(pair[0])) != "dbgkit"]
-    kept = _pick(shown or theirs[-3:], max_frames)
+    return _pick(shown or theirs[-3:], max_frames)
+
+
+def summarize_places(
+    places: Sequence[Place | int],
+    *,
+    context: int = 5,
+    max_locals: int = 40,
+    seconds: float = 0.3,
+    budget: Budget | None = None,
+) -> list[dict[str, Any]]:
+    """What `summarize_frames` gives, of frames that `pick_places` has picked."""
     budget = budget or Budget()
     deadline = perf_counter() + seconds
     frames: list[dict[str, Any]] = []
-    for entry in reversed(kept):
+    for entry in reversed(places):
         if isinstance(entry, int):
             frames.append(_gap(entry))
             continue
@@ -115,14 +143,11 @@ def summarize_frames(
     return frames[::-1]
 
 
-_Place = tuple[types.FrameType, int]
-
-
 def _file_of(frame: types.FrameType) -> str:
     return frame.f_code.co_filename
 
 
-def _pick(places: list[_Place], limit: int) -> list[_Place | int]:
+def _pick(places: list[Place], limit: int) -> list[Place | int]:
     """The frames to keep; a number stands for so many left out."""
     if len(places) <= limit:
         return list(places)
@@ -131,7 +156,7 @@ def _pick(places: list[_Place], limit: int) -> list[_Place | int]:
     own = own_index([_file_of(frame) for frame, _ in places])
     if own is not None:
         wanted.add(own)
-    kept: list[_Place | int] = []
+    kept: list[Place | int] = []
     gap = 0
     for index, place in enumerate(places):
         if index in wanted:

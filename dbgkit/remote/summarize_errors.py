@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import sys
 import types
 from typing import Any
 
@@ -27,7 +28,6 @@ _TELLING = (
     (UnicodeDecodeError, ("encoding", "reason")),
     (UnicodeTranslateError, ("reason",)),
 )
-_GROUP: Any = getattr(builtins, "BaseExceptionGroup", None)  # since Python 3.11
 
 
 def message_of(exception: BaseException, budget: Budget) -> str:
@@ -53,8 +53,8 @@ def _message(exception: BaseException, walker: Walker) -> str:
         told = _system_message(exception, walker)
         if told:
             return told
-    if builtin and is_a(kind, _GROUP) and type(args[0]) is str:
-        count = len(_members(exception))
+    if builtin and args and type(args[0]) is str and is_a(kind, _group_class()):
+        count = len(members_of(exception))
         return f"{args[0][:_LONGEST]} ({count:,} sub-exceptions)"
     for base, names in _TELLING:
         if builtin and is_a(kind, base):
@@ -74,8 +74,20 @@ def _message(exception: BaseException, walker: Walker) -> str:
 _PLAIN = (str, int, type(None))
 
 
-def _members(group: BaseException) -> tuple[BaseException, ...]:
-    found: tuple[BaseException, ...] = _GROUP.__dict__["exceptions"].__get__(group)
+def _group_class() -> Any:
+    """The class of exception groups; before Python 3.11 of their backport, if used."""
+    backport = sys.modules.get("exceptiongroup")
+    return getattr(
+        builtins, "BaseExceptionGroup", getattr(backport, "BaseExceptionGroup", None)
+    )
+
+
+def members_of(exception: BaseException) -> tuple[BaseException, ...]:
+    """The exceptions that a group has; none of what is no group."""
+    kind = _group_class()
+    if not is_a(type(exception), kind):
+        return ()
+    found: tuple[BaseException, ...] = kind.__dict__["exceptions"].__get__(exception)
     return found
 
 

@@ -38,8 +38,8 @@ def _notes(recording: Recording) -> list[str]:
     if recording.left_out:
         notes.append("parts were left out to keep it within its size")
     for cause in recording.causes:
-        how = "raised from" if cause.how == "cause" else "raised while handling"
-        notes.append(f"{how} {words.said(cause.exception_type, cause.message)}")
+        told = words.said(cause.exception_type, cause.message)
+        notes.append(f"{words.FOLLOWS[cause.how]} {told}")
     return notes
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from types import FunctionType, MethodType
 from typing import Any
 
+from dbgkit.locate.traces import shown_chain
 from dbgkit.model import (
     Difference,
     Failure,
@@ -256,16 +258,8 @@ def _causes(exception: BaseException | None) -> tuple[str, ...]:
     notes = (instance_dict(exception) or {}).get("__notes__")
     listed = notes if isinstance(notes, list) else []
     told = [f"note: {note}" for note in listed if isinstance(note, str)]
-    seen = {id(exception)}
-    while len(told) < ROWS:
-        cause, word = exception.__cause__, "raised from"
-        if cause is None and not exception.__suppress_context__:
-            cause, word = exception.__context__, "raised while handling"
-        if cause is None or id(cause) in seen:
-            break
-        seen.add(id(cause))
-        told.append(f"{word} {summarize(cause)['text']}")
-        exception = cause
+    for how, error in islice(shown_chain(exception), max(0, ROWS - len(told))):
+        told.append(f"{words.FOLLOWS[how]} {summarize(error)['text']}")
     return tuple(redact_text(words.clip(one, 400, 4)) for one in told)
 
 

@@ -15,6 +15,12 @@ from dbgkit.replay.result import Replay
 
 MESSAGE_LIMIT = 1_500
 MESSAGE_LINES = 12
+# How an exception follows from the one before.
+FOLLOWS = {
+    "cause": "raised from",
+    "context": "raised while handling",
+    "member": "sub-exception",
+}
 
 # Colours are dropped; what else a terminal or a reader could be led by is spelt out.
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
