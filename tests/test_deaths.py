@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import json
+import multiprocessing
 import os
 import signal
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import dask
 import msgpack
@@ -33,6 +36,11 @@ def leave(status=3):
     while time.monotonic() < end:
         time.sleep(0.01)
     os._exit(status)
+
+
+def touch_and_loop(started, *args):
+    Path(started).touch()
+    loop(*args)
 
 
 def crash():
@@ -200,6 +208,31 @@ def test_a_crash_leaves_its_stack(crashed):
     assert task.line.startswith(__file__) and task.line.endswith("in crash")
 
 
+def test_what_ran_in_a_process_pool_is_told(tmp_path):
+    started, never = str(tmp_path / "started"), str(tmp_path / "never")
+
+    def add_pool(dask_worker):
+        spawn = multiprocessing.get_context("spawn")
+        dask_worker.executors["pool"] = ProcessPoolExecutor(1, mp_context=spawn)
+
+    # Workers that are daemons may have no processes of their own.
+    daemons = dask.config.set({"distributed.worker.daemon": False})
+    with daemons, recorded(n_workers=1) as client:
+        ((worker, pid),) = workers(client).items()
+        client.run(add_pool)
+        with dask.annotate(executor="pool"):
+            before = dask.delayed(os.path.exists)(never, dask_key_name="before")
+            task = dask.delayed(touch_and_loop)(started, never, dask_key_name="pooled")
+        assert not client.compute(before, optimize_graph=False).result()
+        future = client.compute(task, optimize_graph=False)
+        wait_until(lambda: os.path.exists(started), "it runs")
+        os.kill(pid, signal.SIGKILL)
+        wait(future)
+        (ended,) = gone(client, worker).ran
+        assert (ended.key, ended.line, ended.crashed) == ("pooled", "", False)
+    Path(never).touch()  # the pool's process ends with its task
+
+
 def test_failures_tell_the_death(client, crashed):
     future, death = crashed
     groups = dbgkit.failures(client=client).groups
@@ -208,6 +241,24 @@ def test_failures_tell_the_death(client, crashed):
     assert group.location.endswith("in crash")
     assert [each.worker for each in group.deaths] == [death.worker]
     assert json.dumps(dbgkit.failures(client=client).to_json())
+
+
+def test_failures_tell_the_death_of_what_is_forgotten(client):
+    future, death = die(client, leave, 5, key="leave-forgotten")
+    future.release()
+    wait_until(
+        lambda: (
+            not client.run_on_scheduler(
+                lambda dask_scheduler: "leave-forgotten" in dask_scheduler.tasks
+            )
+        ),
+        "the scheduler forgets it",
+    )
+    groups = dbgkit.failures(client=client).groups
+    (group,) = (each for each in groups if "leave-forgotten" in each.keys)
+    assert group.exception_type == "KilledWorker"
+    assert "status 5" in group.message and "while running it" in group.message
+    assert [each.worker for each in group.deaths] == [death.worker]
 
 
 def test_why_tells_the_death(client, crashed):

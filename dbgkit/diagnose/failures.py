@@ -13,9 +13,10 @@ from dbgkit.diagnose.deaths import deaths_of, line_of, tell_of
 from dbgkit.errors import WrongTarget
 from dbgkit.locate.facts import failure_from_fact
 from dbgkit.locate.naming import name_of
-from dbgkit.model import Evidence, Failure, FailureGroup, FailureReport, Span
+from dbgkit.model import Death, Evidence, Failure, FailureGroup, FailureReport, Span
 
 _KILLED = "KilledWorker"
+_AT_ONCE = 0.5  # seconds; the scheduler does both in one go
 MOST_RECORDED = 100_000  # bytes of recordings that come along with a report
 
 
@@ -36,15 +37,16 @@ def report_failures(
     }
     answer = view.ask("failures", question)
     groups = [_group(group, view) for group in answer["groups"]]
+    groups = _with_deaths(_with_recordings(groups, view), view)
     return FailureReport(
-        groups=tuple(_with_deaths(_with_recordings(groups, view), view)),
+        groups=tuple(groups),
         total=answer["total"],
         cascaded=answer["cascaded"],
         healed=answer["healed"],
         healed_keys=tuple(answer["healed_keys"]),
         omitted=answer["omitted"],
         span=span_of(answer),
-        notes=tuple(_notes(answer, view, span)),
+        notes=tuple(_notes(answer, groups, view, span)),
         unknown=(f"span {span!r}",) if answer["span_unknown"] else (),
     )
 
@@ -131,20 +133,36 @@ def _with_recordings(groups: list[FailureGroup], view: View) -> list[FailureGrou
 
 
 def _with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
-    """The groups, with how the workers of those that were killed died."""
-    killed = [each.example.key for each in groups if each.exception_type == _KILLED]
-    found = deaths_of(view, killed)
-    return [
-        replace(
-            group,
-            deaths=had,
-            message=tell_of(group.example.key, had),
-            location=group.location or line_of(group.example.key, had),
-        )
-        if group.exception_type == _KILLED and (had := found.get(group.example.key))
-        else group
-        for group in groups
-    ]
+    """The groups, with how the workers of those that were killed died.
+
+    Of what the scheduler has forgotten no text is left; that it was killed is told by
+    the death of a worker that had it at that moment.
+    """
+    found = deaths_of(
+        view,
+        [each.example.key for each in groups if each.exception_type in (_KILLED, "")],
+    )
+    told = []
+    for group in groups:
+        key, had = group.example.key, found.get(group.example.key, ())
+        known = group.exception_type == _KILLED
+        if known or any(_at_once(group.example, death) for death in had):
+            group = replace(group, exception_type=_KILLED, deaths=had)
+        if group.deaths:
+            group = replace(
+                group,
+                message=tell_of(key, had),
+                location=group.location or line_of(key, had),
+            )
+        told.append(group)
+    return told
+
+
+def _at_once(failure: Failure, death: Death) -> bool:
+    """Whether a task failed in the moment in which the scheduler lost a worker."""
+    if failure.when is None:
+        return False
+    return abs((failure.when - death.when).total_seconds()) < _AT_ONCE
 
 
 def _example(group: Mapping[str, Any], view: View) -> Failure:
@@ -168,7 +186,9 @@ def _location(place: Any) -> str:
     return f"{filename}:{line} in {function}"
 
 
-def _notes(answer: Mapping[str, Any], view: View, span: str | None) -> list[str]:
+def _notes(
+    answer: Mapping[str, Any], groups: list[FailureGroup], view: View, span: str | None
+) -> list[str]:
     notes = []
     if answer["undated"]:
         notes.append(
@@ -183,7 +203,7 @@ def _notes(answer: Mapping[str, Any], view: View, span: str | None) -> list[str]
     if answer["span_unknown"]:
         known = "" if view.live else "; a dump knows spans by their ids only"
         notes.append(f"there is no span {span!r}{known}")
-    textless = sum(1 for g in answer["groups"] if not g["exception_type"])
+    textless = sum(1 for group in groups if not group.exception_type)
     if textless:
         notes.append(
             f"the class of {textless} of the root causes is not known: "

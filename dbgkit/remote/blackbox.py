@@ -51,6 +51,7 @@ from .frames import own_index
 
 EVERY = 0.2  # seconds between two samples of lines and memory
 KEPT = 3600.0  # seconds that a dead worker's box is left for others to read
+ELSEWHERE = "elsewhere"  # a task that runs in another process, whose line is not seen
 _DEEPEST = 200  # frames to look through for one of the user's own
 
 
@@ -138,8 +139,18 @@ class BlackBox:
         )
         self._thread.start()
 
-    def begin(self, key: Any, inputs: int, coroutine: Any = None) -> int:
-        """Say that a task starts; returns what `end` takes."""
+    def begin(self, key: Any, inputs: int, run: Any = None) -> int:
+        """Say that a task starts; returns what `end` takes.
+
+        Parameters
+        ----------
+        key : Key
+        inputs : int
+            Bytes.
+        run : optional
+            What its line is read from: its coroutine, or `ELSEWHERE`; by default this
+            thread.
+        """
         try:
             slot = self._free.pop()
         except IndexError:
@@ -148,7 +159,7 @@ class BlackBox:
         try:
             packed, written = _pack_key(key)
             at = SLOTS_AT + slot * SLOT_SIZE
-            thread = threading.get_ident()
+            thread = 0 if run is ELSEWHERE else threading.get_ident()
             head = SLOT.pack(1, written, len(packed), time(), inputs, thread)
             if slot in self._lined:  # of the task that was here before
                 self._lined.discard(slot)
@@ -156,7 +167,7 @@ class BlackBox:
             self._map[at : at + KEY_AT + len(packed)] = head + packed
         except ValueError:  # it was closed meanwhile
             return -1
-        self._runs[slot] = thread if coroutine is None else coroutine
+        self._runs[slot] = thread if run is None else run
         return slot
 
     def end(self, slot: int) -> None:

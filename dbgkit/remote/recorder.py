@@ -20,7 +20,7 @@ from typing import Any
 from distributed import Reschedule
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from .blackbox import BlackBox
+from .blackbox import ELSEWHERE, BlackBox
 from .deaths_worker import box_for, inputs_of
 from .recordings import Limits, hide_secrets, kind_of, pack, take, unpack
 from .texts import type_and_message
@@ -82,6 +82,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         elif finish == "error" or (start in _RUNNING and finish not in _RUNNING):
             ts = self.worker.state.tasks.get(key)
             if ts is not None and type(ts.run_spec) is Watched:
+                ts.run_spec.end()
                 ts.run_spec = ts.run_spec.spec
             if finish == "error":
                 self.send(key, ts)
@@ -214,13 +215,14 @@ class Watched:
     Passes as the run spec itself for all that a worker asks of it, and pickles as it.
     """
 
-    __slots__ = ("inputs", "key", "recorder", "spec")
+    __slots__ = ("inputs", "key", "recorder", "slot", "spec")
 
     def __init__(self, key: Any, spec: Any, recorder: Recorder, inputs: int) -> None:
         self.key = key
         self.spec = spec
         self.recorder = recorder
         self.inputs = inputs  # bytes
+        self.slot: int | None = None  # of the box, once it runs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.spec, name)
@@ -229,7 +231,12 @@ class Watched:
         return repr(self.spec)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For a process pool: as what records there, where this code is there too."""
+        """For a process pool: as what records there, where this code is there too.
+
+        For the box it runs from here on: nothing tells when it is its turn there.
+        """
+        if self.slot is None:
+            self.begin(ELSEWHERE)
         names = {
             "module": __name__,
             "spec": self.spec,
@@ -238,9 +245,20 @@ class Watched:
         }
         return eval, (_IN_CHILD, names)
 
-    def __call__(self, *args: Any) -> Any:
+    def begin(self, run: Any = None) -> None:
+        """Have the box say that it runs."""
         box = self.recorder.box
-        slot = -1 if box is None else box.begin(self.key, self.inputs)
+        self.slot = -1 if box is None else box.begin(self.key, self.inputs, run)
+
+    def end(self) -> None:
+        """Have the box say that it does not run any more."""
+        slot, self.slot = self.slot, -1
+        box = self.recorder.box
+        if box is not None and slot is not None:
+            box.end(slot)
+
+    def __call__(self, *args: Any) -> Any:
+        self.begin()
         try:
             result = self.spec(*args)
         except Reschedule:
@@ -249,14 +267,12 @@ class Watched:
             self.recorder.record(self.key, error, args)
             raise
         finally:
-            if box is not None:
-                box.end(slot)
+            self.end()
         return _awaited(self, result, args) if self.spec.is_coro else result
 
 
 async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
-    box = watched.recorder.box
-    slot = -1 if box is None else box.begin(watched.key, watched.inputs, result)
+    watched.begin(result)
     try:
         return await result
     except Reschedule:
@@ -265,8 +281,7 @@ async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
         watched.recorder.record(watched.key, error, args)
         raise
     finally:
-        if box is not None:
-            box.end(slot)
+        watched.end()
 
 
 def _inputs(args: Any) -> Mapping[Any, Any]:
