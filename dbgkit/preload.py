@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dbgkit.api.recording import settings
+from dbgkit.api.recording import configured
 from dbgkit.cluster.recorder import preload
 
 
 async def dask_setup(server: Any) -> None:
     """Called by Dask as the server starts; does nothing on workers and nannies."""
     if hasattr(server, "register_scheduler_plugin"):
-        await preload(server, *settings({}))
+        await preload(server, configured())

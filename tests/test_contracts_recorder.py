@@ -147,3 +147,40 @@ def test_a_tasks_dependencies_are_still_held_while_it_counts_as_processing(clien
         lambda: client.run_on_scheduler(state_of, key="input-held") == "released",
         "the input is released",
     )
+
+
+def test_the_scheduler_has_worker_plugins_as_they_were_pickled(client):
+    # Used by `record_store.replace_worker_plugin`.
+    def kinds(dask_scheduler):
+        return {
+            name: type(each) for name, each in dask_scheduler.worker_plugins.items()
+        }
+
+    client.register_plugin(Spy(), name="spy")
+    try:
+        assert client.run_on_scheduler(kinds)["spy"] is bytes
+    finally:
+        client.unregister_worker_plugin("spy")
+
+
+def test_workers_answer_a_broadcast_by_their_handlers(client):
+    async def asked(dask_scheduler):
+        for worker in workers_of(dask_scheduler):
+            worker.handlers["told"] = told
+        found = await dask_scheduler.broadcast(
+            msg={"op": "told", "limits": {"a": 1}}, on_error="ignore"
+        )
+        for worker in workers_of(dask_scheduler):
+            del worker.handlers["told"]
+        return list(found.values())
+
+    def workers_of(scheduler):
+        from distributed import Worker
+
+        mine = scheduler.workers
+        return [each for each in Worker._instances if each.address in mine]
+
+    def told(limits):
+        return limits["a"] + 1
+
+    assert set(client.run_on_scheduler(asked)) == {2}

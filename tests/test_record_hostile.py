@@ -22,7 +22,7 @@ def recorded():
         with dbgkit.record(client=client):
             futures = [client.submit(fail_with, name, key=name) for name in HOSTILE]
             wait(futures, timeout=120)
-            held = dbgkit.recordings(client=client, limit=500)
+            held = dbgkit.recordings(list(HOSTILE), client=client, limit=500)
             calls, unharmed_values = (
                 next(iter(client.run(look).values()))
                 for look in (forbidden_calls, unharmed)

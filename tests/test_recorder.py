@@ -237,7 +237,8 @@ def test_off_leaves_no_trace(client):
 
     def wrapped(dask_worker):
         specs = [type(ts.run_spec) for ts in dask_worker.state.tasks.values()]
-        plugins = [name for name in dask_worker.plugins if "recorder" in name]
+        names = [*dask_worker.plugins, *dask_worker.handlers]
+        plugins = [name for name in names if "recorder" in name]
         return [*plugins, *(kind.__name__ for kind in specs if kind is not None)]
 
     with dbgkit.record():
@@ -260,6 +261,36 @@ def test_turning_it_on_twice_keeps_what_it_holds(recorded):
     wait(recorded.submit(ratio, 1, 0))
     dbgkit.record()
     assert len(dbgkit.recordings()) == 1
+
+
+def test_a_block_within_another_leaves_it_on(recorded):
+    with dbgkit.record():
+        pass
+    wait(recorded.submit(ratio, 1, 0))
+    assert len(dbgkit.recordings()) == 1
+
+
+def test_one_that_is_on_takes_the_settings_that_are_given(recorded):
+    running = recorded.submit(late_ratio, 4, 0)
+    wait(running)
+    dbgkit.record(secret_names=["pair"], hold="2 MB")
+    dbgkit.record(secret_names=["a"], keep_inputs="1 MB")
+    dbgkit.record()
+    future = recorded.submit(ratio, 1, 0)
+    wait(future)
+    hidden = told(only(target=future), "ratio")
+    assert (hidden["a"], hidden["b"], hidden["pair"]) == ("<hidden>", "0", "<hidden>")
+    held = dbgkit.recordings()
+    assert (len(held), held.hold) == (2, 2_000_000)
+
+
+def test_less_room_than_what_is_held_drops_the_rest(recorded):
+    wait(recorded.map(ratio, range(20), [0] * 20))
+    before = dbgkit.recordings()
+    dbgkit.record(hold=before.held // 2)
+    held = dbgkit.recordings()
+    assert held.held <= before.held // 2
+    assert len(held) + held.dropped == 20 == held.failures
 
 
 # --- the recording in the debugger ----------------------------------------------
@@ -385,11 +416,13 @@ def test_a_recorder_that_fails_harms_no_job_and_the_doctor_tells():
 def test_workers_that_join_later_record_too():
     with own_cluster(n_workers=1, threads_per_worker=1) as client:
         dbgkit.record()
+        dbgkit.record(secret_names=["pair"])
         client.cluster.scale(2)
         client.wait_for_workers(2, timeout=30)
         late = list(client.scheduler_info()["workers"])[-1]
         wait(client.submit(ratio, 1, 0, workers=[late], key="late"))
         assert only().worker == late
+        assert told(only(), "ratio")["pair"] == "<hidden>"
 
 
 def test_it_survives_a_restart_of_the_workers():

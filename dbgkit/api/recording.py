@@ -41,12 +41,13 @@ DEFAULTS = {
 class Recorder:
     """The recorder of a cluster, as `record` turned it on.
 
-    A context manager that turns it off again.
+    A context manager that turns it off again, unless it was on before.
     """
 
     def __init__(self, client: Any, timeout: Any) -> None:
         self._client = client
         self._timeout = timeout
+        self._was_on = False
 
     def off(self, *, keep: bool = False) -> Any:
         """Turn it off everywhere, and forget what it holds.
@@ -64,6 +65,10 @@ class Recorder:
         """
         return record_off(client=self._client, timeout=self._timeout, keep=keep)
 
+    def _leave(self, keep: bool) -> Any:
+        """At the end of a ``with`` block."""
+        return _end(self._client, self._timeout, keep=keep, off=not self._was_on)
+
     def __enter__(self) -> Recorder:
         return self
 
@@ -73,7 +78,7 @@ class Recorder:
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self.off(keep=value is not None)
+        self._leave(value is not None)
 
     def __repr__(self) -> str:
         return "<Recorder: on; .off() turns it off, dbgkit.recordings() reads it>"
@@ -83,10 +88,10 @@ class AsyncRecorder(Recorder):
     """The same with an asynchronous client: to be awaited, or with ``async with``."""
 
     def __init__(
-        self, client: Any, timeout: Any, starting: Coroutine[Any, Any, None]
+        self, client: Any, timeout: Any, starting: Coroutine[Any, Any, bool]
     ) -> None:
         super().__init__(client, timeout)
-        self._starting: Coroutine[Any, Any, None] | None = starting
+        self._starting: Coroutine[Any, Any, bool] | None = starting
 
     def close(self) -> None:
         """Give up on turning it on, where that was never awaited."""
@@ -103,7 +108,7 @@ class AsyncRecorder(Recorder):
     def __await__(self) -> Generator[Any, None, Recorder]:
         if self._starting is not None:
             starting, self._starting = self._starting, None
-            yield from starting.__await__()
+            self._was_on = yield from starting.__await__()
         return self
 
     async def __aenter__(self) -> Recorder:
@@ -115,7 +120,7 @@ class AsyncRecorder(Recorder):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        await self.off(keep=value is not None)
+        await self._leave(value is not None)
 
 
 def record(
@@ -134,7 +139,7 @@ def record(
     Frames with their source and locals, each within a budget, are taken at the
     moment that a task fails, and held by the scheduler; they outlive the futures and
     the worker. Workers that join later record too. Nothing is installed on the
-    cluster. Where it is on already, it stays as it is.
+    cluster. Where it is on already, it takes the settings that are given here.
 
     Parameters
     ----------
@@ -154,15 +159,17 @@ def record(
     time : str or float, optional
         Time that one recording may take, in seconds or as ``"100 ms"``.
     secret_names : iterable of str, optional
-        Names of variables, attributes and keys to hide besides the usual ones.
+        Names of variables, attributes and keys to hide besides the usual ones, and
+        those that a recorder that is on hides already.
     timeout : str or float
         Limit of each wait on the cluster.
 
     Returns
     -------
     Recorder
-        With ``off()``; also a context manager. With an asynchronous client it is to
-        be awaited, or entered with ``async with``.
+        With ``off()``; also a context manager that turns it off, unless it was on
+        before. With an asynchronous client it is to be awaited, or entered with
+        ``async with``.
 
     Raises
     ------
@@ -186,7 +193,7 @@ def record(
     >>> [(each.key, each.exception_type) for each in held.recordings]
     [('ratio-1', 'ZeroDivisionError')]
     """
-    options = settings(
+    given = parsed(
         {
             "hold": hold,
             "keep-inputs": keep_inputs,
@@ -197,23 +204,31 @@ def record(
         }
     )
 
-    def run(found: View) -> None:
-        switch_on(link_of(found), *options)
+    def run(found: View) -> bool:
+        return switch_on(link_of(found), given, configured())
 
     starting = look(None, client, None, timeout, run)
-    if starting is not None:
-        return AsyncRecorder(client, timeout, starting)
-    return Recorder(client, timeout)
+    if isinstance(starting, bool):
+        recorder = Recorder(client, timeout)
+        recorder._was_on = starting
+        return recorder
+    return AsyncRecorder(client, timeout, starting)
 
 
 def record_off(*, client: Any = None, timeout: Any = "30s", keep: bool = False) -> Any:
     """Turn the recorder off, whoever has turned it on; see `Recorder.off`."""
+    return _end(client, timeout, keep=keep, off=True)
+
+
+def _end(client: Any, timeout: Any, *, keep: bool, off: bool) -> Any:
+    """Keep recordings in this process, or turn the recorder off, or both."""
 
     def run(found: View) -> None:
         link = link_of(found)
         if keep:
             leave_behind(link, None, name_of)
-        switch_off(link)
+        if off:
+            switch_off(link)
 
     return look(None, client, None, timeout, run)
 
@@ -309,24 +324,26 @@ def link_of(found: View) -> Link:
     return link
 
 
-def settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], int, int]:
-    """Limits of one recording, bytes to hold and of inputs to keep.
-
-    As given, else as configured.
-    """
+def configured() -> dict[str, Any]:
+    """All settings, as Dask's configuration has them."""
     import dask
+
+    found = {name: dask.config.get(f"dbgkit.record.{name}", None) for name in DEFAULTS}
+    return {**parsed(DEFAULTS), **parsed(found)}
+
+
+def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings that are not None, in bytes and seconds."""
     from dask.utils import parse_bytes, parse_timedelta
 
-    def setting(name: str) -> Any:
-        if given.get(name) is not None:
-            return given[name]
-        return dask.config.get(f"dbgkit.record.{name}", DEFAULTS[name])
-
-    limits = {
-        "nbytes": int(parse_bytes(setting("nbytes"))),
-        "kept": int(parse_bytes(setting("kept"))),
-        "seconds": float(parse_timedelta(setting("time"), "s")),
-        "secret_names": list(setting("secret-names")),
-    }
-    held, inputs = (int(parse_bytes(setting(n))) for n in ("hold", "keep-inputs"))
-    return limits, held, inputs
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name == "secret-names":
+            found["secret_names"] = [value] if isinstance(value, str) else list(value)
+        elif name == "time":
+            found["seconds"] = float(parse_timedelta(value, "s"))
+        else:
+            found[name.replace("-", "_")] = int(parse_bytes(value))
+    return found

@@ -30,25 +30,35 @@ def recorder_name() -> str:
 
 
 def switch_on(
-    link: Link, limits: Mapping[str, Any], hold: int, keep_inputs: int = 0
-) -> None:
+    link: Link, given: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> bool:
     """Put the recorder on the scheduler and on all workers, later ones too.
+
+    Where it is on, it takes the settings that are given.
 
     Parameters
     ----------
     link : Link
-    limits : mapping
-        Of one recording: see ``remote.recordings.Limits``.
-    hold, keep_inputs : int
-        Bytes that the scheduler holds, and that are kept of inputs of failed tasks.
+    given, defaults : mapping
+        Settings: limits of one recording (see ``remote.recordings.Limits``), and
+        ``hold`` and ``keep_inputs``, in bytes.
+
+    Returns
+    -------
+    bool
+        Whether it was on before.
 
     Raises
     ------
     WaitTimedOut, SchedulerGone
         The cluster does not answer; what was put on is taken off again.
     """
+    listed = _ask(link, "list", keys=(), limit=0)
+    if listed is not None:
+        _configure(link, listed["settings"], given)
+        return True
     name = recorder_name()
-    store, plugin = _parts(name, limits, hold, keep_inputs)
+    store, plugin = _parts(name, {**defaults, **given})
 
     async def register() -> None:
         await link.client.register_plugin(store, name=name)
@@ -62,18 +72,40 @@ def switch_on(
         # later workers from starting.
         switch_off(link)
         raise
+    return False
 
 
-async def preload(
-    scheduler: Any, limits: Mapping[str, Any], hold: int, keep_inputs: int = 0
+def _configure(
+    link: Link, current: Mapping[str, Any], given: Mapping[str, Any]
 ) -> None:
+    """Have a recorder that is on take the settings that are given.
+
+    What somebody wanted hidden stays hidden.
+    """
+    names = [*current["secret_names"], *given.get("secret_names", ())]
+    wanted = {**current, **given, "secret_names": list(dict.fromkeys(names))}
+    if wanted == {**current, "secret_names": list(current["secret_names"])}:
+        return
+    _, plugin = _parts(recorder_name(), wanted)
+    hold, keep_inputs, limits = _split(wanted)
+    _ask(
+        link,
+        "configure",
+        hold=hold,
+        keep_inputs=keep_inputs,
+        limits=limits,
+        plugin=dumps(plugin),
+    )
+
+
+async def preload(scheduler: Any, settings: Mapping[str, Any]) -> None:
     """Put the recorder on a scheduler from within its own process.
 
     ``Scheduler.register_scheduler_plugin`` and ``register_worker_plugin``
     (distributed/scheduler.py) are what a client's calls end in.
     """
     name = recorder_name()
-    store, plugin = _parts(name, limits, hold, keep_inputs)
+    store, plugin = _parts(name, settings)
     await scheduler.register_scheduler_plugin(dumps(store), name=name, idempotent=True)
     await scheduler.register_scheduler_plugin(
         dumps(death_watch()), name=deaths_name(), idempotent=True
@@ -84,12 +116,19 @@ async def preload(
 
 
 def _parts(
-    name: str, limits: Mapping[str, Any], hold: int, keep_inputs: int
+    name: str, settings: Mapping[str, Any]
 ) -> tuple[ShippedPlugin, ShippedWorkerPlugin]:
+    hold, keep_inputs, limits = _split(settings)
     return (
-        ShippedPlugin("record_store", "RecordStore", name, hold, keep_inputs),
-        ShippedWorkerPlugin("recorder", "Recorder", name, dict(limits)),
+        ShippedPlugin("record_store", "RecordStore", name, hold, keep_inputs, limits),
+        ShippedWorkerPlugin("recorder", "Recorder", name, limits),
     )
+
+
+def _split(settings: Mapping[str, Any]) -> tuple[int, int, dict[str, Any]]:
+    """Bytes to hold, and of inputs to keep; limits of one recording."""
+    limits = dict(settings)
+    return limits.pop("hold"), limits.pop("keep_inputs"), limits
 
 
 def switch_off(link: Link) -> None:

@@ -48,6 +48,10 @@ class KeptInputs:
         for name, size in found.items():
             self.sizes[name] = max(size, 0)
             self.sizes.move_to_end(name)
+        self.trim(scheduler)
+
+    def trim(self, scheduler: Any) -> None:
+        """Let go of the oldest that are beyond the limit."""
         over = self.nbytes - self.limit
         gone = []
         while over > 0:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import time
+from types import MappingProxyType
 from typing import Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
@@ -17,7 +18,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from .kept_inputs import KeptInputs
 from .keys import as_key
 
-VERBS = ("list", "fetch", "remove")
+VERBS = ("list", "fetch", "configure", "remove")
 MOST_GAPS = 1_000  # recordings without content: a header each
 MOST_LISTED = 1_000
 OVERHEAD = 1_500  # bytes of the objects around a recording, measured
@@ -34,11 +35,20 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         Bytes to hold at the most.
     keep_inputs : int
         Bytes of the inputs of failed tasks to keep on the workers at the most.
+    limits : mapping, optional
+        Of one recording, as the workers have them.
     """
 
-    def __init__(self, name: str, hold: int, keep_inputs: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        hold: int,
+        keep_inputs: int = 0,
+        limits: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.name = name
         self.hold = hold
+        self.limits = dict(limits)
         self.inputs = KeptInputs(name, keep_inputs)
         self._clear()
 
@@ -93,6 +103,9 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         if len(self.largest) > 4 * len(self.kinds) + 1_000:
             self.largest = [(-len(each), kind) for kind, each in self.kinds.items()]
             heapq.heapify(self.largest)
+        self._trim()
+
+    def _trim(self) -> None:
         while self.held > self.hold:
             self._drop()
 
@@ -155,7 +168,33 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
                 "dropped": self.inputs.dropped,
             },
             "since": self.since,
+            "settings": {
+                **self.limits,
+                "hold": self.hold,
+                "keep_inputs": self.inputs.limit,
+            },
         }
+
+    async def on_configure(
+        self, hold: int, keep_inputs: int, limits: dict[str, Any], plugin: bytes
+    ) -> None:
+        """Change the settings of a recorder that is on; what it holds stays.
+
+        Parameters
+        ----------
+        hold, keep_inputs : int
+        limits : dict
+            Of one recording.
+        plugin : bytes
+            The workers' part with these limits, for those that join later.
+        """
+        self.hold, self.inputs.limit, self.limits = hold, keep_inputs, limits
+        self._trim()
+        self.inputs.trim(self.scheduler)
+        replace_worker_plugin(self.scheduler, self.name, plugin)
+        told = {"op": f"{self.name}-configure", "limits": limits}
+        # One that goes away meanwhile needs none.
+        await self.scheduler.broadcast(msg=told, on_error="ignore")
 
     async def on_fetch(
         self, numbers: Iterable[int] = (), nbytes: int = 32_000_000
@@ -175,6 +214,14 @@ def _cost(event: dict[str, Any]) -> int:
     """Bytes that one recording takes here."""
     texts = sum(len(text) for text in event.values() if isinstance(text, str))
     return len(event["packed"]) + 2 * texts + OVERHEAD
+
+
+def replace_worker_plugin(scheduler: Any, name: str, plugin: bytes) -> None:
+    """Have workers that join later start with another plugin of this name.
+
+    ``Scheduler.worker_plugins`` (distributed/scheduler.py) has each as it was pickled.
+    """
+    scheduler.worker_plugins[name] = plugin
 
 
 def _forget_events(scheduler: Any, topic: str) -> None:

@@ -57,10 +57,12 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
     def setup(self, worker: Any) -> None:
         self.worker = worker
         self.box = box_for(worker, self.fail)
+        worker.handlers[f"{self.topic}-configure"] = self.configure
 
     def teardown(self, worker: Any) -> None:
         """Give every task that still runs its own run spec back."""
         self.worker = None
+        worker.handlers.pop(f"{self.topic}-configure", None)
         if self.box is not None:
             self.box.close(for_good=worker.status.name in ("running", "paused"))
             self.box = None
@@ -71,6 +73,10 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         for ts in list(worker.state.tasks.values()):
             if type(ts.run_spec) is Watched:
                 ts.run_spec = ts.run_spec.spec
+
+    def configure(self, limits: dict[str, Any]) -> None:
+        """Called by the scheduler's part: other limits, from the next recording on."""
+        self.limits = Limits.from_wire(limits)
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
         """Called by the worker for each change of each task's state, in its loop."""
