@@ -17,6 +17,8 @@ import pexpect
 import pytest
 
 from dbgkit.debugger import can_prompt, choose, enter, stack
+from dbgkit.debugger.ipython import StopsInIPython
+from dbgkit.debugger.plain import StopsInPdb
 
 pytestmark = pytest.mark.core
 
@@ -135,7 +137,20 @@ def test_members_of_a_group_are_reachable(session):
     out = session(failed(both, 7), "exceptions", "exceptions 0", "p parts", "q")
     listed = [line for line in out.splitlines() if "Error(" in line]
     assert len(listed) == 3, out
-    assert "(Pdb) 'x'" in out
+    assert "ZeroDivisionError" in listed[0]
+    assert "(Pdb) 0" in out
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+@pytest.mark.parametrize("mixin", [StopsInIPython, StopsInPdb])
+def test_a_chain_is_listed_as_it_came_about(mixin):
+    first, second, cause = ValueError("first"), ValueError("second"), KeyError("cause")
+    group = ExceptionGroup("both", [first, second])  # noqa: F821
+    group.__cause__, second.__context__ = cause, KeyError("context")
+    found, tb = mixin._get_tb_and_exceptions(object(), group)
+    assert (found[-1], tb) == (group, None)
+    told = [each.args[0] for each in found]
+    assert told == ["cause", "first", "context", "second", "both"]
 
 
 def test_a_wrong_number_of_an_exception_says_so(session):

@@ -5,6 +5,7 @@ Nothing hangs, and nothing on the cluster changes.
 
 from __future__ import annotations
 
+import operator
 import os
 import signal
 import subprocess
@@ -55,6 +56,25 @@ def test_an_unknown_key(client, verb, key):
     with unchanged(client), refused(errors.UnknownKey, "no-such") as caught:
         verb(key)
     assert caught.value.key == key
+
+
+class Unreadable:
+    """What is of a module that is not there on the scheduler."""
+
+    def __reduce__(self):
+        return operator.methodcaller("x"), (None,)
+
+    def __dask_tokenize__(self):
+        return "unreadable"
+
+
+def test_a_graph_that_the_scheduler_could_not_read(processes_client):
+    future = processes_client.submit(len, Unreadable(), key="unread")
+    with pytest.raises(RuntimeError) as caught:
+        future.result()
+    for target in (future, "unread", caught.value):
+        with refused(errors.NoTask, "could not read the graph: AttributeError: "):
+            dbgkit.debug(target, prompt=False)
 
 
 def test_an_unknown_key_that_is_nearly_a_known_one(client, failed):

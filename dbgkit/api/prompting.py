@@ -52,6 +52,8 @@ def debug(
 
     Parameters
     ----------
+    target : optional
+        As for `replay`; or a `Recording`, which is entered.
     source : {"replay", "recording"}, optional
         Only replay, or only enter the recording; nothing is run again then.
     prompt : bool, optional
@@ -59,7 +61,7 @@ def debug(
     notify : callable, optional
         By default progress is shown on a terminal, and plans of much work are asked
         about there.
-    target, client, scope, where, times, recompute, timeout, max_bytes
+    client, scope, where, times, recompute, timeout, max_bytes
         As for `replay`.
 
     Returns
@@ -79,6 +81,8 @@ def debug(
     one_of("source", source, (None, "replay", "recording"))
 
     def run(target: Any, found: Any) -> _Entrance:
+        if isinstance(target, Recording) and source != "replay":
+            return _Entrance(recording=target)
         if source == "recording":
             return _Entrance(recording=recording_for(target, found, wanted))
         with _telling(notify) as tell:

@@ -29,7 +29,7 @@ def dress(debugger: Any, exception: BaseException) -> None:
     """
     base = type(debugger)
     debugger.__class__ = type(base.__name__, (mixin_for(base), base), {})
-    debugger.chained = tuple(reversed(stack.chain(exception)))
+    debugger.chained = stack.listed(exception)
     debugger.current = exception
 
 

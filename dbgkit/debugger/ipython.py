@@ -71,6 +71,14 @@ class StopsInIPython(_Base):  # type: ignore[misc, valid-type, unused-ignore]
             index = stack.first_stop(entries, self.stop_at)
         return entries, index
 
+    def _get_tb_and_exceptions(
+        self, tb_or_exc: TracebackType | BaseException | None
+    ) -> tuple[tuple[BaseException, ...], TracebackType | None]:
+        """Private to IPython: what ``exceptions`` lists, members of groups too."""
+        if isinstance(tb_or_exc, BaseException):
+            return stack.listed(tb_or_exc), tb_or_exc.__traceback__
+        return (), tb_or_exc
+
     def hidden_frames(self, entries: list[tuple[FrameType, int]]) -> list[bool]:
         """Which frames ``where``, ``up`` and ``down`` leave out."""
         hidden = super().hidden_frames(entries)

@@ -26,7 +26,7 @@ def enter(
     """Post-mortem with a class derived from `pdb.Pdb`."""
     debugger = type(f"Dbgkit{base.__name__}", (mixin_for(base), base), {})()
     debugger.stop_at = stop_at
-    debugger.chained = tuple(reversed(stack.chain(exception)))
+    debugger.chained = stack.listed(exception)
     debugger.current = exception
     debugger.message(header)
     debugger.reset()
@@ -54,12 +54,9 @@ class StopsInOwn(_Base):
     def _get_tb_and_exceptions(
         self, tb_or_exc: TracebackType | BaseException | None
     ) -> tuple[tuple[BaseException, ...], TracebackType | None]:
-        """Private to pdb (from 3.13 on) and to IPython: what ``exceptions`` lists.
-
-        Theirs leave out the members of groups.
-        """
+        """Private to pdb (3.13): what ``exceptions`` lists, members of groups too."""
         if isinstance(tb_or_exc, BaseException):
-            return tuple(reversed(stack.chain(tb_or_exc))), tb_or_exc.__traceback__
+            return stack.listed(tb_or_exc), tb_or_exc.__traceback__
         return (), tb_or_exc
 
 

@@ -40,6 +40,12 @@ def chain(exception: BaseException) -> list[BaseException]:
     return [exception, *(error for _, error in shown_chain(exception))]
 
 
+def listed(exception: BaseException) -> tuple[BaseException, ...]:
+    """The same as the ``exceptions`` command lists it: the exception itself last."""
+    found = shown_chain(exception, backwards=True)
+    return (*reversed([error for _, error in found]), exception)
+
+
 def _location(entry: tuple[FrameType, int]) -> Location:
     frame, lineno = entry
     return frame.f_code.co_filename, lineno, frame.f_code.co_name

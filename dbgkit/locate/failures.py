@@ -26,7 +26,13 @@ from dbgkit.locate.held import (
     is_told_by,
 )
 from dbgkit.locate.matching import locate_in_graph
-from dbgkit.locate.refusals import ASK_WHY, gone, interrupted, not_failed
+from dbgkit.locate.refusals import (
+    ASK_WHY,
+    gone,
+    interrupted,
+    not_failed,
+    unread_graph,
+)
 from dbgkit.locate.targets import Sought, sort_target
 from dbgkit.locate.traces import Trace, trace
 from dbgkit.model import Evidence, Failure
@@ -150,6 +156,10 @@ class _Finder:
             return self._finished(key, client)
         future = futures.get(key)
         status = future.status if future is not None else ""
+        if state == "unknown" and key in (held := held_future_states(client)):
+            unread = unread_graph(held[key].exception)
+            if unread is not None:
+                raise unread
         raise not_failed(key, state, status, client)
 
     def _finished(self, key: Any, client: Any) -> Failure:
@@ -206,6 +216,9 @@ class _Finder:
     # -- exceptions ---------------------------------------------------------
 
     def of_exception(self, exception: BaseException) -> list[Failure]:
+        unread = unread_graph(exception)
+        if unread is not None:
+            raise unread
         found = trace(exception)
         client = found.client or self.client
         if found.meta is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from dbgkit.cluster.clients import held_future_states
-from dbgkit.errors import Cancelled, NotFailed, UnknownKey
+from dbgkit.errors import Cancelled, NoTask, NotFailed, UnknownKey
 from dbgkit.locate.traces import Trace
 
+_UNREAD = "Error during deserialization of the task graph"
 ASK_WHY = "dbgkit.why(key) tells what it waits for"
 
 
@@ -41,6 +42,23 @@ def not_failed(
         ASK_WHY,
         key=key,
         state=state,
+    )
+
+
+def unread_graph(exception: BaseException | None) -> NoTask | None:
+    """What says that the scheduler could not read a graph, if it says that.
+
+    ``Scheduler.update_graph`` (distributed/scheduler.py) raises it by these words.
+    """
+    if type(exception) is not RuntimeError or not str(exception).startswith(_UNREAD):
+        return None
+    cause = exception.__cause__ or exception.__context__
+    why = f": {type(cause).__name__}: {cause}" if cause is not None else ""
+    return NoTask(
+        f"no task has run, as the scheduler could not read the graph{why}",
+        "what the graph is made of must be there as well: install it for the "
+        "scheduler and the workers, or have the client send it, by "
+        "cloudpickle.register_pickle_by_value(module)",
     )
 
 

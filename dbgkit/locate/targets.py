@@ -10,7 +10,7 @@ from typing import Any
 from dbgkit.cluster.clients import future_client, is_future
 from dbgkit.errors import WrongTarget
 from dbgkit.locate.traces import exception_at_hand
-from dbgkit.model import Failure
+from dbgkit.model import Failure, Recording
 
 
 @dataclass
@@ -55,6 +55,8 @@ def _sort_into(sought: Sought, target: Any, depth: int) -> None:
         raise WrongTarget("the target is nested too deep", "hand in a flat list")
     if isinstance(target, Failure):
         sought.failures.append(target)
+    elif isinstance(target, Recording):
+        sought.keys.append(target.key)
     elif isinstance(target, BaseException):
         sought.exceptions.append(target)
     elif is_future(target):

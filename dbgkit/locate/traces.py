@@ -86,29 +86,36 @@ def chain(exception: BaseException) -> Iterator[BaseException]:
             waiting.append(error.__context__)
 
 
-def shown_chain(exception: BaseException) -> Iterator[tuple[str, BaseException]]:
+def shown_chain(
+    exception: BaseException, *, backwards: bool = False
+) -> Iterator[tuple[str, BaseException]]:
     """What Python shows of an exception besides it: how it follows, and what; once.
 
-    How is ``"cause"``, ``"context"``, or ``"member"`` of a group: these come first.
+    How is ``"cause"``, ``"context"``, or ``"member"`` of a group: these come first,
+    the last of them first if it is to be read ``backwards``.
     """
     seen = {id(exception)}
-    waiting = _following(exception)
+    waiting = _following(exception, backwards)
     while waiting and len(seen) < _MOST_SHOWN:
         how, error = waiting.pop(0)
         if id(error) in seen:
             continue
         seen.add(id(error))
         yield how, error
-        waiting[:0] = _following(error)
+        waiting[:0] = _following(error, backwards)
 
 
-def _following(exception: BaseException) -> list[tuple[str, BaseException]]:
+def _following(
+    exception: BaseException, backwards: bool
+) -> list[tuple[str, BaseException]]:
     members = getattr(exception, "exceptions", None)
     found = [
         ("member", each)
         for each in (members[:_MOST_SHOWN] if isinstance(members, tuple) else ())
         if isinstance(each, BaseException)
     ]
+    if backwards:
+        found.reverse()
     if exception.__cause__ is not None:
         found.append(("cause", exception.__cause__))
     elif exception.__context__ is not None and not exception.__suppress_context__:

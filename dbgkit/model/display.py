@@ -16,10 +16,14 @@ def show_with(**renderers: Callable[[Any], Any]) -> None:
 class Displayed:
     """Mixin: a rich form on a console, text and HTML in Jupyter.
 
-    ``repr`` stays one line, for the debugger and for logs.
+    ``repr`` stays one line, for the debugger and for logs; ``print`` shows the text.
     """
 
     __slots__ = ()
+
+    def __str__(self) -> str:
+        text = _renderers.get("text")
+        return str(text(self)) if text else repr(self)
 
     def __rich__(self) -> Any:
         render = _renderers.get("rich")
