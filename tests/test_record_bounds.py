@@ -118,6 +118,38 @@ def test_a_traceback_of_many_frames_is_cut_in_the_middle():
     assert len(recording["frames"]) == 31  # with one for those left out
 
 
+def module_of(source, path):
+    """What a file of this source has."""
+    path.write_text(source)
+    space: dict = {}
+    exec(compile(source, str(path), "exec"), space)
+    return space
+
+
+def test_of_a_long_traceback_the_innermost_frames_are_told(tmp_path):
+    steps = [f"def f{n}(*a):\n    f{n + 1}('{'z' * 200}')\n" for n in range(100)]
+    source = "".join(steps) + "def f100(*a):\n    raise ValueError('innermost')\n"
+    space = module_of(source, tmp_path / "long.py")
+    text = take(failure(space["f0"]), Limits(), short=False)["traceback_text"]
+    assert len(text) <= 20_100
+    assert text.endswith("in f100\n    raise ValueError('innermost')")
+    shown = text.count("  File ")
+    assert f"… {102 - shown} more frames" in text
+
+
+def test_source_lines_as_long_as_a_file_cost_little(tmp_path):
+    line = "x = '" + "a=b, " * 200_000 + "'; "
+    source = (
+        f"def f(n):\n    {line}g(n)\ndef g(n):\n    {line}f(n - 1) if n else 1 / 0\n"
+    )
+    space = module_of(source, tmp_path / "wide.py")
+    error = failure(space["f"], 100)
+    began = perf_counter()
+    recording = take(error, Limits(), short=False)
+    assert perf_counter() - began < 1
+    assert len(recording["traceback_text"]) <= 20_100
+
+
 def test_names_are_bounded():
     space: dict = {}
     name = "f" * 100_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import pickle
 import sys
 
@@ -183,3 +184,37 @@ def test_a_message_of_its_own_is_told_by_what_it_was_made_of():
             return "own"
 
     assert record(Own("made", 5))["message"] == "('made', 5)"
+
+
+def test_values_of_names_that_begin_alike_are_not_mixed_up():
+    name = "n" * 300
+    space: dict = {}
+    exec(f"def f():\n  {name}1 = 1\n  {name}2 = [object()]\n  1 / 0", space)
+    made = record(caught(space["f"]))
+    recording = recording_from_wire(HEADER, made, "task")
+    assert recording.values.get(len(recording.frames) - 1, {}) == {}
+
+
+def test_each_recording_has_its_own_state_of_a_file(tmp_path):
+    path = tmp_path / "gone.py"
+    found = []
+    for word in ("before", "after"):
+        lines = [f"# {word} {number}" for number in range(30)]
+        # The second one fails further down.
+        lines[len(found) * 20] = f"def f(): raise ValueError({word!r})"
+        path.write_text("\n".join(lines) + "\n")
+        space: dict = {}
+        exec(compile(path.read_text(), str(path), "exec"), space)
+        made = record(caught(space["f"]))
+        found.append(recording_from_wire(HEADER, made, "task"))
+        path.unlink()
+    for word, recording in zip(("before", "after"), found, strict=True):
+        tb = as_exception(recording).__traceback__
+        while tb.tb_next is not None:
+            tb = tb.tb_next
+        code = tb.tb_frame.f_code
+        assert linecache.getline(code.co_filename, tb.tb_lineno).count(word) == 1
+        text = "".join(linecache.getlines(code.co_filename))
+        assert {"before": "after", "after": "before"}[word] not in text
+    names = {recording.frames[-1].filename for recording in found}
+    assert names == {str(path)}

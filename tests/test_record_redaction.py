@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import enum
 import json
 import os
 import re
+from urllib.parse import quote, quote_plus
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,7 @@ from distributed import wait
 import dbgkit
 from dbgkit.remote.keep import NOT_KEPT, keep
 from dbgkit.remote.recordings import Limits, kind_of, take
-from dbgkit.remote.redact import environment_secrets, redact_text
+from dbgkit.remote.redact import HIDDEN, environment_secrets, redact_text
 
 pytestmark = pytest.mark.core
 
@@ -42,6 +44,12 @@ class Slotted:
         self.user, self.api_key = "ann", secret("slot")
 
 
+class Setting(enum.Enum):
+    DB = "db_password"
+    OTHER = "other"
+
+
+Named = collections.namedtuple("Named", "key value")
 Login = collections.namedtuple("Login", "user password")
 FOUND = {
     "aws": "AKIAIOSFODNN7" + "EXAMPLE",
@@ -76,9 +84,15 @@ def leak_in_locals():
     listed = [FOUND["aws"].encode(), FOUND["github"]]
     salted = {"salt_value": secret("custom")}
     salt_value = secret("custom-local")
+    by_member = {Setting.DB: secret("member"), Setting.OTHER: 1}
+    setting = {"name": "db_password", "value": secret("value")}
+    named = Named("_password", secret("named-value"))
+    three = ("db", "password", secret("three"))
+    deep = {("a", ("b", "password")): secret("deep")}
+    equals = ["run", f"--password={secret('equals')}"]
     port = 5432
     raise ValueError("no login")
-    return (
+    return (by_member, setting, named, three, deep, equals), (
         (password, nested, by_bytes, by_tuple, pair, pairs, arguments, command, url),
         (header, text, twice, account, slotted, login, error, shapes, listed, salted),
         (salt_value, port),
@@ -97,8 +111,22 @@ def leak_in_data():
     fields = np.array([(1, secret("structured"))], dtype=structure)
     letters = np.frombuffer(FOUND["aws"].encode(), dtype="u1").copy()
     texts = np.array([FOUND["github"]])
+    row = pd.DataFrame({"user": ["ann"], "password": [secret("row")]}).iloc[0]
+    by_label = pd.DataFrame({"value": [secret("by-label")]}, index=["password"])
+    by_cell = pd.DataFrame({"key": ["password"], "value": [secret("by-cell")]})
     raise ValueError("no data")
-    return frame, numbers, series, indexed, levels, columns, fields, letters, texts
+    return (
+        (row, by_label, by_cell),
+        frame,
+        numbers,
+        series,
+        indexed,
+        levels,
+        columns,
+        fields,
+        letters,
+        texts,
+    )
 
 
 def leak_of_environment():
@@ -176,11 +204,14 @@ def test_what_is_hidden_is_shown_as_hidden(recorded):
     assert local["account"].endswith("Account(name='ann', access_token=<hidden>)")
     assert local["salted"] == "{'salt_value': <hidden>}"
     assert local["salt_value"] == "<hidden>"
+    assert local["by_member"] == "{Setting.DB: <hidden>, Setting.OTHER: 1}"
+    assert local["setting"] == "{'name': 'db_password', 'value': <hidden>}"
     data = recorded["leak_in_data"].frames[-1]
     local = {name: value.text for name, value in data.locals}
     assert "'n' int64 (1 to 1), 'pin_code' int64" in local["numbers"]
     assert "'api_key' int64 (<hidden>)" in local["numbers"]
     assert local["fields"].endswith("[(1, <hidden>)]")
+    assert ": ['ann', <hidden>]; index ['user', 'password']" in local["row"]
 
 
 def test_messages_keep_what_is_no_secret(recorded):
@@ -216,6 +247,32 @@ def test_environment_values_are_hidden_also_where_they_are_cut(monkeypatch):
     values = environment_secrets()
     assert redact_text(f"a {value} b", values=values) == "a <hidden> b"
     assert redact_text(f"a {value[:60]}", values=values) == "a <hidden>"
+
+
+def test_environment_values_are_hidden_as_they_stand_in_links_and_bytes(monkeypatch):
+    value = "pä/ss w@rd&1"
+    monkeypatch.setenv("SOME_TOKEN", value)
+    forms = [
+        quote(value),
+        quote(value, safe=""),
+        quote_plus(value),
+        str(value.encode()),
+    ]
+    for form in (*forms, value.encode().decode("latin-1"), json.dumps(value)):
+        told = redact_text(f"at {form} it", values=environment_secrets())
+        assert told.strip("b'\"") in (f"at {HIDDEN} it", f"at b'{HIDDEN}' it") or (
+            told == f'at "{HIDDEN}" it'
+        )
+
+
+def test_half_a_secret_after_a_long_one_is_none():
+    long_one = "eyJ" + "a" * 1_000 + "." + "b" * 2_960
+    try:
+        raise ValueError(f"{long_one} and {FOUND['github']}")
+    except ValueError as error:
+        message = take(error, Limits(), short=False)["message"]
+    assert "ghp_" not in message
+    assert message.startswith("<hidden>")
 
 
 @pytest.mark.parametrize("value", ["short", "password", "disabled"])

@@ -9,6 +9,7 @@ import pytest
 from dbgkit.remote.redact import (
     HIDDEN,
     is_secret_name,
+    redact_lines,
     redact_mapping,
     redact_text,
     redact_value,
@@ -91,6 +92,12 @@ def test_names_can_be_added():
         ("https://x/?token=abc&b=1", f"https://x/?token={HIDDEN}&b=1"),
         ("https://x/?sv=1&sig=abc%3D", f"https://x/?sv=1&sig={HIDDEN}"),
         ("password: hunter2", f"password: {HIDDEN}"),
+        ("password   =  hunter2", f"password   =  {HIDDEN}"),
+        ("token != 'abc'", f"token != '{HIDDEN}'"),
+        ("'passwords': ['x', {'y': 1}], 'a'", f"'passwords': {HIDDEN}, 'a'"),
+        ("run --password=hunter2 -v", f"run --password={HIDDEN} -v"),
+        ("set(1, 'password', 'x y')", f"set(1, 'password', '{HIDDEN}')"),
+        ("<password>a b</password>", f"<password>{HIDDEN}</password>"),
         ("-----BEGIN RSA PRIVATE KEY-----\nabc", HIDDEN),
     ],
 )
@@ -121,10 +128,70 @@ def test_source_keeps_its_names():
     assert redact_text('token = "abc"', bare=False) == f'token = "{HIDDEN}"'
 
 
+SECRET = "pencil-12"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'password: str = "{}"',
+        'password: "str" = "{}"',
+        'def f(password: Optional[str] = "{}", n=1):',
+        'if password == "{}":',
+        '(password := "{}")',
+        'os.environ["DB_PASSWORD"] = "{}"',
+        "c['db']['password'] = '{}'",
+        'setattr(x, "password", "{}")',
+        'password = f"{}"',
+        'password  =  rb"{}"',
+        'password = Secret("{}")',
+        'password = """{}"""',
+        'password = os.environ.get("DB_PASSWORD") or "{}"',
+        'user, password = "ann", "{}"',
+        'token = (\n    "{}"\n    "{}"\n)',
+        'login(\n    password="{}",\n)',
+        'token = \\\n    "{}"',
+        'x = {{\n    "password":\n    "{}",\n}}',
+        'password = """\n{}\n"""',
+        'password = "it\'s \\"{}"',
+    ],
+)
+def test_secrets_in_source(source):
+    lines = source.format(SECRET, SECRET).split("\n")
+    told = redact_lines(lines)
+    assert len(told) == len(lines)
+    assert SECRET not in "\n".join(told)
+    assert HIDDEN in "\n".join(told)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'password = os.environ["DB_PASSWORD"]',
+        'token = settings.get("API_TOKEN")',
+        'if token == "(":',
+        'login(password=password, host="db", port=1)',
+        'columns = ["user", "password", "email"]',
+        'if token: return "none"',
+        'raise ValueError("no token")',
+        "password = read()  # don't ask",
+    ],
+)
+def test_source_that_has_no_secret_is_as_it_was(source):
+    assert redact_lines([source, 'n = "a"']) == [source, 'n = "a"']
+
+
+def test_what_stands_beside_a_secret_in_source_is_shown():
+    told = redact_lines(['login("db", password="x-y", user="ann")', 'n = "a"'])
+    assert told == [f'login("db", password="{HIDDEN}", user="ann")', 'n = "a"']
+
+
 def test_long_text_is_quick():
     began = perf_counter()
     redact_text("abc" * 30_000)
     redact_text("a=b " * 20_000)
+    redact_text("('a', '" * 3_000)
+    redact_text('password=("' * 3_000, bare=False)
     assert perf_counter() - began < 2
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import types
 from time import perf_counter, sleep
 
 import numpy as np
@@ -311,3 +312,8 @@ def test_works_alone_and_imports_no_data_library():
             assert name not in sys.modules, name
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def test_a_plain_namespace_is_told_by_its_attributes():
+    value = types.SimpleNamespace(rate=0, token="x-y")
+    assert text_of(value) == "SimpleNamespace(rate=0, token=<hidden>)"

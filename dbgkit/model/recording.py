@@ -276,18 +276,22 @@ def restore(kept: Any) -> Any:
 def _restore_array(payload: Any) -> Any:
     import numpy
 
-    dtype, shape, data = payload
-    array = numpy.frombuffer(data, dtype=numpy.dtype(dtype)).reshape(tuple(shape))
-    return array.copy()  # writable, and its own
+    dtype, shape, data, order, locked = payload
+    flat = numpy.frombuffer(data, dtype=numpy.dtype(dtype))
+    array = flat.reshape(tuple(shape), order=order).copy(order)  # its own
+    array.flags.writeable = not locked
+    return array
 
 
 def _restore_index(payload: Any) -> Any:
     import pandas
 
-    if payload[0] == "range" and isinstance(payload[1], (list, tuple)):
-        return pandas.RangeIndex(*payload[1])
-    name, (dtype, values) = payload
-    return pandas.Index(restore(values), dtype=dtype, name=restore(name))
+    kind, name, *rest = payload
+    if kind == "range":
+        return pandas.RangeIndex(*rest[0], name=restore(name))
+    (dtype, values), freq = rest
+    found = pandas.Index(restore(values), dtype=dtype, name=restore(name))
+    return found if freq is None else pandas.DatetimeIndex(found, freq=freq)
 
 
 def _restore_series(payload: Any) -> Any:
@@ -309,7 +313,7 @@ def _restore_frame(payload: Any) -> Any:
         for dtype, values in columns
     ]
     frame = pandas.concat(parts, axis=1) if parts else pandas.DataFrame(index=index)
-    frame.columns = pandas.Index([restore(label) for label in labels])
+    frame.columns = _restore_index(labels)
     return frame
 
 

@@ -16,11 +16,13 @@ from time import perf_counter
 from typing import Any
 
 from .summarize_arrays import is_mapped
-from .summarize_objects import class_module, class_mro, class_name, type_name
+from .summarize_objects import class_name, is_a, module_of, type_name
+from .summarize_tables import foreign_column, is_foreign
 
 MOST_INPUTS = 50
 _WHOLE = 16_000_000  # bytes of one value that are read in full
-_COPIED = 1_000_000  # bytes that may be copied, to have them in one piece
+_CHUNK = 65_536  # bytes, or characters, that are copied at a time
+_LONGEST = 1_000_000  # bytes of an integer, or of one element of an array
 _BLOCKS, _BLOCK = 32, 4_096  # of a larger one: so many blocks of so many bytes
 _ITEMS = 20_000  # of a container
 _ROWS = 1_000  # of a column that is no plain array
@@ -101,9 +103,10 @@ class _Reader:
         if value is None or kind is bool or value is Ellipsis:
             self.add(repr(value))
         elif kind is int:
-            self.add(
-                "int", value.to_bytes(value.bit_length() // 8 + 1, "big", signed=1)
-            )
+            size = value.bit_length() // 8 + 1
+            if size > _LONGEST:
+                raise _None
+            self.add("int", value.to_bytes(size, "big", signed=True))
         elif kind is float:
             self.add("float", struct.pack("d", value))
         elif kind is complex:
@@ -140,10 +143,18 @@ class _Reader:
             self.digest.update(value[start : start + _BLOCK])
 
     def text(self, value: str) -> None:
-        if len(value) > _WHOLE:
+        """As bytes, a part at a time; of a long one, its ends."""
+        self.digest.update(f"str:{len(value)};".encode())
+        size = len(value) * (1 if value.isascii() else 4)
+        if size > self.left:
             self.whole = False
-            value = f"{len(value)}{value[:_BLOCK]}{value[-_BLOCK:]}"
-        self.bytes("str", value.encode("utf-8", "surrogatepass"))
+            value = value[:_CHUNK] + value[-_CHUNK:]
+        else:
+            self.left -= size
+        for start in range(0, len(value), _CHUNK):
+            self.in_time()
+            part = value[start : start + _CHUNK]
+            self.digest.update(part.encode("utf-8", "surrogatepass"))
 
     def unordered(self, value: set[Any] | frozenset[Any], depth: int) -> None:
         if len(value) > _ITEMS:
@@ -158,35 +169,30 @@ class _Reader:
         self.add(type(value).__name__, b"".join(sorted(parts)))
 
     def data(self, value: Any, kind: type, depth: int) -> None:
-        numpy = sys.modules.get("numpy")
+        numpy, package = sys.modules.get("numpy"), module_of(kind)
         if numpy is not None:
             if kind is vars(numpy).get("ndarray"):
-                self.array(value, numpy, depth)
+                self.array(value, depth)
                 return
-            generic = vars(numpy).get("generic")
-            if class_module(kind) == "numpy" and generic in class_mro(kind):
-                self.array(numpy.asarray(value), numpy, depth)
+            if package == "numpy" and is_a(kind, vars(numpy).get("generic")):
+                self.array(numpy.asarray(value), depth)
                 return
         pandas = sys.modules.get("pandas")
-        if pandas is None or not _is_pandas(kind):
+        if pandas is None or package != "pandas":
             raise _None
         if kind is vars(pandas).get("DataFrame"):
-            self.add("frame", b"%d,%d" % value.shape)
-            self.column(value.columns, depth)
-            self.column(value.index, depth)
-            for position in range(value.shape[1]):
-                self.in_time()
-                self.column(value.iloc[:, position], depth)
+            self.frame(value, depth)
         elif kind is vars(pandas).get("Series"):
+            self.surroundings(value, depth)
             self.read(value.name, depth + 1)
-            self.column(value.index, depth)
+            self.index(value.index, depth)
             self.column(value, depth)
         elif class_name(kind).endswith("Index"):
-            self.column(value, depth)
+            self.index(value, depth)
         else:
             raise _None
 
-    def array(self, value: Any, numpy: Any, depth: int) -> None:
+    def array(self, value: Any, depth: int) -> None:
         if is_mapped(value):
             raise _None  # the file may be slow, or shorter than it was
         dtype = value.dtype
@@ -196,46 +202,93 @@ class _Reader:
                 self.read(item, depth + 1)
             self.whole = self.whole and value.size <= _ROWS
             return
-        if value.nbytes > _COPIED and not value.flags.c_contiguous:
+        if dtype.itemsize > _LONGEST:
+            raise _None
+        # The same parts of it however it lies in memory: a copy elsewhere, or one
+        # that was sent, may lie otherwise.
+        size, flat = value.size, value.flat
+        if value.flags.c_contiguous:
+            flat = value.reshape(-1)
+        if value.nbytes <= self.left:
+            self.left -= value.nbytes
+            step = max(1, _CHUNK // max(1, dtype.itemsize))
+            starts: Iterable[int] = range(0, size, step)
+        else:
             self.whole = False
-            step = -(-value.nbytes // _COPIED)
-            value = value[:: min(step, len(value))]
-            if value.nbytes > 2 * _COPIED:
-                raise _None  # a few very long rows
-        if not value.flags.c_contiguous:
-            value = numpy.ascontiguousarray(value)
-        self.bytes("plain", memoryview(value.reshape(-1).view("u1")))
+            step = min(size, max(1, _BLOCK // dtype.itemsize))
+            starts = [n * (size - step) // (_BLOCKS - 1) for n in range(_BLOCKS)]
+        for start in starts:
+            self.in_time()
+            self.digest.update(flat[start : start + step].tobytes())
+
+    def frame(self, value: Any, depth: int) -> None:
+        self.add("frame", b"%d,%d" % value.shape)
+        self.surroundings(value, depth)
+        self.index(value.columns, depth)
+        self.index(value.index, depth)
+        for position in range(value.shape[1]):
+            self.in_time()
+            if foreign_column(value, position):
+                raise _None
+            self.column(value.iloc[:, position], depth)
+
+    def surroundings(self, value: Any, depth: int) -> None:
+        """What else pandas keeps with a frame or series."""
+        self.read(dict(value.attrs), depth + 1)
+        self.read(value.flags.allows_duplicate_labels, depth + 1)
+
+    def index(self, value: Any, depth: int) -> None:
+        """An index: its kind, names and labels."""
+        kind = class_name(type(value))
+        if module_of(type(value)) != "pandas":
+            raise _None
+        self.read([kind, *value.names], depth + 1)
+        if kind == "RangeIndex":
+            self.read([value.start, value.stop, value.step], depth + 1)
+        elif kind == "MultiIndex":
+            # As an array it would be made of tuples, which takes long.
+            if any(is_foreign(level.array) for level in value.levels):
+                raise _None
+            self.read([str(level.dtype) for level in value.levels], depth + 1)
+            self.labels(value[:_ROWS], len(value), depth)
+        else:
+            freq = getattr(value, "freq", None) if kind in _DATES else None
+            if freq is not None and module_of(type(freq)) != "pandas":
+                raise _None
+            self.read(None if freq is None else freq.freqstr, depth + 1)
+            self.column(value, depth)
 
     def column(self, value: Any, depth: int) -> None:
         """A column or an index: its dtype, and its values."""
-        self.add("column", str(value.dtype).encode("utf-8", "surrogatepass"))
-        if class_name(type(value)) == "RangeIndex":
-            self.add("range", f"{value.start},{value.stop},{value.step}".encode())
+        if is_foreign(value.array):
+            raise _None  # somebody's own, or of a time zone of theirs
+        dtype = value.dtype
+        self.add("column", str(dtype).encode("utf-8", "surrogatepass"))
+        if module_of(type(dtype)) == "numpy":
+            self.array(value.to_numpy(), depth)
             return
-        if class_module(type(value.dtype)).startswith("numpy"):
-            numpy = sys.modules["numpy"]
-            self.array(value.to_numpy(), numpy, depth)
-            return
-        if not _is_pandas(type(value.dtype)):
-            raise _None  # somebody's own
-        size = len(value)
-        part = (
-            value[:_ROWS] if "Index" in class_name(type(value)) else value.iloc[:_ROWS]
-        )
+        if class_name(type(dtype)) == "CategoricalDtype":
+            self.read(dtype.ordered, depth + 1)
+            self.index(dtype.categories, depth)
+        by_position = getattr(value, "iloc", value)  # an index has none
+        self.labels(by_position[:_ROWS], len(value), depth)
+
+    def labels(self, first: Any, size: int, depth: int) -> None:
+        """The first values of many, one at a time."""
         self.whole = self.whole and size <= _ROWS
-        for item in part.tolist():
-            self.scalar(item, depth)
+        for item in first.tolist():
+            for part in item if type(item) is tuple else (item,):
+                self.scalar(part, depth)
 
     def scalar(self, value: Any, depth: int) -> None:
         """One value of a column, pandas' own scalars too."""
-        if _is_pandas(type(value)):
+        if module_of(type(value)) == "pandas":
             self.add("scalar", str(value).encode())
         else:
             self.read(value, depth + 1)
 
 
-def _is_pandas(kind: type) -> bool:
-    return str(class_module(kind)).partition(".")[0] == "pandas"
+_DATES = ("DatetimeIndex", "TimedeltaIndex")
 
 
 def compare(then: list[Any], now: list[Any]) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .redact import announces_secret, is_secret_key, redact_text
+from .redact import announces_secret, is_secret_key, names_secret, redact_text
 from .summarize_arrays import is_mapped
-from .summarize_objects import is_a, module_of, namespace
+from .summarize_objects import class_name, is_a, module_of, namespace
 from .summarize_tables import foreign_column, is_foreign
 
 NOT_KEPT = ["not kept"]  # the answer where a value is not kept
@@ -120,9 +120,12 @@ class _Keeper:
     def sequence(self, value: Any, depth: int) -> list[Any]:
         self.pay(8 * len(value))
         items = []
-        for item in value:
+        for number, item in enumerate(value, 1):
             items.append(self.keep(item, depth + 1))
-            if announces_secret(item, len(value), self.secret_names):
+            # Before the last one of a tuple it is hidden in texts, too.
+            left = len(value) - number
+            count = 2 if type(value) is tuple and left == 1 else len(value)
+            if announces_secret(item, count, self.secret_names):
                 raise _NotKept
         return items
 
@@ -140,6 +143,8 @@ class _Keeper:
 
     def mapping(self, value: dict[Any, Any], depth: int) -> Any:
         self.pay(16 * len(value))
+        if names_secret(value.items(), self.secret_names):
+            raise _NotKept
         pairs = []
         for name, item in value.items():
             if not self.may_show(name, item):
@@ -154,6 +159,8 @@ class _Keeper:
         if is_a(kind, numpy.get("generic")) and module_of(kind) == "numpy":
             if value.dtype.kind not in _PLAIN:
                 raise _NotKept
+            if numpy["dtype"](value.dtype.str).type is not kind:
+                raise _NotKept  # of two types for the same numbers, the other one
             return ["scalar", self.array(numpy["asarray"](value))[1]]
         pandas = namespace("pandas")
         if pandas and kind is pandas.get("Series"):
@@ -162,24 +169,27 @@ class _Keeper:
             return self.frame(value, pandas, depth)
         raise _NotKept
 
-    def array(self, value: Any) -> Any:
+    def array(self, value: Any, own: bool = True) -> Any:
+        """An array; the lock of one that is not its ``own``, pandas' say, is none."""
         if value.dtype.kind not in _PLAIN or value.dtype.names or is_mapped(value):
             raise _NotKept
         self.pay(int(value.nbytes))
-        data = value.tobytes()
+        locked = own and not value.flags.writeable
+        order = "F" if value.flags.fnc else "C"
+        data = value.tobytes(order)
         if value.dtype.itemsize == 1:  # it may be a text
             self.text(data.decode("latin-1"))
-        return ["array", [value.dtype.str, list(value.shape), data]]
+        return ["array", [value.dtype.str, list(value.shape), data, order, locked]]
 
     def frame(self, value: Any, pandas: dict[str, Any], depth: int) -> Any:
         rows, columns = value.shape
         self.pay(rows * columns + 64 * columns)
         if module_of(type(value.columns)) != "pandas":
             raise _NotKept
-        names = value.columns.tolist()
-        if not all(self.may_show(name, value) for name in names):
+        if not all(self.may_show(name, value) for name in value.columns.tolist()):
             raise _NotKept
-        labels = [self.keep(name, depth + 1) for name in names]
+        self.plain(value)
+        labels = self.index(value.columns, pandas, depth)
         parts = []
         for position in range(columns):
             if foreign_column(value, position):
@@ -187,9 +197,15 @@ class _Keeper:
             parts.append(self.column(value.iloc[:, position], depth))
         return ["frame", [labels, parts, self.index(value.index, pandas, depth)]]
 
+    def plain(self, value: Any) -> None:
+        """What else a frame or series may have is not kept: then it is not whole."""
+        if value.attrs or not value.flags.allows_duplicate_labels:
+            raise _NotKept
+
     def series(self, value: Any, pandas: dict[str, Any], depth: int) -> Any:
         if not self.may_show(value.name, value):
             raise _NotKept
+        self.plain(value)
         self.pay(len(value))
         return [
             self.keep(value.name, depth + 1),
@@ -205,24 +221,44 @@ class _Keeper:
         name = str(dtype)
         if module_of(type(dtype)) == "numpy":
             if dtype.kind in _PLAIN:
-                return [name, self.array(value.to_numpy())]
+                return [name, self.array(value.to_numpy(), own=False)]
         elif name not in ("str", "string"):
             raise _NotKept  # categories, time zones
+        if name == "string":
+            name = f"string[{dtype.storage}]"
         items = value.tolist()
         for item in items:
             if not any(type(item) is kind for kind in _OF_COLUMNS):
+                raise _NotKept
+            # What it is the name of may be in the next column, or in its row.
+            if announces_secret(item, 2, self.secret_names):
                 raise _NotKept
         return [name, ["list", [self.keep(item, depth + 1) for item in items]]]
 
     def index(self, value: Any, pandas: dict[str, Any], depth: int) -> Any:
         kind = type(value)
-        if kind is pandas.get("RangeIndex"):
-            return ["range", [value.start, value.stop, value.step]]
-        if kind is not pandas.get("Index") and kind is not pandas.get("DatetimeIndex"):
-            raise _NotKept
         if not self.may_show(value.name, value):
             raise _NotKept
-        return [self.keep(value.name, depth + 1), self.column(value, depth)]
+        name = self.keep(value.name, depth + 1)
+        if kind is pandas.get("RangeIndex"):
+            return ["range", name, [value.start, value.stop, value.step]]
+        freq = None
+        if kind is pandas.get("DatetimeIndex"):
+            freq = _told_freq(value.freq)
+        elif kind is not pandas.get("Index"):
+            raise _NotKept
+        return ["index", name, self.column(value, depth), freq]
 
 
+def _told_freq(freq: Any) -> str | None:
+    """A frequency of dates as text; what a text does not tell is not kept."""
+    if freq is None:
+        return None
+    kind = type(freq)
+    if module_of(kind) != "pandas" or class_name(kind) not in _FREQS or freq.normalize:
+        raise _NotKept
+    return str(freq.freqstr)
+
+
+_FREQS = ("Day", "Hour", "Minute", "Second", "Milli", "MonthBegin", "MonthEnd")
 _PLAIN = "biufcmM"  # kinds of numpy's dtypes whose values are their bytes

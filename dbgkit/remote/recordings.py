@@ -6,11 +6,13 @@ Nothing of what it makes refers to the user's objects.
 
 from __future__ import annotations
 
+import linecache
 import traceback
 import types
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from time import perf_counter, time
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +22,12 @@ import msgpack
 from .fingerprints import fingerprints
 from .frames import is_machinery, own_index, walk
 from .keep import NOT_KEPT, keep
-from .redact import environment_secrets, redact_cut, redact_lines
+from .redact import (
+    MARGIN,
+    environment_secrets,
+    redact_cut,
+    redact_text,
+)
 from .summarize import (
     NAME,
     Budget,
@@ -40,9 +47,11 @@ from .summarize_errors import (
 from .summarize_objects import class_name
 from .texts import signature
 
-FORMAT = 2  # of what is packed; a reader of another one says so
+FORMAT = 3  # of what is packed; a reader of another one says so
 _MESSAGE = 2_000  # characters
 _TRACEBACK = 20_000
+_LINE = 240  # of its source lines
+_AROUND = 40  # what else there is of a frame in it
 _ENTRIES = 100  # of a traceback as text
 MOST_CAUSES = 8  # members of groups among them
 _HEADER = 4_000  # bytes that go with a recording: key, worker, message
@@ -238,24 +247,54 @@ def _shorten(recording: dict[str, Any], spare: int) -> tuple[dict[str, Any], int
 
 
 def _traceback(tb: types.TracebackType | None, budget: Budget) -> str:
-    """The frames as text, as Dask tells them: no machinery around the user's own."""
+    """The frames as text, as Dask tells them: no machinery around the user's own.
+
+    Of many, or long ones, the outermost and the innermost.
+    """
     places = [
         place for place in walk(tb) if not is_machinery(place[0].f_code.co_filename)
     ]
-    gap = len(places) - _ENTRIES
-    if gap <= 0:
-        parts = [_entries(places)]
-    else:
-        first, last = places[: _ENTRIES // 3], places[_ENTRIES // 3 - _ENTRIES :]
-        parts = [_entries(first), f"  … {gap:,} more frames\n", _entries(last)]
-    lines = "".join(parts).splitlines()
-    return "\n".join(
-        redact_lines(lines, extra=budget.secret_names, values=budget.secret_values)
-    )[:_TRACEBACK]
+    for filename in {place[0].f_code.co_filename for place in places}:
+        linecache.checkcache(filename)
+    last = _entries(places[::-1], _ENTRIES * 2 // 3 + 1, _TRACEBACK * 2 // 3, budget)
+    rest = places[: len(places) - len(last)]
+    first = _entries(rest, _ENTRIES // 3, _TRACEBACK // 3, budget)
+    gap = len(rest) - len(first)
+    parts = [
+        *traceback.StackSummary.from_list(first).format(),
+        *([f"  … {gap:,} more frames\n"] if gap else []),
+        *traceback.StackSummary.from_list(last[::-1]).format(),
+    ]
+    return "".join(parts).rstrip("\n")
 
 
-def _entries(places: list[tuple[types.FrameType, int]]) -> str:
-    return "".join(traceback.StackSummary.extract(iter(places)).format())
+def _entries(
+    places: list[Place], most: int, chars: int, budget: Budget
+) -> list[traceback.FrameSummary]:
+    """The first of some frames, as many as there is room for; secrets hidden."""
+    names, values = budget.secret_names, budget.secret_values
+
+    @cache  # a recursion's frames are of few lines
+    def told(text: str) -> str:
+        return redact_text(text, bare=False, extra=names, values=values)
+
+    found: list[traceback.FrameSummary] = []
+    for frame, lineno in places[:most]:
+        filename, lineno, function = place_of(frame, lineno)
+        # Cut before anything else: a line may be as long as its file.
+        line = linecache.getline(filename, lineno, frame.f_globals)[: _LINE + MARGIN]
+        line = told(line.strip())
+        line = line[:_LINE] + ("…" if len(line) > _LINE else "")
+        filename = told(filename)
+        chars -= len(filename) + len(function) + len(line) + _AROUND
+        if chars < 0 and found:
+            break
+        found.append(
+            traceback.FrameSummary(
+                filename, lineno, function, lookup_line=False, line=line
+            )
+        )
+    return found
 
 
 def _own_place(tb: types.TracebackType | None) -> tuple[str, int, str] | None:
@@ -377,10 +416,12 @@ def _keep_locals(
         for name, value in list(place[0].f_locals.items())[: limits.locals]:
             if room <= 0 or perf_counter() > deadline:
                 return kept
+            if len(name) > NAME:
+                continue  # another one may begin alike
             limit = min(limits.kept, room)
             one = keep(value, limit, name, budget.secret_names, budget.secret_values)
             if one is not NOT_KEPT:
-                kept.append([index, name[:NAME], one])
+                kept.append([index, name, one])
                 room -= len(_raw(one))
     return kept
 

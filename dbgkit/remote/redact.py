@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 HIDDEN = "<hidden>"
 
@@ -109,16 +110,20 @@ _SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = (
 # ``name=value``, ``"name": "value"``, ``name: value``; JSON within JSON has its quotes
 # behind backslashes.
 _ASSIGNED = re.compile(
-    r"""(?<![\w-])(?P<name>[A-Za-z_][\w-]{1,100})
-        (?P<between>(?P<close>\\{0,4}['"])?[ ]?(?P<sign>[:=])[ ]?)
+    r"""(?<![\w-])-{0,2}(?P<name>[A-Za-z_][\w-]{1,100})
+        (?P<close>\\{0,4}['"])?[ \t]{0,20}(?P<sign>[=!]=|[:=])[ \t]{0,20}
         (?P<value>b?(?P<mark>\\{0,4}['"]).*?(?:(?P=mark)|$)
-          |[^\s,;&'"(){}\[\]<>]+(?![\w.]*[(\[]))""",
+          |[^\s,;&'"(){}\[\]<>]+(?![\w.]*[(\[])
+          |[\[({](?:[^][(){}]|[\[({][^][(){}]*[\])}])*[\])}]?)""",
     re.VERBOSE,
 )
-# ``("name", "value")``, and ``--name value`` of a command line.
+# ``("name", "value")``, also at the end of a call or tuple, ``--name value`` of a
+# command line, and ``<name>value</name>``.
 _PAIRED = re.compile(
-    r"""[(\[]b?(?P<close>['"])(?P<name>[\w.-]{1,60})(?P=close)(?P<sign>,)[ ]
-        (?P<value>b?(?P<mark>['"]).*?(?P=mark)|[^\s,;'"(){}\[\]<>]+)(?=,?[)\]])""",
+    r"""(?:(?P<pair>[(\[])|,[ ])b?(?P<close>['"])(?P<name>[\w.-]{1,60})(?P=close)
+        (?P<sign>,)[ ]
+        (?P<value>b?(?P<mark>['"])(?:(?!(?P=mark))[^\\]|\\.)*(?P=mark)
+          |[^\s,;'"(){}\[\]<>]+)(?=,?(?:\)|(?(pair)\]|(?!))))""",
     re.VERBOSE,
 )
 _FLAG = re.compile(
@@ -126,7 +131,32 @@ _FLAG = re.compile(
         (?P<value>(?P<mark>['"]).*?(?P=mark)|[^\s,;'"(){}\[\]<>-][^\s,;'"(){}<>]*)""",
     re.VERBOSE,
 )
-_NAMED = (("=:", _ASSIGNED), (",", _PAIRED), ("-", _FLAG))
+_TAGGED = re.compile(
+    r"<(?P<name>[A-Za-z_][\w.-]{0,60})(?P<close>)(?P<sign>>)"
+    r"(?P<value>(?P<mark>(?!))?[^<>]+)(?=</)"
+)
+_NAMED = (("=:", _ASSIGNED), (",", _PAIRED), ("-", _FLAG), ("<", _TAGGED))
+# Source: what is said to be, or compared with, the value of a name. ``name = ``,
+# ``name: str = ``, ``x["name"] = ``, ``"name": ``
+_GIVEN = re.compile(
+    r"""(?<![\w-])(?P<name>[A-Za-z_][\w-]{1,100})
+        (?:['"]\s{0,20}(?:\]\s{0,20}[=!:+|]?=|:)
+          |\s{0,20}(?::[ ]{0,20}[^=:;#\n]{1,80}(?<![=!<>:]))?[=!:+|]?=)""",
+    re.VERBOSE,
+)
+_TOKEN = re.compile(
+    r"""(?P<mark>\"{3}|'{3}|["'])|(?P<opening>[\[({])|(?P<closing>[\])}])
+        |(?P<end>[,;\n])|\\\n|\#[^\n]*""",
+    re.VERBOSE,
+)
+_LITERAL_ENDS = {
+    mark: re.compile(rf"(?s:(?:[^\\]|\\.)*?){mark}")
+    if len(mark) == 3
+    else re.compile(rf"(?:[^\\\n{mark}]|\\[\s\S])*(?:{mark}|$|(?=\n))")
+    for mark in ('"', "'", '"' * 3, "'" * 3)
+}
+# What a value is looked up by is no value: ``os.environ["DB_PASSWORD"]``.
+_LOOKED_UP = re.compile(r"(?:[\w\])]\[|(?:get|getenv|pop|env)\()\s*$")
 _NAME = re.compile(r"-{0,2}[A-Za-z_][\w.-]{0,60}")
 
 
@@ -181,9 +211,10 @@ def is_secret_key(key: Any, extra: Iterable[str] = ()) -> bool:
         begin = bytes.__getitem__(key, slice(0, 200))
         return is_secret_name(begin.decode("latin-1"), extra)
     if kind is tuple:
-        return any(
-            is_secret_key(part, extra) for part in key[:8] if type(part) is not tuple
-        )
+        for part in key[:8]:
+            inner = part[:8] if type(part) is tuple else (part,)
+            if any(type(p) is not tuple and is_secret_key(p, extra) for p in inner):
+                return True
     return False
 
 
@@ -197,10 +228,35 @@ def announces_secret(item: Any, count: int, extra: Iterable[str] = ()) -> bool:
     return (count == 2 or item[0] == "-") and is_secret_name(item, extra)
 
 
+def names_secret(pairs: Iterable[tuple[Any, Any]], extra: Iterable[str] = ()) -> bool:
+    """Whether a mapping has a secret's name as a value.
+
+    So ``{"name": "password", "value": "x"}``, whose "x" `is_value_of` tells.
+    """
+    return any(
+        type(name) is str
+        and name.lower().strip("_") in _NAMING
+        and announces_secret(item, 2, extra)
+        for name, item in itertools.islice(pairs, 20)
+    )
+
+
+def is_value_of(name: Any) -> bool:
+    """Whether what has this name is the value of what else a mapping names."""
+    return type(name) is str and name.lower().strip("_") in _VALUES
+
+
+_NAMING_ITEMS = "field id key name option parameter setting var variable"
+_NAMING = frozenset(_NAMING_ITEMS.split())
+_VALUE_ITEMS = "content data default string text val value"
+_VALUES = frozenset(_VALUE_ITEMS.split())
+
+
 def environment_secrets(extra: Iterable[str] = ()) -> tuple[str, ...]:
     """What this process' environment holds under secret names, the longest first.
 
-    Also as it stands within a quoted text. Short values and usual words are none.
+    Also as it stands within a quoted text, a link, or bytes. Short values and usual
+    words are none.
     """
     extra = tuple(extra)
     found = set()
@@ -208,7 +264,11 @@ def environment_secrets(extra: Iterable[str] = ()) -> tuple[str, ...]:
         value = os.environ.get(name, "")
         if len(value) < 6 or value.lower() in _USUAL or not is_secret_name(name, extra):
             continue
+        data = os.fsencode(value)
         found |= {value, repr(value)[1:-1], json.dumps(value)[1:-1]}
+        found |= {data.decode("latin-1"), repr(data)[2:-1]}
+        found |= {quote_from_bytes(data, safe=""), quote_from_bytes(data)}
+        found |= {quote_from_bytes(data, safe=" ").replace(" ", "+")}
     return tuple(sorted(found, key=lambda text: (-len(text), text)))
 
 
@@ -259,6 +319,8 @@ def redact_text(
         if any(needle in lowered for needle in needles.split()):
             text = pattern.sub(replacement, text)
     names = tuple(extra)
+    if not bare:
+        text = _hide_given(text, names)
     for signs, pattern in _NAMED:
         if any(sign in text for sign in signs):
             text = _hide_named(text, pattern, bare, names)
@@ -280,7 +342,10 @@ def redact_cut(
     begin = text[: limit + MARGIN]
     told = redact_text(begin, bare=bare, extra=extra, values=values)
     if len(begin) < len(text):
-        return told[: min(limit, max(0, len(told) - _SLIVER))], True
+        # What is before the last hidden one was not cut.
+        hidden = told.rfind(HIDDEN)
+        safe = max(len(told) - _SLIVER, hidden + len(HIDDEN) if hidden >= 0 else 0)
+        return told[: min(limit, safe)], True
     return told[:limit], len(told) > limit
 
 
@@ -300,16 +365,66 @@ def redact_lines(
 ) -> list[str]:
     """Lines of source with secrets hidden, as many as there were.
 
-    Also what goes over several lines, such as a private key. With ``skip``, the first
-    lines are only looked at for its beginning, and not given back.
+    Also what goes over several lines, such as a private key or a call. With
+    ``skip``, the first lines are only looked at for its beginning, and not given back.
     """
     text = _PEM.sub(
         lambda found: "\n".join([HIDDEN] * (found[0].count("\n") + 1)), "\n".join(lines)
     )
+    text = _hide_given(text, tuple(extra))
     return [
         redact_text(line, bare=False, extra=extra, values=values)
         for line in text.split("\n")[skip:]
     ]
+
+
+def _hide_given(text: str, extra: tuple[str, ...]) -> str:
+    """Source with the literals hidden that a secret name has for its value.
+
+    As many lines as there were.
+    """
+    pieces, done, read = [], 0, 0
+    for found in _GIVEN.finditer(text):
+        if found.start() < read or not is_secret_name(found["name"], extra):
+            continue
+        line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+        # ``user, password = "ann", "x"``: what stands beside it is hidden too.
+        several = "," in line and not any(sign in line for sign in "([{")
+        literals, read = _literals(text, found.end(), several)
+        for begin, end, mark in literals:
+            hidden = f"{mark[0]}{HIDDEN}{mark[0]}"
+            pieces += [text[done:begin], hidden, "\n" * text.count("\n", begin, end)]
+            done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _literals(
+    text: str, position: int, several: bool
+) -> tuple[list[tuple[int, int, str]], int]:
+    """``(begin, end, mark)`` of the texts in an expression, and where it ends."""
+    found, depth, start = [], 0, position
+    while token := _TOKEN.search(text, position):
+        position = token.end()
+        if mark := token["mark"]:
+            end = _LITERAL_ENDS[mark].match(text, position)
+            position = len(text) if end is None else end.end()
+            length = position - token.start() - 2 * len(mark)
+            before = text[max(0, token.start() - 40) : token.start()]
+            if length > 1 and not _LOOKED_UP.search(before):
+                found.append((token.start(), position, mark))
+        elif token["opening"]:
+            depth += 1
+        elif token["closing"]:
+            depth -= 1
+        elif not text[start : token.start()].strip():
+            continue  # it begins on the next line
+        if depth < 0 or (
+            not depth and token["end"] and not (several and token["end"] == ",")
+        ):
+            break
+    else:
+        position = len(text)
+    return found, position
 
 
 def _hide(text: str, value: str) -> str:
@@ -346,6 +461,8 @@ def _is_given_away(found: re.Match[str], bare: bool, extra: tuple[str, ...]) -> 
     value = found["value"]
     if not (bare or found["mark"]) or value in ("None", "True", "False"):
         return False
+    if not bare and found["sign"] in ("==", "!="):
+        return False  # `_hide_given` has looked at it
     # "unexpected token: x" is what parsers say.
     said = found["sign"] == ":" and not found["close"]
     if said and found["name"].lower() == "token":

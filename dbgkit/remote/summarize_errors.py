@@ -11,7 +11,9 @@ from .summarize_builtins import Walker
 from .summarize_objects import class_attribute, instance_dict, is_a
 from .summarize_values import Budget
 
-_LONGEST = 4_000  # characters that are looked at; it is cut after it was redacted
+# Characters that are looked at; it is cut after it was redacted, and there has to be
+# more than is looked at for that (redact.redact_cut), or half a secret is none.
+_LONGEST = 6_000
 _NOTES = 5
 
 _args = BaseException.__dict__["args"].__get__

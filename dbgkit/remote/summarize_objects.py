@@ -91,11 +91,15 @@ def instance_dict(value: Any) -> dict[str, Any] | None:
     """An object's ``__dict__``, never through a property of that name."""
     for base in class_mro(type(value)):
         descriptor = class_dict(base).get("__dict__")
-        if type(descriptor) is types.GetSetDescriptorType:
+        if any(type(descriptor) is kind for kind in _OF_DICT):
             found = descriptor.__get__(value)
             return found if issubclass(type(found), dict) else None
     # A class of an extension may have one without the descriptor: not read.
     return None
+
+
+# `types.SimpleNamespace` has the latter.
+_OF_DICT = (types.GetSetDescriptorType, types.MemberDescriptorType)
 
 
 def slots(value: Any, limit: int) -> Iterator[tuple[str, Any]]:

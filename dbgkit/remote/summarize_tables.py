@@ -133,7 +133,12 @@ def _tell_series(series: Any, teller: Teller) -> str:
     text += " (sampled)" if step > 1 else ""
     if not is_foreign(series.array) and not _is_mapped(series):
         head = series.iloc[:HEAD].tolist()
-        items = [teller.named(series.name, item) for item in head]
+        # A row of a frame has the columns' names for its labels.
+        labels = _first_labels(series.index, HEAD) or [None] * len(head)
+        items = [
+            _HIDDEN if teller.hidden(label) else teller.named(series.name, item)
+            for label, item in zip(labels, head, strict=True)
+        ]
         text += f": [{teller.join(items, rows)}]"
     return f"{text}; index {_labels(series.index, teller)}"
 

@@ -11,12 +11,21 @@ from __future__ import annotations
 
 import collections
 import enum
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from .redact import HIDDEN, MARGIN, announces_secret, is_secret_key, redact_cut
+from .redact import (
+    HIDDEN,
+    MARGIN,
+    announces_secret,
+    is_secret_key,
+    is_value_of,
+    names_secret,
+    redact_cut,
+)
 from .summarize_data import describe_data
 from .summarize_objects import (
     class_attribute,
@@ -24,6 +33,7 @@ from .summarize_objects import (
     class_mro,
     class_name,
     instance_dict,
+    is_a,
     slots,
 )
 
@@ -66,6 +76,10 @@ def hides(name: Any, value: Any, budget: Budget) -> bool:
     """Whether a value is hidden by its name; nothing and yes or no are no secrets."""
     if value is None or type(value) is bool:
         return False
+    if is_a(type(name), enum.Enum):
+        member = instance_dict(name) or {}
+        names = [dict.get(member, each) for each in ("_name_", "_value_")]
+        return any(is_secret_key(each, budget.secret_names) for each in names)
     return is_secret_key(name, budget.secret_names)
 
 
@@ -273,10 +287,12 @@ def _tell_deque(walker: Walker, value: collections.deque[Any]) -> str:
 @tells(dict)
 def _tell_dict(walker: Walker, value: dict[Any, Any]) -> str:
     pieces: list[str] = []
+    secret = names_secret(dict.items(value), walker.budget.secret_names)
     for name, item in dict.items(value):
         if len(pieces) >= walker.budget.items or walker.spent():
             break
-        pieces.append(f"{walker.tell(name)}: {walker.named(name, item)}")
+        told = HIDDEN if secret and is_value_of(name) else walker.named(name, item)
+        pieces.append(f"{walker.tell(name)}: {told}")
     return f"{{{walker.join(pieces, dict.__len__(value))}}}"
 
 
@@ -311,11 +327,14 @@ _OPAQUE = frozenset(_CLOSED.split())
 
 def _tell_fields(walker: Walker, pairs: Iterable[tuple[Any, Any]], count: int) -> str:
     pieces: list[str] = []
-    for name, item in pairs:
-        if len(pieces) >= walker.budget.items or walker.spent():
+    shown = list(itertools.islice(pairs, walker.budget.items))
+    secret = names_secret(shown, walker.budget.secret_names)
+    for name, item in shown:
+        if walker.spent():
             break
         text = name[:60] if type(name) is str else _shell(name)
-        pieces.append(f"{text}={walker.named(name, item)}")
+        told = HIDDEN if secret and is_value_of(name) else walker.named(name, item)
+        pieces.append(f"{text}={told}")
     return walker.join(pieces, count)
 
 
