@@ -8,6 +8,7 @@ import threading
 import time
 
 from distributed import get_client, get_worker, rejoin, secede, worker_client
+from distributed.core import Status
 
 
 def fails_at_first(path, then=None):
@@ -126,3 +127,11 @@ def drop(key, dask_worker):
 def pool_of(dask_worker):
     pool = dask_worker.executors["default"]
     return sorted(thread.name for thread in pool._threads), len(pool._rejoin_list)
+
+
+def pause(dask_worker, on=True):
+    """Pause a worker by hand, or have it go on; its memory is not looked at then."""
+    callbacks = dask_worker.periodic_callbacks
+    if on and "memory_monitor" in callbacks:
+        callbacks["memory_monitor"].stop()
+    dask_worker.status = Status.paused if on else Status.running

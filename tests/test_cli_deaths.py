@@ -10,9 +10,11 @@ import pytest
 from commands import in_process
 from conftest import own_cluster
 from distributed import wait
+from test_render_states import words_in
 from watching import wait_until
 
 import dbgkit
+from dbgkit.cluster import recorder
 
 pytestmark = pytest.mark.core
 
@@ -55,6 +57,41 @@ def test_a_death_is_1_and_says_what_ran(mourning, command):
     done = command("deaths", "--scheduler", mourning.scheduler.address)
     assert done.code == 1, done
     assert "exit" in done.out and "leave-1" in done.out
+
+
+def test_a_report_tells_the_deaths(mourning, command, tmp_path):
+    page = tmp_path / "report.html"
+    there = ("--scheduler", mourning.scheduler.address)
+    done = command("report", *there, "--output", page)
+    assert done.code == 1, done
+    told = words_in(page.read_text("utf-8"))
+    assert "Workers that went away" in told and "leave-1" in told
+    done = command("report", *there, "--json")
+    (death,) = json.loads(done.out)["deaths"]["deaths"]
+    assert death["exit_code"] == 3
+
+
+def test_recordings_are_listed_and_one_is_shown(mourning, command):
+    there = ("--scheduler", mourning.scheduler.address)
+    done = command("recordings", *there)
+    assert done.code == 1, done
+    assert "denied-1" in done.out and "no access for ann" in done.out
+    done = command("recordings", "denied-1", *there)
+    assert "user = 'ann'" in done.out and "hunter2" not in done.out
+    done = command("recordings", "denied-1", "--json", *there)
+    (recording,) = json.loads(done.out)["recordings"]
+    assert recording["frames"][-1]["locals"]["user"]["text"] == "'ann'"
+    assert command("recordings", "no-such-key", *there).code == 0
+
+
+def test_where_the_recorder_is_off_there_are_no_recordings(
+    processes_client, command, monkeypatch
+):
+    monkeypatch.setattr(recorder, "_left", {})  # of other tests in this process
+    dbgkit.record(client=processes_client).off(keep=False)
+    done = command("recordings", "--scheduler", processes_client.scheduler.address)
+    assert done.code == 2
+    assert "dbgkit.record() turns it on" in done.out
 
 
 def test_deaths_as_json(mourning, command):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import time
+import weakref
 
 import pytest
-from distributed import Client, wait
+from distributed import Client, rpc, wait
 from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 from distributed.utils import get_traceback
 from tasks import ratio
@@ -184,3 +187,64 @@ def test_workers_answer_a_broadcast_by_their_handlers(client):
         return limits["a"] + 1
 
     assert set(client.run_on_scheduler(asked)) == {2}
+
+
+class States(WorkerPlugin):
+    """Hears of each change of a task's state, as it was recommended."""
+
+    def __init__(self):
+        self.heard = []
+
+    def transition(self, key, start, finish, **kwargs):
+        self.heard.append((start, finish))
+
+
+def test_a_run_ends_by_what_dask_recommends_then(client, tmp_path):
+    """Of a task that is cancelled as it runs, plugins hear twice."""
+
+    def heard(dask_worker):
+        return dask_worker.plugins["states"].heard
+
+    def found():
+        return [each for some in client.run(heard).values() for each in some]
+
+    client.register_plugin(States(), name="states")
+    try:
+        future = client.submit(fails_when_there, str(tmp_path / "go"), pure=False)
+        wait_until(lambda: ("ready", "executing") in found(), "it runs")
+        future.cancel()
+        wait_until(lambda: ("executing", "released") in found(), "it is cancelled")
+        assert ("cancelled", "error") not in found()
+        (tmp_path / "go").touch()
+        wait_until(lambda: ("cancelled", "error") in found(), "it ended")
+    finally:
+        client.unregister_worker_plugin("states")
+
+
+def fails_when_there(path):
+    end = time.monotonic() + 30
+    while not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.01)
+    raise ValueError
+
+
+class Kept:
+    def handle(self, number):
+        return number
+
+
+def test_what_has_handled_a_message_is_kept_for_good(client):
+    """So handlers are no methods of what should go: see `recorder._configure`."""
+
+    async def handled(dask_scheduler):
+        kept = Kept()
+        dask_scheduler.handlers["kept"] = kept.handle
+        async with rpc(dask_scheduler.address) as scheduler:
+            await scheduler.kept(number=1)
+        del dask_scheduler.handlers["kept"]
+        left = weakref.ref(kept)
+        del kept
+        gc.collect()
+        return left() is not None
+
+    assert client.run_on_scheduler(handled)

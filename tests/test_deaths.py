@@ -8,10 +8,13 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import dask
@@ -26,7 +29,7 @@ from dbgkit.cluster.link import Link
 from dbgkit.cluster.view import LiveView
 from dbgkit.diagnose.deaths import deaths_of, tell_of
 from dbgkit.model import Deaths
-from dbgkit.remote.boxes import boxes_in, folder_in
+from dbgkit.remote.boxes import boxes_in, folder_in, read_box
 
 pytestmark = pytest.mark.core
 
@@ -56,6 +59,11 @@ def loop(path, *inputs):
 async def hang(path):
     while not os.path.exists(path):
         await asyncio.sleep(0.01)
+
+
+async def crash_later():
+    await asyncio.sleep(0.5)  # longer than between two samples
+    crash()
 
 
 def fill_memory(path):
@@ -281,11 +289,36 @@ def test_what_only_was_queued_is_told_from_what_ran(killed):
 def test_what_failed_while_it_was_queued_is_told_so(client, killed):
     found = deaths_of(LiveView(Link(client, 30)), [("queued", 3)])
     told = tell_of(("queued", 3), found[("queued", 3)])
-    assert "it did not run there" in told and "'loop-1'" in told
+    assert "had it queued, but was running" in told and "'loop-1'" in told
 
 
 def test_an_asynchronous_task_has_its_line(killed):
     assert ran(killed, "hang-1").line.endswith("in hang")
+
+
+def test_of_several_coroutines_none_is_blamed_for_a_crash(client, tmp_path):
+    worker = next(iter(workers(client)))
+    never = str(tmp_path / "never")
+    waits = client.submit(hang, never, key="turn-hang", workers=[worker])
+    assert running(client, "turn-hang") == worker
+    crashes = client.submit(crash_later, key="turn-crash", workers=[worker])
+    wait([waits, crashes])
+    death = gone(client, worker)
+    assert set(death.keys) == {"turn-hang", "turn-crash"}
+    assert not any(task.crashed for task in death.ran)
+    assert ran(death, "turn-hang").line.endswith("in hang")
+    assert any("in crash, in one of several tasks" in note for note in death.notes)
+
+
+def test_a_coroutine_that_waits_is_not_where_a_crash_was(client, tmp_path):
+    future = client.submit(hang, str(tmp_path / "never"), key="waits")
+    worker = running(client, "waits")
+    os.kill(workers(client)[worker], signal.SIGSEGV)  # in the thread of the loop
+    wait(future)
+    death = gone(client, worker)
+    assert death.signal == "SIGSEGV" and "Segmentation fault" in death.stack
+    (task,) = death.ran
+    assert not task.crashed and task.line.endswith("in hang")
 
 
 def test_inputs_are_counted(killed):
@@ -325,6 +358,15 @@ def test_what_is_left_out_is_counted(client, left, killed):
     assert deaths.omitted == deaths.total - 1 > 0
 
 
+def test_of_those_that_are_alike_the_newest_is_shown(left):
+    earlier = [replace(left, when=left.when - timedelta(hours=n)) for n in (1, 2)]
+    other = replace(left, exit_code=4, evidence=("another status",))
+    told = str(Deaths((left, *earlier, other), total=4))
+    assert told.count("2 more ended in the same way, the first at") == 1
+    assert told.count(str(left.pid)) < 2 * str(left).count(str(left.pid)) + 2
+    assert "another status" in told and told.startswith("4 workers went away")
+
+
 def test_json_text_and_html(left):
     told = json.loads(json.dumps(Deaths((left,), 1).to_json()))
     assert told["deaths"][0]["verdict"] == "exit"
@@ -361,6 +403,45 @@ def test_a_retired_worker_went_on_purpose():
         (death,) = dbgkit.deaths()
         assert (death.worker, death.verdict) == (first, "closed-on-purpose")
         assert dbgkit.deaths().healthy
+
+
+def test_a_reason_that_came_after_the_removal_is_told():
+    with own_cluster(n_workers=1, lifetime="2s") as client, dbgkit.record():
+        wait_until(
+            lambda: "worker-lifetime-reached" in str(dbgkit.deaths()), "the reason"
+        )
+        (death,) = dbgkit.deaths()
+        assert death.verdict == "closed-on-purpose"
+        client.cluster.scale(0)
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_an_address_that_is_used_again(tmp_path):
+    """What is known of one worker is not told of another one with its port."""
+    with (
+        dask.config.set({**PATIENT, **RECORDER_OFF}),
+        own_cluster(n_workers=1, worker_port=free_port()) as client,
+    ):
+        recorder = dbgkit.record()
+        (worker,) = workers(client)
+        client.restart_workers([worker], timeout=60)
+        future = client.submit(loop, str(tmp_path / "never"), key="between")
+        assert running(client, "between") == worker
+        os.kill(workers(client)[worker], signal.SIGKILL)
+        wait(future)
+        client.wait_for_workers(1, timeout=60)
+        client.restart_workers([worker], timeout=60)
+        told = dbgkit.deaths()
+        assert {each.worker for each in told} == {worker}
+        verdicts = [each.verdict for each in told]
+        assert verdicts == ["closed-on-purpose", "signal", "closed-on-purpose"]
+        recorder.off()  # and by what Dask has logged
+        assert [each.expected for each in dbgkit.deaths()] == [True, False, True]
 
 
 def test_a_connection_that_broke_is_lost():
@@ -405,6 +486,28 @@ def test_an_asynchronous_client():
             return await dbgkit.deaths(client=client)
 
     assert asyncio.run(job())[0].verdict == "closed-on-purpose"
+
+
+def test_what_ran_before_the_recorder_was_on_is_told(tmp_path):
+    started, go, never = (str(tmp_path / name) for name in ("started", "go", "never"))
+    with (
+        dask.config.set({**PATIENT, **RECORDER_OFF}),
+        own_cluster(n_workers=1, threads_per_worker=2) as client,
+    ):
+        ends = client.submit(loop, go, key="ends")
+        stays = client.submit(touch_and_loop, started, never, key="stays")
+        wait_until(lambda: os.path.exists(started), "it runs")
+        with dbgkit.record():
+            Path(go).touch()
+            assert ends.result() is None
+            ((worker, pid),) = workers(client).items()
+            (box,) = _boxes_of(pid)
+            wait_until(lambda: len(read_box(box)["tasks"]) == 1, "one has ended")
+            os.kill(pid, signal.SIGKILL)
+            wait(stays)
+            (task,) = gone(client, worker).ran
+            assert (task.key, task.line, task.ended) == ("stays", "", False)
+            client.wait_for_workers(1, timeout=60)
 
 
 # -- on and off ----------------------------------------------------------------------
@@ -501,6 +604,16 @@ def test_without_the_recorder_there_is_what_dask_logged():
         assert death.queued == ("leave-3",) and not death.ran_known
         assert (death.verdict, death.exit_code) == ("exit", 3)
         assert any("its time alone" in note for note in death.notes)
+
+
+def test_a_task_that_kills_again_and_again_is_told_without_the_recorder():
+    settings = {**PATIENT, **RECORDER_OFF, "distributed.scheduler.allowed-failures": 2}
+    with dask.config.set(settings), own_cluster(n_workers=1) as client:
+        wait(client.submit(leave, 3, key="leave-again"))
+        client.wait_for_workers(1, timeout=60)
+        deaths = dbgkit.deaths()
+        assert [(each.verdict, each.exit_code) for each in deaths] == [("exit", 3)] * 3
+        assert len({each.pid for each in deaths}) == 3
 
 
 def test_a_dump_holds_no_deaths(tmp_path):

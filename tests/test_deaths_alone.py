@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,11 +15,12 @@ from pathlib import Path
 
 import dask
 import pytest
-from conftest import own_cluster
+from conftest import RECORDER_OFF, own_cluster
 from distributed import wait
 from watching import wait_until
 
 import dbgkit
+from dbgkit.cluster import deaths as asking
 from dbgkit.remote.boxes import boxes_in, folder_in, remove_box
 
 pytestmark = pytest.mark.core
@@ -34,6 +36,15 @@ def loop(path):
         time.sleep(0.01)
 
 
+def fork_a_crash(path):
+    """Have a forked child crash, and run on."""
+    child = os.fork()
+    if child == 0:
+        crash()
+    os.waitpid(child, 0)
+    loop(path)
+
+
 def faulthandler_is_on():
     import faulthandler
 
@@ -41,7 +52,7 @@ def faulthandler_is_on():
 
 
 @contextmanager
-def alone(client, name, log):
+def alone(client, name, log, *more):
     """A worker process without a nanny; ends with the block, if it still is there."""
     command = [sys.executable, "-m", "dask", "worker", client.scheduler.address]
     options = ["--no-nanny", "--nthreads", "1", "--name", name, "--no-dashboard"]
@@ -50,7 +61,7 @@ def alone(client, name, log):
     before = len(client.scheduler_info(n_workers=-1)["workers"])
     with open(log, "w") as file:
         process = subprocess.Popen(
-            [*command, *options], env=environment, stdout=file, stderr=file
+            [*command, *options, *more], env=environment, stdout=file, stderr=file
         )
     try:
         client.wait_for_workers(before + 1, timeout=60)
@@ -154,6 +165,81 @@ def test_a_crash_is_known_by_its_stack(client, sibling, mortal):
     assert (death.verdict, death.signal) == ("signal", "SIGSEGV")
     (task,) = death.ran
     assert task.key == "crash-alone" and task.line.endswith("in crash")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_a_crash_of_a_forked_child_is_not_the_workers(
+    client, sibling, mortal, tmp_path
+):
+    process, address = mortal
+    never = str(tmp_path / "never")
+    future = client.submit(fork_a_crash, never, key="forks", workers=[address])
+    (box,) = map(Path, boxes_of(process.pid))
+    stack = Path(f"{box}.stack")
+    wait_until(lambda: b" in loop" in box.read_bytes(), "the child has crashed")
+    wait_until(lambda: not stack.stat().st_size, "what it wrote is dropped")
+    os.kill(process.pid, signal.SIGKILL)
+    wait(future)
+    process.wait(20)
+    death = death_of(client, address)
+    assert (death.verdict, death.signal, death.stack) == ("unknown", "", "")
+    (task,) = death.ran
+    assert not task.crashed and task.line.endswith("in loop")
+
+
+def test_a_port_that_is_used_again(client, sibling, tmp_path):
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    never = str(tmp_path / "never")
+    with ExitStack() as stack:
+        for name in ("first", "second"):
+            one = alone(client, name, tmp_path / name, "--worker-port", str(port))
+            process = stack.enter_context(one)
+            future = client.submit(loop, never, key=f"on-{name}", workers=[name])
+            (box,) = map(Path, boxes_of(process.pid))
+            wait_until(lambda: b" in loop" in box.read_bytes(), "its line is there")  # noqa: B023
+            process.kill()
+            process.wait(20)
+            wait(future)
+        deaths = {each.name: each.keys for each in dbgkit.deaths(client=client)}
+    assert deaths["first"] == ("on-first",)
+    assert deaths["second"] == ("on-second",)
+
+
+def test_one_that_does_not_answer_is_not_waited_for(
+    client, sibling, mortal, monkeypatch
+):
+    process, address = mortal
+    process.kill()
+    process.wait(20)
+    wait_until(lambda: len(client.run(os.getpid)) == 1, "it is gone")
+    monkeypatch.setattr(asking, "SIBLINGS_LIMIT", 0.5)
+    sibling.send_signal(signal.SIGSTOP)
+    try:
+        deaths = dbgkit.deaths(client=client)
+    finally:
+        sibling.send_signal(signal.SIGCONT)
+    assert deaths[0].worker == address
+    assert any("did not answer" in note for note in deaths.notes)
+
+
+def test_no_nannys_line_is_taken_for_one_that_had_none(tmp_path):
+    with (
+        dask.config.set(RECORDER_OFF),
+        own_cluster(n_workers=1) as client,
+        alone(client, "alone", tmp_path / "log") as process,
+    ):
+        pids = client.run(os.getpid)
+        ((other, pid),) = (each for each in pids.items() if each[1] != process.pid)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: dbgkit.deaths().total, f"{other} is gone")
+        process.kill()
+        wait_until(lambda: dbgkit.deaths().total == 2, "both are gone")
+        client.wait_for_workers(1, timeout=60)  # the nanny is there to be asked
+        (death,) = dbgkit.deaths(limit=1)
+        assert death.worker != other
+        assert (death.verdict, death.pid, death.signal) == ("unknown", None, "")
 
 
 def test_no_more_is_claimed_than_is_known(client, sibling, mortal):

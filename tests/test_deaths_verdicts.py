@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import subprocess
+import sys
 import time
+from collections import deque
 
 import pytest
 
-from dbgkit.diagnose.deaths import death_from_fact
-from dbgkit.remote.blackbox import BlackBox
-from dbgkit.remote.boxes import SLOTS, read_box, remove_box
+from dbgkit.diagnose.deaths import death_from_fact, tell_of
+from dbgkit.remote.blackbox import KEPT, BlackBox
+from dbgkit.remote.boxes import MOVING, MOVING_AT, SLOTS, read_box, remove_box
+from dbgkit.remote.deaths import DeathStore
 from dbgkit.remote.deaths_events import removal_fact, unpack_keys
 from dbgkit.remote.deaths_nanny import oom_kills
+from dbgkit.render.deaths import view_death
 
 pytestmark = pytest.mark.core
 
@@ -74,6 +81,122 @@ def test_the_verdict_is_never_more_than_the_evidence(known, verdict):
 def test_a_signal_of_another_system_has_its_number():
     death = death_from_fact(fact(report=report(-60)))
     assert death.signal in ("signal 60", "SIGRTMAX-4")
+
+
+STACK = "Fatal Python error: Segmentation fault\nCurrent thread 0x01 (most recent)"
+
+
+def box_fact(**known):
+    """What a black box says."""
+    found = {"sampled": time.time(), "memory": 1, "left_out": 0, "crashes": "on"}
+    return {**found, "tasks": [], "ended": [], "stack": "", **known}
+
+
+@pytest.mark.parametrize(("code", "kept"), [(-11, True), (255, True), (-9, False)])
+def test_a_stack_is_of_the_signal_that_ended_it(code, kept):
+    death = death_from_fact(fact(report=report(code, box=box_fact(stack=STACK))))
+    assert bool(death.stack) == kept
+
+
+def test_a_task_that_ended_unheard_is_told_from_one_that_never_ran(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    made = BlackBox("tcp://10.0.0.1:1", "", "", False)
+    made.end(made.begin(("x", 1), 10))  # its slot is taken by the next one
+    made.end(made.begin("heard-of", 10))
+    made.end(made.begin("x-1", 20))
+    found = read_box(made.path)
+    made.close(for_good=False)
+    unpack_keys(found, ["x-1", "queued-1"])
+    known = fact(report=report(-6, box=found))
+    known["processing"].append("queued-1")
+    death = death_from_fact(known)
+    (task,) = death.ran
+    assert (task.key, task.ended, task.inputs) == ("x-1", True, 20)
+    assert death.queued == ("queued-1",)
+    assert death.summary.endswith("after it had run 'x-1'")
+    assert "after running it" in tell_of("x-1", [death])
+
+
+def test_a_name_that_is_the_address_is_shown_once():
+    known = fact(name="tcp://10.0.0.1:1", host="10.0.0.1")
+    shown = dict(view_death(death_from_fact(known)).lines)["where"]
+    assert shown.count("tcp://10.0.0.1:1") == 1
+
+
+# -- what the scheduler holds ----------------------------------------------------------
+
+
+def test_what_was_dropped_is_counted():
+    store = DeathStore("deaths", b"")
+    store.deaths = deque(maxlen=3)
+    for number in range(5):
+        store.add_removal({"worker": f"tcp://10.0.0.1:{number}", "expected": True})
+    told = asyncio.run(store.on_list(limit=2))
+    assert [death["worker"][-1] for death in told["deaths"]] == ["4", "3"]
+    assert (told["total"], told["omitted"]) == (5, 3)
+
+
+def test_an_end_that_nobody_noticed_is_told_and_counted():
+    store = DeathStore("deaths", b"")
+    task = {"key": b"\xa3x-1", "text": "", "start": 0.0, "line": "", "line_at": 0.0}
+    task.update(inputs=0, thread=0, coroutine=False)
+    found = box_fact(tasks=[task])
+    ended = report(3, box=found, name="one", nanny="", when=time.time() - 10)
+    store.add_report(ended)
+    told = asyncio.run(store.on_list())
+    assert told["total"] == len(told["deaths"]) == 1
+    assert death_from_fact(told["deaths"][0]).keys == ("x-1",)
+    assert task["key"] == b"\xa3x-1"  # until its worker is removed
+
+
+# -- boxes on disk ---------------------------------------------------------------------
+
+
+def test_a_full_disk_leaves_no_file(tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            BlackBox("tcp://10.0.0.1:1", "", "", False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.rglob("*"))
+
+
+MAKE_AND_DIE = """
+import os
+from dbgkit.remote.blackbox import BlackBox
+print(BlackBox("tcp://10.0.0.1:1", "", "", False).path, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_box_is_kept_for_an_hour_after_the_last_sample(tmp_path, monkeypatch):
+    # GIVEN the box of a dead process, the time of its file that of its making
+    made = subprocess.run(
+        [sys.executable, "-c", MAKE_AND_DIE],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    path = made.stdout.strip()
+    os.utime(path, (0, 0))
+    # WHEN another worker starts on that host
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    BlackBox("tcp://10.0.0.1:2", "", "", False).close(for_good=False)
+    assert os.path.exists(path)
+    # THEN it is removed only once its last sample is old
+    with open(path, "r+b") as file:
+        file.seek(MOVING_AT)
+        file.write(MOVING.pack(time.time() - 2 * KEPT, 0, 0))
+    os.utime(path, (0, 0))
+    BlackBox("tcp://10.0.0.1:2", "", "", False).close(for_good=False)
+    assert not os.path.exists(path)
 
 
 @pytest.mark.parametrize("version", [1, 2])

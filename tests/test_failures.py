@@ -306,6 +306,18 @@ def test_a_task_that_killed_its_workers(harmable):
         assert group.example.killed
 
 
+def test_a_message_that_is_no_utf_8(harmable):
+    def fail():
+        raise FileNotFoundError(os.fsdecode(b"table-\xff.csv"))
+
+    with harmable(processes=False) as client:
+        future = client.submit(fail)
+        wait(future)
+        for _ in range(2):
+            (group,) = dbgkit.failures(client=client).groups
+            assert group.message == r"table-\udcff.csv"
+
+
 # -- filters -----------------------------------------------------------------
 
 

@@ -7,9 +7,13 @@ import gc
 import multiprocessing
 import operator
 import os
+import sys
+import tempfile
 import threading
 import time
+import zlib
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import dask
@@ -19,7 +23,9 @@ from distributed import Client, Reschedule, wait
 from watching import forgotten, settle, wait_until
 
 import dbgkit
-from dbgkit.errors import NotRecorded
+from dbgkit.errors import NotRecorded, WaitTimedOut
+from dbgkit.remote.boxes import read_box
+from dbgkit.remote.recorder import Recorder as OtherRecorder
 
 pytestmark = pytest.mark.core
 
@@ -175,6 +181,86 @@ def test_the_traceback_at_home_is_that_without_the_recorder(client):
     assert texts[0] == texts[1]
 
 
+class Ended(BaseException):
+    pass
+
+
+def raises(kind):
+    told = kind.__name__
+    raise kind(told)
+
+
+async def raises_later(kind):
+    await asyncio.sleep(0)
+    told = kind.__name__
+    raise kind(told)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (raises, Ended),
+        (raises, asyncio.CancelledError),
+        (raises, GeneratorExit),
+        (raises_later, Ended),
+        (raises_later, asyncio.CancelledError),
+    ],
+)
+def test_whatever_dask_takes_for_a_failure_is_recorded(recorded, function, kind):
+    wait(recorded.submit(function, kind, pure=False))
+    assert told(only(), function.__name__)["told"] == repr(kind.__name__)
+
+
+def fails_when_there(path):
+    """Wait until a file is there, and fail."""
+    end = time.monotonic() + 30
+    while not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.01)
+    raise ValueError("it is there")
+
+
+def running(client):
+    return any(client.processing().values())
+
+
+def test_a_task_that_had_begun_before_is_a_gap_that_says_so(client, tmp_path):
+    future = client.submit(fails_when_there, str(tmp_path / "go"), pure=False)
+    wait_until(lambda: running(client), "the task runs")
+    with dbgkit.record():
+        (tmp_path / "go").touch()
+        wait(future)
+        assert only().gap == "it had begun before the recorder was turned on"
+
+
+def seen_running(dask_worker):
+    """Keys of the tasks that run, as a worker's black box has them."""
+    (recorder,) = [
+        plugin
+        for name, plugin in dask_worker.plugins.items()
+        if name.startswith("dbgkit-recorder")
+    ]
+    return [task["key"] for task in read_box(recorder.box.path)["tasks"]]
+
+
+def test_a_task_that_was_cancelled_is_no_failure_but_runs_to_its_end(
+    processes_client, tmp_path
+):
+    def boxes():
+        return [key for keys in client.run(seen_running).values() for key in keys]
+
+    client = processes_client
+    with dbgkit.record():
+        future = client.submit(fails_when_there, str(tmp_path / "go"), pure=False)
+        wait_until(boxes, "the task runs")
+        future.cancel()
+        forgotten(client)
+        # It could still take its worker along.
+        assert len(boxes()) == 1
+        (tmp_path / "go").touch()
+        wait_until(lambda: not boxes(), "the task ended")
+        assert dbgkit.recordings().failures == 0
+
+
 class Counter:
     def fail(self):
         raise RuntimeError("an actor's own")
@@ -218,7 +304,139 @@ def test_a_child_of_a_process_pool_without_the_code_is_a_marked_gap():
     assert "process pool" in recording.gap
 
 
+def raises_in_pool(number):
+    raise ValueError(number)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+def test_a_process_pool_runs_where_no_folder_can_be_made(monkeypatch, tmp_path):
+    context = multiprocessing.get_context("fork")
+    with (
+        ProcessPoolExecutor(1, mp_context=context) as pool,
+        own_cluster(n_workers=1, processes=False, executor={"pool": pool}) as client,
+        dbgkit.record(),
+        dask.annotate(executor="pool"),
+    ):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        assert client.submit(operator.add, 1, 2).result(timeout=30) == 3
+        future = client.submit(raises_in_pool, 1)
+        assert isinstance(future.exception(timeout=30), ValueError)
+        assert "making a folder" in only().gap
+
+
+def waits_for(path):
+    end = time.monotonic() + 30
+    while not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.01)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+def test_what_a_process_pool_is_sent_after_it_was_turned_off_leaves_nothing(
+    monkeypatch, tmp_path
+):
+    folder, go = tmp_path / "temporary", tmp_path / "go"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    context = multiprocessing.get_context("fork")
+    with (
+        ProcessPoolExecutor(1, mp_context=context) as pool,
+        own_cluster(n_workers=1, processes=False, executor={"pool": pool}) as client,
+        dask.annotate(executor="pool"),
+    ):
+        # A pool is sent a few calls ahead: the task has to wait for these.
+        ahead = [pool.submit(waits_for, str(go)) for _ in range(4)]
+        with dbgkit.record():
+            future = client.submit(waits_for, str(go))
+            wait_until(lambda: running(client), "the task waits for the pool")
+        go.touch()
+        assert future.result(timeout=30) == str(go)
+        assert all(each.done() for each in ahead)
+        assert not list(folder.glob("dbgkit-recorder-*"))
+
+
 # --- off ----------------------------------------------------------------------
+
+
+def recorders_of(dask_worker):
+    """How many recorders there are in a worker's process."""
+    gc.collect()
+    return sum(
+        type(each).__name__ == "Recorder" and type(each).__module__.endswith("recorder")
+        for each in gc.get_objects()
+    )
+
+
+def test_one_that_has_taken_other_settings_leaves_nothing_either(client):
+    before = client.run(recorders_of)
+    with dbgkit.record():
+        dbgkit.record(hold="2 MB")
+    assert client.run(recorders_of) == before
+
+
+@pytest.mark.parametrize("first_off", ["ours", "the other"])
+def test_two_versions_on_one_worker_leave_nothing(inproc_client, tmp_path, first_off):
+    """The module here is another one than what is sent to the workers."""
+
+    def kinds(dask_worker):
+        specs = [ts.run_spec for ts in dask_worker.state.tasks.values()]
+        return {type(spec).__name__ for spec in specs if spec is not None}
+
+    client, go = inproc_client, tmp_path / "go"
+    recorder = dbgkit.record()
+    client.register_plugin(OtherRecorder("another-version", {}), name="the-other")
+    futures = [client.submit(ratio, 1, n, pure=False) for n in (0, 1)]
+    wait(futures)
+    assert "Watched" not in set().union(*client.run(kinds).values())
+    late = client.submit(fails_when_there, str(go), pure=False)
+    wait_until(lambda: running(client), "the task runs")
+    if first_off == "ours":
+        recorder.off()
+        client.unregister_worker_plugin("the-other")
+    else:
+        client.unregister_worker_plugin("the-other")
+        recorder.off()
+    assert "Watched" not in set().union(*client.run(kinds).values())
+    go.touch()
+    assert isinstance(late.exception(timeout=30), ValueError)
+
+
+@pytest.mark.parametrize("goes", ["client", "cluster"])
+def test_what_leaves_the_with_block_is_not_hidden_where_the_cluster_went(goes):
+    with own_cluster(n_workers=1, processes=False) as client:
+        with pytest.raises(KeyError, match="my own") as caught, dbgkit.record():
+            client.close() if goes == "client" else client.cluster.close()
+            raise KeyError("my own")
+        if hasattr(caught.value, "add_note"):
+            assert "could not be turned off" in caught.value.__notes__[0]
+
+
+def spoil(dask_scheduler):
+    """Have what a recorder holds be nothing that can be read."""
+    for name, plugin in dask_scheduler.plugins.items():
+        if name.startswith("dbgkit-recorder"):
+            for events in plugin.kinds.values():
+                for event in events:
+                    event["packed"] = b"spoilt"
+
+
+def test_it_goes_off_although_what_it_holds_cannot_be_kept(inproc_client):
+    recorder = dbgkit.record()
+    wait(inproc_client.submit(ratio, 1, 0))
+    inproc_client.run_on_scheduler(spoil)
+    with pytest.raises(zlib.error):
+        recorder.off(keep=True)
+    assert "off" in dbgkit.recordings().notes[0]
+
+
+def test_it_goes_off_where_it_was_turned_on(client):
+    with own_cluster(n_workers=1, processes=False):
+        with dbgkit.record(client=client):
+            pass
+        with client.as_current():
+            recorder = dbgkit.record()
+        recorder.off()
+    assert "off" in dbgkit.recordings(client=client).notes[0]
 
 
 def test_off_leaves_no_trace(client):
@@ -284,6 +502,26 @@ def test_one_that_is_on_takes_the_settings_that_are_given(recorded):
     assert (len(held), held.hold) == (2, 2_000_000)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hold": -1},
+        {"hold": 2**70},
+        {"keep_inputs": "-1 MB"},
+        {"nbytes": "lots"},
+        {"time": "soon"},
+        {"time": -1},
+        {"secret_names": [None]},
+        {"secret_names": 5},
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be_kept_to_are_refused(settings):
+    (name,) = settings
+    with pytest.raises(ValueError, match=f"^{name}=.*: a "):
+        dbgkit.record(**settings)
+
+
 def test_less_room_than_what_is_held_drops_the_rest(recorded):
     wait(recorded.map(ratio, range(20), [0] * 20))
     before = dbgkit.recordings()
@@ -347,7 +585,7 @@ def test_a_failure_that_does_not_happen_again_is_entered_as_recorded(
 
 
 def test_without_a_recording_there_is_a_clear_word(client):
-    future = client.submit(ratio, 1, 0)
+    future = client.submit(ratio, 1, 0, pure=False)
     wait(future)
     with pytest.raises(NotRecorded, match=r"dbgkit\.record"):
         dbgkit.debug(future, source="recording", prompt=False)
@@ -360,6 +598,37 @@ def test_an_exception_that_leaves_the_with_block_keeps_its_recording(
         client.submit(fails_at_first, str(tmp_path / "tried")).result()
     assert dbgkit.debug(caught.value, prompt=False).outcome == "passed"
     assert "first = True" in capsys.readouterr().out
+
+
+def test_what_was_held_is_kept_here_when_it_is_turned_off(client, capsys):
+    with dbgkit.record():
+        wait(client.submit(ratio, 1, 0, key="ratio-kept"))
+    held = dbgkit.recordings("ratio-kept")
+    assert told(only(target="ratio-kept"), "ratio")["pair"] == "[1, 0]"
+    assert "it was turned off" in held.notes[0]
+    dbgkit.debug(source="recording", prompt=False)
+    assert "[1, 0]" in capsys.readouterr().out
+    # AND nothing of it is there any more for another one
+    with dbgkit.record() as recorder:
+        assert len(dbgkit.recordings()) == 0
+        recorder.off(keep=False)
+
+
+def test_another_exception_at_hand_does_not_hide_the_newest_recording(
+    recorded, monkeypatch, capsys
+):
+    wait(recorded.submit(ratio, 1, 0, key="ratio-1"))
+    monkeypatch.setattr(sys, "last_value", KeyError("of no task"), raising=False)
+    assert dbgkit.debug(source="recording", prompt=False).key == "ratio-1"
+    assert "[1, 0]" in capsys.readouterr().out
+
+
+def test_a_recording_is_a_target(recorded, capsys):
+    future = recorded.submit(ratio, 1, 0, key="ratio-1")
+    wait(future)
+    recording = only()
+    assert dbgkit.debug(recording, prompt=False) is recording
+    assert dbgkit.replay(recording).outcome == "same"
 
 
 def test_a_client_that_is_closed_by_an_exception_leaves_its_recordings(
@@ -410,6 +679,58 @@ def test_a_recorder_that_fails_harms_no_job_and_the_doctor_tells():
         assert only().gap
 
 
+def not_utf_8(path):
+    raise FileNotFoundError(os.fsdecode(path))
+
+
+def test_a_message_that_is_no_utf_8_comes_home():
+    """A worker's stream to its scheduler would break on it, and the job hang."""
+    with own_cluster(n_workers=1, threads_per_worker=1) as client:
+        dbgkit.record()
+        future = client.submit(not_utf_8, b"table-\xff.csv")
+        assert isinstance(future.exception(timeout=20), FileNotFoundError)
+        assert "table-" in only().message
+
+
+@contextmanager
+def deaf(client, go):
+    """The worker of a cluster does not answer within the block."""
+    begun = Path(f"{go}-begun")
+
+    def block(begun, go):
+        begun.touch()
+        waits_for(go)
+
+    blocking = threading.Thread(target=client.run, args=(block, begun, str(go)))
+    blocking.start()
+    try:
+        wait_until(begun.exists, "the worker is deaf")
+        yield
+    finally:
+        go.touch()
+        blocking.join()
+
+
+def test_a_worker_that_does_not_answer_leaves_no_half_of_a_recorder(tmp_path):
+    with own_cluster(n_workers=1, threads_per_worker=1) as client:
+        with (
+            deaf(client, tmp_path / "on"),
+            pytest.raises(WaitTimedOut, match="recorder's start"),
+        ):
+            dbgkit.record(timeout="0.5s")
+        assert "off" in dbgkit.recordings().notes[0]
+        recorder = dbgkit.record()
+        wait(client.submit(ratio, 1, 0))
+        assert not only().gap
+        recorder._timeout = "0.5s"
+        with (
+            deaf(client, tmp_path / "off"),
+            pytest.raises(WaitTimedOut, match="recorder's end"),
+        ):
+            recorder.off()
+        assert "off" in dbgkit.recordings().notes[0]
+
+
 # --- clusters that change -------------------------------------------------------
 
 
@@ -427,10 +748,14 @@ def test_workers_that_join_later_record_too():
 
 def test_it_survives_a_restart_of_the_workers():
     with own_cluster(n_workers=1, threads_per_worker=1) as client:
-        dbgkit.record()
+        dbgkit.record(keep_inputs="1 MB")
+        failed = client.submit(total, client.submit(doubled, 3))
+        wait(failed)
+        assert dbgkit.recordings().kept_inputs == 1
         client.restart()
+        assert dbgkit.recordings().kept_inputs == 0
         wait(client.submit(ratio, 1, 0))
-        assert told(only(), "ratio")["pair"] == "[1, 0]"
+        assert told(dbgkit.recordings()[0], "ratio")["pair"] == "[1, 0]"
 
 
 def test_it_survives_the_death_of_its_worker():
@@ -481,7 +806,7 @@ def test_failures_come_with_what_was_recorded(recorded):
 
 
 def test_failures_without_the_recorder_have_no_recording(client):
-    future = client.submit(ratio, 1, 0)
+    future = client.submit(ratio, 1, 0, pure=False)
     wait(future)
     group = group_of(future)
     assert group.recording is None

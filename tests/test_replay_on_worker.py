@@ -452,6 +452,21 @@ def test_where_memory_is_short_it_is_refused():
             dbgkit.replay(future, where="worker")
 
 
+def test_where_its_worker_is_paused_another_one_runs_it():
+    with own_cluster(n_workers=2, processes=False) as client:
+        first, second = workers_of(client)
+        held = client.submit(tasks.inc, 3, workers=[first], key="held")
+        future = client.submit(
+            tasks.ratio, held, 0, workers=[first], allow_other_workers=True
+        )
+        wait(future)
+        client.run(again.pause, workers=[first])
+        replay = dbgkit.replay(future, where="worker")
+        assert (replay.outcome, replay.plan.worker) == ("same", second)
+        assert [info.how for info in replay.plan.inputs] == ["pull"]
+        client.run(again.pause, on=False, workers=[first])
+
+
 def test_where_no_worker_runs_it_is_refused():
     with own_cluster(n_workers=1, processes=False) as client:
         future = client.submit(tasks.ratio, 1, 0)

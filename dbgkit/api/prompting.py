@@ -80,11 +80,14 @@ def debug(
     wanted = read_options(scope, where, times, recompute, timeout, max_bytes)
     one_of("source", source, (None, "replay", "recording"))
 
+    newest = target is None
+
     def run(target: Any, found: Any) -> _Entrance:
         if isinstance(target, Recording) and source != "replay":
             return _Entrance(recording=target)
         if source == "recording":
-            return _Entrance(recording=recording_for(target, found, wanted))
+            found_there = recording_for(target, found, wanted, newest=newest)
+            return _Entrance(recording=found_there)
         with _telling(notify) as tell:
             return _replay_or_recording(target, found, wanted, tell, source)
 
@@ -148,7 +151,8 @@ def _replay_or_recording(
         if source == "replay" or isinstance(error, (Declined, WrongTarget)):
             raise
         try:
-            recording = recording_for(target, client, wanted)
+            nothing = target is None
+            recording = recording_for(target, client, wanted, newest=nothing)
         except DbgkitError:
             raise error from None
         return _Entrance(recording=recording, refused=error)

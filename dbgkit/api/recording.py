@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Coroutine, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from dbgkit.api.asking import look
+from dbgkit.api.asking import look, own_client
 from dbgkit.api.replaying import locate_here
 from dbgkit.cluster.clients import is_open
 from dbgkit.cluster.link import Link
@@ -18,6 +19,7 @@ from dbgkit.cluster.recorder import (
 )
 from dbgkit.cluster.view import View
 from dbgkit.errors import (
+    DbgkitError,
     NoFailure,
     NotRecorded,
     UnknownKey,
@@ -49,14 +51,14 @@ class Recorder:
         self._timeout = timeout
         self._was_on = False
 
-    def off(self, *, keep: bool = False) -> Any:
-        """Turn it off everywhere, and forget what it holds.
+    def off(self, *, keep: bool = True) -> Any:
+        """Turn it off everywhere; the cluster forgets what it holds.
 
         Parameters
         ----------
         keep : bool
-            Keep the newest recordings in this process, for `debug`; so it is where
-            an exception leaves the ``with`` block.
+            Keep the newest recordings in this process, for `recordings` and `debug`:
+            50 and 5 MB at the most.
 
         Returns
         -------
@@ -65,9 +67,19 @@ class Recorder:
         """
         return record_off(client=self._client, timeout=self._timeout, keep=keep)
 
-    def _leave(self, keep: bool) -> Any:
+    def _leave(self) -> Any:
         """At the end of a ``with`` block."""
-        return _end(self._client, self._timeout, keep=keep, off=not self._was_on)
+        return _end(self._client, self._timeout, keep=True, off=not self._was_on)
+
+    def _pass_on(self, error: DbgkitError, value: BaseException | None) -> None:
+        """Have what leaves the block be seen, and not what became of the recorder.
+
+        The cluster may have gone in the block, and taken the recorder along.
+        """
+        if value is None:
+            raise error
+        if hasattr(value, "add_note"):  # from Python 3.11 on
+            value.add_note(f"the recorder could not be turned off: {error}")
 
     def __enter__(self) -> Recorder:
         return self
@@ -78,7 +90,10 @@ class Recorder:
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._leave(value is not None)
+        try:
+            self._leave()
+        except DbgkitError as error:
+            self._pass_on(error, value)
 
     def __repr__(self) -> str:
         return "<Recorder: on; .off() turns it off, dbgkit.recordings() reads it>"
@@ -120,7 +135,10 @@ class AsyncRecorder(Recorder):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        await self._leave(value is not None)
+        try:
+            await self._leave()
+        except DbgkitError as error:
+            self._pass_on(error, value)
 
 
 def record(
@@ -175,6 +193,8 @@ def record(
     ------
     NoFailure, SchedulerGone, WaitTimedOut
         There is no cluster, or it does not answer.
+    ValueError
+        A setting is no size, no time or no name.
 
     Notes
     -----
@@ -207,6 +227,8 @@ def record(
     def run(found: View) -> bool:
         return switch_on(link_of(found), given, configured())
 
+    # The current client may be another one by the time that it is turned off.
+    client = own_client(None) if client is None else client
     starting = look(None, client, None, timeout, run)
     if isinstance(starting, bool):
         recorder = Recorder(client, timeout)
@@ -215,7 +237,7 @@ def record(
     return AsyncRecorder(client, timeout, starting)
 
 
-def record_off(*, client: Any = None, timeout: Any = "30s", keep: bool = False) -> Any:
+def record_off(*, client: Any = None, timeout: Any = "30s", keep: bool = True) -> Any:
     """Turn the recorder off, whoever has turned it on; see `Recorder.off`."""
     return _end(client, timeout, keep=keep, off=True)
 
@@ -225,18 +247,27 @@ def _end(client: Any, timeout: Any, *, keep: bool, off: bool) -> Any:
 
     def run(found: View) -> None:
         link = link_of(found)
-        if keep:
-            leave_behind(link, None, name_of)
-        if off:
-            switch_off(link)
+        try:
+            if keep:
+                leave_behind(link, None, name_of)
+        finally:
+            if off:
+                switch_off(link)
 
     return look(None, client, None, timeout, run)
 
 
 def recordings(
-    target: Any = None, *, client: Any = None, limit: int = 50, timeout: Any = "30s"
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    limit: int = 50,
+    timeout: Any = "30s",
 ) -> Any:
     """What the recorder holds, the newest first.
+
+    Where it is off, what was kept in this process as it was turned off.
 
     Parameters
     ----------
@@ -244,6 +275,8 @@ def recordings(
         A key (also as text), a future, a failure, or a list of these; by default all.
     client : Client or str, optional
         By default the current one.
+    view : View, optional
+        Of a cluster that is open already; a dump has no recordings.
     limit : int
         The most recordings; the rest is counted.
     timeout : str or float
@@ -269,11 +302,22 @@ def recordings(
     def run(found: View) -> Recordings:
         return held_recordings(link_of(found), keys, limit, name_of)
 
-    return look(target, client, None, timeout, run)
+    return look(target, client, view, timeout, run)
 
 
-def recording_for(target: Any, client: Any, wanted: Wanted) -> Recording:
-    """The recording of the failure that a target leads to; of nothing, the newest.
+def recording_for(
+    target: Any, client: Any, wanted: Wanted, *, newest: bool = False
+) -> Recording:
+    """The recording of the failure that a target leads to.
+
+    Parameters
+    ----------
+    target : optional
+    client : Client or None
+    wanted : Wanted
+    newest : bool
+        Nothing was asked for, and the target is the exception at hand, if there is
+        one: where it leads to no recording, the newest one there is.
 
     Raises
     ------
@@ -281,27 +325,35 @@ def recording_for(target: Any, client: Any, wanted: Wanted) -> Recording:
         There is none.
     """
     found: Recording | None = None
-    told = "nothing"
+    told = "" if target is None else " of this exception: it is no task's"
     try:
         failure = locate_here(target, client, wanted.timeout)[0]
     except (NoFailure, UnknownKey) as error:
         # A recording outlives all by which a failure is found.
         if client is None or not is_open(client):
             raise
-        keys = None if target is None else keys_of(target)
-        held = held_recordings(Link(client, wanted.timeout), keys, 5, name_of)
-        found = next((each for each in held.recordings if each.frames), None)
-        if found is None and isinstance(error, UnknownKey):
+        if not newest:
+            found = _newest(client, keys_of(target), wanted)
+        if found is None and isinstance(error, UnknownKey) and not newest:
             raise
     else:
-        told = repr(failure.key)
+        if failure.key is not None:
+            told = f" of {failure.key!r}"
         found = recording_of(failure, client, wanted)
+    if found is None and newest and client is not None and is_open(client):
+        found = _newest(client, None, wanted)
     if found is None:
         raise NotRecorded(
-            f"there is no recording of {told}",
+            f"there is no recording{told}",
             "dbgkit.record() records what fails from then on",
         )
     return found
+
+
+def _newest(client: Any, keys: list[Any] | None, wanted: Wanted) -> Recording | None:
+    """The newest recording with content, of all or of some keys."""
+    held = held_recordings(Link(client, wanted.timeout), keys, 5, name_of)
+    return next((each for each in held.recordings if each.frames), None)
 
 
 def recording_of(failure: Failure, client: Any, wanted: Wanted) -> Recording | None:
@@ -333,17 +385,56 @@ def configured() -> dict[str, Any]:
 
 
 def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Those settings that are not None, in bytes and seconds."""
-    from dask.utils import parse_bytes, parse_timedelta
+    """Those settings that are not None, in bytes and seconds.
 
+    Raises
+    ------
+    ValueError
+        One is nothing that the recorder could keep to.
+    """
     found: dict[str, Any] = {}
     for name, value in given.items():
         if value is None:
             continue
-        if name == "secret-names":
-            found["secret_names"] = [value] if isinstance(value, str) else list(value)
-        elif name == "time":
-            found["seconds"] = float(parse_timedelta(value, "s"))
-        else:
-            found[name.replace("-", "_")] = int(parse_bytes(value))
+        try:
+            if name == "time":
+                found["seconds"] = _time(value)
+            elif name == "secret-names":
+                found["secret_names"] = _names(value)
+            else:
+                found[name.replace("-", "_")] = _size(value)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise ValueError(
+                f"{name.replace('-', '_')}={value!r}: {_WANTED.get(name, _A_SIZE)}"
+            ) from error
     return found
+
+
+def _size(value: Any) -> int:
+    from dask.utils import parse_bytes
+
+    size = int(parse_bytes(value))
+    if not 0 <= size < 2**63:
+        raise ValueError(value)
+    return size
+
+
+def _time(value: Any) -> float:
+    from dask.utils import parse_timedelta
+
+    length = float(parse_timedelta(value, "s"))
+    if not 0 <= length < math.inf:
+        raise ValueError(value)
+    return length
+
+
+def _names(value: Any) -> list[str]:
+    names = [value] if isinstance(value, str) else list(value)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(value)
+    "".join(names).encode()  # half of a surrogate pair cannot be sent
+    return names
+
+
+_A_SIZE = "a size such as 500MB or 2GiB"
+_WANTED = {"time": "a time such as 100ms or 2s", "secret-names": "a list of names"}

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from dbgkit.api.asking import look
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.diagnose.around import graph_around
+from dbgkit.diagnose.deaths import tell_deaths
 from dbgkit.diagnose.doctor import examine_cluster
 from dbgkit.diagnose.failures import report_failures
 from dbgkit.diagnose.tables import table_tasks
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 ROWS = 50  # of the table of tasks
 FAILED_ROWS = 20  # of these for what failed; its groups are shown besides
+DEATHS = 200
 PICTURES = 10  # around examples of failures
 _UNFINISHED = ("no-worker", "processing", "queued", "waiting")
 
@@ -51,7 +53,7 @@ def report(*, client: Any = None, view: Any = None, timeout: Any = "30s") -> Any
 
     Notes
     -----
-    Costs what `failures`, `why`, `tasks` (twice) and `doctor` cost.
+    Costs what `failures`, `why`, `tasks` (twice), `doctor` and `deaths` cost.
 
     Examples
     --------
@@ -79,6 +81,7 @@ def gather_report(view: View) -> ClusterReport:
     why = attempt("why nothing moves", lambda: explain(view))
     tasks = attempt("the table of tasks", lambda: _failed_and_unfinished(view))
     checkup = attempt("the check of the cluster", lambda: examine_cluster(view))
+    deaths = attempt("why workers went away", lambda: tell_deaths(view, limit=DEATHS))
     graphs = attempt("the graph", lambda: _graphs(view, failures, why))
     spans = [part.span for part in (failures, why, tasks) if part and part.span]
     return ClusterReport(
@@ -89,6 +92,7 @@ def gather_report(view: View) -> ClusterReport:
         why=why,
         tasks=tasks,
         checkup=checkup,
+        deaths=deaths,
         graphs=graphs or {},
         notes=tuple(notes),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -80,7 +81,8 @@ def known_deaths(
         time.sleep(PAUSE)
         answer = view.ask("deaths", question)
     if isinstance(view, LiveView) and answer["recorded"]:
-        _add_boxes(view.link, answer["deaths"])
+        notes = _add_boxes(view.link, answer["deaths"])
+        answer["notes"] = [*answer["notes"], *notes]
     return answer
 
 
@@ -95,41 +97,66 @@ def _awaits_report(answer: Mapping[str, Any]) -> bool:
     )
 
 
-def _add_boxes(link: Link, deaths: list[dict[str, Any]]) -> None:
-    """Have other workers of the same hosts read what nobody else has read."""
+def _add_boxes(link: Link, deaths: list[dict[str, Any]]) -> list[str]:
+    """Have other workers of the same hosts read what nobody else has read.
+
+    Returns notes on those that did not answer.
+    """
     unread = [
         death
         for death in deaths
         if death["report"] is None and death["pid"] and not death["expected"]
     ]
     if not unread:
-        return
-    workers = link.client.scheduler_info(n_workers=-1)["workers"]
+        return []
     siblings: dict[str, str] = {}
-    for address in workers:
-        siblings.setdefault(urlsplit(address).hostname or "", address)
-    wanted: dict[str, dict[str, int]] = {}
+    for address in link.client.scheduler_info(n_workers=-1)["workers"]:
+        siblings.setdefault(_host_of(address), address)
+    wanted: dict[str, list[tuple[str, int]]] = {}
     for death in unread:
-        sibling = siblings.get(urlsplit(death["worker"]).hostname or "")
+        sibling = siblings.get(_host_of(death["worker"]))
         if sibling is not None:
-            wanted.setdefault(sibling, {})[death["worker"]] = death["pid"]
-    found: dict[str, Any] = {}
-    for sibling, gone in wanted.items():
-        found.update(_read_on(link, sibling, gone))
+            # An address may be used again, and so may a process id.
+            gone = (death["worker"], death["pid"])
+            wanted.setdefault(sibling, []).append(gone)
+    if not wanted:
+        return []
+    answers = link.call(
+        _read_on, link, wanted, what="workers' answers", limit=2 * SIBLINGS_LIMIT
+    )
+    boxes = [box for found in answers.values() for box in found or ()]
+    found = {(box["worker"], box["pid"]): box for box in boxes}
     for death in unread:
-        box = death["box"] = found.get(death["worker"])
+        box = death["box"] = found.get((death["worker"], death["pid"]))
         if box is not None:
             unpack_keys(box, death["processing"])
+    return [
+        f"{sibling} did not answer, and could not tell what workers that had died on "
+        "its host had left there"
+        for sibling, boxes_read in answers.items()
+        if boxes_read is None
+    ]
 
 
-def _read_on(link: Link, sibling: str, gone: dict[str, int]) -> dict[str, Any]:
+def _host_of(address: str) -> str:
+    return urlsplit(address).hostname or ""
+
+
+async def _read_on(
+    link: Link, wanted: Mapping[str, list[tuple[str, int]]]
+) -> dict[str, list[dict[str, Any]] | None]:
+    """What each of some workers reads; None of one that does not answer."""
     function = ShippedFunction("boxes", "read_boxes_of")
 
-    async def read() -> Any:
-        answers = await link.client.run(
-            function, gone, workers=[sibling], on_error="return"
+    async def read(sibling: str) -> list[dict[str, Any]] | None:
+        running = link.client.run(
+            function, wanted[sibling], workers=[sibling], on_error="return"
         )
-        return answers.get(sibling)
+        try:
+            answers = await asyncio.wait_for(running, SIBLINGS_LIMIT)
+        except asyncio.TimeoutError:
+            return None
+        answer = answers.get(sibling)
+        return answer if isinstance(answer, list) else None
 
-    answer = link.call(read, what=f"{sibling}'s answer", limit=SIBLINGS_LIMIT)
-    return answer if isinstance(answer, dict) else {}
+    return dict(zip(wanted, await asyncio.gather(*map(read, wanted)), strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -12,16 +13,18 @@ from distributed.protocol.pickle import dumps
 from dbgkit.cluster.deaths import death_watch, deaths_name, forget_deaths
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedPlugin, ShippedWorkerPlugin, digest_of
+from dbgkit.errors import WaitTimedOut
 from dbgkit.model import Recording, Recordings, Span, recording_from_wire
 from dbgkit.remote.recordings import FORMAT, unpack
 
 FETCHED_AT_ONCE = 32_000_000  # bytes
 MOST_LEFT = 50  # recordings that outlive their recorder in this process
 LEFT_BYTES = 5_000_000
-SAME_TIME = 10.0  # seconds that clocks of two machines may differ
+SAME_TIME = 1.0  # seconds between a failure and its recording, at the scheduler
 
-# Recordings of recorders, or clusters, that went as an exception was raised.
-_left: OrderedDict[Any, Recording] = OrderedDict()
+# Recordings of recorders that were turned off, and of clusters that went as an
+# exception was raised: the scheduler's address, and the recording, by key.
+_left: OrderedDict[Any, tuple[str, Recording]] = OrderedDict()
 
 
 def recorder_name() -> str:
@@ -70,7 +73,8 @@ def switch_on(
     except BaseException:
         # A plugin that did not start on one worker would stay registered, and keep
         # later workers from starting.
-        switch_off(link)
+        with suppress(WaitTimedOut):  # as what is raised here
+            switch_off(link)
         raise
     return False
 
@@ -133,26 +137,28 @@ def _split(settings: Mapping[str, Any]) -> tuple[int, int, dict[str, Any]]:
 
 def switch_off(link: Link) -> None:
     """Take the recorder off everything, and forget what it holds."""
-    name = recorder_name()
-
     if not is_on(link):
         return
+    name = recorder_name()
 
-    async def unregister() -> None:
+    async def from_workers() -> None:
+        with suppress(ValueError):  # it is not there
+            await link.client.unregister_worker_plugin(name)
+
+    async def from_scheduler() -> None:
+        for each in (name, deaths_name()):
+            with suppress(ValueError):
+                await link.client.unregister_scheduler_plugin(each)
+
+    try:
         # The workers first: what one of them still sends is then forgotten below.
-        for take_off, each in (
-            (link.client.unregister_worker_plugin, name),
-            (link.client.unregister_scheduler_plugin, name),
-            (link.client.unregister_scheduler_plugin, deaths_name()),
-        ):
-            try:
-                await take_off(each)
-            except ValueError:  # it is not there
-                continue
-
-    link.call(unregister, what="the recorder's end on all workers")
-    forget_deaths(link)
-    _ask(link, "remove")
+        link.call(from_workers, what="the recorder's end on all workers")
+    finally:
+        # A worker that does not answer hears of it later. What was left of it here
+        # would pass for a recorder that is on.
+        link.call(from_scheduler, what="the recorder's end on the scheduler")
+        forget_deaths(link)
+        _ask(link, "remove")
 
 
 def is_on(link: Link) -> bool:
@@ -165,7 +171,7 @@ def leave_behind(link: Link, keys: Iterable[Any] | None, names: Any) -> None:
     held = held_recordings(link, keys, MOST_LEFT, names, LEFT_BYTES)
     for recording in reversed(held.recordings):
         if recording.frames:
-            _left[recording.key] = recording
+            _left[recording.key] = (_address(link), recording)
             _left.move_to_end(recording.key)
     while len(_left) > MOST_LEFT:
         _left.popitem(last=False)
@@ -173,11 +179,33 @@ def leave_behind(link: Link, keys: Iterable[Any] | None, names: Any) -> None:
 
 def left_behind(key: Any, when: datetime | None) -> Recording | None:
     """A recording that was kept; none of an earlier failure of the same key."""
-    found = _left.get(key)
+    _, found = _left.get(key, ("", None))
     if found is None or when is None:
         return found
     apart = abs((found.when - when).total_seconds())
     return found if apart < SAME_TIME else None
+
+
+def _all_left(link: Link, keys: list[Any] | None, limit: int) -> Recordings:
+    """What was kept of a cluster's recorder that is off, the newest first."""
+    spelled = None if keys is None else set(map(str, keys))
+    found = [
+        recording
+        for address, recording in reversed(_left.values())
+        if address == _address(link)
+        and (spelled is None or str(recording.key) in spelled)
+    ]
+    note = "the recorder is off: dbgkit.record() turns it on"
+    if found:
+        note += "; these were kept in this process as it was turned off"
+    return Recordings(
+        tuple(found[:limit]), omitted=max(0, len(found) - limit), notes=(note,)
+    )
+
+
+def _address(link: Link) -> str:
+    """Of the scheduler that a link's client was connected to."""
+    return str(getattr(link.client.scheduler, "address", ""))
 
 
 def held_recordings(
@@ -204,11 +232,7 @@ def held_recordings(
     wanted = None if keys is None else list(keys)
     listed = _ask(link, "list", keys=wanted, limit=limit)
     if listed is None:
-        return Recordings(
-            (),
-            notes=("the recorder is off: dbgkit.record() turns it on",),
-            span=Span(start, datetime.now(timezone.utc)),
-        )
+        return _all_left(link, wanted, limit)
     headers = listed["headers"]
     packed = _ask(
         link,

@@ -9,7 +9,7 @@ from typing import Any
 
 from dbgkit.cluster.deaths import known_deaths
 from dbgkit.cluster.view import View
-from dbgkit.diagnose.deaths_verdicts import Verdict, judge
+from dbgkit.diagnose.deaths_verdicts import Verdict, judge, stack_of
 from dbgkit.diagnose.why_text import show
 from dbgkit.model import Death, Deaths, RunningTask, Span
 from dbgkit.remote.frames import own_index
@@ -17,6 +17,7 @@ from dbgkit.remote.frames import own_index
 # As faulthandler writes them, the innermost frame first.
 _FRAME = re.compile(r'^  File "(.+?)", line (\d+) in (.+)$', re.MULTILINE)
 _THREAD = re.compile(r"^Current thread 0x([0-9a-f]+)", re.MULTILINE)
+_AWAITED = "in _awaited"  # remote/recorder.py: the loop was in a task's coroutine
 _OFF = (
     "the recorder is off: dbgkit.record() has workers and nannies tell more from then "
     "on (which task ran, in which line, exit codes)"
@@ -65,12 +66,14 @@ def tell_of(key: Any, deaths: Sequence[Death]) -> str:
     count = "1 worker" if len(deaths) == 1 else f"{len(deaths)} workers"
     if ran:
         often = "" if len(ran) == len(deaths) else f", {len(ran)} of them"
-        return f"{count} died{often} while running it: {ran[0].summary}"
+        ended = any(task.ended for task in ran[0].ran if task.key == key)
+        when = "after running it" if ended else "while running it"
+        return f"{count} died{often} {when}: {ran[0].summary}"
     if not all(each.ran_known for each in deaths):
         return f"{count} died that had it: {deaths[0].summary}"
-    others = ", ".join(show(other) for other in deaths[0].keys[:3]) or "no other task"
+    others = ", ".join(show(other) for other in deaths[0].keys[:3]) or "no task"
     return (
-        f"{count} died that had it queued; it did not run there, {others} did: "
+        f"{count} died that had it queued, but was running {others}: "
         f"{deaths[0].summary}"
     )
 
@@ -97,7 +100,8 @@ def death_from_fact(fact: Mapping[str, Any]) -> Death:
     report = fact["report"] or {}
     box = report.get("box") or fact.get("box")
     verdict = judge(fact)
-    ran, ran_known = _running(fact, box)
+    stack = stack_of(fact)
+    ran, ran_known = _running(fact, box, stack)
     own = {task.key for task in ran}
     queued = [key for key in fact["processing"] if key not in own]
     memory, seen = _memory(fact, report, box)
@@ -122,7 +126,7 @@ def death_from_fact(fact: Mapping[str, Any]) -> Death:
         memory_age=max(0.0, fact["when"] - seen) if seen else None,
         memory_limit=fact["memory_limit"],
         lost=fact["lost_count"] + fact["lost_scattered"],
-        stack=(box or {}).get("stack", ""),
+        stack=stack,
         notes=tuple(_notes(fact, report, box)),
     )
 
@@ -134,27 +138,28 @@ def _summary(fact: Mapping[str, Any], verdict: Verdict, ran: list[RunningTask]) 
     crashed = [task for task in ran if task.crashed] or ran
     if not crashed or verdict.code == "closed-on-purpose":
         return told
+    crashed = [task for task in crashed if not task.ended] or crashed
+    when = "after it had run" if crashed[0].ended else "while it ran"
     more = f" and {len(crashed) - 1} more" if len(crashed) > 1 else ""
-    return f"{told} while it ran {show(crashed[0].key)}{more}"
+    return f"{told} {when} {show(crashed[0].key)}{more}"
 
 
 # -- what ran ------------------------------------------------------------------
 
 
 def _running(
-    fact: Mapping[str, Any], box: Mapping[str, Any] | None
+    fact: Mapping[str, Any], box: Mapping[str, Any] | None, stack: str
 ) -> tuple[list[RunningTask], bool]:
     """Tasks that ran, and whether those that did not are told apart."""
     end = fact["when"]
     if box is None:
         beats = fact["heartbeat_tasks"]
         return [_of_heartbeat(task) for task in beats], bool(beats)
-    crash = _THREAD.search(box["stack"])
-    thread = int(crash[1], 16) if crash else None
-    line = _crash_line(box["stack"])
+    culprit = _crashed_task(box["tasks"], stack)
+    line = _crash_line(stack)
     found = []
     for task in box["tasks"]:
-        crashed = task["thread"] == thread
+        crashed = task is culprit
         at_crash = crashed and line
         seen = task["line_at"]
         found.append(
@@ -169,7 +174,35 @@ def _running(
                 crashed=crashed,
             )
         )
+    found += [
+        RunningTask(
+            key=task["key"],
+            prefix=task.get("prefix", ""),
+            since=_moment(task["start"]),
+            line=task["line"],
+            line_age=max(0.0, end - task["line_at"]) if task["line_at"] else None,
+            inputs=task["inputs"],
+            ended=True,
+        )
+        for task in box["ended"]
+    ]
     return found, True
+
+
+def _crashed_task(tasks: Sequence[Mapping[str, Any]], stack: str) -> Any:
+    """The task that a crash was in; None where that is not certain."""
+    there = _of_crash(tasks, stack)
+    if len(there) != 1:  # coroutines share the thread of the worker's loop
+        return None
+    (task,) = there
+    return task if not task["coroutine"] or _AWAITED in stack else None
+
+
+def _of_crash(tasks: Sequence[Mapping[str, Any]], stack: str) -> list[Any]:
+    """Tasks of the thread that a crash was in."""
+    crash = _THREAD.search(stack)
+    thread = int(crash[1], 16) if crash else None
+    return [task for task in tasks if task["thread"] == thread]
 
 
 def _of_heartbeat(task: Mapping[str, Any]) -> RunningTask:
@@ -224,6 +257,12 @@ def _notes(
     if report.get("error"):
         notes.append(f"its nanny could not tell all: {report['error']}")
     if box is not None:
+        stack = stack_of(fact)
+        if _AWAITED in stack and len(_of_crash(box["tasks"], stack)) > 1:
+            notes.append(
+                f"the crash was at {_crash_line(stack)}, in one of several tasks that "
+                "take turns in the worker's event loop: which one is not known"
+            )
         if box["crashes"] == "elsewhere":
             notes.append(
                 "Python's faulthandler was on in that process already: a crash's stack "

@@ -138,7 +138,7 @@ def _closed(fact: Mapping[str, Any], reason: str) -> Verdict | None:
             [f"it gave the reason {reason!r}"],
         )
     if reason:
-        evidence.append(f"it closed in good order, for the reason {reason!r}")
+        evidence.append(f"it said that it closes, for the reason {reason!r}")
     if not evidence:
         return None
     words = "was restarted on purpose" if fact["restarted"] else "was closed on purpose"
@@ -172,17 +172,35 @@ def _ended(report: Mapping[str, Any], told: str) -> Verdict | None:
 
 def _crashed(fact: Mapping[str, Any]) -> Verdict | None:
     """A crash of which nobody reported the exit code, but Python wrote the stack."""
-    stack = (fact.get("box") or {}).get("stack", "")
+    stack = stack_of(fact)
+    name = _crash_of(stack)
+    if not name:
+        return None
     first = stack.partition("\n")[0]
-    for words, name in _CRASHES.items():
-        if words in first:
-            return Verdict(
-                "signal",
-                f"crashed ({name})",
-                [f"Python wrote before it ended: {first}"],
-                signal=name,
-            )
-    return None
+    evidence = [f"Python wrote before it ended: {first}"]
+    return Verdict("signal", f"crashed ({name})", evidence, signal=name)
+
+
+def _crash_of(stack: str) -> str:
+    """The signal of a crash, by what Python wrote of it."""
+    first = stack.partition("\n")[0]
+    return next((name for words, name in _CRASHES.items() if words in first), "")
+
+
+def stack_of(fact: Mapping[str, Any]) -> str:
+    """What Python wrote of a crash, where it is that of which the process ended.
+
+    A forked child of it writes into the same file.
+    """
+    report = fact["report"] or {}
+    stack: str = (report.get("box") or fact.get("box") or {}).get("stack", "")
+    name, code = _crash_of(stack), report.get("code")
+    if not name or code in (None, UNREADABLE):
+        return stack
+    if code < 0:
+        return stack if signal_name(-code) == name else ""
+    # Windows has no forks, and statuses of its own for a crash: 3, and large ones.
+    return stack if code == 3 or code > UNREADABLE else ""
 
 
 def _unknown(fact: Mapping[str, Any]) -> Verdict:
@@ -196,4 +214,4 @@ def _unknown(fact: Mapping[str, Any]) -> Verdict:
         evidence.append("its nanny reported nothing: it may be gone too")
     elif fact["pid"] and not fact["nanny"]:
         evidence.append("it had no nanny that could tell its exit status")
-    return Verdict("unknown", "went away; nothing tells why", evidence)
+    return Verdict("unknown", "went away for an unknown reason", evidence)

@@ -127,6 +127,8 @@ def _with_recordings(groups: list[FailureGroup], view: View) -> list[FailureGrou
     held = held_recordings(
         view.link, keys, 5 * len(keys), name_of, nbytes=MOST_RECORDED
     )
+    if held.since is None:  # it is off
+        return groups
     # The newest first: of several of one key the last one stays.
     found = {each.key: each for each in reversed(held.recordings) if each.frames}
     return [replace(group, recording=found.get(group.example.key)) for group in groups]

@@ -125,6 +125,7 @@ for command in (
     cli_states.story,
     cli_states.why,
     cli_states.deaths,
+    cli_states.recordings,
     cli_states.doctor,
     cli_reports.report,
     cli_reports.watch,

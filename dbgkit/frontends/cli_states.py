@@ -164,6 +164,35 @@ def deaths(where: Where, limit: int) -> int:
 
 
 @click.command()
+@click.argument("key", required=False)
+@click.option(
+    "--limit",
+    type=_LIMIT,
+    default=50,
+    show_default=True,
+    help="The most recordings to show; the rest is counted.",
+)
+@looks
+def recordings(where: Where, key: str | None, limit: int) -> int:
+    """List what the recorder holds, or show the newest recording of one task.
+
+    KEY is as Dask writes it, as "('x', 0)".
+
+    Ends with code 0 if nothing was recorded, 1 if something was, 2 if it could not
+    look: the recorder is off.
+    """
+    from dbgkit import api
+
+    with where.open() as view:
+        held = api.recordings(key, view=view, limit=limit, timeout=where.limit)
+    one = key is not None and len(held) > 0 and not where.as_json
+    put(where, held[0] if one else held)
+    if len(held):
+        return FOUND
+    return COULD_NOT_LOOK if held.since is None else 0
+
+
+@click.command()
 @looks
 def doctor(where: Where) -> int:
     """Check whether a cluster is fit for debugging, and say what to change.

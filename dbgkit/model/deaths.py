@@ -13,7 +13,7 @@ from dbgkit.model.states import Span, plain_key
 
 @dataclass(frozen=True)
 class RunningTask:
-    """A task that a worker ran when it went away.
+    """A task that a worker ran when it went away, or just before.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class RunningTask:
     since : datetime or None
         When it started (timezone-aware, UTC), by the worker's clock.
     seconds : float or None
-        How long it had run.
+        How long it had run; None of one that had ended.
     line : str
         The innermost line of the user's own code that it was seen at:
         ``file.py:12 in work``; empty where it was not seen.
@@ -33,6 +33,8 @@ class RunningTask:
         Bytes of its inputs.
     crashed : bool
         Whether Python tells that the crash was in the thread that ran it.
+    ended : bool
+        Whether it had ended by then, but the scheduler had not heard of it.
     source : str
         ``"worker"``: it said so itself, as it started; ``"heartbeat"``: it was running
         at the last heartbeat, and may have ended since.
@@ -46,6 +48,7 @@ class RunningTask:
     line_age: float | None = None
     inputs: int | None = None
     crashed: bool = False
+    ended: bool = False
     source: str = "worker"
 
 
@@ -81,7 +84,7 @@ class Death(Displayed):
     ran : tuple of RunningTask
         Tasks that ran there, the longest first.
     queued : tuple of Key
-        A sample of tasks that were there, but did not run.
+        A sample of tasks that were there, but were not running.
     queued_count : int
         How many they were.
     ran_known : bool

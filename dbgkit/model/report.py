@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dbgkit.model.deaths import Deaths
 from dbgkit.model.display import Displayed
 from dbgkit.model.graph import TaskGraph
 from dbgkit.model.states import (
@@ -36,6 +37,8 @@ class ClusterReport(Displayed):
     tasks : TaskTable or None
         What failed by itself, then what is unfinished.
     checkup : Checkup or None
+    deaths : Deaths or None
+        How workers went away.
     graphs : mapping of Key to TaskGraph
         Around examples of the failures, and the task that holds up the others.
     notes : tuple of str
@@ -49,6 +52,7 @@ class ClusterReport(Displayed):
     why: Explanation | None = None
     tasks: TaskTable | None = None
     checkup: Checkup | None = None
+    deaths: Deaths | None = None
     graphs: Mapping[Any, TaskGraph] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -71,6 +75,7 @@ class ClusterReport(Displayed):
             "why": self.why.to_json() if self.why else None,
             "tasks": self.tasks.to_json() if self.tasks else None,
             "checkup": self.checkup.to_json() if self.checkup else None,
+            "deaths": self.deaths.to_json() if self.deaths else None,
             "graphs": [
                 {"key": plain_key(key), "graph": graph.to_json()}
                 for key, graph in self.graphs.items()

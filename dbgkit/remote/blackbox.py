@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from time import time
 from types import FrameType
 from typing import IO, Any
@@ -22,6 +23,7 @@ import msgpack
 import psutil
 
 from .boxes import (
+    COROUTINE,
     ERRORS,
     FIXED,
     FIXED_ROOM,
@@ -40,6 +42,7 @@ from .boxes import (
     SLOTS,
     SLOTS_AT,
     TEXT,
+    THREAD,
     boxes_in,
     file_of,
     folder_in,
@@ -51,7 +54,7 @@ from .frames import own_index
 
 EVERY = 0.2  # seconds between two samples of lines and memory
 KEPT = 3600.0  # seconds that a dead worker's box is left for others to read
-ELSEWHERE = "elsewhere"  # a task that runs in another process, whose line is not seen
+ELSEWHERE = "elsewhere"  # a task whose line is not seen: in another process, say
 _DEEPEST = 200  # frames to look through for one of the user's own
 
 
@@ -116,20 +119,28 @@ class BlackBox:
             unicode_errors=ERRORS,
         )
         self.path, file = _new_file(file_of(os.getpid(), started))
-        # Written in full: a hole in a file on a full disk would kill the worker.
-        with file:
-            file.write(FIXED.pack(MAGIC, len(fixed)) + fixed.ljust(FIXED_ROOM, b" "))
-            file.write(bytes(SIZE - file.tell()))
-            file.flush()
-            self._map = mmap.mmap(file.fileno(), SIZE)
         self._crashes: IO[str] | None = None
-        if watched == "on":
-            self._crashes = open(f"{self.path}.stack", "w")  # noqa: SIM115 (kept open)
+        try:
+            # In full: a hole in a file on a full disk would kill the worker.
+            with file:
+                head = FIXED.pack(MAGIC, len(fixed)) + fixed.ljust(FIXED_ROOM, b" ")
+                file.write(head)
+                file.write(bytes(SIZE - len(head)))
+                file.flush()
+                self._map = mmap.mmap(file.fileno(), SIZE)
+            if watched == "on":  # to be appended to: it may be emptied in between
+                self._crashes = open(f"{self.path}.stack", "a")  # noqa: SIM115
+        except OSError:
+            remove_box(self.path)
+            raise
+        if self._crashes is not None:
             faulthandler.enable(self._crashes)
+        self._stack_seen = 0
         self._free = list(range(SLOTS - 1, -1, -1))
         self._left_out = 0
         # What each slot's line is read from: a thread's id, or a coroutine.
         self._runs: dict[int, Any] = {}
+        self._earlier: dict[int, Callable[[], bool]] = {}
         self._lined: set[int] = set()  # slots that a line was written to
         self._stopped = threading.Event()
         _sweep(os.path.dirname(self.path))
@@ -139,7 +150,9 @@ class BlackBox:
         )
         self._thread.start()
 
-    def begin(self, key: Any, inputs: int, run: Any = None) -> int:
+    def begin(
+        self, key: Any, inputs: int, run: Any = None, start: float | None = None
+    ) -> int:
         """Say that a task starts; returns what `end` takes.
 
         Parameters
@@ -150,6 +163,8 @@ class BlackBox:
         run : optional
             What its line is read from: its coroutine, or `ELSEWHERE`; by default this
             thread.
+        start : float, optional
+            Seconds since 1970; by default now.
         """
         try:
             slot = self._free.pop()
@@ -160,7 +175,10 @@ class BlackBox:
             packed, written = _pack_key(key)
             at = SLOTS_AT + slot * SLOT_SIZE
             thread = 0 if run is ELSEWHERE else threading.get_ident()
-            head = SLOT.pack(1, written, len(packed), time(), inputs, thread)
+            used = COROUTINE if run not in (None, ELSEWHERE) else THREAD
+            head = SLOT.pack(
+                used, written, len(packed), start or time(), inputs, thread
+            )
             if slot in self._lined:  # of the task that was here before
                 self._lined.discard(slot)
                 LINE.pack_into(self._map, at + LINE_AT, 0.0, 0)
@@ -181,6 +199,16 @@ class BlackBox:
             return
         self._free.append(slot)
 
+    def begin_earlier(
+        self, key: Any, inputs: int, start: float, runs: Callable[[], bool]
+    ) -> None:
+        """Say that a task runs since before there was this box.
+
+        Nobody tells when it ends: it is asked with each sample.
+        """
+        slot = self.begin(key, inputs, ELSEWHERE, start)
+        self._earlier[slot] = runs
+
     def _watch(self) -> None:
         while not self._stopped.wait(EVERY):
             with contextlib.suppress(ValueError):  # it was closed meanwhile
@@ -191,6 +219,11 @@ class BlackBox:
         now = time()
         memory = self._process.memory_info().rss
         MOVING.pack_into(self._map, MOVING_AT, now, memory, self._left_out)
+        self._drop_stack_of_child()
+        for slot, runs in list(self._earlier.items()):
+            if not runs():
+                del self._earlier[slot]
+                self.end(slot)
         if not self._runs:
             return
         frames = sys._current_frames()
@@ -201,6 +234,20 @@ class BlackBox:
                 line = _line_of(_of_coroutine(run))
             if line and self._runs.get(slot) is run:
                 self._write_line(slot, line, now)
+
+    def _drop_stack_of_child(self) -> None:
+        """Empty the file for crashes of what a forked child of this process wrote.
+
+        It inherits both the file and the handlers. Not at the first look: this process
+        itself may be just about to end.
+        """
+        if self._crashes is None:
+            return
+        written = os.fstat(self._crashes.fileno()).st_size
+        if written and written == self._stack_seen:
+            os.ftruncate(self._crashes.fileno(), 0)
+            written = 0
+        self._stack_seen = written
 
     def _write_line(self, slot: int, line: str, now: float) -> None:
         at = SLOTS_AT + slot * SLOT_SIZE + LINE_AT
@@ -289,9 +336,18 @@ def _line_of(places: list[tuple[str, int, str]]) -> str:
 def _sweep(folder: str) -> None:
     """Remove the boxes of processes that died long ago, and that nobody has read."""
     long_ago = time() - KEPT
-    for entry in os.scandir(folder):
-        pid = entry.name.partition("-")[0]
+    for path in list(boxes_in([folder])):
         with contextlib.suppress(OSError):
-            old = entry.stat().st_mtime < long_ago
-            if old and pid.isdigit() and not psutil.pid_exists(int(pid)):
-                os.unlink(entry.path)
+            if os.stat(path).st_mtime > long_ago:
+                continue
+            # In memory (tmpfs), a file that is mapped has the time of its making.
+            box = read_box(path)
+            if box is None:
+                pid = int(os.path.basename(path).partition("-")[0])
+                alive = psutil.pid_exists(pid)
+            else:
+                # In another container it may be alive, though it is not seen here.
+                alive = box["sampled"] > long_ago
+                alive = alive or is_alive(box["pid"], box["started"])
+            if not alive:
+                remove_box(path)

@@ -11,7 +11,7 @@ import contextlib
 import os
 import struct
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgpack
@@ -26,7 +26,8 @@ FIXED_ROOM = 1_008
 MOVING = struct.Struct("<dQQ")  # of the last sample: time, memory; tasks left out
 MOVING_AT = 1_024
 SLOTS_AT = 1_088
-# In use, how the key is written, its length, started, bytes of inputs, thread.
+# In use (0: not any more), how the key is written, its length, started, bytes of
+# inputs, thread.
 SLOT = struct.Struct("<BBHdQQ4x")  # the key follows
 LINE = struct.Struct("<dH")  # when it was read, and its length
 KEY_AT, KEY_ROOM = 32, 480
@@ -34,6 +35,7 @@ LINE_AT, LINE_ROOM = 512, 512
 LINE_TEXT_AT = LINE_AT + 16
 SLOT_SIZE = 1_024
 SIZE = SLOTS_AT + SLOTS * SLOT_SIZE
+THREAD, COROUTINE = 1, 2  # what a slot in use is of
 PACKED, TEXT = 1, 2  # how a key is written
 ERRORS = "surrogatepass"
 
@@ -67,7 +69,9 @@ def read_box(path: str) -> dict[str, Any] | None:
         ``pid``, ``started``, ``worker``, ``nanny``, ``scheduler``, ``crashes``;
         ``sampled``, ``memory``, ``left_out``; ``tasks``: a list of dicts with ``key``
         (packed) or ``text`` (of one too long), ``start``, ``inputs``, ``thread``,
-        ``line``, ``line_at``; and ``stack``, what Python wrote of a crash.
+        ``line``, ``line_at``, ``coroutine``; ``ended``: such of tasks that have ended,
+        where no other one has taken their place; and ``stack``, what Python wrote of a
+        crash.
     """
     try:
         with open(path, "rb") as file:
@@ -86,17 +90,19 @@ def read_box(path: str) -> dict[str, Any] | None:
     except ValueError:  # msgpack's own errors too
         return None
     sampled, memory, left_out = MOVING.unpack_from(data, MOVING_AT)
-    tasks = [
-        _read_slot(data, at) for at in range(SLOTS_AT, SIZE, SLOT_SIZE) if data[at] == 1
-    ]
+    slots = range(SLOTS_AT, SIZE, SLOT_SIZE)
+    tasks = [_read_slot(data, at) for at in slots if data[at]]
     tasks.sort(key=lambda task: task["start"])
     found.update(sampled=sampled, memory=memory, left_out=left_out, tasks=tasks)
+    # How the key is written: not at all in a slot that nobody ever had.
+    ended = [_read_slot(data, at) for at in slots if not data[at] and data[at + 1]]
+    found["ended"] = ended
     found["stack"] = _read_stack(path)
     return found
 
 
 def _read_slot(data: bytes, at: int) -> dict[str, Any]:
-    _, written, length, start, inputs, thread = SLOT.unpack_from(data, at)
+    used, written, length, start, inputs, thread = SLOT.unpack_from(data, at)
     packed = data[at + KEY_AT : at + KEY_AT + min(length, KEY_ROOM)]
     line_at, length = LINE.unpack_from(data, at + LINE_AT)
     line = data[at + LINE_TEXT_AT :][: min(length, LINE_ROOM - 16)]
@@ -106,6 +112,7 @@ def _read_slot(data: bytes, at: int) -> dict[str, Any]:
         "start": start,
         "inputs": inputs,
         "thread": thread,
+        "coroutine": used == COROUTINE,
         "line": line.decode("utf-8", "replace"),
         "line_at": line_at,
     }
@@ -134,30 +141,27 @@ def boxes_in(folders: Iterable[str]) -> Iterable[str]:
                     yield os.path.join(folder, name)
 
 
-def read_boxes_of(wanted: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-    """Boxes of dead workers of this host, by their addresses.
+def read_boxes_of(wanted: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Boxes of workers of this host that are gone.
 
     Parameters
     ----------
-    wanted : mapping of str to int
-        Address and process id of workers that are gone.
+    wanted : iterable of (str, int)
+        Addresses and process ids.
 
     Returns
     -------
-    dict
+    list of dict
         What `read_box` gives, and ``alive``: whether the process still runs.
     """
-    found: dict[str, dict[str, Any]] = {}
+    pairs = {(address, pid) for address, pid in wanted}
+    names = tuple(f"{pid}-" for _, pid in pairs)
+    found = []
     for path in boxes_in([folder_in(tempfile.gettempdir())]):
-        if not os.path.basename(path).startswith(
-            tuple(f"{pid}-" for pid in wanted.values())
-        ):
-            continue
-        box = read_box(path)
-        if box is None or wanted.get(box["worker"]) != box["pid"]:
-            continue
-        box["alive"] = is_alive(box["pid"], box["started"])
-        found[box["worker"]] = box
+        box = read_box(path) if os.path.basename(path).startswith(names) else None
+        if box is not None and (box["worker"], box["pid"]) in pairs:
+            box["alive"] = is_alive(box["pid"], box["started"])
+            found.append(box)
     return found
 
 

@@ -17,7 +17,13 @@ from typing import Any
 from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.ioloop import PeriodicCallback
 
-from .deaths_events import NANNIES_LIMIT, all_spellings, removal_fact, unpack_keys
+from .deaths_events import (
+    NANNIES_LIMIT,
+    all_spellings,
+    note_restart,
+    removal_fact,
+    unpack_keys,
+)
 
 VERBS = ("list", "remove")
 EVERY = 1.0  # seconds between two looks at what workers execute
@@ -115,7 +121,9 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
 
     def add_worker(self, scheduler: Any, worker: str) -> None:
         ws = self.workers[worker] = scheduler.workers[worker]
+        # What an earlier one of the same address left: ports may be fixed.
         self.executing.pop(worker, None)
+        self.reasons.pop(worker, None)
         # Its nanny may have registered before us. It answers once its worker is up,
         # and that waits for us.
         telling = asyncio.ensure_future(self._tell_nannies([ws]))
@@ -149,15 +157,24 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         if topic == "all" and action == "remove-worker":
             self.add_removal(msg)
         elif topic == "all" and action == "restart-workers":
-            for death in self.deaths:
-                if death["worker"] in msg["workers"]:
-                    death["restarted"] = True
+            note_restart(self.deaths, msg["workers"], time())
         elif topic == "scheduler" and action == "worker-ttl-timed-out":
             for worker in msg["workers"]:
                 address = getattr(worker, "address", worker)
                 _keep(self.reasons, address, f"no heartbeat within {msg['ttl']:g} s")
-        elif action == "closing-worker" and topic not in self.reasons:
-            _keep(self.reasons, topic, str(msg.get("reason", ""))[:300])
+        elif action == "closing-worker":
+            self._add_reason(topic, str(msg.get("reason", ""))[:300])
+
+    def _add_reason(self, worker: str, reason: str) -> None:
+        """Note why a worker closes, as it says itself; the first one is the cause."""
+        if worker in self.workers:
+            if worker not in self.reasons:
+                _keep(self.reasons, worker, reason)
+            return
+        for death in reversed(self.deaths):  # it was let go before it closed
+            if death["worker"] == worker:
+                death["reason"] = death["reason"] or reason
+                return
 
     def add_removal(self, msg: Mapping[str, Any]) -> None:
         """Note that the scheduler has lost a worker, or has let it go."""
@@ -217,19 +234,22 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         deaths = [*self.deaths]
         # A process that ended before it ever joined, or whose end is not yet noticed.
         now = time()
-        deaths += [
+        alone = [
             _without_removal(report)
             for report in self.reports.values()
             if report["code"] and now - report["when"] > 5
         ]
+        forgotten = self.number - len(self.deaths)
+        deaths += alone
         deaths.sort(key=lambda death: -death["when"])
         if keys is not None:
             wanted = all_spellings(keys)
             deaths = [death for death in deaths if concerned(death, wanted)]
+            forgotten = 0
         return {
             "deaths": deaths[:limit],
-            "omitted": max(0, len(deaths) - limit),
-            "total": self.number,
+            "omitted": max(0, len(deaths) - limit) + forgotten,
+            "total": self.number + len(alone),
             "since": self.since,
         }
 
@@ -261,6 +281,10 @@ def _worker_fact(ws: Any, now: float) -> dict[str, Any]:
 def _without_removal(report: dict[str, Any]) -> dict[str, Any]:
     msg = {"worker": report["worker"], "expected": None, "stimulus_id": ""}
     death = removal_fact(report["when"], msg, "")
+    if report["box"]:  # whose worker may still be removed: another one for here
+        tasks = [dict(task) for task in report["box"]["tasks"]]
+        report = {**report, "box": {**report["box"], "tasks": tasks, "ended": []}}
+        unpack_keys(report["box"], ())
     death.update(
         name=report["name"],
         pid=report["pid"],

@@ -22,7 +22,9 @@ MOST_KEYS = 1_000  # of tasks that a worker had; of more, the rest is counted
 MOST_SENT = 20  # of them
 NANNIES_LIMIT = 5.0  # seconds for nannies to send their logs
 MOST_NANNIES = 50
+RESTART = 150.0  # seconds between a worker's end and the word that it was wanted
 NEAR = 3.0  # seconds between a removal and a nanny's line about it
+NEAREST = 0.3  # where others are near, too
 LOG_LINES = 500
 
 _REMOVED = re.compile(r"Remove worker addr: (?P<worker>\S+) name: (?P<name>.+?) \(")
@@ -76,17 +78,18 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> dict[str, 
     }
 
 
-def unpack_keys(box: Mapping[str, Any], known: Iterable[Any]) -> None:
+def unpack_keys(box: dict[str, Any], known: Iterable[Any]) -> None:
     """Make keys of what a black box has as bytes, once.
 
     Parameters
     ----------
-    box : mapping
+    box : dict
         See ``boxes.read_box``.
     known : iterable of Key
-        Keys among which one that was too long for the box is looked for.
+        Keys that the scheduler still had there: one that was too long for the box is
+        looked for among them, and tasks that had ended are told if it did not know.
     """
-    for task in box["tasks"]:
+    for task in (*box["tasks"], *box["ended"]):
         if task.get("unpacked"):
             continue
         task["unpacked"] = True
@@ -97,6 +100,8 @@ def unpack_keys(box: Mapping[str, Any], known: Iterable[Any]) -> None:
             text = task["text"]
             found = [key for key in known if repr(key).startswith(text)]
             task["key"] = found[0] if len(found) == 1 else text
+    unheard = set(known) - {task["key"] for task in box["tasks"]}
+    box["ended"] = [task for task in box["ended"] if task["key"] in unheard]
 
 
 async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +142,7 @@ async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     answer["omitted"] += max(0, len(earlier) - room)
     shown = earlier[: max(0, room)]
     if shown:
-        await _add_logs(state, shown, answer["notes"])
+        await _add_logs(state, shown, earlier, answer["notes"])
     answer["deaths"] = [_cut(each, keys) for each in (*answer["deaths"], *shown)]
     return answer
 
@@ -168,15 +173,13 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]
         if not isinstance(msg, Mapping):
             continue
         if msg.get("action") == "restart-workers":
-            for death in found:
-                if death["worker"] in msg["workers"]:
-                    death["restarted"] = True
+            note_restart(found, msg["workers"], float(when))
         if msg.get("action") != "remove-worker" or when >= until:
             continue
         had = msg.get("processing-tasks") or ()
         if wanted is not None and not any(k in wanted or str(k) in wanted for k in had):
             continue
-        reason = _reason(events.get(msg["worker"], ()), when)
+        reason = _reason(events.get(msg["worker"], ()), float(when))
         found.append(removal_fact(float(when), msg, reason))
     over = list(events.get("worker-restart-memory", ()))
     for death in found:
@@ -187,18 +190,44 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]
     return found[::-1]
 
 
-def _reason(events: Iterable[Any], before: float) -> str:
-    """Why a worker closed, as it said itself just before."""
-    for when, msg in reversed(list(events)):
-        if not isinstance(msg, Mapping) or when > before + NEAR:
+def note_restart(deaths: Any, workers: Iterable[str], when: float) -> None:
+    """Say of some deaths, the oldest first, that a client asked for them.
+
+    ``Scheduler.restart_workers`` tells of workers that have just gone; others may have
+    had the same address before.
+    """
+    wanted = set(workers)
+    for death in reversed(deaths):
+        if death["worker"] in wanted and when - death["when"] < RESTART:
+            wanted.discard(death["worker"])
+            death["restarted"] = True
+
+
+def _reason(events: Iterable[Any], removed: float) -> str:
+    """Why a worker closed, as it said itself before it was removed, or just after.
+
+    The events are of all workers that have had its address.
+    """
+    reason = ""
+    for when, msg in list(events):
+        if not isinstance(msg, Mapping):
             continue
-        if msg.get("action") == "closing-worker":
-            return str(msg.get("reason", ""))[:300]
-    return ""
+        if msg.get("action") == "add-worker":
+            if when > removed:  # the next one
+                break
+            reason = ""
+        elif msg.get("action") == "closing-worker" and when <= removed + NEAR:
+            reason = reason or str(msg.get("reason", ""))[:300]
+    return reason
 
 
-async def _add_logs(state: Any, deaths: list[dict[str, Any]], notes: list[str]) -> None:
-    """What the scheduler's and the nannies' logs say of deaths.
+async def _add_logs(
+    state: Any,
+    deaths: list[dict[str, Any]],
+    known: list[dict[str, Any]],
+    notes: list[str],
+) -> None:
+    """What the scheduler's and the nannies' logs say of some of all known deaths.
 
     A nanny's line has a process id, and a removal an address: they are put together
     by time, where only one of each is near.
@@ -215,15 +244,34 @@ async def _add_logs(state: Any, deaths: list[dict[str, Any]], notes: list[str]) 
             near = [line for line in near if line[1] == death["pid"]]
         others = [
             other
-            for other in deaths
+            for other in known
             if other is not death and abs(other["when"] - death["when"]) < NEAR
         ]
-        if len(near) == 1 and (not others or death["pid"] is not None):
-            when, pid, code, text = near[0]
+        line = _line_of(death, near, others)
+        if line is not None:
+            when, pid, code, text = line
             death.update(pid=pid, lines=[text])
             death["report"] = {"code": code, "when": when, "by_time": True}
         else:
             death["lines"] = [line[3] for line in near][:5]
+
+
+def _line_of(
+    death: Mapping[str, Any],
+    near: list[tuple[float, int, int, str]],
+    others: list[dict[str, Any]],
+) -> tuple[float, int, int, str] | None:
+    """The nanny's line on a worker's end, among those that are near to it.
+
+    Of several that all tell the same, for as many ends, the nearest one will do.
+    """
+    if len(near) == 1 and (not others or death["pid"] is not None):
+        return near[0]
+    if len({code for _, _, code, _ in near}) != 1 or len(near) <= len(others):
+        return None
+    nearest = [line for line in near if abs(line[0] - death["when"]) < NEAREST]
+    alone = all(abs(each["when"] - death["when"]) > 2 * NEAREST for each in others)
+    return nearest[0] if len(nearest) == 1 and alone else None
 
 
 async def _nanny_lines(

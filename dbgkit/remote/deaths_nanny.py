@@ -145,6 +145,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             "error": "; ".join(self.errors),
         }
         self.pid, self.memory, self.box, self.errors = None, None, "", []
+        self.kills = kills  # this end is accounted for
         return report
 
     def _lines(self, pid: int | None) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
+from time import time
 from typing import Any
 
 from distributed import Client, Scheduler, Worker
@@ -26,10 +28,25 @@ def box_for(worker: Any, fail: Callable[[str, BaseException], None]) -> BlackBox
         return None  # it cannot die without its scheduler
     try:
         nanny, scheduler = worker.nanny or "", worker.scheduler.address
-        return BlackBox(worker.address, nanny, scheduler, _is_alone(worker))
+        box = BlackBox(worker.address, nanny, scheduler, _is_alone(worker))
     except OSError as error:
         fail("making a black box", error)
         return None
+    for ts in _running(worker):
+        start = ts.start_time or time()
+        box.begin_earlier(ts.key, inputs_of(ts), start, partial(_runs_on, ts, start))
+    return box
+
+
+def _running(worker: Any) -> list[Any]:
+    """Tasks that a worker runs (``WorkerState.executing``, ``.long_running``)."""
+    return [*worker.state.executing, *worker.state.long_running]
+
+
+def _runs_on(ts: Any, start: float) -> bool:
+    """Whether a task still runs that has started then (``TaskState.start_time``)."""
+    running = ts.state in ("executing", "long-running", "cancelled", "resumed")
+    return running and ts.start_time in (None, start)
 
 
 def _is_alone(worker: Any) -> bool:

@@ -75,6 +75,10 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.inputs.release(self.scheduler)
         self._clear()
 
+    def restart(self, scheduler: Any) -> None:
+        """Called as a client restarts the cluster: no task is there any more."""
+        self.inputs.sizes.clear()
+
     async def before_close(self) -> None:
         await self.on_remove()
 
@@ -91,6 +95,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.number += 1
         event["key"] = as_key(event["key"])
         event["number"] = self.number
+        event["when"] = time()  # by the clock that failures are told by
         self.counts["failures"] += 1
         if not event["packed"]:
             self.counts["gaps"] += 1

@@ -12,10 +12,10 @@ import shutil
 import tempfile
 import uuid
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from time import time
 from typing import Any
+from weakref import ref
 
 from distributed import Reschedule
 from distributed.diagnostics.plugin import WorkerPlugin
@@ -23,7 +23,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from .blackbox import ELSEWHERE, BlackBox
 from .deaths_worker import box_for, inputs_of
 from .recordings import Limits, hide_secrets, kind_of, pack, take, unpack
-from .texts import type_and_message
+from .texts import sendable, type_and_message
 
 MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of
 MOST_KINDS = 1_000
@@ -48,8 +48,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.box: BlackBox | None = None
         self.waiting: OrderedDict[Any, dict[str, Any]] = OrderedDict()
         self.kinds: Counter[str] = Counter()
-        # Where a process pool's child leaves what it recorded, by key.
-        self.elsewhere: dict[Any, str] = {}
+        # What runs in a process pool's child, and where that leaves its recording.
+        self.elsewhere: dict[Any, tuple[Watched, str]] = {}
         self.folder = ""
         self.dropped = 0
         self.errors: list[str] = []
@@ -57,7 +57,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
     def setup(self, worker: Any) -> None:
         self.worker = worker
         self.box = box_for(worker, self.fail)
-        worker.handlers[f"{self.topic}-configure"] = self.configure
+        worker.handlers[f"{self.topic}-configure"] = _configure(ref(self))
 
     def teardown(self, worker: Any) -> None:
         """Give every task that still runs its own run spec back."""
@@ -71,12 +71,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
         for ts in list(worker.state.tasks.values()):
-            if type(ts.run_spec) is Watched:
-                ts.run_spec = ts.run_spec.spec
-
-    def configure(self, limits: dict[str, Any]) -> None:
-        """Called by the scheduler's part: other limits, from the next recording on."""
-        self.limits = Limits.from_wire(limits)
+            if _is_wrapped(ts.run_spec):
+                _, ts.run_spec = _taken_off(ts.run_spec)
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
         """Called by the worker for each change of each task's state, in its loop."""
@@ -85,16 +81,18 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             if ts is not None and type(ts.run_spec) is not Watched:
                 inputs = 0 if self.box is None else inputs_of(ts)
                 ts.run_spec = Watched(key, ts.run_spec, self, inputs)
-        elif finish == "error" or (start in _RUNNING and finish not in _RUNNING):
+        elif finish == "error" or (finish in _ENDS and start in _RUNNING):
             ts = self.worker.state.tasks.get(key)
-            if ts is not None and type(ts.run_spec) is Watched:
-                ts.run_spec.end()
-                ts.run_spec = ts.run_spec.spec
-            if finish == "error":
-                self.send(key, ts)
-            elif self.waiting or self.elsewhere:
-                # Done, cancelled, or to be scheduled anew: no failure.
+            watched = None
+            if ts is not None and _is_wrapped(ts.run_spec):
+                watched, ts.run_spec = _taken_off(ts.run_spec)
+                if watched is not None:
+                    watched.end()
+            if finish == "error" and start not in _UNWANTED:
+                self.send(key, ts, self._why_none(key, start, watched))
+            elif self.waiting:  # done, cancelled, or to be scheduled anew: no failure
                 self.waiting.pop(key, None)
+            if self.elsewhere:
                 self._fetch(key)
 
     def record(self, key: Any, exception: BaseException, args: Any) -> None:
@@ -102,6 +100,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
 
         ``args`` is what the run spec was called with: its inputs, by key.
         """
+        if self.worker is None:
+            return  # it was taken off while the task ran
         try:
             kind = kind_of(exception, self.limits)
             short = self._count(kind) > self.limits.repeats
@@ -116,6 +116,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         except Exception as error:
             # The job goes on whatever happens here; `doctor` tells of it.
             self.fail(f"recording {type(exception).__name__}", error)
+            self.waiting[key] = {"packed": b"", "gap": self.errors[-1]}
 
     def _count(self, kind: str) -> int:
         """How many of a kind there were, with this one."""
@@ -124,17 +125,30 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.kinds[kind] += 1
         return self.kinds[kind]
 
-    def path_for(self, key: Any) -> str:
-        """A file for a child of a process pool to leave its recording in."""
-        if not self.folder:
-            self.folder = tempfile.mkdtemp(prefix="dbgkit-recorder-")
-        path = self.elsewhere[key] = os.path.join(self.folder, uuid.uuid4().hex)
+    def path_for(self, watched: Watched) -> str:
+        """A file for a child of a process pool to leave its recording in.
+
+        Empty where there is none. Called in threads of the pools' own.
+        """
+        path = ""
+        try:
+            if not self.folder:
+                self.folder = tempfile.mkdtemp(prefix="dbgkit-recorder-")
+            path = os.path.join(self.folder, uuid.uuid4().hex)
+        except OSError as error:
+            self.fail("making a folder for process pools", error)
+        if self.worker is None:  # it has been taken off meanwhile
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return ""
+        self.elsewhere[watched.key] = watched, path
         return path
 
     def _fetch(self, key: Any) -> dict[str, Any] | None:
         """What a child of a process pool has recorded; None without any."""
-        path = self.elsewhere.pop(key, None)
-        if path is None or not os.path.exists(path):
+        watched, path = self.elsewhere.pop(key, (None, ""))
+        if watched is not None:
+            watched.end()
+        if not path or not os.path.exists(path):
             return None
         with open(path, "rb") as file:
             packed = file.read()
@@ -143,26 +157,50 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self._count(recording["kind"])
         return _header(recording, packed, 0)
 
+    def _why_none(self, key: Any, start: str, watched: Watched | None) -> str:
+        """Why there would be no recording of a failure."""
+        if key in self.elsewhere:
+            path = self.elsewhere[key][1]
+            return _IN_POOL if path else f"{_IN_POOL}: {self.errors[-1]}"
+        if start not in _RUNNING:
+            return "it did not run: its worker failed before that"
+        if watched is None:
+            return "it had begun before the recorder was turned on"
+        if watched.slot is None:
+            return "its worker failed before it ran, or could not send it to a process"
+        return "its worker failed around it"
+
     def fail(self, doing: str, error: BaseException) -> None:
         self.errors.append(f"{doing}: {type(error).__name__}: {error!s:.200}")
         del self.errors[:-10]
 
-    def send(self, key: Any, ts: Any) -> None:
-        """Send what was recorded of a task that has failed, ahead of the failure."""
+    def send(self, key: Any, ts: Any, gap: str) -> None:
+        """Send what was recorded of a task that has failed, ahead of the failure.
+
+        Parameters
+        ----------
+        key : Key
+        ts : TaskState
+            The worker's own.
+        gap : str
+            Why there is no recording, should there be none.
+        """
         recorded = self.waiting.pop(key, None)
         try:
             recorded = recorded or self._fetch(key)
             kind, message = self._told(ts)
-            gap = self.errors[-1] if self.errors else _UNSEEN
             event: dict[str, Any] = {
                 "key": key,
                 "worker": self.worker.address,
                 "pid": os.getpid(),
-                "when": time(),
-                **(recorded or _header(None, b"", 0, kind=kind, gap=gap)),
+                **_header(None, b"", 0, kind=kind, gap=gap),
+                **(recorded or {}),
             }
             # Only code of the user's own could have told: Dask has let it.
             event["message"] = event["message"] or message
+            for name, value in event.items():
+                if name != "key" and isinstance(value, str):
+                    event[name] = sendable(value)
             # Not Worker.log_event, which sends later: the failure would be first.
             self.worker.batched_stream.send(
                 {"op": "log-event", "topic": self.topic, "msg": event}
@@ -207,12 +245,44 @@ def _header(
     }
 
 
-# A task that was cancelled may still run, and be wanted again.
+# A task that was cancelled still runs, and may be wanted again meanwhile.
 _RUNNING = ("executing", "long-running", "cancelled", "resumed")
-_UNSEEN = (
-    "it did not run in this worker's own threads (a process pool, say), or its "
-    "worker failed around it"
-)
+_UNWANTED = ("cancelled", "resumed")  # Dask lets go of what comes of these
+# What Dask recommends at the end of a run; anything else leaves it running.
+_ENDS = ("memory", "error", "rescheduled")
+# The last two end a worker (``_run_task_simple`` in distributed/worker.py).
+_NO_FAILURES = (Reschedule, SystemExit, KeyboardInterrupt)
+_IN_POOL = "it ran in a process pool, whose process did not record it"
+
+
+def _configure(recorder: ref[Recorder]) -> Callable[[dict[str, Any]], None]:
+    """What the scheduler's part calls: other limits, from the next recording on.
+
+    No method of the recorder: Dask keeps for good what has handled a message
+    (``_expects_comm`` in distributed/core.py).
+    """
+
+    def configure(limits: dict[str, Any]) -> None:
+        found = recorder()
+        if found is not None:
+            found.limits = Limits.from_wire(limits)
+
+    return configure
+
+
+def _is_wrapped(spec: Any) -> bool:
+    """Whether a run spec is one of a recorder, be it of another version."""
+    return type(spec) is Watched or type(spec).__name__ == Watched.__name__
+
+
+def _taken_off(spec: Any) -> tuple[Watched | None, Any]:
+    """This version's wrapper, and the run spec without it."""
+    if type(spec) is Watched:
+        return spec, spec.spec
+    if not _is_wrapped(spec):
+        return None, spec
+    found, spec.spec = _taken_off(spec.spec)
+    return found, spec
 
 
 class Watched:
@@ -243,10 +313,13 @@ class Watched:
         """
         if self.slot is None:
             self.begin(ELSEWHERE)
+        path = self.recorder.path_for(self)
+        if not path:
+            return eval, ("spec", {"spec": self.spec})
         names = {
             "module": __name__,
             "spec": self.spec,
-            "path": self.recorder.path_for(self.key),
+            "path": path,
             "limits": asdict(self.recorder.limits),
         }
         return eval, (_IN_CHILD, names)
@@ -267,9 +340,9 @@ class Watched:
         self.begin()
         try:
             result = self.spec(*args)
-        except Reschedule:
+        except _NO_FAILURES:
             raise
-        except Exception as error:
+        except BaseException as error:  # Dask takes all others for failures
             self.recorder.record(self.key, error, args)
             raise
         finally:
@@ -281,9 +354,9 @@ async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
     watched.begin(result)
     try:
         return await result
-    except Reschedule:
+    except (*_NO_FAILURES, GeneratorExit):  # the last: it is dropped
         raise
-    except Exception as error:
+    except BaseException as error:
         watched.recorder.record(watched.key, error, args)
         raise
     finally:
@@ -312,9 +385,9 @@ class InChild:
     def __call__(self, *args: Any) -> Any:
         try:
             return self.spec(*args)
-        except Reschedule:
+        except _NO_FAILURES:
             raise
-        except Exception as error:
+        except BaseException as error:
             self.record(error, args)
             raise
 

@@ -44,7 +44,15 @@ def type_and_message(exception_text: str) -> tuple[str, str]:
         value = ast.literal_eval(args) if args else ""
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return kind, args
-    return kind, value if isinstance(value, str) else str(value)
+    return kind, sendable(value if isinstance(value, str) else str(value))
+
+
+def sendable(text: str) -> str:
+    """A text that msgpack can send: halves of surrogate pairs are escaped.
+
+    They come from names of files that are no UTF-8.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def normalise(message: str) -> str:

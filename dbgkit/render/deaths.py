@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -27,8 +29,17 @@ class DeathView:
     stack: str
 
 
-def view_death(death: Death) -> DeathView:
-    """Gather what is shown of a death."""
+@dataclass(frozen=True)
+class DeathsView:
+    """What is shown of all: one of each kind, and what was left out or is unknown."""
+
+    headline: str
+    deaths: tuple[DeathView, ...]
+    notes: tuple[str, ...]
+
+
+def view_death(death: Death, alike: Sequence[Death] = ()) -> DeathView:
+    """Gather what is shown of a death, and of earlier ones that are like it."""
     lines = [("because", fact) for fact in death.evidence]
     lines += [("ran", _ran(task)) for task in death.ran[:MOST_RAN]]
     if len(death.ran) > MOST_RAN:
@@ -44,6 +55,10 @@ def view_death(death: Death) -> DeathView:
     if death.lost:
         lines.append(("lost", f"{words.count(death.lost, 'result')} that it held"))
     lines.append(("where", _where(death)))
+    if alike:
+        count = "1 more" if len(alike) == 1 else f"{len(alike):,} more"
+        first = words.moment(alike[-1].when)
+        lines.append(("alike", f"{count} ended in the same way, the first at {first}"))
     lines += [("nanny", line) for line in death.said]
     lines += [("note", note) for note in death.notes]
     return DeathView(
@@ -55,13 +70,27 @@ def view_death(death: Death) -> DeathView:
     )
 
 
-def view_deaths(deaths: Deaths) -> tuple[str, tuple[DeathView, ...], tuple[str, ...]]:
-    """A headline, each death, and what was left out or is not known."""
-    headline = _headline(deaths)
+def view_deaths(deaths: Deaths) -> DeathsView:
+    """Gather what is shown of deaths: of those that are alike the newest."""
+    kinds: dict[Any, list[Death]] = {}
+    for death in deaths.deaths:
+        kinds.setdefault(_kind(death), []).append(death)
     notes = list(deaths.notes)
     if deaths.omitted:
         notes.insert(0, f"{words.count(deaths.omitted, 'earlier one')} left out")
-    return headline, tuple(map(view_death, deaths.deaths)), tuple(notes)
+    return DeathsView(
+        _headline(deaths),
+        tuple(view_death(newest, alike) for newest, *alike in kinds.values()),
+        tuple(notes),
+    )
+
+
+def _kind(death: Death) -> Any:
+    """What makes deaths alike: how they ended, and what kind of task ran."""
+    ran = [task for task in death.ran if task.crashed] or death.ran
+    tasks = sorted({task.prefix or words.key_text(task.key) for task in ran})
+    ended = (death.verdict, death.exit_code, death.signal)
+    return (*ended, bool(death.queued_count) and not ran, tuple(tasks))
 
 
 def _headline(deaths: Deaths) -> str:
@@ -84,13 +113,13 @@ def death_form(death: Death) -> RenderableType:
 
 def deaths_form(deaths: Deaths) -> RenderableType:
     """All deaths that are known of, the newest first."""
-    headline, shown, notes = view_deaths(deaths)
-    parts: list[RenderableType] = [Text(headline, style="bold")]
-    for each in shown:
+    view = view_deaths(deaths)
+    parts: list[RenderableType] = [Text(view.headline, style="bold")]
+    for each in view.deaths:
         parts += [Text(""), _form(each)]
-    if notes:
+    if view.notes:
         parts.append(Text(""))
-    parts += [Text(f"note     {note}", style="yellow") for note in notes]
+    parts += [Text(f"note     {note}", style="yellow") for note in view.notes]
     return Group(*parts)
 
 
@@ -115,6 +144,8 @@ def _ran(task: RunningTask) -> str:
     told = words.key_text(task.key)
     if task.seconds is not None:
         told += f" for {words.seconds(task.seconds)}"
+    if task.ended:
+        told += ", which had ended, but the scheduler had not heard of it"
     if task.source == "heartbeat":
         told += ", at its last heartbeat"
     if task.line:
@@ -132,7 +163,7 @@ def _queued(death: Death) -> str:
     named = [words.key_text(key) for key in death.queued[:MOST_QUEUED]]
     more = death.queued_count - len(named)
     told = ", ".join(named) + (f" and {more:,} more" if more > 0 else "")
-    return f"{told} (did not run)" if death.ran_known else told
+    return f"{told} (not running)" if death.ran_known else told
 
 
 def _memory(death: Death) -> str:
@@ -145,7 +176,8 @@ def _memory(death: Death) -> str:
 
 
 def _where(death: Death) -> str:
-    parts = [f"worker {death.name}" if death.name != "" else "", death.worker]
+    named = death.name not in ("", death.worker)
+    parts = [f"worker {death.name}" if named else "", death.worker]
     if death.pid is not None:
         parts.append(f"process {death.pid}")
     parts.append(f"under {death.nanny}" if death.nanny else "")

@@ -28,7 +28,7 @@ from dbgkit.model import (
     Timeline,
 )
 from dbgkit.render import words
-from dbgkit.render.deaths import view_death, view_deaths
+from dbgkit.render.deaths import DeathsView, view_death, view_deaths
 from dbgkit.render.picture import picture_html
 from dbgkit.render.recordings import headline as recordings_headline
 from dbgkit.render.recordings import view_recording
@@ -72,10 +72,9 @@ def to_html(obj: Any) -> str:
             notes=obj.notes,
         )
     if isinstance(obj, Death):
-        return _fill("deaths.html", headline="", deaths=[view_death(obj)], notes=())
+        return _fill("deaths.html", view=DeathsView("", (view_death(obj),), ()))
     if isinstance(obj, Deaths):
-        headline, shown, notes = view_deaths(obj)
-        return _fill("deaths.html", headline=headline, deaths=shown, notes=notes)
+        return _fill("deaths.html", view=view_deaths(obj))
     return _states_html(obj) or f"<pre>{escape(repr(obj))}</pre>"
 
 

@@ -80,7 +80,8 @@ def recordings_form(held: Recordings) -> RenderableType:
 def headline(held: Recordings) -> str:
     """What the recorder holds, in one line."""
     if held.since is None:
-        return "no recordings"
+        kept = words.count(len(held) + held.omitted, "recording")
+        return f"{kept}, kept in this process" if len(held) else "no recordings"
     told = (
         f"{words.count(held.failures, 'failure')} since {words.moment(held.since)}, "
         f"{words.size(held.held)} of {words.size(held.hold)} held"

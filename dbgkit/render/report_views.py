@@ -11,6 +11,7 @@ from rich.text import Text
 from dbgkit.model import ClusterReport
 from dbgkit.render import states_words as say
 from dbgkit.render import words
+from dbgkit.render.deaths import DeathsView, deaths_form, view_deaths
 from dbgkit.render.rows import stop_of
 from dbgkit.render.states import checkup_form, failures_form, tasks_form, why_form
 from dbgkit.render.states_rows import TasksView, view_tasks
@@ -40,6 +41,7 @@ class ReportView:
     why: WhyView | None
     tasks: TasksView | None
     checkup: CheckupView | None
+    deaths: DeathsView | None
 
 
 def view_report(report: ClusterReport) -> ReportView:
@@ -48,9 +50,13 @@ def view_report(report: ClusterReport) -> ReportView:
     why = view_why(report.why) if report.why else None
     tasks = view_tasks(report.tasks) if report.tasks else None
     checkup = view_checkup(report.checkup) if report.checkup else None
+    gone = report.deaths
+    deaths = view_deaths(gone) if gone is not None and gone.deaths else None
     lines = [("failures", "Failures", failures.sentence)]
     if why:
         lines.append(("why", "What holds it up", f"{why.cause}: {why.summary}"))
+    if deaths:
+        lines.append(("deaths", "Workers that went away", deaths.headline))
     if tasks and report.tasks:
         lines.append(("tasks", "Tasks", _by_state(report)))
     if checkup:
@@ -67,6 +73,7 @@ def view_report(report: ClusterReport) -> ReportView:
         why=why,
         tasks=tasks,
         checkup=checkup,
+        deaths=deaths,
     )
 
 
@@ -127,6 +134,7 @@ def report_form(report: ClusterReport) -> RenderableType:
     forms = {
         "failures": failures_form(view.failures),
         "why": why_form(view.why) if view.why else None,
+        "deaths": deaths_form(report.deaths) if report.deaths else None,
         "tasks": tasks_form(view.tasks) if view.tasks else None,
         "doctor": checkup_form(view.checkup) if view.checkup else None,
     }

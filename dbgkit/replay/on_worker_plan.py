@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dbgkit.cluster.link import Link
 from dbgkit.cluster.rerunning import look_at_workers, workers_of
 from dbgkit.errors import NotHere, RecomputeRefused, WouldKill
 from dbgkit.locate.naming import name_of
@@ -126,7 +127,8 @@ def _choose(
     """The worker, and the inputs that it holds.
 
     Most bytes in memory first, then the one that it failed on; where the task may
-    not run everywhere, those before where it may.
+    not run everywhere, those before where it may. Others are asked where none of
+    these is running and has room.
     """
     link = material.link
     assert link is not None
@@ -140,17 +142,42 @@ def _choose(
         known.add(failure.worker)
     if not known or not any(_may_run(row, failure, each) for each in known):
         known |= set(workers_of(link))
-    ordered = sorted(
-        known,
-        key=lambda address: (
-            not _may_run(row, failure, address),
-            -bytes_on[address],
-            address != failure.worker,
-            address,
-        ),
-    )
+
+    def best_first(addresses: Iterable[str]) -> list[str]:
+        return sorted(
+            addresses,
+            key=lambda address: (
+                not _may_run(row, failure, address),
+                -bytes_on[address],
+                address != failure.worker,
+                address,
+            ),
+        )[:MOST_ASKED]
+
     stored = {key: stored_as(material, key) for key in taken}
-    answers = look_at_workers(link, ordered[:MOST_ASKED], set(stored.values()))
+    size = _bytes(material, taken)
+    asked = best_first(known)
+    answers = _ask(failure, link, asked, stored)
+    chosen = _first_with_room(asked, answers, size)
+    if chosen is None:
+        others = best_first(set(workers_of(link)) - known)
+        answers.update(_ask(failure, link, others, stored))
+        asked += others
+        chosen = _first_with_room(others, answers, size)
+    if chosen is None:
+        running = [each for each in asked if _is_running(answers.get(each))]
+        if not running:
+            raise NotHere(_nobody(failure, asked, answers), _ELSEWHERE, key=failure.key)
+        raise no_room(failure, running[0], size, answers[running[0]])
+    held = set(answers[chosen]["held"])
+    return chosen, {key for key, name in stored.items() if name in held}
+
+
+def _ask(
+    failure: Failure, link: Link, addresses: Sequence[str], stored: Mapping[Any, Any]
+) -> dict[str, dict[str, Any]]:
+    """What workers tell of themselves; raises where an input is an actor."""
+    answers = look_at_workers(link, addresses, set(stored.values()))
     for key, name in stored.items():
         if any(name in answer["actors"] for answer in answers.values()):
             raise NotHere(
@@ -159,19 +186,21 @@ def _choose(
                 "where='here' replays it with a handle of the actor",
                 key=failure.key,
             )
-    running = [
-        address
-        for address in ordered
-        if answers.get(address, {}).get("status") == "running"
-    ]
-    if not running:
-        raise NotHere(_nobody(failure, ordered, answers), _ELSEWHERE, key=failure.key)
-    size = _bytes(material, taken)
-    for address in running:
-        if size <= answers[address]["room"]:
-            held = set(answers[address]["held"])
-            return address, {key for key, name in stored.items() if name in held}
-    raise no_room(failure, running[0], size, answers[running[0]])
+    return answers
+
+
+def _is_running(answer: Mapping[str, Any] | None) -> bool:
+    return answer is not None and answer["status"] == "running"
+
+
+def _first_with_room(
+    addresses: Iterable[str], answers: Mapping[str, Mapping[str, Any]], size: int
+) -> str | None:
+    for address in addresses:
+        answer = answers.get(address)
+        if answer is not None and _is_running(answer) and size <= answer["room"]:
+            return address
+    return None
 
 
 _ELSEWHERE = "where='here' or where='process' brings the inputs here"
