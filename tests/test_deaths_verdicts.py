@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from types import SimpleNamespace
 
 import pytest
 
@@ -152,6 +153,24 @@ def test_an_end_that_nobody_noticed_is_told_and_counted():
 
 
 # -- boxes on disk ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["removal", "event"])
+def test_a_young_worker_is_told_by_its_process_as_its_nanny_has_an_old_address(first):
+    store = DeathStore("deaths", b"")
+    known = {"name": 0, "host": "", "nanny": "", "nthreads": 1, "memory_limit": 0}
+    for pid in (6, 7):
+        ws = SimpleNamespace(pid=pid, metrics={}, last_seen=time.time(), **known)
+        store.workers[f"tcp://10.0.0.1:{pid}"] = ws
+    event = {"worker": "tcp://10.0.0.1:6", "pid": 7, "rss": 10**9}
+    calls = [
+        lambda: store.add_removal({"worker": "tcp://10.0.0.1:6", "expected": False}),
+        lambda: store.add_removal({"worker": "tcp://10.0.0.1:7", "expected": False}),
+        lambda: store.log_event("worker-restart-memory", event),
+    ]
+    for call in calls if first == "removal" else [calls[0], calls[2], calls[1]]:
+        call()
+    assert [bool(death["over"]) for death in store.deaths] == [False, True]
 
 
 def test_a_full_disk_leaves_no_file(tmp_path, monkeypatch):

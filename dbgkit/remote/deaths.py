@@ -19,6 +19,7 @@ from tornado.ioloop import PeriodicCallback
 
 from .deaths_events import (
     NANNIES_LIMIT,
+    SOON,
     all_spellings,
     note_restart,
     removal_fact,
@@ -151,7 +152,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         if not isinstance(msg, Mapping):
             return
         if topic == "worker-restart-memory":
-            _keep(self.over, (msg["worker"], msg["pid"]), {**msg, "when": time()})
+            self._add_over({**msg, "when": time()})
             return
         action = msg.get("action")
         if topic == "all" and action == "remove-worker":
@@ -192,12 +193,24 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             {"key": key, "seconds": duration, **self._task_fact(key)}
             for key, duration in islice(self.executing.pop(address, ()), 50)
         ]
-        for name, store in (("report", self.reports), ("over", self.over)):
-            for found in list(store):
-                if found[0] == address and found[1] in (None, death["pid"]):
-                    death[name] = store.pop(found)
+        for found in list(self.reports):
+            if found[0] == address and found[1] in (None, death["pid"]):
+                death["report"] = self.reports.pop(found)
+        for found in list(self.over):
+            if _is_of(found, death):
+                death["over"] = self.over.pop(found)
         self._add_prefixes(death)
         self.deaths.append(death)
+
+    def _add_over(self, told: dict[str, Any]) -> None:
+        """Note that a nanny ends its worker for the memory that it uses."""
+        process = (told["worker"], told["pid"])
+        for death in reversed(self.deaths):  # it was quicker than the event
+            late = told["when"] - death["when"] < SOON
+            if late and death["over"] is None and _is_of(process, death):
+                death["over"] = told
+                return
+        _keep(self.over, process, told)
 
     def add_report(self, report: dict[str, Any]) -> None:
         """Put a nanny's report to its worker's death, or keep it until that comes."""
@@ -293,6 +306,19 @@ def _without_removal(report: dict[str, Any]) -> dict[str, Any]:
         number=0,
     )
     return death
+
+
+def _is_of(process: tuple[str, int | None], death: Mapping[str, Any]) -> bool:
+    """Whether what a nanny told of a process is of one death.
+
+    A nanny has the address of the worker before while the next one is starting, but
+    it has the right process id.
+    """
+    address, pid = process
+    if pid is None or death["pid"] is None:
+        return bool(address == death["worker"])
+    same_host = address.rpartition(":")[0] == death["worker"].rpartition(":")[0]
+    return bool(pid == death["pid"] and same_host)
 
 
 def _keep(store: OrderedDict[Any, Any], name: Any, value: Any) -> None:

@@ -25,6 +25,7 @@ MOST_NANNIES = 50
 RESTART = 150.0  # seconds between a worker's end and the word that it was wanted
 NEAR = 3.0  # seconds between a removal and a nanny's line about it
 NEAREST = 0.3  # where others are near, too
+SOON = 1.0  # seconds that a word of what leads to an end may come after it
 LOG_LINES = 500
 
 _REMOVED = re.compile(r"Remove worker addr: (?P<worker>\S+) name: (?P<name>.+?) \(")
@@ -184,7 +185,9 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]
     over = list(events.get("worker-restart-memory", ()))
     for death in found:
         for when, msg in over:
-            if msg["worker"] == death["worker"] and abs(when - death["when"]) < 60:
+            # What was told after its end is of the next worker of its nanny.
+            before = -SOON < death["when"] - when < 60
+            if msg["worker"] == death["worker"] and before:
                 death["over"] = {**msg, "when": when}
                 death["pid"] = msg["pid"]
     return found[::-1]
