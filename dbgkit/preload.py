@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dbgkit.api.recording import configured
+from dbgkit.api.record_settings import configured
 from dbgkit.cluster.recorder import preload
 
 

@@ -14,8 +14,9 @@ from conftest import own_cluster
 from distributed import wait
 
 import dbgkit
+from dbgkit.remote.packing import pack, unpack
 from dbgkit.remote.record_store import RecordStore
-from dbgkit.remote.recordings import Limits, pack, take, unpack
+from dbgkit.remote.recordings import Limits, take
 
 pytestmark = pytest.mark.core
 

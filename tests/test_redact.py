@@ -8,12 +8,12 @@ import pytest
 
 from dbgkit.remote.redact import (
     HIDDEN,
-    is_secret_name,
     redact_lines,
     redact_mapping,
     redact_text,
     redact_value,
 )
+from dbgkit.remote.redact_names import is_secret_name
 
 pytestmark = pytest.mark.core
 

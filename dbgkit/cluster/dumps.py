@@ -23,7 +23,7 @@ from dbgkit.cluster.dump_objects import (
 )
 from dbgkit.errors import DumpUnreadable
 from dbgkit.remote.keys import as_key
-from dbgkit.remote.redact import is_secret_name
+from dbgkit.remote.redact_names import is_secret_name
 
 _GZIP = b"\x1f\x8b"
 _NAMED = re.compile(r"""^<\w+ (['"])(?P<name>.*?)\1""", re.DOTALL)

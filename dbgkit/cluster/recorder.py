@@ -15,7 +15,8 @@ from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedPlugin, ShippedWorkerPlugin, digest_of
 from dbgkit.errors import WaitTimedOut
 from dbgkit.model import Recording, Recordings, Span, recording_from_wire
-from dbgkit.remote.recordings import FORMAT, unpack
+from dbgkit.remote.packing import unpack
+from dbgkit.remote.recordings import FORMAT
 
 FETCHED_AT_ONCE = 32_000_000  # bytes
 MOST_LEFT = 50  # recordings that outlive their recorder in this process

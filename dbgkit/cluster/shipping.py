@@ -46,6 +46,7 @@ _PARTS = {
     "recorder": (
         "frames",
         "texts",
+        "redact_names",
         "redact",
         "summarize_objects",
         "summarize_arrays",
@@ -58,6 +59,7 @@ _PARTS = {
         "summarize",
         "keep",
         "fingerprints",
+        "packing",
         "recordings",
         "boxes",
         "blackbox",

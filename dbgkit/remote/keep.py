@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .redact import announces_secret, is_secret_key, names_secret, redact_text
+from .redact import redact_text
+from .redact_names import announces_secret, is_secret_key, names_secret
 from .summarize_arrays import is_mapped
 from .summarize_objects import class_name, is_a, module_of, namespace
 from .summarize_tables import foreign_column, is_foreign

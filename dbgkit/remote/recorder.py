@@ -22,7 +22,8 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from .blackbox import ELSEWHERE, BlackBox
 from .deaths_worker import box_for, inputs_of
-from .recordings import Limits, hide_secrets, kind_of, pack, take, unpack
+from .packing import pack, unpack
+from .recordings import Limits, hide_secrets, kind_of, take
 from .texts import sendable, type_and_message
 
 MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of

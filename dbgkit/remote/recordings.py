@@ -9,7 +9,6 @@ from __future__ import annotations
 import linecache
 import traceback
 import types
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,17 +16,11 @@ from time import perf_counter, time
 from types import MappingProxyType
 from typing import Any
 
-import msgpack
-
 from .fingerprints import fingerprints
 from .frames import is_machinery, own_index, walk
 from .keep import NOT_KEPT, keep
-from .redact import (
-    MARGIN,
-    environment_secrets,
-    redact_cut,
-    redact_text,
-)
+from .packing import raw_of
+from .redact import MARGIN, environment_secrets, redact_cut, redact_text
 from .summarize import (
     NAME,
     Budget,
@@ -54,7 +47,6 @@ _LINE = 240  # of its source lines
 _AROUND = 40  # what else there is of a frame in it
 _ENTRIES = 100  # of a traceback as text
 MOST_CAUSES = 8  # members of groups among them
-_HEADER = 4_000  # bytes that go with a recording: key, worker, message
 
 
 @dataclass(frozen=True)
@@ -183,67 +175,6 @@ def _budget(limits: Limits, short: bool) -> Budget:
 
 def _class_name(exception: BaseException) -> str:
     return str(class_name(type(exception))[:200])
-
-
-def pack(recording: dict[str, Any], nbytes: int) -> tuple[bytes, int]:
-    """A recording as bytes within a limit, and how many parts were left out for that.
-
-    What comes along whole goes first, then causes, then the outermost frames' locals.
-    """
-    limit = nbytes - _HEADER if nbytes > 2 * _HEADER else nbytes
-    left_out = 0
-    raw = _raw(recording)
-    packed = zlib.compress(raw, 1)
-    while len(packed) > limit:
-        # So much of it as it is before it is compressed; a little more each round.
-        spare = len(raw) - int(len(raw) * limit / len(packed) * 0.95)
-        recording, count = _shorten(recording, spare)
-        if not count:
-            return b"", left_out
-        left_out += count
-        raw = _raw(recording)
-        packed = zlib.compress(raw, 1)
-    return packed, left_out
-
-
-def unpack(packed: bytes) -> dict[str, Any]:
-    """What `pack` made."""
-    found: dict[str, Any] = msgpack.unpackb(
-        zlib.decompress(packed), strict_map_key=False, unicode_errors=_ERRORS
-    )
-    return found
-
-
-def _raw(value: Any) -> bytes:
-    packed: bytes = msgpack.packb(value, unicode_errors=_ERRORS)
-    return packed
-
-
-_ERRORS = "surrogatepass"  # half of a surrogate pair is a text too
-
-
-def _shorten(recording: dict[str, Any], spare: int) -> tuple[dict[str, Any], int]:
-    """The recording without so many bytes, and how many parts that took."""
-    kept, causes = list(recording["kept"]), list(recording["causes"])
-    count = 0
-    for parts in (kept, causes):  # the outermost, and the farthest, are last
-        while parts and spare > 0:
-            spare -= len(_raw(parts.pop()))
-            count += 1
-    frames = []
-    for frame in recording["frames"]:
-        variables = list(frame["locals"])
-        while variables and spare > 0:
-            spare -= len(_raw(variables.pop()))
-            count += 1
-        omitted = frame["omitted_locals"] + len(frame["locals"]) - len(variables)
-        frames.append({**frame, "locals": variables, "omitted_locals": omitted})
-    text = recording["traceback_text"]
-    if text and spare > 0:
-        text = ""
-        count += 1
-    short = {"kept": kept, "causes": causes, "frames": frames, "traceback_text": text}
-    return {**recording, **short}, count
 
 
 def _traceback(tb: types.TracebackType | None, budget: Budget) -> str:
@@ -422,7 +353,7 @@ def _keep_locals(
             one = keep(value, limit, name, budget.secret_names, budget.secret_values)
             if one is not NOT_KEPT:
                 kept.append([index, name, one])
-                room -= len(_raw(one))
+                room -= len(raw_of(one))
     return kept
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from .fingerprints import fingerprints
 from .frames import own_line
-from .recordings import Limits, kind_of, pack, take
+from .packing import pack
+from .recordings import Limits, kind_of, take
 from .redact import redact_text
 from .rerun import Course, Stop
 from .rerun_surroundings import (

@@ -17,15 +17,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from .redact import (
-    HIDDEN,
-    MARGIN,
-    announces_secret,
-    is_secret_key,
-    is_value_of,
-    names_secret,
-    redact_cut,
-)
+from .redact import HIDDEN, MARGIN, redact_cut
+from .redact_names import announces_secret, is_secret_key, is_value_of, names_secret
 from .summarize_data import describe_data
 from .summarize_objects import (
     class_attribute,

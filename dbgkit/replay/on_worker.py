@@ -35,7 +35,7 @@ from dbgkit.model import (
     ValueSummary,
     recording_from_wire,
 )
-from dbgkit.remote.recordings import unpack
+from dbgkit.remote.packing import unpack
 from dbgkit.remote.rerun import AROUND
 from dbgkit.replay.compared import InputComparison, recorded_failure
 from dbgkit.replay.material import Material

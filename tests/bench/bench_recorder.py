@@ -22,7 +22,8 @@ from distributed import Client, wait
 
 import dbgkit
 from dbgkit.cluster.recorder import recorder_name
-from dbgkit.remote.recordings import Limits, pack, take
+from dbgkit.remote.packing import pack
+from dbgkit.remote.recordings import Limits, take
 
 HELD = 64_000_000  # bytes, of a worker and of the scheduler
 WIRE = 256_000

@@ -1,0 +1,80 @@
+"""The recorder's settings: as they are given, or as Dask's configuration has them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+DEFAULTS = {
+    "hold": "64 MB",
+    "keep-inputs": 0,
+    "nbytes": "256 kB",
+    "kept": "4 kB",
+    "time": "100 ms",
+    "secret-names": [],
+}
+
+
+def configured() -> dict[str, Any]:
+    """All settings, as Dask's configuration has them."""
+    import dask
+
+    found = {name: dask.config.get(f"dbgkit.record.{name}", None) for name in DEFAULTS}
+    return {**parsed(DEFAULTS), **parsed(found)}
+
+
+def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings that are not None, in bytes and seconds.
+
+    Raises
+    ------
+    ValueError
+        One is nothing that the recorder could keep to.
+    """
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        try:
+            if name == "time":
+                found["seconds"] = _time(value)
+            elif name == "secret-names":
+                found["secret_names"] = _names(value)
+            else:
+                found[name.replace("-", "_")] = _size(value)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise ValueError(
+                f"{name.replace('-', '_')}={value!r}: {_WANTED.get(name, _A_SIZE)}"
+            ) from error
+    return found
+
+
+def _size(value: Any) -> int:
+    from dask.utils import parse_bytes
+
+    size = int(parse_bytes(value))
+    if not 0 <= size < 2**63:
+        raise ValueError(value)
+    return size
+
+
+def _time(value: Any) -> float:
+    from dask.utils import parse_timedelta
+
+    length = float(parse_timedelta(value, "s"))
+    if not 0 <= length < math.inf:
+        raise ValueError(value)
+    return length
+
+
+def _names(value: Any) -> list[str]:
+    names = [value] if isinstance(value, str) else list(value)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(value)
+    "".join(names).encode()  # half of a surrogate pair cannot be sent
+    return names
+
+
+_A_SIZE = "a size such as 500MB or 2GiB"
+_WANTED = {"time": "a time such as 100ms or 2s", "secret-names": "a list of names"}

@@ -1,0 +1,70 @@
+"""A recording as bytes, within a limit."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import msgpack
+
+_HEADER = 4_000  # bytes that go with a recording: key, worker, message
+_ERRORS = "surrogatepass"  # half of a surrogate pair is a text too
+
+
+def pack(recording: dict[str, Any], nbytes: int) -> tuple[bytes, int]:
+    """A recording as bytes within a limit, and how many parts were left out for that.
+
+    What comes along whole goes first, then causes, then the outermost frames' locals.
+    """
+    limit = nbytes - _HEADER if nbytes > 2 * _HEADER else nbytes
+    left_out = 0
+    raw = raw_of(recording)
+    packed = zlib.compress(raw, 1)
+    while len(packed) > limit:
+        # So much of it as it is before it is compressed; a little more each round.
+        spare = len(raw) - int(len(raw) * limit / len(packed) * 0.95)
+        recording, count = _shorten(recording, spare)
+        if not count:
+            return b"", left_out
+        left_out += count
+        raw = raw_of(recording)
+        packed = zlib.compress(raw, 1)
+    return packed, left_out
+
+
+def unpack(packed: bytes) -> dict[str, Any]:
+    """What `pack` made."""
+    found: dict[str, Any] = msgpack.unpackb(
+        zlib.decompress(packed), strict_map_key=False, unicode_errors=_ERRORS
+    )
+    return found
+
+
+def raw_of(value: Any) -> bytes:
+    """A part of a recording as bytes, before they are compressed."""
+    packed: bytes = msgpack.packb(value, unicode_errors=_ERRORS)
+    return packed
+
+
+def _shorten(recording: dict[str, Any], spare: int) -> tuple[dict[str, Any], int]:
+    """The recording without so many bytes, and how many parts that took."""
+    kept, causes = list(recording["kept"]), list(recording["causes"])
+    count = 0
+    for parts in (kept, causes):  # the outermost, and the farthest, are last
+        while parts and spare > 0:
+            spare -= len(raw_of(parts.pop()))
+            count += 1
+    frames = []
+    for frame in recording["frames"]:
+        variables = list(frame["locals"])
+        while variables and spare > 0:
+            spare -= len(raw_of(variables.pop()))
+            count += 1
+        omitted = frame["omitted_locals"] + len(frame["locals"]) - len(variables)
+        frames.append({**frame, "locals": variables, "omitted_locals": omitted})
+    text = recording["traceback_text"]
+    if text and spare > 0:
+        text = ""
+        count += 1
+    short = {"kept": kept, "causes": causes, "frames": frames, "traceback_text": text}
+    return {**recording, **short}, count
