@@ -77,7 +77,7 @@ def test_why(client, running):
     assert (found.cause, found.key) == ("worker-not-answering", "runs")
     assert found.summary == f"{address} does not answer"
     again = why_until("retrying", future)
-    assert "1 workers died while they ran it" in again.evidence
+    assert "1 worker died that had it" in again.evidence
 
 
 def test_why_of_the_whole_cluster(client, running):

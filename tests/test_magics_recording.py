@@ -127,6 +127,9 @@ def test_a_flaky_failure_in_a_notebook(tmp_path):
         status, parts = kernel.run_parts("%dbg_record")
         html = dict(parts)["text/html"]
         assert "ZeroDivisionError" in html and "lost" in html
+        # The source of a cell is here alone.
+        status, said = kernel.run("import dbgkit; print(dbgkit.recordings(future)[0])")
+        assert "return sum(seen) / (not lost)" in said, said
     finally:
         kernel.run(CLOSE)
         kernel.stop()

@@ -198,7 +198,11 @@ def test_worker_saturated_names_what_its_threads_run(client, tmp_path):
         ]
         found = why_until("worker-saturated", futures[2])
         assert address in found.summary
-        assert any("'busy-0'" in line for line in found.evidence)
+        busy = r"2 threads, 3 tasks; running: 'busy-\d' for .* s, 'busy-\d' for .* s"
+        assert re.fullmatch(f"{address}: {busy}", found.evidence[0])
+        longest = re.match(r"the longest, '(busy-\d)', is at .*", found.evidence[1])
+        assert " in loop_until: " in found.evidence[1]
+        assert found.advice[1].endswith(f"dbgkit.why('{longest[1]}')")
         same_words(found, from_dump(client, tmp_path, "busy-2"))
 
 
@@ -209,6 +213,9 @@ def test_queued(client, tmp_path):
         found = why_until("queued", futures[-1])
         assert found.healthy
         assert any("2 workers with 4 threads" in line for line in found.evidence)
+        assert re.search(r"running: \('many', \d+\) for .* s, ", found.evidence[2])
+        assert " in loop_until: " in found.evidence[-1]
+        assert re.search(r"dbgkit.why\(\('many', \d+\)\)$", found.advice[-1])
         dumped = from_dump(client, tmp_path, futures[-1].key)
         assert (dumped.cause, dumped.summary) == (found.cause, found.summary)
 
@@ -284,7 +291,8 @@ def test_retrying(client, tmp_path):
             fail_then_loop, path, str(tmp_path / "tries"), retries=2, key="again"
         )
         found = why_until("retrying", future)
-        assert "1 attempts failed, 1 are left" in found.evidence
+        assert "1 attempt failed, 1 is left" in found.evidence
+        assert found.advice == ("dbgkit.story('again') has the attempts that failed",)
         same_words(found, from_dump(client, tmp_path, "again"))
 
 

@@ -201,7 +201,7 @@ def test_retrying_after_a_worker_has_died(harmable, tmp_path):
     with harmable(n_workers=1) as client, flag(tmp_path) as path:
         future = client.submit(die_then_loop, path, str(tmp_path / "t"), key="deadly")
         found = why_until("retrying", future)
-        assert "1 workers died while they ran it" in found.evidence
+        assert "1 worker died that had it" in found.evidence
         same_words(found, from_dump(client, tmp_path, "deadly"))
 
 
@@ -211,7 +211,7 @@ def test_failed_as_it_killed_its_workers(harmable):
         future = client.submit(os._exit, 3, key="killer")
         wait(future)
         found = dbgkit.why(future)
-        assert found.summary == "'killer' was given up: 1 workers died of it"
+        assert found.summary == "'killer' was given up: 1 worker died that had it"
 
 
 def test_scheduler_overloaded(harmable, tmp_path):

@@ -49,6 +49,14 @@ def die_then_loop(path, tries):
     return loop_until(path)
 
 
+def die_on_word(word, tries):
+    """Kill the worker at the first attempt, once a file is there."""
+    loop_until(word)
+    if not os.path.exists(tries):
+        with open(tries, "w"):
+            os._exit(3)
+
+
 def dive(depth):
     """A traceback that is too deep for the client to read."""
     return dive(depth + 1) + 1

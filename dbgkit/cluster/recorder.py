@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import linecache
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -14,13 +16,15 @@ from dbgkit.cluster.deaths import death_watch, deaths_name, forget_deaths
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedPlugin, ShippedWorkerPlugin, digest_of
 from dbgkit.errors import WaitTimedOut
-from dbgkit.model import Recording, Recordings, Span, recording_from_wire
+from dbgkit.model import FrameSummary, Recording, Recordings, Span, recording_from_wire
 from dbgkit.remote.packing import unpack
 from dbgkit.remote.recordings import FORMAT
+from dbgkit.remote.redact import redact_lines
 
 FETCHED_AT_ONCE = 32_000_000  # bytes
 MOST_LEFT = 50  # recordings that outlive their recorder in this process
 LEFT_BYTES = 5_000_000
+AROUND = 5  # lines of source, before and after
 SAME_TIME = 1.0  # seconds between a failure and its recording, at the scheduler
 
 # Recordings of recorders that were turned off, and of clusters that went as an
@@ -209,6 +213,20 @@ def _address(link: Link) -> str:
     return str(getattr(link.client.scheduler, "address", ""))
 
 
+def _with_source(frame: FrameSummary) -> FrameSummary:
+    """A frame of a notebook's cell, whose source this process alone has.
+
+    The file of a cell is named by a digest of its text.
+    """
+    cell = any(part in frame.filename for part in ("ipykernel_", "<ipython-input-"))
+    if frame.source or not cell:
+        return frame
+    lines = linecache.getlines(frame.filename)[: frame.lineno + AROUND]
+    first = max(0, frame.lineno - AROUND - 1)
+    shown = redact_lines([line.rstrip() for line in lines], skip=first)
+    return replace(frame, source=tuple(enumerate(shown, first + 1)))
+
+
 def held_recordings(
     link: Link,
     keys: Iterable[Any] | None,
@@ -253,7 +271,9 @@ def held_recordings(
                 content = None
         elif header["size"]:
             header = {**header, "gap": "left out of this answer: ask for its key"}
-        found.append(recording_from_wire(header, content, names(header["key"])))
+        recording = recording_from_wire(header, content, names(header["key"]))
+        frames = tuple(map(_with_source, recording.frames))
+        found.append(replace(recording, frames=frames))
     counts = listed["counts"]
     return Recordings(
         tuple(found),

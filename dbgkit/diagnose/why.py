@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.clients import held_future_states, keys_of_exception
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.workers import dumped_workers, planned_workers, probe_workers
 from dbgkit.diagnose.around import graph_around
-from dbgkit.diagnose.deaths import deaths_of
+from dbgkit.diagnose.deaths import deaths_of, tell_deaths
 from dbgkit.diagnose.why_reasons import Cause, causes_of, ranked
 from dbgkit.diagnose.why_text import several, show
 from dbgkit.diagnose.why_words import words_of
@@ -21,10 +21,15 @@ from dbgkit.locate.held import held_beginnings
 from dbgkit.locate.targets import Sought, sort_target
 from dbgkit.model import Explanation, Span
 
+if TYPE_CHECKING:
+    from dbgkit.cluster.dumps import DumpState
+
 PING = 3.0  # seconds for a worker to answer the scheduler
 MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
 MOST_KILLED = 20  # tasks whose workers' deaths are looked up
 LOOKS = 4  # what may be on its way is looked at again
+JUST = 60.0  # seconds since a worker left that has just left
+MOST_LEFT = 20
 PAUSE = 0.25  # seconds between two looks
 _NOT_IN_DUMPS = (
     "from a dump: call stacks, who waits for locks and queues, whether workers answer, "
@@ -114,24 +119,64 @@ def _look(view: View, asked: _Asked) -> tuple[dict[str, Any], list[Cause]]:
     if view.client is not None and asked.keys:
         question["texts"] = held_beginnings(view.client, asked.keys)
     answer = view.ask("why", question)
-    wanted: dict[str, list[Any]] = {}
-    for end in answer["ends"]:
-        if end["code"] != "processing":
-            continue
-        if answer["answering"].get(end["worker"], not view.live) is not False:
-            wanted.setdefault(end["worker"], []).append(end["key"])
+    wanted = _to_ask(view, answer)
     if isinstance(view, LiveView):
         probes = probe_workers(view.link, wanted)
     else:
-        probes = dumped_workers(view.state, wanted)
+        probes = _dumped(view.state, wanted)
+    _add_deaths(view, answer["ends"])
     causes = causes_of(answer, probes, whole=asked.keys is None)
     for cause in causes:
         _add_client_side(view, answer, cause)
-    killed = [cause for cause in causes if cause.facts.get("killed")]
-    deaths = deaths_of(view, [cause.key for cause in killed[:MOST_KILLED]])
-    for cause in killed:
-        cause.facts["deaths"] = deaths.get(cause.key, ())
     return answer, ranked(causes)
+
+
+def _to_ask(view: View, answer: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Per worker the keys that it is to be asked for; none: what it runs at all."""
+    wanted: dict[str, list[Any]] = {}
+    for end in answer["ends"]:
+        places = end["places"] if end["code"] == "queued" else ()
+        asks: list[tuple[str, list[Any]]] = [(place["worker"], []) for place in places]
+        if end["code"] == "processing":
+            asks = [(end["worker"], [end["key"]])]
+        for worker, keys in asks:
+            if answer["answering"].get(worker, not view.live) is not False:
+                wanted.setdefault(worker, []).extend(keys)
+    for worker in answer["may_run_it"]:
+        if answer["answering"].get(worker) is not False:
+            unknown = [entry["key"] for entry in answer["unknown"]]
+            wanted.setdefault(worker, []).extend(unknown)
+    return wanted
+
+
+def _dumped(
+    state: DumpState, wanted: Mapping[str, list[Any]]
+) -> dict[str, dict[str, Any]]:
+    """What workers knew in a dump, with the states of what they executed."""
+    probes = dumped_workers(state, wanted)
+    busy = {
+        address: [entry["key"] for entry in probe["executing"]]
+        for address, probe in probes.items()
+    }
+    for address, probe in dumped_workers(state, busy).items():
+        states = {row["key"]: row["state"] for row in probe["tasks"]}
+        executing = probes[address]["executing"]
+        for entry in executing:
+            entry["state"] = states[entry["key"]]
+        executing.sort(key=lambda entry: entry["since"] or 0.0)
+    return probes
+
+
+def _add_deaths(view: View, ends: list[dict[str, Any]]) -> None:
+    """Deaths of workers that had a task, where the scheduler counted some."""
+    had = [
+        (end, end.get("blame", end["key"]))
+        for end in ends
+        if end.get("killed") or end.get("suspicious")
+    ]
+    deaths = deaths_of(view, [key for _, key in had[:MOST_KILLED]])
+    for end, key in had:
+        end["deaths"] = deaths.get(key, ())
 
 
 def _pending(view: View, asked: _Asked) -> list[Any]:
@@ -151,6 +196,9 @@ def _add_client_side(view: View, answer: Mapping[str, Any], cause: Cause) -> Non
         state = held_future_states(view.client).get(cause.key)
         if state is not None:
             facts["evidence"] = [f"the future here is {state.status}"]
+    elif cause.code == "workers-starting":
+        facts["evidence"] = [f"{place} is being set up" for place in facts["joining"]]
+        _add_left(view, answer, facts)
     elif cause.code == "no-workers":
         evidence = planned_workers(view.client) if view.client is not None else []
         if facts["starting"]:
@@ -158,10 +206,22 @@ def _add_client_side(view: View, answer: Mapping[str, Any], cause: Cause) -> Non
         if evidence:
             cause.code = "workers-starting"
             facts["evidence"] = evidence
+        _add_left(view, answer, facts)
     elif cause.code == "lock-wait":
         for waiter in answer["waiters"] or ():
             if waiter["name"] == facts["waits"]["name"]:
                 facts.setdefault("waiter", waiter)
+
+
+def _add_left(view: View, answer: Mapping[str, Any], facts: dict[str, Any]) -> None:
+    """Workers that have just left, where none is there; no dump tells of them."""
+    if not view.live:
+        return
+    ages = [
+        (answer["end"] - death.when.timestamp(), death)
+        for death in tell_deaths(view, limit=MOST_LEFT)
+    ]
+    facts["left"] = [(age, death) for age, death in ages if age < JUST]
 
 
 # -- in words ----------------------------------------------------------------
@@ -275,6 +335,10 @@ def _notes(view: View, asked: _Asked, answer: Mapping[str, Any]) -> tuple[str, .
         notes.append(_NOT_IN_DUMPS)
     if answer["omitted_ends"]:
         notes.append(f"{answer['omitted_ends']} more tasks were counted, not looked at")
+    if answer["not_asked"]:
+        notes.append(
+            f"{answer['not_asked']} workers were not asked whether they still run it"
+        )
     if answer["unfollowed"]:
         notes.append(
             f"of {answer['unfollowed']} tasks that fell not all inputs were looked at: "

@@ -21,15 +21,16 @@ RANKS = (
     "resources-unmet",
     "restrictions-unmet",
     "lock-wait",
+    "threads-held",
     "p2p-barrier",
     "scheduler-overloaded",
     "unexplained",
-    "retrying",
     "failed",
     "cascaded",
     "transferring",
     "worker-saturated",
     "queued",
+    "retrying",
     "running",
     "unknown-key",
     "released",
@@ -70,6 +71,10 @@ def causes_of(
         several = [(code, facts)]
         if code == "processing":
             several = _processing(facts, probes.get(facts["worker"]), answer)
+        elif code == "queued":
+            several = [(_queued(facts, probes), facts)]
+        elif code == "failed" and whole:
+            facts["given_up"] = answer["given_up"]
         for code, facts in several:
             found.append(
                 Cause(
@@ -82,7 +87,7 @@ def causes_of(
                     1 if end["state"] == "processing" else end["count"],
                 )
             )
-    found += _unknown(answer)
+    found += _unknown(answer, probes)
     found += _of_cluster(answer, found, whole)
     return ranked(merged(found))
 
@@ -113,6 +118,8 @@ def _likeness(cause: Cause) -> Any:
         return (cause.code, facts["waits"]["kind"], facts["waits"]["name"])
     if cause.code in ("failed", "cascaded"):
         return (cause.code, cause.key)
+    if cause.code == "unknown-key":
+        return (cause.code, bool(facts["unwanted"]), bool(facts["workers"]))
     return cause.code
 
 
@@ -138,8 +145,23 @@ def _processing(
     if state == "waiting":
         return [_transfer(facts, probe, answer)]
     if state in ("ready", "constrained"):
-        return [("worker-saturated", facts)]
+        held = _held(probe)
+        return [("threads-held" if held else "worker-saturated", facts)]
     return [("running", facts)]  # done there; the scheduler is about to hear of it
+
+
+def _queued(facts: Mapping[str, Any], probes: Mapping[str, Mapping[str, Any]]) -> str:
+    """What holds up a task that is queued: what the workers' threads run is added."""
+    places = facts["places"]
+    for place in places:
+        place["probe"] = probes.get(place["worker"])
+    return "threads-held" if all(_held(p["probe"]) for p in places) else "queued"
+
+
+def _held(probe: Mapping[str, Any] | None) -> bool:
+    """Whether a worker runs nothing but what the scheduler has let go of."""
+    busy = probe["executing"] if probe else ()
+    return bool(busy) and all(entry.get("state") == "cancelled" for entry in busy)
 
 
 def _guess(facts: Mapping[str, Any]) -> str:
@@ -166,13 +188,32 @@ def _executing(
 ) -> list[tuple[str, dict[str, Any]]]:
     waits = row["waits"] if row else None
     found = []
-    if facts["tried"] > 0 or facts["suspicious"] > 0:
+    if facts["tried"] > 0 or died_with(facts)[0] > 0:
         found.append(("retrying", facts))
     if waits is not None and waits["kind"] != "future":
         found.append(("lock-wait", {**facts, "waits": waits}))
     elif not found:
         found.append(("running", facts))
     return found
+
+
+def died_with(facts: Mapping[str, Any]) -> tuple[int, int]:
+    """How many workers died that may have run a task; how many surely did run it.
+
+    The scheduler counts all that had it (``TaskState.suspicious``). Those are left out
+    of which the recorder knows that it only was queued there.
+    """
+    key, deaths = facts["key"], facts.get("deaths", ())
+    ran = sum(key in death.keys for death in deaths)
+    queued = sum(
+        death.ran_known
+        and not death.expected
+        and key in death.queued
+        # A heartbeat may have been sent before it started.
+        and all(task.source == "worker" for task in death.ran)
+        for death in deaths
+    )
+    return max(0, facts["suspicious"] - queued), ran
 
 
 def _transfer(
@@ -203,16 +244,32 @@ def _transfer(
     return ("transfer-stuck" if reasons else "transferring"), facts
 
 
-def _unknown(answer: Mapping[str, Any]) -> list[Cause]:
+def _unknown(
+    answer: Mapping[str, Any], probes: Mapping[str, Mapping[str, Any]]
+) -> list[Cause]:
     found = []
     for entry in answer["unknown"]:
         lost = entry["dependency"] is not None
         code = "lost-dependencies" if lost else "unknown-key"
-        found.append(Cause(code, entry["key"], (entry["key"],), 1, [dict(entry)]))
+        facts = {**entry, "workers": _still_run(entry["key"], probes)}
+        found.append(Cause(code, entry["key"], (entry["key"],), 1, [facts]))
         found[-1].keys.append(entry["key"])
     more = answer.get("unknown_count", 0) - len(found)
     if found and more > 0:
         found[-1].count += more
+    return found
+
+
+def _still_run(
+    key: Any, probes: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Workers that run what the scheduler does not know any more."""
+    found = []
+    for address, probe in sorted(probes.items()):
+        row = _row(probe, key)
+        busy = (entry["key"] for entry in probe["executing"])
+        if row is not None and (row["stack"] is not None or key in busy):
+            found.append({"worker": address, "probe": probe, "row": row})
     return found
 
 

@@ -53,14 +53,25 @@ def they(cause: Cause, one: str, many: str) -> str:
     return f"{tasks_of(cause)} {one if cause.count == 1 else many}"
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 task``, ``2 tasks``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def by_worker(cause: Cause) -> list[dict[str, Any]]:
     """The first task's facts of each worker."""
-    found: dict[str, dict[str, Any]] = {}
-    for part in cause.parts:
-        found.setdefault(part["worker"], part)
-    return list(found.values())[:MOST_NAMED]
+    return list(_places(cause).values())[:MOST_NAMED]
 
 
 def workers_of(cause: Cause) -> list[str]:
     """Addresses of the workers that it happens on."""
-    return sorted({part["worker"] for part in cause.parts})
+    return sorted(_places(cause))
+
+
+def _places(cause: Cause) -> dict[str, dict[str, Any]]:
+    """By worker; what is queued may go to several."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in cause.parts:
+        for place in part.get("places") or (part,):
+            found.setdefault(place["worker"], place)
+    return found

@@ -13,24 +13,33 @@ from typing import Any
 from dbgkit.diagnose.deaths import tell_of
 from dbgkit.diagnose.why_reasons import Cause
 from dbgkit.diagnose.why_text import (
-    MOST_NAMED,
     Words,
-    by_worker,
-    seconds,
+    counted,
     several,
     show,
     size,
     tasks_of,
     they,
-    workers_of,
 )
 from dbgkit.diagnose.why_words_tasks import (
     barrier,
+    held,
     lock,
+    restart,
     retrying,
     running,
     saturated,
+    still_run,
     transfer,
+)
+from dbgkit.diagnose.why_words_workers import (
+    no_workers,
+    not_answering,
+    paused,
+    queued,
+    resources,
+    restrictions,
+    starting,
 )
 from dbgkit.remote.frames import own_line_of_text
 from dbgkit.remote.texts import type_and_message
@@ -52,15 +61,17 @@ def _failed(cause: Cause) -> Words:
     summary = f"{show(cause.key)} failed: {_first_line(what)}"
     evidence = []
     if facts["killed"]:
-        summary = (
-            f"{show(cause.key)} was given up: {facts['killed']} workers died of it"
-        )
+        died = counted(facts["killed"], "worker")
+        summary = f"{show(cause.key)} was given up: {died} died that had it"
         deaths = facts.get("deaths")
         if deaths:
             evidence.append(tell_of(cause.key, deaths))
             evidence += [each.summary for each in deaths[1:3]]
         else:
-            evidence.append("no exception: the workers died while they ran it")
+            evidence.append(
+                "no exception: Dask gives up (KilledWorker) what it has lost more "
+                "workers with than distributed.scheduler.allowed-failures"
+            )
     if line is not None:
         evidence.append(f"raised at {line[0]}:{line[1]} in {line[2]}")
     if facts["erred_on"]:
@@ -72,6 +83,11 @@ def _failed(cause: Cause) -> Words:
     advice = [_open(cause.key)]
     if cause.whole and cause.count > 1:
         more = cause.count - 1
+        summary += f"; {more} more erred"
+        others = facts["given_up"]
+        if others["count"]:
+            named = several(map(show, others["keys"]), others["count"])
+            evidence.append(f"given up too, as workers died that had them: {named}")
         evidence.append(
             f"{more} more task{'s have' if more > 1 else ' has'} failed, or fell "
             "because another failed"
@@ -115,6 +131,14 @@ def _released(cause: Cause) -> Words:
     )
 
 
+_UNWANTED = {
+    "left": "its client went away",
+    "released": "its client let go of it",
+    "cancelled": "it was cancelled",
+    "restarted": "the client restarted the cluster",
+}
+
+
 def _unknown_key(cause: Cause) -> Words:
     facts = cause.facts
     evidence = [*facts.get("evidence", ())]
@@ -124,14 +148,29 @@ def _unknown_key(cause: Cause) -> Words:
         )
     else:
         evidence.append("the scheduler's transition log does not tell of it (any more)")
-    return (
-        f"the scheduler does not know {tasks_of(cause)}",
-        evidence,
-        [
-            "look for the right key among dbgkit.tasks(keys='*part of the name*')",
-            "hold on to the future of what should stay known",
-        ],
-    )
+    summary = f"the scheduler does not know {tasks_of(cause)}"
+    advice = [
+        "look for the right key among dbgkit.tasks(keys='*part of the name*')",
+        "hold on to the future of what should stay known",
+    ]
+    if facts["unwanted"]:
+        them = "it" if cause.count == 1 else "them"
+        how = _UNWANTED[facts["unwanted"]]
+        summary = f"the scheduler has forgotten {tasks_of(cause)}: no client wants "
+        summary += f"{them} any more"
+        evidence.append(f"{how}: what nobody wants the scheduler lets go of")
+        advice = [
+            "submit it again, and hold on to its future for as long as it is wanted",
+        ]
+    places = {place["worker"] for part in cause.parts for place in part["workers"]}
+    if places:
+        summary += f"; {several(sorted(places))} still "
+        summary += "runs it" if cause.count == 1 else "run them"
+        for part in cause.parts:
+            evidence += still_run(part)
+        evidence.append("a thread cannot be stopped: it runs until the task ends")
+        advice.append(restart(places))
+    return summary, evidence, advice
 
 
 def _lost(cause: Cause) -> Words:
@@ -172,148 +211,6 @@ def _out_of_step(cause: Cause) -> Words:
     )
 
 
-# -- workers -----------------------------------------------------------------
-
-
-def _no_workers(cause: Cause) -> Words:
-    facts = cause.facts
-    wanted = _wanted(facts)
-    return (
-        f"no worker is connected; {tasks_of(cause)} cannot run",
-        [f"it asks for {wanted}"] if wanted else [],
-        [
-            "start workers: cluster.scale(n), or dask worker ADDRESS",
-            "if some were there, look at why they left: the logs of the workers and "
-            "nannies",
-        ],
-    )
-
-
-def _starting(cause: Cause) -> Words:
-    facts = cause.facts
-    return (
-        f"workers are being started; {they(cause, 'waits', 'wait')} for the first",
-        list(facts["evidence"]),
-        ["wait; if none comes, look into the log of the cluster manager"],
-    )
-
-
-def _not_answering(cause: Cause) -> Words:
-    places = workers_of(cause)
-    evidence = [
-        f"{facts['worker']}: last heard of {seconds(facts['age'])} ago"
-        + (
-            f", {facts['processing']} tasks given to it"
-            if "processing" in facts
-            else ""
-        )
-        for facts in by_worker(cause)
-    ]
-    return (
-        f"{several(places)} {_do(places, 'does', 'do')} not answer",
-        evidence,
-        [
-            "its process is stopped, swaps, or runs code that never lets go of the "
-            "interpreter's lock: look at it with top and py-spy dump",
-            "client.restart_workers([address]) starts it anew, and its tasks go to "
-            "others",
-        ],
-    )
-
-
-def _paused(cause: Cause) -> Words:
-    found = {
-        worker["address"]: worker for part in cause.parts for worker in part["paused"]
-    }
-    evidence = []
-    for address, worker in sorted(found.items())[:MOST_NAMED]:
-        memory = ""
-        if worker["memory"] and worker["limit"]:
-            memory = f", {size(worker['memory'])} of {size(worker['limit'])} in use"
-        evidence.append(f"{address}: {worker['status']}{memory}")
-    count = max(len(found), cause.facts.get("count", 0))
-    workers = "1 worker is" if count == 1 else f"{count} workers are"
-    about = f"; {tasks_of(cause)} cannot run" if cause.key is not None else ""
-    return (
-        f"{workers} paused{about}",
-        evidence,
-        [
-            "free memory: let go of futures, make chunks smaller, or give workers more",
-            "unmanaged memory stays until its owner lets go: restart those workers",
-        ],
-    )
-
-
-def _restrictions(cause: Cause) -> Words:
-    facts = cause.facts
-    nearest = facts["nearest"]
-    where = "on the same host" if nearest["same_host"] else "on another host"
-    return (
-        f"{tasks_of(cause)} may run on {_wanted(facts)} only, and no such worker is "
-        "there",
-        [
-            f"{facts['present']} workers are connected",
-            f"the nearest is {nearest['address']} (name {nearest['name']!r}), {where}",
-        ],
-        [
-            "start a worker there, or submit without workers=, or with "
-            "allow_other_workers=True",
-        ],
-    )
-
-
-def _resources(cause: Cause) -> Words:
-    facts = cause.facts
-    nearest = facts["nearest"]
-    lacks = ", ".join(
-        f"{name}: {wanted:g} needed, {has:g} there"
-        for name, (wanted, has) in sorted(nearest["lacks"].items())
-    )
-    return (
-        f"{they(cause, 'needs', 'need')} {_amounts(facts['resources'])}, "
-        "which no worker has",
-        [
-            f"{facts['present']} workers come into question",
-            f"the nearest is {nearest['address']} (name {nearest['name']!r}), "
-            f"which lacks {lacks}",
-        ],
-        [
-            'start workers with it: dask worker ADDRESS --resources "NAME=AMOUNT"',
-            "or submit with less in resources=",
-        ],
-    )
-
-
-def _wanted(facts: dict[str, Any]) -> str:
-    parts = [
-        *facts["only_workers"],
-        *(f"host {host}" for host in facts["only_hosts"]),
-    ]
-    if facts["resources"]:
-        parts.append(_amounts(facts["resources"]))
-    return several(parts)
-
-
-def _amounts(resources: dict[str, float]) -> str:
-    return ", ".join(f"{name}={amount:g}" for name, amount in sorted(resources.items()))
-
-
-def _queued(cause: Cause) -> Words:
-    facts = cause.facts
-    evidence = [
-        f"{facts['queued']} tasks are queued",
-        f"{facts['workers']} workers with {facts['threads']} threads have "
-        f"{facts['processing']} tasks to run",
-    ]
-    if facts["busy"]:
-        evidence.append(f"running: {several(map(show, facts['busy']))}")
-    return (
-        f"{tasks_of(cause)}: queued until a thread is free",
-        evidence,
-        ["wait, or add workers: cluster.scale(n)"],
-    )
-
-
 # -- the rest ----------------------------------------------------------------
 
 
@@ -341,10 +238,6 @@ def _unexplained(cause: Cause) -> Words:
     )
 
 
-def _do(names: list[str], one: str, many: str) -> str:
-    return one if len(names) == 1 else many
-
-
 def _first_line(text: str, limit: int = 200) -> str:
     line = text.strip().split("\n")[0]
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
@@ -366,12 +259,12 @@ _WORDS: dict[str, Callable[[Cause], Words]] = {
     "finished": _finished,
     "lock-wait": lock,
     "lost-dependencies": _lost,
-    "no-workers": _no_workers,
+    "no-workers": no_workers,
     "p2p-barrier": barrier,
-    "queued": _queued,
+    "queued": queued,
     "released": _released,
-    "resources-unmet": _resources,
-    "restrictions-unmet": _restrictions,
+    "resources-unmet": resources,
+    "restrictions-unmet": restrictions,
     "retrying": retrying,
     "running": running,
     "scheduler-overloaded": _overloaded,
@@ -379,8 +272,9 @@ _WORDS: dict[str, Callable[[Cause], Words]] = {
     "transferring": transfer,
     "unexplained": _unexplained,
     "unknown-key": _unknown_key,
-    "worker-not-answering": _not_answering,
+    "worker-not-answering": not_answering,
+    "threads-held": held,
     "worker-saturated": saturated,
-    "workers-paused": _paused,
-    "workers-starting": _starting,
+    "workers-paused": paused,
+    "workers-starting": starting,
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from dbgkit.diagnose.why_reasons import Cause
+from dbgkit.diagnose.why_reasons import Cause, died_with
 from dbgkit.diagnose.why_text import (
     MOST_NAMED,
     Words,
     by_worker,
+    counted,
     seconds,
     several,
     show,
@@ -63,43 +65,123 @@ def _stack(row: dict[str, Any]) -> list[str]:
 
 
 def retrying(cause: Cause) -> Words:
-    facts = cause.facts
+    failed = [facts for facts in cause.parts if facts["tried"] > 0]
+    evidence: list[str] = []
+    for facts in cause.parts[:MOST_NAMED]:
+        evidence += _attempts(facts)
+        evidence.append(_run(facts))
+    evidence += _stack(cause.facts.get("row") or {})
+    key = show(failed[0]["key"] if failed else cause.key)
+    advice = f"dbgkit.deaths() tells how workers died, dbgkit.story({key}) what it did"
+    before = "as a worker died that had it"
+    if failed:
+        advice = f"dbgkit.story({key}) has the attempts that failed"
+        before = "having failed before"
+    runs = f"{they(cause, 'runs', 'run')} again on {several(workers_of(cause))}"
+    return f"{runs}, {before}", evidence, [advice]
+
+
+def _attempts(facts: dict[str, Any]) -> list[str]:
+    """Earlier attempts of a task, and workers that died."""
     evidence = []
     if facts["tried"] > 0:
+        left = facts["retries_left"]
         evidence.append(
-            f"{facts['tried']} attempts failed, {facts['retries_left']} are left"
+            f"{counted(facts['tried'], 'attempt')} failed, {left} "
+            f"{'is' if left == 1 else 'are'} left"
         )
-    if facts["suspicious"] > 0:
-        evidence.append(f"{facts['suspicious']} workers died while they ran it")
-    evidence.append(_run(facts))
-    evidence += _stack(facts.get("row") or {})
-    return (
-        f"{they(cause, 'runs', 'run')} again on "
-        f"{several(workers_of(cause))}, having failed before",
-        evidence,
-        ["dbgkit.story(key) has the attempts that failed"],
-    )
+    died, ran = died_with(facts)
+    if died > 0:
+        how = "while running it" if ran >= died else "that had it"
+        evidence.append(f"{counted(died, 'worker')} died {how}")
+    return evidence
 
 
 def saturated(cause: Cause) -> Words:
+    evidence, advice = threads(cause)
+    return (
+        f"{they(cause, 'waits', 'wait')} for a thread of {several(workers_of(cause))}",
+        evidence,
+        ["wait, or add workers: cluster.scale(n)", *advice],
+    )
+
+
+def held(cause: Cause) -> Words:
+    places = workers_of(cause)
+    evidence, advice = threads(cause)
+    return (
+        f"{they(cause, 'waits', 'wait')} for a thread of {several(places)}, which "
+        f"{'runs' if len(places) == 1 else 'run'} only what nobody waits for any more",
+        evidence,
+        advice,
+    )
+
+
+def threads(cause: Cause) -> tuple[list[str], list[str]]:
+    """What workers' threads run and since when, and what to do about it."""
     evidence = []
-    for facts in by_worker(cause):
-        probe = facts.get("probe") or {}
-        busy = [entry["key"] for entry in probe.get("executing", ())]
-        busy = busy or facts["executing"]
+    longest: tuple[float, dict[str, Any]] | None = None
+    left: dict[Any, str] = {}
+    for place in by_worker(cause):
+        probe = place.get("probe") or {}
+        busy = probe.get("executing") or [{"key": key} for key in place["executing"]]
+        told = []
+        for entry in busy:
+            took = _took(entry, probe)
+            told.append(show(entry["key"]))
+            if took is not None:
+                told[-1] += f" for {seconds(took)}"
+                if longest is None or took > longest[0]:
+                    longest = took, entry
+            if entry.get("state") == "cancelled":
+                left[entry["key"]] = place["worker"]
         evidence.append(
-            f"{facts['worker']}: {facts['nthreads']} threads, {facts['processing']} "
-            f"tasks; running: {several(map(show, busy))}"
+            f"{place['worker']}: {counted(place['nthreads'], 'thread')}, "
+            f"{counted(place['processing'], 'task')}; running: "
+            f"{several(told) or 'nothing'}"
         )
         if probe.get("constrained"):
             evidence.append(
                 f"{probe['constrained']} of them wait for resources that are in use"
             )
+    advice = []
+    if longest is not None:
+        key = show(longest[1]["key"])
+        lines = _stack(longest[1])
+        evidence += [f"the longest, {key}, is {line}" for line in lines[-1:]]
+        if longest[1].get("state") != "cancelled":
+            advice.append(f"look at what those threads run: dbgkit.why({key})")
+    if left:
+        evidence.append(
+            f"the scheduler has let go of {several(map(show, left))}, mostly because "
+            "its client went away or cancelled it; its thread runs until it ends"
+        )
+        advice.append(restart(left.values()))
+    return evidence, advice
+
+
+def restart(workers: Iterable[str]) -> str:
+    """Advice to end threads that cannot be stopped."""
     return (
-        f"{they(cause, 'waits', 'wait')} for a thread of {several(workers_of(cause))}",
-        evidence,
-        ["wait, or add workers; look at what those threads run: dbgkit.why(its key)"],
+        f"client.restart_workers({sorted(set(workers))}) stops that; what else was "
+        "there is computed again"
     )
+
+
+def _took(entry: dict[str, Any], probe: dict[str, Any]) -> float | None:
+    since = entry.get("since")
+    return max(0.0, probe["now"] - since) if since else None
+
+
+def still_run(facts: dict[str, Any]) -> list[str]:
+    """Since when workers run what the scheduler has forgotten, and its line."""
+    evidence = []
+    for place in facts["workers"]:
+        took = _took(place["row"], place["probe"])
+        since = "" if took is None else f" for {seconds(took)}"
+        text = f"{place['worker']} has been running {show(facts['key'])}{since}"
+        evidence += [text, *_stack(place["row"])]
+    return evidence
 
 
 def transfer(cause: Cause) -> Words:

@@ -25,7 +25,7 @@ class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
         %dbg_record on [options]
             What fails from now on is recorded on its worker, with its locals.
         %dbg_record off
-            Off again; what it holds is forgotten.
+            Off again; the newest of what it holds is kept in this session.
         %dbg_record
             What it holds.
 
@@ -47,7 +47,9 @@ class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
             raise UsageError("%dbg_record: --hold and --keep-inputs go with on")
         if word == "off":
             call(api.record_off, instead="", **reach)
-            print("The recorder is off.")
+            kept = call(api.recordings, instead="", **reach)
+            told = " %dbg_record shows what was kept of it." if len(kept) else ""
+            print(f"The recorder is off.{told}")
             return None
         found: Recordings = call(api.recordings, instead="", **reach)
         return None if asked.silent else found

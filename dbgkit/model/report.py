@@ -37,12 +37,12 @@ class ClusterReport(Displayed):
     tasks : TaskTable or None
         What failed by itself, then what is unfinished.
     checkup : Checkup or None
-    deaths : Deaths or None
-        How workers went away.
     graphs : mapping of Key to TaskGraph
         Around examples of the failures, and the task that holds up the others.
     notes : tuple of str
         Which part is missing (then it is None), and why.
+    deaths : Deaths or None
+        How workers went away.
     """
 
     address: str
@@ -52,9 +52,9 @@ class ClusterReport(Displayed):
     why: Explanation | None = None
     tasks: TaskTable | None = None
     checkup: Checkup | None = None
-    deaths: Deaths | None = None
     graphs: Mapping[Any, TaskGraph] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    deaths: Deaths | None = None
 
     @property
     def healthy(self) -> bool:

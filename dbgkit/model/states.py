@@ -163,7 +163,7 @@ class TaskRow:
     waiting_on, dependents : int
         How many tasks it waits for, and how many depend on it.
     retries, suspicious : int
-        Retries left; how many workers died while they ran it.
+        Retries left; how many workers died that had it.
     restrictions : str
         Of workers, hosts and resources, in words; empty without any.
     since : float or None

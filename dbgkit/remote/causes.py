@@ -18,7 +18,15 @@ from .causes_cluster import (
     overview,
     waiters,
 )
-from .causes_ends import SAMPLE, facts_of, failed_facts, is_barrier, signature
+from .causes_ends import (
+    SAMPLE,
+    facts_of,
+    failed_facts,
+    forgotten_facts,
+    given_up,
+    is_barrier,
+    signature,
+)
 from .keys import find_task
 from .pacing import Pace, all_tasks, is_dump, now_of, slices
 from .roots import Roots, find_roots, raised
@@ -26,6 +34,8 @@ from .roots import Roots, find_roots, raised
 MOST_GROUPS = 40  # groups of ends that are looked at, of one state
 MOST_CHAIN = 100  # keys of a chain that are sent
 MOST_ORDERED = 100  # inputs of one task
+MOST_ASKED = 64  # workers that are asked whether they run what is not known any more
+_MAY_RUN = (None, "processing", "released")  # when they were forgotten
 MOST_PROBED = 4  # tasks of one worker that it is asked about
 
 
@@ -63,6 +73,9 @@ async def explain_state(state: Any, question: dict[str, Any]) -> dict[str, Any]:
         "omitted_ends": 0,
         "barrier": None,
         "unknown": [],
+        "may_run_it": [],
+        "not_asked": 0,
+        "given_up": {"keys": [], "count": 0},
         # A look at one task costs nothing that grows with the cluster.
         "cluster": overview(state, start) if keys is None else None,
         "out_of_step": await _out_of_step(state, question.get("pending") or (), pace),
@@ -83,6 +96,8 @@ async def explain_state(state: Any, question: dict[str, Any]) -> dict[str, Any]:
         groups.setdefault(("erred", roots.cause_of(ts).key), Group()).add(ts)
         if keys is None:  # one stands for all
             groups["erred", roots.cause_of(ts).key].count = _count(state, "erred")
+    if keys is None and failed:
+        answer["given_up"] = given_up(_erred(state), failed[0])
     _describe(state, groups, parents, roots, answer, start)
     if is_dump(state):
         answer["answering"] = dict.fromkeys(state.silent_workers, False)
@@ -130,37 +145,11 @@ async def _asked(
     answer["unknown_count"] = len(unknown)
     if unknown:
         log = list(state.transition_log)
-        answer["unknown"] = [_forgotten(log, key) for key in unknown[:SAMPLE]]
+        answer["unknown"] = [forgotten_facts(log, key) for key in unknown[:SAMPLE]]
+        if any(entry["was"] in _MAY_RUN for entry in answer["unknown"]):
+            answer["may_run_it"] = list(islice(state.workers, MOST_ASKED))
+            answer["not_asked"] = max(0, len(state.workers) - MOST_ASKED)
     return starts
-
-
-def _forgotten(log: list[Any], key: Any) -> dict[str, Any]:
-    """What the transition log still tells of a task that is not known.
-
-    An entry is ``(key, start, finish, recommendations, stimulus_id, timestamp)``. A
-    task that lost an input is forgotten on the recommendation of that input, while
-    it was wanted.
-    """
-    found: dict[str, Any] = {"key": key, "was": None, "when": None, "dependency": None}
-    stimulus = None
-    for entry in reversed(log):
-        if stimulus is not None and entry[4] != stimulus:
-            break
-        if entry[0] == key:
-            found["was"] = entry[1]
-            if stimulus is None:
-                if entry[2] != "forgotten":
-                    break
-                stimulus, found["when"] = entry[4], entry[5]
-    if stimulus is None or found["was"] in ("memory", "erred"):
-        return found
-    for entry in log:
-        advised = entry[3] if entry[4] == stimulus and entry[2] == "forgotten" else {}
-        # A dump has the text of the key there.
-        if advised.get(key, advised.get(str(key))) == "forgotten" and entry[0] != key:
-            found["dependency"] = entry[0]
-            break
-    return found
 
 
 async def _walk(
@@ -360,6 +349,8 @@ def _places(state: Any, answer: dict[str, Any]) -> list[str]:
             for missing in end["missing"]:
                 for holder in missing["holders"][:1]:
                     found.setdefault(holder)
+        elif end["code"] == "queued":
+            found.update((place["worker"], None) for place in end["places"])
     for worker in answer["cluster"]["quiet"] if answer["cluster"] else ():
         found.setdefault(worker["address"])
     return [address for address in found if address in state.workers][:MOST_PINGED]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from .pacing import is_dump
@@ -13,6 +14,13 @@ from .roots import Roots
 
 TEXT_LIMIT = 5_000  # characters of an exception's or traceback's text
 SAMPLE = 5  # names that are given where there may be many
+MOST_ERRED = 200  # tasks that have failed, of which those that killed are looked for
+_UNWANTED = {  # beginnings of stimulus ids, and what a client did
+    "remove-client-": "left",
+    "client-releases-keys-": "released",
+    "cancel-key-": "cancelled",
+    "client-restart-": "restarted",
+}
 BARRIER = "shuffle-barrier-"  # distributed/shuffle/_core.py, barrier_key
 
 
@@ -88,6 +96,68 @@ def failed_facts(ts: Any, roots: Roots) -> dict[str, Any]:
     }
 
 
+def forgotten_facts(log: list[Any], key: Any) -> dict[str, Any]:
+    """What the transition log still tells of a task that is not known.
+
+    An entry is ``(key, start, finish, recommendations, stimulus_id, timestamp)``. As a
+    task is forgotten, the scheduler recommends it both of those that need it and of
+    its inputs that nobody else needs (``_propagate_forgotten``,
+    distributed/scheduler.py). The former have lost an input; the latter are just not
+    wanted any more, and nor is what a client has let go of.
+    """
+    found: dict[str, Any] = {"key": key, "was": None, "when": None}
+    found.update(dependency=None, unwanted="")
+    stimulus = None
+    for entry in reversed(log):
+        if stimulus is not None and entry[4] != stimulus:
+            break
+        if entry[0] == key:
+            found["was"] = entry[1]
+            if stimulus is None:
+                if entry[2] != "forgotten":
+                    break
+                stimulus, found["when"] = entry[4], entry[5]
+    if stimulus is None:
+        return found
+    found["unwanted"] = unwanted_by(stimulus)
+    if found["unwanted"] or found["was"] in ("memory", "erred"):
+        return found
+    same = [entry for entry in log if entry[4] == stimulus]
+    held = {entry[0] for entry in same if entry[1] == "memory"}
+    for entry in same:
+        advised = entry[3] if entry[2] == "forgotten" else {}
+        # A dump has the text of the key there.
+        if advised.get(key, advised.get(str(key))) == "forgotten" and entry[0] in held:
+            found["dependency"] = entry[0]
+            break
+    return found
+
+
+def unwanted_by(stimulus: str) -> str:
+    """How the clients came to want a task no more, by Dask's name of the stimulus.
+
+    Empty: it is for something else. They are of ``Scheduler.remove_client``,
+    ``.client_releases_keys``, ``.stimulus_cancel``, and ``Client.restart``.
+    """
+    for name, how in _UNWANTED.items():
+        if stimulus.startswith(name):
+            return how
+    return ""
+
+
+def given_up(erred: Iterable[Any], told: Any) -> dict[str, Any]:
+    """Tasks that killed their workers besides the one that is told of.
+
+    Such a task has no text (``KilledWorker``); what is looked at is bounded.
+    """
+    found = {
+        ts.key: None
+        for ts in islice(erred, MOST_ERRED)
+        if ts is not told and ts.suspicious and not ts.exception_text
+    }
+    return {"keys": list(islice(found, SAMPLE)), "count": len(found)}
+
+
 def _memory(state: Any, ts: Any, now: float) -> dict[str, Any]:
     return {
         "code": "finished",
@@ -132,8 +202,14 @@ def _queued(state: Any, ts: Any, now: float) -> dict[str, Any]:
         "threads": sum(ws.nthreads for ws in running),
         "workers": len(running),
         "processing": sum(len(ws.processing) for ws in running),
-        "busy": [
-            task.key for ws in running[:SAMPLE] for task in list(ws.executing)[:1]
+        "places": [
+            {
+                "worker": ws.address,
+                "nthreads": ws.nthreads,
+                "processing": len(ws.processing),
+                "executing": [task.key for task in islice(ws.executing, SAMPLE)],
+            }
+            for ws in running[:SAMPLE]
         ],
     }
 
@@ -251,7 +327,7 @@ def _named(ws: Any) -> dict[str, Any]:
 
 
 def paused_facts(workers: Iterable[Any]) -> list[dict[str, Any]]:
-    """Workers that are not running, with the memory that their last heartbeat told."""
+    """Workers that are up but do not run, with the memory of their last heartbeat."""
     return [
         {
             **_named(ws),
@@ -260,12 +336,15 @@ def paused_facts(workers: Iterable[Any]) -> list[dict[str, Any]]:
             "limit": ws.memory_limit,
         }
         for ws in workers
-        if status_of(ws) != "running"
+        if status_of(ws) not in ("running", "init")
     ]
 
 
 def _paused(fit: list[Any], present: int) -> dict[str, Any]:
     found = paused_facts(fit)
+    if not found:  # they have joined, and are still setting themselves up
+        joining = sorted(ws.address for ws in fit)
+        return {"code": "workers-starting", "joining": joining[:SAMPLE]}
     return {
         "code": "workers-paused",
         "paused": found[:SAMPLE],

@@ -14,6 +14,7 @@ from typing import Any
 MOST_LINES = 40  # frames of one call stack
 LOG_ENTRIES = 20_000  # newest entries of the worker's log that are searched
 SAMPLE = 5
+MOST_EXECUTING = 20  # tasks that are told to hold threads
 
 # File and function of Dask's own that wait, and the kind of what they wait for.
 _WAITS = {
@@ -50,10 +51,7 @@ def look_at_tasks(keys: Any, dask_worker: Any = None) -> dict[str, Any]:
         "now": time(),
         "status": dask_worker.status.name,
         "nthreads": state.nthreads,
-        "executing": [
-            {"key": ts.key, "since": ts.start_time}
-            for ts in islice(state.executing, 20)
-        ],
+        "executing": _executing(state, threads, stacks),
         "ready": len(state.ready),
         "constrained": len(state.constrained),
         "in_flight": [
@@ -63,6 +61,24 @@ def look_at_tasks(keys: Any, dask_worker: Any = None) -> dict[str, Any]:
         "transfer_limit": state.transfer_incoming_count_limit,
         "tasks": tasks,
     }
+
+
+def _executing(
+    state: Any, threads: dict[Any, int], stacks: dict[int, Any]
+) -> list[dict[str, Any]]:
+    """What holds the threads, the longest first; that one with its call stack.
+
+    One that the scheduler has let go of is ``"cancelled"`` here, until it ends.
+    """
+    longest = sorted(state.executing, key=lambda ts: ts.start_time or 0.0)
+    found: list[dict[str, Any]] = [
+        {"key": ts.key, "since": ts.start_time, "state": ts.state}
+        for ts in longest[:MOST_EXECUTING]
+    ]
+    for entry in found[:1]:
+        frame = stacks.get(threads.get(entry["key"], -1))
+        entry["stack"] = stack_lines(frame) if frame is not None else None
+    return found
 
 
 def _task(state: Any, ts: Any, key: Any) -> dict[str, Any]:

@@ -39,6 +39,9 @@ def _notes(recording: Recording) -> list[str]:
         notes.append("parts were left out to keep it within its size")
     for cause in recording.causes:
         told = words.said(cause.exception_type, cause.message)
+        for frame in cause.frames[-1:]:
+            place = words.place(words.visible(frame.filename), frame.lineno)
+            told += f", at {place} in {words.visible(frame.function)}"
         notes.append(f"{words.FOLLOWS[cause.how]} {told}")
     return notes
 

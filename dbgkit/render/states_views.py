@@ -201,6 +201,8 @@ def _go_on(group: FailureGroup, index: int) -> tuple[str, ...]:
     key = group.example.key
     if group.example.evidence.client is None or key is None:
         return ()
+    if group.forgotten >= group.count and group.recording is not None:
+        return (f'dbgkit.debug({key!r}, source="recording")',)
     if group.forgotten >= group.count:
         return ("dbgkit.debug()  in the session that it was raised in, right after",)
     if len(repr(key)) > LONG_KEY:
