@@ -21,8 +21,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 SMALL = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
 
 
-# It drops replicas of its own accord, while we look whether anything changes.
-QUIET = {"distributed.scheduler.active-memory-manager.start": False}
+QUIET = {
+    # It drops replicas of its own accord, while we look whether anything changes.
+    "distributed.scheduler.active-memory-manager.start": False,
+    # A nanny that takes long to start its worker again is not given up.
+    "distributed.deploy.lost-worker-timeout": "120s",
+}
 
 
 # The recorder is off on such a cluster, also where the tests are run with it on

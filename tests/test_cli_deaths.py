@@ -35,12 +35,8 @@ def no_access(user):
 @pytest.fixture(scope="module")
 def mourning():
     """A cluster on which a task has taken its worker with it, and one has failed."""
-    settings = {
-        "distributed.scheduler.allowed-failures": 0,
-        "distributed.deploy.lost-worker-timeout": "60s",
-    }
     with (
-        dask.config.set(settings),
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         own_cluster(n_workers=1) as client,
         dbgkit.record(),
     ):

@@ -241,11 +241,14 @@ def read_dump(path: Any) -> DumpState:
 def _read(name: str) -> DumpState:
     content = _parse(_bytes_of(name), name)
     scheduler = content.get("scheduler") if isinstance(content, dict) else None
-    if not isinstance(scheduler, dict) or not {"tasks", "workers"} <= set(scheduler):
+    # Yaml that is cut off between two lines is yaml: keys are sorted there. The first
+    # ones are the scheduler's "address" and "clients", the last ones are "workers", and
+    # in it each worker's "type".
+    if not isinstance(scheduler, dict) or not {"address", "clients"} <= set(scheduler):
         raise DumpUnreadable(f"{name!r} is no cluster dump", _HINT)
+    if not {"tasks", "workers"} <= set(scheduler):
+        raise _cut_off(name)
     workers = content.get("workers")
-    # Yaml that is cut off between two lines is yaml: keys are sorted there, and the
-    # last ones are "workers", and in it each worker's "type".
     if not isinstance(workers, dict) or any(
         isinstance(each, dict) and "type" not in each for each in workers.values()
     ):
