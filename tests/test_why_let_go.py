@@ -7,6 +7,7 @@ import re
 
 import dask
 import pytest
+from conftest import RECORDER_OFF
 from distributed import Client, wait
 from watching import wait_until
 from why_looks import codes, flag, from_dump, same_words, why_until
@@ -212,7 +213,7 @@ def test_workers_that_are_still_being_set_up_are_not_paused(harmable, tmp_path):
 
 
 def test_no_workers_as_they_have_just_left_without_the_recorder(harmable):
-    with harmable(n_workers=1) as client:
+    with dask.config.set(RECORDER_OFF), harmable(n_workers=1) as client:
         no_nanny_starts_again(client)
         place = client.cluster.scheduler_address
         killer = client.submit(os._exit, 3, key="killer")
