@@ -145,6 +145,20 @@ def test_of_a_large_group_the_first_members_are_recorded():
     recording = record(group)
     assert recording["message"] == "many (5,000 sub-exceptions)"
     assert [each["message"] for each in recording["causes"]] == list("01234567")
+    assert recording["more_causes"] == 1_000  # or more
+
+
+def test_causes_beyond_the_nearest_are_counted():
+    last = first = ValueError("first")
+    for number in range(11):
+        last.__cause__ = ValueError(number)
+        last = last.__cause__
+    assert [len(record(first)["causes"]), record(first)["more_causes"]] == [8, 3]
+    made = recording_from_wire(HEADER, record(first), "task")
+    assert (len(made.causes), made.more_causes) == (8, 3)
+    assert [each["message"] for each in made.to_json()["causes"]] == list("01234567")
+    told = " ".join(str(made).split())
+    assert "3 more exceptions that it holds or follows from: not recorded" in told
 
 
 def test_a_chain_that_comes_back_to_itself_ends():

@@ -76,6 +76,8 @@ class Recording(Displayed):
         along whole.
     causes : tuple of RecordedCause
         What it was raised from, nearest first; the first members of a group.
+    more_causes : int
+        How many more there were; 1,000 stands for that or more.
     inputs : tuple of RecordedInput
         Fingerprints of the task's inputs, as they were when it had failed.
     short : bool
@@ -99,6 +101,7 @@ class Recording(Displayed):
     frames: tuple[FrameSummary, ...] = field(default=(), repr=False)
     values: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     causes: tuple[RecordedCause, ...] = field(default=(), repr=False)
+    more_causes: int = 0
     inputs: tuple[RecordedInput, ...] = field(default=(), repr=False)
     short: bool = False
     left_out: int = 0
@@ -119,22 +122,34 @@ class Recording(Displayed):
             "short": self.short,
             "left_out": self.left_out,
             "traceback_text": self.traceback_text,
-            "frames": [
+            "frames": [_frame_to_json(frame) for frame in self.frames],
+            "causes": [
                 {
-                    "filename": frame.filename,
-                    "lineno": frame.lineno,
-                    "function": frame.function,
-                    "own": frame.own,
-                    "source": [list(line) for line in frame.source],
-                    "locals": {
-                        name: {"type": value.type, "text": value.text}
-                        for name, value in frame.locals
-                    },
-                    "omitted_locals": frame.omitted_locals,
+                    "how": cause.how,
+                    "parent": cause.parent,
+                    "exception_type": cause.exception_type,
+                    "message": cause.message,
+                    "frames": [_frame_to_json(frame) for frame in cause.frames],
                 }
-                for frame in self.frames
+                for cause in self.causes
             ],
+            "more_causes": self.more_causes,
         }
+
+
+def _frame_to_json(frame: FrameSummary) -> dict[str, Any]:
+    return {
+        "filename": frame.filename,
+        "lineno": frame.lineno,
+        "function": frame.function,
+        "own": frame.own,
+        "source": [list(line) for line in frame.source],
+        "locals": {
+            name: {"type": value.type, "text": value.text}
+            for name, value in frame.locals
+        },
+        "omitted_locals": frame.omitted_locals,
+    }
 
 
 @dataclass(frozen=True)
@@ -224,6 +239,7 @@ def recording_from_wire(
             )
             for cause in content.get("causes", ())
         ),
+        more_causes=content.get("more_causes", 0),
         inputs=tuple(
             RecordedInput(_as_key(key), *rest)
             for key, *rest in content.get("inputs", ())

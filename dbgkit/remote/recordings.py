@@ -12,6 +12,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from time import perf_counter, time
 from types import MappingProxyType
 from typing import Any
@@ -47,6 +48,7 @@ _LINE = 240  # of its source lines
 _AROUND = 40  # what else there is of a frame in it
 _ENTRIES = 100  # of a traceback as text
 MOST_CAUSES = 8  # members of groups among them
+_COUNTED = 1_000  # of those beyond
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,9 @@ def take(
     kept = []
     if not short:
         kept = _keep_locals(places, limits, limits.kept_in_all, budget, deadline)
+    causes, more = _causes(
+        exception, limits, budget, short, start + limits.seconds * 0.85
+    )
     return {
         "format": FORMAT,
         "kind": _kind_of(exception, budget),
@@ -149,9 +154,8 @@ def take(
         "traceback_text": _traceback(whole, budget),
         "frames": frames,
         "kept": kept,
-        "causes": _causes(
-            exception, limits, budget, short, start + limits.seconds * 0.85
-        ),
+        "causes": causes,
+        "more_causes": more,
         "inputs": fingerprints(inputs, limits.seconds / 3),
         "short": short,
         "when": time(),
@@ -255,10 +259,15 @@ def _causes(
     budget: Budget,
     short: bool,
     deadline: float,
-) -> list[dict[str, Any]]:
-    """What it was raised from, and members of groups, each with its own frame."""
+) -> tuple[list[dict[str, Any]], int]:
+    """What it was raised from, and members of groups, each with its own frame.
+
+    And how many more there are.
+    """
     found: list[dict[str, Any]] = []
-    for how, parent, error in _linked(exception, 1 if short else MOST_CAUSES):
+    most = 1 if short else MOST_CAUSES
+    linked = list(islice(_linked(exception), most + _COUNTED))
+    for how, parent, error in linked[:most]:
         places = pick_places(_innermost(traceback_of(error)), 1)
         frames = summarize_places(
             places,
@@ -280,40 +289,39 @@ def _causes(
                 "kept": kept,
             }
         )
-    return found
+    return found, len(linked) - len(found)
 
 
-def _linked(
-    exception: BaseException, most: int
-) -> Iterator[tuple[str, int, BaseException]]:
+def _linked(exception: BaseException) -> Iterator[tuple[str, int, BaseException]]:
     """How an exception follows from its parent, that one's index, and it itself.
 
     A group's members come before what the group was raised from. The parent of what
     follows from the first exception is -1.
     """
     seen = {id(exception)}
-    waiting = _following(exception, -1, most)
+    waiting = [_following(exception, -1)]
     index = 0
-    while waiting and index < most:
-        how, parent, error = waiting.pop(0)
-        if id(error) in seen:
-            continue
-        seen.add(id(error))
-        yield how, parent, error
-        waiting[:0] = _following(error, index, most)
-        index += 1
+    while waiting:
+        step = next(waiting[-1], None)
+        if step is None:
+            waiting.pop()
+        elif id(step[2]) not in seen:
+            seen.add(id(step[2]))
+            yield step
+            waiting.append(_following(step[2], index))
+            index += 1
 
 
 def _following(
-    exception: BaseException, index: int, most: int
-) -> list[tuple[str, int, BaseException]]:
-    found = [("member", index, each) for each in members_of(exception)[:most]]
+    exception: BaseException, index: int
+) -> Iterator[tuple[str, int, BaseException]]:
+    for member in members_of(exception):
+        yield "member", index, member
     cause, context = cause_of(exception), context_of(exception)
     if cause is not None:
-        found.append(("cause", index, cause))
+        yield "cause", index, cause
     elif context is not None and not suppresses_context(exception):
-        found.append(("context", index, context))
-    return found
+        yield "context", index, context
 
 
 def _keep_locals(

@@ -43,6 +43,9 @@ def _notes(recording: Recording) -> list[str]:
             place = words.place(words.visible(frame.filename), frame.lineno)
             told += f", at {place} in {words.visible(frame.function)}"
         notes.append(f"{words.FOLLOWS[cause.how]} {told}")
+    if recording.more_causes:
+        more = words.count(recording.more_causes, "more exception")
+        notes.append(f"{more} that it holds or follows from: not recorded")
     return notes
 
 
