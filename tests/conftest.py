@@ -12,6 +12,8 @@ from distributed import Client, LocalCluster, Nanny
 from jobs import JOBS
 from watching import forgotten, wait_until
 
+import dbgkit
+
 # Started in the background, a process ignores Ctrl-C, and so would those that tests
 # start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -124,3 +126,18 @@ def no_exception_at_hand(monkeypatch):
 def job(request):
     """A collection that fails: how it is made, where, on what, with what."""
     return JOBS[request.param]
+
+
+@pytest.fixture
+def recorder_off():
+    """On clusters of a test's own, where the tests are run with the recorder on."""
+    with dask.config.set(RECORDER_OFF):
+        yield
+
+
+@pytest.fixture
+def recorded(client):
+    """A client whose cluster has the recorder on, with nothing recorded yet."""
+    dbgkit.record(client=client).off()
+    with dbgkit.record(client=client):
+        yield client

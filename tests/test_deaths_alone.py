@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dask
 import pytest
 from conftest import RECORDER_OFF, own_cluster
+from deaths_tasks import crash, loop
 from distributed import wait
 from watching import wait_until
 
@@ -24,16 +23,6 @@ from dbgkit.cluster import deaths as asking
 from dbgkit.remote.boxes import boxes_in, folder_in, remove_box
 
 pytestmark = pytest.mark.core
-
-
-def crash():
-    ctypes.string_at(0)
-
-
-def loop(path):
-    """Run until a file is there."""
-    while not os.path.exists(path):
-        time.sleep(0.01)
 
 
 def fork_a_crash(path):

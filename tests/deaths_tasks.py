@@ -1,0 +1,113 @@
+"""Tasks that end their worker, and looks at how it died."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask
+import msgpack
+from conftest import own_cluster
+from distributed import wait
+from watching import wait_until
+
+import dbgkit
+
+
+def leave(status=3):
+    end = time.monotonic() + 0.5  # longer than between two samples
+    while time.monotonic() < end:
+        time.sleep(0.01)
+    os._exit(status)
+
+
+def touch_and_loop(started, *args):
+    Path(started).touch()
+    loop(*args)
+
+
+def crash():
+    ctypes.string_at(0)
+
+
+def loop(path, *inputs):
+    """Run until a file is there."""
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
+async def hang(path):
+    while not os.path.exists(path):
+        await asyncio.sleep(0.01)
+
+
+async def crash_later():
+    await asyncio.sleep(0.5)  # longer than between two samples
+    crash()
+
+
+def fill_memory(path):
+    held = b"x" * 2**30
+    loop(path)
+    return len(held)
+
+
+PATIENT = {"distributed.scheduler.allowed-failures": 0}  # a death is final
+KEY = ("<b>[/a]", "é'\n")
+
+
+@contextmanager
+def recorded(**options):
+    """A cluster whose workers may die, the recorder on."""
+    options = {"n_workers": 2, "threads_per_worker": 1, **options}
+    with (
+        dask.config.set(PATIENT),
+        own_cluster(**options) as client,
+        dbgkit.record(client=client),
+    ):
+        yield client
+        # It cannot close while a nanny starts a worker.
+        client.wait_for_workers(options["n_workers"], timeout=60)
+
+
+def workers(client):
+    """Address -> process id."""
+    return client.run(os.getpid)
+
+
+def running(client, *keys):
+    """The worker that runs some tasks, once it has seen in which lines."""
+
+    def found(dask_worker):
+        plugins = dask_worker.plugins.values()
+        (box,) = [each.box for each in plugins if hasattr(each, "box")]
+        tasks = __import__("sys").modules[type(box).__module__].read_box(box.path)
+        return [task["text"] or task["key"] for task in tasks["tasks"] if task["line"]]
+
+    packed = {msgpack.packb(key) for key in keys}
+
+    def where():
+        seen = client.run(found).items()
+        return [each for each, tasks in seen if packed <= set(tasks)]
+
+    return wait_until(where, f"{keys} run")[0]
+
+
+def gone(client, worker):
+    """The death of a worker."""
+    return next(each for each in dbgkit.deaths(client=client) if each.worker == worker)
+
+
+def die(client, function, *args, key):
+    """Run what kills its worker; returns the failed future, and that death."""
+    client.wait_for_workers(2, timeout=60)
+    before = set(workers(client))
+    future = client.submit(function, *args, key=key, pure=False)
+    wait(future)
+    (death,) = (each for each in dbgkit.deaths(client=client) if key in each.keys)
+    assert death.worker in before
+    return future, death
