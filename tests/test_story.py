@@ -11,7 +11,7 @@ import dask
 import pytest
 import tasks
 from dask.distributed import Client, wait
-from hard_tasks import end_process
+from deaths_tasks import leave
 from log_tasks import complain
 from watching import forgotten, started_again, unchanged, wait_until
 
@@ -280,7 +280,7 @@ def test_a_task_that_killed_its_workers(harmable):
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         harmable(n_workers=1) as client,
     ):
-        future = client.submit(end_process, 3, key="killer")
+        future = client.submit(leave, key="killer")
         wait(future)
         told = dbgkit.story(future)
         left = [m for m in told.moments if m.what == "remove-worker"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 
 import dask
 import pytest
 from conftest import RECORDER_OFF
-from distributed import Client, wait
+from distributed import Client, Status, wait
 from watching import wait_until
 from why_looks import codes, flag, from_dump, same_words, why_until
 from why_tasks import die_on_word, first, inc, loop_until
@@ -172,9 +173,14 @@ def test_tasks_that_were_given_up_are_counted_and_named(harmable, tmp_path):
 
 
 def no_nanny_starts_again(client):
-    """``Nanny.auto_restart``, of the nannies of a cluster of this process."""
+    """``Nanny.instantiate``, of the nannies of a cluster of this process."""
     for nanny in client.cluster.workers.values():
-        nanny.auto_restart = False
+        nanny.instantiate = partial(stay_down, nanny)
+
+
+async def stay_down(nanny):
+    nanny.status = Status.failed
+    return nanny.status
 
 
 def test_no_workers_as_they_have_just_left(harmable):
@@ -182,9 +188,10 @@ def test_no_workers_as_they_have_just_left(harmable):
         no_nanny_starts_again(client)
         place = client.cluster.scheduler_address
         killer = client.submit(os._exit, 3, key="killer")
-        found = why_until("no-workers", killer.key, client=place)
+        why_until("no-workers", killer.key, client=place)
         wait_until(
-            lambda: "left within" in str(dbgkit.why("killer", client=place)), "it left"
+            lambda: "exit status" in str(dbgkit.why("killer", client=place)),
+            "its nanny has reported",
         )
         found = dbgkit.why("killer", client=place)
         assert re.match("1 worker left within the last minute", found.evidence[0])
