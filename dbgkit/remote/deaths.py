@@ -189,9 +189,12 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             death.update(_worker_fact(ws, now))
             if msg.get("expected"):  # its nanny goes with it
                 self.watched.discard(ws.nanny)
+        # What has ended since its last heartbeat did not run any more.
+        had = set(msg.get("processing-tasks") or ())
+        beats = (each for each in self.executing.pop(address, ()) if each[0] in had)
         death["heartbeat_tasks"] = [
             {"key": key, "seconds": duration, **self._task_fact(key)}
-            for key, duration in islice(self.executing.pop(address, ()), 50)
+            for key, duration in islice(beats, 50)
         ]
         for found in list(self.reports):
             if found[0] == address and found[1] in (None, death["pid"]):

@@ -57,12 +57,17 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         self.look()
 
     def teardown(self, nanny: Any) -> None:
-        """Take the hook off; what the process left behind has nobody to read it."""
+        """Take the hook off; what the process left behind has nobody to read it.
+
+        A nanny that closes does this first, and then ends its process, by force where
+        that does not end by itself: nobody would remove that one's box later.
+        """
         self.nanny = None
         self.ticking.stop()
         unhook_exits(nanny, self.ended, self.passed_on)
+        closes = nanny.status.name == "closing"
         for path, box in _boxes(nanny):
-            if not is_alive(box["pid"], box["started"]):
+            if closes or not is_alive(box["pid"], box["started"]):
                 remove_box(path)
 
     def look(self) -> None:
