@@ -7,9 +7,9 @@ import gc
 import multiprocessing
 import operator
 import os
-import tempfile
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import dask
 import pytest
@@ -259,7 +259,8 @@ def test_a_process_pool_runs_where_no_folder_can_be_made(monkeypatch, tmp_path):
         dbgkit.record(),
         dask.annotate(executor="pool"),
     ):
-        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        (worker,) = client.cluster.workers.values()
+        monkeypatch.setattr(worker, "local_directory", str(tmp_path / "missing"))
         assert client.submit(operator.add, 1, 2).result(timeout=30) == 3
         future = client.submit(raises_in_pool, 1)
         assert isinstance(future.exception(timeout=30), ValueError)
@@ -267,12 +268,8 @@ def test_a_process_pool_runs_where_no_folder_can_be_made(monkeypatch, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork")
-def test_what_a_process_pool_is_sent_after_it_was_turned_off_leaves_nothing(
-    monkeypatch, tmp_path
-):
-    folder, go = tmp_path / "temporary", tmp_path / "go"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+def test_what_a_process_pool_is_sent_after_it_was_turned_off_leaves_nothing(tmp_path):
+    go = tmp_path / "go"
     context = multiprocessing.get_context("fork")
     with (
         ProcessPoolExecutor(1, mp_context=context) as pool,
@@ -287,7 +284,8 @@ def test_what_a_process_pool_is_sent_after_it_was_turned_off_leaves_nothing(
         go.touch()
         assert future.result(timeout=30) == str(go)
         assert all(each.done() for each in ahead)
-        assert not list(folder.glob("dbgkit-recorder-*"))
+        (worker,) = client.cluster.workers.values()
+        assert not list(Path(worker.local_directory).glob("dbgkit-recorder-*"))
 
 
 def not_utf_8(path):

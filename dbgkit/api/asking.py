@@ -13,7 +13,7 @@ from dbgkit.cluster.clients import (
     loop_thread_is_here,
 )
 from dbgkit.cluster.view import View, open_view
-from dbgkit.locate.traces import exception_at_hand
+from dbgkit.locate.traces import exception_at_hand, meant_by
 
 
 def ask(
@@ -26,6 +26,7 @@ def ask(
     """Run a verb with its client; in the client's own loop, as a coroutine."""
     if target is None:
         target = exception_at_hand()
+    target = meant_by(target)
     mine = client if client is not None else own_client(target)
     if not (mine is None or isinstance(mine, str)) and loop_thread_is_here(mine):
         return _run_in_thread(run, show, target, mine)

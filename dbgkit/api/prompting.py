@@ -22,7 +22,8 @@ from dbgkit.api.replaying import (
 )
 from dbgkit.diagnose import root_causes
 from dbgkit.errors import DbgkitError, Declined, NotHere, WrongTarget
-from dbgkit.model import Recording
+from dbgkit.locate.traces import stands_for
+from dbgkit.model import Failure, Recording
 from dbgkit.replay import Replay, execute, live_post_mortem, prepare
 from dbgkit.replay.capture import Capture, capturing, error_of
 from dbgkit.replay.planning import Wanted
@@ -116,7 +117,7 @@ class _Entrance:
                 error = debugger.as_exception(again.recording)
             if error is not None and wants_prompt:
                 header = render.header(again, remaining=self.remaining, color=None)
-                debugger.enter(error, header=header)
+                self._enter(error, again.failure, header)
                 entered = True
             else:
                 render.report(again)
@@ -131,13 +132,25 @@ class _Entrance:
                 )
             elif wants_prompt:
                 header = render.recording_header(recording, color=None)
-                debugger.enter(debugger.as_exception(recording), header=header)
+                self._enter(debugger.as_exception(recording), recording, header)
             else:
                 print()
                 render.report(recording)
         found = again if again is not None else recording
         assert found is not None
         return found
+
+    def _enter(
+        self, error: BaseException, entered: Failure | Recording, header: str
+    ) -> None:
+        """Open the debugger on what was replayed, or made of a recording.
+
+        It leaves the exception at the prompt, for ``%debug``: a target like what it
+        was made of.
+        """
+        if error is not getattr(entered, "exception", None):
+            stands_for(error, entered)
+        debugger.enter(error, header=header)
 
 
 def _replay_or_recording(

@@ -9,7 +9,7 @@ from typing import Any
 
 from dbgkit.cluster.clients import future_client, is_future
 from dbgkit.errors import WrongTarget
-from dbgkit.locate.traces import exception_at_hand
+from dbgkit.locate.traces import exception_at_hand, meant_by
 from dbgkit.model import Failure, Recording
 
 
@@ -40,12 +40,10 @@ def sort_target(target: Any) -> Sought:
     """
     sought = Sought()
     if target is None:
-        at_hand = exception_at_hand()
-        if at_hand is None:
+        target = exception_at_hand()
+        if target is None:
             sought.nothing = True
-        else:
-            sought.exceptions.append(at_hand)
-        return sought
+            return sought
     _sort_into(sought, target, depth=0)
     return sought
 
@@ -53,6 +51,7 @@ def sort_target(target: Any) -> Sought:
 def _sort_into(sought: Sought, target: Any, depth: int) -> None:
     if depth > 10:
         raise WrongTarget("the target is nested too deep", "hand in a flat list")
+    target = meant_by(target)
     if isinstance(target, Failure):
         sought.failures.append(target)
     elif isinstance(target, Recording):

@@ -258,10 +258,30 @@ def _is_meta_error(error: BaseException) -> bool:
 
 
 def exception_at_hand() -> BaseException | None:
-    """The exception being handled, else the last one that reached the prompt."""
+    """The exception being handled, else the last one that reached the prompt.
+
+    A debugger of ours leaves there what it was opened on: see `meant_by`.
+    """
     handled = sys.exc_info()[1]
     if handled is not None:
         return handled
     # All that set last_exc set last_value too, and not the other way round.
     last = getattr(sys, "last_value", None)
     return last if isinstance(last, BaseException) else None
+
+
+def stands_for(exception: BaseException, target: Any) -> None:
+    """Have an exception that a replay or a recording made mean what it was made of."""
+    _made[:] = [(exception, target)]
+
+
+def meant_by(target: Any) -> Any:
+    """What a target means: itself, unless it `stands_for` another one."""
+    for made, meant in _made:
+        if made is target:
+            return meant
+    return target
+
+
+# The newest alone: the debuggers remember no more of them either.
+_made: list[tuple[BaseException, Any]] = []

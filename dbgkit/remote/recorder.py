@@ -132,9 +132,12 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         Empty where there is none. Called in threads of the pools' own.
         """
         path = ""
+        worker = self.worker
         try:
-            if not self.folder:
-                self.folder = tempfile.mkdtemp(prefix="dbgkit-recorder-")
+            if not self.folder and worker is not None:
+                # Goes with the worker's own, also where that is killed.
+                place = worker.local_directory
+                self.folder = tempfile.mkdtemp(prefix="dbgkit-recorder-", dir=place)
             path = os.path.join(self.folder, uuid.uuid4().hex)
         except OSError as error:
             self.fail("making a folder for process pools", error)

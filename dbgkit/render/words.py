@@ -127,6 +127,8 @@ def verdict(replay: Replay, returned: str = "") -> str:
     run = main_run(replay)
     where = place_of(replay)
     time = f" ({seconds(run.seconds)})" if run.seconds else ""
+    if replay.plan.times == 0:
+        return "same: it is the failure itself, whose frames are still alive"
     if replay.outcome == "same":
         return f"same: failed {where} in the same way{time}"
     if replay.outcome == "different":
