@@ -15,6 +15,7 @@ from watching import wait_until
 
 import dbgkit
 from dbgkit.cluster import recorder
+from dbgkit.errors import NotRecorded
 
 pytestmark = pytest.mark.core
 
@@ -77,7 +78,25 @@ def test_recordings_are_listed_and_one_is_shown(mourning, command):
     done = command("recordings", "denied-1", "--json", *there)
     (recording,) = json.loads(done.out)["recordings"]
     assert recording["frames"][-1]["locals"]["user"]["text"] == "'ann'"
-    assert command("recordings", "no-such-key", *there).code == 0
+
+
+def test_a_key_without_a_recording_is_2_and_named(mourning, command):
+    there = ("--scheduler", mourning.scheduler.address)
+    done = command("recordings", "no-such-key", *there)
+    assert done.code == 2, done
+    assert done.out.strip() == "no recording of 'no-such-key'"
+    done = command("recordings", "no-such-key", "--json", *there)
+    assert (done.code, json.loads(done.out)["unknown"]) == (2, ["no-such-key"])
+
+
+def test_a_task_that_was_killed_has_no_recording_but_a_death(mourning, command):
+    there = ("--scheduler", mourning.scheduler.address)
+    done = command("recordings", "leave-1", *there)
+    assert done.code == 2, done
+    assert "no recording of 'leave-1'" in done.out
+    assert "KilledWorker" in done.out and "`dbgkit deaths`" in done.out
+    with pytest.raises(NotRecorded, match=r"dbgkit\.deaths\(\) tells why"):
+        dbgkit.debug("leave-1", client=mourning, source="recording", prompt=False)
 
 
 def test_where_the_recorder_is_off_there_are_no_recordings(

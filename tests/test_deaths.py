@@ -29,7 +29,10 @@ import dbgkit
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.view import LiveView
 from dbgkit.diagnose.deaths import deaths_of, tell_of
-from dbgkit.model import Deaths
+from dbgkit.diagnose.failures import with_deaths
+from dbgkit.diagnose.why_reasons import Cause
+from dbgkit.diagnose.why_words import words_of
+from dbgkit.model import Deaths, Failure, FailureGroup
 
 pytestmark = pytest.mark.core
 
@@ -149,6 +152,87 @@ def test_why_tells_the_death(client, crashed):
     told = dbgkit.why(future, client=client)
     assert told.cause == "failed"
     assert "SIGSEGV" in " ".join(told.evidence)
+
+
+def evidence_of(key, deaths, count):
+    facts = {
+        "exception_text": "",
+        "traceback_text": "",
+        "killed": count,
+        "deaths": deaths,
+        "erred_on": [],
+        "when": None,
+        "tried": 1,
+    }
+    return words_of(Cause("failed", key, (key,), 1, [facts], [key]))[1]
+
+
+def test_each_death_is_told_once_first_those_where_the_task_ran(crashed):
+    """The newest two only had it queued."""
+    future, death = crashed
+    key = future.key
+    ran = [replace(death, summary=f"ran {n}") for n in range(2)]
+    queued = [
+        replace(death, summary=f"queued {n}", ran=(), queued=(key,)) for n in range(2)
+    ]
+    told = evidence_of(key, [queued[0], ran[0], queued[1], ran[1]], 5)
+    assert told == [
+        "4 workers died, 2 of them while running it: ran 0",
+        "ran 1",
+        "queued 0",
+        "2 more workers died that had it",
+    ]
+    assert evidence_of(key, [queued[0], ran[0]], 2)[1:] == ["queued 0"]
+
+
+def test_a_group_is_told_by_a_task_that_ran(client, killed):
+    """Its example only was queued on the worker that another one of it ended."""
+    keys = [("queued", 0), "loop-1"]
+    example = Failure(keys[0], "queued", "KilledWorker", "")
+    group = FailureGroup(
+        exception_type="KilledWorker",
+        message="",
+        location="",
+        count=2,
+        cascaded=0,
+        forgotten=0,
+        workers=(killed.worker,),
+        first=None,
+        last=None,
+        keys=tuple(keys),
+        omitted_keys=0,
+        example=example,
+    )
+    view = LiveView(Link(client, 30))
+    (told,) = with_deaths([group], view)
+    assert told.message.startswith("1 worker died while running it: ")
+    assert told.location.endswith("in loop")
+    assert [death.worker for death in told.deaths] == [killed.worker]
+    (told,) = with_deaths([replace(group, keys=(keys[0],))], view)
+    assert told.message.startswith("1 worker died that had it queued, but was running")
+
+
+def test_a_group_without_texts_is_told_by_what_fell_at_the_same_moment(client, killed):
+    fell = Failure(("queued", 0), "queued", "", "", when=killed.when)
+    group = FailureGroup(
+        exception_type="",
+        message="",
+        location="",
+        count=2,
+        cascaded=0,
+        forgotten=2,
+        workers=(),
+        first=None,
+        last=None,
+        keys=(("queued", 0), "loop-1"),
+        omitted_keys=0,
+        example=fell,
+    )
+    view = LiveView(Link(client, 30))
+    (told,) = with_deaths([group], view)
+    assert told.message.startswith("1 worker died while running it: ")
+    before = replace(fell, when=killed.when - timedelta(hours=1))
+    assert with_deaths([replace(group, example=before)], view)[0].deaths == ()
 
 
 def test_a_kill_from_outside(killed):

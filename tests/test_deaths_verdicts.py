@@ -13,12 +13,13 @@ from types import SimpleNamespace
 import pytest
 
 from dbgkit.diagnose.deaths import death_from_fact, tell_of
+from dbgkit.model import Deaths
 from dbgkit.remote.blackbox import KEPT, BlackBox
 from dbgkit.remote.boxes import MOVING, MOVING_AT, SLOTS, read_box, remove_box
 from dbgkit.remote.deaths import DeathStore
 from dbgkit.remote.deaths_events import removal_fact, unpack_keys
 from dbgkit.remote.deaths_nanny import oom_kills
-from dbgkit.render.deaths import view_death
+from dbgkit.render.deaths import view_death, view_deaths
 
 pytestmark = pytest.mark.core
 
@@ -137,6 +138,21 @@ def test_what_was_dropped_is_counted():
     told = asyncio.run(store.on_list(limit=2))
     assert [death["worker"][-1] for death in told["deaths"]] == ["4", "3"]
     assert (told["total"], told["omitted"]) == (5, 3)
+
+
+def test_deaths_stay_alike_where_the_job_was_let_go_of_between_them():
+    store = DeathStore("deaths", b"")
+    prefix = SimpleNamespace(name="load-it")
+    ts = SimpleNamespace(key="load-it-1", prefix=prefix, dependencies=())
+    store.scheduler = SimpleNamespace(tasks={"load-it-1": ts})
+    for number, key in enumerate(["load-it-1", "load-it-2", ("load-it", 3)]):
+        store.executing[f"tcp://10.0.0.1:{number}"] = [(key, 1.0)]
+        gone = {"worker": f"tcp://10.0.0.1:{number}", "expected": False}
+        store.add_removal({**gone, "processing-tasks": {key}})
+    found = [death_from_fact(each) for each in store.deaths]
+    assert [task.prefix for each in found for task in each.ran] == ["load-it"] * 3
+    (shown,) = view_deaths(Deaths(tuple(found), total=3)).deaths
+    assert ("alike", "2 more") in [(word, text[:6]) for word, text in shown.lines]
 
 
 def test_an_end_that_nobody_noticed_is_told_and_counted():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import pickle
 import sys
+from itertools import pairwise
 
 import pytest
 from hostile import CALLS, bare, hostile_class
@@ -120,6 +121,13 @@ def caught(function, *args):
     return told.value
 
 
+def chained(*errors):
+    """The first, raised from the second, and so on."""
+    for error, cause in pairwise(errors):
+        error.__cause__ = cause
+    return errors[0]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
 def test_members_of_a_group_are_recorded_each_with_its_frame():
     inner = ExceptionGroup("inner", [caught(fails, 2)])  # noqa: F821
@@ -149,16 +157,65 @@ def test_of_a_large_group_the_first_members_are_recorded():
 
 
 def test_causes_beyond_the_nearest_are_counted():
-    last = first = ValueError("first")
-    for number in range(11):
-        last.__cause__ = ValueError(number)
-        last = last.__cause__
+    first = chained(ValueError("first"), *map(ValueError, range(11)))
     assert [len(record(first)["causes"]), record(first)["more_causes"]] == [8, 3]
     made = recording_from_wire(HEADER, record(first), "task")
     assert (len(made.causes), made.more_causes) == (8, 3)
-    assert [each["message"] for each in made.to_json()["causes"]] == list("01234567")
     told = " ".join(str(made).split())
-    assert "3 more exceptions that it holds or follows from: not recorded" in told
+    assert "3 more exceptions that it holds or follows from, between these or" in told
+
+
+def test_of_a_long_chain_the_nearest_and_the_root_are_recorded():
+    first = chained(ValueError("first"), *(caught(fails, n) for n in range(11)))
+    recording = record(first)
+    causes = recording["causes"]
+    assert [each["message"] for each in causes] == [
+        *"0",
+        *map(str, range(2, 14, 2)),
+        "20",
+    ]
+    assert [each["parent"] for each in causes] == [*range(-1, 7)]
+    made = as_exception(recording_from_wire(HEADER, recording, "task"))
+    assert [str(error) for error in chain(made)][-2:] == ["12", "20"]
+    root = chain(made)[-1].__traceback__.tb_frame
+    assert root.f_locals["local"] == 20
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+def test_the_root_is_linked_to_the_last_of_its_chain_that_is_recorded():
+    members = [ValueError(n) for n in range(20)]
+    group = ExceptionGroup("many", members)  # noqa: F821
+    first = chained(OSError("first"), group, KeyError("middle"), TypeError("root"))
+    recording = record(first)
+    last = recording["causes"][-1]
+    assert (last["how"], last["parent"], last["message"]) == ("cause", 0, "root")
+    assert recording["more_causes"] == 22 - 7
+    made = as_exception(recording_from_wire(HEADER, recording, "task"))
+    assert str(made.__cause__.__cause__) == "root"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+def test_the_root_of_a_member_s_chain_is_recorded():
+    inner = chained(*(ValueError(n) for n in range(20)))
+    recording = record(ExceptionGroup("one", [inner]))  # noqa: F821
+    assert [each["message"] for each in recording["causes"]] == [*"0123456", "19"]
+    assert recording["more_causes"] == 12
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+def test_a_group_that_a_member_was_raised_from_is_no_root():
+    members = [ValueError(n) for n in range(20)]
+    group = ExceptionGroup("many", members)  # noqa: F821
+    members[6].__context__ = group
+    causes = record(group)["causes"]
+    assert [each["message"] for each in causes] == [*"01234567"]
+
+
+def test_a_long_chain_that_comes_back_to_itself_ends():
+    errors = [ValueError(n) for n in range(20)]
+    errors[-1].__context__ = chained(*errors)
+    recording = record(errors[0])
+    assert [each["message"] for each in recording["causes"]] == [*"1234567", "19"]
 
 
 def test_a_chain_that_comes_back_to_itself_ends():

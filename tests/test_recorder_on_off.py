@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import dask
 import pytest
 from conftest import own_cluster
-from distributed import wait
+from distributed import Client, LocalCluster, wait
 from recorder_tasks import (
     fails_when_there,
     late_ratio,
@@ -82,6 +83,75 @@ def test_what_leaves_the_with_block_is_not_hidden_where_the_cluster_went(goes):
             raise KeyError("my own")
         if hasattr(caught.value, "add_note"):
             assert "could not be turned off" in caught.value.__notes__[0]
+
+
+def end(client, how):
+    """Close a client, or its cluster, as a script does at its end."""
+    if how == "cluster":
+        client.cluster.close()
+    elif how == "shutdown":
+        client.shutdown()
+    else:
+        client.close()
+
+
+@pytest.mark.parametrize("how", ["cluster", "shutdown"])
+def test_a_script_that_ends_its_cluster_in_the_block_succeeds(how):
+    with own_cluster(n_workers=1, processes=False) as client, dbgkit.record():
+        assert client.submit(ratio, 1, 2).result() == 0.5
+        end(client, how)
+
+
+def test_one_that_shuts_a_cluster_down_by_its_address_succeeds():
+    options = {"n_workers": 1, "processes": False, "dashboard_address": ":0"}
+    with (
+        # The cluster, as it closes, still tries to reach its scheduler.
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        LocalCluster(**options) as cluster,
+        Client(cluster.scheduler_address) as client,
+        dbgkit.record(),
+    ):
+        client.shutdown()
+
+
+@pytest.mark.parametrize("made_with", ["cluster", "address"])
+def test_where_only_the_client_was_closed_it_is_still_on_and_that_is_said(
+    inproc, inproc_client, made_with
+):
+    place = inproc if made_with == "cluster" else inproc.scheduler_address
+    with Client(place) as client:
+        with pytest.warns(RuntimeWarning, match="it is on for as long") as caught:
+            with dbgkit.record():
+                client.close()
+            assert "Client, or hand in" not in str(caught[0].message)
+        assert caught[0].filename == __file__
+    with inproc_client.as_current():
+        assert dbgkit.recordings().since is not None
+        dbgkit.record().off()
+    assert dbgkit.recordings(client=inproc_client).since is None
+
+
+@pytest.mark.parametrize("how", ["cluster", "shutdown", "client"])
+def test_a_cluster_that_ends_in_an_asynchronous_block(how, recwarn):
+    async def job():
+        async with (
+            LocalCluster(
+                n_workers=1, processes=False, dashboard_address=":0", asynchronous=True
+            ) as cluster,
+            Client(cluster, asynchronous=True) as client,
+            dbgkit.record(),
+        ):
+            if how == "cluster":
+                await cluster.close()
+            else:
+                await (client.shutdown() if how == "shutdown" else client.close())
+
+    if how == "client":
+        with pytest.warns(RuntimeWarning, match="it is on for as long") as caught:
+            asyncio.run(job())
+        assert caught[0].filename == __file__
+    else:
+        asyncio.run(job())
 
 
 def spoil(dask_scheduler):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
-from distributed import Client, wait
+from conftest import own_cluster
+from distributed import Client, default_client, wait
 from recorder_tasks import (
     Counter,
     doubled,
@@ -19,7 +21,9 @@ from recorder_tasks import (
 from watching import forgotten, settle
 
 import dbgkit
-from dbgkit.errors import NotRecorded
+from dbgkit.cluster import recorder
+from dbgkit.errors import NoFailure, NotRecorded
+from dbgkit.render.recordings import headline
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("recorder_off")]
 
@@ -79,6 +83,37 @@ def test_without_a_recording_there_is_a_clear_word(client):
     wait(future)
     with pytest.raises(NotRecorded, match=r"dbgkit\.record"):
         dbgkit.debug(future, source="recording", prompt=False)
+
+
+def test_a_recorder_that_was_turned_on_too_late_says_so(client):
+    future = client.submit(ratio, 1, 0, pure=False)
+    wait(future)
+    with (
+        dbgkit.record(),
+        pytest.raises(NotRecorded, match="is on, but was turned on after this failure"),
+    ):
+        dbgkit.debug(future, source="recording", prompt=False)
+
+
+def test_a_recording_that_was_dropped_is_told_from_a_recorder_that_is_off(recorded):
+    future = recorded.submit(ratio, 1, 0, pure=False)
+    wait(future)
+    dbgkit.record(hold=0)
+    with pytest.raises(NotRecorded, match=r"is on, but .* its recording was dropped"):
+        dbgkit.debug(future, source="recording", prompt=False)
+
+
+def test_of_a_task_its_own_recordings_are_told(recorded):
+    for key in ("ratio-1", "ratio-2", ("ratio", 3)):
+        wait(recorded.submit(ratio, 1, 0, key=key))
+    held = dbgkit.recordings("ratio-2")
+    assert (headline(held), held.unknown) == ("1 recording of 'ratio-2'", ())
+    held = dbgkit.recordings("nosuch")
+    assert (headline(held), held.unknown) == ("no recording of 'nosuch'", ("nosuch",))
+    # THEN one that is only left out by the limit is there
+    held = dbgkit.recordings(["nosuch", "ratio-1", "('ratio', 3)"], limit=1)
+    assert (len(held), held.omitted, held.unknown) == (1, 1, ("nosuch",))
+    assert headline(held).endswith(", no recording of 'nosuch'")
 
 
 def test_an_exception_that_leaves_the_with_block_keeps_its_recording(
@@ -206,3 +241,42 @@ def test_inputs_are_kept_within_the_limit(client):
         del values, futures
         settle(client)
     forgotten(client)
+
+
+@pytest.fixture
+def left(monkeypatch):
+    """What is kept in this process, where there is no client any more."""
+    monkeypatch.setattr(recorder, "_left", OrderedDict())
+    with own_cluster(n_workers=1, processes=False) as client:
+        with dbgkit.record():
+            wait(client.submit(ratio, 1, 0, key="ratio-left"))
+        future = client.submit(ratio, 1, 0, key="ratio-left")
+    with pytest.raises(ValueError, match="No clients found"):
+        default_client()
+    return future
+
+
+def test_what_is_kept_here_outlives_the_client(left):
+    held = dbgkit.recordings()
+    assert told(held[0], "ratio")["pair"] == "[1, 0]"
+    assert "kept in this process" in headline(held)
+    assert "no cluster" in held.notes[0]
+    assert dbgkit.recordings(left)[0].key == "ratio-left"
+    held = dbgkit.recordings("nosuch")
+    assert headline(held) == "no recording of 'nosuch'"
+
+
+@pytest.mark.parametrize("by", ["key", "future", "nothing"])
+def test_what_is_kept_here_is_entered_without_a_client(left, by, capsys):
+    target = {"key": "ratio-left", "future": left, "nothing": None}[by]
+    found = dbgkit.debug(target, source="recording", prompt=False)
+    assert found.key == "ratio-left"
+    assert "[1, 0]" in capsys.readouterr().out
+
+
+def test_where_nothing_is_kept_there_is_no_cluster(left):
+    with pytest.raises(NoFailure, match="no client"):
+        dbgkit.debug("nosuch", source="recording", prompt=False)
+    recorder._left.clear()
+    with pytest.raises(NoFailure, match="no cluster"):
+        dbgkit.recordings()

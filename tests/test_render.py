@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import operator
 import re
+import sys
 import traceback
 from datetime import datetime, timezone
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -295,6 +297,70 @@ def test_causes_and_notes_of_the_exception_are_named():
     assert "raised from KeyError('amount')" in told
 
 
+def chained(*errors):
+    """The first, raised from the second, and so on."""
+    for error, cause in pairwise(errors):
+        error.__cause__ = cause
+    return errors[0]
+
+
+def followed(replay, **options):
+    """What is told of the exceptions behind that of a replay, and of its notes."""
+    told = re.findall(r"(?:raised|note:|sub-|… ).*", render.to_text(replay, **options))
+    return [one.strip() for one in told]
+
+
+def long_chain(length):
+    middle = [RuntimeError(n) for n in range(length)]
+    return chained(LookupError("top"), *middle, ValueError("bottom"))
+
+
+def test_causes_that_are_left_out_are_counted_and_the_root_is_shown():
+    told = followed(a_replay(exception=long_chain(12)))
+    assert told == [
+        *(f"raised from RuntimeError({n})" for n in range(11)),
+        "… 1 more",
+        "raised from ValueError('bottom')",
+    ]
+
+
+def test_of_more_causes_than_are_counted_the_root_is_shown():
+    told = followed(a_replay(exception=long_chain(300)))
+    assert told[-2:] == ["… at least 87 more", "raised from ValueError('bottom')"]
+
+
+def test_all_causes_that_fit_are_shown():
+    told = followed(a_replay(exception=long_chain(11)))
+    assert len(told) == 12 and "more" not in str(told)
+
+
+def test_many_notes_leave_room_for_the_root():
+    error = long_chain(12)
+    error.__notes__ = [f"n{n}" for n in range(20)]
+    told = followed(a_replay(exception=error))
+    assert told[5:8] == ["note: n5", "… 14 more notes", "raised from RuntimeError(0)"]
+    assert told[-2:] == ["… 7 more", "raised from ValueError('bottom')"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+def test_members_that_are_left_out_are_counted():
+    group = ExceptionGroup("many", [ValueError(n) for n in range(20)])  # noqa: F821
+    told = followed(a_replay(exception=group))
+    assert told[11:] == ["sub-exception ValueError(11)", "… 8 more"]
+    group.__cause__ = KeyError("root")
+    told = followed(a_replay(exception=group))
+    assert told[-2:] == ["… 9 more", "raised from KeyError('root')"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+def test_the_root_of_a_member_is_shown():
+    group = ExceptionGroup("one", [long_chain(20)])  # noqa: F821
+    assert followed(a_replay(exception=group))[-2:] == [
+        "… 10 more",
+        "raised from ValueError('bottom')",
+    ]
+
+
 def test_a_closed_replay_still_says_what_it_came_to():
     replay = a_replay()
     replay.close()
@@ -321,6 +387,17 @@ def test_the_header_is_short_and_counts_what_is_left():
     assert told[0] == "ZeroDivisionError: division by zero"
     assert told[-1].endswith("3 other root causes; %dbg next goes on to the next")
     assert len(told) == 7
+
+
+def test_the_header_counts_causes_and_shows_the_root():
+    told = render.header(a_replay(exception=long_chain(12)), width=100)
+    told = told[told.index("cause") :].split("\n")
+    assert [line.strip() for line in told if line] == [
+        "cause   raised from RuntimeError(0)",
+        "raised from RuntimeError(1)",
+        "… 10 more",
+        "raised from ValueError('bottom')",
+    ]
 
 
 def test_the_header_has_one_line_for_each_input():
@@ -463,3 +540,14 @@ def test_places_are_short():
         "pandas/core/f.py:1"
     )
     assert place("/elsewhere/job.py", 1) == "/elsewhere/job.py:1"
+
+
+def test_of_what_killed_its_worker_the_line_that_waited_is_not_shown():
+    with pytest.raises(RuntimeError) as waited:
+        raise RuntimeError("as it came home")
+    failure = a_failure(killed=True, traceback_text="", exception=waited.value)
+    told = render.to_text(failure)
+    assert "as it came home" not in told
+    assert "dbgkit.deaths() tells why its worker died" in told
+    failure = a_failure(traceback_text="", exception=waited.value)
+    assert "as it came home" in render.to_text(failure)

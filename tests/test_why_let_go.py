@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 from functools import partial
@@ -167,9 +168,15 @@ def test_tasks_that_were_given_up_are_counted_and_named(harmable, tmp_path):
         assert found.summary == (
             f"{told!r} was given up: 1 worker died that had it; 1 more erred"
         )
-        assert (
-            f"given up too, as workers died that had them: {other!r}" in found.evidence
-        )
+        given_up = f"given up too, as workers died that had them: {other!r}"
+        assert given_up in found.evidence
+        assert not any("failed, or fell" in line for line in found.evidence)
+        # The newest is the one that is told of: the other one is the rest.
+        bad = client.map(operator.truediv, [1, 2], [0, 0], key=["bad-1", "bad-2"])
+        wait(bad)
+        evidence = dbgkit.why().evidence
+        rest = [line for line in evidence if "failed, or fell" in line]
+        assert rest == ["1 more task has failed, or fell because another failed"]
 
 
 def no_nanny_starts_again(client):

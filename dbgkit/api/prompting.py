@@ -12,7 +12,7 @@ from typing import Any
 
 from dbgkit import debugger, render
 from dbgkit.api.asking import ask
-from dbgkit.api.recording import recording_for, recording_of
+from dbgkit.api.recorded import recording_for, recording_of
 from dbgkit.api.replaying import (
     captured_of,
     locate_here,

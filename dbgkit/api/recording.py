@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import warnings
 from collections.abc import Coroutine, Generator, Iterable
 from types import TracebackType
 from typing import Any
 
 from dbgkit.api.asking import look, own_client
 from dbgkit.api.record_settings import configured, parsed
-from dbgkit.api.replaying import locate_here
-from dbgkit.cluster.clients import is_open
+from dbgkit.api.recorded import keys_of, told_of_tasks
+from dbgkit.cluster.clients import opened_client
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.recorder import (
+    all_left,
     held_recordings,
+    is_anything_left,
     leave_behind,
     switch_off,
     switch_on,
@@ -20,15 +24,13 @@ from dbgkit.cluster.recorder import (
 from dbgkit.cluster.view import View
 from dbgkit.errors import (
     DbgkitError,
-    NoFailure,
-    NotRecorded,
-    UnknownKey,
+    SchedulerGone,
     WrongTarget,
 )
 from dbgkit.locate.naming import name_of
-from dbgkit.model import Failure, Recording, Recordings
-from dbgkit.replay.compared import recorded_failure
-from dbgkit.replay.planning import Wanted
+from dbgkit.model import Recordings
+
+PROBE_LIMIT = 2.0  # seconds for a scheduler to answer a new client
 
 
 class Recorder:
@@ -41,6 +43,8 @@ class Recorder:
         self._client = client
         self._timeout = timeout
         self._was_on = False
+        # A client that is closed does not know any more where it was connected to.
+        self._address = getattr(getattr(client, "scheduler", None), "address", None)
 
     def off(self, *, keep: bool = True) -> Any:
         """Turn it off everywhere; the cluster forgets what it holds.
@@ -62,15 +66,50 @@ class Recorder:
         """At the end of a ``with`` block."""
         return _end(self._client, self._timeout, keep=True, off=not self._was_on)
 
-    def _pass_on(self, error: DbgkitError, value: BaseException | None) -> None:
+    def _pass_on(
+        self, error: DbgkitError, value: BaseException | None, gone: bool
+    ) -> None:
         """Have what leaves the block be seen, and not what became of the recorder.
 
         The cluster may have gone in the block, and taken the recorder along.
         """
-        if value is None:
-            raise error
-        if hasattr(value, "add_note"):  # from Python 3.11 on
-            value.add_note(f"the recorder could not be turned off: {error}")
+        if value is not None:
+            if hasattr(value, "add_note"):  # from Python 3.11 on
+                value.add_note(f"the recorder could not be turned off: {error}")
+        elif not gone:
+            if not self._is_closed():
+                raise error
+            if not self._was_on:
+                warnings.warn(
+                    f"{error.message}, so the recorder could not be turned off: it "
+                    "is on for as long as the cluster runs",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+
+    def _is_closed(self) -> bool:
+        """Whether the client was closed in the block."""
+        return getattr(self._client, "status", "") == "closed"
+
+    def _is_gone(self) -> bool:
+        """Whether the cluster went in the block, with its client.
+
+        That of ``Client.shutdown`` looks as any closed client, where it was made with
+        an address.
+        """
+        cluster = getattr(self._client, "cluster", None)
+        if cluster is not None:
+            status = getattr(cluster, "status", None)
+            return getattr(status, "name", status) in ("closed", "closing")
+        if not self._is_closed() or not self._address:
+            return False
+        try:
+            with opened_client(
+                self._address, PROBE_LIMIT, security=self._client.security
+            ):
+                return False
+        except SchedulerGone:
+            return True
 
     def __enter__(self) -> Recorder:
         return self
@@ -84,7 +123,8 @@ class Recorder:
         try:
             self._leave()
         except DbgkitError as error:
-            self._pass_on(error, value)
+            gone = value is None and self._is_gone()
+            self._pass_on(error, value, gone)
 
     def __repr__(self) -> str:
         return "<Recorder: on; .off() turns it off, dbgkit.recordings() reads it>"
@@ -129,7 +169,8 @@ class AsyncRecorder(Recorder):
         try:
             await self._leave()
         except DbgkitError as error:
-            self._pass_on(error, value)
+            gone = value is None and await asyncio.to_thread(self._is_gone)
+            self._pass_on(error, value, gone)
 
 
 def record(
@@ -258,7 +299,8 @@ def recordings(
 ) -> Any:
     """What the recorder holds, the newest first.
 
-    Where it is off, what was kept in this process as it was turned off.
+    Where it is off, or there is no cluster any more, what was kept in this process as
+    it was turned off.
 
     Parameters
     ----------
@@ -276,13 +318,14 @@ def recordings(
     Returns
     -------
     Recordings
-        With `failures`, `gaps` and `dropped` counted since it was turned on. With an
-        asynchronous client, an awaitable.
+        With `failures`, `gaps` and `dropped` counted since it was turned on, and
+        `unknown`: what of the target was not recorded. With an asynchronous client,
+        an awaitable.
 
     Raises
     ------
     NoFailure, SchedulerGone, WaitTimedOut
-        There is no cluster, or it does not answer.
+        There is no cluster, and nothing was kept; or it does not answer.
 
     Notes
     -----
@@ -291,72 +334,20 @@ def recordings(
     keys = None if target is None else keys_of(target)
 
     def run(found: View) -> Recordings:
-        return held_recordings(link_of(found), keys, limit, name_of)
+        link = link_of(found)
+        held = held_recordings(link, keys, limit, name_of)
+        return held if keys is None else told_of_tasks(held, keys, link)
 
+    nobody = client is None and view is None and _is_closed(own_client(target))
+    if nobody and is_anything_left():
+        held = all_left(None, keys, limit)
+        return held if keys is None else told_of_tasks(held, keys, None)
     return look(target, client, view, timeout, run)
 
 
-def recording_for(
-    target: Any, client: Any, wanted: Wanted, *, newest: bool = False
-) -> Recording:
-    """The recording of the failure that a target leads to.
-
-    Parameters
-    ----------
-    target : optional
-    client : Client or None
-    wanted : Wanted
-    newest : bool
-        Nothing was asked for, and the target is the exception at hand, if there is
-        one: where it leads to no recording, the newest one there is.
-
-    Raises
-    ------
-    NotRecorded
-        There is none.
-    """
-    found: Recording | None = None
-    told = "" if target is None else " of this exception: it is no task's"
-    try:
-        failure = locate_here(target, client, wanted.timeout)[0]
-    except (NoFailure, UnknownKey) as error:
-        # A recording outlives all by which a failure is found.
-        if client is None or not is_open(client):
-            raise
-        if not newest:
-            found = _newest(client, keys_of(target), wanted)
-        if found is None and isinstance(error, UnknownKey) and not newest:
-            raise
-    else:
-        if failure.key is not None:
-            told = f" of {failure.key!r}"
-        found = recording_of(failure, client, wanted)
-    if found is None and newest and client is not None and is_open(client):
-        found = _newest(client, None, wanted)
-    if found is None:
-        raise NotRecorded(
-            f"there is no recording{told}",
-            "dbgkit.record() records what fails from then on",
-        )
-    return found
-
-
-def _newest(client: Any, keys: list[Any] | None, wanted: Wanted) -> Recording | None:
-    """The newest recording with content, of all or of some keys."""
-    held = held_recordings(Link(client, wanted.timeout), keys, 5, name_of)
-    return next((each for each in held.recordings if each.frames), None)
-
-
-def recording_of(failure: Failure, client: Any, wanted: Wanted) -> Recording | None:
-    """The newest recording of a failure that has content."""
-    there = client is not None and is_open(client)
-    return recorded_failure(Link(client, wanted.timeout) if there else None, failure)
-
-
-def keys_of(target: Any) -> list[Any]:
-    """Keys of what was handed in: keys, futures, failures."""
-    members = list(target) if isinstance(target, (list, set)) else [target]
-    return [getattr(member, "key", member) for member in members]
+def _is_closed(client: Any) -> bool:
+    """Whether there is no client to ask."""
+    return client is None or client.status == "closed"
 
 
 def link_of(found: View) -> Link:

@@ -191,21 +191,74 @@ def left_behind(key: Any, when: datetime | None) -> Recording | None:
     return found if apart < SAME_TIME else None
 
 
-def _all_left(link: Link, keys: list[Any] | None, limit: int) -> Recordings:
-    """What was kept of a cluster's recorder that is off, the newest first."""
-    spelled = None if keys is None else set(map(str, keys))
+def is_anything_left() -> bool:
+    """Whether any recording was kept in this process."""
+    return bool(_left)
+
+
+def all_left(link: Link | None, keys: list[Any] | None, limit: int) -> Recordings:
+    """What was kept in this process, the newest first.
+
+    Parameters
+    ----------
+    link : Link or None
+        To a cluster whose recorder is off; None: there is no cluster, so of any.
+    keys : list of Key, optional
+        Only of these tasks.
+    limit : int
+    """
     found = [
         recording
         for address, recording in reversed(_left.values())
-        if address == _address(link)
-        and (spelled is None or str(recording.key) in spelled)
+        if (link is None or address == _address(link))
+        and (keys is None or any(_is_key(recording.key, key) for key in keys))
     ]
-    note = "the recorder is off: dbgkit.record() turns it on"
+    if link is None:
+        note = "there is no cluster to look at"
+    else:
+        note = "the recorder is off: dbgkit.record() turns it on"
     if found:
-        note += "; these were kept in this process as it was turned off"
+        it = "the recorder" if link is None else "it"
+        note += f"; these were kept in this process as {it} was turned off"
     return Recordings(
         tuple(found[:limit]), omitted=max(0, len(found) - limit), notes=(note,)
     )
+
+
+def without_recording(
+    link: Link | None, keys: list[Any], held: Recordings
+) -> list[Any]:
+    """Those of some keys of which there is no recording.
+
+    Parameters
+    ----------
+    link : Link or None
+    keys : list of Key
+    held : Recordings
+        What was found when these were asked for.
+    """
+    missing = [
+        key
+        for key in keys
+        if not any(_is_key(each.key, key) for each in held.recordings)
+    ]
+    if not (missing and held.omitted):
+        return missing
+    if link is None or held.since is None:
+        rest = all_left(link, keys, MOST_LEFT)
+        return without_recording(link, keys, rest)
+    return [
+        key
+        for key in missing
+        if not (_ask(link, "list", keys=[key], limit=0) or {}).get("omitted")
+    ]
+
+
+def _is_key(key: Any, asked: Any) -> bool:
+    """Whether a key is the one that was asked for, which may be its text."""
+    if isinstance(asked, str) and str(key) == asked:
+        return True
+    return isinstance(asked, (bytes, int, float, tuple)) and bool(key == asked)
 
 
 def _address(link: Link) -> str:
@@ -251,7 +304,7 @@ def held_recordings(
     wanted = None if keys is None else list(keys)
     listed = _ask(link, "list", keys=wanted, limit=limit)
     if listed is None:
-        return _all_left(link, wanted, limit)
+        return all_left(link, wanted, limit)
     headers = listed["headers"]
     packed = _ask(
         link,

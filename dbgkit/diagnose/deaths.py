@@ -60,8 +60,16 @@ def line_of(key: Any, deaths: Iterable[Death]) -> str:
     return next(filter(None, lines), "")
 
 
+def told_first(key: Any, deaths: Iterable[Death]) -> list[Death]:
+    """Deaths in the order in which they tell of a task: first those where it ran."""
+    return sorted(deaths, key=lambda each: key not in each.keys)
+
+
 def tell_of(key: Any, deaths: Sequence[Death]) -> str:
-    """What some deaths, the newest first, say of one task."""
+    """What some deaths, the newest first, say of one task; one of them in whole.
+
+    That is the first of `told_first`.
+    """
     ran = [each for each in deaths if key in each.keys]
     count = "1 worker" if len(deaths) == 1 else f"{len(deaths)} workers"
     if ran:

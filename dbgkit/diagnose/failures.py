@@ -37,7 +37,7 @@ def report_failures(
     }
     answer = view.ask("failures", question)
     groups = [_group(group, view) for group in answer["groups"]]
-    groups = _with_deaths(_with_recordings(groups, view), view)
+    groups = with_deaths(_with_recordings(groups, view), view)
     return FailureReport(
         groups=tuple(groups),
         total=answer["total"],
@@ -134,30 +134,54 @@ def _with_recordings(groups: list[FailureGroup], view: View) -> list[FailureGrou
     return [replace(group, recording=found.get(group.example.key)) for group in groups]
 
 
-def _with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
+def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
     """The groups, with how the workers of those that were killed died.
 
     Of what the scheduler has forgotten no text is left; that it was killed is told by
     the death of a worker that had it at that moment.
     """
-    found = deaths_of(
-        view,
-        [each.example.key for each in groups if each.exception_type in (_KILLED, "")],
-    )
+    killed = [each for each in groups if each.exception_type in (_KILLED, "")]
+    keys = [key for group in killed for key in _keys(group)]
+    found = deaths_of(view, dict.fromkeys(keys))
     told = []
     for group in groups:
-        key, had = group.example.key, found.get(group.example.key, ())
         known = group.exception_type == _KILLED
+        had = found.get(group.example.key, ())
         if known or any(_at_once(group.example, death) for death in had):
+            key, had = _telling(group, found, known)
             group = replace(group, exception_type=_KILLED, deaths=had)
-        if group.deaths:
-            group = replace(
-                group,
-                message=tell_of(key, had),
-                location=group.location or line_of(key, had),
-            )
+            if had:
+                group = replace(
+                    group,
+                    message=tell_of(key, had),
+                    location=group.location or line_of(key, had),
+                )
         told.append(group)
     return told
+
+
+def _keys(group: FailureGroup) -> tuple[Any, ...]:
+    """Its example's first."""
+    return (group.example.key, *group.keys)
+
+
+def _telling(
+    group: FailureGroup, found: Mapping[Any, tuple[Death, ...]], known: bool
+) -> tuple[Any, tuple[Death, ...]]:
+    """A task to tell a group's deaths of, and they: one that ran, if there is any.
+
+    The example may only have been queued where another one of the group ran. Where it
+    is not known that all were killed, one that fell in the same moment.
+    """
+    for key in _keys(group):
+        had = found.get(key, ())
+        ran = any(key in death.keys for death in had)
+        if ran and (known or any(_at_once(group.example, death) for death in had)):
+            return key, had
+    for key in _keys(group):
+        if key in found:
+            return key, found[key]
+    return group.example.key, ()
 
 
 def _at_once(failure: Failure, death: Death) -> bool:

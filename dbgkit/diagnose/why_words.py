@@ -6,11 +6,11 @@ the sentence, so that a live cluster and a dump of it are told in the same words
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from dbgkit.diagnose.deaths import tell_of
+from dbgkit.diagnose.deaths import tell_of, told_first
 from dbgkit.diagnose.why_reasons import Cause
 from dbgkit.diagnose.why_text import (
     Words,
@@ -41,8 +41,11 @@ from dbgkit.diagnose.why_words_workers import (
     restrictions,
     starting,
 )
+from dbgkit.model import Death
 from dbgkit.remote.frames import own_line_of_text
 from dbgkit.remote.texts import type_and_message
+
+MOST_DEATHS = 3  # of the workers of one task
 
 
 def words_of(cause: Cause) -> Words:
@@ -65,8 +68,7 @@ def _failed(cause: Cause) -> Words:
         summary = f"{show(cause.key)} was given up: {died} died that had it"
         deaths = facts.get("deaths")
         if deaths:
-            evidence.append(tell_of(cause.key, deaths))
-            evidence += [each.summary for each in deaths[1:3]]
+            evidence += _deaths(cause.key, deaths, facts["killed"])
         else:
             evidence.append(
                 "no exception: Dask gives up (KilledWorker) what it has lost more "
@@ -88,14 +90,26 @@ def _failed(cause: Cause) -> Words:
         if others["count"]:
             named = several(map(show, others["keys"]), others["count"])
             evidence.append(f"given up too, as workers died that had them: {named}")
-        evidence.append(
-            f"{more} more task{'s have' if more > 1 else ' has'} failed, or fell "
-            "because another failed"
-        )
+        rest = more - others["count"]
+        if rest > 0:
+            evidence.append(
+                f"{rest} more task{'s have' if rest > 1 else ' has'} failed, or fell "
+                "because another failed"
+            )
         advice.append(f"dbgkit.failures() has all {cause.count}, by root cause")
     elif cause.count > 1:
         evidence.append(f"{cause.count} tasks have erred")
     return summary, evidence, advice
+
+
+def _deaths(key: Any, deaths: Sequence[Death], count: int) -> list[str]:
+    """How workers died that had a task, each once, as many as are shown."""
+    told = told_first(key, deaths)[:MOST_DEATHS]
+    lines = [tell_of(key, deaths), *(each.summary for each in told[1:])]
+    more = max(len(deaths), count) - len(told)
+    if more > 0:
+        lines.append(f"{counted(more, 'more worker')} died that had it")
+    return lines
 
 
 def _cascaded(cause: Cause) -> Words:

@@ -179,7 +179,7 @@ def recordings(where: Where, key: str | None, limit: int) -> int:
     KEY is as Dask writes it, as "('x', 0)".
 
     Ends with code 0 if nothing was recorded, 1 if something was, 2 if it could not
-    look: the recorder is off.
+    look: the recorder is off, or there is no recording of this task.
     """
     from dbgkit import api
 
@@ -189,7 +189,7 @@ def recordings(where: Where, key: str | None, limit: int) -> int:
     put(where, held[0] if one else held)
     if len(held):
         return FOUND
-    return COULD_NOT_LOOK if held.since is None else 0
+    return COULD_NOT_LOOK if held.since is None or held.unknown else 0
 
 
 @click.command()

@@ -176,6 +176,11 @@ class Recordings(Displayed):
         When the recorder was turned on; None: it is off.
     span : Span or None
     notes : tuple of str
+    asked : tuple of Key
+        The tasks that were asked for; empty: all. The counts above are of all tasks,
+        but for `omitted`.
+    unknown : tuple of Key
+        Those of `asked` of which there is no recording.
     """
 
     recordings: tuple[Recording, ...]
@@ -190,6 +195,8 @@ class Recordings(Displayed):
     since: datetime | None = None
     span: Span | None = None
     notes: tuple[str, ...] = ()
+    asked: tuple[Any, ...] = ()
+    unknown: tuple[Any, ...] = ()
 
     def __len__(self) -> int:
         return len(self.recordings)
@@ -208,6 +215,7 @@ class Recordings(Displayed):
             "hold": self.hold,
             "since": self.since.isoformat() if self.since else None,
             "notes": list(self.notes),
+            "unknown": [plain_key(key) for key in self.unknown],
             "recordings": [each.to_json() for each in self.recordings],
         }
 

@@ -14,6 +14,7 @@ from itertools import islice
 from time import time
 from typing import Any
 
+from dask.utils import key_split
 from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.ioloop import PeriodicCallback
 
@@ -236,7 +237,8 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
     def _task_fact(self, key: Any) -> dict[str, Any]:
         ts = self.scheduler.tasks.get(key)
         if ts is None:
-            return {"prefix": "", "inputs": None}
+            # Forgotten, as its job has ended: Scheduler.new_task makes it so too.
+            return {"prefix": key_split(key), "inputs": None}
         sizes = (each.nbytes for each in islice(ts.dependencies, MOST_INPUTS))
         return {
             "prefix": ts.prefix.name,

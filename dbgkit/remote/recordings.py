@@ -48,7 +48,9 @@ _LINE = 240  # of its source lines
 _AROUND = 40  # what else there is of a frame in it
 _ENTRIES = 100  # of a traceback as text
 MOST_CAUSES = 8  # members of groups among them
-_COUNTED = 1_000  # of those beyond
+COUNTED = 1_000  # of those beyond
+_LONG = 10_000  # exceptions of a chain: of one that is longer no root is kept
+_Step = tuple[str, int, BaseException]  # how it follows, index of from what, itself
 
 
 @dataclass(frozen=True)
@@ -262,12 +264,15 @@ def _causes(
 ) -> tuple[list[dict[str, Any]], int]:
     """What it was raised from, and members of groups, each with its own frame.
 
-    And how many more there are.
+    The nearest, and the root of a chain that is cut; and how many more there are.
     """
     found: list[dict[str, Any]] = []
     most = 1 if short else MOST_CAUSES
-    linked = list(islice(_linked(exception), most + _COUNTED))
-    for how, parent, error in linked[:most]:
+    linked = list(islice(_linked(exception), most + COUNTED))
+    nearest = linked[:most]
+    if len(linked) > most > 1:
+        nearest = _with_root(exception, nearest)
+    for how, parent, error in nearest:
         places = pick_places(_innermost(traceback_of(error)), 1)
         frames = summarize_places(
             places,
@@ -292,7 +297,35 @@ def _causes(
     return found, len(linked) - len(found)
 
 
-def _linked(exception: BaseException) -> Iterator[tuple[str, int, BaseException]]:
+def _with_root(exception: BaseException, nearest: list[_Step]) -> list[_Step]:
+    """The nearest, the last of them for the end of the chain that is cut, if one is.
+
+    It is linked to the last one of its chain that is kept.
+    """
+    kept = nearest[:-1]
+    indices = {id(error): index for index, (_, _, error) in enumerate(kept)}
+    shown = {id(exception), *(id(error) for _, _, error in nearest)}
+    for start, parent in ((exception, -1), (kept[-1][2], len(kept) - 1)):
+        line = list(islice(_line(start), _LONG))
+        for _, error in line:
+            parent = indices.get(id(error), parent)
+        if 0 < len(line) < _LONG and id(line[-1][1]) not in shown:
+            how, root = line[-1]
+            return [*kept, (how, parent, root)]
+    return nearest
+
+
+def _line(exception: BaseException) -> Iterator[tuple[str, BaseException]]:
+    """What an exception was raised from, and that, and so on; no members."""
+    seen = {id(exception)}
+    step = _raised_from(exception)
+    while step is not None and id(step[1]) not in seen:
+        seen.add(id(step[1]))
+        yield step
+        step = _raised_from(step[1])
+
+
+def _linked(exception: BaseException) -> Iterator[_Step]:
     """How an exception follows from its parent, that one's index, and it itself.
 
     A group's members come before what the group was raised from. The parent of what
@@ -312,16 +345,21 @@ def _linked(exception: BaseException) -> Iterator[tuple[str, int, BaseException]
             index += 1
 
 
-def _following(
-    exception: BaseException, index: int
-) -> Iterator[tuple[str, int, BaseException]]:
+def _following(exception: BaseException, index: int) -> Iterator[_Step]:
     for member in members_of(exception):
         yield "member", index, member
+    step = _raised_from(exception)
+    if step is not None:
+        yield step[0], index, step[1]
+
+
+def _raised_from(exception: BaseException) -> tuple[str, BaseException] | None:
     cause, context = cause_of(exception), context_of(exception)
     if cause is not None:
-        yield "cause", index, cause
-    elif context is not None and not suppresses_context(exception):
-        yield "context", index, context
+        return "cause", cause
+    if context is not None and not suppresses_context(exception):
+        return "context", context
+    return None
 
 
 def _keep_locals(

@@ -92,7 +92,7 @@ def header_form(view: ReplayView, remaining: int) -> RenderableType:
     _add(facts, "outcome", _verdict(view))
     _add_rows(facts, "inputs", view.rows, view.more_rows, one_line=True)
     _add_steps(facts, view.steps, view.more_steps, one_line=True)
-    _add_causes(facts, view.causes[:2])
+    _add_causes(facts, view.few_causes)
     _add_notes(facts, view.notes)
     if remaining:
         told = words.count(remaining, "other root cause")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from dbgkit.model import Recording, Recordings
+from dbgkit.remote.recordings import COUNTED
 from dbgkit.render import words
 from dbgkit.render.console import failure_form
 from dbgkit.render.rows import frame_of
 from dbgkit.render.views import FailureView
+
+MOST_NAMED = 3  # keys in a headline
 
 
 def view_recording(recording: Recording) -> FailureView:
@@ -44,8 +50,12 @@ def _notes(recording: Recording) -> list[str]:
             told += f", at {place} in {words.visible(frame.function)}"
         notes.append(f"{words.FOLLOWS[cause.how]} {told}")
     if recording.more_causes:
+        least = "at least " if recording.more_causes >= COUNTED else ""
         more = words.count(recording.more_causes, "more exception")
-        notes.append(f"{more} that it holds or follows from: not recorded")
+        notes.append(
+            f"{least}{more} that it holds or follows from, between these or beyond: "
+            "not recorded"
+        )
     return notes
 
 
@@ -84,7 +94,9 @@ def recordings_form(held: Recordings) -> RenderableType:
 
 
 def headline(held: Recordings) -> str:
-    """What the recorder holds, in one line."""
+    """What the recorder holds, in one line; of some tasks, what it holds of them."""
+    if held.asked:
+        return _headline_of_tasks(held)
     if held.since is None:
         kept = words.count(len(held) + held.omitted, "recording")
         return f"{kept}, kept in this process" if len(held) else "no recordings"
@@ -100,3 +112,21 @@ def headline(held: Recordings) -> str:
     if held.gaps:
         told += f", {held.gaps:,} without a recording"
     return told + (f", {held.dropped:,} dropped" if held.dropped else "")
+
+
+def _headline_of_tasks(held: Recordings) -> str:
+    found = [key for key in held.asked if key not in held.unknown]
+    parts = []
+    if found:
+        number = words.count(len(held) + held.omitted, "recording")
+        parts.append(f"{number} of {_named(found)}")
+        if held.since is None:
+            parts.append("kept in this process")
+    if held.unknown:
+        parts.append(f"no recording of {_named(held.unknown)}")
+    return ", ".join(parts)
+
+
+def _named(keys: Sequence[Any]) -> str:
+    more = f" and {len(keys) - MOST_NAMED:,} more" if len(keys) > MOST_NAMED else ""
+    return ", ".join(repr(key) for key in keys[:MOST_NAMED]) + more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from types import FunctionType, MethodType
@@ -35,6 +35,9 @@ from dbgkit.render.rows import (
 from dbgkit.replay.result import Replay
 
 ROWS = 12  # inputs, steps, differences that are listed; the rest is counted
+FEW = 3  # causes and notes above the prompt
+_CHAIN = 99  # exceptions: as many as `shown_chain` tells
+_LONG = 10_000  # exceptions of a chain: of one that is longer no root is shown
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class ReplayView:
     outcome: str
     verdict: str
     causes: tuple[str, ...]
+    few_causes: tuple[str, ...]
     rows: tuple[Row, ...]
     more_rows: int
     steps: tuple[StepView, ...]
@@ -111,8 +115,12 @@ def view_failure(failure: Failure) -> FailureView:
         frames = frames_of(failure.exception)
     if not frames:
         frames = frames_of_text(failure.traceback_text)
-    if not frames and failure.exception is not None:
+    # Of a task that killed its worker there is only the line that waited for it.
+    if not frames and not failure.killed and failure.exception is not None:
         frames = frames_of(failure.exception)
+    notes = failure.notes
+    if failure.killed:
+        notes += ("dbgkit.deaths() tells why its worker died, and in which line",)
     upstream = failure.asked is not None and failure.asked != failure.key
     return FailureView(
         exception_type=failure.exception_type,
@@ -123,7 +131,7 @@ def view_failure(failure: Failure) -> FailureView:
         asked=words.key_text(failure.asked) if upstream else "",
         frames=frames,
         others=tuple(words.key_text(key) for key in failure.others),
-        notes=failure.notes,
+        notes=notes,
     )
 
 
@@ -224,7 +232,8 @@ def view_replay(replay: Replay) -> ReplayView:
         failure=failure,
         outcome=replay.outcome,
         verdict=words.verdict(replay, returned),
-        causes=_causes(replay.exception),
+        causes=_causes(replay.exception, ROWS),
+        few_causes=_causes(replay.exception, FEW),
         rows=rows,
         more_rows=more_rows,
         steps=steps,
@@ -251,16 +260,62 @@ def _hide(one: Difference) -> Difference:
     return Difference(one.kind, one.name, *values)
 
 
-def _causes(exception: BaseException | None) -> tuple[str, ...]:
-    """What an exception was raised from, nearest first, and its own notes."""
+def _causes(exception: BaseException | None, most: int) -> tuple[str, ...]:
+    """An exception's own notes, what it holds and was raised from; nearest first.
+
+    Of more than ``most`` the rest is counted, before the root that is told always.
+    """
     if exception is None:
         return ()
-    notes = (instance_dict(exception) or {}).get("__notes__")
-    listed = notes if isinstance(notes, list) else []
-    told = [f"note: {note}" for note in listed if isinstance(note, str)]
-    for how, error in islice(shown_chain(exception), max(0, ROWS - len(told))):
-        told.append(f"{words.FOLLOWS[how]} {summarize(error)['text']}")
+    listed = (instance_dict(exception) or {}).get("__notes__")
+    notes = listed if isinstance(listed, list) else []
+    notes = [f"note: {note}" for note in notes if isinstance(note, str)]
+    found = list(shown_chain(exception))
+    told = notes[: max(most // 2, most - len(found))]
+    room = most - len(told)
+    if len(told) < len(notes):
+        told.append(f"… {words.count(len(notes) - len(told), 'more note')}")
+    root = _root(exception, found[: room - 1]) if len(found) > room else None
+    near = found[: room - 1 if root else room]
+    told += map(_follows, near)
+    more = len(found) - len(near) - (root is not None)
+    if more:
+        least = "at least " if len(found) == _CHAIN else ""
+        told.append(f"… {least}{more:,} more")
+    if root:
+        told.append(_follows(root))
     return tuple(redact_text(words.clip(one, 400, 4)) for one in told)
+
+
+def _follows(one: tuple[str, BaseException]) -> str:
+    how, error = one
+    return f"{words.FOLLOWS[how]} {summarize(error)['text']}"
+
+
+def _root(
+    exception: BaseException, near: Sequence[tuple[str, BaseException]]
+) -> tuple[str, BaseException] | None:
+    """The end of the chain that is cut: the exception's own, or that of the last."""
+    shown = {id(exception), *(id(error) for _, error in near)}
+    for start in (exception, *(error for _, error in near[-1:])):
+        line = list(islice(_line(start), _LONG))
+        if 0 < len(line) < _LONG and id(line[-1][1]) not in shown:
+            return line[-1]
+    return None
+
+
+def _line(error: BaseException) -> Iterator[tuple[str, BaseException]]:
+    """What an exception was raised from, and that, and so on; no members."""
+    seen = {id(error)}
+    while True:
+        how, following = "cause", error.__cause__
+        if following is None and not error.__suppress_context__:
+            how, following = "context", error.__context__
+        if following is None or id(following) in seen:
+            return
+        seen.add(id(following))
+        yield how, following
+        error = following
 
 
 def _unique(texts: Iterable[str]) -> tuple[str, ...]:

@@ -1,0 +1,149 @@
+"""From a target to its recording; and why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from dbgkit.api.replaying import locate_here
+from dbgkit.cluster.clients import is_open
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.recorder import all_left, held_recordings, without_recording
+from dbgkit.errors import (
+    Cancelled,
+    NoFailure,
+    NotFailed,
+    NotRecorded,
+    SchedulerGone,
+    UnknownKey,
+)
+from dbgkit.locate.naming import name_of
+from dbgkit.model import Failure, Recording, Recordings
+from dbgkit.replay.compared import recorded_failure
+from dbgkit.replay.planning import Wanted
+
+MOST_EXPLAINED = 3  # tasks without a recording, one call to the scheduler each
+
+
+def told_of_tasks(held: Recordings, keys: list[Any], link: Link | None) -> Recordings:
+    """Say what of the tasks that were asked for was not recorded."""
+    missing = without_recording(link, keys, held)
+    killed = () if link is None else _killed(missing[:MOST_EXPLAINED], link)
+    notes = [
+        f"{key!r} has no recording, as its worker died (KilledWorker): "
+        "`dbgkit deaths`, or dbgkit.deaths(), tells why"
+        for key in killed
+    ]
+    return replace(
+        held, asked=tuple(keys), unknown=tuple(missing), notes=(*held.notes, *notes)
+    )
+
+
+def _killed(keys: list[Any], link: Link) -> list[Any]:
+    """Those of some tasks that failed because their worker died."""
+    found = []
+    for key in keys:
+        try:
+            failure = locate_here(key, link.client, link.timeout)[0]
+        except (NoFailure, NotFailed, UnknownKey, Cancelled):
+            continue
+        if failure.killed:
+            found.append(failure.key)
+    return found
+
+
+def recording_for(
+    target: Any, client: Any, wanted: Wanted, *, newest: bool = False
+) -> Recording:
+    """The recording of the failure that a target leads to.
+
+    Parameters
+    ----------
+    target : optional
+    client : Client or None
+    wanted : Wanted
+    newest : bool
+        Nothing was asked for, and the target is the exception at hand, if there is
+        one: where it leads to no recording, the newest one there is.
+
+    Raises
+    ------
+    NotRecorded
+        There is none.
+    """
+    found: Recording | None = None
+    failure: Failure | None = None
+    link = None
+    if client is not None and is_open(client):
+        link = Link(client, wanted.timeout)
+    try:
+        failure = locate_here(target, client, wanted.timeout)[0]
+    except (NoFailure, UnknownKey, Cancelled, SchedulerGone) as error:
+        # A recording outlives all by which a failure is found.
+        if link is not None and isinstance(error, (Cancelled, SchedulerGone)):
+            raise
+        found = _newest(link, None if newest else keys_of(target))
+        unknown = isinstance(error, UnknownKey) and not newest
+        if found is None and (link is None or unknown):
+            raise
+    else:
+        found = recording_of(failure, client, wanted)
+        if found is None and newest:
+            found = _newest(link, None)
+    if found is None:
+        raise _not_recorded(target, failure, link)
+    return found
+
+
+def _newest(link: Link | None, keys: list[Any] | None) -> Recording | None:
+    """The newest recording with content, of all or of some keys."""
+    if link is None:
+        held = all_left(None, keys, 1)
+    else:
+        held = held_recordings(link, keys, 5, name_of)
+    return next((each for each in held.recordings if each.frames), None)
+
+
+def _not_recorded(
+    target: Any, failure: Failure | None, link: Link | None
+) -> NotRecorded:
+    """What to raise, where there is no recording: it says why, as far as is known."""
+    key = failure.key if failure is not None else None
+    told = "" if target is None else " of this exception: it is no task's"
+    told = told if key is None else f" of {key!r}"
+    hint = "dbgkit.record() records what fails from then on"
+    if failure is not None and failure.killed:
+        hint = "its worker died: dbgkit.deaths() tells why"
+    elif link is not None:
+        keys = None if key is None else [key]
+        held = held_recordings(link, keys, 1, name_of)
+        if held.since is not None:
+            hint = f"the recorder is on, {_although_on(held, failure)}"
+    return NotRecorded(f"there is no recording{told}", hint, key=key)
+
+
+def _although_on(held: Recordings, failure: Failure | None) -> str:
+    """Why a recorder that is on has no recording of a failure."""
+    if failure is None or failure.key is None:
+        return "and dbgkit.recordings() tells what it holds"
+    if len(held) and held[0].gap:
+        return f"but of this failure nothing was recorded: {held[0].gap}"
+    assert held.since is not None
+    if failure.when is not None and failure.when < held.since:
+        return "but was turned on after this failure"
+    return (
+        "but this failure was not recorded, or its recording was dropped: "
+        "dbgkit.recordings() counts those"
+    )
+
+
+def recording_of(failure: Failure, client: Any, wanted: Wanted) -> Recording | None:
+    """The newest recording of a failure that has content."""
+    there = client is not None and is_open(client)
+    return recorded_failure(Link(client, wanted.timeout) if there else None, failure)
+
+
+def keys_of(target: Any) -> list[Any]:
+    """Keys of what was handed in: keys, futures, failures."""
+    members = list(target) if isinstance(target, (list, set)) else [target]
+    return [getattr(member, "key", member) for member in members]
