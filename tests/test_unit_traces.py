@@ -8,7 +8,7 @@ import sys
 import dask
 import pytest
 
-from dbgkit.locate.traces import chain, exception_at_hand, trace
+from dbgkit.locate.traces import chain, exception_at_hand, shown_chain, trace
 
 pytestmark = pytest.mark.core
 
@@ -125,3 +125,20 @@ def test_the_exception_being_handled_comes_before_the_last_one(monkeypatch):
         raise KeyError("now")
     except KeyError as error:
         assert exception_at_hand() is error
+
+
+@pytest.mark.parametrize("exceptions", [("a", "b"), 3, property(lambda self: 1 / 0)])
+def test_exceptions_of_the_users_own_need_be_no_group(exceptions):
+    kind = type("Own", (Exception,), {"exceptions": exceptions})
+    error = kind("text")
+    error.__cause__ = KeyError("cause")
+    assert list(chain(error)) == [error, error.__cause__]
+    assert [how for how, _ in shown_chain(error)] == ["cause"]
+    assert not trace(error).found
+
+
+def test_causes_that_are_properties_are_not_asked():
+    kind = type("Own", (Exception,), {"__cause__": property(lambda self: 1 / 0)})
+    error = kind("text")
+    assert list(chain(error)) == [error]
+    assert list(shown_chain(error)) == []

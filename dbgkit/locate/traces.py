@@ -13,6 +13,7 @@ from typing import Any
 
 from dbgkit.cluster.clients import future_error, is_future
 from dbgkit.remote.frames import is_machinery, package_of, walk
+from dbgkit.remote.summarize_errors import cause_of, context_of, suppresses_context
 from dbgkit.remote.texts import safe_repr
 
 _CONTAINERS = (list, tuple, set, frozenset, dict)
@@ -80,10 +81,10 @@ def chain(exception: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(error))
         yield error
-        waiting.extend(getattr(error, "exceptions", None) or ())
-        waiting.append(error.__cause__)
-        if not error.__suppress_context__:
-            waiting.append(error.__context__)
+        waiting.extend(_members(error))
+        waiting.append(cause_of(error))
+        if not suppresses_context(error):
+            waiting.append(context_of(error))
 
 
 def shown_chain(
@@ -108,19 +109,32 @@ def shown_chain(
 def _following(
     exception: BaseException, backwards: bool
 ) -> list[tuple[str, BaseException]]:
-    members = getattr(exception, "exceptions", None)
-    found = [
-        ("member", each)
-        for each in (members[:_MOST_SHOWN] if isinstance(members, tuple) else ())
-        if isinstance(each, BaseException)
-    ]
+    found = [("member", each) for each in _members(exception)[:_MOST_SHOWN]]
     if backwards:
         found.reverse()
-    if exception.__cause__ is not None:
-        found.append(("cause", exception.__cause__))
-    elif exception.__context__ is not None and not exception.__suppress_context__:
-        found.append(("context", exception.__context__))
-    return found
+    following = raised_from(exception)
+    return found if following is None else [*found, following]
+
+
+def raised_from(exception: BaseException) -> tuple[str, BaseException] | None:
+    """How Python says that an exception follows from another one, and that one."""
+    cause, context = cause_of(exception), context_of(exception)
+    if cause is not None:
+        return "cause", cause
+    if context is not None and not suppresses_context(exception):
+        return "context", context
+    return None
+
+
+def _members(exception: BaseException) -> list[BaseException]:
+    """The exceptions that a group has: Python's, a backport's or a recorded one."""
+    try:
+        found = getattr(exception, "exceptions", ())
+    except Exception:  # anything of the user's own may have that name
+        return []
+    if not isinstance(found, tuple):
+        return []
+    return [each for each in found if isinstance(each, BaseException)]
 
 
 def trace(exception: BaseException) -> Trace:

@@ -55,7 +55,8 @@ class FailureGroup:
         What the recorder holds of the example, if it was on.
     deaths : tuple of Death
         How the workers that had the example died, the newest first, if that is why it
-        failed and the recorder was on.
+        failed and the recorder was on. Where the example only was queued there, those
+        of another of its tasks, which ran.
     """
 
     exception_type: str

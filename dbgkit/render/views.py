@@ -9,7 +9,7 @@ from itertools import islice
 from types import FunctionType, MethodType
 from typing import Any
 
-from dbgkit.locate.traces import shown_chain
+from dbgkit.locate.traces import raised_from, shown_chain
 from dbgkit.model import (
     Difference,
     Failure,
@@ -307,15 +307,11 @@ def _root(
 def _line(error: BaseException) -> Iterator[tuple[str, BaseException]]:
     """What an exception was raised from, and that, and so on; no members."""
     seen = {id(error)}
-    while True:
-        how, following = "cause", error.__cause__
-        if following is None and not error.__suppress_context__:
-            how, following = "context", error.__context__
-        if following is None or id(following) in seen:
-            return
-        seen.add(id(following))
-        yield how, following
-        error = following
+    step = raised_from(error)
+    while step is not None and id(step[1]) not in seen:
+        seen.add(id(step[1]))
+        yield step
+        step = raised_from(step[1])
 
 
 def _unique(texts: Iterable[str]) -> tuple[str, ...]:
