@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from dbgkit.remote.texts import in_line
+
 
 class DbgkitError(Exception):
-    """Base of every error that dbgkit raises on purpose.
+    """Base of every error that dbgkit raises on purpose: its text is one line.
+
+    Secrets are hidden in what it says, as in all that is shown.
 
     Parameters
     ----------
@@ -19,13 +23,17 @@ class DbgkitError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "", *, key: Any = None) -> None:
+        # Late: what looks for secrets takes a while to import, and most never need it.
+        from dbgkit.remote.redact import redact_text
+
+        message, hint = redact_text(message), redact_text(hint)
         super().__init__(message, hint)
         self.message = message
         self.hint = hint
         self.key = key
 
     def __str__(self) -> str:
-        return f"{self.message}; {self.hint}" if self.hint else self.message
+        return in_line(f"{self.message}; {self.hint}" if self.hint else self.message)
 
 
 class WrongTarget(DbgkitError, TypeError):
@@ -108,12 +116,20 @@ class NotRecorded(DbgkitError):
     """There is no recording of the failure."""
 
 
+class RecorderBroken(DbgkitError):
+    """The recorder failed on a worker as it was turned on."""
+
+
 class SchedulerGone(DbgkitError):
     """The scheduler does not answer, or the client is closed."""
 
 
 class DumpUnreadable(DbgkitError):
     """The file is missing, no cluster dump, or not a whole one."""
+
+
+class CannotWrite(DbgkitError):
+    """Standard output does not take what is to be shown: it is closed, or full."""
 
 
 class UnknownName(DbgkitError, ValueError):

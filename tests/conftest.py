@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from contextvars import Context
 
 import dask
 import pytest
-from distributed import Client, LocalCluster, Nanny
+from distributed import Client, LocalCluster, Nanny, Worker
+from distributed.client import _global_clients
 from jobs import JOBS
 from watching import forgotten, wait_until
 
@@ -18,6 +22,11 @@ import dbgkit
 # start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# However the tests are run, no terminal's width is known that is not set by a test:
+# a process that starts others as it has loaded readline hands its own on.
+for _name in ("COLUMNS", "LINES"):
+    os.environ.pop(_name, None)
 
 # Any port for the dashboard: another cluster of this machine may have the usual one.
 SMALL = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
@@ -74,9 +83,15 @@ def processes():
 
 @pytest.fixture(scope="session")
 def inproc():
-    """A cluster in this process, which no test may harm."""
-    with dask.config.set(QUIET), LocalCluster(processes=False, **SMALL) as cluster:
-        yield cluster
+    """A cluster in this process, which no test may harm.
+
+    It starts in a context of its own: the client that is the current one as the first
+    test asks for it would be its tasks' default client for as long as it is there.
+    """
+    with dask.config.set(QUIET):
+        cluster = Context().run(LocalCluster, processes=False, **SMALL)
+        with closing(cluster):
+            yield cluster
 
 
 @pytest.fixture(params=["processes", "inproc"])
@@ -88,6 +103,7 @@ def cluster(request):
 @pytest.fixture
 def client(cluster):
     """A client of each of the shared clusters, which begins with no task at all."""
+    without_old_clients(cluster)
     with Client(cluster) as client:
         forgotten(client)
         yield client
@@ -101,9 +117,21 @@ def processes_client(processes):
         yield client
 
 
+def without_old_clients(cluster):
+    """Workers of this process let go of clients that have closed meanwhile.
+
+    ``Worker._get_client`` takes whatever client there is, and keeps it.
+    """
+    for worker in cluster.workers.values():
+        kept = getattr(worker, "_client", None)
+        if kept is not None and kept.status == "closed":
+            worker._client = None
+
+
 @pytest.fixture
 def inproc_client(inproc):
     """A client of the shared cluster in this process."""
+    without_old_clients(inproc)
     with Client(inproc) as client:
         forgotten(client)
         yield client
@@ -116,10 +144,51 @@ def harmable():
 
 
 @pytest.fixture(autouse=True)
+def no_scheduler_left():
+    """Clients that close in the order that they came in leave Dask's setting behind."""
+    try:
+        Client.current()
+    except ValueError:
+        if dask.config.get("scheduler", None) == "dask.distributed":
+            dask.config.config.pop("scheduler")
+
+
+@pytest.fixture(autouse=True)
 def no_exception_at_hand(monkeypatch):
     """The interpreter remembers no exception of another test."""
     for name in ("last_exc", "last_value", "last_type", "last_traceback"):
         monkeypatch.delattr(sys, name, raising=False)
+
+
+def open_clients():
+    """Clients that this process would take for the current one, the workers' apart.
+
+    A worker of this process may have one, which stays until the last worker has
+    closed: ``Worker._get_client``; such are taken off the list.
+    """
+    of_workers = {id(client) for client in Worker._initialized_clients}
+    for number, client in list(_global_clients.items()):
+        if id(client) in of_workers:
+            _global_clients.pop(number, None)
+    return [each for each in _global_clients.values() if each.status != "closed"]
+
+
+@pytest.fixture(autouse=True)
+def no_workers_client_at_hand():
+    """No worker of another test has left its own client as the current one."""
+    open_clients()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """A file leaves no client behind, which another file's calls would then ask.
+
+    Not a fixture's, as one with parameters may be torn down after it.
+    """
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        assert not open_clients(), f"{item.path.name} has left clients behind"
 
 
 @pytest.fixture(params=JOBS)

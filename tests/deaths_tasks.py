@@ -84,8 +84,12 @@ def running(client, *keys):
 
     def found(dask_worker):
         plugins = dask_worker.plugins.values()
-        (box,) = [each.box for each in plugins if hasattr(each, "box")]
-        tasks = __import__("sys").modules[type(box).__module__].read_box(box.path)
+        boxes = [each.box for each in plugins if getattr(each, "box", None)]
+        if not boxes:
+            return []
+        package = type(boxes[0]).__module__.rpartition(".")[0]
+        read = __import__("sys").modules[f"{package}.boxes"].read_box
+        tasks = read(boxes[0].path)
         return [task["text"] or task["key"] for task in tasks["tasks"] if task["line"]]
 
     packed = {msgpack.packb(key) for key in keys}

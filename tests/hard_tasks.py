@@ -213,6 +213,7 @@ def fail_with_block(block):
 
 
 def wait_for(name):
+    Event(f"{name}-held").set()  # and the worker's own client has connected
     Event(name).wait(60)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tasks
+from distributed import wait
 from watching import settle, wait_until
 
 
@@ -100,3 +101,15 @@ def failed(future):
 
 def hows(plan):
     return {info.key: info.how for info in plan.inputs}
+
+
+def submitter(client):
+    """What submits a call, and waits until it has failed."""
+
+    def submit(function, *args, **options):
+        future = client.submit(function, *args, pure=False, **options)
+        wait(future, timeout=30)
+        assert future.status == "error"
+        return future
+
+    return submit

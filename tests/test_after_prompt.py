@@ -42,10 +42,10 @@ def test_a_replay_leaves_its_failure(client, opened):
 def test_a_recording_leaves_its_key(recorded, opened):
     future = recorded.submit(tasks.ratio, 5, 0)
     wait(future)
-    opened(future, source="recording")
+    opened(future, using="recording")
     assert dbgkit.locate().key == future.key
     assert dbgkit.replay().outcome == "same"
-    assert opened(source="recording").key == future.key
+    assert opened(using="recording").key == future.key
 
 
 def test_a_recording_of_what_the_scheduler_has_forgotten_is_entered_again(
@@ -54,10 +54,10 @@ def test_a_recording_of_what_the_scheduler_has_forgotten_is_entered_again(
     future = recorded.submit(tasks.ratio, 5, 0)
     wait(future)
     key = future.key
-    opened(future, source="recording")
+    opened(future, using="recording")
     del future
     assert opened().key == key
-    assert opened(source="recording").key == key
+    assert opened(using="recording").key == key
 
 
 def test_another_exception_is_itself(client, opened, capsys):

@@ -160,7 +160,7 @@ def test_odd_keys(client, tmp_path):
 class Halting(LiveView):
     """A cluster that stops to answer once the cause is known."""
 
-    def ask(self, verb, question):
+    def ask(self, verb, question, foresee=None):
         if verb == "around":
             raise WaitTimedOut("the scheduler's answer did not come within 1 s")
         return super().ask(verb, question)
@@ -239,7 +239,7 @@ class Task:
     def __init__(self, key, state="memory"):
         self.key, self.state = key, state
         self.prefix = SimpleNamespace(name="task")
-        self.exception_blame = self.exception = None
+        self.exception_blame = self.exception = self.exception_text = None
         self.dependencies, self.dependents = Watched(), Watched()
         self.waiting_on, self.waiters = Watched(), Watched()
 

@@ -94,9 +94,9 @@ def test_a_task_that_was_killed_has_no_recording_but_a_death(mourning, command):
     done = command("recordings", "leave-1", *there)
     assert done.code == 2, done
     assert "no recording of 'leave-1'" in done.out
-    assert "KilledWorker" in done.out and "`dbgkit deaths`" in done.out
+    assert "KilledWorker" in done.out and "dbgkit deaths --scheduler" in done.out
     with pytest.raises(NotRecorded, match=r"dbgkit\.deaths\(\) tells why"):
-        dbgkit.debug("leave-1", client=mourning, source="recording", prompt=False)
+        dbgkit.debug("leave-1", client=mourning, using="recording", prompt=False)
 
 
 def test_where_the_recorder_is_off_there_are_no_recordings(
@@ -106,7 +106,8 @@ def test_where_the_recorder_is_off_there_are_no_recordings(
     dbgkit.record(client=processes_client).off(keep=False)
     done = command("recordings", "--scheduler", processes_client.scheduler.address)
     assert done.code == 2
-    assert "dbgkit.record() turns it on" in done.out
+    there = processes_client.scheduler.address
+    assert f"dbgkit record --scheduler {there} turns it on" in done.out
 
 
 def test_deaths_as_json(mourning, command):

@@ -147,7 +147,7 @@ def test_no_dump(dbgkit, tmp_path):
     told(dbgkit("why", "--dump", path), repr(str(path)), "cannot be read")
     path.write_text("hello")
     told(dbgkit("why", "--dump", path), "is no cluster dump")
-    told(dbgkit("why", "--dump", tmp_path), "cannot be read")
+    told(dbgkit("why", "--dump", tmp_path), "is no file")
 
 
 def test_a_truncated_dump(dbgkit, dump, tmp_path):

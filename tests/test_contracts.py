@@ -11,6 +11,8 @@ import inspect
 import pkgutil
 import sys
 import traceback
+import weakref
+from types import SimpleNamespace
 
 import dask
 import dask.array as da
@@ -21,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tasks
+from dask._expr import HLGExpr
 from dask._task_spec import (
     Alias,
     DataNode,
@@ -32,9 +35,11 @@ from dask._task_spec import (
     convert_legacy_graph,
     execute_graph,
 )
-from distributed import Client, Future
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from distributed import Client, Future, Scheduler
 from watching import forgotten, wait_until
 
+from dbgkit.cluster.clients import scheduler_is_here
 from dbgkit.remote.frames import walk
 
 pytestmark = pytest.mark.core
@@ -270,6 +275,24 @@ def test_get_keeps_its_graph_and_client_in_its_locals(inproc_client):
     local = frame.f_locals
     assert local["self"] is inproc_client
     assert {"x", "y"} <= set(convert_legacy_graph(dict(local["dsk"].__dask_graph__())))
+
+
+def test_schedulers_of_this_process_are_known(inproc_client):
+    assert scheduler_is_here(inproc_client)
+    assert isinstance(Scheduler._instances, weakref.WeakSet)
+    apart = SimpleNamespace(_scheduler_identity={"id": "Scheduler-elsewhere"})
+    assert not scheduler_is_here(apart)
+
+
+def test_a_graph_of_layers_is_not_hashed_as_it_is_sent():
+    class Hashed:
+        def __dask_tokenize__(self):
+            raise AssertionError("it was hashed")
+
+    layer = MaterializedLayer({"sent": Task("sent", id, Hashed())})
+    graph = HighLevelGraph({"a": layer}, {"a": set()})
+    assert layer.mapping is graph.layers["a"].mapping
+    assert HLGExpr(graph)._name
 
 
 def test_the_identity_of_the_scheduler_is_at_hand(client):

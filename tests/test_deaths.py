@@ -27,6 +27,7 @@ from watching import wait_until
 
 import dbgkit
 from dbgkit.cluster.link import Link
+from dbgkit.cluster.shipping import deaths_name
 from dbgkit.cluster.view import LiveView
 from dbgkit.diagnose.deaths import deaths_of, tell_of
 from dbgkit.diagnose.failures import with_deaths
@@ -163,6 +164,7 @@ def evidence_of(key, deaths, count):
         "erred_on": [],
         "when": None,
         "tried": 1,
+        "through": (),
     }
     return words_of(Cause("failed", key, (key,), 1, [facts], [key]))[1]
 
@@ -334,3 +336,78 @@ def test_json_text_and_html(left):
         assert "status 3" in bundle["text/plain"] and "[/a]" in bundle["text/plain"]
         assert "&lt;b&gt;" in bundle["text/html"]
         assert "<b>[/a]" not in bundle["text/html"]
+
+
+# -- whoever else speaks to the scheduler ----------------------------------------------
+
+WRONG_EVENTS = [
+    {"action": "remove-worker", "worker": 5},
+    {"action": "remove-worker"},
+    {"action": "remove-worker", "worker": "tcp://nowhere:1", "processing-tasks": 3},
+    {"action": "restart-workers", "workers": 7},
+    {"action": "closing-worker", "reason": [1]},
+]
+
+
+@pytest.mark.parametrize("wrong", ["event", "living", "memory", "report", "box"])
+def test_what_others_tell_of_deaths_is_no_death(client, wrong):
+    before = dbgkit.deaths(client=client)
+    (worker, *_) = workers(client)
+    if wrong == "event":
+        for event in WRONG_EVENTS:
+            client.log_event("all", event)
+    elif wrong == "living":
+        client.log_event("all", {"action": "remove-worker", "worker": worker})
+    elif wrong == "memory":
+        event = {"worker": worker, "pid": None, "rss": "much"}
+        client.log_event("worker-restart-memory", event)
+    else:
+        report = {"worker": worker, "pid": 7, "code": "three", "when": "now"}
+        if wrong == "box":
+            box = {"tasks": [{"key": 1}], "ended": [], "nonce": ""}
+            report = {**REPORT, "worker": worker, "box": box}
+        with pytest.raises(ValueError, match="no report of a nanny"):
+            client.run_on_scheduler(tell, name=deaths_name(), report=report)
+    after = dbgkit.deaths(client=client)
+    assert (after.total, after.deaths) == (before.total, before.deaths)
+    assert not any("malformed" in note for note in after.notes)
+
+
+REPORT = {
+    "nanny": "tcp://10.0.0.1:1",
+    "name": "forged",
+    "pid": 7,
+    "when": 1.0,
+    "code": 3,
+    "closed": False,
+    "memory": None,
+    "memory_at": None,
+    "kills": {},
+    "lines": [],
+    "error": "",
+}
+
+
+async def tell(dask_scheduler, name, report):
+    """What a nanny's call ends in."""
+    await dask_scheduler.handlers[f"{name}-report"](report=report)
+
+
+def test_of_a_malformed_death_the_others_are_shown(client, left):
+    told = client.run_on_scheduler(spoil_one, name=deaths_name())
+    assert told > 1
+    try:
+        found = dbgkit.deaths(client=client)
+        assert len(found.deaths) == told - 1
+        (note,) = [note for note in found.notes if "malformed" in note]
+        assert note.startswith("one of them could not be read")
+        assert (found.total, found.omitted) == (len(found.deaths), 0)
+    finally:
+        client.run_on_scheduler(spoil_one, name=deaths_name(), back=True)
+
+
+def spoil_one(dask_scheduler, name, back=False):
+    """Have one death be of what cannot be; how many there are."""
+    store = dask_scheduler.plugins[name]
+    store.deaths[0]["processing_count"] = 0 if back else "many"
+    return len(store.deaths)

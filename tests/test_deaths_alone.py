@@ -20,7 +20,8 @@ from watching import wait_until
 
 import dbgkit
 from dbgkit.cluster import deaths as asking
-from dbgkit.remote.boxes import boxes_in, folder_in, remove_box
+from dbgkit.remote.box_folders import boxes_in, folder_in
+from dbgkit.remote.boxes import read_box, remove_box
 
 pytestmark = pytest.mark.core
 
@@ -164,9 +165,8 @@ def test_a_crash_of_a_forked_child_is_not_the_workers(
     never = str(tmp_path / "never")
     future = client.submit(fork_a_crash, never, key="forks", workers=[address])
     (box,) = map(Path, boxes_of(process.pid))
-    stack = Path(f"{box}.stack")
     wait_until(lambda: b" in loop" in box.read_bytes(), "the child has crashed")
-    wait_until(lambda: not stack.stat().st_size, "what it wrote is dropped")
+    wait_until(lambda: not read_box(str(box))["stack"], "what it wrote is dropped")
     os.kill(process.pid, signal.SIGKILL)
     wait(future)
     process.wait(20)

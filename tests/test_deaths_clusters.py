@@ -31,7 +31,8 @@ from distributed import Client, LocalCluster, wait
 from watching import wait_until
 
 import dbgkit
-from dbgkit.remote.boxes import boxes_in, folder_in, read_box
+from dbgkit.remote.box_folders import boxes_in, folder_in
+from dbgkit.remote.boxes import read_box
 
 pytestmark = pytest.mark.core
 
@@ -133,7 +134,7 @@ def test_a_connection_that_broke_is_lost():
         (worker,) = workers(client)
         (nanny,) = client.cluster.workers.values()
         (watch,) = nanny.plugins.values()
-        wait_until(lambda: watch.box, "the nanny knows of the box")
+        wait_until(lambda: watch.told, "the nanny knows of the box")
 
         def cut(dask_scheduler):
             dask_scheduler.stream_comms[worker].comm.abort()
@@ -300,3 +301,10 @@ def test_a_dump_holds_no_deaths(tmp_path):
     deaths = dbgkit.deaths(view=str(tmp_path / "dump.msgpack.gz"))
     assert not deaths.deaths
     assert "dump" in deaths.notes[0]
+
+
+def test_a_worker_that_is_there_has_not_gone_whoever_says_so():
+    with own_cluster(n_workers=1) as client:
+        (worker,) = workers(client)
+        client.log_event("all", {"action": "remove-worker", "worker": worker})
+        assert not dbgkit.deaths(client=client).deaths

@@ -14,7 +14,8 @@ from distributed import wait
 from watching import wait_until
 
 import dbgkit
-from dbgkit.remote.boxes import boxes_in, folder_in, read_box
+from dbgkit.remote.box_folders import boxes_in, folder_in
+from dbgkit.remote.boxes import read_box
 
 pytestmark = pytest.mark.core
 

@@ -6,15 +6,18 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 
 from dbgkit.diagnose.deaths import death_from_fact, tell_of
 from dbgkit.model import Deaths
-from dbgkit.remote.blackbox import KEPT, BlackBox
+from dbgkit.remote.blackbox import BlackBox
+from dbgkit.remote.box_folders import KEPT, make_file
 from dbgkit.remote.boxes import MOVING, MOVING_AT, SLOTS, read_box, remove_box
 from dbgkit.remote.deaths import DeathStore
 from dbgkit.remote.deaths_events import removal_fact, unpack_keys
@@ -159,8 +162,9 @@ def test_an_end_that_nobody_noticed_is_told_and_counted():
     store = DeathStore("deaths", b"")
     task = {"key": b"\xa3x-1", "text": "", "start": 0.0, "line": "", "line_at": 0.0}
     task.update(inputs=0, thread=0, coroutine=False)
-    found = box_fact(tasks=[task])
+    found = box_fact(tasks=[task], nonce="n")
     ended = report(3, box=found, name="one", nanny="", when=time.time() - 10)
+    asyncio.run(store.on_box(ended["worker"], "", ended["pid"], "/tmp/box", "n"))
     store.add_report(ended)
     told = asyncio.run(store.on_list())
     assert told["total"] == len(told["deaths"]) == 1
@@ -174,6 +178,7 @@ def test_an_end_that_nobody_noticed_is_told_and_counted():
 @pytest.mark.parametrize("first", ["removal", "event"])
 def test_a_young_worker_is_told_by_its_process_as_its_nanny_has_an_old_address(first):
     store = DeathStore("deaths", b"")
+    store.is_on = True
     known = {"name": 0, "host": "", "nanny": "", "nthreads": 1, "memory_limit": 0}
     for pid in (6, 7):
         ws = SimpleNamespace(pid=pid, metrics={}, last_seen=time.time(), **known)
@@ -202,6 +207,70 @@ def test_a_full_disk_leaves_no_file(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("*"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows refuses to cut what is mapped")
+def test_a_box_that_is_written_to_is_not_cut_off_by_accident(tmp_path, monkeypatch):
+    """Who writes into a map of a file that was cut off dies of SIGBUS."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    box = BlackBox("tcp://10.0.0.1:1", "", "", False)
+    try:
+        assert os.stat(box.path).st_mode & 0o777 == 0o400
+        if os.geteuid():
+            with pytest.raises(PermissionError):
+                os.truncate(box.path, 0)
+        box.end(box.begin("a", 1))
+        assert read_box(box.path, box.nonce) is not None
+    finally:
+        box.close(for_good=False)
+    assert not list(tmp_path.rglob("*"))
+
+
+TWO_BOXES = """
+import ctypes, faulthandler, os, sys, time
+from dbgkit.remote.blackbox import BlackBox
+from dbgkit.remote.boxes import read_box
+
+def watched(box):
+    return read_box(box.path, box.nonce)["crashes"]
+
+first, second = (BlackBox("tcp://10.0.0.1:1", "", name, True) for name in "ab")
+assert (watched(first), watched(second)) == ("on", "elsewhere")
+second.close(for_good=False)
+assert faulthandler.is_enabled() and watched(first) == "on"
+second = BlackBox("tcp://10.0.0.1:1", "", "b", True)
+first.close(for_good=False)
+end = time.monotonic() + 20
+while watched(second) != "on" and time.monotonic() < end:
+    time.sleep(0.02)
+assert faulthandler.is_enabled()
+print(second.path, flush=True)
+if sys.argv[1] == "crash":
+    ctypes.string_at(0)
+second.close(for_good=False)
+assert not faulthandler.is_enabled()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="crashes end in other ways there")
+@pytest.mark.parametrize("ending", ["crash", "off"])
+def test_of_two_versions_the_one_that_stays_gets_the_crashes(tmp_path, ending):
+    """There is one place for them in a process, which the first one has."""
+    run = subprocess.run(
+        [sys.executable, "-c", TWO_BOXES, ending],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if ending == "off":
+        assert run.returncode == 0, run.stderr
+        assert not list(tmp_path.rglob("*-*.*"))
+        return
+    box = read_box(run.stdout.strip())
+    assert box is not None, run.stderr
+    assert box["crashes"] == "on"
+    assert "Segmentation fault" in box["stack"]
+
+
 MAKE_AND_DIE = """
 import os
 from dbgkit.remote.blackbox import BlackBox
@@ -226,6 +295,7 @@ def test_a_box_is_kept_for_an_hour_after_the_last_sample(tmp_path, monkeypatch):
     BlackBox("tcp://10.0.0.1:2", "", "", False).close(for_good=False)
     assert os.path.exists(path)
     # THEN it is removed only once its last sample is old
+    os.chmod(path, 0o600)
     with open(path, "r+b") as file:
         file.seek(MOVING_AT)
         file.write(MOVING.pack(time.time() - 2 * KEPT, 0, 0))
@@ -308,7 +378,7 @@ def test_a_box_that_was_closed_takes_nothing_and_raises_nothing(box):
     assert read_box(box.path) is None
 
 
-@pytest.mark.parametrize("data", [b"", b"x" * 100, b"dbgkit-box-1" + b"\xff" * 66_612])
+@pytest.mark.parametrize("data", [b"", b"x" * 100, b"dbgkit-box-2" + b"\xff" * 66_612])
 def test_a_file_that_is_no_box_says_nothing(tmp_path, data):
     path = tmp_path / "17-1.00"
     path.write_bytes(data)
@@ -324,3 +394,25 @@ def test_its_cost_to_a_task_is_small(box):
             box.end(box.begin(("x-0123456789abcdef", 12), 1_000))
         best = min(best, (time.perf_counter() - start) / rounds)
     assert best < 10e-6
+
+
+def test_boxes_come_while_others_take_the_folder_with_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # GIVEN workers that come and go: the last one's box takes the folder along
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+
+    def come_and_go(worker):
+        for n in range(1_500):
+            made = make_file(f"{worker}-{n}")
+            made.file.close()
+            remove_box(made.path)
+            assert not made.refused
+
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            # THEN each of them has a box
+            assert list(pool.map(come_and_go, range(6))) == [None] * 6
+    finally:
+        sys.setswitchinterval(before)
+    assert not list(tmp_path.iterdir())

@@ -33,6 +33,11 @@ def test_pdb_moves_by_counts_given_as_text():
     assert parameters(pdb.Pdb.do_down) == ["self", "arg"]
 
 
+def test_pdbs_continue_takes_ctrl_c_and_remembers_whose_it_was():
+    assert pdb.Pdb._previous_sigint_handler is None
+    assert {"sigint_handler", "nosigint"} <= set(pdb.Pdb.do_continue.__code__.co_names)
+
+
 def test_pdbs_where_goes_through_print_stack_trace():
     assert "print_stack_trace" in pdb.Pdb.do_where.__code__.co_names
 

@@ -73,8 +73,14 @@ def test_failures_say_the_same_as_live(dumped, path):
     report = dbgkit.failures(view=path)
     said = [
         [
-            # The log is a moment later, and no dump holds what was recorded.
-            {**group, "first": None, "last": None, "recording": None}
+            # The log is a moment later, so that of those that failed together other
+            # ones may be the earliest; and no dump holds what was recorded, nor what
+            # the tasks are made of.
+            {
+                **group,
+                **dict.fromkeys(("first", "last", "recording", "came_from")),
+                "keys": len(group["keys"]),
+            }
             for group in each.to_json()["groups"]
         ]
         for each in (live, report)
@@ -196,7 +202,7 @@ def test_a_missing_file(tmp_path):
         msgpack.packb({"scheduler": {}, "workers": {}}),
         msgpack.packb({"scheduler": {"tasks": 1, "workers": 2}, "workers": {}}),
         msgpack.packb([1, 2]),
-        gzip.compress(b"hello"),
+        gzip.compress(b"hello", mtime=0),
     ],
     ids=repr,
 )

@@ -203,6 +203,9 @@ def test_without_a_terminal_the_report_is_printed(
     assert "(Pdb)" not in printed
     assert re.search(rf"outcome +{example.outcome}", printed), printed
     assert re.search(rf"{example.script}:\d+ in {example.function}$", printed, re.M)
+    # What Dask's workers log for themselves is theirs.
+    own = done.stderr.partition("Traceback (most recent call last)")[2] + done.stdout
+    assert "dynamic-code" not in own
     assert re.search(rf"❱ \d+ │ +{re.escape(example.line)}$", printed, re.M)
     assert re.search(rf"^ +{example.local}", printed, re.M), printed
 

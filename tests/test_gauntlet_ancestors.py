@@ -109,7 +109,7 @@ def test_a_dry_run_gives_the_plan_and_runs_nothing(client):
     assert (plan.key, plan.scope, plan.where) == (future.key, "task", "here")
     assert set(plan.recompute) == set(keys)
     assert plan.run_here == (future.key,)
-    assert any("outside world" in warning for warning in plan.warnings)
+    assert any("runs again" in warning for warning in plan.warnings)
 
 
 def test_a_dry_run_of_a_compute_that_let_go_of_everything(client):

@@ -177,6 +177,7 @@ def test_no_trace_of_the_failure_is_left_but_the_graph(client):
     job = delayed_job()
     exception = failed_compute(job, ZeroDivisionError)
     exception.args = ("of another text",)
+    client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.erred_tasks.clear())
     forgotten(client)
     with unchanged(client):
         again = dbgkit.replay(exception)

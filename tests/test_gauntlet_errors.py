@@ -109,7 +109,9 @@ def test_a_task_that_runs_and_one_that_waits_for_it(client, verb):
     event = Event("dbgkit-test-run", client=client)
     future = client.submit(tasks.wait_for, "dbgkit-test-run", pure=False)
     after = client.submit(tasks.inc, future, pure=False)
-    wait_for_state(client, future.key, "processing")
+    held = Event("dbgkit-test-run-held", client=client)
+    assert held.wait(30)
+    held.clear()
     wait_for_state(client, after.key, "waiting")
     for target, state in ((future, "processing"), (after.key, "waiting")):
         with (

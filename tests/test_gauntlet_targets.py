@@ -278,3 +278,20 @@ def test_a_wait_that_timed_out_leads_to_what_has_failed(client):
         lock.release()
     assert failure.key == future.key
     assert waiting.result() is None
+
+
+def test_with_nothing_the_last_computation_that_failed_is_meant(client):
+    first = fail(client, tasks.ratio, 1, 0, key="first-1")
+    wait_until(lambda: client.run_on_scheduler(is_idle), "the first is over")
+    second = fail(client, tasks.ratio, 2, 0, key="second-1")
+    assert dbgkit.locate(client=client).key == "second-1"
+    assert dbgkit.replay(client=client).args == (2, 0)
+    second.release()
+    wait_until(
+        lambda: dbgkit.locate(client=client).key == "first-1", "the second is forgotten"
+    )
+    assert first.status == "error"
+
+
+def is_idle(dask_scheduler=None):
+    return dask_scheduler.is_idle

@@ -91,13 +91,12 @@ def test_get_worker_answers_for_the_worker_that_it_failed_on(client, failed):
 
 
 def test_what_the_stand_in_lacks_is_said_by_name(client):
-    future = client.submit(tasks.ask_worker_for, "state", pure=False)
+    future = client.submit(tasks.ask_worker_for, "executors", pure=False)
     wait(future, timeout=30)
-    with unchanged(client):
-        replay = dbgkit.replay(future)
-        assert isinstance(replay.exception, errors.StandInLacks)
-        assert "'state'" in str(replay.exception)
-        assert any("'state'" in note for note in replay.notes)
+    with unchanged(client), pytest.raises(errors.StandInLacks) as caught:
+        dbgkit.replay(future)
+    assert "'executors'" in caught.value.message
+    assert "where='worker'" in caught.value.hint
 
 
 def test_log_event_of_a_replay_is_not_sent(client, failed):

@@ -61,7 +61,7 @@ def test_what_cannot_be_understood_is_a_line(shell, line):
 def test_dbg_enters_the_recording_where_nobody_can_type(shell, capsys):
     shell.run_line_magic("dbg_record", "on")
     fail(shell)
-    shell.run_line_magic("dbg", "--source recording --no-prompt future")
+    shell.run_line_magic("dbg", "--using recording --no-prompt future")
     out = capsys.readouterr().out
     assert "as recorded on the worker" in out
     assert "ZeroDivisionError" in out

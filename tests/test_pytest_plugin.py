@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -183,6 +184,22 @@ def test_a_task_without_a_cluster_is_named_too(run):
     )
     assert "key     ratio-" in out.partition(" Dask task ")[2]
     assert "worker  none: it ran in this process" in out
+
+
+def test_the_section_has_the_line_that_failed_of_code_that_travelled(run):
+    out = run(
+        """
+        def test_job(client):
+            def look_up(table):
+                return table["XYZ"]
+
+            client.submit(look_up, {}, key="job").result()
+        """
+    )
+    section = out.partition(" Dask task ")[2]
+    assert re.search(r"line    \S*test_it.py:\d+ in look_up", section)
+    assert re.search(r"❱ \d+ │ .*return table\[\"XYZ\"\]", section)
+    assert section.count('return table["XYZ"]') == 1
 
 
 def test_what_is_not_dasks_gains_no_section(run):

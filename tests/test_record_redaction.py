@@ -208,7 +208,7 @@ def test_what_is_hidden_is_shown_as_hidden(recorded):
     assert local["setting"] == "{'name': 'db_password', 'value': <hidden>}"
     data = recorded["leak_in_data"].frames[-1]
     local = {name: value.text for name, value in data.locals}
-    assert "'n' int64 (1 to 1), 'pin_code' int64" in local["numbers"]
+    assert "'n' int64 (1 to 1), 'pin_code' int64 (<hidden>)" in local["numbers"]
     assert "'api_key' int64 (<hidden>)" in local["numbers"]
     assert local["fields"].endswith("[(1, <hidden>)]")
     assert ": ['ann', <hidden>]; index ['user', 'password']" in local["row"]

@@ -40,7 +40,7 @@ def test_debug_enters_the_recording(recorded, monkeypatch, capsys):
     future = recorded.submit(ratio, 1, 0)
     wait(future)
     commands(monkeypatch, "p pair[0] + 41", "p [b for _ in pair]", "where")
-    found = dbgkit.debug(future, source="recording", prompt=True)
+    found = dbgkit.debug(future, using="recording", prompt=True)
     out = capsys.readouterr().out
     assert "42" in out and "[0, 0]" in out
     assert "return pair[0] / pair[1]" in out
@@ -62,7 +62,7 @@ def test_what_is_only_summarised_says_so(recorded, monkeypatch, capsys):
     future = recorded.submit(ratio, Counter(), 0)
     wait(future)
     commands(monkeypatch, "p a", "p a.fail")
-    dbgkit.debug(future, source="recording", prompt=True)
+    dbgkit.debug(future, using="recording", prompt=True)
     out = capsys.readouterr().out
     assert "<recorded" in out
     assert "only a summary was recorded" in out
@@ -82,7 +82,7 @@ def test_without_a_recording_there_is_a_clear_word(client):
     future = client.submit(ratio, 1, 0, pure=False)
     wait(future)
     with pytest.raises(NotRecorded, match=r"dbgkit\.record"):
-        dbgkit.debug(future, source="recording", prompt=False)
+        dbgkit.debug(future, using="recording", prompt=False)
 
 
 def test_a_recorder_that_was_turned_on_too_late_says_so(client):
@@ -92,7 +92,7 @@ def test_a_recorder_that_was_turned_on_too_late_says_so(client):
         dbgkit.record(),
         pytest.raises(NotRecorded, match="is on, but was turned on after this failure"),
     ):
-        dbgkit.debug(future, source="recording", prompt=False)
+        dbgkit.debug(future, using="recording", prompt=False)
 
 
 def test_a_recording_that_was_dropped_is_told_from_a_recorder_that_is_off(recorded):
@@ -100,7 +100,7 @@ def test_a_recording_that_was_dropped_is_told_from_a_recorder_that_is_off(record
     wait(future)
     dbgkit.record(hold=0)
     with pytest.raises(NotRecorded, match=r"is on, but .* its recording was dropped"):
-        dbgkit.debug(future, source="recording", prompt=False)
+        dbgkit.debug(future, using="recording", prompt=False)
 
 
 def test_of_a_task_its_own_recordings_are_told(recorded):
@@ -130,7 +130,7 @@ def test_another_exception_at_hand_does_not_hide_the_newest_recording(
 ):
     wait(recorded.submit(ratio, 1, 0, key="ratio-1"))
     monkeypatch.setattr(sys, "last_value", KeyError("of no task"), raising=False)
-    assert dbgkit.debug(source="recording", prompt=False).key == "ratio-1"
+    assert dbgkit.debug(using="recording", prompt=False).key == "ratio-1"
     assert "[1, 0]" in capsys.readouterr().out
 
 
@@ -152,6 +152,17 @@ def test_a_client_that_is_closed_by_an_exception_leaves_its_recordings(
         dbgkit.record(),
     ):
         client.submit(fails_at_first, str(tmp_path / "tried")).result()
+    assert "first = True" in capsys.readouterr().out
+
+
+def test_what_was_kept_is_entered_by_its_exception(inproc, tmp_path, capsys):
+    with (
+        pytest.raises(ZeroDivisionError) as caught,
+        Client(inproc) as client,
+        dbgkit.record(),
+    ):
+        client.submit(fails_at_first, str(tmp_path / "tried")).result()
+    dbgkit.debug(caught.value, prompt=False)
     assert "first = True" in capsys.readouterr().out
 
 
@@ -269,14 +280,14 @@ def test_what_is_kept_here_outlives_the_client(left):
 @pytest.mark.parametrize("by", ["key", "future", "nothing"])
 def test_what_is_kept_here_is_entered_without_a_client(left, by, capsys):
     target = {"key": "ratio-left", "future": left, "nothing": None}[by]
-    found = dbgkit.debug(target, source="recording", prompt=False)
+    found = dbgkit.debug(target, using="recording", prompt=False)
     assert found.key == "ratio-left"
     assert "[1, 0]" in capsys.readouterr().out
 
 
 def test_where_nothing_is_kept_there_is_no_cluster(left):
     with pytest.raises(NoFailure, match="no client"):
-        dbgkit.debug("nosuch", source="recording", prompt=False)
+        dbgkit.debug("nosuch", using="recording", prompt=False)
     recorder._left.clear()
     with pytest.raises(NoFailure, match="no cluster"):
         dbgkit.recordings()

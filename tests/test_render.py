@@ -51,7 +51,7 @@ def a_failure(**changes):
     error = error_of(ratio, 5, 0)
     options = {
         "key": ("ratio-9f86d081", 7),
-        "name": 'step "ratio" on partition 7 of 10',
+        "name": 'step "ratio" on partition 7 (of 10, counted from 0)',
         "exception_type": "ZeroDivisionError",
         "message": "division by zero",
         "traceback_text": "".join(traceback.format_tb(error.__traceback__)),
@@ -95,7 +95,10 @@ def verdict(**changes):
 def test_a_failure_says_what_where_and_at_which_line():
     told = lines(a_failure(attempts=3))
     assert told[0] == "ZeroDivisionError: division by zero"
-    assert "step \"ratio\" on partition 7 of 10  ('ratio-9f86d081', 7)" in told[1]
+    assert (
+        "step \"ratio\" on partition 7 (of 10, counted from 0)  ('ratio-9f86d081', 7)"
+        in told[1]
+    )
     assert told[2].endswith(
         "tcp://10.0.0.7:40001 · 2026-11-23 12:03:04 UTC · tried 3 times"
     )
@@ -222,6 +225,41 @@ def test_what_differs_from_the_worker_is_shown_and_redacted():
     assert "where it failed before" in told
 
 
+@pytest.mark.parametrize("outcome", ["different", "died"])
+def test_where_and_how_it_failed_before_is_shown(outcome):
+    frame = FrameSummary("/srv/job.py", 3, "leave", ((3, "sys.exit(3)"),))
+    again = a_replay(
+        outcome=outcome,
+        runs=(Run(outcome, "SystemExit", "3", "it raised SystemExit(3)"),),
+        exception=None,
+        frames=(frame,),
+        plan=a_plan(where="process"),
+    )
+    told = render.to_text(again, width=200)
+    now, before = told.index("sys.exit(3)"), told.index("where it failed before")
+    assert now < before < told.index("return scale * a / b")
+    assert "failed before, with ZeroDivisionError: division by zero" in told
+    assert re.search(r"before +tests.test_render.py:\d+ in ratio", render.header(again))
+    html = render.to_html(again)
+    assert "where it failed before, with ZeroDivisionError" in html
+
+
+def test_of_the_same_failure_no_other_place_is_shown():
+    assert "failed before" not in render.to_text(a_replay())
+    assert "before" not in render.header(a_replay())
+
+
+def test_what_differs_is_said_where_class_and_message_are_as_before():
+    cause = "with another cause: before KeyError: 'x', now none"
+    run = Run("different", "ZeroDivisionError", "division by zero", cause)
+    assert verdict(outcome="different", runs=(run,)) == (
+        "different: failed here with ZeroDivisionError: division by zero as before, "
+        f"but {cause}"
+    )
+    several = verdict(outcome="different", runs=(run, run))
+    assert "2 different (ZeroDivisionError: division by zero, with another" in several
+
+
 def test_the_last_lines_of_a_process_that_died_are_shown():
     crash = 'Fatal Python error: Segmentation fault\n  File "job.py", line 12 in boom'
     replay = a_replay(
@@ -279,7 +317,7 @@ def test_a_builtin_function_has_numbered_arguments():
 def test_many_inputs_are_counted():
     inputs = {f"k{n}": [n] for n in range(100)}
     told = render.to_text(a_replay(args=(list(inputs.values()),), inputs=inputs))
-    assert "… 89 more inputs" in told
+    assert "… 81 more inputs" in told  # eight are told of within the list
 
 
 def test_causes_and_notes_of_the_exception_are_named():
@@ -383,10 +421,19 @@ def test_the_report_shows_locals_of_each_own_frame():
 
 
 def test_the_header_is_short_and_counts_what_is_left():
-    told = render.header(a_replay(), remaining=3, width=100).splitlines()
+    others = ["load-1", ("load", 2), "load-3", "load-4"]
+    told = render.header(a_replay(), others=others, width=100).splitlines()
     assert told[0] == "ZeroDivisionError: division by zero"
-    assert told[-1].endswith("3 other root causes; %dbg next goes on to the next")
+    assert told[-1].endswith(
+        "4 other root causes; dbgkit.debug('load-1') opens the next"
+    )
     assert len(told) == 7
+
+
+def test_the_header_names_other_causes_that_nothing_can_be_asked_about():
+    others = ["load-1", ("load", 2), "load-3", "load-4"]
+    told = render.header(a_replay(), others=others, reachable=False, width=100)
+    assert told.endswith("4 other root causes: load-1, ('load', 2), load-3, …")
 
 
 def test_the_header_counts_causes_and_shows_the_root():
@@ -535,7 +582,7 @@ def test_words():
 
 def test_places_are_short():
     assert place("/tmp/ipykernel_123/456.py", 3) == "notebook cell, line 3"
-    assert place("<ipython-input-5-abcdef>", 3) == "In[5], line 3"
+    assert place("<ipython-input-5-abcdef>", 3) == "Cell In[5], line 3"
     assert place("/v/lib/python3.11/site-packages/pandas/core/f.py", 1) == (
         "pandas/core/f.py:1"
     )

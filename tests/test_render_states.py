@@ -28,6 +28,7 @@ from dbgkit.model import (
     TaskRow,
     TaskTable,
     Timeline,
+    advice,
 )
 
 pytestmark = pytest.mark.core
@@ -209,7 +210,9 @@ def test_no_text_breaks_a_console(text):
             told = text_of(obj, width)
             assert "\x1b" not in told and "\u202e" not in told, name
             told.encode("utf-8")
-            assert max(map(len, told.splitlines())) <= width, name
+            # A command is not broken: it has a line of its own, however long.
+            long = {line for line in told.splitlines() if len(line) > width}
+            assert long <= set(advice.made()), name
         file = io.StringIO()
         render.show(obj, file=file)
         assert "\x1b" not in file.getvalue(), name
@@ -285,7 +288,6 @@ def test_a_group_says_what_where_when_and_how_to_go_on():
         "2026-11-23 12:03:04 to 12:04:19 UTC",
         "2,310 more tasks, which fell because of them",
         "dbgkit.debug(('ratio-9f86d081', 7))",
-        "%dbg ('ratio-9f86d081', 7)",
         "❱ 7 │ return a / b",
     ):
         assert " ".join(text.split()) in " ".join(told.split())

@@ -262,8 +262,10 @@ def test_of_many_long_tracebacks_the_page_leaves_out_the_outer_frames(
     # With recordings the page leaves them out before it comes to that.
     with dask.config.set(RECORDER_OFF), harmable(processes=False) as client:
         kinds = [chr(97 + n) * 9 for n in range(20)]
-        wait([client.submit(there, 25, kind) for kind in kinds])
+        futures = [client.submit(there, 25, kind) for kind in kinds]
+        wait(futures)
         found = report()
+        del futures
     whole = render.document(found)
     assert len(whole.encode()) < 500_000
     # WHEN there is less room than that

@@ -129,7 +129,7 @@ def test_all_are_listed_and_shown(view):
 
 
 # What a dump does not have.
-APART = {"first": None, "last": None, "recording": None}
+APART = {"first": None, "last": None, "recording": None, "came_from": None}
 
 
 def test_a_dump_says_the_same_as_the_cluster(hostile):
@@ -166,12 +166,18 @@ def test_a_dump_says_the_same_as_the_cluster(hostile):
 
 
 def told(story):
-    """What is told, but for the scheduler's own log, which no dump holds."""
-    return [
-        (moment.source, moment.what, moment.detail)
-        for moment in story.moments
-        if not moment.what.endswith("on scheduler")
-    ]
+    """What is told, but for the scheduler's own log, which no dump holds.
+
+    By source: a dump has a log's lines to the millisecond, in which much may happen.
+    """
+    return sorted(
+        (
+            (moment.source, moment.what, moment.detail)
+            for moment in story.moments
+            if not moment.what.endswith("on scheduler")
+        ),
+        key=lambda moment: moment[0],
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dbgkit.model import Failure, Run
-from dbgkit.remote.texts import safe_repr
-from dbgkit.replay.outcome import broken_repr, compare, overall, run_of
+from dbgkit.remote.raised import broken_repr, raised
+from dbgkit.replay.outcome import difference, overall, run_of
 
 pytestmark = pytest.mark.core
 
@@ -21,7 +21,7 @@ def other_check(value):
     raise ValueError(f"negative: {value}")
 
 
-def raised(function, *args):
+def failed(function, *args):
     with pytest.raises(Exception) as caught:
         function(*args)
     error = caught.value
@@ -40,37 +40,37 @@ def outcome(before, error):
 
 
 def test_same_class_message_and_line():
-    assert outcome(failure(), raised(check, -3)) == "same"
+    assert outcome(failure(), failed(check, -3)) == "same"
 
 
 def test_numbers_in_the_message_do_not_count():
-    assert outcome(failure(), raised(check, -12345)) == "same"
+    assert outcome(failure(), failed(check, -12345)) == "same"
 
 
 def test_another_message_is_another_failure():
     before = failure(message="missing")
-    assert outcome(before, raised(check, -3)) == "different"
+    assert outcome(before, failed(check, -3)) == "different"
 
 
 def test_another_line_is_another_failure():
-    assert outcome(failure(message="too large: 5"), raised(check, 5)) == "different"
-    assert outcome(failure(), raised(other_check, -3)) == "different"
+    assert outcome(failure(message="too large: 5"), failed(check, 5)) == "different"
+    assert outcome(failure(), failed(other_check, -3)) == "different"
 
 
 def test_another_class_is_another_failure():
     before = failure(kind="KeyError")
-    assert outcome(before, raised(check, -3)) == "different"
+    assert outcome(before, failed(check, -3)) == "different"
 
 
 def test_without_a_line_class_and_message_decide():
     before = failure(function="")
-    assert outcome(before, raised(check, -3)) == "same"
-    assert outcome(before, raised(check, 3)) == "different"
+    assert outcome(before, failed(check, -3)) == "same"
+    assert outcome(before, failed(check, 3)) == "different"
 
 
 def test_a_message_that_was_cut_on_its_way_counts_as_the_same():
     before = failure(message="('Long error message', 'negative: -')")
-    assert outcome(before, raised(check, -3)) == "same"
+    assert outcome(before, failed(check, -3)) == "same"
 
 
 def test_no_exception_is_passed():
@@ -87,7 +87,7 @@ def fail_broken():
 
 
 def test_what_a_broken_repr_raised_stands_for_its_exception():
-    error = raised(fail_broken)
+    error = failed(fail_broken)
     assert broken_repr(error) == ("LookupError", "no repr 3")
     assert broken_repr(ValueError("x")) is None
     before = failure(kind="LookupError", message="no repr 3", function="")
@@ -104,19 +104,19 @@ def fail_odd(text):
 
 
 def test_a_class_that_only_its_own_repr_is_left_of_is_compared_by_that():
-    error = raised(fail_odd, "too hot")
+    error = failed(fail_odd, "too hot")
     before = failure(kind="", message="<sensor at 0x7f00: too hot>", function="")
     assert outcome(before, error) == "same"
-    assert outcome(before, raised(fail_odd, "too cold")) == "different"
+    assert outcome(before, failed(fail_odd, "too cold")) == "different"
 
 
 def test_key_errors_are_the_same_whether_told_by_str_or_repr():
     def look_up():
         return {}["x"]
 
-    error = raised(look_up)
-    before = failure(kind="KeyError", message="x", function="")
-    assert compare(before, "KeyError", str(error), None, safe_repr(error)) == "same"
+    error = failed(look_up)
+    before = failure(kind="KeyError", message="'x'", function="")
+    assert difference(before, raised(error)) is None
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,18 @@ def test_a_repr_and_a_str_that_raise_are_told():
     assert safe_str(Hostile()) == "<Hostile, whose str raises LookupError>"
 
 
+class Exiting(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+
+    __repr__ = __str__
+
+
+def test_a_repr_and_a_str_end_no_session():
+    assert safe_repr(Exiting()) == "<Exiting, whose repr raises SystemExit>"
+    assert safe_str(Exiting()) == "<Exiting, whose str raises SystemExit>"
+
+
 def test_long_texts_are_cut_with_a_mark():
     assert safe_str(ValueError("x" * 50), limit=10) == "x" * 10 + "…"
     assert safe_repr("y" * 50, limit=10) == "'" + "y" * 9 + "…"

@@ -167,9 +167,12 @@ def test_a_scheduler_that_comes_back_is_watched_again():
 def test_a_scheduler_that_stays_away_ends_it():
     port = port_of_our_own()
     address = f"tcp://127.0.0.1:{port}"
-    with watching(address, "--timeout", "2s") as child:
-        with scheduler_process(port):
-            child.expect_exact("Nothing is in the way")
+    with (
+        scheduler_process(port) as process,
+        watching(address, "--timeout", "4s") as child,
+    ):
+        child.expect_exact("Nothing is in the way")
+        process.kill()
         child.expect_exact("no answer since")
         text, code = left(child)
     assert code == 2

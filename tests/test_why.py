@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 
 import pytest
-from distributed import Client, Event, Lock, MultiLock, Semaphore, futures_of, wait
-from watching import unchanged, wait_until
+from distributed import (
+    Client,
+    Event,
+    Lock,
+    MultiLock,
+    Semaphore,
+    futures_of,
+    wait,
+    worker_client,
+)
+from watching import (
+    clear_history,
+    drop_inner,
+    known_keys,
+    unchanged,
+    wait_until,
+)
 from why_looks import codes, flag, from_dump, same_words, why_until
 from why_tasks import (
     dive,
@@ -25,11 +41,18 @@ from dbgkit.errors import DbgkitError, NoFailure, WrongTarget
 
 @pytest.fixture
 def client(processes_client):
+    # Of failures that are alike, of earlier tests too, only some keys are given.
+    processes_client.run_on_scheduler(clear_history)
     return processes_client
 
 
 def divide(a, b):
     return a / b
+
+
+def submits_and_waits():
+    with worker_client() as inside:
+        return inside.submit(divide, 1, 0, key="inner").result()
 
 
 def states_of(dask_scheduler, keys):
@@ -69,6 +92,77 @@ def test_of_many_failures_one_is_named_and_the_rest_is_counted(client, tmp_path)
     assert "3 more tasks have failed, or fell because another failed" in found.evidence
     assert "dbgkit.failures() has all 4, by root cause" in found.advice
     same_words(found, from_dump(client, tmp_path))
+
+
+def same_failure(client):
+    """The failure that why and locate name, each asked for nothing in particular."""
+    found = dbgkit.why(client=client)
+    told = next(one for one in (found, *found.others) if one.cause == "failed")
+    failure = dbgkit.locate(client=client)
+    assert told.key == failure.key
+    groups = dbgkit.failures(client=client).groups
+    assert any(failure.key in group.keys for group in groups)
+    return told
+
+
+def fails(client, key):
+    future = client.submit(divide, 1, 0, key=key, pure=False)
+    wait(future)
+    return future
+
+
+def test_of_one_computation_the_earliest_failure_is_named(client, tmp_path):
+    with flag(tmp_path) as path:  # what is submitted meanwhile is one computation
+        runs = client.submit(loop_until, path, key="runs")
+        wait_until(lambda: runs.key in str(client.processing()), "it runs")
+        held = [fails(client, key) for key in ("early", "middle", "late")]
+        assert same_failure(client).key == "early"
+        del held[0]
+        wait_until(lambda: dbgkit.why("early").cause == "unknown-key", "it is gone")
+        assert same_failure(client).key == "middle"
+        same_words(dbgkit.why(), from_dump(client, tmp_path))
+
+
+def test_of_several_computations_the_newest_is_meant(client):
+    held = [fails(client, "former")]
+    wait_until(lambda: not any(client.processing().values()), "it is idle")
+    futures = client.map(divide, [1, 2, 3], [0, 0, 0], key="newer")
+    wait(futures)
+    keys = [each.key for each in futures]
+    assert same_failure(client).key in keys
+    del futures
+    gone = ["unknown"] * len(keys)
+    states = functools.partial(client.run_on_scheduler, states_of, keys=keys)
+    wait_until(lambda: states() == gone, "they go")
+    assert same_failure(client).key == "former"
+    assert held
+
+
+def test_ones_own_failures_come_before_those_of_others(client):
+    own = fails(client, "own")
+    with Client(client.scheduler.address, set_as_default=False) as other:
+        theirs = fails(other, "theirs")
+        assert same_failure(client).key == "own"
+        assert same_failure(other).key == "theirs"
+        with Client(client.scheduler.address, set_as_default=False) as beside:
+            assert same_failure(beside).key == "theirs"  # that of any: the newest
+        assert own and theirs
+
+
+def test_what_a_task_had_submitted_is_named_and_the_way_there(client):
+    outer = client.submit(submits_and_waits, key="outer")
+    wait(outer)
+    found = same_failure(client)
+    assert found.key == "inner"
+    way = "it was submitted by 'outer', which failed because of it"
+    assert way in found.evidence
+    del outer
+
+    def let_go():
+        client.run(drop_inner)
+        return not known_keys(client)
+
+    wait_until(let_go, "the inner task is forgotten")
 
 
 def test_what_waits_for_a_task_that_runs_is_healthy(client, tmp_path):

@@ -157,3 +157,18 @@ def state_of(dask_scheduler, key):
 def clear_history(dask_scheduler):
     """Have a scheduler forget the failures that tasks have left behind."""
     dask_scheduler.erred_tasks.clear()
+
+
+def drop_inner(dask_worker):
+    """Have a worker's own client let go of what it has submitted."""
+    if dask_worker._client is not None:
+        let_go_of_frames(dask_worker._client)
+
+
+def let_go_of_frames(client):
+    """A client holds exceptions, whose frames hold the futures that hold them."""
+    for state in list(client.futures.values()):
+        if isinstance(state.exception, BaseException):
+            state.exception.__traceback__ = None
+    for _ in range(3):
+        gc.collect()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import inspect
+import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -20,14 +21,18 @@ from dbgkit.api.replaying import (
     read_options,
     silent,
 )
+from dbgkit.cluster.clients import is_open
 from dbgkit.diagnose import root_causes
 from dbgkit.errors import DbgkitError, Declined, NotHere, WrongTarget
+from dbgkit.locate.ending import to_debug
 from dbgkit.locate.traces import stands_for
-from dbgkit.model import Failure, Recording
+from dbgkit.model import Failure, Recording, advice
+from dbgkit.model.display import was_printed
 from dbgkit.replay import Replay, execute, live_post_mortem, prepare
-from dbgkit.replay.capture import Capture, capturing, error_of
+from dbgkit.replay.capture import Capture, capturing, error_of, prepared_for
 from dbgkit.replay.planning import Wanted
 from dbgkit.replay.replaying import Notify
+from dbgkit.source import naming_sources
 
 
 def debug(
@@ -35,7 +40,8 @@ def debug(
     *,
     client: Any = None,
     prompt: bool | None = None,
-    source: str | None = None,
+    using: str | None = None,
+    source: Any = None,
     notify: Notify | None = None,
     scope: str = "task",
     where: str | None = None,
@@ -55,15 +61,16 @@ def debug(
     ----------
     target : optional
         As for `replay`; or a `Recording`, which is entered.
-    source : {"replay", "recording"}, optional
+    using : {"replay", "recording"}, optional
         Only replay, or only enter the recording; nothing is run again then.
     prompt : bool, optional
         False: print the report, never prompt.
     notify : callable, optional
         By default progress is shown on a terminal, and plans of much work are asked
         about there.
-    client, scope, where, times, recompute, timeout, max_bytes
-        As for `replay`.
+    client, scope, where, times, recompute, timeout, max_bytes, source
+        As for `replay`. ``source="recording"`` and ``source="replay"`` are the former
+        names of ``using=``, and warn.
 
     Returns
     -------
@@ -76,27 +83,73 @@ def debug(
     DbgkitError
         What `replay` raises, where there is no recording either.
     NotRecorded
-        ``source="recording"``, and there is none.
-    """
-    wanted = read_options(scope, where, times, recompute, timeout, max_bytes)
-    one_of("source", source, (None, "replay", "recording"))
+        ``using="recording"``, and there is none.
 
+    Examples
+    --------
+    >>> import dask, dbgkit
+    >>> try:
+    ...     dask.delayed(lambda x: 1 / x)(0).compute(scheduler="sync")
+    ... except ZeroDivisionError as error:
+    ...     entered = dbgkit.debug(error, prompt=False)  # doctest: +ELLIPSIS
+    ZeroDivisionError: division by zero
+    ...
+    >>> entered.outcome
+    'same'
+    """
+    using, source = _former_source(using, source)
+    wanted = read_options(
+        scope, where, times, recompute, timeout, max_bytes, source=source
+    )
+    one_of("using", using, (None, "replay", "recording"))
+    return _debug(target, client, wanted, prompt, using, notify)
+
+
+def _debug(
+    target: Any,
+    client: Any,
+    wanted: Wanted,
+    prompt: bool | None,
+    using: str | None,
+    notify: Notify | None,
+    *,
+    awaited: bool = False,
+) -> Any:
+    """As `debug`; ``awaited``: always a coroutine, which Ctrl-C stops."""
     newest = target is None
 
     def run(target: Any, found: Any) -> _Entrance:
-        if isinstance(target, Recording) and source != "replay":
+        if isinstance(target, Recording) and using != "replay":
             return _Entrance(recording=target)
-        if source == "recording":
+        if using == "recording":
             found_there = recording_for(target, found, wanted, newest=newest)
             return _Entrance(recording=found_there)
         with _telling(notify) as tell:
-            return _replay_or_recording(target, found, wanted, tell, source)
+            return _replay_or_recording(target, found, wanted, tell, using)
 
     def show(entrance: _Entrance) -> Replay | Recording:
         wants_prompt = debugger.can_prompt() if prompt is None else prompt
-        return entrance.enter(wants_prompt)
+        with naming_sources(wanted.sources):
+            return entrance.enter(wants_prompt)
 
-    return ask(target, client, timeout, run, show)
+    return ask(target, client, wanted.timeout, run, show, awaited=awaited)
+
+
+_FORMER = ("replay", "recording", ["replay"], ["recording"])
+
+
+def _former_source(using: Any, source: Any) -> tuple[Any, Any]:
+    """``source=`` was what ``using=`` is now."""
+    if using is not None or source not in _FORMER:
+        return using, source
+    source = source if isinstance(source, str) else source[0]
+    warnings.warn(
+        f"debug(source={source!r}) is debug(using={source!r}) now; source= names "
+        "files to find code in",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return source, None
 
 
 @dataclass
@@ -104,7 +157,7 @@ class _Entrance:
     """What to enter: a replay, a recording, or the one after the other."""
 
     replay: Replay | None = None
-    remaining: int = 0
+    others: tuple[Failure, ...] = ()
     recording: Recording | None = None
     refused: DbgkitError | None = None
 
@@ -116,21 +169,20 @@ class _Entrance:
             if error is None and again.recording is not None:
                 error = debugger.as_exception(again.recording)
             if error is not None and wants_prompt:
-                header = render.header(again, remaining=self.remaining, color=None)
+                header = self._header(again)
                 self._enter(error, again.failure, header)
                 entered = True
             else:
                 render.report(again)
         if self.refused is not None:
-            print(f"dbgkit: not replayed: {self.refused}", file=sys.stderr)
+            render.say(f"not replayed: {self.refused}")
         if recording is not None:
             if entered:
-                print(
-                    "dbgkit: what the worker saw was recorded: "
-                    'dbgkit.debug(..., source="recording") enters it',
-                    file=sys.stderr,
-                )
+                enter = advice.call("debug", recording.key, using="recording")
+                render.say(f"what the worker saw was recorded: {enter} enters it")
             elif wants_prompt:
+                if again is not None:
+                    print()
                 header = render.recording_header(recording, color=None)
                 self._enter(debugger.as_exception(recording), recording, header)
             else:
@@ -138,7 +190,17 @@ class _Entrance:
                 render.report(recording)
         found = again if again is not None else recording
         assert found is not None
+        was_printed(found, debugger.cell_running)
         return found
+
+    def _header(self, again: Replay) -> str:
+        client = again.failure.evidence.client
+        return render.header(
+            again,
+            others=[other.key for other in self.others],
+            reachable=client is not None and is_open(client),
+            color=None,
+        )
 
     def _enter(
         self, error: BaseException, entered: Failure | Recording, header: str
@@ -150,18 +212,19 @@ class _Entrance:
         """
         if error is not getattr(entered, "exception", None):
             stands_for(error, entered)
-        debugger.enter(error, header=header)
+        asked = entered.exception if isinstance(entered, Failure) else None
+        debugger.enter(error, header=header, asked=asked)
 
 
 def _replay_or_recording(
-    target: Any, client: Any, wanted: Wanted, tell: Notify, source: str | None
+    target: Any, client: Any, wanted: Wanted, tell: Notify, using: str | None
 ) -> _Entrance:
     """The replay; the recording where that cannot be, or does not fail the same."""
     recording: Recording | None = None
     try:
-        again, remaining = _replay_for_debug(target, client, wanted, tell)
+        again, others = _replay_for_debug(target, client, wanted, tell)
     except DbgkitError as error:
-        if source == "replay" or isinstance(error, (Declined, WrongTarget)):
+        if using == "replay" or isinstance(error, (Declined, WrongTarget)):
             raise
         try:
             nothing = target is None
@@ -169,9 +232,13 @@ def _replay_or_recording(
         except DbgkitError:
             raise error from None
         return _Entrance(recording=recording, refused=error)
-    if again.outcome in ("passed", "different", "died") and source is None:
+    if again.failure.kind == "carried" and again.failure.key is None and not using:
+        # Its frames here are the library's: what was recorded has the task's own.
+        with suppress(DbgkitError):
+            return _Entrance(recording=recording_for(target, client, wanted))
+    if again.outcome in ("passed", "different", "died") and using is None:
         recording = recording_of(again.failure, client, wanted)
-    return _Entrance(again, remaining, recording)
+    return _Entrance(again, others, recording)
 
 
 class debugging:
@@ -184,7 +251,13 @@ class debugging:
     Parameters
     ----------
     **options
-        As for `debug`, but for the target.
+        As for `debug`, but for the target. They hold for what is taken of a client
+        too, but for ``where="worker"``: that is refused where the client has closed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is no such option, or it has no such value: before anything is run.
 
     Examples
     --------
@@ -194,16 +267,17 @@ class debugging:
     """
 
     def __init__(self, **options: Any) -> None:
-        self._options = options
+        inspect.signature(debug).bind(None, **options)
+        using, source = _former_source(options.get("using"), options.get("source"))
+        one_of("using", using, (None, "replay", "recording"))
+        self._options = {**options, "using": using, "source": source}
+        names = _replay_options()
+        self._wanted = _read(**{n: v for n, v in self._options.items() if n in names})
         self._capturing: AbstractContextManager[Capture] | None = None
 
     def __enter__(self) -> debugging:
-        options = {
-            name: self._options[name]
-            for name in ("timeout", "max_bytes")
-            if name in self._options
-        }
-        self._capturing = capture(**options)
+        notify = self._options.get("notify") or silent
+        self._capturing = capturing(self._wanted, notify)
         self._capturing.__enter__()
         return self
 
@@ -213,13 +287,19 @@ class debugging:
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        with self._debugged(value) as waiting:
-            if waiting is not None:
-                waiting.close()
-                raise NotHere(
-                    "an asynchronous client cannot be asked in a with block",
-                    "use async with dbgkit.debugging()",
-                )
+        try:
+            with _told_on_stderr():
+                done = None
+                if (error := to_debug(value)) is not None:
+                    done = debug(error, **self._options)
+                if asyncio.iscoroutine(done):
+                    done.close()
+                    raise NotHere(
+                        "an asynchronous client cannot be asked in a with block",
+                        "use async with dbgkit.debugging()",
+                    )
+        finally:
+            self._end()
 
     async def __aenter__(self) -> debugging:
         return self.__enter__()
@@ -230,54 +310,63 @@ class debugging:
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        with self._debugged(value) as waiting:
-            if waiting is not None:
-                await waiting
-
-    @contextmanager
-    def _debugged(self, value: BaseException | None) -> Iterator[Any]:
-        """Debug what leaves the block; gives what is to be awaited, if anything is."""
-        assert self._capturing is not None
         try:
             with _told_on_stderr():
-                done = None
-                if isinstance(value, Exception):
-                    done = debug(value, **self._options)
-                yield done if asyncio.iscoroutine(done) else None
+                if (error := to_debug(value)) is not None:
+                    names = ("client", "prompt", "using", "notify")
+                    asked = {name: self._options.get(name) for name in names}
+                    await _debug(error, wanted=self._wanted, awaited=True, **asked)
         finally:
-            self._capturing.__exit__(None, None, None)
+            self._end()
+
+    def _end(self) -> None:
+        assert self._capturing is not None
+        self._capturing.__exit__(None, None, None)
 
 
 def capture(
     *,
-    timeout: Any = "30s",
-    max_bytes: Any = "1 GiB",
     inputs: bool = True,
     notify: Notify | None = None,
+    **options: Any,
 ) -> AbstractContextManager[Capture]:
     """Keep what a replay needs of clients that exit because of an exception.
 
-    Inside, and after such a client has closed, the exception is a target as before.
+    Inside, and after such a client has closed, the exception is a target as before,
+    for the ``options`` of a replay that are given here.
     """
-    wanted = read_options("task", None, 1, None, timeout, max_bytes)
-    return capturing(wanted, notify or silent, inputs=inputs)
+    return capturing(_read(**options), notify or silent, inputs=inputs)
+
+
+def _read(**options: Any) -> Wanted:
+    """Options of a replay, with those that are not given as `debug` has them."""
+    return read_options(**{**_replay_options(), **options})
+
+
+def _replay_options() -> dict[str, Any]:
+    """The options of a replay, and what holds where they are not given."""
+    known = inspect.signature(debug).parameters
+    return {
+        name: known[name].default for name in inspect.signature(read_options).parameters
+    }
 
 
 def _replay_for_debug(
     target: Any, client: Any, wanted: Wanted, tell: Notify
-) -> tuple[Replay, int]:
-    """The replay to enter, and how many other root causes there are."""
+) -> tuple[Replay, tuple[Failure, ...]]:
+    """The replay to enter, and the other root causes."""
     failures = locate_here(target, client, wanted.timeout, wanted, finished=True)
-    remaining = len(root_causes(failures)) - 1
+    others = tuple(root_causes(failures)[1:])
     captured = captured_of(target)
     if captured is not None and captured.error is not None:
         raise error_of(captured)
-    alive = live_post_mortem(failures[0])
+    alive = live_post_mortem(failures[0], wanted)
     if alive is not None:
-        return alive, remaining
-    if captured is not None and captured.prepared is not None:
-        return execute(captured.prepared, tell), remaining
-    return execute(prepare(failures[0], wanted, tell), tell), remaining
+        return alive, others
+    prepared = None if captured is None else prepared_for(captured, wanted)
+    if prepared is not None:
+        return execute(prepared, tell), others
+    return execute(prepare(failures[0], wanted, tell), tell), others
 
 
 @contextmanager
@@ -291,8 +380,14 @@ def _telling(notify: Notify | None) -> Iterator[Notify]:
 
 @contextmanager
 def _told_on_stderr() -> Iterator[None]:
-    """Say an error of ours in a line: the user's own exception goes on."""
+    """Say an error of ours, or Ctrl-C, in a line: the user's own exception goes on."""
     try:
         yield
     except DbgkitError as error:
-        print(f"dbgkit: {error}", file=sys.stderr)
+        render.say(error)
+    except KeyboardInterrupt as interrupt:
+        render.say_stopped(interrupt)
+    except asyncio.CancelledError:
+        # So Ctrl-C reaches a coroutine; it ends the whole of it.
+        render.say("the replay was stopped")
+        raise

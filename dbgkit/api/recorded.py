@@ -17,12 +17,22 @@ from dbgkit.errors import (
     SchedulerGone,
     UnknownKey,
 )
-from dbgkit.locate.naming import name_of
-from dbgkit.model import Failure, Recording, Recordings
+from dbgkit.locate.naming import recorded_name
+from dbgkit.model import Failure, Recording, Recordings, advice
+from dbgkit.remote.texts import safe_str
 from dbgkit.replay.compared import recorded_failure
 from dbgkit.replay.planning import Wanted
+from dbgkit.source import Index
+from dbgkit.source.shown import Shown
 
+MOST_ALIKE = 20
 MOST_EXPLAINED = 3  # tasks without a recording, one call to the scheduler each
+
+
+def with_source(held: Recordings) -> Recordings:
+    """Recordings whose frames have their files and source."""
+    shown = Shown()
+    return replace(held, recordings=tuple(map(shown.recording, held.recordings)))
 
 
 def told_of_tasks(held: Recordings, keys: list[Any], link: Link | None) -> Recordings:
@@ -31,7 +41,7 @@ def told_of_tasks(held: Recordings, keys: list[Any], link: Link | None) -> Recor
     killed = () if link is None else _killed(missing[:MOST_EXPLAINED], link)
     notes = [
         f"{key!r} has no recording, as its worker died (KilledWorker): "
-        "`dbgkit deaths`, or dbgkit.deaths(), tells why"
+        f"{advice.call('deaths')} tells why"
         for key in killed
     ]
     return replace(
@@ -82,17 +92,24 @@ def recording_for(
         # A recording outlives all by which a failure is found.
         if link is not None and isinstance(error, (Cancelled, SchedulerGone)):
             raise
-        found = _newest(link, None if newest else keys_of(target))
+        if newest:
+            found = _newest(link, None)
+        elif isinstance(target, BaseException):
+            found = _alike(link, type(target).__name__, safe_str(target))
+        else:
+            found = _newest(link, keys_of(target))
         unknown = isinstance(error, UnknownKey) and not newest
         if found is None and (link is None or unknown):
             raise
     else:
-        found = recording_of(failure, client, wanted)
+        found = _recording_of(failure, client, wanted)
+        if found is None and failure.kind == "carried":
+            found = _alike(link, failure.exception_type, failure.message)
         if found is None and newest:
             found = _newest(link, None)
     if found is None:
         raise _not_recorded(target, failure, link)
-    return found
+    return Shown(Index(wanted.sources)).recording(found)
 
 
 def _newest(link: Link | None, keys: list[Any] | None) -> Recording | None:
@@ -100,8 +117,25 @@ def _newest(link: Link | None, keys: list[Any] | None) -> Recording | None:
     if link is None:
         held = all_left(None, keys, 1)
     else:
-        held = held_recordings(link, keys, 5, name_of)
+        held = held_recordings(link, keys, 5, recorded_name)
     return next((each for each in held.recordings if each.frames), None)
+
+
+def _alike(link: Link | None, kind: str, message: str) -> Recording | None:
+    """The newest recording of the same exception, where no key leads to it."""
+    if link is None:
+        held = all_left(None, None, MOST_ALIKE)
+    else:
+        held = held_recordings(link, None, MOST_ALIKE, recorded_name)
+    told = (kind, message)
+    return next(
+        (
+            each
+            for each in held.recordings
+            if each.frames and (each.exception_type, each.message) == told
+        ),
+        None,
+    )
 
 
 def _not_recorded(
@@ -111,12 +145,12 @@ def _not_recorded(
     key = failure.key if failure is not None else None
     told = "" if target is None else " of this exception: it is no task's"
     told = told if key is None else f" of {key!r}"
-    hint = "dbgkit.record() records what fails from then on"
+    hint = f"{advice.call('record')} records what fails from then on"
     if failure is not None and failure.killed:
-        hint = "its worker died: dbgkit.deaths() tells why"
+        hint = f"its worker died: {advice.call('deaths')} tells why"
     elif link is not None:
         keys = None if key is None else [key]
-        held = held_recordings(link, keys, 1, name_of)
+        held = held_recordings(link, keys, 1, recorded_name)
         if held.since is not None:
             hint = f"the recorder is on, {_although_on(held, failure)}"
     return NotRecorded(f"there is no recording{told}", hint, key=key)
@@ -125,7 +159,7 @@ def _not_recorded(
 def _although_on(held: Recordings, failure: Failure | None) -> str:
     """Why a recorder that is on has no recording of a failure."""
     if failure is None or failure.key is None:
-        return "and dbgkit.recordings() tells what it holds"
+        return f"and {advice.call('recordings')} tells what it holds"
     if len(held) and held[0].gap:
         return f"but of this failure nothing was recorded: {held[0].gap}"
     assert held.since is not None
@@ -133,14 +167,24 @@ def _although_on(held: Recordings, failure: Failure | None) -> str:
         return "but was turned on after this failure"
     return (
         "but this failure was not recorded, or its recording was dropped: "
-        "dbgkit.recordings() counts those"
+        f"{advice.call('recordings')} counts those"
     )
 
 
 def recording_of(failure: Failure, client: Any, wanted: Wanted) -> Recording | None:
-    """The newest recording of a failure that has content."""
+    """The recording of a failure, if there is one, with its source lines."""
+    found = _recording_of(failure, client, wanted)
+    return None if found is None else Shown(Index(wanted.sources)).recording(found)
+
+
+def _recording_of(failure: Failure, client: Any, wanted: Wanted) -> Recording | None:
+    """The newest recording of a failure that has content; of its root cause, rather."""
     there = client is not None and is_open(client)
-    return recorded_failure(Link(client, wanted.timeout) if there else None, failure)
+    link = Link(client, wanted.timeout) if there else None
+    found = None
+    if failure.forgotten is not None:
+        found = _newest(link, [failure.forgotten])
+    return recorded_failure(link, failure) if found is None else found
 
 
 def keys_of(target: Any) -> list[Any]:

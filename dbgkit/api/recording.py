@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 import warnings
-from collections.abc import Coroutine, Generator, Iterable
+import weakref
+from collections.abc import Coroutine, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
 from dbgkit.api.asking import look, own_client
 from dbgkit.api.record_settings import configured, parsed
-from dbgkit.api.recorded import keys_of, told_of_tasks
+from dbgkit.api.recorded import keys_of, told_of_tasks, with_source
 from dbgkit.cluster.clients import opened_client
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.recorder import (
@@ -27,27 +29,45 @@ from dbgkit.errors import (
     SchedulerGone,
     WrongTarget,
 )
-from dbgkit.locate.naming import name_of
-from dbgkit.model import Recordings
+from dbgkit.locate.naming import recorded_name
+from dbgkit.model import Recordings, SwitchedOff, SwitchedOn
 
 PROBE_LIMIT = 2.0  # seconds for a scheduler to answer a new client
+KEEPING = 0.5  # of the time limit of turning it off, for what is kept of it here
+NAMED = 5  # workers that did not answer, in a warning
+
+# Recorders that somebody still has.
+_handed_out: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
 
 class Recorder:
     """The recorder of a cluster, as `record` turned it on.
 
-    A context manager that turns it off again, unless it was on before.
+    A context manager that turns it off again, for its own part: where it was on before,
+    or somebody else has turned it on meanwhile, it stays on.
+
+    Attributes
+    ----------
+    without : mapping of str to str
+        Addresses of workers, or nannies, that did not answer as it was turned on, and
+        why. They get it as soon as they answer.
     """
 
     def __init__(self, client: Any, timeout: Any) -> None:
+        self.without: Mapping[str, str] = {}
         self._client = client
         self._timeout = timeout
         self._was_on = False
+        self._token = uuid.uuid4().hex
+        _handed_out.add(self)
         # A client that is closed does not know any more where it was connected to.
         self._address = getattr(getattr(client, "scheduler", None), "address", None)
 
     def off(self, *, keep: bool = True) -> Any:
         """Turn it off everywhere; the cluster forgets what it holds.
+
+        It stays on, with all that it holds, for as long as another client that is
+        connected wants it.
 
         Parameters
         ----------
@@ -57,14 +77,25 @@ class Recorder:
 
         Returns
         -------
-        None
-            With an asynchronous client, an awaitable.
+        SwitchedOff
+            ``others``: how many other clients want it; ``without``: who did not answer
+            in time, and loses it as soon as it does. With an asynchronous client, an
+            awaitable.
+
+        Warns
+        -----
+        RuntimeWarning
+            Somebody did not answer in time.
         """
         return record_off(client=self._client, timeout=self._timeout, keep=keep)
 
     def _leave(self) -> Any:
         """At the end of a ``with`` block."""
-        return _end(self._client, self._timeout, keep=True, off=not self._was_on)
+        return _end(self._client, self._timeout, keep=True, block=self)
+
+    def _take(self, switched: SwitchedOn) -> None:
+        """Take what became of turning it on."""
+        self._was_on, self.without = switched.was_on, switched.without
 
     def _pass_on(
         self, error: DbgkitError, value: BaseException | None, gone: bool
@@ -127,17 +158,18 @@ class Recorder:
             self._pass_on(error, value, gone)
 
     def __repr__(self) -> str:
-        return "<Recorder: on; .off() turns it off, dbgkit.recordings() reads it>"
+        but = f", but for {', '.join(self.without)}" if self.without else ""
+        return f"<Recorder: on{but}; .off() turns it off, dbgkit.recordings() reads it>"
 
 
 class AsyncRecorder(Recorder):
     """The same with an asynchronous client: to be awaited, or with ``async with``."""
 
     def __init__(
-        self, client: Any, timeout: Any, starting: Coroutine[Any, Any, bool]
+        self, client: Any, timeout: Any, starting: Coroutine[Any, Any, SwitchedOn]
     ) -> None:
         super().__init__(client, timeout)
-        self._starting: Coroutine[Any, Any, bool] | None = starting
+        self._starting: Coroutine[Any, Any, SwitchedOn] | None = starting
 
     def close(self) -> None:
         """Give up on turning it on, where that was never awaited."""
@@ -154,7 +186,8 @@ class AsyncRecorder(Recorder):
     def __await__(self) -> Generator[Any, None, Recorder]:
         if self._starting is not None:
             starting, self._starting = self._starting, None
-            self._was_on = yield from starting.__await__()
+            self._take((yield from starting.__await__()))
+            _warn_of(self.without, "the recorder is on")
         return self
 
     async def __aenter__(self) -> Recorder:
@@ -212,26 +245,36 @@ def record(
         Names of variables, attributes and keys to hide besides the usual ones, and
         those that a recorder that is on hides already.
     timeout : str or float
-        Limit of each wait on the cluster.
+        Limit of all waits on the cluster together. Workers have twenty seconds of it
+        at most: those that do not answer get the recorder as soon as they do.
 
     Returns
     -------
     Recorder
-        With ``off()``; also a context manager that turns it off, unless it was on
-        before. With an asynchronous client it is to be awaited, or entered with
-        ``async with``.
+        With ``off()``, and ``without``: who did not answer; also a context manager
+        that turns it off, unless it was on before or another client wants it. With an
+        asynchronous client it is to be awaited, or entered with ``async with``.
 
     Raises
     ------
     NoFailure, SchedulerGone, WaitTimedOut
-        There is no cluster, or it does not answer.
+        There is no cluster, or its scheduler does not answer.
+    RecorderBroken
+        It failed on a worker as it started, and is off again.
     ValueError
         A setting is no size, no time or no name.
 
+    Warns
+    -----
+    RuntimeWarning
+        Somebody did not answer in time.
+
     Notes
     -----
-    The defaults are those of Dask's configuration, ``dbgkit.record.hold`` and so on.
-    Costs a healthy task some microseconds, a failing one at most `time` or so.
+    Whoever has turned it on keeps it until turning it off, or until the client has gone
+    and somebody else turns it off. The defaults are those of Dask's configuration,
+    ``dbgkit.record.hold`` and so on. Costs a healthy task some microseconds, a failing
+    one at most `time` or so.
 
     Examples
     --------
@@ -256,37 +299,80 @@ def record(
         }
     )
 
-    def run(found: View) -> bool:
-        return switch_on(link_of(found), given, configured())
-
     # The current client may be another one by the time that it is turned off.
     client = own_client(None) if client is None else client
+    recorder = Recorder(client, timeout)
+
+    def run(found: View) -> SwitchedOn:
+        link = link_of(found)
+        with link.altogether():
+            return switch_on(link, given, configured(), recorder._token)
+
     starting = look(None, client, None, timeout, run)
-    if isinstance(starting, bool):
-        recorder = Recorder(client, timeout)
-        recorder._was_on = starting
+    if isinstance(starting, SwitchedOn):
+        recorder._take(starting)
+        _warn_of(recorder.without, "the recorder is on")
         return recorder
-    return AsyncRecorder(client, timeout, starting)
+    awaited = AsyncRecorder(client, timeout, starting)
+    awaited._token = recorder._token
+    return awaited
 
 
 def record_off(*, client: Any = None, timeout: Any = "30s", keep: bool = True) -> Any:
-    """Turn the recorder off, whoever has turned it on; see `Recorder.off`."""
-    return _end(client, timeout, keep=keep, off=True)
+    """Turn the recorder off; see `Recorder.off`."""
+    return _end(client, timeout, keep=keep)
 
 
-def _end(client: Any, timeout: Any, *, keep: bool, off: bool) -> Any:
-    """Keep recordings in this process, or turn the recorder off, or both."""
+def _end(
+    client: Any, timeout: Any, *, keep: bool, block: Recorder | None = None
+) -> Any:
+    """Keep recordings in this process, and turn the recorder off.
 
-    def run(found: View) -> None:
+    ``block``: for this use of it alone, and not for others of the same client, in
+    other threads or around it.
+    """
+
+    def run(found: View) -> SwitchedOff:
         link = link_of(found)
-        try:
-            if keep:
-                leave_behind(link, None, name_of)
-        finally:
-            if off:
-                switch_off(link)
+        with link.altogether():
+            try:
+                if keep:
+                    with link.altogether(KEEPING):
+                        leave_behind(link, None, recorded_name)
+            finally:
+                goes_on = () if block is None else _tokens_but(block)
+                off = switch_off(link, goes_on, orphans=block is None)
+        return off
 
-    return look(None, client, None, timeout, run)
+    ended = look(None, client, None, timeout, run)
+    if isinstance(ended, SwitchedOff):
+        _warn_of(ended.without, "the recorder is off")
+        return ended
+    return _ended(ended)
+
+
+async def _ended(ending: Coroutine[Any, Any, SwitchedOff]) -> SwitchedOff:
+    ended = await ending
+    _warn_of(ended.without, "the recorder is off")
+    return ended
+
+
+def _tokens_but(block: Recorder) -> list[str]:
+    """Tokens of all recorders of this process that somebody still has, but one."""
+    return [each._token for each in list(_handed_out) if each._token != block._token]
+
+
+def _warn_of(without: Mapping[str, str], what: str) -> None:
+    """Name those who did not answer in time."""
+    if without:
+        shown = [f"{address}: {why}" for address, why in list(without.items())[:NAMED]]
+        if len(without) > NAMED:
+            shown.append(f"and {len(without) - NAMED} more")
+        warnings.warn(
+            f"{what}, and will be there too as soon as they answer; {'; '.join(shown)}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def recordings(
@@ -295,6 +381,7 @@ def recordings(
     client: Any = None,
     view: Any = None,
     limit: int = 50,
+    source: Any = None,
     timeout: Any = "30s",
 ) -> Any:
     """What the recorder holds, the newest first.
@@ -312,6 +399,8 @@ def recordings(
         Of a cluster that is open already; a dump has no recordings.
     limit : int
         The most recordings; the rest is counted.
+    source : str, path or list of them, optional
+        As for `replay`.
     timeout : str or float
         Limit of each wait on the cluster.
 
@@ -330,19 +419,31 @@ def recordings(
     Notes
     -----
     Costs the scheduler two calls, and up to 32 MB over the wire.
+
+    Examples
+    --------
+    >>> from distributed import Client, wait
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     with dbgkit.record():
+    ...         future = client.submit(lambda x: 1 / x, 0, key="ratio-2")
+    ...         _ = wait(future)
+    ...         (newest,) = dbgkit.recordings("ratio-2", limit=1).recordings
+    >>> newest.key, newest.exception_type
+    ('ratio-2', 'ZeroDivisionError')
     """
     keys = None if target is None else keys_of(target)
 
     def run(found: View) -> Recordings:
         link = link_of(found)
-        held = held_recordings(link, keys, limit, name_of)
+        held = with_source(held_recordings(link, keys, limit, recorded_name))
         return held if keys is None else told_of_tasks(held, keys, link)
 
     nobody = client is None and view is None and _is_closed(own_client(target))
     if nobody and is_anything_left():
-        held = all_left(None, keys, limit)
+        held = with_source(all_left(None, keys, limit))
         return held if keys is None else told_of_tasks(held, keys, None)
-    return look(target, client, view, timeout, run)
+    return look(target, client, view, timeout, run, source)
 
 
 def _is_closed(client: Any) -> bool:

@@ -9,10 +9,11 @@ from dbgkit.diagnose import root_causes
 from dbgkit.locate import locate_failures
 from dbgkit.model import Failure, Plan
 from dbgkit.replay import Replay, execute, prepare
-from dbgkit.replay.capture import Captured, error_of, find_captured
+from dbgkit.replay.capture import Captured, error_of, find_captured, prepared_for
 from dbgkit.replay.planning import Wanted
 from dbgkit.replay.replaying import Notify, refuse_taskless
 from dbgkit.replay.replaying import dry_run as plan_alone
+from dbgkit.source import read_sources
 
 
 def locate(target: Any = None, *, client: Any = None, timeout: Any = "30s") -> Any:
@@ -98,6 +99,7 @@ def replay(
     dry_run: bool = False,
     timeout: Any = "30s",
     max_bytes: Any = "1 GiB",
+    source: Any = None,
     notify: Notify | None = None,
 ) -> Any:
     """Run a failed task again, with its real inputs.
@@ -126,6 +128,10 @@ def replay(
     max_bytes : str or int
         Most bytes to bring, in all, be it here or from one worker to another; nothing
         is pulled if it would be more.
+    source : str, path or list of them, optional
+        Files (``.py``), notebooks (``.ipynb``) and folders to look for the text of
+        code in that travelled by value, besides what this process knows: for a
+        terminal beside the job.
     notify : callable, optional
         Is told the `Plan` (it may return False to decline), `Progress` and `Notice`.
 
@@ -167,15 +173,18 @@ def replay(
     >>> again.outcome, again.args
     ('same', (0,))
     """
-    wanted = read_options(scope, where, times, recompute, timeout, max_bytes)
+    wanted = read_options(
+        scope, where, times, recompute, timeout, max_bytes, source=source
+    )
     tell = notify or silent
 
     def run(target: Any, found: Any) -> Replay | Plan:
         captured = captured_of(target)
+        prepared = None if captured is None else prepared_for(captured, wanted)
+        if prepared is not None:
+            return prepared.plan if dry_run else execute(prepared, tell)
         if captured is not None and captured.plan is not None and dry_run:
             return captured.plan
-        if captured is not None and captured.prepared is not None and not dry_run:
-            return execute(captured.prepared, tell)
         failure = locate_here(target, found, timeout, wanted, finished=True)[0]
         refuse_taskless(failure)
         if dry_run:
@@ -218,6 +227,8 @@ def read_options(
     recompute: bool | None,
     timeout: Any,
     max_bytes: Any,
+    *,
+    source: Any = None,
 ) -> Wanted:
     from dask.utils import parse_bytes
 
@@ -226,7 +237,8 @@ def read_options(
     if not isinstance(times, int) or times < 1:
         raise ValueError(f"times={times!r}: a whole number from 1")
     size = parse_bytes(max_bytes)
-    return Wanted(scope, where, times, recompute, seconds(timeout), int(size))
+    sources = read_sources(source)
+    return Wanted(scope, where, times, recompute, seconds(timeout), int(size), sources)
 
 
 def one_of(name: str, value: Any, choices: tuple[Any, ...]) -> None:

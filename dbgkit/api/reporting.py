@@ -32,12 +32,14 @@ PICTURES = 10  # around examples of failures
 _UNFINISHED = ("no-worker", "processing", "queued", "waiting")
 
 
-def report(*, client: Any = None, view: Any = None, timeout: Any = "30s") -> Any:
+def report(
+    *, client: Any = None, view: Any = None, source: Any = None, timeout: Any = "30s"
+) -> Any:
     """Look at all that there is to see of a cluster, or of a dump.
 
     Parameters
     ----------
-    client, view, timeout
+    client, view, source, timeout
         As for `failures`.
 
     Returns
@@ -63,7 +65,7 @@ def report(*, client: Any = None, view: Any = None, timeout: Any = "30s") -> Any
     ...     report().failures.total
     0
     """
-    return look(None, client, view, timeout, gather_report)
+    return look(None, client, view, timeout, gather_report, source)
 
 
 def gather_report(view: View) -> ClusterReport:

@@ -20,6 +20,7 @@ def why(
     *,
     client: Any = None,
     view: Any = None,
+    source: Any = None,
     timeout: Any = "30s",
 ) -> Any:
     """Tell why a task, a collection or the whole cluster does not move on.
@@ -33,6 +34,8 @@ def why(
         As for `locate`.
     view : str or path, optional
         A cluster dump to look at, in place of a live cluster.
+    source : str, path or list of them, optional
+        As for `replay`.
     timeout : str or float
         Limit of each wait on the cluster, in seconds or as ``"30s"``.
 
@@ -67,7 +70,11 @@ def why(
     ...     dbgkit.why(future).cause
     'resources-unmet'
     """
-    return look(target, client, view, timeout, lambda found: explain(found, target))
+
+    def run(found: View) -> Any:
+        return explain(found, target)
+
+    return look(target, client, view, timeout, run, source)
 
 
 def failures(
@@ -78,6 +85,7 @@ def failures(
     of_client: Any = None,
     span: str | None = None,
     limit: int | None = 20,
+    source: Any = None,
     timeout: Any = "30s",
 ) -> Any:
     """Tell which tasks failed and why, grouped by root cause.
@@ -97,6 +105,8 @@ def failures(
         Only failures in this span, by its name or id.
     limit : int or None
         The most groups; the rest is counted.
+    source : str, path or list of them, optional
+        As for `replay`.
     timeout : str or float
         Limit of each wait on the cluster, in seconds or as ``"30s"``.
 
@@ -137,7 +147,7 @@ def failures(
             found, since=since, of_client=of_client, span=span, limit=limit
         )
 
-    return look(None, client, view, timeout, run)
+    return look(None, client, view, timeout, run, source)
 
 
 def tasks(
@@ -218,7 +228,12 @@ def tasks(
 
 
 def story(
-    target: Any = None, *, client: Any = None, view: Any = None, timeout: Any = "30s"
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    source: Any = None,
+    timeout: Any = "30s",
 ) -> Any:
     """Tell what happened to one task: all that any log still holds, in order of time.
 
@@ -227,7 +242,7 @@ def story(
     target : optional
         What `locate` takes. A key need not have failed, nor be known any more. In a
         dump a key, a failure, or nothing for the newest failure.
-    client, view, timeout
+    client, view, source, timeout
         As for `failures`. Workers that do not answer within half of `timeout`, or
         10 s, are left out and named.
 
@@ -272,7 +287,7 @@ def story(
     def run(found: View) -> Timeline:
         return tell_story(found, target, timeout=limit, at_hand=at_hand)
 
-    return look(target, client, view, timeout, run)
+    return look(target, client, view, timeout, run, source)
 
 
 def doctor(*, client: Any = None, view: Any = None, timeout: Any = "30s") -> Any:
@@ -284,7 +299,7 @@ def doctor(*, client: Any = None, view: Any = None, timeout: Any = "30s") -> Any
 
     Parameters
     ----------
-    client, view, timeout
+    client, view, source, timeout
         As for `failures`. Workers that do not answer within half of `timeout`, or
         10 s, are a finding.
 

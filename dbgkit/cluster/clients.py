@@ -10,13 +10,16 @@ from concurrent.futures import Future as Outcome
 from concurrent.futures import TimeoutError as OutcomeTimeout
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from dbgkit.errors import SchedulerGone, WrongTarget
+from dbgkit.remote.handed import is_future as is_future
 
 if TYPE_CHECKING:
     from distributed import Client, Future
     from distributed.security import Security
 
+OWN_NAME = "dbgkit"  # in the ids of clients that are opened here, see remote/traces.py
 HANDSHAKE = 1.0  # seconds more than the limit, for what Dask does at its end
 
 
@@ -65,6 +68,14 @@ def client_of(client: Any, timeout: float) -> Iterator[Client | None]:
         yield opened
 
 
+_opened: WeakSet[Client] = WeakSet()
+
+
+def was_opened_here(client: Client) -> bool:
+    """Whether a client is one of `opened_client`: no work of the user's is its own."""
+    return client in _opened
+
+
 @contextmanager
 def opened_client(
     address: str, timeout: float, *, security: Security | None = None
@@ -91,6 +102,7 @@ def opened_client(
     # client starts (distributed/utils.py, LoopRunner: both take one lock).
     opened = Client.__new__(Client)
     starting = _Starting(opened, address, timeout, security)
+    _opened.add(opened)
     try:
         starting.wait(timeout + HANDSHAKE)
         yield opened
@@ -143,6 +155,7 @@ class _Starting:
         try:
             self.client.__init__(
                 self.address,
+                name=OWN_NAME,
                 timeout=self.timeout,
                 security=self.security,
                 set_as_default=False,
@@ -233,12 +246,6 @@ def _close(client: Client) -> None:
         client.close()
 
 
-def is_future(value: Any) -> bool:
-    """Whether a value is a Future; imports nothing."""
-    distributed = sys.modules.get("distributed")
-    return distributed is not None and isinstance(value, distributed.Future)
-
-
 def held_future_states(client: Client) -> dict[Any, Any]:
     """``{key: FutureState}`` of what a client holds, oldest first.
 
@@ -248,29 +255,10 @@ def held_future_states(client: Client) -> dict[Any, Any]:
     return dict(client.futures)
 
 
-def future_error(future: Future) -> BaseException | None:
-    """The exception that a future holds, without waiting or raising.
-
-    ``Future.exception()`` waits, so this reads ``FutureState.exception``.
-    """
-    state = getattr(future, "_state", None)
-    error = getattr(state, "exception", None)
-    return error if isinstance(error, BaseException) else None
-
-
 def future_client(future: Future) -> Client | None:
     """The client that a future belongs to; None once it was released."""
     client: Client | None = getattr(future, "_client", None)
     return client
-
-
-def keys_of_exception(client: Client, exception: BaseException) -> list[Any]:
-    """Keys of the futures of a client that hold this very exception."""
-    return [
-        key
-        for key, state in held_future_states(client).items()
-        if state.exception is exception
-    ]
 
 
 def loop_thread_is_here(client: Client) -> bool:
@@ -296,3 +284,14 @@ def is_inproc(client: Client) -> bool:
     """Whether the cluster lives in this process, so that values are shared with it."""
     address = getattr(client.scheduler, "address", "") or ""
     return bool(address.startswith("inproc://"))
+
+
+def scheduler_is_here(client: Client) -> bool:
+    """Whether the scheduler lives in this process, as that of a LocalCluster does.
+
+    ``Scheduler._instances`` (distributed/scheduler.py) are those of this process.
+    """
+    from distributed import Scheduler
+
+    known = client._scheduler_identity.get("id")
+    return any(scheduler.id == known for scheduler in set(Scheduler._instances))

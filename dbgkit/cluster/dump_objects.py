@@ -13,12 +13,11 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from dbgkit.cluster import dump_forms as forms
 from dbgkit.remote.keys import as_key
 
 if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
-
-Raw = Mapping[str, Any]
 
 _STATUS = re.compile(r"Status\.(\w+)")
 
@@ -32,14 +31,30 @@ class DumpTask:
     exception = None
     traceback = None
 
-    def __init__(self, raw: Raw, links: DumpState) -> None:
+    def __init__(self, raw: Any, links: DumpState) -> None:
+        # There may be millions: what is as usual is seen at once.
+        part = raw
+        if type(raw) is not dict or type(raw.get("state")) is not str:
+            part = forms.Checked(raw, forms.TASK)
         self._raw = raw
         self._links = links
-        self.key = as_key(raw["key"])
-        self.state: str = raw["state"]
+        self.state: str = part["state"]
+        key = part.get("key")
+        if type(key) is not str:
+            key = as_key(forms.Checked(raw, forms.TASK)["key"])
+        self.key = key
 
     def __repr__(self) -> str:
         return f"<TaskState {self.key!r} {self.state}>"
+
+    def _get(self, name: str, default: Any = None) -> Any:
+        """A field, looked at as it is asked for; None is one that is not there."""
+        value = self._raw.get(name)
+        if value is None:
+            return default
+        if forms.TASK[name](value):
+            return value
+        return forms.Checked(self._raw, forms.TASK)[name]  # which says what is wrong
 
     @property
     def prefix(self) -> DumpPrefix:
@@ -51,123 +66,129 @@ class DumpTask:
 
     @property
     def group_key(self) -> str:
-        return str(self._raw.get("group_key", ""))
+        return str(self._get("group_key", ""))
 
     # -- tasks --------------------------------------------------------------
 
     @property
     def dependencies(self) -> set[DumpTask]:
-        return self._links.tasks_named(self._raw.get("dependencies"))
+        return self._links.tasks_named(self._get("dependencies"))
 
     @property
     def dependents(self) -> set[DumpTask]:
-        return self._links.tasks_named(self._raw.get("dependents"))
+        return self._links.tasks_named(self._get("dependents"))
 
     @property
     def waiting_on(self) -> set[DumpTask]:
-        return self._links.tasks_named(self._raw.get("waiting_on"))
+        return self._links.tasks_named(self._get("waiting_on"))
 
     @property
     def waiters(self) -> set[DumpTask]:
-        return self._links.tasks_named(self._raw.get("waiters"))
+        return self._links.tasks_named(self._get("waiters"))
 
     @property
     def exception_blame(self) -> DumpTask | None:
-        text = self._raw.get("exception_blame")
+        text = self._get("exception_blame")
         return self._links.task_named(text) if text else None
 
     # -- workers and clients ------------------------------------------------
 
     @property
     def who_has(self) -> set[DumpWorker]:
-        return self._links.workers_named(self._raw.get("who_has"))
+        return self._links.workers_named(self._get("who_has"))
 
     @property
     def processing_on(self) -> DumpWorker | None:
-        text = self._raw.get("processing_on")
+        text = self._get("processing_on")
         return self._links.worker_named(text) if text else None
 
     @property
     def who_wants(self) -> set[DumpClient]:
-        return self._links.clients_named(self._raw.get("who_wants"))
+        return self._links.clients_named(self._get("who_wants"))
 
     @property
     def erred_on(self) -> list[str]:
-        return list(self._raw.get("erred_on") or ())
+        return list(self._get("erred_on") or ())
 
     # -- facts --------------------------------------------------------------
 
     @property
     def nbytes(self) -> int:
-        return int(self._raw.get("nbytes", -1))
+        return int(self._get("nbytes", -1))
 
     @property
     def type(self) -> str | None:
-        return self._raw.get("type")
+        found: str | None = self._get("type")
+        return found
 
     @property
     def retries(self) -> int:
-        return int(self._raw.get("retries") or 0)
+        return int(self._get("retries") or 0)
 
     @property
     def suspicious(self) -> int:
-        return int(self._raw.get("suspicious") or 0)
+        return int(self._get("suspicious") or 0)
 
     @property
     def actor(self) -> bool:
-        return bool(self._raw.get("actor"))
+        return bool(self._get("actor"))
 
     @property
     def annotations(self) -> Mapping[str, Any]:
-        return self._raw.get("annotations") or {}
+        # Most have none, and all are asked.
+        return self._get("annotations") if self._raw.get("annotations") else {}
 
     @property
     def metadata(self) -> dict[str, Any] | None:
-        return self._raw.get("metadata")
+        found: dict[str, Any] | None = self._get("metadata")
+        return found
 
     @property
     def priority(self) -> tuple[Any, ...] | None:
-        priority = self._raw.get("priority")
+        priority = self._get("priority")
         return None if priority is None else tuple(priority)
 
     @property
     def run_id(self) -> int | None:
-        return self._raw.get("run_id")
+        found: int | None = self._get("run_id")
+        return found
 
     @property
     def has_lost_dependencies(self) -> bool:
-        return bool(self._raw.get("has_lost_dependencies"))
+        return bool(self._get("has_lost_dependencies"))
 
     @property
     def exception_text(self) -> str | None:
-        return self._raw.get("exception_text")
+        found: str | None = self._get("exception_text")
+        return found
 
     @property
     def traceback_text(self) -> str | None:
-        return self._raw.get("traceback_text")
+        found: str | None = self._get("traceback_text")
+        return found
 
     @property
     def worker_restrictions(self) -> set[str]:
-        return set(self._raw.get("worker_restrictions") or ())
+        return set(self._get("worker_restrictions") or ())
 
     @property
     def host_restrictions(self) -> set[str]:
-        return set(self._raw.get("host_restrictions") or ())
+        return set(self._get("host_restrictions") or ())
 
     @property
     def resource_restrictions(self) -> dict[str, float]:
-        return dict(self._raw.get("resource_restrictions") or {})
+        return dict(self._get("resource_restrictions") or {})
 
     @property
     def loose_restrictions(self) -> bool:
-        return bool(self._raw.get("loose_restrictions"))
+        return bool(self._get("loose_restrictions"))
 
 
 class DumpWorker:
     """A ``WorkerState``, and in `own` what the worker said of itself."""
 
-    def __init__(self, address: str, raw: Raw, links: DumpState) -> None:
-        self._raw = raw
+    def __init__(self, address: str, part: Any, links: DumpState) -> None:
+        raw = self._raw = forms.Checked(part, forms.WORKER)
         self._links = links
         self.address: str = raw.get("address", address)
         self.name = raw.get("name", address)
@@ -226,7 +247,7 @@ class DumpWorker:
         return self._by_task("executing")
 
     @property
-    def own(self) -> Raw | None:
+    def own(self) -> Mapping[str, Any] | None:
         """What the worker itself dumped; None where it did not answer."""
         return self._links.worker_dumps.get(self.address)
 
@@ -241,7 +262,8 @@ class DumpWorker:
 class DumpGroup:
     """A ``TaskGroup``."""
 
-    def __init__(self, name: str, raw: Raw) -> None:
+    def __init__(self, name: str, part: Any) -> None:
+        raw = forms.Checked(part, forms.GROUP)
         self.name: str = raw.get("name", name)
         self.states: dict[str, int] = dict(raw.get("states") or {})
         self.span_id: str | None = raw.get("span_id")
@@ -291,8 +313,8 @@ class DumpPrefix:
 class DumpClient:
     """A ``ClientState``."""
 
-    def __init__(self, name: str, raw: Raw, links: DumpState) -> None:
-        self._raw = raw
+    def __init__(self, name: str, part: Any, links: DumpState) -> None:
+        raw = self._raw = forms.Checked(part, forms.CLIENT)
         self._links = links
         self.client_key: str = raw.get("client_key", name)
         self.last_seen: float = raw.get("last_seen") or 0.0

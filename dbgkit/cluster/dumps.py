@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import gzip
+import os
 import re
 import zlib
 from collections import deque
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from dbgkit.cluster import dump_forms as forms
 from dbgkit.cluster.dump_objects import (
     DumpClient,
     DumpGroup,
@@ -25,10 +26,10 @@ from dbgkit.errors import DumpUnreadable
 from dbgkit.remote.keys import as_key
 from dbgkit.remote.redact_names import is_secret_name
 
+_CHUNK = 2**24  # bytes that are read at a time
 _GZIP = b"\x1f\x8b"
 _NAMED = re.compile(r"""^<\w+ (['"])(?P<name>.*?)\1""", re.DOTALL)
 _DEFAULT_ALLOWED_FAILURES = 3  # distributed.yaml, distributed.scheduler
-_HINT = "make one with client.dump_cluster_state(path), as msgpack or yaml"
 
 
 class Transition(NamedTuple):
@@ -60,12 +61,12 @@ class DumpState:
 
     # Not in any dump.
     erred_tasks: tuple[Any, ...] = ()
+    computations: tuple[Any, ...] = ()
 
     def __init__(self, content: Mapping[str, Any], path: str = "") -> None:
         self.path = path
-        raw = content["scheduler"]
-        self._raw = raw
-        self._workers_raw: Mapping[str, Any] = content.get("workers") or {}
+        raw = self._raw = forms.Checked(content["scheduler"], forms.SCHEDULER)
+        self._workers_raw = forms.named_parts(content, "workers")
         self.versions: Mapping[str, Any] = content.get("versions") or {}
         self.address: str = raw.get("address", "")
         self.id: str = raw.get("id", "")
@@ -76,15 +77,15 @@ class DumpState:
             self.tasks[task.key] = task
         self.workers = {
             address: DumpWorker(address, each, self)
-            for address, each in raw["workers"].items()
+            for address, each in forms.named_parts(raw, "workers").items()
         }
         self.clients = {
             name: DumpClient(name, each, self)
-            for name, each in (raw.get("clients") or {}).items()
+            for name, each in forms.named_parts(raw, "clients").items()
         }
         self.task_groups = {
             name: DumpGroup(name, each)
-            for name, each in (raw.get("task_groups") or {}).items()
+            for name, each in forms.named_parts(raw, "task_groups").items()
         }
         self.silent_workers = tuple(
             address
@@ -108,7 +109,7 @@ class DumpState:
     def transition_log(self) -> deque[Transition]:
         return deque(
             Transition(as_key(entry[0]), *entry[1:6])
-            for entry in self._raw.get("transition_log") or ()
+            for entry in forms.transitions(self._raw.get("transition_log"))
         )
 
     @cached_property
@@ -142,10 +143,13 @@ class DumpState:
     # -- what the workers said ----------------------------------------------
 
     @cached_property
-    def worker_dumps(self) -> dict[str, dict[str, Any]]:
+    def worker_dumps(self) -> dict[str, Mapping[str, Any]]:
         # The configuration may hold secrets: `setting` gives single values of it.
         return {
-            address: {name: value for name, value in each.items() if name != "config"}
+            address: forms.Checked(
+                {name: value for name, value in each.items() if name != "config"},
+                forms.OWN,
+            )
             for address, each in self._workers_raw.items()
             if isinstance(each, dict)
         }
@@ -174,11 +178,10 @@ class DumpState:
         times = [0.0]
         times += [ws.last_seen for ws in self.workers.values()]
         times += [cs.last_seen for cs in self.clients.values()]
-        for entry in list(self._raw.get("transition_log") or ())[-1:]:
+        for entry in forms.transitions(self._raw.get("transition_log"), last=1):
             times.append(entry[5])
         for each in self.worker_dumps.values():
-            for event in (each.get("stimulus_log") or ())[-1:]:
-                times.append(event.get("handled") or 0.0)
+            times.append(forms.last_handled(each.get("stimulus_log")))
         return max(times)
 
     # -- links --------------------------------------------------------------
@@ -245,7 +248,7 @@ def _read(name: str) -> DumpState:
     # ones are the scheduler's "address" and "clients", the last ones are "workers", and
     # in it each worker's "type".
     if not isinstance(scheduler, dict) or not {"address", "clients"} <= set(scheduler):
-        raise DumpUnreadable(f"{name!r} is no cluster dump", _HINT)
+        raise DumpUnreadable(f"{name!r} is no cluster dump", forms.HINT)
     if not {"tasks", "workers"} <= set(scheduler):
         raise _cut_off(name)
     workers = content.get("workers")
@@ -253,12 +256,7 @@ def _read(name: str) -> DumpState:
         isinstance(each, dict) and "type" not in each for each in workers.values()
     ):
         raise _cut_off(name)
-    try:
-        return DumpState(content, name)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DumpUnreadable(
-            f"{name!r} is no cluster dump that dbgkit knows: {error!r}", _HINT
-        ) from error
+    return DumpState(content, name)
 
 
 @contextmanager
@@ -280,28 +278,76 @@ def _no_collection() -> Iterator[None]:
 def _bytes_of(name: str) -> bytes:
     import fsspec
 
+    if os.path.exists(name) and not os.path.isfile(name):
+        raise DumpUnreadable(f"{name!r} is no file", forms.HINT)
     try:
         with fsspec.open(name, "rb") as file:
-            data: bytes = file.read()
-        return gzip.decompress(data) if data.startswith(_GZIP) else data
-    except EOFError as error:
-        raise _cut_off(name) from error
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise DumpUnreadable(f"{name!r} is damaged: {error}", _HINT) from error
+            data = _bytes_in(file, name)
+        return _unpacked(data, name) if data.startswith(_GZIP) else data
+    except zlib.error as error:
+        raise _damaged(name, error) from error
     except (OSError, ValueError, ImportError) as error:
-        raise DumpUnreadable(f"{name!r} cannot be read: {error}", _HINT) from error
+        raise DumpUnreadable(f"{name!r} cannot be read: {error}", forms.HINT) from error
+
+
+def _bytes_in(file: Any, name: str) -> bytes:
+    """What a file holds, unless that is more than there is room for."""
+    most, size, parts = room(), 0, []
+    while part := file.read(_CHUNK):
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            raise _too_large(name, most)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _unpacked(packed: bytes, name: str) -> bytes:
+    """What gzip has packed, unless that is more than there is room for."""
+    most, size, parts = room(), 0, []
+    while packed:
+        member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        parts.append(member.decompress(packed, most - size + 1))
+        size += len(parts[-1])
+        if size > most:
+            raise _too_large(name, most)
+        if not member.eof:
+            raise _cut_off(name)
+        packed = member.unused_data
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(name: str, most: int) -> DumpUnreadable:
+    return DumpUnreadable(
+        f"{name!r} holds more than {most / 2**20:,.0f} MiB, a quarter of the memory "
+        "that is free here",
+        "read it where there is more memory",
+    )
+
+
+def room() -> int:
+    """Bytes of a dump that are read at most: as objects they take several times that.
+
+    ``distributed.system.MEMORY_LIMIT`` knows the limits of containers.
+    """
+    import psutil
+    from distributed.system import MEMORY_LIMIT
+
+    free: int = min(MEMORY_LIMIT, psutil.virtual_memory().available)
+    return free // 4
 
 
 def _parse(data: bytes, name: str) -> Any:
     """Msgpack begins with the byte of a map, yaml with a name."""
     if not data:
-        raise DumpUnreadable(f"{name!r} is empty", _HINT)
+        raise DumpUnreadable(f"{name!r} is empty", forms.HINT)
     if data[0] in range(0x80, 0x90) or data[0] in (0xDE, 0xDF):
         try:
             # Keys that are numbers stay numbers.
             return msgpack.unpackb(data, strict_map_key=False)
         except msgpack.ExtraData as error:
-            raise DumpUnreadable(f"{name!r} is no cluster dump", _HINT) from error
+            raise DumpUnreadable(f"{name!r} is no cluster dump", forms.HINT) from error
+        except MemoryError as error:
+            raise _damaged(name, "it announces more than there is") from error
         except (ValueError, TypeError) as error:
             raise _cut_off(name) from error
     return _parse_yaml(data, name)
@@ -312,14 +358,23 @@ def _parse_yaml(data: bytes, name: str) -> Any:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     if not data[:200].lstrip().startswith(b"scheduler:"):
-        raise DumpUnreadable(f"{name!r} is no cluster dump", _HINT)
+        raise DumpUnreadable(f"{name!r} is no cluster dump", forms.HINT)
     # yaml.dump ends each file with a newline.
     if not data.endswith(b"\n"):
         raise _cut_off(name)
     try:
         return yaml.load(data, Loader=loader)
+    except (yaml.constructor.ConstructorError, RecursionError) as error:
+        raise _damaged(name, error) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _cut_off(name) from error
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        # PyYAML's own constructors raise them of a number or a date that is none.
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, why: Any) -> DumpUnreadable:
+    return DumpUnreadable(f"{name!r} is damaged: {why}", forms.HINT)
 
 
 def _cut_off(name: str) -> DumpUnreadable:

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-import linecache
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 from distributed.protocol.pickle import dumps
 
-from dbgkit.cluster.deaths import death_watch, deaths_name, forget_deaths
+from dbgkit.cluster.deaths import death_watch
 from dbgkit.cluster.link import Link
-from dbgkit.cluster.shipping import ShippedPlugin, ShippedWorkerPlugin, digest_of
-from dbgkit.errors import WaitTimedOut
-from dbgkit.model import FrameSummary, Recording, Recordings, Span, recording_from_wire
+from dbgkit.cluster.shipping import (
+    ShippedPlugin,
+    ShippedWorkerPlugin,
+    deaths_name,
+    recorder_name,
+)
+from dbgkit.errors import RecorderBroken
+from dbgkit.model import (
+    MALFORMED,
+    Recording,
+    Recordings,
+    Span,
+    SwitchedOff,
+    SwitchedOn,
+    advice,
+    recording_from_wire,
+)
+from dbgkit.remote.foresight import contents_question
 from dbgkit.remote.packing import unpack
 from dbgkit.remote.recordings import FORMAT
-from dbgkit.remote.redact import redact_lines
 
 FETCHED_AT_ONCE = 32_000_000  # bytes
 MOST_LEFT = 50  # recordings that outlive their recorder in this process
 LEFT_BYTES = 5_000_000
-AROUND = 5  # lines of source, before and after
+START_LIMIT = 20.0  # seconds for workers to answer as it is turned on,
+END_LIMIT = 10.0  # and off
+PRELOADED = "preload"  # who wants the recorder of a scheduler that was started with it
 SAME_TIME = 1.0  # seconds between a failure and its recording, at the scheduler
 
 # Recordings of recorders that were turned off, and of clusters that went as an
@@ -32,17 +45,13 @@ SAME_TIME = 1.0  # seconds between a failure and its recording, at the scheduler
 _left: OrderedDict[Any, tuple[str, Recording]] = OrderedDict()
 
 
-def recorder_name() -> str:
-    """Name of the recorder's plugins: one for each version of their sources."""
-    return f"dbgkit-recorder-{digest_of('recorder')}-{digest_of('record_store')}"
-
-
 def switch_on(
-    link: Link, given: Mapping[str, Any], defaults: Mapping[str, Any]
-) -> bool:
+    link: Link, given: Mapping[str, Any], defaults: Mapping[str, Any], token: str
+) -> SwitchedOn:
     """Put the recorder on the scheduler and on all workers, later ones too.
 
-    Where it is on, it takes the settings that are given.
+    Where it is on, it takes the settings that are given. It is on until whoever wanted
+    it has turned it off.
 
     Parameters
     ----------
@@ -50,125 +59,113 @@ def switch_on(
     given, defaults : mapping
         Settings: limits of one recording (see ``remote.recordings.Limits``), and
         ``hold`` and ``keep_inputs``, in bytes.
-
-    Returns
-    -------
-    bool
-        Whether it was on before.
+    token : str
+        Names this use among others of the same client.
 
     Raises
     ------
     WaitTimedOut, SchedulerGone
-        The cluster does not answer; what was put on is taken off again.
+        The scheduler does not answer.
+    RecorderBroken
+        It failed on a worker as it started; it is off again.
     """
-    listed = _ask(link, "list", keys=(), limit=0)
-    if listed is not None:
-        _configure(link, listed["settings"], given)
-        return True
     name = recorder_name()
-    store, plugin = _parts(name, {**defaults, **given})
+    store = dumps(_store())
+    settings = {**defaults, **given}
+    while True:
+        question = {
+            "name": name,
+            "verb": "on",
+            "plugin": store,
+            "options": {
+                "owner": link.client.id,
+                "token": token,
+                "given": dict(given),
+                "settings": settings,
+                "plugin": dumps(_worker_part(settings)),
+                "limit": patience(link, START_LIMIT),
+            },
+        }
+        answer = link.question("recorder", question)["answer"]
+        if "settings" not in answer:
+            break
+        settings = dict(answer["settings"])  # it is on, and had others
+    if answer["broken"]:
+        where, why = next(iter(answer["broken"].items()))
+        raise RecorderBroken(
+            f"the recorder does not start on {where}, so it is off: {why}",
+            "workers need Python 3.10 or newer: "
+            f"{advice.call('doctor')} compares versions",
+        )
+    return SwitchedOn(answer["was_on"], answer["without"])
 
-    async def register() -> None:
-        await link.client.register_plugin(store, name=name)
-        await link.client.register_plugin(death_watch(), name=deaths_name())
-        await link.client.register_plugin(plugin, name=name)
 
-    try:
-        link.call(register, what="the recorder's start on all workers")
-    except BaseException:
-        # A plugin that did not start on one worker would stay registered, and keep
-        # later workers from starting.
-        with suppress(WaitTimedOut):  # as what is raised here
-            switch_off(link)
-        raise
-    return False
-
-
-def _configure(
-    link: Link, current: Mapping[str, Any], given: Mapping[str, Any]
-) -> None:
-    """Have a recorder that is on take the settings that are given.
-
-    What somebody wanted hidden stays hidden.
-    """
-    names = [*current["secret_names"], *given.get("secret_names", ())]
-    wanted = {**current, **given, "secret_names": list(dict.fromkeys(names))}
-    if wanted == {**current, "secret_names": list(current["secret_names"])}:
-        return
-    _, plugin = _parts(recorder_name(), wanted)
-    hold, keep_inputs, limits = _split(wanted)
-    _ask(
-        link,
-        "configure",
-        hold=hold,
-        keep_inputs=keep_inputs,
-        limits=limits,
-        plugin=dumps(plugin),
-    )
+def patience(link: Link, most: float) -> float:
+    """Seconds for workers to answer, so that the scheduler's answer is in time too."""
+    return min(most, link.left() * 0.7)
 
 
 async def preload(scheduler: Any, settings: Mapping[str, Any]) -> None:
     """Put the recorder on a scheduler from within its own process.
 
-    ``Scheduler.register_scheduler_plugin`` and ``register_worker_plugin``
-    (distributed/scheduler.py) are what a client's calls end in.
+    ``Scheduler.register_scheduler_plugin`` (distributed/scheduler.py) is what a
+    client's call ends in.
     """
     name = recorder_name()
-    store, plugin = _parts(name, settings)
-    await scheduler.register_scheduler_plugin(dumps(store), name=name, idempotent=True)
     await scheduler.register_scheduler_plugin(
-        dumps(death_watch()), name=deaths_name(), idempotent=True
+        dumps(_store()), name=name, idempotent=True
     )
-    await scheduler.register_worker_plugin(
-        None, dumps(plugin), name=name, idempotent=True
-    )
-
-
-def _parts(
-    name: str, settings: Mapping[str, Any]
-) -> tuple[ShippedPlugin, ShippedWorkerPlugin]:
-    hold, keep_inputs, limits = _split(settings)
-    return (
-        ShippedPlugin("record_store", "RecordStore", name, hold, keep_inputs, limits),
-        ShippedWorkerPlugin("recorder", "Recorder", name, limits),
+    await scheduler.handlers[f"{name}-on"](
+        owner=PRELOADED,
+        token="",
+        given=settings,
+        settings=settings,
+        plugin=dumps(_worker_part(settings)),
+        limit=0.0,
     )
 
 
-def _split(settings: Mapping[str, Any]) -> tuple[int, int, dict[str, Any]]:
-    """Bytes to hold, and of inputs to keep; limits of one recording."""
-    limits = dict(settings)
-    return limits.pop("hold"), limits.pop("keep_inputs"), limits
+def _store() -> ShippedPlugin:
+    """The scheduler's part, which brings all others along."""
+    deaths = (deaths_name(), dumps(death_watch()))
+    return ShippedPlugin("record_store", "RecordStore", recorder_name(), 0, deaths)
 
 
-def switch_off(link: Link) -> None:
-    """Take the recorder off everything, and forget what it holds."""
-    if not is_on(link):
-        return
-    name = recorder_name()
-
-    async def from_workers() -> None:
-        with suppress(ValueError):  # it is not there
-            await link.client.unregister_worker_plugin(name)
-
-    async def from_scheduler() -> None:
-        for each in (name, deaths_name()):
-            with suppress(ValueError):
-                await link.client.unregister_scheduler_plugin(each)
-
-    try:
-        # The workers first: what one of them still sends is then forgotten below.
-        link.call(from_workers, what="the recorder's end on all workers")
-    finally:
-        # A worker that does not answer hears of it later. What was left of it here
-        # would pass for a recorder that is on.
-        link.call(from_scheduler, what="the recorder's end on the scheduler")
-        forget_deaths(link)
-        _ask(link, "remove")
+def _worker_part(settings: Mapping[str, Any]) -> ShippedWorkerPlugin:
+    limits = {k: v for k, v in settings.items() if k not in ("hold", "keep_inputs")}
+    name, deaths = recorder_name(), deaths_name()
+    return ShippedWorkerPlugin("recorder", "Recorder", name, limits, deaths)
 
 
-def is_on(link: Link) -> bool:
-    """Whether this version's recorder is on the scheduler."""
-    return _ask(link, "list", keys=(), limit=0) is not None
+def switch_off(link: Link, keep: Iterable[str] = (), *, orphans: bool) -> SwitchedOff:
+    """Take the recorder off everything, unless somebody else wants it.
+
+    With it goes what it holds. What is left of one that was half taken off goes too.
+
+    Parameters
+    ----------
+    link : Link
+    keep : iterable of str
+        Tokens of uses of this client's that go on.
+    orphans : bool
+        Whether to take it from those as well who are not connected any more.
+    """
+    question = {
+        "name": recorder_name(),
+        "verb": "off",
+        "plugin": dumps(_store()),
+        "remains": [deaths_name()],
+        "options": {
+            "owner": link.client.id,
+            "keep": list(keep),
+            "orphans": orphans,
+            "limit": patience(link, END_LIMIT),
+        },
+    }
+    answer = link.question("recorder", question)["answer"]
+    if answer is None:  # it was off
+        return SwitchedOff()
+    return SwitchedOff(answer["others"], answer["without"])
 
 
 def leave_behind(link: Link, keys: Iterable[Any] | None, names: Any) -> None:
@@ -216,7 +213,7 @@ def all_left(link: Link | None, keys: list[Any] | None, limit: int) -> Recording
     if link is None:
         note = "there is no cluster to look at"
     else:
-        note = "the recorder is off: dbgkit.record() turns it on"
+        note = f"the recorder is off: {advice.call('record')} turns it on"
     if found:
         it = "the recorder" if link is None else "it"
         note += f"; these were kept in this process as {it} was turned off"
@@ -266,25 +263,11 @@ def _address(link: Link) -> str:
     return str(getattr(link.client.scheduler, "address", ""))
 
 
-def _with_source(frame: FrameSummary) -> FrameSummary:
-    """A frame of a notebook's cell, whose source this process alone has.
-
-    The file of a cell is named by a digest of its text.
-    """
-    cell = any(part in frame.filename for part in ("ipykernel_", "<ipython-input-"))
-    if frame.source or not cell:
-        return frame
-    lines = linecache.getlines(frame.filename)[: frame.lineno + AROUND]
-    first = max(0, frame.lineno - AROUND - 1)
-    shown = redact_lines([line.rstrip() for line in lines], skip=first)
-    return replace(frame, source=tuple(enumerate(shown, first + 1)))
-
-
 def held_recordings(
     link: Link,
     keys: Iterable[Any] | None,
     limit: int,
-    names: Callable[[Any], str],
+    names: Callable[[Any, str], str],
     nbytes: int = FETCHED_AT_ONCE,
 ) -> Recordings:
     """What the recorder holds, the newest first.
@@ -296,7 +279,7 @@ def held_recordings(
         Only of these tasks.
     limit : int
     names : callable
-        From a key to the task in human words.
+        From a key and a traceback's text to the task in human words.
     nbytes : int
         The most bytes to fetch; recordings beyond are headers with a gap.
     """
@@ -306,27 +289,17 @@ def held_recordings(
     if listed is None:
         return all_left(link, wanted, limit)
     headers = listed["headers"]
-    packed = _ask(
-        link,
-        "fetch",
-        numbers=[header["number"] for header in headers if header["size"]],
-        nbytes=nbytes,
-    )
+    question = contents_question(recorder_name(), headers, nbytes)
+    packed = link.question("recorder", question)["answer"]
     notes: list[str] = []
     found = []
     for header in headers:
-        content = None
-        data = (packed or {}).get(header["number"])
-        if data is not None:
-            content = unpack(data)
-            if content["format"] != FORMAT:
-                notes.append(f"{header['key']!r} was recorded by another version")
-                content = None
-        elif header["size"]:
-            header = {**header, "gap": "left out of this answer: ask for its key"}
-        recording = recording_from_wire(header, content, names(header["key"]))
-        frames = tuple(map(_with_source, recording.frames))
-        found.append(replace(recording, frames=frames))
+        try:
+            data = (packed or {}).get(header["number"])
+            found.append(read_recording(header, data, names, notes))
+        except MALFORMED:
+            # Whoever reaches a scheduler may have put there what he likes.
+            notes.append("one that nobody can read was left out")
     counts = listed["counts"]
     return Recordings(
         tuple(found),
@@ -342,6 +315,30 @@ def held_recordings(
         span=Span(start, datetime.now(timezone.utc)),
         notes=tuple(notes),
     )
+
+
+def read_recording(
+    header: Mapping[str, Any],
+    data: bytes | None,
+    names: Callable[[Any, str], str],
+    notes: list[str],
+) -> Recording:
+    """One recording; a header with a gap where its content is not to be had."""
+    content = None
+    if data is not None:
+        try:
+            content = unpack(data)
+            if content["format"] != FORMAT:
+                notes.append(f"{header['key']!r} was recorded by another version")
+                content = None
+            else:
+                name = names(header["key"], content["traceback_text"])
+                return recording_from_wire(header, content, name)
+        except MALFORMED:
+            header = {**header, "gap": "its content cannot be read"}
+    elif header["size"]:
+        header = {**header, "gap": "left out of this answer: ask for its key"}
+    return recording_from_wire(header, None, names(header["key"], ""))
 
 
 def _ask(link: Link, verb: str, **options: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 from distributed.protocol.pickle import dumps
 
-from dbgkit.cluster.link import PROBE_LIMIT, Link
+from dbgkit.cluster.link import PROBE_LIMIT, Link, extension_name
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.errors import WaitTimedOut
 
@@ -30,29 +29,9 @@ def look_at_workers(
     Those that do not answer within a few seconds are left out.
     """
     function = ShippedFunction("rerun", "look")
-    wanted = list(keys)
-    limit = min(PROBE_LIMIT, link.timeout)
-
-    async def one(address: str) -> Any:
-        asking = link.client.run(function, wanted, workers=[address], on_error="return")
-        try:
-            answers = await asyncio.wait_for(asking, limit)
-        except (asyncio.TimeoutError, OSError, ValueError):
-            return None
-        return answers.get(address)
-
-    async def all_of(asked: list[str]) -> list[Any]:
-        return await asyncio.gather(*map(one, asked))
-
-    asked = list(dict.fromkeys(addresses))
-    if not asked:
-        return {}
-    answers = link.call(all_of, asked, what="the workers' answers", limit=limit + 5)
-    return {
-        address: answer
-        for address, answer in zip(asked, answers, strict=True)
-        if isinstance(answer, dict)
-    }
+    arguments = dict.fromkeys(addresses, (list(keys),))
+    answers = link.run_on(function, arguments, min(PROBE_LIMIT, link.timeout))
+    return {each: said for each, said in answers.items() if isinstance(said, dict)}
 
 
 def workers_of(link: Link) -> list[str]:
@@ -67,7 +46,12 @@ def workers_of(link: Link) -> list[str]:
 def rerun_on(link: Link, address: str, job: Mapping[str, Any], limit: float) -> Any:
     """What ``remote.rerun.rerun`` answers, or the exception that came instead."""
     function = ShippedFunction("rerun", "rerun")
-    job = {**job, "code": dumps(ShippedFunction("rerun_thread", "run"))}
+    job = {
+        **job,
+        "ask": f"{extension_name()}-ask",
+        "find": dumps(ShippedFunction("leases", "find_leases")),
+        "code": dumps(ShippedFunction("rerun_thread", "run")),
+    }
 
     async def run() -> Any:
         answers = await link.client.run(

@@ -19,16 +19,34 @@ from distributed.diagnostics.plugin import NannyPlugin, SchedulerPlugin, WorkerP
 # What each module needs of its siblings, in the order to run them.
 _PARTS = {
     "scheduler": (
+        "parsing",
         "keys",
         "pacing",
         "roots",
         "around",
         "texts",
+        "codes",
         "frames",
+        "frame_codes",
+        "summarize_objects",
+        "calls",
+        "origins_values",
+        "origins",
+        "came_from",
+        "pickled",
+        "p2p",
+        "needs",
         "facts",
         "survey",
         "survey_index",
+        "inner_table",
+        "inner",
+        "survey_groups",
+        "survey_inner",
+        "survey_joined",
+        "survey_followers",
         "survey_failures",
+        "newest",
         "causes_ends",
         "causes_cluster",
         "causes",
@@ -38,15 +56,31 @@ _PARTS = {
         "checks",
         "recorder_asking",
         "deaths_events",
+        "foresight",
+        "leases",
+        "rows",
+        "traces",
+        "handling",
         "scheduler",
     ),
     "surroundings": ("surroundings",),
     "probing": ("probing",),
+    "needs": ("needs",),
     "probes": ("probes",),
+    "leases": ("leases",),
+    "worker_parts": ("worker_parts",),
     "recorder": (
+        "codes",
         "frames",
+        "parsing",
         "texts",
         "redact_names",
+        "redact_values",
+        "redact_tokens",
+        "redact_shapes",
+        "redact_spans",
+        "redact_named",
+        "redact_source",
         "redact",
         "summarize_objects",
         "summarize_arrays",
@@ -59,23 +93,65 @@ _PARTS = {
         "summarize",
         "keep",
         "fingerprints",
+        "calls",
+        "origins_values",
+        "origins",
+        "origins_words",
         "packing",
         "recordings",
+        "own_files",
+        "apart",
         "boxes",
+        "box_folders",
         "blackbox",
         "deaths_worker",
+        "carried",
+        "pool_files",
+        "announcing",
+        "handling",
         "recorder",
     ),
-    "record_store": ("keys", "kept_inputs", "record_store"),
-    "deaths": ("keys", "pacing", "deaths_events", "deaths"),
-    "deaths_nanny": ("boxes", "deaths_nanny"),
-    "boxes": ("boxes",),
+    "record_store": (
+        "parsing",
+        "keys",
+        "kept_inputs",
+        "handling",
+        "spreading",
+        "switching",
+        "record_store",
+    ),
+    "deaths": (
+        "parsing",
+        "keys",
+        "pacing",
+        "deaths_events",
+        "handling",
+        "spreading",
+        "deaths",
+    ),
+    "deaths_nanny": (
+        "own_files",
+        "apart",
+        "boxes",
+        "handling",
+        "announcing",
+        "deaths_nanny",
+    ),
+    "boxes": ("own_files", "apart", "boxes"),
 }
 # A replay on a worker records what it raises, as the recorder does.
 _recorder = _PARTS["recorder"]
 _PARTS["rerun_thread"] = (
     *_recorder[: _recorder.index("recordings") + 1],
+    "carried",
+    "unpickling",
+    "raised",
+    "steps",
+    "handed",
     "rerun",
+    "leases",
+    "rerun_leases",
+    "rerun_waits",
     "rerun_surroundings",
     "rerun_thread",
 )
@@ -83,8 +159,10 @@ _PARTS["rerun"] = ("rerun",)
 _LOAD = "exec(loader, space) or space['found']"
 _LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"
 # Runs over there, with `package`, `sources` and `name` as globals.
+# Two threads may get there at once: none takes a module that is only half there.
 _LOADER = """
 import sys
+import threading
 import types
 
 
@@ -103,9 +181,11 @@ def add(full, source):
     return module
 
 
-add(package, "")
-for part, source in sources:
-    found = getattr(add(f"{package}.{part}", source), name, None)
+whole = sys.modules.setdefault(package, types.ModuleType(package))
+whole.__path__ = []
+with vars(whole).setdefault("loading", threading.RLock()):
+    for part, source in sources:
+        found = getattr(add(f"{package}.{part}", source), name, None)
 """
 
 
@@ -122,6 +202,26 @@ def sources_of(module: str) -> tuple[tuple[str, str], ...]:
 def digest_of(module: str) -> str:
     """Short digest of a module's sources: one name for one version of it."""
     return hashlib.sha256(repr(sources_of(module)).encode()).hexdigest()[:12]
+
+
+def recorder_name() -> str:
+    """Name of the recorder's plugins: one for each version of all that it is made of.
+
+    The parts of two versions have nothing in common, so that neither can take
+    anything from the other.
+    """
+    return f"dbgkit-recorder-{_recorder_digest()}"
+
+
+def deaths_name() -> str:
+    """Name of the plugins that watch deaths, which go with the recorder's."""
+    return f"dbgkit-deaths-{_recorder_digest()}"
+
+
+def _recorder_digest() -> str:
+    parts = ("recorder", "record_store", "deaths", "deaths_nanny")
+    digests = " ".join(map(digest_of, parts))
+    return hashlib.sha256(digests.encode()).hexdigest()[:12]
 
 
 def package_of(module: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from dbgkit.cluster.clients import client_of
 from dbgkit.cluster.link import Link
 from dbgkit.errors import NoFailure, WrongTarget
+from dbgkit.model import advice
 
 
 class LiveView:
@@ -33,9 +34,18 @@ class LiveView:
     def client(self) -> Any:
         return self.link.client
 
-    def ask(self, verb: str, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask the scheduler one question; one call, and one more at first."""
-        return self.link.question(verb, question)
+    def ask(
+        self,
+        verb: str,
+        question: Mapping[str, Any],
+        foresee: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Ask the scheduler one question; one call.
+
+        With ``foresee``, it answers as well what will be asked next: see
+        ``Link.question``.
+        """
+        return self.link.question(verb, question, foresee)
 
 
 class DumpView:
@@ -54,8 +64,13 @@ class DumpView:
 
         self.state = read_dump(path)
 
-    def ask(self, verb: str, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask the dump one question, with no event loop."""
+    def ask(
+        self,
+        verb: str,
+        question: Mapping[str, Any],
+        foresee: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Ask the dump one question, with no event loop; nothing is foreseen."""
         from dbgkit.remote.scheduler import QUESTIONS
 
         return _finish(QUESTIONS[verb](self.state, dict(question)))
@@ -84,9 +99,10 @@ def open_view(view: Any, client: Any, timeout: float) -> Iterator[View]:
     """
     if view is not None:
         if client is not None:
+            dump, cluster = advice.option("view"), advice.option("client")
             raise WrongTarget(
-                "view= and client= were both given",
-                "leave one out: view= reads a dump, client= asks a cluster",
+                f"{dump} and {cluster} were both given",
+                f"leave one out: {dump} reads a dump, {cluster} asks a cluster",
             )
         yield view if isinstance(view, (LiveView, DumpView)) else DumpView(view)
         return
@@ -94,7 +110,8 @@ def open_view(view: Any, client: Any, timeout: float) -> Iterator[View]:
         if found is None:
             raise NoFailure(
                 "there is no cluster to look at",
-                "connect a distributed.Client, pass client=, or a dump's path as view=",
+                f"connect a distributed.Client, pass {advice.option('client')}, or a "
+                f"dump's path as {advice.option('view')}",
             )
         yield LiveView(Link(found, timeout))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.cluster.link import Link
-from dbgkit.cluster.shipping import ShippedFunction
+from distributed.protocol.pickle import dumps
+
+from dbgkit.cluster.link import Link, results_of
+from dbgkit.cluster.shipping import ShippedFunction, deaths_name, recorder_name
 from dbgkit.remote.keys import as_key
 from dbgkit.remote.probing import SAMPLE, since
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
 
 PROBE_LIMIT = 5.0  # seconds for a worker to tell
+_MISSING = ShippedFunction("needs", "missing_modules")
+_PROBE = ShippedFunction("probing", "look_at_tasks")
 
 
 def probe_workers(
@@ -34,29 +37,48 @@ def probe_workers(
         Per address what ``remote.probing.look_at_tasks`` tells; workers that do not
         answer within a few seconds, or that die meanwhile, are left out.
     """
-    function = ShippedFunction("probing", "look_at_tasks")
-    limit = min(PROBE_LIMIT, link.timeout)
+    asked = {address: list(keys) for address, keys in wanted.items()}
+    came, told = link.foreseen.take("probe", asked)
+    if came:
+        answers = results_of(told)
+    else:
+        arguments = {address: (keys,) for address, keys in asked.items()}
+        answers = link.run_on(_PROBE, arguments, min(PROBE_LIMIT, link.timeout))
+    return {each: said for each, said in answers.items() if isinstance(said, dict)}
 
-    async def probe(address: str, keys: list[Any]) -> Any:
-        asking = link.client.run(function, keys, workers=[address], on_error="return")
-        try:
-            answers = await asyncio.wait_for(asking, limit)
-        except (asyncio.TimeoutError, OSError, ValueError):
-            return None
-        return answers.get(address)
 
-    async def probe_all() -> list[Any]:
-        return await asyncio.gather(
-            *(probe(address, list(keys)) for address, keys in wanted.items())
-        )
+def missing_on_workers(link: Link, needs: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Which modules of a task some workers lack, by address; none is imported there.
 
-    if not wanted:
+    Parameters
+    ----------
+    link : Link
+    needs : mapping
+        See ``remote.needs.needs_of``.
+    """
+    names = [module["name"] for module in needs["modules"]]
+    if not names:
         return {}
-    answers = link.call(probe_all, what="the workers' answers", limit=limit + 5)
+    arguments = {address: (names,) for address in needs["workers"]}
+    answers = link.run_on(_MISSING, arguments, min(PROBE_LIMIT, link.timeout))
+    return {each: said for each, said in answers.items() if isinstance(said, list)}
+
+
+def foreseeing(link: Link, nbytes: int) -> dict[str, Any]:
+    """Names by which a scheduler answers what follows: see ``remote.foresight``.
+
+    Parameters
+    ----------
+    link : Link
+    nbytes : int
+        The most bytes of recordings that come along.
+    """
     return {
-        address: answer
-        for address, answer in zip(wanted, answers, strict=True)
-        if isinstance(answer, dict)
+        "recorder": recorder_name(),
+        "deaths": deaths_name(),
+        "nbytes": nbytes,
+        "probe": dumps(_PROBE),
+        "limit": min(PROBE_LIMIT, link.timeout),
     }
 
 
@@ -71,6 +93,9 @@ def planned_workers(client: Any) -> list[str]:
         return []
     found = []
     missing = set(getattr(cluster, "plan", ())) - set(getattr(cluster, "observed", ()))
+    # A nanny whose worker has closed in good order has closed too.
+    workers = getattr(cluster, "workers", None) or {}
+    missing = {name for name in missing if not _is_closed(workers.get(name))}
     if missing:
         found.append(f"the cluster has asked for {len(missing)} workers more")
     adaptive = getattr(cluster, "_adaptive", None)
@@ -80,6 +105,18 @@ def planned_workers(client: Any) -> list[str]:
         if most == 0:
             return []
     return found
+
+
+def none_comes_again(client: Any) -> bool:
+    """Whether all nannies of the client's own cluster manager have closed."""
+    workers = getattr(getattr(client, "cluster", None), "workers", None) or {}
+    return bool(workers) and all(map(_is_closed, workers.values()))
+
+
+def _is_closed(worker: Any) -> bool:
+    """Whether what a cluster manager has for a worker will come to nothing."""
+    status = getattr(worker, "status", None)
+    return getattr(status, "name", "") in ("closed", "failed")
 
 
 def dumped_workers(

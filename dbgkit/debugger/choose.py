@@ -61,6 +61,12 @@ def running_shell() -> Any:
     return get_ipython() if get_ipython is not None else None
 
 
+def cell_running() -> int | None:
+    """The number of the cell that runs in IPython or Jupyter; None elsewhere."""
+    shell = running_shell()
+    return None if shell is None else int(shell.execution_count)
+
+
 def can_prompt() -> bool:
     """Whether a debugger could read commands from somebody; never raises.
 

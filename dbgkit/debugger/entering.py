@@ -8,10 +8,18 @@ from typing import Any
 
 from dbgkit.debugger import choose, stack
 from dbgkit.debugger.stack import Location
+from dbgkit.remote.frames import walk
+from dbgkit.remote.texts import in_line
+
+_FEW = 4  # frames that are named
 
 
 def enter(
-    exception: BaseException, *, header: str = "", stop_at: Location | None = None
+    exception: BaseException,
+    *,
+    header: str = "",
+    stop_at: Location | None = None,
+    asked: BaseException | None = None,
 ) -> None:
     """Open a debugger on an exception's frames, and wait until the user leaves it.
 
@@ -29,11 +37,19 @@ def enter(
     stop_at : (str, int, str), optional
         File, line and function of the frame to stop in, if it is not to be the
         innermost of the user's own.
+    asked : BaseException, optional
+        The exception as it reached the line that asked for the result, to which
+        ``up`` then leads.
     """
-    remember(exception)
+    with stack.led_to_by(exception, asked):
+        remember(exception)
+        _enter(exception, header, stop_at)
+
+
+def _enter(exception: BaseException, header: str, stop_at: Location | None) -> None:
     entered = _with_frames(exception)
     if entered is None:
-        _say(header, _no_frames(exception))
+        _say(header, in_line(_no_frames(exception)))
         return
     notes = []
     if entered is not exception:
@@ -122,13 +138,25 @@ def _above(
 ) -> str:
     """The header, with what else is to be known at the prompt below it."""
     hidden = stack.count_hidden(exception.__traceback__)
-    lines = [header] if header else []
-    lines += notes
+    above = [*notes, *(_further_in(exception) if switch else ())]
+    lines = [*([header] if header else ()), *map(in_line, above)]
     if switch:
         frames = "1 machinery frame" if hidden == 1 else f"{hidden} machinery frames"
         counted = f"{frames} hidden: {switch}" if hidden else ""
         lines.append(f"[{counted}`q` leaves]")
     return "\n".join(lines)
+
+
+def _further_in(exception: BaseException) -> list[str]:
+    """The frames within the one that the prompt opens in, if they show nothing."""
+    entries = list(walk(exception.__traceback__))
+    if not entries:
+        return []
+    found = stack.further_in(entries, stack.first_stop(entries))
+    if not found:
+        return []
+    more = f" and {len(found) - _FEW:,} more" if len(found) > _FEW else ""
+    return [f"further in, without source or locals: {', '.join(found[:_FEW])}{more}"]
 
 
 def _with_frames(exception: BaseException) -> BaseException | None:

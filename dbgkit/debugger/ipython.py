@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbgkit.debugger import choose, stack
 from dbgkit.debugger.dressing import KEPT
+from dbgkit.debugger.interrupts import interrupts_kept
 from dbgkit.debugger.stack import Location
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def enter(exception: BaseException, header: str, stop_at: Location | None) -> No
     debugger.open = True
     try:
         # As IPython's own %debug does: values are shown by Python's own hook.
-        with DisplayTrap(hook=sys.__displayhook__):
+        with DisplayTrap(hook=sys.__displayhook__), interrupts_kept():
             print(header, file=debugger.stdout)
             debugger.reset()
             debugger.interaction(None, exception)

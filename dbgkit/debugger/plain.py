@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbgkit.debugger import stack
 from dbgkit.debugger.dressing import mixin_for
+from dbgkit.debugger.interrupts import interrupts_kept
 from dbgkit.debugger.stack import Location
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ def enter(
     debugger.message(header)
     debugger.reset()
     # From 3.13 on, pdb finds the chained exceptions itself.
-    debugger.interaction(
-        None, exception if _HAS_EXCEPTIONS else exception.__traceback__
-    )
+    with interrupts_kept():
+        debugger.interaction(
+            None, exception if _HAS_EXCEPTIONS else exception.__traceback__
+        )
 
 
 class StopsInOwn(_Base):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import linecache
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 from dbgkit.locate.traces import shown_chain
@@ -12,17 +14,124 @@ Stack = Sequence[tuple[FrameType, int]]
 Location = tuple[str, int, str]  # filename, line number, function
 
 
+# Frames that lead to the line that asked for the result, while a prompt is open.
+_asking: list[FrameType] = []
+
+
 def first_stop(stack: Stack, stop_at: Location | None = None) -> int:
     """Index to stop at first: ``stop_at``, else the user's own code, else the last.
 
-    ``stack`` is outermost first, and not empty.
+    ``stack`` is outermost first, and not empty. A frame with both source and locals
+    comes before one that lacks either; what asked for the task comes last.
     """
     if stop_at is not None:
         for index in range(len(stack) - 1, -1, -1):
             if _location(stack[index]) == stop_at:
                 return index
-    own = frames.own_index([frame.f_code.co_filename for frame, _ in stack])
-    return len(stack) - 1 if own is None else own
+    start = _start_of_task(stack)
+    own = [index for index in range(start, len(stack)) if _is_own(stack[index])]
+    rest = [index for index in range(start, len(stack)) if not _is_hidden(stack[index])]
+    for indices in (own, rest):
+        readable = [index for index in indices if _has_both(*stack[index])]
+        if readable or indices:
+            return (readable or indices)[-1]
+    return len(stack) - 1
+
+
+def _is_own(entry: tuple[FrameType, int]) -> bool:
+    return frames.is_own(entry[0].f_code.co_filename)
+
+
+def _is_hidden(entry: tuple[FrameType, int]) -> bool:
+    return is_hidden(entry[0])
+
+
+def _start_of_task(stack: Stack) -> int:
+    """Index from which on the frames are the task's; 0 where that cannot be told."""
+    for index, (frame, _) in enumerate(stack):
+        if frame in _asking:
+            continue
+        place = frame.f_code.co_filename.replace("\\", "/")
+        package = frames.package_of(place)
+        runs = package == "dbgkit" or (
+            # Where Dask calls a task, within this process too.
+            package == "dask" and place.endswith(("/local.py", "/_task_spec.py"))
+        )
+        asked = index > 0 and stack[index - 1][0] in _asking
+        if (runs or asked) and not all(map(_is_hidden, stack[index:])):
+            return index
+    return 0
+
+
+def _has_both(frame: FrameType, lineno: int) -> bool:
+    """Whether a frame has source to show, and locals (compiled code has none)."""
+    filename = frame.f_code.co_filename
+    return not frames.is_compiled(filename) and bool(
+        linecache.getline(filename, lineno, frame.f_globals).strip()
+    )
+
+
+def further_in(stack: Stack, index: int) -> list[str]:
+    """Frames within the one at ``index`` that lack source or locals, innermost last."""
+    return [
+        f"{frame.f_code.co_name} ({frame.f_code.co_filename}:{lineno})"
+        for frame, lineno in stack[index + 1 :]
+        if not is_hidden(frame) and not _has_both(frame, lineno)
+    ]
+
+
+@contextmanager
+def led_to_by(
+    exception: BaseException, asked: BaseException | None
+) -> Iterator[BaseException]:
+    """Put the frames above a replayed exception that asked for its result.
+
+    So ``up`` leads from the task to the line of the user's script or cell. They are
+    the user's own of ``asked``, which reached it; they stay in the traceback, for
+    ``%debug``.
+
+    Parameters
+    ----------
+    exception : BaseException
+        What is about to be opened.
+    asked : BaseException or None
+        The exception as it reached the user's code.
+    """
+    before = list(_asking)
+    _asking[:] = lead_to(exception, asked)
+    try:
+        yield exception
+    finally:
+        _asking[:] = before
+
+
+def lead_to(exception: BaseException, asked: BaseException | None) -> list[FrameType]:
+    """As `led_to_by`, for a prompt that others open; gives the frames put above."""
+    if asked is None or asked is exception:
+        return []
+    leading = _leading(asked.__traceback__)
+    inside = exception.__traceback__
+    known = {id(frame) for frame, _ in frames.walk(inside)}
+    if inside is not None and not any(id(each.tb_frame) in known for each in leading):
+        for each in reversed(leading):
+            # A line of 0, or none, is of code that stands in no file.
+            lineno = max(1, each.tb_lineno or 1)
+            inside = TracebackType(inside, each.tb_frame, each.tb_lasti, lineno)
+        exception.__traceback__ = inside
+    return [each.tb_frame for each in leading]
+
+
+def _leading(tb: TracebackType | None) -> list[TracebackType]:
+    """From the first frame of the user's own on, up to where Dask takes over."""
+    found: list[TracebackType] = []
+    while tb is not None:
+        filename = tb.tb_frame.f_code.co_filename
+        if found and frames.is_machinery(filename):
+            return found
+        if found or frames.is_own(filename):
+            found.append(tb)
+        tb = tb.tb_next
+    return []  # Dask did not take over: nothing was asked of it there
 
 
 def is_hidden(frame: FrameType) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dbgkit.model import Failure
-from dbgkit.remote.frames import own_line_of_text
+from dbgkit.remote.frame_codes import own_place
 from dbgkit.remote.texts import Signature, signature
+from dbgkit.source.shown import codes_of_failure
 
 
 def signature_of(failure: Failure) -> Signature:
@@ -14,7 +15,7 @@ def signature_of(failure: Failure) -> Signature:
     return signature(
         failure.exception_type,
         failure.message,
-        own_line_of_text(failure.traceback_text),
+        own_place(failure.traceback_text, codes_of_failure(failure)),
     )
 
 

@@ -11,17 +11,15 @@ from dbgkit.cluster.deaths import known_deaths
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.deaths_verdicts import Verdict, judge, stack_of
 from dbgkit.diagnose.why_text import show
-from dbgkit.model import Death, Deaths, RunningTask, Span
+from dbgkit.model import MALFORMED, Death, Deaths, RunningTask, Span, advice
+from dbgkit.remote.foresight import deaths_limit
 from dbgkit.remote.frames import own_index
+from dbgkit.source.shown import Shown
 
 # As faulthandler writes them, the innermost frame first.
 _FRAME = re.compile(r'^  File "(.+?)", line (\d+) in (.+)$', re.MULTILINE)
 _THREAD = re.compile(r"^Current thread 0x([0-9a-f]+)", re.MULTILINE)
 _AWAITED = "in _awaited"  # remote/recorder.py: the loop was in a task's coroutine
-_OFF = (
-    "the recorder is off: dbgkit.record() has workers and nannies tell more from then "
-    "on (which task ran, in which line, exit codes)"
-)
 
 
 def tell_deaths(view: View, *, limit: int = 50) -> Deaths:
@@ -45,8 +43,8 @@ def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
     found: dict[Any, tuple[Death, ...]] = {}
     if not wanted or not view.live:
         return found
-    answer = known_deaths(view, wanted, 4 * len(wanted) + 10, recorded_only=True)
-    deaths = [death_from_fact(fact) for fact in answer["deaths"]]
+    answer = known_deaths(view, wanted, deaths_limit(wanted), recorded_only=True)
+    deaths, _ = _whole(answer["deaths"])
     for key in wanted:
         had = tuple(death for death in deaths if key in (*death.keys, *death.queued))
         if had:
@@ -91,16 +89,34 @@ def _deaths(view: View, keys: list[Any] | None, limit: int) -> Deaths:
     answer = known_deaths(view, keys, limit)
     notes = list(answer["notes"])
     if view.live and not answer["recorded"]:
-        notes.append(_OFF)
+        notes.append(
+            f"the recorder is off: {advice.call('record')} has workers and nannies "
+            "tell more from then on (which task ran, in which line, exit codes)"
+        )
+    deaths, odd = _whole(answer["deaths"])
+    if odd:
+        which = "one of them" if odd == 1 else f"{odd} of them"
+        notes.append(f"{which} could not be read: what the scheduler has is malformed")
     return Deaths(
-        tuple(death_from_fact(fact) for fact in answer["deaths"]),
-        total=answer["total"],
+        tuple(deaths),
+        total=answer["total"] - odd,
         omitted=answer["omitted"],
         recorded=answer["recorded"],
         since=_moment(answer["since"]),
         span=Span(start, datetime.now(timezone.utc)),
         notes=tuple(notes),
     )
+
+
+def _whole(facts: Iterable[Mapping[str, Any]]) -> tuple[list[Death], int]:
+    """Deaths, and how many there are of which what is told cannot be."""
+    found, odd = [], 0
+    for fact in facts:
+        try:
+            found.append(death_from_fact(fact))
+        except MALFORMED:
+            odd += 1
+    return found, odd
 
 
 def death_from_fact(fact: Mapping[str, Any]) -> Death:
@@ -165,6 +181,7 @@ def _running(
         return [_of_heartbeat(task) for task in beats], bool(beats)
     culprit = _crashed_task(box["tasks"], stack)
     line = _crash_line(stack)
+    shown = Shown()
     found = []
     for task in box["tasks"]:
         crashed = task is culprit
@@ -176,7 +193,7 @@ def _running(
                 prefix=task.get("prefix", ""),
                 since=_moment(task["start"]),
                 seconds=max(0.0, end - task["start"]),
-                line=line if at_crash else task["line"],
+                line=shown.line(line if at_crash else task["line"]),
                 line_age=0.0 if at_crash else max(0.0, end - seen) if seen else None,
                 inputs=task["inputs"],
                 crashed=crashed,
@@ -187,7 +204,7 @@ def _running(
             key=task["key"],
             prefix=task.get("prefix", ""),
             since=_moment(task["start"]),
-            line=task["line"],
+            line=shown.line(task["line"]),
             line_age=max(0.0, end - task["line_at"]) if task["line_at"] else None,
             inputs=task["inputs"],
             ended=True,
@@ -264,12 +281,15 @@ def _notes(
         notes.append("the nanny's line was attributed by its time alone")
     if report.get("error"):
         notes.append(f"its nanny could not tell all: {report['error']}")
+    if fact.get("unread"):
+        notes.append(f"its black box could not be read: {fact['unread']}")
     if box is not None:
         stack = stack_of(fact)
         if _AWAITED in stack and len(_of_crash(box["tasks"], stack)) > 1:
+            line = Shown().line(_crash_line(stack))
             notes.append(
-                f"the crash was at {_crash_line(stack)}, in one of several tasks that "
-                "take turns in the worker's event loop: which one is not known"
+                f"the crash was at {line}, in one of several tasks that take turns in "
+                "the worker's event loop: which one is not known"
             )
         if box["crashes"] == "elsewhere":
             notes.append(

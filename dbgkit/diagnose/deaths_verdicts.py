@@ -102,7 +102,7 @@ def _out_of_memory(
                 "was killed by the system as memory ran out",
                 [
                     f"the kernel's count of out-of-memory kills {place} rose by "
-                    f"{kills[where]} within the half second in which it ended"
+                    f"{kills[where]} within the second in which it ended"
                 ],
             )
     return None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
-from time import monotonic
 from typing import Any
 
 from dbgkit.cluster.link import Link
@@ -22,10 +20,13 @@ from dbgkit.diagnose.doctor_checks import (
     check_tracebacks,
     check_versions,
 )
+from dbgkit.diagnose.doctor_files import check_boxes
+from dbgkit.diagnose.doctor_reach import check_reach, look_for_ways
+from dbgkit.diagnose.doctor_source import MOST_GROUPS, check_source
+from dbgkit.diagnose.failures import report_failures
 from dbgkit.model import Checkup
 
 PROBED_AT_MOST = 64  # workers that are asked themselves
-PROBED_AT_ONCE = 16
 PROBE_LIMIT = 10.0  # most seconds for the workers to answer
 _RANKS = {"problem": 0, "warning": 1, "ok": 2}
 
@@ -42,8 +43,10 @@ def examine_cluster(view: View) -> Checkup:
     notes: list[str] = []
     probes: dict[str, dict[str, Any] | None]
     here: dict[str, str] | None
+    ways: dict[str, bool] = {}
     if isinstance(view, LiveView):
         probes = _probe(view.link, facts["workers"], notes)
+        ways = look_for_ways(view.link, [each for each, said in probes.items() if said])
         here = _packages_here()
     else:
         probes, here = {"": {"settings": facts["worker_settings"]}}, None
@@ -56,14 +59,17 @@ def examine_cluster(view: View) -> Checkup:
     findings = [
         check_versions(facts, here),
         *check_answers(facts, probes, view.live),
+        *check_reach(ways),
         check_paused(facts),
         check_nannies(facts),
         *check_logs(facts, probes),
         *check_history(facts),
         *check_failed_frames(probes, view.live),
+        *check_source(report_failures(view, limit=MOST_GROUPS).groups),
         check_tracebacks(facts, probes),
         *check_settings(facts, probes),
         *check_recorder(probes),
+        *check_boxes(probes),
     ]
     findings.sort(key=lambda finding: _RANKS[finding.level])
     return Checkup(tuple(findings), tuple(notes))
@@ -89,26 +95,9 @@ def _probe(
         notes.append(f"{len(addresses) - PROBED_AT_MOST} workers were not asked")
     if not addresses:
         return {}
+    asked = addresses[:PROBED_AT_MOST]
     function = ShippedFunction("probes", "probe_worker")
     limit = min(PROBE_LIMIT, link.timeout / 2)
-    gate = asyncio.Semaphore(PROBED_AT_ONCE)
-
-    async def probe(address: str, deadline: float) -> Any:
-        async with gate:
-            asking = link.client.run(function, workers=[address], on_error="return")
-            try:
-                answers = await asyncio.wait_for(asking, deadline - monotonic())
-            except (asyncio.TimeoutError, OSError, ValueError, KeyError):
-                return None
-        return answers.get(address)
-
-    async def probe_all() -> list[Any]:
-        deadline = monotonic() + limit
-        asked = addresses[:PROBED_AT_MOST]
-        return list(await asyncio.gather(*(probe(each, deadline) for each in asked)))
-
-    answers = link.call(probe_all, what="the workers' answers", limit=limit + 5)
-    return {
-        address: answer if isinstance(answer, dict) else None
-        for address, answer in zip(addresses, answers, strict=False)
-    }
+    answers = link.run_on(function, dict.fromkeys(asked, ()), limit)
+    told = ((address, answers.get(address)) for address in asked)
+    return {each: said if isinstance(said, dict) else None for each, said in told}

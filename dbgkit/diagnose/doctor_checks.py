@@ -9,7 +9,7 @@ from typing import Any
 
 from dask.utils import format_bytes
 
-from dbgkit.model import Finding
+from dbgkit.model import Finding, advice
 
 Facts = Mapping[str, Any]
 Probes = Mapping[str, Mapping[str, Any] | None]
@@ -135,7 +135,8 @@ def check_answers(facts: Facts, probes: Probes, live: bool) -> Iterable[Finding]
             "problem",
             f"{len(lines)} of {len(workers)} workers do not answer",
             "look at the processes: a task that holds the GIL, a machine out of "
-            "memory, a network that is cut; dbgkit.why() names what runs there",
+            "memory, a network that is cut; "
+            f"{advice.call('why')} names what runs there",
             _some(lines),
         )
         return

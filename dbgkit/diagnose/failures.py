@@ -9,11 +9,17 @@ from typing import Any
 
 from dbgkit.cluster.recorder import held_recordings
 from dbgkit.cluster.view import LiveView, View
+from dbgkit.cluster.workers import foreseeing
 from dbgkit.diagnose.deaths import deaths_of, line_of, tell_of
 from dbgkit.errors import WrongTarget
 from dbgkit.locate.facts import failure_from_fact
-from dbgkit.locate.naming import name_of
+from dbgkit.locate.modules import lack_of, said_of
+from dbgkit.locate.naming import recorded_name
 from dbgkit.model import Death, Evidence, Failure, FailureGroup, FailureReport, Span
+from dbgkit.remote.codes import DYNAMIC
+from dbgkit.source import Index
+from dbgkit.source.reading import why_unknown
+from dbgkit.source.shown import Shown
 
 _KILLED = "KilledWorker"
 _AT_ONCE = 0.5  # seconds; the scheduler does both in one go
@@ -27,17 +33,23 @@ def report_failures(
     of_client: Any = None,
     span: str | None = None,
     limit: int | None = 20,
+    index: Index | None = None,
 ) -> FailureReport:
-    """All failures that a cluster or a dump knows of, by root cause."""
+    """All failures that a cluster or a dump knows of, by root cause.
+
+    ``index`` finds the files of code that travelled by value.
+    """
     question = {
         "since": moment_of(since),
         "client": _client_id(of_client),
         "span": span,
         "limit": _at_least_one(limit),
     }
-    answer = view.ask("failures", question)
-    groups = [_group(group, view) for group in answer["groups"]]
-    groups = with_deaths(_with_recordings(groups, view), view)
+    names = foreseeing(view.link, MOST_RECORDED) if isinstance(view, LiveView) else None
+    answer = view.ask("failures", question, names)
+    shown = Shown(index)
+    groups = [_group(group, view, shown) for group in answer["groups"]]
+    groups = with_deaths(_with_recordings(groups, view, shown), view)
     return FailureReport(
         groups=tuple(groups),
         total=answer["total"],
@@ -93,8 +105,8 @@ def _at_least_one(limit: int | None) -> int | None:
     return limit
 
 
-def _group(group: Mapping[str, Any], view: View) -> FailureGroup:
-    example = _example(group, view)
+def _group(group: Mapping[str, Any], view: View, shown: Shown) -> FailureGroup:
+    example = _example(group, view, shown)
     killed = group["exception_type"] == _KILLED
     message = example.message
     if killed:
@@ -105,7 +117,7 @@ def _group(group: Mapping[str, Any], view: View) -> FailureGroup:
     return FailureGroup(
         exception_type=group["exception_type"] or example.exception_type,
         message=message,
-        location=_location(group["place"]),
+        location=_location(group["place"], example, shown),
         count=group["count"],
         cascaded=group["cascaded"],
         forgotten=group["forgotten"],
@@ -119,19 +131,26 @@ def _group(group: Mapping[str, Any], view: View) -> FailureGroup:
     )
 
 
-def _with_recordings(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
+def _with_recordings(
+    groups: list[FailureGroup], view: View, shown: Shown
+) -> list[FailureGroup]:
     """The groups, with what the recorder holds of their examples."""
     if not isinstance(view, LiveView) or not groups:
         return groups
     keys = [group.example.key for group in groups]
     held = held_recordings(
-        view.link, keys, 5 * len(keys), name_of, nbytes=MOST_RECORDED
+        view.link, keys, 5 * len(keys), recorded_name, nbytes=MOST_RECORDED
     )
     if held.since is None:  # it is off
         return groups
     # The newest first: of several of one key the last one stays.
     found = {each.key: each for each in reversed(held.recordings) if each.frames}
-    return [replace(group, recording=found.get(group.example.key)) for group in groups]
+    return [
+        replace(group, recording=shown.recording(found[group.example.key]))
+        if group.example.key in found
+        else group
+        for group in groups
+    ]
 
 
 def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
@@ -156,8 +175,18 @@ def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
                     message=tell_of(key, had),
                     location=group.location or line_of(key, had),
                 )
-        told.append(group)
+        told.append(_with_missing(group, view))
     return told
+
+
+def _with_missing(group: FailureGroup, view: View) -> FailureGroup:
+    """A group whose workers ended as they lack a module, with that as its message."""
+    if not isinstance(view, LiveView):
+        return group
+    lack = lack_of(group.example, view.link.timeout)
+    if lack is None:
+        return group
+    return replace(group, message=f"{group.message}; {said_of(lack)}")
 
 
 def _keys(group: FailureGroup) -> tuple[Any, ...]:
@@ -191,7 +220,7 @@ def _at_once(failure: Failure, death: Death) -> bool:
     return abs((failure.when - death.when).total_seconds()) < _AT_ONCE
 
 
-def _example(group: Mapping[str, Any], view: View) -> Failure:
+def _example(group: Mapping[str, Any], view: View, shown: Shown) -> Failure:
     notes: tuple[str, ...] = ()
     if group["example_forgotten"]:
         notes = ("the scheduler has forgotten the task: only its history is left",)
@@ -199,17 +228,22 @@ def _example(group: Mapping[str, Any], view: View) -> Failure:
         notes += ("it was read from a dump, so there is nothing to replay",)
     return failure_from_fact(
         group["example"],
-        evidence=Evidence(client=view.client, scheduler="distributed"),
+        evidence=Evidence(
+            client=view.client, scheduler="distributed", index=shown.index
+        ),
         notes=notes,
     )
 
 
-def _location(place: Any) -> str:
+def _location(place: Any, example: Failure, shown: Shown) -> str:
     """``file.py:12 in ratio``; empty where no traceback tells."""
     if not place or not place[0]:
         return ""
     filename, function, line = place
-    return f"{filename}:{line} in {function}"
+    # The example's traceback may be cut, and lack the line.
+    return shown.place(example, (line, function)) or shown.line(
+        f"{filename}:{line} in {function}"
+    )
 
 
 def _notes(
@@ -234,6 +268,12 @@ def _notes(
         notes.append(
             f"the class of {textless} of the root causes is not known: "
             "there is no text of the exception"
+        )
+    lost = sum(1 for group in groups if group.location.startswith(DYNAMIC))
+    if lost:
+        notes.append(
+            f"the source of {lost} of the root causes is not known here: "
+            f"{why_unknown()}"
         )
     if not view.live:
         notes.append("a dump does not hold failures that the scheduler had forgotten")

@@ -8,26 +8,35 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.cluster.clients import held_future_states, keys_of_exception
+from dbgkit.cluster.clients import held_future_states
 from dbgkit.cluster.view import LiveView, View
-from dbgkit.cluster.workers import dumped_workers, planned_workers, probe_workers
+from dbgkit.cluster.workers import (
+    dumped_workers,
+    foreseeing,
+    missing_on_workers,
+    none_comes_again,
+    planned_workers,
+    probe_workers,
+)
 from dbgkit.diagnose.around import graph_around
 from dbgkit.diagnose.deaths import deaths_of, tell_deaths
 from dbgkit.diagnose.why_reasons import Cause, causes_of, ranked
 from dbgkit.diagnose.why_text import several, show
 from dbgkit.diagnose.why_words import words_of
 from dbgkit.errors import SchedulerGone, WaitTimedOut, WrongTarget
-from dbgkit.locate.held import held_beginnings
+from dbgkit.locate.held import held_beginnings, keys_holding
 from dbgkit.locate.targets import Sought, sort_target
-from dbgkit.model import Explanation, Span
+from dbgkit.locate.traces import trace
+from dbgkit.model import Explanation, Span, advice
+from dbgkit.remote.foresight import MOST_KILLED, tasks_had, workers_to_ask
 
 if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
 
 PING = 3.0  # seconds for a worker to answer the scheduler
 MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
-MOST_KILLED = 20  # tasks whose workers' deaths are looked up
 LOOKS = 4  # what may be on its way is looked at again
+COMES_AGAIN = 15.0  # seconds within which a nanny has started its worker again
 JUST = 60.0  # seconds since a worker left that has just left
 MOST_LEFT = 20
 PAUSE = 0.25  # seconds between two looks
@@ -94,12 +103,12 @@ def _keys_of(view: View, target: Any) -> _Asked:
 def _of_exceptions(view: View, sought: Sought) -> list[Any]:
     found = []
     for exception in sought.exceptions:
-        held = keys_of_exception(view.client, exception) if view.client else []
+        held = keys_holding(trace(exception), view.client) if view.client else []
         if not held:
             raise WrongTarget(
                 f"no future here holds {exception!r}",
-                "why() explains tasks: hand in its key or future; dbgkit.locate() "
-                "finds them from an exception",
+                "why explains tasks: hand in its key or future; "
+                f"{advice.call('locate')} finds them from an exception",
             )
         found += held
     return found
@@ -116,37 +125,22 @@ def _look(view: View, asked: _Asked) -> tuple[dict[str, Any], list[Cause]]:
     """One look: the scheduler first, then the workers of what it gave away."""
     pending = _pending(view, asked)
     question = {"keys": asked.keys, "pending": pending, "ping": PING}
+    if view.client is not None:
+        question["client"] = view.client.id
     if view.client is not None and asked.keys:
         question["texts"] = held_beginnings(view.client, asked.keys)
-    answer = view.ask("why", question)
-    wanted = _to_ask(view, answer)
     if isinstance(view, LiveView):
-        probes = probe_workers(view.link, wanted)
+        answer = view.ask("why", question, foreseeing(view.link, 0))
+        probes = probe_workers(view.link, workers_to_ask(answer, True))
     else:
-        probes = _dumped(view.state, wanted)
+        answer = view.ask("why", question)
+        probes = _dumped(view.state, workers_to_ask(answer, False))
     _add_deaths(view, answer["ends"])
+    _add_missing(view, answer["ends"])
     causes = causes_of(answer, probes, whole=asked.keys is None)
     for cause in causes:
         _add_client_side(view, answer, cause)
     return answer, ranked(causes)
-
-
-def _to_ask(view: View, answer: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Per worker the keys that it is to be asked for; none: what it runs at all."""
-    wanted: dict[str, list[Any]] = {}
-    for end in answer["ends"]:
-        places = end["places"] if end["code"] == "queued" else ()
-        asks: list[tuple[str, list[Any]]] = [(place["worker"], []) for place in places]
-        if end["code"] == "processing":
-            asks = [(end["worker"], [end["key"]])]
-        for worker, keys in asks:
-            if answer["answering"].get(worker, not view.live) is not False:
-                wanted.setdefault(worker, []).extend(keys)
-    for worker in answer["may_run_it"]:
-        if answer["answering"].get(worker) is not False:
-            unknown = [entry["key"] for entry in answer["unknown"]]
-            wanted.setdefault(worker, []).extend(unknown)
-    return wanted
 
 
 def _dumped(
@@ -169,14 +163,28 @@ def _dumped(
 
 def _add_deaths(view: View, ends: list[dict[str, Any]]) -> None:
     """Deaths of workers that had a task, where the scheduler counted some."""
-    had = [
-        (end, end.get("blame", end["key"]))
-        for end in ends
-        if end.get("killed") or end.get("suspicious")
-    ]
+    had = tasks_had(ends)
     deaths = deaths_of(view, [key for _, key in had[:MOST_KILLED]])
     for end, key in had:
         end["deaths"] = deaths.get(key, ())
+
+
+def _add_missing(view: View, ends: list[dict[str, Any]]) -> None:
+    """Which workers lack modules of tasks that others went away with."""
+    if not isinstance(view, LiveView):
+        return
+    asked: dict[str, dict[str, list[str]]] = {}
+    for end in ends:
+        needs = end.get("needs")
+        if needs is not None:
+            which = repr(needs["modules"])
+            if which not in asked:
+                asked[which] = missing_on_workers(view.link, needs)
+            end["answers"] = asked[which]
+            # What the scheduler has given up is told by those that are there alone.
+            end["stay_away"] = end["state"] != "erred" and (
+                none_comes_again(view.client) or needs["since"] > COMES_AGAIN
+            )
 
 
 def _pending(view: View, asked: _Asked) -> list[Any]:

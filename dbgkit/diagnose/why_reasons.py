@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dbgkit.locate.modules import lacking
+
 STUCK_TRANSFER = 30.0  # seconds that one transfer may take
 LATE = 0.25  # seconds of the scheduler's event loop
 
@@ -13,6 +15,7 @@ LATE = 0.25  # seconds of the scheduler's event loop
 RANKS = (
     "client-out-of-step",
     "lost-dependencies",
+    "module-missing",
     "no-workers",
     "workers-starting",
     "worker-not-answering",
@@ -75,6 +78,12 @@ def causes_of(
             several = [(_queued(facts, probes), facts)]
         elif code == "failed" and whole:
             facts["given_up"] = answer["given_up"]
+        lack = lacking(facts)
+        if lack is not None:
+            facts["lack"] = lack
+            # What is executing was read; what was given up has failed for good.
+            if code not in ("failed", "cascaded", "processing"):
+                several = [("module-missing", facts)]
         for code, facts in several:
             found.append(
                 Cause(
@@ -116,6 +125,8 @@ def _likeness(cause: Cause) -> Any:
         return (cause.code, repr(wanted))
     if cause.code == "lock-wait":
         return (cause.code, facts["waits"]["kind"], facts["waits"]["name"])
+    if cause.code == "module-missing":
+        return (cause.code, facts["lack"].modules, facts["lack"].certain)
     if cause.code in ("failed", "cascaded"):
         return (cause.code, cause.key)
     if cause.code == "unknown-key":

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from dbgkit.diagnose.why_reasons import Cause
+from dbgkit.remote.redact import redact_text
 
 Words = tuple[str, list[str], list[str]]
 MOST_NAMED = 5
 
 
 def show(key: Any, limit: int = 80) -> str:
-    """A key as Python writes it, cut."""
-    text = repr(key)
+    """A key as Python writes it, cut; secrets hidden."""
+    text = redact_text(repr(key))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

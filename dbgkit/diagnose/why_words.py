@@ -33,6 +33,7 @@ from dbgkit.diagnose.why_words_tasks import (
     transfer,
 )
 from dbgkit.diagnose.why_words_workers import (
+    module_missing,
     no_workers,
     not_answering,
     paused,
@@ -41,9 +42,14 @@ from dbgkit.diagnose.why_words_workers import (
     restrictions,
     starting,
 )
+from dbgkit.locate.led import submitted_by
+from dbgkit.locate.modules import advice_of, evidence_of, modules_of
 from dbgkit.model import Death
+from dbgkit.model import advice as advised
 from dbgkit.remote.frames import own_line_of_text
 from dbgkit.remote.texts import type_and_message
+from dbgkit.source.names import place
+from dbgkit.source.shown import Shown, codes_from_wire
 
 MOST_DEATHS = 3  # of the workers of one task
 
@@ -60,7 +66,8 @@ def _failed(cause: Cause) -> Words:
     facts = cause.facts
     kind, message = type_and_message(facts["exception_text"])
     what = f"{kind}: {message}" if kind else message
-    line = own_line_of_text(facts["traceback_text"])
+    told = Shown().text(facts["traceback_text"], codes_from_wire(facts))
+    line = own_line_of_text(told)
     summary = f"{show(cause.key)} failed: {_first_line(what)}"
     evidence = []
     if facts["killed"]:
@@ -75,14 +82,25 @@ def _failed(cause: Cause) -> Words:
                 "workers with than distributed.scheduler.allowed-failures"
             )
     if line is not None:
-        evidence.append(f"raised at {line[0]}:{line[1]} in {line[2]}")
+        evidence.append(f"raised at {place(line[0], line[1])} in {line[2]}")
+    if facts.get("shuffle"):
+        phase = f"in the {facts['shuffle']} phase of a P2P shuffle"
+        evidence.append(f"{phase}: {facts['in_shuffle']}")
+    if facts["through"]:
+        evidence.append(submitted_by(facts["through"], show))
     if facts["erred_on"]:
         evidence.append(f"on {several(facts['erred_on'])}")
     if facts["when"]:
         evidence.append(f"at {_clock(facts['when'])}")
+    lack = facts.get("lack")
+    if lack is not None:
+        evidence.append(evidence_of(lack))
     if facts["tried"] > 1:
         evidence.append(f"after {facts['tried']} attempts")
     advice = [_open(cause.key)]
+    if lack is not None:
+        summary += f", as {modules_of(lack)} is missing there"
+        advice = advice_of(lack)
     if cause.whole and cause.count > 1:
         more = cause.count - 1
         summary += f"; {more} more erred"
@@ -96,7 +114,9 @@ def _failed(cause: Cause) -> Words:
                 f"{rest} more task{'s have' if rest > 1 else ' has'} failed, or fell "
                 "because another failed"
             )
-        advice.append(f"dbgkit.failures() has all {cause.count}, by root cause")
+        advice.append(
+            f"{advised.call('failures')} has all {cause.count}, by root cause"
+        )
     elif cause.count > 1:
         evidence.append(f"{cause.count} tasks have erred")
     return summary, evidence, advice
@@ -164,7 +184,8 @@ def _unknown_key(cause: Cause) -> Words:
         evidence.append("the scheduler's transition log does not tell of it (any more)")
     summary = f"the scheduler does not know {tasks_of(cause)}"
     advice = [
-        "look for the right key among dbgkit.tasks(keys='*part of the name*')",
+        "look for the right key among "
+        f"{advised.call('tasks', keys='*part of the name*')}",
         "hold on to the future of what should stay known",
     ]
     if facts["unwanted"]:
@@ -263,7 +284,7 @@ def _clock(when: float) -> str:
 
 
 def _open(key: Any) -> str:
-    return f"dbgkit.debug({show(key)}) opens the debugger where it failed"
+    return f"{advised.call('debug', key)} opens the debugger where it failed"
 
 
 _WORDS: dict[str, Callable[[Cause], Words]] = {
@@ -273,6 +294,7 @@ _WORDS: dict[str, Callable[[Cause], Words]] = {
     "finished": _finished,
     "lock-wait": lock,
     "lost-dependencies": _lost,
+    "module-missing": module_missing,
     "no-workers": no_workers,
     "p2p-barrier": barrier,
     "queued": queued,

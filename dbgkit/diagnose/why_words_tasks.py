@@ -18,7 +18,9 @@ from dbgkit.diagnose.why_text import (
     they,
     workers_of,
 )
+from dbgkit.model import advice as advised
 from dbgkit.remote.frames import is_own
+from dbgkit.source.shown import Shown
 
 
 def running(cause: Cause) -> Words:
@@ -61,7 +63,8 @@ def _stack(row: dict[str, Any]) -> list[str]:
     """The user's own lines of the call stack, else the innermost."""
     lines = list(row.get("stack") or ())
     own = [line for line in lines if is_own(line.partition(":")[0])]
-    return [f"at {line}" for line in (own or lines)[-3:]]
+    shown = Shown()
+    return [f"at {shown.line(line)}" for line in (own or lines)[-3:]]
 
 
 def retrying(cause: Cause) -> Words:
@@ -71,11 +74,11 @@ def retrying(cause: Cause) -> Words:
         evidence += _attempts(facts)
         evidence.append(_run(facts))
     evidence += _stack(cause.facts.get("row") or {})
-    key = show(failed[0]["key"] if failed else cause.key)
-    advice = f"dbgkit.deaths() tells how workers died, dbgkit.story({key}) what it did"
+    story = advised.call("story", failed[0]["key"] if failed else cause.key)
+    advice = f"{advised.call('deaths')} tells how workers died, {story} what it did"
     before = "as a worker died that had it"
     if failed:
-        advice = f"dbgkit.story({key}) has the attempts that failed"
+        advice = f"{story} has the attempts that failed"
         before = "having failed before"
     runs = f"{they(cause, 'runs', 'run')} again on {several(workers_of(cause))}"
     return f"{runs}, {before}", evidence, [advice]
@@ -150,7 +153,8 @@ def threads(cause: Cause) -> tuple[list[str], list[str]]:
         lines = _stack(longest[1])
         evidence += [f"the longest, {key}, is {line}" for line in lines[-1:]]
         if longest[1].get("state") != "cancelled":
-            advice.append(f"look at what those threads run: dbgkit.why({key})")
+            ask = advised.call("why", longest[1]["key"])
+            advice.append(f"look at what those threads run: {ask}")
     if left:
         evidence.append(
             f"the scheduler has let go of {several(map(show, left))}, mostly because "
@@ -241,7 +245,7 @@ def lock(cause: Cause) -> Words:
         [
             "find out who holds it, or should set or fill it, and whether that still "
             "runs",
-            "give a timeout= where you wait",
+            "give a timeout where you wait",
         ],
     )
 

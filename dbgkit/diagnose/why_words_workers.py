@@ -19,6 +19,8 @@ from dbgkit.diagnose.why_text import (
     workers_of,
 )
 from dbgkit.diagnose.why_words_tasks import threads
+from dbgkit.locate.modules import advice_of, evidence_of, modules_of
+from dbgkit.model import advice as advised
 
 
 def no_workers(cause: Cause) -> Words:
@@ -33,8 +35,8 @@ def no_workers(cause: Cause) -> Words:
         [
             *advice,
             "start workers: cluster.scale(n), or dask worker ADDRESS",
-            "if some were there, look at why they left: dbgkit.deaths(), and the logs "
-            "of the workers and nannies",
+            f"if some were there, look at why they left: {advised.call('deaths')}, and "
+            "the logs of the workers and nannies",
         ],
     )
 
@@ -60,6 +62,37 @@ def _left(facts: dict[str, Any]) -> tuple[list[str], list[str]]:
     return evidence, [
         "wait some seconds and ask again: their nannies may be starting them again",
     ]
+
+
+def module_missing(cause: Cause) -> Words:
+    facts = cause.facts
+    lack, lasted = facts["lack"], facts["needs"]["lasted"]
+    surely = "as" if lack.certain else "most likely as"
+    evidence = [evidence_of(lack)] if lack.certain else []
+    if lasted:
+        longest = max(lasted)
+        when = "at once" if longest < 0.1 else f"within {seconds(longest)}"
+        evidence.append(
+            f"{counted(len(lasted), 'worker')} that {show(cause.key)} was sent to "
+            f"ended {when}, without a word"
+        )
+    evidence.append(
+        "a worker that cannot read a task closes, and its nanny starts no other one"
+    )
+    advice = [
+        "waiting does not help: each further worker would end in the same way",
+        *advice_of(lack),
+        "registering a module by value does not help: the graph is pickled as one",
+    ]
+    if not facts["needs"]["workers"]:
+        advice.insert(
+            -1, "then start workers: cluster.scale(n), or dask worker ADDRESS"
+        )
+    sent = f"{show(cause.key)} ends each worker that is sent it"
+    if cause.count > 1:
+        sent = f"{tasks_of(cause)} end each worker that is sent one of them"
+    summary = f"{sent}, {surely} {modules_of(lack)} is missing there"
+    return summary, evidence, advice
 
 
 def starting(cause: Cause) -> Words:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbgkit.diagnose.tables import STATES
+from dbgkit.remote.parsing import parsed
 from dbgkit.remote.survey import COLUMNS
 
 
@@ -82,17 +83,22 @@ def _path(text: str) -> str:
     return os.path.expanduser(text)
 
 
+def _paths(text: str) -> list[str]:
+    return [os.path.expanduser(text)]
+
+
 CLIENT = Option("client", "client", "a client's variable, or an address", str)
 TIMEOUT = Option("timeout", "timeout", "limit of each wait, as 30s", _duration)
 DUMP = Option("dump", "view", "a cluster dump's file", _path)
 PROMPT = Option("no-prompt", "prompt", "print the report, no prompt", value=False)
-SOURCE = Option(
-    "source",
-    "source",
+USING = Option(
+    "using",
+    "using",
     "replay or recording",
     _one_of("replay", "recording"),
     choices=("replay", "recording"),
 )
+SOURCE = Option("source", "source", "a file or folder with code", _paths, many=True)
 DRY_RUN = Option("dry-run", "dry_run", "show what would be done", value=True)
 REPLAY = (
     Option(
@@ -114,14 +120,16 @@ REPLAY = (
     TIMEOUT,
     Option("max-bytes", "max_bytes", 'most to pull, as "1 GiB"', _size),
     CLIENT,
+    SOURCE,
 )
-VIEW = (CLIENT, DUMP, TIMEOUT)
+VIEW = (CLIENT, DUMP, SOURCE, TIMEOUT)
 RECORD = (
     Option("hold", "hold", 'most to hold, as "64 MB"', _size),
     Option("keep-inputs", "keep_inputs", "inputs to keep, as 1GB", _size),
     CLIENT,
     TIMEOUT,
 )
+RECORDINGS = (Option("limit", "limit", "most recordings", _times), *VIEW)
 FAILURES = (
     Option("since", "since", "how long ago at the most, as 5m", _duration),
     Option("span", "span", "a span's name or id", str),
@@ -136,7 +144,9 @@ TASKS = (
     Option("not-failed", "failed", "only the rest", value=False),
     Option("sort", "sort", "a column", str, choices=COLUMNS),
     Option("limit", "limit", "most rows", _times),
-    *VIEW,
+    CLIENT,
+    DUMP,
+    TIMEOUT,
 )
 
 
@@ -194,8 +204,8 @@ def read_target(text: str, namespace: Mapping[str, Any]) -> Any:
     if not text:
         return None
     try:
-        tree = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError):
+        tree = parsed(text, "eval").body
+    except ValueError:
         return text
     if isinstance(tree, ast.Name):
         return namespace.get(tree.id, text)
@@ -206,7 +216,7 @@ def read_target(text: str, namespace: Mapping[str, Any]) -> Any:
     if not _is_expression(tree, namespace):
         return text
     try:
-        code = compile(ast.Expression(tree), "<target>", "eval")
+        code = compile(text, "<target>", "eval")
         return eval(code, {**namespace})
     except Exception as error:  # the user's own expression may raise anything
         raise BadUsage(f"{text}: {type(error).__name__}: {error}") from error

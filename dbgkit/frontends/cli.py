@@ -8,21 +8,20 @@ from typing import Any
 import click
 
 from dbgkit._version import __version__
-from dbgkit.errors import DbgkitError
-from dbgkit.frontends import cli_reports, cli_states
-from dbgkit.frontends.cli_looking import INTERRUPTED
+from dbgkit.frontends import cli_replay, cli_reports, cli_states
+from dbgkit.frontends.cli_ending import COULD_NOT_LOOK, ending, flushed
 
 
 class Commands(click.Group):
     """The commands; what dbgkit raises on purpose ends any of them with one line."""
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with ending():
+            return super().make_context(*args, **extra)
+
     def invoke(self, context: click.Context) -> Any:
-        try:
+        with ending():
             return super().invoke(context)
-        except DbgkitError as error:
-            raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
-            raise SystemExit(INTERRUPTED) from None
 
 
 def _checked(check: Callable[[str], Any], text: str, example: str) -> str:
@@ -93,10 +92,23 @@ def cli() -> None:
     metavar="SIZE",
     help="Most bytes of inputs to pull.",
 )
+@click.option(
+    "--source",
+    multiple=True,
+    type=click.Path(exists=True, resolve_path=True),
+    metavar="PATH",
+    help="A file (.py, .ipynb) or folder to look for the text of code in, besides the "
+    "script; repeatable.",
+)
 @click.argument("script")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def run(
-    script: str, args: tuple[str, ...], module: bool, no_prompt: bool, **options: Any
+    script: str,
+    args: tuple[str, ...],
+    module: bool,
+    no_prompt: bool,
+    source: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Run a script, and open what fails in it in the task that failed.
 
@@ -107,7 +119,9 @@ def run(
     Ends with the script's own exit code: 1 after an exception, 130 after Ctrl-C.
     """
     from dbgkit.frontends.running import run_script
+    from dbgkit.source import name_for_process, read_sources
 
+    name_for_process(read_sources(source))
     raise SystemExit(
         run_script(
             script,
@@ -120,11 +134,15 @@ def run(
 
 
 for command in (
+    cli_replay.locate,
+    cli_replay.replay,
+    cli_replay.debug,
     cli_states.failures,
     cli_states.tasks,
     cli_states.story,
     cli_states.why,
     cli_states.deaths,
+    cli_states.record,
     cli_states.recordings,
     cli_states.doctor,
     cli_reports.report,
@@ -133,6 +151,12 @@ for command in (
     cli.add_command(command)
 
 
-def main() -> None:
-    """Run the command line, and end the process."""
-    cli(prog_name="dbgkit")
+def main(program: str = "dbgkit") -> None:
+    """Run the command line, as which it was called, and end the process."""
+    try:
+        cli(prog_name=program)
+    except OSError:  # standard error is full, so that nothing can be said
+        code: Any = COULD_NOT_LOOK
+    except SystemExit as ended:
+        code = ended.code
+    raise SystemExit(flushed(code))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -18,19 +16,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbgkit.errors import DbgkitError
+from dbgkit.frontends.cli_ending import COULD_NOT_LOOK, ending, patient_pipe
+from dbgkit.frontends.wording import Commands
+from dbgkit.model.advice import worded
 from dbgkit.remote.redact import redact_text
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from dbgkit.cluster.view import View
 
-FOUND, COULD_NOT_LOOK, INTERRUPTED = 1, 2, 130
 CONNECT, ANSWER = "10s", "30s"  # limits that hold where none is given
-
-
-class CouldNotLook(click.ClickException):
-    """What was asked could not be looked at; the process ends with code 2."""
-
-    exit_code = COULD_NOT_LOOK
 
 
 @dataclass(frozen=True)
@@ -57,17 +53,25 @@ class Where:
         return self._connected()
 
     @contextmanager
-    def _connected(self) -> Iterator[View]:
+    def connected(self) -> Iterator[Client]:
+        """A client of the scheduler, for as long as the context lasts."""
         from dbgkit.api.asking import seconds
         from dbgkit.cluster.clients import opened_client, security_of
+
+        with opened_client(
+            str(self.scheduler),
+            seconds(self.timeout or CONNECT),
+            security=security_of(*self.tls),
+        ) as client:
+            yield client
+
+    @contextmanager
+    def _connected(self) -> Iterator[View]:
+        from dbgkit.api.asking import seconds
         from dbgkit.cluster.view import open_view
 
         with (
-            opened_client(
-                str(self.scheduler),
-                seconds(self.timeout or CONNECT),
-                security=security_of(*self.tls),
-            ) as client,
+            self.connected() as client,
             open_view(None, client, seconds(self.limit)) as view,
         ):
             yield view
@@ -95,6 +99,21 @@ def time_option(
     return text
 
 
+def size_option(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> str | None:
+    """Check that an option is a number of bytes."""
+    if text is None:
+        return None
+    from dask.utils import parse_bytes
+
+    try:
+        parse_bytes(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is nothing like 500MB") from None
+    return text
+
+
 _OPTIONS = (
     click.option(
         "--scheduler",
@@ -112,6 +131,14 @@ _OPTIONS = (
         "--dump",
         metavar="FILE",
         help="What Client.dump_cluster_state has written; no cluster is needed.",
+    ),
+    click.option(
+        "--source",
+        multiple=True,
+        type=click.Path(exists=True, resolve_path=True),
+        metavar="PATH",
+        help="A file (.py, .ipynb) or folder to look for the text of code in that "
+        "travelled by value; repeatable.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
     click.option(
@@ -144,6 +171,7 @@ def looks(command: Callable[..., int]) -> Callable[..., None]:
         scheduler: str | None,
         scheduler_file: str | None,
         dump: str | None,
+        source: tuple[str, ...],
         as_json: bool,
         tls_ca_file: str | None,
         tls_cert: str | None,
@@ -151,34 +179,61 @@ def looks(command: Callable[..., int]) -> Callable[..., None]:
         timeout: str | None,
         **options: Any,
     ) -> None:
-        try:
-            with _quiet():
-                code = command(
-                    Where(
-                        _address(scheduler, scheduler_file, dump),
-                        dump,
-                        (tls_ca_file, tls_cert, tls_key),
-                        timeout,
-                        as_json,
-                    ),
-                    **options,
-                )
-        except DbgkitError as error:
-            raise CouldNotLook(str(error)) from error
-        except KeyboardInterrupt:
-            raise SystemExit(INTERRUPTED) from None
-        except (click.ClickException, click.exceptions.Exit):
-            raise
-        except Exception:
-            # A mistake of ours; Python's own code for it would mean: found.
-            traceback.print_exc()
-            raise SystemExit(COULD_NOT_LOOK) from None
+        with ending():
+            from dbgkit.source import name_for_process, read_sources
+
+            name_for_process(read_sources(source))
+            where = Where(
+                _address(scheduler, scheduler_file, dump),
+                dump,
+                (tls_ca_file, tls_cert, tls_key),
+                timeout,
+                as_json,
+            )
+            with _own_mistakes(), _quiet(), worded(_wording()):
+                code = command(where, **options)
         raise SystemExit(code)
 
     wrapped: Callable[..., None] = run
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
+
+
+@contextmanager
+def _own_mistakes() -> Iterator[None]:
+    """Of a mistake of ours all is told; Python's own code for it would mean: found."""
+    try:
+        yield
+    except (DbgkitError, OSError, click.ClickException, click.exceptions.Exit):
+        raise
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(COULD_NOT_LOOK) from None
+
+
+# Options that say where to look, and those that hold for the next command too.
+_PLACE = ("scheduler", "scheduler_file", "dump")
+_AGAIN = ("tls_ca_file", "tls_cert", "tls_key", "source")
+
+
+def _wording() -> Commands:
+    """How the next command is written: with what this one was given."""
+    context = click.get_current_context()
+    place, again = (
+        [word for name in names for word in _as_given(context, name)]
+        for names in (_PLACE, _AGAIN)
+    )
+    program = context.parent.command_path if context.parent else "dbgkit"
+    dump = context.params.get("dump") is not None
+    return Commands(program, place, again, dump=dump)
+
+
+def _as_given(context: click.Context, name: str) -> list[str]:
+    value = context.params.get(name)
+    many = value if isinstance(value, tuple) else () if value is None else (value,)
+    flag = f"--{name.replace('_', '-')}"
+    return [word for each in many for word in (flag, str(each))]
 
 
 def _address(
@@ -246,40 +301,21 @@ def put(where: Where, data: Any) -> None:
         return
     from dbgkit import render
 
-    with _patient_pipe():
+    with patient_pipe():
         render.show(data)
-        sys.stdout.flush()
 
 
 def write(text: str) -> None:
     """Print a text as it is, whatever the encoding of standard output."""
-    with _patient_pipe():
-        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-        sys.stdout.flush()
+    from dbgkit.render.saying import put_text
 
-
-@contextmanager
-def _patient_pipe() -> Iterator[None]:
-    """Go on quietly where nobody reads any more, as of ``| head``.
-
-    What Python writes at its own end must go somewhere, or it complains.
-    """
-    try:
-        yield
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with patient_pipe():
+        put_text(text)
 
 
 def as_json(document: Mapping[str, Any]) -> str:
     """One JSON document, in letters that any encoding has; secrets hidden."""
     return json.dumps(_plain(document), indent=2, allow_nan=False)
-
-
-# What has to be written as it is, to be of use as a target.
-_KEYS = frozenset(
-    ("asked", "blame", "chain", "culprit", "edges", "healed_keys", "key", "keys")
-)
 
 
 def _plain(value: Any, name: str = "") -> Any:
@@ -290,6 +326,6 @@ def _plain(value: Any, name: str = "") -> Any:
         return [_plain(item, name) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    if isinstance(value, str) and name not in _KEYS:
+    if isinstance(value, str):
         return redact_text(value, bare=name != "source")
     return value

@@ -6,17 +6,8 @@ import os
 
 import click
 
-from dbgkit.frontends.cli_looking import (
-    COULD_NOT_LOOK,
-    FOUND,
-    CouldNotLook,
-    Where,
-    as_json,
-    looks,
-    put,
-    time_option,
-    write,
-)
+from dbgkit.frontends.cli_ending import COULD_NOT_LOOK, FOUND, CouldNotLook
+from dbgkit.frontends.cli_looking import Where, as_json, looks, put, time_option, write
 from dbgkit.frontends.cli_states import why_code
 
 PAGE = "dbgkit-report.html"

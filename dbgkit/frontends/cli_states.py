@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbgkit.frontends.cli_looking import COULD_NOT_LOOK, FOUND, Where, looks, put
+from dbgkit.frontends.cli_ending import COULD_NOT_LOOK, FOUND
+from dbgkit.frontends.cli_looking import Where, looks, put, size_option, write
+from dbgkit.model import advice
 
 if TYPE_CHECKING:
     from dbgkit.model import Checkup, Explanation, Timeline
@@ -161,6 +163,48 @@ def deaths(where: Where, limit: int) -> int:
         found = api.deaths(view=view, limit=limit, timeout=where.limit)
     put(where, found)
     return 0 if found.healthy else FOUND
+
+
+@click.command()
+@click.argument("switch", type=click.Choice(["on", "off"]), default="on")
+@click.option(
+    "--hold", callback=size_option, metavar="SIZE", help="Most bytes to hold: 64MB."
+)
+@click.option(
+    "--keep-inputs",
+    callback=size_option,
+    metavar="SIZE",
+    help="Most bytes of inputs of failed tasks to keep: 1GB.",
+)
+@looks
+def record(where: Where, switch: str, hold: str | None, keep_inputs: str | None) -> int:
+    """Turn the recorder on, or off again.
+
+    What fails from then on is recorded on its worker, with its local variables, until
+    it is turned off; see dbgkit recordings. As it is turned off, the cluster forgets
+    what it holds.
+
+    Ends with code 0 if it is on, or off, as asked; 2 if it could not be turned.
+    """
+    from dbgkit import api
+
+    if switch == "off" and (hold or keep_inputs):
+        raise click.UsageError("--hold and --keep-inputs go with on")
+    if where.dump is not None:
+        raise click.UsageError("a dump has no recorder: give --scheduler ADDRESS")
+    if where.as_json:
+        raise click.UsageError("there is nothing to list: see dbgkit recordings --json")
+    with where.connected() as client:
+        if switch == "off":
+            api.record_off(client=client, timeout=where.limit, keep=False)
+            write("The recorder is off.\n")
+            return 0
+        api.record(
+            client=client, hold=hold, keep_inputs=keep_inputs, timeout=where.limit
+        )
+    told = advice.call("recordings")
+    write(f"The recorder is on: {told} lists what it holds.\n")
+    return 0
 
 
 @click.command()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -14,29 +18,66 @@ from IPython.core.magic import (
 )
 
 from dbgkit import api, debugger, render
-from dbgkit.errors import DbgkitError
-from dbgkit.frontends.arguments import DRY_RUN, PROMPT, REPLAY, SOURCE
+from dbgkit.errors import (
+    Cancelled,
+    DbgkitError,
+    NoFailure,
+    NotFailed,
+    SchedulerGone,
+    UnknownKey,
+    WrongTarget,
+)
+from dbgkit.frontends import magics_traceback
+from dbgkit.frontends.arguments import (
+    CLIENT,
+    DRY_RUN,
+    PROMPT,
+    REPLAY,
+    TIMEOUT,
+    USING,
+)
 from dbgkit.frontends.completing import complete_target, complete_value
-from dbgkit.frontends.magics_base import Line, call, in_one_line, read_line
+from dbgkit.frontends.magics_base import (
+    Line,
+    call,
+    in_one_line,
+    read_line,
+    was_stopped,
+)
 from dbgkit.frontends.magics_recording import RECORD_OPTIONS, RecordMagics
 from dbgkit.frontends.magics_states import STATE_OPTIONS, WANTED, StateMagics
 from dbgkit.frontends.recognise import touches_dask
 from dbgkit.frontends.session import NoMore, Session, last_exception
+from dbgkit.frontends.wording import Magics as Wording
+from dbgkit.model.advice import unword, word_with
+from dbgkit.remote.codes import DYNAMIC as NO_FILE
+from dbgkit.remote.frames import own_line_of_text
+from dbgkit.remote.texts import in_line
+from dbgkit.source.names import place
+from dbgkit.source.shown import Shown
 
-HINT = "%dbg opens this in the task that failed, with the values it failed on."
+HINT = "%dbg opens this in the task that failed, with the values it failed on"
 
+DEBUG = (*REPLAY, PROMPT, USING)
 OPTIONS = {
-    "dbg": (*REPLAY, PROMPT, SOURCE),
+    "dbg": DEBUG,
+    "dbg_debug": DEBUG,
+    "dbg_locate": (CLIENT, TIMEOUT),
     "dbg_replay": (*REPLAY, DRY_RUN),
     **STATE_OPTIONS,
     **RECORD_OPTIONS,
 }
+_NO_FAILURE = (Cancelled, NoFailure, NotFailed, SchedulerGone, UnknownKey, WrongTarget)
 _KEPT = "_dbgkit_magics"
+_WORDING = Wording(flags=False)
+NO_TARGET = ("dbg_deaths", "dbg_doctor", "dbg_failures", "dbg_record")
+# Options that hold for what is taken as a client closes, too.
+_CAPTURED = ("scope", "where", "times", "recompute", "timeout", "max_bytes", "source")
 
 
 @magics_class
 class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
-    """``%dbg``, ``%%dbg`` and ``%dbg_replay``."""
+    """``%dbg``, ``%%dbg``, ``%dbg_locate`` and ``%dbg_replay``."""
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
@@ -61,8 +102,9 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         --scope task|ancestors   the task alone, or all that leads to it
         --where here|process|worker
                                  in this process, in a child, or on a worker
-        --source replay|recording
+        --using replay|recording
                                  only replay, or only enter what was recorded
+        --source PATH            a file or folder to look for code in; may be repeated
         --times N                run it so often
         --no-recompute           raise if inputs would have to be computed again
         --timeout 30s            limit of each wait on the cluster
@@ -78,8 +120,30 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         elif asked.typed == "next":
             self._next(asked.options)
         else:
-            target = self.session.begin(asked.target, asked.options)
-            self._open(target, asked.options)
+            self._begin(asked.target, asked.options)
+
+    @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
+    @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
+    def dbg_debug(self, line: str) -> None:
+        """Open the debugger in a failed task: `%dbg` under the verb's own name."""
+        self.dbg(line)
+
+    @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
+    @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
+    def dbg_locate(self, line: str) -> Any:
+        """Tell which task failed, and what it raised; nothing is run.
+
+        %dbg_locate [options] [target]
+            Takes what %dbg takes, and returns the Failure.
+
+        --client NAME            a client's variable, or a scheduler's address
+        --timeout 30s            limit of each wait on the cluster
+        """
+        asked = self._read(line, "dbg_locate")
+        target = self.session.meant(asked.target)
+        with self._going_on(target, asked.options):
+            found = self._call(api.locate, target, **asked.options)
+        return None if asked.silent else found
 
     @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
     @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
@@ -90,12 +154,12 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
             Takes what %dbg takes, but opens no prompt and returns the Replay.
 
         --dry-run                return the Plan alone
-        --scope, --where, --times, --no-recompute, --timeout, --max-bytes, --client
-                                 as for %dbg
+        --scope, --where, --times, --no-recompute, --timeout, --max-bytes, --client,
+        --source                 as for %dbg
         """
         asked = self._read(line, "dbg_replay")
-        target = self.session.begin(asked.target, asked.options)
-        with render.Notifier() as notify:
+        target = self.session.meant(asked.target)
+        with self._going_on(target, asked.options), render.Notifier() as notify:
             found = self._call(api.replay, target, notify=notify, **asked.options)
         return None if asked.silent else found
 
@@ -105,10 +169,27 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
     def _call(self, verb: Any, target: Any, **options: Any) -> Any:
         return call(verb, target, **options)
 
-    def _open(self, target: Any, options: dict[str, Any]) -> None:
-        found = self._call(api.debug, target, **options)
+    def _begin(self, target: Any, options: dict[str, Any]) -> None:
+        target = self.session.meant(target)
+        with self._going_on(target, options):
+            found = self._call(api.debug, target, **options)
+        self._left(found)
+
+    @contextmanager
+    def _going_on(self, target: Any, options: dict[str, Any]) -> Iterator[None]:
+        """Go on from a target, unless it leads to no failure."""
+        try:
+            yield
+        except _NO_FAILURE:
+            raise
+        except BaseException:  # it was refused, or stopped: it is there all the same
+            self.session.begin(target, options)
+            raise
+        self.session.begin(target, options)
+
+    def _left(self, found: Any) -> None:
         # A recording has no live exception: the debugger was opened on a made one.
-        self.session.opened = getattr(found, "exception", None) or last_exception()
+        self.session.left(getattr(found, "exception", None) or last_exception())
 
     def _next(self, options: dict[str, Any]) -> None:
         """Open the next root cause of what was asked for last."""
@@ -120,11 +201,14 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
             failures, options = self.session.next(options, locate_all)
         except NoMore as error:
             raise UsageError(f"%dbg next: {error}") from None
-        self._open(failures, options)
+        found = self._call(api.debug, failures, **options)
+        self.session.went_on()
+        self._left(found)
 
     def _run_cell(self, cell: str, options: dict[str, Any]) -> None:
         """Run a cell, and open what it raises; the exception goes on."""
-        kept = {k: options[k] for k in ("timeout", "max_bytes") if k in options}
+        kept = {name: options[name] for name in _CAPTURED if name in options}
+        before = last_exception()
         with api.capture(**kept):
             self._quiet = True
             try:
@@ -132,17 +216,23 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
             finally:
                 self._quiet = False
             error = result.error_in_exec
-            if error is None:
-                return
-            if isinstance(error, Exception) and not isinstance(error, UsageError):
+            found = error if error is not None else _shown_since(before)
+            if isinstance(found, Exception) and not isinstance(found, UsageError):
                 try:
-                    self._open(self.session.begin(error, options), options)
+                    self._begin(found, options)
                 except DbgkitError as ours:
-                    print(f"dbgkit: {ours}")
+                    render.say(ours, sys.stdout)
+        if error is None:
+            return
         # Or "run all" would go on with the next cell. Its traceback was shown.
         in_one_line(error)
         self._rendered = error
         raise error
+
+    def before_cell(self, info: Any = None) -> None:
+        """Before each cell: know what failed last."""
+        if not self._quiet:
+            self._last = last_exception()
 
     def after_cell(self, result: Any) -> None:
         """After each cell: say that ``%dbg`` is there, if Dask's work failed."""
@@ -153,13 +243,12 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         error = result.error_in_exec
         if error is None or self._quiet:
             return
-        if isinstance(error, (UsageError, DbgkitError)):
+        if isinstance(error, (UsageError, DbgkitError)) or was_stopped(error):
             # A slip of the pen is not what `%dbg` and `%debug` are to open next.
             debugger.remember(self._last)
             return
-        self._last = error
         if isinstance(error, Exception) and touches_dask(error):
-            print(HINT)
+            print(f"{HINT}{in_line(_place(error))}")
 
     def complete(self, shell: Any, event: Any) -> list[str]:
         """Complete a magic of ours, for IPython's ``complete_command`` hook."""
@@ -170,7 +259,7 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         if found is not None:
             return found
         names = tuple(f"--{option.name}" for option in options)
-        if name == "dbg_failures":  # takes no target
+        if name in NO_TARGET:
             return [each for each in names if each.startswith(event.symbol or "-")]
         statuses = WANTED.get(name, ("error",))
         return complete_target(typed, event.symbol, shell.user_ns, names, statuses)
@@ -183,6 +272,7 @@ def load_ipython_extension(shell: Any) -> None:
     states = StateMagics(shell, magics.session)
     recorder = RecordMagics(shell)
     shell.register_magics(magics, states, recorder)
+    shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     for key in _completed():
         shell.set_hook(
@@ -191,6 +281,8 @@ def load_ipython_extension(shell: Any) -> None:
             str_key=key,
         )
     states.show_in_colours()
+    word_with(_WORDING)
+    magics_traceback.show_lines(shell)
     setattr(shell, _KEPT, (magics, states, recorder))
 
 
@@ -200,12 +292,35 @@ def unload_ipython_extension(shell: Any) -> None:
     if kept is None:
         return
     magics, states, _ = kept
+    shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
     for each in kept:
         _unregister_magics(shell, each)
     states.show_as_before()
+    unword(_WORDING)
+    magics_traceback.show_as_before(shell)
     _unset_completers(shell)
     debugger.discard(shell)
+
+
+def _shown_since(before: BaseException | None) -> BaseException | None:
+    """What was shown meanwhile without ending the cell, as ``%run`` shows it."""
+    last = last_exception()
+    return last if last is not before else None
+
+
+def _place(error: BaseException) -> str:
+    """The line of the user's own code that failed, where code has lost its file.
+
+    IPython's own traceback does not show such a line.
+    """
+    text = "".join(traceback.format_tb(error.__traceback__))
+    if NO_FILE not in text:
+        return "."
+    found = own_line_of_text(Shown().text(text))
+    if found is None or found[0] == NO_FILE:
+        return "."
+    return f": {place(found[0], found[1])} in {found[2]}"
 
 
 def _completed() -> list[str]:

@@ -12,6 +12,12 @@ from IPython.core.error import UsageError
 
 from dbgkit.errors import DbgkitError, UnknownKey
 from dbgkit.frontends.arguments import BadUsage, Option, read_target, split_options
+from dbgkit.frontends.wording import Magics
+from dbgkit.model.advice import worded
+from dbgkit.remote.texts import in_line
+
+_IN_MAGIC = Magics(flags=True)
+_STOPPED = "_dbgkit_stopped"
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ def read_line(
         typed, keywords = split_options(line.removesuffix(";"), options)
         target = read_target(typed, names)
     except BadUsage as error:
-        raise UsageError(f"%{magic}: {error}") from None
+        raise UsageError(in_line(f"%{magic}: {error}")) from None
     client = keywords.get("client", "")
     if client:
         keywords["client"] = names.get(client, client)
@@ -63,7 +69,7 @@ def read_line(
 
 
 def call(verb: Any, *targets: Any, instead: str = "target", **options: Any) -> Any:
-    """Call a verb; our own errors are shown in one line.
+    """Call a verb; our own errors, and Ctrl-C, are shown in one line.
 
     Parameters
     ----------
@@ -76,11 +82,17 @@ def call(verb: Any, *targets: Any, instead: str = "target", **options: Any) -> A
     **options : object
     """
     try:
-        result = verb(*targets, **options)
+        with worded(_IN_MAGIC):
+            result = verb(*targets, **options)
     except DbgkitError as error:
         if isinstance(error, UnknownKey) and targets and str(targets[0]).isidentifier():
             error.hint = f"there is no variable {targets[0]!r} either; {error.hint}"
         in_one_line(error)
+        raise
+    except KeyboardInterrupt as error:
+        # Where we waited is of no use to anybody.
+        in_one_line(error)
+        vars(error)[_STOPPED] = True
         raise
     if inspect.isawaitable(result):
         _abandon(result)
@@ -91,12 +103,17 @@ def call(verb: Any, *targets: Any, instead: str = "target", **options: Any) -> A
     return result
 
 
+def was_stopped(error: BaseException) -> bool:
+    """Whether it was a verb of ours that Ctrl-C stopped, and nothing of the user's."""
+    return _STOPPED in vars(error)
+
+
 def in_one_line(error: BaseException) -> None:
     """Have IPython show an exception in a line, without its traceback.
 
     IPython asks an exception for ``_render_traceback_``.
     """
-    text = " ".join(str(error).split("\n"))
+    text = in_line(" ".join(str(error).split("\n")))
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__
     error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
 

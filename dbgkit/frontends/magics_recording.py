@@ -1,4 +1,4 @@
-"""The magics of the recorder: ``%dbg_record`` and ``%dbg_deaths``."""
+"""The magics of the recorder: ``%dbg_record``, ``_recordings`` and ``_deaths``."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from dbgkit import api
-from dbgkit.frontends.arguments import RECORD, VIEW
+from dbgkit.frontends.arguments import RECORD, RECORDINGS, VIEW
 from dbgkit.frontends.magics_base import Line, call, read_line
 from dbgkit.model import Deaths, Recordings
+from dbgkit.remote.texts import in_line
 
-RECORD_OPTIONS = {"dbg_record": RECORD, "dbg_deaths": VIEW}
+RECORD_OPTIONS = {
+    "dbg_record": RECORD,
+    "dbg_recordings": RECORDINGS,
+    "dbg_deaths": VIEW,
+}
 
 
 @magics_class
 class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
-    """``%dbg_record`` and ``%dbg_deaths``."""
+    """``%dbg_record``, ``%dbg_recordings`` and ``%dbg_deaths``."""
 
     @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
     @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
@@ -46,12 +51,36 @@ class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
         if len(reach) < len(asked.options):
             raise UsageError("%dbg_record: --hold and --keep-inputs go with on")
         if word == "off":
-            call(api.record_off, instead="", **reach)
+            off = call(api.record_off, instead="", **reach)
+            if off.others:
+                print(in_line(str(off)))
+                return None
             kept = call(api.recordings, instead="", **reach)
             told = " %dbg_record shows what was kept of it." if len(kept) else ""
             print(f"The recorder is off.{told}")
             return None
         found: Recordings = call(api.recordings, instead="", **reach)
+        return None if asked.silent else found
+
+    @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
+    @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
+    def dbg_recordings(self, line: str) -> Recordings | None:
+        """What the recorder holds, the newest first.
+
+        %dbg_recordings [options] [target]
+            The target is a future's or a collection's variable, a key, or nothing:
+            all that is held.
+
+        --limit N                most recordings; 50 if not given
+        --client NAME            a client's variable, or a scheduler's address
+        --dump FILE              look at a cluster dump, not at a cluster
+        --source PATH            a file or folder to look for code in; may be repeated
+        --timeout 30s            limit of each wait on the cluster
+        """
+        asked = self._read(line, "dbg_recordings")
+        found: Recordings = call(
+            api.recordings, asked.target, instead=asked.typed, **asked.options
+        )
         return None if asked.silent else found
 
     @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]

@@ -15,16 +15,18 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from dbgkit import api, render
 from dbgkit.errors import WrongTarget
-from dbgkit.frontends.arguments import FAILURES, TASKS, VIEW
+from dbgkit.frontends.arguments import CLIENT, DUMP, FAILURES, TASKS, TIMEOUT, VIEW
 from dbgkit.frontends.magics_base import Line, call, in_one_line, read_line
-from dbgkit.frontends.session import Session, last_exception
+from dbgkit.frontends.session import Session
 from dbgkit.model import Displayed
+from dbgkit.model.display import in_short
 
 STATE_OPTIONS = {
     "dbg_failures": FAILURES,
     "dbg_tasks": TASKS,
     "dbg_story": VIEW,
     "dbg_why": VIEW,
+    "dbg_doctor": (CLIENT, DUMP, TIMEOUT),
 }
 # Keys of which futures are worth asking about; None: of all.
 WANTED = {
@@ -36,7 +38,7 @@ WANTED = {
 
 @magics_class
 class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
-    """``%dbg_failures``, ``%dbg_tasks``, ``%dbg_story`` and ``%dbg_why``."""
+    """``%dbg_failures``, ``_tasks``, ``_story``, ``_why`` and ``_doctor``."""
 
     def __init__(self, shell: Any, session: Session) -> None:
         super().__init__(shell)
@@ -57,11 +59,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
         --timeout 30s            limit of each wait on the cluster
         """
         asked = self._read(line, "dbg_failures")
-        if asked.target is not None:
-            raise UsageError(
-                f"%dbg_failures takes options only, not {asked.typed!r}; a value with "
-                "blanks needs quotes"
-            )
+        self._refuse_target(asked, "dbg_failures")
         return self._show(asked, api.failures)
 
     @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
@@ -109,10 +107,8 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
         """
         asked = self._read(line, "dbg_story")
         target = asked.target
-        last = last_exception()
-        if target is None and last is not None and last is self._session.opened:
-            # What `%dbg` has left at the prompt is a replay's exception.
-            target = self._session.target
+        if target is None:
+            target = self._session.meant(None)
         return self._show(asked, api.story, target)
 
     @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
@@ -137,17 +133,34 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
             return found
         return replace(found, notes=(f"there is no variable {name!r}", *found.notes))
 
+    @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
+    @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
+    def dbg_doctor(self, line: str) -> Any:
+        """Whether the cluster is fit for debugging, and what to change.
+
+        %dbg_doctor [options]
+
+        --client NAME            a client's variable, or a scheduler's address
+        --dump FILE              look at a cluster dump, not at a cluster
+        --timeout 30s            limit of each wait on the cluster
+        """
+        asked = self._read(line, "dbg_doctor")
+        self._refuse_target(asked, "dbg_doctor")
+        return self._show(asked, api.doctor)
+
+    def _refuse_target(self, asked: Line, magic: str) -> None:
+        if asked.target is not None:
+            raise UsageError(
+                f"%{magic} takes options only, not {asked.typed!r}; a value with "
+                "blanks needs quotes"
+            )
+
     def _read(self, line: str, name: str) -> Line:
         return read_line(name, line, STATE_OPTIONS[name], self.shell.user_ns)
 
     def _show(self, asked: Line, verb: Any, *targets: Any) -> Any:
         """What the verb gives, for IPython to show."""
-        try:
-            found = call(verb, *targets, instead=_spell(asked, verb), **asked.options)
-        except KeyboardInterrupt as error:
-            # Where we waited is of no use to anybody.
-            in_one_line(error)
-            raise
+        found = call(verb, *targets, instead=_spell(asked, verb), **asked.options)
         return None if asked.silent else found
 
     def show_in_colours(self) -> None:
@@ -164,6 +177,8 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
 
 
 def _in_colours(obj: Any) -> dict[str, str]:
+    if in_short(obj):
+        return {"text/plain": repr(obj)}
     return {"text/plain": render.to_text(obj, width=None, color=None).rstrip("\n")}
 
 

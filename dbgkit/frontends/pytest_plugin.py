@@ -18,6 +18,7 @@ import pytest
 from dbgkit.errors import DbgkitError
 from dbgkit.frontends.importing import once_imported
 from dbgkit.frontends.recognise import touches_dask
+from dbgkit.remote.texts import in_line
 
 # A report is no place to wait for a cluster that does not answer.
 _PATIENCE = "5s"
@@ -85,7 +86,10 @@ class DaskTasks:
         elif replayed.exception is None:
             self.opening = (found.value, _header(replayed))
         else:
+            from dbgkit import debugger
+
             self.opening = (replayed.exception, _header(replayed))
+            debugger.lead_to(replayed.exception, found.value)
             call.excinfo = pytest.ExceptionInfo.from_exception(replayed.exception)
         try:
             yield
@@ -137,14 +141,24 @@ def _described(exception: BaseException) -> str:
             f"key     {failure.key}",
             f"worker  {failure.worker or 'none: it ran in this process'}",
         ]
+        lines += _place(failure)
+        lines += [f"from    {origin.text}" for origin in failure.came_from]
         lines += [f"note    {note}" for note in failure.notes]
         lines += _inputs(exception)
     except DbgkitError as error:
         return f"not found: {error}"
     except Exception as error:  # a report that cannot be made must not fail the run
-        return f"not found: {type(error).__name__}: {error}"
-    text = "\n".join(lines)
+        return in_line(f"not found: {type(error).__name__}: {error}")
+    text = "\n".join(map(in_line, lines))
     return text if len(text) <= _MOST_CHARS else f"{text[:_MOST_CHARS]} [...]"
+
+
+def _place(failure: Any) -> list[str]:
+    """The line that failed: pytest's own traceback has none of code that travelled."""
+    from dbgkit import render
+
+    place, *source = render.place(failure).split("\n")
+    return [f"line    {place}", *source] if place else []
 
 
 def _inputs(exception: BaseException) -> list[str]:
@@ -175,7 +189,7 @@ def _replayed(exception: BaseException) -> Any:
     except DbgkitError as error:
         return f"dbgkit: not replayed: {error}"
     except Exception as error:  # the test's own failure is what is to be seen
-        return f"dbgkit: not replayed: {type(error).__name__}: {error}"
+        return in_line(f"dbgkit: not replayed: {type(error).__name__}: {error}")
 
 
 def _header(replayed: Any) -> str:

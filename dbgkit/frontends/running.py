@@ -14,9 +14,16 @@ from typing import Any
 
 import click
 
-from dbgkit.errors import DbgkitError
-
-INTERRUPTED = 130  # what a shell says of a process that Ctrl-C ended
+from dbgkit.errors import CannotWrite, DbgkitError
+from dbgkit.frontends.cli_ending import INTERRUPTED, drop, patient_pipe
+from dbgkit.frontends.guard import quiet_without_guard
+from dbgkit.frontends.threads import ThreadFailures
+from dbgkit.frontends.wording import Run
+from dbgkit.locate.ending import to_debug
+from dbgkit.locate.starting import guard_missing
+from dbgkit.model.advice import worded
+from dbgkit.remote.texts import visible
+from dbgkit.render.saying import say, say_stopped
 
 
 def run_script(
@@ -44,43 +51,81 @@ def run_script(
     sys.modules["__main__"] = main
     from dbgkit import api
 
-    with api.capture(timeout=timeout, max_bytes=max_bytes):
-        try:
-            exec(code, main.__dict__)
-        except SystemExit as error:
-            return error.code
-        except KeyboardInterrupt as error:
-            return _interrupted(error)
-        except BaseException as error:
-            error.__traceback__ = _without_us(error.__traceback__)
-            sys.excepthook(type(error), error, error.__traceback__)
-            if isinstance(error, Exception):
-                return _debug(
-                    error,
-                    prompt=prompt,
-                    where=where,
-                    timeout=timeout,
-                    max_bytes=max_bytes,
-                )
-            return 1
-    return 0
+    options: dict[str, Any] = {
+        "where": where,
+        "timeout": timeout,
+        "max_bytes": max_bytes,
+    }
+    with (
+        api.capture(**options) as kept,
+        quiet_without_guard(),
+        worded(Run()),
+        ThreadFailures(kept) as threads,
+    ):
+        status, failed = _run(code, main)
+        if isinstance(failed, KeyboardInterrupt):
+            return INTERRUPTED
+        if failed is not None:
+            status = _debug(failed, status, prompt=prompt, **options)
+        if threads.first is not None:
+            say(threads)
+            if failed is None:
+                status = _debug(threads.first, status, prompt=prompt, **options)
+    return status
 
 
-def _debug(error: Exception, **options: Any) -> int:
+def _run(
+    code: CodeType, main: ModuleType
+) -> tuple[int | str | None, BaseException | None]:
+    """Run a script: its exit code, and what is to be debugged of how it ended."""
+    try:
+        exec(code, main.__dict__)
+    except SystemExit as error:
+        # Python says no more of it, so that the report has to.
+        return error.code, to_debug(error)
+    except KeyboardInterrupt as error:
+        error.__traceback__ = _without_us(error.__traceback__)
+        sys.stderr.write(visible("".join(traceback.format_exception(error))))
+        return INTERRUPTED, error
+    except BaseException as error:
+        error.__traceback__ = _without_us(error.__traceback__)
+        if (missing := guard_missing(error)) is not None:
+            say(missing)
+            return 1, None
+        _print_exception(error)
+        return 1, to_debug(error)
+    return 0, None
+
+
+def _print_exception(error: BaseException) -> None:
+    """As Python prints it; code that travelled by value has its file and line again."""
+    if sys.excepthook is not sys.__excepthook__:
+        sys.excepthook(type(error), error, error.__traceback__)
+        return
+    from dbgkit.source.shown import Shown
+
+    text = Shown().text("".join(traceback.format_exception(error)))
+    sys.stderr.write(visible(text))
+
+
+def _debug(
+    error: BaseException, status: int | str | None, **options: Any
+) -> int | str | None:
+    """Debug an exception; what the script ends with, ``status`` if nothing stops it."""
     from dbgkit import api
 
     try:
-        api.debug(error, **options)
+        with patient_pipe():
+            api.debug(error, **options)
     except DbgkitError as ours:
-        print(f"dbgkit: {ours}", file=sys.stderr)
+        say(ours)
+        if isinstance(ours, CannotWrite):
+            drop(sys.stdout)
     except KeyboardInterrupt as interrupt:
-        return _interrupted(interrupt)
-    return 1
-
-
-def _interrupted(error: KeyboardInterrupt) -> int:
-    traceback.print_exception(type(error), error, _without_us(error.__traceback__))
-    return INTERRUPTED
+        # Where it was while it ran again says no more than that.
+        say_stopped(interrupt)
+        return INTERRUPTED
+    return status
 
 
 def _without_us(tb: TracebackType | None) -> TracebackType | None:

@@ -24,30 +24,38 @@ class Session:
         What was asked for; an exception where nothing was said and one was at hand.
     options : dict
         What it was asked for with.
-    opened : BaseException or None
-        What the debugger was opened on: a replay's, so not itself a target.
     """
 
     target: Any = None
     options: dict[str, Any] | None = None
-    opened: BaseException | None = None
+    _opened: BaseException | None = None  # a replay's, which no future holds
+    _opened_for: Any = None
     _causes: tuple[Failure, ...] | None = None
     _shown: int = 0
 
-    def begin(self, target: Any, options: dict[str, Any]) -> Any:
-        """Start on a target; what it stands for is returned."""
-        if target is None:
-            last = last_exception()
-            again = last is not None and last is self.opened
-            target = self.target if again else last
+    def meant(self, target: Any) -> Any:
+        """What a target stands for: with nothing the last failure, as it was asked."""
+        if target is not None:
+            return target
+        last = last_exception()
+        return self._opened_for if last is not None and last is self._opened else last
+
+    def begin(self, target: Any, options: dict[str, Any]) -> None:
+        """Go on from a target, which led to a failure."""
         self.target, self.options = target, options
         self._causes, self._shown = None, 0
-        return target
+
+    def left(self, opened: BaseException | None) -> None:
+        """Know what the debugger left at the prompt: it stands for the target."""
+        self._opened, self._opened_for = opened, self.target
 
     def next(
         self, options: dict[str, Any], locate_all: Callable[..., Any]
     ) -> tuple[list[Failure], dict[str, Any]]:
-        """The next root cause and those after it, and the options to open it with."""
+        """The next root cause and those after it, and the options to open it with.
+
+        It is the next one until `went_on`.
+        """
         if self.options is None:
             raise NoMore("type %dbg first")
         options = {**self.options, **options}
@@ -58,8 +66,11 @@ class Session:
             number = len(self._causes)
             causes = "1 root cause" if number == 1 else f"{number} root causes"
             raise NoMore(f"that was the last of {causes}")
+        return list(self._causes[self._shown + 1 :]), options
+
+    def went_on(self) -> None:
+        """Know that the next root cause was opened."""
         self._shown += 1
-        return list(self._causes[self._shown :]), options
 
 
 def last_exception() -> BaseException | None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from dbgkit.locate.naming import name_of, step_of
+from dbgkit.locate.graphs import materialise
+from dbgkit.locate.led import notes_of_shuffle, notes_of_way, told_by_shuffle
+from dbgkit.locate.naming import counted, name_of, step_of
+from dbgkit.locate.origins import origins_from_wire, origins_in_graph
 from dbgkit.locate.traces import Trace
 from dbgkit.model import Evidence, Failure
+from dbgkit.remote.calls import plain_name
+from dbgkit.remote.codes import DYNAMIC, file_of_frame
+from dbgkit.remote.frame_codes import codes_for, with_homes
 from dbgkit.remote.frames import (
     format_exception,
     is_machinery,
@@ -17,8 +24,11 @@ from dbgkit.remote.frames import (
     walk,
 )
 from dbgkit.remote.texts import safe_repr, safe_str, type_and_message
+from dbgkit.source import Index, Reader, named_sources
+from dbgkit.source.shown import codes_from_wire
 
 NO_EVIDENCE = Evidence()
+READ_LIMIT = 5.0  # seconds for an exception to be unpickled
 
 
 def failure_from_fact(
@@ -35,6 +45,9 @@ def failure_from_fact(
     Where the exception lost its class or text on its way home, the scheduler's own
     text is taken.
     """
+    notes = (*notes, *notes_of_way(fact))
+    fact, exception, phase = told_by_shuffle(fact, exception)
+    notes = (*notes, *notes_of_shuffle(fact, phase))
     text = fact["exception_text"]
     if exception is None and fact.get("exception"):
         exception = _unpickled(fact["exception"])
@@ -54,9 +67,17 @@ def failure_from_fact(
         kind, message = "", ""
     erred_on = fact.get("erred_on") or ()
     key = fact["key"]
+    if "came_from" in fact:
+        came_from = origins_from_wire(fact["came_from"])
+    else:
+        came_from = origins_in_graph(key, evidence.graph)
+    codes = codes_from_wire(fact)
+    if not codes and DYNAMIC in fact["traceback_text"]:
+        codes = codes_for((evidence.graph or {}).get(key), fact["traceback_text"])
+    step = step_of(with_homes(fact["traceback_text"], codes))
     return Failure(
         key=key,
-        name=name_of(key, fact.get("group_size"), step_of(fact["traceback_text"])),
+        name=name_of(key, counted(fact.get("group_size"), came_from), step),
         exception_type=kind,
         message=message,
         traceback_text=fact["traceback_text"],
@@ -67,11 +88,22 @@ def failure_from_fact(
         exception=exception,
         asked=fact["asked"] if fact.get("asked") != key else None,
         # Also where only the history and the exception are left to tell it.
+        came_from=came_from,
         killed=bool(fact.get("killed")) or (not text and kind == "KilledWorker"),
         others=others,
+        through=tuple(fact.get("through") or ()),
+        forgotten=(fact.get("submitted") or {}).get("key"),
+        shuffle=phase,
         notes=notes,
-        evidence=evidence,
+        evidence=_with_source(replace(evidence, needs=fact.get("needs")), codes),
     )
+
+
+def _with_source(evidence: Evidence, codes: tuple[Any, ...]) -> Evidence:
+    """The evidence with what leads to the source of frames, when they are shown."""
+    # What was named as source is known as long as the call lasts.
+    index = evidence.index or (Index() if named_sources() else None)
+    return replace(evidence, codes=codes, index=index)
 
 
 def failure_from_exception(
@@ -82,8 +114,12 @@ def failure_from_exception(
     evidence: Evidence = NO_EVIDENCE,
     notes: tuple[str, ...] = (),
     others: tuple[Any, ...] = (),
+    graph: Mapping[Any, Any] | None = None,
 ) -> Failure:
-    """A `Failure` of which the client has the exception itself, with its frames."""
+    """A `Failure` of which the client has the exception itself, with its frames.
+
+    ``graph`` is where its values came from, if the evidence has less than that.
+    """
     frames = "".join(
         line
         for line in format_exception(exception).splitlines(keepends=True)
@@ -99,6 +135,7 @@ def failure_from_exception(
         traceback_text=frames,
         source=source,
         exception=exception,
+        came_from=origins_in_graph(key, graph or evidence.graph),
         others=others,
         notes=notes,
         evidence=evidence,
@@ -108,7 +145,7 @@ def failure_from_exception(
 def failure_of_meta(found: Trace) -> Failure:
     """What a user's function raised on data that Dask had made up."""
     assert found.meta is not None
-    return failure_from_exception(
+    failure = failure_from_exception(
         found.meta,
         source="meta",
         notes=(
@@ -116,6 +153,7 @@ def failure_of_meta(found: Trace) -> Failure:
             "meta= spares it that",
         ),
     )
+    return replace(failure, kind="meta")
 
 
 def failure_of_local_task(found: Trace) -> Failure:
@@ -127,19 +165,27 @@ def failure_of_local_task(found: Trace) -> Failure:
         key=key,
         source="local",
         evidence=Evidence(graph={key: node}, cache=dict(data), scheduler="local"),
+        graph={**_graph_around(found, node), key: node},
     )
+
+
+def _graph_around(found: Trace, node: Any) -> Mapping[Any, Any]:
+    """The graph that a task of this process is of, if it takes from others."""
+    if not node.dependencies or found.expression is None:
+        return {}
+    return materialise(found.expression)
 
 
 def outermost_own(exception: BaseException) -> str:
     """Name of the first own function below Dask's frames."""
     name, inside = "", False
     for frame, _ in walk(exception.__traceback__):
-        filename = frame.f_code.co_filename
+        filename = file_of_frame(frame)
         if is_machinery(filename):
             inside, name = True, ""
         elif inside and not name and is_own(filename):
             name = frame.f_code.co_name
-    return "" if name.startswith("<") else name
+    return plain_name(name)
 
 
 def _moment(timestamp: float | None) -> datetime | None:
@@ -150,10 +196,8 @@ def _moment(timestamp: float | None) -> datetime | None:
 
 def _unpickled(data: bytes) -> BaseException | None:
     """An exception that the scheduler itself made (KilledWorker and the like)."""
-    from distributed.protocol.pickle import loads
-
     try:
-        error = loads(data)
-    except Exception:  # of another version: its text has to do
+        error = Reader(limit=READ_LIMIT).loads(data)
+    except Exception:  # of another version, or it waits: its text has to do
         return None
     return error if isinstance(error, BaseException) else None

@@ -8,35 +8,44 @@ from typing import Any
 from dbgkit.cluster.clients import (
     held_future_states,
     is_open,
-    keys_of_exception,
+    was_opened_here,
 )
 from dbgkit.cluster.link import Link
 from dbgkit.errors import Cancelled, NoFailure, NotFailed, SchedulerGone, UnknownKey
 from dbgkit.locate.again import relocate
+from dbgkit.locate.carried import backend_client, failed_batches, told_by_batch
 from dbgkit.locate.facts import (
-    failure_from_exception,
     failure_from_fact,
     failure_of_local_task,
     failure_of_meta,
 )
 from dbgkit.locate.held import (
     beginnings,
-    exception_of,
     held_beginnings,
     is_told_by,
+    keys_holding,
+    texts_of,
 )
+from dbgkit.locate.kinds import CERTAIN, failure_of_kind, kind_of
+from dbgkit.locate.led import exception_for, raised_in
 from dbgkit.locate.matching import locate_in_graph
+from dbgkit.locate.modules import with_missing
+from dbgkit.locate.optimizing import expression_here, inner_expression
 from dbgkit.locate.refusals import (
-    ASK_WHY,
+    ask_why,
     gone,
     interrupted,
+    lost_with_scheduler,
     not_failed,
+    told_by_text,
+    unanswered,
     unread_graph,
 )
 from dbgkit.locate.targets import Sought, sort_target
-from dbgkit.locate.traces import Trace, trace
-from dbgkit.model import Evidence, Failure
+from dbgkit.locate.traces import Trace, chain, trace, whole_of
+from dbgkit.model import Evidence, Failure, advice
 
+_OF_ANOTHER = ("it may be another client's failure",)
 _UNFOLLOWED = (
     "it fell because of more tasks than were looked at: an earlier one may have failed"
 )
@@ -87,7 +96,7 @@ def locate_failures(
             "nothing has failed that could be found",
             "hand in the exception, a future or a key",
         )
-    return found
+    return [with_missing(failure, timeout) for failure in found]
 
 
 class _Finder:
@@ -206,7 +215,7 @@ class _Finder:
                         visit=answer if index == 0 else None,
                         scheduler="distributed",
                     ),
-                    exception=exception_of(fact, facts, exception, held),
+                    exception=exception_for(fact, facts, exception, held),
                     others=tuple(key for key in keys if key != fact["key"]),
                     notes=said,
                 )
@@ -219,24 +228,25 @@ class _Finder:
         unread = unread_graph(exception)
         if unread is not None:
             raise unread
+        lost = lost_with_scheduler(chain(exception))
+        if lost is not None:
+            raise lost
+        exception = whole_of(exception)
         found = trace(exception)
         client = found.client or self.client
         if found.meta is not None:
             return [failure_of_meta(found)]
         if found.local_task is not None:
             return [failure_of_local_task(found)]
-        if found.actor:
-            return [
-                failure_from_exception(
-                    found.exception,
-                    source="exception",
-                    notes=(
-                        "a method of an actor failed: that is no task, so there is "
-                        "nothing to replay",
-                    ),
-                )
-            ]
         keys = self._keys_of(found, client)
+        kind = None if keys else kind_of(exception, found)
+        if kind is not None and kind.code == "carried":
+            carried = self._of_batches(kind.exception)
+            return carried or [failure_of_kind(kind)]
+        if kind is not None and kind.code in CERTAIN:
+            return [failure_of_kind(kind)]
+        if not keys and found.expression is None:
+            found.expression = inner_expression(found.exception)
         graph_left = found.expression is not None or bool(found.collections)
         if keys:
             try:
@@ -257,40 +267,39 @@ class _Finder:
             )
         if found.futures and self.client.status != "running":
             # Its futures no longer know what they held.
-            raise SchedulerGone(
-                f"{found.futures[0].key!r} cannot be asked about: the client is "
-                f"{self.client.status}",
-                "check whether the scheduler still runs, and connect a new Client",
-                key=found.futures[0].key,
-            )
-        why = (
-            "none of the futures in its traceback holds this exception (any more), "
-            "so there is no task to replay"
-            if found.futures
-            else "this exception has nothing to do with Dask"
-        )
-        return [
-            failure_from_exception(
-                exception,
-                source="exception",
-                notes=(why,),
-            )
+            raise unanswered(found.futures[0].key, self.client.status)
+        kind = kind or kind_of(exception, found)
+        if kind.code == "remote" and not found.futures:
+            copied = self._of_copy(found.exception)
+            if copied:
+                return copied
+        return [failure_of_kind(kind)]
+
+    def _of_copy(self, exception: BaseException) -> list[Failure]:
+        """Failures with the very text of an exception that tells nothing else."""
+        texts = texts_of(exception)
+        client = self.client
+        if client is None or not is_open(client) or not texts:
+            return []
+        link = self._link(client)
+        entries = [
+            entry
+            for text in sorted(texts)
+            for entry in link.visit(exception_text=text)["erred"]
         ]
+        keys = list(dict.fromkeys(entry["key"] for entry in entries))
+        if not keys:
+            return []
+        answer = link.visit(keys=keys, specs=self.specs, max_bytes=self.max_bytes)
+        return self._from_answer(answer, client, None, (told_by_text(len(keys)),))
 
     def _keys_of(self, found: Trace, client: Any) -> list[Any]:
-        """Keys of futures that hold the exception; all that a broken wait was for."""
-        from dbgkit.locate.traces import holds
-
-        keys = [f.key for f in found.futures if holds(f, found.exception)]
-        if not keys and client is not None and is_open(client):
-            keys = keys_of_exception(client, found.exception)
-        if not keys and interrupted(found.exception):
-            keys = [f.key for f in found.futures]
+        keys = keys_holding(found, client)
         if found.futures and (owner := found.futures[0]._client) is not None:
             self.client = owner
         elif client is not None:
             self.client = client
-        return list(dict.fromkeys(keys))
+        return keys
 
     def _of_held(self, found: Trace, keys: list[Any]) -> list[Failure]:
         client = self._open_client()
@@ -300,6 +309,7 @@ class _Finder:
             specs=self.specs,
             max_bytes=self.max_bytes,
             texts=beginnings([error]),
+            chain=raised_in(error),
         )
         notes: tuple[str, ...] = ()
         if error is not None:
@@ -313,20 +323,31 @@ class _Finder:
                 raise gone(keys[0], found)
             raise NotFailed(
                 f"{keys[0]!r} has not failed: it is in state {state!r}",
-                ASK_WHY,
+                ask_why(keys[0]),
                 key=keys[0],
                 state=state,
             )
         return failures
 
+    def _of_batches(self, exception: BaseException) -> list[Failure]:
+        """Batches of joblib's that failed, which the scheduler calls finished."""
+        client = backend_client(exception)
+        batches = failed_batches(exception, client, self.timeout)
+        others = tuple(key for key, _ in batches[1:])
+        return [
+            replace(
+                told_by_batch(self._finished(key, client), exception, address),
+                others=others,
+            )
+            for key, address in batches[:1]
+        ]
+
     # -- collections, and nothing at all ------------------------------------
 
     def of_collection(self, collection: Any) -> list[Failure]:
-        from dbgkit.locate.graphs import expression_of
-
         found = Trace(NoFailure("no exception is at hand"))
         found.collections = [collection]
-        found.expression = expression_of([collection])
+        found.expression = expression_here([collection])
         return locate_in_graph(
             found,
             client=self._open_client(),
@@ -346,13 +367,10 @@ class _Finder:
         link = self._link(client)
         question = {"specs": self.specs, "max_bytes": self.max_bytes}
         answer = link.visit(newest_of=client.id, **question)
-        failures = self._from_answer(answer, client)
-        if failures:
-            return failures
-        answer = link.visit(newest_of="", **question)
-        failures = self._from_answer(
-            answer, client, notes=("it may be another client's failure",)
-        )
+        # Whoever looks from beside the job has no work of its own.
+        others = answer["of_any"] and not was_opened_here(client)
+        notes = _OF_ANOTHER if others else ()
+        failures = self._from_answer(answer, client, notes=notes)
         if not failures:
             raise NoFailure(
                 "no task has failed that the scheduler still knows",
@@ -366,13 +384,13 @@ class _Finder:
         if self.client is None:
             raise NoFailure(
                 "there is no client to ask",
-                "connect a distributed.Client, or pass client=",
+                f"connect a distributed.Client, or pass {advice.option('client')}",
             )
         if not is_open(self.client):
             raise SchedulerGone(
                 f"the client is {self.client.status}",
                 "hand in the exception: its traceback may hold enough, or use "
-                "dbgkit.debugging() around the with block of the client",
+                f"{advice.call('debugging')} around the with block of the client",
             )
         return self.client
 

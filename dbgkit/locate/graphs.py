@@ -87,6 +87,24 @@ def closure(graph: Mapping[Any, Any], keys: Iterable[Any]) -> dict[Any, Any]:
     return part
 
 
+def barriers_after(graph: Mapping[Any, Any], key: Any) -> dict[Any, Any]:
+    """Barriers of P2P shuffles that a task puts something in, but for their inputs.
+
+    ``distributed.shuffle._core.P2PBarrierTask``, whose ``spec`` is the shuffle's.
+    """
+    names = {key, *(name for name, node in graph.items() if _stands_for(node, key))}
+    return {
+        name: node
+        for name, node in graph.items()
+        if str(name).startswith("shuffle-barrier-")
+        and not names.isdisjoint(node.dependencies)
+    }
+
+
+def _stands_for(node: Any, key: Any) -> bool:
+    return is_alias(node) and bool(node.target == key)
+
+
 def is_alias(node: Any) -> bool:
     """Whether a node is only another name for one (dask._task_spec.Alias)."""
     from dask._task_spec import Alias

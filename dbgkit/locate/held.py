@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from dbgkit.cluster.clients import held_future_states
+from dbgkit.cluster.clients import held_future_states, is_open
 from dbgkit.errors import NoFailure
+from dbgkit.locate.refusals import interrupted
+from dbgkit.locate.traces import Trace
+from dbgkit.remote.handed import future_error, is_equal, is_part
 from dbgkit.remote.roots import COMPARED
 from dbgkit.remote.texts import safe_repr, safe_str
 
@@ -18,8 +21,8 @@ MOST_TEXTS = 100  # futures whose exceptions are put into texts
 def texts_of(exception: BaseException) -> set[str]:
     """Texts that the scheduler may have for an exception; empty: any."""
     # Two classes of TimeoutError before Python 3.11.
-    ended = (KeyboardInterrupt, TimeoutError, asyncio.TimeoutError)
-    if isinstance(exception, (NoFailure, *ended)):
+    ended = (TimeoutError, asyncio.TimeoutError)
+    if is_no_tasks(exception) or isinstance(exception, ended):
         return set()
     if hasattr(exception, "last_worker"):  # KilledWorker carries no text
         return set()
@@ -29,6 +32,41 @@ def texts_of(exception: BaseException) -> set[str]:
         lost = bool(pickled_in(exception))
         return set() if lost else {safe_repr(exception), safe_str(exception)}
     return {safe_repr(exception)}
+
+
+def is_no_tasks(exception: BaseException) -> bool:
+    """Whether it says only that there is no exception, or that a wait was ended."""
+    bare = isinstance(exception, asyncio.CancelledError) and not exception.args
+    return bare or isinstance(exception, (NoFailure, KeyboardInterrupt))
+
+
+def keys_holding(found: Trace, client: Any) -> list[Any]:
+    """Keys of futures that hold an exception; all that a broken wait was for.
+
+    Of a part of a group ``found.exception`` becomes the group that a future holds.
+    """
+    error = found.exception
+    of_frames = [(f.key, future_error(f)) for f in found.futures]
+    of_client: list[tuple[Any, Any]] = []
+    if client is not None and is_open(client):
+        held = held_future_states(client)
+        of_client = [(key, state.exception) for key, state in held.items()]
+    ways: tuple[tuple[list[Any], Callable[[Any], bool]], ...] = (
+        (of_frames, lambda held: held is error or is_equal(held, error)),
+        (of_client, lambda held: held is error),
+        ([*of_frames, *of_client], lambda held: is_part(error, held)),
+    )
+    for futures, is_meant in ways:
+        holding = [
+            (key, held)
+            for key, held in futures
+            if isinstance(held, BaseException) and is_meant(held)
+        ]
+        if holding:
+            found.exception = holding[0][1]
+            return list(dict.fromkeys(key for key, _ in holding))
+    waited = found.futures if interrupted(error) else []
+    return list(dict.fromkeys(future.key for future in waited))
 
 
 def pickled_in(exception: BaseException) -> bytes:

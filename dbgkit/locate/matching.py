@@ -14,16 +14,20 @@ from typing import Any
 from dbgkit.cluster.clients import is_open
 from dbgkit.cluster.link import Link
 from dbgkit.errors import NoFailure, SchedulerGone, WaitTimedOut
+from dbgkit.locate.alike import alike
 from dbgkit.locate.facts import failure_from_exception, failure_from_fact
 from dbgkit.locate.graphs import (
-    expression_of,
     is_alias,
     materialise,
     output_keys,
 )
-from dbgkit.locate.held import beginnings, pickled_in, texts_of
-from dbgkit.locate.traces import Trace
+from dbgkit.locate.held import beginnings, is_no_tasks, pickled_in, texts_of
+from dbgkit.locate.led import raised_in, submitted_entry
+from dbgkit.locate.optimizing import expression_here
+from dbgkit.locate.traces import Trace, raised_from
 from dbgkit.model import Evidence, Failure
+from dbgkit.remote.parsing import literal
+from dbgkit.remote.summarize_errors import members_of
 
 _LOGGED = re.compile(
     r"Compute Failed\nKey: +(?P<key>.*)\nState: .*?\n.*?"
@@ -47,12 +51,19 @@ def locate_in_graph(
     """
     expression = found.expression
     if expression is None:
-        expression = expression_of(found.collections)
+        expression = expression_here(found.collections)
     graph = materialise(expression)
+    own = None if is_no_tasks(found.exception) else found.exception
     if client is not None and not _is_clients(found, client):
         client = None
     entries, notes = _history(found.exception, client, timeout)
     matching = _match(found.exception, entries, graph)
+    if not matching and texts_of(found.exception):
+        entries, notes = _history(found.exception, client, timeout, every=True)
+        matching = alike(found.exception, _inside(entries, graph))
+        if members_of(found.exception):
+            # `except*` makes a group of its own, of some members of the one raised.
+            own = None
     if not matching and client is not None and is_open(client):
         matching = _match(found.exception, _logged(client, timeout, graph), graph)
     if not matching and client is not None and is_open(client):
@@ -64,7 +75,7 @@ def locate_in_graph(
                 max_bytes=max_bytes,
                 texts=beginnings([found.exception]),
             )
-            return from_answer(answer, client, _own(found), notes)
+            return from_answer(answer, client, own, notes)
     if not matching:
         return [_unmatched(found, graph, output_keys(expression), client, notes)]
     matching.sort(key=lambda entry: entry["when"] or 0.0)
@@ -74,33 +85,37 @@ def locate_in_graph(
     if len(keys) > 1 and not isinstance(found.exception, (NoFailure,)):
         notes = (
             *notes,
-            f"{len(keys)} tasks of this graph failed with the same text; "
+            f"{len(keys)} tasks of this graph failed with it, or alike; "
             "this is the earliest",
         )
     if client is not None and is_open(client):
         answer = Link(client, timeout).visit(
-            keys=keys, specs=specs, max_bytes=max_bytes
+            keys=keys,
+            specs=specs,
+            max_bytes=max_bytes,
+            chain=raised_in(own),
         )
         if answer["failures"]:
-            alive = from_answer(answer, client, _own(found), notes)
+            alive = from_answer(answer, client, own, notes)
             if len(alive) == len(keys):
                 return alive
     sizes = _group_sizes(graph, keys)
     return [
         failure_from_fact(
-            {**entry_of[key], "asked": key, "group_size": sizes.get(key)},
+            {
+                **entry_of[key],
+                "asked": key,
+                "group_size": sizes.get(key),
+                "submitted": submitted_entry(entry_of[key], entries, own),
+            },
             evidence=Evidence(client=client, graph=graph, scheduler="distributed"),
-            exception=_own(found) if index == 0 else None,
+            exception=own if index == 0 else None,
             others=tuple(other for other in keys if other != key),
             notes=notes,
             source="graph",
         )
         for index, key in enumerate(keys)
     ]
-
-
-def _own(found: Trace) -> BaseException | None:
-    return None if isinstance(found.exception, NoFailure) else found.exception
 
 
 def _is_clients(found: Trace, client: Any) -> bool:
@@ -111,15 +126,20 @@ def _is_clients(found: Trace, client: Any) -> bool:
 
 
 def _history(
-    exception: BaseException, client: Any, timeout: float
+    exception: BaseException, client: Any, timeout: float, *, every: bool = False
 ) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """What the scheduler remembers of failures, and what is to be said of that."""
+    """What the scheduler remembers of failures, and what is to be said of that.
+
+    Only failures with the exception's text, unless ``every`` one is wanted.
+    """
     if client is None:
         return [], ()
     if is_open(client):
-        texts = texts_of(exception)
+        texts = set() if every else texts_of(exception)
+        # What it was raised from may be told of too (see `submitted_entry`).
+        one = len(texts) == 1 and raised_from(exception) is None
         answer = Link(client, timeout).visit(
-            exception_text=next(iter(texts)) if len(texts) == 1 else "",
+            exception_text=next(iter(texts)) if one else "",
         )
         return answer["erred"], ()
     scheduler = getattr(getattr(client, "cluster", None), "scheduler", None)
@@ -135,7 +155,7 @@ def _history(
             "traceback_text": entry.traceback_text,
         }
         for entry in scheduler.erred_tasks
-    ], ("the cluster is closed: what it held is computed again here",)
+    ], ("the cluster is closed: a replay computes again here what it held",)
 
 
 def _match(
@@ -149,13 +169,7 @@ def _match(
         named = [entry for entry in entries if entry["key"] == task]
         return named[:1] or [_bare_entry(task)]
     texts = texts_of(exception)
-    # An alias never fails: an entry of its key is of another graph, which was
-    # optimised in another way.
-    inside = [
-        entry
-        for entry in entries
-        if entry["key"] in graph and not is_alias(graph[entry["key"]])
-    ]
+    inside = _inside(entries, graph)
     if texts:
         return [entry for entry in inside if entry["exception_text"] in texts]
     # What fell because of another has no text of its own.
@@ -168,6 +182,21 @@ def _match(
             if entry["exception_text"].split("(")[0].encode() in data
         ]
     return inside
+
+
+def _inside(
+    entries: list[dict[str, Any]], graph: Mapping[Any, Any]
+) -> list[dict[str, Any]]:
+    """Entries of a graph's own tasks.
+
+    An alias never fails: an entry of its key is of another graph, which was optimised
+    in another way.
+    """
+    return [
+        entry
+        for entry in entries
+        if entry["key"] in graph and not is_alias(graph[entry["key"]])
+    ]
 
 
 def _failed_outside(
@@ -202,8 +231,6 @@ def _logged(
     client: Any, timeout: float, graph: Mapping[Any, Any]
 ) -> list[dict[str, Any]]:
     """Failures out of the workers' logs, where the history has rolled over."""
-    import ast
-
     link = Link(client, timeout)
     try:
         logs = link.worker_logs()
@@ -217,9 +244,9 @@ def _logged(
             if not found or found["key"] not in keys:
                 continue
             try:
-                text = ast.literal_eval(found["exception"])
-                frames = ast.literal_eval(found["traceback"])
-            except (ValueError, SyntaxError):
+                text = literal(found["exception"])
+                frames = literal(found["traceback"])
+            except ValueError:
                 continue  # a line that was cut, so no evidence
             entries.append(
                 {

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from dbgkit.cluster.clients import held_future_states
-from dbgkit.errors import Cancelled, NoTask, NotFailed, UnknownKey
+from dbgkit.errors import Cancelled, NoTask, NotFailed, SchedulerGone, UnknownKey
 from dbgkit.locate.traces import Trace
+from dbgkit.model import advice
 
 _UNREAD = "Error during deserialization of the task graph"
-ASK_WHY = "dbgkit.why(key) tells what it waits for"
+
+
+def ask_why(key: Any) -> str:
+    """What tells why a task has not ended."""
+    return f"{advice.call('why', key)} tells what it waits for"
 
 
 def interrupted(exception: BaseException) -> bool:
@@ -17,6 +23,12 @@ def interrupted(exception: BaseException) -> bool:
     return isinstance(exception, (KeyboardInterrupt, TimeoutError)) or type(
         exception
     ).__name__ in ("TimeoutError", "CancelledError", "FutureCancelledError")
+
+
+def told_by_text(count: int) -> str:
+    """What is said of an exception that was found by its text alone."""
+    found = "a task" if count == 1 else f"the earliest of {count} tasks"
+    return f"{found} that failed with this text: the exception itself tells no more"
 
 
 def not_failed(
@@ -33,15 +45,67 @@ def not_failed(
     if state == "memory":
         return NotFailed(
             f"{key!r} has not failed: it is finished",
-            "dbgkit.replay(key) runs it again all the same",
+            f"{advice.call('replay', key)} runs it again all the same",
             key=key,
             state="finished",
         )
     return NotFailed(
         f"{key!r} has not failed: it is in state {state!r}",
-        ASK_WHY,
+        ask_why(key),
         key=key,
         state=state,
+    )
+
+
+def lost_with_scheduler(
+    exceptions: Iterable[BaseException],
+) -> Cancelled | SchedulerGone | None:
+    """What says that a wait ended because the scheduler went, if one did.
+
+    ``Client._reconnect`` and ``_handle_restart`` (distributed/client.py) cancel all
+    futures with a reason. Nothing needs to be asked of what is gone.
+    """
+    for error in exceptions:
+        reason, key = getattr(error, "reason", None), getattr(error, "key", None)
+        if reason == "scheduler-connection-lost":
+            return SchedulerGone(
+                f"the connection to the scheduler was lost while {key!r} was waited "
+                "for, and its tasks are gone with it",
+                "see the scheduler's log for why it went; connect a new Client once it "
+                "runs again, and submit the work anew",
+                key=key,
+            )
+        if reason == "scheduler-restart":
+            return Cancelled(
+                f"{key!r} was cancelled, as the cluster was restarted "
+                "(client.restart(), or another client's)",
+                "submit it again: a restart leaves no task to debug",
+                key=key,
+            )
+    return None
+
+
+def looked_at_in_time() -> str:
+    """What to do for a script whose cluster closes as it fails."""
+    return (
+        f"run the script with `dbgkit run`, or have {advice.call('debugging')} around "
+        "the client's with block; or keep client and cluster open"
+    )
+
+
+def unanswered(key: Any, status: str) -> SchedulerGone:
+    """What says that the client of a failed task cannot be asked any more."""
+    if status == "closed":
+        return SchedulerGone(
+            f"the client of {key!r} closed before its failure was looked at, as a "
+            "script's does that ends",
+            looked_at_in_time(),
+            key=key,
+        )
+    return SchedulerGone(
+        f"{key!r} cannot be asked about: the client is {status}",
+        "check whether the scheduler still runs, and connect a new Client",
+        key=key,
     )
 
 
@@ -56,9 +120,26 @@ def unread_graph(exception: BaseException | None) -> NoTask | None:
     why = f": {type(cause).__name__}: {cause}" if cause is not None else ""
     return NoTask(
         f"no task has run, as the scheduler could not read the graph{why}",
-        "what the graph is made of must be there as well: install it for the "
-        "scheduler and the workers, or have the client send it, by "
-        "cloudpickle.register_pickle_by_value(module)",
+        _what_to_send(cause),
+    )
+
+
+def _what_to_send(cause: BaseException | None) -> str:
+    """What to do for a graph that cannot be read: a module is missing, as a rule.
+
+    Registering it by value does not help where it is missing on the scheduler: other
+    parts of the graph, which is pickled as one, name it all the same.
+    """
+    missing = getattr(cause, "name", None) if isinstance(cause, ImportError) else None
+    if missing:
+        package = missing.split(".")[0]
+        return (
+            f"client.upload_file({package + '.py'!r}) brings it to the scheduler and "
+            f"the workers (a package as .zip), or install {package!r} there"
+        )
+    return (
+        "what the graph is made of must be there as well: client.upload_file(path) "
+        "brings a module of yours to the scheduler and the workers"
     )
 
 

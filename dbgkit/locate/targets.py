@@ -9,6 +9,7 @@ from typing import Any
 
 from dbgkit.cluster.clients import future_client, is_future
 from dbgkit.errors import WrongTarget
+from dbgkit.locate.optimizing import futures_here
 from dbgkit.locate.traces import exception_at_hand, meant_by
 from dbgkit.model import Failure, Recording
 
@@ -101,9 +102,7 @@ def _is_key(value: Any) -> bool:
 
 
 def _sort_collection(sought: Sought, collection: Any) -> None:
-    from distributed import futures_of
-
-    futures = futures_of(collection)
+    futures = futures_here(collection)
     if not futures:
         sought.collections.append(collection)
         return

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from dbgkit.cluster.clients import future_error, is_future
+from dbgkit.locate.rewrapped import as_raised
 from dbgkit.remote.frames import is_machinery, package_of, walk
+from dbgkit.remote.handed import futures_in, holds
 from dbgkit.remote.summarize_errors import cause_of, context_of, suppresses_context
-from dbgkit.remote.texts import safe_repr
 
-_CONTAINERS = (list, tuple, set, frozenset, dict)
 _MOST_SHOWN = 100  # exceptions
-_MOST = 100_000  # values looked through in containers of a frame
 
 
 @dataclass
@@ -28,6 +26,7 @@ class Trace:
     Attributes
     ----------
     exception : BaseException
+        As the task raised it (see `as_raised`).
     futures : list of Future
         Futures of Dask's own frames, and of the user's.
     expression : object or None
@@ -71,8 +70,11 @@ class Trace:
         )
 
 
-def chain(exception: BaseException) -> Iterator[BaseException]:
-    """An exception, what it was raised from, and members of groups: each once."""
+def chain(exception: BaseException, *, hidden: bool = False) -> Iterator[BaseException]:
+    """An exception, what it was raised from, and members of groups: each once.
+
+    ``hidden``: with what was being handled where it was raised ``from None``.
+    """
     seen: set[int] = set()
     waiting: list[BaseException | None] = [exception]
     while waiting:
@@ -83,7 +85,7 @@ def chain(exception: BaseException) -> Iterator[BaseException]:
         yield error
         waiting.extend(_members(error))
         waiting.append(cause_of(error))
-        if not suppresses_context(error):
+        if hidden or not suppresses_context(error):
             waiting.append(context_of(error))
 
 
@@ -138,9 +140,12 @@ def _members(exception: BaseException) -> list[BaseException]:
 
 
 def trace(exception: BaseException) -> Trace:
-    """Read an exception's traceback; of a chain, the first with something of Dask."""
+    """Read an exception's traceback; of a chain, the first with something of Dask.
+
+    What ``raise … from None`` hides is looked at too, after all that is shown.
+    """
     first = None
-    for error in chain(exception):
+    for error in (*chain(exception), *chain(exception, hidden=True)):
         found = _trace_one(error)
         if found.found:
             return found
@@ -150,12 +155,12 @@ def trace(exception: BaseException) -> Trace:
 
 
 def _trace_one(error: BaseException) -> Trace:
-    found = Trace(error)
+    found = Trace(as_raised(error))
     users: list[dict[str, Any]] = []
     innermost = None
     for frame, _ in walk(error.__traceback__):
         innermost = frame
-        where = _place(frame)
+        where = place_of(frame)
         if where == ("dask", "base.py", "compute") or where == (
             "dask",
             "base.py",
@@ -166,7 +171,7 @@ def _trace_one(error: BaseException) -> Trace:
             found.actor = found.actor or where[1] == "actor.py"
             if where[1:] == ("client.py", "get"):
                 _take_get(found, frame.f_locals)
-            found.futures.extend(_futures_in(frame.f_locals.values()))
+            found.futures.extend(futures_in(frame.f_locals.values()))
         elif where[2] in ("raise_on_meta_error", "apply_infer_dtype"):
             # `apply_infer_dtype` (dask/array/core.py) raises with no cause, but
             # has what it caught among its locals.
@@ -180,22 +185,13 @@ def _trace_one(error: BaseException) -> Trace:
         found.local_task = _local_task(innermost)
     if not found.found:
         for local in users:
-            found.futures.extend(_futures_in(local.values()))
-        found.futures = [f for f in found.futures if holds(f, error)]
+            found.futures.extend(futures_in(local.values()))
+        found.futures = [f for f in found.futures if holds(f, found.exception)]
     return found
 
 
-def holds(future: Any, error: BaseException) -> bool:
-    """Whether a future failed with this exception."""
-    held = future_error(future)
-    return held is error or (
-        held is not None
-        and type(held) is type(error)
-        and safe_repr(held) == safe_repr(error)
-    )
-
-
-def _place(frame: FrameType) -> tuple[str, str, str]:
+def place_of(frame: FrameType) -> tuple[str, str, str]:
+    """Package, name of the file and function of a frame."""
     filename = frame.f_code.co_filename.replace("\\", "/")
     return (
         package_of(filename),
@@ -225,25 +221,6 @@ def _take_get(found: Trace, local: dict[str, Any]) -> None:
         found.schedule = local["self"].get
 
 
-def _futures_in(values: Any) -> list[Any]:
-    """Futures among values, and in the builtin containers among them."""
-    found, seen, left = [], set(), _MOST
-    waiting = list(values)
-    while waiting and left:
-        left -= 1
-        value = waiting.pop()
-        if is_future(value):
-            found.append(value)
-        elif isinstance(value, _CONTAINERS) and id(value) not in seen:
-            seen.add(id(value))
-            # A subclass may do as it likes when it is walked through.
-            if type(value) is dict:
-                waiting.extend(value.values())
-            elif type(value) in _CONTAINERS:
-                waiting.extend(value)
-    return found
-
-
 def _local_task(frame: FrameType) -> tuple[Any, Any, Any] | None:
     """The task that a frame was called for, under a scheduler of this process.
 
@@ -255,7 +232,7 @@ def _local_task(frame: FrameType) -> tuple[Any, Any, Any] | None:
     for _ in range(100_000):
         if caller is None:
             return None
-        if _place(caller) == ("dask", "local.py", "execute_task"):
+        if place_of(caller) == ("dask", "local.py", "execute_task"):
             local = caller.f_locals
             if "task" in local and "data" in local:
                 return local["key"], local["task"], local["data"]
@@ -264,6 +241,23 @@ def _local_task(frame: FrameType) -> tuple[Any, Any, Any] | None:
             return None
         caller = caller.f_back
     return None
+
+
+def is_rebuilt(frame: FrameType) -> bool:
+    """Whether a frame was made of what another process said of it: without locals.
+
+    ``Traceback.as_traceback`` (tblib) runs a stub of this name for each frame.
+    """
+    return "__traceback_maker" in frame.f_code.co_names
+
+
+def live_places(error: BaseException) -> list[tuple[tuple[str, str, str], FrameType]]:
+    """Frames of this process that an exception went through, outermost first."""
+    return [
+        (place_of(frame), frame)
+        for frame, _ in walk(error.__traceback__)
+        if not is_rebuilt(frame)
+    ]
 
 
 def _is_meta_error(error: BaseException) -> bool:
@@ -282,6 +276,18 @@ def exception_at_hand() -> BaseException | None:
     # All that set last_exc set last_value too, and not the other way round.
     last = getattr(sys, "last_value", None)
     return last if isinstance(last, BaseException) else None
+
+
+def whole_of(exception: BaseException) -> BaseException:
+    """What led to an exception that was not raised by itself: of a group's member.
+
+    The exception at hand, if the other one hangs on it.
+    """
+    at_hand = exception_at_hand()
+    if exception.__traceback__ is not None or at_hand is None:
+        return exception
+    hangs = any(each is exception for each in chain(at_hand))
+    return at_hand if hangs else exception
 
 
 def stands_for(exception: BaseException, target: Any) -> None:

@@ -6,12 +6,16 @@ from dbgkit.model.failure import Evidence, Failure
 from dbgkit.model.frames import FrameSummary, ValueSummary
 from dbgkit.model.glance import Glance
 from dbgkit.model.graph import GraphNode, TaskGraph
+from dbgkit.model.origin import Origin
 from dbgkit.model.plan import InputInfo, Notice, Plan, Progress
 from dbgkit.model.recording import (
+    MALFORMED,
     RecordedCause,
     RecordedInput,
     Recording,
     Recordings,
+    SwitchedOff,
+    SwitchedOn,
     recording_from_wire,
 )
 from dbgkit.model.replaying import Difference, Outcome, Run, Step
@@ -30,6 +34,7 @@ from dbgkit.model.states import (
 )
 
 __all__ = [
+    "MALFORMED",
     "Checkup",
     "ClusterReport",
     "Death",
@@ -48,6 +53,7 @@ __all__ = [
     "InputInfo",
     "Moment",
     "Notice",
+    "Origin",
     "Outcome",
     "Plan",
     "Progress",
@@ -59,6 +65,8 @@ __all__ = [
     "RunningTask",
     "Span",
     "Step",
+    "SwitchedOff",
+    "SwitchedOn",
     "TaskGraph",
     "TaskRow",
     "TaskTable",

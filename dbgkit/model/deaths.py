@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from dbgkit.model.display import Displayed
-from dbgkit.model.states import Span, plain_key
+from dbgkit.model.keys import plain_key
+from dbgkit.model.states import Span
 
 
 @dataclass(frozen=True)

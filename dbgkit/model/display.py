@@ -6,11 +6,35 @@ from collections.abc import Callable
 from typing import Any
 
 _renderers: dict[str, Callable[[Any], Any]] = {}
+# The last that a verb has printed and returned, and in which cell.
+_printed: list[tuple[int, object, Callable[[], object]]] = []
 
 
 def show_with(**renderers: Callable[[Any], Any]) -> None:
-    """Set the functions that make the forms ``rich``, ``text`` and ``html``."""
+    """Set the functions that make the forms ``rich``, ``text`` and ``html``.
+
+    And ``traceback``: the text of a failure's, with the files and lines of its code.
+    """
     _renderers.update(renderers)
+
+
+def was_printed(obj: object, cell_running: Callable[[], object]) -> None:
+    """Know that a verb has printed what it returns; ``cell_running``: in which cell."""
+    _printed[:] = [(id(obj), cell_running(), cell_running)]
+
+
+def in_short(obj: object) -> bool:
+    """Whether the value of a cell says again what its verb has just printed."""
+    return any(
+        cell is not None and id(obj) == printed and running() == cell
+        for printed, cell, running in _printed
+    )
+
+
+def traceback_shown(failure: Any) -> str:
+    """The traceback's text of a failure as it is to be shown."""
+    shown = _renderers.get("traceback")
+    return str(shown(failure) if shown else failure.traceback_text)
 
 
 class Displayed:
@@ -32,6 +56,8 @@ class Displayed:
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> dict[str, str]:
+        if in_short(self):
+            return {"text/plain": repr(self)}
         text, html = _renderers.get("text"), _renderers.get("html")
         bundle = {"text/plain": text(self) if text else repr(self)}
         if html:

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from dbgkit.model.display import Displayed
+from dbgkit.model.display import Displayed, traceback_shown
+from dbgkit.model.keys import plain_key
+from dbgkit.model.origin import Origin
+from dbgkit.remote.redact import redact_text
+from dbgkit.remote.texts import in_line
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,13 @@ class Evidence:
     scheduler : str
         ``"distributed"``, ``"local"`` (Dask's threads, processes or synchronous
         scheduler), or ``""`` where nothing of Dask ran.
+    codes : tuple
+        Which code frames of the traceback were in whose file, or source, it does not
+        tell: see ``remote.frame_codes.FrameCode``.
+    needs : mapping or None
+        Of a task that killed its workers: see ``remote.needs.needs_of``.
+    index : source.Index or None
+        What finds the files of code; None: what this process knows by itself.
     """
 
     client: Any = None
@@ -38,6 +49,9 @@ class Evidence:
     cache: Mapping[Any, Any] | None = None
     outputs: tuple[Any, ...] = ()
     scheduler: str = ""
+    codes: tuple[Any, ...] = ()
+    needs: Mapping[str, Any] | None = None
+    index: Any = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,7 @@ class Failure(Displayed):
     key : Key or None
         The key of the task that failed; None if no task did.
     name : str
-        The task in human words: ``step "boom" on partition 7 of 10``.
+        The task in human words: ``step "boom" on partition 6 (of 10, counted from 0)``.
     exception_type : str
         Name of the exception's class, as on the worker, without its module.
     message : str
@@ -67,19 +81,41 @@ class Failure(Displayed):
         Where it was found: ``"scheduler"`` (the task is still there), ``"graph"``
         (the scheduler has forgotten it, the graph is in the traceback),
         ``"local"`` (a scheduler in this process), ``"meta"`` (Dask called the
-        function on made-up data, on the client), ``"exception"`` (nothing to do
-        with Dask).
+        function on made-up data, on the client), ``"exception"`` (no task raised
+        it: see ``kind``).
     exception : BaseException or None
         The exception as it reached the client, if it did.
     asked : Key or None
         The key that was asked for, where the failure is upstream of it.
     killed : bool
         Whether it killed the worker that it ran on.
+    came_from : tuple of Origin
+        The literals that lead to it, the nearest first: which file and bytes, which
+        call.
     others : tuple of Key
         Keys of further failures among the same target, earliest first.
+    through : tuple of Key
+        Tasks that had submitted it, each the next one, and failed because of it.
+    forgotten : Key or None
+        The task that it had submitted and failed because of, where the scheduler has
+        forgotten that one: a recording of it may be left.
+    shuffle : str
+        ``"transfer"``, ``"barrier"`` or ``"unpack"``: in which phase of a P2P shuffle
+        it failed; empty for all else.
     notes : tuple of str
         What else is to be said: that it may be another client's, that several
-        tasks match, that text was put right.
+        tasks match, that text was put right; of what no task raised, first what it
+        is and then what to do.
+    kind : str
+        What raised it: ``"task"``; ``"carried"``: a task, whose exception a library
+        brought home as the task's result; ``"meta"``: Dask, on made-up data; or no
+        task at all: ``"unsent"`` (the client could not pickle what it was to send),
+        ``"result"`` (what a task returned cannot be brought home), ``"run"``
+        (``client.run`` and ``run_on_scheduler``), ``"plugin"`` (a plugin as it was
+        registered), ``"start"`` (a worker that did not start), ``"callback"`` (one
+        of a future's), ``"actor"`` (a method of an actor), ``"dask"`` (Dask itself,
+        on the client), ``"remote"`` (another process; the task is not known any
+        more), ``"none"`` (nothing to do with Dask).
     """
 
     key: Any
@@ -94,13 +130,40 @@ class Failure(Displayed):
     exception: BaseException | None = field(default=None, repr=False)
     asked: Any = None
     killed: bool = False
+    came_from: tuple[Origin, ...] = field(default=(), repr=False)
     others: tuple[Any, ...] = field(default=(), repr=False)
+    through: tuple[Any, ...] = field(default=(), repr=False)
+    forgotten: Any = field(default=None, repr=False)
+    shuffle: str = ""
     notes: tuple[str, ...] = field(default=(), repr=False)
+    kind: str = "task"
     evidence: Evidence = field(default=Evidence(), repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        return {
+            "key": plain_key(self.key),
+            "name": self.name,
+            "exception_type": self.exception_type,
+            "message": self.message,
+            "traceback_text": traceback_shown(self),
+            "worker": self.worker,
+            "when": self.when.isoformat() if self.when else None,
+            "attempts": self.attempts,
+            "found_in": self.source,
+            "asked": plain_key(self.asked),
+            "killed": self.killed,
+            "came_from": [origin.to_json() for origin in self.came_from],
+            "others": [plain_key(key) for key in self.others],
+            "through": [plain_key(key) for key in self.through],
+            "forgotten": plain_key(self.forgotten),
+            "shuffle": self.shuffle,
+            "notes": list(self.notes),
+        }
 
     def __repr__(self) -> str:
         where = f" on {self.worker}" if self.worker else ""
-        return (
-            f"<Failure {self.key!r}{where}: {self.exception_type}: "
-            f"{self.message[:80]!r}>"
+        return in_line(
+            f"<Failure {redact_text(repr(self.key))}{where}: {self.exception_type}: "
+            f"{redact_text(self.message[:400])[:80]!r}>"
         )

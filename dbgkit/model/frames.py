@@ -4,7 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+LONGEST = 1e9  # seconds: 30 years
+
+
+def checked(kind: type[T], value: Any) -> T:
+    """A value that came from another process, if it is of the kind that it should be.
+
+    Raises
+    ------
+    TypeError
+        It is not.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{type(value).__name__} where {kind.__name__} was expected")
+    return value
+
+
+def duration(value: Any) -> float:
+    """Seconds that something took, as `checked`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Nothing takes so long.
+    """
+    seconds = checked(float, value)
+    if not 0.0 <= seconds < LONGEST:
+        raise ValueError(f"{seconds} where seconds were expected")
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -31,7 +62,12 @@ class ValueSummary:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> ValueSummary:
-        return cls(wire["type"], wire["text"], wire["cut"], wire["hidden"])
+        return cls(
+            checked(str, wire["type"]),
+            checked(str, wire["text"]),
+            bool(wire["cut"]),
+            bool(wire["hidden"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -51,6 +87,9 @@ class FrameSummary:
         an installed package.
     omitted_locals : int
         How many locals were left out.
+    code : tuple of str
+        What leads to the source elsewhere: the code's fingerprint, its module and the
+        module's file; empty where that was not recorded.
     """
 
     filename: str
@@ -60,18 +99,35 @@ class FrameSummary:
     locals: tuple[tuple[str, ValueSummary], ...] = ()
     own: bool = True
     omitted_locals: int = 0
+    code: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        return {
+            "filename": self.filename,
+            "lineno": self.lineno,
+            "function": self.function,
+            "own": self.own,
+            "source": [list(line) for line in self.source],
+            "locals": {
+                name: {"type": value.type, "text": value.text}
+                for name, value in self.locals
+            },
+            "omitted_locals": self.omitted_locals,
+        }
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> FrameSummary:
         return cls(
-            filename=wire["filename"],
-            lineno=wire["lineno"],
-            function=wire["function"],
+            filename=checked(str, wire["filename"]),
+            lineno=checked(int, wire["lineno"]),
+            function=checked(str, wire["function"]),
             source=tuple((int(n), str(line)) for n, line in wire["source"]),
             locals=tuple(
                 (str(name), ValueSummary.from_wire(value))
                 for name, value in wire["locals"]
             ),
-            own=wire["own"],
-            omitted_locals=wire["omitted_locals"],
+            own=bool(wire["own"]),
+            omitted_locals=checked(int, wire["omitted_locals"]),
+            code=tuple(map(str, wire.get("code") or ())),
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbgkit.model.display import Displayed
-from dbgkit.model.states import plain_key
+from dbgkit.model.keys import plain_key
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,63 @@ from typing import Any
 
 from dbgkit.model.display import Displayed
 from dbgkit.model.frames import FrameSummary
-from dbgkit.model.states import Span, plain_key
+from dbgkit.model.keys import plain_key
+from dbgkit.model.origin import Origin
+from dbgkit.model.states import Span
+from dbgkit.remote.redact import redact_text
+from dbgkit.remote.texts import in_line
+
+
+@dataclass(frozen=True)
+class SwitchedOn:
+    """What became of turning the recorder on.
+
+    Attributes
+    ----------
+    was_on : bool
+        Whether it was on before, whoever wanted it.
+    without : mapping of str to str
+        Addresses of workers, or nannies, that do not have it yet, and why. They get it
+        as soon as they answer.
+    """
+
+    was_on: bool
+    without: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"The recorder is on{_but(self.without)}"
+
+
+@dataclass(frozen=True)
+class SwitchedOff:
+    """What became of turning the recorder off.
+
+    Attributes
+    ----------
+    others : int
+        How many other clients want it: it is on for as long as they do.
+    without : mapping of str to str
+        Addresses of workers, or nannies, that still have it, and why. They lose it as
+        soon as they answer.
+    """
+
+    others: int = 0
+    without: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if self.others:
+            who = "another client wants" if self.others == 1 else "other clients want"
+            return f"The recorder stays on, as {who} it."
+        return f"The recorder is off{_but(self.without)}"
+
+
+def _but(without: Mapping[str, str]) -> str:
+    """The end of a sentence, with those that did not answer."""
+    if not without:
+        return "."
+    shown = [f"{address} ({why})" for address, why in list(without.items())[:3]]
+    more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+    return f", but for {', '.join(shown)}{more}: there as soon as it answers."
 
 
 @dataclass(frozen=True)
@@ -80,6 +136,8 @@ class Recording(Displayed):
         How many more there were; 1,000 stands for that or more.
     inputs : tuple of RecordedInput
         Fingerprints of the task's inputs, as they were when it had failed.
+    came_from : tuple of Origin
+        The literals that lead to it, as far as its worker knew them.
     short : bool
         Whether it is a short one: the worker had recorded enough of its kind.
     left_out : int
@@ -88,6 +146,8 @@ class Recording(Displayed):
         Why there is no content, where there is none; else empty.
     seconds : float
         How long it took to record.
+    secret_names : tuple of str
+        Names that were to be hidden besides the usual ones.
     """
 
     key: Any
@@ -103,10 +163,16 @@ class Recording(Displayed):
     causes: tuple[RecordedCause, ...] = field(default=(), repr=False)
     more_causes: int = 0
     inputs: tuple[RecordedInput, ...] = field(default=(), repr=False)
+    came_from: tuple[Origin, ...] = field(default=(), repr=False)
     short: bool = False
     left_out: int = 0
     gap: str = ""
     seconds: float = 0.0
+    secret_names: tuple[str, ...] = field(default=(), repr=False)
+
+    def __repr__(self) -> str:
+        told = f"{self.exception_type}: {self.message[:80]!r}"
+        return in_line(f"<Recording of {redact_text(repr(self.key))}: {told}>")
 
     def to_json(self) -> dict[str, Any]:
         """Builtin types only, for ``--json``."""
@@ -122,34 +188,20 @@ class Recording(Displayed):
             "short": self.short,
             "left_out": self.left_out,
             "traceback_text": self.traceback_text,
-            "frames": [_frame_to_json(frame) for frame in self.frames],
+            "came_from": [one.to_json() for one in self.came_from],
+            "frames": [frame.to_json() for frame in self.frames],
             "causes": [
                 {
                     "how": cause.how,
                     "parent": cause.parent,
                     "exception_type": cause.exception_type,
                     "message": cause.message,
-                    "frames": [_frame_to_json(frame) for frame in cause.frames],
+                    "frames": [frame.to_json() for frame in cause.frames],
                 }
                 for cause in self.causes
             ],
             "more_causes": self.more_causes,
         }
-
-
-def _frame_to_json(frame: FrameSummary) -> dict[str, Any]:
-    return {
-        "filename": frame.filename,
-        "lineno": frame.lineno,
-        "function": frame.function,
-        "own": frame.own,
-        "source": [list(line) for line in frame.source],
-        "locals": {
-            name: {"type": value.type, "text": value.text}
-            for name, value in frame.locals
-        },
-        "omitted_locals": frame.omitted_locals,
-    }
 
 
 @dataclass(frozen=True)
@@ -220,6 +272,19 @@ class Recordings(Displayed):
         }
 
 
+# What reading raises of what no recorder of ours has written.
+MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,  # a time that no clock of this system has
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
 def recording_from_wire(
     header: Mapping[str, Any], content: Mapping[str, Any] | None, name: str
 ) -> Recording:
@@ -252,10 +317,12 @@ def recording_from_wire(
             RecordedInput(_as_key(key), *rest)
             for key, *rest in content.get("inputs", ())
         ),
+        came_from=tuple(map(Origin.from_wire, content.get("came_from", ()))),
         short=content.get("short", False),
         left_out=header["left_out"],
         gap=header["gap"],
         seconds=content.get("seconds", 0.0),
+        secret_names=tuple(content.get("secret_names", ())),
     )
 
 
@@ -268,7 +335,7 @@ def _values(wire: Any) -> dict[int, dict[str, Any]]:
     for index, variable, kept in wire:
         try:
             value = restore(kept)
-        except (ImportError, TypeError, ValueError):
+        except (ImportError, *MALFORMED):
             continue  # its library is not here, or reads it otherwise: told in text
         values.setdefault(index, {})[variable] = value
     return values
@@ -322,9 +389,9 @@ def _restore_series(payload: Any) -> Any:
     import pandas
 
     name, (dtype, values), index = payload
-    return pandas.Series(
-        restore(values), dtype=dtype, name=restore(name), index=_restore_index(index)
-    )
+    index = _restore_index(index)
+    values = _as_long_as(index, restore(values))
+    return pandas.Series(values, dtype=dtype, name=restore(name), index=index)
 
 
 def _restore_frame(payload: Any) -> Any:
@@ -333,7 +400,7 @@ def _restore_frame(payload: Any) -> Any:
     labels, columns, index = payload
     index = _restore_index(index)
     parts = [
-        pandas.Series(restore(values), dtype=dtype, index=index)
+        pandas.Series(_as_long_as(index, restore(values)), dtype=dtype, index=index)
         for dtype, values in columns
     ]
     frame = pandas.concat(parts, axis=1) if parts else pandas.DataFrame(index=index)
@@ -341,9 +408,16 @@ def _restore_frame(payload: Any) -> Any:
     return frame
 
 
+def _as_long_as(index: Any, values: Any) -> Any:
+    """Values of an index: a single one is not to be repeated for each of its labels."""
+    if len(values) != len(index):
+        raise ValueError(f"{len(values)} values for {len(index)} labels")
+    return values
+
+
 _BUILDERS: dict[str, Any] = {
     "int": lambda payload: int(payload, 16),
-    "bytearray": bytearray,
+    "bytearray": lambda payload: bytearray(memoryview(payload)),
     "complex": lambda payload: complex(*payload),
     "ellipsis": lambda payload: Ellipsis,
     "slice": lambda payload: slice(*map(restore, payload)),

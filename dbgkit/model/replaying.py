@@ -19,7 +19,8 @@ class Run:
     exception_type, message : str
         Of what it raised; empty where it raised nothing.
     detail : str
-        For ``"died"`` and ``"timeout"``: exit code or signal, and the last line.
+        For ``"died"`` and ``"timeout"``: exit code or signal, and the last line. For
+        ``"different"``, where class and message are as before: what differs.
     seconds : float
         Wall time of the call.
     """
@@ -47,6 +48,10 @@ class Step:
         The live values it was called with.
     failed : bool
         Whether it is the one that raised.
+    arguments : tuple of (str, object)
+        The same values under the names that the user's function gives them, with its
+        literals; empty where the function is Dask's own. What ran in another process,
+        or on a worker, has a `ValueSummary` in place of each value.
     label : str
         The function's name, or what Dask calls the step where the function is
         Dask's own.
@@ -58,6 +63,7 @@ class Step:
     inputs: Mapping[Any, Any] = field(repr=False)
     failed: bool = False
     label: str = ""
+    arguments: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from typing import Any
 from dbgkit.model.deaths import Deaths
 from dbgkit.model.display import Displayed
 from dbgkit.model.graph import TaskGraph
+from dbgkit.model.keys import plain_key
 from dbgkit.model.states import (
     Checkup,
     Explanation,
     FailureReport,
     Span,
     TaskTable,
-    plain_key,
 )
 
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.model.display import Displayed
+from dbgkit.model.display import Displayed, traceback_shown
+from dbgkit.model.keys import plain_key
 
 if TYPE_CHECKING:
     from dbgkit.model.graph import TaskGraph
@@ -141,7 +142,8 @@ class FailureReport(Displayed):
                     "last": _moment(group.last),
                     "keys": [plain_key(key) for key in group.keys],
                     "omitted_keys": group.omitted_keys,
-                    "traceback_text": group.example.traceback_text,
+                    "traceback_text": traceback_shown(group.example),
+                    "came_from": [one.to_json() for one in group.example.came_from],
                     "deaths": [death.to_json() for death in group.deaths],
                     "recording": group.recording.to_json() if group.recording else None,
                 }
@@ -408,11 +410,6 @@ class Checkup(Displayed):
                 for finding in self.findings
             ],
         }
-
-
-def plain_key(key: Any) -> Any:
-    """A key as JSON has it: tuples become their text."""
-    return key if isinstance(key, (str, int, float, type(None))) else str(key)
 
 
 def _moment(when: datetime | None) -> str | None:

@@ -11,8 +11,8 @@ import contextlib
 import faulthandler
 import mmap
 import os
+import secrets
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from time import time
@@ -22,6 +22,7 @@ from typing import IO, Any
 import msgpack
 import psutil
 
+from .box_folders import make_file, remove_dead, sweep
 from .boxes import (
     COROUTINE,
     ERRORS,
@@ -43,39 +44,16 @@ from .boxes import (
     SLOTS_AT,
     TEXT,
     THREAD,
-    boxes_in,
     file_of,
-    folder_in,
-    is_alive,
-    read_box,
     remove_box,
 )
+from .codes import file_of_frame, fingerprint, is_dynamic, marked
 from .frames import own_index
+from .own_files import OwnFolder
 
 EVERY = 0.2  # seconds between two samples of lines and memory
-KEPT = 3600.0  # seconds that a dead worker's box is left for others to read
 ELSEWHERE = "elsewhere"  # a task whose line is not seen: in another process, say
 _DEEPEST = 200  # frames to look through for one of the user's own
-
-
-def _new_file(name: str) -> tuple[str, IO[bytes]]:
-    """Make a file of this name, for this user alone, in the folder of the boxes."""
-    folder = folder_in(tempfile.gettempdir())
-    path, number = os.path.join(folder, name), 1
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-    for _ in range(100):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        owner = os.lstat(folder).st_uid
-        if hasattr(os, "getuid") and owner != os.getuid():
-            raise PermissionError(f"{folder} is somebody else's")
-        try:
-            return path, os.fdopen(os.open(path, flags, 0o600), "w+b")
-        except FileExistsError:  # another worker of this process
-            number += 1
-            path = os.path.join(folder, f"{name}.{number}")
-        except FileNotFoundError:  # the folder was empty, and somebody removed it
-            continue
-    raise FileExistsError(path)
 
 
 class BlackBox:
@@ -97,39 +75,45 @@ class BlackBox:
     ------
     OSError
         The file cannot be made.
+
+    Attributes
+    ----------
+    path, nonce : str
+        What its worker tells the scheduler: who reads it looks for them.
+    refused : str
+        Why it is not in the usual folder; empty if it is.
     """
 
     def __init__(self, worker: str, nanny: str, scheduler: str, crashes: bool) -> None:
         self.scheduler = scheduler
+        self.nonce = secrets.token_hex(16)
         self._process = psutil.Process()
         started = self._process.create_time()
-        watched = "off"
+        self._watched = "off"
         if crashes:
-            watched = "elsewhere" if faulthandler.is_enabled() else "on"
-        fixed = msgpack.packb(
-            {
-                "pid": os.getpid(),
-                "started": started,
-                "worker": worker,
-                "nanny": nanny,
-                "scheduler": scheduler,
-                # "elsewhere": somebody has Python write them to another place
-                "crashes": watched,
-            },
-            unicode_errors=ERRORS,
-        )
-        self.path, file = _new_file(file_of(os.getpid(), started))
-        self._crashes: IO[str] | None = None
+            self._watched = "elsewhere" if faulthandler.is_enabled() else "on"
+        self._told = {
+            "pid": os.getpid(),
+            "started": started,
+            "worker": worker,
+            "nanny": nanny,
+            "scheduler": scheduler,
+            "nonce": self.nonce,
+        }
+        made = make_file(file_of(os.getpid(), started))
+        self.path, self.refused, file = made.path, made.refused, made.file
+        self._crashes: IO[bytes] | None = None
         try:
             # In full: a hole in a file on a full disk would kill the worker.
             with file:
-                head = FIXED.pack(MAGIC, len(fixed)) + fixed.ljust(FIXED_ROOM, b" ")
+                head = self._head()
                 file.write(head)
                 file.write(bytes(SIZE - len(head)))
                 file.flush()
                 self._map = mmap.mmap(file.fileno(), SIZE)
-            if watched == "on":  # to be appended to: it may be emptied in between
-                self._crashes = open(f"{self.path}.stack", "a")  # noqa: SIM115
+                _keep_whole(file)
+            if self._watched == "on":
+                self._crashes = self._make_stack()
         except OSError:
             remove_box(self.path)
             raise
@@ -143,12 +127,48 @@ class BlackBox:
         self._earlier: dict[int, Callable[[], bool]] = {}
         self._lined: set[int] = set()  # slots that a line was written to
         self._stopped = threading.Event()
-        _sweep(os.path.dirname(self.path))
+        sweep()
         self.sample()
         self._thread = threading.Thread(
             target=self._watch, name="dbgkit black box", daemon=True
         )
         self._thread.start()
+
+    def _head(self) -> bytes:
+        """What does not change, but for where crashes are written."""
+        # "elsewhere": somebody has Python write them to another place
+        told = {**self._told, "crashes": self._watched}
+        fixed = msgpack.packb(told, unicode_errors=ERRORS)
+        head: bytes = FIXED.pack(MAGIC, len(fixed)) + fixed.ljust(FIXED_ROOM, b" ")
+        return head
+
+    def _take_crashes(self) -> None:
+        """Have crashes written here, once nobody has them written elsewhere any more.
+
+        That may have been the box of another version, which is off by now.
+        """
+        if self._watched != "elsewhere" or faulthandler.is_enabled():
+            return
+        try:
+            file = self._make_stack()
+        except OSError:
+            self._watched = "off"
+            return
+        if self._stopped.is_set() or faulthandler.is_enabled():
+            file.close()
+            return
+        faulthandler.enable(file)
+        self._crashes, self._watched = file, "on"
+        head = self._head()
+        self._map[: len(head)] = head
+
+    def _make_stack(self) -> IO[bytes]:
+        """The file for crashes, which begins with the nonce."""
+        parent, name = os.path.split(f"{self.path}.stack")
+        with OwnFolder(parent) as folder:
+            with contextlib.suppress(FileNotFoundError):
+                folder.remove(name)  # of an earlier process of this id
+            return folder.create(name, self.nonce.encode() + b"\n")
 
     def begin(
         self, key: Any, inputs: int, run: Any = None, start: float | None = None
@@ -212,6 +232,7 @@ class BlackBox:
     def _watch(self) -> None:
         while not self._stopped.wait(EVERY):
             with contextlib.suppress(ValueError):  # it was closed meanwhile
+                self._take_crashes()
                 self.sample()
 
     def sample(self) -> None:
@@ -243,10 +264,11 @@ class BlackBox:
         """
         if self._crashes is None:
             return
+        head = len(self.nonce) + 1
         written = os.fstat(self._crashes.fileno()).st_size
-        if written and written == self._stack_seen:
-            os.ftruncate(self._crashes.fileno(), 0)
-            written = 0
+        if written > head and written == self._stack_seen:
+            os.ftruncate(self._crashes.fileno(), head)
+            written = head
         self._stack_seen = written
 
     def _write_line(self, slot: int, line: str, now: float) -> None:
@@ -266,21 +288,29 @@ class BlackBox:
             will ask for them any more.
         """
         self._stopped.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(1.0)
         if self._crashes is not None:
             faulthandler.disable()
             self._crashes.close()
             self._crashes = None
-        if self._thread is not threading.current_thread():
-            self._thread.join(1.0)
         self._runs.clear()
         self._map.close()
-        for path in boxes_in([os.path.dirname(self.path)]) if for_good else ():
-            box = read_box(path)
-            if box is None or box["scheduler"] != self.scheduler:
-                continue
-            if not is_alive(box["pid"], box["started"]):
-                remove_box(path)
+        if for_good:
+            remove_dead(self.scheduler, [os.path.dirname(self.path)])
         remove_box(self.path)
+
+
+def _keep_whole(file: IO[bytes]) -> None:
+    """Have nobody cut off a file that is mapped: its writer would die of SIGBUS.
+
+    Of the same user, too: by accident (root is not kept from it). Windows refuses to
+    cut what is mapped, and to remove what is read-only; some file systems have no
+    modes.
+    """
+    if os.name != "nt":
+        with contextlib.suppress(OSError):
+            os.fchmod(file.fileno(), 0o400)
 
 
 class _Packers(threading.local):
@@ -301,53 +331,34 @@ def _pack_key(key: Any) -> tuple[bytes, int]:
     return text[:KEY_ROOM], TEXT
 
 
-def _of_thread(frame: FrameType | None) -> list[tuple[str, int, str]]:
-    """Places of a thread, outermost first."""
-    found: list[tuple[str, int, str]] = []
+def _of_thread(frame: FrameType | None) -> list[FrameType]:
+    """Frames of a thread, outermost first."""
+    found: list[FrameType] = []
     while frame is not None and len(found) < _DEEPEST:
-        code = frame.f_code
-        found.append((code.co_filename, frame.f_lineno or 0, code.co_name))
+        found.append(frame)
         frame = frame.f_back
     return found[::-1]
 
 
-def _of_coroutine(coroutine: Any) -> list[tuple[str, int, str]]:
-    """Places of what a coroutine waits in, outermost first."""
-    found: list[tuple[str, int, str]] = []
+def _of_coroutine(coroutine: Any) -> list[FrameType]:
+    """Frames of what a coroutine waits in, outermost first."""
+    found: list[FrameType] = []
     for _ in range(_DEEPEST):
         frame = getattr(coroutine, "cr_frame", None)
         if type(coroutine).__name__ != "coroutine" or frame is None:
             break
-        code = frame.f_code
-        found.append((code.co_filename, frame.f_lineno or 0, code.co_name))
+        found.append(frame)
         coroutine = coroutine.cr_await
     return found
 
 
-def _line_of(places: list[tuple[str, int, str]]) -> str:
+def _line_of(frames: list[FrameType]) -> str:
     """``file.py:12 in work``: the innermost line of the user's own code."""
-    index = own_index([filename for filename, _, _ in places])
+    filenames = [file_of_frame(frame) for frame in frames]
+    index = own_index(filenames)
     if index is None:
         return ""
-    filename, line, function = places[index]
-    return f"{filename}:{line} in {function}"
-
-
-def _sweep(folder: str) -> None:
-    """Remove the boxes of processes that died long ago, and that nobody has read."""
-    long_ago = time() - KEPT
-    for path in list(boxes_in([folder])):
-        with contextlib.suppress(OSError):
-            if os.stat(path).st_mtime > long_ago:
-                continue
-            # In memory (tmpfs), a file that is mapped has the time of its making.
-            box = read_box(path)
-            if box is None:
-                pid = int(os.path.basename(path).partition("-")[0])
-                alive = psutil.pid_exists(pid)
-            else:
-                # In another container it may be alive, though it is not seen here.
-                alive = box["sampled"] > long_ago
-                alive = alive or is_alive(box["pid"], box["started"])
-            if not alive:
-                remove_box(path)
+    frame, filename = frames[index], filenames[index]
+    if is_dynamic(filename):
+        filename = marked(fingerprint(frame.f_code))
+    return f"{filename}:{frame.f_lineno or 0} in {frame.f_code.co_name}"

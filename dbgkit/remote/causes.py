@@ -7,7 +7,7 @@ for, with what is under way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -24,12 +24,17 @@ from .causes_ends import (
     failed_facts,
     forgotten_facts,
     given_up,
-    is_barrier,
     signature,
 )
+from .facts import history_of
+from .inner import Found, follow
 from .keys import find_task
+from .needs import needs_of
+from .newest import erred_tasks, newest_failed
+from .p2p import is_barrier
 from .pacing import Pace, all_tasks, is_dump, now_of, slices
 from .roots import Roots, find_roots, raised
+from .survey_index import ErredIndex
 
 MOST_GROUPS = 40  # groups of ends that are looked at, of one state
 MOST_CHAIN = 100  # keys of a chain that are sent
@@ -52,7 +57,9 @@ class Group:
             self.tasks.append(ts)
 
 
-async def explain_state(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+async def explain_state(
+    state: Any, question: dict[str, Any], index: ErredIndex | None = None
+) -> dict[str, Any]:
     """Facts about what some tasks, or all, wait for.
 
     Parameters
@@ -61,7 +68,10 @@ async def explain_state(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     question : dict
         ``keys``: list of keys, or None for the whole cluster. ``pending``: keys that
         the client believes pending. ``texts``: what the futures of the keys hold (see
-        ``roots``). ``ping``: seconds for a worker to answer.
+        ``roots``). ``client``: id of the client whose failures come first.
+        ``ping``: seconds for a worker to answer.
+    index : ErredIndex, optional
+        As kept by the extension.
     """
     start = now_of(state)
     pace = Pace()
@@ -86,19 +96,31 @@ async def explain_state(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     parents: dict[Any, Any] = {}
     failed: list[Any] = []
     if keys is None:
-        groups = await _whole(state, failed, pace)
+        groups = await _whole(state, failed, question.get("client") or "", pace)
     else:
         starts = await _asked(state, keys, answer, pace)
         groups, parents = await _walk(starts, failed, answer, pace)
     roots = await find_roots(state, failed, pace, question.get("texts") or ())
     answer["unfollowed"] = roots.unfollowed
+    through: tuple[Any, ...] = ()
+    if keys is None:
+        if failed:
+            found = await _located(state, failed[0], roots, index, pace)
+            failed, through = [found.ts], found.through
+            roots = await find_roots(state, failed, pace)
+            answer["given_up"] = given_up(erred_tasks(state), found.ts)
+        # From here on nothing changes until all is described.
+        groups = _still_there(groups)
+        failed = [ts for ts in failed if ts.state == "erred"]
     for ts in failed:
-        groups.setdefault(("erred", roots.cause_of(ts).key), Group()).add(ts)
+        group = groups.setdefault(("erred", roots.cause_of(ts).key), Group())
+        group.add(ts)
         if keys is None:  # one stands for all
-            groups["erred", roots.cause_of(ts).key].count = _count(state, "erred")
-    if keys is None and failed:
-        answer["given_up"] = given_up(_erred(state), failed[0])
+            group.count = _count(state, "erred")
     _describe(state, groups, parents, roots, answer, start)
+    for end in answer["ends"]:
+        if end["state"] == "erred":
+            end["through"] = list(through)
     if is_dump(state):
         answer["answering"] = dict.fromkeys(state.silent_workers, False)
     else:
@@ -109,6 +131,19 @@ async def explain_state(state: Any, question: dict[str, Any]) -> dict[str, Any]:
         )
     answer["end"] = now_of(state)
     return answer
+
+
+async def _located(
+    state: Any, failed: Any, roots: Roots, index: ErredIndex | None, pace: Pace
+) -> Found:
+    """Of the failures of the whole cluster the one that is located: the earliest."""
+    root = roots.order[0]
+    if state.tasks.get(root.key) is not root:  # others are still blamed on it
+        return Found(failed, failed, (), 1, None)
+    starts = [(root, roots.when[root.key])]
+    history = history_of(state)
+    followed = await follow(state, index or ErredIndex(), history, starts, pace)
+    return followed[0]
 
 
 async def _out_of_step(
@@ -202,10 +237,12 @@ def _inputs(ts: Any) -> list[Any]:
     return found
 
 
-async def _whole(state: Any, failed: list[Any], pace: Pace) -> dict[Any, Group]:
+async def _whole(
+    state: Any, failed: list[Any], client: str, pace: Pace
+) -> dict[Any, Group]:
     """What the whole cluster waits for: all that is ready.
 
-    One task that has failed is put into ``failed``.
+    Tasks of the newest computation that failed are put into ``failed``.
     """
     groups: dict[Any, Group] = {}
     await _add_unrunnable(state, groups, pace)
@@ -220,10 +257,17 @@ async def _whole(state: Any, failed: list[Any], pace: Pace) -> dict[Any, Group]:
         if ws.processing:
             groups[("processing", ws.address)] = _of_worker(ws)
         await pace.breathe()
-    failed += islice(_erred(state), 1)
+    failed += (await newest_failed(state, client, pace))[0]
     if not groups and not failed:
         await _add_stuck(state, groups, failed, pace)
     return groups
+
+
+def _still_there(groups: dict[Any, Group]) -> dict[Any, Group]:
+    """Groups without the tasks that have moved on while others were looked at."""
+    for what, group in groups.items():
+        group.tasks = [ts for ts in group.tasks if ts.state == what[0]]
+    return {what: group for what, group in groups.items() if group.tasks}
 
 
 def _count(state: Any, name: str) -> int:
@@ -265,19 +309,6 @@ def _of_worker(ws: Any) -> Group:
     return group
 
 
-def _erred(state: Any) -> Iterator[Any]:
-    """Tasks that failed by themselves, the newest first, as far as it is known."""
-    history = state.erred_tasks
-    if is_dump(state):  # has none of it, but mostly the transitions
-        history = [e for e in reversed(state.transition_log) if e.finish == "erred"]
-    for entry in history:
-        ts = state.tasks.get(entry.key)
-        if ts is not None and ts.state == "erred" and raised(ts):
-            yield ts
-    if is_dump(state):
-        yield from (ts for ts in state.tasks.values() if ts.exception_blame is ts)
-
-
 async def _add_stuck(
     state: Any, groups: dict[Any, Group], failed: list[Any], pace: Pace
 ) -> None:
@@ -313,6 +344,11 @@ def _describe(
             chain, length = _chain(ts, parents)
             erred = ts.state == "erred"
             facts = failed_facts(ts, roots) if erred else facts_of(state, ts, now)
+            had = roots.cause_of(ts) if erred else ts
+            # Only what was on workers that went away may have been the reason.
+            if not is_dump(state) and (facts["killed"] if erred else ts.suspicious):
+                facts["needs"] = needs_of(state, had.key, had.run_spec)
+                facts["suspicious"] = had.suspicious
             answer["ends"].append(
                 {
                     "key": ts.key,

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+from .frame_codes import codes_for
+from .p2p import as_text, cause_in_shuffle, phase_in, went_in, where_in_shuffle
 from .pacing import is_dump
 from .roots import Roots
 
@@ -21,7 +23,6 @@ _UNWANTED = {  # beginnings of stimulus ids, and what a client did
     "cancel-key-": "cancelled",
     "client-restart-": "restarted",
 }
-BARRIER = "shuffle-barrier-"  # distributed/shuffle/_core.py, barrier_key
 
 
 def status_of(ws: Any) -> str:
@@ -71,21 +72,25 @@ def facts_of(state: Any, ts: Any, now: float) -> dict[str, Any]:
     return {"code": "released", "lost": ts.run_spec is None and not is_dump(state)}
 
 
-def is_barrier(key: Any) -> bool:
-    """Whether a key is that of a P2P shuffle's barrier."""
-    return isinstance(key, str) and key.startswith(BARRIER)
-
-
 def failed_facts(ts: Any, roots: Roots) -> dict[str, Any]:
     """What made a task fail: it raised by itself, or another above it did."""
     root = roots.cause_of(ts)
     retries = (root.annotations or {}).get("retries")
     text = root.exception_text or ""
+    frames = root.traceback_text or ""
+    phase = phase_in(text, frames)
+    count = went_in(root, text, frames)
+    cause = cause_in_shuffle(text, root.exception)
+    if cause is not None:
+        text, frames = cause.text, as_text(cause)
     return {
         "code": "failed" if root is ts else "cascaded",
         "blame": root.key,
         "exception_text": text[:TEXT_LIMIT],
-        "traceback_text": (root.traceback_text or "")[-TEXT_LIMIT:],
+        "traceback_text": frames[-TEXT_LIMIT:],
+        "codes": codes_for(root.run_spec, frames),
+        "shuffle": phase,
+        "in_shuffle": where_in_shuffle(phase, text, frames, count) if phase else "",
         "erred_on": sorted(root.erred_on or ())[:SAMPLE],
         "when": roots.when.get(root.key),
         # A task that killed its workers comes without any text.

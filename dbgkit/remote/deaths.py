@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import islice
 from time import time
 from typing import Any
@@ -19,19 +20,26 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.ioloop import PeriodicCallback
 
 from .deaths_events import (
-    NANNIES_LIMIT,
     SOON,
     all_spellings,
+    is_over,
+    is_removal,
+    is_report,
     note_restart,
     removal_fact,
     unpack_keys,
 )
+from .handling import Handler
+from .spreading import ADD, REMOVE, Spread
 
-VERBS = ("list", "remove")
+VERBS = ("list", "here", "report", "box", "boxes")
 EVERY = 1.0  # seconds between two looks at what workers execute
 MOST_DEATHS = 500
 MOST_WAITING = 500  # reports whose worker has not gone yet, reasons to close
+START_LIMIT = 60.0  # seconds for a worker to start, once it has its plugins
+MOST_BOXES = 10_000  # of which workers have told
 MOST_INPUTS = 10_000  # whose sizes are added up
+_NOT_TOLD = "what it found is not the black box that its worker has told of"
 
 
 class DeathStore(SchedulerPlugin):  # type: ignore[misc]
@@ -40,8 +48,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
     Parameters
     ----------
     name : str
-        Of the handlers, of the nannies' plugin, and the topic of its events; unique to
-        one version.
+        Of the handlers and of the nannies' plugin; unique to one version.
     watch : bytes
         The nannies' plugin, pickled.
     """
@@ -49,8 +56,8 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
     def __init__(self, name: str, watch: bytes) -> None:
         self.name = name
         self.watch = watch
-        self.watched: set[str] = set()
-        self.telling: set[asyncio.Future[None]] = set()
+        self.is_on = False
+        self.scheduler: Any = None
         self.number = 0
         self.since = time()
         self.deaths: deque[dict[str, Any]] = deque(maxlen=MOST_DEATHS)
@@ -61,76 +68,121 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         )
         self.reasons: OrderedDict[str, str] = OrderedDict()
         self.over: OrderedDict[tuple[str, int | None], dict[str, Any]] = OrderedDict()
+        # Where workers have their black boxes, and what these can be told by.
+        self.boxes: OrderedDict[tuple[str, int | None], dict[str, Any]] = OrderedDict()
+        self.telling: set[asyncio.Task[None]] = set()
 
     async def start(self, scheduler: Any) -> None:
-        self.scheduler = scheduler
-        self.workers = dict(scheduler.workers)
-        for verb in VERBS:
-            scheduler.handlers[f"{self.name}-{verb}"] = getattr(self, f"on_{verb}")
-        self.ticking = PeriodicCallback(self.look, EVERY * 1000)
-        self.ticking.start()
-        # Nannies to come are handed it as they register.
-        scheduler.nanny_plugins[self.name] = self.watch
-        await self._tell_nannies(scheduler.workers.values())
+        """What is on the nannies is up to `turn_on` and `turn_off`.
 
-    async def _tell_nannies(self, workers: Iterable[Any]) -> None:
-        """Put the plugin on nannies, as far as they answer.
+        Called once more as the scheduler starts, where a preload has put it there.
+        """
+        if self.scheduler is not None:
+            return
+        self.scheduler = scheduler
+        self.ticking = PeriodicCallback(self.look, EVERY * 1000)
+        self.spread = Spread(scheduler, self.name, self._nannies, (ADD, REMOVE))
+
+    def _nannies(self) -> set[str]:
+        return {ws.nanny for ws in self.scheduler.workers.values() if ws.nanny}
+
+    def turn_on(self, at_rest: Callable[[], None]) -> None:
+        """Watch, and put back what is missing of what that takes.
 
         ``Scheduler.register_nanny_plugin`` fails where one worker has no nanny, and
         waits for those that are just starting.
         """
-        nannies = {ws.nanny for ws in workers if ws.nanny} - self.watched
-        self.watched |= nannies
-        await asyncio.gather(
-            *(
-                self._ask(nanny, "plugin_add", plugin=self.watch, name=self.name)
-                for nanny in nannies
-            )
-        )
+        if not self.is_on:
+            self.is_on, self.since = True, time()
+            self.workers = dict(self.scheduler.workers)
+            self.ticking.start()
+        for verb in VERBS:
+            name = f"{self.name}-{verb}"
+            self.scheduler.handlers[name] = Handler(name, self, f"on_{verb}")
+        # Nannies to come are handed it as they register.
+        self.scheduler.nanny_plugins[self.name] = self.watch
+        self.spread.at_rest = at_rest
+        self.spread.want(1, self.watch, {})
 
-    async def _ask(self, nanny: str, verb: str, **message: Any) -> None:
-        """Ask a nanny; one that does not answer, or is gone, has nothing to report."""
-        asking = getattr(self.scheduler.rpc(nanny), verb)(**message)
-        try:
-            await asyncio.wait_for(asking, NANNIES_LIMIT)
-        except (OSError, asyncio.TimeoutError):
-            self.watched.discard(nanny)
-
-    async def on_remove(self) -> None:
-        """Take all off, and forget all: no plugin is told that it went."""
+    def turn_off(self, at_rest: Callable[[], None]) -> None:
+        """Begin to take it off the nannies, and forget all."""
+        if self.scheduler.nanny_plugins.pop(self.name, None) and not self.is_on:
+            self.spread.suppose()  # somebody else has left it there
+        self.is_on = False
         self.ticking.stop()
-        self.scheduler.nanny_plugins.pop(self.name, None)
-        await asyncio.gather(
-            *(
-                self._ask(nanny, "plugin_remove", name=self.name)
-                for nanny in self.watched
-            )
-        )
-        self._forget()
+        self.scheduler.handlers.pop(f"{self.name}-list", None)
+        for held in (self.workers, self.deaths, self.executing, self.reports):
+            held.clear()
+        for kept in (self.reasons, self.over, self.boxes):
+            kept.clear()
+        self._stop_telling()
+        self.number = 0
+        self.spread.at_rest = at_rest
+        self.spread.want_none()
 
-    def _forget(self) -> None:
-        for telling in list(self.telling):
-            telling.cancel()
+    def go(self) -> None:
+        """Take the handlers off: unregistering a plugin does not tell the plugin."""
         for verb in VERBS:
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
-        _forget_events(self.scheduler, self.name)
-        self.workers.clear()
-        self.deaths.clear()
+
+    async def on_here(self, address: str) -> dict[str, Any]:
+        """A nanny's part has been set up: see `Spread.heard`."""
+        return {"settings": self.spread.heard(address)}
+
+    async def on_report(self, report: dict[str, Any]) -> None:
+        """A nanny tells how its worker's process has ended."""
+        if not is_report(report):
+            raise ValueError("this is no report of a nanny")
+        if self.is_on:
+            self.add_report(dict(report))
+
+    async def on_box(
+        self, worker: str, nanny: str, pid: int, path: str, nonce: str
+    ) -> None:
+        """A worker tells where its black box is, and the nonce in it."""
+        told = {"worker": worker, "pid": pid, "path": path, "nonce": nonce}
+        _keep(self.boxes, (worker, pid), {**told, "nanny": nanny}, MOST_BOXES)
+        if nanny:
+            telling = asyncio.ensure_future(self._pass_on(nanny, told))
+            self.telling.add(telling)
+            telling.add_done_callback(self.telling.discard)
+
+    async def _pass_on(self, nanny: str, told: dict[str, Any]) -> None:
+        """Tell a nanny of its worker's box; it answers once its worker is up."""
+        asking = getattr(self.scheduler.rpc(nanny), f"{self.name}-box")(told=told)
+        with suppress(OSError, asyncio.TimeoutError):  # it is gone, or asks itself
+            await asyncio.wait_for(asking, START_LIMIT)
+
+    def _stop_telling(self) -> None:
+        for telling in list(self.telling):
+            telling.cancel()
+
+    async def on_boxes(self, nanny: str) -> list[dict[str, Any]]:
+        """A nanny that has just begun to watch asks for its workers' boxes."""
+        there = {ws.pid for ws in self.workers.values() if ws.nanny == nanny}
+        return [
+            told
+            for told in self.boxes.values()
+            if told["nanny"] == nanny and told["pid"] in there
+        ]
 
     async def before_close(self) -> None:
         self.ticking.stop()
-        self._forget()
+        self._stop_telling()
+        self.spread.close()
+        self.go()
 
     def add_worker(self, scheduler: Any, worker: str) -> None:
+        if not self.is_on:
+            return
         ws = self.workers[worker] = scheduler.workers[worker]
         # What an earlier one of the same address left: ports may be fixed.
         self.executing.pop(worker, None)
         self.reasons.pop(worker, None)
-        # Its nanny may have registered before us. It answers once its worker is up,
-        # and that waits for us.
-        telling = asyncio.ensure_future(self._tell_nannies([ws]))
-        self.telling.add(telling)
-        telling.add_done_callback(self.telling.discard)
+        # It may have registered before us. It answers once its worker is up, and that
+        # waits for us.
+        if ws.nanny:
+            self.spread.look_after(ws.nanny)
 
     def look(self) -> None:
         """Note what each worker executed at its last heartbeat.
@@ -146,26 +198,34 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
 
     def log_event(self, topic: str, msg: Any) -> None:
         """Called by the scheduler for each event of any topic."""
-        if topic == self.name:
-            _forget_events(self.scheduler, self.name)
-            self.add_report(dict(msg))
-            return
-        if not isinstance(msg, Mapping):
+        if not self.is_on or not isinstance(msg, Mapping):
             return
         if topic == "worker-restart-memory":
-            self._add_over({**msg, "when": time()})
+            if is_over(msg):
+                self._add_over({**msg, "when": time()})
             return
         action = msg.get("action")
         if topic == "all" and action == "remove-worker":
-            self.add_removal(msg)
+            if is_removal(msg) and self._has_gone(msg["worker"]):
+                self.add_removal(msg)
         elif topic == "all" and action == "restart-workers":
-            note_restart(self.deaths, msg["workers"], time())
+            note_restart(self.deaths, msg.get("workers"), time())
         elif topic == "scheduler" and action == "worker-ttl-timed-out":
-            for worker in msg["workers"]:
-                address = getattr(worker, "address", worker)
-                _keep(self.reasons, address, f"no heartbeat within {msg['ttl']:g} s")
+            self._add_silent(msg.get("workers"), msg.get("ttl"))
         elif action == "closing-worker":
             self._add_reason(topic, str(msg.get("reason", ""))[:300])
+
+    def _add_silent(self, workers: Any, ttl: Any) -> None:
+        """Note whom the scheduler is about to restart, as they send no heartbeat."""
+        if not isinstance(workers, (list, tuple)) or not isinstance(ttl, (int, float)):
+            return
+        for address in (getattr(each, "address", each) for each in workers):
+            if isinstance(address, str) and address in self.workers:
+                _keep(self.reasons, address, f"no heartbeat within {ttl:g} s")
+
+    def _has_gone(self, worker: str) -> bool:
+        """Whether a worker has just gone, whoever says so: anybody can log events."""
+        return worker in self.workers and worker not in self.scheduler.workers
 
     def _add_reason(self, worker: str, reason: str) -> None:
         """Note why a worker closes, as it says itself; the first one is the cause."""
@@ -189,7 +249,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         if ws is not None:
             death.update(_worker_fact(ws, now))
             if msg.get("expected"):  # its nanny goes with it
-                self.watched.discard(ws.nanny)
+                self.spread.left(ws.nanny)
         # What has ended since its last heartbeat did not run any more.
         had = set(msg.get("processing-tasks") or ())
         beats = (each for each in self.executing.pop(address, ()) if each[0] in had)
@@ -197,6 +257,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             {"key": key, "seconds": duration, **self._task_fact(key)}
             for key, duration in islice(beats, 50)
         ]
+        death["told"] = self.boxes.get((address, death["pid"]))
         for found in list(self.reports):
             if found[0] == address and found[1] in (None, death["pid"]):
                 death["report"] = self.reports.pop(found)
@@ -218,6 +279,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
 
     def add_report(self, report: dict[str, Any]) -> None:
         """Put a nanny's report to its worker's death, or keep it until that comes."""
+        self._check_box(report)
         for death in reversed(self.deaths):
             same = death["worker"] == report["worker"] and death["report"] is None
             if same and report["pid"] in (None, death["pid"]):
@@ -225,6 +287,16 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
                 self._add_prefixes(death)
                 return
         _keep(self.reports, (report["worker"], report["pid"]), report)
+
+    def _check_box(self, report: dict[str, Any]) -> None:
+        """Drop a box that the worker has not told of: anybody can have made it."""
+        box = report["box"]
+        if not box:
+            return
+        told = self.boxes.get((report["worker"], report["pid"]))
+        if told is None or told["nonce"] != box.pop("nonce", ""):
+            report["box"], why = None, [report["error"], _NOT_TOLD]
+            report["error"] = "; ".join(filter(None, why))
 
     def _add_prefixes(self, death: dict[str, Any]) -> None:
         """Make keys of what the black box has, and say what tasks they are of."""
@@ -326,15 +398,9 @@ def _is_of(process: tuple[str, int | None], death: Mapping[str, Any]) -> bool:
     return bool(pid == death["pid"] and same_host)
 
 
-def _keep(store: OrderedDict[Any, Any], name: Any, value: Any) -> None:
+def _keep(
+    store: OrderedDict[Any, Any], name: Any, value: Any, most: int = MOST_WAITING
+) -> None:
     store[name] = value
-    while len(store) > MOST_WAITING:
+    while len(store) > most:
         store.popitem(last=False)
-
-
-def _forget_events(scheduler: Any, topic: str) -> None:
-    """Take the events of a topic out of the scheduler's own list.
-
-    ``Scheduler._broker`` (distributed/broker.py) keeps 1,000 of each topic.
-    """
-    scheduler._broker._topics.pop(topic, None)

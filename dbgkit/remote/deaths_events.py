@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from time import time
 from typing import Any
@@ -73,10 +73,79 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> dict[str, 
         "memory_limit": None,
         "unseen": None,
         "heartbeat_tasks": [],
+        "told": None,  # of its black box, by itself: see deaths.DeathStore.on_box
         "report": None,  # of its nanny: see deaths_nanny.DeathWatch.report
         "over": None,  # what its nanny said of its memory
         "lines": [],  # of nannies' logs, where nobody reported
     }
+
+
+def is_removal(msg: Mapping[str, Any]) -> bool:
+    """Whether this is what `removal_fact` reads: anybody can log events."""
+    keys = ("processing-tasks", "lost-computed-tasks", "lost-scattered-tasks")
+    return isinstance(msg.get("worker"), str) and all(
+        _is_many(msg.get(name) or ()) for name in keys
+    )
+
+
+def is_over(msg: Any) -> bool:
+    """Whether a nanny tells of the memory that its worker uses."""
+    if not isinstance(msg, Mapping):
+        return False
+    return [type(msg.get(name)) for name in ("worker", "pid", "rss")] == [str, int, int]
+
+
+def _is_many(value: Any) -> bool:
+    if not isinstance(value, Collection) or isinstance(value, (str, bytes)):
+        return False
+    try:
+        set(value)
+    except TypeError:  # not hashable, so no keys
+        return False
+    return True
+
+
+_NONE = type(None)
+_REPORTED: dict[str, tuple[type, ...]] = {
+    "worker": (str,),
+    "nanny": (str,),
+    "name": (str,),
+    "pid": (int, _NONE),
+    "when": (float, int),
+    "code": (int, _NONE),
+    "box": (dict, _NONE),
+    "closed": (bool,),
+    "memory": (int, _NONE),
+    "memory_at": (float, int, _NONE),
+    "kills": (dict,),
+    "lines": (list, tuple),
+    "error": (str,),
+}
+
+
+def is_report(report: Any) -> bool:
+    """Whether this is what nannies report: whoever reaches a scheduler can call it.
+
+    See ``deaths_nanny.DeathWatch.report``.
+    """
+    return (
+        isinstance(report, Mapping)
+        and all(isinstance(report.get(name), of) for name, of in _REPORTED.items())
+        and all(isinstance(count, int) for count in report["kills"].values())
+        and all(isinstance(line, str) for line in report["lines"])
+        and (report["box"] is None or _is_box(report["box"]))
+    )
+
+
+def _is_box(box: Mapping[str, Any]) -> bool:
+    parts = (box.get("tasks"), box.get("ended"))
+    return all(isinstance(part, (list, tuple)) for part in parts) and all(
+        isinstance(task, dict)
+        and isinstance(task.get("key"), bytes)
+        and isinstance(task.get("text"), str)
+        for part in parts
+        for task in part or ()
+    )
 
 
 def unpack_keys(box: dict[str, Any], known: Iterable[Any]) -> None:
@@ -95,14 +164,23 @@ def unpack_keys(box: dict[str, Any], known: Iterable[Any]) -> None:
             continue
         task["unpacked"] = True
         if task["key"]:
-            packed = msgpack.unpackb(task["key"], unicode_errors="surrogatepass")
-            task["key"] = as_key(packed)
+            task["key"] = _key_of(task["key"])
         else:
             text = task["text"]
             found = [key for key in known if repr(key).startswith(text)]
             task["key"] = found[0] if len(found) == 1 else text
     unheard = set(known) - {task["key"] for task in box["tasks"]}
     box["ended"] = [task for task in box["ended"] if task["key"] in unheard]
+
+
+def _key_of(packed: bytes) -> Any:
+    """A key of a box; its bytes as text if that is none, as it was just written."""
+    try:
+        key = as_key(msgpack.unpackb(packed, unicode_errors="surrogatepass"))
+        hash(key)
+    except (ValueError, TypeError):  # msgpack's own errors too
+        return repr(packed)
+    return key
 
 
 async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
@@ -174,8 +252,10 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]
         if not isinstance(msg, Mapping):
             continue
         if msg.get("action") == "restart-workers":
-            note_restart(found, msg["workers"], float(when))
+            note_restart(found, msg.get("workers"), float(when))
         if msg.get("action") != "remove-worker" or when >= until:
+            continue
+        if not is_removal(msg) or _is_still_there(state, events, msg["worker"], when):
             continue
         had = msg.get("processing-tasks") or ()
         if wanted is not None and not any(k in wanted or str(k) in wanted for k in had):
@@ -187,19 +267,34 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]
         for when, msg in over:
             # What was told after its end is of the next worker of its nanny.
             before = -SOON < death["when"] - when < 60
-            if msg["worker"] == death["worker"] and before:
+            if is_over(msg) and msg["worker"] == death["worker"] and before:
                 death["over"] = {**msg, "when": when}
                 death["pid"] = msg["pid"]
     return found[::-1]
 
 
-def note_restart(deaths: Any, workers: Iterable[str], when: float) -> None:
+def _is_still_there(
+    state: Any, events: Mapping[str, Any], worker: str, when: float
+) -> bool:
+    """Whether a worker has not gone at all, whoever has said so.
+
+    Another one may have its address by now.
+    """
+    return worker in state.workers and not any(
+        at > when and isinstance(msg, Mapping) and msg.get("action") == "add-worker"
+        for at, msg in list(events.get(worker, ()))
+    )
+
+
+def note_restart(deaths: Any, workers: Any, when: float) -> None:
     """Say of some deaths, the oldest first, that a client asked for them.
 
     ``Scheduler.restart_workers`` tells of workers that have just gone; others may have
     had the same address before.
     """
-    wanted = set(workers)
+    if not _is_many(workers):
+        return
+    wanted = {each for each in workers if isinstance(each, str)}
     for death in reversed(deaths):
         if death["worker"] in wanted and when - death["when"] < RESTART:
             wanted.discard(death["worker"])

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import tempfile
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from time import time
 from typing import Any
 
@@ -18,10 +19,22 @@ import psutil
 from distributed.diagnostics.plugin import NannyPlugin
 from tornado.ioloop import PeriodicCallback
 
-from .boxes import boxes_in, folder_in, is_alive, read_box, remove_box
+from .announcing import announce
+from .apart import apart
+from .boxes import (
+    READING_LIMIT,
+    is_alive,
+    own_box,
+    read_box,
+    remove_box,
+    why_unread,
+)
+from .handling import Handler
 
 EVERY = 0.5  # seconds between two looks at the process
 SENDING_LIMIT = 2.0  # seconds for a report to be sent
+ASKING_LIMIT = 2.0  # seconds for the scheduler to say which boxes it knows of
+MOST_TOLD = 4  # boxes to know of: of the worker that there is, and of some before
 LOG_LINES = 50  # newest lines of the nanny's log to look through
 MOST_LINES = 5  # of them to send
 
@@ -32,31 +45,56 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
     Parameters
     ----------
     topic : str
-        Of the events; the scheduler's part listens to it.
+        Name of the scheduler's part, which is told of it.
     """
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
+        self.unwanted = False
         self.nanny: Any = None
         self.pid: int | None = None
         self.since = 0.0
         self.memory: int | None = None
         self.memory_at = 0.0
+        # The counts at the last look, and at the one before.
+        self.counted: dict[str, int] = {}
         self.kills: dict[str, int] = {}
-        self.box = ""
+        # What workers have told of their boxes, by process id, the newest last.
+        self.told: OrderedDict[int, Mapping[str, Any]] = OrderedDict()
         self.errors: list[str] = []
 
-    def setup(self, nanny: Any) -> None:
-        before: Any = getattr(nanny._on_worker_exit_sync, "__self__", None)
-        if getattr(before, "topic", None) == self.topic:
-            before.teardown(nanny)  # it was handed to this nanny twice
+    async def setup(self, nanny: Any) -> None:
+        same = [each for each in hooked(nanny) if _topic(each) == self.topic]
         self.nanny = nanny
         self.passed_on = hook_exits(nanny, self.ended)
+        for before in same:
+            await before.teardown(nanny)  # it was handed to this nanny twice
+        nanny.handlers[f"{self.topic}-settings"] = _here
+        name = f"{self.topic}-box"
+        nanny.handlers[name] = Handler(name, self, "know")
         self.ticking = PeriodicCallback(self.look, EVERY * 1000)
         self.ticking.start()
         self.look()
+        await announce(nanny, self.topic, self)
+        if self.nanny is not None:
+            await self._ask_for_boxes(nanny)
 
-    def teardown(self, nanny: Any) -> None:
+    async def _ask_for_boxes(self, nanny: Any) -> None:
+        """Learn of boxes that were told of before this was here."""
+        asking = getattr(nanny.scheduler, f"{self.topic}-boxes")(nanny=nanny.address)
+        try:
+            for told in await asyncio.wait_for(asking, ASKING_LIMIT) or ():
+                await self.know(told)
+        except (OSError, asyncio.TimeoutError) as error:
+            self._fail("asking the scheduler for black boxes", error)
+
+    async def know(self, told: Mapping[str, Any]) -> None:
+        """Called by the scheduler's part: a worker tells where it has its box."""
+        self.told[told["pid"]] = told
+        while len(self.told) > MOST_TOLD:
+            self.told.popitem(last=False)
+
+    async def teardown(self, nanny: Any) -> None:
         """Take the hook off; what the process left behind has nobody to read it.
 
         A nanny that closes does this first, and then ends its process, by force where
@@ -64,11 +102,15 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         """
         self.nanny = None
         self.ticking.stop()
-        unhook_exits(nanny, self.ended, self.passed_on)
+        for verb in ("settings", "box"):
+            nanny.handlers.pop(f"{self.topic}-{verb}", None)
+        unhook_exits(nanny, self)
         closes = nanny.status.name == "closing"
-        for path, box in _boxes(nanny):
-            if closes or not is_alive(box["pid"], box["started"]):
-                remove_box(path)
+        told = list(self.told.values())
+        self.told.clear()
+        if told:
+            with suppress(OSError):  # what cannot be removed in time is left
+                await apart(_remove, told, closes, limit=READING_LIMIT)
 
     def look(self) -> None:
         """Note process id, memory, and the kernel's count of out-of-memory kills."""
@@ -77,13 +119,15 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             if pid is None:
                 return
             if pid != self.pid:
-                self.pid, self.since, self.box = pid, time(), ""
-                self.memory = None
-            process = psutil.Process(pid)
-            self.memory, self.memory_at = process.memory_info().rss, time()
-            self.kills = oom_kills()
-            if not self.box:
-                self.box = next((path for path, _ in _boxes(self.nanny, pid)), "")
+                self.pid, self.since, self.memory = pid, time(), None
+                self.counted = oom_kills()
+            memory = psutil.Process(pid).memory_info().rss
+            if not memory:  # it is ending, or has, and nobody was told so far
+                return
+            self.memory, self.memory_at = memory, time()
+            # A process that has been killed may have its memory for a while yet: what
+            # was counted by now may be that. What was by the look before it is not.
+            self.kills, self.counted = self.counted, oom_kills()
         except psutil.Error:  # it has just ended
             return
         except Exception as error:
@@ -94,8 +138,9 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         closes = False
         try:
             if self.nanny is not None:
-                report = self.report(exitcode)
-                self.sending = asyncio.ensure_future(self._send(self.nanny, report))
+                told, report = self.report(exitcode)
+                sending = self._send(self.nanny, told, report)
+                self.sending = asyncio.ensure_future(sending)
                 closes = self.nanny.status.name == "closing_gracefully"
         except Exception as error:
             # The nanny goes on whatever happens here.
@@ -105,29 +150,25 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         else:
             self.passed_on(exitcode)
 
-    async def _send(self, nanny: Any, report: dict[str, Any]) -> None:
-        sending = nanny.scheduler.log_event(topic=self.topic, msg=report)
+    async def _send(
+        self, nanny: Any, told: Mapping[str, Any] | None, report: dict[str, Any]
+    ) -> None:
+        if told is not None:
+            await _add_box(report, told)
+        sending = getattr(nanny.scheduler, f"{self.topic}-report")(report=report)
         try:
             await asyncio.wait_for(sending, SENDING_LIMIT)
         except (OSError, asyncio.TimeoutError):  # the scheduler is gone
             return
 
-    def report(self, exitcode: int) -> dict[str, Any]:
-        """All that is known of the process that has just ended."""
-        found = next(
-            (
-                (path, box)
-                for path, box in _boxes(self.nanny, self.pid)
-                if not is_alive(box["pid"], box["started"])
-            ),
-            None,
-        )
-        address = worker_address(self.nanny) or ""
-        pid, box = self.pid, None
-        if found is not None:
-            path, box = found
-            address, pid = box["worker"], box["pid"]
-            remove_box(path)
+    def report(self, exitcode: int) -> tuple[Mapping[str, Any] | None, dict[str, Any]]:
+        """What its worker told of its box, and all else that is known of its end."""
+        pid, told = self.pid, None
+        if pid is None and self.told:  # it ended before the first look at it
+            pid = next(reversed(self.told))
+        if pid is not None:
+            told = self.told.pop(pid, None)
+        address = told["worker"] if told else worker_address(self.nanny) or ""
         kills = oom_kills()
         report = {
             "worker": address,
@@ -136,9 +177,8 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             "pid": pid,
             "when": time(),
             "code": exitcode,
-            "box": box,
-            # A worker that closes in good order takes its box away.
-            "closed": bool(self.box) and box is None,
+            "box": None,
+            "closed": False,
             "memory": self.memory,
             "memory_at": self.memory_at,
             "kills": {
@@ -149,9 +189,9 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             "lines": self._lines(pid),
             "error": "; ".join(self.errors),
         }
-        self.pid, self.memory, self.box, self.errors = None, None, "", []
-        self.kills = kills  # this end is accounted for
-        return report
+        self.pid, self.memory, self.errors = None, None, []
+        self.kills = self.counted = kills  # this end is accounted for
+        return told, report
 
     def _lines(self, pid: int | None) -> list[str]:
         """What the nanny said of it; nannies of one process share their log."""
@@ -167,13 +207,37 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         del self.errors[:-5]
 
 
-def _boxes(nanny: Any, pid: int | None = None) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Boxes of a nanny's worker processes, dead or alive; of one, by its id."""
-    for path in boxes_in(_folders(nanny)):
-        if pid is None or os.path.basename(path).startswith(f"{pid}-"):
-            box = read_box(path)
-            if box is not None and box["nanny"] == nanny.address:
-                yield path, box
+def _topic(watch: Any) -> Any:
+    return getattr(watch, "topic", None)
+
+
+def _here(settings: Any) -> bool:
+    """What the scheduler's part calls to see whether this one is there."""
+    return True
+
+
+async def _add_box(report: dict[str, Any], told: Mapping[str, Any]) -> None:
+    """Read the box of a worker that has ended into a report, and remove it."""
+    try:
+        report["box"] = await apart(_take_box, told, limit=READING_LIMIT)
+    except FileNotFoundError:
+        report["closed"] = True  # in good order: then it takes its box away
+    except OSError as error:
+        why = f"its black box was not read: {why_unread(error)}"
+        report["error"] = "; ".join(filter(None, [report["error"], why]))
+
+
+def _take_box(told: Mapping[str, Any]) -> dict[str, Any]:
+    box = own_box(told["path"], told["nonce"])
+    remove_box(told["path"])
+    return box
+
+
+def _remove(boxes: Iterable[Mapping[str, Any]], closes: bool) -> None:
+    for told in boxes:
+        box = read_box(told["path"], told["nonce"])
+        if box and (closes or not is_alive(box["pid"], box["started"])):
+            remove_box(told["path"])
 
 
 # -- Dask's private names, each in one place -----------------------------------
@@ -192,10 +256,28 @@ def hook_exits(nanny: Any, told: Any) -> Any:
     return before
 
 
-def unhook_exits(nanny: Any, told: Any, before: Any) -> None:
-    """Undo `hook_exits`, unless somebody else has hooked after us."""
-    if nanny._on_worker_exit_sync != told:
+def hooked(nanny: Any) -> Iterable[Any]:
+    """Whose functions are told of exit codes, as far as they say whom they pass on to.
+
+    The one that was hooked last comes first.
+    """
+    told = nanny._on_worker_exit_sync
+    while True:
+        found = getattr(told, "__self__", None)
+        if found is None or found is nanny:
+            return
+        yield found
+        told = getattr(found, "passed_on", None)
+
+
+def unhook_exits(nanny: Any, watch: DeathWatch) -> None:
+    """Undo `hook_exits`, also where another version has hooked after us."""
+    for later in list(hooked(nanny)):
+        if later is not watch and getattr(later, "passed_on", None) == watch.ended:
+            later.passed_on = watch.passed_on
+    if nanny._on_worker_exit_sync != watch.ended:
         return
+    before = watch.passed_on
     own = getattr(type(nanny), "_on_worker_exit_sync", None)
     if getattr(before, "__func__", None) is own:
         del nanny._on_worker_exit_sync
@@ -215,13 +297,6 @@ def worker_address(nanny: Any) -> str | None:
     """Address of a nanny's worker, or of the last one (``Nanny.worker_address``)."""
     address: str | None = nanny.worker_address
     return address
-
-
-def _folders(nanny: Any) -> list[str]:
-    """Where a worker of this nanny has its black box (``Nanny.env``)."""
-    parents = [nanny.env.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
-    parents.append(tempfile.gettempdir())
-    return list(dict.fromkeys(folder_in(parent) for parent in parents if parent))
 
 
 # -- the kernel's counts -------------------------------------------------------

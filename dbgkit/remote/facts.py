@@ -9,6 +9,10 @@ from typing import Any
 
 from dask.utils import key_split
 
+from .needs import needs_of
+from .p2p import as_text, cause_in_shuffle, went_in
+from .pacing import is_dump
+
 TEXT_LIMIT = 100_000  # characters of one exception's or traceback's text
 
 
@@ -27,13 +31,18 @@ def history_of(state: Any) -> list[dict[str, Any]]:
 
 
 def failure_fact(
-    state: Any, ts: Any, asked: Any, entry: dict[str, Any] | None
+    state: Any,
+    ts: Any,
+    asked: Any,
+    entry: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """One root cause: what failed, where, when and how."""
+    """One root cause: what failed, where, when and how; `came_from` tells on what."""
     text = ts.exception_text or (entry or {}).get("exception_text") or ""
     frames = ts.traceback_text or (entry or {}).get("traceback_text") or ""
     retries = (ts.annotations or {}).get("retries")
     tried = int(retries) - ts.retries + 1 if isinstance(retries, int) else 1
+    cause = cause_in_shuffle(text, ts.exception)
+    killed = not text and ts.suspicious > state.allowed_failures
     return {
         "key": ts.key,
         "asked": asked,
@@ -41,14 +50,22 @@ def failure_fact(
         "erred_on": list(ts.erred_on or ()),
         "exception_text": text[:TEXT_LIMIT],
         "traceback_text": frames[:TEXT_LIMIT],
+        # What the user can mend, where Dask's own exception has only the phase.
+        "cause_text": cause.text[:TEXT_LIMIT] if cause else "",
+        "cause_frames": as_text(cause)[:TEXT_LIMIT] if cause else "",
+        "went_in": went_in(ts, text, frames),
         # KilledWorker and the like come as bytes, without any text
         # (Scheduler.remove_worker, Scheduler.check_no_workers_timeout).
         "exception": ts.exception if isinstance(ts.exception, bytes) else None,
-        "killed": not text and ts.suspicious > state.allowed_failures,
+        "killed": killed,
+        "needs": needs_of(state, ts.key, ts.run_spec)
+        if killed and not is_dump(state)
+        else None,
         "suspicious": ts.suspicious,
         "tried": max(tried, ts.suspicious),
         "actor": bool(ts.actor),
         "prefix": key_split(ts.key),
         "group_size": sum(ts.group.states.values()),
+        "came_from": [],
         "wanted_by": [cs.client_key for cs in ts.who_wants or ()],
     }

@@ -1,6 +1,6 @@
 """Whose frame is it: Dask's, an installed package's, or the user's own?
 
-Stands by itself, so that it can be sent to a worker as source.
+Stands by itself (with `codes`), so that it can be sent to a worker as source.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import traceback
 from collections.abc import Iterator
 from functools import lru_cache
 from types import FrameType, TracebackType
+
+from .codes import file_of_frame
 
 # Packages whose frames are machinery around the user's function.
 _MACHINERY = ("dask", "distributed", "tornado", "dbgkit", "tblib", "IPython")
@@ -89,8 +91,17 @@ def is_own(filename: str) -> bool:
         or is_stdlib(filename)
         # Compiled Cython, pandas' say: its path is that of where it was built, and
         # its frames have neither source nor locals.
-        or filename.endswith(_CYTHON)
+        or is_compiled(filename)
     )
+
+
+def is_compiled(filename: str) -> bool:
+    """Whether a file is Cython's, whose frames have no locals."""
+    return filename.endswith(_CYTHON)
+
+
+def _is_readable(filename: str) -> bool:
+    return not is_machinery(filename) and not is_compiled(filename)
 
 
 def walk(tb: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
@@ -104,9 +115,10 @@ def own_index(filenames: list[str]) -> int | None:
     """Which frame to stop at first; ``filenames`` are outermost first.
 
     The innermost frame of the user's own code; where there is none, the innermost
-    that is not machinery; None where all is machinery.
+    that is not machinery, and rather one with source and locals than a compiled one;
+    None where all is machinery.
     """
-    for test in (is_own, lambda name: not is_machinery(name)):
+    for test in (is_own, _is_readable, lambda name: not is_machinery(name)):
         for index in range(len(filenames) - 1, -1, -1):
             if test(filenames[index]):
                 return index
@@ -116,7 +128,7 @@ def own_index(filenames: list[str]) -> int | None:
 def own_line(exception: BaseException) -> tuple[str, int, str] | None:
     """``(filename, lineno, function)`` of the innermost frame of the user's own."""
     frames = list(walk(exception.__traceback__))
-    index = own_index([frame.f_code.co_filename for frame, _ in frames])
+    index = own_index([file_of_frame(frame) for frame, _ in frames])
     if index is None:
         return None
     frame, lineno = frames[index]

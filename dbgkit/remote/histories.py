@@ -7,7 +7,6 @@ one that is blocked or gone does not hide what the others tell.
 
 from __future__ import annotations
 
-import ast
 import asyncio
 from collections.abc import Collection
 from itertools import islice
@@ -27,6 +26,7 @@ from .histories_words import (
 )
 from .keys import as_key
 from .pacing import Pace, is_dump, now_of
+from .parsing import literal
 
 ASKED_AT_ONCE = 20  # workers
 ASKED_AT_MOST = 200  # workers
@@ -101,8 +101,8 @@ def _resolve(state: Any, log: list[Any], asked: Any) -> Any:
     candidates = [as_key(asked)]
     if isinstance(asked, str):
         try:
-            spelled = as_key(ast.literal_eval(asked))
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            spelled = as_key(literal(asked))
+        except ValueError:
             spelled = asked
         if isinstance(spelled, (str, bytes, int, float)) or _is_key(spelled):
             candidates.append(spelled)

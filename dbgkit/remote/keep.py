@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from .redact import redact_text
-from .redact_names import announces_secret, is_secret_key, names_secret
+from .redact_names import WEAK, announced, key_secrecy, named_within
 from .summarize_arrays import is_mapped
 from .summarize_objects import class_name, is_a, module_of, namespace
 from .summarize_tables import foreign_column, is_foreign
+from .summarize_values import hides_at
 
 NOT_KEPT = ["not kept"]  # the answer where a value is not kept
 
@@ -76,10 +77,12 @@ class _Keeper:
         self.secret_values = secret_values
 
     def may_show(self, name: Any, value: Any) -> bool:
-        """Whether a name gives no secret away; nothing and yes or no are none."""
-        if value is None or type(value) is bool:
-            return True
-        return not is_secret_key(name, self.secret_names)
+        """Whether a name gives no secret away."""
+        return not hides_at(key_secrecy(name, self.secret_names), value)
+
+    def may_label(self, name: Any) -> bool:
+        """Whether no value whatsoever is a secret under a name."""
+        return key_secrecy(name, self.secret_names) < WEAK
 
     def pay(self, cost: int) -> None:
         self.left -= cost
@@ -121,13 +124,15 @@ class _Keeper:
     def sequence(self, value: Any, depth: int) -> list[Any]:
         self.pay(8 * len(value))
         items = []
+        level = 0
         for number, item in enumerate(value, 1):
+            if hides_at(level, item):
+                raise _NotKept
             items.append(self.keep(item, depth + 1))
             # Before the last one of a tuple it is hidden in texts, too.
             left = len(value) - number
             count = 2 if type(value) is tuple and left == 1 else len(value)
-            if announces_secret(item, count, self.secret_names):
-                raise _NotKept
+            level = announced(item, count, self.secret_names)
         return items
 
     def text(self, value: str) -> str:
@@ -144,7 +149,7 @@ class _Keeper:
 
     def mapping(self, value: dict[Any, Any], depth: int) -> Any:
         self.pay(16 * len(value))
-        if names_secret(value.items(), self.secret_names):
+        if named_within(value.items(), self.secret_names) >= WEAK:
             raise _NotKept
         pairs = []
         for name, item in value.items():
@@ -187,7 +192,7 @@ class _Keeper:
         self.pay(rows * columns + 64 * columns)
         if module_of(type(value.columns)) != "pandas":
             raise _NotKept
-        if not all(self.may_show(name, value) for name in value.columns.tolist()):
+        if not all(map(self.may_label, value.columns.tolist())):
             raise _NotKept
         self.plain(value)
         labels = self.index(value.columns, pandas, depth)
@@ -204,7 +209,7 @@ class _Keeper:
             raise _NotKept
 
     def series(self, value: Any, pandas: dict[str, Any], depth: int) -> Any:
-        if not self.may_show(value.name, value):
+        if not self.may_label(value.name):
             raise _NotKept
         self.plain(value)
         self.pay(len(value))
@@ -232,13 +237,13 @@ class _Keeper:
             if not any(type(item) is kind for kind in _OF_COLUMNS):
                 raise _NotKept
             # What it is the name of may be in the next column, or in its row.
-            if announces_secret(item, 2, self.secret_names):
+            if announced(item, 2, self.secret_names) >= WEAK:
                 raise _NotKept
         return [name, ["list", [self.keep(item, depth + 1) for item in items]]]
 
     def index(self, value: Any, pandas: dict[str, Any], depth: int) -> Any:
         kind = type(value)
-        if not self.may_show(value.name, value):
+        if not self.may_label(value.name):
             raise _NotKept
         name = self.keep(value.name, depth + 1)
         if kind is pandas.get("RangeIndex"):

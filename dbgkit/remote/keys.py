@@ -5,8 +5,9 @@ This file is sent to the scheduler as source: standard library only.
 
 from __future__ import annotations
 
-import ast
 from typing import Any
+
+from .parsing import literal
 
 # What the text of a key begins with that is not a text itself, or is a quoted one.
 _SPELLED = ("(", "[", "'", '"', "b", "-", *"0123456789")
@@ -23,8 +24,8 @@ def find_task(state: Any, key: Any) -> Any:
         return state.tasks.get(as_key(key)) if isinstance(key, list) else None
     if ts is None and isinstance(key, str) and key[:1] in _SPELLED:
         try:
-            ts = state.tasks.get(as_key(ast.literal_eval(key)))
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            ts = state.tasks.get(as_key(literal(key)))
+        except (ValueError, TypeError):
             return None
     return ts
 

@@ -84,7 +84,7 @@ async def all_tasks(state: Any, pace: Pace) -> AsyncIterator[list[Any]]:
         await pace.rest()
     first.reverse()
     for elements in (first, second):
-        async for part in _emptied(elements, pace):
+        async for part in emptied(elements, pace):
             yield part
 
 
@@ -93,7 +93,7 @@ def count_with(state: Any, counting: Counting) -> None:
     _counting[state] = counting
 
 
-async def _emptied(elements: list[Any], pace: Pace) -> AsyncIterator[list[Any]]:
+async def emptied(elements: list[Any], pace: Pace) -> AsyncIterator[list[Any]]:
     """Slices from the end of a list on, which is emptied.
 
     To let go of a million elements at once is a pause too.

@@ -8,6 +8,7 @@ from typing import Any
 import msgpack
 
 _HEADER = 4_000  # bytes that go with a recording: key, worker, message
+_MOST_RAW = 64 * 2**20  # bytes of a recording that is unpacked
 _ERRORS = "surrogatepass"  # half of a surrogate pair is a text too
 
 
@@ -33,10 +34,24 @@ def pack(recording: dict[str, Any], nbytes: int) -> tuple[bytes, int]:
 
 
 def unpack(packed: bytes) -> dict[str, Any]:
-    """What `pack` made."""
-    found: dict[str, Any] = msgpack.unpackb(
-        zlib.decompress(packed), strict_map_key=False, unicode_errors=_ERRORS
-    )
+    """What `pack` made.
+
+    Raises
+    ------
+    ValueError
+        It is nothing of the kind, or would be far larger than a recording is.
+    """
+    reader = zlib.decompressobj()
+    try:
+        raw = reader.decompress(packed, _MOST_RAW)
+        whole = reader.eof and not reader.unconsumed_tail
+        if not whole:
+            raise ValueError("it is cut, or too large")
+        found = msgpack.unpackb(raw, strict_map_key=False, unicode_errors=_ERRORS)
+    except (zlib.error, TypeError, RecursionError) as error:
+        raise ValueError(f"no packed recording: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError("no packed recording: it is no map")
     return found
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from time import time
-from types import MappingProxyType
 from typing import Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from .handling import Handler
 from .kept_inputs import KeptInputs
 from .keys import as_key
+from .switching import Switch, merged, plain
 
-VERBS = ("list", "fetch", "configure", "remove")
+VERBS = ("list", "fetch", "on", "off")
 MOST_GAPS = 1_000  # recordings without content: a header each
 MOST_LISTED = 1_000
 OVERHEAD = 1_500  # bytes of the objects around a recording, measured
@@ -33,23 +34,20 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         Of the handlers, and the topic of the events; unique to one version.
     hold : int
         Bytes to hold at the most.
-    keep_inputs : int
-        Bytes of the inputs of failed tasks to keep on the workers at the most.
-    limits : mapping, optional
-        Of one recording, as the workers have them.
+    deaths : (str, bytes)
+        Name of the part that watches deaths, and that part, pickled: it comes and
+        goes with this one.
     """
 
     def __init__(
-        self,
-        name: str,
-        hold: int,
-        keep_inputs: int = 0,
-        limits: Mapping[str, Any] = MappingProxyType({}),
+        self, name: str, hold: int = 0, deaths: tuple[str, bytes] = ("", b"")
     ) -> None:
         self.name = name
         self.hold = hold
-        self.limits = dict(limits)
-        self.inputs = KeptInputs(name, keep_inputs)
+        self.deaths = deaths
+        self.scheduler: Any = None
+        self.settings: dict[str, Any] = {}
+        self.inputs = KeptInputs(name, 0)
         self._clear()
 
     def _clear(self) -> None:
@@ -63,37 +61,130 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.since = time()
 
     async def start(self, scheduler: Any) -> None:
-        self.scheduler = scheduler
-        for verb in VERBS:
-            scheduler.handlers[f"{self.name}-{verb}"] = getattr(self, f"on_{verb}")
+        """Called again as the scheduler starts, where a preload has put it there."""
+        if self.scheduler is None:
+            self.scheduler = scheduler
+            self.switch = Switch(scheduler, self.name, self, self.deaths)
+            self.add_handlers()
 
-    async def on_remove(self) -> None:
-        """Take the handlers off, and forget all: no plugin is told that it went."""
+    def add_handlers(self) -> None:
         for verb in VERBS:
+            self.scheduler.handlers[f"{self.name}-{verb}"] = getattr(self, f"on_{verb}")
+        # The only one that workers call, and not our own part here.
+        name = f"{self.name}-here"
+        self.scheduler.handlers[name] = Handler(name, self, "on_here")
+
+    def remove_handlers(self) -> None:
+        """Take all off: unregistering a plugin does not tell the plugin."""
+        for verb in (*VERBS, "here"):
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
+        _forget_events(self.scheduler, self.name)
+
+    def forget(self) -> None:
+        """Forget all that is held."""
         _forget_events(self.scheduler, self.name)
         self.inputs.release(self.scheduler)
         self._clear()
+
+    async def on_on(
+        self,
+        owner: str,
+        token: str,
+        given: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        plugin: bytes,
+        limit: float,
+    ) -> dict[str, Any]:
+        """Have the recorder on; where it is, it takes the settings that are given.
+
+        Parameters
+        ----------
+        owner, token : str
+            Who wants it, and for which use.
+        given : mapping
+            Settings that are asked for.
+        settings : mapping
+            All of them, as the plugin has them.
+        plugin : bytes
+            The workers' part.
+        limit : float
+            Seconds to wait for the workers.
+
+        Returns
+        -------
+        dict
+            ``was_on``; ``without``: by address, why it does not record there (yet);
+            ``broken``: such that failed. Or ``settings``: the plugin is to be made of
+            these, and to be sent again.
+        """
+        wanted = plain(settings)
+        if self.switch.is_on:
+            wanted = merged(self.settings, given)
+            if wanted not in (self.settings, plain(settings)):
+                return {"settings": wanted}
+        was_on, changed = self.switch.is_on, wanted != self.settings
+        if not was_on:
+            self._clear()
+        limits = self._take(wanted)
+        without = await self.switch.on(
+            owner, token, plugin if changed or not was_on else None, limits, limit
+        )
+        return {"was_on": was_on, **without}
+
+    def _take(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Take settings; returns those of one recording, for the workers."""
+        limits = dict(settings)
+        self.settings = settings
+        self.hold, self.inputs.limit = limits.pop("hold"), limits.pop("keep_inputs")
+        self._trim()
+        self.inputs.trim(self.scheduler)
+        return limits
+
+    async def on_off(
+        self, owner: str, keep: Collection[str], orphans: bool, limit: float
+    ) -> dict[str, Any]:
+        """Have it off, unless somebody else wants it: see `Switch.off`."""
+        return await self.switch.off(owner, keep, orphans, limit)
+
+    async def on_here(self, address: str) -> dict[str, Any]:
+        """A worker's part has been set up: see `Spread.heard`."""
+        return {"settings": self.switch.spread.heard(address)}
+
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        if self.switch.is_on:
+            self.switch.spread.joined(worker)
+
+    def remove_worker(self, scheduler: Any, worker: str, **kwargs: Any) -> None:
+        self.switch.spread.left(worker)
 
     def restart(self, scheduler: Any) -> None:
         """Called as a client restarts the cluster: no task is there any more."""
         self.inputs.sizes.clear()
 
     async def before_close(self) -> None:
-        await self.on_remove()
+        self.switch.close()
+        self.forget()
+        self.remove_handlers()
 
     def log_event(self, topic: str, msg: Any) -> None:
         """Called by the scheduler for each event of any topic."""
         if topic != self.name:
             return
         _forget_events(self.scheduler, self.name)
-        self.add(dict(msg))
-        self.inputs.keep(self.scheduler, as_key(msg["key"]))
+        if "parted" in msg:
+            self.switch.spread.parted(msg["parted"])
+            return
+        if not self.switch.is_on:
+            return  # it was under way
+        event = recording_event(msg)
+        if event is None:
+            return
+        self.add(event)
+        self.inputs.keep(self.scheduler, event["key"])
 
     def add(self, event: dict[str, Any]) -> None:
         """Take one recording in, and drop what is then too much."""
         self.number += 1
-        event["key"] = as_key(event["key"])
         event["number"] = self.number
         event["when"] = time()  # by the clock that failures are told by
         self.counts["failures"] += 1
@@ -138,8 +229,10 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
 
     async def on_list(
         self, keys: Iterable[Any] | None = None, limit: int = 50
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any] | None:
         """Headers of recordings, the newest first, and what is not held any more.
+
+        None while it is off, and only waits for workers to have heard of that.
 
         Parameters
         ----------
@@ -147,6 +240,8 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
             Only of these tasks.
         limit : int
         """
+        if not self.switch.is_on:
+            return None
         events = self._events()
         if keys is not None:
             wanted = {as_key(key) for key in keys}
@@ -173,33 +268,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
                 "dropped": self.inputs.dropped,
             },
             "since": self.since,
-            "settings": {
-                **self.limits,
-                "hold": self.hold,
-                "keep_inputs": self.inputs.limit,
-            },
         }
-
-    async def on_configure(
-        self, hold: int, keep_inputs: int, limits: dict[str, Any], plugin: bytes
-    ) -> None:
-        """Change the settings of a recorder that is on; what it holds stays.
-
-        Parameters
-        ----------
-        hold, keep_inputs : int
-        limits : dict
-            Of one recording.
-        plugin : bytes
-            The workers' part with these limits, for those that join later.
-        """
-        self.hold, self.inputs.limit, self.limits = hold, keep_inputs, limits
-        self._trim()
-        self.inputs.trim(self.scheduler)
-        replace_worker_plugin(self.scheduler, self.name, plugin)
-        told = {"op": f"{self.name}-configure", "limits": limits}
-        # One that goes away meanwhile needs none.
-        await self.scheduler.broadcast(msg=told, on_error="ignore")
 
     async def on_fetch(
         self, numbers: Iterable[int] = (), nbytes: int = 32_000_000
@@ -215,18 +284,39 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         return found
 
 
+def recording_event(msg: Any) -> dict[str, Any] | None:
+    """One recording out of an event of its topic; None if no recorder sent it.
+
+    Whoever reaches a scheduler can log events of any topic.
+    """
+    if not isinstance(msg, Mapping):
+        return None
+    event = {name: msg.get(name) for name in ("key", *_FIELDS)}
+    event["key"] = as_key(event["key"])
+    try:
+        hash(event["key"])
+    except TypeError:
+        return None
+    whole = all(type(event[name]) is kind for name, kind in _FIELDS.items())
+    return event if whole else None
+
+
+_FIELDS = {
+    "exception_type": str,
+    "gap": str,
+    "kind": str,
+    "left_out": int,
+    "message": str,
+    "packed": bytes,
+    "pid": int,
+    "worker": str,
+}
+
+
 def _cost(event: dict[str, Any]) -> int:
     """Bytes that one recording takes here."""
     texts = sum(len(text) for text in event.values() if isinstance(text, str))
     return len(event["packed"]) + 2 * texts + OVERHEAD
-
-
-def replace_worker_plugin(scheduler: Any, name: str, plugin: bytes) -> None:
-    """Have workers that join later start with another plugin of this name.
-
-    ``Scheduler.worker_plugins`` (distributed/scheduler.py) has each as it was pickled.
-    """
-    scheduler.worker_plugins[name] = plugin
 
 
 def _forget_events(scheduler: Any, topic: str) -> None:

@@ -8,26 +8,28 @@ scheduler's own copy of the run spec is never touched.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-import uuid
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
-from weakref import ref
 
 from distributed import Reschedule
 from distributed.diagnostics.plugin import WorkerPlugin
 
+from .announcing import announce
 from .blackbox import ELSEWHERE, BlackBox
-from .deaths_worker import box_for, inputs_of
+from .carried import carried_by
+from .deaths_worker import box_for, close_box, inputs_of, tell_of
+from .handling import Handler
+from .origins import origins_of
 from .packing import pack, unpack
+from .pool_files import PoolFiles, leave
 from .recordings import Limits, hide_secrets, kind_of, take
 from .texts import sendable, type_and_message
 
 MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of
 MOST_KINDS = 1_000
+ORIGINS = 100  # run specs that are looked at for where values came from
 MOST_MESSAGE = 1_000  # characters of a message outside of the recording
 
 
@@ -40,40 +42,78 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         Of the events; the scheduler's part listens to it.
     limits : mapping
         Of one recording: see `recordings.Limits`.
+    deaths : str
+        Name of the scheduler's part that watches deaths; empty without one.
     """
 
-    def __init__(self, topic: str, limits: Mapping[str, Any]) -> None:
+    def __init__(self, topic: str, limits: Mapping[str, Any], deaths: str = "") -> None:
         self.topic = topic
+        self.deaths = deaths
         self.limits = Limits.from_wire(dict(limits))
         self.worker: Any = None
+        self.unwanted = False
         self.box: BlackBox | None = None
         self.waiting: OrderedDict[Any, dict[str, Any]] = OrderedDict()
         self.kinds: Counter[str] = Counter()
-        # What runs in a process pool's child, and where that leaves its recording.
-        self.elsewhere: dict[Any, tuple[Watched, str]] = {}
-        self.folder = ""
+        # What runs in a process pool's child, where that leaves its recording, and of
+        # how many bytes at most.
+        self.elsewhere: dict[Any, tuple[Watched, str, int]] = {}
+        self.files = PoolFiles()
+        # Tasks whose result carries an exception: finished for Dask.
+        self.carried: set[Any] = set()
         self.dropped = 0
         self.errors: list[str] = []
 
-    def setup(self, worker: Any) -> None:
+    async def setup(self, worker: Any) -> None:
         self.worker = worker
-        self.box = box_for(worker, self.fail)
-        worker.handlers[f"{self.topic}-configure"] = _configure(ref(self))
+        name = f"{self.topic}-settings"
+        worker.handlers[name] = Handler(name, self, "take_settings")
+        settings = await announce(worker, self.topic, self)
+        if settings:
+            self.limits = Limits.from_wire(settings)
+        await self._open_box(worker)
 
-    def teardown(self, worker: Any) -> None:
+    async def _open_box(self, worker: Any) -> None:
+        box = None if self.worker is None else await box_for(worker, self.fail)
+        if box is None:
+            return
+        if self.worker is None:  # it was taken off meanwhile
+            await close_box(box, for_good=False)
+            return
+        self.box = box
+        await self._tell_of_box()
+
+    async def _tell_of_box(self) -> None:
+        if self.box is not None and self.deaths:
+            await tell_of(self.box, self.worker, self.deaths, self.fail)
+
+    async def take_settings(self, settings: dict[str, Any]) -> bool:
+        """Called by the scheduler's part: other limits, from the next recording on."""
+        self.limits = Limits.from_wire(settings)
+        await self._tell_of_box()  # the part that watches deaths may be a new one
+        return True
+
+    async def teardown(self, worker: Any) -> None:
         """Give every task that still runs its own run spec back."""
         self.worker = None
-        worker.handlers.pop(f"{self.topic}-configure", None)
-        if self.box is not None:
-            self.box.close(for_good=worker.status.name in ("running", "paused"))
-            self.box = None
+        worker.handlers.pop(f"{self.topic}-settings", None)
+        goes_on = worker.status.name in ("running", "paused")
+        if goes_on and not self.unwanted:
+            # After all recordings that are still under way: the scheduler's part
+            # waits for it.
+            msg = {"parted": worker.address}
+            worker.batched_stream.send(
+                {"op": "log-event", "topic": self.topic, "msg": msg}
+            )
+        box, self.box = self.box, None
         self.waiting.clear()
         self.elsewhere.clear()
-        if self.folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
         for ts in list(worker.state.tasks.values()):
             if _is_wrapped(ts.run_spec):
                 _, ts.run_spec = _taken_off(ts.run_spec)
+        await self.files.close()
+        if box is not None:
+            await close_box(box, for_good=goes_on)
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
         """Called by the worker for each change of each task's state, in its loop."""
@@ -91,12 +131,17 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
                     watched.end()
             if finish == "error" and start not in _UNWANTED:
                 self.send(key, ts, self._why_none(key, start, watched))
+            elif key in self.carried and finish == "memory":
+                self.send(key, ts, "")
             elif self.waiting:  # done, cancelled, or to be scheduled anew: no failure
                 self.waiting.pop(key, None)
             if self.elsewhere:
-                self._fetch(key)
+                path, _ = self._let_go(key)
+                if path and finish != "memory":  # a healthy one has left nothing
+                    self.files.discard(path)
+            self.carried.discard(key)
 
-    def record(self, key: Any, exception: BaseException, args: Any) -> None:
+    def record(self, key: Any, exception: BaseException, args: Any, spec: Any) -> None:
         """Take a recording, in the thread that the task ran in; never raises.
 
         ``args`` is what the run spec was called with: its inputs, by key.
@@ -106,7 +151,13 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         try:
             kind = kind_of(exception, self.limits)
             short = self._count(kind) > self.limits.repeats
-            recording = take(exception, self.limits, short=short, inputs=_inputs(args))
+            recording = take(
+                exception,
+                self.limits,
+                short=short,
+                inputs=_inputs(args),
+                origins=self._origins(key, spec),
+            )
             # Packed here, in the task's own thread: the worker's loop has others to
             # serve.
             packed, left_out = pack(recording, self.limits.nbytes)
@@ -118,6 +169,26 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             # The job goes on whatever happens here; `doctor` tells of it.
             self.fail(f"recording {type(exception).__name__}", error)
             self.waiting[key] = {"packed": b"", "gap": self.errors[-1]}
+
+    def _origins(self, key: Any, spec: Any) -> list[dict[str, Any]]:
+        """Where the task's values came from, as far as this worker knows."""
+        tasks = self.worker.state.tasks
+
+        def spec_of(name: Any) -> Any:
+            return _bare(getattr(tasks.get(name), "run_spec", None))
+
+        try:
+            return origins_of(key, _bare(spec), spec_of, visits=ORIGINS)
+        except Exception as error:  # the frames are worth more than that
+            self.fail("looking where values came from", error)
+            return []
+
+    def look_at_result(self, key: Any, result: Any, args: Any, spec: Any) -> None:
+        """Record the exception that a library hands back as a result, if it does."""
+        error = carried_by(result)
+        if error is not None and not isinstance(error, _NO_FAILURES):
+            self.carried.add(key)
+            self.record(key, error, args, spec)
 
     def _count(self, kind: str) -> int:
         """How many of a kind there were, with this one."""
@@ -134,32 +205,38 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         path = ""
         worker = self.worker
         try:
-            if not self.folder and worker is not None:
-                # Goes with the worker's own, also where that is killed.
-                place = worker.local_directory
-                self.folder = tempfile.mkdtemp(prefix="dbgkit-recorder-", dir=place)
-            path = os.path.join(self.folder, uuid.uuid4().hex)
+            if worker is not None:
+                path = self.files.new(worker.local_directory)
         except OSError as error:
             self.fail("making a folder for process pools", error)
         if self.worker is None:  # it has been taken off meanwhile
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.files.drop()
             return ""
-        self.elsewhere[watched.key] = watched, path
+        self.elsewhere[watched.key] = watched, path, self.limits.nbytes
         return path
 
     def _fetch(self, key: Any) -> dict[str, Any] | None:
         """What a child of a process pool has recorded; None without any."""
-        watched, path = self.elsewhere.pop(key, (None, ""))
-        if watched is not None:
-            watched.end()
-        if not path or not os.path.exists(path):
+        path, nbytes = self._let_go(key)
+        if not path:
             return None
-        with open(path, "rb") as file:
-            packed = file.read()
-        os.unlink(path)
-        recording = unpack(packed)
+        try:
+            packed = self.files.take(path, nbytes)
+            recording = unpack(packed)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self.fail("reading what a process pool's child has recorded", error)
+            return {"gap": f"{_IN_POOL}: {self.errors[-1]}"}
         self._count(recording["kind"])
         return _header(recording, packed, 0)
+
+    def _let_go(self, key: Any) -> tuple[str, int]:
+        """Forget what ran in a pool's child; returns its file and most bytes."""
+        watched, path, nbytes = self.elsewhere.pop(key, (None, "", 0))
+        if watched is not None:
+            watched.end()
+        return path, nbytes
 
     def _why_none(self, key: Any, start: str, watched: Watched | None) -> str:
         """Why there would be no recording of a failure."""
@@ -224,7 +301,13 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
 
     def state(self) -> dict[str, Any]:
         """How it does, for `doctor`."""
-        return {"dropped": self.dropped, "errors": list(self.errors)}
+        box = self.box
+        return {
+            "dropped": self.dropped,
+            "errors": list(self.errors),
+            "box": "" if box is None else box.path,
+            "refused": "" if box is None else box.refused,
+        }
 
 
 def _header(
@@ -259,24 +342,16 @@ _NO_FAILURES = (Reschedule, SystemExit, KeyboardInterrupt)
 _IN_POOL = "it ran in a process pool, whose process did not record it"
 
 
-def _configure(recorder: ref[Recorder]) -> Callable[[dict[str, Any]], None]:
-    """What the scheduler's part calls: other limits, from the next recording on.
-
-    No method of the recorder: Dask keeps for good what has handled a message
-    (``_expects_comm`` in distributed/core.py).
-    """
-
-    def configure(limits: dict[str, Any]) -> None:
-        found = recorder()
-        if found is not None:
-            found.limits = Limits.from_wire(limits)
-
-    return configure
-
-
 def _is_wrapped(spec: Any) -> bool:
     """Whether a run spec is one of a recorder, be it of another version."""
     return type(spec) is Watched or type(spec).__name__ == Watched.__name__
+
+
+def _bare(spec: Any) -> Any:
+    """A run spec without any wrapper around it."""
+    while _is_wrapped(spec):
+        spec = spec.spec
+    return spec
 
 
 def _taken_off(spec: Any) -> tuple[Watched | None, Any]:
@@ -347,11 +422,14 @@ class Watched:
         except _NO_FAILURES:
             raise
         except BaseException as error:  # Dask takes all others for failures
-            self.recorder.record(self.key, error, args)
+            self.recorder.record(self.key, error, args, self.spec)
             raise
         finally:
             self.end()
-        return _awaited(self, result, args) if self.spec.is_coro else result
+        if self.spec.is_coro:
+            return _awaited(self, result, args)
+        self.recorder.look_at_result(self.key, result, args, self.spec)
+        return result
 
 
 async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
@@ -361,7 +439,7 @@ async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
     except (*_NO_FAILURES, GeneratorExit):  # the last: it is dropped
         raise
     except BaseException as error:
-        watched.recorder.record(watched.key, error, args)
+        watched.recorder.record(watched.key, error, args, watched.spec)
         raise
     finally:
         watched.end()
@@ -398,11 +476,15 @@ class InChild:
     def record(self, exception: BaseException, args: Any) -> None:
         """Never raises; without a file there is a gap, which is told."""
         try:
-            recording = take(exception, self.limits, short=False, inputs=_inputs(args))
+            recording = take(
+                exception,
+                self.limits,
+                short=False,
+                inputs=_inputs(args),
+                origins=origins_of(None, self.spec, {}.get, visits=ORIGINS),
+            )
             packed, _ = pack(recording, self.limits.nbytes)
-            with open(f"{self.path}.part", "wb") as file:
-                file.write(packed)
-            os.replace(f"{self.path}.part", self.path)
+            leave(self.path, packed)
         except Exception:
             return
 

@@ -17,9 +17,11 @@ from time import perf_counter, time
 from types import MappingProxyType
 from typing import Any
 
+from .codes import file_of_frame, fingerprint, is_dynamic, marked
 from .fingerprints import fingerprints
 from .frames import is_machinery, own_index, walk
 from .keep import NOT_KEPT, keep
+from .origins_words import worded
 from .packing import raw_of
 from .redact import MARGIN, environment_secrets, redact_cut, redact_text
 from .summarize import (
@@ -115,6 +117,7 @@ def take(
     *,
     short: bool,
     inputs: Mapping[Any, Any] = MappingProxyType({}),
+    origins: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """What is to be recorded of an exception, in builtin types.
 
@@ -127,6 +130,8 @@ def take(
         The frame that failed only, and no value whole.
     inputs : mapping
         The task's inputs by key: of each there is a fingerprint.
+    origins : sequence of mapping
+        What `origins.origins_of` found.
     """
     start = perf_counter()
     budget = _budget(limits, short)
@@ -159,7 +164,15 @@ def take(
         "causes": causes,
         "more_causes": more,
         "inputs": fingerprints(inputs, limits.seconds / 3),
+        "came_from": [
+            {
+                **worded(one, extra=budget.secret_names, values=budget.secret_values),
+                "key": None,
+            }
+            for one in origins
+        ],
         "short": short,
+        "secret_names": list(limits.secret_names),
         "when": time(),
         "seconds": perf_counter() - start,
     }
@@ -188,9 +201,7 @@ def _traceback(tb: types.TracebackType | None, budget: Budget) -> str:
 
     Of many, or long ones, the outermost and the innermost.
     """
-    places = [
-        place for place in walk(tb) if not is_machinery(place[0].f_code.co_filename)
-    ]
+    places = [place for place in walk(tb) if not is_machinery(file_of_frame(place[0]))]
     for filename in {place[0].f_code.co_filename for place in places}:
         linecache.checkcache(filename)
     last = _entries(places[::-1], _ENTRIES * 2 // 3 + 1, _TRACEBACK * 2 // 3, budget)
@@ -235,10 +246,15 @@ def _entries(
 
 
 def _own_place(tb: types.TracebackType | None) -> tuple[str, int, str] | None:
-    """The innermost line of the user's own."""
+    """The innermost line of the user's own; without a file, its code tells it."""
     places = list(walk(tb))
-    index = own_index([frame.f_code.co_filename for frame, _ in places])
-    return None if index is None else place_of(*places[index])
+    index = own_index([file_of_frame(frame) for frame, _ in places])
+    if index is None:
+        return None
+    filename, lineno, function = place_of(*places[index])
+    if is_dynamic(filename):
+        filename = marked(fingerprint(places[index][0].f_code))
+    return filename, lineno, function
 
 
 def _innermost(tb: types.TracebackType | None) -> types.TracebackType | None:
@@ -246,7 +262,7 @@ def _innermost(tb: types.TracebackType | None) -> types.TracebackType | None:
     places, filenames = [], []
     while tb is not None:
         places.append(tb)
-        filenames.append(tb.tb_frame.f_code.co_filename)
+        filenames.append(file_of_frame(tb.tb_frame))
         tb = tb.tb_next
     index = own_index(filenames)
     if not places:
@@ -388,7 +404,7 @@ def _keep_locals(
         if isinstance(place, int):
             continue
         code = place[0].f_code
-        if is_machinery(code.co_filename) or code.co_flags & _OPTIMIZED == 0:
+        if is_machinery(file_of_frame(place[0])) or code.co_flags & _OPTIMIZED == 0:
             continue
         for name, value in list(place[0].f_locals.items())[: limits.locals]:
             if room <= 0 or perf_counter() > deadline:

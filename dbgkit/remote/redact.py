@@ -1,11 +1,13 @@
 """What looks like a secret is hidden: by its name, or by its shape.
 
-Stands by itself, so that it can be sent to a worker as source. Hashes, and so the
-keys of Dask tasks, are no secrets: only shapes that nothing else has are hidden.
+Stands by itself (with its siblings), so that it can be sent to a worker as source.
+Hashes, and so the keys of Dask tasks, are no secrets: only shapes that nothing else
+has are hidden, and what stands under a secret's name.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -13,115 +15,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote_from_bytes
 
-from .redact_names import is_secret_key, is_secret_name
+from .redact_named import hide_named
+from .redact_names import STRONG, WEAK, is_secret_name, key_secrecy, secrecy
+from .redact_shapes import PEM, hide_shapes
+from .redact_source import hide_in_source
+from .redact_values import HIDDEN, needed, vocabulary
 
-HIDDEN = "<hidden>"
-
-# A PEM block; one that was cut has no end.
-_PEM = re.compile(
-    r"-----BEGIN [A-Z0-9 ]{1,40}-----(?:.*?-----END [A-Z0-9 ]{1,40}-----|.*)",
-    re.DOTALL,
-)
-# With what each has in it, in lower case, as looking for that is much quicker.
-_SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("-----begin", _PEM, HIDDEN),
-    # JSON Web Tokens: base64 of '{"' begins with eyJ.
-    ("eyj", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), HIDDEN),
-    # AWS access keys.
-    (
-        "a3t abia acca akia asia",
-        re.compile(r"\b(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[A-Z0-9]{16}\b"),
-        HIDDEN,
-    ),
-    # Tokens of GitHub, GitLab, Slack, Google, Stripe, Hugging Face, npm, PyPI and
-    # SendGrid, and API keys that begin with "sk-" (followed by a bare hash it is
-    # rather a key of Dask).
-    (
-        "gho_ ghp_ ghs_ ghr_ ghu_ github_pat_ glpat- xox aiza gocspx- ya29. sk_ rk_ "
-        "whsec_ hf_ npm_ pypi- sg. sk-",
-        re.compile(
-            r"\b(?:gh[opsru]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
-            r"|xox[abeoprs]-[\w-]{10,}|AIza[\w-]{35}|GOCSPX-[\w-]{20,}"
-            r"|ya29\.[\w-]{20,}|(?:sk|rk)_(?:live|test)_\w{16,}|whsec_\w{16,}"
-            r"|hf_[A-Za-z]{30,}|npm_[A-Za-z0-9]{36}|pypi-AgE[\w-]{20,}"
-            r"|SG\.[\w-]{16,}\.[\w-]{16,}|sk-(?![0-9a-f]{32}\b)[\w-]{20,})"
-        ),
-        HIDDEN,
-    ),
-    # scheme://user:password@host
-    (
-        "://",
-        re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/:@'\"]*:)[^\s/'\"]+(?=@)"),
-        rf"\g<1>{HIDDEN}",
-    ),
-    # Signed links.
-    (
-        "sig= signature=",
-        re.compile(r"([?&](?:sig|X-Amz-Signature)=)[^\s&'\"]+", re.I),
-        rf"\g<1>{HIDDEN}",
-    ),
-    # The header, with whatever scheme, and a scheme without its header.
-    (
-        "authorization",
-        re.compile(
-            r"(\bauthorization['\"]?\s*[:=]\s*(?:b(?=['\"]))?['\"]?)"
-            r"(?!<hidden>)(?:[A-Za-z]+[ ]+)?[^\s'\",}]+",
-            re.I,
-        ),
-        rf"\g<1>{HIDDEN}",
-    ),
-    ("bearer", re.compile(r"\b(bearer\s+)[\w.~+/=-]{6,}", re.I), rf"\g<1>{HIDDEN}"),
-)
-# ``name=value``, ``"name": "value"``, ``name: value``; JSON within JSON has its quotes
-# behind backslashes.
-_ASSIGNED = re.compile(
-    r"""(?<![\w-])-{0,2}(?P<name>[A-Za-z_][\w-]{1,100})
-        (?P<close>\\{0,4}['"])?[ \t]{0,20}(?P<sign>[=!]=|[:=])[ \t]{0,20}
-        (?P<value>b?(?P<mark>\\{0,4}['"]).*?(?:(?P=mark)|$)
-          |[^\s,;&'"(){}\[\]<>]+(?![\w.]*[(\[])
-          |[\[({](?:[^][(){}]|[\[({][^][(){}]*[\])}])*[\])}]?)""",
-    re.VERBOSE,
-)
-# ``("name", "value")``, also at the end of a call or tuple, ``--name value`` of a
-# command line, and ``<name>value</name>``.
-_PAIRED = re.compile(
-    r"""(?:(?P<pair>[(\[])|,[ ])b?(?P<close>['"])(?P<name>[\w.-]{1,60})(?P=close)
-        (?P<sign>,)[ ]
-        (?P<value>b?(?P<mark>['"])(?:(?!(?P=mark))[^\\]|\\.)*(?P=mark)
-          |[^\s,;'"(){}\[\]<>]+)(?=,?(?:\)|(?(pair)\]|(?!))))""",
-    re.VERBOSE,
-)
-_FLAG = re.compile(
-    r"""(?<![\w-])--?(?P<name>[A-Za-z][\w-]{1,60})(?P<close>)(?P<sign>[ ])[ ]*
-        (?P<value>(?P<mark>['"]).*?(?P=mark)|[^\s,;'"(){}\[\]<>-][^\s,;'"(){}<>]*)""",
-    re.VERBOSE,
-)
-_TAGGED = re.compile(
-    r"<(?P<name>[A-Za-z_][\w.-]{0,60})(?P<close>)(?P<sign>>)"
-    r"(?P<value>(?P<mark>(?!))?[^<>]+)(?=</)"
-)
-_NAMED = (("=:", _ASSIGNED), (",", _PAIRED), ("-", _FLAG), ("<", _TAGGED))
-# Source: what is said to be, or compared with, the value of a name. ``name = ``,
-# ``name: str = ``, ``x["name"] = ``, ``"name": ``
-_GIVEN = re.compile(
-    r"""(?<![\w-])(?P<name>[A-Za-z_][\w-]{1,100})
-        (?:['"]\s{0,20}(?:\]\s{0,20}[=!:+|]?=|:)
-          |\s{0,20}(?::[ ]{0,20}[^=:;#\n]{1,80}(?<![=!<>:]))?[=!:+|]?=)""",
-    re.VERBOSE,
-)
-_TOKEN = re.compile(
-    r"""(?P<mark>\"{3}|'{3}|["'])|(?P<opening>[\[({])|(?P<closing>[\])}])
-        |(?P<end>[,;\n])|\\\n|\#[^\n]*""",
-    re.VERBOSE,
-)
-_LITERAL_ENDS = {
-    mark: re.compile(rf"(?s:(?:[^\\]|\\.)*?){mark}")
-    if len(mark) == 3
-    else re.compile(rf"(?:[^\\\n{mark}]|\\[\s\S])*(?:{mark}|$|(?=\n))")
-    for mark in ('"', "'", '"' * 3, "'" * 3)
-}
-# What a value is looked up by is no value: ``os.environ["DB_PASSWORD"]``.
-_LOOKED_UP = re.compile(r"(?:[\w\])]\[|(?:get|getenv|pop|env)\()\s*$")
+__all__ = ["HIDDEN", "MARGIN", "redact_text"]
 
 
 def environment_secrets(extra: Iterable[str] = ()) -> tuple[str, ...]:
@@ -186,17 +86,45 @@ def redact_text(
     """
     for value in values:
         text = _hide(text, value)
-    lowered = text.lower()
-    for needles, pattern, replacement in _SHAPES:
-        if any(needle in lowered for needle in needles.split()):
-            text = pattern.sub(replacement, text)
-    names = tuple(extra)
+    return _redact_text(text, bare, tuple(extra), _WITHIN)
+
+
+def _redact_text(text: str, bare: bool, extra: tuple[str, ...], within: int) -> str:
+    if len(text) < _SHORTEST or text.isalpha():
+        return text
+    if within and "\\" in text:
+        text = _ESCAPED.sub(
+            lambda found: _redact_escaped(found[0], extra, within - 1), text
+        )
+    words = vocabulary(text)
     if not bare:
-        text = _hide_given(text, names)
-    for signs, pattern in _NAMED:
-        if any(sign in text for sign in signs):
-            text = _hide_named(text, pattern, bare, names)
-    return text
+        text = hide_in_source(text, extra, words)
+    return hide_shapes(hide_named(text, bare, extra, words), words)
+
+
+_SHORTEST = 4  # ``pw=x``
+_WITHIN = 6  # texts within texts: JSON within JSON within a ``repr``
+_ESCAPED = re.compile(
+    r'(?<!\\)(?:"(?:[^"\\\n]|\\.)*"|' r"'(?:[^'\\\n]|\\.)*')", re.DOTALL
+)
+_ESCAPES = re.compile(r"\\(.)", re.DOTALL)
+_MEANT = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
+_KEPT = "\ue000"  # for the backslash of any other escape
+
+
+def _redact_escaped(literal: str, extra: tuple[str, ...], within: int) -> str:
+    """A text in quotes that has escapes: read as what it says, and written again."""
+    mark, inner = literal[0], literal[1:-1]
+    if "\\" not in inner or _KEPT in inner:
+        return literal
+    said = _ESCAPES.sub(lambda found: _MEANT.get(found[1], _KEPT + found[1]), inner)
+    told = _redact_text(said, True, extra, within)
+    if told == said:
+        return literal
+    told = told.replace("\\", "\\\\").replace(mark, f"\\{mark}").replace(_KEPT, "\\")
+    for letter, char in (("n", "\n"), ("r", "\r"), ("t", "\t")):
+        told = told.replace(char, f"\\{letter}")
+    return f"{mark}{told}{mark}"
 
 
 def redact_cut(
@@ -240,63 +168,17 @@ def redact_lines(
     Also what goes over several lines, such as a private key or a call. With
     ``skip``, the first lines are only looked at for its beginning, and not given back.
     """
-    text = _PEM.sub(
+    text = PEM.sub(
         lambda found: "\n".join([HIDDEN] * (found[0].count("\n") + 1)), "\n".join(lines)
     )
-    text = _hide_given(text, tuple(extra))
-    return [
-        redact_text(line, bare=False, extra=extra, values=values)
-        for line in text.split("\n")[skip:]
-    ]
-
-
-def _hide_given(text: str, extra: tuple[str, ...]) -> str:
-    """Source with the literals hidden that a secret name has for its value.
-
-    As many lines as there were.
-    """
-    pieces, done, read = [], 0, 0
-    for found in _GIVEN.finditer(text):
-        if found.start() < read or not is_secret_name(found["name"], extra):
-            continue
-        line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
-        # ``user, password = "ann", "x"``: what stands beside it is hidden too.
-        several = "," in line and not any(sign in line for sign in "([{")
-        literals, read = _literals(text, found.end(), several)
-        for begin, end, mark in literals:
-            hidden = f"{mark[0]}{HIDDEN}{mark[0]}"
-            pieces += [text[done:begin], hidden, "\n" * text.count("\n", begin, end)]
-            done = end
-    return "".join([*pieces, text[done:]])
-
-
-def _literals(
-    text: str, position: int, several: bool
-) -> tuple[list[tuple[int, int, str]], int]:
-    """``(begin, end, mark)`` of the texts in an expression, and where it ends."""
-    found, depth, start = [], 0, position
-    while token := _TOKEN.search(text, position):
-        position = token.end()
-        if mark := token["mark"]:
-            end = _LITERAL_ENDS[mark].match(text, position)
-            position = len(text) if end is None else end.end()
-            length = position - token.start() - 2 * len(mark)
-            before = text[max(0, token.start() - 40) : token.start()]
-            if length > 1 and not _LOOKED_UP.search(before):
-                found.append((token.start(), position, mark))
-        elif token["opening"]:
-            depth += 1
-        elif token["closing"]:
-            depth -= 1
-        elif not text[start : token.start()].strip():
-            continue  # it begins on the next line
-        if depth < 0 or (
-            not depth and token["end"] and not (several and token["end"] == ",")
-        ):
-            break
-    else:
-        position = len(text)
-    return found, position
+    names, texts = tuple(extra), tuple(values)
+    told = redact_text(text, bare=False, extra=names, values=texts).split("\n")
+    if len(told) != len(lines):
+        told = [
+            redact_text(line, bare=False, extra=names, values=texts)
+            for line in hide_in_source(text, names).split("\n")
+        ]
+    return told[skip:]
 
 
 def _hide(text: str, value: str) -> str:
@@ -313,38 +195,62 @@ def _hide(text: str, value: str) -> str:
     return text
 
 
-def _hide_named(
-    text: str, pattern: re.Pattern[str], bare: bool, extra: tuple[str, ...]
-) -> str:
-    pieces, done = [], 0
-    position = 0
-    while found := pattern.search(text, position):
-        if _is_given_away(found, bare, extra):
-            mark = found["mark"] or ""
-            pieces += [text[done : found.start("value")], mark, HIDDEN, mark]
-            position = done = found.end("value")
-        else:  # the value may be a name itself: ``https://host/?token=value``
-            position = found.start("value")
-    return "".join([*pieces, text[done:]])
-
-
-def _is_given_away(found: re.Match[str], bare: bool, extra: tuple[str, ...]) -> bool:
-    """Whether an assignment in a text gives a secret away."""
-    value = found["value"]
-    if not (bare or found["mark"]) or value in ("None", "True", "False"):
-        return False
-    if not bare and found["sign"] in ("==", "!="):
-        return False  # `_hide_given` has looked at it
-    # "unexpected token: x" is what parsers say.
-    said = found["sign"] == ":" and not found["close"]
-    if said and found["name"].lower() == "token":
-        return False
-    return is_secret_name(found["name"], extra)
-
-
 def redact_value(name: str, text: str, extra: Iterable[str] = ()) -> str:
     """The text of a named value, hidden by its name or by its shape."""
-    return HIDDEN if is_secret_name(name, extra) else redact_text(text, extra=extra)
+    extra = tuple(extra)
+    if hides_text(secrecy(name, extra), text):
+        return HIDDEN
+    return redact_text(text, extra=extra)
+
+
+def hides_text(level: int, text: str) -> bool:
+    """Whether a text is hidden under a name that is secret to some degree."""
+    return bool(level) and level >= needed(text)
+
+
+def hides_value(level: int, value: Any) -> bool:
+    """Whether a value of any type is hidden under a name, whatever is in it.
+
+    Nothing, yes or no, and numbers with a fraction are no secrets. No method of the
+    value's own class is called.
+    """
+    if not level or value is None:
+        return False
+    kind = type(value)
+    if kind is bool or kind is float or kind is complex:
+        return False
+    if kind is int:
+        return level >= STRONG
+    if issubclass(kind, str):
+        return hides_text(level, str.__getitem__(value, slice(0, 400)))
+    if issubclass(kind, (bytes, bytearray)):
+        base: Any = bytes if issubclass(kind, bytes) else bytearray
+        begin = base.__getitem__(value, slice(0, 400))
+        return hides_text(level, bytes(begin).decode("latin-1"))
+    return _has_secret(level, value, 0)
+
+
+def _has_secret(level: int, value: Any, depth: int) -> bool:
+    """Whether something in a list or mapping under a name is a secret."""
+    kind = type(value)
+    if kind is dict:
+        items = list(itertools.islice(dict.values(value), _ITEMS))
+    elif kind is list or kind is tuple or kind is set or kind is frozenset:
+        items = list(itertools.islice(value, _ITEMS))
+    else:
+        return level >= WEAK
+    if depth > _DEPTH or (level == STRONG and items):
+        return level >= WEAK
+    return any(
+        hides_value(level, item)
+        if type(item) not in _NESTS
+        else _has_secret(level, item, depth + 1)
+        for item in items
+    )
+
+
+_NESTS = (dict, list, tuple, set, frozenset)
+_ITEMS, _DEPTH = 100, 3  # of a list, and lists within lists
 
 
 def redact_mapping(mapping: Mapping[str, Any], extra: Iterable[str] = ()) -> Any:
@@ -358,8 +264,7 @@ def _redact(value: Any, extra: tuple[str, ...]) -> Any:
     if isinstance(value, Mapping):
         return {
             key: HIDDEN
-            if not (item is None or isinstance(item, bool))
-            and is_secret_key(key, extra)
+            if hides_value(key_secrecy(key, extra), item)
             else _redact(item, extra)
             for key, item in value.items()
         }

@@ -35,18 +35,21 @@ class Course:
     Parameters
     ----------
     job : mapping
-    ended : callable
-        Is called when the thread has come to its end, whatever that is.
+    tell : callable
+        Is called when another stage begins, and when the thread has come to its end,
+        whatever that is.
     """
 
-    def __init__(self, job: Mapping[str, Any], ended: Callable[[], None]) -> None:
+    def __init__(self, job: Mapping[str, Any], tell: Callable[[], None]) -> None:
         self.timeout: float = job["timeout"]
         self.room_for = job["nbytes"] / COPIED_PER_SECOND
-        self.ended = ended
+        self.tell = tell
+        self.ended = False
         self.stopped = False
         self.thread = ""
         self.runs: list[dict[str, Any]] = []
         self.recordings: dict[str, dict[str, Any]] = {}
+        self.steps: dict[str, list[dict[str, Any]]] = {}
         self.changed: list[Any] = []
         self.prints: list[list[Any]] = []
         self.notes: list[str] = []
@@ -61,6 +64,12 @@ class Course:
         self.began = perf_counter()
         self.stage, self.stage_key = stage, key
         self.deadline = monotonic() + limit
+        self.tell()
+
+    def end(self) -> None:
+        """Say that the thread has come to its end."""
+        self.ended = True
+        self.tell()
 
 
 def look(keys: Iterable[Any], dask_worker: Any = None) -> dict[str, Any]:
@@ -87,8 +96,8 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
         by, and their addresses; ``nbytes``: size of these; ``times``, ``timeout``;
         ``ancestors``: whether what leads to the task belongs to each run;
         ``limits``: of a recording; ``compared``: keys of inputs whose fingerprints
-        are wanted, as they are before and after a run; ``code``: `rerun_thread.run`,
-        pickled.
+        are wanted, as they are before and after a run; ``ask``, ``find``: as
+        `rerun_leases.Tools` has them; ``code``: `rerun_thread.run`, pickled.
 
     Returns
     -------
@@ -106,18 +115,18 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
     except Stop as stop:
         return stop.answer
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
+    news = asyncio.Event()
 
     def tell() -> None:
         with suppress(RuntimeError):  # the loop has been closed meanwhile
-            loop.call_soon_threadsafe(ended.set)
+            loop.call_soon_threadsafe(news.set)
 
     course = Course(job, tell)
     executor = _executor()
     executor.submit(_run, job, values, shared, dask_worker, course)
     del values
     try:
-        in_time = await _wait(course, ended)
+        in_time = await _wait(course, news)
     finally:
         course.stopped = True
         executor.shutdown(wait=False)
@@ -143,7 +152,7 @@ def _run(
         course.problem = Stop("broken", job["order"][-1], text).answer
     finally:
         values.clear()
-        course.ended()
+        course.end()
 
 
 def _executor() -> Any:
@@ -162,6 +171,7 @@ def _answer(course: Course, in_time: bool) -> dict[str, Any]:
         "thread": course.thread,
         "runs": list(course.runs),
         "recordings": dict(course.recordings),
+        "steps": dict(course.steps),
         "changed": list(course.changed),
         "prints": list(course.prints),
         "notes": list(course.notes),
@@ -171,15 +181,19 @@ def _answer(course: Course, in_time: bool) -> dict[str, Any]:
     return answer
 
 
-async def _wait(course: Course, ended: asyncio.Event) -> bool:
-    """Whether the thread ended before one of its stages took too long."""
-    while not ended.is_set():
+async def _wait(course: Course, news: asyncio.Event) -> bool:
+    """Whether the thread ended before one of its stages took too long.
+
+    A stage has less time than the one before it, perhaps: who waits is woken for it.
+    """
+    while not course.ended:
+        news.clear()
         left = course.deadline - monotonic()
         if left <= 0:
             return False
         # Two classes before Python 3.11.
         with suppress(TimeoutError, asyncio.TimeoutError):
-            await asyncio.wait_for(ended.wait(), left)
+            await asyncio.wait_for(news.wait(), left)
     return True
 
 

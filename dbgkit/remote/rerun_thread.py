@@ -8,18 +8,24 @@ from __future__ import annotations
 import inspect
 import os
 import pickle
+from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from mmap import mmap
 from time import perf_counter, time
 from typing import Any
 
+from dask._task_spec import Task
+
+from .carried import carried_by
 from .fingerprints import fingerprints
-from .frames import own_line
+from .handed import handed_keys
 from .packing import pack
+from .raised import raised
 from .recordings import Limits, kind_of, take
 from .redact import redact_text
 from .rerun import Course, Stop
+from .rerun_leases import within
 from .rerun_surroundings import (
     InPlaceOfWorker,
     as_task,
@@ -27,8 +33,10 @@ from .rerun_surroundings import (
     notes_of,
     run_to_end,
 )
+from .steps import MOST_STEPS, BegunTask, steps_of_run, steps_wire
 from .summarize import Budget, summarize
 from .texts import safe_repr, safe_str
+from .unpickling import Reading
 
 PRINTS_SECONDS = 0.2  # for all inputs of a run
 MOST_PRINTS = 1_000
@@ -59,7 +67,10 @@ def run(
     """
     target = job["order"][-1]
     try:
-        with in_place_of_worker(worker, target) as stand_in:
+        # Less than the call's own limit, so that what it waited for can be told.
+        limit = within(job["timeout"])
+        around = in_place_of_worker(worker, target, job["ask"], job["find"], limit)
+        with around as stand_in:
             _Rerun(job, values, shared, worker, course, stand_in).run()
             course.notes += notes_of(stand_in)
             course.begin("end", target)
@@ -86,6 +97,8 @@ class _Rerun:
         self.course = course
         self.stand_in = stand_in
         self.limits = Limits.from_wire(dict(job["limits"]))
+        # Where the worker lives in a user's process, its classes are the user's.
+        self.reading = Reading()
 
     def run(self) -> None:
         order, times = self.job["order"], self.job["times"]
@@ -110,12 +123,10 @@ class _Rerun:
 
     def _read(self, keys: Iterable[Any]) -> dict[Any, Any]:
         """Run specs: new objects each time, so that literals stay as they are."""
-        from distributed.protocol.pickle import loads
-
         nodes = {}
         for key in keys:
             try:
-                nodes[key] = loads(self.job["specs"][key])
+                nodes[key] = self.reading.loads(self.job["specs"][key])
             except Exception as error:  # unpickling runs anybody's code
                 raise Stop("unreadable", key, safe_str(error)) from error
         return nodes
@@ -150,7 +161,7 @@ class _Rerun:
         wanted = [key for key in keys if key in self.values]
         own = [key for key in wanted if last and key not in self.shared]
         data = {key: self.values[key] for key in wanted if key not in own}
-        data = _copy(data) if data else {}
+        data = _copy(data, self.reading) if data else {}
         data.update({key: self.values[key] for key in own})
         return data
 
@@ -167,50 +178,60 @@ class _Rerun:
     ) -> dict[str, Any]:
         """One run, up to the first task that fails, in wire form."""
         data = dict(data)
+        begun: deque[BegunTask] = deque(maxlen=MOST_STEPS)
         start = perf_counter()
         run: dict[str, Any] = {"error": None, "returned": None, "key": None}
         try:
             for key in keys:
                 run["key"] = key
+                if isinstance(nodes[key], Task):
+                    begun.append((key, nodes[key], _inputs(nodes[key], data)))
                 self.course.begin("call", key)
                 data[key] = self._call(key, nodes[key], data)
         except BaseException as error:  # the task's own, SystemExit too
             run["seconds"] = perf_counter() - start
             self.course.begin("record", run["key"])
             run["error"] = self._told(error, run["key"])
+            self._tell_steps(run["error"]["kind"], begun, error)
             _let_go(error)
         else:
             run["seconds"] = perf_counter() - start
             self.course.begin("record", run["key"])
             budget = Budget(secret_names=self.limits.secret_names)
             run["returned"] = summarize(data[keys[-1]], budget=budget)
+            self._tell_steps("", begun, None)
         return run
 
     def _call(self, key: Any, node: Any, data: dict[Any, Any]) -> Any:
         """Call one node as a worker does; a coroutine in a loop of its own."""
         self.stand_in._dbgkit_key = key
-        inputs = {name: data[name] for name in node.dependencies}
+        inputs = _inputs(node, data)
         # What runs in a worker's loop is no task that could secede.
         coroutine = bool(getattr(node, "is_coro", False))
         with nullcontext() if coroutine else as_task(self.worker, key):
             result = node(inputs)
             if inspect.iscoroutine(result):
                 return run_to_end(result, self.stand_in)
-            return result
+        carried = carried_by(result)
+        if carried is not None:
+            raise carried
+        return result
 
     def _told(self, error: BaseException, key: Any) -> dict[str, Any]:
         kind = kind_of(error)
         recordings = self.course.recordings
         if kind not in recordings and len(recordings) < MOST_KINDS:
             recordings[kind] = self._record(error, key)
-        return {
-            "kind": kind,
-            "type": type(error).__name__,
-            "message": safe_str(error),
-            "text": safe_repr(error),
-            "place": own_line(error),
-            "broken_repr": _broken_repr(error),
-        }
+        return {**raised(error), "kind": kind, "handed": handed_keys(error)}
+
+    def _tell_steps(
+        self, kind: str, begun: Iterable[BegunTask], error: BaseException | None
+    ) -> None:
+        """What each step was called with, of one run a kind; ``""`` is passed."""
+        told = self.course.steps
+        if self.job["ancestors"] and kind not in told and len(told) <= MOST_KINDS:
+            steps = steps_of_run(begun, error)
+            told[kind] = steps_wire(steps, self.limits.secret_names)
 
     def _record(self, error: BaseException, key: Any) -> dict[str, Any]:
         """A recording, as the recorder of a cluster takes it."""
@@ -241,37 +262,44 @@ class _Rerun:
         return [
             key
             for key in data
-            if key in self.shared and not _alike(self.values[key], data[key])
+            if key in self.shared
+            and not _alike(self.values[key], data[key], self.reading)
         ]
+
+
+def _inputs(node: Any, data: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {name: data[name] for name in node.dependencies}
 
 
 def _inputs_of(keys: Iterable[Any], nodes: Mapping[Any, Any]) -> dict[Any, None]:
     return {name: None for key in keys for name in nodes[key].dependencies}
 
 
-def _copy(values: dict[Any, Any]) -> dict[Any, Any]:
+def _copy(values: dict[Any, Any], reading: Reading) -> dict[Any, Any]:
     """Values in one pickle and out of it, so that what they share stays shared.
 
     Buffers are copied once, and not through the pickle.
     """
-    from distributed.protocol.pickle import dumps, loads
+    from distributed.protocol.pickle import dumps
 
     buffers: list[Any] = []
     try:
         frame = dumps(values, buffer_callback=buffers.append)
-        copied: dict[Any, Any] = loads(frame, buffers=[_bytes_of(b) for b in buffers])
+        copied: dict[Any, Any] = reading.loads(
+            frame, buffers=[_bytes_of(b) for b in buffers]
+        )
     except Exception as error:  # pickling runs anybody's code
-        raise Stop("uncopyable", _culprit(values), safe_str(error)) from error
+        raise Stop("uncopyable", _culprit(values, reading), safe_str(error)) from error
     return copied
 
 
-def _culprit(values: dict[Any, Any]) -> Any:
+def _culprit(values: dict[Any, Any], reading: Reading) -> Any:
     """Which value cannot be copied: the error of all of them does not say."""
-    from distributed.protocol.pickle import dumps, loads
+    from distributed.protocol.pickle import dumps
 
     for key, value in values.items():
         try:
-            loads(dumps(value))
+            reading.loads(dumps(value))
         except Exception:  # this one: the error was told already
             return key
     return next(iter(values))
@@ -294,24 +322,16 @@ def _bytes_of(buffer: pickle.PickleBuffer) -> memoryview:
 _PART = 4 * 2**20  # bytes
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _alike(one: Any, other: Any, reading: Reading) -> bool:
     """Whether two values pickle alike; True where that cannot be told."""
-    from distributed.protocol.pickle import dumps, loads
+    from distributed.protocol.pickle import dumps
 
     try:
         # A round trip first: a copy's pickle shares other parts than an original's.
-        return bool(dumps(loads(dumps(one))) == dumps(loads(dumps(other))))
+        copies = [reading.loads(dumps(value)) for value in (one, other)]
+        return bool(dumps(copies[0]) == dumps(copies[1]))
     except Exception:  # pickling runs anybody's code, and no answer is an answer
         return True
-
-
-def _broken_repr(error: BaseException) -> tuple[str, str] | None:
-    """Class and message of what an exception's ``repr`` raises, if it does."""
-    try:
-        repr(error)
-    except Exception as broken:  # a user's own __repr__
-        return type(broken).__name__, safe_str(broken)
-    return None
 
 
 def _let_go(error: BaseException | None) -> None:

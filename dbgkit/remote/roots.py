@@ -60,6 +60,16 @@ class Roots:
         return way
 
 
+def is_follower(text: str | None) -> bool:
+    """Whether an exception's text is what others of a collective raise as one fails.
+
+    They may be heard of before it: its connections are closed before its exception is
+    on its way. XGBoost names its own sources in ``src/collective`` (``result.cc``).
+    """
+    text = (text or "")[:COMPARED]
+    return text.startswith("XGBoostError(") and "/collective/" in text
+
+
 def raised(ts: Any) -> bool:
     """Whether a task failed by itself.
 
@@ -86,10 +96,10 @@ async def find_roots(
     found, fell_of = await _walk(state, starts, roots, pace)
     roots.when = await _times(state, [ts.key for ts in found], pace)
 
-    def place(ts: Any) -> tuple[bool, float]:
+    def place(ts: Any) -> tuple[bool, bool, float]:
         other = bool(texts) and (ts.exception_text or "")[:COMPARED] not in texts
         # Without a time it happened before all that is still told of.
-        return other, roots.when[ts.key] or 0.0
+        return is_follower(ts.exception_text), other, roots.when[ts.key] or 0.0
 
     roots.order = sorted(found, key=place)
     steps = 0
@@ -104,7 +114,9 @@ async def find_roots(
             steps += 1
             if steps % SLICE == 0:
                 await pace.breathe()
-    meant = {roots.cause_of(ts) for ts in starts}
+    meant: set[Any] = set()
+    async for part in slices(starts, pace):
+        meant.update(map(roots.cause_of, part))
     roots.others = [root for root in roots.order if root not in meant]
     return roots
 

@@ -8,35 +8,52 @@ looks at stays as it is. A pass over many tasks yields to the event loop.
 from __future__ import annotations
 
 import asyncio
-import pickle
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from time import time
 from typing import Any
 
-from dask._task_spec import Alias
-from dask.sizeof import sizeof
 from distributed.diagnostics.plugin import SchedulerPlugin
-from distributed.protocol import pickle as wire
 
 from .around import look_around
+from .came_from import TOLD, CameFrom
 from .causes import explain_state
 from .checks import examine
 from .deaths_events import tell_deaths
 from .facts import failure_fact, history_of
+from .foresight import foresee as look_ahead
+from .foresight import recordings_of, run_on_workers
+from .frame_codes import codes_for, read_later
+from .handling import Handler
 from .histories import tell_history
+from .inner import Found, follow, found_of_forgotten, of_chain
 from .keys import find_task
+from .leases import tell_leases
+from .newest import newest_failed
 from .pacing import Pace, count_with
 from .recorder_asking import ask_recorder
-from .roots import find_roots
+from .roots import Roots, find_roots
+from .rows import (
+    add_spec,
+    barriers_after,
+    lost_dependencies,
+    lost_row,
+    task_row,
+    worker_row,
+)
 from .survey import survey_counts, survey_tasks
 from .survey_failures import survey_failures
 from .survey_index import ErredIndex
+from .traces import OWN_CLIENT, PRIVATE_PREFIX, forget_group, forget_topic
 
 SLICE = 500  # tasks between two yields to the event loop
-VERBS = ("visit", "progress", "ask", "remove")
+MOST_FORGOTTEN = 20  # tasks whose own tasks are looked for although they are gone
+VERBS = ("visit", "progress", "ask", "run", "remove")
 
 # Questions to a state, be it this scheduler or a dump (see cluster/view.py).
 Question = Callable[[Any, dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]
+IndexedQuestion = Callable[
+    [Any, dict[str, Any], ErredIndex], Coroutine[Any, Any, dict[str, Any]]
+]
 QUESTIONS: dict[str, Question] = {
     "failures": survey_failures,
     "tasks": survey_tasks,
@@ -47,6 +64,12 @@ QUESTIONS: dict[str, Question] = {
     "doctor": examine,
     "recorder": ask_recorder,
     "deaths": tell_deaths,
+    "leases": tell_leases,
+}
+# Those of them that take the index of failures, where one is kept.
+INDEXED: dict[str, IndexedQuestion] = {
+    "failures": survey_failures,
+    "why": explain_state,
 }
 
 
@@ -68,12 +91,18 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         self.scheduler = scheduler
         count_with(scheduler, self.index)
         for verb in VERBS:
-            scheduler.handlers[f"{self.name}-{verb}"] = getattr(self, verb)
+            name = f"{self.name}-{verb}"
+            scheduler.handlers[name] = Handler(name, self, verb)
 
     async def remove(self) -> None:
-        """Take the handlers off; unregistering a plugin does not tell the plugin."""
+        """Take all off, at once: unregistering a plugin does not tell the plugin.
+
+        Whoever looks in between would find half of it.
+        """
         for verb in VERBS:
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
+        if self.scheduler.plugins.get(self.name) is self:
+            del self.scheduler.plugins[self.name]
 
     def transition(
         self,
@@ -89,6 +118,11 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             self.index.add(self.scheduler.tasks[key])
         elif start == "erred":
             self.index.drop(key)
+            codes = self.index.codes
+            if codes.leaves(key, self.scheduler.tasks.get(key)):
+                # It takes longer than a transition may.
+                call_soon = asyncio.get_running_loop().call_soon
+                call_soon(read_later, codes, call_soon)
         elif start == "processing":
             if finish == "memory":
                 if key in self.index.retried:
@@ -98,8 +132,17 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
                 self.index.retried[key] = None
         elif finish == "forgotten":
             self.index.forgotten += 1
+            ts = self.scheduler.tasks[key]
+            if ts.prefix.name == PRIVATE_PREFIX:
+                call_soon = asyncio.get_running_loop().call_soon
+                call_soon(forget_group, self.scheduler, ts.group)
             if self.index.retried:
                 self.index.retried.pop(key, None)
+
+    def remove_client(self, scheduler: Any, client: str) -> None:
+        """Called as a client has gone, and has been told of as such."""
+        if client.startswith(OWN_CLIENT):
+            forget_topic(scheduler, client)
 
     def restart(self, scheduler: Any) -> None:
         self.index = ErredIndex()
@@ -114,11 +157,13 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         exception_text: str | None = None,
         newest_of: str | None = None,
         texts: Collection[str] = (),
+        chain: Collection[tuple[str, Any, bool]] = (),
         specs: bool = False,
         states_only: bool = False,
         finished: bool = False,
         max_bytes: int = 2**30,
         limit: int = 1000,
+        foresee: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """All that is known of some keys, or of exceptions with one text.
 
@@ -129,10 +174,14 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         exception_text : str, optional
             Entries of ``erred_tasks`` with this text are returned; ``""``: all.
         newest_of : str, optional
-            Id of a client: its failed tasks are asked for. ``""``: any client's.
+            Id of a client: what is asked for is told by ``newest``.
         texts : collection of str
             What the futures of the keys hold: of several failures because of which a
             task fell, the one with such a text is meant (see ``roots``).
+        chain : collection of (str, list of (str, int, str), bool)
+            Texts and frames of the exception that is meant and of what it was raised
+            from: what a task had submitted is told by them, where the task itself was
+            forgotten (see ``inner``).
         specs : bool
             Whether the first root cause comes with run specs: its own, and those
             of all released tasks that lead to it.
@@ -144,6 +193,9 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             Run specs above this in all are not sent, only sized.
         limit : int
             The most failures to return.
+        foresee : dict, optional
+            Whether the recordings of the first failure come along, or of its ``key``:
+            see ``foresight``.
         """
         scheduler = self.scheduler
         answer: dict[str, Any] = {
@@ -156,10 +208,13 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             "tasks": [],
             "spec_bytes": 0,
             "workers": {},
+            "of_any": False,
+            "foreseen": [],
         }
         if states_only:
             answer["tasks"] = await self._states(keys)
             answer["workers"] = self._workers(answer["tasks"])
+            await self._add_recordings(answer, foresee)
             return answer
         history = history_of(scheduler)
         if exception_text is not None:
@@ -169,38 +224,122 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
                 if exception_text in ("", entry["exception_text"])
             ]
         if newest_of is not None:
-            keys = [*keys, *_newest_failed(scheduler, history, newest_of)]
-        failed = []
+            newest, answer["of_any"] = await newest_failed(scheduler, newest_of, Pace())
+            keys = [*keys, *(ts.key for ts in newest)]
+        failed, unknown = [], []
         for count, key in enumerate(keys, 1):
             if count % SLICE == 0:
                 await asyncio.sleep(0)
             found = find_task(scheduler, key)
             answer["asked"].append(_asked(key, found))
-            if found is not None and found.exception_blame is not None:
+            if found is None:
+                unknown.append(key)
+            elif found.exception_blame is not None:
                 failed.append(found)
         roots = await find_roots(scheduler, failed, Pace(), texts)
+        order = await self._followed(roots, limit, history, unknown, chain)
         times = {entry["key"]: entry for entry in reversed(history)}
-        for root in roots.order[:limit]:
-            fact = failure_fact(
-                scheduler, root, roots.way(root)[0].key, times.get(root.key)
-            )
-            answer["failures"].append({**fact, "when": roots.when[root.key]})
+        pace = Pace()
+        for each in order:
+            answer["failures"].append(self._fact(each, roots, times))
+            await pace.breathe()
+        values = CameFrom(scheduler, pace)
+        for fact, each in zip(answer["failures"][:TOLD], order, strict=False):
+            fact["came_from"] = await values.told(each.ts)
         answer["omitted"] = max(0, len(roots.order) - limit)
         answer["unfollowed"] = roots.unfollowed
-        if specs and roots.order:
-            await self._closure(roots.order[0], answer, max_bytes)
+        if specs and order:
+            await self._closure(order[0].ts, answer, max_bytes)
         elif specs and finished and answer["asked"]:
             asked = scheduler.tasks.get(answer["asked"][0]["key"])
             if asked is not None:
                 await self._closure(asked, answer, max_bytes)
         answer["workers"] = self._workers(answer["tasks"], answer["failures"])
+        await self._add_recordings(answer, foresee)
         return answer
 
-    async def ask(self, verb: str, question: dict[str, Any]) -> dict[str, Any]:
-        """One of `QUESTIONS`, about this scheduler."""
-        if verb == "failures":
-            return await survey_failures(self.scheduler, question, self.index)
-        return await QUESTIONS[verb](self.scheduler, question)
+    async def _followed(
+        self,
+        roots: Roots,
+        limit: int,
+        history: list[dict[str, Any]],
+        unknown: Collection[Any],
+        chain: Collection[tuple[str, Any, bool]],
+    ) -> list[Found]:
+        """The first failures; each is followed into what it had submitted."""
+        scheduler, index, pace = self.scheduler, self.index, Pace()
+        starts = [(root, roots.when[root.key]) for root in roots.order[:limit]]
+        order = await follow(scheduler, index, history, starts, pace)
+        handed = of_chain(chain)
+        known = {entry["key"] for entry in history}
+        for key in list(unknown)[:MOST_FORGOTTEN]:
+            if key in known or handed:
+                found = await found_of_forgotten(
+                    scheduler, index, history, key, handed, pace
+                )
+                if found is not None and all(found.ts is not o.ts for o in order):
+                    order.append(found)
+        return order
+
+    def _fact(
+        self, found: Found, roots: Roots, times: dict[Any, Any]
+    ) -> dict[str, Any]:
+        root, key = found.root, found.ts.key
+        asked = found.through[0] if root is None else roots.way(root)[0].key
+        fact = failure_fact(self.scheduler, found.ts, asked, times.get(key))
+        when = roots.when[key] if key in roots.when else self.index.when.get(key)
+        return {
+            **fact,
+            "when": when if when is not None else fact["when"],
+            "through": list(found.through),
+            "alike": found.alike,
+            "submitted": found.forgotten,
+            "codes": codes_for(found.ts.run_spec, fact["traceback_text"]),
+        }
+
+    async def _add_recordings(
+        self, answer: dict[str, Any], names: dict[str, Any] | None
+    ) -> None:
+        """What a replay will ask the recorder for."""
+        if names is None:
+            return
+        key = names.get("key")
+        if key is None and answer["failures"]:
+            key = answer["failures"][0]["key"]
+        if key is not None:
+            answer["foreseen"] = await recordings_of(self.ask, [key], names)
+
+    async def ask(
+        self,
+        verb: str,
+        question: dict[str, Any],
+        foresee: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """One of `QUESTIONS`, about this scheduler.
+
+        Parameters
+        ----------
+        verb : str
+        question : dict
+        foresee : dict, optional
+            Names by which to answer what is bound to be asked next: see ``foresight``.
+            It comes along as ``foreseen``.
+        """
+        if verb in INDEXED:
+            answer = await INDEXED[verb](self.scheduler, question, self.index)
+        else:
+            answer = await QUESTIONS[verb](self.scheduler, question)
+        if foresee is not None:
+            answer["foreseen"] = await look_ahead(
+                self.scheduler, self.ask, verb, answer, foresee
+            )
+        return answer
+
+    async def run(
+        self, function: bytes, arguments: dict[str, bytes], limit: float
+    ) -> dict[str, dict[str, Any]]:
+        """Have workers run a function: see ``foresight.run_on_workers``."""
+        return await run_on_workers(self.scheduler, function, arguments, limit)
 
     async def progress(self, keys: Iterable[Any] = ()) -> dict[str, int]:
         """How many of these keys are in which state; ``"unknown"`` included."""
@@ -220,28 +359,32 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
                 await asyncio.sleep(0)
             ts = self.scheduler.tasks.get(key)
             if ts is not None:
-                rows.append(_task(ts))
+                rows.append(task_row(ts))
         return rows
 
     async def _closure(self, root: Any, answer: dict[str, Any], limit: int) -> None:
         """The failed task, and up to what is in memory all that leads to it."""
         rows = answer["tasks"]
         seen = {root.key}
+        for ts in barriers_after(root):
+            seen.add(ts.key)
+            rows.append(task_row(ts))
+            add_spec(rows[-1], ts, answer, limit)
         stack = [root]
         while stack:
             ts = stack.pop()
-            row = _task(ts)
+            row = task_row(ts)
             rows.append(row)
             if len(rows) % SLICE == 0:
                 await asyncio.sleep(0)
             if ts.state == "memory" and ts is not root:
                 continue
-            _add_spec(row, ts, answer, limit)
-            for key in _lost_dependencies(ts):
+            add_spec(row, ts, answer, limit)
+            for key in lost_dependencies(ts):
                 row["dependencies"].append(key)
                 if key not in seen:
                     seen.add(key)
-                    rows.append(_lost(key))
+                    rows.append(lost_row(key))
             for dependency in ts.dependencies:
                 if dependency.key not in seen:
                     seen.add(dependency.key)
@@ -255,27 +398,10 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
                 names.update(row.get("who_has", ()))
                 names.update(row.get("erred_on", ()))
         return {
-            name: _worker(self.scheduler.workers[name])
+            name: worker_row(self.scheduler.workers[name])
             for name in names
             if name in self.scheduler.workers
         }
-
-
-def _newest_failed(
-    scheduler: Any, history: list[dict[str, Any]], client: str
-) -> list[Any]:
-    """Keys that a client wants (any client: ``""``) and that failed, newest first."""
-    found = []
-    for entry in history:
-        ts = scheduler.tasks.get(entry["key"])
-        if ts is None or ts.state != "erred":
-            continue
-        if not client or any(cs.client_key == client for cs in ts.who_wants or ()):
-            found.append(entry["key"])
-    if client and not found and client in scheduler.clients:
-        wanted = scheduler.clients[client].wants_what
-        found = [ts.key for ts in wanted if ts.state == "erred"]
-    return found
 
 
 def _asked(key: Any, ts: Any) -> dict[str, Any]:
@@ -288,88 +414,4 @@ def _asked(key: Any, ts: Any) -> dict[str, Any]:
         "blame": ts.exception_blame.key if ts.exception_blame else None,
         "actor": bool(ts.actor),
         "has_spec": ts.run_spec is not None,
-    }
-
-
-def _task(ts: Any) -> dict[str, Any]:
-    """State, place and size of a task."""
-    return {
-        "key": ts.key,
-        "state": ts.state,
-        "nbytes": ts.nbytes if ts.nbytes >= 0 else None,
-        "type": ts.type or "",
-        "who_has": [ws.address for ws in ts.who_has or ()],
-        "dependencies": [dependency.key for dependency in ts.dependencies],
-        "lost": ts.run_spec is None and ts.state != "memory",
-        "actor": bool(ts.actor),
-        "alias_of": ts.run_spec.target if isinstance(ts.run_spec, Alias) else None,
-        "group_size": sum(ts.group.states.values()),
-        "restrictions": {
-            "workers": sorted(ts.worker_restrictions or ()),
-            "hosts": sorted(ts.host_restrictions or ()),
-            "resources": dict(ts.resource_restrictions or {}),
-            "loose": bool(ts.loose_restrictions),
-        },
-        "spec": None,
-        "spec_bytes": 0,
-        "spec_error": "",
-    }
-
-
-def _lost_dependencies(ts: Any) -> list[Any]:
-    """What a task takes that was forgotten with its only copy.
-
-    ``Scheduler._propagate_forgotten`` takes it off ``TaskState.dependencies``.
-    """
-    if not ts.has_lost_dependencies or ts.run_spec is None:
-        return []
-    known = {dependency.key for dependency in ts.dependencies}
-    return [key for key in ts.run_spec.dependencies if key not in known]
-
-
-def _lost(key: Any) -> dict[str, Any]:
-    """The row of a task that the scheduler has forgotten."""
-    return {
-        "key": key,
-        "state": "unknown",
-        "nbytes": None,
-        "type": "",
-        "who_has": [],
-        "dependencies": [],
-        "lost": True,
-        "actor": False,
-        "alias_of": None,
-        "group_size": None,
-        "restrictions": {},
-        "spec": None,
-        "spec_bytes": 0,
-        "spec_error": "",
-    }
-
-
-def _add_spec(row: dict[str, Any], ts: Any, answer: dict[str, Any], limit: int) -> None:
-    """Pickle a run spec into its row, as long as all of them are within a limit."""
-    if ts.run_spec is None:
-        return
-    expected = sizeof(ts.run_spec)
-    if answer["spec_bytes"] + expected <= limit:
-        try:
-            row["spec"] = wire.dumps(ts.run_spec)
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            row["spec_error"] = repr(error)[:1000]
-            return
-        expected = len(row["spec"])
-    row["spec_bytes"] = expected
-    answer["spec_bytes"] += expected
-
-
-def _worker(ws: Any) -> dict[str, Any]:
-    return {
-        "name": ws.name if isinstance(ws.name, (str, int)) else str(ws.name),
-        "status": ws.status.name,
-        "memory_limit": ws.memory_limit,
-        "pid": ws.pid,
-        "nanny": ws.nanny,
-        "local_directory": ws.local_directory,
-        "nthreads": ws.nthreads,
     }

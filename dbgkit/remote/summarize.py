@@ -13,6 +13,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
+from .codes import file_of_frame, fingerprint
 from .frames import is_machinery, is_own, own_index, package_of, walk
 from .redact import HIDDEN, MARGIN, redact_cut, redact_lines
 from .summarize_builtins import Walker
@@ -117,8 +118,8 @@ def pick_places(
 ) -> list[Place | int]:
     """The frames that `summarize_frames` tells of; a number: so many left out."""
     found = list(walk(tb))
-    shown = [pair for pair in found if not is_machinery(_file_of(pair[0]))]
-    theirs = [pair for pair in found if package_of(_file_of(pair[0])) != "dbgkit"]
+    shown = [pair for pair in found if not is_machinery(file_of_frame(pair[0]))]
+    theirs = [pair for pair in found if package_of(file_of_frame(pair[0])) != "dbgkit"]
     return _pick(shown or theirs[-3:], max_frames)
 
 
@@ -143,17 +144,13 @@ def summarize_places(
     return frames[::-1]
 
 
-def _file_of(frame: types.FrameType) -> str:
-    return frame.f_code.co_filename
-
-
 def _pick(places: list[Place], limit: int) -> list[Place | int]:
     """The frames to keep; a number stands for so many left out."""
     if len(places) <= limit:
         return list(places)
     first = limit // 3
     wanted = {*range(first), *range(len(places) - limit + first, len(places))}
-    own = own_index([_file_of(frame) for frame, _ in places])
+    own = own_index([file_of_frame(frame) for frame, _ in places])
     if own is not None:
         wanted.add(own)
     kept: list[Place | int] = []
@@ -195,15 +192,34 @@ def _frame(
         left = min(budget.seconds, deadline - perf_counter())
         one = replace(budget, seconds=left)
         told.append([name[:NAME], summarize(value, name=name, budget=one)])
+    source = _source(frame, lineno, context, budget)
+    own = is_own(file_of_frame(frame))
     return {
         "filename": filename,
         "lineno": lineno,
         "function": function,
-        "source": _source(frame, lineno, context, budget),
+        "source": source,
         "locals": told,
-        "own": is_own(filename),
+        "own": own,
         "omitted_locals": omitted,
+        "code": _code(frame) if own or not source else [],
     }
+
+
+def _code(frame: types.FrameType) -> list[str]:
+    """What leads to a frame's source elsewhere: fingerprint, module, and its file."""
+    code = frame.f_code
+    if len(code.co_code) > _MOST_CODE or code.co_name == "<module>":
+        return []
+    module = frame.f_globals.get("__name__")
+    return [
+        fingerprint(code),
+        module[:NAME] if isinstance(module, str) else "",
+        file_of_frame(frame)[:_FILENAME],
+    ]
+
+
+_MOST_CODE = 100_000  # bytes: a fingerprint of that takes a millisecond
 
 
 def place_of(frame: types.FrameType, lineno: int | None) -> tuple[str, int, str]:

@@ -22,7 +22,7 @@ from .summarize_values import Walker, tell_object, tellers, tells
 __all__ = ["Walker"]  # with all tellers
 
 
-@tells(range)
+@tells(range, leaf=True)
 def _tell_range(walker: Walker, value: range) -> str:
     return repr(value)
 
@@ -32,7 +32,7 @@ def _tell_slice(walker: Walker, value: slice) -> str:
     return f"slice({walker.items((value.start, value.stop, value.step), 3)})"
 
 
-@tells(datetime.date, datetime.timedelta, decimal.Decimal, uuid.UUID)
+@tells(datetime.date, datetime.timedelta, decimal.Decimal, uuid.UUID, leaf=True)
 def _tell_as_text(walker: Walker, value: Any) -> str:
     """Small things of the standard library; a subclass of one is just an object."""
     if id(type(value)) not in tellers:
@@ -42,7 +42,7 @@ def _tell_as_text(walker: Walker, value: Any) -> str:
     return text[: walker.budget.string]
 
 
-@tells(fractions.Fraction)
+@tells(fractions.Fraction, leaf=True)
 def _tell_fraction(walker: Walker, value: fractions.Fraction) -> str:
     parts = [stored(value, name) for name in ("_numerator", "_denominator")]
     if type(value) is not fractions.Fraction or any(type(n) is not int for n in parts):
@@ -55,6 +55,7 @@ def _tell_fraction(walker: Walker, value: fractions.Fraction) -> str:
     pathlib.WindowsPath,
     pathlib.PurePosixPath,
     pathlib.PureWindowsPath,
+    leaf=True,
 )
 def _tell_path(walker: Walker, value: pathlib.PurePath) -> str:
     """A path, unless it is made of texts of the user's own class."""
@@ -67,7 +68,7 @@ def _tell_path(walker: Walker, value: pathlib.PurePath) -> str:
     return walker.cut_text(str(value), walker.budget.string)
 
 
-@tells(datetime.datetime, datetime.time)
+@tells(datetime.datetime, datetime.time, leaf=True)
 def _tell_datetime(walker: Walker, value: Any) -> str:
     if not (type(value) is datetime.datetime or type(value) is datetime.time):
         return tell_object(walker, value)
@@ -78,18 +79,18 @@ def _tell_datetime(walker: Walker, value: Any) -> str:
     return f"{value.replace(tzinfo=None)} ({type_name(type(zone))})"
 
 
-@tells(type)
+@tells(type, leaf=True)
 def _tell_class(walker: Walker, value: type) -> str:
     return f"<class {type_name(value)}>"
 
 
-@tells(types.FunctionType)
+@tells(types.FunctionType, leaf=True)
 def _tell_function(walker: Walker, value: types.FunctionType) -> str:
     name = types.FunctionType.__dict__["__qualname__"].__get__(value)
     return f"<function {name[:100]}>"
 
 
-@tells(types.BuiltinFunctionType)
+@tells(types.BuiltinFunctionType, leaf=True)
 def _tell_builtin(walker: Walker, value: types.BuiltinFunctionType) -> str:
     return f"<builtin {types.BuiltinFunctionType.__dict__['__name__'].__get__(value)}>"
 

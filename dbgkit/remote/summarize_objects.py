@@ -36,8 +36,8 @@ class Teller(Protocol):
         """The same, under a name that may hide it."""
         ...
 
-    def hidden(self, name: Any) -> bool:
-        """Whether a name hides what it names."""
+    def hidden(self, name: Any, numbers: bool = False) -> bool:
+        """Whether a name hides what it names, which may be numbers only."""
         ...
 
     def join(self, pieces: list[str], count: int, between: str = ", ") -> str:

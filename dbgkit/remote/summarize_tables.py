@@ -164,7 +164,8 @@ def _column(column: Any, name: Any, step: int, teller: Teller) -> str:
         found = [each for each in figures(part.to_numpy())[0] if each != "0 NaN"]
     else:
         found = _objects(part)
-    if teller.hidden(name) and found:
+    numbers = _of(type(dtype), "numpy") and dtype.kind in NUMBERS
+    if teller.hidden(name, numbers) and found:
         return f"{text} ({_HIDDEN})"
     return f"{text} ({', '.join(found)})" if found else text
 

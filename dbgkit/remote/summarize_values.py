@@ -17,8 +17,16 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from .redact import HIDDEN, MARGIN, redact_cut
-from .redact_names import announces_secret, is_secret_key, is_value_of, names_secret
+from .redact import HIDDEN, MARGIN, hides_value, redact_cut, redact_text
+from .redact_names import (
+    STRONG,
+    WEAK,
+    announced,
+    is_value_of,
+    key_secrecy,
+    named_within,
+)
+from .summarize_arrays import NUMBERS
 from .summarize_data import describe_data
 from .summarize_objects import (
     class_attribute,
@@ -27,6 +35,7 @@ from .summarize_objects import (
     class_name,
     instance_dict,
     is_a,
+    namespace,
     slots,
 )
 
@@ -66,14 +75,37 @@ class Budget:
 
 
 def hides(name: Any, value: Any, budget: Budget) -> bool:
-    """Whether a value is hidden by its name; nothing and yes or no are no secrets."""
-    if value is None or type(value) is bool:
-        return False
-    if is_a(type(name), enum.Enum):
-        member = instance_dict(name) or {}
-        names = [dict.get(member, each) for each in ("_name_", "_value_")]
-        return any(is_secret_key(each, budget.secret_names) for each in names)
-    return is_secret_key(name, budget.secret_names)
+    """Whether a value is hidden by its name."""
+    return hides_at(_level(name, budget), value)
+
+
+def hides_at(level: int, value: Any) -> bool:
+    """Whether a value is hidden by a name that is so secret; numbers are by few."""
+    return hides_value(level, value) and not (level < STRONG and _is_numbers(value))
+
+
+def _level(name: Any, budget: Budget) -> int:
+    if not is_a(type(name), enum.Enum):
+        return key_secrecy(name, budget.secret_names)
+    member = instance_dict(name) or {}
+    names = [dict.get(member, each) for each in ("_name_", "_value_")]
+    return max(key_secrecy(each, budget.secret_names) for each in names)
+
+
+def _is_numbers(value: Any) -> bool:
+    """Whether a value is an array or column of numbers."""
+    kind = type(value)
+    numpy, pandas = namespace("numpy"), namespace("pandas")
+    if kind is numpy.get("ndarray") or (
+        is_a(kind, numpy.get("generic")) and class_module(kind) == "numpy"
+    ):
+        return value.dtype.kind in NUMBERS
+    if kind is pandas.get("Series") or kind is pandas.get("Index"):
+        return class_module(type(value.dtype)) in _NUMPY and value.dtype.kind in NUMBERS
+    return kind is pandas.get("RangeIndex")
+
+
+_NUMPY = ("numpy", "numpy.dtypes")
 
 
 class Walker:
@@ -97,7 +129,7 @@ class Walker:
             return f"<{class_name(cls)}>"
         if id(value) in self.path:
             return "<itself, again>"
-        if len(self.path) > self.budget.depth:
+        if len(self.path) > self.budget.depth and not _is_leaf(cls):
             self.cut = True
             return _shell(value)
         self.path.append(id(value))
@@ -132,12 +164,12 @@ class Walker:
         limit = self.budget.items
         names = self.budget.secret_names
         pieces: list[str] = []
-        hide = False
+        level = 0
         for item in values:
             if len(pieces) >= limit or self.spent():
                 break
-            pieces.append(HIDDEN if hide else self.tell(item))
-            hide = announces_secret(item, count, names)
+            pieces.append(HIDDEN if hides_at(level, item) else self.tell(item))
+            level = announced(item, count, names)
         return self.join(pieces, count, between)
 
     def join(self, pieces: list[str], count: int, between: str = ", ") -> str:
@@ -151,9 +183,15 @@ class Walker:
         """A value under a name, which may hide it."""
         return HIDDEN if hides(name, value, self.budget) else self.tell(value)
 
-    def hidden(self, name: Any) -> bool:
-        """Whether a name hides what it names, whatever that is."""
-        return is_secret_key(name, self.budget.secret_names)
+    def hidden(self, name: Any, numbers: bool = False) -> bool:
+        """Whether a name hides what it names, which may be numbers only."""
+        level = key_secrecy(name, self.budget.secret_names)
+        return level >= (STRONG if numbers else WEAK)
+
+    def redacted(self, text: str) -> str:
+        """A text with its secrets hidden."""
+        names, values = self.budget.secret_names, self.budget.secret_values
+        return redact_text(text, extra=names, values=values)
 
     def cut_text(self, text: str, limit: int) -> str:
         """The beginning of a long text, secrets hidden before it is cut."""
@@ -170,16 +208,27 @@ class Walker:
         return self.visits >= self.budget.visits or perf_counter() > self.deadline
 
 
+def _is_leaf(cls: type) -> bool:
+    """Whether values of a class have nothing within them: told at any depth."""
+    bases = class_mro(cls)
+    return any(id(base) in leaves or base is enum.Enum for base in bases) or any(
+        class_name(base) == "generic" and class_module(base) == "numpy"
+        for base in bases
+    )
+
+
 _Teller = Callable[[Walker, Any], str]
 # By the id of the class, as the hash of a class is its metaclass' affair.
 tellers: dict[int, _Teller] = {}
+leaves: set[int] = set()  # of these, those whose values have nothing within them
 
 
-def tells(*kinds: type) -> Callable[[_Teller], _Teller]:
+def tells(*kinds: type, leaf: bool = False) -> Callable[[_Teller], _Teller]:
     """Register what tells these classes, and who derives from them."""
 
     def register(teller: _Teller) -> _Teller:
         tellers.update((id(kind), teller) for kind in kinds)
+        leaves.update(id(kind) for kind in kinds if leaf)
         return teller
 
     return register
@@ -199,47 +248,50 @@ def _shell(value: Any) -> str:
     return f"<{class_name(cls)}>"
 
 
-@tells(int)
+@tells(int, leaf=True)
 def _tell_int(walker: Walker, value: int) -> str:
     bits = int.bit_length(value)
     # Long ones take a time that grows with the square of their length.
     return int.__repr__(value) if bits <= 512 else f"<{bits:,} bits>"
 
 
-@tells(bool)
+@tells(bool, leaf=True)
 def _tell_bool(walker: Walker, value: bool) -> str:
     return "True" if value else "False"
 
 
-@tells(float)
+@tells(float, leaf=True)
 def _tell_float(walker: Walker, value: float) -> str:
     return float.__repr__(value)
 
 
-@tells(complex)
+@tells(complex, leaf=True)
 def _tell_complex(walker: Walker, value: complex) -> str:
     return complex.__repr__(value)
 
 
-@tells(str)
+@tells(str, leaf=True)
 def _tell_str(walker: Walker, value: str) -> str:
     limit = walker.budget.string if len(walker.path) < 2 else walker.budget.string // 3
     length = str.__len__(value)
     begin = str.__getitem__(value, slice(0, limit + MARGIN + 1))
     if length <= limit:
-        return repr(begin)
+        # Before it is escaped: what is told by a line's end no longer is then. What is
+        # not escaped is looked at with all the rest.
+        plain = begin.isprintable() and "'" not in begin and "\\" not in begin
+        return repr(begin if plain else walker.redacted(begin))
     walker.cut = True
     return f"{walker.cut_text(begin, limit)!r}… ({length:,} characters)"
 
 
-@tells(bytes, bytearray)
+@tells(bytes, bytearray, leaf=True)
 def _tell_bytes(walker: Walker, value: bytes | bytearray) -> str:
     base: Any = bytearray if issubclass(type(value), bytearray) else bytes
     limit = walker.budget.string // 3
     length = base.__len__(value)
     begin = bytes(base.__getitem__(value, slice(0, limit + MARGIN + 1)))
     if length <= limit:
-        return repr(begin)
+        return repr(walker.redacted(begin.decode("latin-1")).encode("latin-1"))
     walker.cut = True
     told = walker.cut_text(begin.decode("latin-1"), limit)
     return f"{told.encode('latin-1')!r}… ({length:,} bytes)"
@@ -280,11 +332,12 @@ def _tell_deque(walker: Walker, value: collections.deque[Any]) -> str:
 @tells(dict)
 def _tell_dict(walker: Walker, value: dict[Any, Any]) -> str:
     pieces: list[str] = []
-    secret = names_secret(dict.items(value), walker.budget.secret_names)
+    secret = named_within(dict.items(value), walker.budget.secret_names)
     for name, item in dict.items(value):
         if len(pieces) >= walker.budget.items or walker.spent():
             break
-        told = HIDDEN if secret and is_value_of(name) else walker.named(name, item)
+        hide = is_value_of(name) and hides_at(secret, item)
+        told = HIDDEN if hide else walker.named(name, item)
         pieces.append(f"{walker.tell(name)}: {told}")
     return f"{{{walker.join(pieces, dict.__len__(value))}}}"
 
@@ -321,12 +374,13 @@ _OPAQUE = frozenset(_CLOSED.split())
 def _tell_fields(walker: Walker, pairs: Iterable[tuple[Any, Any]], count: int) -> str:
     pieces: list[str] = []
     shown = list(itertools.islice(pairs, walker.budget.items))
-    secret = names_secret(shown, walker.budget.secret_names)
+    secret = named_within(shown, walker.budget.secret_names)
     for name, item in shown:
         if walker.spent():
             break
         text = name[:60] if type(name) is str else _shell(name)
-        told = HIDDEN if secret and is_value_of(name) else walker.named(name, item)
+        hide = is_value_of(name) and hides_at(secret, item)
+        told = HIDDEN if hide else walker.named(name, item)
         pieces.append(f"{text}={told}")
     return walker.join(pieces, count)
 

@@ -30,10 +30,17 @@ def describe_process(names: tuple[str, ...] = ()) -> dict[str, Any]:
         "python": platform.python_version(),
         "executable": sys.executable,
         "packages": versions,
-        "directory": os.getcwd(),
+        "directory": _directory(),
         "environment": dict(os.environ),
         "configuration": _flatten(dask.config.config),
     }
+
+
+def _directory() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return None
 
 
 def _flatten(config: Any, prefix: str = "") -> dict[str, str]:

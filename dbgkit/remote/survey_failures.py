@@ -6,31 +6,25 @@ Nothing is unpickled, and texts are cut to what is shown.
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 from dask.utils import key_split
 
+from .came_from import CameFrom
 from .facts import failure_fact, history_of
-from .frames import own_line_of_text
+from .frame_codes import FrameCode, codes_for, mark_at, own_place
+from .inner import identities
+from .p2p import P2P, as_text, cause_in_shuffle
 from .pacing import Pace, is_dump, now_of, slices
+from .survey_followers import Follower, Followers, is_follower_alike
+from .survey_groups import TRACEBACKS, Group, group_of, sample_of
 from .survey_index import ErredIndex, Row
+from .survey_inner import InnerCounts, Waiting
+from .survey_joined import join_moved
 from .texts import Signature, signature, type_and_message
 
-SAMPLE = 10  # keys of one group
-SAMPLE_TEXT = 2_000  # characters of all of them
-MOST_WORKERS = 20  # of one group
-MESSAGE = 1_000  # characters of one message
-TRACEBACKS = 100_000  # characters of all tracebacks
-TRACEBACK = 8_000  # characters of one
 COMPARED = 10_000  # characters of a text that count for what is alike
 PRIVATE = "dbgkit-recompute-"  # keys of replays (replay/recompute.py)
-
-
-# Failures of one kind have one traceback.
-_own_line = lru_cache(maxsize=256)(own_line_of_text)
 
 
 async def survey_failures(
@@ -50,7 +44,7 @@ async def survey_failures(
     Returns
     -------
     dict
-        ``groups`` (see `_Group.to_wire`), ``total``, ``cascaded``, ``healed`` and a
+        ``groups`` (see `Group.to_wire`), ``total``, ``cascaded``, ``healed`` and a
         sample of its keys, ``omitted`` groups, the span of time, and what is missing.
     """
     pace = Pace()
@@ -61,9 +55,30 @@ async def survey_failures(
     await _find_times(state, index, history, pace)
     missing = {"undated": 0, "unasked": 0, "span_unknown": False}
     wanted = await _chosen(state, question, index, missing, pace)
-    groups: dict[Any, _Group] = {}
+    groups: dict[Signature, Group] = {}
+    waiting: list[Waiting] = []
+    followers = Followers()
     since = question.get("since")
-    async for part in slices(list(index.members.items()), pace):
+
+    def is_counted(root: Any) -> bool:
+        if wanted is not None and root not in wanted:
+            return False
+        when = index.when.get(root)
+        return since is None or (when is not None and when >= since)
+
+    def count(root: Any, row: Row, when: float | None, members: int) -> None:
+        group = group_of(groups, row.alike)
+        group.add(root, row, when, members - (index.blame.get(root) == root))
+        followers.note(root, when, group)
+
+    def count_forgotten(entry: dict[str, Any], alike: Signature) -> None:
+        group = group_of(groups, alike)
+        group.add_forgotten(entry)
+        followers.note(entry["key"], entry["when"], group)
+
+    # As it is now: what is forgotten meanwhile is not counted by the history as well.
+    known = dict(index.members)
+    async for part in slices(list(known.items()), pace):
         for root, members in part:
             if wanted is not None and root not in wanted:
                 continue
@@ -72,16 +87,47 @@ async def survey_failures(
                 missing["undated"] += when is None
                 continue
             row = index.rows.get(root) or await _read(state, index, root, pace)
-            if row is not None:
-                fallen = members - (index.blame.get(root) == root)
-                _group_of(groups, row.alike).add(root, row, when, fallen)
-    _add_forgotten(state, index, history, groups, wanted, since, missing)
-    found = sorted(groups.values(), key=_Group.rank)
+            if row is None:
+                known.pop(root)
+                continue
+            if when is not None and is_follower_alike(row.alike):
+                followers.add(Follower(root, when, members, row))
+            elif row.handed:
+                waiting.append(Waiting(root, row, when, members))
+            else:
+                count(root, row, when, members)
+
+    async def read(root: Any) -> Row | None:
+        return index.rows.get(root) or await _read(state, index, root, pace)
+
+    async def read_mark(group: Group) -> str:
+        return await _mark(state, index, group, pace)
+
+    history = [
+        _with_cause(index, entry) for entry in history if entry["key"] not in known
+    ]
+    inner = InnerCounts(state, index, groups, is_counted, read)
+    await inner.fill(waiting, history, pace)
+    left = _left_of_forgotten(state, index, history, wanted, since, missing, inner)
+    for entry, alike in left:
+        if is_follower_alike(alike):
+            followers.add(Follower(entry["key"], entry["when"], 1, entry))
+        else:
+            count_forgotten(entry, alike)
+    async for alone in followers.placed(pace):
+        if isinstance(alone.told, Row):
+            count(alone.key, alone.told, alone.when, alone.members)
+        else:
+            count_forgotten(alone.told, _alike_of_entry(alone.told))
+    await inner.empty(pace)
+    await join_moved(groups, read_mark)
+    found = sorted(groups.values(), key=Group.rank)
     limit = question.get("limit")
     shown = found if limit is None else found[:limit]
     wire = []
+    values = CameFrom(state, pace)
     for group in shown:
-        example = await _example(state, index, group, pace)
+        example = await _example(state, index, group, pace, values)
         wire.append(group.to_wire(example, TRACEBACKS // len(shown)))
         await pace.breathe()
     return {
@@ -98,99 +144,8 @@ async def survey_failures(
     }
 
 
-class _Group:
-    """Failures that are alike, while they are being counted."""
-
-    def __init__(self, alike: Signature) -> None:
-        self.alike = alike
-        self.count = 0
-        self.cascaded = 0
-        self.forgotten = 0
-        self.workers: dict[str, None] = {}
-        self.first: float | None = None
-        self.last: float | None = None
-        # A sample of the earliest, so that a dump shows the same keys. What has no
-        # time failed before all that has one.
-        self.keys: list[tuple[float, str, int, Any]] = []
-        # The earliest that the scheduler still has, and that it has forgotten.
-        self.present: tuple[float, str, int, Any] | None = None
-        self.entry: dict[str, Any] | None = None
-
-    def add(self, key: Any, row: Row, when: float | None, cascaded: int) -> None:
-        self.cascaded += cascaded
-        place = (when or 0.0, row.name, self.count, key)
-        if self.present is None or place < self.present:
-            self.present = place
-        self._count(place, when, row.workers)
-
-    def add_forgotten(self, entry: dict[str, Any]) -> None:
-        self.forgotten += 1
-        when = entry["when"]
-        if self.entry is None or when < self.entry["when"]:
-            self.entry = entry
-        place = (when, str(entry["key"]), self.count, entry["key"])
-        self._count(place, when, entry["erred_on"])
-
-    def _count(
-        self,
-        place: tuple[float, str, int, Any],
-        when: float | None,
-        workers: Iterable[str],
-    ) -> None:
-        self.count += 1
-        for worker in workers:
-            self.workers[worker] = None
-        if when is not None:
-            self.first = when if self.first is None or when < self.first else self.first
-            self.last = when if self.last is None or when > self.last else self.last
-        if len(self.keys) < SAMPLE or place < self.keys[-1]:
-            bisect.insort(self.keys, place)
-            del self.keys[SAMPLE:]
-
-    def rank(self) -> tuple[Any, ...]:
-        """The most frequent first, then the earliest."""
-        return -self.count, self.first or 0.0, self.alike[:2]
-
-    def to_wire(self, example: dict[str, Any], traceback: int) -> dict[str, Any]:
-        """The group; its example's traceback is cut to so many characters."""
-        kind, message, place = self.alike
-        workers = sorted(self.workers)
-        keys = sample_of(key for *_, key in self.keys)
-        text, frames = example["exception_text"], example["traceback_text"]
-        return {
-            "exception_type": kind,
-            "message": cut(message, MESSAGE),
-            "place": place,
-            "count": self.count,
-            "cascaded": self.cascaded,
-            "forgotten": self.forgotten,
-            "workers": workers[:MOST_WORKERS],
-            "omitted_workers": max(0, len(workers) - MOST_WORKERS),
-            "first": self.first,
-            "last": self.last,
-            "keys": keys,
-            "omitted_keys": self.count - len(keys),
-            "example": {
-                **example,
-                "exception_text": cut(text, MESSAGE),
-                "traceback_text": cut(frames, min(TRACEBACK, traceback)),
-            },
-            "example_forgotten": self.present is None,
-        }
-
-
-def cut(text: str, limit: int) -> str:
-    """A text without its middle, if it is too long; what is left out is counted."""
-    if len(text) <= limit:
-        return text
-    head = limit // 3
-    tail = limit - head
-    lost = len(text) - limit
-    return f"{text[:head]}\n  … {lost:,} characters left out …\n{text[-tail:]}"
-
-
 async def _example(
-    state: Any, index: ErredIndex, group: _Group, pace: Pace
+    state: Any, index: ErredIndex, group: Group, pace: Pace, values: CameFrom
 ) -> dict[str, Any]:
     """One failure of a group; all that is left of it may be the history's entry."""
     if group.present is not None:
@@ -199,12 +154,18 @@ async def _example(
         if ts is not None:
             return {
                 **failure_fact(state, ts, key, None),
+                "came_from": await values.told(ts),
                 "when": index.when.get(key),
+                "codes": codes_for(ts.run_spec, ts.traceback_text or ""),
+                "submitted": group.submitted.get(key),
             }
     entry = group.entry or {"key": None, "when": None, "erred_on": []}
     return {
         "exception_text": "",
         "traceback_text": "",
+        "cause_text": "",
+        "cause_frames": "",
+        "codes": (),
         **entry,
         "asked": entry["key"],
         "exception": None,
@@ -221,28 +182,57 @@ async def _read(state: Any, index: ErredIndex, root: Any, pace: Pace) -> Row | N
     ts = await _task_of(state, index, root, pace)
     if ts is None:
         return None
-    alike = _signature(root, ts.exception_text, ts.traceback_text)
+    text, frames = ts.exception_text, ts.traceback_text or ""
+    cause = cause_in_shuffle(text, ts.exception)
+    if cause is not None:
+        text, frames = cause.text, as_text(cause)
+    codes = codes_for(ts.run_spec, frames, every=False)
+    alike = _signature(root, text, frames, codes)
     if not ts.exception_text and ts.suspicious > state.allowed_failures:
         alike = ("KilledWorker", alike[1], alike[2])
-    row = Row(alike, str(root), tuple(ts.erred_on or ()))
-    if root in index.members:
-        index.rows[root] = row
+    handed = identities(ts.exception_text, ts.traceback_text, ts.exception)
+    row = Row(alike, str(root), tuple(ts.erred_on or ()), handed)
+    index.note_row(root, row)
     return row
 
 
-def _signature(key: Any, text: str | None, frames: str | None) -> Signature:
+async def _mark(state: Any, index: ErredIndex, group: Group, pace: Pace) -> str:
+    """Fingerprint of the code that a group's example failed in; empty: not known."""
+    place = group.alike[2]
+    if group.present is None or place is None:
+        return ""
+    ts = await _task_of(state, index, group.present[-1], pace)
+    _, function, line = place
+    return "" if ts is None else mark_at(ts.run_spec, function, line)
+
+
+def _signature(
+    key: Any, text: str | None, frames: str | None, codes: tuple[FrameCode, ...]
+) -> Signature:
     """What makes failures alike; without any text, that they ran the same thing."""
     if not text:
         return "", "", ("", key_split(key), 0)
     kind, message = type_and_message(text[:COMPARED])
-    return signature(kind, message, _own_line((frames or "")[-COMPARED:]))
+    return signature(kind, message, own_place((frames or "")[-COMPARED:], codes))
 
 
-def _group_of(groups: dict[Any, _Group], alike: Signature) -> _Group:
-    group = groups.get(alike)
-    if group is None:
-        group = groups[alike] = _Group(alike)
-    return group
+def _alike_of_entry(entry: dict[str, Any]) -> Signature:
+    text = entry["cause_text"] or entry["exception_text"]
+    frames = entry["cause_frames"] or entry["traceback_text"]
+    return _signature(entry["key"], text, frames, entry["codes"])
+
+
+def _with_cause(index: ErredIndex, entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry of the history, with what a task of a P2P shuffle was raised from.
+
+    And with the code that its frames were in.
+    """
+    told = {**entry, "codes": index.codes.of(entry["key"])}
+    shuffled = entry["exception_text"].startswith(P2P)
+    cause = index.cause_in_shuffle(entry["key"]) if shuffled else None
+    if cause is None:
+        return {**told, "cause_text": "", "cause_frames": ""}
+    return {**told, "cause_text": cause.text, "cause_frames": as_text(cause)}
 
 
 async def _task_of(state: Any, index: ErredIndex, root: Any, pace: Pace) -> Any:
@@ -331,16 +321,17 @@ def _span_ids(state: Any, span: str) -> tuple[set[str], bool]:
     return found, bool(found)
 
 
-def _add_forgotten(
+def _left_of_forgotten(
     state: Any,
     index: ErredIndex,
     history: list[dict[str, Any]],
-    groups: dict[Any, _Group],
     wanted: set[Any] | None,
     since: float | None,
     missing: dict[str, Any],
-) -> None:
-    """Failures that are left in the scheduler's history only."""
+    inner: InnerCounts,
+) -> list[tuple[dict[str, Any], Signature]]:
+    """Failures that are left in the scheduler's history only, and are counted there."""
+    left = []
     seen = set()
     for entry in history:
         key = entry["key"]
@@ -352,25 +343,15 @@ def _add_forgotten(
         ts = state.tasks.get(key)
         if ts is not None and ts.state == "memory":
             index.heal(key)
+        elif inner.counts_elsewhere(entry, _alike_of_entry):
+            continue
         elif wanted is not None:
             missing["unasked"] += 1  # the history has neither clients nor spans
         else:
-            alike = _signature(key, entry["exception_text"], entry["traceback_text"])
-            _group_of(groups, alike).add_forgotten(entry)
+            left.append((entry, _alike_of_entry(entry)))
+    return left
 
 
 def _is_private(key: Any) -> bool:
     name = key[0] if isinstance(key, tuple) and key else key
     return isinstance(name, str) and name.startswith(PRIVATE)
-
-
-def sample_of(keys: Iterable[Any]) -> list[Any]:
-    """The first keys, as far as they are short enough to be sent and shown."""
-    sample: list[Any] = []
-    size = 0
-    for key in keys:
-        if len(sample) == SAMPLE or size > SAMPLE_TEXT:
-            break
-        sample.append(key)
-        size += len(str(key))
-    return sample

@@ -9,18 +9,36 @@ from __future__ import annotations
 from time import time
 from typing import Any, NamedTuple
 
+from .frame_codes import KeptCodes
+from .p2p import P2P, cause_in_shuffle
 from .pacing import Pace, all_tasks, is_dump, slices
+from .pickled import MOST_BYTES, Raised, pickle_of
+from .roots import COMPARED
 from .texts import Signature
 
+MOST_SHUFFLES = 100  # failures of P2P shuffles whose causes are kept
+MOST_NOTED = 100_000  # failures that are kept in a table of what tasks submitted
 MOST_HEALED = 10_000  # keys that are remembered; more are only counted
 
 
 class Row(NamedTuple):
-    """What a report needs of one root cause, as its texts are slow to read."""
+    """What a report needs of one root cause, as its texts are slow to read.
+
+    ``handed`` is what it may have been handed by tasks that it had submitted (see
+    ``inner``).
+    """
 
     alike: Signature
     name: str
     workers: tuple[str, ...]
+    handed: tuple[Any, ...] = ()
+
+
+class Unread(NamedTuple):
+    """An exception whose pickle has not been looked at."""
+
+    text: str
+    pickle: bytes
 
 
 class ErredIndex:
@@ -38,10 +56,22 @@ class ErredIndex:
         When a root cause failed; None: nothing tells.
     rows : dict of Key to Row
         What a report needs of each root cause; made when first asked for.
+    shuffles : dict of Key to Unread, Raised or None
+        What tasks of P2P shuffles were raised from, read once it is asked for (see
+        `cause_in_shuffle`); it outlives the task, of which the scheduler's history
+        has the phase alone.
     retried : dict of Key to None
         Tasks that failed while a retry was left, and have not succeeded since.
     forgotten : int
         How many tasks were forgotten since it is kept.
+    codes : KeptCodes
+        Which code the last ones failed in, also once they are forgotten.
+    led : dict of Key to (float, Key, float)
+        Those of `rows` that failed because of what they had submitted, as far as that
+        is certain: when, because of which task, and when that one failed.
+    submitted : Submitted or None
+        Failures by what whoever waited for them was handed, once that was asked for
+        (see ``inner_table``); `fresh`: root causes that are to be added to it.
     healed : dict of Key to None
         Those that have succeeded since; `healed_more` counts those not kept.
     """
@@ -53,10 +83,15 @@ class ErredIndex:
         self.members: dict[Any, int] = {}
         self.when: dict[Any, float | None] = {}
         self.rows: dict[Any, Row] = {}
+        self.shuffles: dict[Any, Unread | Raised | None] = {}
         self.retried: dict[Any, None] = {}
         self.healed: dict[Any, None] = {}
         self.healed_more = 0
+        self.led: dict[Any, tuple[float, Any, float]] = {}
+        self.submitted: Any = None
+        self.fresh: list[Any] | None = None
         self.forgotten = 0
+        self.codes = KeptCodes()
 
     def add(self, ts: Any, when: float | None = None) -> None:
         """Note that a task has failed, now or at a known time."""
@@ -70,6 +105,33 @@ class ErredIndex:
         if root == key:
             self.when[key] = time() if when is None else when
             self.retried.pop(key, None)
+            if self.fresh is not None:
+                self._freshen(key)
+            text = ts.exception_text
+            if text is not None and text.startswith(P2P):
+                self._add_shuffle(ts)
+            self.codes.failed(key)
+
+    def _freshen(self, key: Any) -> None:
+        assert self.fresh is not None
+        self.fresh.append(key)
+        if len(self.fresh) > MOST_NOTED:
+            self.fresh = None  # it is made anew
+
+    def _add_shuffle(self, ts: Any) -> None:
+        pickle = pickle_of(ts.exception)
+        if 0 < len(pickle) <= MOST_BYTES:
+            self.shuffles.pop(ts.key, None)
+            self.shuffles[ts.key] = Unread(ts.exception_text[:COMPARED], pickle)
+            if len(self.shuffles) > MOST_SHUFFLES:
+                del self.shuffles[next(iter(self.shuffles))]
+
+    def cause_in_shuffle(self, key: Any) -> Raised | None:
+        """What a task of a P2P shuffle was raised from, as far as that is known."""
+        found = self.shuffles.get(key)
+        if isinstance(found, Unread):
+            found = self.shuffles[key] = cause_in_shuffle(*found)
+        return found
 
     def drop(self, key: Any) -> None:
         """Note that a task is no longer in state erred."""
@@ -83,6 +145,13 @@ class ErredIndex:
         del self.members[root]
         self.when.pop(root, None)
         self.rows.pop(root, None)
+        if self.led:
+            self.led.pop(root, None)
+
+    def note_row(self, root: Any, row: Row) -> None:
+        """Keep what was read of a root cause, as long as it is one."""
+        if root in self.members:
+            self.rows[root] = row
 
     def heal(self, key: Any) -> None:
         """Note that a task has succeeded after it had failed."""

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-import ast
 import re
+
+from .parsing import literal
 
 _REPR = re.compile(r"^(?P<type>[\w.<>]+)\((?P<args>.*)\)$", re.DOTALL)
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
-_HEX = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b")
+# UUIDs, tokens, and what `tempfile` makes up.
+_HEX = re.compile(
+    r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9a-f]*\d)[0-9a-f]{8,}"
+    r"|tmp[a-z0-9_]{8})\b"
+)
+# What a terminal obeys and what a reader does not see: controls but for line ends and
+# tabs, direction, what has no width, line ends of Unicode, halves of surrogate pairs,
+# and Unicode's "default ignorable" ones but the two that only choose an emoji's look.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff"
+    "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,_]\d+)*(?:[eE][-+]?\d+)?")
 
 
@@ -15,7 +29,9 @@ def safe_repr(value: object, limit: int = 10_000) -> str:
     """``repr`` of an exception or key; a broken one is told, not raised."""
     try:
         text = repr(value)
-    except Exception as error:  # a user's own __repr__
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a user's own __repr__; also one that exits
         return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= limit else f"{text[:limit]}…"
 
@@ -24,7 +40,9 @@ def safe_str(value: object, limit: int = 10_000) -> str:
     """``str`` of an exception; a broken one is told, not raised."""
     try:
         text = str(value)
-    except Exception as error:  # a user's own __str__
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a user's own __str__; also one that exits
         return f"<{type(value).__name__}, whose str raises {type(error).__name__}>"
     return text if len(text) <= limit else f"{text[:limit]}…"
 
@@ -34,6 +52,8 @@ def type_and_message(exception_text: str) -> tuple[str, str]:
 
     >>> type_and_message("ValueError('bad: 3')")
     ('ValueError', 'bad: 3')
+    >>> type_and_message("KeyError('bad')")  # as Python prints it
+    ('KeyError', "'bad'")
     """
     found = _REPR.match(exception_text.strip())
     if not found:
@@ -41,10 +61,11 @@ def type_and_message(exception_text: str) -> tuple[str, str]:
     kind = found["type"].rsplit(".", 1)[-1]
     args = found["args"]
     try:
-        value = ast.literal_eval(args) if args else ""
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = literal(args) if args else ""
+    except ValueError:
         return kind, args
-    return kind, sendable(value if isinstance(value, str) else str(value))
+    plain = isinstance(value, str) and (kind != "KeyError" or not args)
+    return kind, sendable(value if plain else repr(value))
 
 
 def sendable(text: str) -> str:
@@ -55,8 +76,29 @@ def sendable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def visible(text: str) -> str:
+    r"""A text for people: what a terminal would obey, or nobody see, is spelt out.
+
+    Line ends and tabs stay. All that dbgkit shows goes through here as it leaves.
+
+    >>> print(visible("a\x1b]0;title\x07 and b\r\n"), end="")
+    a\x1b]0;title\x07 and b
+    """
+    text = text.replace("\r\n", "\n")
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def in_line(text: str) -> str:
+    r"""As `visible`, for what has one line: a name, a path, an error.
+
+    >>> print(in_line("a\nb"))
+    a\nb
+    """
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def normalise(message: str) -> str:
-    """A message with numbers, addresses and tokens taken out.
+    """A message with numbers, addresses, tokens and temporary names taken out.
 
     >>> normalise("bad value 3.5 in <obj at 0x7f21>")
     'bad value # in <obj at #>'

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import IO, Any
 
 from rich.console import Console, RenderableType
@@ -25,7 +27,13 @@ from dbgkit.model import (
     TaskGraph,
     show_with,
 )
-from dbgkit.render.console import failure_form, header_form, plan_form, replay_form
+from dbgkit.render.console import (
+    failure_form,
+    frame_form,
+    header_form,
+    plan_form,
+    replay_form,
+)
 from dbgkit.render.deaths import death_form, deaths_form
 from dbgkit.render.glances import GlanceForm
 from dbgkit.render.notifier import ASK_ABOVE_BYTES, ASK_ABOVE_TASKS, Notifier
@@ -36,9 +44,13 @@ from dbgkit.render.recordings import (
 )
 from dbgkit.render.recordings import recording_header as recording_header_form
 from dbgkit.render.report_views import report_form
+from dbgkit.render.rows import stop_of
+from dbgkit.render.saying import put_text, say, say_stopped, writing
 from dbgkit.render.states import states_form
+from dbgkit.render.text import Text
 from dbgkit.render.views import view_failure, view_plan, view_replay
 from dbgkit.replay.result import Replay
+from dbgkit.source.shown import shown_text
 
 __all__ = [
     "ASK_ABOVE_BYTES",
@@ -46,9 +58,12 @@ __all__ = [
     "Notifier",
     "document",
     "header",
+    "place",
     "recording_header",
     "register",
     "report",
+    "say",
+    "say_stopped",
     "show",
     "to_html",
     "to_rich",
@@ -58,7 +73,7 @@ __all__ = [
 
 def register() -> None:
     """Let all of our data show itself with this room."""
-    show_with(rich=to_rich, text=to_text, html=to_html)
+    show_with(rich=to_rich, text=to_text, html=to_html, traceback=shown_text)
 
 
 def to_rich(obj: Any) -> RenderableType:
@@ -152,7 +167,8 @@ def report(
 def header(
     replay: Replay,
     *,
-    remaining: int = 0,
+    others: Sequence[Any] = (),
+    reachable: bool = True,
     color: bool | None = False,
     width: int | None = None,
 ) -> str:
@@ -161,8 +177,10 @@ def header(
     Parameters
     ----------
     replay : Replay
-    remaining : int
-        How many further root causes ``%dbg next`` can go on to.
+    others : sequence of Key
+        The keys of further root causes.
+    reachable : bool
+        Whether their cluster can still be asked.
     color : bool or None
         Whether to colour it with ANSI sequences; None: if standard output takes them.
     width : int, optional
@@ -177,7 +195,7 @@ def header(
         width = min(120, Console(file=sys.stderr).width)
     if color is None:
         color = _takes_colours()
-    form = header_form(view_replay(replay), remaining)
+    form = header_form(view_replay(replay), others, reachable=reachable)
     return _print(form, width=width, color=color).rstrip("\n")
 
 
@@ -190,6 +208,26 @@ def recording_header(
     if color is None:
         color = _takes_colours()
     return _print(recording_header_form(recording), width=width, color=color).rstrip()
+
+
+def place(failure: Failure) -> str:
+    """The frame to look at, with its lines of source; empty if none is known.
+
+    Parameters
+    ----------
+    failure : Failure
+
+    Returns
+    -------
+    str
+        Without a line break at its end.
+    """
+    frames = view_failure(failure).frames
+    stop = stop_of(frames)
+    if stop is None:
+        return ""
+    form = frame_form(replace(frames[stop], locals=(), omitted=0))
+    return _print(form, width=100, color=False).rstrip("\n")
 
 
 def _takes_colours() -> bool:
@@ -219,7 +257,7 @@ def _form(obj: Any, *, whole: bool) -> RenderableType:
     if isinstance(obj, ClusterReport):
         return report_form(obj)
     form = states_form(obj)
-    return repr(obj) if form is None else form
+    return Text(repr(obj)) if form is None else form
 
 
 def _print(form: RenderableType, *, width: int, color: bool) -> str:
@@ -234,19 +272,18 @@ def _print(form: RenderableType, *, width: int, color: bool) -> str:
         emoji=False,
     )
     with console.capture() as captured:
-        console.print(form)
+        console.print(form, crop=False)  # what is to be copied is whole
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _put(form: RenderableType, file: IO[str] | None) -> None:
-    console = Console(
-        file=file, force_jupyter=False, highlight=False, markup=False, emoji=False
-    )
-    if console.is_terminal and not console.options.ascii_only:
-        console.print(form)
-        return
+    with writing(file) as stream:
+        console = Console(
+            file=stream, force_jupyter=False, highlight=False, markup=False, emoji=False
+        )
+        if console.is_terminal and not console.options.ascii_only:
+            console.print(form, crop=False)
+            return
     # A pipe has no width, unless it is told one; and its lines end without blanks.
     width = console.width if console.is_terminal or "COLUMNS" in os.environ else 100
-    text = _print(form, width=width, color=False)
-    encoding = getattr(console.file, "encoding", None) or "utf-8"
-    console.file.write(text.encode(encoding, "replace").decode(encoding))
+    put_text(_print(form, width=width, color=False), file)

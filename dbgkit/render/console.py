@@ -6,19 +6,21 @@ Every key, message and value is a `Text`, so that brackets in them are no markup
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
+from dbgkit.model import advice
 from dbgkit.render import words
+from dbgkit.render.facts import Facts
 from dbgkit.render.rows import Frame, Row, stop_of
+from dbgkit.render.text import Text
 from dbgkit.render.views import (
     FailureView,
     PlanView,
     ReplayView,
-    StepView,
 )
 
 _OUTCOME_STYLES = {
@@ -50,12 +52,13 @@ def replay_form(view: ReplayView, *, whole: bool = False) -> RenderableType:
     _add_origin(facts, view.failure)
     _add(facts, "outcome", _verdict(view))
     _add_rows(facts, "inputs", view.rows, view.more_rows)
-    _add_steps(facts, view.steps, view.more_steps)
+    _add_steps(facts, view)
     _add_causes(facts, view.causes)
     _add_notes(facts, view.notes)
     _add_others(facts, view.failure.others)
     parts: list[RenderableType] = [_title(view.failure), facts]
     parts += _frames(view.frames, whole=whole, title=view.frames_title)
+    parts += _frames(view.before, whole=False, title=view.before_title)
     if view.crash:
         parts += [Text("\nlast lines of the process", style=_LABEL)]
         parts.append(Padding(Text(view.crash), (0, 0, 0, 2)))
@@ -85,18 +88,31 @@ def plan_form(view: PlanView) -> RenderableType:
     return Group(*parts)
 
 
-def header_form(view: ReplayView, remaining: int) -> RenderableType:
+def frame_form(frame: Frame) -> RenderableType:
+    """One frame, with all that is known of it."""
+    return Group(*_full(frame, pointed=True))
+
+
+def header_form(
+    view: ReplayView, others: Sequence[Any], *, reachable: bool
+) -> RenderableType:
     """A few lines above the prompt; each value on one of them."""
     facts = _facts()
     _add_origin(facts, view.failure)
     _add(facts, "outcome", _verdict(view))
+    if view.place_before:
+        _add(facts, "before", Text(view.place_before, overflow="fold"))
     _add_rows(facts, "inputs", view.rows, view.more_rows, one_line=True)
-    _add_steps(facts, view.steps, view.more_steps, one_line=True)
+    _add_steps(facts, view, one_line=True)
     _add_causes(facts, view.few_causes)
     _add_notes(facts, view.notes)
-    if remaining:
-        told = words.count(remaining, "other root cause")
-        _add(facts, "more", Text(f"{told}; %dbg next goes on to the next"))
+    if others:
+        told = words.count(len(others), "other root cause")
+        then = advice.next_cause(others[0] if reachable else None)
+        keys = ", ".join(map(words.key_text, others[:3]))
+        keys += ", …" if len(others) > 3 else ""
+        text = f"{told}; {then} opens the next" if then else f"{told}: {keys}"
+        _add(facts, "more", Text(text, overflow="fold"))
     return Group(_title(view.failure), facts)
 
 
@@ -111,14 +127,11 @@ def _title(view: FailureView) -> Text:
     return text
 
 
-def _facts() -> Table:
-    table = Table.grid(padding=(0, 1), pad_edge=False)
-    table.add_column(style=_LABEL, no_wrap=True, min_width=8)
-    table.add_column(overflow="fold", ratio=1)
-    return table
+def _facts() -> Facts:
+    return Facts(8)
 
 
-def _add(facts: Table, label: str, value: RenderableType) -> None:
+def _add(facts: Facts, label: str, value: RenderableType) -> None:
     facts.add_row(Text(f"  {label}", style=_LABEL), value)
 
 
@@ -129,13 +142,17 @@ def _task(name: str, key: str) -> Text:
     return text
 
 
-def _add_origin(facts: Table, view: FailureView) -> None:
+def _add_origin(facts: Facts, view: FailureView) -> None:
     if view.name or view.key:
         _add(facts, "task", _task(view.name, view.key))
     if view.asked:
         _add(facts, "asked", Text(f"for {view.asked}, which fell because of it"))
     if view.origin:
         _add(facts, "where", Text(view.origin, overflow="fold"))
+    label = "from"
+    for text in view.came_from:
+        _add(facts, label, Text(text, overflow="fold"))
+        label = ""
 
 
 def _verdict(view: ReplayView) -> Text:
@@ -146,7 +163,7 @@ def _verdict(view: ReplayView) -> Text:
 
 def _value(row: Row, *, one_line: bool = False) -> Text:
     wrap = "ellipsis" if one_line else "fold"
-    text = Text(overflow=wrap, no_wrap=one_line or None)  # type: ignore[arg-type]
+    text = Text(overflow=wrap, no_wrap=one_line or None)
     if row.type:
         text.append(f"{row.type} ", style=_LABEL)
     text.append(row.value, style="dim italic" if row.hidden else "")
@@ -168,7 +185,7 @@ def _values(rows: Iterable[Row], *, one_line: bool = False) -> Table:
 
 
 def _add_rows(
-    facts: Table, label: str, rows: Sequence[Row], more: int, *, one_line: bool = False
+    facts: Facts, label: str, rows: Sequence[Row], more: int, *, one_line: bool = False
 ) -> None:
     if not rows:
         return
@@ -177,9 +194,8 @@ def _add_rows(
         _add(facts, "", Text(f"… {words.count(more, 'more input')}", style=_LABEL))
 
 
-def _add_steps(
-    facts: Table, steps: Sequence[StepView], more: int, *, one_line: bool = False
-) -> None:
+def _add_steps(facts: Facts, view: ReplayView, *, one_line: bool = False) -> None:
+    steps, more = view.steps, view.more_steps
     if not steps:
         return
     chain = Text(overflow="fold")
@@ -188,27 +204,27 @@ def _add_steps(
     for index, step in enumerate(steps):
         chain.append(" → " if index else "")
         chain.append(step.function, style="bold red" if step.failed else "")
-    _add(facts, "fused", chain)
+    _add(facts, view.steps_title, chain)
     for step in steps:
-        if step.failed:
+        if step.failed or step.rows:
             _add(facts, "step", Text(step.name, style="bold", overflow="fold"))
             _add_rows(facts, "", step.rows, 0, one_line=one_line)
 
 
-def _add_notes(facts: Table, notes: Iterable[str], label: str = "note") -> None:
+def _add_notes(facts: Facts, notes: Iterable[str], label: str = "note") -> None:
     for note in notes:
         _add(facts, label, Text(note, style=_NOTE, overflow="fold"))
         label = ""
 
 
-def _add_causes(facts: Table, causes: Iterable[str]) -> None:
+def _add_causes(facts: Facts, causes: Iterable[str]) -> None:
     label = "cause"
     for cause in causes:
         _add(facts, label, Text(cause, overflow="fold"))
         label = ""
 
 
-def _add_others(facts: Table, others: Sequence[str]) -> None:
+def _add_others(facts: Facts, others: Sequence[str]) -> None:
     if others:
         told = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         text = Text(f"{len(others):,} failed too: ", overflow="fold")

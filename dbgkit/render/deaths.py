@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from dbgkit.model import Death, Deaths, RunningTask
+from dbgkit.remote.texts import in_line
 from dbgkit.render import words
+from dbgkit.render.facts import Facts
+from dbgkit.render.text import Text
 
 _STYLES = {"closed-on-purpose": "dim", "unknown": "yellow"}
 MOST_RAN = 10  # tasks of one worker
@@ -64,7 +66,7 @@ def view_death(death: Death, alike: Sequence[Death] = ()) -> DeathView:
     return DeathView(
         verdict=death.verdict,
         when=words.moment(death.when),
-        summary=words.clip(death.summary, 400, 3),
+        summary=in_line(words.clip(death.summary, 400, 3)),
         lines=tuple((word, words.clip(text, 400, 3)) for word, text in lines),
         stack=words.clip(death.stack, 4_000, STACK_LINES) if death.stack else "",
     )
@@ -88,7 +90,7 @@ def view_deaths(deaths: Deaths) -> DeathsView:
 def _kind(death: Death) -> Any:
     """What makes deaths alike: how they ended, and what kind of task ran."""
     ran = [task for task in death.ran if task.crashed] or death.ran
-    tasks = sorted({task.prefix or words.key_text(task.key) for task in ran})
+    tasks = sorted({words.key_text(task.prefix or task.key) for task in ran})
     ended = (death.verdict, death.exit_code, death.signal)
     return (*ended, bool(death.queued_count) and not ran, tuple(tasks))
 
@@ -118,8 +120,10 @@ def deaths_form(deaths: Deaths) -> RenderableType:
     for each in view.deaths:
         parts += [Text(""), _form(each)]
     if view.notes:
-        parts.append(Text(""))
-    parts += [Text(f"note     {note}", style="yellow") for note in view.notes]
+        notes = Facts(8)
+        for note in view.notes:
+            notes.add_row(Text("note"), Text(note, style="yellow"))
+        parts += [Text(""), notes]
     return Group(*parts)
 
 
@@ -181,4 +185,4 @@ def _where(death: Death) -> str:
     if death.pid is not None:
         parts.append(f"process {death.pid}")
     parts.append(f"under {death.nanny}" if death.nanny else "")
-    return ", ".join(part for part in parts if part)
+    return in_line(", ".join(part for part in parts if part))

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.text import Text
 
 from dbgkit.model import Explanation, FailureGroup, Glance
+from dbgkit.remote.texts import in_line
 from dbgkit.render import words
+from dbgkit.render.text import Text
 
 BAR = 24  # columns
 NAME = 32  # columns of a prefix
@@ -272,5 +273,5 @@ def _cause(each: Explanation) -> list[Text]:
 
 
 def _one_line(text: str, limit: int = 400) -> str:
-    text = " ".join(words.visible(text).split())
+    text = in_line(" ".join(text.split()))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import IO, Any
@@ -19,10 +21,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
-from rich.text import Text
+from rich.text import Text as RichText
 
 from dbgkit.model import Notice, Plan, Progress
+from dbgkit.remote.texts import in_line
 from dbgkit.render import words
+from dbgkit.render.text import Text
 from dbgkit.render.views import PlanView, view_plan
 
 ASK_ABOVE_BYTES = 256 * 2**20
@@ -66,7 +70,8 @@ class Notifier:
         ask_above_bytes: int = ASK_ABOVE_BYTES,
         ask_above_tasks: int = ASK_ABOVE_TASKS,
     ) -> None:
-        self.file = file if file is not None else sys.stderr
+        # Where standard error is closed, nothing is said.
+        self.file: IO[str] = file or sys.stderr or io.StringIO()
         self.ask_above_bytes = ask_above_bytes
         self.ask_above_tasks = ask_above_tasks
         self.terminal = _is_terminal(self.file)
@@ -109,9 +114,9 @@ class Notifier:
             self._tasks.clear()
 
     def _say(self, text: str) -> None:
-        self._console.print(
-            Text(f"dbgkit: {text}"), style="dim" if self.terminal else ""
-        )
+        line = Text(f"dbgkit: {in_line(text)}")
+        with suppress(OSError):  # it is full: a replay needs no words
+            self._console.print(line, style="dim" if self.terminal else "")
 
     def _plan(self, plan: Plan) -> bool | None:
         view = view_plan(plan)
@@ -174,9 +179,9 @@ class _Done(ProgressColumn):
             "tasks": MofNCompleteColumn(),
         }
 
-    def render(self, task: Any) -> Text:
+    def render(self, task: Any) -> RichText:
         column: Any = self._columns[task.fields["unit"]]
-        text: Text = column.render(task)
+        text: RichText = column.render(task)
         return text
 
 
@@ -203,5 +208,7 @@ def _much(plan: Plan) -> str:
 def _lines(view: PlanView, plan: Plan) -> list[str]:
     """What is said before a replay: what it takes, and its side effects."""
     told = [f"{label} {text}" for label, text in view.lines]
+    if plan.key is None:
+        return [f"it is not known which task failed: {'; '.join(told)}", *view.warnings]
     name = f"{view.name} " if view.name else ""
     return [f"replaying {name}[{view.key}]: {'; '.join(told)}", *view.warnings]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from html import escape
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,6 +26,7 @@ from dbgkit.model import (
     TaskTable,
     Timeline,
 )
+from dbgkit.remote.texts import visible
 from dbgkit.render import words
 from dbgkit.render.deaths import DeathsView, view_death, view_deaths
 from dbgkit.render.picture import picture_html
@@ -44,6 +44,7 @@ from dbgkit.render.states_views import (
     view_why,
 )
 from dbgkit.render.states_words import STATES
+from dbgkit.render.text import escape
 from dbgkit.render.views import view_failure, view_plan, view_replay
 from dbgkit.replay.result import Replay
 
@@ -140,11 +141,18 @@ def _fill(name: str, **values: Any) -> str:
     return _environment().get_template(name).render(**values)
 
 
+def _shown(value: Any) -> Any:
+    """What a template writes; jinja2 escapes what it means in HTML."""
+    plain = isinstance(value, str) and not isinstance(value, Markup)
+    return visible(value) if plain else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("dbgkit.render", "templates"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

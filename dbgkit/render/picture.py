@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from rich.console import RenderableType
-from rich.text import Text
 from rich.tree import Tree
 
 from dbgkit.model import GraphNode, TaskGraph
 from dbgkit.render import words
 from dbgkit.render.picture_svg import Box, draw
+from dbgkit.render.text import Text, escape
 
 KEY_LIMIT = 60  # characters of a key in the tree
 BOX_LIMIT = 28  # and in a box of the picture

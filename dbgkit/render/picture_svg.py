@@ -11,9 +11,10 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 
 from rich.cells import cell_len
+
+from dbgkit.render.text import escape
 
 LIMIT = 3.0  # seconds for graphviz to place all boxes
 INCH = 72.0  # pixels of graphviz's unit

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from dbgkit.model import Recording, Recordings
 from dbgkit.remote.recordings import COUNTED
+from dbgkit.remote.redact import redact_text
+from dbgkit.remote.texts import in_line
 from dbgkit.render import words
 from dbgkit.render.console import failure_form
 from dbgkit.render.rows import frame_of
+from dbgkit.render.text import Text
 from dbgkit.render.views import FailureView
 
 MOST_NAMED = 3  # keys in a headline
@@ -21,15 +23,16 @@ MOST_NAMED = 3  # keys in a headline
 def view_recording(recording: Recording) -> FailureView:
     """Gather what is shown of a recording."""
     return FailureView(
-        exception_type=recording.exception_type,
+        exception_type=in_line(recording.exception_type),
         message=words.clip(recording.message),
-        name=recording.name,
+        name=in_line(recording.name),
         key=words.key_text(recording.key),
         origin=f"{recording.worker} · {words.moment(recording.when)}",
         asked="",
         frames=tuple(frame_of(summary) for summary in recording.frames),
         others=(),
         notes=tuple(_notes(recording)),
+        came_from=words.came_from(recording.came_from),
     )
 
 
@@ -46,8 +49,8 @@ def _notes(recording: Recording) -> list[str]:
     for cause in recording.causes:
         told = words.said(cause.exception_type, cause.message)
         for frame in cause.frames[-1:]:
-            place = words.place(words.visible(frame.filename), frame.lineno)
-            told += f", at {place} in {words.visible(frame.function)}"
+            place = words.place(frame.filename, frame.lineno)
+            told += f", at {place} in {in_line(frame.function)}"
         notes.append(f"{words.FOLLOWS[cause.how]} {told}")
     if recording.more_causes:
         least = "at least " if recording.more_causes >= COUNTED else ""
@@ -129,4 +132,4 @@ def _headline_of_tasks(held: Recordings) -> str:
 
 def _named(keys: Sequence[Any]) -> str:
     more = f" and {len(keys) - MOST_NAMED:,} more" if len(keys) > MOST_NAMED else ""
-    return ", ".join(repr(key) for key in keys[:MOST_NAMED]) + more
+    return redact_text(", ".join(repr(key) for key in keys[:MOST_NAMED])) + more

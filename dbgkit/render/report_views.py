@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass, replace
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from dbgkit.model import ClusterReport
+from dbgkit.remote.texts import in_line
 from dbgkit.render import states_words as say
 from dbgkit.render import words
 from dbgkit.render.deaths import DeathsView, deaths_form, view_deaths
@@ -24,6 +24,7 @@ from dbgkit.render.states_views import (
     view_failures,
     view_why,
 )
+from dbgkit.render.text import Text
 
 TASKS = "What failed by itself, then what is unfinished"
 
@@ -64,7 +65,7 @@ def view_report(report: ClusterReport) -> ReportView:
     kind = "Dask cluster" if report.live else "Dump of a Dask cluster"
     name = report.address if report.live else os.path.basename(report.address)
     return ReportView(
-        title=f"{kind} {words.visible(name)}",
+        title=f"{kind} {in_line(name)}",
         taken=say.span(report.taken),
         healthy=report.healthy,
         lines=tuple(lines),
@@ -86,7 +87,7 @@ def _by_state(report: ClusterReport) -> str:
     if not totals:
         return "the scheduler knows no task"
     ordered = sorted(totals.items(), key=lambda each: say.rank(each[0]))
-    told = ", ".join(f"{count:,} {words.visible(state)}" for state, count in ordered)
+    told = ", ".join(f"{count:,} {in_line(state)}" for state, count in ordered)
     return f"{words.count(sum(totals.values()), 'task')}: {told}"
 
 

@@ -11,6 +11,7 @@ from dbgkit.model import FrameSummary, ValueSummary
 from dbgkit.remote.frames import is_machinery, is_own, own_index
 from dbgkit.remote.redact import redact_text
 from dbgkit.remote.summarize import OMITTED, summarize, summarize_frames
+from dbgkit.remote.texts import in_line
 from dbgkit.render import words
 
 FRAMES = 30  # of a traceback that is left as text only
@@ -49,11 +50,17 @@ class Frame:
 
 
 def stop_of(frames: tuple[Frame, ...]) -> int | None:
-    """Index of the innermost frame of the user's own, else of the innermost."""
-    for index in range(len(frames) - 1, -1, -1):
-        if frames[index].own:
-            return index
-    return len(frames) - 1 if frames else None
+    """Index of the innermost frame of the user's own, else of the innermost.
+
+    One with source comes before one without.
+    """
+    own = [index for index, frame in enumerate(frames) if frame.own]
+    rest = list(range(len(frames)))
+    for indices in (own, rest):
+        readable = [index for index in indices if frames[index].source]
+        if readable or indices:
+            return (readable or indices)[-1]
+    return None
 
 
 def row_of(name: str, value: ValueSummary, key: str = "") -> Row:
@@ -65,6 +72,8 @@ def row_of(name: str, value: ValueSummary, key: str = "") -> Row:
 
 
 def value_row(name: str, value: Any, key: str = "") -> Row:
+    if isinstance(value, ValueSummary):  # of another process
+        return row_of(name, value, key)
     return row_of(name, ValueSummary.from_wire(summarize(value, name=name)), key)
 
 
@@ -78,7 +87,7 @@ def frame_of(summary: FrameSummary) -> Frame:
         return Frame(place="", function=summary.function, lineno=0, own=False, gap=True)
     return Frame(
         place=words.place(summary.filename, summary.lineno),
-        function=summary.function,
+        function=in_line(summary.function),
         lineno=summary.lineno,
         source=summary.source,
         locals=tuple(row_of(name, value) for name, value in summary.locals),
@@ -104,7 +113,7 @@ def frames_of_text(text: str) -> tuple[Frame, ...]:
         frames.append(
             Frame(
                 place=words.place(one["file"], lineno),
-                function=one["name"],
+                function=in_line(one["name"]),
                 lineno=lineno,
                 source=_source_of(one["file"], lineno, (one["code"] or "").strip()),
                 own=is_own(one["file"]),

@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from dbgkit.model import (
     Checkup,
@@ -22,6 +21,7 @@ from dbgkit.model import (
     TaskTable,
     Timeline,
 )
+from dbgkit.render.facts import Facts
 from dbgkit.render.picture import picture_form
 from dbgkit.render.rows import Frame, stop_of
 from dbgkit.render.states_lines import Aligned, Entries
@@ -40,6 +40,7 @@ from dbgkit.render.states_views import (
     view_story,
     view_why,
 )
+from dbgkit.render.text import Text
 
 STATE_STYLES = {
     "erred": "red",
@@ -237,19 +238,17 @@ def _labelled(texts: Iterable[str], label: str = "note") -> list[tuple[str, str]
     return [(label if not at else "", text) for at, text in enumerate(texts)]
 
 
-def _facts(rows: Sequence[tuple[str, str]]) -> Table:
-    table = Table.grid(padding=(0, 1), pad_edge=False)
-    table.add_column(style=_LABEL, no_wrap=True, min_width=11)
-    table.add_column(overflow="fold", ratio=1)
+def _facts(rows: Sequence[tuple[str, str]]) -> Facts:
+    facts = Facts(11)
     for label, text in rows:
-        table.add_row(Text(f"  {label}", style=_LABEL), _fold(text))
-    return table
+        facts.add_row(Text(f"  {label}", style=_LABEL), _fold(text))
+    return facts
 
 
 def _notes(notes: Sequence[str]) -> list[RenderableType]:
     if not notes:
         return []
-    table = _facts([])
+    facts = _facts([])
     for label, text in _labelled(notes):
-        table.add_row(Text(f"  {label}", style=_LABEL), _fold(text, _NOTE))
-    return [table]
+        facts.add_row(Text(f"  {label}", style=_LABEL), _fold(text, _NOTE))
+    return [facts]

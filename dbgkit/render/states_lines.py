@@ -8,10 +8,10 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
-from rich.text import Text
 
 from dbgkit.render.states_rows import TasksView, TaskView
 from dbgkit.render.states_views import StoryView
+from dbgkit.render.text import Text
 
 GAP = 2
 LEAST_KEY = 16  # columns for keys that are worth aligning

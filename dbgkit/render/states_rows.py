@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dbgkit.model import TaskRow, TaskTable
-from dbgkit.remote.texts import type_and_message
+from dbgkit.remote.texts import in_line, type_and_message
 from dbgkit.render import states_words as say
 from dbgkit.render import words
 from dbgkit.render.states_views import key_of
@@ -66,7 +66,7 @@ def view_tasks(table: TaskTable) -> TasksView:
         rows=tuple(
             TaskView(
                 key=key_of(row.key),
-                state=words.visible(row.state),
+                state=in_line(row.state),
                 cells=tuple(each[name] for name in used),
                 lines=tuple(_lines(row)),
             )
@@ -92,7 +92,7 @@ def _cells(row: TaskRow) -> dict[str, str]:
         "workers killed": row.suspicious,
     }
     return {
-        "state": words.visible(row.state),
+        "state": in_line(row.state),
         "for": "" if row.since is None else say.age(row.since),
         "worker": say.listed(row.workers, 1, row.omitted_workers),
         "size": "" if row.nbytes is None else words.size(row.nbytes),
@@ -110,7 +110,7 @@ def _lines(row: TaskRow) -> list[tuple[str, str]]:
         told = " ".join(raised.removeprefix(": ").split())
         lines.append(("raised" if row.blame is None else "which raised", told))
     if row.restrictions:
-        lines.append(("restricted to", say.told(row.restrictions)))
+        lines.append(("restricted to", say.sentence(row.restrictions)))
     return lines
 
 
@@ -129,7 +129,7 @@ def _counts(
         sums = [sum(of.get(s, 0) for of in summary.values()) for s in states]
         rows.append(("all", _numbers(sums)))
     return (
-        tuple(map(words.visible, states)),
+        tuple(map(in_line, states)),
         tuple(rows),
         max(0, len(ordered) - PREFIXES),
     )

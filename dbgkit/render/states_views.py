@@ -13,11 +13,14 @@ from dbgkit.model import (
     FailureReport,
     Finding,
     Timeline,
+    advice,
 )
 from dbgkit.remote.redact import redact_text
+from dbgkit.remote.texts import in_line
 from dbgkit.render import states_words as say
 from dbgkit.render import words
 from dbgkit.render.rows import Frame, frame_of, frames_of_text
+from dbgkit.source.shown import Shown, shown_text
 
 KEYS = 5  # of one group, or healed
 WORKERS = 3  # named; the rest is counted
@@ -142,13 +145,13 @@ def view_failures(report: FailureReport) -> FailuresView:
 def view_group(group: FailureGroup, index: int = 0) -> GroupView:
     """Gather what is shown of failures with one root cause."""
     example, recorded = group.example, group.recording
-    frames = frames_of_text(words.visible(example.traceback_text))
+    frames = frames_of_text(shown_text(example))
     title = ""
     if recorded is not None and recorded.frames:
         frames = tuple(frame_of(summary) for summary in recorded.frames)
         title = "as recorded on the worker when it failed"
     return GroupView(
-        exception_type=words.visible(group.exception_type) or "exception not known",
+        exception_type=in_line(group.exception_type) or "exception not known",
         message=words.clip(redact_text(group.message)),
         count=words.count(group.count, "task"),
         facts=tuple(_group_facts(group)),
@@ -159,6 +162,14 @@ def view_group(group: FailureGroup, index: int = 0) -> GroupView:
     )
 
 
+def _came_from(group: FailureGroup) -> list[tuple[str, str]]:
+    """What leads to the example; of several tasks it is said that it is one's."""
+    told = list(words.came_from(group.example.came_from))
+    if told and group.count > 1:
+        told[0] += f" (of {key_of(group.example.key)})"
+    return [("" if index else "from", text) for index, text in enumerate(told)]
+
+
 def _group_facts(group: FailureGroup) -> list[tuple[str, str]]:
     """What is known; what nobody knows has no line."""
     keys = list(map(key_of, group.keys))
@@ -167,7 +178,8 @@ def _group_facts(group: FailureGroup) -> list[tuple[str, str]]:
             "task" if group.count == 1 else "tasks",
             say.listed(keys, KEYS, group.omitted_keys),
         ),
-        ("line", words.visible(group.location)),
+        ("line", in_line(group.location)),
+        *_came_from(group),
         ("workers", say.listed(group.workers, WORKERS, group.omitted_workers)),
         ("when", say.between(group.first, group.last)),
     ]
@@ -202,12 +214,12 @@ def _go_on(group: FailureGroup, index: int) -> tuple[str, ...]:
     if group.example.evidence.client is None or key is None:
         return ()
     if group.forgotten >= group.count and group.recording is not None:
-        return (f'dbgkit.debug({key!r}, source="recording")',)
+        return (advice.call("debug", key, using="recording"),)
     if group.forgotten >= group.count:
         return ("dbgkit.debug()  in the session that it was raised in, right after",)
     if len(repr(key)) > LONG_KEY:
-        return (f"dbgkit.debug(dbgkit.failures().groups[{index}])",)
-    return (f"dbgkit.debug({key!r})", f"%dbg {key!r}  in IPython or Jupyter")
+        key = advice.Variable(f"dbgkit.failures().groups[{index}]", key)
+    return (advice.call("debug", key),)
 
 
 # --- a story --------------------------------------------------------------------
@@ -215,7 +227,7 @@ def _go_on(group: FailureGroup, index: int) -> tuple[str, ...]:
 
 def view_story(story: Timeline) -> StoryView:
     """Gather what is shown of a task's story: the last entries, if there are many."""
-    moments = story.moments[-MOMENTS:]
+    moments, shown = story.moments[-MOMENTS:], Shown()
     left = len(story.moments) - len(moments)
     days = {each.when.astimezone(timezone.utc).date() for each in moments}
     entries = words.count(left, "earlier entry", "earlier entries")
@@ -226,9 +238,9 @@ def view_story(story: Timeline) -> StoryView:
             MomentView(
                 when=say.clock(each.when, dated=len(days) > 1),
                 after=f"+{(each.when - moments[0].when).total_seconds():.3f} s",
-                source=words.visible(each.source),
+                source=in_line(each.source),
                 what=say.told(each.what),
-                detail=words.clip(redact_text(each.detail), DETAIL),
+                detail=words.clip(redact_text(shown.logged(each.detail)), DETAIL),
                 bad=each.what.endswith(("erred", "error", "no-worker")),
             )
             for each in moments
@@ -250,15 +262,15 @@ def view_why(found: Explanation) -> WhyView:
     # "waiting-on" tells its chain in its evidence.
     chain = () if found.cause == "waiting-on" else found.chain
     return WhyView(
-        cause=words.visible(found.cause),
-        summary=say.told(found.summary, 1_000),
+        cause=in_line(found.cause),
+        summary=say.sentence(found.summary, 1_000),
         healthy=found.healthy,
         evidence=tuple(map(say.told, found.evidence)),
-        advice=tuple(map(say.told, found.advice)),
+        advice=tuple(map(say.sentence, found.advice)),
         chain=_chain(chain),
         graph=found.graph,
         others=tuple(
-            (words.visible(o.cause), say.told(o.summary), o.healthy) for o in others
+            (in_line(o.cause), say.sentence(o.summary), o.healthy) for o in others
         ),
         more_others=words.count(more, "more cause") if more else "",
         notes=say.tell_all(found.notes),
@@ -297,9 +309,9 @@ def view_finding(found: Finding) -> FindingView:
     """Gather what is shown of one thing that the doctor found."""
     return FindingView(
         level=found.level,
-        check=words.visible(found.check),
-        summary=say.told(found.summary),
-        advice=say.told(found.advice),
+        check=in_line(found.check),
+        summary=say.sentence(found.summary),
+        advice=say.sentence(found.advice),
         evidence=tuple(map(say.told, found.evidence)),
     )
 

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 from dbgkit.model import Checkup, FailureReport, Span, TaskTable, Timeline
 from dbgkit.remote.redact import redact_text
+from dbgkit.remote.texts import in_line
 from dbgkit.render import words
 
 # The order in which they are told.
@@ -27,6 +28,11 @@ def told(text: str, chars: int = LINE) -> str:
     return words.clip(redact_text(text), chars, 6)
 
 
+def sentence(text: str, chars: int = LINE) -> str:
+    """As `told`, in one line: a name in it begins no other."""
+    return in_line(told(text, chars))
+
+
 def tell_all(texts: Iterable[str]) -> tuple[str, ...]:
     """`told` of each, without repetitions."""
     return tuple(dict.fromkeys(map(told, texts)))
@@ -39,7 +45,7 @@ def rank(state: str) -> tuple[int, str]:
 
 def listed(names: Sequence[str], most: int, omitted: int = 0) -> str:
     """The first few of some names, and how many more there are."""
-    shown = ", ".join(words.visible(name) for name in names[:most])
+    shown = ", ".join(in_line(name) for name in names[:most])
     more = max(0, len(names) - most) + omitted
     return f"{shown} and {more:,} more" if more and shown else shown
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from types import FunctionType, MethodType
-from typing import Any
 
 from dbgkit.locate.traces import raised_from, shown_chain
 from dbgkit.model import (
@@ -15,13 +12,20 @@ from dbgkit.model import (
     Failure,
     InputInfo,
     Plan,
-    Step,
+    advice,
 )
-from dbgkit.remote.frames import is_machinery
 from dbgkit.remote.redact import redact_text, redact_value
 from dbgkit.remote.summarize import summarize
 from dbgkit.remote.summarize_objects import instance_dict
+from dbgkit.remote.texts import in_line
 from dbgkit.render import words
+from dbgkit.render.inputs import (
+    ROWS,
+    StepView,
+    call_of_replay,
+    input_rows,
+    step_views,
+)
 from dbgkit.render.rows import (
     Frame,
     Row,
@@ -33,8 +37,8 @@ from dbgkit.render.rows import (
     value_row,
 )
 from dbgkit.replay.result import Replay
+from dbgkit.source.shown import shown_text
 
-ROWS = 12  # inputs, steps, differences that are listed; the rest is counted
 FEW = 3  # causes and notes above the prompt
 _CHAIN = 99  # exceptions: as many as `shown_chain` tells
 _LONG = 10_000  # exceptions of a chain: of one that is longer no root is shown
@@ -53,16 +57,7 @@ class FailureView:
     frames: tuple[Frame, ...]
     others: tuple[str, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class StepView:
-    """One step of a fused task."""
-
-    name: str
-    function: str
-    failed: bool
-    rows: tuple[Row, ...] = ()
+    came_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,12 +73,24 @@ class ReplayView:
     more_rows: int
     steps: tuple[StepView, ...]
     more_steps: int
+    steps_title: str
     differences: tuple[Difference, ...]
     more_differences: int
     crash: str
     frames: tuple[Frame, ...]
     frames_title: str
+    before: tuple[Frame, ...]
+    before_title: str
     notes: tuple[str, ...]
+
+    @property
+    def place_before(self) -> str:
+        """Where it failed before, in a line; empty where that is not another place."""
+        stop = stop_of(self.before)
+        if stop is None:
+            return ""
+        frame = self.before[stop]
+        return f"{frame.place} in {frame.function}"
 
     @property
     def stop(self) -> int | None:
@@ -114,95 +121,27 @@ def view_failure(failure: Failure) -> FailureView:
     if failure.source not in ("scheduler", "graph") and failure.exception is not None:
         frames = frames_of(failure.exception)
     if not frames:
-        frames = frames_of_text(failure.traceback_text)
+        frames = frames_of_text(shown_text(failure))
     # Of a task that killed its worker there is only the line that waited for it.
     if not frames and not failure.killed and failure.exception is not None:
         frames = frames_of(failure.exception)
     notes = failure.notes
     if failure.killed:
-        notes += ("dbgkit.deaths() tells why its worker died, and in which line",)
+        told = f"{advice.call('deaths')} tells why its worker died, and in which line"
+        notes += (told,)
     upstream = failure.asked is not None and failure.asked != failure.key
     return FailureView(
-        exception_type=failure.exception_type,
+        exception_type=in_line(failure.exception_type),
         message=words.clip(redact_text(failure.message)),
-        name=failure.name,
+        name=in_line(failure.name),
         key="" if failure.key is None else words.key_text(failure.key),
         origin=words.origin(failure),
         asked=words.key_text(failure.asked) if upstream else "",
         frames=frames,
         others=tuple(words.key_text(key) for key in failure.others),
         notes=notes,
+        came_from=words.came_from(failure.came_from),
     )
-
-
-# --- values -------------------------------------------------------------------
-
-
-def _call(replay: Replay) -> list[tuple[str, Any]]:
-    """The call's arguments under their names; none of a call into Dask itself."""
-    function = replay.function
-    if function is None:
-        return []
-    plain = function.__func__ if type(function) is MethodType else function
-    names: tuple[str, ...] = ()
-    if type(plain) is FunctionType:
-        code = plain.__code__
-        if is_machinery(code.co_filename):
-            return []
-        names = code.co_varnames[plain is not function : code.co_argcount]
-    pairs = [
-        (names[index] if index < len(names) else f"args[{index}]", value)
-        for index, value in enumerate(replay.args)
-    ]
-    return pairs + list(replay.kwargs.items())
-
-
-def _rows(replay: Replay) -> tuple[tuple[Row, ...], int]:
-    """Arguments, and inputs that are none by themselves; how many are left out."""
-    pairs = _call(replay)
-    times = Counter(id(value) for _, value in pairs)
-    keys: dict[int, list[Any]] = {}
-    for key, value in replay.inputs.items():
-        keys.setdefault(id(value), []).append(key)
-    # A small number is one object wherever it stands: then no key is claimed.
-    known = {one: found for one, found in keys.items() if times[one] == len(found)}
-    found = [(name, value, _keys(known.get(id(value), ()))) for name, value in pairs]
-    names = {info.key: info.name for info in replay.plan.inputs}
-    found += [
-        (names.get(key) or words.key_text(key), value, words.key_text(key))
-        for key, value in replay.inputs.items()
-        if id(value) not in known
-    ]
-    rows = tuple(value_row(name, value, key) for name, value, key in found[:ROWS])
-    return rows, max(0, len(found) - ROWS)
-
-
-def _keys(keys: Sequence[Any]) -> str:
-    told = [words.key_text(key) for key in keys[:3]]
-    return " or ".join(told) + (" or others" if len(keys) > 3 else "")
-
-
-def _steps(steps: tuple[Step, ...]) -> tuple[tuple[StepView, ...], int]:
-    """The last steps; those of the one that failed with their values."""
-    shown = steps[-ROWS:]
-    views = tuple(
-        StepView(
-            name=step.name,
-            function=step.function,
-            failed=step.failed,
-            rows=_values(step.inputs) if step.failed else (),
-        )
-        for step in shown
-    )
-    return views, len(steps) - len(shown)
-
-
-def _values(inputs: Mapping[Any, Any]) -> tuple[Row, ...]:
-    pairs = list(inputs.items())
-    rows = [value_row(words.key_text(key), value) for key, value in pairs[:ROWS]]
-    if len(pairs) > ROWS:
-        rows.append(Row("", f"… {len(pairs) - ROWS:,} more"))
-    return tuple(rows)
 
 
 # --- replays ------------------------------------------------------------------
@@ -210,7 +149,7 @@ def _values(inputs: Mapping[Any, Any]) -> tuple[Row, ...]:
 
 def view_replay(replay: Replay) -> ReplayView:
     """Gather what is shown of a replay."""
-    failure = view_failure(replay.failure)
+    failure = view_failure(_but_for_its_call(replay))
     frames = tuple(frame_of(summary) for summary in replay.frames)
     if not frames and replay.exception is not None:
         frames = frames_of(replay.exception)
@@ -219,10 +158,11 @@ def view_replay(replay: Replay) -> ReplayView:
     if replay.outcome == "different":
         where = words.place_of(replay) if replay.where == "worker" else "here"
         title = f"{where} it raised {words.said(run.exception_type, run.message)}"
+    before = failure.frames if replay.outcome in ("different", "died") else ()
     if not frames:
-        frames, title = failure.frames, "where it failed before"
-    rows, more_rows = _rows(replay)
-    steps, more_steps = _steps(replay.steps)
+        frames, title, before = failure.frames, "where it failed before", ()
+    rows, more_rows = input_rows(replay)
+    steps, more_steps = step_views(replay)
     returned = ""
     if replay.outcome == "passed" and (replay.result is not None):
         returned = _told(value_row("", replay.result))
@@ -238,13 +178,31 @@ def view_replay(replay: Replay) -> ReplayView:
         more_rows=more_rows,
         steps=steps,
         more_steps=more_steps,
+        steps_title="steps" if replay.scope == "ancestors" else "fused",
         differences=tuple(_hide(one) for one in replay.differences[:ROWS]),
         more_differences=max(0, len(replay.differences) - ROWS),
         crash=words.clip(redact_text(replay.crash.strip()), 4_000, 40),
         frames=frames,
         frames_title=title,
+        before=before,
+        before_title=f"where it failed before, with {_before(replay.failure)}",
         notes=_unique((*failure.notes, *replay.notes)),
     )
+
+
+def _before(failure: Failure) -> str:
+    return words.said(failure.exception_type, failure.message, 200)
+
+
+def _but_for_its_call(replay: Replay) -> Failure:
+    """The failure without the literals of its own call, if they are shown as such."""
+    failure = replay.failure
+    if not call_of_replay(replay):
+        return failure
+    kept = [
+        one for one in failure.came_from if not (one.call and one.key == failure.key)
+    ]
+    return replace(failure, came_from=tuple(kept))
 
 
 def _told(row: Row) -> str:
@@ -284,7 +242,7 @@ def _causes(exception: BaseException | None, most: int) -> tuple[str, ...]:
         told.append(f"… {least}{more:,} more")
     if root:
         told.append(_follows(root))
-    return tuple(redact_text(words.clip(one, 400, 4)) for one in told)
+    return tuple(words.clip(redact_text(one), 400, 4) for one in told)
 
 
 def _follows(one: tuple[str, BaseException]) -> str:

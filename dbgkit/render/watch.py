@@ -15,12 +15,12 @@ from typing import IO
 
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.text import Text
 
 from dbgkit.errors import DbgkitError
 from dbgkit.model import Glance
 from dbgkit.render import words
 from dbgkit.render.glances import GlanceForm, clock
+from dbgkit.render.text import Text
 
 TICK = 0.1  # seconds between two looks at the keyboard
 AGAIN = 1.0  # seconds until a look that failed is tried again

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from dbgkit.model import Failure, Run
+from dbgkit.model import Failure, Origin, Run
 from dbgkit.remote.frames import package_of
 from dbgkit.remote.redact import redact_text
+from dbgkit.remote.texts import in_line, visible
 from dbgkit.replay.result import Replay
+from dbgkit.source import names
 
 MESSAGE_LIMIT = 1_500
 MESSAGE_LINES = 12
@@ -21,13 +24,6 @@ FOLLOWS = {
     "context": "raised while handling",
     "member": "sub-exception",
 }
-
-# Colours are dropped; what else a terminal or a reader could be led by is spelt out.
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-_CELL = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$|^<ipython-input-(\d+)-")
 
 
 def size(nbytes: float | None) -> str:
@@ -65,15 +61,9 @@ def moment(when: datetime | None) -> str:
 
 
 def key_text(key: Any) -> str:
-    """A key as one would type it, in one line."""
+    """A key as one would type it, in one line; secrets hidden."""
     plain = isinstance(key, str) and key.isprintable() and key != ""
-    return key if plain else repr(key)
-
-
-def visible(text: str) -> str:
-    """A text with control characters spelt out, but for lines' ends and tabs."""
-    text = _COLOUR.sub("", text.replace("\r\n", "\n"))
-    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+    return redact_text(key if plain else repr(key))
 
 
 def clip(text: str, chars: int = MESSAGE_LIMIT, lines: int = MESSAGE_LINES) -> str:
@@ -90,16 +80,20 @@ def clip(text: str, chars: int = MESSAGE_LIMIT, lines: int = MESSAGE_LINES) -> s
 def said(exception_type: str, message: str, chars: int = MESSAGE_LIMIT) -> str:
     """``type: message``, as a traceback ends; secrets hidden."""
     told = clip(redact_text(message[: chars * 3]) + message[chars * 3 :], chars)
-    return f"{exception_type}: {told}" if told else exception_type
+    kind = in_line(exception_type)
+    return f"{kind}: {told}" if told else kind
+
+
+def came_from(origins: Iterable[Origin]) -> tuple[str, ...]:
+    """Where values came from, a line each."""
+    return tuple(clip(one.text, 600, 1) for one in origins)
 
 
 def place(filename: str, lineno: int) -> str:
     """A file and line, as short as one can still open it."""
-    cell = _CELL.search(filename)
-    if cell:
-        name = f"In[{cell.group(1)}]" if cell.group(1) else "notebook cell"
-        return f"{name}, line {lineno}"
-    return f"{_short(filename)}:{lineno}"
+    return in_line(
+        names.place(filename if names.cell_name(filename) else _short(filename), lineno)
+    )
 
 
 def _short(filename: str) -> str:
@@ -134,6 +128,9 @@ def verdict(replay: Replay, returned: str = "") -> str:
     if replay.outcome == "different":
         before = said(replay.failure.exception_type, replay.failure.message, 200)
         now = said(run.exception_type, run.message, 200)
+        if run.detail:
+            what = clip(redact_text(run.detail), 500, 2)
+            return f"different: failed {where} with {now} as before, but {what}{time}"
         return f"different: failed before with {before}; {where} with {now}{time}"
     if replay.outcome == "passed":
         result = f"; it returned {returned}" if returned else ""
@@ -188,7 +185,8 @@ def _several(replay: Replay) -> str:
 
 def _kind(run: Run) -> str:
     if run.outcome == "different":
-        return f"different ({said(run.exception_type, run.message, 100)})"
+        but = f", {run.detail.partition(':')[0]}" if run.detail else ""
+        return f"different ({said(run.exception_type, run.message, 100)}{but})"
     if run.outcome == "died":
         return f"died ({redact_text(run.detail.strip())[:100]})"
     return {"timeout": "timed out"}.get(run.outcome, run.outcome)
@@ -209,4 +207,4 @@ def origin(failure: Failure) -> str:
         pieces.append(moment(failure.when))
     if failure.attempts > 1:
         pieces.append(f"tried {failure.attempts:,} times")
-    return " · ".join(pieces)
+    return in_line(" · ".join(pieces))

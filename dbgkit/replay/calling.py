@@ -7,13 +7,20 @@ import inspect
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
-from dbgkit.model import Progress
+from dbgkit.model import Progress, Step
+from dbgkit.remote.carried import carried_by
+from dbgkit.remote.raised import linked
+from dbgkit.remote.steps import MOST_STEPS, BegunTask
 from dbgkit.replay.nodes import bind
+from dbgkit.replay.steps import begun_steps
+from dbgkit.replay.surroundings import to_its_end
 
 
 @dataclass
@@ -28,6 +35,13 @@ class Call:
     data: dict[Any, Any] = field(default_factory=dict)
     key: Any = None
     seconds: float = 0.0
+    # Of a graph: the last tasks that had begun, with their inputs.
+    begun: deque[BegunTask] = field(default_factory=lambda: deque(maxlen=MOST_STEPS))
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps up to the failure: tasks of a graph, those of fused ones apart."""
+        return begun_steps(self.begun, self.exception)
 
 
 def call_task(
@@ -46,6 +60,7 @@ def call_task(
         try:
             call.function, call.args, call.kwargs = bind(node, data)
             call.result = invoke(call.function, call.args, call.kwargs)
+            call.exception = carried_by(call.result)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # the task's own, SystemExit too
@@ -65,7 +80,7 @@ def call_graph(
 
     The call's ``key`` is the task that failed, else the last output.
     """
-    from dask._task_spec import DataNode
+    from dask._task_spec import DataNode, Task
     from dask.callbacks import Callback
     from dask.local import get_sync
 
@@ -80,15 +95,24 @@ def call_graph(
     def before(key: Any, graph: Any, state: Any) -> None:
         nonlocal started
         call.key = key
+        if worker is not None:
+            worker.begin(key)
         if key in nodes:
             call.data = {name: state["cache"][name] for name in nodes[key].dependencies}
+            if isinstance(nodes[key], Task):
+                call.begun.append((key, nodes[key], call.data))
             notify(Progress("run", started, len(nodes)))
             started += 1
 
     start = time.perf_counter()
-    with surroundings or nullcontext(), Callback(pretask=before):
+    with surroundings or nullcontext() as worker, Callback(pretask=before):
         try:
-            call.result = get_sync(graph, list(outputs))[-1]
+            call.result = get_sync(
+                graph,
+                list(outputs),
+                pack_exception=_with_traceback,
+                raise_exception=_raise_as_it_is,
+            )[-1]
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # the task's own, SystemExit too
@@ -104,14 +128,30 @@ def _apart(error: BaseException, handled: BaseException | None) -> BaseException
 
     A replay inside an ``except`` block would else seem to come of that exception.
     """
-    link: BaseException | None = error
-    for _ in range(1000):
-        if link is None or handled is None:
-            break
+    for link in linked(error) if handled is not None else ():
         if link.__context__ is handled:
             link.__context__ = None
-        link = link.__context__
     return error
+
+
+def _with_traceback(
+    error: BaseException, dumps: Any
+) -> tuple[BaseException, TracebackType | None]:
+    """What ``dask.local`` hands on of a task's exception, so as not to raise it yet."""
+    return error, error.__traceback__
+
+
+def _raise_as_it_is(error: BaseException, tb: TracebackType | None) -> None:
+    """Raise a task's exception, without changing what it was raised while handling.
+
+    Raised as ``dask.local`` does by default that would become what this process is
+    handling, if it is.
+    """
+    context = error.__context__
+    try:
+        raise error.with_traceback(tb)
+    finally:
+        error.__context__ = context
 
 
 def _bound(node: Any, data: Mapping[Any, Any]) -> Any:
@@ -150,7 +190,7 @@ def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(coroutine)
+        return asyncio.run(to_its_end(coroutine))
     return _run_in_thread(coroutine)
 
 
@@ -163,7 +203,7 @@ def _run_in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
     async def main() -> Any:
         running.append((asyncio.get_running_loop(), asyncio.current_task()))
-        return await coroutine
+        return await to_its_end(coroutine)
 
     def run() -> None:
         try:

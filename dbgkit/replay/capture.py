@@ -8,21 +8,24 @@ asked first.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dbgkit.cluster.clients import is_open
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.recorder import leave_behind
-from dbgkit.errors import DbgkitError
+from dbgkit.errors import DbgkitError, NotHere
+from dbgkit.locate.ending import to_debug
 from dbgkit.locate.failures import locate_failures
-from dbgkit.locate.naming import name_of
+from dbgkit.locate.naming import recorded_name
 from dbgkit.locate.traces import chain
-from dbgkit.model import Failure, Plan
+from dbgkit.model import Failure, Plan, advice
 from dbgkit.replay.differences import ask_worker
-from dbgkit.replay.planning import Wanted
+from dbgkit.replay.planning import Wanted, where_to_run
 from dbgkit.replay.replaying import Notify, Prepared, plan_replay, prepare
 
 
@@ -41,9 +44,9 @@ class Captured:
     error: Exception | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Capture:
-    """One `capturing` block: its limits, and what it has taken."""
+    """One `capturing` block: its options, and what it has taken."""
 
     wanted: Wanted
     notify: Notify
@@ -52,12 +55,13 @@ class Capture:
 
     def take(self, client: Any, exception: BaseException) -> None:
         """Ask a client that is about to close; never raises into its exit."""
-        if not is_open(client) or find_captured(exception) is not None:
+        meant = to_debug(exception)
+        if meant is None or not is_open(client) or find_captured(meant) is not None:
             return
-        captured = Captured(exception)
+        captured = Captured(meant)
         try:
             captured.failures = locate_failures(
-                exception,
+                meant,
                 client=client,
                 timeout=self.wanted.timeout,
                 specs=True,
@@ -67,14 +71,21 @@ class Capture:
                 return
             if captured.failures[0].source in ("scheduler", "graph"):
                 keys = [failure.key for failure in captured.failures[:20]]
-                leave_behind(Link(client, self.wanted.timeout), keys, name_of)
+                leave_behind(Link(client, self.wanted.timeout), keys, recorded_name)
                 self._plan(captured)
         except Exception as error:  # kept, and told in place of the replay
             captured.error = error
+        except KeyboardInterrupt:
+            # The client still has to close.
+            captured.error = DbgkitError(
+                "what a replay needs was not taken: stopped by Ctrl-C"
+            )
         self.taken.append(captured)
 
     def _plan(self, captured: Captured) -> None:
         failure = captured.failures[0]
+        if self.wanted.where == "worker":
+            raise too_late()
         if not self.inputs:
             captured.plan = plan_replay(failure, self.wanted)[0]
             return
@@ -92,56 +103,144 @@ class Capture:
 
 
 _active: list[Capture] = []
+_lock = threading.Lock()  # of the list, and of what is put into `Client`
+# The blocks that this thread, or this coroutine, is in: the innermost last.
+_mine: ContextVar[tuple[Capture, ...]] = ContextVar("dbgkit_capturing", default=())
 
 
 def find_captured(exception: BaseException) -> Captured | None:
     """What was taken for an exception, or for one that it was raised from."""
     errors = {id(error) for error in chain(exception)}
-    for capture in reversed(_active):
+    for capture in _nearest_first():
         for captured in capture.taken:
             if id(captured.exception) in errors:
                 return captured
     return None
 
 
+def _nearest_first() -> list[Capture]:
+    """Blocks that are active: those around the code that asks, then any other."""
+    with _lock:
+        active = list(_active)
+    mine = [capture for capture in _mine.get() if capture in active]
+    others = [capture for capture in active if capture not in mine]
+    return [*reversed(mine), *reversed(others)]
+
+
 @contextmanager
 def capturing(
     wanted: Wanted, notify: Notify, *, inputs: bool = True
 ) -> Iterator[Capture]:
-    """Capture while inside; afterwards ``Client`` is as it was.
+    """Capture while inside; when the last such block has ended ``Client`` is as it was.
+
+    Blocks may overlap in any order, in threads too: each takes what its own thread
+    raises, and what other threads raise that are in no block.
 
     Parameters
     ----------
     inputs : bool
         Whether the inputs are pulled too, or the replay is planned only.
     """
-    from distributed import Client
-
     capture = Capture(wanted, notify, inputs)
-    own = {name: Client.__dict__[name] for name in ("__exit__", "__aexit__")}
-    _active.append(capture)
-    for name, replacement in _hooks(capture, own).items():
-        setattr(Client, name, replacement)
+    with _lock:
+        if not _active:
+            _hooks.put()
+        _active.append(capture)
+    _mine.set((*_mine.get(), capture))
     try:
         yield capture
     finally:
-        for name, function in own.items():
-            setattr(Client, name, function)
-        _active.remove(capture)
+        # Perhaps in another context, where the block is not known as one's own.
+        _mine.set(tuple(each for each in _mine.get() if each is not capture))
+        with _lock:
+            _active.remove(capture)
+            if not _active:
+                _hooks.take_off()
 
 
-def _hooks(capture: Capture, own: dict[str, Any]) -> dict[str, Any]:
+def _take(client: Any, exception: BaseException) -> None:
+    """Have the nearest block take what a client is asked for as it closes."""
+    captures = _nearest_first()
+    if captures:
+        captures[0].take(client, exception)
+
+
+class _Hooks:
+    """Ways out of a ``Client``'s block, replaced by ours and put back."""
+
+    def __init__(self) -> None:
+        self._own: dict[str, Any] = {}
+        self._ours: dict[str, Any] = {}
+
+    def put(self) -> None:
+        from distributed import Client
+
+        self._own = {name: Client.__dict__[name] for name in ("__exit__", "__aexit__")}
+        self._ours = _replacements(self._own)
+        for name, replacement in self._ours.items():
+            setattr(Client, name, replacement)
+
+    def take_off(self) -> None:
+        from distributed import Client
+
+        for name, replacement in self._ours.items():
+            # What somebody else has put around ours meanwhile stays: ours then only
+            # hands on.
+            if Client.__dict__.get(name) is replacement:
+                setattr(Client, name, self._own[name])
+
+
+_hooks = _Hooks()
+
+
+def _replacements(own: dict[str, Any]) -> dict[str, Any]:
     def leave(self: Any, kind: Any, value: Any, tb: Any) -> Any:
         if value is not None:
-            capture.take(self, value)
+            _take(self, value)
         return own["__exit__"](self, kind, value, tb)
 
     async def leave_async(self: Any, kind: Any, value: Any, tb: Any) -> Any:
         if value is not None:
-            await asyncio.to_thread(capture.take, self, value)
+            await asyncio.to_thread(_take, self, value)
         return await own["__aexit__"](self, kind, value, tb)
 
     return {"__exit__": leave, "__aexit__": leave_async}
+
+
+def prepared_for(captured: Captured, wanted: Wanted) -> Prepared | None:
+    """What was taken, to be run as it is wanted now; None if it was not prepared.
+
+    Raises
+    ------
+    NotHere
+        It cannot be run so, as the client has closed.
+    WouldKill
+    """
+    prepared = captured.prepared
+    if wanted.where == "worker":
+        raise too_late()
+    if prepared is None:
+        return None
+    if wanted.scope != prepared.wanted.scope:
+        raise NotHere(
+            f"scope={wanted.scope!r} cannot be run any more: the client has closed, "
+            f"and as it closed scope={prepared.wanted.scope!r} was asked for",
+            f"{advice.call('debugging', scope=wanted.scope)} takes what that needs",
+            key=prepared.failure.key,
+        )
+    where = where_to_run(prepared.failure, wanted)
+    plan = replace(prepared.plan, where=where, times=wanted.times)
+    return replace(prepared, plan=plan, wanted=wanted)
+
+
+def too_late() -> NotHere:
+    """Why nothing is run on a worker for a client that has closed, or is about to."""
+    return NotHere(
+        f"{advice.option('where', 'worker')} needs the client, which closed because of "
+        "the exception",
+        f"call {advice.call('debug', where='worker')} inside the client's with block, "
+        f"or leave {advice.option('where')} out: what was taken as it closed runs here",
+    )
 
 
 def error_of(captured: Captured) -> DbgkitError:
@@ -152,7 +251,7 @@ def error_of(captured: Captured) -> DbgkitError:
     error = DbgkitError(
         f"what a replay needs could not be taken as the client closed: "
         f"{captured.error!r}",
-        "call dbgkit.debug() inside the client's with block",
+        f"call {advice.call('debug')} inside the client's with block",
     )
     error.__cause__ = captured.error
     return error

@@ -1,7 +1,7 @@
 """The child's side of a replay in a process of its own.
 
-Reads a task from a folder, runs it, and writes back what it came to in wire form:
-builtin types only. Everything else (how it died) is the parent's to find out.
+Reads a task from a file without a name, runs it, and writes back what it came to in
+wire form: builtin types only. All else (how it died) is the parent's to find out.
 """
 
 from __future__ import annotations
@@ -9,36 +9,61 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
-import pickle
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-TASK, RESULT, FAULTS = "task.pickle", "result.json", "faults.txt"
+if TYPE_CHECKING:
+    from dbgkit.replay.lifeline import Lifeline
+    from dbgkit.replay.surroundings import WorkerStandIn
+    from dbgkit.source import Reader
+
+RESULT, FAULTS = "result.json", "faults.txt"
 BEGUN = "begun"
 
 
-def main(folder: str) -> None:
-    """Run the task of a folder, and leave the result there."""
+def main(folder: str, parent: str) -> None:
+    """Run the task of the standard input, and leave the result in a folder."""
     with open(os.path.join(folder, FAULTS), "w") as faults:
         faulthandler.enable(faults)
-        with open(os.path.join(folder, TASK), "rb") as file:
+        with _handed() as file:
             header = json.loads(file.readline())
             sys.path[:] = header["path"]
-            task = pickle.load(file)
-        nodes = read_nodes(task)
-        begin(folder)
+            from dbgkit.replay.lifeline import Lifeline
+            from dbgkit.source import Reader
+
+            lifeline = Lifeline(int(parent), folder, header["timeout"])
+            reader = Reader(places=header["places"])
+            task = reader.load(file)
+            stand_in, nodes = read_rest(task, file, reader)
+        begin(folder, lifeline)
         faulthandler.dump_traceback_later(task["timeout"], file=faults)
-        result = run_nodes(nodes, task)
+        result = run_nodes(nodes, task, reader, stand_in)
         faulthandler.cancel_dump_traceback_later()
         leave(folder, result)
 
 
-def begin(folder: str) -> None:
+def _handed() -> BinaryIO:
+    """The file without a name that the parent has handed over as standard input.
+
+    The task finds an empty one in its place.
+    """
+    file = os.fdopen(os.dup(0), "rb")
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return file
+
+
+def begin(folder: str, lifeline: Lifeline) -> None:
     """Say that the call begins: its time limit counts from here."""
     # Imported now, as it may take longer than the limit allows for the call.
     import distributed  # noqa: F401
 
+    import dbgkit.remote.summarize
+    import dbgkit.replay.lacking  # noqa: F401
+
+    lifeline.begin()
     with open(os.path.join(folder, BEGUN), "w"):
         pass
 
@@ -51,56 +76,89 @@ def leave(folder: str, result: Mapping[str, Any]) -> None:
     os.replace(f"{path}.part", path)
 
 
-def read_nodes(task: Mapping[str, Any]) -> dict[Any, Any]:
-    """The task's run specs, read in this process."""
+def read_rest(
+    task: dict[str, Any], file: BinaryIO, reader: Reader
+) -> tuple[WorkerStandIn | None, dict[Any, Any]]:
+    """Inputs and run specs, read as the parent has read them.
+
+    What looks for a worker among them finds the stand-in.
+    """
     from dbgkit.replay.nodes import read_spec
+    from dbgkit.replay.surroundings import reading
 
-    return {key: read_spec(data, key) for key, data in task["specs"].items()}
+    stand_in = None if task["alone"] else _stand_in(task)
+    with reading(stand_in):
+        task["inputs"] = reader.load(file)
+        specs = task["specs"]
+        nodes = {key: read_spec(data, key, reader) for key, data in specs.items()}
+    return stand_in, nodes
 
 
-def run_nodes(nodes: Mapping[Any, Any], task: Mapping[str, Any]) -> dict[str, Any]:
-    """Run nodes that are read already; their result in wire form."""
-    from dbgkit.replay.calling import call_graph, call_task
-    from dbgkit.replay.surroundings import WorkerStandIn, in_place_of_worker
+def _stand_in(task: Mapping[str, Any]) -> WorkerStandIn:
+    from dbgkit.remote.rerun_leases import within
+    from dbgkit.replay.surroundings import WorkerStandIn
 
-    said: list[str] = []
-    stand_in = WorkerStandIn(
+    return WorkerStandIn(
         task["key"],
         task["worker"],
         task["known"],
-        lambda: _connect(task["cluster"]),
-        lambda event: said.append(getattr(event, "text", "")),
+        lambda: connect(task["cluster"]),
+        lambda event: None,
+        within(task["timeout"]),
+        task["max_bytes"],
     )
-    surroundings = in_place_of_worker(stand_in)
+
+
+def run_nodes(
+    nodes: Mapping[Any, Any],
+    task: Mapping[str, Any],
+    reader: Reader,
+    stand_in: WorkerStandIn | None,
+) -> dict[str, Any]:
+    """Run nodes that are read already; their result in wire form."""
+    from dbgkit.remote.steps import steps_of_run, steps_wire
+    from dbgkit.replay.calling import call_graph, call_task
+    from dbgkit.replay.surroundings import in_place_of_worker
+
+    said: list[str] = []
+    only = nodes.get(task["key"]) if task["scope"] == "task" else None
+    surroundings = in_place_of_worker(
+        stand_in, only, lambda event: said.append(getattr(event, "text", ""))
+    )
     if task["scope"] == "task":
         call = call_task(nodes[task["key"]], task["inputs"], surroundings)
     else:
         call = call_graph(
             nodes, task["outputs"], task["inputs"], lambda event: None, surroundings
         )
-    result = {
+    result: dict[str, Any] = {
         "seconds": call.seconds,
         "notes": [text for text in said if text],
-        "lacked": stand_in.lacked,
         "exception": None,
+        "steps": [],
     }
+    if task["scope"] != "task":
+        result["steps"] = steps_wire(steps_of_run(call.begun, call.exception))
+    if stand_in is not None:
+        result["notes"] += stand_in.notes()
     if call.exception is not None:
         result["exception"] = _exception(call.exception)
+        result["notes"] += reader.notes(call.exception.__traceback__)
     return result
 
 
 def _exception(exception: BaseException) -> dict[str, Any]:
-    from dbgkit.remote.frames import format_exception, own_line
+    from dbgkit.remote.frames import format_exception
+    from dbgkit.remote.handed import handed_keys
+    from dbgkit.remote.raised import raised
     from dbgkit.remote.summarize import summarize_frames
-    from dbgkit.remote.texts import safe_repr, safe_str
-    from dbgkit.replay.outcome import broken_repr
+    from dbgkit.replay.lacking import lack_in
 
     return {
-        "type": type(exception).__name__,
-        "message": safe_str(exception),
-        "text": safe_repr(exception),
-        "place": own_line(exception),
-        "broken_repr": broken_repr(exception),
+        "told": raised(exception),
+        "lack": lack_in(exception),
+        # As texts, by which the scheduler finds a tuple key too.
+        "handed": [str(key) for key in handed_keys(exception)],
         # distributed.worker.apply_function lets these through, and its loop ends.
         "ends_worker": isinstance(exception, (SystemExit, KeyboardInterrupt)),
         "traceback_text": format_exception(exception),
@@ -108,7 +166,7 @@ def _exception(exception: BaseException) -> dict[str, Any]:
     }
 
 
-def _connect(cluster: Mapping[str, Any] | None) -> Any:
+def connect(cluster: Mapping[str, Any] | None) -> Any:
     """A client of the child's own, for a task that asks for one."""
     if cluster is None:
         return None

@@ -7,7 +7,7 @@ from typing import Any
 
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.recorder import held_recordings, left_behind
-from dbgkit.locate.naming import name_of
+from dbgkit.locate.naming import recorded_name
 from dbgkit.model import Failure, Recording
 from dbgkit.remote.fingerprints import compare, fingerprints
 
@@ -22,7 +22,7 @@ def recorded_failure(link: Link | None, failure: Failure) -> Recording | None:
     if failure.key is None:
         return None
     if link is not None:
-        held = held_recordings(link, [failure.key], 5, name_of)
+        held = held_recordings(link, [failure.key], 5, recorded_name)
         if held.since is not None:
             return next((each for each in held.recordings if each.frames), None)
     return left_behind(failure.key, failure.when)

@@ -9,9 +9,11 @@ from typing import Any
 from dbgkit.cluster.link import Link
 from dbgkit.errors import SchedulerGone, WaitTimedOut
 from dbgkit.model import Difference, Failure
+from dbgkit.remote.frame_codes import with_homes
 from dbgkit.remote.frames import package_of, parse_traceback
 from dbgkit.remote.redact import redact_value
 from dbgkit.remote.surroundings import describe_process
+from dbgkit.source.shown import codes_of_failure
 
 _PACKAGES = ("dask", "distributed", "numpy", "pandas", "pyarrow", "cloudpickle")
 # Differs between any two processes, and says nothing.
@@ -48,7 +50,8 @@ def ask_worker(link: Link, failure: Failure) -> Asked:
     except (SchedulerGone, WaitTimedOut, KeyError):
         return (
             None,
-            f"worker {failure.worker} cannot be asked what it is surrounded by",
+            f"worker {failure.worker} cannot be asked what it is surrounded by: it has "
+            "left, or does not answer",
         )
 
 
@@ -65,7 +68,8 @@ def find_differences(
 
 def _packages_of(failure: Failure) -> tuple[str, ...]:
     """Packages to compare: the usual ones, and those that the frames are in."""
-    files = [filename for filename, _, _ in parse_traceback(failure.traceback_text)]
+    text = with_homes(failure.traceback_text, codes_of_failure(failure))
+    files = [filename for filename, _, _ in parse_traceback(text)]
     found = [name for name in map(package_of, files) if name]
     return tuple(dict.fromkeys([*_PACKAGES, *found]))
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dbgkit.errors import DbgkitError
-from dbgkit.model import Notice, Plan, Progress
+from dbgkit.errors import DbgkitError, InputNotCopyable
+from dbgkit.model import Notice, Plan, Progress, advice
+from dbgkit.remote.texts import safe_str
 from dbgkit.replay.material import Material
 from dbgkit.replay.nodes import write
 from dbgkit.replay.recompute import recompute
+from dbgkit.source import Reader
 
 _CHECKED = 64 * 2**20  # bytes of inputs that are pulled again to be compared
 
@@ -25,10 +27,13 @@ class Inputs:
         As they came; not to be handed to the task where they are `shared`.
     shared : bool
         Whether somebody else in this process holds the same objects.
+    reader : Reader
+        Unpickles copies of them, as it did the task.
     """
 
     values: dict[Any, Any]
     shared: bool
+    reader: Reader
     _pickled: bytes | None = field(default=None, repr=False)
 
     def fresh(self, *, last: bool) -> dict[Any, Any]:
@@ -41,10 +46,31 @@ class Inputs:
             return dict(self.values)
         if self._pickled is None:
             self._pickled = self.pickled()
-        from distributed.protocol.pickle import loads
-
-        copied: dict[Any, Any] = loads(self._pickled)
+        try:
+            copied: dict[Any, Any] = self.reader.loads(self._pickled)
+        except DbgkitError:  # it is still at it
+            raise
+        except Exception as error:  # unpickling runs anybody's code
+            raise self._uncopied(error) from error
         return copied
+
+    def _uncopied(self, error: Exception) -> InputNotCopyable:
+        """The error for values that were pickled, and cannot be read again."""
+        culprit, what = None, "the inputs cannot be copied together"
+        for key, value in self.values.items():
+            try:
+                self.reader.loads(write(value, f"input {key!r}", key))
+            except DbgkitError:  # it waits, or says itself which one it is
+                raise
+            except Exception as own:  # as above
+                error, culprit = own, key
+                what = f"input {key!r} cannot be copied"
+                break
+        return InputNotCopyable(
+            f"{what}: {safe_str(error)}",
+            f"{advice.option('where', 'worker')} has a worker run it, on its own copy",
+            key=culprit,
+        )
 
     def pickled(self) -> bytes:
         """All values in one pickle, so that what they share stays shared."""
@@ -77,7 +103,7 @@ def pull_inputs(
     if material.link is not None:
         values.update(recompute(material, plan, max_bytes, timeout, notify))
         values.update(_pull(material, plan, notify))
-    return Inputs(values, shared)
+    return Inputs(values, shared, material.reader)
 
 
 def _pull(
@@ -93,6 +119,7 @@ def _pull(
         {stored[key]: material.rows[key].who_has for key in keys},
         plan.pull_bytes,
         lambda text: notify(Notice(text)),
+        loads=material.reader.loads,
     )
     data = {key: data[stored[key]] for key in keys}
     notify(Progress("pull", plan.pull_bytes, plan.pull_bytes, "bytes"))
@@ -114,16 +141,17 @@ def changed_in_place(
     return [
         key
         for key, value in after.items()
-        if key in before and not _alike(before[key], value)
+        if key in before and not _alike(before[key], value, inputs.reader)
     ]
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _alike(one: Any, other: Any, reader: Reader) -> bool:
     """Whether two values pickle alike; True where that cannot be told."""
-    from distributed.protocol.pickle import dumps, loads
+    from distributed.protocol.pickle import dumps
 
     try:
         # A round trip first: a copy's pickle shares other parts than an original's.
-        return bool(dumps(loads(dumps(one))) == dumps(loads(dumps(other))))
+        copies = [reader.loads(dumps(value)) for value in (one, other)]
+        return bool(dumps(copies[0]) == dumps(copies[1]))
     except Exception:  # pickling runs anybody's code, and no answer is an answer
         return True

@@ -9,9 +9,12 @@ from typing import Any
 from dbgkit.cluster.clients import is_inproc, is_open
 from dbgkit.cluster.link import Link
 from dbgkit.errors import InputsTooLarge, NoTask, RunSpecUnreadable
-from dbgkit.locate.graphs import closure, follow_aliases, is_alias
-from dbgkit.model import Failure
-from dbgkit.replay.nodes import is_p2p, read_spec, without_p2p, write
+from dbgkit.locate.graphs import barriers_after, closure, follow_aliases, is_alias
+from dbgkit.model import Failure, advice
+from dbgkit.replay.nodes import P2P_WRAPPERS, is_p2p, read_spec, without_p2p, write
+from dbgkit.source import Reader
+
+_P2P_MARKS = (b"distributed.shuffle", *(name.encode() for name in P2P_WRAPPERS))
 
 
 @dataclass
@@ -19,7 +22,7 @@ class Row:
     """One task that the replay may need: where its value is, what computes it.
 
     ``stored_as`` is the key that workers have its value by, where that is another:
-    it is an alias of that.
+    it is an alias of that. ``reader`` unpickles all that belongs to one replay.
     """
 
     key: Any
@@ -37,6 +40,7 @@ class Row:
     node: Any = None
     alias_of: Any = None
     stored_as: Any = None
+    reader: Reader = field(default_factory=Reader, repr=False)
 
     @property
     def held(self) -> bool:
@@ -47,7 +51,7 @@ class Row:
     def takes_part_in_p2p(self) -> bool:
         """Whether it, or a step of it, is part of a P2P shuffle; costs no reading."""
         if self.spec is not None:
-            return b"distributed.shuffle" in self.spec
+            return any(mark in self.spec for mark in _P2P_MARKS)
         return self.node is not None and is_p2p(self.node)
 
     def read(self) -> Any:
@@ -64,11 +68,11 @@ class Row:
                 )
             raise InputsTooLarge(
                 f"the run spec of {self.key!r} has {self.spec_bytes:,} bytes of "
-                "literals, over max_bytes",
-                "raise max_bytes to bring it",
+                "literals, over the limit",
+                f"raise {advice.option('max_bytes')} to bring it",
                 key=self.key,
             )
-        return read_spec(self.spec, self.key)
+        return read_spec(self.spec, self.key, self.reader)
 
 
 @dataclass
@@ -88,6 +92,8 @@ class Material:
         Whether values that are pulled live in this process all along (inproc).
     workers : mapping of str to mapping
         What is known of the workers that are named in the rows.
+    reader : Reader
+        Unpickles the rows and the inputs.
     """
 
     key: Any
@@ -97,6 +103,7 @@ class Material:
     shared: bool
     workers: Mapping[str, Mapping[str, Any]]
     outputs: tuple[Any, ...] = ()
+    reader: Reader = field(default_factory=Reader, repr=False)
 
     def worker_of(self, failure: Failure) -> Mapping[str, Any]:
         """What is known of the worker that it failed on; empty if nothing is."""
@@ -109,7 +116,9 @@ class Material:
         return {name: getattr(last, name, None) for name in names}
 
 
-def gather_material(failure: Failure, timeout: float) -> Material:
+def gather_material(
+    failure: Failure, timeout: float, sources: tuple[str, ...] = ()
+) -> Material:
     """All that a replay of this failure can go on from.
 
     Costs nothing where the scheduler's answer has the specs; one visit where they
@@ -124,27 +133,32 @@ def gather_material(failure: Failure, timeout: float) -> Material:
     client = evidence.client
     link = Link(client, timeout) if client is not None and is_open(client) else None
     shared = link is not None and is_inproc(client)
+    reader = Reader(sources, limit=timeout)
     if evidence.graph is not None:
-        return _of_graph(failure, link, shared)
+        return _of_graph(failure, link, shared, reader)
     visit = evidence.visit
     if visit is None or not visit["tasks"]:
         raise NoTask(
             "there is no task to replay: " + (failure.notes or ("it is no task's",))[0],
-            "dbgkit.debug() enters the exception as it is",
+            f"{advice.call('debug')} enters the exception as it is",
             key=failure.key,
         )
-    rows = {row["key"]: _row(row) for row in visit["tasks"]}
-    if link is None:
+    rows = {row["key"]: _row(row, reader) for row in visit["tasks"]}
+    if link is not None:
+        link.expect(visit)
+    else:
         # What was in memory went with the cluster.
         for row in rows.values():
             row.state, row.lost = "unknown", row.spec is None
     _see_through_aliases(failure.key, rows)
     _split_off_p2p(rows, failure.key)
-    return Material(failure.key, rows, {}, link, shared, visit["workers"])
+    workers = visit["workers"]
+    return Material(failure.key, rows, {}, link, shared, workers, reader=reader)
 
 
-def _row(wire: Mapping[str, Any]) -> Row:
+def _row(wire: Mapping[str, Any], reader: Reader) -> Row:
     return Row(
+        reader=reader,
         key=wire["key"],
         dependencies=tuple(wire["dependencies"]),
         state=wire["state"],
@@ -177,7 +191,9 @@ def _see_through_aliases(key: Any, rows: Mapping[Any, Row]) -> None:
             row.stored_as = found.stored_as or found.key
 
 
-def _of_graph(failure: Failure, link: Link | None, shared: bool) -> Material:
+def _of_graph(
+    failure: Failure, link: Link | None, shared: bool, reader: Reader
+) -> Material:
     """Rows out of a graph, and out of the scheduler what it holds of it."""
     evidence = failure.evidence
     graph = evidence.graph or {}
@@ -195,18 +211,26 @@ def _of_graph(failure: Failure, link: Link | None, shared: bool) -> Material:
             tuple(node.dependencies),
             node=node,
             alias_of=node.target if is_alias(node) else None,
+            reader=reader,
         )
         for name, node in part.items()
         if name not in have or name == key
     }
+    if key in rows and rows[key].takes_part_in_p2p:
+        # The barriers know by what is shuffled; their inputs are not wanted.
+        for name, node in barriers_after(graph, key).items():
+            rows.setdefault(name, Row(name, (), node=node))
     outside = {d for row in rows.values() for d in row.dependencies} - rows.keys()
     outside -= have.keys()
     workers: Mapping[str, Any] = {}
     if link is not None:
-        answer = link.visit(keys=[*rows, *outside], states_only=True)
+        answer = link.visit(
+            keys=[*rows, *outside], states_only=True, recordings_of=failure.key
+        )
+        link.expect(answer)
         workers = answer["workers"]
         for wire in answer["tasks"]:
-            known = _row(wire)
+            known = _row(wire, reader)
             if known.key in rows:
                 # The scheduler's run spec is the same, and not wanted twice.
                 known.node = rows[known.key].node
@@ -226,7 +250,7 @@ def _of_graph(failure: Failure, link: Link | None, shared: bool) -> Material:
         rows[key].state = "unknown"
     _split_off_p2p(rows, key)
     _see_through_aliases(key, rows)
-    return Material(key, rows, have, link, shared, workers, outputs)
+    return Material(key, rows, have, link, shared, workers, outputs, reader)
 
 
 def _split_off_p2p(rows: dict[Any, Row], key: Any) -> None:
@@ -238,7 +262,8 @@ def _split_off_p2p(rows: dict[Any, Row], key: Any) -> None:
     if not taken:
         return
     for name, step in taken.items():
-        rows.setdefault(name, Row(name, tuple(step.dependencies), node=step))
+        part = Row(name, tuple(step.dependencies), node=step, reader=row.reader)
+        rows.setdefault(name, part)
     row.node, row.spec = node, None
     row.dependencies = tuple(node.dependencies)
 

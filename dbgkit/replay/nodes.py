@@ -3,37 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import FrameType
 from typing import Any
 
-from dbgkit.errors import InputNotCopyable, RunSpecUnreadable
-from dbgkit.locate.naming import name_of, prefix_of
-from dbgkit.model import Step
-from dbgkit.remote.frames import package_of, walk
+from dbgkit.cluster.packed import NeverRead
+from dbgkit.errors import InputNotCopyable, RunSpecUnreadable, WaitTimedOut
+from dbgkit.model import advice
+from dbgkit.remote.calls import call_of, steps_of
+from dbgkit.remote.steps import function_name, is_container
 from dbgkit.remote.summarize import summarize
 from dbgkit.remote.texts import safe_str
+from dbgkit.source import Reader
+
+# _shuffle.py and _merge.py of dask/dataframe/dask_expr.
+P2P_WRAPPERS = ("_shuffle_transfer", "assign_index_merge_transfer")
 
 
-def read_spec(data: bytes, key: Any) -> Any:
+def read_spec(data: bytes, key: Any, reader: Reader) -> Any:
     """A run spec out of its pickle: new objects each time, literals too.
+
+    Its functions are in their files again, and no class of this process changes.
 
     Raises
     ------
     RunSpecUnreadable
         A module is missing here, or is another one than on the cluster.
+    WaitTimedOut
+        It waits for something while it is unpickled.
     """
-    from distributed.protocol.pickle import loads
-
     try:
-        return loads(data)
+        return reader.loads(data)
+    except NeverRead as error:
+        raise WaitTimedOut(
+            f"the task {key!r} was not unpickled here within {error.limit:g} s: it "
+            "waits for something",
+            f"{advice.option('where', 'worker')} has a worker read it",
+            key=key,
+        ) from None
     except Exception as error:  # unpickling runs anybody's code
         missing = getattr(error, "name", None) if isinstance(error, ImportError) else ""
         if missing:
             message = f"the task {key!r} cannot be read here: no module {missing!r}"
-            hint = f"install {missing.split('.')[0]!r} here, as on the workers"
+            hint = (
+                f"install {missing.split('.')[0]!r} here, as on the workers, or have "
+                f"a worker run it: {advice.option('where', 'worker')}"
+            )
         else:
             message = f"the task {key!r} cannot be read here: {safe_str(error)}"
-            hint = "is the code here that of the workers?"
+            hint = (
+                "is the code here that of the workers? Theirs runs it with "
+                f"{advice.option('where', 'worker')}"
+            )
         raise RunSpecUnreadable(
             message, hint, key=key, missing=missing or ""
         ) from error
@@ -48,7 +67,7 @@ def write(value: Any, what: str, key: Any = None) -> bytes:
     except Exception as error:  # pickling runs anybody's code
         raise InputNotCopyable(
             f"{what} cannot be copied: {safe_str(error)}",
-            "where='process' runs it in a copy of this process",
+            f"{advice.option('where', 'process')} runs it in a copy of this process",
             key=key,
         ) from error
     return data
@@ -79,6 +98,21 @@ def bind(
     return node.func, args, kwargs
 
 
+def bind_plainly(
+    node: Any, data: Mapping[Any, Any]
+) -> tuple[Callable[..., Any] | None, tuple[Any, ...], dict[str, Any]]:
+    """As `bind`, where that runs none of the user's code; else nothing is bound."""
+    from dask._task_spec import Task
+
+    plain = isinstance(node, Task) and not any(
+        isinstance(each, Task) and not is_container(each)
+        for each in (*node.args, *node.kwargs.values())
+    )
+    if not plain or steps_of(node) or not node.dependencies <= data.keys():
+        return None, (), {}
+    return bind(node, data)
+
+
 def rename(node: Any, names: Mapping[Any, Any], key: Any) -> Any:
     """A node under another key, with some of its dependencies renamed.
 
@@ -94,23 +128,19 @@ def rename(node: Any, names: Mapping[Any, Any], key: Any) -> Any:
     return renamed
 
 
-def subgraph(node: Any) -> Mapping[Any, Any]:
-    """Steps of a fused task, by key; empty for others (``GraphNode.fuse``)."""
-    function = getattr(node, "func", None)
-    if getattr(function, "__name__", "") == "_execute_subgraph" and node.args:
-        steps = node.args[0]
-        if isinstance(steps, Mapping):
-            return steps
-    return {}
-
-
 def is_p2p(node: Any) -> bool:
     """Whether a node is part of a P2P shuffle, which knows its tasks by their keys."""
-    if any(is_p2p(step) for step in subgraph(node).values()):
+    if any(is_p2p(step) for step in steps_of(node).values()):
         return True
     function = getattr(node, "func", None)
     modules = (type(node).__module__, getattr(function, "__module__", "") or "")
-    return any(module.startswith("distributed.shuffle") for module in modules)
+    if any(module.startswith("distributed.shuffle") for module in modules):
+        return True
+    # Around those of distributed.shuffle (dask/dataframe/dask_expr).
+    return (
+        modules[1].startswith("dask.dataframe")
+        and getattr(function, "__name__", "") in P2P_WRAPPERS
+    )
 
 
 def without_p2p(node: Any) -> tuple[Any, dict[Any, Any]]:
@@ -136,8 +166,8 @@ def _flat_steps(node: Any) -> dict[Any, Any]:
     from dask._task_spec import Alias
 
     flat: dict[Any, Any] = {}
-    for key, step in subgraph(node).items():
-        inner = subgraph(step)
+    for key, step in steps_of(node).items():
+        inner = steps_of(step)
         if not inner or not is_p2p(step):
             flat[key] = step
             continue
@@ -156,25 +186,6 @@ def _flat_steps(node: Any) -> dict[Any, Any]:
     return flat
 
 
-def function_name(node: Any) -> str:
-    """Name of the function that a node calls."""
-    from dask.utils import funcname
-
-    function = getattr(node, "func", None)
-    if subgraph(node):
-        return "fused steps"
-    return str(funcname(function)) if function is not None else type(node).__name__
-
-
-def step_label(key: Any, node: Any) -> str:
-    """The user's function, or what Dask calls the step where it is Dask's own."""
-    function = getattr(node, "func", None)
-    module = getattr(function, "__module__", "") or ""
-    name = function_name(node)
-    own = module.split(".")[0] == "dask" or name in ("lambda", "fused steps")
-    return prefix_of(key) if own else name
-
-
 def describe_call(node: Any) -> str:
     """The call that a node stands for, in a bounded text; inputs by their keys."""
     from dask._task_spec import Alias, GraphNode, Task, TaskRef
@@ -190,60 +201,11 @@ def describe_call(node: Any) -> str:
         told: str = summarize(argument, name=name)["text"]
         return told
 
-    if not isinstance(node, Task) or subgraph(node):
+    if not isinstance(node, Task) or steps_of(node):
         return function_name(node)
-    parts = [text("", argument) for argument in node.args]
-    parts += [f"{name}={text(name, value)}" for name, value in node.kwargs.items()]
+    call = call_of(node)
+    assert call is not None
+    _, args, kwargs = call
+    parts = [text("", argument) for argument in args]
+    parts += [f"{name}={text(name, value)}" for name, value in kwargs.items()]
     return f"{function_name(node)}({', '.join(parts)})"
-
-
-def failed_steps(exception: BaseException) -> tuple[Step, ...]:
-    """Steps of fused tasks that had begun, out of a traceback with live frames.
-
-    The frames of ``execute_graph`` (dask/_task_spec.py) have ``dsk``,
-    ``priorities``, ``key``, ``node`` and ``cache`` in their locals.
-    """
-    steps: list[Step] = []
-    for frame, _ in walk(exception.__traceback__):
-        if _is_execute_graph(frame):
-            # A fused step of a fused task: its own steps say more.
-            if steps:
-                steps.pop()
-            steps.extend(_begun(frame.f_locals))
-    return tuple(steps)
-
-
-def _is_execute_graph(frame: FrameType) -> bool:
-    code = frame.f_code
-    return (
-        code.co_name == "execute_graph"
-        and package_of(code.co_filename) == "dask"
-        and {"key", "node", "cache", "dsk"} <= set(code.co_varnames)
-        and "node" in frame.f_locals
-    )
-
-
-def _begun(local: Mapping[str, Any]) -> list[Step]:
-    graph, cache = local["dsk"], local["cache"]
-    order = local.get("priorities") or {}
-    from dask._task_spec import DataNode
-
-    done = [
-        key
-        for key in sorted(graph, key=lambda key: order.get(key, 0))
-        if order.get(key, 0) < order.get(local["key"], 0)
-        and not isinstance(graph[key], DataNode)
-    ]
-    return [
-        Step(
-            key=key,
-            name=name_of(key, step=step_label(key, graph[key])),
-            function=function_name(graph[key]),
-            label=step_label(key, graph[key]),
-            inputs={
-                name: cache[name] for name in graph[key].dependencies if name in cache
-            },
-            failed=key == local["key"],
-        )
-        for key in [*done, local["key"]]
-    ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,25 +25,41 @@ from dbgkit.errors import (
     RecomputeFailed,
     RunSpecUnreadable,
     SchedulerGone,
+    StandInLacks,
     WaitTimedOut,
 )
 from dbgkit.locate.naming import name_of
 from dbgkit.model import (
+    MALFORMED,
     Failure,
     Notice,
     Plan,
     Recording,
     Run,
+    Step,
     ValueSummary,
+    advice,
     recording_from_wire,
 )
+from dbgkit.model.frames import checked, duration
 from dbgkit.remote.packing import unpack
 from dbgkit.remote.rerun import AROUND
+from dbgkit.remote.texts import safe_str
 from dbgkit.replay.compared import InputComparison, recorded_failure
 from dbgkit.replay.material import Material
 from dbgkit.replay.on_worker_plan import no_room, stored_as
-from dbgkit.replay.outcome import compare, overall
+from dbgkit.replay.outcome import (
+    CAUSES_UNKNOWN,
+    causes_unknown,
+    overall,
+    run_told,
+    told_from_wire,
+)
+from dbgkit.replay.reschedule import reschedule_notes
 from dbgkit.replay.result import Replay
+from dbgkit.replay.steps import no_steps, steps_from_wire
+from dbgkit.replay.submitted import Submissions
+from dbgkit.source.shown import Shown
 
 
 def run_on_worker(
@@ -61,6 +79,8 @@ def run_on_worker(
         The worker does not answer, or what comes before the task takes too long.
     RecomputeFailed, RunSpecUnreadable, InputNotCopyable, InputUnreadable, NotHere
         It cannot be run there.
+    HandedStored
+        It was handed the error of a task that did not run again.
     """
     link = material.link
     assert link is not None
@@ -74,6 +94,7 @@ def run_on_worker(
             "try again: another worker may be had",
             key=failure.key,
         )
+    began = time.perf_counter()
     try:
         answer = rerun_on(link, plan.worker, job, _limit(job))
     except KeyboardInterrupt:
@@ -87,9 +108,28 @@ def run_on_worker(
             key=failure.key,
         ) from error
     if isinstance(answer, dict):
-        comparison.hear(answer.get("prints", ()))
-        return _replay(failure, plan, answer, comparison)
+        with readable(failure, plan):
+            for each in answer.get("runs", ()):
+                if each["error"]:
+                    Submissions(link).refuse_handed(each["error"]["handed"], began)
+            return replay_from_wire(failure, plan, answer, comparison)
     return _without_answer(failure, plan, link, seen["pid"], answer)
+
+
+@contextmanager
+def readable(failure: Failure, plan: Plan) -> Iterator[None]:
+    """Say where what a worker answered is nothing that one of ours would."""
+    try:
+        yield
+    except DbgkitError:
+        raise
+    except MALFORMED as error:
+        raise DbgkitError(
+            f"what {plan.worker} answered of {failure.key!r} cannot be read: "
+            f"{type(error).__name__}: {safe_str(error)}",
+            f"{advice.option('where', 'process')} runs it in a child of this process",
+            key=failure.key,
+        ) from error
 
 
 _UNSTOPPABLE = "as a thread cannot be stopped"
@@ -134,7 +174,7 @@ def _limit(job: Mapping[str, Any]) -> float:
     return limit
 
 
-def _replay(
+def replay_from_wire(
     failure: Failure,
     plan: Plan,
     answer: Mapping[str, Any],
@@ -142,8 +182,16 @@ def _replay(
 ) -> Replay:
     """What the worker's answer says of the failure, if the task was run."""
     address = plan.worker
-    notes = [*failure.notes, *answer.get("notes", ())]
-    runs = [_run(failure, each) for each in answer.get("runs", ())]
+    comparison.hear(answer.get("prints", ()))
+    notes = [*failure.notes, *(checked(str, n) for n in answer.get("notes", ()))]
+    told_of = answer.get("runs", ())
+    errors = [each["error"] and told_from_wire(each["error"]) for each in told_of]
+    runs = [
+        run_told(failure, error, duration(each["seconds"]))
+        for error, each in zip(errors, told_of, strict=True)
+    ]
+    if any(causes_unknown(failure, error) for error in errors):
+        notes.append(CAUSES_UNKNOWN)
     if answer["status"] not in ("done", "timeout"):
         raise _refusal(failure, plan, answer)
     if answer["status"] == "timeout":
@@ -157,11 +205,14 @@ def _replay(
         left = plan.times - len(runs)
         if left:
             notes.append(f"{left:,} further {'run' if left == 1 else 'runs'} left out")
-    notes += comparison.notes()
+    notes += [*comparison.notes(), *reschedule_notes(runs)]
     outcome = overall(runs)
     index = next(i for i, run in enumerate(runs) if run.outcome == outcome)
     told = answer["runs"][index] if index < len(answer["runs"]) else {}
+    _refuse_lack(failure, plan, told.get("error"))
     recording = _recording(failure, told, answer["recordings"])
+    steps = _steps(told, answer["steps"])
+    notes += no_steps(plan, outcome, steps)
     if failure.worker and failure.worker != address:
         notes.append(f"it failed before on {failure.worker}, and not on {address}")
     if outcome != "same":
@@ -178,6 +229,7 @@ def _replay(
         plan=plan,
         runs=tuple(runs),
         frames=recording.frames if recording is not None else (),
+        steps=steps,
         recording=recording,
         returned=_returned(told) if outcome == "passed" else None,
         notes=tuple(dict.fromkeys(notes)),
@@ -185,25 +237,23 @@ def _replay(
     )
 
 
-def _run(failure: Failure, told: Mapping[str, Any]) -> Run:
-    error = told["error"]
-    if error is None:
-        return Run("passed", seconds=told["seconds"])
-    broken = error["broken_repr"]
-    outcome = compare(
-        failure,
-        error["type"],
-        error["message"],
-        tuple(error["place"]) if error["place"] else None,
-        error["text"],
-        tuple(broken) if broken else None,
-    )
-    return Run(outcome, error["type"], error["message"], seconds=told["seconds"])
+def _refuse_lack(failure: Failure, plan: Plan, error: Any) -> None:
+    """Raise where the task asked for what a replay does not give: no outcome at all."""
+    if not error:
+        return
+    links = [(error["type"], error["message"]), *(row[:2] for row in error["chain"])]
+    for kind, message in links:
+        if kind == StandInLacks.__name__:
+            raise StandInLacks(
+                f"{failure.key!r} cannot be replayed on {plan.worker}: {message}",
+                "look at its recording, where the recorder was on",
+                key=failure.key,
+            )
 
 
 def _unfinished(answer: Mapping[str, Any]) -> Run:
     detail = f"thread {answer['thread']} still runs"
-    return Run("timeout", detail=detail, seconds=answer["seconds"])
+    return Run("timeout", detail=detail, seconds=duration(answer["seconds"]))
 
 
 def _recording(
@@ -215,7 +265,17 @@ def _recording(
     if header is None:
         return None
     content = unpack(header["packed"]) if header["packed"] else None
-    return recording_from_wire(header, content, failure.name or name_of(header["key"]))
+    name = failure.name or name_of(header["key"])
+    recording = Shown().recording(recording_from_wire(header, content, name))
+    return replace(recording, came_from=failure.came_from)
+
+
+def _steps(told: Mapping[str, Any], steps: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps of one run; none where it has not ended, or only its task was run."""
+    if not told:
+        return ()
+    kind = told["error"]["kind"] if told["error"] else ""
+    return steps_from_wire(steps.get(kind, ()))
 
 
 def _returned(told: Mapping[str, Any]) -> ValueSummary | None:
@@ -233,13 +293,14 @@ def _refusal(failure: Failure, plan: Plan, answer: Mapping[str, Any]) -> DbgkitE
         return InputMoved(f"input {key!r} is gone from the workers", _AGAIN, key=key)
     if status == "fetch-timeout":
         message = f"inputs such as {key!r} did not come to {plan.worker} within {text}"
-        return WaitTimedOut(message, "raise timeout=", key=key)
+        return WaitTimedOut(message, f"raise {advice.option('timeout')}", key=key)
     if status == "unreadable-input":
         message = f"input {key!r} cannot be deserialised {where}"
         return InputUnreadable(message, "install there what defines its type", key=key)
     if status == "uncopyable":
         message = f"input {key!r} cannot be copied {where}: {text}"
-        return InputNotCopyable(message, "where='process' brings it here", key=key)
+        hint = "look at the task's recording, where the recorder was on"
+        return InputNotCopyable(message, hint, key=key)
     if status == "unreadable":
         message = f"the task {key!r} cannot be read {where}: {text}"
         return RunSpecUnreadable(message, "is the code there that of here?", key=key)
@@ -247,12 +308,16 @@ def _refusal(failure: Failure, plan: Plan, answer: Mapping[str, Any]) -> DbgkitE
         return RecomputeFailed(
             f"an input of {failure.key!r} failed when it was computed again {where}: "
             f"{key!r}: {text}",
-            "scope='ancestors' brings home what it saw",
+            f"{advice.option('scope', 'ancestors')} brings home what it saw",
             key=key,
         )
     if status == "actor":
         message = f"input {key!r} is an actor, which the task could change"
-        return NotHere(message, "where='here' replays with a handle of it", key=key)
+        return NotHere(
+            message,
+            f"{advice.option('where', 'here')} replays with a handle of it",
+            key=key,
+        )
     return DbgkitError(f"{failure.key!r} could not be run {where}: {text}", key=key)
 
 
@@ -270,7 +335,7 @@ def _slow_stage(
     return WaitTimedOut(
         f"{doing} within {answer['seconds']:.0f} s on {plan.worker}; thread "
         f"{answer['thread']} still runs there, {_UNSTOPPABLE}",
-        "raise timeout=",
+        f"raise {advice.option('timeout')}",
         key=answer["key"],
     )
 
@@ -288,7 +353,7 @@ def _without_answer(
     if not isinstance(error, OSError):
         raise DbgkitError(
             f"{failure.key!r} could not be run on {plan.worker}: {error!r:.500}",
-            "where='process' runs it in a child of this process",
+            f"{advice.option('where', 'process')} runs it in a child of this process",
             key=failure.key,
         )
     if not has_ended(link, plan.worker, pid):
@@ -310,5 +375,9 @@ def _without_answer(
         failure=failure,
         plan=plan,
         runs=(Run("died", detail=detail),),
-        notes=(*failure.notes, f"worker {plan.worker} is gone, with its memory"),
+        notes=(
+            *failure.notes,
+            f"worker {plan.worker} is gone, with its memory",
+            *no_steps(plan, "died"),
+        ),
     )

@@ -10,9 +10,10 @@ from dbgkit.cluster.link import Link
 from dbgkit.cluster.rerunning import look_at_workers, workers_of
 from dbgkit.errors import NotHere, RecomputeRefused, WouldKill
 from dbgkit.locate.naming import name_of
-from dbgkit.model import Failure, InputInfo, Plan
+from dbgkit.model import Failure, InputInfo, Plan, advice
+from dbgkit.replay.collectives import refuse_collective
 from dbgkit.replay.material import Material, Row, needed
-from dbgkit.replay.planning import Wanted, refuse_lost, refuse_size
+from dbgkit.replay.planning import RUNS_AGAIN, Wanted, refuse_lost, refuse_size
 
 MOST_ASKED = 8  # workers that are asked whether they could run it
 
@@ -40,11 +41,13 @@ def plan_on_worker(failure: Failure, material: Material, wanted: Wanted) -> Plan
     )
     refuse_lost(material, [*order, *taken])
     _refuse_p2p(failure, material, order)
+    refuse_collective(failure, material, order)
     if len(order) > 1 and wanted.recompute is False:
         raise RecomputeRefused(
             f"{len(order) - 1} tasks would have to be computed again for the inputs "
             f"of {failure.key!r}",
-            "leave recompute=False out, or hold the inputs with persist()",
+            f"leave {advice.option('recompute', False)} out, or hold the inputs "
+            "with persist()",
             key=failure.key,
         )
     chosen, held = _choose(failure, material, order[-1], taken)
@@ -90,13 +93,14 @@ def _refuse(failure: Failure, material: Material) -> None:
         raise WouldKill(
             f"{failure.key!r} killed the worker that it ran on, so it is not run on "
             "another",
-            "where='process' runs it in a child of this process",
+            f"{advice.option('where', 'process')} runs it in a child of this process",
             key=failure.key,
         )
     if material.link is None:
         raise NotHere(
             f"there is no cluster any more to run {failure.key!r} on",
-            "where='here' or where='process' needs none",
+            f"{advice.option('where', 'here')} or "
+            f"{advice.option('where', 'process')} needs none",
             key=failure.key,
         )
 
@@ -107,7 +111,8 @@ def _refuse_p2p(failure: Failure, material: Material, order: list[Any]) -> None:
         raise NotHere(
             f"{failure.key!r}, or one of its inputs that is in no memory, is part of "
             "a P2P shuffle, which cannot run again inside of a worker",
-            "where='here' brings the inputs here",
+            f"{advice.option('where', 'here')} runs what can run outside of the "
+            "shuffle",
             key=failure.key,
         )
 
@@ -167,7 +172,9 @@ def _choose(
     if chosen is None:
         running = [each for each in asked if _is_running(answers.get(each))]
         if not running:
-            raise NotHere(_nobody(failure, asked, answers), _ELSEWHERE, key=failure.key)
+            raise NotHere(
+                _nobody(failure, asked, answers), _elsewhere(), key=failure.key
+            )
         raise no_room(failure, running[0], size, answers[running[0]])
     held = set(answers[chosen]["held"])
     return chosen, {key for key, name in stored.items() if name in held}
@@ -183,7 +190,8 @@ def _ask(
             raise NotHere(
                 f"input {key!r} of {failure.key!r} is an actor, which the task could "
                 "change",
-                "where='here' replays it with a handle of the actor",
+                f"{advice.option('where', 'here')} replays it with a handle of the "
+                "actor",
                 key=failure.key,
             )
     return answers
@@ -203,7 +211,9 @@ def _first_with_room(
     return None
 
 
-_ELSEWHERE = "where='here' or where='process' brings the inputs here"
+def _elsewhere() -> str:
+    here, process = advice.option("where", "here"), advice.option("where", "process")
+    return f"{here} or {process} brings the inputs here"
 
 
 def no_room(
@@ -216,7 +226,7 @@ def no_room(
         f"memory is short on {address}: a copy of the inputs of {failure.key!r} takes "
         f"{format_bytes(size)}, and {answer['limit']} leaves "
         f"{format_bytes(answer['room'])}",
-        _ELSEWHERE,
+        _elsewhere(),
         key=failure.key,
     )
 
@@ -275,7 +285,7 @@ def _inputs(
 def _warnings(
     failure: Failure, material: Material, order: list[Any], chosen: str
 ) -> Iterable[str]:
-    yield "the task runs again, and what it does to the outside world with it"
+    yield RUNS_AGAIN
     yield (
         "it runs inside of that worker: should it take the worker down, what is in "
         "its memory is lost, and other tasks there are started again"

@@ -8,9 +8,13 @@ from typing import Any
 
 from dbgkit.errors import InputLost, InputsTooLarge, RecomputeRefused, WouldKill
 from dbgkit.locate.naming import name_of
-from dbgkit.model import Failure, InputInfo, Plan
+from dbgkit.locate.refusals import looked_at_in_time
+from dbgkit.model import Failure, InputInfo, Plan, advice
+from dbgkit.replay.collectives import ALONE, run_alone
+from dbgkit.replay.collectives_lightgbm import train_alone
 from dbgkit.replay.material import Material, needed
 from dbgkit.replay.nodes import is_p2p
+from dbgkit.replay.shuffles import put_in_reach
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,10 @@ class Wanted:
     recompute: bool | None = None
     timeout: float = 30.0
     max_bytes: int = 2**30
+    sources: tuple[str, ...] = ()
+
+
+RUNS_AGAIN = "the task runs again: what it writes or sends, it writes or sends again"
 
 
 def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
@@ -32,18 +40,28 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
 
     Raises
     ------
-    InputLost, InputsTooLarge, RecomputeRefused, WouldKill
+    InputLost, InputsTooLarge, RecomputeRefused, WouldKill, NotHere
     """
-    where = _where(failure, wanted)
+    where = where_to_run(failure, wanted)
     scope = wanted.scope
-    warnings = ["the task runs again, and what it does to the outside world with it"]
+    warnings = [RUNS_AGAIN]
     if material.link is None and _must_compute(material):
-        if scope == "task":
-            warnings.append("no cluster is left: what leads to the task runs here")
+        if scope == "task" and material.key is not None:
+            never = failure.source == "local"
+            why = "there is no cluster" if never else "no cluster is left"
+            warnings.append(f"{why}: what leads to the task runs here")
         scope = "ancestors"
     if material.key is None:
         scope = "ancestors"
+    parts = train_alone(material)
     pull, recompute, run = _sort(material, scope)
+    if put_in_reach(failure, material, run):
+        warnings.append(
+            "of the P2P shuffle only that runs which one partition goes through: it "
+            "is checked, split and converted, and nothing is sent"
+        )
+    if run_alone(material, run) or not parts.isdisjoint(run):
+        warnings.append(ALONE)
     refuse_lost(material, [*pull, *recompute, *run])
     own_keys = _own_keys(material, recompute)
     if own_keys:
@@ -61,7 +79,8 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
         raise RecomputeRefused(
             f"{len(recompute)} tasks would have to be computed again for the inputs "
             f"of {failure.key!r}",
-            "leave recompute=False out, or hold the inputs with persist()",
+            f"leave {advice.option('recompute', False)} out, or hold the inputs "
+            "with persist()",
             key=failure.key,
         )
     return Plan(
@@ -79,12 +98,18 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
     )
 
 
-def _where(failure: Failure, wanted: Wanted) -> Any:
+def where_to_run(failure: Failure, wanted: Wanted) -> Any:
+    """Here or in a process of its own, as is wanted or best.
+
+    Raises
+    ------
+    WouldKill
+    """
     if failure.killed and wanted.where == "here":
         raise WouldKill(
             f"{failure.key!r} killed the worker that it ran on, so it is not run in "
             "this process",
-            "where='process' runs it in a child",
+            f"{advice.option('where', 'process')} runs it in a child",
             key=failure.key,
         )
     return wanted.where or ("process" if failure.killed else "here")
@@ -133,6 +158,13 @@ def refuse_lost(material: Material, keys: list[Any]) -> None:
     for key in keys:
         row = material.rows.get(key)
         if row is None or (row.lost and not row.held):
+            if material.link is None:
+                raise InputLost(
+                    f"input {key!r} went with its cluster, which was closed before "
+                    "the failure was looked at",
+                    looked_at_in_time(),
+                    key=key,
+                )
             raise InputLost(
                 f"input {key!r} is lost for good: it is on no worker, and nothing "
                 "can compute it again (scattered data, or a future's only copy)",
@@ -189,8 +221,8 @@ def refuse_size(
     largest = max(pull, key=lambda key: material.rows[key].nbytes or 0)
     raise InputsTooLarge(
         f"inputs of {failure.key!r} are {format_bytes(size)}, over "
-        f"max_bytes={format_bytes(limit)}; the largest is {largest!r} "
+        f"the limit of {format_bytes(limit)}; the largest is {largest!r} "
         f"({format_bytes(material.rows[largest].nbytes or 0)})",
-        "raise max_bytes to pull them",
+        f"raise {advice.option('max_bytes')} to pull them",
         key=failure.key,
     )

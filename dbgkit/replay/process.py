@@ -3,51 +3,65 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dbgkit.errors import RunSpecUnreadable, WaitTimedOut
-from dbgkit.model import Failure, FrameSummary, Plan, Run
-from dbgkit.replay.child import (
-    BEGUN,
-    FAULTS,
-    RESULT,
-    TASK,
-    begin,
-    leave,
-    run_nodes,
+from dbgkit.errors import DbgkitError, RunSpecUnreadable, WaitTimedOut
+from dbgkit.model import (
+    MALFORMED,
+    Failure,
+    FrameSummary,
+    Plan,
+    Run,
+    Step,
+    advice,
 )
+from dbgkit.model.frames import checked, duration
+from dbgkit.remote.texts import safe_str
+from dbgkit.replay.child import BEGUN, FAULTS, RESULT
+from dbgkit.replay.children import Child, Fork, Forked, Spawned, shared_folder
 from dbgkit.replay.inputs import Inputs
+from dbgkit.replay.lacking import Lack
 from dbgkit.replay.material import Material
-from dbgkit.replay.nodes import write
-from dbgkit.replay.outcome import compare
+from dbgkit.replay.outcome import (
+    CAUSES_UNKNOWN,
+    causes_unknown,
+    run_told,
+    told_from_wire,
+)
+from dbgkit.replay.planning import Wanted
+from dbgkit.replay.steps import steps_from_wire
+from dbgkit.replay.surroundings import WorkerStandIn, reading
 
 _LOOK = 0.02  # seconds between two looks at the child
 _SLOWEST_START = 60.0  # seconds for the child to import what the task needs
 _SLOWEST_FORK = 10.0  # seconds for a fork, which imports nothing, to begin
 _GRACE = 1.0  # seconds for the child to say where it stands, before it is killed
-_START = "import sys; from dbgkit.replay.child import main; main(sys.argv[1])"
 _STACK = "(most recent call first)"  # in the heading of each of faulthandler's stacks
 _LINES = 12  # last lines of what the child printed and of faulthandler's text
 
 
 @dataclass(frozen=True)
 class ChildEnd:
-    """What a child came to."""
+    """What a child came to.
+
+    ``lack`` is what the task asked its worker for in vain, ``handed`` the keys of tasks
+    that it had submitted and whose errors it got, as texts; ``steps`` have summaries in
+    place of values.
+    """
 
     run: Run
     frames: tuple[FrameSummary, ...] = ()
     traceback_text: str = ""
     crash: str = ""
     notes: tuple[str, ...] = ()
+    lack: Lack | None = None
+    handed: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 def run_in_child(
@@ -55,8 +69,9 @@ def run_in_child(
     plan: Plan,
     material: Material,
     inputs: Inputs,
-    timeout: float,
+    wanted: Wanted,
     specs: Mapping[Any, bytes] | None,
+    stand_in: WorkerStandIn | None,
 ) -> ChildEnd:
     """Run the task in a child; bounded in time and in memory.
 
@@ -67,21 +82,24 @@ def run_in_child(
         "key": material.key,
         "scope": plan.scope,
         "outputs": _outputs(material),
-        "timeout": timeout,
+        "timeout": wanted.timeout,
+        "max_bytes": wanted.max_bytes,
         "worker": failure.worker or "",
         "known": dict(material.worker_of(failure)),
-        "cluster": _cluster(material, timeout),
+        "cluster": _cluster(material, wanted.timeout),
+        "alone": stand_in is None,
     }
     if specs is not None:
-        return _one_child(
-            failure, timeout, _SLOWEST_START, task, inputs, dict(specs), None
-        )
-    nodes = {
-        key: row.node if row.node is not None else row.read()
-        for key, row in material.rows.items()
-        if key in set(plan.run_here)
-    }
-    return _one_child(failure, timeout, _SLOWEST_FORK, task, inputs, None, nodes)
+        task["specs"] = dict(specs)
+        return _one_child(failure, wanted.timeout, _SLOWEST_START, task, inputs, None)
+    with reading(stand_in):
+        nodes = {
+            key: row.node if row.node is not None else row.read()
+            for key, row in material.rows.items()
+            if key in set(plan.run_here)
+        }
+    fork = (nodes, inputs.reader, stand_in)
+    return _one_child(failure, wanted.timeout, _SLOWEST_FORK, task, inputs, fork)
 
 
 def _one_child(
@@ -90,10 +108,9 @@ def _one_child(
     start_limit: float,
     task: dict[str, Any],
     inputs: Inputs,
-    specs: dict[Any, bytes] | None,
-    nodes: Mapping[Any, Any] | None,
+    fork: Fork | None,
 ) -> ChildEnd:
-    """Start a child, and wait for its end.
+    """Start a child, and wait for its end; ``fork`` has what a fork goes on with.
 
     Raises
     ------
@@ -103,15 +120,14 @@ def _one_child(
         It could not read the task.
     """
     limit = _memory_limit(task["known"])
-    with tempfile.TemporaryDirectory(prefix="dbgkit-") as name:
-        folder = Path(name)
+    with shared_folder() as folder:
         start = time.perf_counter()
-        if specs is None:
-            child: _Child = _Forked(folder, {**task, "inputs": inputs.values}, nodes)
+        if fork is not None:
+            child: Child = Forked(folder, {**task, "inputs": inputs.values}, fork)
         else:
-            child = _Spawned(folder, {**task, "specs": specs}, inputs)
+            child = Spawned(folder, task, inputs)
         try:
-            why = _watch(child, folder / BEGUN, start_limit, timeout, limit)
+            why = _watch(child, folder, start_limit, timeout, limit)
         finally:
             child.stop()
         if not (folder / BEGUN).exists():
@@ -120,7 +136,7 @@ def _one_child(
         return _end(failure, folder, child, why, seconds)
 
 
-def _refuse_unbegun(failure: Failure, folder: Path, child: _Child, why: str) -> None:
+def _refuse_unbegun(failure: Failure, folder: Path, child: Child, why: str) -> None:
     """Raise where the task never began, so that nothing can be said of it.
 
     A child that was ended by a signal died of what it read, as a worker would.
@@ -128,14 +144,15 @@ def _refuse_unbegun(failure: Failure, folder: Path, child: _Child, why: str) -> 
     if why == "timeout":
         raise WaitTimedOut(
             f"the process for {failure.key!r} did not begin with the task",
-            "try again when the machine is less busy, or where='here'",
+            "try again when the machine is less busy, or with "
+            f"{advice.option('where', 'here')}",
         )
     if (child.poll() or 0) > 0:
         lines = _tail(folder / "output.txt").splitlines() or ["it said nothing"]
         raise RunSpecUnreadable(
             f"the task {failure.key!r} cannot be read in a process of its own: "
             f"{lines[-1]}",
-            "where='here' runs it where it can be read",
+            f"{advice.option('where', 'here')} runs it where it can be read",
             key=failure.key,
         )
 
@@ -167,127 +184,17 @@ def _memory_limit(known: Mapping[str, Any]) -> tuple[int, str]:
     return free, "80 % of what was free here"
 
 
-class _Child:
-    """A running child: `poll` gives its exit status once it has ended.
-
-    ``held`` are the bytes that it has from its parent.
-    """
-
-    pid: int
-    held: int = 0
-
-    def poll(self) -> int | None:
-        raise NotImplementedError
-
-    def kill(self) -> None:
-        raise NotImplementedError
-
-    def tell_where(self) -> None:
-        """Have it leave its stacks in the file for faults, if it does not itself."""
-
-    def stop(self) -> None:
-        """Make sure that it has ended, and reap it."""
-        if self.poll() is None:
-            self.kill()
-            while self.poll() is None:
-                time.sleep(_LOOK)
-
-
-class _Spawned(_Child):
-    def __init__(self, folder: Path, task: dict[str, Any], inputs: Inputs) -> None:
-        header = json.dumps({"path": [os.path.abspath(p) for p in sys.path]})
-        data = write({**task, "inputs": inputs.values}, "the task with its inputs")
-        with open(folder / TASK, "wb") as file:
-            file.write(header.encode() + b"\n")
-            file.write(data)
-        del data
-        self.output = open(folder / "output.txt", "wb")  # noqa: SIM115
-        path = os.pathsep.join(p for p in sys.path if p)
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=self.output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        self.pid = self._process.pid
-
-    def poll(self) -> int | None:
-        return self._process.poll()
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def stop(self) -> None:
-        super().stop()
-        self.output.close()
-
-
-class _Forked(_Child):
-    def __init__(self, folder: Path, task: dict[str, Any], nodes: Any) -> None:
-        import warnings
-
-        import psutil
-
-        self._status: int | None = None
-        # It begins with all that this process holds.
-        self.held = psutil.Process().memory_info().rss
-        with warnings.catch_warnings():
-            # Threads of this process do not live on in the child; it needs none of
-            # them, and its time is bounded.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self.pid = os.fork()
-        if self.pid == 0:
-            self._run(folder, nodes, task)
-
-    def _run(self, folder: Path, nodes: Any, task: dict[str, Any]) -> None:
-        """In the child: never returns."""
-        import faulthandler
-        import gc
-
-        # What would be collected is the parent's: clients, clusters, threads' locks.
-        gc.disable()
-
-        code = 70
-        try:
-            output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            with open(folder / FAULTS, "w") as faults:
-                faulthandler.enable(faults)
-                # Not dump_traceback_later: it would wait here for the thread of one
-                # that is under way in the parent, as pytest's faulthandler_timeout.
-                faulthandler.register(signal.SIGUSR1, faults, all_threads=True)
-                begin(str(folder))
-                leave(str(folder), run_nodes(nodes, task))
-            code = 0
-        finally:
-            os._exit(code)
-
-    def poll(self) -> int | None:
-        if self._status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self._status = os.waitstatus_to_exitcode(status)
-        return self._status
-
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-
-    def tell_where(self) -> None:
-        os.kill(self.pid, signal.SIGUSR1)
-
-
 def _watch(
-    child: _Child,
-    begun: Path,
+    child: Child,
+    folder: Path,
     start_limit: float,
     timeout: float,
     limit: tuple[int, str],
 ) -> str:
     """Wait for the child; kills it past a limit, and says which.
 
-    The time limit is the call's: it counts from when the file ``begun`` is there.
+    The time limit is the call's: it counts from when the child has begun, and no more
+    once the result is there.
     """
     import psutil
 
@@ -295,9 +202,12 @@ def _watch(
     running = told = False
     most, whose = limit
     while child.poll() is None:
-        if not running and begun.exists():
+        if not running and (folder / BEGUN).exists():
             running, end = True, time.monotonic() + timeout
         if time.monotonic() > end:
+            if (folder / RESULT).exists():
+                child.kill()  # nothing is wanted of what is left of it
+                return ""
             if not running or told:
                 child.kill()
                 return "timeout"
@@ -316,7 +226,7 @@ def _watch(
 
 
 def _end(
-    failure: Failure, folder: Path, child: _Child, why: str, seconds: float
+    failure: Failure, folder: Path, child: Child, why: str, seconds: float
 ) -> ChildEnd:
     result = folder / RESULT
     crash = _fault(folder / FAULTS) or _tail(folder / "output.txt")
@@ -329,40 +239,64 @@ def _end(
             Run("died", detail=detail, seconds=seconds),
             crash=f"{detail}\n{crash}".strip(),
         )
-    wire = json.loads(result.read_text("utf-8"))
-    notes = tuple(wire["notes"]) + tuple(
-        f"the task asked its worker for {name!r}, which the stand-in has not"
-        for name in wire["lacked"]
-    )
+    try:
+        return end_from_wire(failure, json.loads(result.read_text("utf-8")))
+    except MALFORMED as error:
+        # What ran there can reach all that is in its process.
+        raise DbgkitError(
+            f"what the process for {failure.key!r} left behind cannot be read: "
+            f"{type(error).__name__}: {safe_str(error)}",
+            f"try again, or with {advice.option('where', 'worker')}",
+            key=failure.key,
+        ) from error
+
+
+def end_from_wire(failure: Failure, wire: Mapping[str, Any]) -> ChildEnd:
+    """What a child came to that has left its result: see `child.run_nodes`.
+
+    Raises
+    ------
+    Exception
+        One of `MALFORMED`: no child of ours wrote it.
+    """
+    notes = tuple(checked(str, note) for note in wire["notes"])
+    seconds = duration(wire["seconds"])
     error = wire["exception"]
+    steps = steps_from_wire(wire["steps"])
     if error is None:
-        return ChildEnd(Run("passed", seconds=wire["seconds"]), notes=notes)
+        return ChildEnd(Run("passed", seconds=seconds), notes=notes, steps=steps)
+    told = told_from_wire(error["told"])
+    text = checked(str, error["traceback_text"])
     frames = tuple(map(FrameSummary.from_wire, error["frames"]))
     if failure.killed and error["ends_worker"]:
         # It does to a worker what it did before, though not to a plain process.
-        detail = f"it raised {error['text']}, which ends a worker"
+        detail = f"it raised {told['text']}, which ends a worker"
         return ChildEnd(
-            Run("died", error["type"], error["message"], detail, wire["seconds"]),
+            Run("died", told["type"], told["message"], detail, seconds),
             frames=frames,
-            traceback_text=error["traceback_text"],
+            traceback_text=text,
             crash=detail,
             notes=notes,
         )
-    place, broken = error["place"], error["broken_repr"]
-    outcome = compare(
-        failure,
-        error["type"],
-        error["message"],
-        tuple(place) if place else None,
-        error["text"],
-        tuple(broken) if broken else None,
-    )
+    if causes_unknown(failure, told):
+        notes += (CAUSES_UNKNOWN,)
     return ChildEnd(
-        Run(outcome, error["type"], error["message"], seconds=wire["seconds"]),
+        run_told(failure, told, seconds),
         frames=frames,
-        traceback_text=error["traceback_text"],
+        traceback_text=text,
         notes=notes,
+        lack=_lack(error["lack"]),
+        handed=tuple(checked(str, key) for key in error["handed"]),
+        steps=steps,
     )
+
+
+def _lack(wire: Any) -> Lack | None:
+    if not wire:
+        return None
+    what, hint, where, by_shuffle = wire
+    texts = (checked(str, what), checked(str, hint), checked(str, where))
+    return *texts, bool(by_shuffle)
 
 
 def describe_exit(status: int | None) -> str:

@@ -8,15 +8,20 @@ run under their own.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from distributed.protocol.pickle import dumps
+
+from dbgkit.cluster.clients import scheduler_is_here
 from dbgkit.errors import InputsTooLarge, RecomputeFailed, WaitTimedOut
-from dbgkit.model import Plan, Progress
+from dbgkit.model import Plan, Progress, advice
 from dbgkit.remote.texts import safe_repr
+from dbgkit.remote.unpickling import Reading
 from dbgkit.replay.material import Material, Row
 from dbgkit.replay.nodes import rename
 
@@ -56,12 +61,14 @@ def recompute(
         if size + plan.pull_bytes > max_bytes:
             raise InputsTooLarge(
                 f"inputs of {plan.key!r} are {size + plan.pull_bytes:,} bytes after "
-                f"they were computed again, over max_bytes={max_bytes:,}",
-                "raise max_bytes to pull them",
+                f"they were computed again, over the limit of {max_bytes:,}",
+                f"raise {advice.option('max_bytes')} to pull them",
                 key=plan.key,
             )
         who_has = {names[key]: rows[names[key]]["who_has"] for key in wanted}
-        data = link.fetch(who_has, size)
+        own = {name: key for key, name in names.items()}
+        loads = material.reader.loads
+        data = link.fetch(who_has, size, loads=loads, called=own)
     return {key: data[names[key]] for key in wanted}
 
 
@@ -95,7 +102,10 @@ def _submitted(
 
 
 def _graph(material: Material, plan: Plan, names: Mapping[Any, Any]) -> Any:
-    nodes = {}
+    assert material.link is not None
+    # A scheduler of this process would set its classes back (`remote.unpickling`).
+    here = scheduler_is_here(material.link.client)
+    nodes: dict[Any, Any] = _ReadApart() if here else {}
     for key in plan.recompute:
         node = material.rows[key].read()
         nodes[names[key]] = node if plan.own_keys else rename(node, names, names[key])
@@ -104,7 +114,7 @@ def _graph(material: Material, plan: Plan, names: Mapping[Any, Any]) -> Any:
         for key in plan.recompute
         if (found := _annotations(material.rows[key]))
     }
-    return _with_annotations(nodes, annotated) if annotated else nodes
+    return _in_layers(nodes, annotated)
 
 
 def _annotations(row: Row) -> dict[str, Any]:
@@ -119,16 +129,32 @@ def _annotations(row: Row) -> dict[str, Any]:
     return found
 
 
-def _with_annotations(
-    nodes: Mapping[Any, Any], annotated: Mapping[Any, Mapping[str, Any]]
+class _ReadApart(dict[Any, Any]):
+    """A graph that changes no class of the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _read_apart, (dumps(dict(self)),)
+
+
+def _read_apart(data: bytes) -> dict[Any, Any]:
+    graph: dict[Any, Any] = Reading().loads(data)
+    return graph
+
+
+def _in_layers(
+    nodes: dict[Any, Any], annotated: Mapping[Any, Mapping[str, Any]]
 ) -> Any:
-    """A graph of layers, as Dask hangs annotations on layers."""
+    """A graph of layers, as Dask hangs annotations on layers.
+
+    A plain one Dask hashes, and pickles and unpickles its values for that
+    (``LLGExpr`` in dask/_expr.py, ``_normalize_pickle`` in dask/tokenize.py).
+    """
     from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
     groups: dict[str, tuple[Mapping[str, Any], dict[Any, Any]]] = {}
     for key, node in nodes.items():
         found = annotated.get(key, {})
-        groups.setdefault(repr(found), (found, {}))[1][key] = node
+        groups.setdefault(repr(found), (found, type(nodes)()))[1][key] = node
     layers = {
         f"dbgkit-{index}": MaterializedLayer(part, annotations=dict(found) or None)
         for index, (found, part) in enumerate(groups.values())
@@ -163,7 +189,8 @@ def _wait(
             raise WaitTimedOut(
                 f"inputs of {plan.key!r}: none of {len(keys)} tasks finished in "
                 f"{timeout:g} s ({where})",
-                "raise timeout=, or scope='ancestors' to run them here",
+                f"raise {advice.option('timeout')}, or "
+                f"{advice.option('scope', 'ancestors')} to run them here",
                 key=plan.key,
             )
     notify(Progress("recompute", len(keys), len(keys)))
@@ -178,12 +205,17 @@ def _pause(futures: list[Any]) -> None:
 
     from dbgkit.cluster.link import Link
 
+    client = futures[0].client
+
     async def until_done() -> None:
-        # Two classes before Python 3.11.
-        with suppress(TimeoutError, asyncio.TimeoutError):
+        # wait() takes the current client, which need not be theirs. Two classes of
+        # TimeoutError before Python 3.11. What was cancelled, as all is once the
+        # connection is lost, is done: who waits looks why.
+        over = (TimeoutError, asyncio.TimeoutError, concurrent.futures.CancelledError)
+        with client.as_current(), suppress(*over):
             await wait(futures, timeout=_POLL)
 
-    Link(futures[0].client, 30).call(until_done, what="the tasks that run again")
+    Link(client, 30).call(until_done, what="the tasks that run again")
 
 
 def _failed(
@@ -201,7 +233,8 @@ def _failed(
         text = fact["exception_text"] or text
     failed = RecomputeFailed(
         f"an input of {plan.key!r} failed when it was computed again: {key!r}: {text}",
-        "scope='ancestors' runs it here, where the debugger can enter it",
+        f"{advice.option('scope', 'ancestors')} runs it here, where the debugger can "
+        "enter it",
         key=key,
     )
     failed.__cause__ = error

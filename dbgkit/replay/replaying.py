@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dbgkit.errors import (
@@ -12,25 +13,35 @@ from dbgkit.errors import (
     InputMoved,
     InputNotCopyable,
     NoTask,
+    NotHere,
     RunSpecUnreadable,
 )
-from dbgkit.locate import look_again
+from dbgkit.locate import locate_failures, look_again
 from dbgkit.locate.facts import outermost_own
-from dbgkit.locate.naming import name_of
-from dbgkit.model import Difference, Failure, Plan, Progress, Run, Step
+from dbgkit.locate.naming import counted, name_of
+from dbgkit.locate.origins import origins_in_graph
+from dbgkit.model import Difference, Failure, Plan, Progress, Run, Step, advice
+from dbgkit.remote.frames import is_own, own_line
+from dbgkit.remote.raised import raised
 from dbgkit.replay.calling import Call, call_graph, call_task
+from dbgkit.replay.collectives import ALONE
 from dbgkit.replay.compared import InputComparison, recorded_failure
 from dbgkit.replay.differences import Asked, ask_worker, find_differences
 from dbgkit.replay.inputs import Inputs, changed_in_place, pull_inputs
+from dbgkit.replay.lacking import Lack, lack_in, lacks
 from dbgkit.replay.material import Material, gather_material
-from dbgkit.replay.nodes import describe_call, failed_steps
+from dbgkit.replay.nodes import bind_plainly, describe_call, write
 from dbgkit.replay.on_worker import run_on_worker
 from dbgkit.replay.on_worker_plan import plan_on_worker
-from dbgkit.replay.outcome import overall, run_of
+from dbgkit.replay.outcome import CAUSES_UNKNOWN, causes_unknown, overall, run_told
 from dbgkit.replay.planning import Wanted, make_plan
-from dbgkit.replay.process import run_in_child
+from dbgkit.replay.process import ChildEnd, run_in_child
+from dbgkit.replay.reschedule import reschedule_notes
 from dbgkit.replay.result import Replay
-from dbgkit.replay.surroundings import WorkerStandIn, in_place_of_worker
+from dbgkit.replay.shuffles import own_function
+from dbgkit.replay.steps import fused_steps, no_steps
+from dbgkit.replay.submitted import HandedStored, Submissions
+from dbgkit.replay.surroundings import WorkerStandIn, in_place_of_worker, reading
 
 Notify = Callable[[Any], Any]
 
@@ -39,7 +50,9 @@ Notify = Callable[[Any], Any]
 class Prepared:
     """A replay of which all has been brought that the cluster has to give.
 
-    ``there`` is what the worker is surrounded by, where it was asked already.
+    ``there`` is what the worker is surrounded by, where it was asked already;
+    ``stand_in`` is what the inputs have found in place of a worker, where the task
+    failed on one; ``submissions`` is what it gives the task's own work to.
     """
 
     failure: Failure
@@ -48,11 +61,13 @@ class Prepared:
     inputs: Inputs
     wanted: Wanted
     there: Asked | None = None
+    stand_in: WorkerStandIn | None = None
+    submissions: Submissions = field(default_factory=lambda: Submissions(None))
 
 
 def plan_replay(failure: Failure, wanted: Wanted) -> tuple[Plan, Material]:
     """What a replay would do; see `make_plan` and `plan_on_worker` for the errors."""
-    material = gather_material(failure, wanted.timeout)
+    material = gather_material(failure, wanted.timeout, wanted.sources)
     planning = plan_on_worker if wanted.where == "worker" else make_plan
     return planning(failure, material, wanted), material
 
@@ -92,13 +107,58 @@ def _prepare_once(failure: Failure, wanted: Wanted, notify: Notify) -> Prepared:
     if notify(plan) is False:
         raise Declined(f"the replay of {failure.key!r} was declined", key=failure.key)
     if plan.where == "worker":
-        return Prepared(failure, plan, material, Inputs({}, False), wanted)
-    inputs = pull_inputs(material, plan, wanted.max_bytes, wanted.timeout, notify)
-    return Prepared(failure, plan, material, inputs, wanted)
+        nothing = Inputs({}, False, material.reader)
+        return Prepared(failure, plan, material, nothing, wanted)
+    submissions = Submissions(material.link)
+    stand_in = _stand_in(failure, material, wanted, submissions, notify)
+    with reading(stand_in):
+        inputs = pull_inputs(material, plan, wanted.max_bytes, wanted.timeout, notify)
+    return Prepared(
+        failure,
+        plan,
+        material,
+        inputs,
+        wanted,
+        stand_in=stand_in,
+        submissions=submissions,
+    )
 
 
 def execute(prepared: Prepared, notify: Notify) -> Replay:
-    """Run the task as often as wanted, and compare what comes of it."""
+    """Run the task as often as wanted, and compare what comes of it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C: it says what was stopped.
+    """
+    if ALONE in prepared.plan.warnings:
+        failure = prepared.failure
+        told = replace(failure, notes=(*failure.notes, ALONE))
+        prepared = replace(prepared, failure=told)
+    try:
+        return _execute(prepared, notify)
+    except KeyboardInterrupt as interrupt:
+        stopped = _stopped(prepared.failure, interrupt)
+    raise KeyboardInterrupt(stopped)
+
+
+def _stopped(failure: Failure, interrupt: KeyboardInterrupt) -> str:
+    line = own_line(interrupt)
+    known = line is not None and is_own(line[0])
+    at = ", at {}:{} in {}".format(*line) if line and known else ""
+    return f"the replay of {failure.key!r} was stopped by Ctrl-C{at}"
+
+
+def _execute(prepared: Prepared, notify: Notify) -> Replay:
+    try:
+        return _run_as_planned(prepared, notify)
+    except HandedStored as handed:
+        key = handed.key
+    return _of_submitted(prepared, key, notify)
+
+
+def _run_as_planned(prepared: Prepared, notify: Notify) -> Replay:
     if prepared.plan.where == "worker":
         return _on_worker(prepared, notify)
     if prepared.plan.where == "process":
@@ -114,6 +174,35 @@ def execute(prepared: Prepared, notify: Notify) -> Replay:
         warnings=(*prepared.plan.warnings, "inputs cannot be copied: a fork has them"),
     )
     return _in_child(replace(prepared, plan=plan), notify)
+
+
+def _of_submitted(prepared: Prepared, key: Any, notify: Notify) -> Replay:
+    """The replay of what a task had submitted, whose stored error it was handed."""
+    outer, wanted = prepared.failure, prepared.wanted
+    link = prepared.material.link
+    assert link is not None
+    found = locate_failures(
+        key,
+        client=link.client,
+        timeout=wanted.timeout,
+        specs=True,
+        max_bytes=wanted.max_bytes,
+    )[0]
+    note = (
+        f"a replay of {outer.key!r} is handed the stored error of {found.key!r}, which "
+        "it submits: so that one alone was run"
+    )
+    before = (*outer.through, outer.key)
+    if found.key in before:
+        raise NotHere(
+            f"a replay of {outer.key!r} is handed the stored error of {key!r}, which "
+            "it submits, so that nothing runs again",
+            f"let go of the futures of {key!r}, or look at its recording",
+            key=outer.key,
+        )
+    through = (*before, *(each for each in found.through if each not in before))
+    found = replace(found, through=through, notes=(*found.notes, note))
+    return _execute(_prepare_once(found, wanted, notify), notify)
 
 
 def _on_worker(prepared: Prepared, notify: Notify) -> Replay:
@@ -136,23 +225,39 @@ def _here(prepared: Prepared, notify: Notify) -> Replay:
     chosen: Call | None = None
     chosen_run: Run | None = None
     comparison = InputComparison(recorded_failure(material.link, failure))
+    submissions = prepared.submissions
+    began = time.perf_counter()
     for number in range(plan.times):
         if plan.times > 1:
             notify(Progress("times", number, plan.times))
-        call = _run_here(prepared, number == plan.times - 1, notify, notes, comparison)
-        run = run_of(failure, call.exception, call.seconds)
+        last = number == plan.times - 1
+        call = _run_here(prepared, last, notify, notes, comparison)
+        lack = lack_in(call.exception)
+        if lack is not None:
+            notes.append(_only_lacking(failure, material, lack, runs))
+            break
+        submissions.refuse_stored(call.exception, began)
+        told = None if call.exception is None else raised(call.exception)
+        run = run_told(failure, told, call.seconds)
         runs.append(run)
+        if causes_unknown(failure, told):
+            notes.append(CAUSES_UNKNOWN)
         if chosen_run is None or _tells_more(run, chosen_run):
             chosen, chosen_run = call, run
+        else:
+            submissions.let_go(call.exception)
     assert chosen is not None
+    notes += material.link.notes if material.link is not None else []
     comparison.look(chosen.data)
-    notes += comparison.notes()
+    notes += [*comparison.notes(), *reschedule_notes(runs)]
+    error = chosen.exception
+    notes += prepared.material.reader.notes(error.__traceback__ if error else None)
     outcome = overall(runs)
     failure = _with_key(failure, chosen)
     differences: tuple[Difference, ...] = ()
     if outcome != "same":
         differences = _why_not_same(prepared, chosen, notes)
-    steps = failed_steps(chosen.exception) if chosen.exception is not None else ()
+    steps = chosen.steps
     return Replay(
         outcome=outcome,
         failure=_named_for_step(failure, material, chosen, steps),
@@ -160,7 +265,7 @@ def _here(prepared: Prepared, notify: Notify) -> Replay:
         runs=tuple(runs),
         exception=chosen.exception,
         result=chosen.result,
-        function=chosen.function,
+        function=own_function(chosen.function),
         args=chosen.args,
         kwargs=chosen.kwargs,
         inputs=chosen.data,
@@ -168,7 +273,24 @@ def _here(prepared: Prepared, notify: Notify) -> Replay:
         notes=tuple(dict.fromkeys([*failure.notes, *notes])),
         differences=differences,
         compared=comparison.verdicts,
+        submissions=submissions,
     )
+
+
+def _only_lacking(
+    failure: Failure, material: Material, lack: Lack, runs: list[Run]
+) -> str:
+    """A note on a run that asked for what is not here, if another one failed the same.
+
+    Raises
+    ------
+    StandInLacks
+        There is no such run: then nothing is known of the failure.
+    """
+    error = lacks(failure, material, lack)
+    if not any(run.outcome == "same" for run in runs):
+        raise error
+    return f"further runs are left out: {error.message}"
 
 
 def _named_for_step(
@@ -178,8 +300,10 @@ def _named_for_step(
     row = material.rows.get(failure.key)
     if row is None or call.exception is None or not steps:
         return failure
-    label = outermost_own(call.exception) or steps[-1].label
-    return replace(failure, name=name_of(failure.key, row.group_size, label))
+    failed = [step for step in steps if step.failed] or [steps[-1]]
+    label = outermost_own(call.exception) or failed[0].label
+    size = counted(row.group_size, failure.came_from)
+    return replace(failure, name=name_of(failure.key, size, label))
 
 
 def _tells_more(run: Run, than: Run) -> bool:
@@ -196,34 +320,40 @@ def _run_here(
     comparison: InputComparison,
 ) -> Call:
     plan, material = prepared.plan, prepared.material
-    data = prepared.inputs.fresh(last=last)
+    stand_in = prepared.stand_in
+    with reading(stand_in):
+        data = prepared.inputs.fresh(last=last)
+        nodes = {key: material.rows[key].read() for key in plan.run_here}
     comparison.look(data)
-    nodes = {key: material.rows[key].read() for key in plan.run_here}
-    stand_in = _stand_in(prepared, notify)
-    surroundings = in_place_of_worker(stand_in)
+    only = nodes.get(material.key) if plan.scope == "task" else None
+    surroundings = in_place_of_worker(stand_in, only, notify)
     if plan.scope == "task":
         call = call_task(nodes[material.key], data, surroundings)
     else:
         outputs = [material.key] if material.key is not None else material.outputs
         call = call_graph(nodes, list(outputs), data, notify, surroundings)
-    notes.extend(
-        f"the task asked its worker for {name!r}, which the stand-in has not"
-        for name in stand_in.lacked
-    )
-    if stand_in.submits:
-        notes.append("the task asked for a client: work it submitted really ran")
+    notes.extend(stand_in.notes() if stand_in is not None else ())
     return call
 
 
-def _stand_in(prepared: Prepared, notify: Notify) -> WorkerStandIn:
-    link = prepared.material.link
-    address = prepared.failure.worker or ""
+def _stand_in(
+    failure: Failure,
+    material: Material,
+    wanted: Wanted,
+    submissions: Submissions,
+    notify: Notify,
+) -> WorkerStandIn | None:
+    if failure.source == "local":
+        # Where it failed there was no worker, under a scheduler of this process.
+        return None
     return WorkerStandIn(
-        prepared.material.key,
-        address,
-        prepared.material.worker_of(prepared.failure),
-        lambda: link.client if link is not None else None,
+        material.key,
+        failure.worker or "",
+        material.worker_of(failure),
+        submissions.open_client,
         notify,
+        wanted.timeout,
+        wanted.max_bytes,
     )
 
 
@@ -231,7 +361,12 @@ def _with_key(failure: Failure, call: Call) -> Failure:
     """The key, where it took the run of the whole graph to find it."""
     if failure.key is not None or call.exception is None or call.key is None:
         return failure
-    return replace(failure, key=call.key, name=name_of(call.key))
+    return replace(
+        failure,
+        key=call.key,
+        name=name_of(call.key, step=outermost_own(call.exception)),
+        came_from=origins_in_graph(call.key, failure.evidence.graph),
+    )
 
 
 def _why_not_same(
@@ -270,26 +405,40 @@ def _in_child(prepared: Prepared, notify: Notify) -> Replay:
     specs: dict[Any, bytes] | None = {}
     try:
         for key in plan.run_here:
-            row = material.rows[key]
-            row.read()
-            assert row.spec is not None and specs is not None
-            specs[key] = row.spec
+            # Written anew, so that its classes are those of the inputs.
+            assert specs is not None
+            specs[key] = write(material.rows[key].read(), f"the task {key!r}", key)
         prepared.inputs.pickled() if prepared.inputs.shared else None
     except InputNotCopyable:
         specs = None
-    ends = []
+    ends: list[ChildEnd] = []
+    notes = list(failure.notes)
+    began = time.perf_counter()
     for number in range(plan.times):
         if plan.times > 1:
             notify(Progress("times", number, plan.times))
-        ends.append(
-            run_in_child(
-                failure, plan, material, prepared.inputs, prepared.wanted.timeout, specs
-            )
+        end = run_in_child(
+            failure,
+            plan,
+            material,
+            prepared.inputs,
+            prepared.wanted,
+            specs,
+            prepared.stand_in,
         )
+        if end.lack is not None:
+            so_far = [end.run for end in ends]
+            notes.append(_only_lacking(failure, material, end.lack, so_far))
+            break
+        prepared.submissions.refuse_handed(end.handed, began)
+        ends.append(end)
     runs = tuple(end.run for end in ends)
     outcome = overall(runs)
     end = next(end for end in ends if end.run.outcome == outcome)
-    notes = [*failure.notes, *(note for end in ends for note in end.notes)]
+    notes += [note for end in ends for note in end.notes]
+    notes += material.link.notes if material.link is not None else []
+    notes += reschedule_notes(runs)
+    notes += no_steps(plan, outcome, end.steps)
     differences: tuple[Difference, ...] = ()
     if outcome in ("different", "passed"):
         differences = _differences(prepared, notes)
@@ -300,34 +449,45 @@ def _in_child(prepared: Prepared, notify: Notify) -> Replay:
         runs=runs,
         inputs=prepared.inputs.values,
         frames=end.frames,
+        steps=end.steps,
         notes=tuple(dict.fromkeys(notes)),
         differences=differences,
         crash=end.crash,
     )
 
 
-def live_post_mortem(failure: Failure) -> Replay | None:
+def live_post_mortem(failure: Failure, wanted: Wanted) -> Replay | None:
     """A `Replay` that runs nothing, where the failure's own frames are still alive.
 
-    So it is under Dask's threads and synchronous scheduler, when Dask called a
-    function on made-up data, and for exceptions that have nothing to do with Dask.
+    So it is under Dask's threads and synchronous scheduler, if no other run is wanted
+    than one here; when Dask called a function on made-up data; and for exceptions
+    that have nothing to do with Dask.
     """
     error = failure.exception
     evidence = failure.evidence
+    as_usual = wanted.where in (None, "here") and wanted.times == 1
     alive = failure.source in ("meta", "exception") or (
-        failure.source == "local" and failure.key is not None
+        failure.source == "local"
+        and failure.key is not None
+        and as_usual
+        and wanted.scope == "task"
     )
     if error is None or not alive:
         return None
     run = Run("same", failure.exception_type, failure.message)
     plan = Plan(failure.key, failure.name, "task", "here", times=0)
-    steps = failed_steps(error)
+    steps = fused_steps(error)
+    node = (evidence.graph or {}).get(failure.key)
+    function, args, kwargs = bind_plainly(node, evidence.cache or {})
     return Replay(
         outcome="same",
         failure=failure,
         plan=plan,
         runs=(run,),
         exception=error,
+        function=function,
+        args=args,
+        kwargs=kwargs,
         inputs=dict(evidence.cache or {}),
         steps=steps,
         notes=(*failure.notes, "entered as it happened: nothing was run again"),
@@ -339,6 +499,6 @@ def refuse_taskless(failure: Failure) -> None:
     if failure.source in ("meta", "exception"):
         raise NoTask(
             f"there is no task to replay: {(failure.notes or ('',))[0]}",
-            "dbgkit.debug() enters the exception as it is",
+            f"{advice.call('debug')} enters the exception as it is",
             key=failure.key,
         )

@@ -18,6 +18,9 @@ from dbgkit.model import (
     Step,
     ValueSummary,
 )
+from dbgkit.remote.redact import redact_text
+from dbgkit.remote.summarize import summarize_frames
+from dbgkit.replay.submitted import Submissions
 
 
 class Replay(Displayed):
@@ -50,6 +53,7 @@ class Replay(Displayed):
         Values of the task's inputs, by key.
     steps : tuple of Step
         Steps of a fused task up to the one that failed; empty if it is not fused.
+        Under ``scope="ancestors"`` the last tasks that were run, with their inputs.
     runs : tuple of Run
         One for each time.
     plan : Plan
@@ -91,6 +95,7 @@ class Replay(Displayed):
         compared: Mapping[Any, str] | None = None,
         returned: ValueSummary | None = None,
         recording: Recording | None = None,
+        submissions: Submissions | None = None,
     ) -> None:
         self.outcome = outcome
         self.failure = failure
@@ -110,6 +115,7 @@ class Replay(Displayed):
         self.returned = returned
         self.recording = recording
         self.compared = dict(compared or {})
+        self._submissions = submissions
 
     @property
     def where(self) -> str:
@@ -129,8 +135,48 @@ class Replay(Displayed):
             counts[run.outcome] = counts.get(run.outcome, 0) + 1
         return counts
 
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``; values in bounded texts."""
+        frames = self.frames
+        if self.exception is not None:
+            wires = summarize_frames(self.exception.__traceback__)
+            frames = tuple(map(FrameSummary.from_wire, wires))
+        return {
+            "outcome": self.outcome,
+            "failure": self.failure.to_json(),
+            "where": self.where,
+            "scope": self.scope,
+            "runs": [
+                {
+                    "outcome": run.outcome,
+                    "exception_type": run.exception_type,
+                    "message": run.message,
+                    "detail": run.detail,
+                    "seconds": run.seconds,
+                }
+                for run in self.runs
+            ],
+            "frames": [frame.to_json() for frame in frames],
+            "crash": self.crash,
+            "notes": list(self.notes),
+            "differences": [
+                {
+                    "kind": each.kind,
+                    "name": each.name,
+                    "here": each.here,
+                    "there": each.there,
+                }
+                for each in self.differences
+            ],
+        }
+
     def close(self) -> None:
-        """Let go of inputs, result and live frames; what it came to stays."""
+        """Let go of inputs, result and live frames; what it came to stays.
+
+        Of what the task has submitted nobody wants anything any more on our account.
+        """
+        if self._submissions is not None:
+            self._submissions.let_go(self.exception)
         self.exception = None
         self.result = None
         self.function = None
@@ -152,4 +198,5 @@ class Replay(Displayed):
 
     def __repr__(self) -> str:
         times = f", {len(self.runs)} runs" if len(self.runs) > 1 else ""
-        return f"<Replay of {self.failure.key!r}: {self.outcome}{times}>"
+        key = redact_text(repr(self.failure.key))
+        return f"<Replay of {key}: {self.outcome}{times}>"

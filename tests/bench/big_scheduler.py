@@ -23,8 +23,8 @@ KINDS = 3
 LIMIT = 300.0  # seconds until it has to stand
 
 TRACEBACK = (
-    '  File "/work/jobs/load.py", line {line}, in load\n    return parse(record)\n'
-    '  File "/work/jobs/parse.py", line {line}, in parse_{kind}\n    return int(x)\n'
+    '  File "/srv/jobs/load.py", line {line}, in load\n    return parse(record)\n'
+    '  File "/srv/jobs/parse.py", line {line}, in parse_{kind}\n    return int(x)\n'
 )
 
 # The scheduler has no copy of this module.

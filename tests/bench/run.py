@@ -13,6 +13,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 NAMES = (
     *("small", "large", "ancestors", "forgotten", "import", "view", "why"),
     "recorder",
+    "redaction",
+    "inner",
+    "source",
+    "reach",
+    "on_off",
 )
 
 

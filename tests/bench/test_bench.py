@@ -19,6 +19,11 @@ pytestmark = pytest.mark.bench
     [
         *("small", "large", "ancestors", "forgotten", "import", "view", "why"),
         "recorder",
+        "redaction",
+        "inner",
+        "source",
+        "reach",
+        "on_off",
     ],
 )
 def test_figures_hold_their_bars(name):

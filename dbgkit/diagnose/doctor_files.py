@@ -1,0 +1,33 @@
+"""The checks of `doctor` on files that workers keep where others can write too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dbgkit.model import Finding
+
+MOST_EVIDENCE = 10  # lines; the rest is counted
+
+
+def check_boxes(probes: Mapping[str, Mapping[str, Any] | None]) -> Iterable[Finding]:
+    """Whether the recorder's black boxes are where they usually are."""
+    apart = [
+        f"worker {address}: in {os.path.dirname(state['box'])}, as {state['refused']}"
+        for address, probe in probes.items()
+        for state in (probe or {}).get("recorders", ())
+        if state.get("refused")
+    ]
+    if not apart:
+        return
+    more = len(apart) - MOST_EVIDENCE
+    yield Finding(
+        "black-boxes",
+        "warning",
+        f"{len(apart)} workers keep their black boxes in private folders: the usual "
+        "one is not theirs alone",
+        "nothing is lost by it; remove that folder before the recorder is turned on "
+        "again, and find out who made it if it was not you",
+        (*apart[:MOST_EVIDENCE], *([f"and {more} more"] if more > 0 else ())),
+    )

@@ -1,0 +1,138 @@
+"""How advice is written where a reader types magics, or commands in a shell."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from dbgkit.model.advice import Calls, Variable
+from dbgkit.remote.redact import redact_text
+
+_NO_MAGIC = ("debugging",)
+_NO_COMMAND = ("debugging",)
+_NEED_A_CLUSTER = ("debug", "locate", "record", "replay")
+_RUN_OPTIONS = ("max_bytes", "source", "timeout", "where")
+_FLAGS = {("recompute", False): "--no-recompute"}
+
+
+class Magics(Calls):
+    """As magics; options of the call that is under way as they were given.
+
+    Parameters
+    ----------
+    flags : bool
+        Whether a magic is under way, so that its options are ``--where process``.
+    """
+
+    def __init__(self, *, flags: bool) -> None:
+        self.flags = flags
+
+    def call(self, verb: str, targets: tuple[Any, ...], options: dict[str, Any]) -> str:
+        if verb in _NO_MAGIC:
+            return super().call(verb, targets, options)
+        name = "%dbg" if verb == "debug" else f"%dbg_{verb}"
+        words = [name, *(["on"] if verb == "record" else [])]
+        keys = [_key_of(each) for each in targets]
+        options = dict(options)
+        if verb == "tasks" and "keys" in options:
+            keys.append(options.pop("keys"))
+        words += [_flag(each, value, _quoted) for each, value in options.items()]
+        return " ".join([*words, *(_in_magic(key) for key in keys)])
+
+    def option(self, name: str, value: Any) -> str:
+        return (
+            _flag(name, value, _quoted) if self.flags else super().option(name, value)
+        )
+
+    def next_cause(self, key: Any) -> str:
+        return "%dbg next"
+
+
+class Commands(Calls):
+    """As commands in a shell that looks at the same place.
+
+    Parameters
+    ----------
+    program : str
+        What the command line was called as: ``dbgkit``, ``dask dbgkit``, …
+    place : list of str
+        The options that say where to look, as they were given.
+    others : list of str
+        Further options that each command is to be given again.
+    dump : bool
+        Whether the place is a dump, which runs no tasks.
+    """
+
+    def __init__(
+        self, program: str, place: list[str], others: list[str], *, dump: bool
+    ) -> None:
+        self.program = program
+        self.place = place
+        self.others = others
+        self.dump = dump
+
+    def call(self, verb: str, targets: tuple[Any, ...], options: dict[str, Any]) -> str:
+        if verb in _NO_COMMAND:
+            return super().call(verb, targets, options)
+        far = self.dump and verb in _NEED_A_CLUSTER
+        given = ["--scheduler", "ADDRESS"] if far else self.place
+        words = [verb.replace("_", "-"), *map(quoted, [*given, *self.others])]
+        keys = [_text(_key_of(each)) for each in targets]
+        options = dict(options)
+        if verb == "tasks" and "keys" in options:
+            keys.append(options.pop("keys"))
+        words += [_flag(each, value, quoted) for each, value in options.items()]
+        if any(key.startswith("-") for key in keys):
+            words.append("--")
+        return " ".join([self.program, *words, *map(quoted, keys)])
+
+    def option(self, name: str, value: Any) -> str:
+        return _flag("scheduler" if name == "client" else name, value, quoted)
+
+
+class Run(Calls):
+    """As calls in a script; the options of ``dbgkit run`` as its own."""
+
+    def option(self, name: str, value: Any) -> str:
+        if name not in _RUN_OPTIONS or value == "worker":
+            return super().option(name, value)
+        return _flag(name, value, quoted)
+
+
+def quoted(text: str) -> str:
+    """A text as one word of a shell, in double quotes where it has single ones.
+
+    >>> print(quoted("('x', 0)"), quoted("load-1"), quoted("a b"))
+    "('x', 0)" load-1 'a b'
+    """
+    if "'" in text and not any(each in text for each in '"\\$`!'):
+        return f'"{text}"'
+    return shlex.quote(text)
+
+
+def _flag(name: str, value: Any, quote: Any) -> str:
+    if (name, value) in _FLAGS:
+        return _FLAGS[name, value]
+    flag = "--dump" if name == "view" else f"--{name.replace('_', '-')}"
+    return flag if value is None else f"{flag} {quote(str(value))}"
+
+
+def _quoted(text: str) -> str:
+    """A value of a magic's option: in quotes where it has blanks."""
+    return f'"{text}"' if " " in text else text
+
+
+def _key_of(target: Any) -> Any:
+    return target.key if isinstance(target, Variable) else target
+
+
+def _text(key: Any) -> str:
+    """A key as the command line reads it."""
+    plain = isinstance(key, str) and key.isprintable() and key != ""
+    return redact_text(key if plain else repr(key))
+
+
+def _in_magic(key: Any) -> str:
+    """A key as a magic reads it; a pattern is no literal, and needs no quotes."""
+    plain = isinstance(key, str) and "*" in key and " " not in key
+    return redact_text(key if plain else repr(key))

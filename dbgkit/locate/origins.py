@@ -1,0 +1,25 @@
+"""Where a task's values came from, as the scheduler or a graph at hand tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dbgkit.model import Origin
+from dbgkit.remote.origins import origins_of
+from dbgkit.remote.origins_words import worded
+
+
+def origins_from_wire(wires: Iterable[Mapping[str, Any]]) -> tuple[Origin, ...]:
+    """Origins out of what ``remote.origins.origins_of`` found; secrets hidden."""
+    return tuple(Origin.from_wire(worded(wire)) for wire in wires)
+
+
+def origins_in_graph(key: Any, graph: Mapping[Any, Any] | None) -> tuple[Origin, ...]:
+    """The literals that lead to a task of a graph; nothing where it is not in it.
+
+    Follows up to some hundred of the graph's nodes; nothing is run.
+    """
+    if key is None or graph is None or key not in graph:
+        return ()
+    return origins_from_wire(origins_of(key, graph[key], graph.get))

@@ -1,0 +1,117 @@
+"""What to do next, written as it is typed where the reader is.
+
+Whoever advises names a verb and what to call it with. How that is written the front
+end says: a call by default, a magic with ``%load_ext dbgkit``, a command in a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Protocol
+
+
+class Wording(Protocol):
+    """How one front end has verbs and options written."""
+
+    def call(self, verb: str, targets: tuple[Any, ...], options: dict[str, Any]) -> str:
+        """A verb with its target and options."""
+        ...
+
+    def option(self, name: str, value: Any) -> str:
+        """One option, with its value, or with none."""
+        ...
+
+    def next_cause(self, key: Any) -> str:
+        """What opens the next root cause; by its key, None: it cannot be asked for."""
+        ...
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A target by an expression of Python; where none can be typed, by its key."""
+
+    text: str
+    key: Any
+
+
+class Calls:
+    """As calls of Python: in scripts, and wherever no front end says otherwise."""
+
+    def call(self, verb: str, targets: tuple[Any, ...], options: dict[str, Any]) -> str:
+        given = [e.text if isinstance(e, Variable) else repr(e) for e in targets]
+        given += [f"{name}={value!r}" for name, value in options.items()]
+        return f"dbgkit.{verb}({', '.join(given)})"
+
+    def option(self, name: str, value: Any) -> str:
+        if value is None:
+            return f"{name}="
+        return f"{name}={value!r}"
+
+    def next_cause(self, key: Any) -> str:
+        return "" if key is None else self.call("debug", (key,), {})
+
+
+_wording: list[Wording] = [Calls()]
+_MOST_MADE = 200
+_made: dict[str, None] = {}  # the latest last
+_making = Lock()
+
+
+def call(verb: str, *targets: Any, **options: Any) -> str:
+    """How to call a verb with a target, by its key, and with options."""
+    return _kept(_wording[-1].call(verb, targets, options))
+
+
+def option(name: str, value: Any = None) -> str:
+    """How to write one option; without a value its name alone."""
+    return _wording[-1].option(name, value)
+
+
+def next_cause(key: Any) -> str:
+    """How to open the next root cause; empty where nothing does.
+
+    ``key`` is None where the cluster cannot be asked for it any more.
+    """
+    return _kept(_wording[-1].next_cause(key))
+
+
+def made() -> Sequence[str]:
+    """What was last advised to type: a reader may want to copy it as it is."""
+    with _making:
+        return tuple(_made)
+
+
+def _kept(text: str) -> str:
+    if text:
+        with _making:
+            _made.pop(text, None)
+            _made[text] = None
+            while len(_made) > _MOST_MADE:
+                del _made[next(iter(_made))]
+    return text
+
+
+def word_with(wording: Wording) -> None:
+    """Have advice written in another way, until `unword`."""
+    _wording.append(wording)
+
+
+def unword(wording: Wording) -> None:
+    """Undo `word_with`; nothing where it was undone already."""
+    for index in range(len(_wording) - 1, 0, -1):
+        if _wording[index] is wording:
+            del _wording[index]
+            return
+
+
+@contextmanager
+def worded(wording: Wording) -> Iterator[None]:
+    """Have advice written in another way while inside."""
+    word_with(wording)
+    try:
+        yield
+    finally:
+        unword(wording)

@@ -1,0 +1,56 @@
+"""Where the values of a task came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A literal that leads to a task: a file, a call, or a value; secrets hidden.
+
+    Attributes
+    ----------
+    text : str
+        ``read_csv '/data/2000-01-07.csv', bytes 0 to 44,161``; ``load(i=3)``;
+        ``client.map, index 2``.
+    what : str
+        What the user called: ``"read_csv"``; may be empty of a mere value.
+    path : str
+        The file, with its protocol; empty where there is none.
+    place : str
+        Which part: ``"bytes 0 to 44,161"``, ``"row groups [0]"``, ``"[0:5, 10:20]"``.
+    key : Key or None
+        The task, or step of a fused one, that has the literal.
+    call : bool
+        Whether it is a call whose arguments are all literals, or the failed task's
+        own with some.
+    """
+
+    text: str
+    what: str = ""
+    path: str = ""
+    place: str = ""
+    key: Any = None
+    call: bool = False
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Origin:
+        """What ``remote.origins_words.worded`` gives."""
+        return cls(**{**wire, "key": _as_key(wire.get("key"))})
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        return {
+            "text": self.text,
+            "what": self.what,
+            "path": self.path,
+            "place": self.place,
+        }
+
+
+def _as_key(key: Any) -> Any:
+    """A key as it was: msgpack may make lists of tuples."""
+    return tuple(map(_as_key, key)) if isinstance(key, (list, tuple)) else key

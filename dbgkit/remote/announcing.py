@@ -1,0 +1,38 @@
+"""A plugin that was just set up asks the scheduler's part whether it is wanted.
+
+Who joins as the plugin is being taken off may be handed it all the same. The answer is
+waited for as it is set up, so that who has joined has also said so.
+
+This file is sent to workers and nannies as source: standard library only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+LIMIT = 5.0  # seconds for the scheduler to answer
+
+
+async def announce(server: Any, name: str, plugin: Any) -> dict[str, Any] | None:
+    """The settings that a plugin is to have; None where there are none to be had.
+
+    Parameters
+    ----------
+    server : Worker or Nanny
+    name : str
+        Of the plugin, and of its part on the scheduler.
+    plugin : WorkerPlugin or NannyPlugin
+        Is ``unwanted`` if it is not wanted, and is taken off again.
+    """
+    asking = getattr(server.scheduler, f"{name}-here")(address=server.address)
+    try:
+        answer = await asyncio.wait_for(asking, LIMIT)
+    except (OSError, asyncio.TimeoutError):
+        return None  # it is busy, or gone
+    # An operation that is not there is answered with None.
+    settings: dict[str, Any] | None = (answer or {}).get("settings")
+    if settings is None and server.plugins.get(name) is plugin:
+        plugin.unwanted = True
+        await server.plugin_remove(name=name)
+    return settings

@@ -1,0 +1,251 @@
+"""What is bound to be asked next, answered in the same visit.
+
+Each visit costs a round trip, which over a slow line is all that an answer costs. The
+client goes on asking as if nothing had come along: where it asks what was foreseen, it
+has the answer already. So a wrong guess here costs a visit, and no more.
+
+This file is sent to the scheduler as source: the standard library and distributed
+only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from time import monotonic
+from typing import Any
+
+from distributed.protocol.pickle import dumps
+
+Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+# Verb, question and answer.
+Foreseen = list[tuple[str, dict[str, Any], Any]]
+
+MOST_RECORDED = 5  # recordings of one task that are looked through
+MOST_KILLED = 20  # tasks whose workers' deaths are looked up
+MOST_PICTURES = 8  # ends around which the graph may be wanted
+ASKED_AT_ONCE = 32  # workers
+PICTURED = 40  # tasks of one picture
+_KILLED = "KilledWorker"
+_NO_PICTURE = ("finished", "unknown-key")
+
+
+def recordings_question(name: str, keys: list[Any], limit: int) -> dict[str, Any]:
+    """Which recordings there are of some tasks."""
+    return {"name": name, "verb": "list", "options": {"keys": keys, "limit": limit}}
+
+
+def contents_question(
+    name: str, headers: Iterable[Mapping[str, Any]], nbytes: int
+) -> dict[str, Any]:
+    """What the recordings of some headers hold."""
+    numbers = [header["number"] for header in headers if header["size"]]
+    options = {"numbers": numbers, "nbytes": nbytes}
+    return {"name": name, "verb": "fetch", "options": options}
+
+
+def deaths_question(
+    name: str, keys: list[Any] | None, limit: int, recorded_only: bool
+) -> dict[str, Any]:
+    """How workers that had some tasks went away."""
+    return {
+        "name": name,
+        "keys": keys,
+        "limit": limit,
+        "recorded_only": recorded_only,
+    }
+
+
+def deaths_limit(keys: list[Any]) -> int:
+    """The most deaths to be told of some tasks."""
+    return 4 * len(keys) + 10
+
+
+def workers_to_ask(answer: Mapping[str, Any], live: bool) -> dict[str, list[Any]]:
+    """Per worker the keys that ``why`` asks it for; none: what it runs at all.
+
+    Parameters
+    ----------
+    answer : mapping
+        See ``causes.explain_state``.
+    live : bool
+        Whether a worker that was not asked whether it is there may be asked.
+    """
+    wanted: dict[str, list[Any]] = {}
+    for end in answer["ends"]:
+        places = end["places"] if end["code"] == "queued" else ()
+        asks: list[tuple[str, list[Any]]] = [(place["worker"], []) for place in places]
+        if end["code"] == "processing":
+            asks = [(end["worker"], [end["key"]])]
+        for worker, keys in asks:
+            if answer["answering"].get(worker, not live) is not False:
+                wanted.setdefault(worker, []).extend(keys)
+    for worker in answer["may_run_it"]:
+        if answer["answering"].get(worker) is not False:
+            unknown = [entry["key"] for entry in answer["unknown"]]
+            wanted.setdefault(worker, []).extend(unknown)
+    return wanted
+
+
+def tasks_had(ends: Iterable[dict[str, Any]]) -> list[tuple[dict[str, Any], Any]]:
+    """Ends whose tasks were on workers that died, each with the key it was had by."""
+    return [
+        (end, end.get("blame", end["key"]))
+        for end in ends
+        if end.get("killed") or end.get("suspicious")
+    ]
+
+
+async def foresee(
+    scheduler: Any,
+    ask: Ask,
+    verb: str,
+    answer: Mapping[str, Any],
+    names: Mapping[str, Any],
+) -> Foreseen:
+    """Questions that follow from an answer, each with its own.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    ask : callable
+        Answers one question, given its verb.
+    verb : str
+    answer : mapping
+        What was said to the question of this verb.
+    names : mapping
+        Of the client's version: ``recorder`` and ``deaths``; ``nbytes``, the most of
+        recordings to send; ``probe``, the function that looks at tasks on a worker,
+        pickled, and ``limit``, the seconds that it may take.
+    """
+    if verb == "failures":
+        return await _after_failures(ask, answer["groups"], names)
+    if verb == "why":
+        probes = await _probes(scheduler, answer, names)
+        return [*probes, *await _after_why(ask, answer, names)]
+    return []
+
+
+async def recordings_of(
+    ask: Ask, keys: list[Any], names: Mapping[str, Any]
+) -> Foreseen:
+    """What the recorder holds of some tasks: which, and their contents."""
+    limit = MOST_RECORDED * len(keys)
+    question = recordings_question(names["recorder"], keys, limit)
+    listed = await ask("recorder", question)
+    found: Foreseen = [("recorder", question, listed)]
+    if listed["answer"] is not None:
+        headers = listed["answer"]["headers"]
+        question = contents_question(names["recorder"], headers, names["nbytes"])
+        found.append(("recorder", question, await ask("recorder", question)))
+    return found
+
+
+async def _after_failures(
+    ask: Ask, groups: list[dict[str, Any]], names: Mapping[str, Any]
+) -> Foreseen:
+    if not groups:
+        return []
+    keys = [group["example"]["key"] for group in groups]
+    found = await recordings_of(ask, keys, names)
+    killed = [
+        key
+        for group in groups
+        if group["exception_type"] in (_KILLED, "", None)
+        for key in (group["example"]["key"], *group["keys"])
+    ]
+    return [*found, *await _deaths(ask, killed, names)]
+
+
+async def _deaths(ask: Ask, keys: list[Any], names: Mapping[str, Any]) -> Foreseen:
+    wanted = list(dict.fromkeys(keys))
+    if not wanted:
+        return []
+    question = deaths_question(names["deaths"], wanted, deaths_limit(wanted), True)
+    return [("deaths", question, await ask("deaths", question))]
+
+
+async def _probes(
+    scheduler: Any, answer: Mapping[str, Any], names: Mapping[str, Any]
+) -> Foreseen:
+    """What the workers of what was given away tell of it, the silent ones left out."""
+    asked = workers_to_ask(answer, True)
+    if not asked:
+        return []
+    arguments = {address: dumps((keys,)) for address, keys in asked.items()}
+    told = await run_on_workers(scheduler, names["probe"], arguments, names["limit"])
+    return [("probe", asked, told)]
+
+
+async def _after_why(
+    ask: Ask, answer: Mapping[str, Any], names: Mapping[str, Any]
+) -> Foreseen:
+    had = [key for _, key in tasks_had(answer["ends"])[:MOST_KILLED]]
+    found = await _deaths(ask, had, names)
+    ends = [end for end in answer["ends"] if end["code"] not in _NO_PICTURE]
+    for end in ends[:MOST_PICTURES]:
+        key, chain = end.get("blame", end["key"]), list(end["chain"])
+        if end["code"] == "cascaded":
+            chain.append(key)
+        task = {"key": key, "chain": chain, "length": end["length"]}
+        question = {"tasks": [task], "limit": PICTURED}
+        found.append(("around", question, await ask("around", question)))
+    return found
+
+
+async def run_on_workers(
+    scheduler: Any, function: bytes, arguments: Mapping[str, bytes], limit: float
+) -> dict[str, dict[str, Any]]:
+    """Have workers run a function, all at once; what the scheduler lists not is gone.
+
+    ``Scheduler.broadcast`` (distributed/scheduler.py) with the message that
+    ``Client.run`` sends would try to connect to whatever it is given.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    function : bytes
+        Pickled by ``distributed.protocol.pickle``, as are ``arguments``.
+    arguments : mapping of str to bytes
+        A tuple for each worker.
+    limit : float
+        Seconds for all to answer.
+
+    Returns
+    -------
+    dict
+        Per address the worker's answer, with ``status`` ``"OK"`` and ``result``, or
+        ``"error"``; or ``status`` ``"gone"`` or ``"silent"``.
+    """
+
+    gate = asyncio.Semaphore(ASKED_AT_ONCE)
+    deadline = monotonic() + limit
+
+    async def run(address: str, args: bytes) -> dict[str, Any]:
+        async with gate:
+            return await ask(address, args)
+
+    async def ask(address: str, args: bytes) -> dict[str, Any]:
+        if address not in scheduler.workers:
+            return {"status": "gone"}
+        message = {
+            "op": "run",
+            "function": function,
+            "args": args,
+            "kwargs": b"",
+            "wait": True,
+        }
+        try:
+            answers = await asyncio.wait_for(
+                scheduler.broadcast(msg=message, workers=[address], on_error="ignore"),
+                deadline - monotonic(),
+            )
+        except asyncio.TimeoutError:
+            return {"status": "silent"}
+        answer: dict[str, Any] = answers.get(address, {"status": "silent"})
+        return answer
+
+    answers = await asyncio.gather(
+        *(run(address, args) for address, args in arguments.items())
+    )
+    return dict(zip(arguments, answers, strict=True))

@@ -1,0 +1,40 @@
+"""Handlers of a server that it does not keep for good.
+
+This file is sent as source: standard library only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import ref
+
+
+class Handler:
+    """Calls a method of whatever has not been collected; else, and then, None.
+
+    Dask keeps for good what has handled a message (``_expects_comm`` in
+    distributed/core.py is cached). Those of one name are equal, so that it keeps one.
+
+    Parameters
+    ----------
+    name : str
+        Of the operation.
+    owner : object
+    method : str
+        A coroutine function of its own.
+    """
+
+    def __init__(self, name: str, owner: Any, method: str) -> None:
+        self.__name__ = name
+        self.owner = ref(owner)
+        self.method = method
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Handler) and other.__name__ == self.__name__
+
+    def __hash__(self) -> int:
+        return hash(self.__name__)
+
+    async def __call__(self, **message: Any) -> Any:
+        owner = self.owner()
+        return None if owner is None else await getattr(owner, self.method)(**message)

@@ -1,0 +1,154 @@
+"""Who holds a lock or a semaphore: the scheduler knows ids, the workers know whose.
+
+This file is sent to the scheduler and to workers as source: standard library and
+distributed only. All that it looks at stays as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Iterable
+from types import FrameType
+from typing import Any
+
+MOST_NAMED = 5  # tasks of a worker that are told by name
+
+
+async def tell_leases(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+    """What the scheduler knows of one lock or semaphore, by its name.
+
+    ``SemaphoreExtension`` (distributed/semaphore.py) has ``max_leases``, where a name
+    is once it is registered, and ``leases``; looking must not make an entry there.
+    """
+    extension = state.extensions.get("semaphores")
+    name = question["name"]
+    name = tuple(name) if isinstance(name, list) else name
+    if extension is None or name not in extension.max_leases:
+        return {"known": False, "most": 0, "leases": []}
+    return {
+        "known": True,
+        "most": extension.max_leases[name],
+        "leases": list(extension.leases.get(name, ())),
+    }
+
+
+async def find_leases(ids: Iterable[str], dask_worker: Any = None) -> dict[str, Any]:
+    """Which leases are held by tasks of a worker, and what runs there.
+
+    Returns
+    -------
+    dict
+        ``held``: ids of the worker's own; ``replayed``: ids of replays that run in
+        its process; ``shared``: these, and ids that may be another worker's or a
+        client's of that process;
+        ``running``: how many tasks run, ``keys``: some of them.
+    """
+    wanted = set(ids)
+    found = held_here(asyncio.get_running_loop(), wanted)
+    if wanted - found.keys():
+        # A lock that came as an argument is refreshed by nobody (Semaphore.__init__
+        # had no loop then), and is found by looking at all objects only.
+        found.update(await asyncio.to_thread(_held_anywhere, wanted - found.keys()))
+    replayed = {id_ for id_, each in found.items() if _of_a_replay(each)}
+    alone = _is_alone(dask_worker)
+    own = [
+        id_
+        for id_, each in found.items()
+        if id_ not in replayed and (alone or each._scheduler is dask_worker.scheduler)
+    ]
+    keys = _running(dask_worker)
+    return {
+        "held": own,
+        "replayed": list(replayed),
+        "shared": [id_ for id_ in found if id_ not in own],
+        "running": len(keys),
+        "keys": keys[:MOST_NAMED],
+    }
+
+
+def held_here(loop: Any, ids: Iterable[str]) -> dict[str, Any]:
+    """Semaphores by ids of their leases, of those that this loop refreshes."""
+    wanted = set(ids)
+    return _by_lease(refreshed_by(loop), wanted)
+
+
+def refreshed_by(loop: Any) -> list[Any]:
+    """Semaphores whose leases an asyncio loop refreshes; none where it cannot tell.
+
+    Each has a ``PeriodicCallback`` of its bound method ``_refresh_leases``, which
+    tornado schedules with ``call_at``; ``_scheduled`` (asyncio/base_events.py) has
+    the handles. Other loops, uvloop's say, have no such list.
+    """
+    found: dict[int, Any] = {}
+    for handle in list(getattr(loop, "_scheduled", ())):
+        for argument in getattr(handle, "_args", None) or ():
+            callback = getattr(argument, "func", argument)
+            timer = getattr(callback, "__self__", None)
+            method = getattr(timer, "callback", None)
+            semaphore = getattr(method, "__self__", None)
+            if _is_semaphore(semaphore):
+                found[id(semaphore)] = semaphore
+    return list(found.values())
+
+
+def _held_anywhere(ids: set[str]) -> dict[str, Any]:
+    return _by_lease((each for each in gc.get_objects() if _is_semaphore(each)), ids)
+
+
+def _by_lease(semaphores: Iterable[Any], ids: set[str]) -> dict[str, Any]:
+    return {
+        id_: semaphore
+        for semaphore in semaphores
+        for id_ in list(getattr(semaphore, "_leases", ()))
+        if id_ in ids
+    }
+
+
+def _is_semaphore(value: Any) -> bool:
+    """Whether it is a semaphore, or a lock, which is one.
+
+    By its type: ``isinstance`` would ask objects that pass for others.
+    """
+    from distributed.semaphore import Semaphore
+
+    return issubclass(type(value), Semaphore)
+
+
+def _of_a_replay(semaphore: Any) -> bool:
+    """Whether a replay's task has it; by name, as another version may have made it."""
+    return type(semaphore._scheduler).__name__ == "SchedulerInPlace"
+
+
+def _is_alone(worker: Any) -> bool:
+    """Whether a worker is the only one of its process, with no client of a user's."""
+    from distributed import Worker
+
+    inproc = str(worker.address).startswith("inproc")
+    return not inproc and len(list(Worker._instances)) == 1
+
+
+def _is_busy(frame: FrameType | None) -> bool:
+    """Whether a thread is within what ``distributed/worker.py`` runs in threads."""
+    while frame is not None:
+        path = frame.f_code.co_filename.replace("\\", "/")
+        if path.endswith("distributed/worker.py"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _running(worker: Any) -> list[Any]:
+    """Keys of what runs on a worker: tasks, also seceded ones, and actors' methods."""
+    keys: dict[Any, None] = {}
+    with worker.active_threads_lock:
+        active = dict(worker.active_threads)
+    frames = sys._current_frames()
+    # An actor's method that raises stays there for good (apply_function_actor in
+    # distributed/worker.py): what its thread does tells.
+    busy = [key for thread, key in active.items() if _is_busy(frames.get(thread))]
+    keys.update(dict.fromkeys(busy))
+    for group in (worker.state.executing, worker.state.long_running):
+        keys.update(dict.fromkeys(ts.key for ts in list(group)))
+    return list(keys)

@@ -1,0 +1,178 @@
+"""Modules that a task needs: those that its pickle names, and when workers ended of it.
+
+A worker that lacks one of them cannot read what the scheduler sends it: it closes in
+good order, so that its nanny starts no other one, and tells nobody why
+(``Worker.handle_scheduler``, distributed/worker.py).
+
+This file is sent to schedulers and to workers as source: the standard library only, and
+what they have of cloudpickle.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+from itertools import islice
+from time import time
+from typing import Any
+
+MOST_BYTES = 500_000  # of a pickle; what is longer is looked at as far as that
+MOST_STEPS = 20_000  # of reading it: some 20 ms
+MOST_MODULES = 20
+MOST_ASKED = 16  # workers
+MOST_ENTRIES = 20_000  # of the scheduler's log of transitions, the newest
+_LOST = "handle-worker-cleanup-"  # Scheduler.add_worker, as a connection ends
+# What a worker has in any case.
+_EVERYWHERE = frozenset(
+    (
+        *sys.stdlib_module_names,
+        *("__main__", "__mp_main__"),
+        *("cloudpickle", "dask", "distributed", "msgpack", "tlz", "toolz", "cytoolz"),
+    )
+)
+_STRINGS = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE")
+_IMPORT = ("cloudpickle.cloudpickle", "subimport")
+
+
+def needs_of(state: Any, key: Any, spec: Any) -> dict[str, Any]:
+    """The modules of a task, and for how long each worker was there that had it.
+
+    Parameters
+    ----------
+    state : Scheduler
+    key : Key
+    spec : GraphNode or None
+        Its run spec.
+
+    Returns
+    -------
+    dict
+        ``modules``: of each its ``name`` and its ``file`` on the scheduler; ``lasted``:
+        seconds from when a worker was sent the task until its connection ended;
+        ``since``: for how long the last of them has been gone;
+        ``workers``: addresses of some to ask whether they have the modules.
+    """
+    ended = list(_ended(state, key))
+    modules = [] if spec is None else [_told(name) for name in modules_named(spec)]
+    return {
+        "modules": modules,
+        "lasted": [until - since for since, until in ended],
+        "since": time() - ended[0][1] if ended else 0.0,
+        "workers": list(islice(state.workers, MOST_ASKED)),
+    }
+
+
+def modules_named(value: Any) -> list[str]:
+    """Modules that the pickle of a value names, as far as it is looked at."""
+    found: dict[str, None] = {}
+    for name in _modules_in(_pickled(value)):
+        if name.split(".")[0] not in _EVERYWHERE:
+            found.setdefault(name)
+    return list(islice(found, MOST_MODULES))
+
+
+class _Full(Exception):
+    pass
+
+
+class _Bounded(io.BytesIO):
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > MOST_BYTES:
+            raise _Full
+        return super().write(data)
+
+
+def _pickled(value: Any) -> bytes:
+    """The beginning of what a worker is sent; arrays are left out of it."""
+    import cloudpickle
+
+    file = _Bounded()
+    pickler = cloudpickle.Pickler(file, protocol=5, buffer_callback=lambda _: None)
+    # `_Full`, or whatever somebody's own code raises: the beginning tells enough.
+    with suppress(Exception):
+        pickler.dump(value)
+    return file.getvalue()
+
+
+def _modules_in(data: bytes) -> Iterator[str]:
+    """Names of modules in a pickle; nothing of it is loaded."""
+    memo: list[Any] = []
+    last: Any = None  # what stands on top of the stack, if it is known
+    strings: list[str] = []
+    importing = False
+    try:
+        for opcode, argument, _ in islice(pickletools.genops(data), MOST_STEPS):
+            name = opcode.name
+            if name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
+                memo.append(last)
+                continue
+            if name in ("BINGET", "LONG_BINGET", "GET"):
+                number = int(str(argument))
+                last = memo[number] if number < len(memo) else None
+            elif name in _STRINGS:
+                last = argument
+            elif name == "STACK_GLOBAL" and len(strings) > 1:
+                last = (strings[-2], strings[-1])
+                yield strings[-2]
+            elif name == "GLOBAL":
+                module, _, attribute = str(argument).partition(" ")
+                last = (module, attribute)
+                yield module
+            elif name in ("FRAME", "MARK"):
+                continue
+            else:
+                last = None
+            if isinstance(last, str):
+                strings = [*strings[-1:], last]
+                if importing:
+                    yield last
+            importing = last == _IMPORT
+    except (ValueError, pickle.UnpicklingError, IndexError):
+        return  # it was cut
+
+
+def _told(name: str) -> dict[str, str]:
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return {"name": name, "file": file if isinstance(file, str) else ""}
+
+
+def _ended(state: Any, key: Any) -> Iterator[tuple[float, float]]:
+    """When workers were sent a task, and when they were gone, newest first.
+
+    An entry is ``(key, start, finish, …, stimulus, timestamp)``.
+    """
+    ended: float | None = None
+    for entry in islice(reversed(state.transition_log), MOST_ENTRIES):
+        if entry[0] != key:
+            continue
+        if entry[1] == "processing" and str(entry[4]).startswith(_LOST):
+            ended = entry[5]
+        elif entry[2] == "processing" and ended is not None:
+            yield entry[5], ended
+            ended = None
+
+
+def missing_modules(names: Iterable[str]) -> list[str]:
+    """Modules that this process lacks; none of them is imported."""
+    return [name for name in names if not _is_there(name)]
+
+
+def _is_there(name: str) -> bool:
+    if name in sys.modules:
+        return True
+    above, _, _ = name.rpartition(".")
+    try:
+        if not above:
+            return find_spec(name) is not None
+        if above not in sys.modules:  # to look below it would import it
+            return _is_there(above)
+        places = getattr(sys.modules[above], "__path__", None)
+        return PathFinder.find_spec(name, places) is not None
+    except (ImportError, ValueError, AttributeError):
+        return False

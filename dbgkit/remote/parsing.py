@@ -1,0 +1,46 @@
+"""Python's own parser, for texts that anyone may have written."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+TRIES = 20
+
+
+def parsed(text: str, mode: str = "exec") -> Any:
+    """The syntax tree of a text.
+
+    Python 3.11 counts the depth of trees once for all threads: where another parses
+    at the same time, and both were interrupted by a look for garbage, of which Dask
+    keeps time in Python, one of them gets a ``SystemError``
+    (https://github.com/python/cpython/issues/106905). It is right the next time.
+
+    Raises
+    ------
+    ValueError
+        It is no Python, or none of this version; or it is too deep for the parser.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            return ast.parse(text, mode=mode)
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            raise ValueError(f"no Python: {error}") from None
+        except SystemError:
+            if not left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def literal(text: str) -> Any:
+    """What a text spells, as `ast.literal_eval` has it.
+
+    Raises
+    ------
+    ValueError
+        It is no literal.
+    """
+    try:
+        return ast.literal_eval(parsed(text.lstrip(" \t"), "eval"))
+    except (TypeError, RecursionError, MemoryError) as error:
+        raise ValueError(f"no literal: {error}") from None

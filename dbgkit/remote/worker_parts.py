@@ -1,0 +1,127 @@
+"""Attributes of a worker, and its plugins: read by name, for a replay elsewhere.
+
+This file is sent to workers as source: standard library, dask and distributed only.
+Reading changes nothing, and never raises: what cannot be sent is told by its reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import pickle
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_MISSING = object()
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
+
+
+async def read_part(
+    path: Sequence[Any], most: int, dask_worker: Any = None
+) -> dict[str, Any]:
+    """One part of a worker, pickled.
+
+    Parameters
+    ----------
+    path : sequence
+        Steps from the worker: ``("a", name)`` is an attribute, ``("i", key)`` an item.
+        An item of ``None`` alone is the list of a mapping's keys.
+    most : int
+        Bytes that may be sent.
+
+    Returns
+    -------
+    dict
+        ``status`` is ``"ok"`` with ``data``, or ``"missing"`` with ``owner``, the
+        name of the class that lacks it, or ``"unsendable"`` or ``"large"`` with
+        ``text``; ``type`` is the value's class.
+    """
+    value: Any = dask_worker
+    for kind, name in path:
+        owner = value
+        try:
+            value = _step(value, kind, name)
+        except Exception as error:  # a property runs anybody's code
+            return {"status": "unsendable", "text": _told(error), "type": ""}
+        if value is _MISSING:
+            return {"status": "missing", "owner": type(owner).__name__, "type": ""}
+    if type(value) in _LOCKS:
+        text = "a lock keeps the worker's own threads apart"
+        return {"status": "unsendable", "text": text, "type": type(value).__name__}
+    found = {"status": "ok", "type": type(value).__name__, "text": ""}
+    try:
+        # Not while the worker's event loop waits.
+        data = await asyncio.to_thread(_pickled, value, dask_worker, most)
+    except _TooLarge:
+        return {**found, "status": "large", "text": f"over {most:,} bytes"}
+    except Exception as error:  # pickling runs anybody's code
+        return {**found, "status": "unsendable", "text": _told(error)}
+    return {**found, "data": data}
+
+
+def _step(value: Any, kind: str, name: Any) -> Any:
+    if kind == "a":
+        return getattr(value, name, _MISSING)
+    if name is None:
+        return list(value)
+    if isinstance(value, Mapping):
+        return value.get(name, _MISSING)
+    return value[name]
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error!s:.300}"
+
+
+class _TooLarge(Exception):
+    """The pickle has more bytes than may be sent."""
+
+
+class _Bounded(io.BytesIO):
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > self.most:
+            raise _TooLarge
+        return super().write(data)
+
+
+def _pickled(value: Any, worker: Any, most: int) -> bytes:
+    """A pickle in which the worker itself, and what is its alone, is only named.
+
+    Plugins keep the worker that they were set up on, and locks; neither pickles.
+    """
+    from cloudpickle import Pickler
+
+    class Parts(Pickler):  # type: ignore[misc]
+        def persistent_id(self, each: Any) -> Any:
+            if each is worker:
+                return ("worker",)
+            if each is getattr(worker, "loop", _MISSING):
+                return ("loop",)
+            if each is getattr(worker, "scheduler", _MISSING):
+                return ("scheduler",)
+            if isinstance(each, threading.Thread):
+                raise pickle.PicklingError("cannot pickle a thread")
+            if type(each) in _LOCKS:
+                return ("lock", type(each) is _LOCKS[1])
+            return None
+
+    file = _Bounded(most)
+    Parts(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    return file.getvalue()
+
+
+def unpickled(data: bytes, named: Mapping[str, Any]) -> Any:
+    """The value again; what was only named comes from ``named``, locks are new ones."""
+
+    class Parts(pickle.Unpickler):
+        def persistent_load(self, each: Any) -> Any:
+            if each[0] == "lock":
+                return threading.RLock() if each[1] else threading.Lock()
+            return named[each[0]]
+
+    return Parts(io.BytesIO(data)).load()

@@ -1,0 +1,65 @@
+"""How text leaves: what is shown on standard output, and lines of our own beside it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO
+
+from dbgkit.errors import CannotWrite
+from dbgkit.remote.texts import in_line
+
+
+def say(text: object, file: IO[str] | None = None) -> None:
+    """Print a line of our own.
+
+    Parameters
+    ----------
+    text : object
+        What is to be told, or an exception that tells it.
+    file : file, optional
+        Standard error if not given.
+    """
+    file = file or sys.stderr
+    if file is not None:  # closed: nothing can be said
+        with suppress(OSError, ValueError):  # and no more where it is full
+            print(f"dbgkit: {in_line(str(text))}", file=file)
+
+
+def say_stopped(interrupt: KeyboardInterrupt) -> None:
+    """Say that Ctrl-C ended it; a replay that it ended says more."""
+    say(str(interrupt) or "stopped by Ctrl-C")
+
+
+def put_text(text: str, file: IO[str] | None = None) -> None:
+    """Write a text, whatever the encoding of standard output, or of another file.
+
+    Raises
+    ------
+    CannotWrite
+        It is closed, or full.
+    BrokenPipeError
+        Nobody reads it any more.
+    """
+    with writing(file) as stream:
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        stream.write(text.encode(encoding, "replace").decode(encoding))
+        stream.flush()
+
+
+@contextmanager
+def writing(file: IO[str] | None = None) -> Iterator[IO[str]]:
+    """Where to write, standard output if not given; raises what `put_text` does."""
+    stream = sys.stdout if file is None else file
+    name = "standard output" if file is None else "the file"
+    if stream is None or getattr(stream, "closed", False):
+        raise CannotWrite(f"{name} is closed", "leave it open, or send it to a file")
+    try:
+        yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotWrite(
+            f"{name} cannot be written: {error}", "send it to where there is room"
+        ) from error

@@ -1,0 +1,384 @@
+"""From a code object to the file that it was compiled from."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.machinery import SourceFileLoader
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import psutil
+
+from dbgkit.remote.codes import (
+    fingerprint,
+    identity,
+    is_cell,
+    is_dynamic,
+    last_line,
+    nested,
+    spans,
+)
+from dbgkit.source.moved import find_moved, find_moved_mark
+from dbgkit.source.naming import named_sources
+from dbgkit.source.texts import (
+    Text,
+    by_value_modules,
+    has_text,
+    is_nameless,
+    main_texts,
+    named_texts,
+    read_file,
+    text_of_module,
+)
+
+EDITED = "edited since it ran"
+_CLOCKS = 2.0  # seconds by which the clocks of files and of processes may differ
+UNKNOWN = "its source is not known"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where some code is from.
+
+    Attributes
+    ----------
+    filename : str
+        A file here, or a name by which ``linecache`` has the text.
+    others : tuple of str
+        Further files with the very same code.
+    edited : bool
+        Whether the file has another text by now.
+    first, last : int
+        Lines that the code spans; 0 where its text is not known.
+    """
+
+    filename: str
+    others: tuple[str, ...] = ()
+    edited: bool = False
+    first: int = 0
+    last: int = 0
+
+
+class Index:
+    """Finds the files of code that travelled, for one call.
+
+    Parameters
+    ----------
+    sources : iterable of str
+        Files, folders and notebooks, besides those of `named_sources`.
+    """
+
+    def __init__(self, sources: Iterable[str] = ()) -> None:
+        self._sources = tuple(dict.fromkeys([*sources, *named_sources()]))
+        self._named: list[Text] | None = None
+        self._live: list[CodeType] | None = None
+        self._main: list[Text] | None = None
+        self._found: dict[Any, Found | None] = {}
+
+    def find(
+        self, code: CodeType, module: str = "__main__", path: str = ""
+    ) -> Found | None:
+        """The file of some code; None where nobody here knows it.
+
+        Parameters
+        ----------
+        code : CodeType
+        module, path : str
+            ``__name__`` and ``__file__`` of the globals that travelled with it.
+        """
+        which = (identity(code), module, path)
+        if which not in self._found:
+            found = self._search(which[0], code, module)
+            self._found[which] = found or _in_file(path, which[0], code)
+        return self._found[which]
+
+    def _search(self, wanted: Any, code: CodeType, module: str) -> Found | None:
+        name, line = code.co_name, code.co_firstlineno
+        # What goes by its own name is found without reading anything.
+        for home in dict.fromkeys(("__main__", module)):
+            found = _among(below_name(home, name), wanted)
+            if found is not None:
+                return found
+        texts = [*self._main_texts(), *self._module_texts(module)]
+        found = _in_texts(texts, wanted, name, line)
+        if found is not None:
+            return found
+        for home in dict.fromkeys(("__main__", module)):
+            found = _among(_in_module(home, name), wanted)
+            if found is not None:
+                return found
+        found = _among(self._alive(name), wanted)
+        found = found or _in_texts(self._named_texts(), wanted, name, line)
+        if found is not None:
+            return found
+        moved = find_moved([*texts, *self._named_texts()], code)
+        return None if moved is None else Found(moved)
+
+    def find_text(
+        self,
+        name: str,
+        line: int,
+        mark: str = "",
+        module: str = "__main__",
+        file: str = "",
+    ) -> Found | None:
+        """The file of code of which a name and a line in it are left, or more.
+
+        Parameters
+        ----------
+        name, line
+            Of a frame: the function, and where it stood.
+        mark : str
+            The code's fingerprint, where that is known: then only that counts.
+        module, file : str
+            Where the code is from, as far as something tells.
+        """
+        which = (name, line, mark, module, file)
+        if which not in self._found:
+            self._found[which] = (
+                self._find_mark(*which) if mark else self._find_line(name, line, module)
+            )
+        return self._found[which]
+
+    def _find_mark(
+        self, name: str, line: int, mark: str, module: str, file: str
+    ) -> Found | None:
+        def wanted(code: CodeType) -> bool:
+            return spans(code, line) and fingerprint(code) == mark
+
+        there = _text_there(file)
+        texts = [*self._main_texts(), *self._module_texts(module), *there]
+        found = _with_code(texts, name, wanted)
+        if found:
+            return _told(found)
+        homes = dict.fromkeys(("__main__", module))
+        live = [code for home in homes for code in _in_module(home, name)]
+        for codes in (live, self._alive(name)):
+            with_text = (code for code in codes if has_text(code.co_filename))
+            code = next(filter(wanted, with_text), None)
+            if code is not None:
+                return replace(
+                    _of_live(code), first=code.co_firstlineno, last=last_line(code)
+                )
+        found = _with_code(self._named_texts(), name, wanted)
+        if found:
+            return _told(found)
+        moved = find_moved_mark([*texts, *self._named_texts()], name, line, mark)
+        if moved is not None:
+            return Found(moved)
+        if not file or is_dynamic(file) or is_cell(file):
+            return None
+        if not there:  # of another machine
+            return Found(file)
+        if any(True for text in there for _ in text.codes_named(name)):
+            return Found(f"{file} ({EDITED})", edited=True)
+        return Found(f"{file} ({UNKNOWN})")
+
+    def _find_line(self, name: str, line: int, module: str) -> Found | None:
+        """The one code that spans a line; texts with equal code are one."""
+        texts = [
+            *self._main_texts(),
+            *self._module_texts(module),
+            *self._named_texts(),
+        ]
+        found = _with_code(texts, name, lambda code: spans(code, line))
+        if len({fingerprint(code) for _, codes in found for code in codes}) != 1:
+            return None
+        return _told(found)
+
+    # -- where to look -------------------------------------------------------
+
+    def _main_texts(self) -> list[Text]:
+        if self._main is None:
+            modules = map(text_of_module, by_value_modules())
+            self._main = [*main_texts(), *(text for text in modules if text)]
+        return self._main
+
+    def _module_texts(self, module: str) -> Iterator[Text]:
+        text = text_of_module(sys.modules.get(module)) if module != "__main__" else None
+        if text is not None:
+            yield text
+
+    def _named_texts(self) -> list[Text]:
+        if self._named is None:
+            self._named = list(named_texts(self._sources))
+        return self._named
+
+    def _alive(self, name: str) -> Iterator[CodeType]:
+        """Code of functions that are alive, whoever has them."""
+        if self._live is None:
+            self._live = list(_living())
+        for code in self._live:
+            yield from (each for each in nested(code) if each.co_name == name)
+
+
+def _with_code(
+    texts: Iterable[Text], name: str, wanted: Callable[[CodeType], bool]
+) -> list[tuple[Text, list[CodeType]]]:
+    """Texts with code of a name that is wanted, each once, and that code."""
+    found: dict[str, tuple[Text, list[CodeType]]] = {}
+    for text in texts:
+        codes = [code for code in text.codes_named(name) if wanted(code)]
+        if codes:
+            found.setdefault(text.filename, (text, codes))
+    return list(found.values())
+
+
+def _told(found: list[tuple[Text, list[CodeType]]]) -> Found:
+    """The first of some texts with one code; the others are named."""
+    (text, (code, *_)), *rest = found
+    others = tuple(other.filename for other, _ in rest)
+    return Found(text.show(), others, False, code.co_firstlineno, last_line(code))
+
+
+def _text_there(file: str) -> list[Text]:
+    """The text of a file that code says it is from, if that is here."""
+    text = read_file(file) if file and not is_dynamic(file) else None
+    return [] if text is None else [Text(file, text)]
+
+
+def _in_file(path: str, wanted: Any, code: CodeType) -> Found | None:
+    """The file that code says to be of, if that has it: of a job on this machine."""
+    text = read_file(path) if path.endswith((".py", ".pyw")) else None
+    if text is None:
+        return None
+    found = _in_texts([Text(path, text)], wanted, code.co_name, code.co_firstlineno)
+    if found is None and (moved := find_moved([Text(path, text)], code)):
+        return Found(moved)
+    if found is None and any(Text(path, text).codes_named(code.co_name)):
+        return Found(f"{path} ({EDITED})", edited=True)
+    return found
+
+
+def _in_texts(texts: Iterable[Text], wanted: Any, name: str, line: int) -> Found | None:
+    """The first text with just this code; the others with the same are named."""
+    found = [
+        text
+        for text in texts
+        if any(identity(code) == wanted for code in text.codes(name, line))
+    ]
+    if not found:
+        return None
+    others = tuple(dict.fromkeys(text.filename for text in found[1:]))
+    return Found(found[0].show(), others)
+
+
+def _of_live(code: CodeType) -> Found:
+    """Where a live function is from: its file may say something else by now."""
+    path = code.co_filename
+    if not _changed_here(path):
+        return Found(path)
+    text = read_file(path)
+    alike = _signature if _is_rewritten(path) else identity
+    same = text is not None and any(
+        alike(each) == alike(code)
+        for each in Text(path, text).codes(code.co_name, code.co_firstlineno)
+    )
+    if same:
+        return Found(path)
+    moved = None if text is None else find_moved([Text(path, text)], code)
+    return Found(moved) if moved else Found(f"{path} ({EDITED})", edited=True)
+
+
+def _is_rewritten(path: str) -> bool:
+    """Whether a module was compiled from more than its text, as pytest does it."""
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) == path:
+            loader = getattr(module, "__loader__", None)
+            return loader is not None and type(loader) is not SourceFileLoader
+    return False
+
+
+def _signature(code: CodeType) -> tuple[Any, ...]:
+    arguments = code.co_argcount + code.co_kwonlyargcount
+    return code.co_varnames[:arguments], code.co_freevars, code.co_posonlyargcount
+
+
+def _changed_here(path: str) -> bool:
+    """Whether a file has been written since this process began."""
+    try:
+        began: float = psutil.Process().create_time()
+        return os.path.getmtime(path) > began - _CLOCKS
+    except OSError:  # no file: a cell, or a prompt
+        return False
+
+
+def _among(codes: Iterable[CodeType], wanted: Any) -> Found | None:
+    """Where live code is from, if the code that is wanted is among it."""
+    for code in codes:
+        if code.co_firstlineno == wanted[1] and identity(code) == wanted:
+            return _of_live(code) if has_text(code.co_filename) else None
+    return None
+
+
+def below_name(module: str, name: str) -> Iterator[CodeType]:
+    """Code of a name below what a module has by that name, decorated or not."""
+    home = sys.modules.get(module)
+    for code in _codes_below([vars(home).get(name)] if home is not None else []):
+        if code.co_name == name:
+            yield code
+
+
+def _in_module(module: str, name: str) -> Iterator[CodeType]:
+    """Code of a name below what a module of this process has."""
+    found = sys.modules.get(module)
+    if found is None:
+        return
+    for code in _codes_below(list(vars(found).values())):
+        yield from (each for each in nested(code) if each.co_name == name)
+
+
+def _codes_below(values: list[Any]) -> Iterator[CodeType]:
+    """Code of functions, classes, and what wraps them."""
+    seen: set[int] = set()
+    while values:
+        value = values.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, FunctionType):
+            if not is_nameless(value.__code__.co_filename):
+                yield value.__code__
+            values.append(vars(value).get("__wrapped__"))
+            values.extend(_cells(value))
+        elif isinstance(value, type) and not value.__module__.startswith("builtins"):
+            values.extend(vars(value).values())
+        elif isinstance(value, partial):
+            values.append(value.func)
+        elif isinstance(value, (MethodType, staticmethod, classmethod)):
+            values.append(value.__func__)
+        elif isinstance(value, property):
+            values.extend([value.fget, value.fset, value.fdel])
+
+
+def _cells(function: FunctionType) -> list[Any]:
+    found = []
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # it is empty as yet
+            continue
+    return found
+
+
+def _living() -> Iterator[CodeType]:
+    """Code of all functions whose globals are ``__main__``'s, or a module's by value.
+
+    ``gc.get_referrers`` asks each object in C, and makes no list of all of them.
+    """
+    spaces = [vars(module) for module in _own_modules()]
+    for value in gc.get_referrers(*spaces):
+        if isinstance(value, FunctionType) and not is_nameless(
+            value.__code__.co_filename
+        ):
+            yield value.__code__
+
+
+def _own_modules() -> list[ModuleType]:
+    main = sys.modules.get("__main__")
+    return [*([main] if main is not None else []), *by_value_modules()]

@@ -1,0 +1,173 @@
+"""Unpickling with each function's code put back into its file."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import copy_context
+from functools import partial
+from pickle import UnpicklingError
+from queue import Empty, SimpleQueue
+from threading import Thread
+from types import CodeType, TracebackType
+from typing import Any
+
+from dbgkit.cluster.packed import NeverRead
+from dbgkit.model import advice
+from dbgkit.remote.codes import (
+    DYNAMIC,
+    fingerprint,
+    identity,
+    nested,
+    under,
+)
+from dbgkit.remote.frames import is_own, walk
+from dbgkit.remote.texts import safe_repr
+from dbgkit.remote.unpickling import Reading
+from dbgkit.source.index import EDITED, Index, below_name
+from dbgkit.source.texts import came_from_stdin, is_nameless, remember
+
+# What code is said to be from that has no text anywhere.
+_NO_FILES = (DYNAMIC, "<stdin>", "<string>")
+
+
+class Reader(Reading):
+    """Unpickles what a replay needs, so that its frames have their source.
+
+    No class of this process changes: see `Reading`.
+
+    Parameters
+    ----------
+    sources : iterable of str
+        Files, folders and notebooks that somebody has named.
+    places : mapping, optional
+        What `places` of a reader in another process gave.
+    limit : float, optional
+        Seconds that unpickling may take: it runs anybody's code.
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[str] = (),
+        places: Mapping[str, Mapping[str, str]] | None = None,
+        limit: float | None = None,
+    ) -> None:
+        super().__init__(self._place)
+        self.limit = limit
+        self.index = Index(sources)
+        self._files: dict[str, str] = dict((places or {}).get("files", {}))
+        self._redefined: set[tuple[str, str, int]] = set()
+        for filename, text in (places or {}).get("texts", {}).items():
+            remember(filename, text)
+
+    def loads(self, data: Any, *, buffers: Iterable[Any] = ()) -> Any:
+        """What ``pickle.loads`` gives, with the same errors.
+
+        Raises
+        ------
+        NeverRead
+            It did not within the limit; what it waits for goes on in a thread that
+            nobody waits for.
+        """
+        if self.limit is None:
+            return super().loads(data, buffers=buffers)
+        return _within(self.limit, partial(super().loads, data, buffers=buffers))
+
+    def places(self) -> dict[str, dict[str, str]]:
+        """Which code was put into which file, for a reader in another process."""
+        texts = {}
+        for filename in set(self._files.values()):
+            entry = linecache.cache.get(filename)
+            if entry is not None and len(entry) == 4 and entry[1] is None:
+                texts[filename] = "".join(entry[2])
+        return {"files": dict(self._files), "texts": texts}
+
+    def _place(self, code: CodeType, namespace: Mapping[str, Any]) -> CodeType:
+        module, path = namespace.get("__name__"), namespace.get("__file__")
+        module = module if isinstance(module, str) else "__main__"
+        filename = code.co_filename
+        if is_nameless(filename):
+            found = self._find(code, module, path if isinstance(path, str) else "")
+            if found is None:
+                return code
+            filename = found
+        if _is_redefined(code, module):
+            for each in nested(code):
+                place = (filename, each.co_name, each.co_firstlineno)
+                self._redefined.add(place)
+        return code if filename == code.co_filename else under(code, filename)
+
+    def _find(self, code: CodeType, module: str, path: str) -> str | None:
+        mark = fingerprint(code)
+        if mark not in self._files:
+            found = self.index.find(code, module, path)
+            if found is None:
+                return None
+            self._files[mark] = found.filename
+        return self._files[mark]
+
+    def notes(self, tb: TracebackType | None) -> Iterator[str]:
+        """What is to be said of the source of a replay's frames, each once."""
+        for name in self.edited:
+            yield f"the class {name!r} was {EDITED}: the replay ran it as it was"
+        lost, edited = {}, {}
+        for frame, _ in walk(tb):
+            code = frame.f_code
+            if code.co_filename in _NO_FILES:
+                lost[code.co_name] = True
+            elif not is_own(code.co_filename):
+                continue
+            elif EDITED in code.co_filename:
+                edited[code.co_name] = "its text is no longer known"
+            elif (
+                code.co_filename,
+                code.co_name,
+                code.co_firstlineno,
+            ) in self._redefined:
+                edited[code.co_name] = "the code is shown as it ran"
+        for name, what in edited.items():
+            yield f"{name!r} was {EDITED}: {what}"
+        if lost:
+            names = ", ".join(map(repr, lost))
+            yield f"the source of {names} is not known here: {why_unknown()}"
+
+
+def _within(limit: float, function: Callable[[], Any]) -> Any:
+    """Call a function in a thread of its own, and wait for it no longer."""
+    came: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            came.put((function(), None))
+        except BaseException as error:  # raised where it was asked for
+            came.put((None, error))
+
+    # What is read may ask for the worker that it is read in place of.
+    context = copy_context()
+    Thread(target=context.run, args=(run,), name="dbgkit-reads", daemon=True).start()
+    try:
+        value, error = came.get(timeout=limit)
+    except Empty:
+        raise NeverRead(limit) from None
+    if isinstance(error, Exception):
+        raise error
+    if error is not None:
+        # What would end this process is no wish of the user's: Ctrl-C comes elsewhere.
+        raise UnpicklingError(f"it raised {safe_repr(error)}") from error
+    return value
+
+
+def why_unknown() -> str:
+    """Why some code's text is not found, as far as that can be told, and what to do."""
+    if came_from_stdin():
+        return "this program came from standard input, and its text is gone"
+    return f"name its file, notebook or folder with {advice.option('source')}"
+
+
+def _is_redefined(code: CodeType, module: str) -> bool:
+    """Whether a function of that name is another one by now."""
+    # A method, or what a function defines, has no name there (told since 3.11).
+    if getattr(code, "co_qualname", code.co_name) != code.co_name:
+        return False
+    now = [identity(each, lines=False) for each in below_name(module, code.co_name)]
+    return bool(now) and identity(code, lines=False) not in now

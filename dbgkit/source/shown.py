@@ -1,0 +1,213 @@
+"""Frames that are left as text, or were recorded, with their files and source.
+
+Of code that travelled by value a traceback's text says neither. What says which code
+it was (a task's run spec, a fingerprint that was recorded) leads to its file; without
+that the function's name and the line do, where one candidate alone spans it.
+"""
+
+from __future__ import annotations
+
+import linecache
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from dbgkit.model import Failure, FrameSummary, RecordedCause, Recording
+from dbgkit.remote.codes import is_cell, is_dynamic, mark_of
+from dbgkit.remote.frame_codes import FrameCode, codes_for, own_place
+from dbgkit.remote.frames import own_line_of_text
+from dbgkit.remote.redact import MARGIN, redact_lines
+from dbgkit.source.index import Found, Index
+from dbgkit.source.names import cell_name, cells_alike, place, split_line
+
+AROUND = 5  # lines of source, before and after
+_WIDTH = 240  # characters of one
+_BEFORE = 80  # lines above that may tell that those shown are a secret
+_FRAME = re.compile(
+    # Members of groups stand behind a margin.
+    r'^(?P<margin>(?: *\| )?)  File "(?P<file>.+?)", line (?P<line>\d+), '
+    r"in (?P<name>.+)$(?P<source>\n(?P=margin)    )?",
+    re.MULTILINE,
+)
+
+
+_PLACE = re.compile(
+    r'File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<name>[\w<>]+)'
+)
+
+
+class Shown:
+    """Puts files and source where they are missing, for one call.
+
+    Parameters
+    ----------
+    index : Index, optional
+        By default what this process knows by itself.
+    """
+
+    def __init__(self, index: Index | None = None) -> None:
+        self.index = Index() if index is None else index
+
+    def text(self, text: str, codes: Iterable[Any] = ()) -> str:
+        """A traceback's text, with the real files and lines of source."""
+        known = {(name, int(line)): rest for name, line, *rest in codes}
+
+        def put(found: re.Match[str]) -> str:
+            filename, line, name = found["file"], int(found["line"]), found["name"]
+            if found["source"] and not (is_dynamic(filename) or is_cell(filename)):
+                return found[0]
+            told = found[0]
+            home = self._home(filename, line, name, known.get((name, line)))
+            if home is not None:
+                told = told.replace(f'"{filename}"', f'"{home.filename}"', 1)
+                filename = home.filename
+            elif not cell_name(filename):
+                return told  # another machine's file: there may be another one here
+            source = linecache.getline(filename, line).strip()
+            if found["source"] or not source:
+                return told
+            return f"{told}\n{found['margin']}    {source}"
+
+        return _FRAME.sub(put, text)
+
+    def logged(self, text: str) -> str:
+        """A log's text, in which a traceback may stand quoted, with the real files."""
+
+        def put(found: re.Match[str]) -> str:
+            filename, line, name = found["file"], int(found["line"]), found["name"]
+            home = self._home(filename, line, name)
+            if home is None:
+                return found[0]
+            return f'File "{cell_name(home.filename) or home.filename}"' + (
+                found[0].removeprefix(f'File "{filename}"')
+            )
+
+        return _PLACE.sub(put, text)
+
+    def _home(
+        self, filename: str, line: int, name: str, code: Any = None
+    ) -> Found | None:
+        """Where a frame's code is, if that is not what its text says already."""
+        if code and code[0]:
+            return self.index.find_text(name, line, *code)
+        if not is_dynamic(filename):
+            return None
+        return self.index.find_text(name, line, mark_of(filename))
+
+    def failure(self, failure: Failure) -> str:
+        """The traceback's text of a failure, as it is to be shown."""
+        return self.text(failure.traceback_text, codes_of_failure(failure))
+
+    def place(self, failure: Failure, expected: tuple[int, str] | None = None) -> str:
+        """``file.py:12 in ratio``: the innermost line of the user's own; or empty.
+
+        Cells with equal code are all named. With ``expected``, it is empty also if
+        line and function are others.
+        """
+        codes = codes_of_failure(failure)
+        found = own_line_of_text(self.text(failure.traceback_text, codes))
+        if found is None or expected not in (None, found[1:]):
+            return ""
+        filename, line, name = found
+        if not cell_name(filename):
+            filename = re.split(r"[/\\]", filename)[-1]
+        return f"{place(filename, line)} in {name}{self._alike(failure, codes)}"
+
+    def _alike(self, failure: Failure, codes: tuple[FrameCode, ...]) -> str:
+        own = own_place(failure.traceback_text, codes)
+        if own is None or not is_dynamic(own[0]):
+            return ""
+        home = self.index.find_text(own[2], own[1], mark_of(own[0]))
+        cells = cells_alike((home.filename, *home.others)) if home else ""
+        return f" ({cells})" if cells else ""
+
+    def line(self, text: str) -> str:
+        """``file.py:12 in work`` as it is to be shown."""
+        found = split_line(text)
+        if found is None:
+            return text
+        filename, line, rest = found
+        name, colon, source = rest.partition(": ")
+        if is_dynamic(filename):
+            home = self.index.find_text(name, line, mark_of(filename))
+            filename = filename if home is None else home.filename
+            if home is not None and colon and not source:
+                source = linecache.getline(filename, line).strip()
+        return f"{place(filename, line)} in {name}{colon}{source}"
+
+    def frame(
+        self, frame: FrameSummary, secret_names: Iterable[str] = ()
+    ) -> FrameSummary:
+        """A recorded frame with its file and source, if it came without."""
+        dynamic = is_dynamic(frame.filename)
+        if frame.source and not dynamic:
+            return frame
+        home = self._home(frame.filename, frame.lineno, frame.function, frame.code)
+        if home is None:
+            # The file of a cell is named by a digest of its text.
+            if not cell_name(frame.filename):
+                return frame
+            home = Found(frame.filename)
+        source = frame.source or _around(home, frame.lineno, secret_names)
+        return replace(frame, filename=home.filename, source=source)
+
+    def recording(self, recording: Recording) -> Recording:
+        """A recording whose frames have their files and source."""
+
+        def frames(of: Recording | RecordedCause) -> tuple[FrameSummary, ...]:
+            return tuple(self.frame(one, recording.secret_names) for one in of.frames)
+
+        codes = [
+            (frame.function, frame.lineno, *frame.code)
+            for frame in recording.frames
+            if frame.code
+        ]
+        return replace(
+            recording,
+            frames=frames(recording),
+            causes=tuple(
+                replace(each, frames=frames(each)) for each in recording.causes
+            ),
+            traceback_text=self.text(recording.traceback_text, codes),
+        )
+
+
+def codes_of_failure(failure: Failure) -> tuple[FrameCode, ...]:
+    """Which code its frames were in: as the scheduler tells, or by its graph."""
+    evidence = failure.evidence
+    if evidence.codes or not evidence.graph or failure.key not in evidence.graph:
+        return evidence.codes
+    return codes_for(evidence.graph[failure.key], failure.traceback_text)
+
+
+def codes_from_wire(fact: Mapping[str, Any]) -> tuple[FrameCode, ...]:
+    """Codes out of what the scheduler says of a failure."""
+    return tuple(FrameCode(*one) for one in fact.get("codes") or ())
+
+
+def shown_text(failure: Failure) -> str:
+    """The traceback's text of a failure, as it is to be shown."""
+    return Shown(failure.evidence.index).failure(failure)
+
+
+def _around(
+    home: Found, lineno: int, secret_names: Iterable[str]
+) -> tuple[tuple[int, str], ...]:
+    """Numbered lines around one, within its function, secrets hidden."""
+    lines = linecache.getlines(home.filename)
+    if not 0 < lineno <= len(lines):
+        return ()
+    first, last = max(1, lineno - AROUND), min(len(lines), lineno + AROUND)
+    if home.last:
+        first, last = max(first, home.first), max(lineno, min(last, home.last))
+    start = max(1, first - _BEFORE)
+    told = redact_lines(
+        [line.rstrip()[: _WIDTH + MARGIN] for line in lines[start - 1 : last]],
+        extra=secret_names,
+        skip=first - start,
+    )
+    return tuple(
+        (number, line[:_WIDTH] + ("…" if len(line) > _WIDTH else ""))
+        for number, line in enumerate(told, first)
+    )

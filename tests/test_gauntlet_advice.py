@@ -1,0 +1,334 @@
+"""Advice is written as it is typed where the reader is, and works as it is typed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from commands import ended, environment, in_process, start
+from distributed import Client
+from watching import clear_history
+
+import dbgkit
+from dbgkit.cluster import recorder
+from dbgkit.frontends.wording import Commands, Magics, Run, quoted
+from dbgkit.model import advice
+from dbgkit.remote.texts import type_and_message
+
+
+def look_up(table, name="XYZ"):
+    return table[name]
+
+
+def fail(number):
+    raise ValueError(f"no {number}")
+
+
+KEYS = ["plain-1", ("tuple", 0), "it's", "both '\"$HOME", "-dash", "two words", "a\nb"]
+
+
+@pytest.fixture(scope="module")
+def failed(processes):
+    with Client(processes) as client:
+        # Of what other files left the history only is there, which has its own advice.
+        client.run_on_scheduler(clear_history)
+        held = [client.submit(look_up, {}, key=key) for key in KEYS]
+        for future in held:
+            future.exception()
+        yield client
+
+
+@pytest.fixture
+def command(capsys, failed):
+    there = failed.scheduler.address
+
+    def run(*args):
+        return in_process(capsys, args[0], "--scheduler", there, *args[1:])
+
+    return run
+
+
+def advised(text, verb="debug"):
+    """The command of one line of the output."""
+    (found,) = re.findall(rf"(dbgkit {verb} .*?)(?: opens| turns|\s*$)", text, re.M)
+    return found
+
+
+def as_a_shell_reads(line):
+    done = subprocess.run(
+        ["sh", "-c", f"for each in {line}; do printf '%s\\0' \"$each\"; done"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return done.stdout.split("\0")[:-1]
+
+
+# -- in a terminal ------------------------------------------------------------------
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("key", KEYS)
+def test_what_why_advises_opens_the_task_as_typed(command, capsys, key):
+    text = key if isinstance(key, str) and key.isprintable() else repr(key)
+    done = command("why", "--json", "--", text)
+    assert done.code == 1, done
+    (line,) = [
+        each for each in _document(done)["advice"] if each.startswith("dbgkit debug")
+    ]
+    typed = line.removesuffix(" opens the debugger where it failed")
+    _, *args = as_a_shell_reads(typed)
+    done = in_process(capsys, args[0], "--no-prompt", *args[1:])
+    assert done.code == 1, done
+    assert "KeyError: 'XYZ'" in done.out
+    assert "outcome same" in done.out
+
+
+def _document(done):
+    import json
+
+    return json.loads(done.out)
+
+
+def test_failures_names_the_command_with_the_place_that_was_asked(command, failed):
+    done = command("failures")
+    typed = advised(done.out)
+    there = failed.scheduler.address
+    assert as_a_shell_reads(typed)[:4] == ["dbgkit", "debug", "--scheduler", there]
+    assert "dbgkit.debug(" not in done.out
+    assert "%dbg" not in done.out
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("failures",),
+        ("why",),
+        ("locate",),
+        ("tasks",),
+        ("story",),
+        ("deaths",),
+        ("doctor",),
+        ("recordings",),
+        ("replay", "no-such-key"),
+        ("replay", "--max-bytes", "0", "plain-1"),
+        ("debug", "--using", "recording", "plain-1"),
+        ("report", "-o", "-", "--json"),
+    ],
+)
+def test_no_command_advises_a_call_or_a_magic(command, args):
+    done = command(*args)
+    assert not re.search(r"dbgkit\.[a-z_]+\(|%dbg", done.out + done.err), done
+
+
+def test_a_place_that_is_configured_is_not_repeated(command, capsys, failed):
+    import dask
+
+    with dask.config.set({"scheduler-address": failed.scheduler.address}):
+        done = in_process(capsys, "why", "plain-1")
+    assert "dbgkit debug plain-1 opens the debugger" in " ".join(done.out.split())
+
+
+def test_whoever_looks_from_a_terminal_has_no_work_of_its_own(command, failed):
+    assert "another client" not in command("locate").out
+    assert "another client" not in command("replay").out
+    with Client(failed.scheduler.address, set_as_default=False) as second:
+        notes = dbgkit.locate(client=second).notes
+    assert "it may be another client's failure" in notes
+
+
+def test_the_recorder_is_turned_on_and_off_as_advised(command, capsys, monkeypatch):
+    monkeypatch.setattr(recorder, "_left", {})  # of other tests in this process
+    try:
+        done = command("recordings")
+        assert done.code == 2
+        typed = advised(done.out, "record")
+        _, *args = as_a_shell_reads(typed)
+        done = in_process(capsys, *args)
+        assert (done.code, done.out[:20]) == (0, "The recorder is on: ")
+        assert command("recordings").code == 0
+    finally:
+        done = command("record", "off")
+    assert (done.code, done.out) == (0, "The recorder is off.\n")
+    assert command("recordings").code == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("record", "off", "--hold", "1MB"), "go with on"),
+        (("record", "--hold", "much"), "'much' is nothing like 500MB"),
+        (("record", "--json"), "dbgkit recordings --json"),
+        (("record", "maybe"), "'maybe' is not one of"),
+    ],
+)
+def test_what_the_recorder_is_not_turned_by(command, args, said):
+    done = command(*args)
+    assert done.code == 2
+    assert said in " ".join(done.err.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "program"),
+    [(("-m", "dbgkit"), "python -m dbgkit"), (("-m", "dask", "dbgkit"), "dask dbgkit")],
+)
+def test_the_program_is_named_as_it_was_called(failed, line, program):
+    there = failed.scheduler.address
+    done = ended(start("why", "plain-1", "--scheduler", there, command=line))
+    told = " ".join(done.out.split())
+    assert f"{program} debug --scheduler {there} plain-1 opens the debugger" in told
+
+
+# -- elsewhere -----------------------------------------------------------------------
+
+
+def test_a_script_is_advised_calls(tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import dbgkit\n"
+        "from distributed import Client\n"
+        "if __name__ == '__main__':\n"
+        "    with Client(processes=False, dashboard_address=':0') as client:\n"
+        "        future = client.submit(divmod, 1, 0, key='divmod-1')\n"
+        "        future.exception()\n"
+        "        print(dbgkit.why(future).advice[0])\n"
+        "        print(dbgkit.recordings().notes[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == [
+        "dbgkit.debug('divmod-1') opens the debugger where it failed",
+        "the recorder is off: dbgkit.record() turns it on",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wording", "texts"),
+    [
+        (
+            advice.Calls(),
+            [
+                "dbgkit.debug(('x', 0), using='recording')",
+                "dbgkit.record()",
+                "dbgkit.tasks(keys='*ab*')",
+                "where='process'",
+                "max_bytes=",
+                "recompute=False",
+                "dbgkit.debug('y')",
+                "dbgkit.debugging(where='here')",
+            ],
+        ),
+        (
+            Magics(flags=True),
+            [
+                "%dbg --using recording ('x', 0)",
+                "%dbg_record on",
+                "%dbg_tasks *ab*",
+                "--where process",
+                "--max-bytes",
+                "--no-recompute",
+                "%dbg next",
+                "dbgkit.debugging(where='here')",
+            ],
+        ),
+        (
+            Commands("dbgkit", ["--scheduler", "tcp://h:1"], [], dump=False),
+            [
+                "dbgkit debug --scheduler tcp://h:1 --using recording \"('x', 0)\"",
+                "dbgkit record --scheduler tcp://h:1",
+                "dbgkit tasks --scheduler tcp://h:1 '*ab*'",
+                "--where process",
+                "--max-bytes",
+                "--no-recompute",
+                "dbgkit debug --scheduler tcp://h:1 y",
+                "dbgkit.debugging(where='here')",
+            ],
+        ),
+        (
+            Commands("dbgkit", ["--dump", "my dump.gz"], ["--source", "a"], dump=True),
+            [
+                "dbgkit debug --scheduler ADDRESS --source a --using recording "
+                "\"('x', 0)\"",
+                "dbgkit record --scheduler ADDRESS --source a",
+                "dbgkit tasks --dump 'my dump.gz' --source a '*ab*'",
+                "--where process",
+                "--max-bytes",
+                "--no-recompute",
+                "dbgkit debug --scheduler ADDRESS --source a y",
+                "dbgkit.debugging(where='here')",
+            ],
+        ),
+        (
+            Run(),
+            [
+                "dbgkit.debug(('x', 0), using='recording')",
+                "dbgkit.record()",
+                "dbgkit.tasks(keys='*ab*')",
+                "--where process",
+                "--max-bytes",
+                "recompute=False",
+                "dbgkit.debug('y')",
+                "dbgkit.debugging(where='here')",
+            ],
+        ),
+    ],
+)
+def test_each_front_end_has_its_form(wording, texts):
+    with advice.worded(wording):
+        assert [
+            advice.call("debug", ("x", 0), using="recording"),
+            advice.call("record"),
+            advice.call("tasks", keys="*ab*"),
+            advice.option("where", "process"),
+            advice.option("max_bytes"),
+            advice.option("recompute", False),
+            advice.next_cause("y"),
+            advice.call("debugging", where="here"),
+        ] == texts
+    assert advice.call("debug") == "dbgkit.debug()"
+
+
+def test_wordings_are_taken_off_in_any_order():
+    first, second = Run(), Magics(flags=True)
+    advice.word_with(first)
+    advice.word_with(second)
+    advice.unword(first)
+    assert advice.call("why") == "%dbg_why"
+    advice.unword(second)
+    advice.unword(second)
+    assert advice.call("why") == "dbgkit.why()"
+
+
+@pytest.mark.parametrize("text", [*map(str, KEYS), "`id`", "a!b'c", "", "é"])
+def test_a_shell_reads_back_what_was_quoted(text):
+    assert as_a_shell_reads(quoted(text)) == [text]
+    assert shlex.split(quoted(text)) == [text]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("XYZ"),
+        KeyError(),
+        KeyError(""),
+        KeyError(3),
+        KeyError(("x", 1)),
+        KeyError("a", "b"),
+        KeyError("it's"),
+        KeyError(b"raw"),
+        ValueError("XYZ"),
+        ValueError(b"raw"),
+        ValueError(("x", 1)),
+    ],
+    ids=repr,
+)
+def test_an_exception_is_told_as_python_prints_it(error):
+    assert type_and_message(repr(error)) == (type(error).__name__, str(error))
