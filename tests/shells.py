@@ -15,6 +15,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.manager import start_new_kernel
 from traitlets.config import Config
 
+import dbgkit
+
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
@@ -35,6 +37,7 @@ def shell_of_its_own(folder):
         patch.setitem(sys.modules, "__main__", sys.modules["__main__"])
         shell = InteractiveShell(config=config)
         yield shell
+        dbgkit.unload_ipython_extension(shell)
         shell.atexit_operations()
         atexit.unregister(shell.atexit_operations)
 

@@ -13,7 +13,7 @@ import dask
 import hostile_files
 import psutil
 import pytest
-from conftest import own_cluster
+from conftest import RECORDER_OFF, own_cluster
 from deaths_tasks import PATIENT, gone, loop, running, workers
 from distributed import wait
 from hostile_files import OTHER, as_root, hung, within
@@ -40,8 +40,9 @@ def cluster_in(place, **options):
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(place)
     try:
+        temporary = {"temporary-directory": str(place / "dask")}
         with (
-            dask.config.set({**PATIENT, "temporary-directory": str(place / "dask")}),
+            dask.config.set({**PATIENT, **RECORDER_OFF, **temporary}),
             own_cluster(threads_per_worker=1, **options) as client,
         ):
             yield client

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
+import sys
+import time
 
 import dask
 import pytest
 from distributed import futures_of, wait
 from distributed.spans import Span
-from watching import forgotten, wait_until
+from watching import LIMIT, forgotten, wait_until
 
 import dbgkit
 from dbgkit import render
@@ -158,6 +161,40 @@ def test_read_parquet_of_several_files_at_once_names_them(processes_client, parq
     told = {f"read_parquet {str(parquets / f'{n}.parquet')!r}" for n in range(2)}
     assert set(origins(error)) <= told
     assert f"read_parquet {str(parquets / '1.parquet')!r}" in origins(error)
+
+
+def test_what_is_forgotten_under_way_is_told_as_a_moment_later(
+    inproc_client, parquets, monkeypatch
+):
+    # GIVEN failed tasks that are forgotten after they were found on the scheduler
+    def fail():
+        frame = dd.read_parquet(str(parquets / "*.parquet"))
+        return raised(frame.map_partitions(job.parse, meta=META).compute)
+
+    wanted = [f"read_parquet {str(parquets / '1.parquet')!r}"]
+    assert origins(fail()) == wanted
+    shipped = [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith("dbgkit_remote_") and name.endswith(".scheduler")
+    ]
+    found = []
+    for module in shipped:
+        find_roots = module.find_roots
+
+        async def find_and_wait(*args, find_roots=find_roots, **options):
+            roots = await find_roots(*args, **options)
+            found.extend(roots.order)
+            end = time.monotonic() + LIMIT
+            while any(ts.state != "forgotten" for ts in roots.order):
+                assert time.monotonic() < end
+                await asyncio.sleep(0.01)
+            return roots
+
+        monkeypatch.setattr(module, "find_roots", find_and_wait)
+    # WHEN it is located THEN the graph in its traceback tells the rest
+    assert origins(fail()) == wanted
+    assert found
 
 
 def test_read_text(processes_client, texts):

@@ -11,13 +11,29 @@ from dbgkit.remote.frames import own_index, walk
 LIMIT = 30.0  # seconds until a wait fails
 
 
-def wait_until(condition, what, limit=LIMIT):
-    """Poll until a condition holds; returns what it came to."""
-    end = time.monotonic() + limit
+def wait_until(condition, what, limit=LIMIT, *, on_the_way=None):
+    """Poll until a condition holds; returns what it came to.
+
+    Each second that it does not hold, `on_the_way` is called, where there is one.
+    """
+    start = called = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < end, f"not within {limit:g} s: {what}"
+        now = time.monotonic()
+        assert now < start + limit, f"not within {limit:g} s: {what}"
+        if on_the_way and now > called + 1:
+            on_the_way()
+            called = time.monotonic()
         time.sleep(0.02)
     return found
+
+
+def collect_garbage(client):
+    """Let workers let go of the frames of what has failed.
+
+    Dask leaves them in cycles (of the future of a thread, its exception and the frames
+    of its traceback), and with them the futures of a worker's own client.
+    """
+    client.run(gc.collect, on_error="ignore")
 
 
 def look(dask_scheduler):
@@ -66,7 +82,11 @@ def settle(client):
         }
         return not busy and keys == held
 
-    wait_until(settled, "the cluster has settled")
+    wait_until(
+        settled,
+        "the cluster has settled",
+        on_the_way=lambda: collect_garbage(client),
+    )
 
 
 def picture(client):
@@ -107,6 +127,7 @@ def forgotten(client, but=()):
     wait_until(
         lambda: known_keys(client) <= set(but),
         f"the scheduler has forgotten all but {but!r}",
+        on_the_way=lambda: collect_garbage(client),
     )
 
 

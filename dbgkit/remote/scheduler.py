@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
+from itertools import compress
 from time import time
 from typing import Any
 
@@ -246,6 +247,10 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         values = CameFrom(scheduler, pace)
         for fact, each in zip(answer["failures"][:TOLD], order, strict=False):
             fact["came_from"] = await values.told(each.ts)
+        # What was forgotten while this looked is told as a moment later: not at all.
+        there = [(each.root or each.ts).state != "forgotten" for each in order]
+        answer["failures"] = list(compress(answer["failures"], there))
+        order = list(compress(order, there))
         answer["omitted"] = max(0, len(roots.order) - limit)
         answer["unfollowed"] = roots.unfollowed
         if specs and order:
