@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import dask
 import pytest
@@ -91,3 +93,22 @@ def test_nanny_plugins_of_a_scheduler_are_pickled_and_named():
         own_cluster(n_workers=0, processes=False) as client,
     ):
         assert client.cluster.scheduler.nanny_plugins == {}
+
+
+HANDLER = """
+import faulthandler, sys, tempfile
+
+one, other = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+before = sys.getrefcount(one)
+faulthandler.enable(one)
+assert sys.getrefcount(one) == before + 1
+faulthandler.enable(other)
+assert sys.getrefcount(one) == before
+faulthandler.enable(one)
+faulthandler.disable()
+assert sys.getrefcount(one) == before
+"""
+
+
+def test_python_holds_the_file_that_crashes_are_written_to():
+    subprocess.run([sys.executable, "-c", HANDLER], check=True, timeout=60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -269,6 +270,45 @@ def test_of_two_versions_the_one_that_stays_gets_the_crashes(tmp_path, ending):
     assert box is not None, run.stderr
     assert box["crashes"] == "on"
     assert "Segmentation fault" in box["stack"]
+
+
+THE_USERS_OWN = """
+import ctypes, faulthandler, os, sys, time
+from dbgkit.remote.blackbox import BlackBox
+from dbgkit.remote.boxes import read_box
+
+def watched(box):
+    return read_box(box.path, box.nonce)["crashes"]
+
+box = BlackBox("tcp://10.0.0.1:1", "", "", True)
+assert watched(box) == "on"
+own = open(sys.argv[1], "w")
+faulthandler.enable(own)
+if sys.argv[2] == "seen":
+    end = time.monotonic() + 20
+    while watched(box) != "elsewhere":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+box.close(for_good=False)
+assert faulthandler.is_enabled()
+ctypes.string_at(0)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="crashes end in other ways there")
+@pytest.mark.parametrize("when", ["seen", "at once"])
+def test_a_faulthandler_that_the_user_enables_later_stays(tmp_path, when):
+    own = tmp_path / "own.txt"
+    run = subprocess.run(
+        [sys.executable, "-c", THE_USERS_OWN, str(own), when],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == -signal.SIGSEGV, run.stderr
+    assert "Segmentation fault" in own.read_text()
+    assert not list(tmp_path.rglob("*-*.*"))
 
 
 MAKE_AND_DIE = """

@@ -103,6 +103,7 @@ class BlackBox:
         made = make_file(file_of(os.getpid(), started))
         self.path, self.refused, file = made.path, made.refused, made.file
         self._crashes: IO[bytes] | None = None
+        self._unheld = 0  # references to it while Python's handler has none
         try:
             # In full: a hole in a file on a full disk would kill the worker.
             with file:
@@ -117,8 +118,7 @@ class BlackBox:
         except OSError:
             remove_box(self.path)
             raise
-        if self._crashes is not None:
-            faulthandler.enable(self._crashes)
+        self._enable()
         self._stack_seen = 0
         self._free = list(range(SLOTS - 1, -1, -1))
         self._left_out = 0
@@ -142,25 +142,50 @@ class BlackBox:
         head: bytes = FIXED.pack(MAGIC, len(fixed)) + fixed.ljust(FIXED_ROOM, b" ")
         return head
 
-    def _take_crashes(self) -> None:
-        """Have crashes written here, once nobody has them written elsewhere any more.
+    def _see_crashes(self) -> None:
+        """Say where crashes are written; here, once they are not written elsewhere.
 
-        That may have been the box of another version, which is off by now.
+        Who enables Python's handler last has them: the user's own code, or the box of
+        another version, which may be off by now.
         """
-        if self._watched != "elsewhere" or faulthandler.is_enabled():
+        if self._watched == "on" and not self._has_crashes():
+            self._leave_crashes()
+            self._watched = "elsewhere"
+        elif self._watched == "elsewhere" and not faulthandler.is_enabled():
+            try:
+                self._crashes = self._make_stack()
+            except OSError:
+                self._watched = "off"
+                return
+            if self._stopped.is_set() or faulthandler.is_enabled():
+                self._leave_crashes()
+                return
+            self._watched = "on"
+            self._enable()
+        else:
             return
-        try:
-            file = self._make_stack()
-        except OSError:
-            self._watched = "off"
-            return
-        if self._stopped.is_set() or faulthandler.is_enabled():
-            file.close()
-            return
-        faulthandler.enable(file)
-        self._crashes, self._watched = file, "on"
         head = self._head()
         self._map[: len(head)] = head
+
+    def _enable(self) -> None:
+        self._unheld = self._references()  # nobody but this box has the file now
+        if self._crashes is not None:
+            faulthandler.enable(self._crashes)
+
+    def _references(self) -> int:
+        return sys.getrefcount(self._crashes)
+
+    def _has_crashes(self) -> bool:
+        """Whether Python's handler still holds the file, since it tells nobody which.
+
+        Pinned by tests/test_deaths_contract.py.
+        """
+        return self._references() > self._unheld
+
+    def _leave_crashes(self) -> None:
+        file, self._crashes = self._crashes, None
+        if file is not None:
+            file.close()
 
     def _make_stack(self) -> IO[bytes]:
         """The file for crashes, which begins with the nonce."""
@@ -232,7 +257,7 @@ class BlackBox:
     def _watch(self) -> None:
         while not self._stopped.wait(EVERY):
             with contextlib.suppress(ValueError):  # it was closed meanwhile
-                self._take_crashes()
+                self._see_crashes()
                 self.sample()
 
     def sample(self) -> None:
@@ -290,10 +315,9 @@ class BlackBox:
         self._stopped.set()
         if self._thread is not threading.current_thread():
             self._thread.join(1.0)
-        if self._crashes is not None:
+        if self._crashes is not None and self._has_crashes():
             faulthandler.disable()
-            self._crashes.close()
-            self._crashes = None
+        self._leave_crashes()
         self._runs.clear()
         self._map.close()
         if for_good:
