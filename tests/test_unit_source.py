@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import linecache
 import os
 import sys
@@ -9,6 +10,9 @@ import types
 
 import cloudpickle
 import pytest
+from fuzzing import WRONG, bounded, examples, places, with_wrong
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dbgkit.errors import WrongTarget
 from dbgkit.remote.codes import (
@@ -174,8 +178,57 @@ def test_files_that_are_no_python_are_passed_over(tmp_path):
     (tmp_path / "empty.ipynb").write_text("[]")
     (tmp_path / "good.py").write_text("def f(x):\n    return 1 / x\n")
     os.mkfifo(tmp_path / "pipe.py")
+    os.mkfifo(tmp_path / "pipe.ipynb")
     code = travelled(compiled("def f(x):\n    return 1 / x\n"))
     assert Index([str(tmp_path)]).find(code).filename.endswith("good.py")
+
+
+CELLS = [
+    {"cell_type": "markdown", "source": ["# Ratios"]},
+    {
+        "cell_type": "code",
+        "execution_count": 3,
+        "metadata": {},
+        "outputs": [],
+        "source": ["%%time\n", "def f(x):\n", "    return 1 / x\n"],
+    },
+    {"cell_type": "code", "execution_count": None, "source": "!ls\nf(0)"},
+]
+NOTEBOOK = {"cells": CELLS, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+NEXT_TO_IT = "def g(x):\n    return 1 / x\n"
+
+
+@examples(150)
+@given(place=st.sampled_from(list(places(NOTEBOOK))), wrong=WRONG)
+def test_a_spoilt_notebook_keeps_nothing_from_being_found(
+    tmp_path_factory, place, wrong
+):
+    folder = tmp_path_factory.mktemp("spoilt")
+    spoilt = json.dumps(with_wrong(NOTEBOOK, place, wrong), default=repr)
+    (folder / "a.ipynb").write_text(spoilt)
+    (folder / "b.py").write_text(NEXT_TO_IT)
+    code = travelled(compiled(NEXT_TO_IT, name="g"))
+    with bounded():
+        assert Index([str(folder)]).find(code).filename.endswith("b.py")
+
+
+CODE = st.text(alphabet="%!?\n\t \\;'\"()x=#\0\f\u2028", max_size=30)
+
+
+@examples(300)
+@given(data=st.one_of(st.binary(max_size=60), CODE.map(str.encode)), cell=CODE)
+def test_any_text_is_source_or_none(tmp_path_factory, data, cell):
+    folder = tmp_path_factory.mktemp("any")
+    for name in ("a.ipynb", "a.py"):
+        (folder / name).write_bytes(data)
+    cells = [{"cell_type": "code", "execution_count": 1, "source": cell}]
+    (folder / "b.ipynb").write_text(json.dumps({"cells": cells}))
+    (folder / "b.py").write_text(NEXT_TO_IT)
+    code = travelled(compiled(NEXT_TO_IT, name="g"))
+    with bounded():
+        assert Index([str(folder)]).find(code).filename.endswith("b.py")
 
 
 def test_names_are_read_and_refused(tmp_path):

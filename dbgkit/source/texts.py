@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -295,17 +294,15 @@ def _texts_of_file(path: str) -> Iterator[Text]:
 def _texts_of_notebook(path: str) -> Iterator[Text]:
     """Cells of a notebook's file, each under a name of its own; newest first."""
     try:
-        if os.path.getsize(path) > _BIGGEST:
-            return
-        found = json.loads(Path(path).read_text("utf-8"))
+        found = json.loads(read_file(path) or "")
         cells = [cell for cell in found["cells"] if cell["cell_type"] == "code"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        sources = ["".join(cell.get("source", "")) for cell in cells]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return  # no notebook, or none of a form that is known
     numbered = []
-    for index, cell in enumerate(cells):
-        source, number = cell.get("source", ""), cell.get("execution_count")
-        text = "".join(source) if isinstance(source, list) else str(source)
-        numbered.append((number if isinstance(number, int) else 0, index, text))
+    for index, (cell, text) in enumerate(zip(cells, sources, strict=True)):
+        number = cell.get("execution_count")
+        numbered.append((number if type(number) is int else 0, index, text))
     for number, index, text in sorted(numbered, reverse=True):
         label = f"In[{number}]" if number else f"cell {index + 1}"
         name = f"{path}[{label}]"
@@ -321,7 +318,10 @@ def _as_python(cell: str) -> str:
         return cell
     from IPython.core.inputtransformer2 import TransformerManager
 
-    try:
-        return str(TransformerManager().transform_cell(cell))
-    except SyntaxError:
-        return cell
+    with warnings.catch_warnings():
+        # Of lines that end in other ways than Python's.
+        warnings.simplefilter("ignore")
+        try:
+            return str(TransformerManager().transform_cell(cell))
+        except SyntaxError:
+            return cell
