@@ -9,6 +9,7 @@ import sys
 from contextlib import closing, contextmanager, suppress
 from contextvars import Context
 from importlib import import_module
+from zlib import crc32
 
 import dask
 import pytest
@@ -37,6 +38,35 @@ gc.freeze()
 for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)
 
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--one-each",
+        action="store_true",
+        help="run each test function once, with one of its sets of parameters",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Under ``--one-each``, leave one of each function's sets of parameters.
+
+    Which one goes by the function's name, so that of a file all parameters have their
+    turn, and that each run has the same.
+    """
+    if not config.getoption("--one-each"):
+        return
+    groups = {}
+    for item in items:
+        groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    chosen = {
+        id(group[crc32(name.encode()) % len(group)]) for name, group in groups.items()
+    }
+    config.hook.pytest_deselected(
+        items=[each for each in items if id(each) not in chosen]
+    )
+    items[:] = [each for each in items if id(each) in chosen]
+
+
 # Any port for the dashboard: another cluster of this machine may have the usual one.
 SMALL = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
 
@@ -46,6 +76,11 @@ QUIET = {
     "distributed.scheduler.active-memory-manager.start": False,
     # A nanny that takes long to start its worker again is not given up.
     "distributed.deploy.lost-worker-timeout": "120s",
+    # As by default; DBGKIT_TEST_WORKERS=forkserver has them forked off a process that
+    # has imported most of what they need, which takes far less.
+    "distributed.worker.multiprocessing-method": os.environ.get(
+        "DBGKIT_TEST_WORKERS", "spawn"
+    ),
 }
 
 

@@ -12,8 +12,6 @@ from jobs import fail
 
 import dbgkit
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def opened(monkeypatch):

@@ -20,8 +20,6 @@ from dbgkit.diagnose.around import graph_around
 from dbgkit.errors import WaitTimedOut
 from dbgkit.remote.around import look_around
 
-pytestmark = pytest.mark.core
-
 GPU = {"resources": {"GPU": 1}}
 
 

@@ -21,8 +21,6 @@ from dbgkit.cluster import shipping
 from dbgkit.cluster.link import Link, extension_name
 from dbgkit.cluster.view import LiveView
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture(scope="module")
 def dask_only(tmp_path_factory):

@@ -15,8 +15,6 @@ import pytest
 
 from dbgkit import __version__
 
-pytestmark = pytest.mark.core
-
 TELLS = """
     import json, os, sys
     print(json.dumps({

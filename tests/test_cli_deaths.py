@@ -17,8 +17,6 @@ import dbgkit
 from dbgkit.cluster import recorder
 from dbgkit.errors import NotRecorded
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def command(capsys):

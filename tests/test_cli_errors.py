@@ -15,8 +15,6 @@ from conftest import own_cluster
 from distributed import wait
 from tasks import boom
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def dbgkit(capsys):

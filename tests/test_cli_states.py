@@ -13,8 +13,6 @@ from distributed.security import Security
 from tasks import boom, inc, ratio
 from watching import forgotten, state_of, wait_until
 
-pytestmark = pytest.mark.core
-
 ODD = (
     "[/a/b]",
     "[bold]x[/bold]",

@@ -42,8 +42,6 @@ from watching import forgotten, wait_until
 from dbgkit.cluster.clients import scheduler_is_here
 from dbgkit.remote.frames import walk
 
-pytestmark = pytest.mark.core
-
 
 def parameters(function):
     return list(inspect.signature(function).parameters)

@@ -10,8 +10,6 @@ from distributed import Client, wait
 
 from dbgkit.remote.handed import handed_keys
 
-pytestmark = pytest.mark.core
-
 
 def raised_by(call):
     with pytest.raises(ZeroDivisionError) as caught:

@@ -17,8 +17,6 @@ from dbgkit.remote.pickled import pickle_of, raised_from
 from dbgkit.replay.nodes import P2P_WRAPPERS
 from dbgkit.replay.shuffles import bare_run, receive
 
-pytestmark = pytest.mark.core
-
 
 class Loud(Exception):
     """Says when it is loaded or made."""

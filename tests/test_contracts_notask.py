@@ -13,8 +13,6 @@ from distributed.core import Server
 from distributed.protocol.pickle import dumps
 from distributed.protocol.serialize import serialization_error_loads, serialize
 
-pytestmark = pytest.mark.core
-
 
 def names_of(function):
     return set(inspect.unwrap(function).__code__.co_varnames)

@@ -16,7 +16,7 @@ from dbgkit.cluster.clients import OWN_NAME, opened_client
 from dbgkit.remote.handling import Handler
 from dbgkit.remote.traces import OWN_CLIENT
 
-pytestmark = [pytest.mark.core, pytest.mark.usefixtures("recorder_off")]
+pytestmark = pytest.mark.usefixtures("recorder_off")
 
 
 class Slow(WorkerPlugin):

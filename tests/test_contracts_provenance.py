@@ -17,7 +17,6 @@ da = pytest.importorskip("dask.array")
 db = pytest.importorskip("dask.bag")
 dd = pytest.importorskip("dask.dataframe")
 
-pytestmark = pytest.mark.core
 
 NEXT = Version("2025.4.1")
 

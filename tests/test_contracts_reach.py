@@ -11,8 +11,6 @@ from distributed.protocol.pickle import dumps
 from distributed.scheduler import Scheduler
 from distributed.worker import run
 
-pytestmark = pytest.mark.core
-
 
 def parameters(function):
     return set(inspect.signature(function).parameters)

@@ -14,8 +14,6 @@ from distributed.utils import get_traceback
 from tasks import ratio
 from watching import forgotten, settle, state_of, wait_until
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def client(inproc):

@@ -17,8 +17,6 @@ from distributed.protocol.serialize import Serialize, Serialized, serialize_and_
 from dbgkit.cluster.packed import PackedPool, unpacked
 from dbgkit.remote.codes import DYNAMIC, fingerprint
 
-pytestmark = pytest.mark.core
-
 
 def by_value():
     space = {"__name__": "__main__", "__file__": "/some/where.py"}

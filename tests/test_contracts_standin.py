@@ -17,8 +17,6 @@ from dbgkit.remote.leases import refreshed_by
 from dbgkit.remote.rerun_waits import _CHANGES, _WAITS
 from dbgkit.replay.standin_pool import PoolStandIn
 
-pytestmark = pytest.mark.core
-
 
 def names_of(function):
     """All names that a function and those within it use."""

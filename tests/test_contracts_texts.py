@@ -18,8 +18,6 @@ from dbgkit.remote.codes import DYNAMIC, fingerprint, mark_of
 from dbgkit.remote.frame_codes import codes_for, own_place, with_homes
 from dbgkit.source.names import cell_name, cells_alike, place, split_line
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def client(inproc):

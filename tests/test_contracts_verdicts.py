@@ -13,8 +13,6 @@ from dbgkit.model import Failure
 from dbgkit.remote.raised import raised
 from dbgkit.replay.outcome import contexts_travel, difference
 
-pytestmark = pytest.mark.core
-
 
 def failed(function, *args, **options):
     with pytest.raises(Exception) as caught:

@@ -35,8 +35,6 @@ from dbgkit.diagnose.why_reasons import Cause
 from dbgkit.diagnose.why_words import words_of
 from dbgkit.model import Deaths, Failure, FailureGroup
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture(scope="module")
 def shared():

@@ -23,8 +23,6 @@ from dbgkit.cluster import deaths as asking
 from dbgkit.remote.box_folders import boxes_in, folder_in
 from dbgkit.remote.boxes import read_box, remove_box
 
-pytestmark = pytest.mark.core
-
 
 def fork_a_crash(path):
     """Have a forked child crash, and run on."""

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import dask
 import psutil
-import pytest
 from conftest import RECORDER_OFF, own_cluster
 from deaths_tasks import (
     PATIENT,
@@ -33,8 +32,6 @@ from watching import wait_until
 import dbgkit
 from dbgkit.remote.box_folders import boxes_in, folder_in
 from dbgkit.remote.boxes import read_box
-
-pytestmark = pytest.mark.core
 
 
 def test_what_ran_in_a_process_pool_is_told(tmp_path):

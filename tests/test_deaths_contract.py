@@ -7,13 +7,10 @@ import subprocess
 import sys
 
 import dask
-import pytest
 from conftest import RECORDER_OFF, own_cluster
 from distributed import Client, Nanny, Scheduler, Worker
 from distributed import nanny as nannies
 from distributed.worker_state_machine import TaskState
-
-pytestmark = pytest.mark.core
 
 
 def test_a_nanny_tells_its_hook_of_each_exit_code():

@@ -17,8 +17,6 @@ import dbgkit
 from dbgkit.remote.box_folders import boxes_in, folder_in
 from dbgkit.remote.boxes import read_box
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture(scope="module")
 def client():

@@ -25,8 +25,6 @@ from dbgkit.remote.deaths_events import removal_fact, unpack_keys
 from dbgkit.remote.deaths_nanny import oom_kills
 from dbgkit.render.deaths import view_death, view_deaths
 
-pytestmark = pytest.mark.core
-
 
 def fact(reason="", stimulus="handle-worker-cleanup-1", expected=False, **known):
     """What is known of a worker's end."""

@@ -20,8 +20,6 @@ from dbgkit.debugger import can_prompt, choose, enter, stack
 from dbgkit.debugger.ipython import StopsInIPython
 from dbgkit.debugger.plain import StopsInPdb
 
-pytestmark = pytest.mark.core
-
 
 def share(total, parts):
     doubled = total * 2

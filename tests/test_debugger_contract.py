@@ -6,7 +6,6 @@ import inspect
 import pdb
 import sys
 
-import pytest
 from ipykernel.kernelbase import Kernel
 from IPython.core.debugger import Pdb as IPythonPdb
 from IPython.core.display_trap import DisplayTrap
@@ -14,8 +13,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.terminal.debugger import TerminalPdb
 
 from dbgkit.debugger import choose
-
-pytestmark = pytest.mark.core
 
 
 def parameters(function):

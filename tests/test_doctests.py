@@ -18,8 +18,6 @@ from tasks import ratio
 
 import dbgkit
 
-pytestmark = pytest.mark.core
-
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
 

@@ -25,8 +25,6 @@ from watching import started_again, unchanged, wait_until
 import dbgkit
 from dbgkit.diagnose.doctor_checks import check_versions
 
-pytestmark = pytest.mark.core
-
 
 def finding(checkup, check):
     (found,) = [each for each in checkup.findings if each.check == check]

@@ -21,8 +21,6 @@ from dbgkit.cluster.dumps import read_dump
 from dbgkit.cluster.view import DumpView
 from dbgkit.errors import DbgkitError, DumpUnreadable, WrongTarget
 
-pytestmark = pytest.mark.core
-
 SECRET = "hunter2-and-more"
 ODD = "[/a/b] 'x'\n\"é\""
 

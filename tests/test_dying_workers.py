@@ -16,8 +16,6 @@ from why_tasks import inc, loop_until
 
 import dbgkit
 
-pytestmark = pytest.mark.core
-
 SOON = 15.0  # seconds: half of what a verb may take by default
 
 

@@ -15,8 +15,6 @@ from dbgkit.cluster.view import _finish
 from dbgkit.remote.pacing import Pace
 from dbgkit.remote.roots import MOST_LINKS, find_roots
 
-pytestmark = pytest.mark.core
-
 
 def fail_after(name, text):
     """Fail once an event is set."""

@@ -16,9 +16,6 @@ from dbgkit.cluster.link import Link, extension_name
 from dbgkit.cluster.view import LiveView
 from dbgkit.errors import NoFailure, SchedulerGone, WrongTarget
 
-pytestmark = pytest.mark.core
-
-
 CLIENTS = ("client", "processes_client", "inproc_client")
 
 

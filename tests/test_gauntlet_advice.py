@@ -70,7 +70,6 @@ def as_a_shell_reads(line):
 # -- in a terminal ------------------------------------------------------------------
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("key", KEYS)
 def test_what_why_advises_opens_the_task_as_typed(command, capsys, key):
     text = key if isinstance(key, str) and key.isprintable() else repr(key)

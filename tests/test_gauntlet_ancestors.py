@@ -18,8 +18,6 @@ import dbgkit
 from dbgkit.errors import Declined, RecomputeRefused
 from dbgkit.model import Notice, Plan, Progress
 
-pytestmark = pytest.mark.core
-
 
 def chain(client, length):
     """A future that fails after a chain of others, none of which is held."""

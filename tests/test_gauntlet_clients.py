@@ -18,8 +18,6 @@ from watching import (
 import dbgkit
 from dbgkit.cluster.link import Link, extension_name
 
-pytestmark = pytest.mark.core
-
 
 def test_an_address_opens_a_client_and_closes_it(processes_client):
     future = fail(processes_client, tasks.ratio, 5, 0)

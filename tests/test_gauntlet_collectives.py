@@ -52,7 +52,6 @@ def calls(collective):
     ]
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("which", range(4))
 @pytest.mark.parametrize("where", WHERE)
 def test_nobody_waits_for_a_tracker_that_is_gone(
@@ -78,7 +77,6 @@ def test_nobody_waits_for_a_tracker_that_is_gone(
     assert time.monotonic() - start < LIMIT + 20
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("where", WHERE)
 def test_what_fails_among_several_only_is_no_false_same(
     processes_client, tracker, where
@@ -89,7 +87,6 @@ def test_what_fails_among_several_only_is_no_false_same(
         assert ALONE in replay.notes
 
 
-@pytest.mark.core
 def test_no_worker_waits_for_the_tracker(processes_client, tracker):
     future = failed(
         processes_client, tracker, tasks.train, {"rounds": 5}, tracker.address, 2
@@ -99,7 +96,6 @@ def test_no_worker_waits_for_the_tracker(processes_client, tracker):
     assert "where='process'" in str(caught.value)
 
 
-@pytest.mark.core
 def test_other_tasks_run_as_they_are(processes_client):
     """An address alone, without a port, is no tracker's."""
     future = processes_client.submit(
@@ -208,7 +204,6 @@ def texts(dask_scheduler):
     return [entry.exception_text for entry in dask_scheduler.erred_tasks]
 
 
-@pytest.mark.core
 def test_what_follows_in_a_collective_is_told_by_its_text():
     follower = (
         "XGBoostError('[02:05:21] /__w/xgboost/xgboost/src/collective/result.cc:83: "
@@ -220,7 +215,6 @@ def test_what_follows_in_a_collective_is_told_by_its_text():
     assert not is_follower(None)
 
 
-@pytest.mark.core
 def test_who_has_failed_is_before_the_others_though_heard_of_later(processes_client):
     # GIVEN a training, in which a follower's failure is heard of first
     follower = processes_client.submit(tasks.fall, pure=False)
@@ -258,7 +252,6 @@ def clean(processes_client):
     return processes_client
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("first", ["root", "follower"])
 def test_followers_are_counted_with_what_they_follow(clean, first):
     # GIVEN a training, of which one worker failed and two followed
@@ -274,7 +267,6 @@ def test_followers_are_counted_with_what_they_follow(clean, first):
     assert cascaded == 3
 
 
-@pytest.mark.core
 def test_each_training_has_its_own_followers(clean):
     """What followers raise is alike in both."""
     kept = [
@@ -292,7 +284,6 @@ def test_each_training_has_its_own_followers(clean):
     assert len(kept) == 5
 
 
-@pytest.mark.core
 def test_forgotten_followers_are_counted_so_too(clean):
     dbgkit.failures(client=clean)
     kept = [fail(clean, tasks.fall), fail(clean, tasks.score, 2, 2)]
@@ -301,7 +292,6 @@ def test_forgotten_followers_are_counted_so_too(clean):
     assert groups_of(clean) == {"ZeroDivisionError": (1, 1)}
 
 
-@pytest.mark.core
 def test_followers_of_nothing_are_failures_of_their_own(clean):
     kept = [fail(clean, tasks.fall), clean.submit(tasks.score, 2, 2, pure=False)]
     wait(kept)

@@ -21,8 +21,6 @@ from watching import (
 import dbgkit
 from dbgkit.errors import NoFailure
 
-pytestmark = pytest.mark.core
-
 
 def test_compute_raised_and_the_tasks_are_forgotten(client, job):
     make, function, values, error = job

@@ -17,8 +17,6 @@ import dbgkit
 from dbgkit import render
 from dbgkit.model import advice
 
-pytestmark = pytest.mark.core
-
 KEY = ("divide a rather long name by nothing", 2)
 
 

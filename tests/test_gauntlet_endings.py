@@ -13,8 +13,6 @@ from dask import delayed
 
 import dbgkit
 
-pytestmark = pytest.mark.core
-
 HEAD = """
 import asyncio, sys, threading
 from dask import delayed

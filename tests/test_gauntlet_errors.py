@@ -23,8 +23,6 @@ import dbgkit
 from dbgkit import errors
 from dbgkit.model import Notice, Plan
 
-pytestmark = pytest.mark.core
-
 
 @contextmanager
 def refused(kind, match, within=15.0):

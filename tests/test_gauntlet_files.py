@@ -8,12 +8,13 @@ import signal
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import dask
 import hostile_files
 import psutil
 import pytest
-from conftest import RECORDER_OFF, own_cluster
+from conftest import QUIET, RECORDER_OFF, own_cluster
 from deaths_tasks import PATIENT, gone, loop, running, workers
 from distributed import wait
 from hostile_files import OTHER, as_root, hung, within
@@ -23,7 +24,7 @@ import dbgkit
 from dbgkit.remote.box_folders import folder_in
 from dbgkit.remote.boxes import SIZE
 
-pytestmark = [pytest.mark.core, as_root]
+pytestmark = as_root
 
 ON = 20.0  # seconds for record() and deaths() on a busy machine; they took for ever
 
@@ -42,6 +43,8 @@ def cluster_in(place, **options):
     try:
         temporary = {"temporary-directory": str(place / "dask")}
         with (
+            # Workers that are forked off have the folder of what they are forked off.
+            patch.dict(QUIET, {"distributed.worker.multiprocessing-method": "spawn"}),
             dask.config.set({**PATIENT, **RECORDER_OFF, **temporary}),
             own_cluster(threads_per_worker=1, **options) as client,
         ):

@@ -18,8 +18,6 @@ import dbgkit
 from dbgkit.frontends.cli import cli
 from dbgkit.frontends.magics import OPTIONS
 
-pytestmark = pytest.mark.core
-
 JOBS = """
 import dbgkit
 from distributed import Client

@@ -27,8 +27,6 @@ from dbgkit.replay.nodes import read_spec
 from dbgkit.replay.surroundings import reading
 from dbgkit.source import Reader
 
-pytestmark = pytest.mark.core
-
 
 def environment(**variables):
     path = os.pathsep.join(filter(None, sys.path))

@@ -24,8 +24,6 @@ from dbgkit import render
 from dbgkit.api.reporting import report as make_report
 from dbgkit.remote.texts import visible
 
-pytestmark = pytest.mark.core
-
 # Escape sequences, C1, direction and no width, a line end, rich's markup and emoji,
 # HTML in and out of an attribute.
 EVIL = (

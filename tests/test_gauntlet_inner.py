@@ -23,8 +23,6 @@ from watching import (
 
 import dbgkit
 
-pytestmark = pytest.mark.core
-
 HELD = [  # the inner task is still there
     tasks.by_worker_client,
     tasks.by_gather,

@@ -20,9 +20,6 @@ import dbgkit
 from dbgkit.errors import RecomputeFailed
 from dbgkit.model import Plan, Progress
 
-pytestmark = pytest.mark.core
-
-
 # -- where inputs are ----------------------------------------------------------
 
 

@@ -13,8 +13,6 @@ from watching import unchanged
 import dbgkit
 from dbgkit.errors import StandInLacks
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def gated(client):

@@ -20,8 +20,6 @@ import dbgkit
 from dbgkit import errors
 from dbgkit.model import Notice
 
-pytestmark = pytest.mark.core
-
 LIMIT = "3s"
 
 

@@ -18,8 +18,6 @@ from watching import (
 import dbgkit
 from dbgkit.errors import NoTask
 
-pytestmark = pytest.mark.core
-
 
 @pytest.mark.parametrize("scheduler", ["threads", "sync"])
 def test_a_failure_under_a_scheduler_of_this_process(job, scheduler):

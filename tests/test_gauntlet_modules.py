@@ -11,8 +11,6 @@ from watching import look, wait_until
 import dbgkit
 from dbgkit import errors, render
 
-pytestmark = pytest.mark.core
-
 SOURCE = """
 import functools
 

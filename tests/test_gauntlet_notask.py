@@ -20,8 +20,6 @@ from dbgkit import errors
 from dbgkit.locate.culprit import Clock
 from dbgkit.locate.unpicklable import find_in_graph
 
-pytestmark = pytest.mark.core
-
 RAN = []  # what ran in this process
 LOCK = threading.Lock()
 NO_LOCK = "cannot pickle '_thread.lock' object"

@@ -18,8 +18,6 @@ from watching import forgotten, wait_until
 import dbgkit
 from dbgkit import errors
 
-pytestmark = pytest.mark.core
-
 TESTS = os.path.dirname(__file__)
 
 

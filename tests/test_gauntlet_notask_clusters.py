@@ -13,8 +13,6 @@ from watching import forgotten, wait_until
 import dbgkit
 from dbgkit import errors
 
-pytestmark = pytest.mark.core
-
 
 def raised(call):
     """The exception of a call, with its frames."""

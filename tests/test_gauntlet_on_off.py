@@ -24,7 +24,7 @@ from dbgkit.cluster import recorder as switches
 from dbgkit.cluster.shipping import deaths_name, recorder_name
 from dbgkit.errors import RecorderBroken
 
-pytestmark = [pytest.mark.core, pytest.mark.usefixtures("recorder_off")]
+pytestmark = pytest.mark.usefixtures("recorder_off")
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,6 @@ from dbgkit.replay import capture
 from dbgkit.replay.capture import capturing
 from dbgkit.replay.planning import Wanted
 
-pytestmark = pytest.mark.core
-
 NAMES = ("__exit__", "__aexit__")
 
 

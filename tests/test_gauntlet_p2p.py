@@ -14,7 +14,6 @@ from dbgkit import errors
 from dbgkit.remote.p2p import where_in_shuffle
 
 pytestmark = [
-    pytest.mark.core,
     pytest.mark.filterwarnings("ignore:.*P2P:UserWarning"),
 ]
 

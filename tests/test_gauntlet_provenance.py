@@ -25,8 +25,6 @@ np = pytest.importorskip("numpy")
 import provenance_tasks as job  # noqa: E402
 import rerun_tasks  # noqa: E402
 
-pytestmark = pytest.mark.core
-
 META = ("b", int)
 TEXT = {"b": "str"}
 GOOD, BAD = "a,b\n0,1\n1,2\n", "a,b\n0,1\n1,x\n"

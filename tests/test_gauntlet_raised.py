@@ -16,8 +16,6 @@ from watching import forgotten
 import dbgkit
 from dbgkit import errors
 
-pytestmark = pytest.mark.core
-
 groups = pytest.mark.skipif(sys.version_info < (3, 11), reason="no exception groups")
 
 

@@ -20,8 +20,6 @@ from whole_state import differences, state_here, state_of_scheduler, state_of_wo
 import dbgkit
 from dbgkit.errors import DbgkitError
 
-pytestmark = pytest.mark.core
-
 SEEDS = st.integers(0, 2**32)  # of what is drawn faster than hypothesis would
 LIMIT = 8.0  # seconds for what a look has let go of to be gone
 

@@ -25,8 +25,6 @@ import dbgkit
 from dbgkit.cluster import link, reach
 from dbgkit.cluster.link import PASSED_ON, Link, extension_name
 
-pytestmark = pytest.mark.core
-
 DELAY = 0.05
 # Dask's own messages in between would be counted too.
 QUIET = {

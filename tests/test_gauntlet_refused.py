@@ -17,8 +17,6 @@ from distributed import wait
 import dbgkit
 from dbgkit import errors, render
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture(scope="module")
 def one():

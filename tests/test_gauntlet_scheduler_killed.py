@@ -19,8 +19,6 @@ from watching import wait_until
 import dbgkit
 from dbgkit import errors
 
-pytestmark = pytest.mark.core
-
 WHERE = (None, "process", "worker")
 COMMANDS = {None: "debug", "process": "replay", "worker": "replay"}
 LIMIT = 40.0  # seconds from the kill until each has ended

@@ -9,8 +9,6 @@ import textwrap
 
 import pytest
 
-pytestmark = pytest.mark.core
-
 JOBS = """
 import json
 import dask, dask.array as da, dask.bag as db, dask.dataframe as dd

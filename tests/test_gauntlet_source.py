@@ -79,7 +79,6 @@ def found_by():
     return find
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("way", WAYS)
 def test_each_form_shows_its_line(found_by, way, name):
@@ -93,7 +92,6 @@ def test_each_form_shows_its_line(found_by, way, name):
     assert not [note for note in notes if "edited" in note or "not known" in note]
 
 
-@pytest.mark.core
 def test_a_class_that_was_edited_since_stays_as_it_is(found_by):
     found = found_by("processes")
     for name in ("method", "property"):
@@ -181,7 +179,6 @@ by_value = pytest.mark.skipif(
 )
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("named", ["file", "folder"])
 @pytest.mark.parametrize("verb", ["debug", "replay"])
 def test_a_terminal_finds_the_line_in_what_is_named(job, verb, named):
@@ -269,7 +266,6 @@ def kernel(tmp_path_factory):
     kernel.stop()
 
 
-@pytest.mark.core
 def test_a_cell_is_shown(kernel):
     kernel.run("def ratio(a, b):\n    return a / b  # in a cell")
     _, said = kernel.run("line(client.submit(ratio, 1, 0))")
@@ -333,7 +329,6 @@ def test_job():
 """
 
 
-@pytest.mark.core
 def test_a_rewritten_assert_shows_its_line(tmp_path):
     (tmp_path / "test_rewritten.py").write_text(REWRITTEN)
     done = subprocess.run(
@@ -365,7 +360,6 @@ def test_doctor_says_whose_source_is_not_here(moved, tmp_path):
     assert "--source" in found[0]["advice"]
 
 
-@pytest.mark.core
 def test_a_script_on_this_machine_needs_no_name(job):
     _, address = job
     done = looked("debug", "--scheduler", address)

@@ -14,8 +14,6 @@ import dbgkit
 from dbgkit import errors
 from dbgkit.model import Notice
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def failed(client):

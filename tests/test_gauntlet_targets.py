@@ -19,8 +19,6 @@ import dbgkit
 from dbgkit.api import locate_all
 from dbgkit.errors import NotFailed
 
-pytestmark = pytest.mark.core
-
 
 def test_a_future(client):
     future = fail(client, tasks.ratio, 5, 0)

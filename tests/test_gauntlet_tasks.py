@@ -25,8 +25,6 @@ from dbgkit import errors
 from dbgkit.model import Notice, Plan
 from dbgkit.remote.frames import walk
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def failed(client):

@@ -23,8 +23,6 @@ from dbgkit.frontends import pytest_plugin
 from dbgkit.model import Notice
 from dbgkit.remote.texts import in_line, visible
 
-pytestmark = pytest.mark.core
-
 # A colour, a link, the clipboard, a title; C1; direction, no width, a byte order mark,
 # what moves the cursor, Unicode's own line ends.
 OBEYED = (

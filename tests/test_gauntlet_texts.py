@@ -20,8 +20,6 @@ from dbgkit.diagnose.causes import root_causes
 from dbgkit.remote.codes import DYNAMIC
 from dbgkit.render import document
 
-pytestmark = pytest.mark.core
-
 SHOP = """
 def price(item):
     return 100 / item

@@ -17,7 +17,7 @@ from dbgkit.model import FrameSummary
 from dbgkit.remote.codes import DYNAMIC
 from dbgkit.source.shown import Shown
 
-pytestmark = [pytest.mark.core, pytest.mark.usefixtures("recorder_off")]
+pytestmark = pytest.mark.usefixtures("recorder_off")
 
 FORMS = """
 import functools

@@ -144,7 +144,6 @@ def job(tmp_path_factory):
         process.communicate(timeout=60)
 
 
-@pytest.mark.core
 def test_a_terminal_beside_the_job_finds_its_script(job, tmp_path):
     _, address = job
     done = ended(start("failures", "--scheduler", address, cwd=tmp_path))
@@ -153,7 +152,6 @@ def test_a_terminal_beside_the_job_finds_its_script(job, tmp_path):
     assert "return a // b  # ratio" in done.out
 
 
-@pytest.mark.core
 def test_a_terminal_shows_no_line_of_a_script_that_was_edited_since(job, tmp_path):
     folder, address = job
     text = (folder / "job.py").read_text()
@@ -168,7 +166,6 @@ def test_a_terminal_shows_no_line_of_a_script_that_was_edited_since(job, tmp_pat
     assert told in done.out
 
 
-@pytest.mark.core
 def test_a_dump_in_a_terminal_has_the_functions_name_and_line(job, tmp_path):
     folder, _ = job
     done = ended(start("failures", "--dump", folder / "dump.yaml", cwd=tmp_path))
@@ -177,7 +174,6 @@ def test_a_dump_in_a_terminal_has_the_functions_name_and_line(job, tmp_path):
     assert ("# ratio" in done.out) == WITH_PATHS
 
 
-@pytest.mark.core
 def test_a_file_that_is_named_shows_the_line_if_it_alone_can_be_it(job, tmp_path):
     folder, _ = job
     other = tmp_path / "other.py"

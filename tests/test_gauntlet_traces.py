@@ -18,7 +18,7 @@ import dbgkit
 from dbgkit.cluster.link import Link, extension_name
 from dbgkit.cluster.view import LiveView
 
-pytestmark = [pytest.mark.core, pytest.mark.usefixtures("recorder_off")]
+pytestmark = pytest.mark.usefixtures("recorder_off")
 
 
 def kept(dask_scheduler):

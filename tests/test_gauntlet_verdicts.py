@@ -12,8 +12,6 @@ from watching import unchanged
 
 import dbgkit
 
-pytestmark = pytest.mark.core
-
 WHERE = ["here", "process", "worker"]
 
 

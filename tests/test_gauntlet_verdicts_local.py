@@ -12,8 +12,6 @@ from distributed import get_client, get_worker
 
 import dbgkit
 
-pytestmark = pytest.mark.core
-
 SCHEDULERS = ["threads", "sync", "processes"]
 FRAME = pd.DataFrame({"x": [1, 2], "y": ["1", "oops"]})
 

@@ -15,8 +15,6 @@ db = pytest.importorskip("dask.bag")
 import provenance_tasks as job  # noqa: E402
 import tasks  # noqa: E402
 
-pytestmark = pytest.mark.core
-
 
 def raised(compute):
     with pytest.raises(Exception) as caught:

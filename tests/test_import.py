@@ -10,8 +10,6 @@ import pytest
 
 import dbgkit
 
-pytestmark = pytest.mark.core
-
 
 def run(code: str) -> str:
     done = subprocess.run(

@@ -18,8 +18,6 @@ from dbgkit.remote.pacing import Pace
 from dbgkit.remote.survey_failures import survey_failures
 from dbgkit.remote.survey_index import ErredIndex
 
-pytestmark = pytest.mark.core
-
 INNER = '  File "/jobs/parse.py", line 3, in parse\n    return 1 / x\n'
 OUTER = (
     '  File "/jobs/outer.py", line 7, in outer\n    return future.result()\n'

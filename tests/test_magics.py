@@ -10,8 +10,6 @@ import pexpect
 import pytest
 from shells import Terminal
 
-pytestmark = pytest.mark.core
-
 JOBS = """
 from dask import delayed
 from distributed import Client, wait

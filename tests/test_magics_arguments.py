@@ -13,8 +13,6 @@ from dbgkit.frontends.arguments import (
 )
 from dbgkit.frontends.completing import complete_target
 
-pytestmark = pytest.mark.core
-
 OPTIONS = (*REPLAY, PROMPT)
 
 

@@ -14,8 +14,6 @@ from shells import complete, shell_of_its_own
 import dbgkit
 from dbgkit.frontends import magics
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def shell(tmp_path):

@@ -38,7 +38,6 @@ def kernel(tmp_path_factory):
     kernel.stop()
 
 
-@pytest.mark.core
 def test_opens_the_prompt_where_the_front_end_takes_input(kernel):
     status, said = kernel.run(FAILS)
     assert status == "error"

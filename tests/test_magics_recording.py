@@ -14,8 +14,6 @@ from watching import forgotten
 import dbgkit
 from dbgkit.model import Deaths, Recordings
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def shell(tmp_path, inproc):

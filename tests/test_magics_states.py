@@ -80,7 +80,6 @@ def refused(shell, line, capsys):
 # -- what they give ----------------------------------------------------------
 
 
-@pytest.mark.core
 def test_each_gives_what_its_call_gives(shell):
     report = run(shell, "%dbg_failures")
     assert isinstance(report, FailureReport)
@@ -96,7 +95,6 @@ def test_each_gives_what_its_call_gives(shell):
     assert (why.cause, why.key) == ("waiting-on", "stuck-1")
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     ("options", "keys"),
     [
@@ -116,14 +114,12 @@ def test_tasks_takes_filters_and_keys(shell, options, keys):
     assert {row.key for row in run(shell, f"%dbg_tasks {options}").rows} == keys
 
 
-@pytest.mark.core
 def test_failures_takes_filters(shell):
     assert run(shell, "%dbg_failures --limit 1").omitted == 1
     assert run(shell, '%dbg_failures --since "2 hours"').total == 4
     assert run(shell, "%dbg_failures --span nothing").total == 0
 
 
-@pytest.mark.core
 def test_a_target_may_be_a_variable_or_a_key(shell):
     assert run(shell, "%dbg_story odd").key == ODD
     assert run(shell, f"%dbg_story {ODD}").key == ODD
@@ -133,12 +129,10 @@ def test_a_target_may_be_a_variable_or_a_key(shell):
     assert run(shell, "%dbg_why done").cause == "finished"
 
 
-@pytest.mark.core
 def test_a_name_that_is_no_variable_is_said_to_be_none(shell):
     assert run(shell, "%dbg_why pictur").notes == ("there is no variable 'pictur'",)
 
 
-@pytest.mark.core
 def test_a_collection_is_asked_for_its_keys_not_computed(shell):
     import dask
 
@@ -148,7 +142,6 @@ def test_a_collection_is_asked_for_its_keys_not_computed(shell):
     assert table.notes == ("no such task: 'never-computed'",)
 
 
-@pytest.mark.core
 def test_a_dump_in_place_of_a_cluster(shell, dump):
     for name in ("", "--timeout 5s "):
         report = run(shell, f'%dbg_failures {name}--dump "{dump}"')
@@ -159,7 +152,6 @@ def test_a_dump_in_place_of_a_cluster(shell, dump):
     assert run(shell, "%dbg_why waiting-1 --dump path").key == "stuck-1"
 
 
-@pytest.mark.core
 def test_another_client_or_an_address(shell, held, inproc):
     shell.user_ns["mine"] = held["odd"].client
     assert run(shell, "%dbg_failures --client mine").total == 4
@@ -167,7 +159,6 @@ def test_another_client_or_an_address(shell, held, inproc):
     assert run(shell, f"%dbg_tasks --client {address}").matched == 7
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("magic", MAGICS)
 def test_a_semicolon_silences(shell, magic):
     target = "bad-1" if magic == "dbg_story" else ""
@@ -178,7 +169,6 @@ def test_a_semicolon_silences(shell, magic):
 # -- what they refuse --------------------------------------------------------
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -217,7 +207,6 @@ def test_ctrl_c_is_one_line_too(shell, held, capsys, monkeypatch):
 # -- completion --------------------------------------------------------------
 
 
-@pytest.mark.core
 def test_completes_keys_that_are_worth_asking_about(shell):
     assert {"stuck-1", "stuck"} <= set(complete(shell, "%dbg_why stu"))
     assert "done" in complete(shell, "%dbg_why do")  # the variable
@@ -226,7 +215,6 @@ def test_completes_keys_that_are_worth_asking_about(shell):
     assert "bad-1" not in complete(shell, "%dbg_failures bad-")
 
 
-@pytest.mark.core
 def test_completes_options_and_their_values(shell):
     for typed, offered in (
         ("%dbg_tasks --st", "--state"),
@@ -269,7 +257,6 @@ def terminal(tmp_path_factory):
     shell.child.close(force=True)
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -289,7 +276,6 @@ def test_a_terminal_shows_it_once(terminal, line, said):
     assert said in terminal.run("kept")
 
 
-@pytest.mark.core
 def test_the_last_failure_is_the_one_that_was_opened(terminal):
     terminal.run("bad.result()")
     terminal.run("%dbg", "q")

@@ -16,8 +16,6 @@ from dbgkit.model import GraphNode, TaskGraph
 from dbgkit.render import picture_svg
 from dbgkit.render.picture import picture_form, picture_html
 
-pytestmark = pytest.mark.core
-
 needs_dot = pytest.mark.skipif(
     shutil.which("dot") is None, reason="graphviz is not installed"
 )

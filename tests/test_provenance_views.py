@@ -18,8 +18,6 @@ from dbgkit.locate.origins import origins_in_graph
 from dbgkit.remote.origins import VISITS, origins_of
 from dbgkit.remote.summarize import summarize
 
-pytestmark = pytest.mark.core
-
 
 class Untouched:
     """Whatever is asked of it, once it is in a run spec, it says so."""

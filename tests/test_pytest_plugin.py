@@ -11,8 +11,6 @@ import textwrap
 import pexpect
 import pytest
 
-pytestmark = pytest.mark.core
-
 JOBS = """
     import pytest
 

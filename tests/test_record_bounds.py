@@ -18,8 +18,6 @@ from dbgkit.remote.packing import pack, unpack
 from dbgkit.remote.record_store import RecordStore
 from dbgkit.remote.recordings import Limits, take
 
-pytestmark = pytest.mark.core
-
 WIRE = 256_000
 
 

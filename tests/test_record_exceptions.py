@@ -16,9 +16,6 @@ from dbgkit.model import recording_from_wire
 from dbgkit.remote.frames import walk
 from dbgkit.remote.recordings import Limits, kind_of, take
 
-pytestmark = pytest.mark.core
-
-
 HEADER = {
     "key": "task",
     "exception_type": "",

@@ -11,8 +11,6 @@ import pytest
 
 from dbgkit.remote.fingerprints import compare, fingerprint
 
-pytestmark = pytest.mark.core
-
 DAYS = pd.date_range("2020-01-01", periods=3)
 
 

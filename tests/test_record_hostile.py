@@ -10,8 +10,6 @@ from hostile import HOSTILE, fail_with, forbidden_calls, unharmed
 
 import dbgkit
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture(scope="module")
 def recorded():

@@ -21,8 +21,6 @@ from dbgkit.remote.keep import NOT_KEPT, keep
 from dbgkit.remote.recordings import Limits, kind_of, take
 from dbgkit.remote.redact import HIDDEN, environment_secrets, redact_text
 
-pytestmark = pytest.mark.core
-
 MARK = "zq-secret-"
 
 

@@ -18,8 +18,6 @@ from dbgkit.remote.summarize_labelled import describe_torch
 from dbgkit.remote.summarize_tables import foreign_column
 from dbgkit.remote.summarize_values import Budget, Walker
 
-pytestmark = pytest.mark.core
-
 LETTERS = pd.Series(["a", "b", None], dtype=object)
 DAYS = pd.to_datetime(pd.Series(["2020-01-01", None]))
 PAIRS = pd.MultiIndex.from_product([["a", "b"], [1, 2]], names=["k", "n"])

@@ -11,8 +11,6 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 from dbgkit.model.recording import restore
 from dbgkit.remote.keep import NOT_KEPT, keep
 
-pytestmark = pytest.mark.core
-
 DAYS = pd.date_range("2020-01-01", periods=2, freq="D")
 
 

@@ -33,7 +33,7 @@ from watching import forgotten, wait_until
 import dbgkit
 from dbgkit.remote.boxes import read_box
 
-pytestmark = [pytest.mark.core, pytest.mark.usefixtures("recorder_off")]
+pytestmark = pytest.mark.usefixtures("recorder_off")
 
 
 def calling(a):

@@ -26,7 +26,7 @@ from dbgkit.api import record_off
 from dbgkit.cluster.shipping import recorder_name
 from dbgkit.remote.recorder import Recorder as Lonely
 
-pytestmark = [pytest.mark.core, pytest.mark.usefixtures("recorder_off")]
+pytestmark = pytest.mark.usefixtures("recorder_off")
 
 
 def recorders_of(dask_worker):

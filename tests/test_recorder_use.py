@@ -25,7 +25,7 @@ from dbgkit.cluster import recorder
 from dbgkit.errors import NoFailure, NotRecorded
 from dbgkit.render.recordings import headline
 
-pytestmark = [pytest.mark.core, pytest.mark.usefixtures("recorder_off")]
+pytestmark = pytest.mark.usefixtures("recorder_off")
 
 
 def commands(monkeypatch, *lines):

@@ -15,8 +15,6 @@ from dbgkit.remote.redact import (
 )
 from dbgkit.remote.redact_names import is_secret_name
 
-pytestmark = pytest.mark.core
-
 
 @pytest.mark.parametrize(
     "name",

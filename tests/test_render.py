@@ -28,8 +28,6 @@ from dbgkit.model import (
 from dbgkit.render.words import clip, count, place, seconds, size
 from dbgkit.replay.result import Replay
 
-pytestmark = pytest.mark.core
-
 WHEN = datetime(2026, 11, 23, 12, 3, 4, tzinfo=timezone.utc)
 TASK = Run("same", "ZeroDivisionError", "division by zero", seconds=0.0123)
 

@@ -22,7 +22,6 @@ PLAN = Plan(
 )
 
 
-@pytest.mark.core
 def test_without_a_terminal_the_plan_is_said_and_nothing_asked():
     file = io.StringIO()
     with Notifier(file=file) as notify:
@@ -34,7 +33,6 @@ def test_without_a_terminal_the_plan_is_said_and_nothing_asked():
     ]
 
 
-@pytest.mark.core
 def test_without_a_terminal_progress_is_quiet():
     file = io.StringIO()
     with Notifier(file=file) as notify:
@@ -43,7 +41,6 @@ def test_without_a_terminal_progress_is_quiet():
     assert file.getvalue() == ""
 
 
-@pytest.mark.core
 def test_notices_are_lines_and_no_markup():
     file = io.StringIO()
     with Notifier(file=file) as notify:
@@ -51,7 +48,6 @@ def test_notices_are_lines_and_no_markup():
     assert file.getvalue() == "dbgkit: waits for [/a/b]\n"
 
 
-@pytest.mark.core
 def test_standard_error_is_the_default(capsys):
     with Notifier() as notify:
         notify(Notice("hello"))

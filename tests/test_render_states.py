@@ -31,8 +31,6 @@ from dbgkit.model import (
     advice,
 )
 
-pytestmark = pytest.mark.core
-
 WHEN = datetime(2026, 11, 23, 12, 3, 4, tzinfo=timezone.utc)
 SPAN = Span(WHEN, WHEN + timedelta(milliseconds=20))
 TRACEBACK = (

@@ -29,8 +29,6 @@ from dbgkit import errors, render
 from dbgkit.remote.rerun_thread import _copy
 from dbgkit.remote.unpickling import Reading
 
-pytestmark = pytest.mark.core
-
 
 def replayed(client, future, **options):
     """Replay on a worker; nothing on the cluster may change by it."""

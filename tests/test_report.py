@@ -24,8 +24,6 @@ from dbgkit.api.reporting import report
 from dbgkit.errors import DumpUnreadable, NoFailure, WaitTimedOut
 from dbgkit.model import ClusterReport
 
-pytestmark = pytest.mark.core
-
 SECRET = "hunter2-and-more"
 ODD = '[/a/b] <script>alert("1")</script>'
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -17,8 +17,6 @@ import dbgkit
 from dbgkit import render
 from dbgkit.errors import UnknownKey
 
-pytestmark = pytest.mark.core
-
 KEYS = {
     "closing-markup": "[/a/b]",
     "markup": "[bold red]x-1",

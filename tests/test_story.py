@@ -18,8 +18,6 @@ from watching import forgotten, started_again, unchanged, wait_until
 import dbgkit
 from dbgkit.errors import NoFailure, UnknownKey, WrongTarget
 
-pytestmark = pytest.mark.core
-
 
 def steps(timeline, source="scheduler"):
     return [moment.what for moment in timeline.moments if moment.source == source]

@@ -19,8 +19,6 @@ import pytest
 
 from dbgkit.remote.summarize import Budget, summarize
 
-pytestmark = pytest.mark.core
-
 
 def text_of(value, **options):
     return summarize(value, **options)["text"]

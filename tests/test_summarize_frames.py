@@ -7,12 +7,8 @@ import linecache
 import sys
 from time import perf_counter, sleep
 
-import pytest
-
 from dbgkit.model import FrameSummary
 from dbgkit.remote.summarize import OMITTED, summarize_frames
-
-pytestmark = pytest.mark.core
 
 
 def traceback_of(function, *args):

@@ -14,8 +14,6 @@ import dbgkit
 from dbgkit.errors import UnknownName
 from dbgkit.remote import pacing
 
-pytestmark = pytest.mark.core
-
 
 def hold(name):
     Event(f"{name}-held").set()

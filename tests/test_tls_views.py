@@ -12,8 +12,6 @@ from tasks import boom
 import dbgkit
 from dbgkit.errors import SchedulerGone
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory):

@@ -22,8 +22,6 @@ from dbgkit.remote.frames import (
     parse_traceback,
 )
 
-pytestmark = pytest.mark.core
-
 LINUX = "/home/ann/.venv/lib/python3.12/site-packages"
 DEBIAN = "/usr/lib/python3/dist-packages"
 WINDOWS = r"C:\Users\ann\env\Lib\site-packages"

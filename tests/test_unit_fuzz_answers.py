@@ -39,8 +39,6 @@ from dbgkit.replay.process import end_from_wire
 from dbgkit.replay.steps import steps_from_wire
 from dbgkit.source import Reader
 
-pytestmark = pytest.mark.core
-
 LIMIT = 2.0  # seconds for anything to be unpickled
 
 # -- pickles: run specs, inputs, exceptions ------------------------------------

@@ -20,8 +20,6 @@ from dbgkit.model.recording import restore
 from dbgkit.remote.packing import pack, unpack
 from dbgkit.remote.recordings import FORMAT, Limits, take
 
-pytestmark = pytest.mark.core
-
 HEADER = {
     "number": 1,
     "key": "the-key",

@@ -11,8 +11,6 @@ from dask.base import collections_to_expr
 
 from dbgkit.locate.graphs import expression_of, graphs_to_cull, materialise
 
-pytestmark = pytest.mark.core
-
 
 def tree():
     leaves = [delayed(abs)(number) for number in range(6)]

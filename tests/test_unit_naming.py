@@ -6,8 +6,6 @@ import pytest
 
 from dbgkit.locate.naming import name_of, prefix_of, step_of
 
-pytestmark = pytest.mark.core
-
 TOKEN = "9f86d081884c7d659a2feaa0c55ad015"
 
 

@@ -11,8 +11,6 @@ import pytest
 from dbgkit.remote.redact import HIDDEN, redact_lines, redact_mapping, redact_text
 from dbgkit.remote.summarize import summarize
 
-pytestmark = pytest.mark.core
-
 BAR = 0.001
 STEP = 5  # of the texts each fifth; it is no divisor of what they are made of
 

@@ -8,8 +8,6 @@ from dbgkit.model import Failure, Run
 from dbgkit.remote.raised import broken_repr, raised
 from dbgkit.replay.outcome import difference, overall, run_of
 
-pytestmark = pytest.mark.core
-
 
 def check(value):
     if value < 0:

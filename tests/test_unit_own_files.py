@@ -28,7 +28,6 @@ from dbgkit.remote.own_files import NotOwn, OwnFolder
 from dbgkit.remote.pool_files import PoolFiles, leave
 
 pytestmark = [
-    pytest.mark.core,
     pytest.mark.skipif(os.name == "nt", reason="Windows has no such owners"),
 ]
 

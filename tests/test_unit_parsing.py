@@ -13,8 +13,6 @@ import pytest
 
 from dbgkit.remote.parsing import literal, parsed
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def interrupted():

@@ -15,8 +15,6 @@ from dbgkit.remote.redact import HIDDEN, redact_lines, redact_text
 from dbgkit.remote.redact_names import is_secret_name
 from dbgkit.render import words
 
-pytestmark = pytest.mark.core
-
 SECRET = "zq-s3cret-71"
 HEX = "9f86d081884c7d659a2feaa0c55ad015"
 UUID = "123e4567-e89b-12d3-a456-426614174000"

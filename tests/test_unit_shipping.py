@@ -11,8 +11,6 @@ from commands import environment
 
 from dbgkit.cluster.shipping import ShippedFunction
 
-pytestmark = pytest.mark.core
-
 LOADS = """
 import pickle, sys, threading
 data = bytes.fromhex(sys.stdin.read())

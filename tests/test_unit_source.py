@@ -28,8 +28,6 @@ from dbgkit.source import Index, Reader, name_for_process, naming_sources, read_
 from dbgkit.source.names import place
 from dbgkit.source.texts import remember
 
-pytestmark = pytest.mark.core
-
 
 def compiled(text, filename="given.py", name="f"):
     space = {"__name__": "elsewhere"}

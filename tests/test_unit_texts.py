@@ -12,8 +12,6 @@ from dbgkit.remote.texts import (
     type_and_message,
 )
 
-pytestmark = pytest.mark.core
-
 
 class Hostile(Exception):
     def __repr__(self):

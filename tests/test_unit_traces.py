@@ -10,8 +10,6 @@ import pytest
 
 from dbgkit.locate.traces import chain, exception_at_hand, shown_chain, trace
 
-pytestmark = pytest.mark.core
-
 
 def divide(a, b):
     half = a / 2

@@ -17,8 +17,6 @@ from cloudpickle import cloudpickle as inner
 
 from dbgkit.remote.unpickling import Reading
 
-pytestmark = pytest.mark.core
-
 CLASSES = """
 class Base:
     def who(self):

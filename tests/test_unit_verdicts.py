@@ -17,8 +17,6 @@ from dbgkit.remote.raised import raised
 from dbgkit.replay.outcome import difference
 from dbgkit.replay.wording import alike, same_class, told_anew
 
-pytestmark = pytest.mark.core
-
 # One message as Python's versions have put it: of the first and of a later one.
 WORDINGS = [
     # 3.11

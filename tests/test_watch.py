@@ -32,8 +32,6 @@ from dbgkit.model import Explanation, Failure, FailureGroup, FailureReport, Glan
 from dbgkit.render.glances import GlanceForm
 from dbgkit.render.watch import _Screen
 
-pytestmark = pytest.mark.core
-
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
 
 

@@ -17,8 +17,6 @@ from why_tasks import die_on_word, first, inc, loop_until
 
 import dbgkit
 
-pytestmark = pytest.mark.core
-
 ONCE = {"distributed.scheduler.allowed-failures": 0}
 
 
