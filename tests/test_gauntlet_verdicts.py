@@ -95,20 +95,6 @@ def test_what_a_script_handles_as_it_computes_is_no_cause(client):
         assert dbgkit.replay(caught.value).outcome == "same"
 
 
-def test_of_a_key_alone_the_causes_are_not_known_and_that_is_said(processes_client):
-    future = failed(processes_client, tasks.explicit, "rows")
-    with dbgkit_client(processes_client) as other:
-        again = dbgkit.replay(future.key, client=other)
-    assert again.outcome == "same"
-    assert any("raised from before is not known" in n for n in again.notes)
-
-
-def dbgkit_client(client):
-    from distributed import Client
-
-    return Client(client.scheduler.address, set_as_default=False)
-
-
 # -- one failure, told in many ways ----------------------------------------------
 
 ALIKE = {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import builtins
 import functools
 import os
+import sys
 import tempfile
+import types
 import uuid
 
 # Set in the test's process alone, so that a task does something else there.
@@ -99,6 +101,38 @@ def other_message(name):
         raise LookupError(inner)
     except LookupError as error:
         raise BadInput("cannot load") from error
+
+
+def of_lost(name):
+    """Raised from what only has a class where it failed first."""
+    lost = LookupError
+    if not is_here():
+        module = sys.modules.setdefault("only_there", types.ModuleType("only_there"))
+        lost = module.Lost = type("Lost", (Exception,), {"__module__": "only_there"})
+    try:
+        raise lost("no such row")
+    except Exception as error:
+        raise BadInput("cannot load") from error
+
+
+def of_large(name):
+    try:
+        raise LookupError("x" * 300_000)
+    except LookupError as error:
+        raise BadInput("cannot load") from error
+
+
+def of_secret(name):
+    secret = "hunter33" if is_here() else "hunter22"
+    try:
+        look_up_nothing(secret)
+    except LookupError as error:
+        raise BadInput("cannot load") from error
+
+
+def look_up_nothing(secret):
+    kind = KeyError if is_here() else IndexError
+    raise kind(f"password={secret} https://me:{secret}@host/rows")
 
 
 def number(value):

@@ -50,7 +50,7 @@ def failure_from_fact(
     notes = (*notes, *notes_of_shuffle(fact, phase))
     text = fact["exception_text"]
     if exception is None and fact.get("exception"):
-        exception = _unpickled(fact["exception"])
+        exception = unpickled(fact["exception"])
     if text and (exception is None or safe_repr(exception) != text):
         kind, message = type_and_message(text)
         if not kind and exception is not None and type(exception) is not Exception:
@@ -95,7 +95,17 @@ def failure_from_fact(
         forgotten=(fact.get("submitted") or {}).get("key"),
         shuffle=phase,
         notes=notes,
-        evidence=_with_source(replace(evidence, needs=fact.get("needs")), codes),
+        evidence=_with_source(_with_fact(evidence, fact), codes),
+    )
+
+
+def _with_fact(evidence: Evidence, fact: Mapping[str, Any]) -> Evidence:
+    """The evidence with what the scheduler tells for a replay."""
+    pickled = fact.get("pickled")
+    return replace(
+        evidence,
+        needs=fact.get("needs"),
+        pickled=pickled if isinstance(pickled, bytes) else b"",
     )
 
 
@@ -194,8 +204,8 @@ def _moment(timestamp: float | None) -> datetime | None:
     return datetime.fromtimestamp(timestamp, tz=timezone.utc)
 
 
-def _unpickled(data: bytes) -> BaseException | None:
-    """An exception that the scheduler itself made (KilledWorker and the like)."""
+def unpickled(data: bytes) -> BaseException | None:
+    """An exception as the scheduler has it; None where it cannot be read here."""
     try:
         error = Reader(limit=READ_LIMIT).loads(data)
     except Exception:  # of another version, or it waits: its text has to do

@@ -41,6 +41,9 @@ class Evidence:
         Of a task that killed its workers: see ``remote.needs.needs_of``.
     index : source.Index or None
         What finds the files of code; None: what this process knows by itself.
+    pickled : bytes
+        The exception as the scheduler has it; empty where that is not known, or was
+        not wanted.
     """
 
     client: Any = None
@@ -52,6 +55,7 @@ class Evidence:
     codes: tuple[Any, ...] = ()
     needs: Mapping[str, Any] | None = None
     index: Any = None
+    pickled: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 MOST_BYTES = 2**18  # of a pickle that is read
 MOST_LINKS = 20  # exceptions of one chain
 MOST_FRAMES = 1_000  # of one traceback
 
 Frame = tuple[str, int, str]  # file, line, function
+_Found = TypeVar("_Found")
 
 
 class Raised(NamedTuple):
@@ -78,12 +80,34 @@ def raised_from(exception: Any) -> list[Raised]:
 
     Empty where it was raised from nothing, or that cannot be read.
     """
-    data = pickle_of(exception)
+    return _read(pickle_of(exception), _followed) or []
+
+
+def kinds_in(data: bytes) -> list[tuple[str, str]] | None:
+    """Classes of all that an exception was raised from, what is not shown too.
+
+    In the order of ``raised.chain_of``, for exceptions without members.
+
+    Parameters
+    ----------
+    data : bytes
+        As `pickle_of` gives it.
+
+    Returns
+    -------
+    list of (str, str)
+        Name of the class, and the file of its innermost frame (empty if it has
+        none). None where the pickle does not tell all of it.
+    """
+    return _read(data, _kinds)
+
+
+def _read(data: bytes, look: Callable[[Any], _Found]) -> _Found | None:
+    """What a function finds in a pickle; None where that cannot be read."""
     if not data or len(data) > MOST_BYTES:
-        return []
+        return None
     try:
-        read = _Reader(io.BytesIO(data)).load()
-        return _followed(read)
+        return look(_Reader(io.BytesIO(data)).load())
     except (
         # Of another version, by-value classes in a form of their own, cut off.
         pickle.UnpicklingError,
@@ -96,7 +120,7 @@ def raised_from(exception: Any) -> list[Raised]:
         TypeError,
         ValueError,
     ):
-        return []
+        return None
 
 
 def pickle_of(exception: Any) -> bytes:
@@ -122,6 +146,12 @@ def pickle_of(exception: Any) -> bytes:
     return b"".join(bytes(frame) for frame in frames)
 
 
+def small_pickle_of(exception: Any) -> bytes:
+    """`pickle_of`, empty where it is too large to be sent along."""
+    data = pickle_of(exception)
+    return data if len(data) <= MOST_BYTES else b""
+
+
 class _Parts(NamedTuple):
     kind: str
     args: Any
@@ -129,6 +159,7 @@ class _Parts(NamedTuple):
     frames: tuple[Frame, ...]
     context: Any
     suppressed: bool
+    contexts: bool  # whether contexts are in the pickle at all: since tblib 3.0
 
 
 def _parts(made: Any) -> _Parts | None:
@@ -146,7 +177,7 @@ def _parts(made: Any) -> _Parts | None:
     kind = cls.__name__ if isinstance(cls, type) else _name_of_made(cls)
     context = rest[0] if rest else None
     suppressed = bool(rest[1]) if len(rest) > 1 else False
-    return _Parts(kind, args, cause, _frames(tb), context, suppressed)
+    return _Parts(kind, args, cause, _frames(tb), context, suppressed, bool(rest))
 
 
 def _name_of_made(made: Any) -> str:
@@ -172,6 +203,30 @@ def _followed(made: Any) -> list[Raised]:
         if parts is not None:
             found.append(Raised(_text(parts), parts.frames))
     return found
+
+
+def _kinds(made: Any) -> list[tuple[str, str]] | None:
+    found: list[tuple[str, str]] = []
+    seen: set[int] = set()
+    waiting = [made]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        parts = _parts(one)
+        if parts is None or not _is_whole(parts) or len(found) > MOST_LINKS:
+            return None
+        found.append((parts.kind, parts.frames[-1][0] if parts.frames else ""))
+        waiting += [parts.context, parts.cause]
+    return found[1:]
+
+
+def _is_whole(parts: _Parts) -> bool:
+    """Whether all that hangs on an exception is told: of groups, members are not."""
+    args = parts.args if isinstance(parts.args, tuple) else ()
+    grouped = len(args) > 1 and isinstance(args[1], (list, tuple))
+    return bool(parts.kind) and parts.contexts and not grouped
 
 
 def _text(parts: _Parts) -> str:

@@ -31,6 +31,7 @@ from .keys import find_task
 from .leases import tell_leases
 from .newest import newest_failed
 from .pacing import Pace, count_with
+from .pickled import small_pickle_of
 from .recorder_asking import ask_recorder
 from .roots import Roots, find_roots
 from .rows import (
@@ -254,6 +255,9 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         answer["omitted"] = max(0, len(roots.order) - limit)
         answer["unfollowed"] = roots.unfollowed
         if specs and order:
+            # What it was raised from is in its pickle alone, which only clients read.
+            pickled = small_pickle_of(order[0].ts.exception)
+            answer["failures"][0]["pickled"] = pickled
             await self._closure(order[0].ts, answer, max_bytes)
         elif specs and finished and answer["asked"]:
             asked = scheduler.tasks.get(answer["asked"][0]["key"])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import zip_longest
 from typing import Any
 
+from dbgkit.locate.facts import unpickled
 from dbgkit.model import Failure, Outcome, Run
 from dbgkit.model.frames import checked
-from dbgkit.remote.frames import parse_traceback
+from dbgkit.remote.frames import is_machinery, parse_traceback
+from dbgkit.remote.pickled import kinds_in
 from dbgkit.remote.raised import MOST_CAUSES, raised, task_frames
 from dbgkit.remote.texts import safe_repr, safe_str
 from dbgkit.replay.places import Place, failed_at, places_of, same_place
@@ -117,8 +119,8 @@ def _same_words(failure: Failure, now: Mapping[str, Any]) -> bool:
     then, here = {message}, {message_now}
     if (type_now, message_now) == (now["type"], now["message"]):
         here |= forms_of(message_now, now["text"])
-        if _came_home(failure):
-            error = failure.exception
+        error = failure.exception
+        if error is not None and _is_what_it_raised(failure, error):
             then |= forms_of(safe_str(error), safe_repr(error))
     if alike(then, here):
         return True
@@ -142,12 +144,10 @@ def _begins_as(failure: Failure, now: Mapping[str, Any]) -> bool:
     return not start or start[:-20] in told or start[:-20] in now["message"]
 
 
-def _came_home(failure: Failure) -> bool:
-    """Whether the exception that is here is what the task raised, and not a text."""
-    error = failure.exception
+def _is_what_it_raised(failure: Failure, error: BaseException) -> bool:
+    """Whether an exception that is here is what the task raised, and not a text."""
     return (
-        error is not None
-        and not failure.killed
+        not failure.killed
         and type(error).__name__ == failure.exception_type
         and _TRUNCATED not in failure.message
     )
@@ -175,12 +175,35 @@ def _at(places: Sequence[Place]) -> str:
 def _other_causes(failure: Failure, now: Mapping[str, Any]) -> str | None:
     before, whole = _chain_before(failure)
     here = now["chain"]
-    if now["cut"] or not (before or whole):
+    if now["cut"]:
         return None
+    if not (before or whole):
+        return _other_kinds(failure, here)
     for then, since in ((_own(before), _own(here)), (before, here)):
         if _same_chain(then, since if whole else since[: len(then)]):
             return None
     return f"with another cause: {_changed(before, here)}"
+
+
+def _other_kinds(failure: Failure, here: Sequence[Sequence[Any]]) -> str | None:
+    """As `_other_causes`, where the classes of its causes are all that can be read."""
+    before = kinds_in(_pickled(failure))
+    if before is None:
+        return None
+    then = [[kind, "", "", not is_machinery(file)] for kind, file in before]
+    for known, since in ((_own(then), _own(here)), (then, here)):
+        if _same_kinds(known, since):
+            return None
+    changed = zip_longest(then, here, fillvalue=["none"])
+    first = next(pair for pair in changed if not _same_kinds(*([one] for one in pair)))
+    return "with another cause: before {}, now {}".format(*(row[0] for row in first))
+
+
+def _same_kinds(before: Sequence[Sequence[Any]], here: Sequence[Sequence[Any]]) -> bool:
+    return len(before) == len(here) and all(
+        same_class(told_anew(then[0], "")[0], told_anew(now[0], "")[0])
+        for then, now in zip(before, here, strict=True)
+    )
 
 
 def _chain_before(failure: Failure) -> tuple[list[list[Any]], bool]:
@@ -189,10 +212,11 @@ def _chain_before(failure: Failure) -> tuple[list[list[Any]], bool]:
     From a cluster all of it comes along, or nothing; but as the client raises it
     again, Python may put what is being handled there in the place of one.
     """
-    error = failure.exception
     if failure.kind == "carried":
         return [], False  # joblib has put the worker's text in the cause's place
-    if error is None or not (failure.source == "local" or _came_home(failure)):
+    error = failure.exception if failure.exception is not None else _stored(failure)
+    local = failure.source == "local"
+    if error is None or not (local or _is_what_it_raised(failure, error)):
         return [], False
     told = raised(error)
     if told["cut"]:
@@ -201,6 +225,26 @@ def _chain_before(failure: Failure) -> tuple[list[list[Any]], bool]:
     # own classes nothing comes along that it was raised from.
     by_pickle = failure.source == "local" and failure.key is None
     return told["chain"], not by_pickle and contexts_travel()
+
+
+def _stored(failure: Failure) -> BaseException | None:
+    """What the scheduler has, where this client never had the task's future."""
+    pickled = _pickled(failure)
+    return _unpickled(pickled) if pickled else None
+
+
+def _pickled(failure: Failure) -> bytes:
+    """The pickle of what the task raised; empty where there is none.
+
+    Of a shuffle that is Dask's own exception, in whose place its cause is told.
+    """
+    stands = failure.killed or failure.shuffle or _TRUNCATED in failure.message
+    return b"" if stands else failure.evidence.pickled
+
+
+@lru_cache(maxsize=1)
+def _unpickled(pickled: bytes) -> BaseException | None:
+    return unpickled(pickled)  # of all runs of a replay once: it runs anybody's code
 
 
 @cache
