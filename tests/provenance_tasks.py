@@ -100,3 +100,36 @@ def is_far(value):
 
 def plus(one, other):
     return one + 1 // (other - 1)
+
+
+# -- steps that Dask fuses: each has literals of its own ----------------------------
+
+
+def capped(b, most=15):
+    if b.size and b.max() >= most:
+        raise ValueError(f"{most} or more")
+    return b
+
+
+def moved(b, offset=1):
+    return b + offset
+
+
+def noted(value, note=""):
+    return value
+
+
+def to_number(text, scale=1):
+    return int(text) * scale
+
+
+def is_positive(text):
+    return int(text) > 0
+
+
+def added(one, other):
+    return one + other
+
+
+def added_as_text(one, other):
+    return one + int(other)

@@ -70,7 +70,7 @@ def failure_from_fact(
     if "came_from" in fact:
         came_from = origins_from_wire(fact["came_from"])
     else:
-        came_from = origins_in_graph(key, evidence.graph)
+        came_from = origins_in_graph(key, evidence.graph, fact["traceback_text"])
     codes = codes_from_wire(fact)
     if not codes and DYNAMIC in fact["traceback_text"]:
         codes = codes_for((evidence.graph or {}).get(key), fact["traceback_text"])
@@ -145,7 +145,7 @@ def failure_from_exception(
         traceback_text=frames,
         source=source,
         exception=exception,
-        came_from=origins_in_graph(key, graph or evidence.graph),
+        came_from=origins_in_graph(key, graph or evidence.graph, frames),
         others=others,
         notes=notes,
         evidence=evidence,

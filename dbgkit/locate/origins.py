@@ -7,6 +7,7 @@ from typing import Any
 
 from dbgkit.model import Origin
 from dbgkit.remote.origins import origins_of
+from dbgkit.remote.origins_steps import frames_in
 from dbgkit.remote.origins_words import worded
 
 
@@ -15,11 +16,15 @@ def origins_from_wire(wires: Iterable[Mapping[str, Any]]) -> tuple[Origin, ...]:
     return tuple(Origin.from_wire(worded(wire)) for wire in wires)
 
 
-def origins_in_graph(key: Any, graph: Mapping[Any, Any] | None) -> tuple[Origin, ...]:
+def origins_in_graph(
+    key: Any, graph: Mapping[Any, Any] | None, traceback_text: str = ""
+) -> tuple[Origin, ...]:
     """The literals that lead to a task of a graph; nothing where it is not in it.
 
-    Follows up to some hundred of the graph's nodes; nothing is run.
+    Follows up to some hundred of the graph's nodes; nothing is run. The traceback
+    tells which step of a fused task failed.
     """
     if key is None or graph is None or key not in graph:
         return ()
-    return origins_from_wire(origins_of(key, graph[key], graph.get))
+    frames = frames_in(traceback_text)
+    return origins_from_wire(origins_of(key, graph[key], graph.get, frames=frames))

@@ -230,19 +230,25 @@ def call_of(node: Any, known: Mapping[Any, Any] = MappingProxyType({})) -> Call 
     Arguments are as in the run spec: literals, ``TaskRef``, or nodes of their own.
     Within a fused task, the function itself may be a reference to one of ``known``.
     """
+    node = unreified(node)
+    if not issubclass(type(node), Task) or steps_of(node):
+        return None
+    args = tuple(literal(value, known) for value in node.args)
+    kwargs = {name: literal(value, known) for name, value in node.kwargs.items()}
+    return user_call(node.func, args, kwargs)
+
+
+def unreified(node: Any) -> Any:
+    """What ``reify(Task(map_chunk, …))`` has within (dask/bag/core.py)."""
     for _ in range(_DEEPEST):
-        if not issubclass(type(node), Task) or steps_of(node):
-            return None
-        inner = node.args[0] if len(node.args) == 1 else None
+        if not issubclass(type(node), Task) or len(node.args) != 1:
+            break
+        inner = node.args[0]
         named = module_of(node.func), name_of_function(node.func)
-        # reify(Task(map_chunk, …)), dask/bag/core.py
-        if named == ("dask.bag.core", "reify") and issubclass(type(inner), Task):
-            node = inner
-            continue
-        args = tuple(literal(value, known) for value in node.args)
-        kwargs = {name: literal(value, known) for name, value in node.kwargs.items()}
-        return user_call(node.func, args, kwargs)
-    return None
+        if named != ("dask.bag.core", "reify") or not issubclass(type(inner), Task):
+            break
+        node = inner
+    return node
 
 
 def literal(argument: Any, known: Mapping[Any, Any] = MappingProxyType({})) -> Any:

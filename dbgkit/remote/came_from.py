@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .origins import Wire, origins_of
+from .origins_steps import frames_in
 from .pacing import Pace, emptied
 
 TOLD = 20  # failures of one answer of which it is told
@@ -42,7 +43,8 @@ class CameFrom:
         spec = getattr(ts, "run_spec", None)  # a dump has none
         if spec is None:
             return []
-        found = origins_of(ts.key, spec, self._spec_of)
+        frames = frames_in(ts.traceback_text or "")
+        found = origins_of(ts.key, spec, self._spec_of, frames=frames)
         await self._pace.breathe()
         place = await self._map_index(ts)
         if place:

@@ -9,7 +9,7 @@ only; what is returned is builtin types.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -27,14 +27,17 @@ from .calls import (
     named_arguments,
     steps_of,
     target_of,
+    unreified,
     user_call,
 )
+from .origins_steps import Candidate, Frame, failed_step
 from .origins_values import SHORT, file_of, is_plain, paths_in, tell, tell_index
 
 MOST = 4  # origins that are told
 VISITS = 300  # nodes that are looked at
 _LINKS = 3_000  # their arguments: those of so many take some 5 ms
 _WIDE = 500  # arguments of one call
+_STEP_LINKS = 600  # arguments of all steps of a task, of which one failed
 _DEEPEST = 20  # references from name to name
 _GETTERS = ("getter", "getter_nofancy", "getter_inline", "getitem")
 
@@ -49,10 +52,14 @@ def origins_of(
     node: Any,
     spec_of: Callable[[Any], Any],
     *,
+    frames: Sequence[Frame] = (),
     most: int = MOST,
     visits: int = VISITS,
 ) -> list[Wire]:
     """The literals that lead to a task, the nearest first.
+
+    Of a task with several steps, those that lead to the one that failed; where that
+    is not certain, those that any of them began with.
 
     Parameters
     ----------
@@ -61,6 +68,8 @@ def origins_of(
         Its run spec.
     spec_of : callable
         From a key to the run spec of that task; None where it is not known.
+    frames : sequence of (str, int, str)
+        Of its traceback, outermost first: they tell which step failed.
     most, visits : int
         How many are told, and how many run specs are looked at.
 
@@ -71,7 +80,7 @@ def origins_of(
         were left out.
     """
     search = _Search(spec_of, most, visits)
-    search.run(key, node)
+    search.run(key, node, frames)
     return search.told()
 
 
@@ -85,11 +94,12 @@ class _Search:
         self.seen: set[Any] = set()
         self.wide = False
         self.waiting: deque[_Place] = deque()
+        self.failed: Any = None  # the node whose own literals are told in any case
+        self.whole: tuple[Any, Any] = (None, None)  # of a step, and its task's key
 
-    def run(self, key: Any, node: Any) -> None:
+    def run(self, key: Any, node: Any, frames: Sequence[Frame]) -> None:
         self.seen.add(key)
-        self.top = key
-        self.waiting.append((node, {}, key, ()))
+        self.waiting.append(self.start(key, node, frames))
         while self.waiting and self.left > 0 and self.links > 0:
             self.left -= 1
             place: _Place | None = self.waiting.popleft()
@@ -99,6 +109,48 @@ class _Search:
                 place = self.follow(*place)
             if place is not None:
                 self.look(*place)
+
+    def start(self, key: Any, node: Any, frames: Sequence[Frame]) -> _Place:
+        """The step that failed; the whole task where that is not certain."""
+        whole: _Place = (node, {}, key, ())
+        steps = self.steps(whole)
+        step = steps[0] if len(steps) == 1 else failed_step(steps, frames)
+        if step is None:
+            return whole
+        place: _Place = step.place
+        self.failed = place[0]
+        self.whole = place[2], key
+        return place if len(steps) > 1 else whole
+
+    def steps(self, place: _Place) -> list[Candidate]:
+        """All that a task calls: steps of fused ones, and those nested in arguments.
+
+        None at all where that are more than can be looked at.
+        """
+        found: list[Candidate] = []
+        waiting, room = [place], _STEP_LINKS
+        while waiting:
+            node, names, key, outer = waiting.pop()
+            if not _is(node, Task):
+                continue
+            fused = steps_of(node)
+            if fused:
+                inner = _inner(node, fused, names)
+                for name, step in fused.items():
+                    own = key if is_parameter(name) else name
+                    waiting.append((step, inner, own, outer))
+                continue
+            bare = unreified(node)
+            arguments = [*bare.args[:_WIDE], *bare.kwargs.values()]
+            room -= len(arguments) + 1
+            if room < 0:
+                return []
+            call = self.call(bare, arguments, names)
+            if call is not None:
+                found.append(Candidate((node, names, key, outer), call, bare.func))
+            within = (*outer, (key, call))
+            waiting += [(each, names, key, within) for each in arguments]
+        return found
 
     def told(self) -> list[Wire]:
         found = list(self.found.values())
@@ -111,7 +163,8 @@ class _Search:
     def add(self, key: Any, **wire: Any) -> None:
         wire = {"path": "", "place": "", "args": [], **wire}
         name = (wire["what"], wire["path"], wire["place"], str(wire["args"]))
-        self.found.setdefault(name, {"key": key, **wire})
+        step, whole = self.whole
+        self.found.setdefault(name, {"key": whole if key == step else key, **wire})
 
     def look(self, node: Any, names: _Names, key: Any, outer: tuple[Any, ...]) -> None:
         """Tell what a node says, or go on to what it takes."""
@@ -137,13 +190,7 @@ class _Search:
     def look_at_task(self, node: Any, names: _Names, key: Any, outer: Any) -> None:
         steps = steps_of(node)
         if steps:
-            # Task(key, _execute_subgraph, steps, outkey, inkeys, *refs)
-            _, outkey, inkeys, *refs = node.args
-            inner: dict[Any, Any] = {}
-            inner.update(
-                {name: (ref, names) for name, ref in zip(inkeys, refs, strict=False)}
-            )
-            inner.update({name: (step, inner) for name, step in steps.items()})
+            inner, outkey = _inner(node, steps, names), node.args[1]
             if outkey in steps:
                 self.waiting.append((steps[outkey], inner, key, outer))
             return
@@ -156,7 +203,7 @@ class _Search:
         takes = [each for each in arguments if self.leads_on(each, names)]
         if not takes:
             self.look_at_call(within[-1][1], key, outer)
-        elif key == self.top and not outer:
+        elif node is self.failed:
             self.look_at_call(within[-1][1], key, outer, first=True)
         for argument in takes:
             self.waiting.append((argument, names, key, within))
@@ -288,6 +335,16 @@ class _Search:
         if own and args and is_plain(args[0]):
             told = [["", "…"], ["", tell(args[0])]]
             self.add(key, what=name_of_function(own[-1]), args=told, call=True)
+
+
+def _inner(node: Any, steps: Mapping[Any, Any], names: _Names) -> _Names:
+    """The names that the steps of a fused task know."""
+    # Task(key, _execute_subgraph, steps, outkey, inkeys, *refs)
+    _, _, inkeys, *refs = node.args
+    inner: dict[Any, Any] = {}
+    inner.update({name: (ref, names) for name, ref in zip(inkeys, refs, strict=False)})
+    inner.update({name: (step, inner) for name, step in steps.items()})
+    return inner
 
 
 def _is(value: Any, kinds: Any) -> bool:

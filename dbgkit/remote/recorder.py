@@ -20,11 +20,14 @@ from .announcing import announce
 from .blackbox import ELSEWHERE, BlackBox
 from .carried import carried_by
 from .deaths_worker import box_for, close_box, inputs_of, tell_of
+from .frames import walk
 from .handling import Handler
 from .origins import origins_of
+from .origins_steps import frames_of
 from .packing import pack, unpack
 from .pool_files import PoolFiles, leave
 from .recordings import Limits, hide_secrets, kind_of, take
+from .summarize_errors import traceback_of
 from .texts import sendable, type_and_message
 
 MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of
@@ -156,7 +159,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
                 self.limits,
                 short=short,
                 inputs=_inputs(args),
-                origins=self._origins(key, spec),
+                origins=self._origins(key, spec, exception),
             )
             # Packed here, in the task's own thread: the worker's loop has others to
             # serve.
@@ -170,7 +173,9 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             self.fail(f"recording {type(exception).__name__}", error)
             self.waiting[key] = {"packed": b"", "gap": self.errors[-1]}
 
-    def _origins(self, key: Any, spec: Any) -> list[dict[str, Any]]:
+    def _origins(
+        self, key: Any, spec: Any, exception: BaseException
+    ) -> list[dict[str, Any]]:
         """Where the task's values came from, as far as this worker knows."""
         tasks = self.worker.state.tasks
 
@@ -178,7 +183,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             return _bare(getattr(tasks.get(name), "run_spec", None))
 
         try:
-            return origins_of(key, _bare(spec), spec_of, visits=ORIGINS)
+            frames = frames_of(walk(traceback_of(exception)))
+            return origins_of(key, _bare(spec), spec_of, frames=frames, visits=ORIGINS)
         except Exception as error:  # the frames are worth more than that
             self.fail("looking where values came from", error)
             return []
@@ -476,12 +482,14 @@ class InChild:
     def record(self, exception: BaseException, args: Any) -> None:
         """Never raises; without a file there is a gap, which is told."""
         try:
+            frames = frames_of(walk(traceback_of(exception)))
+            origins = origins_of(None, self.spec, {}.get, frames=frames, visits=ORIGINS)
             recording = take(
                 exception,
                 self.limits,
                 short=False,
                 inputs=_inputs(args),
-                origins=origins_of(None, self.spec, {}.get, visits=ORIGINS),
+                origins=origins,
             )
             packed, _ = pack(recording, self.limits.nbytes)
             leave(self.path, packed)

@@ -21,7 +21,7 @@ from dbgkit.locate.facts import outermost_own
 from dbgkit.locate.naming import counted, name_of
 from dbgkit.locate.origins import origins_in_graph
 from dbgkit.model import Difference, Failure, Plan, Progress, Run, Step, advice
-from dbgkit.remote.frames import is_own, own_line
+from dbgkit.remote.frames import format_exception, is_own, own_line
 from dbgkit.remote.raised import raised
 from dbgkit.replay.calling import Call, call_graph, call_task
 from dbgkit.replay.collectives import ALONE
@@ -361,11 +361,12 @@ def _with_key(failure: Failure, call: Call) -> Failure:
     """The key, where it took the run of the whole graph to find it."""
     if failure.key is not None or call.exception is None or call.key is None:
         return failure
+    graph, text = failure.evidence.graph, format_exception(call.exception)
     return replace(
         failure,
         key=call.key,
         name=name_of(call.key, step=outermost_own(call.exception)),
-        came_from=origins_in_graph(call.key, failure.evidence.graph),
+        came_from=origins_in_graph(call.key, graph, text),
     )
 
 
