@@ -14,7 +14,6 @@ import dbgkit
 from dbgkit.remote.scheduler import small_pickle_of
 
 NOT_COMPARED = "raised from before is not known"
-WHERE = ["here", "process", "worker"]
 CAUSED = ["explicit", "implicit", "hidden", "deep"]
 
 
@@ -58,16 +57,23 @@ def said_not_compared(replay):
 # -- from another client -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", WHERE)
-@pytest.mark.parametrize("name", [*CAUSED, "alike"])
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        *((name, where) for name in [*CAUSED, "alike"] for where in ("here", "worker")),
+        ("hidden", "process"),
+    ],
+)
 def test_the_same_causes_are_the_same_failure(processes_client, name, where):
     with replayed(processes_client, getattr(tasks, name), where=where) as again:
         assert (again.outcome, again.runs[0].detail) == ("same", "")
         assert not said_not_compared(again)
 
 
-@pytest.mark.parametrize("where", ["here", "process"])
-@pytest.mark.parametrize("name", CAUSED)
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [*((name, "here") for name in CAUSED), ("hidden", "process")],
+)
 def test_other_causes_are_another_failure(processes_client, otherwise, name, where):
     with replayed(processes_client, getattr(tasks, name), where=where) as again:
         assert again.outcome == "different"
@@ -117,6 +123,29 @@ def test_of_a_class_that_is_missing_here_it_is_said_what_was_not_compared(
         assert said_not_compared(again)
 
 
+def test_a_recording_tells_the_causes_that_cannot_be_read_here(processes_client):
+    with (
+        dbgkit.record(client=processes_client),
+        replayed(processes_client, tasks.of_lost, where="worker") as again,
+    ):
+        assert (again.outcome, again.runs[0].detail) == ("same", "")
+        assert not said_not_compared(again)
+
+
+@pytest.mark.parametrize("where", ["here", "process"])
+def test_a_recording_tells_another_message_of_a_cause(
+    processes_client, otherwise, where
+):
+    with (
+        dbgkit.record(client=processes_client),
+        replayed(processes_client, tasks.of_lost_elsewhere, where=where) as again,
+    ):
+        assert again.outcome == "different"
+        assert again.runs[0].detail == (
+            "with another cause: before Lost: no such row, now Lost: disk full"
+        )
+
+
 def test_what_is_too_large_is_not_sent_and_that_is_said(processes_client):
     with replayed(processes_client, tasks.of_large) as again:
         assert again.outcome == "same"
@@ -137,8 +166,15 @@ def test_a_pickle_is_sent_up_to_a_size(size, kept):
 # -- from a terminal ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", ["replay", "debug"])
-@pytest.mark.parametrize("name", ["explicit", "hidden", "implicit"])
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [
+        ("debug", "explicit"),
+        ("replay", "explicit"),
+        ("replay", "implicit"),
+        ("replay", "hidden"),
+    ],
+)
 def test_a_command_knows_the_causes(processes_client, verb, name):
     done = command(processes_client, verb, getattr(tasks, name))
     assert done.code == 1 and "BadInput: cannot load" in done.out, done

@@ -44,6 +44,8 @@ class Evidence:
     pickled : bytes
         The exception as the scheduler has it; empty where that is not known, or was
         not wanted.
+    recording : Recording or None
+        What the recorder saw of it, where nothing else tells what it was raised from.
     """
 
     client: Any = None
@@ -56,6 +58,7 @@ class Evidence:
     needs: Mapping[str, Any] | None = None
     index: Any = None
     pickled: bytes = field(default=b"", repr=False)
+    recording: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

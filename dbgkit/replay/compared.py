@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dbgkit.cluster.link import Link
@@ -10,6 +11,9 @@ from dbgkit.cluster.recorder import held_recordings, left_behind
 from dbgkit.locate.naming import recorded_name
 from dbgkit.model import Failure, Recording
 from dbgkit.remote.fingerprints import compare, fingerprints
+from dbgkit.remote.redact import redact_text
+from dbgkit.replay.outcome import causes_told
+from dbgkit.replay.wording import alike
 
 SECONDS = 0.2  # for all inputs of a replay
 
@@ -26,6 +30,21 @@ def recorded_failure(link: Link | None, failure: Failure) -> Recording | None:
         if held.since is not None:
             return next((each for each in held.recordings if each.frames), None)
     return left_behind(failure.key, failure.when)
+
+
+def with_causes(failure: Failure, recording: Recording | None) -> Failure:
+    """The failure with its recording, where that alone tells what it was raised from.
+
+    A recording of another failure of the task, an attempt before, say, tells nothing
+    of this one.
+    """
+    if recording is None or causes_told(failure):
+        return failure
+    message = redact_text(failure.message, extra=recording.secret_names)
+    of_it = recording.exception_type == failure.exception_type
+    if not of_it or not alike({recording.message}, {message}):
+        return failure
+    return replace(failure, evidence=replace(failure.evidence, recording=recording))
 
 
 class InputComparison:

@@ -45,7 +45,7 @@ from dbgkit.model.frames import checked, duration
 from dbgkit.remote.packing import unpack
 from dbgkit.remote.rerun import AROUND
 from dbgkit.remote.texts import safe_str
-from dbgkit.replay.compared import InputComparison, recorded_failure
+from dbgkit.replay.compared import InputComparison, recorded_failure, with_causes
 from dbgkit.replay.material import Material
 from dbgkit.replay.on_worker_plan import no_room, stored_as
 from dbgkit.replay.outcome import (
@@ -84,7 +84,9 @@ def run_on_worker(
     """
     link = material.link
     assert link is not None
-    comparison = InputComparison(recorded_failure(link, failure))
+    recording = recorded_failure(link, failure)
+    comparison = InputComparison(recording)
+    failure = with_causes(failure, recording)
     job = {**_job(plan, material, timeout), "compared": comparison.wanted}
     # Whether the worker died of the task is told by its process: which one is it?
     seen = look_at_workers(link, [plan.worker], ()).get(plan.worker)

@@ -16,6 +16,7 @@ from dbgkit.remote.pickled import kinds_in
 from dbgkit.remote.raised import MOST_CAUSES, raised, task_frames
 from dbgkit.remote.texts import safe_repr, safe_str
 from dbgkit.replay.places import Place, failed_at, places_of, same_place
+from dbgkit.replay.recorded_causes import all_known, changed_cause
 from dbgkit.replay.wording import alike, forms_of, same_class, told_anew
 
 _TRUNCATED = "Long error message"  # distributed.core.truncate_exception
@@ -102,7 +103,17 @@ def causes_unknown(failure: Failure, told: Mapping[str, Any] | None) -> bool:
     if not told or not told["chain"]:
         return False
     known, whole = _chain_before(failure)
-    return not whole and len(told["chain"]) > len(known)
+    recording = failure.evidence.recording
+    return (
+        not whole
+        and len(told["chain"]) > len(known)
+        and not (recording is not None and all_known(recording, told["chain"]))
+    )
+
+
+def causes_told(failure: Failure) -> bool:
+    """Whether all that a failure was raised from is known without its recording."""
+    return _chain_before(failure)[1]
 
 
 # --- class and message --------------------------------------------------------
@@ -178,7 +189,7 @@ def _other_causes(failure: Failure, now: Mapping[str, Any]) -> str | None:
     if now["cut"]:
         return None
     if not (before or whole):
-        return _other_kinds(failure, here)
+        return _other_kinds(failure, here) or _other_recorded(failure, here)
     for then, since in ((_own(before), _own(here)), (before, here)):
         if _same_chain(then, since if whole else since[: len(then)]):
             return None
@@ -197,6 +208,15 @@ def _other_kinds(failure: Failure, here: Sequence[Sequence[Any]]) -> str | None:
     changed = zip_longest(then, here, fillvalue=["none"])
     first = next(pair for pair in changed if not _same_kinds(*([one] for one in pair)))
     return "with another cause: before {}, now {}".format(*(row[0] for row in first))
+
+
+def _other_recorded(failure: Failure, here: Sequence[Sequence[Any]]) -> str | None:
+    """As `_other_causes`, by what the recorder saw of them, if it was on."""
+    recording = failure.evidence.recording
+    if recording is None:
+        return None
+    changed = changed_cause(recording, here)
+    return None if changed is None else f"with another cause: {changed}"
 
 
 def _same_kinds(before: Sequence[Sequence[Any]], here: Sequence[Sequence[Any]]) -> bool:

@@ -25,7 +25,7 @@ from dbgkit.remote.frames import format_exception, is_own, own_line
 from dbgkit.remote.raised import raised
 from dbgkit.replay.calling import Call, call_graph, call_task
 from dbgkit.replay.collectives import ALONE
-from dbgkit.replay.compared import InputComparison, recorded_failure
+from dbgkit.replay.compared import InputComparison, recorded_failure, with_causes
 from dbgkit.replay.differences import Asked, ask_worker, find_differences
 from dbgkit.replay.inputs import Inputs, changed_in_place, pull_inputs
 from dbgkit.replay.lacking import Lack, lack_in, lacks
@@ -33,7 +33,13 @@ from dbgkit.replay.material import Material, gather_material
 from dbgkit.replay.nodes import bind_plainly, describe_call, write
 from dbgkit.replay.on_worker import run_on_worker
 from dbgkit.replay.on_worker_plan import plan_on_worker
-from dbgkit.replay.outcome import CAUSES_UNKNOWN, causes_unknown, overall, run_told
+from dbgkit.replay.outcome import (
+    CAUSES_UNKNOWN,
+    causes_told,
+    causes_unknown,
+    overall,
+    run_told,
+)
 from dbgkit.replay.planning import Wanted, make_plan
 from dbgkit.replay.process import ChildEnd, run_in_child
 from dbgkit.replay.reschedule import reschedule_notes
@@ -224,7 +230,9 @@ def _here(prepared: Prepared, notify: Notify) -> Replay:
     runs: list[Run] = []
     chosen: Call | None = None
     chosen_run: Run | None = None
-    comparison = InputComparison(recorded_failure(material.link, failure))
+    recording = recorded_failure(material.link, failure)
+    comparison = InputComparison(recording)
+    failure = with_causes(failure, recording)
     submissions = prepared.submissions
     began = time.perf_counter()
     for number in range(plan.times):
@@ -403,6 +411,8 @@ def _differences(prepared: Prepared, notes: list[str]) -> tuple[Difference, ...]
 
 def _in_child(prepared: Prepared, notify: Notify) -> Replay:
     failure, plan, material = prepared.failure, prepared.plan, prepared.material
+    if not failure.killed and not causes_told(failure):
+        failure = with_causes(failure, recorded_failure(material.link, failure))
     specs: dict[Any, bytes] | None = {}
     try:
         for key in plan.run_here:
