@@ -198,7 +198,7 @@ NOTEBOOK = {"cells": CELLS, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 NEXT_TO_IT = "def g(x):\n    return 1 / x\n"
 
 
-@examples(150)
+@examples(60)
 @given(place=st.sampled_from(list(places(NOTEBOOK))), wrong=WRONG)
 def test_a_spoilt_notebook_keeps_nothing_from_being_found(
     tmp_path_factory, place, wrong
@@ -215,7 +215,7 @@ def test_a_spoilt_notebook_keeps_nothing_from_being_found(
 CODE = st.text(alphabet="%!?\n\t \\;'\"()x=#\0\f\u2028", max_size=30)
 
 
-@examples(300)
+@examples(60)
 @given(data=st.one_of(st.binary(max_size=60), CODE.map(str.encode)), cell=CODE)
 def test_any_text_is_source_or_none(tmp_path_factory, data, cell):
     folder = tmp_path_factory.mktemp("any")
