@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import socket
 import threading
+import uuid
+from functools import partial
+from pathlib import Path
+
+from watching import wait_until
 
 
 class Tracker:
@@ -89,3 +94,70 @@ def fall():
     raise XGBoostError(
         "[02:05:21] /__w/xgboost/xgboost/src/collective/result.cc:83: Allreduce failed"
     )
+
+
+def take_part(folder, name, call):
+    """One of a collective, which runs until it is told to go on.
+
+    Parameters
+    ----------
+    folder : str
+        Where files tell what has begun, and what may go on.
+    call : tuple
+        What comes of it: a function and its arguments.
+    """
+    Path(folder, f"{name}.begun").touch()
+    wait_until(Path(folder, f"{name}.go").exists, f"{name} may go on")
+    function, *args = call
+    return function(*args)
+
+
+class Training:
+    """Tasks that run at the same time, and fail one by one as they are told to.
+
+    Their keys are as those of ``xgboost.dask``.
+    """
+
+    def __init__(self, client, folder, *calls, submit=True):
+        self.client = client
+        self.folder = str(folder)
+        self.calls = {f"fn-{uuid.uuid4()}": call for call in calls}
+        self.keys = list(self.calls)
+        self.futures = []
+        if submit:
+            self.futures = [
+                client.submit(take_part, *args, key=args[1], pure=False)
+                for args in self.arguments()
+            ]
+            self.have_begun()
+
+    def arguments(self):
+        """What each task is called with."""
+        return [(self.folder, key, call) for key, call in self.calls.items()]
+
+    def have_begun(self):
+        begun = [Path(self.folder, f"{key}.begun") for key in self.keys]
+        wait_until(lambda: all(map(Path.exists, begun)), "all have begun")
+
+    def go_on(self, number):
+        """Have one go on, and do not wait for it."""
+        Path(self.folder, f"{self.keys[number]}.go").touch()
+
+    def fail(self, *numbers):
+        """Have them fail in this order, as it is heard of on the scheduler."""
+        for number in numbers:
+            self.go_on(number)
+            heard = partial(self._heard, self.keys[number])
+            wait_until(heard, f"the failure of {number} is heard of")
+        return self
+
+    def _heard(self, key):
+        return self.client.run_on_scheduler(failed_keys).count(key)
+
+    def gather(self):
+        """A task that needs all of them, as ``xgboost.dask`` has it."""
+        return self.client.submit(list, self.futures, key=f"first-{uuid.uuid4()}")
+
+
+def failed_keys(dask_scheduler):
+    return [entry.key for entry in dask_scheduler.erred_tasks]

@@ -8,17 +8,17 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-import uuid
 from importlib import util
 
 import collective_tasks as tasks
 import pytest
+from collective_tasks import Training
 from distributed import wait
 from watching import clear_history, entered, forgotten, unchanged, wait_until
 
 import dbgkit
 from dbgkit.errors import NotHere
-from dbgkit.remote.roots import is_follower
+from dbgkit.remote.followers import is_follower
 from dbgkit.replay.collectives import ALONE
 from dbgkit.replay.collectives_lightgbm import is_train_part
 
@@ -166,17 +166,27 @@ def trained(client, fails_on):
             num_boost_round=4,
             callbacks=[make_callback(xgboost, fails_on)],
         )
+    return caught.value
+
+
+def all_failed(client):
+    """Wait until both workers have."""
     wait_until(
         lambda: len(client.run_on_scheduler(texts)) == 2, "both workers have failed"
     )
-    return caught.value
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("fails_on", [0, 1])
 def test_the_callback_is_the_root_cause_in_xgboost(two_workers, fails_on):
     error = trained(two_workers, fails_on)
+    # At once, though the other one may be the first that is heard of.
     failure = dbgkit.locate(error, client=two_workers)
+    all_failed(two_workers)
+    keys = two_workers.run_on_scheduler(tasks.failed_keys)
+    for target in (error, None, *keys):
+        again = dbgkit.locate(target, client=two_workers)
+        assert again.key == failure.key
     assert failure.exception_type == "ZeroDivisionError"
     assert "in after_iteration" in failure.traceback_text
     assert any(map(is_follower, two_workers.run_on_scheduler(texts)))
@@ -192,6 +202,7 @@ def test_the_callback_is_the_root_cause_in_xgboost(two_workers, fails_on):
 @pytest.mark.parametrize("where", WHERE)
 def test_the_callback_runs_again_in_xgboost(two_workers, where):
     error = trained(two_workers, None)
+    all_failed(two_workers)
     with dbgkit.replay(error, client=two_workers, where=where, timeout=30) as replay:
         assert replay.outcome == "same"
         assert ALONE in replay.notes
@@ -238,13 +249,6 @@ def groups_of(client):
     return {each.exception_type: (each.count, each.cascaded) for each in found}
 
 
-def fail(client, function, *args):
-    future = client.submit(function, *args, key=f"fn-{uuid.uuid4()}", pure=False)
-    wait(future, timeout=30)
-    assert future.status == "error"
-    return future
-
-
 @pytest.fixture
 def clean(processes_client):
     forgotten(processes_client)
@@ -252,14 +256,16 @@ def clean(processes_client):
     return processes_client
 
 
+SCORE = (tasks.score, 2, 2)
+FALL = (tasks.fall,)
+
+
 @pytest.mark.parametrize("first", ["root", "follower"])
-def test_followers_are_counted_with_what_they_follow(clean, first):
+def test_followers_are_counted_with_what_they_follow(clean, tmp_path, first):
     # GIVEN a training, of which one worker failed and two followed
-    calls = [(tasks.score, 2, 2), (tasks.fall,), (tasks.fall,)]
-    if first == "follower":
-        calls.reverse()
-    kept = [fail(clean, *call) for call in calls]
-    below = clean.submit(lambda model: model, kept[1])
+    training = Training(clean, tmp_path, SCORE, FALL, FALL)
+    below = clean.submit(lambda model: model, training.futures[1])
+    training.fail(*((0, 1, 2) if first == "root" else (1, 2, 0)))
     wait(below)
     # THEN it is one failure, because of which the others have failed
     ((kind, (count, cascaded)),) = groups_of(clean).items()
@@ -267,44 +273,38 @@ def test_followers_are_counted_with_what_they_follow(clean, first):
     assert cascaded == 3
 
 
-def test_each_training_has_its_own_followers(clean):
+def test_each_training_has_its_own_followers(clean, tmp_path):
     """What followers raise is alike in both."""
-    kept = [
-        fail(clean, tasks.score, 2, 2),
-        fail(clean, tasks.fall),
-        fail(clean, tasks.of_size_two),
-        fail(clean, tasks.fall),
-        fail(clean, tasks.fall),
-    ]
-    found = groups_of(clean)
-    assert found.keys() == {"ZeroDivisionError", "LookupError"}
-    assert [count for count, _ in found.values()] == [1, 1]
-    assert found["LookupError"][1] >= 2  # one of the two is nearer in time, at least
-    assert sum(cascaded for _, cascaded in found.values()) == 3
-    assert len(kept) == 5
+    one = Training(clean, tmp_path, SCORE, FALL).fail(0, 1)
+    other = Training(clean, tmp_path, (tasks.of_size_two,), FALL, FALL).fail(1, 2, 0)
+    assert groups_of(clean) == {"ZeroDivisionError": (1, 1), "LookupError": (1, 2)}
+    assert one.futures and other.futures
 
 
-def test_forgotten_followers_are_counted_so_too(clean):
+def test_forgotten_followers_are_counted_so_too(clean, tmp_path):
     dbgkit.failures(client=clean)
-    kept = [fail(clean, tasks.fall), fail(clean, tasks.score, 2, 2)]
-    kept.clear()
+    training = Training(clean, tmp_path, SCORE, FALL).fail(1, 0)
+    training.futures.clear()
     forgotten(clean)
     assert groups_of(clean) == {"ZeroDivisionError": (1, 1)}
 
 
-def test_followers_of_nothing_are_failures_of_their_own(clean):
-    kept = [fail(clean, tasks.fall), clean.submit(tasks.score, 2, 2, pure=False)]
+def test_followers_of_nothing_are_failures_of_their_own(clean, tmp_path):
+    alone = Training(clean, tmp_path, FALL, FALL).fail(0, 1)
+    kept = [*alone.futures, clean.submit(tasks.score, 2, 2, pure=False)]
     wait(kept)
-    assert groups_of(clean) == {"XGBoostError": (1, 0), "ZeroDivisionError": (1, 0)}
+    assert groups_of(clean) == {"XGBoostError": (2, 0), "ZeroDivisionError": (1, 0)}
     kept.clear()
+    alone.futures.clear()
     forgotten(clean)
-    assert groups_of(clean) == {"XGBoostError": (1, 0), "ZeroDivisionError": (1, 0)}
+    assert groups_of(clean) == {"XGBoostError": (2, 0), "ZeroDivisionError": (1, 0)}
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_training_of_xgboost_is_one_failure(two_workers):
     before = groups_of(two_workers).get("ZeroDivisionError", (0, 0))
     kept = trained(two_workers, 0)
+    all_failed(two_workers)
     assert kept is not None
     found = groups_of(two_workers)
     assert "XGBoostError" not in found

@@ -46,6 +46,7 @@ PROBE_AFTER = 2.0  # seconds that a pull may take before its workers are probed
 PROBE_LIMIT = 5.0  # seconds for a worker to answer the probe
 SLOWEST_PULL = 1_000_000  # bytes a second: Dask sends a long list no faster
 MOST_TRIES = 5  # to put back an extension that others take off
+PATIENCE = 2.0  # seconds for who failed first of a collective to be heard of
 FRESH = 5.0  # seconds for which an answer that came along holds
 RECORDED_BYTES = 32_000_000  # of recordings that come along with a visit
 
@@ -180,6 +181,7 @@ class Link:
 
         Cost: one call of 0.5 ms.
         """
+        question.setdefault("patience", min(PATIENCE, self.timeout / 4))
         if question.get("specs") or "recordings_of" in question:
             question["foresee"] = {
                 "recorder": recorder_name(),

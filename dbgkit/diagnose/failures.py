@@ -13,6 +13,7 @@ from dbgkit.cluster.workers import foreseeing
 from dbgkit.diagnose.deaths import deaths_of, line_of, tell_of
 from dbgkit.errors import WrongTarget
 from dbgkit.locate.facts import failure_from_fact
+from dbgkit.locate.led import FORGOTTEN
 from dbgkit.locate.modules import lack_of, said_of
 from dbgkit.locate.naming import recorded_name
 from dbgkit.model import Death, Evidence, Failure, FailureGroup, FailureReport, Span
@@ -223,7 +224,7 @@ def _at_once(failure: Failure, death: Death) -> bool:
 def _example(group: Mapping[str, Any], view: View, shown: Shown) -> Failure:
     notes: tuple[str, ...] = ()
     if group["example_forgotten"]:
-        notes = ("the scheduler has forgotten the task: only its history is left",)
+        notes = (FORGOTTEN,)
     if not view.live:
         notes += ("it was read from a dump, so there is nothing to replay",)
     return failure_from_fact(

@@ -33,7 +33,7 @@ def relocate(
     if not is_open(evidence.client):
         return failures
     answer = Link(evidence.client, timeout).visit(
-        keys=[first.key], specs=True, max_bytes=max_bytes
+        keys=[first.key], specs=True, max_bytes=max_bytes, leaders=False
     )
     if not answer["tasks"]:
         raise UnknownKey(

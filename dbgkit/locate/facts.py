@@ -45,7 +45,8 @@ def failure_from_fact(
     Where the exception lost its class or text on its way home, the scheduler's own
     text is taken.
     """
-    notes = (*notes, *notes_of_way(fact))
+    way = notes_of_way(fact)
+    notes = (*way, *notes) if fact.get("gone") else (*notes, *way)
     fact, exception, phase = told_by_shuffle(fact, exception)
     notes = (*notes, *notes_of_shuffle(fact, phase))
     text = fact["exception_text"]

@@ -13,7 +13,7 @@ from itertools import islice
 from types import FrameType
 from typing import Any
 
-from dbgkit.locate.held import exception_of, texts_of
+from dbgkit.locate.held import exception_of, is_told_by, texts_of
 from dbgkit.locate.traces import chain, is_rebuilt, place_of, raised_from
 from dbgkit.remote.frames import own_line_of_text, walk
 from dbgkit.remote.inner import entry_of, identities, of_chain
@@ -24,6 +24,7 @@ from dbgkit.remote.texts import safe_repr
 
 MOST_RAISED = 20  # exceptions of a chain that are told to the scheduler
 _DEEPEST = 100_000  # frames
+FORGOTTEN = "the scheduler has forgotten the task: only its history is left"
 _SHOWN = 120  # characters of an exception in a note
 
 
@@ -117,7 +118,7 @@ def notes_of_shuffle(fact: Mapping[str, Any], phase: str) -> tuple[str, ...]:
 
 def notes_of_way(fact: Mapping[str, Any]) -> tuple[str, ...]:
     """What is to be said of tasks that had submitted the failure, or that it had."""
-    notes = []
+    notes = [FORGOTTEN] if fact.get("gone") else []
     through = fact.get("through") or ()
     if through:
         notes.append(submitted_by(through))
@@ -135,7 +136,19 @@ def notes_of_way(fact: Mapping[str, Any]) -> tuple[str, ...]:
             f"it failed because of {entry['key']!r}, which it had submitted, and "
             f"which the scheduler has forgotten: {text}{where}"
         )
+    followers = fact.get("followers")
+    if followers:
+        notes.append(_followed_by(followers["keys"], followers["text"]))
     return tuple(notes)
+
+
+def _followed_by(keys: Sequence[Any], text: str) -> str:
+    more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
+    return (
+        f"{keys[0]!r}{more} failed because of it, with {text[:_SHOWN]}: so do the "
+        "others of a collective once one of them has failed, and of the failures of "
+        "the same function this one is the nearest in time"
+    )
 
 
 def submitted_by(through: Sequence[Any], show: Callable[[Any], str] = repr) -> str:
@@ -151,8 +164,16 @@ def exception_for(
     exception: BaseException | None,
     held: Mapping[Any, Any],
 ) -> BaseException | None:
-    """`exception_of`; of what a task had submitted, out of that task's exception."""
+    """`exception_of`; of what a task had submitted, out of that task's exception.
+
+    That of a follower tells nothing of the failure that it followed.
+    """
     through = fact.get("through")
+    if fact.get("followers") and not through:
+        for error in (exception_of(fact, facts, None, held), exception):
+            if error is not None and is_told_by(error, fact):
+                return error
+        return None
     if not through:
         return exception_of(fact, facts, exception, held)
     keys = (fact["key"], fact["asked"], *through)

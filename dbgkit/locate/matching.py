@@ -26,6 +26,8 @@ from dbgkit.locate.led import raised_in, submitted_entry
 from dbgkit.locate.optimizing import expression_here
 from dbgkit.locate.traces import Trace, raised_from
 from dbgkit.model import Evidence, Failure
+from dbgkit.remote.followers import is_follower
+from dbgkit.remote.leaders import led_in_history
 from dbgkit.remote.parsing import literal
 from dbgkit.remote.summarize_errors import members_of
 
@@ -78,6 +80,7 @@ def locate_in_graph(
             return from_answer(answer, client, own, notes)
     if not matching:
         return [_unmatched(found, graph, output_keys(expression), client, notes)]
+    matching = _led(matching, entries, client, timeout)
     matching.sort(key=lambda entry: entry["when"] or 0.0)
     # A computation that is run again has the same keys: of one, the newest counts.
     entry_of = {entry["key"]: entry for entry in matching}
@@ -88,6 +91,7 @@ def locate_in_graph(
             f"{len(keys)} tasks of this graph failed with it, or alike; "
             "this is the earliest",
         )
+    led = {key for key in keys if entry_of[key].get("followers")}
     if client is not None and is_open(client):
         answer = Link(client, timeout).visit(
             keys=keys,
@@ -96,26 +100,66 @@ def locate_in_graph(
             chain=raised_in(own),
         )
         if answer["failures"]:
-            alive = from_answer(answer, client, own, notes)
+            facts = [{**fact, **_way_of(entry_of, fact)} for fact in answer["failures"]]
+            alive = from_answer({**answer, "failures": facts}, client, own, notes)
             if len(alive) == len(keys):
                 return alive
     sizes = _group_sizes(graph, keys)
     return [
         failure_from_fact(
             {
-                **entry_of[key],
                 "asked": key,
+                **entry_of[key],
                 "group_size": sizes.get(key),
                 "submitted": submitted_entry(entry_of[key], entries, own),
             },
-            evidence=Evidence(client=client, graph=graph, scheduler="distributed"),
-            exception=own if index == 0 else None,
+            evidence=Evidence(
+                client=client,
+                graph=graph if key in graph else None,
+                scheduler="distributed",
+            ),
+            exception=own if index == 0 and key not in led else None,
             others=tuple(other for other in keys if other != key),
             notes=notes,
             source="graph",
         )
         for index, key in enumerate(keys)
     ]
+
+
+def _led(
+    matching: list[dict[str, Any]],
+    entries: list[dict[str, Any]],
+    client: Any,
+    timeout: float,
+) -> list[dict[str, Any]]:
+    """Entries; of what failed as another one of its collective did, that one's.
+
+    As `remote.scheduler` tells it of what is there: by `remote.followers` too.
+    """
+    followers = [each for each in matching if is_follower(each["exception_text"])]
+    if not followers or client is None:
+        return matching
+    if is_open(client):
+        keys = [each["key"] for each in followers]
+        facts = Link(client, timeout).visit(keys=keys)["failures"]
+    else:
+        log = getattr(_closed_scheduler(client), "transition_log", ())
+        facts = led_in_history(followers, entries, list(log))
+    leader_of = {
+        key: fact
+        for fact in facts
+        for key in (fact.get("followers") or {}).get("keys", ())
+    }
+    return [leader_of.get(each["key"], each) for each in matching]
+
+
+def _way_of(entry_of: Mapping[Any, dict[str, Any]], fact: Any) -> dict[str, Any]:
+    """How what was asked for led to a failure, where its followers did."""
+    entry = entry_of.get(fact["key"], {})
+    if not entry.get("followers"):
+        return {}
+    return {name: entry[name] for name in ("asked", "followers")}
 
 
 def _is_clients(found: Trace, client: Any) -> bool:
@@ -142,10 +186,9 @@ def _history(
             exception_text=next(iter(texts)) if one else "",
         )
         return answer["erred"], ()
-    scheduler = getattr(getattr(client, "cluster", None), "scheduler", None)
+    scheduler = _closed_scheduler(client)
     if scheduler is None or not hasattr(scheduler, "erred_tasks"):
         return [], ("the client is closed, and the scheduler's history with it",)
-    # A LocalCluster's scheduler object stays readable after it was closed.
     return [
         {
             "key": entry.key,
@@ -156,6 +199,11 @@ def _history(
         }
         for entry in scheduler.erred_tasks
     ], ("the cluster is closed: a replay computes again here what it held",)
+
+
+def _closed_scheduler(client: Any) -> Any:
+    """A LocalCluster's scheduler object stays readable after it was closed."""
+    return getattr(getattr(client, "cluster", None), "scheduler", None)
 
 
 def _match(
@@ -210,7 +258,7 @@ def _failed_outside(
     outside -= graph.keys()
     if not outside:
         return []
-    facts = link.visit(keys=list(outside))["failures"]
+    facts = link.visit(keys=list(outside), leaders=False)["failures"]
     matching = _match(exception, facts, {fact["key"]: None for fact in facts})
     keys = {entry["key"] for entry in matching}
     return [fact["asked"] for fact in facts if fact["key"] in keys]

@@ -93,7 +93,8 @@ class Failure(Displayed):
     exception : BaseException or None
         The exception as it reached the client, if it did.
     asked : Key or None
-        The key that was asked for, where the failure is upstream of it.
+        The key that was asked for, where the failure is upstream of it, or where it
+        failed because of this one in a collective (`notes` says so).
     killed : bool
         Whether it killed the worker that it ran on.
     came_from : tuple of Origin

@@ -69,3 +69,20 @@ def failure_fact(
         "came_from": [],
         "wanted_by": [cs.client_key for cs in ts.who_wants or ()],
     }
+
+
+def forgotten_fact(entry: dict[str, Any]) -> dict[str, Any]:
+    """As `failure_fact`, where an entry of the history is all that is left of it."""
+    return {
+        "exception_text": "",
+        "traceback_text": "",
+        "cause_text": "",
+        "cause_frames": "",
+        "codes": (),
+        **entry,
+        "asked": entry["key"],
+        "exception": None,
+        "killed": False,
+        "tried": 1,
+        "group_size": None,
+    }

@@ -4,8 +4,8 @@ A task whose inputs fail one after the other is blamed on the last of them that 
 it (``exception_blame``, distributed/scheduler.py), while its future keeps the exception
 of the first. So what it needs is followed up to all that failed by themselves.
 
-This file is sent to the scheduler as source: standard library only. Its cost grows
-with the failed tasks above those asked for, up to a limit.
+This file is sent to the scheduler as source: standard library and dask only. Its cost
+grows with the failed tasks above those asked for, up to a limit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import Any
 
+from .followers import is_follower
 from .pacing import Pace, slices
 
 MOST_LINKS = 10_000  # dependencies that one question follows
@@ -33,6 +34,8 @@ class Roots:
         Those of `order` that are first for none of the tasks asked for.
     when : dict of Key to float or None
         When those of `order` failed, as far as anything tells.
+    places : dict of TaskState to tuple
+        What `order` is by.
     unfollowed : int
         Tasks whose dependencies were too many: what they are blamed on is taken.
     """
@@ -41,6 +44,7 @@ class Roots:
         self.order: list[Any] = []
         self.others: list[Any] = []
         self.when: dict[Any, float | None] = {}
+        self.places: dict[Any, tuple[bool, bool, float]] = {}
         self.unfollowed = 0
         self._below: dict[Any, Any] = {}
         self._cause: dict[Any, Any] = {}
@@ -58,16 +62,6 @@ class Roots:
             ts = self._below.get(ts)
         way.reverse()
         return way
-
-
-def is_follower(text: str | None) -> bool:
-    """Whether an exception's text is what others of a collective raise as one fails.
-
-    They may be heard of before it: its connections are closed before its exception is
-    on its way. XGBoost names its own sources in ``src/collective`` (``result.cc``).
-    """
-    text = (text or "")[:COMPARED]
-    return text.startswith("XGBoostError(") and "/collective/" in text
 
 
 def raised(ts: Any) -> bool:
@@ -101,7 +95,8 @@ async def find_roots(
         # Without a time it happened before all that is still told of.
         return is_follower(ts.exception_text), other, roots.when[ts.key] or 0.0
 
-    roots.order = sorted(found, key=place)
+    roots.places = {ts: place(ts) for ts in found}
+    roots.order = sorted(found, key=roots.places.__getitem__)
     steps = 0
     for root in roots.order:
         stack = [root]

@@ -28,6 +28,7 @@ from .handling import Handler
 from .histories import tell_history
 from .inner import Found, follow, found_of_forgotten, of_chain
 from .keys import find_task
+from .leaders import Led, facts_of_gone, find_led, followers_of, starts_of
 from .leases import tell_leases
 from .newest import newest_failed
 from .pacing import Pace, count_with
@@ -166,6 +167,8 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         max_bytes: int = 2**30,
         limit: int = 1000,
         foresee: dict[str, Any] | None = None,
+        leaders: bool = True,
+        patience: float = 0.0,
     ) -> dict[str, Any]:
         """All that is known of some keys, or of exceptions with one text.
 
@@ -198,6 +201,12 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         foresee : dict, optional
             Whether the recordings of the first failure come along, or of its ``key``:
             see ``foresight``.
+        leaders : bool
+            Whether what failed because another task of its collective did is told by
+            that one (see ``leaders``); else all are told as they are.
+        patience : float
+            Seconds that a failure may be awaited of which only others of its
+            collective are heard of so far.
         """
         scheduler = self.scheduler
         answer: dict[str, Any] = {
@@ -239,11 +248,15 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             elif found.exception_blame is not None:
                 failed.append(found)
         roots = await find_roots(scheduler, failed, Pace(), texts)
-        order = await self._followed(roots, limit, history, unknown, chain)
-        times = {entry["key"]: entry for entry in reversed(history)}
         pace = Pace()
+        gone = list(unknown)[:MOST_FORGOTTEN]
+        followers = followers_of(roots, gone, history) if leaders else []
+        led = await find_led(scheduler, self.index, followers, pace, patience)
+        starts = starts_of(scheduler, roots, led)
+        order = await self._followed(starts[:limit], history, unknown, chain)
+        times = {entry["key"]: entry for entry in reversed(history)}
         for each in order:
-            answer["failures"].append(self._fact(each, roots, times))
+            answer["failures"].append(self._fact(each, roots, times, led))
             await pace.breathe()
         values = CameFrom(scheduler, pace)
         for fact, each in zip(answer["failures"][:TOLD], order, strict=False):
@@ -252,7 +265,8 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         there = [(each.root or each.ts).state != "forgotten" for each in order]
         answer["failures"] = list(compress(answer["failures"], there))
         order = list(compress(order, there))
-        answer["omitted"] = max(0, len(roots.order) - limit)
+        answer["failures"] += await facts_of_gone(scheduler, self.index, led, pace)
+        answer["omitted"] = max(0, len(starts) - limit)
         answer["unfollowed"] = roots.unfollowed
         if specs and order:
             # What it was raised from is in its pickle alone, which only clients read.
@@ -269,15 +283,13 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
 
     async def _followed(
         self,
-        roots: Roots,
-        limit: int,
+        starts: list[tuple[Any, float | None]],
         history: list[dict[str, Any]],
         unknown: Collection[Any],
         chain: Collection[tuple[str, Any, bool]],
     ) -> list[Found]:
-        """The first failures; each is followed into what it had submitted."""
+        """Failures; each is followed into what it had submitted."""
         scheduler, index, pace = self.scheduler, self.index, Pace()
-        starts = [(root, roots.when[root.key]) for root in roots.order[:limit]]
         order = await follow(scheduler, index, history, starts, pace)
         handed = of_chain(chain)
         known = {entry["key"] for entry in history}
@@ -291,10 +303,14 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         return order
 
     def _fact(
-        self, found: Found, roots: Roots, times: dict[Any, Any]
+        self, found: Found, roots: Roots, times: dict[Any, Any], led: Led
     ) -> dict[str, Any]:
         root, key = found.root, found.ts.key
         asked = found.through[0] if root is None else roots.way(root)[0].key
+        # What was asked for may have led to it by its followers alone.
+        followers = None if root is None else led.told(root.key)
+        if followers and root not in roots.order:
+            asked = led.asked(root.key)
         fact = failure_fact(self.scheduler, found.ts, asked, times.get(key))
         when = roots.when[key] if key in roots.when else self.index.when.get(key)
         return {
@@ -303,6 +319,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             "through": list(found.through),
             "alike": found.alike,
             "submitted": found.forgotten,
+            "followers": followers,
             "codes": codes_for(found.ts.run_spec, fact["traceback_text"]),
         }
 

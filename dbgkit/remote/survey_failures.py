@@ -11,7 +11,7 @@ from typing import Any
 from dask.utils import key_split
 
 from .came_from import CameFrom
-from .facts import failure_fact, history_of
+from .facts import failure_fact, forgotten_fact, history_of
 from .frame_codes import FrameCode, codes_for, mark_at, own_place
 from .inner import identities
 from .p2p import P2P, as_text, cause_in_shuffle
@@ -22,9 +22,9 @@ from .survey_index import ErredIndex, Row
 from .survey_inner import InnerCounts, Waiting
 from .survey_joined import join_moved
 from .texts import Signature, signature, type_and_message
+from .traces import is_private
 
 COMPARED = 10_000  # characters of a text that count for what is alike
-PRIVATE = "dbgkit-recompute-"  # keys of replays (replay/recompute.py)
 
 
 async def survey_failures(
@@ -51,8 +51,8 @@ async def survey_failures(
     start = now_of(state)
     index = ErredIndex() if index is None else index
     passed = await index.fill(state, pace)
-    history = [entry for entry in history_of(state) if not _is_private(entry["key"])]
-    await _find_times(state, index, history, pace)
+    history = [entry for entry in history_of(state) if not is_private(entry["key"])]
+    await index.find_times(state, history, pace)
     missing = {"undated": 0, "unasked": 0, "span_unknown": False}
     wanted = await _chosen(state, question, index, missing, pace)
     groups: dict[Signature, Group] = {}
@@ -106,7 +106,7 @@ async def survey_failures(
     history = [
         _with_cause(index, entry) for entry in history if entry["key"] not in known
     ]
-    inner = InnerCounts(state, index, groups, is_counted, read)
+    inner = InnerCounts(state, index, groups, is_counted, read, followers.note)
     await inner.fill(waiting, history, pace)
     left = _left_of_forgotten(state, index, history, wanted, since, missing, inner)
     for entry, alike in left:
@@ -114,7 +114,7 @@ async def survey_failures(
             followers.add(Follower(entry["key"], entry["when"], 1, entry))
         else:
             count_forgotten(entry, alike)
-    async for alone in followers.placed(pace):
+    async for alone in followers.placed(state, pace):
         if isinstance(alone.told, Row):
             count(alone.key, alone.told, alone.when, alone.members)
         else:
@@ -150,7 +150,7 @@ async def _example(
     """One failure of a group; all that is left of it may be the history's entry."""
     if group.present is not None:
         key = group.present[-1]
-        ts = await _task_of(state, index, key, pace)
+        ts = await index.task_of(state, key, pace)
         if ts is not None:
             return {
                 **failure_fact(state, ts, key, None),
@@ -160,26 +160,14 @@ async def _example(
                 "submitted": group.submitted.get(key),
             }
     entry = group.entry or {"key": None, "when": None, "erred_on": []}
-    return {
-        "exception_text": "",
-        "traceback_text": "",
-        "cause_text": "",
-        "cause_frames": "",
-        "codes": (),
-        **entry,
-        "asked": entry["key"],
-        "exception": None,
-        "killed": False,
-        "tried": 1,
-        "group_size": None,
-    }
+    return forgotten_fact(entry)
 
 
 async def _read(state: Any, index: ErredIndex, root: Any, pace: Pace) -> Row | None:
     """What is shown of a root cause, kept for the next time."""
-    if _is_private(root):
+    if is_private(root):
         return None
-    ts = await _task_of(state, index, root, pace)
+    ts = await index.task_of(state, root, pace)
     if ts is None:
         return None
     text, frames = ts.exception_text, ts.traceback_text or ""
@@ -201,7 +189,7 @@ async def _mark(state: Any, index: ErredIndex, group: Group, pace: Pace) -> str:
     place = group.alike[2]
     if group.present is None or place is None:
         return ""
-    ts = await _task_of(state, index, group.present[-1], pace)
+    ts = await index.task_of(state, group.present[-1], pace)
     _, function, line = place
     return "" if ts is None else mark_at(ts.run_spec, function, line)
 
@@ -233,37 +221,6 @@ def _with_cause(index: ErredIndex, entry: dict[str, Any]) -> dict[str, Any]:
     if cause is None:
         return {**told, "cause_text": "", "cause_frames": ""}
     return {**told, "cause_text": cause.text, "cause_frames": as_text(cause)}
-
-
-async def _task_of(state: Any, index: ErredIndex, root: Any, pace: Pace) -> Any:
-    """The task of a root cause; it may be forgotten while others keep its blame."""
-    ts = state.tasks.get(root)
-    if ts is not None and ts.exception_text is not None:
-        return ts
-    if ts is not None and index.blame.get(root) == root:
-        return ts
-    async for part in slices(list(index.blame.items()), pace):
-        for key, blamed in part:
-            fallen = state.tasks.get(key) if blamed == root else None
-            if fallen is not None and fallen.exception_blame is not None:
-                return fallen.exception_blame
-    return ts
-
-
-async def _find_times(
-    state: Any, index: ErredIndex, history: list[dict[str, Any]], pace: Pace
-) -> None:
-    """Times of what had failed before the index was kept, where something tells."""
-    if index.dated:
-        return
-    times = {entry["key"]: entry["when"] for entry in reversed(history)}
-    async for part in slices(list(state.transition_log), pace):
-        for entry in part:
-            if entry[2] == "erred":
-                times[entry[0]] = max(entry[5], times.get(entry[0], 0.0))
-    for root in index.members:
-        index.when.setdefault(root, times.get(root))
-    index.dated = True
 
 
 async def _chosen(
@@ -350,8 +307,3 @@ def _left_of_forgotten(
         else:
             left.append((entry, _alike_of_entry(entry)))
     return left
-
-
-def _is_private(key: Any) -> bool:
-    name = key[0] if isinstance(key, tuple) and key else key
-    return isinstance(name, str) and name.startswith(PRIVATE)

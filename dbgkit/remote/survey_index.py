@@ -187,6 +187,35 @@ class ErredIndex:
         self.complete = True
         return True
 
+    async def find_times(
+        self, state: Any, history: list[dict[str, Any]], pace: Pace
+    ) -> None:
+        """Times of what had failed before it was kept, where something tells."""
+        if self.dated:
+            return
+        times = {entry["key"]: entry["when"] for entry in reversed(history)}
+        async for part in slices(list(state.transition_log), pace):
+            for entry in part:
+                if entry[2] == "erred":
+                    times[entry[0]] = max(entry[5], times.get(entry[0], 0.0))
+        for root in self.members:
+            self.when.setdefault(root, times.get(root))
+        self.dated = True
+
+    async def task_of(self, state: Any, root: Any, pace: Pace) -> Any:
+        """The task of a root cause; it may be forgotten while others keep its blame."""
+        ts = state.tasks.get(root)
+        if ts is not None and ts.exception_text is not None:
+            return ts
+        if ts is not None and self.blame.get(root) == root:
+            return ts
+        async for part in slices(list(self.blame.items()), pace):
+            for key, blamed in part:
+                fallen = state.tasks.get(key) if blamed == root else None
+                if fallen is not None and fallen.exception_blame is not None:
+                    return fallen.exception_blame
+        return ts
+
     def _add_old(self, ts: Any) -> None:
         self.add(ts)
         if self.blame[ts.key] == ts.key:

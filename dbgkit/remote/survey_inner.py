@@ -40,6 +40,8 @@ class InnerCounts:
         Whether the survey counts a root cause by itself.
     read : callable
         Gives a root cause's `Row`.
+    note : callable
+        Told of each failure, when it was, and in which group it was counted.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class InnerCounts:
         groups: Groups,
         is_counted: Callable[[Any], bool],
         read: Callable[[Any], Awaitable[Row | None]],
+        note: Callable[[Any, float | None, Group], None],
     ) -> None:
         self.state = state
         self.index = index
         self.groups = groups
         self.is_counted = is_counted
         self.read = read
+        self.note = note
         # Entries of the history that are told by what had submitted them.
         self.told: set[Any] = set()
         self._added: set[Any] = set()
@@ -100,18 +104,21 @@ class InnerCounts:
             fallen = members - (self.index.blame.get(root) == root)
             group = group_of(self.groups, row.alike)
             group.add(root, row, when, fallen)
+            self.note(root, when, group)
             if entry is not None:
                 group.submitted[root] = entry
                 self.told.add(entry["key"])
             return
         found = await self.read(inner)
         assert found is not None
-        self._put(inner, found, members, when)
+        self._put(inner, found, one)
 
-    def _put(self, inner: Any, row: Row, members: int, when: float | None) -> None:
+    def _put(self, inner: Any, row: Row, one: Waiting) -> None:
         """Count what failed because of an inner task with that one."""
+        root, _, when, members = one
         group = group_of(self.groups, row.alike)
         group.cascaded += members
+        self.note(root, when, group)
         if not self.is_counted(inner) and inner not in self._added:
             # The client that is asked for wants the outer one alone.
             self._added.add(inner)
@@ -136,7 +143,7 @@ class InnerCounts:
             return False
         if index.when.get(inner) != since:
             return False  # it has failed again
-        self._put(inner, row, one.members, one.when)
+        self._put(inner, row, one)
         return True
 
     async def _innermost(
@@ -186,10 +193,12 @@ class InnerCounts:
         if led is None:
             return False
         if led.entry is not None:
-            group_of(self.groups, alike_of(led.entry)).cascaded += 1
-            return True
-        row = self.index.rows.get(led.key)
-        if row is None or not self.is_counted(led.key):
-            return False
-        group_of(self.groups, row.alike).cascaded += 1
+            group = group_of(self.groups, alike_of(led.entry))
+        else:
+            row = self.index.rows.get(led.key)
+            if row is None or not self.is_counted(led.key):
+                return False
+            group = group_of(self.groups, row.alike)
+        group.cascaded += 1
+        self.note(key, entry["when"], group)
         return True

@@ -13,6 +13,12 @@ OWN_CLIENT = "Client-dbgkit-"  # how ids of clients begin that were opened for a
 LATER = 0.05  # seconds
 
 
+def is_private(key: Any) -> bool:
+    """Whether a key is of a replay's own, and no failure of it the user's."""
+    name = key[0] if isinstance(key, tuple) and key else key
+    return isinstance(name, str) and name.startswith(f"{PRIVATE_PREFIX}-")
+
+
 def forget_group(scheduler: Any, group: Any) -> None:
     """Have a scheduler forget a group of tasks, once all of them are forgotten.
 

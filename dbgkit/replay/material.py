@@ -138,9 +138,11 @@ def gather_material(
         return _of_graph(failure, link, shared, reader)
     visit = evidence.visit
     if visit is None or not visit["tasks"]:
+        enter = f"{advice.call('debug')} enters the exception as it is"
+        again = "compute it again, and hold its future until it has been looked at"
         raise NoTask(
             "there is no task to replay: " + (failure.notes or ("it is no task's",))[0],
-            f"{advice.call('debug')} enters the exception as it is",
+            again if failure.exception is None else enter,
             key=failure.key,
         )
     rows = {row["key"]: _row(row, reader) for row in visit["tasks"]}

@@ -223,7 +223,7 @@ def _failed(
 ) -> RecomputeFailed:
     assert material.link is not None
     own_names = {name: key for key, name in names.items()}
-    answer = material.link.visit(keys=[future.key])
+    answer = material.link.visit(keys=[future.key], leaders=False)
     error = future.exception() if future.status == "error" else None
     key = own_names.get(future.key)
     text = safe_repr(error) if error is not None else f"it was {future.status}"
