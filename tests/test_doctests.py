@@ -95,8 +95,12 @@ def statements(block):
     return [ast.get_source_segment(block, one) for one in ast.parse(block).body]
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_a_block_of_the_readme_runs(reader, block):
+def test_the_blocks_of_the_readme_run_one_after_the_other(reader):
+    for block in BLOCKS:
+        run_block(reader, block)
+
+
+def run_block(reader, block):
     if block.startswith(">>>"):
         parser = doctest.DocTestParser()
         test = parser.get_doctest(block, {}, "README.md", "README.md", 0)
@@ -110,3 +114,4 @@ def test_a_block_of_the_readme_runs(reader, block):
         error = reader.run_cell(statement).error_in_exec
         fails = "total.compute()" in statement and "try:" not in statement
         assert type(error) is (ZeroDivisionError if fails else type(None)), statement
+

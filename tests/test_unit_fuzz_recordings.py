@@ -48,7 +48,7 @@ def recorded():
     try:
         fails(7, frame, np.arange(6).reshape(2, 3))
     except ValueError as error:
-        return take(error, Limits(), short=False, inputs={"input": 1})
+        return take(error, Limits(seconds=10.0), short=False, inputs={"input": 1})
     raise AssertionError("it should have failed")
 
 

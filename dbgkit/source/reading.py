@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import linecache
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import copy_context
 from functools import partial
@@ -166,8 +168,23 @@ def why_unknown() -> str:
 
 def _is_redefined(code: CodeType, module: str) -> bool:
     """Whether a function of that name is another one by now."""
-    # A method, or what a function defines, has no name there (told since 3.11).
-    if getattr(code, "co_qualname", code.co_name) != code.co_name:
+    if not _has_name(code, module):
         return False
     now = [identity(each, lines=False) for each in below_name(module, code.co_name)]
     return bool(now) and identity(code, lines=False) not in now
+
+
+def _has_name(code: CodeType, module: str) -> bool:
+    """Whether code is of a module's function, not of a method or an inner function.
+
+    Its qualified name tells, since Python 3.11. Before that, where a class of the
+    module has a method of the name, nothing does.
+    """
+    name = code.co_name
+    if hasattr(code, "co_qualname"):
+        return bool(code.co_qualname == name)
+    if code.co_flags & inspect.CO_NESTED:
+        return False
+    home = vars(sys.modules[module]) if module in sys.modules else {}
+    classes = [value for value in list(home.values()) if isinstance(value, type)]
+    return not any(name in vars(each) for each in classes)
