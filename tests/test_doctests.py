@@ -114,4 +114,3 @@ def run_block(reader, block):
         error = reader.run_cell(statement).error_in_exec
         fails = "total.compute()" in statement and "try:" not in statement
         assert type(error) is (ZeroDivisionError if fails else type(None)), statement
-

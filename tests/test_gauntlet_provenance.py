@@ -164,25 +164,28 @@ def test_read_parquet_of_several_files_at_once_names_them(processes_client, parq
 def test_what_is_forgotten_under_way_is_told_as_a_moment_later(
     inproc_client, parquets, monkeypatch
 ):
-    # GIVEN failed tasks that are forgotten after they were found on the scheduler
     def fail():
         frame = dd.read_parquet(str(parquets / "*.parquet"))
         return raised(frame.map_partitions(job.parse, meta=META).compute)
 
     wanted = [f"read_parquet {str(parquets / '1.parquet')!r}"]
     assert origins(fail()) == wanted
-    shipped = [
-        module
-        for name, module in sys.modules.items()
-        if name.startswith("dbgkit_remote_") and name.endswith(".scheduler")
-    ]
-    found = []
-    for module in shipped:
+    # GIVEN failed tasks that the scheduler hears nobody wants once it has found them
+    send, released, found = inproc_client._send_to_scheduler, [], []
+
+    def send_later(message):
+        later = message["op"] == "client-releases-keys"
+        (released.append if later else send)(message)
+
+    monkeypatch.setattr(inproc_client, "_send_to_scheduler", send_later)
+    for module in shipped("scheduler"):
         find_roots = module.find_roots
 
         async def find_and_wait(*args, find_roots=find_roots, **options):
             roots = await find_roots(*args, **options)
             found.extend(roots.order)
+            while released:
+                inproc_client.loop.add_callback(send, released.pop())
             end = time.monotonic() + LIMIT
             while any(ts.state != "forgotten" for ts in roots.order):
                 assert time.monotonic() < end
@@ -193,6 +196,15 @@ def test_what_is_forgotten_under_way_is_told_as_a_moment_later(
     # WHEN it is located THEN the graph in its traceback tells the rest
     assert origins(fail()) == wanted
     assert found
+
+
+def shipped(part):
+    """Modules of this part as clusters of this process have been sent them."""
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name.startswith("dbgkit_remote_") and name.endswith(f".{part}")
+    ]
 
 
 def test_read_text(processes_client, texts):
