@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import pickletools
 import sys
 import time
 from contextlib import contextmanager
@@ -120,6 +121,21 @@ def damaged(draw, data):
     if at == len(data):
         return data + bytes([bits])
     return data[:at] + bytes([data[at] ^ bits]) + data[at + 1 :]
+
+
+def takes_no_room_for_its_memo(data):
+    """Whether a pickle, however damaged, has no place in its memo beyond reason.
+
+    Python's unpickler makes room for all places up to that one, before it looks
+    whether anything is there: gigabytes for four bytes. Nobody else can prevent it.
+    """
+    try:
+        for opcode, argument, _ in pickletools.genops(data):
+            if opcode.name in ("PUT", "LONG_BINPUT") and argument > 1_000_000:
+                return False
+    except ValueError:
+        pass  # so far it is read
+    return True
 
 
 @contextmanager
