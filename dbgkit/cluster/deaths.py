@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from distributed.protocol.pickle import dumps
 
 from dbgkit.cluster.link import Link
+from dbgkit.cluster.rerunning import workers_of
 from dbgkit.cluster.shipping import (
     ShippedFunction,
     ShippedNannyPlugin,
@@ -96,7 +97,7 @@ def _add_boxes(link: Link, deaths: list[dict[str, Any]]) -> list[str]:
     if not unread:
         return []
     siblings: dict[str, str] = {}
-    for address in link.client.scheduler_info(n_workers=-1)["workers"]:
+    for address in workers_of(link):
         siblings.setdefault(_host_of(address), address)
     wanted: dict[str, list[dict[str, Any]]] = {}
     for death in unread:
