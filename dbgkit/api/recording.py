@@ -14,6 +14,7 @@ from dbgkit.api.asking import look, own_client
 from dbgkit.api.record_settings import configured, parsed
 from dbgkit.api.recorded import keys_of, told_of_tasks, with_source
 from dbgkit.cluster.clients import opened_client
+from dbgkit.cluster.connection import scheduler_id
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.recorder import (
     all_left,
@@ -59,6 +60,7 @@ class Recorder:
         self._timeout = timeout
         self._was_on = False
         self._token = uuid.uuid4().hex
+        self._scheduler = ""
         _handed_out.add(self)
         # A client that is closed does not know any more where it was connected to.
         self._address = getattr(getattr(client, "scheduler", None), "address", None)
@@ -96,6 +98,24 @@ class Recorder:
     def _take(self, switched: SwitchedOn) -> None:
         """Take what became of turning it on."""
         self._was_on, self.without = switched.was_on, switched.without
+        self._scheduler = _scheduler_of(self._client)
+
+    def _tell_of_restart(self, value: BaseException | None) -> None:
+        """Say where the scheduler was restarted in the block: nothing was left to end.
+
+        What leaves the block has it as a note.
+        """
+        found = _scheduler_of(self._client)
+        if not (found and self._scheduler) or found == self._scheduler:
+            return
+        told = (
+            "the scheduler was restarted in the block: the recorder, and all that it "
+            "held, went with the old one"
+        )
+        if value is None:
+            warnings.warn(told, RuntimeWarning, stacklevel=3)
+        elif hasattr(value, "add_note"):  # from Python 3.11 on
+            value.add_note(told)
 
     def _pass_on(
         self, error: DbgkitError, value: BaseException | None, gone: bool
@@ -156,6 +176,8 @@ class Recorder:
         except DbgkitError as error:
             gone = value is None and self._is_gone()
             self._pass_on(error, value, gone)
+        else:
+            self._tell_of_restart(value)
 
     def __repr__(self) -> str:
         but = f", but for {', '.join(self.without)}" if self.without else ""
@@ -204,6 +226,8 @@ class AsyncRecorder(Recorder):
         except DbgkitError as error:
             gone = value is None and await asyncio.to_thread(self._is_gone)
             self._pass_on(error, value, gone)
+        else:
+            self._tell_of_restart(value)
 
 
 def record(
@@ -444,6 +468,11 @@ def recordings(
         held = with_source(all_left(None, keys, limit))
         return held if keys is None else told_of_tasks(held, keys, None)
     return look(target, client, view, timeout, run, source)
+
+
+def _scheduler_of(client: Any) -> str:
+    """Id of a client's scheduler; empty for an address, and where none is known."""
+    return "" if client is None or isinstance(client, str) else scheduler_id(client)
 
 
 def _is_closed(client: Any) -> bool:

@@ -23,6 +23,7 @@ from dbgkit.cluster.clients import (
     is_open,
     loop_thread_is_here,
 )
+from dbgkit.cluster.connection import Connection, scheduler_id
 from dbgkit.cluster.foreseen import Foreseen
 from dbgkit.cluster.packed import PICKLED, Loads, NeverRead, PackedPool, unpacked
 from dbgkit.cluster.reach import CONNECT_LIMIT, reach_of
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RECONNECTING = 3.0  # seconds for a client that has lost its scheduler
 PROBE_AFTER = 2.0  # seconds that a pull may take before its workers are probed
 PROBE_LIMIT = 5.0  # seconds for a worker to answer the probe
 SLOWEST_PULL = 1_000_000  # bytes a second: Dask sends a long list no faster
@@ -87,6 +87,7 @@ class Link:
             )
         self.client = client
         self.timeout = timeout
+        self._connection = Connection(client)
         self._end: float | None = None
         self.notes: list[str] = []
         self.foreseen = Foreseen()
@@ -132,16 +133,14 @@ class Link:
         WaitTimedOut
             ``what`` did not come within the limit.
         SchedulerGone
-            The connection is down.
+            The connection is down, or leads to another scheduler than before.
         """
         if loop_thread_is_here(self.client):
             raise RuntimeError("a Link may not be used in the client's own loop")
         limit = self.timeout if limit is None else limit
         if self._end is not None:
             limit = min(limit, self.left())
-        if self.client.status == "connecting":
-            # It is back soon, or not at all.
-            limit = min(limit, RECONNECTING)
+        self._connection.check(limit)
 
         async def bounded() -> T:
             return await asyncio.wait_for(function(*args, **kwargs), limit)
@@ -149,28 +148,42 @@ class Link:
         waiting = asyncio.run_coroutine_threadsafe(bounded(), event_loop(self.client))
         try:
             # The loop itself may be blocked: then its own limit never strikes.
-            return waiting.result(limit + 5)
+            answer = waiting.result(limit + 5)
         except (asyncio.TimeoutError, concurrent.futures.TimeoutError) as error:
             waiting.cancel()
-            if self.client.status != "running":
-                # It tries to connect again, which may go on for longer than this.
-                raise SchedulerGone(
-                    f"the connection to the scheduler is lost (the client is "
-                    f"{self.client.status})",
-                    "check whether the scheduler still runs, and connect a new Client",
-                ) from error
+            # It may have been lost meanwhile, and be back by now.
+            self._connection.check(0)
             raise WaitTimedOut(
                 f"{what} did not come within {limit:g} s",
                 f"raise {advice.option('timeout')}, or look {look}",
             ) from error
         except (CommClosedError, OSError) as error:
-            raise SchedulerGone(
-                f"the cluster does not answer ({what}): {error}",
-                "check whether the scheduler still runs",
-            ) from error
+            raise self._cut(what, error, limit) from error
         except BaseException:
             waiting.cancel()
             raise
+        if is_open(self.client):
+            # What another scheduler answers is no answer to what this one was asked.
+            self._connection.check(limit)
+        return answer
+
+    def _cut(self, what: str, error: Exception, limit: float) -> SchedulerGone:
+        """What to say of an answer that did not come, as a connection was cut."""
+        if self._connection.check_cut(limit):
+            return SchedulerGone(
+                f"the connection to the scheduler was lost for a moment, and {what} "
+                "with it",
+                "try again: it is back",
+            )
+        return SchedulerGone(
+            f"the cluster does not answer ({what}): {error}",
+            "check whether the scheduler still runs",
+        )
+
+    def scheduler(self) -> str:
+        """Id of the scheduler; one that was started anew has another."""
+        self._connection.check(self.left())
+        return self._connection.scheduler
 
     # -- the scheduler ------------------------------------------------------
 
@@ -192,6 +205,7 @@ class Link:
             self._ask, "visit", question, what="the scheduler's answer"
         )
         answer["arrived"] = monotonic()
+        answer["scheduler"] = self._connection.scheduler
         return answer
 
     def progress(self, keys: Iterable[Any]) -> dict[str, int]:
@@ -504,15 +518,6 @@ def results_of(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for address, answer in answers.items()
         if answer["status"] not in ("gone", "silent")
     }
-
-
-def scheduler_id(client: Client) -> str:
-    """Id of the scheduler that a client is connected to.
-
-    ``Client._scheduler_identity`` (distributed/client.py) is set anew on each
-    connection; ``scheduler_info`` may ask the scheduler.
-    """
-    return str(client._scheduler_identity.get("id", ""))
 
 
 def _where_it_is_known() -> str:

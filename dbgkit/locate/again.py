@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dbgkit.cluster.clients import is_open
+from dbgkit.cluster.connection import RESUBMIT
 from dbgkit.cluster.link import Link
-from dbgkit.errors import UnknownKey
+from dbgkit.errors import SchedulerGone, UnknownKey
 from dbgkit.model import Failure
 
 
 def look_again(failure: Failure, timeout: float, max_bytes: int) -> Failure:
     """The same failure, with what a replay needs as it stands by now."""
-    stale = replace(failure, evidence=replace(failure.evidence, visit=None))
-    return relocate([stale], timeout, True, max_bytes)[0]
+    if not _can_be_asked_of(failure):
+        return replace(failure, evidence=replace(failure.evidence, visit=None))
+    return _with_visit(failure, timeout, max_bytes)
 
 
 def relocate(
@@ -23,22 +25,49 @@ def relocate(
     if not failures:
         return failures
     first = failures[0]
-    evidence = first.evidence
-    visit = evidence.visit
+    visit = first.evidence.visit
     complete = visit is not None and any(
         row["key"] == first.key for row in visit["tasks"]
     )
-    if not specs or complete or evidence.graph is not None or evidence.client is None:
+    if not specs or complete or not _can_be_asked_of(first):
         return failures
-    if not is_open(evidence.client):
-        return failures
+    return [_with_visit(first, timeout, max_bytes), *failures[1:]]
+
+
+def _can_be_asked_of(failure: Failure) -> bool:
+    """Whether a failure is known from a scheduler that is still there to be asked."""
+    evidence = failure.evidence
+    if evidence.graph is not None or evidence.client is None:
+        return False
+    return is_open(evidence.client)
+
+
+def _with_visit(failure: Failure, timeout: float, max_bytes: int) -> Failure:
+    """A failure with what the scheduler tells of it now.
+
+    Raises
+    ------
+    UnknownKey
+        It has forgotten it.
+    SchedulerGone
+        It is another scheduler than that which told of it.
+    """
+    evidence = failure.evidence
     answer = Link(evidence.client, timeout).visit(
-        keys=[first.key], specs=True, max_bytes=max_bytes, leaders=False
+        keys=[failure.key], specs=True, max_bytes=max_bytes, leaders=False
     )
-    if not answer["tasks"]:
-        raise UnknownKey(
-            f"the scheduler has forgotten {first.key!r} since it was located",
-            "hold its future, or hand in the exception",
-            key=first.key,
+    if answer["tasks"]:
+        return replace(failure, evidence=replace(evidence, visit=answer))
+    before = evidence.visit
+    if before is not None and before["scheduler"] != answer["scheduler"]:
+        raise SchedulerGone(
+            f"the scheduler was restarted since {failure.key!r} was located, and its "
+            "tasks are gone",
+            RESUBMIT,
+            key=failure.key,
         )
-    return [replace(first, evidence=replace(evidence, visit=answer)), *failures[1:]]
+    raise UnknownKey(
+        f"the scheduler has forgotten {failure.key!r} since it was located",
+        "hold its future, or hand in the exception",
+        key=failure.key,
+    )

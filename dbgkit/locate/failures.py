@@ -35,6 +35,7 @@ from dbgkit.locate.refusals import (
     ask_why,
     gone,
     interrupted,
+    lost_future,
     lost_with_scheduler,
     not_failed,
     told_by_text,
@@ -165,6 +166,8 @@ class _Finder:
             return self._finished(key, client)
         future = futures.get(key)
         status = future.status if future is not None else ""
+        if state == "unknown" and (lost := lost_future([future])) is not None:
+            raise lost
         if state == "unknown" and key in (held := held_future_states(client)):
             unread = unread_graph(held[key].exception)
             if unread is not None:
@@ -251,11 +254,11 @@ class _Finder:
         if keys:
             try:
                 return self._of_held(found, keys)
-            except (NotFailed, UnknownKey, Cancelled):
+            except (NotFailed, UnknownKey, Cancelled) as error:
                 # compute() lets go of its futures as it raises: the client may
                 # still list them when the scheduler has already forgotten them.
                 if not graph_left:
-                    raise
+                    raise lost_future(found.futures) or error from None
         if graph_left:
             return locate_in_graph(
                 found,

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from dbgkit.cluster.clients import held_future_states
+from dbgkit.cluster.connection import RESUBMIT
 from dbgkit.errors import Cancelled, NoTask, NotFailed, SchedulerGone, UnknownKey
 from dbgkit.locate.traces import Trace
 from dbgkit.model import advice
+from dbgkit.remote.handed import future_error
 
 _UNREAD = "Error during deserialization of the task graph"
 
@@ -81,6 +83,23 @@ def lost_with_scheduler(
                 "(client.restart(), or another client's)",
                 "submit it again: a restart leaves no task to debug",
                 key=key,
+            )
+    return None
+
+
+def lost_future(futures: Iterable[Any]) -> SchedulerGone | None:
+    """What says that one of some futures went with its scheduler, if one did.
+
+    It may have failed, or finished, long before: all the same it is cancelled.
+    """
+    for future in futures:
+        reason = getattr(future_error(future), "reason", None)
+        if reason == "scheduler-connection-lost":
+            return SchedulerGone(
+                f"{future.key!r} went as the client lost its scheduler, and had to "
+                "connect again",
+                RESUBMIT,
+                key=future.key,
             )
     return None
 

@@ -94,6 +94,8 @@ class Material:
         What is known of the workers that are named in the rows.
     reader : Reader
         Unpickles the rows and the inputs.
+    restarted : bool
+        Whether the scheduler is another one than that which told of the failure.
     """
 
     key: Any
@@ -104,6 +106,7 @@ class Material:
     workers: Mapping[str, Mapping[str, Any]]
     outputs: tuple[Any, ...] = ()
     reader: Reader = field(default_factory=Reader, repr=False)
+    restarted: bool = False
 
     def worker_of(self, failure: Failure) -> Mapping[str, Any]:
         """What is known of the worker that it failed on; empty if nothing is."""
@@ -146,16 +149,25 @@ def gather_material(
             key=failure.key,
         )
     rows = {row["key"]: _row(row, reader) for row in visit["tasks"]}
-    if link is not None:
+    restarted = link is not None and link.scheduler() != visit["scheduler"]
+    if link is not None and not restarted:
         link.expect(visit)
     else:
-        # What was in memory went with the cluster.
+        # What was in memory went with the cluster, or with the scheduler.
         for row in rows.values():
             row.state, row.lost = "unknown", row.spec is None
     _see_through_aliases(failure.key, rows)
     _split_off_p2p(rows, failure.key)
-    workers = visit["workers"]
-    return Material(failure.key, rows, {}, link, shared, workers, reader=reader)
+    return Material(
+        failure.key,
+        rows,
+        {},
+        link,
+        shared,
+        visit["workers"],
+        reader=reader,
+        restarted=restarted,
+    )
 
 
 def _row(wire: Mapping[str, Any], reader: Reader) -> Row:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dbgkit.cluster.connection import RESUBMIT
 from dbgkit.errors import InputLost, InputsTooLarge, RecomputeRefused, WouldKill
 from dbgkit.locate.naming import name_of
 from dbgkit.locate.refusals import looked_at_in_time
@@ -163,6 +164,13 @@ def refuse_lost(material: Material, keys: list[Any]) -> None:
                     f"input {key!r} went with its cluster, which was closed before "
                     "the failure was looked at",
                     looked_at_in_time(),
+                    key=key,
+                )
+            if material.restarted:
+                raise InputLost(
+                    f"input {key!r} went with the scheduler, which was restarted after "
+                    f"{material.key!r} was located",
+                    RESUBMIT,
                     key=key,
                 )
             raise InputLost(

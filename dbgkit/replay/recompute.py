@@ -18,8 +18,17 @@ from typing import Any
 from distributed.protocol.pickle import dumps
 
 from dbgkit.cluster.clients import scheduler_is_here
-from dbgkit.errors import InputsTooLarge, RecomputeFailed, WaitTimedOut
+from dbgkit.cluster.link import Link
+from dbgkit.errors import (
+    Cancelled,
+    DbgkitError,
+    InputsTooLarge,
+    RecomputeFailed,
+    SchedulerGone,
+    WaitTimedOut,
+)
 from dbgkit.model import Plan, Progress, advice
+from dbgkit.remote.handed import future_error
 from dbgkit.remote.texts import safe_repr
 from dbgkit.remote.unpickling import Reading
 from dbgkit.replay.material import Material, Row
@@ -176,7 +185,7 @@ def _wait(
     left, since = len(keys), time.monotonic()
     notify(Progress("recompute", 0, len(keys)))
     while any(not future.done() for future in futures):
-        _pause(futures)
+        _pause(link, futures)
         if all(future.done() for future in futures):
             break
         counts = link.progress(keys)
@@ -193,19 +202,20 @@ def _wait(
                 f"{advice.option('scope', 'ancestors')} to run them here",
                 key=plan.key,
             )
+    for future in futures:
+        if future.status == "cancelled":
+            raise _cancelled(link, plan, future)
     notify(Progress("recompute", len(keys), len(keys)))
     for future in futures:
         if future.status != "finished":
             raise _failed(material, plan, names, future)
 
 
-def _pause(futures: list[Any]) -> None:
+def _pause(link: Link, futures: list[Any]) -> None:
     """Wait until all are done, for a short while at most."""
     from distributed import wait
 
-    from dbgkit.cluster.link import Link
-
-    client = futures[0].client
+    client = link.client
 
     async def until_done() -> None:
         # wait() takes the current client, which need not be theirs. Two classes of
@@ -215,7 +225,41 @@ def _pause(futures: list[Any]) -> None:
         with client.as_current(), suppress(*over):
             await wait(futures, timeout=_POLL)
 
-    Link(client, 30).call(until_done, what="the tasks that run again")
+    link.call(until_done, what="the tasks that run again", limit=30)
+
+
+def _cancelled(link: Link, plan: Plan, future: Any) -> DbgkitError:
+    """What to say where somebody else ended a recompute: the client itself, as a rule.
+
+    ``Client._reconnect`` and ``_handle_restart`` (distributed/client.py) cancel all
+    futures with a reason.
+
+    Raises
+    ------
+    SchedulerGone
+        The scheduler is gone, or was restarted.
+    """
+    link.scheduler()
+    reason = getattr(future_error(future), "reason", None)
+    doing = f"inputs of {plan.key!r} were computed again"
+    if reason == "scheduler-connection-lost":
+        return SchedulerGone(
+            f"the connection to the scheduler was lost for a moment as {doing}",
+            "try again: it is back",
+            key=plan.key,
+        )
+    if reason == "scheduler-restart":
+        return Cancelled(
+            f"the cluster was restarted (client.restart(), or another client's) as "
+            f"{doing}",
+            "submit the work again: a restart leaves no task to debug",
+            key=plan.key,
+        )
+    return Cancelled(
+        f"the tasks by which {doing} were cancelled, by another client or a plugin",
+        "try again",
+        key=plan.key,
+    )
 
 
 def _failed(
