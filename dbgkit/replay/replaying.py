@@ -304,12 +304,17 @@ def _only_lacking(
 def _named_for_step(
     failure: Failure, material: Material, call: Call, steps: tuple[Step, ...]
 ) -> Failure:
-    """The failure, named for the step of the fused task that failed."""
+    """The failure of a fused task, named for the user's function that failed.
+
+    Where none did (a call of a library's), it keeps the name that `locate`, a recording
+    and a replay elsewhere give it: they do not know which step it was.
+    """
     row = material.rows.get(failure.key)
     if row is None or call.exception is None or not steps:
         return failure
-    failed = [step for step in steps if step.failed] or [steps[-1]]
-    label = outermost_own(call.exception) or failed[0].label
+    label = outermost_own(call.exception)
+    if not label:
+        return failure
     size = counted(row.group_size, failure.came_from)
     return replace(failure, name=name_of(failure.key, size, label))
 
