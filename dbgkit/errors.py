@@ -124,6 +124,10 @@ class SchedulerGone(DbgkitError):
     """The scheduler does not answer, or the client is closed."""
 
 
+class AnswerUnreadable(DbgkitError):
+    """The scheduler, or a worker, answered what nothing known here would answer."""
+
+
 class DumpUnreadable(DbgkitError):
     """The file is missing, no cluster dump, or not a whole one."""
 

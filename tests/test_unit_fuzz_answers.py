@@ -34,7 +34,7 @@ import dbgkit
 from dbgkit import render
 from dbgkit.cluster import rerunning
 from dbgkit.cluster.shipping import recorder_name
-from dbgkit.errors import DbgkitError, RunSpecUnreadable
+from dbgkit.errors import AnswerUnreadable, DbgkitError, RunSpecUnreadable
 from dbgkit.model import MALFORMED, Failure
 from dbgkit.remote.record_store import recording_event
 from dbgkit.replay import on_worker
@@ -333,6 +333,47 @@ def test_what_a_worker_answered_may_have_anything_anywhere(answered):
             read_answer(answered, with_wrong(answered.answer, place, wrong))
 
     try_one()
+
+
+@pytest.fixture
+def worker_says(answered_task, monkeypatch):
+    """Replays a task on a worker that answers what is handed in."""
+
+    def replay(answer):
+        monkeypatch.setattr(on_worker, "rerun_on", lambda *args: answer)
+        return dbgkit.replay(answered_task, where="worker")
+
+    return replay
+
+
+@pytest.fixture
+def answered_task(inproc):
+    with Client(inproc) as client:
+        bad = client.submit(boom, 1, key="answered-2")
+        wait(bad)
+        yield bad
+
+
+@pytest.mark.parametrize("said", [None, 5, [], "x", Exception(b"\x80\x05.")])
+def test_an_answer_that_is_none_is_not_what_the_worker_failed_in(worker_says, said):
+    with pytest.raises(AnswerUnreadable, match="answered of 'answered-2' cannot be"):
+        worker_says(said)
+
+
+def test_what_the_function_raised_on_the_worker_is_told_as_such(worker_says):
+    with pytest.raises(DbgkitError, match=r"could not be run on .* ValueError\('no"):
+        worker_says(ValueError("no"))
+
+
+def test_an_error_of_our_own_is_not_called_the_workers(
+    answered, worker_says, monkeypatch
+):
+    def broken(self, keys, began):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(on_worker.Submissions, "refuse_handed", broken)
+    with pytest.raises(KeyError, match="a bug"):
+        worker_says(answered.answer)
 
 
 # -- what anybody can log as an event ------------------------------------------

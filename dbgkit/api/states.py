@@ -52,6 +52,8 @@ def why(
         No task can be found from the target, or there is no cluster.
     SchedulerGone, WaitTimedOut
         The cluster does not answer.
+    AnswerUnreadable
+        It answers what no release does that is known here.
     DumpUnreadable
         The file is no dump, or not a whole one.
 
@@ -122,6 +124,8 @@ def failures(
         There is no cluster to look at.
     SchedulerGone, WaitTimedOut
         The cluster does not answer.
+    AnswerUnreadable
+        It answers what no release does that is known here.
     DumpUnreadable
         The file is no dump, or not a whole one.
 
@@ -261,6 +265,8 @@ def story(
         No task is meant.
     SchedulerGone, WaitTimedOut
         The cluster does not answer.
+    AnswerUnreadable
+        It answers what no release does that is known here.
     DumpUnreadable
         The file is no dump, or not a whole one.
 

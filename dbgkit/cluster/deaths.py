@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 from distributed.protocol.pickle import dumps
 
+from dbgkit.cluster.answers_workers import DEATH
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.rerunning import workers_of
+from dbgkit.cluster.shapes import fits
 from dbgkit.cluster.shipping import (
     ShippedFunction,
     ShippedNannyPlugin,
@@ -58,19 +60,26 @@ def known_deaths(
     dict
         See ``remote.deaths_events.tell_deaths``. Deaths that no nanny reported, and
         whose black box another worker of that host could read, have it as ``box``; as
-        ``unread``, why it could not.
+        ``unread``, why it could not. ``odd``: how many were left out, as they are none.
     """
     wanted = None if keys is None else list(keys)
     question = deaths_question(deaths_name(), wanted, limit, recorded_only)
-    answer = view.ask("deaths", question)
+    answer = _ask(view, question)
     end = time.monotonic() + REPORT_AFTER
     while _awaits_report(answer) and time.monotonic() < end:
         time.sleep(PAUSE)
-        answer = view.ask("deaths", question)
+        answer = _ask(view, question)
     if isinstance(view, LiveView) and answer["recorded"]:
         notes = _add_boxes(view.link, answer["deaths"])
         answer["notes"] = [*answer["notes"], *notes]
     return answer
+
+
+def _ask(view: View, question: dict[str, Any]) -> dict[str, Any]:
+    """The scheduler's answer; ``odd`` counts deaths that nobody of ours has told."""
+    answer = dict(view.ask("deaths", question))
+    told = [dict(death) for death in answer["deaths"] if fits(DEATH, death)]
+    return {**answer, "odd": len(answer["deaths"]) - len(told), "deaths": told}
 
 
 def _awaits_report(answer: Mapping[str, Any]) -> bool:

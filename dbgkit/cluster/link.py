@@ -16,6 +16,8 @@ from distributed.core import PooledRPCCall
 from distributed.protocol.pickle import dumps
 from distributed.utils_comm import gather_from_workers
 
+from dbgkit.cluster.answers import read_answer
+from dbgkit.cluster.answers_workers import read_said
 from dbgkit.cluster.asking import ask_with_plugin, check_sendable, result_of
 from dbgkit.cluster.clients import (
     event_loop,
@@ -33,7 +35,13 @@ from dbgkit.cluster.shipping import (
     digest_of,
     recorder_name,
 )
-from dbgkit.errors import InputMoved, InputUnreadable, SchedulerGone, WaitTimedOut
+from dbgkit.errors import (
+    AnswerUnreadable,
+    InputMoved,
+    InputUnreadable,
+    SchedulerGone,
+    WaitTimedOut,
+)
 from dbgkit.model import advice
 from dbgkit.remote.texts import safe_str
 
@@ -201,18 +209,14 @@ class Link:
                 "nbytes": RECORDED_BYTES,
                 "key": question.pop("recordings_of", None),
             }
-        answer: dict[str, Any] = self.call(
-            self._ask, "visit", question, what="the scheduler's answer"
-        )
+        answer = self._answer("visit", question)
         answer["arrived"] = monotonic()
         answer["scheduler"] = self._connection.scheduler
         return answer
 
     def progress(self, keys: Iterable[Any]) -> dict[str, int]:
         """How many of some keys are in which state."""
-        counts: dict[str, int] = self.call(
-            self._ask, "progress", {"keys": list(keys)}, what="the scheduler's answer"
-        )
+        counts: dict[str, int] = self._answer("progress", {"keys": list(keys)})
         return counts
 
     def question(
@@ -233,20 +237,35 @@ class Link:
         """
         found, answer = self.foreseen.take(verb, question)
         if found:
-            return dict(answer)
+            return dict(read_answer(verb, question, answer))
         asked: dict[str, Any] = {"verb": verb, "question": dict(question)}
         if foresee is not None:
             asked["foresee"] = dict(foresee)
-        said: dict[str, Any] = self.call(
-            self._ask, "ask", asked, what="the scheduler's answer"
-        )
-        self.foreseen.keep(said.pop("foreseen", ()))
-        return said
+        said = self.call(self._ask, "ask", asked, what="the scheduler's answer")
+        answer = dict(read_answer(verb, question, said))
+        self._keep_foreseen(answer.pop("foreseen", ()))
+        return answer
 
     def expect(self, visit: Mapping[str, Any]) -> None:
         """Take the answers that came along with a visit, unless it is long ago."""
         if monotonic() - visit.get("arrived", -FRESH) < FRESH:
-            self.foreseen.keep(visit["foreseen"])
+            self._keep_foreseen(visit.get("foreseen", ()))
+
+    def _keep_foreseen(self, answers: Any) -> None:
+        """Keep answers that came along; each is read once it is asked for."""
+        self.foreseen.keep(read_answer("foreseen", {}, answers))
+
+    def _answer(self, verb: str, question: Mapping[str, Any], **options: Any) -> Any:
+        """What the extension answers, as it was agreed; see `call`.
+
+        Raises
+        ------
+        AnswerUnreadable
+            It is nothing that an extension of ours would answer.
+        """
+        options.setdefault("what", "the scheduler's answer")
+        answer = self.call(self._ask, verb, question, **options)
+        return read_answer(verb, question, answer)
 
     async def _ask(self, verb: str, question: Mapping[str, Any]) -> Any:
         check_sendable(self.client, question)
@@ -311,7 +330,7 @@ class Link:
 
         Workers that the scheduler does not list are not asked. They are left out, as
         are those that do not answer within the limit. What a function raised is its
-        answer.
+        answer; of an answer that is none, that it cannot be read.
 
         Cost: one call, and the scheduler's to the workers, all at once.
         """
@@ -322,10 +341,13 @@ class Link:
             "arguments": {where: dumps(args) for where, args in arguments.items()},
             "limit": limit,
         }
-        answers = self.call(
-            self._ask, "run", question, what="the workers' answers", limit=limit + 5
+        answers = self._answer(
+            "run", question, what="the workers' answers", limit=limit + 5
         )
-        return results_of(answers)
+        return {
+            address: read_said(function, address, said)
+            for address, said in results_of(answers).items()
+        }
 
     def surroundings(self, address: str, packages: tuple[str, ...]) -> dict[str, Any]:
         """What a worker is surrounded by: see ``remote.surroundings``."""
@@ -334,6 +356,8 @@ class Link:
         answer = self.run_on(function, {address: (packages,)}, limit).get(address)
         if answer is None:
             raise SchedulerGone(f"worker {address} has left, or does not answer", "")
+        if isinstance(answer, AnswerUnreadable):
+            raise answer
         if isinstance(answer, BaseException):
             raise SchedulerGone(
                 f"worker {address} could not describe itself: {answer!r}", ""

@@ -9,8 +9,10 @@ from typing import Any
 
 from distributed.protocol.pickle import dumps
 
+from dbgkit.cluster.answers_workers import HEADER
 from dbgkit.cluster.deaths import death_watch
 from dbgkit.cluster.link import Link
+from dbgkit.cluster.shapes import fits
 from dbgkit.cluster.shipping import (
     ShippedPlugin,
     ShippedWorkerPlugin,
@@ -35,6 +37,7 @@ from dbgkit.remote.recordings import FORMAT
 FETCHED_AT_ONCE = 32_000_000  # bytes
 MOST_LEFT = 50  # recordings that outlive their recorder in this process
 LEFT_BYTES = 5_000_000
+MOST_TRIES = 20  # to agree on settings with others who change them
 START_LIMIT = 20.0  # seconds for workers to answer as it is turned on,
 END_LIMIT = 10.0  # and off
 PRELOADED = "preload"  # who wants the recorder of a scheduler that was started with it
@@ -72,7 +75,7 @@ def switch_on(
     name = recorder_name()
     store = dumps(_store())
     settings = {**defaults, **given}
-    while True:
+    for _ in range(MOST_TRIES):
         question = {
             "name": name,
             "verb": "on",
@@ -90,6 +93,11 @@ def switch_on(
         if "settings" not in answer:
             break
         settings = dict(answer["settings"])  # it is on, and had others
+    else:
+        raise RecorderBroken(
+            "the recorder's settings are changed as soon as they are agreed on",
+            "try again, or find out which client changes them",
+        )
     if answer["broken"]:
         where, why = next(iter(answer["broken"].items()))
         raise RecorderBroken(
@@ -288,18 +296,16 @@ def held_recordings(
     listed = _ask(link, "list", keys=wanted, limit=limit)
     if listed is None:
         return all_left(link, wanted, limit)
-    headers = listed["headers"]
+    # Whoever reaches a scheduler may have put there what he likes.
+    headers = [each for each in listed["headers"] if fits(HEADER, each)]
     question = contents_question(recorder_name(), headers, nbytes)
     packed = link.question("recorder", question)["answer"]
-    notes: list[str] = []
+    odd = len(listed["headers"]) - len(headers)
+    notes = ["one that nobody can read was left out"] * odd
     found = []
     for header in headers:
-        try:
-            data = (packed or {}).get(header["number"])
-            found.append(read_recording(header, data, names, notes))
-        except MALFORMED:
-            # Whoever reaches a scheduler may have put there what he likes.
-            notes.append("one that nobody can read was left out")
+        data = (packed or {}).get(header["number"])
+        found.append(read_recording(header, data, names, notes))
     counts = listed["counts"]
     return Recordings(
         tuple(found),

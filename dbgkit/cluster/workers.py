@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.protocol.pickle import dumps
 
+from dbgkit.cluster.answers import read_answer
+from dbgkit.cluster.answers_workers import read_said
 from dbgkit.cluster.link import Link, results_of
 from dbgkit.cluster.shipping import ShippedFunction, deaths_name, recorder_name
 from dbgkit.remote.keys import as_key
@@ -40,7 +42,10 @@ def probe_workers(
     asked = {address: list(keys) for address, keys in wanted.items()}
     came, told = link.foreseen.take("probe", asked)
     if came:
-        answers = results_of(told)
+        answers = {
+            address: read_said(_PROBE, address, said)
+            for address, said in results_of(read_answer("run", {}, told)).items()
+        }
     else:
         arguments = {address: (keys,) for address, keys in asked.items()}
         answers = link.run_on(_PROBE, arguments, min(PROBE_LIMIT, link.timeout))

@@ -47,7 +47,7 @@ def graph_around(
     for at in range(0, len(wanted), MOST_TASKS):
         part = wanted[at : at + MOST_TASKS]
         answer = view.ask("around", {"tasks": part, "limit": limit})
-        for asked, graph in zip(part, answer["graphs"], strict=True):
+        for asked, graph in zip(part, answer["graphs"], strict=False):
             if graph is not None:
                 found[asked["key"]] = _graph_of(graph)
     return found

@@ -94,12 +94,13 @@ def _deaths(view: View, keys: list[Any] | None, limit: int) -> Deaths:
             "tell more from then on (which task ran, in which line, exit codes)"
         )
     deaths, odd = _whole(answer["deaths"])
+    odd += answer["odd"]
     if odd:
         which = "one of them" if odd == 1 else f"{odd} of them"
         notes.append(f"{which} could not be read: what the scheduler has is malformed")
     return Deaths(
         tuple(deaths),
-        total=answer["total"] - odd,
+        total=max(len(deaths), answer["total"] - odd),
         omitted=answer["omitted"],
         recorded=answer["recorded"],
         since=_moment(answer["since"]),

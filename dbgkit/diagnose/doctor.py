@@ -24,6 +24,7 @@ from dbgkit.diagnose.doctor_files import check_boxes
 from dbgkit.diagnose.doctor_reach import check_reach, look_for_ways
 from dbgkit.diagnose.doctor_source import MOST_GROUPS, check_source
 from dbgkit.diagnose.failures import report_failures
+from dbgkit.errors import AnswerUnreadable
 from dbgkit.model import Checkup
 
 PROBED_AT_MOST = 64  # workers that are asked themselves
@@ -99,5 +100,15 @@ def _probe(
     function = ShippedFunction("probes", "probe_worker")
     limit = min(PROBE_LIMIT, link.timeout / 2)
     answers = link.run_on(function, dict.fromkeys(asked, ()), limit)
-    told = ((address, answers.get(address)) for address in asked)
-    return {each: said if isinstance(said, dict) else None for each, said in told}
+    told = {address: answers.get(address) for address in asked}
+    unread = {
+        address: said
+        for address, said in told.items()
+        if isinstance(said, AnswerUnreadable)
+    }
+    notes += [said.message for said in unread.values()]
+    return {
+        address: said if isinstance(said, dict) else None
+        for address, said in told.items()
+        if address not in unread
+    }

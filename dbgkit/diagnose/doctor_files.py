@@ -17,7 +17,7 @@ def check_boxes(probes: Mapping[str, Mapping[str, Any] | None]) -> Iterable[Find
         f"worker {address}: in {os.path.dirname(state['box'])}, as {state['refused']}"
         for address, probe in probes.items()
         for state in (probe or {}).get("recorders", ())
-        if state.get("refused")
+        if state.get("refused") and "box" in state
     ]
     if not apart:
         return

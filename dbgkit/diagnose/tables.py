@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping
+from dataclasses import fields
 from typing import Any
 
 from dbgkit.cluster.view import View
@@ -13,6 +14,7 @@ from dbgkit.locate.targets import sort_target
 from dbgkit.model import TaskRow, TaskTable
 from dbgkit.remote.survey import COLUMNS, MOST_ROWS
 
+_FIELDS = [field.name for field in fields(TaskRow)]
 # distributed.scheduler.ALL_TASK_STATES, without "forgotten", which no task is in.
 STATES = (
     "released",
@@ -106,7 +108,8 @@ def _known(what: str, name: str, names: Collection[str]) -> None:
 
 
 def _row(row: Mapping[str, Any]) -> TaskRow:
-    return TaskRow(**{**row, "workers": tuple(row["workers"])})
+    known = {name: row[name] for name in _FIELDS}
+    return TaskRow(**{**known, "workers": tuple(row["workers"])})
 
 
 def _notes(answer: Mapping[str, Any], limit: int | None) -> list[str]:

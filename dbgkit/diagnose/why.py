@@ -23,7 +23,12 @@ from dbgkit.diagnose.deaths import deaths_of, tell_deaths
 from dbgkit.diagnose.why_reasons import Cause, causes_of, ranked
 from dbgkit.diagnose.why_text import several, show
 from dbgkit.diagnose.why_words import words_of
-from dbgkit.errors import SchedulerGone, WaitTimedOut, WrongTarget
+from dbgkit.errors import (
+    AnswerUnreadable,
+    SchedulerGone,
+    WaitTimedOut,
+    WrongTarget,
+)
 from dbgkit.locate.held import held_beginnings, keys_holding
 from dbgkit.locate.targets import Sought, sort_target
 from dbgkit.locate.traces import trace
@@ -281,7 +286,7 @@ def _with_graph(view: View, explained: Explanation, causes: list[Cause]) -> Expl
         chains = {each.key: (each.chain, lengths.get(each.key, 0))}
         try:
             found = graph_around(view, [each.key], chains=chains)
-        except (SchedulerGone, WaitTimedOut) as error:
+        except (AnswerUnreadable, SchedulerGone, WaitTimedOut) as error:
             note = f"the graph around it could not be had: {error.message}"
             return replace(explained, notes=(*explained.notes, note))
         return replace(explained, graph=found.get(each.key))

@@ -178,7 +178,9 @@ class _Finder:
         answer = self._link(client).visit(
             keys=[key], specs=True, max_bytes=self.max_bytes, finished=True
         )
-        row = next(row for row in answer["tasks"] if row["key"] == key)
+        row = next((row for row in answer["tasks"] if row["key"] == key), None)
+        if row is None:
+            raise not_failed(key, "unknown", "", client)
         fact = {
             "key": key,
             "asked": key,

@@ -215,7 +215,7 @@ async def _events(state: Any, key: Any) -> list[Moment]:
             continue
         for when, message in events:
             if names_key(message, key):
-                moments.append(event_moment(float(when), topic, message, key))
+                moments.append(event_moment(float(when), str(topic), message, key))
             await pace.breathe()
     return moments
 

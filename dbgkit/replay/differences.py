@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dbgkit.cluster.link import Link
-from dbgkit.errors import SchedulerGone, WaitTimedOut
+from dbgkit.errors import AnswerUnreadable, SchedulerGone, WaitTimedOut
 from dbgkit.model import Difference, Failure
 from dbgkit.remote.frame_codes import with_homes
 from dbgkit.remote.frames import package_of, parse_traceback
@@ -47,6 +47,8 @@ def ask_worker(link: Link, failure: Failure) -> Asked:
         return None, ""
     try:
         return link.surroundings(failure.worker, _packages_of(failure)), ""
+    except AnswerUnreadable as error:
+        return None, error.message
     except (SchedulerGone, WaitTimedOut, KeyError):
         return (
             None,

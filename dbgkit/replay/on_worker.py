@@ -17,6 +17,7 @@ from dbgkit.cluster.rerunning import (
     rerun_on,
 )
 from dbgkit.errors import (
+    AnswerUnreadable,
     DbgkitError,
     InputMoved,
     InputNotCopyable,
@@ -44,7 +45,7 @@ from dbgkit.model import (
 from dbgkit.model.frames import checked, duration
 from dbgkit.remote.packing import unpack
 from dbgkit.remote.rerun import AROUND
-from dbgkit.remote.texts import safe_str
+from dbgkit.remote.texts import safe_repr, safe_str
 from dbgkit.replay.compared import InputComparison, recorded_failure, with_causes
 from dbgkit.replay.material import Material
 from dbgkit.replay.on_worker_plan import no_room, stored_as
@@ -111,9 +112,14 @@ def run_on_worker(
         ) from error
     if isinstance(answer, dict):
         with readable(failure, plan):
-            for each in answer.get("runs", ()):
-                if each["error"]:
-                    Submissions(link).refuse_handed(each["error"]["handed"], began)
+            handed = [
+                list(each["error"]["handed"])
+                for each in answer.get("runs", ())
+                if each["error"]
+            ]
+        for keys in handed:
+            Submissions(link).refuse_handed(keys, began)
+        with readable(failure, plan):
             return replay_from_wire(failure, plan, answer, comparison)
     return _without_answer(failure, plan, link, seen["pid"], answer)
 
@@ -126,12 +132,25 @@ def readable(failure: Failure, plan: Plan) -> Iterator[None]:
     except DbgkitError:
         raise
     except MALFORMED as error:
-        raise DbgkitError(
-            f"what {plan.worker} answered of {failure.key!r} cannot be read: "
-            f"{type(error).__name__}: {safe_str(error)}",
-            f"{advice.option('where', 'process')} runs it in a child of this process",
-            key=failure.key,
-        ) from error
+        why = f"{type(error).__name__}: {safe_str(error)}"
+        raise _unreadable(failure, plan, why) from error
+
+
+def _unreadable(failure: Failure, plan: Plan, why: str) -> AnswerUnreadable:
+    """The error for an answer that nothing is known from; the worker did answer."""
+    return AnswerUnreadable(
+        f"what {plan.worker} answered of {failure.key!r} cannot be read: {why}",
+        f"{advice.option('where', 'process')} runs it in a child of this process",
+        key=failure.key,
+    )
+
+
+def _is_unread(error: BaseException) -> bool:
+    """Whether an exception came that cannot be unpickled here: its bytes are left.
+
+    ``clean_exception`` (distributed/core.py).
+    """
+    return type(error) is Exception and any(isinstance(a, bytes) for a in error.args)
 
 
 _UNSTOPPABLE = "as a thread cannot be stopped"
@@ -352,6 +371,8 @@ def _without_answer(
     SchedulerGone
         The worker is there still, or left as it was told to.
     """
+    if not isinstance(error, BaseException) or _is_unread(error):
+        raise _unreadable(failure, plan, safe_repr(error)[:500])
     if not isinstance(error, OSError):
         raise DbgkitError(
             f"{failure.key!r} could not be run on {plan.worker}: {error!r:.500}",

@@ -22,6 +22,7 @@ from dbgkit.cluster.link import Link
 from dbgkit.errors import (
     Cancelled,
     DbgkitError,
+    InputMoved,
     InputsTooLarge,
     RecomputeFailed,
     SchedulerGone,
@@ -66,6 +67,13 @@ def recompute(
         _wait(material, plan, names, futures, timeout, notify)
         answer = link.visit(keys=[names[key] for key in wanted], states_only=True)
         rows = {row["key"]: row for row in answer["tasks"]}
+        lost = [key for key in wanted if names[key] not in rows]
+        if lost:
+            raise InputMoved(
+                f"input {lost[0]!r} was forgotten as soon as it was computed again",
+                "try again: the scheduler may compute it anew",
+                key=lost[0],
+            )
         size = sum(row["nbytes"] or 0 for row in rows.values())
         if size + plan.pull_bytes > max_bytes:
             raise InputsTooLarge(
