@@ -283,3 +283,25 @@ def test_a_worker_whose_answer_is_none_is_told_apart_from_a_silent_one(told):
     (workers,) = [each for each in found.findings if each.check == "workers"]
     assert workers.evidence == (f"worker {second}: did not answer",)
     assert any(f"the answer of worker {first} cannot be read" in n for n in found.notes)
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**64, "x", True, 1.5, GONE, ["x"]])
+def test_of_many_rows_the_wrong_one_is_told(told, wrong):
+    _, heard = told
+    answer = heard["tasks"]["tasks"]
+    many = {**answer, "rows": answer["rows"] * 100}
+    assert read_answer("tasks", {}, many) is many
+    odd = with_wrong(many, ("rows", 77, "dependents"), wrong)
+    with pytest.raises(AnswerUnreadable, match=r"rows\[77\]\.dependents is "):
+        read_answer("tasks", {}, odd)
+
+
+def test_numbers_of_numpy_are_numbers_too(told):
+    np = pytest.importorskip("numpy")
+    _, heard = told
+    sizes = np.int64(28), np.float64(1.5), np.int64(-(2**40))
+    for size in sizes:  # as they are within a process
+        place = ("rows", 0, "nbytes")
+        assert read_answer(
+            "tasks", {}, with_wrong(heard["tasks"]["tasks"], place, size)
+        )

@@ -209,7 +209,7 @@ class Link:
                 "nbytes": RECORDED_BYTES,
                 "key": question.pop("recordings_of", None),
             }
-        answer = self._answer("visit", question)
+        answer: dict[str, Any] = self._answer("visit", question)
         answer["arrived"] = monotonic()
         answer["scheduler"] = self._connection.scheduler
         return answer

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
 from numbers import Integral, Real
+from operator import itemgetter
 from typing import Any
 
 Shape = Callable[[Any], None]
@@ -90,9 +93,7 @@ def flag(value: Any) -> None:
 
 def whole(value: Any) -> None:
     """A whole number, of either sign; numpy's too, which are there within a process."""
-    if type(value) is not int and (
-        not isinstance(value, Integral) or isinstance(value, bool)
-    ):
+    if type(value) is not int and (type(value) is bool or not _is(value, Integral)):
         raise _other(value, "whole number")
     if not -LARGEST < value < LARGEST:
         raise _other(value, "whole number of any use")
@@ -113,10 +114,13 @@ def number(value: Any) -> None:
 
 def real(value: Any) -> None:
     """Any number: an amount of a resource may be infinite."""
-    if type(value) is not float and (
-        not isinstance(value, Real) or isinstance(value, bool)
-    ):
+    if type(value) is not float and (type(value) is bool or not _is(value, Real)):
         raise _other(value, "number")
+
+
+def _is(value: Any, kind: type) -> bool:
+    """`isinstance`, of which mypy draws no conclusion."""
+    return isinstance(value, kind)
 
 
 def moment(value: Any) -> None:
@@ -248,6 +252,66 @@ def record(
             raise Misfit(why)
 
     return check
+
+
+texts = each(text)
+maybe_number = maybe(number)
+
+
+def rows(fields: Mapping[str, Shape]) -> Shape:
+    """A list of records, looked at field by field, as there may be thousands.
+
+    Where that finds something odd, each row is looked at, so that it is told which.
+    """
+    one_by_one = each(record(fields))
+    columns = [(itemgetter(name), _AT_ONCE[shape]) for name, shape in fields.items()]
+
+    def check(value: Any) -> None:
+        if isinstance(value, (list, tuple)) and _types(value) <= {dict}:
+            with suppress(KeyError):
+                if all(fit(list(map(get, value))) for get, fit in columns):
+                    return
+        one_by_one(value)
+
+    return check
+
+
+def _types(values: Iterable[Any]) -> set[type]:
+    return set(map(type, values))
+
+
+def _are_counts(values: list[Any]) -> bool:
+    return _types(values) <= {int} and (
+        not values or (min(values) >= 0 and max(values) < LARGEST)
+    )
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    found = [value for value in values if value is not None]
+    return _types(found) <= {int, float} and (
+        # The sum of what is no number is none.
+        not found or (math.isfinite(sum(found)) and _are_near(found))
+    )
+
+
+def _are_near(values: list[Any]) -> bool:
+    return bool(min(values) > -LARGEST and max(values) < LARGEST)
+
+
+def _are_keys(values: list[Any]) -> bool:
+    return all(fits(key, value) for value in values if type(value) is not str)
+
+
+# Whether all of many values have a shape; False where it takes a closer look.
+_AT_ONCE: dict[Shape, Callable[[list[Any]], bool]] = {
+    text: lambda values: _types(values) <= {str},
+    texts: lambda values: (
+        _types(values) <= {list, tuple} and _types(chain.from_iterable(values)) <= {str}
+    ),
+    count: _are_counts,
+    maybe_number: _are_numbers,
+    key: _are_keys,
+}
 
 
 def one_of(names: Sequence[str]) -> Shape:
