@@ -27,7 +27,7 @@ from dbgkit.cluster.link import Link
 from dbgkit.cluster.recorder import switch_off, switch_on
 from dbgkit.cluster.view import open_view
 from dbgkit.diagnose import why
-from dbgkit.errors import AnswerUnreadable, DbgkitError
+from dbgkit.errors import AnswerUnreadable, DbgkitError, InputLost
 from dbgkit.frontends.cli_looking import as_json
 from dbgkit.remote.scheduler import QUESTIONS, VERBS
 from dbgkit.remote.texts import visible
@@ -193,7 +193,7 @@ def test_what_a_scheduler_answers_may_have_anything_anywhere(told, name):
         for place in [(), *places(answer)]
     ]
 
-    @examples(80)
+    @examples(200)
     @given(st.sampled_from(where), WRONG)
     def try_one(at, wrong):
         question, place = at
@@ -260,6 +260,18 @@ def test_what_is_missing_of_an_answer_is_told(told):
         answer = with_wrong(heard[name][question], place, GONE)
         error = answered(client, LOOKS[name], {**heard[name], question: answer})
         assert type(error) is AnswerUnreadable and said in str(error)
+
+
+def test_tasks_that_lead_to_a_failure_may_be_missing(told):
+    client, heard = told
+    visit = heard["replay"]["visit"]
+    at = {row["key"]: index for index, row in enumerate(visit["tasks"])}
+    without = with_wrong(visit, ("tasks", at["bad-1"]), GONE)
+    error = answered(client, LOOKS["replay"], {"visit": without})
+    assert type(error) is AnswerUnreadable and "tasks lacks 'bad-1'" in str(error)
+    without = with_wrong(visit, ("tasks", at["kept-1"]), GONE)
+    error = answered(client, LOOKS["replay"], {"visit": without})
+    assert type(error) is InputLost and "'kept-1'" in str(error)
 
 
 def test_a_death_that_nobody_can_read_is_counted(told):

@@ -281,6 +281,11 @@ def _suits(name: str, question: Mapping[str, Any], answer: Mapping[str, Any]) ->
     if name == "visit" and not question.get("states_only"):
         if len(answer["asked"]) < len(question.get("keys", ())):
             raise Misfit("is shorter than what was asked for").within("asked")
+        if question.get("specs") and answer["tasks"]:
+            # What leads to the first failure, or to what was asked for, comes along.
+            first = (*answer["failures"], *answer["asked"])[:1]
+            if first and all(row["key"] != first[0]["key"] for row in answer["tasks"]):
+                raise Misfit(f"lacks {first[0]['key']!r}").within("tasks")
     elif name == "why":
         if question["keys"] is None:
             if answer["cluster"] is None:

@@ -149,6 +149,7 @@ def gather_material(
             key=failure.key,
         )
     rows = {row["key"]: _row(row, reader) for row in visit["tasks"]}
+    _fill_up(rows, failure.key)
     restarted = link is not None and link.scheduler() != visit["scheduler"]
     if link is not None and not restarted:
         link.expect(visit)
@@ -187,6 +188,20 @@ def _row(wire: Mapping[str, Any], reader: Reader) -> Row:
         spec_error=wire["spec_error"],
         alias_of=wire["alias_of"],
     )
+
+
+def _fill_up(rows: dict[Any, Row], key: Any) -> None:
+    """Call lost what a task takes, and of which the scheduler has told nothing."""
+    stack, seen = [key], {key}
+    while stack:
+        row = rows.get(stack.pop())
+        if row is None or (row.held and row.key != key):
+            continue
+        for name in row.dependencies:
+            if name not in seen:
+                seen.add(name)
+                stack.append(name)
+                rows.setdefault(name, Row(name, (), lost=True))
 
 
 def _see_through_aliases(key: Any, rows: Mapping[Any, Row]) -> None:
