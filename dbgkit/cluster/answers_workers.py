@@ -32,10 +32,17 @@ from dbgkit.errors import AnswerUnreadable
 
 # -- deaths --------------------------------------------------------------------
 
-# ``remote.boxes.own_box``; its keys may be bytes still
+
+def _packed(value: Any) -> None:
+    """A key, or its bytes, as they were written."""
+    if not isinstance(value, bytes):
+        key(value)
+
+
+# ``remote.boxes.own_box``
 BOX_TASK = record(
     {
-        "key": key,
+        "key": _packed,
         "text": text,
         "start": moment,
         "inputs": count,

@@ -138,6 +138,8 @@ def key(value: Any) -> None:
 
 def _hashable(value: Any, deepest: int) -> None:
     if isinstance(value, tuple):
+        if not value:
+            raise _other(value, "key")
         if not deepest:
             raise Misfit("has more tuples within one another than any key")
         for part in value:
@@ -145,7 +147,9 @@ def _hashable(value: Any, deepest: int) -> None:
         return
     try:
         hash(value)
-    except TypeError:
+        if isinstance(value, bytes):
+            value.decode()  # as dask.utils.key_split does of each task's
+    except (TypeError, UnicodeDecodeError):
         raise _other(value, "key") from None
 
 
