@@ -19,6 +19,7 @@ from dbgkit.cluster.shapes import (
     Misfit,
     Shape,
     anything,
+    asked,
     by,
     count,
     data,
@@ -70,7 +71,7 @@ TASKS = record(
         "matched": count,
         "summary": SUMMARY,
         "near": table(text),
-        "unknown_keys": each(key),
+        "unknown_keys": each(asked),
         **SPAN,
     }
 )

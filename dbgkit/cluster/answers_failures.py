@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dbgkit.cluster.shapes import (
     Shape,
+    asked,
     count,
     data,
     each,
@@ -64,7 +65,7 @@ ENTRY = record(_ENTRY)
 FACT = record(
     {
         **_ENTRY,
-        "asked": key,
+        "asked": asked,
         "tried": count,
         "killed": flag,
         "group_size": maybe(count),
@@ -168,7 +169,7 @@ WORKER = record(
 VISIT = record(
     {
         "now": moment,
-        "asked": each(record({"asked": key, "key": key, "state": text})),
+        "asked": each(record({"asked": asked, "key": asked, "state": text})),
         "failures": each(FACT),
         "omitted": count,
         "unfollowed": count,

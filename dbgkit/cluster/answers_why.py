@@ -5,6 +5,7 @@ from __future__ import annotations
 from dbgkit.cluster.answers_failures import CODE, NEEDS
 from dbgkit.cluster.shapes import (
     Shape,
+    asked,
     by,
     count,
     each,
@@ -131,7 +132,7 @@ ENDS: dict[str, Shape] = {
 # ``remote.causes_ends.forgotten_facts``
 UNKNOWN = record(
     {
-        "key": key,
+        "key": asked,
         "was": maybe(text),
         "when": maybe(moment),
         "dependency": key,

@@ -131,15 +131,28 @@ def moment(value: Any) -> None:
 
 
 def key(value: Any) -> None:
-    """A key; None where there is none."""
-    if type(value) is not str:
-        _hashable(value, DEEPEST)
+    """A task's key, of which Dask itself can make a name; None where there is none."""
+    if type(value) is str:
+        return
+    asked(value)
+    if isinstance(value, bytes):
+        try:
+            value.decode()  # as dask.utils.key_split does
+        except UnicodeDecodeError:
+            raise _other(value, "key") from None
+    elif isinstance(value, tuple):
+        if not value:
+            raise _other(value, "key")
+        key(value[0])
+
+
+def asked(value: Any) -> None:
+    """What somebody has asked for as a key: it need not be one."""
+    _hashable(value, DEEPEST)
 
 
 def _hashable(value: Any, deepest: int) -> None:
     if isinstance(value, tuple):
-        if not value:
-            raise _other(value, "key")
         if not deepest:
             raise Misfit("has more tuples within one another than any key")
         for part in value:
@@ -147,9 +160,7 @@ def _hashable(value: Any, deepest: int) -> None:
         return
     try:
         hash(value)
-        if isinstance(value, bytes):
-            value.decode()  # as dask.utils.key_split does of each task's
-    except (TypeError, UnicodeDecodeError):
+    except TypeError:
         raise _other(value, "key") from None
 
 
