@@ -15,6 +15,7 @@ from distributed.protocol import Serialize
 from distributed.protocol.pickle import dumps
 from distributed.protocol.serialize import ToPickle
 
+from dbgkit.cluster.connection import address_of
 from dbgkit.cluster.shipping import ShippedPlugin
 from dbgkit.errors import UnknownName
 from dbgkit.remote.texts import sendable
@@ -41,7 +42,7 @@ async def ask_with_plugin(
     Any
         None if the plugin could not be put there: registering it again tells why.
     """
-    pool, address = client.rpc, client.scheduler.address
+    pool, address = client.rpc, address_of(client)
     comm = await pool.connect(address)
     try:
         await comm.write(
@@ -107,7 +108,7 @@ def check_sendable(client: Client, question: Any) -> None:
     UnknownName
         One of them is in the question.
     """
-    if str(client.scheduler.address).startswith("inproc"):
+    if address_of(client).startswith("inproc"):
         return  # no message is made of it
     ahead = [question]
     while ahead:

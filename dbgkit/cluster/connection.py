@@ -9,6 +9,8 @@ from __future__ import annotations
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
+from distributed.comm import CommClosedError
+
 from dbgkit.errors import SchedulerGone
 
 if TYPE_CHECKING:
@@ -58,13 +60,13 @@ class Connection:
         """
         if self.client.status == "connecting":
             self._wait_while("connecting", min(limit, RECONNECTING))
-        if self.client.status in ("connecting", "closed"):
+        if self.client.status in ("connecting", "closing", "closed"):
             raise self._lost()
         found = scheduler_id(self.client)
         self.scheduler = self.scheduler or found
         if found and found != self.scheduler:
             raise SchedulerGone(
-                f"the scheduler at {self.client.scheduler.address} was restarted in "
+                f"the scheduler at {address_of(self.client)} was restarted in "
                 "the middle of this: its tasks, and all else that it knew, are gone",
                 RESUBMIT,
             )
@@ -96,6 +98,20 @@ class Connection:
             f"{self.client.status})",
             "check whether the scheduler still runs, and connect a new Client",
         )
+
+
+def address_of(client: Client) -> str:
+    """Address of the scheduler that a client is connected to.
+
+    Raises
+    ------
+    CommClosedError
+        It has closed, as it does where it could not connect again in its time limit.
+    """
+    scheduler = client.scheduler
+    if scheduler is None:
+        raise CommClosedError("the client is closed")
+    return str(scheduler.address)
 
 
 def scheduler_id(client: Client) -> str:

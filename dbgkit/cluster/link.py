@@ -25,7 +25,7 @@ from dbgkit.cluster.clients import (
     is_open,
     loop_thread_is_here,
 )
-from dbgkit.cluster.connection import Connection, scheduler_id
+from dbgkit.cluster.connection import Connection, address_of, scheduler_id
 from dbgkit.cluster.foreseen import Foreseen
 from dbgkit.cluster.packed import PICKLED, Loads, NeverRead, PackedPool, unpacked
 from dbgkit.cluster.reach import CONNECT_LIMIT, reach_of
@@ -489,7 +489,7 @@ class Link:
 
     async def _fetch_through_scheduler(self, keys: list[Any]) -> dict[Any, Any]:
         packed = self._packed()
-        scheduler = PooledRPCCall(self.client.scheduler.address, packed, PICKLED)
+        scheduler = PooledRPCCall(address_of(self.client), packed, PICKLED)
         response = await scheduler.gather(keys=keys, serializers=PICKLED)
         if response["status"] != "OK":
             raise InputMoved(
