@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import dask
+from conftest import RECORDER_OFF
 from distributed import Client, LocalCluster, wait
 from watching import wait_until
 from why_looks import codes, flag, from_dump, plain, same_words, why_until
@@ -198,7 +199,9 @@ async def close(dask_worker):
 
 
 def test_retrying_after_a_worker_has_died(harmable, tmp_path):
-    with harmable(n_workers=1) as client, flag(tmp_path) as path:
+    # With the recorder on, it is known that it ran.
+    off = dask.config.set(RECORDER_OFF)
+    with off, harmable(n_workers=1) as client, flag(tmp_path) as path:
         future = client.submit(die_then_loop, path, str(tmp_path / "t"), key="deadly")
         found = why_until("retrying", future)
         assert "1 worker died that had it" in found.evidence
