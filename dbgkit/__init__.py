@@ -12,9 +12,6 @@ Examples
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
-
 from dbgkit._version import __version__
 
 TYPE_CHECKING = False  # `typing` would be most of what importing this costs
@@ -22,27 +19,24 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dbgkit import errors as errors
-    from dbgkit.api import (
-        deaths,
-        debug,
-        debugging,
-        doctor,
-        failures,
-        locate,
-        record,
-        recordings,
-        replay,
-        story,
-        tasks,
-        why,
-    )
+    from dbgkit.api.deaths import deaths
+    from dbgkit.api.debug import debug, debugging
+    from dbgkit.api.doctor import doctor
+    from dbgkit.api.failures import failures
+    from dbgkit.api.locate import locate
+    from dbgkit.api.record import record
+    from dbgkit.api.recordings import recordings
+    from dbgkit.api.replay import replay
+    from dbgkit.api.story import story
+    from dbgkit.api.tasks import tasks
+    from dbgkit.api.why import why
     from dbgkit.errors import DbgkitError
-    from dbgkit.frontends.magics import (
+    from dbgkit.frontends.ipython.magics import (
         load_ipython_extension,
         unload_ipython_extension,
     )
     from dbgkit.model import Failure, Plan, Recording
-    from dbgkit.replay.result import Replay
+    from dbgkit.replays.result import Replay
 
 __all__ = [
     "DbgkitError",
@@ -73,21 +67,21 @@ _HOMES = {
     "Failure": "dbgkit.model",
     "Plan": "dbgkit.model",
     "Recording": "dbgkit.model",
-    "Replay": "dbgkit.replay.result",
-    "deaths": "dbgkit.api",
-    "debug": "dbgkit.api",
-    "debugging": "dbgkit.api",
-    "doctor": "dbgkit.api",
-    "failures": "dbgkit.api",
-    "load_ipython_extension": "dbgkit.frontends.magics",
-    "locate": "dbgkit.api",
-    "record": "dbgkit.api",
-    "recordings": "dbgkit.api",
-    "replay": "dbgkit.api",
-    "story": "dbgkit.api",
-    "tasks": "dbgkit.api",
-    "unload_ipython_extension": "dbgkit.frontends.magics",
-    "why": "dbgkit.api",
+    "Replay": "dbgkit.replays.result",
+    "deaths": "dbgkit.api.deaths",
+    "debug": "dbgkit.api.debug",
+    "debugging": "dbgkit.api.debug",
+    "doctor": "dbgkit.api.doctor",
+    "failures": "dbgkit.api.failures",
+    "load_ipython_extension": "dbgkit.frontends.ipython.magics",
+    "locate": "dbgkit.api.locate",
+    "record": "dbgkit.api.record",
+    "recordings": "dbgkit.api.recordings",
+    "replay": "dbgkit.api.replay",
+    "story": "dbgkit.api.story",
+    "tasks": "dbgkit.api.tasks",
+    "unload_ipython_extension": "dbgkit.frontends.ipython.magics",
+    "why": "dbgkit.api.why",
 }
 
 
@@ -105,18 +99,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """Keeps ``dbgkit.locate`` and ``dbgkit.replay`` the verbs.
-
-    The rooms that the verbs live in have the same names, and Python binds a
-    subpackage to its parent as it is imported.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.texts import in_line
 
 
 class DbgkitError(Exception):
@@ -24,7 +24,7 @@ class DbgkitError(Exception):
 
     def __init__(self, message: str, hint: str = "", *, key: Any = None) -> None:
         # Late: what looks for secrets takes a while to import, and most never need it.
-        from dbgkit.remote.redact import redact_text
+        from dbgkit.remote.secrets.redact import redact_text
 
         message, hint = redact_text(message), redact_text(hint)
         super().__init__(message, hint)

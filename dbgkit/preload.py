@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from dbgkit.api.record_settings import configured
-from dbgkit.cluster.recorder import preload
+from dbgkit.cluster.recordings import preload
 
 
 async def dask_setup(server: Any) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import cloudpickle
 
-from dbgkit.remote.codes import DYNAMIC
+from dbgkit.remote.common.codes import DYNAMIC
 
 
 def _file_of_travelled():

@@ -20,7 +20,7 @@ class Done(NamedTuple):
 
 def in_process(capsys, *args):
     """Run the command line in this process."""
-    from dbgkit.frontends.cli import cli
+    from dbgkit.frontends.cli.main import cli
 
     capsys.readouterr()
     try:

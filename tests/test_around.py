@@ -16,9 +16,9 @@ from why_tasks import first, loop_until
 import dbgkit
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.view import DumpView, LiveView, _finish
-from dbgkit.diagnose.around import graph_around
+from dbgkit.diagnose.graph import graph_around
 from dbgkit.errors import WaitTimedOut
-from dbgkit.remote.around import look_around
+from dbgkit.remote.scheduler.graph import look_around
 
 GPU = {"resources": {"GPU": 1}}
 

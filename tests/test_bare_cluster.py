@@ -92,7 +92,7 @@ def test_nothing_of_dbgkit_is_needed_on_the_cluster(bare):
     # GIVEN a cluster without dbgkit, and more than 10 kB of code to send
     assert client.run_on_scheduler(has_dbgkit) is False
     assert set(client.run(has_dbgkit).values()) == {False}
-    size = sum(len(text) for _, text in shipping.sources_of("scheduler"))
+    size = sum(len(text) for _, text in shipping.sources_of("scheduler.extension"))
     assert size > 10_000
     # WHEN asked, THEN it answers
     futures = client.map(boom, range(3), pure=False)
@@ -150,7 +150,7 @@ def test_the_recorder_needs_nothing_on_the_cluster_either(bare):
 @contextmanager
 def other_version(monkeypatch):
     """As a client would be that has another version of the code to send."""
-    sources = shipping.sources_of("scheduler")
+    sources = shipping.sources_of("scheduler.extension")
     with monkeypatch.context() as patch:
         patch.setattr(
             shipping,

@@ -14,7 +14,7 @@ from test_render_states import words_in
 from watching import wait_until
 
 import dbgkit
-from dbgkit.cluster import recorder
+from dbgkit.cluster import recordings
 from dbgkit.errors import NotRecorded
 
 
@@ -100,7 +100,7 @@ def test_a_task_that_was_killed_has_no_recording_but_a_death(mourning, command):
 def test_where_the_recorder_is_off_there_are_no_recordings(
     processes_client, command, monkeypatch
 ):
-    monkeypatch.setattr(recorder, "_left", {})  # of other tests in this process
+    monkeypatch.setattr(recordings, "_left", {})  # of other tests in this process
     dbgkit.record(client=processes_client).off(keep=False)
     done = command("recordings", "--scheduler", processes_client.scheduler.address)
     assert done.code == 2

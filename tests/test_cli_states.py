@@ -368,7 +368,7 @@ def test_a_pipe_that_nobody_reads_any_more(broken):
 
 def test_help_imports_neither_dask_nor_rich():
     code = (
-        "import sys; from dbgkit.frontends.cli import cli\n"
+        "import sys; from dbgkit.frontends.cli.main import cli\n"
         "cli.main(['failures', '--help'], standalone_mode=False)\n"
         "print({'dask', 'distributed', 'rich', 'IPython'} & set(sys.modules))"
     )

@@ -40,7 +40,7 @@ from distributed import Client, Future, Scheduler
 from watching import forgotten, wait_until
 
 from dbgkit.cluster.clients import scheduler_is_here
-from dbgkit.remote.frames import walk
+from dbgkit.remote.common.frames import walk
 
 
 def parameters(function):
@@ -68,7 +68,7 @@ def fail(client, function, *args):
     return future
 
 
-# -- dask.base.compute, and what makes its expression (locate/traces.py, graphs.py) --
+# -- dask.base.compute, and what makes its expression (targets/tracebacks.py) --------
 
 
 def collections():
@@ -154,7 +154,7 @@ def test_get_sync_takes_nodes_and_tells_callbacks_before_each():
     assert seen[0][1]["a"] == 4
 
 
-# -- dask._task_spec (replay/nodes.py) ----------------------------------------------
+# -- dask._task_spec (replays/nodes.py) ----------------------------------------------
 
 
 def test_tasks_have_func_args_kwargs_and_dependencies():
@@ -365,7 +365,7 @@ def test_dask_pickles_by_value_what_the_main_module_defines():
     assert loads(dumps(lambda x: x + 1))(1) == 2
 
 
-# -- the scheduler (remote/scheduler.py) --------------------------------------------
+# -- the scheduler (remote/scheduler/extension.py) ----------------------------------
 
 TASK_FIELDS = [
     "key",
@@ -561,7 +561,7 @@ def test_a_killed_worker_has_its_task_and_travels_as_bytes():
 
 
 def test_workers_log_key_exception_and_frames_of_what_failed(client):
-    from dbgkit.locate.matching import _LOGGED
+    from dbgkit.targets.matching import _LOGGED
 
     future = fail(client, tasks.boom, 123)
     lines = wait_until(
@@ -598,7 +598,7 @@ def test_meta_errors_of_arrays_have_what_was_caught_among_the_locals():
     assert isinstance(frame.f_locals["exc_value"], TypeError)
 
 
-# -- workers, as a task sees them (replay/surroundings.py) --------------------------
+# -- workers, as a task sees them (replays/standin.py) --------------------------
 
 
 def test_get_worker_reads_the_context_variable():

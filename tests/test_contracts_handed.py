@@ -8,7 +8,7 @@ import inner_tasks as tasks
 import pytest
 from distributed import Client, wait
 
-from dbgkit.remote.handed import handed_keys
+from dbgkit.remote.recording.handed import handed_keys
 
 
 def raised_by(call):

@@ -11,11 +11,11 @@ import pytest
 from distributed.core import error_message
 from distributed.protocol.serialize import Serialized, serialize
 
-from dbgkit.remote import p2p as remote_p2p
-from dbgkit.remote.p2p import cause_in_shuffle, phase_in, phase_of
-from dbgkit.remote.pickled import pickle_of, raised_from
-from dbgkit.replay.nodes import P2P_WRAPPERS
-from dbgkit.replay.shuffles import bare_run, receive
+from dbgkit.remote.common.pickles import pickle_of, raised_from
+from dbgkit.remote.scheduler import p2p as remote_p2p
+from dbgkit.remote.scheduler.p2p import cause_in_shuffle, phase_in, phase_of
+from dbgkit.replays.nodes import P2P_WRAPPERS
+from dbgkit.replays.shuffles import bare_run, receive
 
 
 class Loud(Exception):

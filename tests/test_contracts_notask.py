@@ -56,7 +56,7 @@ def test_what_does_not_start_says_so():
 def test_frames_that_tblib_makes():
     from tblib import Traceback
 
-    from dbgkit.locate.traces import is_rebuilt
+    from dbgkit.targets.tracebacks import is_rebuilt
 
     try:
         1 / 0  # noqa: B018
@@ -81,7 +81,7 @@ def test_how_joblib_carries_exceptions():
     from joblib._dask import DaskDistributedBackend
     from joblib._utils import _TracebackCapturingWrapper
 
-    from dbgkit.remote.carried import carried_by, is_carrier
+    from dbgkit.remote.common.carried import carried_by, is_carrier
 
     result = _TracebackCapturingWrapper({}.pop)(key=1)
     assert type(carried_by(result)) is TypeError

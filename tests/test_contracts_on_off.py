@@ -13,8 +13,8 @@ from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 from watching import wait_until
 
 from dbgkit.cluster.clients import OWN_NAME, opened_client
-from dbgkit.remote.handling import Handler
-from dbgkit.remote.traces import OWN_CLIENT
+from dbgkit.remote.common.handlers import Handler
+from dbgkit.remote.scheduler.leftovers import OWN_CLIENT
 
 pytestmark = pytest.mark.usefixtures("recorder_off")
 

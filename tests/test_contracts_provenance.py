@@ -9,7 +9,7 @@ from distributed import wait
 from distributed.spans import Span
 from packaging.version import Version
 
-import dbgkit.remote.calls as calls
+import dbgkit.remote.common.calls as calls
 
 np = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")
@@ -27,7 +27,7 @@ def user(*args, **kwargs):
 
 def spec_of(collection, index=-1):
     """Run specs of a collection, as the scheduler gets them, and an output's."""
-    from dbgkit.locate.graphs import expression_of, materialise
+    from dbgkit.targets.graphs import expression_of, materialise
 
     graph = materialise(expression_of([collection]))
     return graph
@@ -118,7 +118,7 @@ def test_arguments_of_read_block_from_file():
 
 def test_a_piece_of_parquet(tmp_path):
     pytest.importorskip("pyarrow")
-    from dbgkit.remote.origins_values import paths_in
+    from dbgkit.remote.common.origins_values import paths_in
 
     path = tmp_path / "0.parquet"
     pd.DataFrame({"a": [1, 2]}).to_parquet(path, row_group_size=1)
@@ -179,7 +179,7 @@ def test_the_last_part_of_a_priority_is_the_index_of_a_map(inproc_client, option
 def test_what_xarray_reads_from(tmp_path):
     xarray = pytest.importorskip("xarray")
     pytest.importorskip("scipy")
-    from dbgkit.remote.origins_values import file_of
+    from dbgkit.remote.common.origins_values import file_of
 
     path = tmp_path / "0.nc"
     xarray.Dataset({"v": ("t", np.arange(4.0))}).to_netcdf(path, engine="scipy")

@@ -1,4 +1,4 @@
-"""What `source` and `remote.unpickling` rely on of cloudpickle, Dask and IPython."""
+"""What `source` and `unpickling` rely on of cloudpickle, Dask and IPython."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cloudpickle import cloudpickle as inner
 from distributed.protocol.serialize import Serialize, Serialized, serialize_and_split
 
 from dbgkit.cluster.packed import PackedPool, unpacked
-from dbgkit.remote.codes import DYNAMIC, fingerprint
+from dbgkit.remote.common.codes import DYNAMIC, fingerprint
 
 
 def by_value():

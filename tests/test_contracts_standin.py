@@ -13,9 +13,9 @@ from distributed.core import PooledRPCCall
 from distributed.scheduler import Scheduler
 from distributed.utils import set_thread_state, thread_state
 
-from dbgkit.remote.leases import refreshed_by
-from dbgkit.remote.rerun_waits import _CHANGES, _WAITS
-from dbgkit.replay.standin_pool import PoolStandIn
+from dbgkit.remote.common.leases import refreshed_by
+from dbgkit.remote.worker.replay_waits import _CHANGES, _WAITS
+from dbgkit.replays.standin_pool import PoolStandIn
 
 
 def names_of(function):
@@ -33,7 +33,7 @@ def parameters(function):
     return set(inspect.signature(function).parameters)
 
 
-# -- the thread of a task (replay/standin_pool.py) ----------------------------------
+# -- the thread of a task (replays/standin_pool.py) ----------------------------------
 
 
 def test_secede_and_rejoin_touch_these_parts_of_the_pool():
@@ -78,7 +78,7 @@ def test_worker_client_and_secede_read_the_state_of_the_thread():
     assert not hasattr(thread_state, "key")
 
 
-# -- clients (replay/standin_client.py) ---------------------------------------------
+# -- clients (replays/standin_client.py) ---------------------------------------------
 
 
 def test_gather_and_scatter_ask_for_the_worker_that_they_run_on():
@@ -108,7 +108,7 @@ def test_the_scheduler_counts_who_uses_a_queue():
     assert "client_refcount" in names_of(QueueExtension.release)
 
 
-# -- operations of the scheduler (remote/rerun_waits.py) ----------------------------
+# -- operations of the scheduler (remote/worker/replay_waits.py) ----------------
 
 
 def test_operations_that_wait_have_a_timeout():
@@ -158,7 +158,7 @@ def test_broadcast_leaves_out_workers_that_fail():
     assert "ignore" in inspect.getsource(Scheduler.broadcast)
 
 
-# -- locks (remote/leases.py, remote/rerun_leases.py) -------------------------------
+# -- locks (remote/common/leases.py, remote/worker/replay_leases.py) ----------------
 
 
 def test_a_lock_is_a_semaphore_with_one_lease():
@@ -225,7 +225,7 @@ def test_a_process_knows_its_workers(client):
     assert client.submit(count, pure=False).result(timeout=20)
 
 
-# -- actors (replay/surroundings.py) ------------------------------------------------
+# -- actors (replays/standin.py) ------------------------------------------------
 
 
 def test_an_actor_asks_its_worker_for_loop_and_rpc():
@@ -250,7 +250,7 @@ def test_the_scheduler_passes_questions_to_a_worker_on():
     assert "proxy" in names_of(ProxyRPC.__getattr__)
 
 
-# -- plugins (remote/worker_parts.py) -----------------------------------------------
+# -- plugins (remote/worker/parts.py) -----------------------------------------------
 
 
 def test_cloudpickles_pickler_asks_for_persistent_ids():

@@ -13,10 +13,10 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from IPython.core.compilerop import CachingCompiler
 from watching import forgotten, settle
 
-from dbgkit.remote.blackbox import _line_of
-from dbgkit.remote.codes import DYNAMIC, fingerprint, mark_of
-from dbgkit.remote.frame_codes import codes_for, own_place, with_homes
-from dbgkit.source.names import cell_name, cells_alike, place, split_line
+from dbgkit.remote.common.codes import DYNAMIC, fingerprint, mark_of
+from dbgkit.remote.common.frame_codes import codes_for, own_place, with_homes
+from dbgkit.remote.worker.black_box import _line_of
+from dbgkit.source.places import cell_name, cells_alike, place, split_line
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from distributed import get_worker, wait
 from distributed.core import clean_exception, error_message
 
 from dbgkit.model import Failure
-from dbgkit.remote.raised import raised
-from dbgkit.replay.outcome import contexts_travel, difference
+from dbgkit.remote.recording.raised import raised
+from dbgkit.replays.outcome import contexts_travel, difference
 
 
 def failed(function, *args, **options):

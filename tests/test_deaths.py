@@ -29,10 +29,10 @@ import dbgkit
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import deaths_name
 from dbgkit.cluster.view import LiveView
-from dbgkit.diagnose.deaths import deaths_of, tell_of
+from dbgkit.diagnose.deaths.explain import deaths_of, tell_of
 from dbgkit.diagnose.failures import with_deaths
-from dbgkit.diagnose.why_reasons import Cause
-from dbgkit.diagnose.why_words import words_of
+from dbgkit.diagnose.why.reasons import Cause
+from dbgkit.diagnose.why.words import words_of
 from dbgkit.model import Deaths, Failure, FailureGroup
 
 

@@ -20,8 +20,8 @@ from watching import wait_until
 
 import dbgkit
 from dbgkit.cluster import deaths as asking
-from dbgkit.remote.box_folders import boxes_in, folder_in
-from dbgkit.remote.boxes import read_box, remove_box
+from dbgkit.remote.common.boxes import read_box, remove_box
+from dbgkit.remote.worker.black_box_folders import boxes_in, folder_in
 
 
 def fork_a_crash(path):

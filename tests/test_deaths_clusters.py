@@ -30,8 +30,8 @@ from distributed import Client, LocalCluster, wait
 from watching import wait_until
 
 import dbgkit
-from dbgkit.remote.box_folders import boxes_in, folder_in
-from dbgkit.remote.boxes import read_box
+from dbgkit.remote.common.boxes import read_box
+from dbgkit.remote.worker.black_box_folders import boxes_in, folder_in
 
 
 def test_what_ran_in_a_process_pool_is_told(tmp_path):

@@ -14,8 +14,8 @@ from distributed import wait
 from watching import wait_until
 
 import dbgkit
-from dbgkit.remote.box_folders import boxes_in, folder_in
-from dbgkit.remote.boxes import read_box
+from dbgkit.remote.common.boxes import read_box
+from dbgkit.remote.worker.black_box_folders import boxes_in, folder_in
 
 
 @pytest.fixture(scope="module")

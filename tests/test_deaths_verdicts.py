@@ -15,14 +15,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from dbgkit.diagnose.deaths import death_from_fact, tell_of
+from dbgkit.diagnose.deaths.explain import death_from_fact, tell_of
 from dbgkit.model import Deaths
-from dbgkit.remote.blackbox import BlackBox
-from dbgkit.remote.box_folders import KEPT, make_file
-from dbgkit.remote.boxes import MOVING, MOVING_AT, SLOTS, read_box, remove_box
-from dbgkit.remote.deaths import DeathStore
-from dbgkit.remote.deaths_events import removal_fact, unpack_keys
-from dbgkit.remote.deaths_nanny import oom_kills
+from dbgkit.remote.common.boxes import MOVING, MOVING_AT, SLOTS, read_box, remove_box
+from dbgkit.remote.nanny.deaths import oom_kills
+from dbgkit.remote.scheduler.deaths import removal_fact, unpack_keys
+from dbgkit.remote.scheduler.deaths_store import DeathStore
+from dbgkit.remote.worker.black_box import BlackBox
+from dbgkit.remote.worker.black_box_folders import KEPT, make_file
 from dbgkit.render.deaths import view_death, view_deaths
 
 
@@ -225,8 +225,8 @@ def test_a_box_that_is_written_to_is_not_cut_off_by_accident(tmp_path, monkeypat
 
 TWO_BOXES = """
 import ctypes, faulthandler, os, sys, time
-from dbgkit.remote.blackbox import BlackBox
-from dbgkit.remote.boxes import read_box
+from dbgkit.remote.worker.black_box import BlackBox
+from dbgkit.remote.common.boxes import read_box
 
 def watched(box):
     return read_box(box.path, box.nonce)["crashes"]
@@ -272,8 +272,8 @@ def test_of_two_versions_the_one_that_stays_gets_the_crashes(tmp_path, ending):
 
 THE_USERS_OWN = """
 import ctypes, faulthandler, os, sys, time
-from dbgkit.remote.blackbox import BlackBox
-from dbgkit.remote.boxes import read_box
+from dbgkit.remote.worker.black_box import BlackBox
+from dbgkit.remote.common.boxes import read_box
 
 def watched(box):
     return read_box(box.path, box.nonce)["crashes"]
@@ -311,7 +311,7 @@ def test_a_faulthandler_that_the_user_enables_later_stays(tmp_path, when):
 
 MAKE_AND_DIE = """
 import os
-from dbgkit.remote.blackbox import BlackBox
+from dbgkit.remote.worker.black_box import BlackBox
 print(BlackBox("tcp://10.0.0.1:1", "", "", False).path, flush=True)
 os._exit(0)
 """

@@ -17,8 +17,7 @@ import pexpect
 import pytest
 
 from dbgkit.debugger import can_prompt, choose, enter, stack
-from dbgkit.debugger.ipython import StopsInIPython
-from dbgkit.debugger.plain import StopsInPdb
+from dbgkit.debugger.stops import StopsInIPython, StopsInPdb
 
 
 def share(total, parts):

@@ -23,7 +23,7 @@ from log_tasks import fail_with_block, recurse
 from watching import started_again, unchanged, wait_until
 
 import dbgkit
-from dbgkit.diagnose.doctor_checks import check_versions
+from dbgkit.diagnose.doctor.checks import check_versions
 
 
 def finding(checkup, check):

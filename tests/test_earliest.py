@@ -12,8 +12,8 @@ from why_looks import from_dump, same_words
 
 import dbgkit
 from dbgkit.cluster.view import _finish
-from dbgkit.remote.pacing import Pace
-from dbgkit.remote.roots import MOST_LINKS, find_roots
+from dbgkit.remote.common.pacing import Pace
+from dbgkit.remote.scheduler.roots import MOST_LINKS, find_roots
 
 
 def fail_after(name, text):
@@ -68,7 +68,7 @@ def fallen(client):
 
 
 def test_the_scheduler_blames_the_failure_that_comes_last(client, fallen):
-    """Dask's own answer, which is not taken: see dbgkit/remote/roots.py."""
+    """Dask's own answer, which is not taken: see dbgkit/remote/scheduler/roots.py."""
     assert client.run_on_scheduler(blame_of, key="fallen") == "late"
     assert str(fallen.exception()) == "the first"
 

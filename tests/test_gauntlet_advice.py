@@ -13,10 +13,10 @@ from distributed import Client
 from watching import clear_history
 
 import dbgkit
-from dbgkit.cluster import recorder
+from dbgkit.cluster import recordings
 from dbgkit.frontends.wording import Commands, Magics, Run, quoted
 from dbgkit.model import advice
-from dbgkit.remote.texts import type_and_message
+from dbgkit.remote.common.texts import type_and_message
 
 
 def look_up(table, name="XYZ"):
@@ -140,7 +140,7 @@ def test_whoever_looks_from_a_terminal_has_no_work_of_its_own(command, failed):
 
 
 def test_the_recorder_is_turned_on_and_off_as_advised(command, capsys, monkeypatch):
-    monkeypatch.setattr(recorder, "_left", {})  # of other tests in this process
+    monkeypatch.setattr(recordings, "_left", {})  # of other tests in this process
     try:
         done = command("recordings")
         assert done.code == 2

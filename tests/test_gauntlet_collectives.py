@@ -18,9 +18,9 @@ from watching import clear_history, entered, forgotten, unchanged, wait_until
 
 import dbgkit
 from dbgkit.errors import NotHere
-from dbgkit.remote.followers import is_follower
-from dbgkit.replay.collectives import ALONE
-from dbgkit.replay.collectives_lightgbm import is_train_part
+from dbgkit.remote.scheduler.followers import is_follower
+from dbgkit.replays.collectives import ALONE
+from dbgkit.replays.collectives_lightgbm import is_train_part
 
 LIMIT = 8.0
 WHERE = ["here", "process"]

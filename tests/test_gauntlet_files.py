@@ -21,8 +21,8 @@ from hostile_files import OTHER, as_root, hung, within
 from watching import wait_until
 
 import dbgkit
-from dbgkit.remote.box_folders import folder_in
-from dbgkit.remote.boxes import SIZE
+from dbgkit.remote.common.boxes import SIZE
+from dbgkit.remote.worker.black_box_folders import folder_in
 
 pytestmark = as_root
 

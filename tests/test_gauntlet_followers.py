@@ -21,7 +21,7 @@ from watching import clear_history, entered, forgotten, unchanged, wait_until
 import dbgkit
 from dbgkit.cluster.link import PATIENCE
 from dbgkit.errors import DbgkitError
-from dbgkit.remote.followers import Leaders, Runs
+from dbgkit.remote.scheduler.followers import Leaders, Runs
 
 NAMES = ("fn", "fn", "gn", "fn", "fn")
 SCORE = (tasks.score, 2, 2)  # the user's callback, which fails

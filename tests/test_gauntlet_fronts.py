@@ -15,8 +15,8 @@ from commands import environment, in_process
 from shells import Kernel, Terminal, shell_of_its_own
 
 import dbgkit
-from dbgkit.frontends.cli import cli
-from dbgkit.frontends.magics import OPTIONS
+from dbgkit.frontends.cli.main import cli
+from dbgkit.frontends.ipython.magics import OPTIONS
 
 JOBS = """
 import dbgkit
@@ -148,25 +148,25 @@ def test_after_an_error_the_failure_is_there_still(run, refused, before):
 
 def test_after_a_refusal_the_failure_is_there_still(run):
     run(FAILS)
-    run("import dbgkit.api; whole = dbgkit.api.debug")
+    run("from dbgkit.frontends.ipython import magics; whole = magics.debug")
     run(
         "def declines(*args, **options): "
         "return whole(*args, **options, notify=lambda event: False)"
     )
-    run("dbgkit.api.debug = declines")
+    run("magics.debug = declines")
     said = run("%dbg --no-prompt --where process")
-    run("dbgkit.api.debug = whole")
+    run("magics.debug = whole")
     assert "Declined" in said
     assert "KeyError: 'XYZ'" in run("%dbg --no-prompt")
 
 
 def test_after_ctrl_c_the_failure_is_there_still(run):
     run(FAILS)
-    run("import dbgkit.api; whole = dbgkit.api.debug")
+    run("from dbgkit.frontends.ipython import magics; whole = magics.debug")
     run("def stopped(*args, **options): raise KeyboardInterrupt")
-    run("dbgkit.api.debug = stopped")
+    run("magics.debug = stopped")
     run("%dbg")
-    run("dbgkit.api.debug = whole")
+    run("magics.debug = whole")
     assert "KeyError: 'XYZ'" in run("%dbg --no-prompt")
 
 

@@ -9,7 +9,7 @@ from watching import forgotten
 
 import dbgkit
 from dbgkit import render
-from dbgkit.locate.origins import origins_in_graph
+from dbgkit.targets.origins import origins_in_graph
 
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")

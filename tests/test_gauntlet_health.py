@@ -23,8 +23,8 @@ from watching import wait_until
 
 import dbgkit
 from dbgkit import errors
-from dbgkit.replay.nodes import read_spec
-from dbgkit.replay.surroundings import reading
+from dbgkit.replays.nodes import read_spec
+from dbgkit.replays.standin import reading
 from dbgkit.source import Reader
 
 
@@ -138,7 +138,7 @@ def test_a_child_has_a_limit_of_its_own():
     """Also where it lets no other thread run: the system ends it."""
     text = """
         import os, resource
-        from dbgkit.replay.lifeline import Lifeline
+        from dbgkit.replays.lifeline import Lifeline
         line = Lifeline(os.getppid(), "no such folder", 10.0)
         line.begin()
         soft, hard = resource.getrlimit(resource.RLIMIT_CPU)

@@ -21,8 +21,8 @@ from watching import wait_until
 
 import dbgkit
 from dbgkit import render
-from dbgkit.api.reporting import report as make_report
-from dbgkit.remote.texts import visible
+from dbgkit.api.report import report as make_report
+from dbgkit.remote.common.texts import visible
 
 # Escape sequences, C1, direction and no width, a line end, rich's markup and emoji,
 # HTML in and out of an attribute.

@@ -191,7 +191,7 @@ def test_locks_of_a_replay_are_refreshed_by_nobody_afterwards(
     processes_client, failed_there, name
 ):
     from dbgkit.cluster.clients import event_loop
-    from dbgkit.remote.leases import refreshed_by
+    from dbgkit.remote.common.leases import refreshed_by
 
     future = failed_there(tasks.with_lock, name, 4)
     before = len(refreshed_by(event_loop(processes_client)))

@@ -137,7 +137,7 @@ def crash(kind):
 
 
 def test_modules_that_a_pickle_names(only_here):
-    from dbgkit.remote.needs import missing_modules, modules_named
+    from dbgkit.remote.common.modules import missing_modules, modules_named
 
     module, _ = only_here("named_in_pickles")
     name = module.__name__

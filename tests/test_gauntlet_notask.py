@@ -17,8 +17,8 @@ from watching import forgotten
 
 import dbgkit
 from dbgkit import errors
-from dbgkit.locate.culprit import Clock
-from dbgkit.locate.unpicklable import find_in_graph
+from dbgkit.targets.unpicklable import find_in_graph
+from dbgkit.targets.unpicklable_part import Clock
 
 RAN = []  # what ran in this process
 LOCK = threading.Lock()

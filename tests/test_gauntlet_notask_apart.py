@@ -171,7 +171,7 @@ def test_a_script_that_fails_in_its_worker_processes_is_told_of(tmp_path):
 def test_the_hook_of_new_processes_is_taken_off():
     from multiprocessing import spawn
 
-    from dbgkit.frontends.guard import quiet_without_guard
+    from dbgkit.frontends.cli.guard import quiet_without_guard
 
     before = spawn.get_preparation_data
     with quiet_without_guard():

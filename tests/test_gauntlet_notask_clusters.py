@@ -89,7 +89,7 @@ def test_a_collection_whose_optimisation_computes_is_only_looked_at(processes_cl
 def test_other_threads_compute_while_an_optimisation_is_looked_at():
     from concurrent.futures import ThreadPoolExecutor
 
-    from dbgkit.locate.optimizing import computing_refused
+    from dbgkit.targets.optimizing import computing_refused
 
     with computing_refused(), ThreadPoolExecutor(1) as pool:
         work = dask.delayed(sum)([1, 2])

@@ -20,7 +20,8 @@ from recorder_tasks import only, ratio, told, waits_for
 from watching import started_again, wait_until
 
 import dbgkit
-from dbgkit.cluster import recorder as switches
+from dbgkit.api.record import record_off
+from dbgkit.cluster import recordings as switches
 from dbgkit.cluster.shipping import deaths_name, recorder_name
 from dbgkit.errors import RecorderBroken
 
@@ -77,7 +78,7 @@ def test_one_users_off_takes_nothing_from_another(client, how):
             assert str(off) == "The recorder stays on, as another client wants it."
         else:
             dbgkit.record(client=client.scheduler.address)
-            dbgkit.api.record_off(client=client.scheduler.address)
+            record_off(client=client.scheduler.address)
         assert is_whole(parts(client))
         assert len(dbgkit.recordings("mine", client=other)) == 1
     assert str(mine.off()) == "The recorder is off."
@@ -444,7 +445,7 @@ def test_four_clients_of_five_threads_turn_it_on_and_off_and_look(client):
             for _ in range(8):
                 dbgkit.record(client=other)
                 assert dbgkit.recordings(client=other).since is not None
-                dbgkit.api.record_off(client=other)
+                record_off(client=other)
 
     def looks(who):
         for _ in range(8):
@@ -471,7 +472,7 @@ def test_whoever_is_last_decides(client, last):
     def toggles():
         for _ in range(6):
             dbgkit.record(client=client)
-            dbgkit.api.record_off(client=client, keep=False)
+            record_off(client=client, keep=False)
 
     at_once(*[toggles] * 5)
     assert is_gone(parts(client))

@@ -17,9 +17,9 @@ from jobs import delayed_job, failed_compute
 
 import dbgkit
 from dbgkit.errors import NotHere
-from dbgkit.replay import capture
-from dbgkit.replay.capture import capturing
-from dbgkit.replay.planning import Wanted
+from dbgkit.replays import capture
+from dbgkit.replays.capture import capturing
+from dbgkit.replays.planning import Wanted
 
 NAMES = ("__exit__", "__aexit__")
 

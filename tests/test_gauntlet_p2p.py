@@ -11,7 +11,7 @@ from watching import clear_history, forgotten, unchanged
 
 import dbgkit
 from dbgkit import errors
-from dbgkit.remote.p2p import where_in_shuffle
+from dbgkit.remote.scheduler.p2p import where_in_shuffle
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*P2P:UserWarning"),

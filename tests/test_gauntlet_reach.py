@@ -479,7 +479,7 @@ def test_run_on_leaves_out_what_is_not_listed_and_what_is_silent(harmable):
         first, second = client.scheduler_info()["workers"]
         pid = client.run(os.getpid, workers=[second])[second]
         asking = Link(client, 30)
-        function = ShippedFunction("surroundings", "describe_process")
+        function = ShippedFunction("worker.environment", "describe_process")
         asked = dict.fromkeys([first, second, "tcp://127.0.0.1:1"], (("dask",),))
         assert set(asking.run_on(function, asked, 5.0)) == {first, second}
         raised = asking.run_on(function, {first: ("too", "many")}, 5.0)[first]

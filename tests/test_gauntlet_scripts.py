@@ -15,7 +15,7 @@ import dask, dask.array as da, dask.bag as db, dask.dataframe as dd
 import numpy as np, pandas as pd
 from distributed import Client, LocalCluster
 import dbgkit
-from dbgkit.remote.frames import own_index, walk
+from dbgkit.remote.common.frames import own_index, walk
 
 def inc(x):
     return x + 1
@@ -112,7 +112,7 @@ def check(row):
 def test_captured_as_the_client_closes(run, processes):
     done = run(
         f"""
-        from dbgkit.api import capture
+        from dbgkit.api.debug import capture
 
         if __name__ == "__main__":
             with LocalCluster(processes={processes}, n_workers=1,

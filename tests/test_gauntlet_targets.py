@@ -16,7 +16,7 @@ from watching import (
 )
 
 import dbgkit
-from dbgkit.api import locate_all
+from dbgkit.api.locate import locate_all
 from dbgkit.errors import NotFailed
 
 

@@ -23,7 +23,7 @@ from watching import entered, own_frame, picture, unchanged, wait_until
 import dbgkit
 from dbgkit import errors
 from dbgkit.model import Notice, Plan
-from dbgkit.remote.frames import walk
+from dbgkit.remote.common.frames import walk
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from rich.console import Console
 
 import dbgkit
 from dbgkit import errors, render
-from dbgkit.api.reporting import report as make_report
+from dbgkit.api.report import report as make_report
 from dbgkit.frontends import pytest_plugin
 from dbgkit.model import Notice
-from dbgkit.remote.texts import in_line, visible
+from dbgkit.remote.common.texts import in_line, visible
 
 # A colour, a link, the clipboard, a title; C1; direction, no width, a byte order mark,
 # what moves the cursor, Unicode's own line ends.

@@ -14,10 +14,10 @@ from distributed import wait
 from watching import clear_history, forgotten, settle, unchanged
 
 import dbgkit
-from dbgkit.api.replaying import locate_all
-from dbgkit.api.reporting import report
-from dbgkit.diagnose.causes import root_causes
-from dbgkit.remote.codes import DYNAMIC
+from dbgkit.api.locate import locate_all
+from dbgkit.api.report import report
+from dbgkit.diagnose.root_causes import root_causes
+from dbgkit.remote.common.codes import DYNAMIC
 from dbgkit.render import document
 
 SHOP = """

@@ -12,9 +12,9 @@ from cells import WITH_PATHS, cells
 from distributed import wait
 
 import dbgkit
-from dbgkit.debugger.recorded import as_exception
+from dbgkit.debugger.recording import as_exception
 from dbgkit.model import FrameSummary
-from dbgkit.remote.codes import DYNAMIC
+from dbgkit.remote.common.codes import DYNAMIC
 from dbgkit.source.shown import Shown
 
 pytestmark = pytest.mark.usefixtures("recorder_off")

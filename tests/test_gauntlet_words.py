@@ -152,7 +152,7 @@ def test_arguments_have_the_names_of_what_is_called(processes_client, case):
 
 
 def test_a_signature_is_read_of_no_object_that_would_hear_of_it():
-    from dbgkit.remote.calls import parameter_names
+    from dbgkit.remote.common.calls import parameter_names
 
     class Loud(type):
         def __getattribute__(cls, name):

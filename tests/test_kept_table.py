@@ -10,13 +10,14 @@ from dask._task_spec import Task, TaskRef
 from distributed import Scheduler
 from distributed.scheduler import ErredTask
 
-from dbgkit.remote import came_from, inner_table, pacing, survey_index
-from dbgkit.remote.came_from import CameFrom
-from dbgkit.remote.inner import follow
-from dbgkit.remote.origins import _LINKS, origins_of
-from dbgkit.remote.pacing import Pace
-from dbgkit.remote.survey_failures import survey_failures
-from dbgkit.remote.survey_index import ErredIndex
+from dbgkit.remote.common import pacing
+from dbgkit.remote.common.origins import _LINKS, origins_of
+from dbgkit.remote.common.pacing import Pace
+from dbgkit.remote.scheduler import failures_index, inner_table, origins
+from dbgkit.remote.scheduler.failures import survey_failures
+from dbgkit.remote.scheduler.failures_index import ErredIndex
+from dbgkit.remote.scheduler.inner import follow
+from dbgkit.remote.scheduler.origins import CameFrom
 
 INNER = '  File "/jobs/parse.py", line 3, in parse\n    return 1 / x\n'
 OUTER = (
@@ -198,7 +199,7 @@ def one_in_another(jobs):
 def test_what_is_kept_tells_what_a_new_look_tells(change, most, monkeypatch):
     if most is not None:
         monkeypatch.setattr(inner_table, "MOST_NOTED", most)
-        monkeypatch.setattr(survey_index, "MOST_NOTED", most)
+        monkeypatch.setattr(failures_index, "MOST_NOTED", most)
 
     async def check():
         async with failures() as jobs:
@@ -216,7 +217,7 @@ def test_what_is_kept_tells_what_a_new_look_tells(change, most, monkeypatch):
 
 
 def test_what_failed_meanwhile_is_bounded(monkeypatch):
-    monkeypatch.setattr(survey_index, "MOST_NOTED", 10)
+    monkeypatch.setattr(failures_index, "MOST_NOTED", 10)
 
     async def check():
         async with failures() as jobs:
@@ -318,13 +319,13 @@ def index_of(wires):
 
 def test_indices_of_a_map_take_one_pass_for_an_answer(monkeypatch):
     passes = []
-    emptied = came_from.emptied
+    emptied = origins.emptied
 
     def counting(elements, pace):
         passes.append(len(elements))
         return emptied(elements, pace)
 
-    monkeypatch.setattr(came_from, "emptied", counting)
+    monkeypatch.setattr(origins, "emptied", counting)
 
     async def check():
         async with Scheduler(port=0, dashboard_address=":0") as scheduler:
@@ -342,7 +343,7 @@ def test_indices_of_a_map_take_one_pass_for_an_answer(monkeypatch):
 
 
 def test_of_very_many_tasks_none_is_looked_at(monkeypatch):
-    monkeypatch.setattr(came_from, "_SCANNED", 2_000)
+    monkeypatch.setattr(origins, "_SCANNED", 2_000)
 
     async def check():
         async with Scheduler(port=0, dashboard_address=":0") as scheduler:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from dbgkit.frontends.arguments import (
+from dbgkit.frontends.ipython.arguments import (
     PROMPT,
     REPLAY,
     BadUsage,
     read_target,
     split_options,
 )
-from dbgkit.frontends.completing import complete_target
+from dbgkit.frontends.ipython.completing import complete_target
 
 OPTIONS = (*REPLAY, PROMPT)
 

@@ -12,7 +12,7 @@ from IPython.utils.strdispatch import StrDispatch
 from shells import complete, shell_of_its_own
 
 import dbgkit
-from dbgkit.frontends import magics
+from dbgkit.frontends.ipython import magics
 
 
 @pytest.fixture

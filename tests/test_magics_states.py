@@ -13,7 +13,6 @@ from tasks import boom, ratio
 from watching import clear_history, forgotten, state_of, wait_until
 from why_tasks import first, inc, wait_for
 
-import dbgkit
 from dbgkit.model import Explanation, FailureReport, TaskTable, Timeline
 
 MAGICS = ("dbg_failures", "dbg_tasks", "dbg_story", "dbg_why")
@@ -199,7 +198,7 @@ def test_ctrl_c_is_one_line_too(shell, held, capsys, monkeypatch):
     def interrupted(*args, **options):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(dbgkit.api, "why", interrupted)
+    monkeypatch.setattr("dbgkit.frontends.ipython.states.why", interrupted)
     assert threading.current_thread() is threading.main_thread()
     assert refused(shell, "%dbg_why", capsys) == "KeyboardInterrupt"
 

@@ -14,9 +14,9 @@ from watching import wait_until
 import dbgkit
 from dbgkit import render
 from dbgkit.debugger import choose
-from dbgkit.locate.origins import origins_in_graph
-from dbgkit.remote.origins import VISITS, origins_of
-from dbgkit.remote.summarize import summarize
+from dbgkit.remote.common.origins import VISITS, origins_of
+from dbgkit.remote.values.summarize import summarize
+from dbgkit.targets.origins import origins_in_graph
 
 
 class Untouched:

@@ -14,9 +14,9 @@ from conftest import own_cluster
 from distributed import wait
 
 import dbgkit
-from dbgkit.remote.packing import pack, unpack
-from dbgkit.remote.record_store import RecordStore
-from dbgkit.remote.recordings import Limits, take
+from dbgkit.remote.recording.packing import pack, unpack
+from dbgkit.remote.recording.take import Limits, take
+from dbgkit.remote.scheduler.recordings_store import RecordStore
 
 WIRE = 256_000
 

@@ -10,11 +10,11 @@ from itertools import pairwise
 import pytest
 from hostile import CALLS, bare, hostile_class
 
-from dbgkit.debugger.recorded import as_exception
+from dbgkit.debugger.recording import as_exception
 from dbgkit.debugger.stack import chain
 from dbgkit.model import recording_from_wire
-from dbgkit.remote.frames import walk
-from dbgkit.remote.recordings import Limits, kind_of, take
+from dbgkit.remote.common.frames import walk
+from dbgkit.remote.recording.take import Limits, kind_of, take
 
 HEADER = {
     "key": "task",

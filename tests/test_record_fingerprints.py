@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dbgkit.remote.fingerprints import compare, fingerprint
+from dbgkit.remote.values.fingerprints import compare, fingerprint
 
 DAYS = pd.date_range("2020-01-01", periods=3)
 

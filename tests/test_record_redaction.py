@@ -17,9 +17,9 @@ from conftest import own_cluster
 from distributed import wait
 
 import dbgkit
-from dbgkit.remote.keep import NOT_KEPT, keep
-from dbgkit.remote.recordings import Limits, kind_of, take
-from dbgkit.remote.redact import HIDDEN, environment_secrets, redact_text
+from dbgkit.remote.recording.take import Limits, kind_of, take
+from dbgkit.remote.secrets.redact import HIDDEN, environment_secrets, redact_text
+from dbgkit.remote.values.keep import NOT_KEPT, keep
 
 MARK = "zq-secret-"
 

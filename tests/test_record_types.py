@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dbgkit.remote.keep import NOT_KEPT, keep
-from dbgkit.remote.summarize import summarize
-from dbgkit.remote.summarize_arrays import FULL, sample
-from dbgkit.remote.summarize_labelled import describe_torch
-from dbgkit.remote.summarize_tables import foreign_column
-from dbgkit.remote.summarize_values import Budget, Walker
+from dbgkit.remote.values.arrays import FULL, sample
+from dbgkit.remote.values.keep import NOT_KEPT, keep
+from dbgkit.remote.values.labelled import describe_torch
+from dbgkit.remote.values.summarize import summarize
+from dbgkit.remote.values.tables import foreign_column
+from dbgkit.remote.values.walk import Budget, Walker
 
 LETTERS = pd.Series(["a", "b", None], dtype=object)
 DAYS = pd.to_datetime(pd.Series(["2020-01-01", None]))
@@ -175,7 +175,7 @@ def test_no_library_is_imported():
         import sys
         import types
         import numpy as np
-        from dbgkit.remote.recordings import Limits, take
+        from dbgkit.remote.recording.take import Limits, take
 
         class Torch(types.ModuleType):  # loaded on the first look at it
             def __getattribute__(self, name):

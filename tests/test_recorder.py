@@ -31,7 +31,7 @@ from recorder_tasks import (
 from watching import forgotten, wait_until
 
 import dbgkit
-from dbgkit.remote.boxes import read_box
+from dbgkit.remote.common.boxes import read_box
 
 pytestmark = pytest.mark.usefixtures("recorder_off")
 

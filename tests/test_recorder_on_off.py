@@ -22,9 +22,9 @@ from recorder_tasks import (
 from watching import wait_until
 
 import dbgkit
-from dbgkit.api import record_off
+from dbgkit.api.record import record_off
 from dbgkit.cluster.shipping import recorder_name
-from dbgkit.remote.recorder import Recorder as Lonely
+from dbgkit.remote.worker.recorder import Recorder as Lonely
 
 pytestmark = pytest.mark.usefixtures("recorder_off")
 

@@ -21,7 +21,7 @@ from recorder_tasks import (
 from watching import forgotten, settle
 
 import dbgkit
-from dbgkit.cluster import recorder
+from dbgkit.cluster import recordings
 from dbgkit.errors import NoFailure, NotRecorded
 from dbgkit.render.recordings import headline
 
@@ -257,7 +257,7 @@ def test_inputs_are_kept_within_the_limit(client):
 @pytest.fixture
 def left(monkeypatch):
     """What is kept in this process, where there is no client any more."""
-    monkeypatch.setattr(recorder, "_left", OrderedDict())
+    monkeypatch.setattr(recordings, "_left", OrderedDict())
     with own_cluster(n_workers=1, processes=False) as client:
         with dbgkit.record():
             wait(client.submit(ratio, 1, 0, key="ratio-left"))
@@ -288,6 +288,6 @@ def test_what_is_kept_here_is_entered_without_a_client(left, by, capsys):
 def test_where_nothing_is_kept_there_is_no_cluster(left):
     with pytest.raises(NoFailure, match="no client"):
         dbgkit.debug("nosuch", using="recording", prompt=False)
-    recorder._left.clear()
+    recordings._left.clear()
     with pytest.raises(NoFailure, match="no cluster"):
         dbgkit.recordings()

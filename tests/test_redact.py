@@ -6,14 +6,14 @@ from time import perf_counter
 
 import pytest
 
-from dbgkit.remote.redact import (
+from dbgkit.remote.secrets.names import is_secret_name
+from dbgkit.remote.secrets.redact import (
     HIDDEN,
     redact_lines,
     redact_mapping,
     redact_text,
     redact_value,
 )
-from dbgkit.remote.redact_names import is_secret_name
 
 
 @pytest.mark.parametrize(

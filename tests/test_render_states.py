@@ -511,7 +511,7 @@ def test_a_checkup_without_findings_is_said_so():
 
 
 def test_data_shows_itself_in_a_notebook():
-    import dbgkit.api  # noqa: F401  (it registers the renderers)
+    import dbgkit.api.asking  # noqa: F401  (it registers the renderers)
 
     for name, obj in everything("key-1").items():
         if name in ("group", "finding"):  # shown as parts of others

@@ -26,8 +26,8 @@ from watching import settle, started_again, unchanged, wait_until
 
 import dbgkit
 from dbgkit import errors, render
-from dbgkit.remote.rerun_thread import _copy
-from dbgkit.remote.unpickling import Reading
+from dbgkit.remote.common.unpickling import Reading
+from dbgkit.remote.worker.replay_thread import _copy
 
 
 def replayed(client, future, **options):

@@ -19,8 +19,7 @@ from watching import state_of, wait_until
 
 import dbgkit.render.page
 from dbgkit import render
-from dbgkit.api import reporting
-from dbgkit.api.reporting import report
+from dbgkit.api.report import report
 from dbgkit.errors import DumpUnreadable, NoFailure, WaitTimedOut
 from dbgkit.model import ClusterReport
 
@@ -159,7 +158,7 @@ def test_a_part_that_fails_is_noted(inproc_client, monkeypatch):
     def late(view):
         raise WaitTimedOut("no answer within 30 s", "look at the scheduler")
 
-    monkeypatch.setattr(reporting, "explain", late)
+    monkeypatch.setattr("dbgkit.api.report.explain", late)
     found = report(client=inproc_client)
     assert found.why is None and not found.healthy
     assert found.checkup is not None and found.tasks is not None

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dbgkit.remote.summarize import Budget, summarize
+from dbgkit.remote.values.summarize import Budget, summarize
 
 
 def text_of(value, **options):
@@ -304,7 +304,7 @@ def test_no_time_left_gives_types_only():
 def test_works_alone_and_imports_no_data_library():
     code = """
         import sys
-        from dbgkit.remote.summarize import summarize
+        from dbgkit.remote.values.summarize import summarize
         assert summarize([1])["text"] == "[1]"
         for name in ("numpy", "pandas", "pyarrow", "dask", "distributed", "rich"):
             assert name not in sys.modules, name

@@ -8,7 +8,7 @@ import sys
 from time import perf_counter, sleep
 
 from dbgkit.model import FrameSummary
-from dbgkit.remote.summarize import OMITTED, summarize_frames
+from dbgkit.remote.values.summarize import OMITTED, summarize_frames
 
 
 def traceback_of(function, *args):

@@ -12,7 +12,7 @@ from watching import unchanged
 
 import dbgkit
 from dbgkit.errors import UnknownName
-from dbgkit.remote import pacing
+from dbgkit.remote.common import pacing
 
 
 def hold(name):

@@ -8,8 +8,13 @@ import inspect
 import pytest
 from dask._task_spec import Task
 
-from dbgkit.remote.calls import call_of
-from dbgkit.remote.origins_steps import MOST_FRAMES, Candidate, failed_step, frames_in
+from dbgkit.remote.common.calls import call_of
+from dbgkit.remote.common.origins_steps import (
+    MOST_FRAMES,
+    Candidate,
+    failed_step,
+    frames_in,
+)
 
 TASK_SPEC = ("/x/site-packages/dask/_task_spec.py", 765, "__call__")
 COMPUTE = ("/x/site-packages/dask/base.py", 700, "compute")

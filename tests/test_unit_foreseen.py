@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dbgkit.cluster.foreseen import Foreseen
-from dbgkit.remote.foresight import workers_to_ask
+from dbgkit.remote.scheduler.foresight import workers_to_ask
 
 
 def kept(*answers):

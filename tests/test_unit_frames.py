@@ -10,7 +10,7 @@ import dask
 import pytest
 
 import dbgkit
-from dbgkit.remote.frames import (
+from dbgkit.remote.common.frames import (
     format_exception,
     is_machinery,
     is_own,

@@ -32,19 +32,19 @@ from watching import wait_until
 
 import dbgkit
 from dbgkit import render
-from dbgkit.cluster import rerunning
+from dbgkit.cluster.replay import rerun_on
 from dbgkit.cluster.shipping import recorder_name
 from dbgkit.errors import AnswerUnreadable, DbgkitError, RunSpecUnreadable
 from dbgkit.model import MALFORMED, Failure
-from dbgkit.remote.record_store import recording_event
-from dbgkit.replay import on_worker
-from dbgkit.replay.child import RESULT, run_nodes
-from dbgkit.replay.compared import InputComparison
-from dbgkit.replay.inputs import Inputs
-from dbgkit.replay.nodes import read_spec
-from dbgkit.replay.on_worker import readable, replay_from_wire
-from dbgkit.replay.process import end_from_wire
-from dbgkit.replay.steps import steps_from_wire
+from dbgkit.remote.scheduler.recordings_store import recording_event
+from dbgkit.replays import on_worker
+from dbgkit.replays.child import RESULT, run_nodes
+from dbgkit.replays.compared import InputComparison
+from dbgkit.replays.inputs import Inputs
+from dbgkit.replays.nodes import read_spec
+from dbgkit.replays.on_worker import readable, replay_from_wire
+from dbgkit.replays.process import end_from_wire
+from dbgkit.replays.steps import steps_from_wire
 from dbgkit.source import Reader
 
 LIMIT = 2.0  # seconds for anything to be unpickled
@@ -257,7 +257,7 @@ def test_what_a_child_left_may_be_damaged(left):
 
 def writes_over(text):
     """A task that finds the folder of its own process, and writes over the result."""
-    if sys.argv[0] == "-c":  # see replay/child.py
+    if sys.argv[0] == "-c":  # see replays/child.py
         result = os.path.join(sys.argv[1], RESULT)
 
         def write():
@@ -288,7 +288,7 @@ def answered(inproc):
     with Client(inproc) as client, pytest.MonkeyPatch.context() as patched:
 
         def listen(link, address, job, limit):
-            found["answer"] = rerunning.rerun_on(link, address, job, limit)
+            found["answer"] = rerun_on(link, address, job, limit)
             return found["answer"]
 
         patched.setattr(on_worker, "rerun_on", listen)

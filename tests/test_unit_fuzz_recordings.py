@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dbgkit
-from dbgkit.cluster.recorder import read_recording
+from dbgkit.cluster.recordings import read_recording
 from dbgkit.model import MALFORMED, Recording, recording_from_wire
-from dbgkit.model.recording import restore
-from dbgkit.remote.packing import pack, unpack
-from dbgkit.remote.recordings import FORMAT, Limits, take
+from dbgkit.model.recordings import restore
+from dbgkit.remote.recording.packing import pack, unpack
+from dbgkit.remote.recording.take import FORMAT, Limits, take
 
 HEADER = {
     "number": 1,

@@ -20,17 +20,17 @@ from watching import wait_until
 import dbgkit
 from dbgkit import render
 from dbgkit.api.record_settings import configured
-from dbgkit.api.watching import glance
+from dbgkit.api.watch import glance
 from dbgkit.cluster import deaths
 from dbgkit.cluster.answers import ANSWERS, read_answer
 from dbgkit.cluster.link import Link
-from dbgkit.cluster.recorder import switch_off, switch_on
+from dbgkit.cluster.recordings import switch_off, switch_on
 from dbgkit.cluster.view import open_view
-from dbgkit.diagnose import why
+from dbgkit.diagnose.why import explain as why
 from dbgkit.errors import AnswerUnreadable, DbgkitError, InputLost
-from dbgkit.frontends.cli_looking import as_json
-from dbgkit.remote.scheduler import QUESTIONS, VERBS
-from dbgkit.remote.texts import visible
+from dbgkit.frontends.cli.looking import as_json
+from dbgkit.remote.common.texts import visible
+from dbgkit.remote.scheduler.extension import QUESTIONS, VERBS
 
 TOKENS = []  # of uses of the recorder that go on
 

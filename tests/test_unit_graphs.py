@@ -9,7 +9,7 @@ from dask._expr import FinalizeCompute
 from dask._task_spec import convert_legacy_graph
 from dask.base import collections_to_expr
 
-from dbgkit.locate.graphs import expression_of, graphs_to_cull, materialise
+from dbgkit.targets.graphs import expression_of, graphs_to_cull, materialise
 
 
 def tree():

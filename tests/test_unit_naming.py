@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbgkit.locate.naming import name_of, prefix_of, step_of
+from dbgkit.targets.naming import name_of, prefix_of, step_of
 
 TOKEN = "9f86d081884c7d659a2feaa0c55ad015"
 

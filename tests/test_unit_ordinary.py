@@ -8,8 +8,13 @@ from time import process_time
 import ordinary
 import pytest
 
-from dbgkit.remote.redact import HIDDEN, redact_lines, redact_mapping, redact_text
-from dbgkit.remote.summarize import summarize
+from dbgkit.remote.secrets.redact import (
+    HIDDEN,
+    redact_lines,
+    redact_mapping,
+    redact_text,
+)
+from dbgkit.remote.values.summarize import summarize
 
 BAR = 0.001
 STEP = 5  # of the texts each fifth; it is no divisor of what they are made of

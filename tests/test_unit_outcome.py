@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dbgkit.model import Failure, Run
-from dbgkit.remote.raised import broken_repr, raised
-from dbgkit.replay.outcome import difference, overall, run_of
+from dbgkit.remote.recording.raised import broken_repr, raised
+from dbgkit.replays.outcome import difference, overall, run_of
 
 
 def check(value):

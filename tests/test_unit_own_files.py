@@ -17,15 +17,15 @@ import psutil
 import pytest
 from hostile_files import OTHER, as_root, hung, within
 
-from dbgkit.diagnose.deaths import death_from_fact
-from dbgkit.remote.apart import TooSlow, apart, in_time
-from dbgkit.remote.blackbox import BlackBox
-from dbgkit.remote.box_folders import folder_in, make_file
-from dbgkit.remote.boxes import SIZE, own_box, read_box, read_boxes_of
-from dbgkit.remote.deaths import DeathStore
-from dbgkit.remote.deaths_events import removal_fact, unpack_keys
-from dbgkit.remote.own_files import NotOwn, OwnFolder
-from dbgkit.remote.pool_files import PoolFiles, leave
+from dbgkit.diagnose.deaths.explain import death_from_fact
+from dbgkit.remote.common.boxes import SIZE, own_box, read_box, read_boxes_of
+from dbgkit.remote.common.own_files import NotOwn, OwnFolder
+from dbgkit.remote.common.own_thread import TooSlow, apart, in_time
+from dbgkit.remote.scheduler.deaths import removal_fact, unpack_keys
+from dbgkit.remote.scheduler.deaths_store import DeathStore
+from dbgkit.remote.worker.black_box import BlackBox
+from dbgkit.remote.worker.black_box_folders import folder_in, make_file
+from dbgkit.remote.worker.pool_files import PoolFiles, leave
 
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="Windows has no such owners"),

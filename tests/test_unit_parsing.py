@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from dbgkit.remote.parsing import literal, parsed
+from dbgkit.remote.common.parsing import literal, parsed
 
 
 @pytest.fixture

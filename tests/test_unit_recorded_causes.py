@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 import pytest
 
 from dbgkit.model import Failure, RecordedCause, Recording
-from dbgkit.replay.compared import with_causes
-from dbgkit.replay.recorded_causes import all_known, changed_cause
+from dbgkit.replays.compared import with_causes
+from dbgkit.replays.recorded_causes import all_known, changed_cause
 
 KEY = ("KeyError", "'rows'", "KeyError('rows')", True)
 DISK = ("OSError", "disk full", "OSError('disk full')", True)

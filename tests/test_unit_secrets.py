@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from dbgkit.diagnose.why_text import show
+from dbgkit.diagnose.sentences import show
 from dbgkit.errors import UnknownKey
-from dbgkit.frontends.cli_looking import as_json
-from dbgkit.locate.naming import name_of
+from dbgkit.frontends.cli.looking import as_json
 from dbgkit.model import Failure
-from dbgkit.remote.redact import HIDDEN, redact_lines, redact_text
-from dbgkit.remote.redact_names import is_secret_name
+from dbgkit.remote.secrets.names import is_secret_name
+from dbgkit.remote.secrets.redact import HIDDEN, redact_lines, redact_text
 from dbgkit.render import words
+from dbgkit.targets.naming import name_of
 
 SECRET = "zq-s3cret-71"
 HEX = "9f86d081884c7d659a2feaa0c55ad015"

@@ -36,7 +36,7 @@ assert callable(found[0]), found
 
 
 @pytest.mark.parametrize(
-    "module, name", [("rerun_thread", "run"), ("boxes", "own_box")]
+    "module, name", [("worker.replay_thread", "run"), ("common.boxes", "own_box")]
 )
 def test_threads_that_load_it_at_once_get_the_same(module, name):
     run = subprocess.run(

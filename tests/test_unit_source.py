@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbgkit.errors import WrongTarget
-from dbgkit.remote.codes import (
+from dbgkit.remote.common.codes import (
     DYNAMIC,
     fingerprint,
     functions_of,
@@ -25,7 +25,7 @@ from dbgkit.remote.codes import (
     under,
 )
 from dbgkit.source import Index, Reader, name_for_process, naming_sources, read_sources
-from dbgkit.source.names import place
+from dbgkit.source.places import place
 from dbgkit.source.texts import remember
 
 

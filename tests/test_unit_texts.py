@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbgkit.remote.texts import (
+from dbgkit.remote.common.texts import (
     normalise,
     safe_repr,
     safe_str,

@@ -8,7 +8,7 @@ import sys
 import dask
 import pytest
 
-from dbgkit.locate.traces import chain, exception_at_hand, shown_chain, trace
+from dbgkit.targets.tracebacks import chain, exception_at_hand, shown_chain, trace
 
 
 def divide(a, b):

@@ -15,7 +15,7 @@ import cloudpickle
 import pytest
 from cloudpickle import cloudpickle as inner
 
-from dbgkit.remote.unpickling import Reading
+from dbgkit.remote.common.unpickling import Reading
 
 CLASSES = """
 class Base:

@@ -13,9 +13,9 @@ import pytest
 import verdict_tasks as tasks
 
 from dbgkit.model import Failure
-from dbgkit.remote.raised import raised
-from dbgkit.replay.outcome import difference
-from dbgkit.replay.wording import alike, same_class, told_anew
+from dbgkit.remote.recording.raised import raised
+from dbgkit.replays.outcome import difference
+from dbgkit.replays.wording import alike, same_class, told_anew
 
 # One message as Python's versions have put it: of the first and of a later one.
 WORDINGS = [

@@ -25,7 +25,7 @@ from watching import wait_until
 from why_looks import flag
 from why_tasks import loop_until
 
-from dbgkit.api.watching import Looks, glance
+from dbgkit.api.watch import Looks, glance
 from dbgkit.cluster.view import open_view
 from dbgkit.errors import SchedulerGone
 from dbgkit.model import Explanation, Failure, FailureGroup, FailureReport, Glance, Span

@@ -507,7 +507,7 @@ def test_wrong_targets_and_no_cluster(client, monkeypatch):
 
 
 def test_private_names_of_dask_are_there(client):
-    """Contract: what `remote.causes_cluster` and `causes_ends` read of Dask's."""
+    """Contract: what `remote.scheduler.why_cluster` and `why_ends` read of Dask's."""
     assert client.run_on_scheduler(private_names) == []
 
 

@@ -276,7 +276,7 @@ def lift(dask_scheduler, key):
 def test_a_worker_that_dies_while_it_is_asked(harmable, tmp_path):
     """What the others tell is not lost, and nothing hangs."""
     from dbgkit.cluster.link import Link
-    from dbgkit.cluster.workers import probe_workers
+    from dbgkit.cluster.why import probe_workers
 
     with harmable() as client, flag(tmp_path) as path:
         futures = [

@@ -6,7 +6,7 @@ import gc
 import time
 from contextlib import contextmanager
 
-from dbgkit.remote.frames import own_index, walk
+from dbgkit.remote.common.frames import own_index, walk
 
 LIMIT = 30.0  # seconds until a wait fails
 

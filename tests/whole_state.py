@@ -18,7 +18,7 @@ import warnings
 import psutil
 from cloudpickle import cloudpickle as trackers
 
-from dbgkit.remote.codes import identity
+from dbgkit.remote.common.codes import identity
 
 # Of a `TaskState` of the scheduler, but for those that are told below.
 _TASK = (

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from dbgkit import render
 from dbgkit.cluster.clients import (
     client_of,
     current_client,
@@ -16,8 +17,11 @@ from dbgkit.cluster.clients import (
     loop_thread_is_here,
 )
 from dbgkit.cluster.view import View, open_view
-from dbgkit.locate.traces import exception_at_hand, meant_by
 from dbgkit.source import naming_sources, read_sources
+from dbgkit.targets.tracebacks import exception_at_hand, meant_by
+
+# What the verbs return shows itself.
+render.register()
 
 
 def ask(

@@ -45,7 +45,7 @@ from dbgkit.errors import AnswerUnreadable
 
 # -- tasks ---------------------------------------------------------------------
 
-# ``remote.survey``
+# ``remote.scheduler.tasks``
 ROWS = rows(
     {
         "key": key,
@@ -94,7 +94,7 @@ def _names_its_nodes(graph: Mapping[str, Any]) -> str:
     return "names nodes that are not there" if max(named) >= len(graph["nodes"]) else ""
 
 
-# ``remote.around``
+# ``remote.scheduler.graph``
 GRAPH = record(
     {
         "nodes": each(row(key, text, text, whole, whole), 1),
@@ -104,7 +104,7 @@ GRAPH = record(
     },
     agree=_names_its_nodes,
 )
-# ``remote.histories.tell_history``
+# ``remote.scheduler.story.tell_history``
 STORY = record(
     {
         "now": moment,
@@ -118,7 +118,7 @@ STORY = record(
 
 # -- doctor --------------------------------------------------------------------
 
-# ``remote.checks``, ``remote.probes.read_settings``
+# ``remote.scheduler.doctor``, ``remote.common.settings.read_settings``
 PACKAGES = maybe(table(text))
 SETTINGS = table(scalar)
 DOCTOR = record(
@@ -161,7 +161,7 @@ DOCTOR = record(
 
 # -- deaths, recordings --------------------------------------------------------
 
-# ``remote.deaths_events.tell_deaths``. Anybody can report a worker's end: each is
+# ``remote.scheduler.deaths.tell_deaths``. Anybody can report a worker's end: each is
 # looked at for itself (see `answers_deaths`), as are the headers of recordings.
 DEATHS = record(
     {
@@ -177,11 +177,11 @@ DEATHS = record(
 
 
 def _answer(shape: Shape) -> Shape:
-    """``remote.recorder_asking.ask_recorder`` passes it on."""
+    """``remote.scheduler.recordings.ask_recorder`` passes it on."""
     return record({"answer": shape})
 
 
-# ``remote.record_store``, by the verb of the recorder's part
+# ``remote.scheduler.recordings_store``, by the verb of the recorder's part
 RECORDINGS = maybe(
     record(
         {
@@ -204,7 +204,7 @@ SWITCHED_OFF = maybe(record({"others": count, "without": table(text)}))
 
 # -- what a visit tells besides ------------------------------------------------
 
-# ``remote.foresight``: verbs, questions and answers, which are read as they are taken
+# ``remote.scheduler.foresight``: verbs, questions and answers, read as they are taken
 FORESEEN = each(row(text, record({}), record({})))
 
 
@@ -214,7 +214,7 @@ def _raised(value: Any) -> None:
         raise Misfit(f"is {reprlib.repr(value)}, no exception")
 
 
-# ``remote.foresight.run_on_workers``: what came of a call, or an error
+# ``remote.scheduler.foresight.run_on_workers``: what came of a call, or an error
 RUN = table(
     by(
         "status",
@@ -249,7 +249,7 @@ def read_answer(verb: str, question: Mapping[str, Any], answer: Any) -> Any:
     Parameters
     ----------
     verb : str
-        Of ``remote.scheduler.VERBS`` or ``.QUESTIONS``; or ``"foreseen"``.
+        Of ``remote.scheduler.extension.VERBS`` or ``.QUESTIONS``; or ``"foreseen"``.
     question : mapping
     answer
         As it came.

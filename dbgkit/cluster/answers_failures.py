@@ -27,7 +27,7 @@ SPAN: dict[str, Shape] = {"start": moment, "end": moment}
 
 # -- failures ------------------------------------------------------------------
 
-# ``remote.needs.needs_of``
+# ``remote.common.modules.needs_of``
 NEEDS = record(
     {
         "modules": each(record({"name": text, "file": text})),
@@ -36,7 +36,7 @@ NEEDS = record(
         "workers": each(text),
     }
 )
-# ``remote.origins.origins_of``, and its last one, which counts what was left out.
+# ``remote.common.origins.origins_of``; its last one counts what was left out.
 ORIGIN = either(
     "more",
     record({"more": count, "least": flag}),
@@ -51,7 +51,7 @@ ORIGIN = either(
         {"call": flag},
     ),
 )
-CODE = row(text, whole, text, text, text)  # ``remote.frame_codes.FrameCode``
+CODE = row(text, whole, text, text, text)  # ``remote.common.frame_codes.FrameCode``
 _ENTRY: dict[str, Shape] = {
     "key": key,
     "when": maybe(moment),
@@ -59,9 +59,9 @@ _ENTRY: dict[str, Shape] = {
     "exception_text": text,
     "traceback_text": text,
 }
-# ``remote.facts.history_of``
+# ``remote.scheduler.failed.history_of``
 ENTRY = record(_ENTRY)
-# ``remote.facts.failure_fact``, ``.forgotten_fact``, and what a visit adds
+# ``remote.scheduler.failed.failure_fact``, ``.forgotten_fact``, and what a visit adds
 FACT = record(
     {
         **_ENTRY,
@@ -92,7 +92,7 @@ FACT = record(
         else ""
     ),
 )
-# ``remote.survey_groups.Group.to_wire``
+# ``remote.scheduler.failures_groups.Group.to_wire``
 GROUP = record(
     {
         "exception_type": maybe(text),
@@ -110,7 +110,7 @@ GROUP = record(
         "example_forgotten": flag,
     }
 )
-# ``remote.survey_failures.survey_failures``
+# ``remote.scheduler.failures.survey_failures``
 FAILURES = record(
     {
         "groups": each(GROUP),
@@ -128,7 +128,7 @@ FAILURES = record(
 
 # -- visits --------------------------------------------------------------------
 
-# ``remote.rows``
+# ``remote.scheduler.rows``
 ROW = record(
     {
         "key": key,
@@ -165,7 +165,7 @@ WORKER = record(
         "nthreads": count,
     }
 )
-# ``remote.scheduler.Extension.visit``
+# ``remote.scheduler.extension.Extension.visit``
 VISIT = record(
     {
         "now": moment,

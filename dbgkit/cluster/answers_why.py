@@ -23,7 +23,7 @@ from dbgkit.cluster.shapes import (
     text,
 )
 
-# ``remote.causes_ends.paused_facts``
+# ``remote.scheduler.why_ends.paused_facts``
 PAUSED = each(
     record(
         {
@@ -75,7 +75,7 @@ _FAILED = _end(
         "through": each(key),
     }
 )
-# ``remote.causes_ends``, by the code of the cause
+# ``remote.scheduler.why_ends``, by the code of the cause
 ENDS: dict[str, Shape] = {
     "failed": _FAILED,
     "cascaded": _FAILED,
@@ -129,7 +129,7 @@ ENDS: dict[str, Shape] = {
         }
     ),
 }
-# ``remote.causes_ends.forgotten_facts``
+# ``remote.scheduler.why_ends.forgotten_facts``
 UNKNOWN = record(
     {
         "key": asked,
@@ -149,7 +149,7 @@ BARRIER = record(
         "chain": each(key, 1),
     }
 )
-# ``remote.causes_cluster``
+# ``remote.scheduler.why_cluster``
 OVERVIEW = record(
     {
         "states": table(count),
@@ -163,7 +163,7 @@ OVERVIEW = record(
 WAITER = record(
     {"kind": text, "name": text, "waiting": count}, {"held": count, "queue": text}
 )
-# ``remote.causes.explain_state``
+# ``remote.scheduler.why.explain_state``
 WHY = record(
     {
         "start": moment,

@@ -39,7 +39,7 @@ def _packed(value: Any) -> None:
         key(value)
 
 
-# ``remote.boxes.own_box``
+# ``remote.common.boxes.own_box``
 BOX_TASK = record(
     {
         "key": _packed,
@@ -67,7 +67,7 @@ BOX = record(
     },
     {"alive": flag},
 )
-# ``remote.deaths_nanny.DeathWatch.report``, or a line of a nanny's log
+# ``remote.nanny.deaths.DeathWatch.report``, or a line of a nanny's log
 REPORT = record(
     {"code": maybe(whole), "when": moment},
     {
@@ -81,7 +81,7 @@ REPORT = record(
         "error": text,
     },
 )
-# ``remote.deaths_events.removal_fact``
+# ``remote.scheduler.deaths.removal_fact``
 DEATH = record(
     {
         "worker": text,
@@ -113,7 +113,7 @@ DEATH = record(
         "lines": each(text),
     }
 )
-# ``remote.record_store.RecordStore.on_list``
+# ``remote.scheduler.recordings_store.RecordStore.on_list``
 HEADER = record(
     {
         "key": key,
@@ -131,7 +131,7 @@ HEADER = record(
 
 # -- functions that are sent to workers ----------------------------------------
 
-# ``remote.probing.look_at_tasks``
+# ``remote.worker.why.look_at_tasks``
 _STACK = maybe(each(text))
 PROBE = record(
     {
@@ -170,7 +170,7 @@ PROBE = record(
         ),
     }
 )
-# ``remote.probes.probe_worker``
+# ``remote.worker.doctor.probe_worker``
 CHECKED = record(
     {
         "pid": count,
@@ -195,10 +195,10 @@ CHECKED = record(
 )
 _NAMES = table(text)
 FUNCTIONS: dict[tuple[str, str], Shape] = {
-    ("probing", "look_at_tasks"): PROBE,
-    ("needs", "missing_modules"): each(text),
-    ("probes", "probe_worker"): CHECKED,
-    ("rerun", "look"): record(
+    ("worker.why", "look_at_tasks"): PROBE,
+    ("common.modules", "missing_modules"): each(text),
+    ("worker.doctor", "probe_worker"): CHECKED,
+    ("worker.replay", "look"): record(
         {
             "pid": count,
             "status": text,
@@ -208,10 +208,10 @@ FUNCTIONS: dict[tuple[str, str], Shape] = {
             "limit": text,
         }
     ),
-    ("boxes", "read_boxes_of"): each(
+    ("common.boxes", "read_boxes_of"): each(
         either("unread", record({"worker": text, "pid": count, "unread": text}), BOX)
     ),
-    ("surroundings", "describe_process"): record(
+    ("worker.environment", "describe_process"): record(
         {
             "python": text,
             "executable": maybe(text),

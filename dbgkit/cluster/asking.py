@@ -18,7 +18,7 @@ from distributed.protocol.serialize import ToPickle
 from dbgkit.cluster.connection import address_of
 from dbgkit.cluster.shipping import ShippedPlugin
 from dbgkit.errors import UnknownName
-from dbgkit.remote.texts import sendable
+from dbgkit.remote.common.texts import sendable
 
 if TYPE_CHECKING:
     from distributed import Client

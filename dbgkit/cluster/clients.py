@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from dbgkit.errors import SchedulerGone, WrongTarget
-from dbgkit.remote.handed import is_future as is_future
+from dbgkit.remote.recording.handed import is_future as is_future
 
 if TYPE_CHECKING:
     from distributed import Client, Future
     from distributed.security import Security
 
-OWN_NAME = "dbgkit"  # in the ids of clients that are opened here, see remote/traces.py
+# In the ids of clients that are opened here, see remote/scheduler/leftovers.py.
+OWN_NAME = "dbgkit"
 HANDSHAKE = 1.0  # seconds more than the limit, for what Dask does at its end
 
 

@@ -11,7 +11,7 @@ from distributed.protocol.pickle import dumps
 
 from dbgkit.cluster.answers_workers import DEATH
 from dbgkit.cluster.link import Link
-from dbgkit.cluster.rerunning import workers_of
+from dbgkit.cluster.replay import workers_of
 from dbgkit.cluster.shapes import fits
 from dbgkit.cluster.shipping import (
     ShippedFunction,
@@ -20,8 +20,8 @@ from dbgkit.cluster.shipping import (
     deaths_name,
 )
 from dbgkit.cluster.view import LiveView, View
-from dbgkit.remote.deaths_events import unpack_keys
-from dbgkit.remote.foresight import deaths_question
+from dbgkit.remote.scheduler.deaths import unpack_keys
+from dbgkit.remote.scheduler.foresight import deaths_question
 
 REPORT_AFTER = 3.0  # seconds in which a nanny reports its worker's end
 PAUSE = 0.1  # seconds between two looks for such a report
@@ -31,8 +31,8 @@ SIBLINGS_LIMIT = 5.0  # seconds for another worker of the host to read a black b
 def death_watch() -> ShippedPlugin:
     """The scheduler's part, which brings the nannies' along."""
     name = deaths_name()
-    watch = ShippedNannyPlugin("deaths_nanny", "DeathWatch", name)
-    return ShippedPlugin("deaths", "DeathStore", name, dumps(watch))
+    watch = ShippedNannyPlugin("nanny.deaths", "DeathWatch", name)
+    return ShippedPlugin("scheduler.deaths_store", "DeathStore", name, dumps(watch))
 
 
 def known_deaths(
@@ -58,7 +58,7 @@ def known_deaths(
     Returns
     -------
     dict
-        See ``remote.deaths_events.tell_deaths``. Deaths that no nanny reported, and
+        See ``remote.scheduler.deaths.tell_deaths``. Deaths that no nanny reported, and
         whose black box another worker of that host could read, have it as ``box``; as
         ``unread``, why it could not. ``odd``: how many were left out, as they are none.
     """
@@ -115,7 +115,7 @@ def _add_boxes(link: Link, deaths: list[dict[str, Any]]) -> list[str]:
             wanted.setdefault(sibling, []).append(death["told"])
     if not wanted:
         return []
-    function = ShippedFunction("boxes", "read_boxes_of")
+    function = ShippedFunction("common.boxes", "read_boxes_of")
     arguments = {sibling: (boxes,) for sibling, boxes in wanted.items()}
     answers = link.run_on(function, arguments, SIBLINGS_LIMIT)
     read = {each: said for each, said in answers.items() if isinstance(said, list)}

@@ -204,7 +204,7 @@ def _transition(entry: Any) -> bool:
 
 
 def _moment(entry: Any) -> bool:
-    """An entry of a worker's log: see ``remote.histories_words.entry_moment``."""
+    """An entry of a worker's log: see ``remote.scheduler.story_words.entry_moment``."""
     if not _sequence(entry):
         return False
     if not entry:

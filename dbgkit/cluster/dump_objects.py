@@ -8,18 +8,34 @@ names objects by their ``repr``: the links between them are made as they are fol
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from dbgkit.cluster import dump_forms as forms
-from dbgkit.remote.keys import as_key
-
-if TYPE_CHECKING:
-    from dbgkit.cluster.dumps import DumpState
+from dbgkit.remote.common.keys import as_key
 
 _STATUS = re.compile(r"Status\.(\w+)")
+
+
+class Links(Protocol):
+    """What a dump's objects are linked by: names of others, looked up in the dump."""
+
+    @property
+    def worker_dumps(self) -> Mapping[str, Mapping[str, Any]]: ...
+
+    def group_of(self, task: DumpTask) -> DumpGroup: ...
+
+    def task_named(self, text: str) -> DumpTask | None: ...
+
+    def tasks_named(self, texts: Iterable[str] | None) -> set[DumpTask]: ...
+
+    def worker_named(self, text: str) -> DumpWorker | None: ...
+
+    def workers_named(self, texts: Iterable[str] | None) -> set[DumpWorker]: ...
+
+    def clients_named(self, texts: Iterable[str] | None) -> set[DumpClient]: ...
 
 
 class DumpTask:
@@ -31,7 +47,7 @@ class DumpTask:
     exception = None
     traceback = None
 
-    def __init__(self, raw: Any, links: DumpState) -> None:
+    def __init__(self, raw: Any, links: Links) -> None:
         # There may be millions: what is as usual is seen at once.
         part = raw
         if type(raw) is not dict or type(raw.get("state")) is not str:
@@ -187,7 +203,7 @@ class DumpTask:
 class DumpWorker:
     """A ``WorkerState``, and in `own` what the worker said of itself."""
 
-    def __init__(self, address: str, part: Any, links: DumpState) -> None:
+    def __init__(self, address: str, part: Any, links: Links) -> None:
         raw = self._raw = forms.Checked(part, forms.WORKER)
         self._links = links
         self.address: str = raw.get("address", address)
@@ -313,7 +329,7 @@ class DumpPrefix:
 class DumpClient:
     """A ``ClientState``."""
 
-    def __init__(self, name: str, part: Any, links: DumpState) -> None:
+    def __init__(self, name: str, part: Any, links: Links) -> None:
         raw = self._raw = forms.Checked(part, forms.CLIENT)
         self._links = links
         self.client_key: str = raw.get("client_key", name)

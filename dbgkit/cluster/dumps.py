@@ -23,8 +23,8 @@ from dbgkit.cluster.dump_objects import (
     DumpWorker,
 )
 from dbgkit.errors import DumpUnreadable
-from dbgkit.remote.keys import as_key
-from dbgkit.remote.redact_names import is_secret_name
+from dbgkit.remote.common.keys import as_key
+from dbgkit.remote.secrets.names import is_secret_name
 
 _CHUNK = 2**24  # bytes that are read at a time
 _GZIP = b"\x1f\x8b"

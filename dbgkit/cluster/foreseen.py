@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Foreseen:
-    """Questions that a scheduler answered unasked, see ``remote.foresight``.
+    """Questions that a scheduler answered unasked, see ``remote.scheduler.foresight``.
 
     Each answer is given once: who asks again wants to know how it is by now.
     """

@@ -43,7 +43,7 @@ from dbgkit.errors import (
     WaitTimedOut,
 )
 from dbgkit.model import advice
-from dbgkit.remote.texts import safe_str
+from dbgkit.remote.common.texts import safe_str
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -67,7 +67,7 @@ _installed: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
 def extension_name() -> str:
     """Name of the scheduler extension: one for each version of its source."""
-    return f"dbgkit-{digest_of('scheduler')}"
+    return f"dbgkit-{digest_of('scheduler.extension')}"
 
 
 class Link:
@@ -196,7 +196,7 @@ class Link:
     # -- the scheduler ------------------------------------------------------
 
     def visit(self, **question: Any) -> dict[str, Any]:
-        """One visit to the scheduler: see ``remote.scheduler.Extension.visit``.
+        """One visit to the scheduler: ``remote.scheduler.extension.Extension.visit``.
 
         A replay's visit brings what it will ask the recorder for, to be `expect`-ed.
 
@@ -225,7 +225,7 @@ class Link:
         question: Mapping[str, Any],
         foresee: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """One of ``remote.scheduler.QUESTIONS``, answered inside the scheduler.
+        """One of ``remote.scheduler.extension.QUESTIONS``, answered over there.
 
         Parameters
         ----------
@@ -233,7 +233,7 @@ class Link:
         question : mapping
         foresee : mapping, optional
             Names by which the scheduler answers what will be asked next as well: see
-            ``remote.foresight``. Those questions then cost nothing.
+            ``remote.scheduler.foresight``. Those questions then cost nothing.
         """
         found, answer = self.foreseen.take(verb, question)
         if found:
@@ -278,7 +278,7 @@ class Link:
         # An op without a handler is answered with None (Server._handle_comm in
         # distributed/core.py): somebody else may have taken the extension off.
         if answer is None:
-            plugin = ShippedPlugin("scheduler", "Extension", name)
+            plugin = ShippedPlugin("scheduler.extension", "Extension", name)
             answer = await ask_with_plugin(
                 self.client, plugin, name, f"{name}-{verb}", question
             )
@@ -350,8 +350,8 @@ class Link:
         }
 
     def surroundings(self, address: str, packages: tuple[str, ...]) -> dict[str, Any]:
-        """What a worker is surrounded by: see ``remote.surroundings``."""
-        function = ShippedFunction("surroundings", "describe_process")
+        """What a worker is surrounded by: see ``remote.worker.environment``."""
+        function = ShippedFunction("worker.environment", "describe_process")
         limit = min(self.timeout, 10.0)
         answer = self.run_on(function, {address: (packages,)}, limit).get(address)
         if answer is None:

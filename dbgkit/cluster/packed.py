@@ -1,7 +1,7 @@
 """Values of the cluster as they were pickled: who wants them unpickles them.
 
 Dask's comms unpickle by themselves, in the client's event loop, and set classes of
-this process back on the way (`remote.unpickling`).
+this process back on the way (`remote.common.unpickling`).
 """
 
 from __future__ import annotations

@@ -10,156 +10,15 @@ scheduler do not disturb each other.
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from distributed.diagnostics.plugin import NannyPlugin, SchedulerPlugin, WorkerPlugin
 
-# What each module needs of its siblings, in the order to run them.
-_PARTS = {
-    "scheduler": (
-        "parsing",
-        "keys",
-        "pacing",
-        "followers",
-        "roots",
-        "around",
-        "texts",
-        "codes",
-        "frames",
-        "frame_codes",
-        "summarize_objects",
-        "calls",
-        "origins_values",
-        "origins_steps",
-        "origins",
-        "came_from",
-        "pickled",
-        "p2p",
-        "needs",
-        "facts",
-        "survey",
-        "survey_index",
-        "traces",
-        "leaders",
-        "inner_table",
-        "inner",
-        "survey_groups",
-        "survey_inner",
-        "survey_joined",
-        "survey_followers",
-        "survey_failures",
-        "newest",
-        "causes_ends",
-        "causes_cluster",
-        "causes",
-        "histories_words",
-        "histories",
-        "probes",
-        "checks",
-        "recorder_asking",
-        "deaths_events",
-        "foresight",
-        "leases",
-        "rows",
-        "handling",
-        "scheduler",
-    ),
-    "surroundings": ("surroundings",),
-    "probing": ("probing",),
-    "needs": ("needs",),
-    "probes": ("probes",),
-    "leases": ("leases",),
-    "worker_parts": ("worker_parts",),
-    "recorder": (
-        "codes",
-        "frames",
-        "parsing",
-        "texts",
-        "redact_names",
-        "redact_values",
-        "redact_tokens",
-        "redact_shapes",
-        "redact_spans",
-        "redact_named",
-        "redact_source",
-        "redact",
-        "summarize_objects",
-        "summarize_arrays",
-        "summarize_tables",
-        "summarize_labelled",
-        "summarize_data",
-        "summarize_values",
-        "summarize_builtins",
-        "summarize_errors",
-        "summarize",
-        "keep",
-        "fingerprints",
-        "calls",
-        "origins_values",
-        "origins_steps",
-        "origins",
-        "origins_words",
-        "packing",
-        "recordings",
-        "own_files",
-        "apart",
-        "boxes",
-        "box_folders",
-        "blackbox",
-        "deaths_worker",
-        "carried",
-        "pool_files",
-        "announcing",
-        "handling",
-        "recorder",
-    ),
-    "record_store": (
-        "parsing",
-        "keys",
-        "kept_inputs",
-        "handling",
-        "spreading",
-        "switching",
-        "record_store",
-    ),
-    "deaths": (
-        "parsing",
-        "keys",
-        "pacing",
-        "deaths_events",
-        "handling",
-        "spreading",
-        "deaths",
-    ),
-    "deaths_nanny": (
-        "own_files",
-        "apart",
-        "boxes",
-        "handling",
-        "announcing",
-        "deaths_nanny",
-    ),
-    "boxes": ("own_files", "apart", "boxes"),
-}
-# A replay on a worker records what it raises, as the recorder does.
-_recorder = _PARTS["recorder"]
-_PARTS["rerun_thread"] = (
-    *_recorder[: _recorder.index("recordings") + 1],
-    "carried",
-    "unpickling",
-    "raised",
-    "steps",
-    "handed",
-    "rerun",
-    "leases",
-    "rerun_leases",
-    "rerun_waits",
-    "rerun_surroundings",
-    "rerun_thread",
-)
-_PARTS["rerun"] = ("rerun",)
+# An import of a sibling; `sources_of` says why one line of text is enough.
+_IMPORT = re.compile(r"^\s*from (\.+)([\w.]*) import ", re.MULTILINE)
 _LOAD = "exec(loader, space) or space['found']"
 _LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"
 # Runs over there, with `package`, `sources` and `name` as globals.
@@ -170,12 +29,22 @@ import threading
 import types
 
 
-def add(full, source):
+def room(full):
     module = sys.modules.get(full)
     if module is None:
         module = types.ModuleType(full)
-        module.__package__ = package
         module.__path__ = []
+        sys.modules[full] = module
+    return module
+
+
+def add(full, source):
+    module = sys.modules.get(full)
+    if module is None:
+        above = full.rpartition(".")[0]
+        room(above)
+        module = types.ModuleType(full)
+        module.__package__ = above
         sys.modules[full] = module
         try:
             exec(compile(source, f"<{full}>", "exec"), module.__dict__)
@@ -185,9 +54,7 @@ def add(full, source):
     return module
 
 
-whole = sys.modules.setdefault(package, types.ModuleType(package))
-whole.__path__ = []
-with vars(whole).setdefault("loading", threading.RLock()):
+with vars(room(package)).setdefault("loading", threading.RLock()):
     for part, source in sources:
         found = getattr(add(f"{package}.{part}", source), name, None)
 """
@@ -195,11 +62,27 @@ with vars(whole).setdefault("loading", threading.RLock()):
 
 @cache
 def sources_of(module: str) -> tuple[tuple[str, str], ...]:
-    """Names and source texts of a module of ``dbgkit.remote``, and what it needs."""
+    """Names and source texts of a module of ``dbgkit.remote``, and of what it needs.
+
+    In the order to run them: what is imported stands before what imports it. The
+    modules of ``dbgkit.remote`` import each other with relative imports only, each of
+    which begins a line with ``from``; a test compares what is read here with what
+    Python's own parser finds.
+    """
     folder = resources.files("dbgkit.remote")
-    return tuple(
-        (part, (folder / f"{part}.py").read_text("utf-8")) for part in _PARTS[module]
-    )
+    found: dict[str, str] = {}
+
+    def add(part: str) -> None:
+        if part in found:
+            return
+        above = part.split(".")[:-1]
+        text = (folder / f"{part.replace('.', '/')}.py").read_text("utf-8")
+        for dots, named in _IMPORT.findall(text):
+            add(".".join([*above[: len(above) + 1 - len(dots)], named]))
+        found[part] = text
+
+    add(module)
+    return tuple(found.items())
 
 
 @cache
@@ -223,14 +106,17 @@ def deaths_name() -> str:
 
 
 def _recorder_digest() -> str:
-    parts = ("recorder", "record_store", "deaths", "deaths_nanny")
+    parts = (
+        *("worker.recorder", "nanny.deaths"),
+        *("scheduler.recordings_store", "scheduler.deaths_store"),
+    )
     digests = " ".join(map(digest_of, parts))
     return hashlib.sha256(digests.encode()).hexdigest()[:12]
 
 
 def package_of(module: str) -> str:
     """Name of the package that the sources become over there."""
-    return f"dbgkit_remote_{module}_{digest_of(module)}"
+    return f"dbgkit_remote_{digest_of(module)}"
 
 
 def _names(module: str, name: str) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class DumpView:
         foresee: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Ask the dump one question, with no event loop; nothing is foreseen."""
-        from dbgkit.remote.scheduler import QUESTIONS
+        from dbgkit.remote.scheduler.extension import QUESTIONS
 
         return _finish(QUESTIONS[verb](self.state, dict(question)))
 

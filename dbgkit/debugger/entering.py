@@ -8,8 +8,8 @@ from typing import Any
 
 from dbgkit.debugger import choose, stack
 from dbgkit.debugger.stack import Location
-from dbgkit.remote.frames import walk
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.frames import walk
+from dbgkit.remote.common.texts import in_line
 
 _FEW = 4  # frames that are named
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import sys
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dbgkit.debugger import choose, stack
-from dbgkit.debugger.dressing import KEPT
+from dbgkit.debugger import choose
 from dbgkit.debugger.interrupts import interrupts_kept
+from dbgkit.debugger.others import KEPT
 from dbgkit.debugger.stack import Location
-
-if TYPE_CHECKING:
-    from IPython.core.debugger import Pdb as _Base
-else:
-    _Base = object
+from dbgkit.debugger.stops import StopsInIPython
 
 
 def enter(exception: BaseException, header: str, stop_at: Location | None) -> None:
@@ -56,34 +51,3 @@ def _debugger() -> Any:
 
 def _derive(base: type[Any]) -> type[Any]:
     return type(f"Dbgkit{base.__name__}", (StopsInIPython, base), {})
-
-
-class StopsInIPython(_Base):  # type: ignore[misc, valid-type, unused-ignore]
-    """Mixin: stops in the user's own frame, leaves out Dask's and ours."""
-
-    stop_at: Location | None = None
-    open = False
-
-    def get_stack(
-        self, f: FrameType | None, t: TracebackType | None
-    ) -> tuple[list[tuple[FrameType, int]], int]:
-        entries, index = super().get_stack(f, t)
-        if f is None and entries:
-            index = stack.first_stop(entries, self.stop_at)
-        return entries, index
-
-    def _get_tb_and_exceptions(
-        self, tb_or_exc: TracebackType | BaseException | None
-    ) -> tuple[tuple[BaseException, ...], TracebackType | None]:
-        """Private to IPython: what ``exceptions`` lists, members of groups too."""
-        if isinstance(tb_or_exc, BaseException):
-            return stack.listed(tb_or_exc), tb_or_exc.__traceback__
-        return (), tb_or_exc
-
-    def hidden_frames(self, entries: list[tuple[FrameType, int]]) -> list[bool]:
-        """Which frames ``where``, ``up`` and ``down`` leave out."""
-        hidden = super().hidden_frames(entries)
-        return [
-            frame is not self.curframe and bool(left_out or stack.is_hidden(frame))
-            for left_out, (frame, _) in zip(hidden, entries, strict=True)
-        ]

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
-from dbgkit.locate.traces import shown_chain
-from dbgkit.remote import frames
+from dbgkit.remote.common import frames
+from dbgkit.targets.tracebacks import shown_chain
 
 Stack = Sequence[tuple[FrameType, int]]
 Location = tuple[str, int, str]  # filename, line number, function

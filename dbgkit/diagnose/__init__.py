@@ -1,5 +1,1 @@
-"""What lies behind many failures: their root causes."""
-
-from dbgkit.diagnose.causes import root_causes
-
-__all__ = ["root_causes"]
+"""From what a cluster says to what it means."""

@@ -7,20 +7,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from dbgkit.cluster.recorder import held_recordings
+from dbgkit.cluster.recordings import held_recordings
 from dbgkit.cluster.view import LiveView, View
-from dbgkit.cluster.workers import foreseeing
-from dbgkit.diagnose.deaths import deaths_of, line_of, tell_of
+from dbgkit.cluster.why import foreseeing
+from dbgkit.diagnose.deaths.explain import deaths_of, line_of, tell_of
 from dbgkit.errors import WrongTarget
-from dbgkit.locate.facts import failure_from_fact
-from dbgkit.locate.led import FORGOTTEN
-from dbgkit.locate.modules import lack_of, said_of
-from dbgkit.locate.naming import recorded_name
 from dbgkit.model import Death, Evidence, Failure, FailureGroup, FailureReport, Span
-from dbgkit.remote.codes import DYNAMIC
+from dbgkit.remote.common.codes import DYNAMIC
 from dbgkit.source import Index
 from dbgkit.source.reading import why_unknown
 from dbgkit.source.shown import Shown
+from dbgkit.targets.failure import failure_from_fact
+from dbgkit.targets.led import FORGOTTEN
+from dbgkit.targets.modules import lack_of, said_of
+from dbgkit.targets.naming import recorded_name
 
 _KILLED = "KilledWorker"
 _AT_ONCE = 0.5  # seconds; the scheduler does both in one go

@@ -9,12 +9,12 @@ from typing import Any
 
 from dbgkit.cluster.clients import held_future_states
 from dbgkit.cluster.view import LiveView, View
-from dbgkit.diagnose.why_text import show
+from dbgkit.diagnose.sentences import show
 from dbgkit.errors import NoFailure, NotFailed, UnknownKey, WrongTarget
-from dbgkit.locate import locate_failures
-from dbgkit.locate.targets import sort_target
 from dbgkit.model import Moment, Timeline
-from dbgkit.remote.redact import redact_text
+from dbgkit.remote.secrets.redact import redact_text
+from dbgkit.targets.locate import locate_failures
+from dbgkit.targets.resolve import sort_target
 
 _HAND_IN_KEY = "hand in a key: a story is one task's"
 WORKER_LIMIT = 10.0  # most seconds for the workers to tell their parts

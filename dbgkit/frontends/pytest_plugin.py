@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Generator
 from contextlib import ExitStack
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from dbgkit.errors import DbgkitError
 from dbgkit.frontends.importing import once_imported
 from dbgkit.frontends.recognise import touches_dask
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.texts import in_line
 
 # A report is no place to wait for a cluster that does not answer.
 _PATIENCE = "5s"
@@ -55,7 +56,7 @@ class DaskTasks:
 
     def _capture(self) -> None:
         # None if it was the import of dbgkit itself that has just brought it in.
-        capture = getattr(_api(), "capture", None)
+        capture = getattr(_verbs("debug"), "capture", None)
         if capture is not None:
             # Inputs are pulled only for a prompt: a report needs none.
             self.captured.enter_context(capture(timeout=_PATIENCE, inputs=self.pdb))
@@ -107,7 +108,7 @@ class DaskTasks:
 
         exception, header = self.opening
         print(header, file=sys.stdout)
-        debugger.dress(pdb, exception)
+        debugger.adopt(pdb, exception)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -120,12 +121,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.pluginmanager.unregister(plugin)
 
 
-def _api() -> Any:
-    """The verbs; importing them warns nobody, whatever the test's filters are."""
+def _verbs(name: str) -> Any:
+    """The module of a verb; importing it warns nobody, whatever the test's filters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from dbgkit import api
-    return api
+        return import_module(f"dbgkit.api.{name}")
 
 
 def _described(exception: BaseException) -> str:
@@ -134,7 +134,7 @@ def _described(exception: BaseException) -> str:
     Empty if no task has failed.
     """
     try:
-        failure = _sync(_api().locate(exception, timeout=_PATIENCE))
+        failure = _sync(_verbs("locate").locate(exception, timeout=_PATIENCE))
         if failure.key is None:
             return ""
         lines = [
@@ -163,7 +163,9 @@ def _place(failure: Any) -> list[str]:
 
 def _inputs(exception: BaseException) -> list[str]:
     try:
-        plan = _sync(_api().replay(exception, dry_run=True, timeout=_PATIENCE))
+        plan = _sync(
+            _verbs("replay").replay(exception, dry_run=True, timeout=_PATIENCE)
+        )
     except DbgkitError as error:
         return [f"inputs  not known: {error}"]
     lines = [
@@ -181,7 +183,7 @@ def _inputs(exception: BaseException) -> list[str]:
 def _replayed(exception: BaseException) -> Any:
     """The replay, or a line that says why there is none."""
     try:
-        verb = _api().replay
+        verb = _verbs("replay").replay
         from dbgkit import render
 
         with render.Notifier() as notify:

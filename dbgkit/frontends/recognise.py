@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dbgkit.errors import DbgkitError
-from dbgkit.remote.frames import package_of, walk
+from dbgkit.remote.common.frames import package_of, walk
 
 _DASK = ("dask", "distributed")
 # Beyond these nobody would find the cause by reading either.

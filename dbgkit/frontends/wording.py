@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from dbgkit.model.advice import Calls, Variable
-from dbgkit.remote.redact import redact_text
+from dbgkit.remote.secrets.redact import redact_text
 
 _NO_MAGIC = ("debugging",)
 _NO_COMMAND = ("debugging",)

@@ -1,14 +1,16 @@
 """What we talk about: frozen dataclasses, and the hook by which they are shown."""
 
+from dbgkit.model.base import Span
 from dbgkit.model.deaths import Death, Deaths, RunningTask
 from dbgkit.model.display import Displayed, show_with
+from dbgkit.model.doctor import Checkup, Finding
 from dbgkit.model.failure import Evidence, Failure
+from dbgkit.model.failures import FailureGroup, FailureReport
 from dbgkit.model.frames import FrameSummary, ValueSummary
-from dbgkit.model.glance import Glance
 from dbgkit.model.graph import GraphNode, TaskGraph
 from dbgkit.model.origin import Origin
 from dbgkit.model.plan import InputInfo, Notice, Plan, Progress
-from dbgkit.model.recording import (
+from dbgkit.model.recordings import (
     MALFORMED,
     RecordedCause,
     RecordedInput,
@@ -18,20 +20,12 @@ from dbgkit.model.recording import (
     SwitchedOn,
     recording_from_wire,
 )
-from dbgkit.model.replaying import Difference, Outcome, Run, Step
+from dbgkit.model.replay import Difference, Outcome, Run, Step
 from dbgkit.model.report import ClusterReport
-from dbgkit.model.states import (
-    Checkup,
-    Explanation,
-    FailureGroup,
-    FailureReport,
-    Finding,
-    Moment,
-    Span,
-    TaskRow,
-    TaskTable,
-    Timeline,
-)
+from dbgkit.model.story import Moment, Timeline
+from dbgkit.model.tasks import TaskRow, TaskTable
+from dbgkit.model.watch import Glance
+from dbgkit.model.why import Explanation
 
 __all__ = [
     "MALFORMED",

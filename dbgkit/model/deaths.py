@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from dbgkit.model.base import Span, plain_key
 from dbgkit.model.display import Displayed
-from dbgkit.model.keys import plain_key
-from dbgkit.model.states import Span
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from dbgkit.model.base import plain_key
 from dbgkit.model.display import Displayed, traceback_shown
-from dbgkit.model.keys import plain_key
 from dbgkit.model.origin import Origin
-from dbgkit.remote.redact import redact_text
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.texts import in_line
+from dbgkit.remote.secrets.redact import redact_text
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Evidence:
     client : Client or None
         The client of the cluster that it failed on; None without a cluster.
     visit : mapping or None
-        The scheduler's answer, in wire form (see ``remote.scheduler``).
+        The scheduler's answer, in wire form (see ``remote.scheduler.extension``).
     graph : mapping or None
         ``{key: GraphNode}``, where the task is known from a graph that the client
         still has.
@@ -36,9 +36,9 @@ class Evidence:
         scheduler), or ``""`` where nothing of Dask ran.
     codes : tuple
         Which code frames of the traceback were in whose file, or source, it does not
-        tell: see ``remote.frame_codes.FrameCode``.
+        tell: see ``remote.common.frame_codes.FrameCode``.
     needs : mapping or None
-        Of a task that killed its workers: see ``remote.needs.needs_of``.
+        Of a task that killed its workers: see ``remote.common.modules.needs_of``.
     index : source.Index or None
         What finds the files of code; None: what this process knows by itself.
     pickled : bytes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dbgkit.model.base import plain_key
 from dbgkit.model.display import Displayed
-from dbgkit.model.keys import plain_key
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dbgkit.model.base import as_key
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -38,8 +40,8 @@ class Origin:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Origin:
-        """What ``remote.origins_words.worded`` gives."""
-        return cls(**{**wire, "key": _as_key(wire.get("key"))})
+        """What ``remote.recording.origins.worded`` gives."""
+        return cls(**{**wire, "key": as_key(wire.get("key"))})
 
     def to_json(self) -> dict[str, Any]:
         """Builtin types only, for ``--json``."""
@@ -49,8 +51,3 @@ class Origin:
             "path": self.path,
             "place": self.place,
         }
-
-
-def _as_key(key: Any) -> Any:
-    """A key as it was: msgpack may make lists of tuples."""
-    return tuple(map(_as_key, key)) if isinstance(key, (list, tuple)) else key

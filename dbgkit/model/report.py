@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dbgkit.model.base import Span, plain_key
 from dbgkit.model.deaths import Deaths
 from dbgkit.model.display import Displayed
+from dbgkit.model.doctor import Checkup
+from dbgkit.model.failures import FailureReport
 from dbgkit.model.graph import TaskGraph
-from dbgkit.model.keys import plain_key
-from dbgkit.model.states import (
-    Checkup,
-    Explanation,
-    FailureReport,
-    Span,
-    TaskTable,
-)
+from dbgkit.model.tasks import TaskTable
+from dbgkit.model.why import Explanation
 
 
 @dataclass(frozen=True)

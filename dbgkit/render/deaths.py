@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from dbgkit.model import Death, Deaths, RunningTask
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.texts import in_line
 from dbgkit.render import words
 from dbgkit.render.facts import Facts
 from dbgkit.render.text import Text

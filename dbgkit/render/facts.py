@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text as RichText
 
 from dbgkit.model import advice
-from dbgkit.remote.texts import visible
+from dbgkit.remote.common.texts import visible
 from dbgkit.render.text import Text
 
 _STYLE = "dim"  # of labels

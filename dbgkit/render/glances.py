@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from rich.console import Console, ConsoleOptions, RenderResult
 
 from dbgkit.model import Explanation, FailureGroup, Glance
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.texts import in_line
 from dbgkit.render import words
 from dbgkit.render.text import Text
 

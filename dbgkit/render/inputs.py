@@ -9,12 +9,17 @@ from itertools import islice
 from types import FunctionType
 from typing import Any
 
-from dbgkit.locate.naming import name_of, prefix_of
 from dbgkit.model import Step
-from dbgkit.remote.calls import is_dasks, is_parameter, named_arguments, user_call
+from dbgkit.remote.common.calls import (
+    is_dasks,
+    is_parameter,
+    named_arguments,
+    user_call,
+)
 from dbgkit.render import words
 from dbgkit.render.rows import Row, value_row
-from dbgkit.replay.result import Replay
+from dbgkit.replays.result import Replay
+from dbgkit.targets.naming import name_of, prefix_of
 
 ROWS = 12  # inputs, steps that are listed; the rest is counted
 _SHOWN, _DEEPEST = 8, 3  # items and containers that a summary tells of

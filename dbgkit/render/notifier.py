@@ -24,7 +24,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text as RichText
 
 from dbgkit.model import Notice, Plan, Progress
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.texts import in_line
 from dbgkit.render import words
 from dbgkit.render.text import Text
 from dbgkit.render.views import PlanView, view_plan

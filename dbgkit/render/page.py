@@ -26,7 +26,7 @@ from dbgkit.model import (
     TaskTable,
     Timeline,
 )
-from dbgkit.remote.texts import visible
+from dbgkit.remote.common.texts import visible
 from dbgkit.render import words
 from dbgkit.render.deaths import DeathsView, view_death, view_deaths
 from dbgkit.render.picture import picture_html
@@ -46,7 +46,7 @@ from dbgkit.render.states_views import (
 from dbgkit.render.states_words import STATES
 from dbgkit.render.text import escape
 from dbgkit.render.views import view_failure, view_plan, view_replay
-from dbgkit.replay.result import Replay
+from dbgkit.replays.result import Replay
 
 PAGE_ROWS = 50  # recordings that are shown with all that is known of them
 PAGE = 300_000  # characters of a page from which on less is shown

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from dbgkit.model import Recording, Recordings
-from dbgkit.remote.recordings import COUNTED
-from dbgkit.remote.redact import redact_text
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.texts import in_line
+from dbgkit.remote.recording.take import COUNTED
+from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import words
 from dbgkit.render.console import failure_form
 from dbgkit.render.rows import frame_of

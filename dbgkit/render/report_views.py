@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from rich.console import Group, RenderableType
 
 from dbgkit.model import ClusterReport
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.texts import in_line
 from dbgkit.render import states_words as say
 from dbgkit.render import words
 from dbgkit.render.deaths import DeathsView, deaths_form, view_deaths

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbgkit.model import FrameSummary, ValueSummary
-from dbgkit.remote.frames import is_machinery, is_own, own_index
-from dbgkit.remote.redact import redact_text
-from dbgkit.remote.summarize import OMITTED, summarize, summarize_frames
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.frames import is_machinery, is_own, own_index
+from dbgkit.remote.common.texts import in_line
+from dbgkit.remote.secrets.redact import redact_text
+from dbgkit.remote.values.summarize import OMITTED, summarize, summarize_frames
 from dbgkit.render import words
 
 FRAMES = 30  # of a traceback that is left as text only

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 from dbgkit.errors import CannotWrite
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.texts import in_line
 
 
 def say(text: object, file: IO[str] | None = None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dbgkit.model import TaskRow, TaskTable
-from dbgkit.remote.texts import in_line, type_and_message
+from dbgkit.remote.common.texts import in_line, type_and_message
 from dbgkit.render import states_words as say
 from dbgkit.render import words
 from dbgkit.render.states_views import key_of

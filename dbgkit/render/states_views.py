@@ -15,8 +15,8 @@ from dbgkit.model import (
     Timeline,
     advice,
 )
-from dbgkit.remote.redact import redact_text
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.texts import in_line
+from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import states_words as say
 from dbgkit.render import words
 from dbgkit.render.rows import Frame, frame_of, frames_of_text

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 
 from dbgkit.model import Checkup, FailureReport, Span, TaskTable, Timeline
-from dbgkit.remote.redact import redact_text
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.texts import in_line
+from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import words
 
 # The order in which they are told.

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich import text as rich_text
 
-from dbgkit.remote.texts import visible
+from dbgkit.remote.common.texts import visible
 
 
 class Text(rich_text.Text):

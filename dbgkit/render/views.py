@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from dbgkit.locate.traces import raised_from, shown_chain
 from dbgkit.model import (
     Difference,
     Failure,
@@ -14,10 +13,10 @@ from dbgkit.model import (
     Plan,
     advice,
 )
-from dbgkit.remote.redact import redact_text, redact_value
-from dbgkit.remote.summarize import summarize
-from dbgkit.remote.summarize_objects import instance_dict
-from dbgkit.remote.texts import in_line
+from dbgkit.remote.common.objects import instance_dict
+from dbgkit.remote.common.texts import in_line
+from dbgkit.remote.secrets.redact import redact_text, redact_value
+from dbgkit.remote.values.summarize import summarize
 from dbgkit.render import words
 from dbgkit.render.inputs import (
     ROWS,
@@ -36,8 +35,9 @@ from dbgkit.render.rows import (
     stop_of,
     value_row,
 )
-from dbgkit.replay.result import Replay
+from dbgkit.replays.result import Replay
 from dbgkit.source.shown import shown_text
+from dbgkit.targets.tracebacks import raised_from, shown_chain
 
 FEW = 3  # causes and notes above the prompt
 _CHAIN = 99  # exceptions: as many as `shown_chain` tells

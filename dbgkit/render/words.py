@@ -10,11 +10,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dbgkit.model import Failure, Origin, Run
-from dbgkit.remote.frames import package_of
-from dbgkit.remote.redact import redact_text
-from dbgkit.remote.texts import in_line, visible
-from dbgkit.replay.result import Replay
-from dbgkit.source import names
+from dbgkit.remote.common.frames import package_of
+from dbgkit.remote.common.texts import in_line, visible
+from dbgkit.remote.secrets.redact import redact_text
+from dbgkit.replays.result import Replay
+from dbgkit.source import places
 
 MESSAGE_LIMIT = 1_500
 MESSAGE_LINES = 12
@@ -92,7 +92,9 @@ def came_from(origins: Iterable[Origin]) -> tuple[str, ...]:
 def place(filename: str, lineno: int) -> str:
     """A file and line, as short as one can still open it."""
     return in_line(
-        names.place(filename if names.cell_name(filename) else _short(filename), lineno)
+        places.place(
+            filename if places.cell_name(filename) else _short(filename), lineno
+        )
     )
 
 

@@ -1,12 +1,12 @@
 """Code -> its file and its text, wherever that is still known.
 
-What cloudpickle pickled by value comes without its file's name (`remote.codes`). It
-is found again by what the code is: in the texts and functions of this process, and in
-files that somebody names.
+What cloudpickle pickled by value comes without its file's name
+(`remote.common.codes`). It is found again by what the code is: in the texts and
+functions of this process, and in files that somebody names.
 """
 
 from dbgkit.source.index import Found, Index
-from dbgkit.source.naming import (
+from dbgkit.source.named import (
     name_for_process,
     named_sources,
     naming_sources,

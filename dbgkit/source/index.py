@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from dbgkit.remote.codes import (
+from dbgkit.remote.common.codes import (
     fingerprint,
     identity,
     is_cell,
@@ -24,7 +24,7 @@ from dbgkit.remote.codes import (
     spans,
 )
 from dbgkit.source.moved import find_moved, find_moved_mark
-from dbgkit.source.naming import named_sources
+from dbgkit.source.named import named_sources
 from dbgkit.source.texts import (
     Text,
     by_value_modules,

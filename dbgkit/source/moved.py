@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from types import CodeType
 
-from dbgkit.remote.codes import fingerprint, identity, nested
+from dbgkit.remote.common.codes import fingerprint, identity, nested
 from dbgkit.source.texts import Text, remember
 
 _MOST_LINES = 300  # of one function that are tried against a fingerprint

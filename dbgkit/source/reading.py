@@ -16,16 +16,16 @@ from typing import Any
 
 from dbgkit.cluster.packed import NeverRead
 from dbgkit.model import advice
-from dbgkit.remote.codes import (
+from dbgkit.remote.common.codes import (
     DYNAMIC,
     fingerprint,
     identity,
     nested,
     under,
 )
-from dbgkit.remote.frames import is_own, walk
-from dbgkit.remote.texts import safe_repr
-from dbgkit.remote.unpickling import Reading
+from dbgkit.remote.common.frames import is_own, walk
+from dbgkit.remote.common.texts import safe_repr
+from dbgkit.remote.common.unpickling import Reading
 from dbgkit.source.index import EDITED, Index, below_name
 from dbgkit.source.texts import came_from_stdin, is_nameless, remember
 

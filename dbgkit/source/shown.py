@@ -14,12 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 from dbgkit.model import Failure, FrameSummary, RecordedCause, Recording
-from dbgkit.remote.codes import is_cell, is_dynamic, mark_of
-from dbgkit.remote.frame_codes import FrameCode, codes_for, own_place
-from dbgkit.remote.frames import own_line_of_text
-from dbgkit.remote.redact import MARGIN, redact_lines
+from dbgkit.remote.common.codes import is_cell, is_dynamic, mark_of
+from dbgkit.remote.common.frame_codes import FrameCode, codes_for, own_place
+from dbgkit.remote.common.frames import own_line_of_text
+from dbgkit.remote.secrets.redact import MARGIN, redact_lines
 from dbgkit.source.index import Found, Index
-from dbgkit.source.names import cell_name, cells_alike, place, split_line
+from dbgkit.source.places import cell_name, cells_alike, place, split_line
 
 AROUND = 5  # lines of source, before and after
 _WIDTH = 240  # characters of one

@@ -17,7 +17,7 @@ from functools import lru_cache
 from types import CodeType, ModuleType
 from typing import Any
 
-from dbgkit.remote.codes import is_dynamic, nested
+from dbgkit.remote.common.codes import is_dynamic, nested
 
 TIMED = "<timed exec>"  # what IPython calls the file of a cell below ``%%time``
 COMMAND = "<python -c>"  # our name for the text of ``python -c``

@@ -15,8 +15,8 @@ from bench_kit import Figure, bench_client
 from distributed import Client
 
 import dbgkit
-from dbgkit.remote.box_folders import boxes_in, folder_in
-from dbgkit.remote.boxes import read_box
+from dbgkit.remote.common.boxes import read_box
+from dbgkit.remote.worker.black_box_folders import boxes_in, folder_in
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

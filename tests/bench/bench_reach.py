@@ -150,7 +150,7 @@ def _by_address(
 
 def _terminal(far: Far, count: int) -> list[Figure]:
     """Of commands, beyond what connecting costs Dask."""
-    from dbgkit.frontends.cli import cli
+    from dbgkit.frontends.cli.main import cli
 
     def connect() -> None:
         with _client(far, None):

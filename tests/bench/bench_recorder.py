@@ -21,9 +21,9 @@ from bench_kit import median as mid
 from distributed import Client, wait
 
 import dbgkit
-from dbgkit.cluster.recorder import recorder_name
-from dbgkit.remote.packing import pack
-from dbgkit.remote.recordings import Limits, take
+from dbgkit.cluster.recordings import recorder_name
+from dbgkit.remote.recording.packing import pack
+from dbgkit.remote.recording.take import Limits, take
 
 HELD = 64_000_000  # bytes, of a worker and of the scheduler
 WIRE = 256_000

@@ -10,7 +10,7 @@ import string
 from bench_kit import Figure, clock
 from distributed import scheduler
 
-from dbgkit.remote.redact import redact_text
+from dbgkit.remote.secrets.redact import redact_text
 
 LENGTH = 256_000
 BAR = 12

@@ -19,7 +19,7 @@ from cloudpickle.cloudpickle import Pickler
 from distributed import Client, LocalCluster
 
 import dbgkit
-from dbgkit.remote.codes import DYNAMIC
+from dbgkit.remote.common.codes import DYNAMIC
 from dbgkit.source.index import _living
 
 FUNCTIONS = 10_000

@@ -5,9 +5,9 @@
 With the recorder on, batches of tasks run of which one in twenty fails, and now and
 then a worker is made to die in one of several ways. The script keeps the truth. After
 each batch the count of `failures()` is compared with it, after each death the verdict
-of `deaths()`. The memory of the scheduler and of workers that live long enough is
-taken throughout, and may not grow by more than a quarter from the second quarter of
-the time to the last.
+of `deaths()`. What failed is held for a round of batches and then let go. The memory
+of the scheduler and of workers that live long enough is taken throughout, and may not
+grow by more than a quarter from the second quarter of the time to the last.
 
 The exit code is 1 if anything was wrong. This is no test of pytest's, and not run by
 CI.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import gc
 import logging
 import os
 import random
@@ -36,6 +37,7 @@ import dbgkit
 from dbgkit.model.deaths import Death
 
 BATCH = 100  # tasks
+ROUND = 50  # batches
 FAIL = 0.05
 BETWEEN_DEATHS = 20.0  # seconds
 NOTICED = 30.0  # seconds for the scheduler and a nanny to tell of a death
@@ -44,6 +46,8 @@ GROWTH = 1.25
 LEAST_GROWTH = 30_000_000  # bytes, which may come and go by themselves
 QUIET = {
     "distributed.scheduler.allowed-failures": 0,
+    # Of what is forgotten nothing is to be told, so that all counts are certain.
+    "distributed.diagnostics.erred-tasks.max-history": 0,
     # So long after a death `SpecCluster` closes the nanny for good if no worker of its
     # name is there just then, be it that another one is about to start.
     "distributed.deploy.lost-worker-timeout": "1 day",
@@ -88,13 +92,15 @@ class Soak:
         self.client = client
         self.random = random.Random(seed)
         self.batches = self.tasks = self.failed = self.died = 0
-        # What failed is held: of what is forgotten the scheduler tells the latest only.
+        # What failed is held for a round: what is forgotten is not counted.
         self.held: list[Future] = []
         self.wrong: list[str] = []
         self.memory: dict[int, list[tuple[float, int]]] = {}
 
     def batch(self) -> None:
         """Some tasks, and whether `failures` counts those that failed."""
+        if self.batches % ROUND == 0:
+            self.let_go()
         self.batches += 1
         chosen = [self.random.random() < FAIL for _ in range(BATCH)]
         futures = [
@@ -109,13 +115,22 @@ class Soak:
         self.held += [
             each for each, fails in zip(futures, chosen, strict=True) if fails
         ]
-        report, right = dbgkit.failures(), self.failed + self.died
+        report, right = dbgkit.failures(), len(self.held)
         self.check(f"failures() after batch {self.batches}", report.total, right)
         counted = sum(group.count for group in report.groups)
         self.check("what its groups count", counted + report.omitted, right)
         if any(chosen):
             with dbgkit.replay(futures[chosen.index(True)]) as replay:
                 self.check("a replay", replay.outcome, "same")
+
+    def let_go(self) -> None:
+        """Let go of what failed in this round, until the scheduler has forgotten it."""
+        self.held.clear()
+        end = time.monotonic() + NOTICED
+        while (left := dbgkit.failures().total) and time.monotonic() < end:
+            gc.collect()  # frames of a replay hold futures in circles
+            time.sleep(0.05)
+        self.check(f"failures() let go of before batch {self.batches}", left, 0)
 
     def death(self) -> None:
         """One worker dies, and whether `deaths` tells of what."""

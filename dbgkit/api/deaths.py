@@ -1,0 +1,72 @@
+"""The verb for workers that went away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbgkit.api.asking import look
+from dbgkit.cluster.view import View
+from dbgkit.diagnose.deaths.explain import tell_deaths
+from dbgkit.model import Deaths
+
+
+def deaths(
+    *, client: Any = None, view: Any = None, limit: int = 50, timeout: Any = "30s"
+) -> Any:
+    """Tell why workers went away, and what they ran then.
+
+    With the recorder on (`record`), each worker keeps a small file about what it
+    does, which its nanny reads once its process has ended: so what ran is told from
+    what only was queued there, with the line it was at. Without it there is what
+    Dask's own events and logs still hold.
+
+    Parameters
+    ----------
+    client : Client or str, optional
+        By default the current one.
+    view : str or path, optional
+        A cluster dump to look at. It holds no events, so there is next to nothing.
+    limit : int
+        The most deaths; the rest is counted.
+    timeout : str or float
+        Limit of each wait on the cluster, in seconds or as ``"30s"``.
+
+    Returns
+    -------
+    Deaths
+        The newest first, each with a verdict and its evidence; the tasks in `ran`
+        have keys that are targets. With an asynchronous client, an awaitable.
+
+    Raises
+    ------
+    NoFailure
+        There is no cluster to look at.
+    SchedulerGone, WaitTimedOut
+        The cluster does not answer.
+    DumpUnreadable
+        The file is no dump, or not a whole one.
+
+    Notes
+    -----
+    Costs the scheduler one call, or several within three seconds while a nanny has
+    still to report. Without the recorder, nannies are asked for their logs; without
+    a nanny, one worker of that host is asked for the file that a dead one left.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=2, dashboard_address=":0") as client:
+    ...     first = next(iter(client.scheduler_info()["workers"]))
+    ...     _ = client.retire_workers([first])
+    ...     gone = dbgkit.deaths()
+    >>> [death.verdict for death in gone]
+    ['closed-on-purpose']
+    """
+    if not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"limit={limit!r}: a whole number from 1")
+
+    def run(found: View) -> Deaths:
+        return tell_deaths(found, limit=limit)
+
+    return look(None, client, view, timeout, run)

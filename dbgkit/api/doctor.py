@@ -1,0 +1,50 @@
+"""``dbgkit.doctor``: is the cluster fit for debugging."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbgkit.api.asking import look
+from dbgkit.diagnose.doctor.examine import examine_cluster
+
+
+def doctor(*, client: Any = None, view: Any = None, timeout: Any = "30s") -> Any:
+    """Check whether a cluster is fit for debugging, and say what to change.
+
+    Looks at versions, workers that do not answer, are paused or have no nanny, the
+    lengths of logs, memory that frames of failed tasks hold, and settings that hide
+    failures.
+
+    Parameters
+    ----------
+    client, view, source, timeout
+        As for `failures`. Workers that do not answer within half of `timeout`, or
+        10 s, are a finding.
+
+    Returns
+    -------
+    Checkup
+        Its `findings`, problems first; `healthy` where all of them are ``"ok"``. With
+        an asynchronous client, an awaitable.
+
+    Raises
+    ------
+    NoFailure, SchedulerGone, WaitTimedOut, DumpUnreadable
+        As for `failures`.
+
+    Notes
+    -----
+    Costs one call to the scheduler, and one to each worker (64 at most), where it goes
+    once through the objects that Python's garbage collector tracks: some 0.1 s a
+    million. Nothing is collected.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     checkup = dbgkit.doctor()
+    >>> [each.level for each in checkup.findings if each.check == "versions"]
+    ['ok']
+    """
+    return look(None, client, view, timeout, examine_cluster)

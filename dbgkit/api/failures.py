@@ -1,0 +1,85 @@
+"""``dbgkit.failures``: what failed, in groups of one root cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbgkit.api.asking import look
+from dbgkit.cluster.view import View
+from dbgkit.diagnose.failures import report_failures
+from dbgkit.model import FailureReport
+
+
+def failures(
+    *,
+    client: Any = None,
+    view: Any = None,
+    since: Any = None,
+    of_client: Any = None,
+    span: str | None = None,
+    limit: int | None = 20,
+    source: Any = None,
+    timeout: Any = "30s",
+) -> Any:
+    """Tell which tasks failed and why, grouped by root cause.
+
+    Parameters
+    ----------
+    client : Client or str, optional
+        As for `locate`.
+    view : str or path, optional
+        A cluster dump to look at, in place of a live cluster.
+    since : datetime, timedelta, float or str, optional
+        Only failures since then, or since so long ago: ``"5 minutes"``. What nothing
+        tells the time of is left out, and counted in `notes`.
+    of_client : Client or str, optional
+        Only failures that took something from this client (or the client of this id).
+    span : str, optional
+        Only failures in this span, by its name or id.
+    limit : int or None
+        The most groups; the rest is counted.
+    source : str, path or list of them, optional
+        As for `replay`.
+    timeout : str or float
+        Limit of each wait on the cluster, in seconds or as ``"30s"``.
+
+    Returns
+    -------
+    FailureReport
+        The most frequent root cause first. A group, and its `example`, are targets
+        for `debug` and `replay`. With an asynchronous client, an awaitable.
+
+    Raises
+    ------
+    NoFailure
+        There is no cluster to look at.
+    SchedulerGone, WaitTimedOut
+        The cluster does not answer.
+    AnswerUnreadable
+        It answers what no release does that is known here.
+    DumpUnreadable
+        The file is no dump, or not a whole one.
+
+    Notes
+    -----
+    The first call passes once over all tasks of the scheduler, in slices, unless it
+    counts no failed one; from then on the failures are kept in an index.
+
+    Examples
+    --------
+    >>> from distributed import Client, wait
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     futures = client.map(lambda x: 1 / x, [0, 0.0, 1])
+    ...     _ = wait(futures)
+    ...     report = dbgkit.failures()
+    >>> report.total, report.groups[0].exception_type
+    (2, 'ZeroDivisionError')
+    """
+
+    def run(found: View) -> FailureReport:
+        return report_failures(
+            found, since=since, of_client=of_client, span=span, limit=limit
+        )
+
+    return look(None, client, view, timeout, run, source)

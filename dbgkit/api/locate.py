@@ -1,0 +1,110 @@
+"""``dbgkit.locate``: from a target to its failure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbgkit.api.asking import ask, seconds
+from dbgkit.diagnose.root_causes import root_causes
+from dbgkit.model import Failure
+from dbgkit.replays.capture import Captured, error_of, find_captured
+from dbgkit.replays.planning import Wanted
+from dbgkit.targets.locate import locate_failures
+
+
+def locate(target: Any = None, *, client: Any = None, timeout: Any = "30s") -> Any:
+    """Find the failure that a target leads to.
+
+    Parameters
+    ----------
+    target : optional
+        A future, a collection, a key (also as text), an exception, several of these
+        in a list, or nothing: the exception being handled, else the last one that
+        reached the prompt, else the newest failed future of the client, else the
+        newest failure that the scheduler knows.
+    client : Client or str, optional
+        The client to ask, or the address of a scheduler, to which a client is then
+        opened for this call. By default the target's own, else the current one.
+    timeout : str or float
+        Limit of each wait on the cluster, in seconds or as ``"30s"``.
+
+    Returns
+    -------
+    Failure
+        The earliest root cause; what fell because of it is not one. `others` has
+        the keys of further ones. With an asynchronous client, an awaitable.
+
+    Raises
+    ------
+    NoFailure, NotFailed, UnknownKey, Cancelled
+        Nothing has failed, or not (any more) there.
+    SchedulerGone, WaitTimedOut
+        The cluster does not answer.
+    WrongTarget
+        A failure cannot be found from it.
+
+    Notes
+    -----
+    Costs the cluster one call of about 0.5 ms; nothing is run and nothing is pulled.
+    For a failed ``compute()`` of which nothing was kept, the graph in the exception's
+    traceback is made once more on the client.
+
+    Examples
+    --------
+    >>> import dask, dbgkit
+    >>> try:
+    ...     dask.delayed(lambda x: 1 / x)(0).compute(scheduler="sync")
+    ... except ZeroDivisionError as error:
+    ...     failure = dbgkit.locate(error)
+    >>> failure.exception_type, failure.source
+    ('ZeroDivisionError', 'local')
+    """
+    return ask(
+        target,
+        client,
+        timeout,
+        lambda target, found: locate_here(target, found, timeout)[0],
+    )
+
+
+def locate_all(target: Any = None, *, client: Any = None, timeout: Any = "30s") -> Any:
+    """One failure of each root cause that a target leads to, the earliest first.
+
+    Takes what `locate` takes, and raises what it raises.
+
+    Returns
+    -------
+    tuple of Failure
+    """
+    return ask(
+        target,
+        client,
+        timeout,
+        lambda target, found: tuple(root_causes(locate_here(target, found, timeout))),
+    )
+
+
+def locate_here(
+    target: Any,
+    client: Any,
+    timeout: Any,
+    wanted: Wanted | None = None,
+    finished: bool = False,
+) -> list[Failure]:
+    captured = captured_of(target)
+    if captured is not None:
+        if captured.failures:
+            return captured.failures
+        raise error_of(captured)
+    return locate_failures(
+        target,
+        client=client,
+        timeout=seconds(timeout),
+        specs=wanted is not None,
+        max_bytes=wanted.max_bytes if wanted else 0,
+        finished=finished,
+    )
+
+
+def captured_of(target: Any) -> Captured | None:
+    return find_captured(target) if isinstance(target, BaseException) else None

@@ -1,0 +1,274 @@
+"""``dbgkit.recordings``: what the recorder holds, and the recording of a target."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from dbgkit.api.asking import look, own_client
+from dbgkit.api.locate import locate_here
+from dbgkit.api.record import _is_closed, link_of
+from dbgkit.cluster.clients import is_open
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.recordings import (
+    all_left,
+    held_recordings,
+    is_anything_left,
+    without_recording,
+)
+from dbgkit.cluster.view import View
+from dbgkit.errors import (
+    Cancelled,
+    NoFailure,
+    NotFailed,
+    NotRecorded,
+    SchedulerGone,
+    UnknownKey,
+)
+from dbgkit.model import Failure, Recording, Recordings, advice
+from dbgkit.remote.common.texts import safe_str
+from dbgkit.replays.compared import recorded_failure
+from dbgkit.replays.planning import Wanted
+from dbgkit.source import Index
+from dbgkit.source.shown import Shown
+from dbgkit.targets.naming import recorded_name
+
+MOST_ALIKE = 20
+
+
+MOST_EXPLAINED = 3  # tasks without a recording, one call to the scheduler each
+
+
+def recordings(
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    limit: int = 50,
+    source: Any = None,
+    timeout: Any = "30s",
+) -> Any:
+    """What the recorder holds, the newest first.
+
+    Where it is off, or there is no cluster any more, what was kept in this process as
+    it was turned off.
+
+    Parameters
+    ----------
+    target : optional
+        A key (also as text), a future, a failure, or a list of these; by default all.
+    client : Client or str, optional
+        By default the current one.
+    view : View, optional
+        Of a cluster that is open already; a dump has no recordings.
+    limit : int
+        The most recordings; the rest is counted.
+    source : str, path or list of them, optional
+        As for `replay`.
+    timeout : str or float
+        Limit of each wait on the cluster.
+
+    Returns
+    -------
+    Recordings
+        With `failures`, `gaps` and `dropped` counted since it was turned on, and
+        `unknown`: what of the target was not recorded. With an asynchronous client,
+        an awaitable.
+
+    Raises
+    ------
+    NoFailure, SchedulerGone, WaitTimedOut
+        There is no cluster, and nothing was kept; or it does not answer.
+
+    Notes
+    -----
+    Costs the scheduler two calls, and up to 32 MB over the wire.
+
+    Examples
+    --------
+    >>> from distributed import Client, wait
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     with dbgkit.record():
+    ...         future = client.submit(lambda x: 1 / x, 0, key="ratio-2")
+    ...         _ = wait(future)
+    ...         (newest,) = dbgkit.recordings("ratio-2", limit=1).recordings
+    >>> newest.key, newest.exception_type
+    ('ratio-2', 'ZeroDivisionError')
+    """
+    keys = None if target is None else keys_of(target)
+
+    def run(found: View) -> Recordings:
+        link = link_of(found)
+        held = with_source(held_recordings(link, keys, limit, recorded_name))
+        return held if keys is None else told_of_tasks(held, keys, link)
+
+    nobody = client is None and view is None and _is_closed(own_client(target))
+    if nobody and is_anything_left():
+        held = with_source(all_left(None, keys, limit))
+        return held if keys is None else told_of_tasks(held, keys, None)
+    return look(target, client, view, timeout, run, source)
+
+
+def with_source(held: Recordings) -> Recordings:
+    """Recordings whose frames have their files and source."""
+    shown = Shown()
+    return replace(held, recordings=tuple(map(shown.recording, held.recordings)))
+
+
+def told_of_tasks(held: Recordings, keys: list[Any], link: Link | None) -> Recordings:
+    """Say what of the tasks that were asked for was not recorded."""
+    missing = without_recording(link, keys, held)
+    killed = () if link is None else _killed(missing[:MOST_EXPLAINED], link)
+    notes = [
+        f"{key!r} has no recording, as its worker died (KilledWorker): "
+        f"{advice.call('deaths')} tells why"
+        for key in killed
+    ]
+    return replace(
+        held, asked=tuple(keys), unknown=tuple(missing), notes=(*held.notes, *notes)
+    )
+
+
+def _killed(keys: list[Any], link: Link) -> list[Any]:
+    """Those of some tasks that failed because their worker died."""
+    found = []
+    for key in keys:
+        try:
+            failure = locate_here(key, link.client, link.timeout)[0]
+        except (NoFailure, NotFailed, UnknownKey, Cancelled):
+            continue
+        if failure.killed:
+            found.append(failure.key)
+    return found
+
+
+def recording_for(
+    target: Any, client: Any, wanted: Wanted, *, newest: bool = False
+) -> Recording:
+    """The recording of the failure that a target leads to.
+
+    Parameters
+    ----------
+    target : optional
+    client : Client or None
+    wanted : Wanted
+    newest : bool
+        Nothing was asked for, and the target is the exception at hand, if there is
+        one: where it leads to no recording, the newest one there is.
+
+    Raises
+    ------
+    NotRecorded
+        There is none.
+    """
+    found: Recording | None = None
+    failure: Failure | None = None
+    link = None
+    if client is not None and is_open(client):
+        link = Link(client, wanted.timeout)
+    try:
+        failure = locate_here(target, client, wanted.timeout)[0]
+    except (NoFailure, UnknownKey, Cancelled, SchedulerGone) as error:
+        # A recording outlives all by which a failure is found.
+        if link is not None and isinstance(error, (Cancelled, SchedulerGone)):
+            raise
+        if newest:
+            found = _newest(link, None)
+        elif isinstance(target, BaseException):
+            found = _alike(link, type(target).__name__, safe_str(target))
+        else:
+            found = _newest(link, keys_of(target))
+        unknown = isinstance(error, UnknownKey) and not newest
+        if found is None and (link is None or unknown):
+            raise
+    else:
+        found = _recording_of(failure, client, wanted)
+        if found is None and failure.kind == "carried":
+            found = _alike(link, failure.exception_type, failure.message)
+        if found is None and newest:
+            found = _newest(link, None)
+    if found is None:
+        raise _not_recorded(target, failure, link)
+    return Shown(Index(wanted.sources)).recording(found)
+
+
+def _newest(link: Link | None, keys: list[Any] | None) -> Recording | None:
+    """The newest recording with content, of all or of some keys."""
+    if link is None:
+        held = all_left(None, keys, 1)
+    else:
+        held = held_recordings(link, keys, 5, recorded_name)
+    return next((each for each in held.recordings if each.frames), None)
+
+
+def _alike(link: Link | None, kind: str, message: str) -> Recording | None:
+    """The newest recording of the same exception, where no key leads to it."""
+    if link is None:
+        held = all_left(None, None, MOST_ALIKE)
+    else:
+        held = held_recordings(link, None, MOST_ALIKE, recorded_name)
+    told = (kind, message)
+    return next(
+        (
+            each
+            for each in held.recordings
+            if each.frames and (each.exception_type, each.message) == told
+        ),
+        None,
+    )
+
+
+def _not_recorded(
+    target: Any, failure: Failure | None, link: Link | None
+) -> NotRecorded:
+    """What to raise, where there is no recording: it says why, as far as is known."""
+    key = failure.key if failure is not None else None
+    told = "" if target is None else " of this exception: it is no task's"
+    told = told if key is None else f" of {key!r}"
+    hint = f"{advice.call('record')} records what fails from then on"
+    if failure is not None and failure.killed:
+        hint = f"its worker died: {advice.call('deaths')} tells why"
+    elif link is not None:
+        keys = None if key is None else [key]
+        held = held_recordings(link, keys, 1, recorded_name)
+        if held.since is not None:
+            hint = f"the recorder is on, {_although_on(held, failure)}"
+    return NotRecorded(f"there is no recording{told}", hint, key=key)
+
+
+def _although_on(held: Recordings, failure: Failure | None) -> str:
+    """Why a recorder that is on has no recording of a failure."""
+    if failure is None or failure.key is None:
+        return f"and {advice.call('recordings')} tells what it holds"
+    if len(held) and held[0].gap:
+        return f"but of this failure nothing was recorded: {held[0].gap}"
+    assert held.since is not None
+    if failure.when is not None and failure.when < held.since:
+        return "but was turned on after this failure"
+    return (
+        "but this failure was not recorded, or its recording was dropped: "
+        f"{advice.call('recordings')} counts those"
+    )
+
+
+def recording_of(failure: Failure, client: Any, wanted: Wanted) -> Recording | None:
+    """The recording of a failure, if there is one, with its source lines."""
+    found = _recording_of(failure, client, wanted)
+    return None if found is None else Shown(Index(wanted.sources)).recording(found)
+
+
+def _recording_of(failure: Failure, client: Any, wanted: Wanted) -> Recording | None:
+    """The newest recording of a failure that has content; of its root cause, rather."""
+    there = client is not None and is_open(client)
+    link = Link(client, wanted.timeout) if there else None
+    found = None
+    if failure.forgotten is not None:
+        found = _newest(link, [failure.forgotten])
+    return recorded_failure(link, failure) if found is None else found
+
+
+def keys_of(target: Any) -> list[Any]:
+    """Keys of what was handed in: keys, futures, failures."""
+    members = list(target) if isinstance(target, (list, set)) else [target]
+    return [getattr(member, "key", member) for member in members]

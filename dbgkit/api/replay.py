@@ -1,0 +1,153 @@
+"""``dbgkit.replay``: run a failed task again, with its real inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbgkit.api.asking import ask, seconds
+from dbgkit.api.locate import captured_of, locate_here
+from dbgkit.model import Plan
+from dbgkit.replays.capture import prepared_for
+from dbgkit.replays.planning import Wanted
+from dbgkit.replays.replaying import Notify, execute, prepare, refuse_taskless
+from dbgkit.replays.replaying import dry_run as plan_alone
+from dbgkit.replays.result import Replay
+from dbgkit.source import read_sources
+
+
+def replay(
+    target: Any = None,
+    *,
+    client: Any = None,
+    scope: str = "task",
+    where: str | None = None,
+    times: int = 1,
+    recompute: bool | None = None,
+    dry_run: bool = False,
+    timeout: Any = "30s",
+    max_bytes: Any = "1 GiB",
+    source: Any = None,
+    notify: Notify | None = None,
+) -> Any:
+    """Run a failed task again, with its real inputs.
+
+    Parameters
+    ----------
+    target, client, timeout
+        As for `locate`. A finished task is run again too, and is said not to have
+        failed.
+    scope : {"task", "ancestors"}
+        The task alone, its inputs being brought from the cluster; or all that leads
+        to it and is not held by the cluster, here under Dask's synchronous scheduler.
+    where : {"here", "process", "worker"}, optional
+        In this process, so that the frames stay alive; or in a child, which may die,
+        within ``timeout`` and the worker's memory limit; or on the worker that holds
+        most of its inputs, in a thread of its own, on copies: what it came to comes
+        home with a `Recording` of what it raised, and the data stays there. Past
+        ``timeout`` such a thread still runs, which is said. By default here, but in a
+        child what has killed a worker or cannot be copied.
+    times : int
+        How often, for what fails now and then.
+    recompute : bool, optional
+        False: raise rather than compute released inputs again.
+    dry_run : bool
+        Return the `Plan` alone.
+    max_bytes : str or int
+        Most bytes to bring, in all, be it here or from one worker to another; nothing
+        is pulled if it would be more.
+    source : str, path or list of them, optional
+        Files (``.py``), notebooks (``.ipynb``) and folders to look for the text of
+        code in that travelled by value, besides what this process knows: for a
+        terminal beside the job.
+    notify : callable, optional
+        Is told the `Plan` (it may return False to decline), `Progress` and `Notice`.
+
+    Returns
+    -------
+    Replay or Plan
+        With an asynchronous client, an awaitable of it.
+
+    Raises
+    ------
+    InputsTooLarge, InputLost, InputNotCopyable
+        The inputs are too large, gone, or cannot be copied.
+    RecomputeRefused, RecomputeFailed, Declined
+        Released inputs may not be computed again, or failed when they were.
+    RunSpecUnreadable
+        The task needs a module that is not here.
+    WouldKill
+        It killed a worker and was asked to run here, or on another worker.
+    NotHere
+        No worker can run it: none is running, memory is short, or what leads to it is
+        part of a P2P shuffle.
+    NoTask
+        The failure is no task's.
+
+    Notes
+    -----
+    Costs the cluster one visit, the transfer of the inputs that are in memory, and
+    the tasks that compute those that are not: on the cluster, under private keys, so
+    that every state and blame stays as it was. What the task itself does to the
+    outside world, it does again.
+
+    Examples
+    --------
+    >>> import dask, dbgkit
+    >>> try:
+    ...     dask.delayed(lambda x: 1 / x)(0).compute(scheduler="sync")
+    ... except ZeroDivisionError as error:
+    ...     again = dbgkit.replay(error)
+    >>> again.outcome, again.args
+    ('same', (0,))
+    """
+    wanted = read_options(
+        scope, where, times, recompute, timeout, max_bytes, source=source
+    )
+    tell = notify or silent
+
+    def run(target: Any, found: Any) -> Replay | Plan:
+        captured = captured_of(target)
+        prepared = None if captured is None else prepared_for(captured, wanted)
+        if prepared is not None:
+            return prepared.plan if dry_run else execute(prepared, tell)
+        if captured is not None and captured.plan is not None and dry_run:
+            return captured.plan
+        failure = locate_here(target, found, timeout, wanted, finished=True)[0]
+        refuse_taskless(failure)
+        if dry_run:
+            return plan_alone(failure, wanted)
+        return execute(prepare(failure, wanted, tell), tell)
+
+    return ask(target, client, timeout, run)
+
+
+def read_options(
+    scope: str,
+    where: str | None,
+    times: int,
+    recompute: bool | None,
+    timeout: Any,
+    max_bytes: Any,
+    *,
+    source: Any = None,
+) -> Wanted:
+    from dask.utils import parse_bytes
+
+    one_of("scope", scope, ("task", "ancestors"))
+    one_of("where", where, (None, "here", "process", "worker"))
+    if not isinstance(times, int) or times < 1:
+        raise ValueError(f"times={times!r}: a whole number from 1")
+    size = parse_bytes(max_bytes)
+    sources = read_sources(source)
+    return Wanted(scope, where, times, recompute, seconds(timeout), int(size), sources)
+
+
+def one_of(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    """Raise unless an option has one of its values."""
+    if value not in choices:
+        names = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name}={value!r} is none of {names}")
+
+
+def silent(event: Any) -> None:
+    return None

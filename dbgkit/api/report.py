@@ -1,0 +1,138 @@
+"""One look at everything: what ``dbgkit report`` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from dbgkit.api.asking import look
+from dbgkit.cluster.view import LiveView, View
+from dbgkit.diagnose.deaths.explain import tell_deaths
+from dbgkit.diagnose.doctor.examine import examine_cluster
+from dbgkit.diagnose.failures import report_failures
+from dbgkit.diagnose.graph import graph_around
+from dbgkit.diagnose.tasks import table_tasks
+from dbgkit.diagnose.why.explain import explain
+from dbgkit.errors import DbgkitError
+from dbgkit.model import (
+    ClusterReport,
+    Explanation,
+    FailureReport,
+    Span,
+    TaskGraph,
+    TaskTable,
+)
+
+T = TypeVar("T")
+
+ROWS = 50  # of the table of tasks
+FAILED_ROWS = 20  # of these for what failed; its groups are shown besides
+DEATHS = 200
+PICTURES = 10  # around examples of failures
+_UNFINISHED = ("no-worker", "processing", "queued", "waiting")
+
+
+def report(
+    *, client: Any = None, view: Any = None, source: Any = None, timeout: Any = "30s"
+) -> Any:
+    """Look at all that there is to see of a cluster, or of a dump.
+
+    Parameters
+    ----------
+    client, view, source, timeout
+        As for `failures`.
+
+    Returns
+    -------
+    ClusterReport
+        A part that could not be looked at is None, and `notes` says why. With an
+        asynchronous client, an awaitable.
+
+    Raises
+    ------
+    NoFailure, SchedulerGone, WaitTimedOut, DumpUnreadable
+        As for `failures`.
+
+    Notes
+    -----
+    Costs what `failures`, `why`, `tasks` (twice), `doctor` and `deaths` cost.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> from dbgkit.api.report import report
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     report().failures.total
+    0
+    """
+    return look(None, client, view, timeout, gather_report, source)
+
+
+def gather_report(view: View) -> ClusterReport:
+    """Ask a cluster or a dump all questions, one after the other."""
+    notes: list[str] = []
+
+    def attempt(what: str, ask: Callable[[], T]) -> T | None:
+        try:
+            return ask()
+        except DbgkitError as error:
+            notes.append(f"{what} is missing: {error}")
+            return None
+
+    failures = report_failures(view)
+    why = attempt("why nothing moves", lambda: explain(view))
+    tasks = attempt("the table of tasks", lambda: _failed_and_unfinished(view))
+    checkup = attempt("the check of the cluster", lambda: examine_cluster(view))
+    deaths = attempt("why workers went away", lambda: tell_deaths(view, limit=DEATHS))
+    graphs = attempt("the graph", lambda: _graphs(view, failures, why))
+    spans = [part.span for part in (failures, why, tasks) if part and part.span]
+    return ClusterReport(
+        address=_address(view),
+        live=view.live,
+        taken=_whole(spans),
+        failures=failures,
+        why=why,
+        tasks=tasks,
+        checkup=checkup,
+        deaths=deaths,
+        graphs=graphs or {},
+        notes=tuple(notes),
+    )
+
+
+def _failed_and_unfinished(view: View) -> TaskTable:
+    """What failed by itself, then what is unfinished, the longest-standing first."""
+    failed = table_tasks(view, failed=True, limit=FAILED_ROWS)
+    left = ROWS - len(failed.rows)
+    rest = table_tasks(view, state=_UNFINISHED, sort="since", limit=left)
+    order = {state: rank for rank, state in enumerate(_UNFINISHED)}
+    unfinished = sorted(rest.rows, key=lambda row: order.get(row.state, len(order)))
+    return TaskTable(
+        rows=(*failed.rows, *unfinished),
+        matched=failed.matched + rest.matched,
+        omitted=failed.omitted + rest.omitted,
+        summary=rest.summary,
+        span=_whole([span for span in (failed.span, rest.span) if span]),
+    )
+
+
+def _graphs(
+    view: View, failures: FailureReport, why: Explanation | None
+) -> Mapping[Any, TaskGraph]:
+    """Around an example of each of the first groups; why() has brought its own."""
+    examples = [group.example.key for group in failures.groups[:PICTURES]]
+    graphs = graph_around(view, examples) if examples else {}
+    if why is not None and why.graph is not None:
+        graphs.setdefault(why.key, why.graph)
+    return graphs
+
+
+def _whole(spans: Iterable[Span]) -> Span:
+    found = list(spans)
+    return Span(min(each.start for each in found), max(each.end for each in found))
+
+
+def _address(view: View) -> str:
+    if isinstance(view, LiveView):
+        return str(view.client.scheduler.address)
+    return view.state.path

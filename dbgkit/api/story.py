@@ -1,0 +1,76 @@
+"""``dbgkit.story``: what happened to one task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbgkit.api.asking import look, seconds
+from dbgkit.cluster.view import View
+from dbgkit.diagnose.story import tell_story
+from dbgkit.model import Timeline
+from dbgkit.targets.tracebacks import exception_at_hand
+
+
+def story(
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    source: Any = None,
+    timeout: Any = "30s",
+) -> Any:
+    """Tell what happened to one task: all that any log still holds, in order of time.
+
+    Parameters
+    ----------
+    target : optional
+        What `locate` takes. A key need not have failed, nor be known any more. In a
+        dump a key, a failure, or nothing for the newest failure.
+    client, view, source, timeout
+        As for `failures`. Workers that do not answer within half of `timeout`, or
+        10 s, are left out and named.
+
+    Returns
+    -------
+    Timeline
+        Transitions of the scheduler and of the workers, events, and log lines that
+        name the task; `notes` says whose part is missing. What looks like a secret is
+        hidden. With an asynchronous client, an awaitable.
+
+    Raises
+    ------
+    UnknownKey
+        No log tells of the key.
+    NoFailure, WrongTarget
+        No task is meant.
+    SchedulerGone, WaitTimedOut
+        The cluster does not answer.
+    AnswerUnreadable
+        It answers what no release does that is known here.
+    DumpUnreadable
+        The file is no dump, or not a whole one.
+
+    Notes
+    -----
+    Costs the scheduler a pass over its logs, in slices, and each worker (200 at most)
+    two short calls.
+
+    Examples
+    --------
+    >>> from distributed import Client, wait
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     future = client.submit(divmod, 1, 0, key="ratio-1")
+    ...     _ = wait(future)
+    ...     told = dbgkit.story("ratio-1")
+    >>> [each.what for each in told.moments if each.source == "scheduler"]
+    ['released -> waiting', 'waiting -> processing', 'processing -> erred']
+    """
+    limit = seconds(timeout)
+    # In the thread that may ask for us, no exception is being handled.
+    at_hand = exception_at_hand() if target is None else None
+
+    def run(found: View) -> Timeline:
+        return tell_story(found, target, timeout=limit, at_hand=at_hand)
+
+    return look(target, client, view, timeout, run, source)

@@ -1,0 +1,87 @@
+"""``dbgkit.tasks``: tasks in rows, as the scheduler has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbgkit.api.asking import look
+from dbgkit.cluster.view import View
+from dbgkit.diagnose.tasks import table_tasks
+from dbgkit.model import TaskTable
+
+
+def tasks(
+    *,
+    client: Any = None,
+    view: Any = None,
+    state: Any = None,
+    prefix: Any = None,
+    keys: Any = None,
+    worker: Any = None,
+    failed: bool | None = None,
+    sort: str | None = None,
+    limit: int | None = 50,
+    timeout: Any = "30s",
+) -> Any:
+    """List tasks as the scheduler has them: filtered first, cut after.
+
+    Parameters
+    ----------
+    client, view, timeout
+        As for `failures`.
+    state, prefix : str or list of str, optional
+        Only tasks in these states, with these prefixes.
+    keys : str or list, optional
+        A key, a pattern (``"load-*"``), or a list of keys or futures.
+    worker : str, optional
+        Address or name of a worker that runs them, holds them, or that they failed on.
+    failed : bool, optional
+        True: only what failed by itself; False: only the rest.
+    sort : str, optional
+        A column of `TaskRow`: numbers come largest first, texts from A, and the other
+        way round with a ``-`` before it. By default, as the scheduler has them.
+    limit : int or None
+        The most rows; the rest is counted.
+
+    Returns
+    -------
+    TaskTable
+        With `matched` and `omitted`, and in `summary` the number of all tasks by
+        prefix and state. With an asynchronous client, an awaitable.
+
+    Raises
+    ------
+    UnknownName
+        There is no such state or column; the nearest one is named.
+    NoFailure, SchedulerGone, WaitTimedOut, DumpUnreadable
+        As for `failures`.
+
+    Notes
+    -----
+    Passes once over all tasks of the scheduler, in slices, unless keys are given.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     future = client.submit(max, 1, 2, key="biggest")
+    ...     _ = future.result()
+    ...     table = dbgkit.tasks(state="memory")
+    >>> [(row.key, row.nbytes) for row in table.rows]
+    [('biggest', 28)]
+    """
+
+    def run(found: View) -> TaskTable:
+        return table_tasks(
+            found,
+            state=state,
+            prefix=prefix,
+            keys=keys,
+            worker=worker,
+            failed=failed,
+            sort=sort,
+            limit=limit,
+        )
+
+    return look(None, client, view, timeout, run)

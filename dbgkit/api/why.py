@@ -1,0 +1,73 @@
+"""``dbgkit.why``: why a task, a collection or the cluster does not move on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbgkit.api.asking import look
+from dbgkit.cluster.view import View
+from dbgkit.diagnose.why.explain import explain
+
+
+def why(
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    source: Any = None,
+    timeout: Any = "30s",
+) -> Any:
+    """Tell why a task, a collection or the whole cluster does not move on.
+
+    Parameters
+    ----------
+    target : optional
+        A future, a persisted collection, a key (also as text), a failure, several of
+        these in a list; or nothing: the whole cluster.
+    client : Client or str, optional
+        As for `locate`.
+    view : str or path, optional
+        A cluster dump to look at, in place of a live cluster.
+    source : str, path or list of them, optional
+        As for `replay`.
+    timeout : str or float
+        Limit of each wait on the cluster, in seconds or as ``"30s"``.
+
+    Returns
+    -------
+    Explanation
+        With a stable code in `cause`; further causes are ranked in `others`, and the
+        chain of tasks that wait for one another is followed to its end. `graph` has
+        what is around that end. With an asynchronous client, an awaitable.
+
+    Raises
+    ------
+    WrongTarget, NoFailure
+        No task can be found from the target, or there is no cluster.
+    SchedulerGone, WaitTimedOut
+        The cluster does not answer.
+    AnswerUnreadable
+        It answers what no release does that is known here.
+    DumpUnreadable
+        The file is no dump, or not a whole one.
+
+    Notes
+    -----
+    Costs the cluster one call, which grows with the chain that is followed, and a
+    small one for the graph; workers that hold back a task are asked once, each within
+    a few seconds. Nothing is changed.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> import dbgkit
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     future = client.submit(max, 1, 2, resources={"GPU": 1})
+    ...     dbgkit.why(future).cause
+    'resources-unmet'
+    """
+
+    def run(found: View) -> Any:
+        return explain(found, target)
+
+    return look(target, client, view, timeout, run, source)

@@ -1,0 +1,127 @@
+"""The client's side of a replay on a worker: who could run it, and the call itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from distributed.protocol.pickle import dumps
+
+from dbgkit.cluster.link import PROBE_LIMIT, Link, extension_name
+from dbgkit.cluster.shipping import ShippedFunction
+from dbgkit.errors import WaitTimedOut
+
+GONE_WITHIN = 10.0  # seconds until the scheduler notices that a worker has ended
+NANNY_WITHIN = 5.0  # seconds until a nanny has told how, and started another worker
+_LOOK = 0.2  # seconds between two looks
+
+# What Nanny.on_exit (distributed/nanny.py, WorkerProcess._death_message) logs.
+_TOLD = ("exited with status", "was killed by")
+
+
+def look_at_workers(
+    link: Link, addresses: Iterable[str], keys: Iterable[Any]
+) -> dict[str, dict[str, Any]]:
+    """What ``remote.worker.replay.look`` tells of some workers, all asked at once.
+
+    Those that do not answer within a few seconds are left out.
+    """
+    function = ShippedFunction("worker.replay", "look")
+    arguments = dict.fromkeys(addresses, (list(keys),))
+    answers = link.run_on(function, arguments, min(PROBE_LIMIT, link.timeout))
+    return {each: said for each, said in answers.items() if isinstance(said, dict)}
+
+
+def workers_of(link: Link) -> list[str]:
+    """Addresses of all workers that the scheduler knows."""
+
+    async def ask() -> Any:
+        return await link.client.nthreads()
+
+    return sorted(link.call(ask, what="the scheduler's answer"))
+
+
+def rerun_on(link: Link, address: str, job: Mapping[str, Any], limit: float) -> Any:
+    """What ``remote.worker.replay.rerun`` answers, or the exception that came."""
+    function = ShippedFunction("worker.replay", "rerun")
+    job = {
+        **job,
+        "ask": f"{extension_name()}-ask",
+        "find": dumps(ShippedFunction("common.leases", "find_leases")),
+        "code": dumps(ShippedFunction("worker.replay_thread", "run")),
+    }
+
+    async def run() -> Any:
+        answers = await link.client.run(
+            function, job, workers=[address], on_error="return"
+        )
+        return answers.get(address)
+
+    return link.call(run, what=f"the end of the task on {address}", limit=limit)
+
+
+def has_ended(link: Link, address: str, pid: int) -> bool:
+    """Whether a worker's process has ended, as the scheduler sees it.
+
+    It is asked again for some seconds, as it may not have noticed yet. A worker of
+    another process may have the same address by then.
+    """
+
+    async def ask() -> Any:
+        return await link.client.nthreads(workers=[address])
+
+    async def ask_pid() -> Any:
+        return await link.client.run(os.getpid, workers=[address], on_error="return")
+
+    end = time.monotonic() + GONE_WITHIN
+    while True:
+        if address not in link.call(ask, what="the scheduler's answer"):
+            return True
+        try:
+            found = link.call(ask_pid, what=f"{address}'s answer", limit=PROBE_LIMIT)
+        except WaitTimedOut:
+            found = {}
+        other = found.get(address)
+        if isinstance(other, int) and other != pid:
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(_LOOK)
+
+
+def closed_on_purpose(link: Link, address: str) -> bool:
+    """Whether the scheduler saw a worker leave as it was told to."""
+
+    async def ask() -> Any:
+        return await link.client.get_events("all")
+
+    return any(
+        event.get("action") == "remove-worker"
+        and event.get("worker") == address
+        and event.get("expected")
+        for _, event in link.call(ask, what="the scheduler's events")
+        if isinstance(event, Mapping)
+    )
+
+
+def how_it_ended(link: Link, pid: int) -> str:
+    """What a nanny has logged of the end of its worker's process; empty without one.
+
+    Nannies of one host share their log, so that it is told by the process's id.
+    """
+
+    async def ask() -> Any:
+        return await link.client.get_worker_logs(nanny=True)
+
+    end = time.monotonic() + NANNY_WITHIN
+    while True:
+        logs = link.call(ask, what="the nannies' logs")
+        for lines in logs.values():
+            for _, line in lines if isinstance(lines, (list, tuple)) else ():
+                if f"process {pid} " in line and any(told in line for told in _TOLD):
+                    return str(line).partition(" - ")[2] or str(line)
+        if time.monotonic() > end:
+            return ""
+        time.sleep(_LOOK)

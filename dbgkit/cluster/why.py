@@ -1,0 +1,199 @@
+"""What workers know of the tasks that they are to run: live, or in a dump."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from distributed.protocol.pickle import dumps
+
+from dbgkit.cluster.answers import read_answer
+from dbgkit.cluster.answers_workers import read_said
+from dbgkit.cluster.link import Link, results_of
+from dbgkit.cluster.shipping import ShippedFunction, deaths_name, recorder_name
+from dbgkit.remote.common.keys import as_key
+from dbgkit.remote.worker.why import SAMPLE, since
+
+if TYPE_CHECKING:
+    from dbgkit.cluster.dumps import DumpState
+
+PROBE_LIMIT = 5.0  # seconds for a worker to tell
+_MISSING = ShippedFunction("common.modules", "missing_modules")
+_PROBE = ShippedFunction("worker.why", "look_at_tasks")
+
+
+def probe_workers(
+    link: Link, wanted: Mapping[str, Iterable[Any]]
+) -> dict[str, dict[str, Any]]:
+    """State and call stacks of tasks on their workers, all workers asked at once.
+
+    Parameters
+    ----------
+    link : Link
+    wanted : mapping of str to iterable of Key
+        The keys to ask each worker for.
+
+    Returns
+    -------
+    dict
+        Per address what ``remote.worker.why.look_at_tasks`` tells; workers that do not
+        answer within a few seconds, or that die meanwhile, are left out.
+    """
+    asked = {address: list(keys) for address, keys in wanted.items()}
+    came, told = link.foreseen.take("probe", asked)
+    if came:
+        answers = {
+            address: read_said(_PROBE, address, said)
+            for address, said in results_of(read_answer("run", {}, told)).items()
+        }
+    else:
+        arguments = {address: (keys,) for address, keys in asked.items()}
+        answers = link.run_on(_PROBE, arguments, min(PROBE_LIMIT, link.timeout))
+    return {each: said for each, said in answers.items() if isinstance(said, dict)}
+
+
+def missing_on_workers(link: Link, needs: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Which modules of a task some workers lack, by address; none is imported there.
+
+    Parameters
+    ----------
+    link : Link
+    needs : mapping
+        See ``remote.common.modules.needs_of``.
+    """
+    names = [module["name"] for module in needs["modules"]]
+    if not names:
+        return {}
+    arguments = {address: (names,) for address in needs["workers"]}
+    answers = link.run_on(_MISSING, arguments, min(PROBE_LIMIT, link.timeout))
+    return {each: said for each, said in answers.items() if isinstance(said, list)}
+
+
+def foreseeing(link: Link, nbytes: int) -> dict[str, Any]:
+    """Names by which ``remote.scheduler.foresight`` answers what follows.
+
+    Parameters
+    ----------
+    link : Link
+    nbytes : int
+        The most bytes of recordings that come along.
+    """
+    return {
+        "recorder": recorder_name(),
+        "deaths": deaths_name(),
+        "nbytes": nbytes,
+        "probe": dumps(_PROBE),
+        "limit": min(PROBE_LIMIT, link.timeout),
+    }
+
+
+def planned_workers(client: Any) -> list[str]:
+    """What the client's cluster manager says of workers that are still to come.
+
+    ``Cluster.plan`` and ``.observed`` (distributed/deploy/cluster.py) are names of
+    workers; ``Cluster._adaptive`` is there after ``Cluster.adapt``.
+    """
+    cluster = getattr(client, "cluster", None)
+    if cluster is None:
+        return []
+    found = []
+    missing = set(getattr(cluster, "plan", ())) - set(getattr(cluster, "observed", ()))
+    # A nanny whose worker has closed in good order has closed too.
+    workers = getattr(cluster, "workers", None) or {}
+    missing = {name for name in missing if not _is_closed(workers.get(name))}
+    if missing:
+        found.append(f"the cluster has asked for {len(missing)} workers more")
+    adaptive = getattr(cluster, "_adaptive", None)
+    if adaptive is not None:
+        most = adaptive.maximum
+        found.append(f"the cluster is adaptive, {adaptive.minimum} to {most} workers")
+        if most == 0:
+            return []
+    return found
+
+
+def none_comes_again(client: Any) -> bool:
+    """Whether all nannies of the client's own cluster manager have closed."""
+    workers = getattr(getattr(client, "cluster", None), "workers", None) or {}
+    return bool(workers) and all(map(_is_closed, workers.values()))
+
+
+def _is_closed(worker: Any) -> bool:
+    """Whether what a cluster manager has for a worker will come to nothing."""
+    status = getattr(worker, "status", None)
+    return getattr(status, "name", "") in ("closed", "failed")
+
+
+def dumped_workers(
+    state: DumpState, wanted: Mapping[str, Iterable[Any]]
+) -> dict[str, dict[str, Any]]:
+    """As `probe_workers`, out of a dump: without call stacks, which no dump holds."""
+    found = {}
+    for address, keys in wanted.items():
+        own = state.worker_dumps.get(address)
+        if own is not None and "tasks" in own:
+            found[address] = _dumped_worker(own, list(keys), state.taken)
+    return found
+
+
+def _dumped_worker(
+    own: Mapping[str, Any], keys: list[Any], now: float
+) -> dict[str, Any]:
+    tasks = {as_key(each["key"]): each for each in own["tasks"].values()}
+    log = [[as_key(entry[0]), *entry[1:]] for entry in own.get("log") or () if entry]
+    status = str(own.get("status", ""))
+    executing = [as_key(key) for key in own.get("executing") or ()]
+    return {
+        "now": now,
+        "status": "running" if "running" in status else status,
+        "nthreads": own.get("nthreads") or 0,
+        "executing": [
+            {"key": key, "since": tasks.get(key, {}).get("start_time")}
+            for key in executing[:20]
+        ],
+        "ready": len(own.get("ready") or ()),
+        "constrained": len(own.get("constrained") or ()),
+        "in_flight": [
+            {"worker": address, "keys": len(flying)}
+            for address, flying in (own.get("in_flight_workers") or {}).items()
+        ],
+        "transfer_limit": None,
+        "tasks": [_dumped_task(tasks, log, key) for key in keys],
+    }
+
+
+def _dumped_task(
+    tasks: Mapping[Any, Mapping[str, Any]], log: list[Any], key: Any
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "key": key,
+        "state": None,
+        "since": None,
+        "inputs": [],
+        "input_count": 0,
+        "stack": None,
+        "waits": None,
+    }
+    ts = tasks.get(key)
+    if ts is None:
+        return row
+    # Other tasks are there by their repr.
+    texts = {f"<TaskState {k!r} {each['state']}>": k for k, each in tasks.items()}
+    waiting = [
+        texts[text] for text in ts.get("waiting_for_data") or () if text in texts
+    ]
+    row["state"] = ts["state"]
+    row["since"] = ts.get("start_time") or since(log, key)
+    row["input_count"] = len(waiting)
+    waiting.sort(key=lambda name: tasks[name]["state"] != "flight")
+    row["inputs"] = [
+        {
+            "key": name,
+            "state": tasks[name]["state"],
+            "from": tasks[name].get("coming_from")
+            or next(iter(sorted(tasks[name].get("who_has") or ())), None),
+            "since": since(log, name),
+        }
+        for name in waiting[:SAMPLE]
+    ]
+    return row

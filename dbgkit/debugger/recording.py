@@ -1,0 +1,143 @@
+"""A recording as an exception with frames, for the same debuggers.
+
+A frame is a real one: a line of code is run at the recorded file and line, with the
+recorded locals as its variables, and raises at once. The user's own code is not run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dbgkit.model import FrameSummary, RecordedCause, Recording, ValueSummary
+
+_MOST_LINES = 1_000_000
+_HIDDEN_WIDTH = 240  # source lines are recorded up to here (remote/values/summarize.py)
+
+
+class RecordedError(Exception):
+    """Base of the exceptions that stand for recorded ones."""
+
+    exceptions: tuple[BaseException, ...] = ()  # of a group
+
+
+class RecordedValue:
+    """What was recorded of a value that did not come along whole: a text."""
+
+    __slots__ = ("_summary",)
+
+    def __init__(self, summary: ValueSummary) -> None:
+        self._summary = summary
+
+    def __repr__(self) -> str:
+        return f"<recorded {self._summary.type}: {self._summary.text}>"
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"{name!r}: of this {self._summary.type} only a summary was recorded"
+        )
+
+
+def as_exception(recording: Recording) -> BaseException:
+    """The recorded exception, with frames to enter and what it was raised from."""
+    files = _files([recording, *recording.causes])
+    errors = [_error(recording, files)]
+    for cause in recording.causes:
+        error, parent = _error(cause, files), errors[cause.parent + 1]
+        errors.append(error)
+        if cause.how == "member":
+            parent.exceptions = (*parent.exceptions, error)
+        elif cause.how == "cause":
+            parent.__cause__ = error
+        else:
+            parent.__context__ = error
+    return errors[0]
+
+
+def _error(
+    recorded: Recording | RecordedCause, files: Mapping[str, str]
+) -> RecordedError:
+    message = recorded.message
+    space = {"__module__": "builtins", "__str__": lambda self: message}
+    kind = type(recorded.exception_type or "Exception", (RecordedError,), space)
+    error: RecordedError = kind(message)
+    error.__traceback__ = _traceback(recorded.frames, recorded.values, files)
+    return error
+
+
+def _traceback(
+    frames: Sequence[FrameSummary],
+    values: Mapping[int, Mapping[str, Any]],
+    files: Mapping[str, str],
+) -> types.TracebackType | None:
+    tb: types.TracebackType | None = None
+    for index in range(len(frames) - 1, -1, -1):
+        frame = frames[index]
+        if not 0 < frame.lineno <= _MOST_LINES:
+            continue  # stands for frames that were left out
+        made = _run(frame, values.get(index, {}), files[frame.filename])
+        tb = types.TracebackType(tb, made.tb_frame, made.tb_lasti, made.tb_lineno)
+    return tb
+
+
+def _run(
+    frame: FrameSummary, whole: Mapping[str, Any], filename: str
+) -> types.TracebackType:
+    """A traceback entry of a frame that stands where the recorded one stood."""
+    first = min(frame.source[0][0] if frame.source else frame.lineno, frame.lineno)
+    code = compile("\n" * (frame.lineno - first) + "raise __stop__", "?", "exec")
+    code = code.replace(
+        co_filename=filename,
+        co_name=frame.function,
+        co_firstlineno=first,  # of a line table that counts from there
+    )
+    variables: dict[str, Any] = {"__stop__": RecordedError()}
+    # Comprehensions at a prompt look for names among the globals alone.
+    space: dict[str, Any] = {}
+    try:
+        exec(code, space, variables)
+    except RecordedError as error:
+        tb = error.__traceback__
+        error.__traceback__ = None
+    assert tb is not None and tb.tb_next is not None
+    del variables["__stop__"]
+    for name, summary in frame.locals:
+        value = whole[name] if name in whole else RecordedValue(summary)
+        variables[name] = space[name] = value
+    return tb.tb_next
+
+
+def _files(recorded: Sequence[Recording | RecordedCause]) -> dict[str, str]:
+    """Each frame's file -> a name under which debuggers find it as it was recorded."""
+    lines: dict[str, dict[int, str]] = {}
+    for each in recorded:
+        for frame in each.frames:
+            lines.setdefault(frame.filename, {}).update(frame.source)
+    return {filename: _file_for(filename, source) for filename, source in lines.items()}
+
+
+def _file_for(filename: str, source: Mapping[int, str]) -> str:
+    """A name for a file of which some lines were recorded, by their numbers."""
+    if not source:
+        return filename
+    linecache.checkcache(filename)
+    if all(
+        linecache.getline(filename, number).rstrip()[:_HIDDEN_WIDTH]
+        == line.removesuffix("…")[:_HIDDEN_WIDTH]
+        for number, line in source.items()
+    ):
+        return filename
+    # Another file than here, or none: as recorded, the rest of it empty.
+    lines = [f"{source.get(n, '')}\n" for n in range(1, max(source) + 1)]
+    # Another recording may be of another state of the file: each has its own.
+    for number in itertools.count(1):
+        name = f"{filename} (as recorded{f', {number}' if number > 1 else ''})"
+        kept = linecache.cache.get(name)
+        if kept is None or len(kept) != 4 or kept[2] == lines:
+            break
+    # Without a time of change it is never looked for on disk.
+    linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
+    return name

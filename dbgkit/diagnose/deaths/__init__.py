@@ -1,0 +1,1 @@
+"""Why workers died: from what is known of their ends to verdicts."""

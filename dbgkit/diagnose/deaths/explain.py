@@ -1,0 +1,315 @@
+"""From what is known of a worker's end to a verdict, with its evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from dbgkit.cluster.deaths import known_deaths
+from dbgkit.cluster.view import View
+from dbgkit.diagnose.deaths.verdicts import Verdict, judge, stack_of
+from dbgkit.diagnose.sentences import show
+from dbgkit.model import MALFORMED, Death, Deaths, RunningTask, Span, advice
+from dbgkit.remote.common.frames import own_index
+from dbgkit.remote.scheduler.foresight import deaths_limit
+from dbgkit.source.shown import Shown
+
+# As faulthandler writes them, the innermost frame first.
+_FRAME = re.compile(r'^  File "(.+?)", line (\d+) in (.+)$', re.MULTILINE)
+_THREAD = re.compile(r"^Current thread 0x([0-9a-f]+)", re.MULTILINE)
+_AWAITED = "in _awaited"  # remote/worker/recorder.py: the loop ran a task's coroutine
+
+
+def tell_deaths(view: View, *, limit: int = 50) -> Deaths:
+    """How workers of a cluster went away, the newest first."""
+    return _deaths(view, None, limit)
+
+
+def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
+    """Deaths of workers that had some tasks, the newest first, by key.
+
+    Whether a task ran there, or only was queued, is told by `Death.ran`. There are
+    none without the recorder.
+
+    Parameters
+    ----------
+    view : LiveView or DumpView
+    keys : iterable of Key
+        As the scheduler has them.
+    """
+    wanted = list(keys)
+    found: dict[Any, tuple[Death, ...]] = {}
+    if not wanted or not view.live:
+        return found
+    answer = known_deaths(view, wanted, deaths_limit(wanted), recorded_only=True)
+    deaths, _ = _whole(answer["deaths"])
+    for key in wanted:
+        had = tuple(death for death in deaths if key in (*death.keys, *death.queued))
+        if had:
+            found[key] = had
+    return found
+
+
+def line_of(key: Any, deaths: Iterable[Death]) -> str:
+    """The line that a task was at in the newest of some deaths that tells it."""
+    lines = (task.line for each in deaths for task in each.ran if task.key == key)
+    return next(filter(None, lines), "")
+
+
+def told_first(key: Any, deaths: Iterable[Death]) -> list[Death]:
+    """Deaths in the order in which they tell of a task: first those where it ran."""
+    return sorted(deaths, key=lambda each: key not in each.keys)
+
+
+def tell_of(key: Any, deaths: Sequence[Death]) -> str:
+    """What some deaths, the newest first, say of one task; one of them in whole.
+
+    That is the first of `told_first`.
+    """
+    ran = [each for each in deaths if key in each.keys]
+    count = "1 worker" if len(deaths) == 1 else f"{len(deaths)} workers"
+    if ran:
+        often = "" if len(ran) == len(deaths) else f", {len(ran)} of them"
+        ended = any(task.ended for task in ran[0].ran if task.key == key)
+        when = "after running it" if ended else "while running it"
+        return f"{count} died{often} {when}: {ran[0].summary}"
+    if not all(each.ran_known for each in deaths):
+        return f"{count} died that had it: {deaths[0].summary}"
+    others = ", ".join(show(other) for other in deaths[0].keys[:3]) or "no task"
+    return (
+        f"{count} died that had it queued, but was running {others}: "
+        f"{deaths[0].summary}"
+    )
+
+
+def _deaths(view: View, keys: list[Any] | None, limit: int) -> Deaths:
+    start = datetime.now(timezone.utc)
+    answer = known_deaths(view, keys, limit)
+    notes = list(answer["notes"])
+    if view.live and not answer["recorded"]:
+        notes.append(
+            f"the recorder is off: {advice.call('record')} has workers and nannies "
+            "tell more from then on (which task ran, in which line, exit codes)"
+        )
+    deaths, odd = _whole(answer["deaths"])
+    odd += answer["odd"]
+    if odd:
+        which = "one of them" if odd == 1 else f"{odd} of them"
+        notes.append(f"{which} could not be read: what the scheduler has is malformed")
+    return Deaths(
+        tuple(deaths),
+        total=max(len(deaths), answer["total"] - odd),
+        omitted=answer["omitted"],
+        recorded=answer["recorded"],
+        since=_moment(answer["since"]),
+        span=Span(start, datetime.now(timezone.utc)),
+        notes=tuple(notes),
+    )
+
+
+def _whole(facts: Iterable[Mapping[str, Any]]) -> tuple[list[Death], int]:
+    """Deaths, and how many there are of which what is told cannot be."""
+    found, odd = [], 0
+    for fact in facts:
+        try:
+            found.append(death_from_fact(fact))
+        except MALFORMED:
+            odd += 1
+    return found, odd
+
+
+def death_from_fact(fact: Mapping[str, Any]) -> Death:
+    """A death out of what ``remote.scheduler.deaths.removal_fact`` and others tell."""
+    report = fact["report"] or {}
+    box = report.get("box") or fact.get("box")
+    verdict = judge(fact)
+    stack = stack_of(fact)
+    ran, ran_known = _running(fact, box, stack)
+    own = {task.key for task in ran}
+    queued = [key for key in fact["processing"] if key not in own]
+    memory, seen = _memory(fact, report, box)
+    return Death(
+        worker=fact["worker"],
+        name=fact["name"],
+        host=fact["host"],
+        pid=fact["pid"],
+        nanny=fact["nanny"],
+        when=datetime.fromtimestamp(fact["when"], tz=timezone.utc),
+        verdict=verdict.code,
+        summary=_summary(fact, verdict, ran),
+        evidence=tuple(verdict.evidence),
+        exit_code=verdict.exit_code,
+        signal=verdict.signal,
+        said=tuple(report.get("lines") or fact["lines"]),
+        ran=tuple(ran),
+        queued=tuple(queued),
+        queued_count=max(len(queued), fact["processing_count"] - len(ran)),
+        ran_known=ran_known,
+        memory=memory,
+        memory_age=max(0.0, fact["when"] - seen) if seen else None,
+        memory_limit=fact["memory_limit"],
+        lost=fact["lost_count"] + fact["lost_scattered"],
+        stack=stack,
+        notes=tuple(_notes(fact, report, box)),
+    )
+
+
+def _summary(fact: Mapping[str, Any], verdict: Verdict, ran: list[RunningTask]) -> str:
+    name = fact["name"]
+    worker = f"worker {name}" if name not in ("", fact["worker"]) else "worker"
+    told = f"{worker} ({fact['worker'] or 'never joined'}) {verdict.words}"
+    crashed = [task for task in ran if task.crashed] or ran
+    if not crashed or verdict.code == "closed-on-purpose":
+        return told
+    crashed = [task for task in crashed if not task.ended] or crashed
+    when = "after it had run" if crashed[0].ended else "while it ran"
+    more = f" and {len(crashed) - 1} more" if len(crashed) > 1 else ""
+    return f"{told} {when} {show(crashed[0].key)}{more}"
+
+
+# -- what ran ------------------------------------------------------------------
+
+
+def _running(
+    fact: Mapping[str, Any], box: Mapping[str, Any] | None, stack: str
+) -> tuple[list[RunningTask], bool]:
+    """Tasks that ran, and whether those that did not are told apart."""
+    end = fact["when"]
+    if box is None:
+        beats = fact["heartbeat_tasks"]
+        return [_of_heartbeat(task) for task in beats], bool(beats)
+    culprit = _crashed_task(box["tasks"], stack)
+    line = _crash_line(stack)
+    shown = Shown()
+    found = []
+    for task in box["tasks"]:
+        crashed = task is culprit
+        at_crash = crashed and line
+        seen = task["line_at"]
+        found.append(
+            RunningTask(
+                key=task["key"],
+                prefix=task.get("prefix", ""),
+                since=_moment(task["start"]),
+                seconds=max(0.0, end - task["start"]),
+                line=shown.line(line if at_crash else task["line"]),
+                line_age=0.0 if at_crash else max(0.0, end - seen) if seen else None,
+                inputs=task["inputs"],
+                crashed=crashed,
+            )
+        )
+    found += [
+        RunningTask(
+            key=task["key"],
+            prefix=task.get("prefix", ""),
+            since=_moment(task["start"]),
+            line=shown.line(task["line"]),
+            line_age=max(0.0, end - task["line_at"]) if task["line_at"] else None,
+            inputs=task["inputs"],
+            ended=True,
+        )
+        for task in box["ended"]
+    ]
+    return found, True
+
+
+def _crashed_task(tasks: Sequence[Mapping[str, Any]], stack: str) -> Any:
+    """The task that a crash was in; None where that is not certain."""
+    there = _of_crash(tasks, stack)
+    if len(there) != 1:  # coroutines share the thread of the worker's loop
+        return None
+    (task,) = there
+    return task if not task["coroutine"] or _AWAITED in stack else None
+
+
+def _of_crash(tasks: Sequence[Mapping[str, Any]], stack: str) -> list[Any]:
+    """Tasks of the thread that a crash was in."""
+    crash = _THREAD.search(stack)
+    thread = int(crash[1], 16) if crash else None
+    return [task for task in tasks if task["thread"] == thread]
+
+
+def _of_heartbeat(task: Mapping[str, Any]) -> RunningTask:
+    return RunningTask(
+        key=task["key"],
+        prefix=task["prefix"],
+        seconds=task["seconds"],
+        inputs=task["inputs"],
+        source="heartbeat",
+    )
+
+
+def _crash_line(stack: str) -> str:
+    """The innermost line of the user's own in what Python wrote of a crash."""
+    frames = _FRAME.findall(stack)[::-1]
+    index = own_index([filename for filename, _, _ in frames])
+    if index is None:
+        return ""
+    filename, line, function = frames[index]
+    return f"{filename}:{line} in {function}"
+
+
+def _memory(
+    fact: Mapping[str, Any],
+    report: Mapping[str, Any],
+    box: Mapping[str, Any] | None,
+) -> tuple[int | None, float | None]:
+    """The newest figure, and when it was taken; the nanny's, if it killed for it."""
+    over = fact["over"]
+    if over:
+        return over["rss"], over["when"]
+    figures = [
+        (fact["memory_at"], fact["memory"]),
+        (report.get("memory_at"), report.get("memory")),
+        ((box or {}).get("sampled"), (box or {}).get("memory")),
+    ]
+    taken = [(at, value) for at, value in figures if at and value]
+    if not taken:
+        return None, None
+    at, value = max(taken)
+    return value, at
+
+
+def _notes(
+    fact: Mapping[str, Any],
+    report: Mapping[str, Any],
+    box: Mapping[str, Any] | None,
+) -> list[str]:
+    notes = []
+    if report.get("by_time"):
+        notes.append("the nanny's line was attributed by its time alone")
+    if report.get("error"):
+        notes.append(f"its nanny could not tell all: {report['error']}")
+    if fact.get("unread"):
+        notes.append(f"its black box could not be read: {fact['unread']}")
+    if box is not None:
+        stack = stack_of(fact)
+        if _AWAITED in stack and len(_of_crash(box["tasks"], stack)) > 1:
+            line = Shown().line(_crash_line(stack))
+            notes.append(
+                f"the crash was at {line}, in one of several tasks that take turns in "
+                "the worker's event loop: which one is not known"
+            )
+        if box["crashes"] == "elsewhere":
+            notes.append(
+                "Python's faulthandler was on in that process already: a crash's stack "
+                "is where that writes to, its standard error by default"
+            )
+        if box["left_out"]:
+            notes.append(f"{box['left_out']} tasks that it ran are not told of")
+        return notes
+    if report.get("closed") or not fact["processing_count"]:
+        return notes
+    if fact["heartbeat_tasks"]:
+        notes.append("what ran is that of its last heartbeat, and may have ended since")
+    else:
+        notes.append("which of the tasks there ran is not known")
+    return notes
+
+
+def _moment(timestamp: float | None) -> datetime | None:
+    if not timestamp:
+        return None
+    return datetime.fromtimestamp(timestamp, tz=timezone.utc)

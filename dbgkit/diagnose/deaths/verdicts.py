@@ -1,0 +1,217 @@
+"""The verdict on a worker's end: never more than the evidence says."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dbgkit.diagnose.sentences import seconds, size
+
+# Reasons of Worker.close (distributed/worker.py) by which it lost its scheduler.
+_LOST = ("connection-broken", "worker-heartbeat", "no heartbeat within")
+_HARD = "fail-hard"  # distributed.worker.fail_hard: a fault in the worker itself
+_MEMORY = "its memory was {rss} as its nanny sent it SIGTERM"
+_CRASHES = {  # what faulthandler calls a signal
+    "Segmentation fault": "SIGSEGV",
+    "Aborted": "SIGABRT",
+    "Bus error": "SIGBUS",
+    "Floating point exception": "SIGFPE",
+    "Illegal instruction": "SIGILL",
+}
+KILL = 9  # Windows has no signal.SIGKILL
+UNREADABLE = 255  # distributed/process.py: somebody else has read the exit status
+
+
+@dataclass
+class Verdict:
+    """A code, its words (``… was killed``), and what they rest on."""
+
+    code: str
+    words: str
+    evidence: list[str] = field(default_factory=list)
+    exit_code: int | None = None
+    signal: str = ""
+
+
+def judge(fact: Mapping[str, Any]) -> Verdict:
+    """The verdict on one worker, out of what is known of its end."""
+    report = fact["report"] or {}
+    code = report.get("code")
+    told = _ending(code)
+    reason = fact["reason"]
+    verdict = (
+        _over_limit(fact)
+        or _out_of_memory(fact, report)
+        or _lost(fact, reason)
+        or _closed(fact, reason)
+        or _ended(report, told)
+        or _crashed(fact)
+        or _unknown(fact)
+    )
+    if code is not None:
+        verdict.evidence += [told] if told not in verdict.evidence else []
+        verdict.exit_code = code if 0 <= code != UNREADABLE else None
+        verdict.signal = signal_name(-code) if code < 0 else ""
+    return verdict
+
+
+def signal_name(number: int) -> str:
+    """``"SIGKILL"``; a number where this system has no such signal."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return ""
+    if code == UNREADABLE:
+        return "its process ended with status 255, or with one that was lost"
+    if code < 0:
+        return f"its process was ended by signal {-code} ({signal_name(-code)})"
+    return f"its process ended with status {code}"
+
+
+def _over_limit(fact: Mapping[str, Any]) -> Verdict | None:
+    over = fact["over"]
+    if over is None:
+        return None
+    used, limit = size(over["rss"]), fact["memory_limit"]
+    of = f" of {size(limit)}" if limit else ""
+    return Verdict(
+        "out-of-memory",
+        f"was ended by its nanny: it used {used}{of} of memory",
+        [_MEMORY.format(rss=f"{used}{of}")],
+    )
+
+
+def _out_of_memory(
+    fact: Mapping[str, Any], report: Mapping[str, Any]
+) -> Verdict | None:
+    """The system's killer, if it counted one kill more just then."""
+    kills = report.get("kills") or {}
+    if report.get("code") != -KILL or fact["reason"]:
+        return None
+    for where, place in (("cgroup", "of its control group"), ("host", "of its host")):
+        if kills.get(where, 0) > 0:
+            return Verdict(
+                "out-of-memory",
+                "was killed by the system as memory ran out",
+                [
+                    f"the kernel's count of out-of-memory kills {place} rose by "
+                    f"{kills[where]} within the second in which it ended"
+                ],
+            )
+    return None
+
+
+def _lost(fact: Mapping[str, Any], reason: str) -> Verdict | None:
+    if any(part in reason for part in _LOST) or "worker-ttl" in fact["stimulus"]:
+        unseen = fact["unseen"]
+        evidence = [f"the reason that was given: {reason or fact['stimulus']}"]
+        if unseen is not None:
+            evidence.append(f"its last heartbeat was {seconds(unseen)} before")
+        return Verdict("lost-connection", "lost its connection", evidence)
+    box = fact.get("box")
+    if box is not None and box.get("alive"):
+        return Verdict(
+            "lost-connection",
+            "lost its connection",
+            ["its process still runs, though the scheduler has lost it"],
+        )
+    return None
+
+
+def _closed(fact: Mapping[str, Any], reason: str) -> Verdict | None:
+    evidence = []
+    if fact["expected"]:
+        evidence.append("the scheduler expected it to go")
+    if fact["restarted"]:
+        evidence.append("a client asked for its restart")
+    if reason and _HARD in reason:
+        return Verdict(
+            "exit",
+            "closed itself after a fault of its own",
+            [f"it gave the reason {reason!r}"],
+        )
+    if reason:
+        evidence.append(f"it said that it closes, for the reason {reason!r}")
+    if not evidence:
+        return None
+    words = "was restarted on purpose" if fact["restarted"] else "was closed on purpose"
+    return Verdict("closed-on-purpose", words, evidence)
+
+
+def _ended(report: Mapping[str, Any], told: str) -> Verdict | None:
+    code = report.get("code")
+    if code is None or code == UNREADABLE:
+        return None
+    if code < 0:
+        return Verdict(
+            "signal", f"was killed by signal {-code} ({signal_name(-code)})", [told]
+        )
+    if code:
+        return Verdict("exit", f"ended with exit status {code}", [told])
+    if report.get("closed"):
+        return Verdict(
+            "lost-connection",
+            "lost its connection, and closed",
+            [told, "it closed in good order, but the scheduler heard nothing of it"],
+        )
+    if report.get("box"):
+        return Verdict(
+            "exit",
+            "ended with exit status 0",
+            [told, "it did not close in good order: something in it ended the process"],
+        )
+    return None
+
+
+def _crashed(fact: Mapping[str, Any]) -> Verdict | None:
+    """A crash of which nobody reported the exit code, but Python wrote the stack."""
+    stack = stack_of(fact)
+    name = _crash_of(stack)
+    if not name:
+        return None
+    first = stack.partition("\n")[0]
+    evidence = [f"Python wrote before it ended: {first}"]
+    return Verdict("signal", f"crashed ({name})", evidence, signal=name)
+
+
+def _crash_of(stack: str) -> str:
+    """The signal of a crash, by what Python wrote of it."""
+    first = stack.partition("\n")[0]
+    return next((name for words, name in _CRASHES.items() if words in first), "")
+
+
+def stack_of(fact: Mapping[str, Any]) -> str:
+    """What Python wrote of a crash, where it is that of which the process ended.
+
+    A forked child of it writes into the same file.
+    """
+    report = fact["report"] or {}
+    stack: str = (report.get("box") or fact.get("box") or {}).get("stack", "")
+    name, code = _crash_of(stack), report.get("code")
+    if not name or code in (None, UNREADABLE):
+        return stack
+    if code < 0:
+        return stack if signal_name(-code) == name else ""
+    # Windows has no forks, and statuses of its own for a crash: 3, and large ones.
+    return stack if code == 3 or code > UNREADABLE else ""
+
+
+def _unknown(fact: Mapping[str, Any]) -> Verdict:
+    evidence = []
+    if "handle-worker-cleanup" in fact["stimulus"]:
+        evidence.append("its connection to the scheduler ended without a word")
+    box = fact.get("box")
+    if box is not None:
+        evidence.append("its process does not run any more")
+    if fact["nanny"] and fact["report"] is None:
+        evidence.append("its nanny reported nothing: it may be gone too")
+    elif fact["pid"] and not fact["nanny"]:
+        evidence.append("it had no nanny that could tell its exit status")
+    return Verdict("unknown", "went away for an unknown reason", evidence)

@@ -1,0 +1,1 @@
+"""Is a cluster fit for debugging: from facts to findings."""

@@ -1,0 +1,114 @@
+"""Is this cluster fit for debugging: what to change before the next failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.shipping import ShippedFunction
+from dbgkit.cluster.view import LiveView, View
+from dbgkit.diagnose.doctor.checks import (
+    check_answers,
+    check_failed_frames,
+    check_history,
+    check_logs,
+    check_nannies,
+    check_paused,
+    check_recorder,
+    check_settings,
+    check_tracebacks,
+    check_versions,
+)
+from dbgkit.diagnose.doctor.files import check_boxes
+from dbgkit.diagnose.doctor.reach import check_reach, look_for_ways
+from dbgkit.diagnose.doctor.source import MOST_GROUPS, check_source
+from dbgkit.diagnose.failures import report_failures
+from dbgkit.errors import AnswerUnreadable
+from dbgkit.model import Checkup
+
+PROBED_AT_MOST = 64  # workers that are asked themselves
+PROBE_LIMIT = 10.0  # most seconds for the workers to answer
+_RANKS = {"problem": 0, "warning": 1, "ok": 2}
+
+
+def examine_cluster(view: View) -> Checkup:
+    """Check a cluster for debugging; each finding says what to do.
+
+    Parameters
+    ----------
+    view : LiveView or DumpView
+    """
+    asking = view.client.id if isinstance(view, LiveView) else None
+    facts = view.ask("doctor", {"client": asking})
+    notes: list[str] = []
+    probes: dict[str, dict[str, Any] | None]
+    here: dict[str, str] | None
+    ways: dict[str, bool] = {}
+    if isinstance(view, LiveView):
+        probes = _probe(view.link, facts["workers"], notes)
+        ways = look_for_ways(view.link, [each for each, said in probes.items() if said])
+        here = _packages_here()
+    else:
+        probes, here = {"": {"settings": facts["worker_settings"]}}, None
+        notes.append(
+            "from a dump: the client's versions, the scheduler's own settings, the "
+            "history of failures and what failed frames hold are not in it"
+        )
+    if facts["workers_left_out"]:
+        notes.append(f"{facts['workers_left_out']} further workers were left out")
+    findings = [
+        check_versions(facts, here),
+        *check_answers(facts, probes, view.live),
+        *check_reach(ways),
+        check_paused(facts),
+        check_nannies(facts),
+        *check_logs(facts, probes),
+        *check_history(facts),
+        *check_failed_frames(probes, view.live),
+        *check_source(report_failures(view, limit=MOST_GROUPS).groups),
+        check_tracebacks(facts, probes),
+        *check_settings(facts, probes),
+        *check_recorder(probes),
+        *check_boxes(probes),
+    ]
+    findings.sort(key=lambda finding: _RANKS[finding.level])
+    return Checkup(tuple(findings), tuple(notes))
+
+
+def _packages_here() -> dict[str, str]:
+    from distributed.versions import get_versions
+
+    packages = get_versions()["packages"]
+    return {name: str(found) for name, found in packages.items() if found}
+
+
+def _probe(
+    link: Link, workers: Iterable[Mapping[str, Any]], notes: list[str]
+) -> dict[str, dict[str, Any] | None]:
+    """What workers tell of themselves; None: they did not answer.
+
+    Those with the most memory in use first, as they are the likelier to hold on to it.
+    """
+    ordered = sorted(workers, key=lambda worker: -(worker["memory"] or 0))
+    addresses = [worker["address"] for worker in ordered]
+    if len(addresses) > PROBED_AT_MOST:
+        notes.append(f"{len(addresses) - PROBED_AT_MOST} workers were not asked")
+    if not addresses:
+        return {}
+    asked = addresses[:PROBED_AT_MOST]
+    function = ShippedFunction("worker.doctor", "probe_worker")
+    limit = min(PROBE_LIMIT, link.timeout / 2)
+    answers = link.run_on(function, dict.fromkeys(asked, ()), limit)
+    told = {address: answers.get(address) for address in asked}
+    unread = {
+        address: said
+        for address, said in told.items()
+        if isinstance(said, AnswerUnreadable)
+    }
+    notes += [said.message for said in unread.values()]
+    return {
+        address: said if isinstance(said, dict) else None
+        for address, said in told.items()
+        if address not in unread
+    }

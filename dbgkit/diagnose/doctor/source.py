@@ -1,0 +1,58 @@
+"""Whether the source of what failed is known here: a check of `doctor`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from dbgkit.model import FailureGroup, Finding, advice
+from dbgkit.remote.common.frames import own_index
+from dbgkit.source.index import EDITED
+from dbgkit.source.reading import why_unknown
+from dbgkit.source.shown import shown_text
+
+MOST_GROUPS = 20  # root causes that are looked at
+
+_FRAME = re.compile(
+    r'^  File "(?P<file>.+?)", line \d+, in .+(?P<source>\n    )?', re.M
+)
+
+
+def check_source(groups: Sequence[FailureGroup]) -> list[Finding]:
+    """Whether the line of each root cause can be shown; nothing if none failed."""
+    if not groups:
+        return []
+    lost: list[str] = []
+    edited: list[str] = []
+    for group in groups:
+        frames = list(_FRAME.finditer(shown_text(group.example)))
+        index = own_index([frame["file"] for frame in frames])
+        if index is None or frames[index]["source"]:
+            continue
+        kind = edited if EDITED in frames[index]["file"] else lost
+        kind.append(f"{group.location}: {group.exception_type}"[:200])
+    found = []
+    if lost:
+        found.append(
+            Finding(
+                "source",
+                "warning",
+                f"the source of {len(lost)} of {len(groups)} root causes is not known "
+                "here",
+                why_unknown(),
+                tuple(lost),
+            )
+        )
+    if edited:
+        found.append(
+            Finding(
+                "source",
+                "warning",
+                f"the source of {len(edited)} of {len(groups)} root causes was edited "
+                "since it ran: what its lines were is no longer known here",
+                f"name a copy of the file as it was with {advice.option('source')}",
+                tuple(edited),
+            )
+        )
+    text = "the source of each root cause is known here"
+    return found or [Finding("source", "ok", text)]

@@ -1,0 +1,27 @@
+"""Failures with one root cause look alike: class, message, innermost own line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dbgkit.model import Failure
+from dbgkit.remote.common.frame_codes import own_place
+from dbgkit.remote.common.texts import Signature, signature
+from dbgkit.source.shown import codes_of_failure
+
+
+def signature_of(failure: Failure) -> Signature:
+    """What makes failures one: numbers and addresses in the message do not count."""
+    return signature(
+        failure.exception_type,
+        failure.message,
+        own_place(failure.traceback_text, codes_of_failure(failure)),
+    )
+
+
+def root_causes(failures: Iterable[Failure]) -> list[Failure]:
+    """The first failure of each root cause, in the order given."""
+    first: dict[Signature, Failure] = {}
+    for failure in failures:
+        first.setdefault(signature_of(failure), failure)
+    return list(first.values())

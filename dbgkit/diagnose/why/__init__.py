@@ -1,0 +1,1 @@
+"""Why tasks do not move: from facts to causes, and causes in words."""

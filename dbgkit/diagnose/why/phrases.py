@@ -1,0 +1,39 @@
+"""Parts of sentences about a cause: its tasks, its workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbgkit.diagnose.sentences import MOST_NAMED, several, show
+from dbgkit.diagnose.why.reasons import Cause
+
+
+def tasks_of(cause: Cause) -> str:
+    """The task by its key, or how many there are."""
+    if cause.count == 1:
+        return show(cause.key)
+    return f"{cause.count} tasks ({several(map(show, cause.keys), cause.count)})"
+
+
+def they(cause: Cause, one: str, many: str) -> str:
+    """`tasks_of`, and a verb that agrees."""
+    return f"{tasks_of(cause)} {one if cause.count == 1 else many}"
+
+
+def by_worker(cause: Cause) -> list[dict[str, Any]]:
+    """The first task's facts of each worker."""
+    return list(_places(cause).values())[:MOST_NAMED]
+
+
+def workers_of(cause: Cause) -> list[str]:
+    """Addresses of the workers that it happens on."""
+    return sorted(_places(cause))
+
+
+def _places(cause: Cause) -> dict[str, dict[str, Any]]:
+    """By worker; what is queued may go to several."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in cause.parts:
+        for place in part.get("places") or (part,):
+            found.setdefault(place["worker"], place)
+    return found

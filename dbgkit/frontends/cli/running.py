@@ -1,0 +1,204 @@
+"""Run a script as Python would, as ``__main__`` of this process."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType, ModuleType, TracebackType
+from typing import Any
+
+import click
+
+from dbgkit.errors import CannotWrite, DbgkitError
+from dbgkit.frontends.cli.ending import INTERRUPTED, drop, patient_pipe
+from dbgkit.frontends.cli.guard import quiet_without_guard
+from dbgkit.frontends.cli.threads import ThreadFailures
+from dbgkit.frontends.wording import Run
+from dbgkit.model.advice import worded
+from dbgkit.remote.common.texts import visible
+from dbgkit.render.saying import say, say_stopped
+from dbgkit.targets.ending import to_debug
+from dbgkit.targets.starting import guard_missing
+
+
+def run_script(
+    script: str,
+    args: Sequence[str],
+    *,
+    module: bool,
+    prompt: bool | None,
+    timeout: str,
+    max_bytes: str,
+    where: str | None,
+) -> int | str | None:
+    """Run a script, debug what it raises, and return its exit code.
+
+    What is returned is for `SystemExit`, whose own forms are kept.
+    """
+    try:
+        main, code = _load_module(script) if module else _load_script(script)
+    except SyntaxError as error:
+        sys.excepthook(type(error), error.with_traceback(None), None)
+        return 1
+    sys.argv[:] = [str(main.__file__) if module else script, *args]
+    # Left in place: what was pickled from it is found there while debugging, and in
+    # functions that run at exit.
+    sys.modules["__main__"] = main
+    from dbgkit.api.debug import capture
+
+    options: dict[str, Any] = {
+        "where": where,
+        "timeout": timeout,
+        "max_bytes": max_bytes,
+    }
+    with (
+        capture(**options) as kept,
+        quiet_without_guard(),
+        worded(Run()),
+        ThreadFailures(kept) as threads,
+    ):
+        status, failed = _run(code, main)
+        if isinstance(failed, KeyboardInterrupt):
+            return INTERRUPTED
+        if failed is not None:
+            status = _debug(failed, status, prompt=prompt, **options)
+        if threads.first is not None:
+            say(threads)
+            if failed is None:
+                status = _debug(threads.first, status, prompt=prompt, **options)
+    return status
+
+
+def _run(
+    code: CodeType, main: ModuleType
+) -> tuple[int | str | None, BaseException | None]:
+    """Run a script: its exit code, and what is to be debugged of how it ended."""
+    try:
+        exec(code, main.__dict__)
+    except SystemExit as error:
+        # Python says no more of it, so that the report has to.
+        return error.code, to_debug(error)
+    except KeyboardInterrupt as error:
+        error.__traceback__ = _without_us(error.__traceback__)
+        sys.stderr.write(visible("".join(traceback.format_exception(error))))
+        return INTERRUPTED, error
+    except BaseException as error:
+        error.__traceback__ = _without_us(error.__traceback__)
+        if (missing := guard_missing(error)) is not None:
+            say(missing)
+            return 1, None
+        _print_exception(error)
+        return 1, to_debug(error)
+    return 0, None
+
+
+def _print_exception(error: BaseException) -> None:
+    """As Python prints it; code that travelled by value has its file and line again."""
+    if sys.excepthook is not sys.__excepthook__:
+        sys.excepthook(type(error), error, error.__traceback__)
+        return
+    from dbgkit.source.shown import Shown
+
+    text = Shown().text("".join(traceback.format_exception(error)))
+    sys.stderr.write(visible(text))
+
+
+def _debug(
+    error: BaseException, status: int | str | None, **options: Any
+) -> int | str | None:
+    """Debug an exception; what the script ends with, ``status`` if nothing stops it."""
+    from dbgkit.api.debug import debug
+
+    try:
+        with patient_pipe():
+            debug(error, **options)
+    except DbgkitError as ours:
+        say(ours)
+        if isinstance(ours, CannotWrite):
+            drop(sys.stdout)
+    except KeyboardInterrupt as interrupt:
+        # Where it was while it ran again says no more than that.
+        say_stopped(interrupt)
+        return INTERRUPTED
+    return status
+
+
+def _without_us(tb: TracebackType | None) -> TracebackType | None:
+    """A traceback that begins in the script, as if Python had run it."""
+    while tb is not None and tb.tb_frame.f_code.co_filename == __file__:
+        tb = tb.tb_next
+    return tb
+
+
+def _load_script(path: str) -> tuple[ModuleType, CodeType]:
+    """``__main__`` for a file; for a folder or a zip file, its ``__main__.py``."""
+    if not os.path.exists(path):
+        raise click.UsageError(f"can't open file {path!r}: there is no such file")
+    if not _is_source(path):
+        _put_first(path)
+        spec = PathFinder.find_spec("__main__", [path])
+        if spec is None:
+            raise click.UsageError(f"can't find '__main__' in {path!r}")
+        return _from_spec(spec, path)
+    _put_first(os.path.dirname(os.path.realpath(path)))
+    path = os.path.abspath(path)
+    with io.open_code(path) as file:
+        source = file.read()
+    # No spec, as of any script: multiprocessing then goes by the file.
+    main = _module(path, None, SourceFileLoader("__main__", path))
+    # Without this module's own `from __future__` imports.
+    return main, compile(source, path, "exec", dont_inherit=True)
+
+
+def _load_module(name: str) -> tuple[ModuleType, CodeType]:
+    """``__main__`` for ``-m name``; for a package, its ``__main__`` module."""
+    _put_first(os.getcwd())
+    spec = _find(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = _find(f"{name}.__main__")
+    if spec is None or not hasattr(spec.loader, "get_code"):
+        raise click.UsageError(f"no module named {name!r} that can be run")
+    return _from_spec(spec, str(spec.origin))
+
+
+def _find(name: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _from_spec(spec: ModuleSpec, path: str) -> tuple[ModuleType, CodeType]:
+    loader: Any = spec.loader
+    code: CodeType = loader.get_code(spec.name)
+    main = _module(spec.origin or path, spec, loader)
+    main.__package__ = spec.parent
+    return main, code
+
+
+def _module(path: str, spec: ModuleSpec | None, loader: Any) -> ModuleType:
+    main = ModuleType("__main__")
+    main.__file__ = path
+    main.__spec__ = spec
+    main.__loader__ = loader
+    main.__dict__["__builtins__"] = sys.modules["builtins"]
+    return main
+
+
+def _is_source(path: str) -> bool:
+    if os.path.isdir(path):
+        return False
+    import zipfile
+
+    return not zipfile.is_zipfile(path)
+
+
+def _put_first(folder: str) -> None:
+    """Set ``sys.path[0]``, which is where the command itself was found so far."""
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path[0:1] = [folder]

@@ -1,0 +1,103 @@
+"""Completion of targets: keys of futures, and variables; asks nobody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from dbgkit.cluster.clients import current_client, held_future_states, is_future
+from dbgkit.frontends.ipython.arguments import Option
+
+_MOST = 200
+_MOST_MEMBERS = 100  # of a list, looked at for a future
+# An option whose value, in part or not at all, is the last that was typed.
+_OPENED = re.compile(r"(?:^|(?<=\s))--(?P<name>[a-z][a-z-]*)(?:=|\s+)(?P<value>\S*)$")
+
+
+def complete_value(
+    typed: str, symbol: str, options: Sequence[Option]
+) -> list[str] | None:
+    """Values of the option before the cursor; None if there is none that takes any.
+
+    The parameters are those of `complete_target`.
+    """
+    found = _OPENED.search(typed)
+    named = [o for o in options if found and o.name == found["name"]]
+    if found is None or not named or named[0].convert is None:
+        return None
+    part = found["value"].rpartition(",")[2]
+    minus = "-" if named[0].name == "sort" and part.startswith("-") else ""
+    offered = [f"{minus}{choice}" for choice in named[0].choices]
+    # The symbol may begin before the part, or after it.
+    before = symbol[: max(0, len(symbol) - len(part))]
+    done = max(0, len(part) - len(symbol))
+    return [before + each[done:] for each in offered if each.startswith(part)]
+
+
+def complete_target(
+    typed: str,
+    symbol: str,
+    namespace: Mapping[str, Any],
+    options: tuple[str, ...],
+    statuses: Collection[str] | None = ("error",),
+) -> list[str]:
+    """What may follow, as replacements of ``symbol``.
+
+    Parameters
+    ----------
+    typed : str
+        All after the magic's name, up to the cursor.
+    symbol : str
+        The last part of ``typed``, which is what is replaced. Parentheses and commas
+        end one, so of a tuple key it is not the whole.
+    namespace : mapping
+        The user's variables.
+    options : tuple of str
+        Options to offer.
+    statuses : collection of str, optional
+        Keys of futures with such a status are offered; None: with any.
+    """
+    last = typed.rsplit(maxsplit=1)[-1] if typed[-1:].strip() else ""
+    if last.startswith("-"):
+        return [option for option in options if option.startswith(last)]
+    target = typed.lstrip()
+    done = len(target) - len(symbol)
+    candidates = [*_held_keys(statuses), *_variables(namespace)]
+    return [text[done:] for text in candidates if text.startswith(target)]
+
+
+def _held_keys(statuses: Collection[str] | None) -> list[str]:
+    """Keys of futures that the current client holds, the newest first."""
+    client = current_client()
+    if client is None:
+        return []
+    held = [
+        key
+        for key, state in held_future_states(client).items()
+        if statuses is None or state.status in statuses
+    ]
+    return [str(key) for key in islice(reversed(held), _MOST)]
+
+
+def _variables(namespace: Mapping[str, Any]) -> list[str]:
+    """Names of variables that are a target."""
+    return [
+        name
+        for name, value in list(namespace.items())
+        if not name.startswith("_") and _is_target(value)
+    ]
+
+
+def _is_target(value: Any) -> bool:
+    if isinstance(value, (list, tuple, set)):
+        return any(is_future(member) for member in islice(value, _MOST_MEMBERS))
+    if isinstance(value, type):
+        return False
+    # A collection has this on its class; asking the object could compute something.
+    return (
+        is_future(value)
+        or isinstance(value, BaseException)
+        or hasattr(type(value), "__dask_graph__")
+    )

@@ -1,0 +1,352 @@
+"""The magics of IPython and Jupyter: ``%load_ext dbgkit``."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+)
+
+from dbgkit import debugger, render
+from dbgkit.api.debug import capture, debug
+from dbgkit.api.locate import locate, locate_all
+from dbgkit.api.replay import replay
+from dbgkit.errors import (
+    Cancelled,
+    DbgkitError,
+    NoFailure,
+    NotFailed,
+    SchedulerGone,
+    UnknownKey,
+    WrongTarget,
+)
+from dbgkit.frontends.ipython import tracebacks
+from dbgkit.frontends.ipython.arguments import (
+    CLIENT,
+    DRY_RUN,
+    PROMPT,
+    REPLAY,
+    TIMEOUT,
+    USING,
+)
+from dbgkit.frontends.ipython.base import (
+    Line,
+    call,
+    in_one_line,
+    read_line,
+    was_stopped,
+)
+from dbgkit.frontends.ipython.completing import complete_target, complete_value
+from dbgkit.frontends.ipython.recording import RECORD_OPTIONS, RecordMagics
+from dbgkit.frontends.ipython.session import NoMore, Session, last_exception
+from dbgkit.frontends.ipython.states import STATE_OPTIONS, WANTED, StateMagics
+from dbgkit.frontends.recognise import touches_dask
+from dbgkit.frontends.wording import Magics as Wording
+from dbgkit.model.advice import unword, word_with
+from dbgkit.remote.common.codes import DYNAMIC as NO_FILE
+from dbgkit.remote.common.frames import own_line_of_text
+from dbgkit.remote.common.texts import in_line
+from dbgkit.source.places import place
+from dbgkit.source.shown import Shown
+
+HINT = "%dbg opens this in the task that failed, with the values it failed on"
+
+DEBUG = (*REPLAY, PROMPT, USING)
+OPTIONS = {
+    "dbg": DEBUG,
+    "dbg_debug": DEBUG,
+    "dbg_locate": (CLIENT, TIMEOUT),
+    "dbg_replay": (*REPLAY, DRY_RUN),
+    **STATE_OPTIONS,
+    **RECORD_OPTIONS,
+}
+_NO_FAILURE = (Cancelled, NoFailure, NotFailed, SchedulerGone, UnknownKey, WrongTarget)
+_KEPT = "_dbgkit_magics"
+_WORDING = Wording(flags=False)
+NO_TARGET = ("dbg_deaths", "dbg_doctor", "dbg_failures", "dbg_record")
+# Options that hold for what is taken as a client closes, too.
+_CAPTURED = ("scope", "where", "times", "recompute", "timeout", "max_bytes", "source")
+
+
+@magics_class
+class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
+    """``%dbg``, ``%%dbg``, ``%dbg_locate`` and ``%dbg_replay``."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self.session = Session()
+        self._last: BaseException | None = last_exception()
+        self._quiet = False
+        self._rendered: BaseException | None = None
+
+    @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
+    @line_cell_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
+    def dbg(self, line: str, cell: str | None = None) -> None:
+        """Open the debugger in a failed task, at the line that failed.
+
+        %dbg [options] [target]
+            The target is a future's or a collection's variable, an exception, an
+            expression, a key, or nothing: the last failure.
+        %dbg next
+            The next root cause of the same target.
+        %%dbg [options]
+            Run the cell, and open what fails in it.
+
+        --scope task|ancestors   the task alone, or all that leads to it
+        --where here|process|worker
+                                 in this process, in a child, or on a worker
+        --using replay|recording
+                                 only replay, or only enter what was recorded
+        --source PATH            a file or folder to look for code in; may be repeated
+        --times N                run it so often
+        --no-recompute           raise if inputs would have to be computed again
+        --timeout 30s            limit of each wait on the cluster
+        --max-bytes "1 GiB"      most to pull
+        --client NAME            a client's variable, or a scheduler's address
+        --no-prompt              print the report instead
+        """
+        asked = self._read(line, "dbg")
+        if cell is not None:
+            if asked.target is not None:
+                raise UsageError("%%dbg takes options only; what it opens is the cell")
+            self._run_cell(cell, asked.options)
+        elif asked.typed == "next":
+            self._next(asked.options)
+        else:
+            self._begin(asked.target, asked.options)
+
+    @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
+    @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
+    def dbg_debug(self, line: str) -> None:
+        """Open the debugger in a failed task: `%dbg` under the verb's own name."""
+        self.dbg(line)
+
+    @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
+    @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
+    def dbg_locate(self, line: str) -> Any:
+        """Tell which task failed, and what it raised; nothing is run.
+
+        %dbg_locate [options] [target]
+            Takes what %dbg takes, and returns the Failure.
+
+        --client NAME            a client's variable, or a scheduler's address
+        --timeout 30s            limit of each wait on the cluster
+        """
+        asked = self._read(line, "dbg_locate")
+        target = self.session.meant(asked.target)
+        with self._going_on(target, asked.options):
+            found = self._call(locate, target, **asked.options)
+        return None if asked.silent else found
+
+    @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
+    @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
+    def dbg_replay(self, line: str) -> Any:
+        """Run a failed task again with its real inputs, and show what it came to.
+
+        %dbg_replay [options] [target]
+            Takes what %dbg takes, but opens no prompt and returns the Replay.
+
+        --dry-run                return the Plan alone
+        --scope, --where, --times, --no-recompute, --timeout, --max-bytes, --client,
+        --source                 as for %dbg
+        """
+        asked = self._read(line, "dbg_replay")
+        target = self.session.meant(asked.target)
+        with self._going_on(target, asked.options), render.Notifier() as notify:
+            found = self._call(replay, target, notify=notify, **asked.options)
+        return None if asked.silent else found
+
+    def _read(self, line: str, name: str) -> Line:
+        return read_line(name, line, OPTIONS[name], self.shell.user_ns)
+
+    def _call(self, verb: Any, target: Any, **options: Any) -> Any:
+        return call(verb, target, **options)
+
+    def _begin(self, target: Any, options: dict[str, Any]) -> None:
+        target = self.session.meant(target)
+        with self._going_on(target, options):
+            found = self._call(debug, target, **options)
+        self._left(found)
+
+    @contextmanager
+    def _going_on(self, target: Any, options: dict[str, Any]) -> Iterator[None]:
+        """Go on from a target, unless it leads to no failure."""
+        try:
+            yield
+        except _NO_FAILURE:
+            raise
+        except BaseException:  # it was refused, or stopped: it is there all the same
+            self.session.begin(target, options)
+            raise
+        self.session.begin(target, options)
+
+    def _left(self, found: Any) -> None:
+        # A recording has no live exception: the debugger was opened on a made one.
+        self.session.left(getattr(found, "exception", None) or last_exception())
+
+    def _next(self, options: dict[str, Any]) -> None:
+        """Open the next root cause of what was asked for last."""
+
+        def causes(target: Any, **asked: Any) -> Any:
+            return self._call(locate_all, target, **asked)
+
+        try:
+            failures, options = self.session.next(options, causes)
+        except NoMore as error:
+            raise UsageError(f"%dbg next: {error}") from None
+        found = self._call(debug, failures, **options)
+        self.session.went_on()
+        self._left(found)
+
+    def _run_cell(self, cell: str, options: dict[str, Any]) -> None:
+        """Run a cell, and open what it raises; the exception goes on."""
+        kept = {name: options[name] for name in _CAPTURED if name in options}
+        before = last_exception()
+        with capture(**kept):
+            self._quiet = True
+            try:
+                result = self.shell.run_cell(cell, store_history=False)
+            finally:
+                self._quiet = False
+            error = result.error_in_exec
+            found = error if error is not None else _shown_since(before)
+            if isinstance(found, Exception) and not isinstance(found, UsageError):
+                try:
+                    self._begin(found, options)
+                except DbgkitError as ours:
+                    render.say(ours, sys.stdout)
+        if error is None:
+            return
+        # Or "run all" would go on with the next cell. Its traceback was shown.
+        in_one_line(error)
+        self._rendered = error
+        raise error
+
+    def before_cell(self, info: Any = None) -> None:
+        """Before each cell: know what failed last."""
+        if not self._quiet:
+            self._last = last_exception()
+
+    def after_cell(self, result: Any) -> None:
+        """After each cell: say that ``%dbg`` is there, if Dask's work failed."""
+        if self._rendered is not None:
+            vars(self._rendered).pop("_render_traceback_", None)
+            self._rendered = None
+            return
+        error = result.error_in_exec
+        if error is None or self._quiet:
+            return
+        if isinstance(error, (UsageError, DbgkitError)) or was_stopped(error):
+            # A slip of the pen is not what `%dbg` and `%debug` are to open next.
+            debugger.remember(self._last)
+            return
+        if isinstance(error, Exception) and touches_dask(error):
+            print(f"{HINT}{in_line(_place(error))}")
+
+    def complete(self, shell: Any, event: Any) -> list[str]:
+        """Complete a magic of ours, for IPython's ``complete_command`` hook."""
+        name = event.command.lstrip("%")
+        typed = event.text_until_cursor.partition(event.command)[2]
+        options = OPTIONS.get(name, ())
+        found = complete_value(typed, event.symbol, options)
+        if found is not None:
+            return found
+        names = tuple(f"--{option.name}" for option in options)
+        if name in NO_TARGET:
+            return [each for each in names if each.startswith(event.symbol or "-")]
+        statuses = WANTED.get(name, ("error",))
+        return complete_target(typed, event.symbol, shell.user_ns, names, statuses)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Install the magics into a shell: ``%load_ext dbgkit``."""
+    unload_ipython_extension(shell)
+    magics = DbgMagics(shell)
+    states = StateMagics(shell, magics.session)
+    recorder = RecordMagics(shell)
+    shell.register_magics(magics, states, recorder)
+    shell.events.register("pre_run_cell", magics.before_cell)
+    shell.events.register("post_run_cell", magics.after_cell)
+    for key in _completed():
+        shell.set_hook(
+            "complete_command",
+            lambda shell, event: magics.complete(shell, event),
+            str_key=key,
+        )
+    states.show_in_colours()
+    word_with(_WORDING)
+    tracebacks.show_lines(shell)
+    setattr(shell, _KEPT, (magics, states, recorder))
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take off all that `load_ipython_extension` has installed."""
+    kept = vars(shell).pop(_KEPT, None)
+    if kept is None:
+        return
+    magics, states, _ = kept
+    shell.events.unregister("pre_run_cell", magics.before_cell)
+    shell.events.unregister("post_run_cell", magics.after_cell)
+    for each in kept:
+        _unregister_magics(shell, each)
+    states.show_as_before()
+    unword(_WORDING)
+    tracebacks.show_as_before(shell)
+    _unset_completers(shell)
+    debugger.discard(shell)
+
+
+def _shown_since(before: BaseException | None) -> BaseException | None:
+    """What was shown meanwhile without ending the cell, as ``%run`` shows it."""
+    last = last_exception()
+    return last if last is not before else None
+
+
+def _place(error: BaseException) -> str:
+    """The line of the user's own code that failed, where code has lost its file.
+
+    IPython's own traceback does not show such a line.
+    """
+    text = "".join(traceback.format_tb(error.__traceback__))
+    if NO_FILE not in text:
+        return "."
+    found = own_line_of_text(Shown().text(text))
+    if found is None or found[0] == NO_FILE:
+        return "."
+    return f": {place(found[0], found[1])} in {found[2]}"
+
+
+def _completed() -> list[str]:
+    return [f"%{name}" for name in OPTIONS]
+
+
+def _unregister_magics(shell: Any, magics: Magics) -> None:
+    """IPython has no undo of ``register_magics``: its tables are edited.
+
+    ``MagicsManager.magics`` and ``.registry`` (IPython/core/magic.py).
+    """
+    manager = shell.magics_manager
+    manager.registry.pop(type(magics).__name__, None)
+    for kind, names in magics.magics.items():
+        for name in names:
+            manager.magics[kind].pop(name, None)
+
+
+def _unset_completers(shell: Any) -> None:
+    """IPython has no undo of ``set_hook``: its table is edited.
+
+    ``InteractiveShell.strdispatchers`` and ``StrDispatch.strs``.
+    """
+    completers = shell.strdispatchers["complete_command"].strs
+    for key in _completed():
+        completers.pop(key, None)

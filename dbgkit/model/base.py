@@ -1,0 +1,33 @@
+"""What several kinds of data share: keys and times, and how they are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Span:
+    """The span of time in which an answer was taken (timezone-aware, UTC)."""
+
+    start: datetime
+    end: datetime
+
+
+def iso_time(when: datetime | None) -> str | None:
+    return when.isoformat() if when else None
+
+
+def iso_span(span: Span | None) -> list[str] | None:
+    return [span.start.isoformat(), span.end.isoformat()] if span else None
+
+
+def plain_key(key: Any) -> Any:
+    """A key as JSON has it: tuples become their text."""
+    return key if isinstance(key, (str, int, float, type(None))) else str(key)
+
+
+def as_key(key: Any) -> Any:
+    """A key as it was: msgpack may make lists of tuples."""
+    return tuple(map(as_key, key)) if isinstance(key, (list, tuple)) else key

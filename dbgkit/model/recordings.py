@@ -1,0 +1,428 @@
+"""Recordings: what a worker saw of a task at the moment it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from dbgkit.model.base import Span, as_key, plain_key
+from dbgkit.model.display import Displayed
+from dbgkit.model.frames import FrameSummary
+from dbgkit.model.origin import Origin
+from dbgkit.remote.common.texts import in_line
+from dbgkit.remote.secrets.redact import redact_text
+
+
+@dataclass(frozen=True)
+class SwitchedOn:
+    """What became of turning the recorder on.
+
+    Attributes
+    ----------
+    was_on : bool
+        Whether it was on before, whoever wanted it.
+    without : mapping of str to str
+        Addresses of workers, or nannies, that do not have it yet, and why. They get it
+        as soon as they answer.
+    """
+
+    was_on: bool
+    without: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"The recorder is on{_but(self.without)}"
+
+
+@dataclass(frozen=True)
+class SwitchedOff:
+    """What became of turning the recorder off.
+
+    Attributes
+    ----------
+    others : int
+        How many other clients want it: it is on for as long as they do.
+    without : mapping of str to str
+        Addresses of workers, or nannies, that still have it, and why. They lose it as
+        soon as they answer.
+    """
+
+    others: int = 0
+    without: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if self.others:
+            who = "another client wants" if self.others == 1 else "other clients want"
+            return f"The recorder stays on, as {who} it."
+        return f"The recorder is off{_but(self.without)}"
+
+
+def _but(without: Mapping[str, str]) -> str:
+    """The end of a sentence, with those that did not answer."""
+    if not without:
+        return "."
+    shown = [f"{address} ({why})" for address, why in list(without.items())[:3]]
+    more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+    return f", but for {', '.join(shown)}{more}: there as soon as it answers."
+
+
+@dataclass(frozen=True)
+class RecordedCause:
+    """What a recorded exception was raised from, or a member of a group.
+
+    Attributes
+    ----------
+    how : str
+        ``"cause"`` (``raise … from``), ``"context"`` (while handling it) or
+        ``"member"`` (of an exception group).
+    exception_type, message : str
+    frames : tuple of FrameSummary
+        Its innermost frame alone.
+    values : mapping
+        As of a `Recording`.
+    parent : int
+        Index of the cause that it belongs to; -1 for the recorded exception itself.
+    """
+
+    how: str
+    exception_type: str
+    message: str
+    frames: tuple[FrameSummary, ...] = field(default=(), repr=False)
+    values: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    parent: int = -1
+
+
+@dataclass(frozen=True)
+class RecordedInput:
+    """An input of the task, told by its fingerprint.
+
+    ``digest`` is empty where there is none; ``whole`` says whether all of the value
+    was read for it.
+    """
+
+    key: Any
+    type: str
+    digest: str
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Recording(Displayed):
+    """What a worker saw of a task at the moment it failed.
+
+    Attributes
+    ----------
+    key : Key
+    name : str
+        The task in human words.
+    exception_type, message, traceback_text : str
+        As on the worker; secrets hidden.
+    worker : str
+        Address of the worker.
+    pid : int
+        Of its process.
+    when : datetime
+        When it failed (timezone-aware, UTC).
+    frames : tuple of FrameSummary
+        Outermost first, without Dask's own.
+    values : mapping
+        Index in `frames` -> ``{name: value}``: locals that were small enough to come
+        along whole.
+    causes : tuple of RecordedCause
+        What it was raised from, nearest first; the first members of a group.
+    more_causes : int
+        How many more there were; 1,000 stands for that or more.
+    inputs : tuple of RecordedInput
+        Fingerprints of the task's inputs, as they were when it had failed.
+    came_from : tuple of Origin
+        The literals that lead to it, as far as its worker knew them.
+    short : bool
+        Whether it is a short one: the worker had recorded enough of its kind.
+    left_out : int
+        How many times something was cut off to keep it within its size.
+    gap : str
+        Why there is no content, where there is none; else empty.
+    seconds : float
+        How long it took to record.
+    secret_names : tuple of str
+        Names that were to be hidden besides the usual ones.
+    """
+
+    key: Any
+    name: str
+    exception_type: str
+    message: str
+    worker: str
+    pid: int
+    when: datetime
+    traceback_text: str = ""
+    frames: tuple[FrameSummary, ...] = field(default=(), repr=False)
+    values: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    causes: tuple[RecordedCause, ...] = field(default=(), repr=False)
+    more_causes: int = 0
+    inputs: tuple[RecordedInput, ...] = field(default=(), repr=False)
+    came_from: tuple[Origin, ...] = field(default=(), repr=False)
+    short: bool = False
+    left_out: int = 0
+    gap: str = ""
+    seconds: float = 0.0
+    secret_names: tuple[str, ...] = field(default=(), repr=False)
+
+    def __repr__(self) -> str:
+        told = f"{self.exception_type}: {self.message[:80]!r}"
+        return in_line(f"<Recording of {redact_text(repr(self.key))}: {told}>")
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        return {
+            "key": plain_key(self.key),
+            "name": self.name,
+            "exception_type": self.exception_type,
+            "message": self.message,
+            "worker": self.worker,
+            "pid": self.pid,
+            "when": self.when.isoformat(),
+            "gap": self.gap,
+            "short": self.short,
+            "left_out": self.left_out,
+            "traceback_text": self.traceback_text,
+            "came_from": [one.to_json() for one in self.came_from],
+            "frames": [frame.to_json() for frame in self.frames],
+            "causes": [
+                {
+                    "how": cause.how,
+                    "parent": cause.parent,
+                    "exception_type": cause.exception_type,
+                    "message": cause.message,
+                    "frames": [frame.to_json() for frame in cause.frames],
+                }
+                for cause in self.causes
+            ],
+            "more_causes": self.more_causes,
+        }
+
+
+@dataclass(frozen=True)
+class Recordings(Displayed):
+    """What the recorder holds.
+
+    Attributes
+    ----------
+    recordings : tuple of Recording
+        The newest first.
+    omitted : int
+        How many more there are.
+    failures : int
+        How many failures were seen since `since`.
+    gaps : int
+        How many of them without a recording's content.
+    dropped : int
+        How many were dropped to keep within `hold`.
+    held, hold : int
+        Bytes held, and the most that are held.
+    kept_inputs, kept_bytes : int
+        Inputs of failed tasks that are kept on the workers, and their size.
+    since : datetime or None
+        When the recorder was turned on; None: it is off.
+    span : Span or None
+    notes : tuple of str
+    asked : tuple of Key
+        The tasks that were asked for; empty: all. The counts above are of all tasks,
+        but for `omitted`.
+    unknown : tuple of Key
+        Those of `asked` of which there is no recording.
+    """
+
+    recordings: tuple[Recording, ...]
+    omitted: int = 0
+    failures: int = 0
+    gaps: int = 0
+    dropped: int = 0
+    held: int = 0
+    hold: int = 0
+    kept_inputs: int = 0
+    kept_bytes: int = 0
+    since: datetime | None = None
+    span: Span | None = None
+    notes: tuple[str, ...] = ()
+    asked: tuple[Any, ...] = ()
+    unknown: tuple[Any, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def __getitem__(self, index: int) -> Recording:
+        return self.recordings[index]
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        return {
+            "failures": self.failures,
+            "gaps": self.gaps,
+            "dropped": self.dropped,
+            "omitted": self.omitted,
+            "held": self.held,
+            "hold": self.hold,
+            "since": self.since.isoformat() if self.since else None,
+            "notes": list(self.notes),
+            "unknown": [plain_key(key) for key in self.unknown],
+            "recordings": [each.to_json() for each in self.recordings],
+        }
+
+
+# What reading raises of what no recorder of ours has written.
+MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,  # a time that no clock of this system has
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+def recording_from_wire(
+    header: Mapping[str, Any], content: Mapping[str, Any] | None, name: str
+) -> Recording:
+    """A recording out of what the scheduler holds of it."""
+    content = content or {}
+    return Recording(
+        key=header["key"],
+        name=name,
+        exception_type=header["exception_type"],
+        message=content.get("message") or header["message"],
+        worker=header["worker"],
+        pid=header["pid"],
+        when=datetime.fromtimestamp(header["when"], tz=timezone.utc),
+        traceback_text=content.get("traceback_text", ""),
+        frames=_frames(content.get("frames", ())),
+        values=_values(content.get("kept", ())),
+        causes=tuple(
+            RecordedCause(
+                cause["how"],
+                cause["exception_type"],
+                cause["message"],
+                _frames(cause["frames"]),
+                _values(cause["kept"]),
+                cause["parent"],
+            )
+            for cause in content.get("causes", ())
+        ),
+        more_causes=content.get("more_causes", 0),
+        inputs=tuple(
+            RecordedInput(as_key(key), *rest)
+            for key, *rest in content.get("inputs", ())
+        ),
+        came_from=tuple(map(Origin.from_wire, content.get("came_from", ()))),
+        short=content.get("short", False),
+        left_out=header["left_out"],
+        gap=header["gap"],
+        seconds=content.get("seconds", 0.0),
+        secret_names=tuple(content.get("secret_names", ())),
+    )
+
+
+def _frames(wire: Any) -> tuple[FrameSummary, ...]:
+    return tuple(FrameSummary.from_wire(frame) for frame in wire)
+
+
+def _values(wire: Any) -> dict[int, dict[str, Any]]:
+    values: dict[int, dict[str, Any]] = {}
+    for index, variable, kept in wire:
+        try:
+            value = restore(kept)
+        except (ImportError, *MALFORMED):
+            continue  # its library is not here, or reads it otherwise: told in text
+        values.setdefault(index, {})[variable] = value
+    return values
+
+
+def restore(kept: Any) -> Any:
+    """The value that ``remote.values.keep.keep`` kept; runs no code of anybody's.
+
+    Raises
+    ------
+    ValueError
+        What was kept is not to be had here: numpy or pandas is missing, or reads it
+        otherwise.
+    """
+    if not isinstance(kept, (list, tuple)):
+        return kept
+    tag, payload = kept
+    builder = _BUILDERS.get(tag)
+    if builder is None:
+        raise ValueError(f"a kept value of the unknown kind {tag!r}")
+    return builder(payload)
+
+
+def _restore_array(payload: Any) -> Any:
+    import numpy
+
+    dtype, shape, data, order, locked = payload
+    flat = numpy.frombuffer(data, dtype=numpy.dtype(dtype))
+    array = flat.reshape(tuple(shape), order=order).copy(order)  # its own
+    array.flags.writeable = not locked
+    return array
+
+
+def _restore_index(payload: Any) -> Any:
+    import pandas
+
+    kind, name, *rest = payload
+    if kind == "range":
+        return pandas.RangeIndex(*rest[0], name=restore(name))
+    (dtype, values), freq = rest
+    found = pandas.Index(restore(values), dtype=dtype, name=restore(name))
+    return found if freq is None else pandas.DatetimeIndex(found, freq=freq)
+
+
+def _restore_series(payload: Any) -> Any:
+    import pandas
+
+    name, (dtype, values), index = payload
+    index = _restore_index(index)
+    values = _as_long_as(index, restore(values))
+    return pandas.Series(values, dtype=dtype, name=restore(name), index=index)
+
+
+def _restore_frame(payload: Any) -> Any:
+    import pandas
+
+    labels, columns, index = payload
+    index = _restore_index(index)
+    parts = [
+        pandas.Series(_as_long_as(index, restore(values)), dtype=dtype, index=index)
+        for dtype, values in columns
+    ]
+    frame = pandas.concat(parts, axis=1) if parts else pandas.DataFrame(index=index)
+    frame.columns = _restore_index(labels)
+    return frame
+
+
+def _as_long_as(index: Any, values: Any) -> Any:
+    """Values of an index: a single one is not to be repeated for each of its labels."""
+    if len(values) != len(index):
+        raise ValueError(f"{len(values)} values for {len(index)} labels")
+    return values
+
+
+_BUILDERS: dict[str, Any] = {
+    "int": lambda payload: int(payload, 16),
+    "bytearray": lambda payload: bytearray(memoryview(payload)),
+    "complex": lambda payload: complex(*payload),
+    "ellipsis": lambda payload: Ellipsis,
+    "slice": lambda payload: slice(*map(restore, payload)),
+    "range": lambda payload: range(*map(restore, payload)),
+    "list": lambda payload: [restore(item) for item in payload],
+    "tuple": lambda payload: tuple(restore(item) for item in payload),
+    "set": lambda payload: {restore(item) for item in payload},
+    "frozenset": lambda payload: frozenset(restore(item) for item in payload),
+    "dict": lambda payload: {restore(k): restore(v) for k, v in payload},
+    "array": _restore_array,
+    "scalar": lambda payload: _restore_array(payload)[()],
+    "series": _restore_series,
+    "frame": _restore_frame,
+}

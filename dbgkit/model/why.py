@@ -1,0 +1,90 @@
+"""Why a task, or a cluster, does not move on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbgkit.model.base import plain_key
+from dbgkit.model.display import Displayed
+
+if TYPE_CHECKING:
+    from dbgkit.model.graph import TaskGraph
+from dbgkit.model.base import Span, iso_span
+
+# Causes that are no cause for concern.
+_HEALTHY = {
+    "finished",
+    "queued",
+    "released",
+    "running",
+    "transferring",
+    "worker-saturated",
+    "workers-starting",
+}
+
+
+@dataclass(frozen=True)
+class Explanation(Displayed):
+    """Why a task, a collection or a cluster does not move on.
+
+    Attributes
+    ----------
+    cause : str
+        A stable code: ``"waiting-on"``, ``"no-workers"``, …
+    summary : str
+        One sentence.
+    evidence : tuple of str
+        The facts it rests on.
+    advice : tuple of str
+        What to do.
+    key : Key or None
+        The task that it is about: at the end of the chain, not the one asked for.
+    chain : tuple of Key
+        From the task asked for to `key`.
+    others : tuple of Explanation
+        Further causes, ranked, the likelier first.
+    because : str
+        Of ``"waiting-on"``, the code of what holds up `key`.
+    span : Span or None
+    notes : tuple of str
+        What could not be looked at.
+    graph : TaskGraph or None
+        What `key` needs and what needs it, with the chain.
+    """
+
+    cause: str
+    summary: str
+    evidence: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    key: Any = None
+    chain: tuple[Any, ...] = ()
+    others: tuple[Explanation, ...] = ()
+    span: Span | None = None
+    notes: tuple[str, ...] = ()
+    graph: TaskGraph | None = None
+    because: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all is done, or goes on by itself; the end of a chain decides."""
+        rest = all(other.healthy for other in self.others)
+        if self.cause == "p2p-barrier" and self.others:
+            return rest
+        return rest and (self.because or self.cause) in _HEALTHY
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        return {
+            "cause": self.cause,
+            "because": self.because,
+            "summary": self.summary,
+            "evidence": list(self.evidence),
+            "advice": list(self.advice),
+            "key": plain_key(self.key),
+            "chain": [plain_key(key) for key in self.chain],
+            "others": [other.to_json() for other in self.others],
+            "span": iso_span(self.span),
+            "notes": list(self.notes),
+            "graph": self.graph.to_json() if self.graph else None,
+        }

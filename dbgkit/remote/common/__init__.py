@@ -1,0 +1,1 @@
+"""What all sides of a cluster share: texts, keys, code, frames."""

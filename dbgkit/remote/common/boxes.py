@@ -1,0 +1,230 @@
+"""Black boxes of workers: how they are written, what they say.
+
+A box is a file of fixed size: what does not change, the last sample, and one slot for
+each task that runs. Whoever survives a worker (its nanny, or another worker of the
+same host) reads it. It has a nonce that the worker has told the scheduler: owners of
+files mean little where users have namespaces, or all containers run as root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgpack
+import psutil
+
+from .own_files import NotOwn, OwnFolder
+from .own_thread import TooSlow, apart
+
+SLOTS = 64  # tasks at a time; of more, the rest is counted
+STACK_LIMIT = 4_000  # characters of a crash's stack
+
+MAGIC = b"dbgkit-box-2"
+FIXED = struct.Struct("<12sI")  # the magic, and the length of what is fixed
+FIXED_ROOM = 1_008
+MOVING = struct.Struct("<dQQ")  # of the last sample: time, memory; tasks left out
+MOVING_AT = 1_024
+SLOTS_AT = 1_088
+# In use (0: not any more), how the key is written, its length, started, bytes of
+# inputs, thread.
+SLOT = struct.Struct("<BBHdQQ4x")  # the key follows
+LINE = struct.Struct("<dH")  # when it was read, and its length
+KEY_AT, KEY_ROOM = 32, 480
+LINE_AT, LINE_ROOM = 512, 512
+LINE_TEXT_AT = LINE_AT + 16
+SLOT_SIZE = 1_024
+SIZE = SLOTS_AT + SLOTS * SLOT_SIZE
+THREAD, COROUTINE = 1, 2  # what a slot in use is of
+PACKED, TEXT = 1, 2  # how a key is written
+ERRORS = "surrogatepass"
+READING_LIMIT = 2.0  # seconds for boxes to be read
+_STACK_READ = 1_000_000  # bytes
+_TIMES = 4e9  # seconds since 1970; later ones are none
+_TEXTS = ("worker", "nanny", "scheduler", "crashes", "nonce")
+
+
+def file_of(pid: int, started: float) -> str:
+    """Name of the box of one process; process ids are used again."""
+    return f"{pid}-{started:.2f}"
+
+
+def remove_box(path: str) -> None:
+    """Remove a box, the file for crashes next to it, and the folder once empty."""
+    parent, name = os.path.split(path)
+    with contextlib.suppress(OSError), OwnFolder(parent) as folder:
+        for each in (name, f"{name}.stack"):
+            with contextlib.suppress(OSError):
+                folder.remove(each)
+    with contextlib.suppress(OSError):  # there are others
+        os.rmdir(parent)
+
+
+def read_box(path: str, nonce: str = "") -> dict[str, Any] | None:
+    """What a box says; None where there is no whole one: see `own_box`."""
+    try:
+        return own_box(path, nonce)
+    except OSError:
+        return None
+
+
+def own_box(path: str, nonce: str = "") -> dict[str, Any]:
+    """What a box says, in builtin types.
+
+    Parameters
+    ----------
+    path : str
+    nonce : str
+        What its worker has told; if empty, any will do.
+
+    Returns
+    -------
+    dict
+        ``pid``, ``started``, ``worker``, ``nanny``, ``scheduler``, ``crashes``,
+        ``nonce``; ``sampled``, ``memory``, ``left_out``; ``tasks``: a list of dicts
+        with ``key`` (packed) or ``text`` (of one too long), ``start``, ``inputs``,
+        ``thread``, ``line``, ``line_at``, ``coroutine``; ``ended``: such of tasks that
+        have ended, where no other one has taken their place; and ``stack``, what
+        Python wrote of a crash.
+
+    Raises
+    ------
+    NotOwn
+        Somebody else may have written it, or it is no box, or not that one.
+    FileNotFoundError
+        It is not there, be it that its worker has closed in good order.
+    """
+    parent, name = os.path.split(path)
+    with OwnFolder(parent) as folder:
+        data = folder.read(name, SIZE + 1)
+        found = _fixed(data)
+        if found is None:
+            raise NotOwn(errno.EPERM, "it is no black box", path)
+        if nonce not in ("", found["nonce"]):
+            raise NotOwn(errno.EPERM, "it is not the one that the worker made", path)
+        found["stack"] = _read_stack(folder, f"{name}.stack", found["nonce"])
+    sampled, memory, left_out = MOVING.unpack_from(data, MOVING_AT)
+    slots = range(SLOTS_AT, SIZE, SLOT_SIZE)
+    tasks = [_read_slot(data, at) for at in slots if data[at]]
+    tasks.sort(key=lambda task: task["start"])
+    found.update(sampled=_time(sampled), memory=memory, left_out=left_out, tasks=tasks)
+    # How the key is written: not at all in a slot that nobody ever had.
+    ended = [_read_slot(data, at) for at in slots if not data[at] and data[at + 1]]
+    found["ended"] = ended
+    return found
+
+
+def _fixed(data: bytes) -> dict[str, Any] | None:
+    """What does not change; None if this is no box."""
+    if len(data) != SIZE:
+        return None
+    magic, length = FIXED.unpack_from(data)
+    if magic != MAGIC or length > FIXED_ROOM:
+        return None
+    try:
+        found = msgpack.unpackb(
+            data[FIXED.size : FIXED.size + length], unicode_errors=ERRORS
+        )
+    except ValueError:  # msgpack's own errors too
+        return None
+    if not isinstance(found, dict):
+        return None
+    texts = all(isinstance(found.get(name), str) for name in _TEXTS)
+    pid, started = found.get("pid"), found.get("started")
+    if not texts or type(pid) is not int or type(started) is not float:
+        return None
+    return {name: found[name] for name in (*_TEXTS, "pid", "started")}
+
+
+def _time(seconds: float) -> float:
+    """Seconds since 1970; 0 for what is none."""
+    return seconds if 0.0 < seconds < _TIMES else 0.0
+
+
+def _read_slot(data: bytes, at: int) -> dict[str, Any]:
+    used, written, length, start, inputs, thread = SLOT.unpack_from(data, at)
+    packed = data[at + KEY_AT : at + KEY_AT + min(length, KEY_ROOM)]
+    line_at, length = LINE.unpack_from(data, at + LINE_AT)
+    line = data[at + LINE_TEXT_AT :][: min(length, LINE_ROOM - 16)]
+    return {
+        "key": packed if written == PACKED else b"",
+        "text": "" if written == PACKED else packed.decode("utf-8", "replace"),
+        "start": _time(start),
+        "inputs": inputs,
+        "thread": thread,
+        "coroutine": used == COROUTINE,
+        "line": line.decode("utf-8", "replace"),
+        "line_at": _time(line_at),
+    }
+
+
+def _read_stack(folder: OwnFolder, name: str, nonce: str) -> str:
+    """What Python wrote of a crash: its kind, and the thread that it happened in."""
+    try:
+        data = folder.read(name, _STACK_READ)
+    except OSError:
+        return ""
+    first, _, written = data.decode("utf-8", "replace").partition("\n")
+    if first != nonce:
+        return ""
+    crash, _, threads = written.partition("\n\n")
+    for part in threads.split("\n\n"):
+        if part.startswith("Current thread"):
+            return f"{crash}\n{part}"[:STACK_LIMIT]
+    return written[:STACK_LIMIT]
+
+
+async def read_boxes_of(wanted: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Boxes of workers of this host that are gone.
+
+    Parameters
+    ----------
+    wanted : iterable of mapping
+        ``worker``, ``pid``, ``path`` and ``nonce`` of each, as it has told itself.
+
+    Returns
+    -------
+    list of dict
+        What `own_box` gives, and ``alive``: whether the process still runs; or
+        ``worker``, ``pid``, and ``unread``: why it cannot be read.
+    """
+    found: list[dict[str, Any]] = []
+    slow: OSError | None = None
+    for told in wanted:
+        who = {"worker": told["worker"], "pid": told["pid"]}
+        try:
+            if slow is not None:
+                raise slow
+            box = await apart(own_box, told["path"], told["nonce"], limit=READING_LIMIT)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            found.append({**who, "unread": why_unread(error)})
+            slow = error if isinstance(error, TooSlow) else slow
+            continue
+        box["alive"] = is_alive(box["pid"], box["started"])
+        found.append({**box, **who})
+    return found
+
+
+def why_unread(error: OSError) -> str:
+    """Why something cannot be read: ``/tmp/a: it is a link, not a file``."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"[:500]
+
+
+def is_alive(pid: int, started: float) -> bool:
+    """Whether a process runs, and is no other one of the same id; no zombie."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return bool(abs(process.create_time() - started) < 1.0)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True

@@ -1,0 +1,353 @@
+"""What runs inside a nanny: tells how its worker's process ended.
+
+The nanny survives that process, knows its exit code, and reads its black box. It sends
+all as one event, which the scheduler's part puts together with what it saw itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from time import time
+from typing import Any
+
+import psutil
+from distributed.diagnostics.plugin import NannyPlugin
+from tornado.ioloop import PeriodicCallback
+
+from ..common.announcing import announce
+from ..common.boxes import (
+    READING_LIMIT,
+    is_alive,
+    own_box,
+    read_box,
+    remove_box,
+    why_unread,
+)
+from ..common.handlers import Handler
+from ..common.own_thread import apart
+
+EVERY = 0.5  # seconds between two looks at the process
+SENDING_LIMIT = 2.0  # seconds for a report to be sent
+ASKING_LIMIT = 2.0  # seconds for the scheduler to say which boxes it knows of
+MOST_TOLD = 4  # boxes to know of: of the worker that there is, and of some before
+LOG_LINES = 50  # newest lines of the nanny's log to look through
+MOST_LINES = 5  # of them to send
+
+
+class DeathWatch(NannyPlugin):  # type: ignore[misc]
+    """Reports each end of the worker process of one nanny.
+
+    Parameters
+    ----------
+    topic : str
+        Name of the scheduler's part, which is told of it.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.unwanted = False
+        self.nanny: Any = None
+        self.pid: int | None = None
+        self.since = 0.0
+        self.memory: int | None = None
+        self.memory_at = 0.0
+        # The counts at the last look, and at the one before.
+        self.counted: dict[str, int] = {}
+        self.kills: dict[str, int] = {}
+        # What workers have told of their boxes, by process id, the newest last.
+        self.told: OrderedDict[int, Mapping[str, Any]] = OrderedDict()
+        self.errors: list[str] = []
+
+    async def setup(self, nanny: Any) -> None:
+        same = [each for each in hooked(nanny) if _topic(each) == self.topic]
+        self.nanny = nanny
+        self.passed_on = hook_exits(nanny, self.ended)
+        for before in same:
+            await before.teardown(nanny)  # it was handed to this nanny twice
+        nanny.handlers[f"{self.topic}-settings"] = _here
+        name = f"{self.topic}-box"
+        nanny.handlers[name] = Handler(name, self, "know")
+        self.ticking = PeriodicCallback(self.look, EVERY * 1000)
+        self.ticking.start()
+        self.look()
+        await announce(nanny, self.topic, self)
+        if self.nanny is not None:
+            await self._ask_for_boxes(nanny)
+
+    async def _ask_for_boxes(self, nanny: Any) -> None:
+        """Learn of boxes that were told of before this was here."""
+        asking = getattr(nanny.scheduler, f"{self.topic}-boxes")(nanny=nanny.address)
+        try:
+            for told in await asyncio.wait_for(asking, ASKING_LIMIT) or ():
+                await self.know(told)
+        except (OSError, asyncio.TimeoutError) as error:
+            self._fail("asking the scheduler for black boxes", error)
+
+    async def know(self, told: Mapping[str, Any]) -> None:
+        """Called by the scheduler's part: a worker tells where it has its box."""
+        self.told[told["pid"]] = told
+        while len(self.told) > MOST_TOLD:
+            self.told.popitem(last=False)
+
+    async def teardown(self, nanny: Any) -> None:
+        """Take the hook off; what the process left behind has nobody to read it.
+
+        A nanny that closes does this first, and then ends its process, by force where
+        that does not end by itself: nobody would remove that one's box later.
+        """
+        self.nanny = None
+        self.ticking.stop()
+        for verb in ("settings", "box"):
+            nanny.handlers.pop(f"{self.topic}-{verb}", None)
+        unhook_exits(nanny, self)
+        closes = nanny.status.name == "closing"
+        told = list(self.told.values())
+        self.told.clear()
+        if told:
+            with suppress(OSError):  # what cannot be removed in time is left
+                await apart(_remove, told, closes, limit=READING_LIMIT)
+
+    def look(self) -> None:
+        """Note process id, memory, and the kernel's count of out-of-memory kills."""
+        try:
+            pid = worker_pid(self.nanny)
+            if pid is None:
+                return
+            if pid != self.pid:
+                self.pid, self.since, self.memory = pid, time(), None
+                self.counted = oom_kills()
+            memory = psutil.Process(pid).memory_info().rss
+            if not memory:  # it is ending, or has, and nobody was told so far
+                return
+            self.memory, self.memory_at = memory, time()
+            # A process that has been killed may have its memory for a while yet: what
+            # was counted by now may be that. What was by the look before it is not.
+            self.kills, self.counted = self.counted, oom_kills()
+        except psutil.Error:  # it has just ended
+            return
+        except Exception as error:
+            self._fail("looking at the worker's process", error)
+
+    def ended(self, exitcode: int) -> None:
+        """Called by the nanny in its loop when the worker's process has ended."""
+        closes = False
+        try:
+            if self.nanny is not None:
+                told, report = self.report(exitcode)
+                sending = self._send(self.nanny, told, report)
+                self.sending = asyncio.ensure_future(sending)
+                closes = self.nanny.status.name == "closing_gracefully"
+        except Exception as error:
+            # The nanny goes on whatever happens here.
+            self._fail("reporting an end", error)
+        if closes:  # as soon as it is told, and with it its connections
+            self.sending.add_done_callback(lambda _: self.passed_on(exitcode))
+        else:
+            self.passed_on(exitcode)
+
+    async def _send(
+        self, nanny: Any, told: Mapping[str, Any] | None, report: dict[str, Any]
+    ) -> None:
+        if told is not None:
+            await _add_box(report, told)
+        sending = getattr(nanny.scheduler, f"{self.topic}-report")(report=report)
+        try:
+            await asyncio.wait_for(sending, SENDING_LIMIT)
+        except (OSError, asyncio.TimeoutError):  # the scheduler is gone
+            return
+
+    def report(self, exitcode: int) -> tuple[Mapping[str, Any] | None, dict[str, Any]]:
+        """What its worker told of its box, and all else that is known of its end."""
+        pid, told = self.pid, None
+        if pid is None and self.told:  # it ended before the first look at it
+            pid = next(reversed(self.told))
+        if pid is not None:
+            told = self.told.pop(pid, None)
+        address = told["worker"] if told else worker_address(self.nanny) or ""
+        kills = oom_kills()
+        report = {
+            "worker": address,
+            "nanny": self.nanny.address,
+            "name": str(self.nanny.name),
+            "pid": pid,
+            "when": time(),
+            "code": exitcode,
+            "box": None,
+            "closed": False,
+            "memory": self.memory,
+            "memory_at": self.memory_at,
+            "kills": {
+                name: kills[name] - before
+                for name, before in self.kills.items()
+                if name in kills
+            },
+            "lines": self._lines(pid),
+            "error": "; ".join(self.errors),
+        }
+        self.pid, self.memory, self.errors = None, None, []
+        self.kills = self.counted = kills  # this end is accounted for
+        return told, report
+
+    def _lines(self, pid: int | None) -> list[str]:
+        """What the nanny said of it; nannies of one process share their log."""
+        if pid is None:
+            return []
+        own = re.compile(rf"\b{pid}\b")
+        lines = [str(entry[1]) for entry in self.nanny.get_logs(n=LOG_LINES)]
+        found = [line[:500] for line in lines if own.search(line)]
+        return found[:MOST_LINES][::-1]
+
+    def _fail(self, doing: str, error: BaseException) -> None:
+        self.errors.append(f"{doing}: {type(error).__name__}: {error!s:.200}")
+        del self.errors[:-5]
+
+
+def _topic(watch: Any) -> Any:
+    return getattr(watch, "topic", None)
+
+
+def _here(settings: Any) -> bool:
+    """What the scheduler's part calls to see whether this one is there."""
+    return True
+
+
+async def _add_box(report: dict[str, Any], told: Mapping[str, Any]) -> None:
+    """Read the box of a worker that has ended into a report, and remove it."""
+    try:
+        report["box"] = await apart(_take_box, told, limit=READING_LIMIT)
+    except FileNotFoundError:
+        report["closed"] = True  # in good order: then it takes its box away
+    except OSError as error:
+        why = f"its black box was not read: {why_unread(error)}"
+        report["error"] = "; ".join(filter(None, [report["error"], why]))
+
+
+def _take_box(told: Mapping[str, Any]) -> dict[str, Any]:
+    box = own_box(told["path"], told["nonce"])
+    remove_box(told["path"])
+    return box
+
+
+def _remove(boxes: Iterable[Mapping[str, Any]], closes: bool) -> None:
+    for told in boxes:
+        box = read_box(told["path"], told["nonce"])
+        if box and (closes or not is_alive(box["pid"], box["started"])):
+            remove_box(told["path"])
+
+
+# -- Dask's private names, each in one place -----------------------------------
+
+
+def hook_exits(nanny: Any, told: Any) -> Any:
+    """Have a function told of each exit code; returns what was told before.
+
+    ``Nanny.instantiate`` (distributed/nanny.py) makes its ``WorkerProcess`` with
+    ``on_exit=self._on_worker_exit_sync``, and keeps it when it starts anew.
+    """
+    before = nanny._on_worker_exit_sync
+    nanny._on_worker_exit_sync = told
+    if nanny.process is not None:
+        nanny.process.on_exit = told
+    return before
+
+
+def hooked(nanny: Any) -> Iterable[Any]:
+    """Whose functions are told of exit codes, as far as they say whom they pass on to.
+
+    The one that was hooked last comes first.
+    """
+    told = nanny._on_worker_exit_sync
+    while True:
+        found = getattr(told, "__self__", None)
+        if found is None or found is nanny:
+            return
+        yield found
+        told = getattr(found, "passed_on", None)
+
+
+def unhook_exits(nanny: Any, watch: DeathWatch) -> None:
+    """Undo `hook_exits`, also where another version has hooked after us."""
+    for later in list(hooked(nanny)):
+        if later is not watch and getattr(later, "passed_on", None) == watch.ended:
+            later.passed_on = watch.passed_on
+    if nanny._on_worker_exit_sync != watch.ended:
+        return
+    before = watch.passed_on
+    own = getattr(type(nanny), "_on_worker_exit_sync", None)
+    if getattr(before, "__func__", None) is own:
+        del nanny._on_worker_exit_sync
+    else:
+        nanny._on_worker_exit_sync = before
+    if nanny.process is not None:
+        nanny.process.on_exit = nanny._on_worker_exit_sync
+
+
+def worker_pid(nanny: Any) -> int | None:
+    """Process id of a nanny's worker, while it is alive (``Nanny.pid``)."""
+    pid: int | None = nanny.pid
+    return pid
+
+
+def worker_address(nanny: Any) -> str | None:
+    """Address of a nanny's worker, or of the last one (``Nanny.worker_address``)."""
+    address: str | None = nanny.worker_address
+    return address
+
+
+# -- the kernel's counts -------------------------------------------------------
+
+
+def oom_kills(root: str = "/") -> dict[str, int]:
+    """How many processes the system has killed as memory ran out; Linux only.
+
+    Parameters
+    ----------
+    root : str
+        Where ``proc`` and ``sys`` are.
+
+    Returns
+    -------
+    dict
+        ``"cgroup"``: in this process's control group, which is its worker's too, and
+        in what is below it; ``"host"``: on the host.
+    """
+    found: dict[str, int] = {}
+    for line in _read(os.path.join(root, "proc/self/cgroup")).splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        name = "memory.oom_control"
+        folder = "sys/fs/cgroup/memory"
+        if not controllers:
+            name, folder = "memory.events", "sys/fs/cgroup"
+        elif "memory" not in controllers.split(","):
+            continue
+        for inside in (path.lstrip("/"), ""):  # in a container it may be the root
+            count = _count_in(_read(os.path.join(root, folder, inside, name)))
+            if count is not None:
+                found.setdefault("cgroup", count)
+                break
+    host = _count_in(_read(os.path.join(root, "proc/vmstat")))
+    if host is not None:
+        found["host"] = host
+    return found
+
+
+def _count_in(text: str) -> int | None:
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if name == "oom_kill" and value.strip().isdigit():
+            return int(value)
+    return None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -1,0 +1,60 @@
+"""What `origins.origins_of` found, in words, with secrets hidden.
+
+Stands by itself (with its siblings), so that it can be sent to a worker as source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..secrets.names import key_secrecy
+from ..secrets.redact import HIDDEN, hides_text, redact_text
+
+
+def worded(
+    wire: Mapping[str, Any], *, extra: Iterable[str] = (), values: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The fields of a `model.Origin`.
+
+    Parameters
+    ----------
+    wire : mapping
+        One of what `origins_of` found.
+    extra, values : iterable of str
+        Names, and texts, to hide besides the usual ones.
+    """
+    if "more" in wire:
+        least = "at least " if wire["least"] and wire["more"] else ""
+        number = f"{wire['more']:,} " if wire["more"] else ""
+        return {"text": f"… {least}{number}more"}
+    extra, values = tuple(extra), tuple(values)
+
+    def hide(text: Any) -> str:
+        return redact_text(str(text), extra=extra, values=values)
+
+    what, path, place = str(wire["what"]), hide(wire["path"]), hide(wire["place"])
+    told = [
+        (
+            str(name),
+            HIDDEN if hides_text(key_secrecy(name, extra), str(text)) else hide(text),
+        )
+        for name, text in wire["args"]
+    ]
+    if path:
+        text = f"{what} {path!r}" + (f", {place}" if place else "")
+    elif wire.get("call"):
+        args = ", ".join(f"{name}={text}" if name else text for name, text in told)
+        text = f"{what}({args})"
+    elif told:
+        text = f"{what} {told[0][1]}".strip()
+    else:
+        text = f"{what}{' ' if place[:1] in '<[' else ', '}{place}"
+    return {
+        "text": text,
+        "what": what,
+        "path": path,
+        "place": place,
+        "key": wire["key"],
+        "call": bool(wire.get("call")),
+    }

@@ -1,0 +1,179 @@
+"""What an exception says for a verdict: class, texts, frames, and its causes.
+
+All in builtin types, as it may come from a child or a worker. Stands by itself (with
+its siblings), so that it can be sent to a worker as source.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+from ..common.frames import is_machinery, package_of, walk
+from ..common.texts import normalise, safe_repr, safe_str
+from ..values.errors import cause_of, context_of, members_of, traceback_of
+
+MOST_CAUSES = 100
+MOST_FRAMES = 200  # the innermost
+LONGEST_CAUSE = 2_000  # characters of the text of one cause
+_MOST_LINKED = 1_000
+_DEEPEST = 100_000  # frames
+# Files of Dask's by which a task is called, or its result is waited for.
+_CALLING = {
+    "dask": ("base.py", "local.py", "multiprocessing.py", "threaded.py"),
+    "distributed": ("client.py", "utils.py", "worker.py"),
+}
+
+FrameRow = Sequence[Any]  # file name, line, function
+
+
+def raised(error: BaseException) -> dict[str, Any]:
+    """What is to be compared of an exception, in wire form.
+
+    Returns
+    -------
+    dict
+        ``type``, ``message`` (its ``str``), ``text`` (its ``repr``); ``broken_repr``:
+        class and message of what its own ``repr`` raises, or None; ``frames``: see
+        `task_frames`; ``chain``: see `chain_of`; ``cut``: whether a part of the chain
+        was left out, as it is not the task's.
+    """
+    rows, frames = [], []
+    for frame, lineno in walk(traceback_of(error)):
+        rows.append((frame.f_code.co_filename, lineno or 0, frame.f_code.co_name))
+        frames.append(frame)
+    around = [*frames[: _entrance(rows)], *_callers(frames)]
+    chain, cut = chain_of(error, map(id, around))
+    return {
+        "type": type(error).__name__,
+        "message": safe_str(error),
+        "text": safe_repr(error),
+        "broken_repr": broken_repr(error),
+        "frames": task_frames(rows),
+        "chain": chain,
+        "cut": cut,
+    }
+
+
+def _callers(frames: Sequence[FrameType]) -> Iterator[FrameType]:
+    """The frames around a traceback, which began where it was caught."""
+    frame = frames[0].f_back if frames else None
+    for _ in range(_DEEPEST):
+        if frame is None:
+            return
+        yield frame
+        frame = frame.f_back
+
+
+def task_frames(rows: Sequence[FrameRow]) -> list[FrameRow]:
+    """Frames of a task's own run: below what called it, and without machinery."""
+    inside = rows[_entrance(rows) :]
+    return [row for row in inside if not is_machinery(row[0])][-MOST_FRAMES:]
+
+
+def _entrance(rows: Sequence[FrameRow]) -> int:
+    """How many frames there are up to the innermost that called a task.
+
+    What a task itself calls of Dask's has no frame below but Dask's own.
+    """
+    inner = False
+    for index in range(len(rows) - 1, -1, -1):
+        filename = rows[index][0]
+        if inner and _calls_tasks(filename):
+            return index + 1
+        inner = inner or not is_machinery(filename)
+    return 0
+
+
+def _calls_tasks(filename: str) -> bool:
+    package = package_of(filename)
+    if package == "dbgkit":
+        return True
+    parts = re.split(r"[/\\]", filename)
+    return parts[-1] in _CALLING.get(package, ()) and parts[-2:-1] == [package]
+
+
+def linked(error: BaseException) -> Iterator[BaseException]:
+    """An exception and all that hang on it, contexts that are not shown too: once."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting and len(seen) < _MOST_LINKED:
+        one = waiting.pop(0)
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [*members_of(one), cause_of(one), context_of(one)]
+
+
+def chain_of(
+    error: BaseException, outside: Iterable[int] = ()
+) -> tuple[list[list[Any]], bool]:
+    """What an exception was raised from, and the members of groups.
+
+    Parameters
+    ----------
+    error : BaseException
+    outside : iterable of int
+        Ids of frames around the task. What was being handled in one of them as the
+        task was called is none of its causes, though Python links it.
+
+    What is not shown (``from None``) belongs to it too.
+
+    Returns
+    -------
+    rows : list
+        Class, message, repr, and whether the code that raised it was the task's own
+        (not Dask's machinery), of each; what is nearest comes first.
+    cut : bool
+        Whether something was left out as it is none of the task's.
+    """
+    rows: list[list[Any]] = []
+    around, seen, cut = set(outside), {id(error)}, False
+    waiting = _following(error)
+    while waiting and len(rows) < MOST_CAUSES:
+        one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        tb = traceback_of(one)
+        if tb is not None and id(tb.tb_frame) in around:
+            cut = True
+            continue
+        rows.append(_row(one))
+        waiting[:0] = _following(one)
+    return rows, cut
+
+
+def _following(error: BaseException) -> list[BaseException]:
+    """Members, which may come in any order and number, cause and context."""
+    members = {
+        (type(one).__name__, normalise(safe_str(one, LONGEST_CAUSE))): one
+        for one in members_of(error)[:MOST_CAUSES]
+    }
+    found = [members[name] for name in sorted(members)]
+    linked = (cause_of(error), context_of(error))
+    return found + [one for one in linked if one is not None]
+
+
+def _row(error: BaseException) -> list[Any]:
+    innermost = ""
+    for frame, _ in walk(traceback_of(error)):
+        innermost = frame.f_code.co_filename
+    return [
+        type(error).__name__,
+        safe_str(error, LONGEST_CAUSE),
+        safe_repr(error, LONGEST_CAUSE),
+        not (innermost and is_machinery(innermost)),
+    ]
+
+
+def broken_repr(error: BaseException) -> tuple[str, str] | None:
+    """Class and message of what an exception's ``repr`` raises, if it does."""
+    try:
+        repr(error)
+    except Exception as broken:  # a user's own __repr__
+        return type(broken).__name__, safe_str(broken)
+    return None

@@ -1,0 +1,406 @@
+"""What runs inside the scheduler: notes how workers went away.
+
+A worker's address is gone from the scheduler by the time that plugins hear of its
+end, so what is known of each is kept from when it joined. What its nanny reports comes
+before or after the scheduler notices, and is put together by address and process id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from itertools import islice
+from time import time
+from typing import Any
+
+from dask.utils import key_split
+from distributed.diagnostics.plugin import SchedulerPlugin
+from tornado.ioloop import PeriodicCallback
+
+from ..common.handlers import Handler
+from .deaths import (
+    SOON,
+    all_spellings,
+    is_over,
+    is_removal,
+    is_report,
+    note_restart,
+    removal_fact,
+    unpack_keys,
+)
+from .plugins import ADD, REMOVE, Spread
+
+VERBS = ("list", "here", "report", "box", "boxes")
+EVERY = 1.0  # seconds between two looks at what workers execute
+MOST_DEATHS = 500
+MOST_WAITING = 500  # reports whose worker has not gone yet, reasons to close
+START_LIMIT = 60.0  # seconds for a worker to start, once it has its plugins
+MOST_BOXES = 10_000  # of which workers have told
+MOST_INPUTS = 10_000  # whose sizes are added up
+_NOT_TOLD = "what it found is not the black box that its worker has told of"
+
+
+class DeathStore(SchedulerPlugin):  # type: ignore[misc]
+    """Holds what became of workers, within bounds.
+
+    Parameters
+    ----------
+    name : str
+        Of the handlers and of the nannies' plugin; unique to one version.
+    watch : bytes
+        The nannies' plugin, pickled.
+    """
+
+    def __init__(self, name: str, watch: bytes) -> None:
+        self.name = name
+        self.watch = watch
+        self.is_on = False
+        self.scheduler: Any = None
+        self.number = 0
+        self.since = time()
+        self.deaths: deque[dict[str, Any]] = deque(maxlen=MOST_DEATHS)
+        self.workers: dict[str, Any] = {}
+        self.executing: dict[str, list[Any]] = {}
+        self.reports: OrderedDict[tuple[str, int | None], dict[str, Any]] = (
+            OrderedDict()
+        )
+        self.reasons: OrderedDict[str, str] = OrderedDict()
+        self.over: OrderedDict[tuple[str, int | None], dict[str, Any]] = OrderedDict()
+        # Where workers have their black boxes, and what these can be told by.
+        self.boxes: OrderedDict[tuple[str, int | None], dict[str, Any]] = OrderedDict()
+        self.telling: set[asyncio.Task[None]] = set()
+
+    async def start(self, scheduler: Any) -> None:
+        """What is on the nannies is up to `turn_on` and `turn_off`.
+
+        Called once more as the scheduler starts, where a preload has put it there.
+        """
+        if self.scheduler is not None:
+            return
+        self.scheduler = scheduler
+        self.ticking = PeriodicCallback(self.look, EVERY * 1000)
+        self.spread = Spread(scheduler, self.name, self._nannies, (ADD, REMOVE))
+
+    def _nannies(self) -> set[str]:
+        return {ws.nanny for ws in self.scheduler.workers.values() if ws.nanny}
+
+    def turn_on(self, at_rest: Callable[[], None]) -> None:
+        """Watch, and put back what is missing of what that takes.
+
+        ``Scheduler.register_nanny_plugin`` fails where one worker has no nanny, and
+        waits for those that are just starting.
+        """
+        if not self.is_on:
+            self.is_on, self.since = True, time()
+            self.workers = dict(self.scheduler.workers)
+            self.ticking.start()
+        for verb in VERBS:
+            name = f"{self.name}-{verb}"
+            self.scheduler.handlers[name] = Handler(name, self, f"on_{verb}")
+        # Nannies to come are handed it as they register.
+        self.scheduler.nanny_plugins[self.name] = self.watch
+        self.spread.at_rest = at_rest
+        self.spread.want(1, self.watch, {})
+
+    def turn_off(self, at_rest: Callable[[], None]) -> None:
+        """Begin to take it off the nannies, and forget all."""
+        if self.scheduler.nanny_plugins.pop(self.name, None) and not self.is_on:
+            self.spread.suppose()  # somebody else has left it there
+        self.is_on = False
+        self.ticking.stop()
+        self.scheduler.handlers.pop(f"{self.name}-list", None)
+        for held in (self.workers, self.deaths, self.executing, self.reports):
+            held.clear()
+        for kept in (self.reasons, self.over, self.boxes):
+            kept.clear()
+        self._stop_telling()
+        self.number = 0
+        self.spread.at_rest = at_rest
+        self.spread.want_none()
+
+    def go(self) -> None:
+        """Take the handlers off: unregistering a plugin does not tell the plugin."""
+        for verb in VERBS:
+            self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
+
+    async def on_here(self, address: str) -> dict[str, Any]:
+        """A nanny's part has been set up: see `Spread.heard`."""
+        return {"settings": self.spread.heard(address)}
+
+    async def on_report(self, report: dict[str, Any]) -> None:
+        """A nanny tells how its worker's process has ended."""
+        if not is_report(report):
+            raise ValueError("this is no report of a nanny")
+        if self.is_on:
+            self.add_report(dict(report))
+
+    async def on_box(
+        self, worker: str, nanny: str, pid: int, path: str, nonce: str
+    ) -> None:
+        """A worker tells where its black box is, and the nonce in it."""
+        told = {"worker": worker, "pid": pid, "path": path, "nonce": nonce}
+        _keep(self.boxes, (worker, pid), {**told, "nanny": nanny}, MOST_BOXES)
+        if nanny:
+            telling = asyncio.ensure_future(self._pass_on(nanny, told))
+            self.telling.add(telling)
+            telling.add_done_callback(self.telling.discard)
+
+    async def _pass_on(self, nanny: str, told: dict[str, Any]) -> None:
+        """Tell a nanny of its worker's box; it answers once its worker is up."""
+        asking = getattr(self.scheduler.rpc(nanny), f"{self.name}-box")(told=told)
+        with suppress(OSError, asyncio.TimeoutError):  # it is gone, or asks itself
+            await asyncio.wait_for(asking, START_LIMIT)
+
+    def _stop_telling(self) -> None:
+        for telling in list(self.telling):
+            telling.cancel()
+
+    async def on_boxes(self, nanny: str) -> list[dict[str, Any]]:
+        """A nanny that has just begun to watch asks for its workers' boxes."""
+        there = {ws.pid for ws in self.workers.values() if ws.nanny == nanny}
+        return [
+            told
+            for told in self.boxes.values()
+            if told["nanny"] == nanny and told["pid"] in there
+        ]
+
+    async def before_close(self) -> None:
+        self.ticking.stop()
+        self._stop_telling()
+        self.spread.close()
+        self.go()
+
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        if not self.is_on:
+            return
+        ws = self.workers[worker] = scheduler.workers[worker]
+        # What an earlier one of the same address left: ports may be fixed.
+        self.executing.pop(worker, None)
+        self.reasons.pop(worker, None)
+        # It may have registered before us. It answers once its worker is up, and that
+        # waits for us.
+        if ws.nanny:
+            self.spread.look_after(ws.nanny)
+
+    def look(self) -> None:
+        """Note what each worker executed at its last heartbeat.
+
+        The scheduler forgets that of a task as it gives it up, before plugins hear
+        of the worker's end.
+        """
+        self.executing = {
+            address: [(ts.key, duration) for ts, duration in ws.executing.items()]
+            for address, ws in self.scheduler.workers.items()
+            if ws.executing
+        }
+
+    def log_event(self, topic: str, msg: Any) -> None:
+        """Called by the scheduler for each event of any topic."""
+        if not self.is_on or not isinstance(msg, Mapping):
+            return
+        if topic == "worker-restart-memory":
+            if is_over(msg):
+                self._add_over({**msg, "when": time()})
+            return
+        action = msg.get("action")
+        if topic == "all" and action == "remove-worker":
+            if is_removal(msg) and self._has_gone(msg["worker"]):
+                self.add_removal(msg)
+        elif topic == "all" and action == "restart-workers":
+            note_restart(self.deaths, msg.get("workers"), time())
+        elif topic == "scheduler" and action == "worker-ttl-timed-out":
+            self._add_silent(msg.get("workers"), msg.get("ttl"))
+        elif action == "closing-worker":
+            self._add_reason(topic, str(msg.get("reason", ""))[:300])
+
+    def _add_silent(self, workers: Any, ttl: Any) -> None:
+        """Note whom the scheduler is about to restart, as they send no heartbeat."""
+        if not isinstance(workers, (list, tuple)) or not isinstance(ttl, (int, float)):
+            return
+        for address in (getattr(each, "address", each) for each in workers):
+            if isinstance(address, str) and address in self.workers:
+                _keep(self.reasons, address, f"no heartbeat within {ttl:g} s")
+
+    def _has_gone(self, worker: str) -> bool:
+        """Whether a worker has just gone, whoever says so: anybody can log events."""
+        return worker in self.workers and worker not in self.scheduler.workers
+
+    def _add_reason(self, worker: str, reason: str) -> None:
+        """Note why a worker closes, as it says itself; the first one is the cause."""
+        if worker in self.workers:
+            if worker not in self.reasons:
+                _keep(self.reasons, worker, reason)
+            return
+        for death in reversed(self.deaths):  # it was let go before it closed
+            if death["worker"] == worker:
+                death["reason"] = death["reason"] or reason
+                return
+
+    def add_removal(self, msg: Mapping[str, Any]) -> None:
+        """Note that the scheduler has lost a worker, or has let it go."""
+        address = msg["worker"]
+        ws = self.workers.pop(address, None)
+        now = time()
+        death = removal_fact(now, msg, self.reasons.pop(address, ""))
+        self.number += 1
+        death["number"] = self.number
+        if ws is not None:
+            death.update(_worker_fact(ws, now))
+            if msg.get("expected"):  # its nanny goes with it
+                self.spread.left(ws.nanny)
+        # What has ended since its last heartbeat did not run any more.
+        had = set(msg.get("processing-tasks") or ())
+        beats = (each for each in self.executing.pop(address, ()) if each[0] in had)
+        death["heartbeat_tasks"] = [
+            {"key": key, "seconds": duration, **self._task_fact(key)}
+            for key, duration in islice(beats, 50)
+        ]
+        death["told"] = self.boxes.get((address, death["pid"]))
+        for found in list(self.reports):
+            if found[0] == address and found[1] in (None, death["pid"]):
+                death["report"] = self.reports.pop(found)
+        for found in list(self.over):
+            if _is_of(found, death):
+                death["over"] = self.over.pop(found)
+        self._add_prefixes(death)
+        self.deaths.append(death)
+
+    def _add_over(self, told: dict[str, Any]) -> None:
+        """Note that a nanny ends its worker for the memory that it uses."""
+        process = (told["worker"], told["pid"])
+        for death in reversed(self.deaths):  # it was quicker than the event
+            late = told["when"] - death["when"] < SOON
+            if late and death["over"] is None and _is_of(process, death):
+                death["over"] = told
+                return
+        _keep(self.over, process, told)
+
+    def add_report(self, report: dict[str, Any]) -> None:
+        """Put a nanny's report to its worker's death, or keep it until that comes."""
+        self._check_box(report)
+        for death in reversed(self.deaths):
+            same = death["worker"] == report["worker"] and death["report"] is None
+            if same and report["pid"] in (None, death["pid"]):
+                death["report"] = report
+                self._add_prefixes(death)
+                return
+        _keep(self.reports, (report["worker"], report["pid"]), report)
+
+    def _check_box(self, report: dict[str, Any]) -> None:
+        """Drop a box that the worker has not told of: anybody can have made it."""
+        box = report["box"]
+        if not box:
+            return
+        told = self.boxes.get((report["worker"], report["pid"]))
+        if told is None or told["nonce"] != box.pop("nonce", ""):
+            report["box"], why = None, [report["error"], _NOT_TOLD]
+            report["error"] = "; ".join(filter(None, why))
+
+    def _add_prefixes(self, death: dict[str, Any]) -> None:
+        """Make keys of what the black box has, and say what tasks they are of."""
+        box = (death["report"] or {}).get("box")
+        if box:
+            unpack_keys(box, death["processing"])
+            for task in box["tasks"]:
+                task["prefix"] = self._task_fact(task["key"])["prefix"]
+
+    def _task_fact(self, key: Any) -> dict[str, Any]:
+        ts = self.scheduler.tasks.get(key)
+        if ts is None:
+            # Forgotten, as its job has ended: Scheduler.new_task makes it so too.
+            return {"prefix": key_split(key), "inputs": None}
+        sizes = (each.nbytes for each in islice(ts.dependencies, MOST_INPUTS))
+        return {
+            "prefix": ts.prefix.name,
+            "inputs": sum(size for size in sizes if size >= 0),
+        }
+
+    async def on_list(
+        self, keys: Iterable[Any] | None = None, limit: int = 50
+    ) -> dict[str, Any]:
+        """Deaths, the newest first; see `deaths_events.removal_fact`."""
+        deaths = [*self.deaths]
+        # A process that ended before it ever joined, or whose end is not yet noticed.
+        now = time()
+        alone = [
+            _without_removal(report)
+            for report in self.reports.values()
+            if report["code"] and now - report["when"] > 5
+        ]
+        forgotten = self.number - len(self.deaths)
+        deaths += alone
+        deaths.sort(key=lambda death: -death["when"])
+        if keys is not None:
+            wanted = all_spellings(keys)
+            deaths = [death for death in deaths if concerned(death, wanted)]
+            forgotten = 0
+        return {
+            "deaths": deaths[:limit],
+            "omitted": max(0, len(deaths) - limit) + forgotten,
+            "total": self.number + len(alone),
+            "since": self.since,
+        }
+
+
+def concerned(death: Mapping[str, Any], wanted: set[Any]) -> bool:
+    """Whether a worker had one of some keys as it went."""
+    box = (death["report"] or {}).get("box") or {"tasks": ()}
+    ran = [task["key"] for task in (*box["tasks"], *death["heartbeat_tasks"])]
+    return any(
+        key in wanted or str(key) in wanted for key in (*ran, *death["processing"])
+    )
+
+
+def _worker_fact(ws: Any, now: float) -> dict[str, Any]:
+    metrics = ws.metrics or {}
+    return {
+        "name": ws.name if isinstance(ws.name, (str, int)) else str(ws.name),
+        "host": ws.host,
+        "pid": ws.pid,
+        "nanny": ws.nanny or "",
+        "nthreads": ws.nthreads,
+        "memory": metrics.get("memory"),
+        "memory_at": ws.last_seen,
+        "memory_limit": ws.memory_limit or None,
+        "unseen": now - ws.last_seen,
+    }
+
+
+def _without_removal(report: dict[str, Any]) -> dict[str, Any]:
+    msg = {"worker": report["worker"], "expected": None, "stimulus_id": ""}
+    death = removal_fact(report["when"], msg, "")
+    if report["box"]:  # whose worker may still be removed: another one for here
+        tasks = [dict(task) for task in report["box"]["tasks"]]
+        report = {**report, "box": {**report["box"], "tasks": tasks, "ended": []}}
+        unpack_keys(report["box"], ())
+    death.update(
+        name=report["name"],
+        pid=report["pid"],
+        nanny=report["nanny"],
+        report=report,
+        number=0,
+    )
+    return death
+
+
+def _is_of(process: tuple[str, int | None], death: Mapping[str, Any]) -> bool:
+    """Whether what a nanny told of a process is of one death.
+
+    A nanny has the address of the worker before while the next one is starting, but
+    it has the right process id.
+    """
+    address, pid = process
+    if pid is None or death["pid"] is None:
+        return bool(address == death["worker"])
+    same_host = address.rpartition(":")[0] == death["worker"].rpartition(":")[0]
+    return bool(pid == death["pid"] and same_host)
+
+
+def _keep(
+    store: OrderedDict[Any, Any], name: Any, value: Any, most: int = MOST_WAITING
+) -> None:
+    store[name] = value
+    while len(store) > most:
+        store.popitem(last=False)

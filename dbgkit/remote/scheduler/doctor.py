@@ -1,0 +1,129 @@
+"""How fit a cluster is for debugging, as far as its scheduler can tell.
+
+This file is sent to the scheduler as source. ``state`` is the live scheduler, or a
+dump that looks like one; what a dump does not hold is None.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask
+
+from ..common.pacing import Pace, is_dump, now_of
+from ..common.settings import SETTINGS, read_settings
+
+MOST_WORKERS = 500  # workers told of one by one; what is wrong comes first
+
+
+async def examine(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+    """Facts for the checks of ``diagnose.doctor``; all builtin types.
+
+    Parameters
+    ----------
+    state : Scheduler or dump
+    question : dict
+        ``client``: id of the client that asks.
+    """
+    pace = Pace()
+    now = now_of(state)
+    dump = is_dump(state)
+    versions = state.versions if dump else {"scheduler": state.versions()}
+    told = versions.get("workers") or {}
+    workers = []
+    for ws in list(state.workers.values()):
+        there = told.get(ws.address) if dump else ws.versions
+        workers.append(_worker(ws, now, there))
+        await pace.breathe()
+    workers.sort(key=_troubled)
+    return {
+        "now": now,
+        "address": str(getattr(state, "address", "")),
+        "scheduler": _packages(versions.get("scheduler")),
+        "clients": _clients(state, question.get("client")),
+        "workers": workers[:MOST_WORKERS],
+        "workers_left_out": max(0, len(workers) - MOST_WORKERS),
+        "transitions": _log(state),
+        "failures": _failures(state),
+        "allowed_failures": getattr(state, "allowed_failures", None),
+        "settings": {} if dump else read_settings(dask.config.config),
+        # Live, the workers are asked for theirs.
+        "worker_settings": {n: state.setting(n) for n in SETTINGS} if dump else {},
+        "not_dumped": list(state.silent_workers) if dump else [],
+        "lost_tracebacks": [] if dump else _lost_tracebacks(state),
+        "tasks": len(state.tasks),
+    }
+
+
+def _worker(ws: Any, now: float, versions: Any) -> dict[str, Any]:
+    return {
+        "address": ws.address,
+        "name": str(ws.name),
+        "status": ws.status.name,
+        "nanny": ws.nanny,
+        "silent": max(0.0, now - ws.last_seen) if ws.last_seen else None,
+        "memory": (ws.metrics or {}).get("memory"),
+        "memory_limit": ws.memory_limit,
+        "packages": _packages(versions),
+    }
+
+
+def _troubled(worker: dict[str, Any]) -> tuple[bool, float]:
+    return worker["status"] == "running", -(worker["silent"] or 0.0)
+
+
+def _packages(versions: Any) -> dict[str, str] | None:
+    """Package -> version; None where they are not known."""
+    packages = (versions or {}).get("packages")
+    if not packages:
+        return None
+    return {str(name): str(found) for name, found in dict(packages).items() if found}
+
+
+def _clients(state: Any, asking: str | None) -> list[dict[str, Any]]:
+    """Other clients than the one that asks, whose versions are known."""
+    return [
+        {"id": cs.client_key, "packages": packages}
+        for cs in list(state.clients.values())
+        if cs.client_key != asking
+        and (packages := _packages(getattr(cs, "versions", None)))
+    ][:20]
+
+
+def _log(state: Any) -> dict[str, Any]:
+    log = state.transition_log
+    first = next(iter(log), None)
+    return {
+        "length": len(log),
+        "most": getattr(log, "maxlen", None),
+        "since": float(tuple(first)[5]) if first is not None else None,
+        "made": getattr(state, "transition_counter", None),
+    }
+
+
+def _failures(state: Any) -> dict[str, Any] | None:
+    """How full the history of failures is; None in a dump, which has none."""
+    history = state.erred_tasks
+    if is_dump(state):
+        return None
+    return {
+        "length": len(history),
+        "most": history.maxlen,
+        "since": float(history[-1].timestamp) if history else None,
+    }
+
+
+def _lost_tracebacks(state: Any) -> list[Any]:
+    """Keys of failures that came without their traceback.
+
+    ``error_message`` (distributed/core.py) leaves out one that is too long, but sends
+    its text; a task without any frame of its own has neither.
+    """
+    return [
+        entry.key
+        for entry in state.erred_tasks
+        if entry.traceback_text
+        and (ts := state.tasks.get(entry.key)) is not None
+        and ts.exception is not None
+        and ts.traceback is None
+    ][:20]

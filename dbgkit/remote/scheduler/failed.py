@@ -1,0 +1,88 @@
+"""What is known of one failed task, in wire form.
+
+This file is sent to the scheduler as source: standard library and dask only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dask.utils import key_split
+
+from ..common.modules import needs_of
+from ..common.pacing import is_dump
+from .p2p import as_text, cause_in_shuffle, went_in
+
+TEXT_LIMIT = 100_000  # characters of one exception's or traceback's text
+
+
+def history_of(state: Any) -> list[dict[str, Any]]:
+    """``scheduler.erred_tasks``, newest first (distributed.scheduler.ErredTask)."""
+    return [
+        {
+            "key": entry.key,
+            "when": entry.timestamp,
+            "erred_on": list(entry.erred_on),
+            "exception_text": entry.exception_text[:TEXT_LIMIT],
+            "traceback_text": entry.traceback_text[:TEXT_LIMIT],
+        }
+        for entry in state.erred_tasks
+    ]
+
+
+def failure_fact(
+    state: Any,
+    ts: Any,
+    asked: Any,
+    entry: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """One root cause: what failed, where, when and how; `came_from` tells on what."""
+    text = ts.exception_text or (entry or {}).get("exception_text") or ""
+    frames = ts.traceback_text or (entry or {}).get("traceback_text") or ""
+    retries = (ts.annotations or {}).get("retries")
+    tried = int(retries) - ts.retries + 1 if isinstance(retries, int) else 1
+    cause = cause_in_shuffle(text, ts.exception)
+    killed = not text and ts.suspicious > state.allowed_failures
+    return {
+        "key": ts.key,
+        "asked": asked,
+        "when": entry["when"] if entry else None,
+        "erred_on": list(ts.erred_on or ()),
+        "exception_text": text[:TEXT_LIMIT],
+        "traceback_text": frames[:TEXT_LIMIT],
+        # What the user can mend, where Dask's own exception has only the phase.
+        "cause_text": cause.text[:TEXT_LIMIT] if cause else "",
+        "cause_frames": as_text(cause)[:TEXT_LIMIT] if cause else "",
+        "went_in": went_in(ts, text, frames),
+        # KilledWorker and the like come as bytes, without any text
+        # (Scheduler.remove_worker, Scheduler.check_no_workers_timeout).
+        "exception": ts.exception if isinstance(ts.exception, bytes) else None,
+        "killed": killed,
+        "needs": needs_of(state, ts.key, ts.run_spec)
+        if killed and not is_dump(state)
+        else None,
+        "suspicious": ts.suspicious,
+        "tried": max(tried, ts.suspicious),
+        "actor": bool(ts.actor),
+        "prefix": key_split(ts.key),
+        "group_size": sum(ts.group.states.values()),
+        "came_from": [],
+        "wanted_by": [cs.client_key for cs in ts.who_wants or ()],
+    }
+
+
+def forgotten_fact(entry: dict[str, Any]) -> dict[str, Any]:
+    """As `failure_fact`, where an entry of the history is all that is left of it."""
+    return {
+        "exception_text": "",
+        "traceback_text": "",
+        "cause_text": "",
+        "cause_frames": "",
+        "codes": (),
+        **entry,
+        "asked": entry["key"],
+        "exception": None,
+        "killed": False,
+        "tried": 1,
+        "group_size": None,
+    }

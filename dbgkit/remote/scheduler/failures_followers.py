@@ -1,0 +1,65 @@
+"""What the others of a collective raise, as one fails, is counted with that one.
+
+This file is sent to the scheduler as source: standard library and dask only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+from dask.utils import key_split
+
+from ..common.pacing import Pace, emptied
+from ..common.texts import Signature
+from .failures_groups import Group
+from .failures_index import Row
+from .followers import Leaders, Runs, is_follower
+
+
+class Follower(NamedTuple):
+    """A failure that came of another one in the same collective."""
+
+    key: Any
+    when: float
+    members: int  # failed tasks of it, itself included
+    told: Row | dict[str, Any]  # or the history's entry, where that is all that is left
+
+
+class Followers:
+    """Gives each follower to the group of the failure of its collective."""
+
+    def __init__(self) -> None:
+        self._followers: list[Follower] = []
+        self._leaders: Leaders[Group] = Leaders()
+
+    def add(self, follower: Follower) -> None:
+        """Note a follower."""
+        self._followers.append(follower)
+
+    def note(self, key: Any, when: float | None, group: Group) -> None:
+        """Note a failure that is no follower's."""
+        self._leaders.note(key, when, group)
+
+    async def placed(self, state: Any, pace: Pace) -> AsyncIterator[Follower]:
+        """Count followers with what they failed because of; gives those left over."""
+        prefixes = {key_split(each.key) for each in self._followers}
+        runs = await Runs.of(state, prefixes, pace)
+        alone: list[Follower] = []
+        async for part in emptied(self._followers, pace):
+            for follower in part:
+                group = self._leaders.of(follower.key, follower.when, runs)
+                if group is None:
+                    alone.append(follower)
+                else:
+                    group.cascaded += follower.members
+        # Only now, as whoever counts them notes them: they lead no others.
+        async for part in emptied(alone, pace):
+            for follower in part:
+                yield follower
+
+
+def is_follower_alike(alike: Signature) -> bool:
+    """As `is_follower`, of what makes failures alike."""
+    kind, message, _ = alike
+    return is_follower(f"{kind}({message})")

@@ -1,0 +1,136 @@
+"""Failures that are alike, while they are being counted.
+
+This file is sent to the scheduler as source: standard library only.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+from typing import Any
+
+from ..common.texts import Signature
+from .failures_index import Row
+
+SAMPLE = 10  # keys of one group
+SAMPLE_TEXT = 2_000  # characters of all of them
+MOST_WORKERS = 20  # of one group
+MESSAGE = 1_000  # characters of one message
+TRACEBACK = 8_000  # characters of one
+TRACEBACKS = 100_000  # characters of all tracebacks
+
+
+class Group:
+    """Failures that are alike, while they are being counted."""
+
+    def __init__(self, alike: Signature) -> None:
+        self.alike = alike
+        self.count = 0
+        self.cascaded = 0
+        self.forgotten = 0
+        self.workers: dict[str, None] = {}
+        self.first: float | None = None
+        self.last: float | None = None
+        # A sample of the earliest, so that a dump shows the same keys. What has no
+        # time failed before all that has one.
+        self.keys: list[tuple[float, str, int, Any]] = []
+        # The earliest that the scheduler still has, and that it has forgotten.
+        self.present: tuple[float, str, int, Any] | None = None
+        self.entry: dict[str, Any] | None = None
+        # What is left of the tasks that those of the group had submitted, by key.
+        self.submitted: dict[Any, dict[str, Any]] = {}
+
+    def add(self, key: Any, row: Row, when: float | None, cascaded: int) -> None:
+        self.cascaded += cascaded
+        place = (when or 0.0, row.name, self.count, key)
+        if self.present is None or place < self.present:
+            self.present = place
+        self._count(place, when, row.workers)
+
+    def add_forgotten(self, entry: dict[str, Any]) -> None:
+        self.forgotten += 1
+        when = entry["when"]
+        if self.entry is None or when < self.entry["when"]:
+            self.entry = entry
+        place = (when, str(entry["key"]), self.count, entry["key"])
+        self._count(place, when, entry["erred_on"])
+
+    def _count(
+        self,
+        place: tuple[float, str, int, Any],
+        when: float | None,
+        workers: Iterable[str],
+    ) -> None:
+        self.count += 1
+        for worker in workers:
+            self.workers[worker] = None
+        if when is not None:
+            self.first = when if self.first is None or when < self.first else self.first
+            self.last = when if self.last is None or when > self.last else self.last
+        if len(self.keys) < SAMPLE or place < self.keys[-1]:
+            bisect.insort(self.keys, place)
+            del self.keys[SAMPLE:]
+
+    def rank(self) -> tuple[Any, ...]:
+        """The most frequent first, then the earliest."""
+        return -self.count, self.first or 0.0, self.alike[:2]
+
+    def to_wire(self, example: dict[str, Any], traceback: int) -> dict[str, Any]:
+        """The group; its example's traceback is cut to so many characters."""
+        kind, message, place = self.alike
+        workers = sorted(self.workers)
+        keys = sample_of(key for *_, key in self.keys)
+        text, frames = example["exception_text"], example["traceback_text"]
+        most = min(TRACEBACK, traceback)
+        return {
+            "exception_type": kind,
+            "message": cut(message, MESSAGE),
+            "place": place,
+            "count": self.count,
+            "cascaded": self.cascaded,
+            "forgotten": self.forgotten,
+            "workers": workers[:MOST_WORKERS],
+            "omitted_workers": max(0, len(workers) - MOST_WORKERS),
+            "first": self.first,
+            "last": self.last,
+            "keys": keys,
+            "omitted_keys": self.count - len(keys),
+            "example": {
+                **example,
+                "exception_text": cut(text, MESSAGE),
+                "traceback_text": cut(frames, most),
+                "cause_text": cut(example["cause_text"], MESSAGE),
+                "cause_frames": cut(example["cause_frames"], most),
+            },
+            "example_forgotten": self.present is None,
+        }
+
+
+def group_of(groups: dict[Signature, Group], alike: Signature) -> Group:
+    """The group of what is alike, a new one where there is none."""
+    group = groups.get(alike)
+    if group is None:
+        group = groups[alike] = Group(alike)
+    return group
+
+
+def cut(text: str, limit: int) -> str:
+    """A text without its middle, if it is too long; what is left out is counted."""
+    if len(text) <= limit:
+        return text
+    head = limit // 3
+    tail = limit - head
+    lost = len(text) - limit
+    return f"{text[:head]}\n  … {lost:,} characters left out …\n{text[-tail:]}"
+
+
+def sample_of(keys: Iterable[Any]) -> list[Any]:
+    """The first keys, as far as they are short enough to be sent and shown."""
+    sample: list[Any] = []
+    size = 0
+    for key in keys:
+        if len(sample) == SAMPLE or size > SAMPLE_TEXT:
+            break
+        sample.append(key)
+        size += len(str(key))
+    return sample

@@ -1,0 +1,294 @@
+"""From a follower to the failure of its collective that it failed because of.
+
+What is located is told so; `Leaders` decides, as it does for what is counted.
+
+This file is sent to the scheduler as source: standard library and dask only. Its cost
+is a pass over all that has failed, in slices, and only where a follower is meant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from dask.utils import key_split
+
+from ..common.pacing import Pace, slices
+from .failed import failure_fact, forgotten_fact, history_of
+from .failures_index import ErredIndex
+from .followers import Leaders, Runs, is_follower
+from .leftovers import is_private
+from .roots import Roots
+
+PAUSE = 0.05  # seconds between two looks for a failure that is not heard of yet
+MOST_RUNNING = 1_000  # tasks of one worker that are looked through
+TEXT = 200  # characters of what a follower raised
+
+
+class Leader(NamedTuple):
+    """The failure of a collective.
+
+    ``entry`` is the history's, where that is all that is left of it.
+    """
+
+    key: Any
+    when: float
+    entry: dict[str, Any] | None
+
+
+class Follower(NamedTuple):
+    """A failure because of another one of its collective.
+
+    ``asked`` is what was asked for; ``ts`` is None where the task is forgotten.
+    """
+
+    key: Any
+    when: float | None
+    text: str
+    asked: Any
+    ts: Any
+
+
+class Led:
+    """The followers among what was asked for, and what they failed because of."""
+
+    def __init__(self, leaders: Mapping[Any, Leader], found: Iterable[Follower]):
+        self._leaders = leaders
+        self._followers: dict[Any, list[Follower]] = {}
+        for each in found:
+            if each.key in leaders:
+                leader = leaders[each.key]
+                self._followers.setdefault(leader.key, []).append(each)
+
+    def by(self, key: Any) -> Leader | None:
+        """What a task failed because of; None if it is no follower of anything."""
+        return self._leaders.get(key)
+
+    def asked(self, key: Any) -> Any:
+        """What was asked for and led to a failure by way of its followers."""
+        followers = self._followers.get(key)
+        return followers[0].asked if followers else None
+
+    def told(self, key: Any) -> dict[str, Any] | None:
+        """Who followed a failure, of those that were asked for or are above these."""
+        followers = self._followers.get(key)
+        if not followers:
+            return None
+        return {
+            "keys": [each.key for each in followers],
+            "text": followers[0].text[:TEXT],
+        }
+
+    def __iter__(self) -> Iterator[tuple[Leader, Follower]]:
+        """Each failure with the first that followed it."""
+        for followers in self._followers.values():
+            yield self._leaders[followers[0].key], followers[0]
+
+
+async def find_led(
+    state: Any,
+    index: ErredIndex,
+    followers: Collection[Follower],
+    pace: Pace,
+    patience: float = 0.0,
+) -> Led:
+    """What some followers failed because of.
+
+    The exception of who failed first may be on its way still: recording it takes a
+    moment, and others are told by connections that are closed. While others of the
+    collective run it is awaited.
+
+    Parameters
+    ----------
+    state : Scheduler
+    index : ErredIndex
+    followers : collection of Follower
+    patience : float
+        Seconds to wait at the most.
+    """
+    if not followers:
+        return Led({}, ())
+    end = perf_counter() + patience
+    while True:
+        leaders = await _leaders(state, index, followers, pace)
+        alone = [each.ts for each in followers if each.key not in leaders]
+        if perf_counter() > end or not any(_others_run(state, ts) for ts in alone):
+            return Led(leaders, followers)
+        await asyncio.sleep(PAUSE)
+
+
+async def _leaders(
+    state: Any, index: ErredIndex, followers: Collection[Follower], pace: Pace
+) -> dict[Any, Leader]:
+    """What each follower failed because of, by its key."""
+    await index.fill(state, pace)
+    history = history_of(state)
+    await index.find_times(state, history, pace)
+    prefixes = {key_split(each.key) for each in followers}
+    leaders: Leaders[Leader] = Leaders()
+    async for part in slices(list(index.members), pace):
+        for root in part:
+            when = index.when.get(root)
+            if when is None or key_split(root) not in prefixes or is_private(root):
+                continue
+            ts = await index.task_of(state, root, pace)
+            if ts is not None and not is_follower(ts.exception_text):
+                leaders.note(root, when, Leader(root, when, None))
+    forgotten = [entry for entry in history if entry["key"] not in index.members]
+    _note_forgotten(leaders, state.tasks, forgotten)
+    runs = await Runs.of(state, prefixes, pace)
+    found = {}
+    async for some in slices(list(followers), pace):
+        for each in some:
+            when = index.when.get(each.key, each.when)
+            leader = None if when is None else leaders.of(each.key, when, runs)
+            if leader is not None:
+                found[each.key] = leader
+    return found
+
+
+def _note_forgotten(
+    leaders: Leaders[Leader],
+    tasks: Mapping[Any, Any],
+    entries: Iterable[dict[str, Any]],
+) -> None:
+    """Note what the history alone tells of, newest first; of one key the newest."""
+    for entry in {entry["key"]: entry for entry in reversed([*entries])}.values():
+        key, when = entry["key"], entry["when"]
+        ts = tasks.get(key)
+        healed = ts is not None and ts.state == "memory"
+        if not (healed or is_private(key) or is_follower(entry["exception_text"])):
+            leaders.note(key, when, Leader(key, when, entry))
+
+
+def led_in_history(
+    followers: Collection[dict[str, Any]],
+    entries: Iterable[dict[str, Any]],
+    log: Iterable[Any],
+) -> list[dict[str, Any]]:
+    """As `find_led`, where entries of the history (newest first) are all there is.
+
+    And the transition log of the scheduler that is gone.
+    """
+    runs = Runs({})
+    runs.read(log, {key_split(entry["key"]) for entry in followers})
+    leaders: Leaders[Leader] = Leaders()
+    _note_forgotten(leaders, {}, entries)
+    found: list[Follower] = []
+    leader_of = {}
+    for entry in followers:
+        key, when, text = entry["key"], entry["when"], entry["exception_text"]
+        leader = None if when is None else leaders.of(key, when, runs)
+        if leader is not None:
+            leader_of[key] = leader
+            found.append(Follower(key, when, text, key, None))
+    led = Led(leader_of, found)
+    return [
+        {
+            **forgotten_fact(leader.entry),
+            "asked": follower.asked,
+            "followers": led.told(leader.key),
+        }
+        for leader, follower in led
+        if leader.entry is not None
+    ]
+
+
+def _others_run(state: Any, ts: Any) -> bool:
+    """Whether others of a follower's collective seem to run still.
+
+    They have its prefix, and the same is wanted of them: by a task, or a client.
+    """
+    if ts is None:
+        return False
+    clients = set(ts.who_wants or ())
+    return any(
+        other.prefix is ts.prefix
+        and (
+            not clients.isdisjoint(other.who_wants or ())
+            or not ts.dependents.isdisjoint(other.dependents)
+        )
+        for ws in state.workers.values()
+        for other in islice(ws.processing, MOST_RUNNING)
+    )
+
+
+def followers_of(
+    roots: Roots, unknown: Collection[Any], history: Iterable[dict[str, Any]]
+) -> list[Follower]:
+    """Followers among what was found, and among what the scheduler has forgotten."""
+    found = [
+        Follower(each.key, roots.when[each.key], text, roots.way(each)[0].key, each)
+        for each in roots.order
+        if is_follower(text := each.exception_text)
+    ]
+    gone = set(unknown)
+    for entry in history if gone else ():
+        key, text = entry["key"], entry["exception_text"]
+        if key in gone:
+            gone.discard(key)  # the newest of each counts
+            if is_follower(text):
+                found.append(Follower(key, entry["when"], text, key, None))
+    return found
+
+
+def starts_of(state: Any, roots: Roots, led: Led) -> list[tuple[Any, float | None]]:
+    """What failed and when, in the order of `Roots`; for followers their leaders.
+
+    Leaders that are forgotten are not among them: see `facts_of_gone`.
+    """
+    places: dict[Any, tuple[bool, bool, float]] = {}
+    whens: dict[Any, float | None] = {}
+    for ts in roots.order:
+        place, when = roots.places[ts], roots.when[ts.key]
+        leader = led.by(ts.key)
+        if leader is not None:
+            ts, when = _there(state, leader.key), leader.when
+            place = (False, place[1], leader.when)
+        if ts is not None:
+            whens.setdefault(ts, when)
+            places[ts] = min(places.get(ts, place), place)
+    for leader, _ in led:
+        ts = _there(state, leader.key)
+        if ts is not None:  # it may be that of what is forgotten
+            whens.setdefault(ts, leader.when)
+            places.setdefault(ts, (False, False, leader.when))
+    return [(ts, whens[ts]) for ts in sorted(places, key=places.__getitem__)]
+
+
+def _there(state: Any, key: Any) -> Any:
+    """A task that has failed, if it is still there."""
+    ts = state.tasks.get(key)
+    return ts if ts is not None and ts.state == "erred" else None
+
+
+async def facts_of_gone(
+    state: Any, index: ErredIndex, led: Led, pace: Pace
+) -> list[dict[str, Any]]:
+    """Facts of failures of which only what followed them is left."""
+    found = []
+    for leader, follower in led:
+        if _there(state, leader.key) is not None:
+            continue
+        fact = await _fact_of_gone(state, index, leader, pace)
+        if fact is not None:
+            followers = led.told(leader.key)
+            asked = {"asked": follower.asked, "followers": followers}
+            found.append({**fact, **asked, "gone": True})
+    return found
+
+
+async def _fact_of_gone(
+    state: Any, index: ErredIndex, leader: Leader, pace: Pace
+) -> dict[str, Any] | None:
+    """All that is left of a failure whose task is forgotten; None: nothing."""
+    if leader.entry is not None:
+        codes = index.codes.of(leader.key)
+        return {**forgotten_fact(leader.entry), "codes": codes}
+    ts = await index.task_of(state, leader.key, pace)
+    if ts is None:
+        return None
+    return {**failure_fact(state, ts, leader.key, None), "when": leader.when}

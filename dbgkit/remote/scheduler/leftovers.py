@@ -1,0 +1,49 @@
+"""What Dask keeps of tasks and clients that are gone, and that were dbgkit's own.
+
+This file is sent to the scheduler as source: the standard library only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+PRIVATE_PREFIX = "dbgkit-recompute"  # of the keys of replays/recompute.py
+OWN_CLIENT = "Client-dbgkit-"  # how ids of clients begin that were opened for a call
+LATER = 0.05  # seconds
+
+
+def is_private(key: Any) -> bool:
+    """Whether a key is of a replay's own, and no failure of it the user's."""
+    name = key[0] if isinstance(key, tuple) and key else key
+    return isinstance(name, str) and name.startswith(f"{PRIVATE_PREFIX}-")
+
+
+def forget_group(scheduler: Any, group: Any) -> None:
+    """Have a scheduler forget a group of tasks, once all of them are forgotten.
+
+    ``Scheduler`` (distributed/scheduler.py) keeps a prefix for good, and a group for
+    as long as its computation or its span is kept.
+    """
+    if group.name in scheduler.task_groups:
+        return
+    for computation in list(scheduler.computations):
+        if group in computation.groups:
+            computation.groups.discard(group)
+            if not computation.groups:
+                scheduler.computations.remove(computation)
+    prefix = group.prefix
+    if not prefix.groups and scheduler.task_prefixes.get(prefix.name) is prefix:
+        del scheduler.task_prefixes[prefix.name]
+
+
+def forget_topic(scheduler: Any, client: str) -> None:
+    """Have a scheduler forget the events of a client that has gone.
+
+    ``Scheduler._broker`` (distributed/broker.py) keeps each topic for good. A client
+    that closes is told of twice (``Scheduler.add_client``): as it says so, and as its
+    connection ends, just before ``client_comms`` lets go of it.
+    """
+    scheduler._broker._topics.pop(client, None)
+    if client in scheduler.client_comms and scheduler.status.name == "running":
+        asyncio.get_running_loop().call_later(LATER, forget_topic, scheduler, client)

@@ -1,0 +1,208 @@
+"""The recorder's switch: who wants it on, and what there is of it.
+
+All that turns it on or off goes through here, in the scheduler's own loop, so that it
+is whole or gone whoever else does so. What is there is asked of the scheduler, the
+workers and the nannies themselves: whoever finds a part missing puts it back.
+
+This file is sent to the scheduler as source: standard library only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+from .plugins import Spread
+
+
+class Store(Protocol):
+    """The recorder's part on the scheduler, as its switch needs it."""
+
+    def add_handlers(self) -> None: ...
+    def remove_handlers(self) -> None: ...
+    def forget(self) -> None: ...
+
+
+class Switch:
+    """Has a recorder on for as long as somebody wants it.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    name : str
+        Of the plugins of scheduler and workers.
+    store : Store
+    deaths : (str, bytes)
+        Name and pickle of the part that watches deaths.
+    """
+
+    def __init__(
+        self, scheduler: Any, name: str, store: Store, deaths: tuple[str, bytes]
+    ) -> None:
+        self.scheduler = scheduler
+        self.name = name
+        self.store = store
+        self.deaths = deaths
+        # Who wants it: ids of clients, each with a token for each use.
+        self.claims: dict[str, set[str]] = {}
+        self.revision = 0
+        self.plugin = b""
+        self.spread = Spread(
+            scheduler,
+            name,
+            lambda: scheduler.workers,
+            ("plugin-add", "plugin-remove"),
+            parting=True,
+            at_rest=self._go,
+        )
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.claims)
+
+    async def on(
+        self,
+        owner: str,
+        token: str,
+        plugin: bytes | None,
+        settings: dict[str, Any],
+        limit: float,
+    ) -> dict[str, Any]:
+        """Turn it on for somebody, and put back what is missing of it.
+
+        Parameters
+        ----------
+        owner, token : str
+        plugin : bytes or None
+            The workers' part, if it is another one than before.
+        settings : dict
+            As that part has them.
+        limit : float
+            Seconds to wait for workers and nannies.
+
+        Returns
+        -------
+        dict
+            ``without``: by address, why it is not there (yet); ``broken``: where it
+            failed as it started. Then it is off again, if nobody had it on before.
+        """
+        was_on = self.is_on
+        self.claims.setdefault(owner, set()).add(token)
+        if plugin is not None:
+            self.revision += 1
+            self.plugin = plugin
+        self.scheduler.plugins.setdefault(self.name, self.store)
+        self.store.add_handlers()
+        replace_worker_plugin(self.scheduler, self.name, self.plugin)
+        # First: workers tell it of their black boxes as they start.
+        deaths = await self._deaths()
+        deaths.turn_on(self._go)
+        self.spread.want(self.revision, self.plugin, settings)
+        without = await self._settled(limit)
+        broken = {} if was_on else dict(self.spread.failed)
+        if broken:
+            # It would keep workers to come from starting.
+            await self.off(owner, (), False, limit)
+        return {"without": without, "broken": broken}
+
+    async def off(
+        self, owner: str, keep: Collection[str], orphans: bool, limit: float
+    ) -> dict[str, Any]:
+        """Turn it off for somebody; for all, if nobody else wants it.
+
+        Parameters
+        ----------
+        owner : str
+        keep : collection of str
+            Tokens of uses of the owner's that go on.
+        orphans : bool
+            Whether whoever wanted it and is not connected any more counts for nobody.
+        limit : float
+            Seconds to wait for workers and nannies.
+
+        Returns
+        -------
+        dict
+            ``others``: how many others want it; ``without``: by address, why it is
+            still there. It goes as soon as they answer.
+        """
+        left = self.claims.pop(owner, set()) & set(keep)
+        if left:
+            self.claims[owner] = left
+        if orphans:
+            clients = self.scheduler.clients
+            gone = [each for each in self.claims if each not in clients]
+            for each in gone:
+                del self.claims[each]
+        if self.claims:
+            others = len(self.claims) - (owner in self.claims)
+            return {"others": others, "without": {}}
+        await self._end()
+        without = await self._settled(limit)
+        self._go()
+        return {"others": 0, "without": without}
+
+    async def _end(self) -> None:
+        """Begin to take all off, also what somebody else has left of it."""
+        self.scheduler.plugins.setdefault(self.name, self.store)
+        if self.scheduler.worker_plugins.pop(self.name, None) and not self.revision:
+            self.spread.suppose()
+        self.store.forget()
+        self.spread.want_none()
+        (await self._deaths()).turn_off(self._go)
+
+    async def _deaths(self) -> Any:
+        """The part that watches deaths, which is put there if it is not."""
+        name, pickled = self.deaths
+        found = self.scheduler.plugins.get(name)
+        if found is None:
+            await self.scheduler.register_scheduler_plugin(
+                pickled, name=name, idempotent=True
+            )
+            found = self.scheduler.plugins[name]
+        return found
+
+    async def _settled(self, limit: float) -> dict[str, str]:
+        deaths = self.scheduler.plugins.get(self.deaths[0])
+        spreads = [self.spread, *([] if deaths is None else [deaths.spread])]
+        found = await asyncio.gather(*(each.settled(limit) for each in spreads))
+        return {address: why for each in found for address, why in each.items()}
+
+    def _go(self) -> None:
+        """Leave the scheduler, once it is off and nobody is left who has it."""
+        deaths = self.scheduler.plugins.get(self.deaths[0])
+        rests = self.spread.rests and (deaths is None or deaths.spread.rests)
+        if self.is_on or not rests:
+            return
+        if deaths is not None:
+            deaths.go()
+            self.scheduler.plugins.pop(self.deaths[0], None)
+        self.store.remove_handlers()
+        if self.scheduler.plugins.get(self.name) is self.store:
+            del self.scheduler.plugins[self.name]
+
+    def close(self) -> None:
+        self.spread.close()
+
+
+def replace_worker_plugin(scheduler: Any, name: str, plugin: bytes) -> None:
+    """Have workers that join later start with this plugin.
+
+    ``Scheduler.worker_plugins`` (distributed/scheduler.py) has each as it was pickled.
+    """
+    scheduler.worker_plugins[name] = plugin
+
+
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings to compare: on the way, lists become tuples."""
+    return {**settings, "secret_names": list(settings["secret_names"])}
+
+
+def merged(current: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a recorder that is on, and those that are given.
+
+    What somebody wanted hidden stays hidden.
+    """
+    names = [*current["secret_names"], *given.get("secret_names", ())]
+    return plain({**current, **given, "secret_names": dict.fromkeys(names)})

@@ -1,0 +1,359 @@
+"""Tasks in rows, as a scheduler or a dump has them: filtered first, cut after.
+
+This file is sent to the scheduler as source: standard library only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import heapq
+import re
+from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import chain
+from typing import Any
+
+from ..common.keys import find_task
+from ..common.pacing import Pace, all_tasks, now_of, slices
+from .roots import Roots, find_roots, raised
+
+MOST_ROWS = 10_000  # of one answer, also where no limit was asked for
+MOST_PLACES = 10  # workers of one row
+EXCEPTION = 300  # characters of an exception's text in a row
+RESTRICTIONS = 300
+
+Test = Callable[[Any], bool]
+Sieve = Callable[[Any], list[Any]]
+
+
+async def survey_tasks(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+    """Tasks that match, in rows.
+
+    Parameters
+    ----------
+    state : Scheduler or DumpState
+    question : dict
+        ``states``, ``prefixes``: lists of names. ``keys``: a list of keys, or a text:
+        a key or a glob pattern. ``worker``: an address or a name. ``failed``: True
+        for what failed by itself, False for the rest. ``sort``: a column, and
+        ``reverse``. ``limit``: the most rows.
+
+    Returns
+    -------
+    dict
+        ``rows``, ``matched``, ``summary`` (prefix -> state -> count, of all tasks),
+        the span of time, and names that were not found.
+    """
+    pace = Pace()
+    start = now_of(state)
+    answer: dict[str, Any] = {"unknown_keys": [], "near": {}}
+    found, asked = _asked_for(state, question.get("keys"), answer)
+    sieves = _sieves(state, question, asked, answer)
+    limit = question.get("limit")
+    limit = MOST_ROWS if limit is None else min(limit, MOST_ROWS)
+    times = await _times_in_state(state, pace, question.get("sort") == "since")
+    order = _order(question, times)
+    everything = found is None and _may_match(state, question)
+    matched = 0
+    best: list[Any] = []
+    parts: AsyncIterator[Any]
+    parts = all_tasks(state, pace) if everything else slices(found or [], pace)
+    async for part in parts:
+        for sieve in sieves:
+            part = sieve(part)
+        matched += len(part)
+        if order is not None:
+            best = heapq.nsmallest(limit, chain(best, part), key=order)
+        elif len(best) < limit:
+            best += part[: limit - len(best)]
+    if best and times is None:
+        times = await _times_in_state(state, pace, True)
+    fell = [ts for ts in best if ts.state == "erred" and not _failed(ts)]
+    roots = await find_roots(state, fell, pace)
+    rows = []
+    async for part in slices(best, pace):
+        rows += [_row(ts, now_of(state), times or {}, roots) for ts in part]
+    return {
+        **answer,
+        "rows": rows,
+        "matched": matched,
+        "summary": await _summary(state, pace),
+        "start": start,
+        "end": now_of(state),
+    }
+
+
+async def survey_counts(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+    """How many tasks are in which state, and workers of which status: no task asked.
+
+    Parameters
+    ----------
+    state : Scheduler or DumpState
+    question : dict
+        Nothing.
+
+    Returns
+    -------
+    dict
+        ``summary`` (prefix -> state -> count), ``workers`` (status -> count),
+        ``threads`` of them all, ``address``, and the span of time.
+    """
+    start = now_of(state)
+    workers: dict[str, int] = {}
+    async for part in slices(list(state.workers.values()), Pace()):
+        for ws in part:
+            workers[ws.status.name] = workers.get(ws.status.name, 0) + 1
+    return {
+        "summary": await _summary(state, Pace()),
+        "workers": workers,
+        "threads": state.total_nthreads,
+        "address": str(state.address),
+        "start": start,
+        "end": now_of(state),
+    }
+
+
+# -- filters -----------------------------------------------------------------
+
+
+def _asked_for(
+    state: Any, keys: Any, answer: dict[str, Any]
+) -> tuple[list[Any] | None, Test | None]:
+    """Tasks that are named (None: any), or a test that a pattern makes."""
+    if keys is None:
+        return None, None
+    if isinstance(keys, str):
+        ts = find_task(state, keys)
+        if ts is None and re.search(r"[*?\[]", keys):
+            matches = re.compile(fnmatch.translate(keys)).match
+            return None, lambda ts: matches(_text(ts.key)) is not None
+        keys = [keys]
+    found: dict[Any, None] = {}
+    for key in keys:
+        ts = find_task(state, key)
+        if ts is None:
+            answer["unknown_keys"].append(key)
+        else:
+            found[ts] = None
+    return list(found), None
+
+
+def _sieves(
+    state: Any, question: dict[str, Any], asked: Test | None, answer: dict[str, Any]
+) -> list[Sieve]:
+    """What tasks have to pass, the cheapest first."""
+    sieves: list[Sieve] = []
+    states = question.get("states")
+    if states:
+        names = frozenset(states)
+        sieves.append(lambda part: [ts for ts in part if ts.state in names])
+    failed = question.get("failed")
+    if failed is not None:
+        sieves.append(lambda part: [ts for ts in part if _failed(ts) is failed])
+    prefixes = question.get("prefixes")
+    if prefixes:
+        wanted = frozenset(prefixes)
+        sieves.append(lambda part: [ts for ts in part if ts.prefix.name in wanted])
+        _look_near(answer, "prefix", wanted, state.task_prefixes)
+    worker = question.get("worker")
+    if worker is not None:
+        address = _address(state, worker)
+        sieves.append(lambda part: [ts for ts in part if address in _places(ts)])
+        names_too = [str(ws.name) for ws in state.workers.values()]
+        _look_near(answer, "worker", {address}, [*state.workers, *names_too])
+    if asked is not None:
+        sieves.append(lambda part: list(filter(asked, part)))
+    return sieves
+
+
+def _look_near(
+    answer: dict[str, Any], what: str, wanted: Iterable[str], known: Iterable[str]
+) -> None:
+    """For each name that is unknown the nearest one, or an empty text."""
+    names = set(known)
+    for name in wanted:
+        if name not in names:
+            close = difflib.get_close_matches(name, list(names)[:1000], n=1)
+            answer["near"][f"{what} {name!r}"] = close[0] if close else ""
+
+
+def _failed(ts: Any) -> bool:
+    """Whether a task failed by itself."""
+    return ts.state == "erred" and (raised(ts) or ts.exception_blame is None)
+
+
+def _may_match(state: Any, question: dict[str, Any]) -> bool:
+    """Whether the counts of the prefixes leave anything to look for."""
+    states = question.get("states") or (["erred"] if question.get("failed") else None)
+    if not states:
+        return True
+    prefixes = question.get("prefixes")
+    return any(
+        prefix.states.get(name)
+        for prefix in list(state.task_prefixes.values())
+        if not prefixes or prefix.name in prefixes
+        for name in states
+    )
+
+
+def _address(state: Any, worker: Any) -> str:
+    """Of a worker that is named by its address or its name."""
+    if worker not in state.workers:
+        for address, ws in list(state.workers.items()):
+            if str(ws.name) == str(worker):
+                return str(address)
+    return str(worker)
+
+
+def _places(ts: Any) -> list[str]:
+    """Workers that run a task, or hold it, or that it failed on."""
+    if ts.processing_on is not None:
+        return [ts.processing_on.address]
+    if ts.who_has:
+        return sorted(ws.address for ws in ts.who_has)
+    return sorted(ts.erred_on or ())
+
+
+# -- order -------------------------------------------------------------------
+
+# Numbers come largest first, texts from A.
+_NUMBERS: dict[str, Callable[[Any], Any]] = {
+    "nbytes": lambda ts: ts.nbytes if ts.nbytes >= 0 else None,
+    "waiting_on": lambda ts: len(ts.waiting_on or ()),
+    "dependents": lambda ts: len(ts.dependents),
+    "retries": lambda ts: ts.retries,
+    "suspicious": lambda ts: ts.suspicious,
+}
+_TEXTS: dict[str, Callable[[Any], str]] = {
+    "key": lambda ts: _text(ts.key),
+    "state": lambda ts: str(ts.state),
+    "prefix": lambda ts: str(ts.prefix.name),
+    "workers": lambda ts: " ".join(_places(ts)),
+    "restrictions": lambda ts: _restrictions(ts),
+    "exception": lambda ts: ts.exception_text or "",
+}
+COLUMNS = (*_NUMBERS, *_TEXTS, "since")
+
+
+def _order(
+    question: dict[str, Any], times: dict[Any, tuple[str, float]] | None
+) -> Callable[[Any], Any] | None:
+    """The key of a sort; what has no value comes last either way."""
+    column = question.get("sort")
+    if not column:
+        return None
+    reverse = bool(question.get("reverse"))
+    if column in _TEXTS:
+        text = _TEXTS[column]
+        return _Backwards.of(text) if reverse else lambda ts: (not text(ts), text(ts))
+
+    def number(ts: Any) -> Any:
+        if column != "since":
+            return _NUMBERS[column](ts)
+        entered = _entered(ts, times or {})
+        return None if entered is None else -entered  # the longest first
+
+    sign = 1 if reverse else -1
+
+    def order(ts: Any) -> tuple[bool, float]:
+        value = number(ts)
+        return value is None, 0.0 if value is None else sign * value
+
+    return order
+
+
+class _Backwards:
+    """A text that sorts the other way round."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __lt__(self, other: _Backwards) -> bool:
+        return self.text > other.text
+
+    @classmethod
+    def of(cls, text: Callable[[Any], str]) -> Callable[[Any], Any]:
+        return lambda ts: (not text(ts), cls(text(ts)))
+
+
+# -- rows --------------------------------------------------------------------
+
+
+def _row(
+    ts: Any, now: float, times: dict[Any, tuple[str, float]], roots: Roots
+) -> dict[str, Any]:
+    places = _places(ts)
+    entered = _entered(ts, times)
+    blame = roots.cause_of(ts)
+    return {
+        "key": ts.key,
+        "state": ts.state,
+        "prefix": str(ts.prefix.name),
+        "workers": places[:MOST_PLACES],
+        "omitted_workers": max(0, len(places) - MOST_PLACES),
+        "nbytes": ts.nbytes if ts.nbytes >= 0 else None,
+        "waiting_on": len(ts.waiting_on or ()),
+        "dependents": len(ts.dependents),
+        "retries": ts.retries,
+        "suspicious": ts.suspicious,
+        "restrictions": _restrictions(ts),
+        "since": None if entered is None else max(0.0, now - entered),
+        "exception": (ts.exception_text or "")[:EXCEPTION],
+        "blame": None if blame is ts else blame.key,
+    }
+
+
+def _restrictions(ts: Any) -> str:
+    """In words: ``workers: a, b; resources: GPU 1 (preferred)``."""
+    parts = []
+    for name, values in (
+        ("workers", ts.worker_restrictions),
+        ("hosts", ts.host_restrictions),
+    ):
+        if values:
+            parts.append(f"{name}: {', '.join(sorted(map(str, values)))}")
+    if ts.resource_restrictions:
+        amounts = [f"{k} {v:g}" for k, v in sorted(ts.resource_restrictions.items())]
+        parts.append(f"resources: {', '.join(amounts)}")
+    text = "; ".join(parts)
+    if text and ts.loose_restrictions:
+        text += " (preferred)"
+    return text if len(text) <= RESTRICTIONS else f"{text[:RESTRICTIONS]}…"
+
+
+async def _times_in_state(
+    state: Any, pace: Pace, wanted: bool
+) -> dict[Any, tuple[str, float]] | None:
+    """The last state that each task has entered, and when, as far as the log goes."""
+    if not wanted:
+        return None
+    times = {}
+    async for part in slices(list(state.transition_log), pace):
+        for entry in part:
+            if entry[1] != entry[2]:  # a recommendation that was not followed
+                times[entry[0]] = (entry[2], entry[5])
+    return times
+
+
+def _entered(ts: Any, times: dict[Any, tuple[str, float]]) -> float | None:
+    state, when = times.get(ts.key, ("", 0.0))
+    return when if state == ts.state else None
+
+
+async def _summary(state: Any, pace: Pace) -> dict[str, dict[str, int]]:
+    """Prefix -> state -> count, of all tasks."""
+    summary: dict[str, dict[str, int]] = {}
+    async for part in slices(list(state.task_prefixes.values()), pace):
+        for prefix in part:
+            counts = {
+                name: count
+                for name, count in prefix.states.items()
+                if count and name != "forgotten"
+            }
+            if counts:
+                summary[str(prefix.name)] = counts
+    return summary
+
+
+def _text(key: Any) -> str:
+    return key if isinstance(key, str) else str(key)

@@ -1,0 +1,392 @@
+"""Why tasks do not move: from what was asked for to the ends of all that it waits for.
+
+Runs inside the scheduler, or over a dump. It tells facts; the words are made by
+``dbgkit.diagnose``. Its cost grows with the chain that it follows; with no task asked
+for, with what is under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from ..common.keys import find_task
+from ..common.modules import needs_of
+from ..common.pacing import Pace, all_tasks, is_dump, now_of, slices
+from .failed import history_of
+from .failures_index import ErredIndex
+from .inner import Found, follow
+from .newest import erred_tasks, newest_failed
+from .p2p import is_barrier
+from .roots import Roots, find_roots, raised
+from .why_cluster import (
+    MOST_PINGED,
+    answering,
+    lateness,
+    overview,
+    waiters,
+)
+from .why_ends import (
+    SAMPLE,
+    facts_of,
+    failed_facts,
+    forgotten_facts,
+    given_up,
+    signature,
+)
+
+MOST_GROUPS = 40  # groups of ends that are looked at, of one state
+MOST_CHAIN = 100  # keys of a chain that are sent
+MOST_ORDERED = 100  # inputs of one task
+MOST_ASKED = 64  # workers that are asked whether they run what is not known any more
+_MAY_RUN = (None, "processing", "released")  # when they were forgotten
+MOST_PROBED = 4  # tasks of one worker that it is asked about
+
+
+class Group:
+    """Ends of one signature: how many, and a few to look at."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.tasks: list[Any] = []
+
+    def add(self, ts: Any) -> None:
+        self.count += 1
+        if len(self.tasks) < MOST_PROBED:
+            self.tasks.append(ts)
+
+
+async def explain_state(
+    state: Any, question: dict[str, Any], index: ErredIndex | None = None
+) -> dict[str, Any]:
+    """Facts about what some tasks, or all, wait for.
+
+    Parameters
+    ----------
+    state : Scheduler or DumpState
+    question : dict
+        ``keys``: list of keys, or None for the whole cluster. ``pending``: keys that
+        the client believes pending. ``texts``: what the futures of the keys hold (see
+        ``roots``). ``client``: id of the client whose failures come first.
+        ``ping``: seconds for a worker to answer.
+    index : ErredIndex, optional
+        As kept by the extension.
+    """
+    start = now_of(state)
+    pace = Pace()
+    keys = question.get("keys")
+    answer: dict[str, Any] = {
+        "start": start,
+        "asked": [],
+        "ends": [],
+        "omitted_ends": 0,
+        "barrier": None,
+        "unknown": [],
+        "may_run_it": [],
+        "not_asked": 0,
+        "given_up": {"keys": [], "count": 0},
+        # A look at one task costs nothing that grows with the cluster.
+        "cluster": overview(state, start) if keys is None else None,
+        "out_of_step": await _out_of_step(state, question.get("pending") or (), pace),
+        "late": None,
+        "waiters": None,
+        "answering": {},
+    }
+    parents: dict[Any, Any] = {}
+    failed: list[Any] = []
+    if keys is None:
+        groups = await _whole(state, failed, question.get("client") or "", pace)
+    else:
+        starts = await _asked(state, keys, answer, pace)
+        groups, parents = await _walk(starts, failed, answer, pace)
+    roots = await find_roots(state, failed, pace, question.get("texts") or ())
+    answer["unfollowed"] = roots.unfollowed
+    through: tuple[Any, ...] = ()
+    if keys is None:
+        if failed:
+            found = await _located(state, failed[0], roots, index, pace)
+            failed, through = [found.ts], found.through
+            roots = await find_roots(state, failed, pace)
+            answer["given_up"] = given_up(erred_tasks(state), found.ts)
+        # From here on nothing changes until all is described.
+        groups = _still_there(groups)
+        failed = [ts for ts in failed if ts.state == "erred"]
+    for ts in failed:
+        group = groups.setdefault(("erred", roots.cause_of(ts).key), Group())
+        group.add(ts)
+        if keys is None:  # one stands for all
+            group.count = _count(state, "erred")
+    _describe(state, groups, parents, roots, answer, start)
+    for end in answer["ends"]:
+        if end["state"] == "erred":
+            end["through"] = list(through)
+    if is_dump(state):
+        answer["answering"] = dict.fromkeys(state.silent_workers, False)
+    else:
+        answer["late"] = await lateness(state)
+        answer["waiters"] = waiters(state)
+        answer["answering"] = await answering(
+            state, _places(state, answer), question.get("ping") or 2.0
+        )
+    answer["end"] = now_of(state)
+    return answer
+
+
+async def _located(
+    state: Any, failed: Any, roots: Roots, index: ErredIndex | None, pace: Pace
+) -> Found:
+    """Of the failures of the whole cluster the one that is located: the earliest."""
+    root = roots.order[0]
+    if state.tasks.get(root.key) is not root:  # others are still blamed on it
+        return Found(failed, failed, (), 1, None)
+    starts = [(root, roots.when[root.key])]
+    history = history_of(state)
+    followed = await follow(state, index or ErredIndex(), history, starts, pace)
+    return followed[0]
+
+
+async def _out_of_step(
+    state: Any, pending: Iterable[Any], pace: Pace
+) -> list[dict[str, Any]]:
+    """Tasks that a client believes pending, and that are done or gone."""
+    found = []
+    async for part in slices(list(pending), pace):
+        for key in part:
+            ts = find_task(state, key)
+            name = "unknown" if ts is None else ts.state
+            if name in ("memory", "erred", "unknown"):
+                found.append({"key": key, "state": name})
+    return found
+
+
+async def _asked(
+    state: Any, keys: Iterable[Any], answer: dict[str, Any], pace: Pace
+) -> list[Any]:
+    """The tasks of the keys; what is not known goes into the answer."""
+    starts, unknown = [], []
+    states: dict[str, int] = {}
+    async for part in slices(list(keys), pace):
+        for key in part:
+            ts = find_task(state, key)
+            name = "unknown" if ts is None else ts.state
+            states[name] = states.get(name, 0) + 1
+            if ts is None:
+                unknown.append(key)
+            else:
+                starts.append(ts)
+    answer["asked_states"] = states
+    answer["asked"] = [ts.key for ts in starts[:SAMPLE]]
+    answer["unknown_count"] = len(unknown)
+    if unknown:
+        log = list(state.transition_log)
+        answer["unknown"] = [forgotten_facts(log, key) for key in unknown[:SAMPLE]]
+        if any(entry["was"] in _MAY_RUN for entry in answer["unknown"]):
+            answer["may_run_it"] = list(islice(state.workers, MOST_ASKED))
+            answer["not_asked"] = max(0, len(state.workers) - MOST_ASKED)
+    return starts
+
+
+async def _walk(
+    starts: list[Any], failed: list[Any], answer: dict[str, Any], pace: Pace
+) -> tuple[dict[Any, Group], dict[Any, Any]]:
+    """All that some tasks wait for, breadth first, in groups of ends.
+
+    Ends that have failed are put into ``failed``.
+    """
+    parents: dict[Any, Any] = dict.fromkeys(starts)
+    order = list(parents)
+    groups: dict[Any, Group] = {}
+    at = 0
+    while at < len(order):
+        ts = order[at]
+        at += 1
+        if at % 100 == 0:
+            await pace.breathe()
+        if is_barrier(ts.key) and answer["barrier"] is None:
+            answer["barrier"] = {
+                "key": ts.key,
+                "state": ts.state,
+                "inputs": len(ts.dependencies),
+                "missing": len(ts.waiting_on or ()),
+                "outputs": len(ts.dependents),
+                "chain": _chain(ts, parents)[0],
+            }
+        if ts.state == "erred":
+            failed.append(ts)
+            continue
+        if ts.state != "waiting" or not ts.waiting_on:
+            groups.setdefault(signature(ts), Group()).add(ts)
+            continue
+        for dts in _inputs(ts):
+            if dts not in parents:
+                parents[dts] = ts
+                order.append(dts)
+    answer["walked"] = len(order)
+    return groups, parents
+
+
+def _inputs(ts: Any) -> list[Any]:
+    """What a task waits for; few are put in order, as a set has none.
+
+    A dump of the same moment is then told in the same words.
+    """
+    found = list(ts.waiting_on)
+    if 1 < len(found) <= MOST_ORDERED:
+        found.sort(key=lambda dts: str(dts.key))
+    return found
+
+
+async def _whole(
+    state: Any, failed: list[Any], client: str, pace: Pace
+) -> dict[Any, Group]:
+    """What the whole cluster waits for: all that is ready.
+
+    Tasks of the newest computation that failed are put into ``failed``.
+    """
+    groups: dict[Any, Group] = {}
+    await _add_unrunnable(state, groups, pace)
+    queued = Group()
+    for ts in state.queued:
+        queued.add(ts)
+        break
+    if queued.count:
+        queued.count = len(state.queued)
+        groups[("queued",)] = queued
+    for ws in list(state.workers.values()):
+        if ws.processing:
+            groups[("processing", ws.address)] = _of_worker(ws)
+        await pace.breathe()
+    failed += (await newest_failed(state, client, pace))[0]
+    if not groups and not failed:
+        await _add_stuck(state, groups, failed, pace)
+    return groups
+
+
+def _still_there(groups: dict[Any, Group]) -> dict[Any, Group]:
+    """Groups without the tasks that have moved on while others were looked at."""
+    for what, group in groups.items():
+        group.tasks = [ts for ts in group.tasks if ts.state == what[0]]
+    return {what: group for what, group in groups.items() if group.tasks}
+
+
+def _count(state: Any, name: str) -> int:
+    """How many tasks are in a state."""
+    return sum(group.states.get(name, 0) for group in state.task_groups.values())
+
+
+async def _add_unrunnable(state: Any, groups: dict[Any, Group], pace: Pace) -> None:
+    """Tasks without a worker; those without restrictions may be very many."""
+    free = Group()
+    async for part in slices(list(state.unrunnable), pace):
+        restricted = [
+            ts
+            for ts in part
+            if ts.worker_restrictions
+            or ts.host_restrictions
+            or ts.resource_restrictions
+        ]
+        for ts in restricted:
+            groups.setdefault(signature(ts), Group()).add(ts)
+        free.count += len(part) - len(restricted)
+        if len(free.tasks) < MOST_PROBED:
+            known = set(map(id, restricted))
+            free.tasks += [ts for ts in part if id(ts) not in known]
+            del free.tasks[MOST_PROBED:]
+    if free.tasks:
+        groups[signature(free.tasks[0])] = free
+
+
+def _of_worker(ws: Any) -> Group:
+    """What a worker has to do: what it executes, and one task that it does not."""
+    group = Group()
+    executing = list(ws.executing)[: MOST_PROBED - 1]
+    group.tasks = [ts for ts in executing if ts in ws.processing]
+    idle = next((ts for ts in ws.processing if ts not in ws.executing), None)
+    if idle is not None:
+        group.tasks.append(idle)
+    group.count = len(ws.processing)
+    return group
+
+
+async def _add_stuck(
+    state: Any, groups: dict[Any, Group], failed: list[Any], pace: Pace
+) -> None:
+    """Where nothing is ready: tasks that wait all the same, one that has failed."""
+    if not (_count(state, "waiting") or _count(state, "erred")):
+        return
+    async for part in all_tasks(state, pace):
+        for ts in part:
+            if ts.state == "waiting" and not ts.waiting_on:
+                groups.setdefault((ts.state,), Group()).add(ts)
+            elif ts.state == "erred" and (not failed or raised(ts) > raised(failed[0])):
+                failed[:] = [ts]
+
+
+def _describe(
+    state: Any,
+    groups: dict[Any, Group],
+    parents: dict[Any, Any],
+    roots: Roots,
+    answer: dict[str, Any],
+    now: float,
+) -> None:
+    """Facts of each group's tasks; groups past the limit are counted."""
+    kept = 0
+    for group in sorted(groups.values(), key=lambda group: -group.count):
+        if kept >= MOST_GROUPS:
+            answer["omitted_ends"] += group.count
+            continue
+        kept += 1
+        processing = group.tasks[0].state == "processing"
+        tasks = group.tasks if processing else group.tasks[:1]
+        for ts in tasks:
+            chain, length = _chain(ts, parents)
+            erred = ts.state == "erred"
+            facts = failed_facts(ts, roots) if erred else facts_of(state, ts, now)
+            had = roots.cause_of(ts) if erred else ts
+            # Only what was on workers that went away may have been the reason.
+            if not is_dump(state) and (facts["killed"] if erred else ts.suspicious):
+                facts["needs"] = needs_of(state, had.key, had.run_spec)
+                facts["suspicious"] = had.suspicious
+            answer["ends"].append(
+                {
+                    "key": ts.key,
+                    "state": ts.state,
+                    "count": group.count,
+                    "keys": [other.key for other in group.tasks],
+                    "chain": chain,
+                    "length": length,
+                    **facts,
+                }
+            )
+
+
+def _chain(end: Any, parents: dict[Any, Any]) -> tuple[list[Any], int]:
+    """Keys from the task asked for to an end, the middle left out; how many in all."""
+    keys = []
+    ts = end
+    while ts is not None:
+        keys.append(ts.key)
+        ts = parents.get(ts)
+    keys.reverse()
+    if len(keys) <= MOST_CHAIN:
+        return keys, len(keys)
+    half = MOST_CHAIN // 2
+    return keys[:half] + keys[-half:], len(keys)
+
+
+def _places(state: Any, answer: dict[str, Any]) -> list[str]:
+    """Workers that should be asked whether they answer."""
+    found: dict[str, None] = {}
+    for end in answer["ends"]:
+        if end["code"] == "processing":
+            found.setdefault(end["worker"])
+            for missing in end["missing"]:
+                for holder in missing["holders"][:1]:
+                    found.setdefault(holder)
+        elif end["code"] == "queued":
+            found.update((place["worker"], None) for place in end["places"])
+    for worker in answer["cluster"]["quiet"] if answer["cluster"] else ():
+        found.setdefault(worker["address"])
+    return [address for address in found if address in state.workers][:MOST_PINGED]

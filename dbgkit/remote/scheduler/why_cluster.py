@@ -1,0 +1,151 @@
+"""Facts of a cluster as a whole: who answers, how late the loop is, who waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from time import perf_counter
+from typing import Any
+
+from .why_ends import SAMPLE, paused_facts, starting_nannies, status_of
+
+MOST_PINGED = 32  # workers that one question asks whether they are there
+MOST_LOCKS = 20
+QUIET = 5.0  # seconds without a heartbeat that are normal
+
+
+async def answering(
+    state: Any, addresses: Iterable[str], limit: float
+) -> dict[str, bool]:
+    """Whether workers answer within a limit, all asked at once; live only."""
+
+    async def ping(address: str) -> bool:
+        try:
+            await asyncio.wait_for(state.rpc(address).identity(), limit)
+        except (OSError, asyncio.TimeoutError):
+            return False
+        return True
+
+    asked = sorted(set(addresses))[:MOST_PINGED]
+    answers = await asyncio.gather(*map(ping, asked))
+    return dict(zip(asked, answers, strict=True))
+
+
+async def lateness(state: Any) -> float:
+    """Seconds by which the scheduler's event loop is late.
+
+    ``Server._tick_interval_observed`` (distributed/core.py) is the mean time between
+    two ticks that should come every 20 ms, over the last second.
+    """
+    slowest = 0.0
+    for _ in range(3):
+        before = perf_counter()
+        await asyncio.sleep(0)
+        slowest = max(slowest, perf_counter() - before)
+    return max(slowest, float(getattr(state, "_tick_interval_observed", 0.0)))
+
+
+def quiet_workers(state: Any, now: float) -> list[dict[str, Any]]:
+    """Workers that have not sent a heartbeat for long, the longest first."""
+    # The more workers, the rarer the heartbeats: scheduler.heartbeat_interval.
+    limit = QUIET + len(state.workers) / 40
+    found = [
+        {"address": ws.address, "age": now - ws.last_seen}
+        for ws in list(state.workers.values())
+        if now - ws.last_seen > limit
+    ]
+    found.sort(key=lambda worker: -worker["age"])
+    return found
+
+
+def overview(state: Any, now: float) -> dict[str, Any]:
+    """Workers and tasks in numbers; costs nothing that grows with the tasks."""
+    states: dict[str, int] = {}
+    for group in list(state.task_groups.values()):
+        for name, count in group.states.items():
+            if count:
+                states[name] = states.get(name, 0) + count
+    workers = list(state.workers.values())
+    paused = paused_facts(workers)
+    return {
+        "states": states,
+        "workers": len(workers),
+        "running": sum(status_of(ws) == "running" for ws in workers),
+        "threads": sum(ws.nthreads for ws in workers),
+        "paused": paused[:SAMPLE],
+        "paused_count": len(paused),
+        "starting": len(starting_nannies(state)),
+        "quiet": quiet_workers(state, now)[:MOST_PINGED],
+    }
+
+
+def waiters(state: Any) -> list[dict[str, Any]]:
+    """Locks, semaphores, events, queues that somebody waits for; live only."""
+    extensions = state.extensions
+    found = [
+        *_semaphores(extensions.get("semaphores")),
+        *_events(extensions.get("events")),
+        *_queues(extensions.get("queues")),
+        *_multi_locks(extensions.get("multi_locks")),
+    ]
+    found.sort(key=lambda waiter: -waiter["waiting"])
+    return found[:MOST_LOCKS]
+
+
+def _semaphores(extension: Any) -> list[dict[str, Any]]:
+    """Locks and semaphores: ``SemaphoreExtension.metrics``, ``.leases``."""
+    if extension is None:
+        return []
+    return [
+        {
+            "kind": "lock" if extension.max_leases.get(name) == 1 else "semaphore",
+            "name": str(name),
+            "waiting": waiting,
+            "held": len(extension.leases.get(name, ())),
+            "leases": extension.max_leases.get(name),
+        }
+        for name, waiting in list(extension.metrics["pending"].items())
+        if waiting > 0
+    ]
+
+
+def _events(extension: Any) -> list[dict[str, Any]]:
+    """Events that are not set: ``EventExtension._waiter_count``."""
+    if extension is None:
+        return []
+    return [
+        {"kind": "event", "name": str(name), "waiting": waiting}
+        for name, waiting in list(extension._waiter_count.items())
+        if waiting > 0
+    ]
+
+
+def _queues(extension: Any) -> list[dict[str, Any]]:
+    """Queues that are empty, or full: ``asyncio.Queue._getters`` and ``._putters``."""
+    if extension is None:
+        return []
+    found = []
+    for name, queue in list(extension.queues.items()):
+        for end, what in (("_getters", "empty"), ("_putters", "full")):
+            waiting = sum(not waiter.done() for waiter in getattr(queue, end))
+            if waiting:
+                found.append(
+                    {
+                        "kind": "queue",
+                        "name": str(name),
+                        "waiting": waiting,
+                        "queue": what,
+                    }
+                )
+    return found
+
+
+def _multi_locks(extension: Any) -> list[dict[str, Any]]:
+    """``MultiLockExtension.locks``: name -> users, the first of whom holds it."""
+    if extension is None:
+        return []
+    return [
+        {"kind": "multi-lock", "name": str(name), "waiting": len(users) - 1, "held": 1}
+        for name, users in list(extension.locks.items())
+        if len(users) > 1
+    ]

@@ -1,0 +1,403 @@
+"""Facts of one task that does not move: what it is in need of, and who comes nearest.
+
+`state` is a scheduler, or a dump's stand-in for one that has the same attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from ..common.frame_codes import codes_for
+from ..common.pacing import is_dump
+from .p2p import as_text, cause_in_shuffle, phase_in, went_in, where_in_shuffle
+from .roots import Roots
+
+TEXT_LIMIT = 5_000  # characters of an exception's or traceback's text
+SAMPLE = 5  # names that are given where there may be many
+MOST_ERRED = 200  # tasks that have failed, of which those that killed are looked for
+_UNWANTED = {  # beginnings of stimulus ids, and what a client did
+    "remove-client-": "left",
+    "client-releases-keys-": "released",
+    "cancel-key-": "cancelled",
+    "client-restart-": "restarted",
+}
+
+
+def status_of(ws: Any) -> str:
+    """Name of a worker's status: ``"running"``, ``"paused"``, …"""
+    return str(getattr(ws.status, "name", ws.status))
+
+
+def signature(ts: Any) -> tuple[Any, ...]:
+    """Tasks with one signature do not move for one reason."""
+    state = ts.state
+    if state == "processing":
+        ws = ts.processing_on
+        return (state, ws.address if ws is not None else None)
+    if state == "no-worker":
+        if not (
+            ts.worker_restrictions or ts.host_restrictions or ts.resource_restrictions
+        ):
+            return (state,)
+        return (
+            state,
+            frozenset(ts.worker_restrictions or ()),
+            frozenset(ts.host_restrictions or ()),
+            tuple(sorted((ts.resource_restrictions or {}).items())),
+            bool(ts.loose_restrictions),
+        )
+    return (state,)
+
+
+def facts_of(state: Any, ts: Any, now: float) -> dict[str, Any]:
+    """What can be said of a task, by its state; ``code`` is the cause.
+
+    A task that is being processed has the code ``"processing"``: only its worker can
+    say more. For one that has failed see `failed_facts`.
+    """
+    make = {
+        "memory": _memory,
+        "no-worker": _no_worker,
+        "queued": _queued,
+        "processing": _processing,
+    }.get(ts.state)
+    if make is not None:
+        return make(state, ts, now)
+    if ts.has_lost_dependencies:
+        return {"code": "lost-dependencies", "dependency": None, "when": None}
+    if ts.state == "waiting":
+        return _waiting_for_nothing(ts)
+    return {"code": "released", "lost": ts.run_spec is None and not is_dump(state)}
+
+
+def failed_facts(ts: Any, roots: Roots) -> dict[str, Any]:
+    """What made a task fail: it raised by itself, or another above it did."""
+    root = roots.cause_of(ts)
+    retries = (root.annotations or {}).get("retries")
+    text = root.exception_text or ""
+    frames = root.traceback_text or ""
+    phase = phase_in(text, frames)
+    count = went_in(root, text, frames)
+    cause = cause_in_shuffle(text, root.exception)
+    if cause is not None:
+        text, frames = cause.text, as_text(cause)
+    return {
+        "code": "failed" if root is ts else "cascaded",
+        "blame": root.key,
+        "exception_text": text[:TEXT_LIMIT],
+        "traceback_text": frames[-TEXT_LIMIT:],
+        "codes": codes_for(root.run_spec, frames),
+        "shuffle": phase,
+        "in_shuffle": where_in_shuffle(phase, text, frames, count) if phase else "",
+        "erred_on": sorted(root.erred_on or ())[:SAMPLE],
+        "when": roots.when.get(root.key),
+        # A task that killed its workers comes without any text.
+        "killed": root.suspicious if not text else 0,
+        "tried": retries + 1 if isinstance(retries, int) and retries > 0 else 1,
+        "others": [other.key for other in roots.others[:SAMPLE]],
+        "others_count": len(roots.others),
+    }
+
+
+def forgotten_facts(log: list[Any], key: Any) -> dict[str, Any]:
+    """What the transition log still tells of a task that is not known.
+
+    An entry is ``(key, start, finish, recommendations, stimulus_id, timestamp)``. As a
+    task is forgotten, the scheduler recommends it both of those that need it and of
+    its inputs that nobody else needs (``_propagate_forgotten``,
+    distributed/scheduler.py). The former have lost an input; the latter are just not
+    wanted any more, and nor is what a client has let go of.
+    """
+    found: dict[str, Any] = {"key": key, "was": None, "when": None}
+    found.update(dependency=None, unwanted="")
+    stimulus = None
+    for entry in reversed(log):
+        if stimulus is not None and entry[4] != stimulus:
+            break
+        if entry[0] == key:
+            found["was"] = entry[1]
+            if stimulus is None:
+                if entry[2] != "forgotten":
+                    break
+                stimulus, found["when"] = entry[4], entry[5]
+    if stimulus is None:
+        return found
+    found["unwanted"] = unwanted_by(stimulus)
+    if found["unwanted"] or found["was"] in ("memory", "erred"):
+        return found
+    same = [entry for entry in log if entry[4] == stimulus]
+    held = {entry[0] for entry in same if entry[1] == "memory"}
+    for entry in same:
+        advised = entry[3] if entry[2] == "forgotten" else {}
+        # A dump has the text of the key there.
+        if advised.get(key, advised.get(str(key))) == "forgotten" and entry[0] in held:
+            found["dependency"] = entry[0]
+            break
+    return found
+
+
+def unwanted_by(stimulus: str) -> str:
+    """How the clients came to want a task no more, by Dask's name of the stimulus.
+
+    Empty: it is for something else. They are of ``Scheduler.remove_client``,
+    ``.client_releases_keys``, ``.stimulus_cancel``, and ``Client.restart``.
+    """
+    for name, how in _UNWANTED.items():
+        if stimulus.startswith(name):
+            return how
+    return ""
+
+
+def given_up(erred: Iterable[Any], told: Any) -> dict[str, Any]:
+    """Tasks that killed their workers besides the one that is told of.
+
+    Such a task has no text (``KilledWorker``); what is looked at is bounded.
+    """
+    found = {
+        ts.key: None
+        for ts in islice(erred, MOST_ERRED)
+        if ts is not told and ts.suspicious and not ts.exception_text
+    }
+    return {"keys": list(islice(found, SAMPLE)), "count": len(found)}
+
+
+def _memory(state: Any, ts: Any, now: float) -> dict[str, Any]:
+    return {
+        "code": "finished",
+        "workers": sorted(ws.address for ws in ts.who_has or ())[:SAMPLE],
+        "nbytes": ts.nbytes,
+    }
+
+
+def _waiting_for_nothing(ts: Any) -> dict[str, Any]:
+    return {
+        "code": "unexplained",
+        "state": ts.state,
+        "ruled_out": [
+            "it waits for no other task",
+            "none of its inputs is lost",
+            "it is in no queue",
+        ],
+    }
+
+
+def _queued(state: Any, ts: Any, now: float) -> dict[str, Any]:
+    workers = list(state.workers.values())
+    running = [ws for ws in workers if status_of(ws) == "running"]
+    if not workers:
+        return _no_workers(state, ts)
+    if not running:
+        return _paused(workers, len(workers))
+    free = [ws for ws in running if len(ws.processing) < ws.nthreads]
+    if free:
+        return {
+            "code": "unexplained",
+            "state": ts.state,
+            "ruled_out": [
+                f"{len(running)} workers run",
+                f"{free[0].address} has {free[0].nthreads} threads and only "
+                f"{len(free[0].processing)} tasks",
+            ],
+        }
+    return {
+        "code": "queued",
+        "queued": len(state.queued),
+        "threads": sum(ws.nthreads for ws in running),
+        "workers": len(running),
+        "processing": sum(len(ws.processing) for ws in running),
+        "places": [
+            {
+                "worker": ws.address,
+                "nthreads": ws.nthreads,
+                "processing": len(ws.processing),
+                "executing": [task.key for task in islice(ws.executing, SAMPLE)],
+            }
+            for ws in running[:SAMPLE]
+        ],
+    }
+
+
+def _no_workers(state: Any, ts: Any) -> dict[str, Any]:
+    return {
+        "code": "no-workers",
+        "starting": len(starting_nannies(state)),
+        **_wanted(ts),
+    }
+
+
+def starting_nannies(state: Any) -> list[str]:
+    """Addresses of nannies that are starting a worker.
+
+    ``Scheduler._starting_nannies`` (distributed/scheduler.py) is filled while a nanny
+    starts its process for the first time.
+    """
+    return sorted(getattr(state, "_starting_nannies", ()))
+
+
+def _wanted(ts: Any) -> dict[str, Any]:
+    return {
+        "only_workers": sorted(ts.worker_restrictions or ())[:SAMPLE],
+        "only_hosts": sorted(ts.host_restrictions or ())[:SAMPLE],
+        "resources": dict(ts.resource_restrictions or {}),
+    }
+
+
+def _no_worker(state: Any, ts: Any, now: float) -> dict[str, Any]:
+    workers = list(state.workers.values())
+    if not workers:
+        return _no_workers(state, ts)
+    placed = workers
+    restricted = ts.worker_restrictions or ts.host_restrictions
+    if restricted and not ts.loose_restrictions:
+        placed = [ws for ws in workers if _placed(ws, ts)]
+        if not placed:
+            return {
+                "code": "restrictions-unmet",
+                "present": len(workers),
+                "nearest": _nearest_place(workers, ts),
+                **_wanted(ts),
+            }
+    fit = placed
+    if ts.resource_restrictions and not ts.loose_restrictions:
+        needed = ts.resource_restrictions
+        fit = [ws for ws in placed if not _lacks(ws, needed)]
+        if not fit:
+            return {
+                "code": "resources-unmet",
+                "present": len(placed),
+                "nearest": _nearest_resources(placed, needed),
+                **_wanted(ts),
+            }
+    if not any(status_of(ws) == "running" for ws in fit):
+        return _paused(fit, len(workers))
+    return {
+        "code": "unexplained",
+        "state": ts.state,
+        "ruled_out": [
+            f"{len(workers)} workers are there",
+            f"{len(fit)} of them meet all restrictions and have all resources",
+            "at least one of these runs and is not paused",
+        ],
+    }
+
+
+def _placed(ws: Any, ts: Any) -> bool:
+    """As ``SchedulerState.valid_workers``: one of the workers, or on one of the hosts.
+
+    Hosts are compared as they are written and by address.
+    """
+    if ws.address in (ts.worker_restrictions or ()):
+        return True
+    return any(host in (ws.host, ws.name) for host in ts.host_restrictions or ())
+
+
+def _lacks(ws: Any, needed: dict[str, float]) -> dict[str, list[float]]:
+    """Resource -> [needed, supplied] of what a worker has too little of."""
+    return {
+        name: [amount, ws.resources.get(name, 0)]
+        for name, amount in needed.items()
+        if ws.resources.get(name, 0) < amount
+    }
+
+
+def _nearest_resources(workers: list[Any], needed: dict[str, float]) -> dict[str, Any]:
+    def missing(ws: Any) -> tuple[float, str]:
+        lacks = _lacks(ws, needed)
+        share = sum(1 - has / wanted for wanted, has in lacks.values() if wanted)
+        return (share, ws.address)
+
+    nearest = min(workers, key=missing)
+    return {**_named(nearest), "lacks": _lacks(nearest, needed)}
+
+
+def _nearest_place(workers: list[Any], ts: Any) -> dict[str, Any]:
+    """The worker on one of the hosts that were asked for, else any."""
+    hosts = {
+        address.rpartition("://")[2].rpartition(":")[0]
+        for address in ts.worker_restrictions or ()
+    }
+    needed = ts.resource_restrictions or {}
+    ranked = sorted(
+        workers,
+        key=lambda ws: (ws.host not in hosts, bool(_lacks(ws, needed)), ws.address),
+    )
+    return {**_named(ranked[0]), "same_host": ranked[0].host in hosts}
+
+
+def _named(ws: Any) -> dict[str, Any]:
+    name = ws.name if isinstance(ws.name, (str, int)) else str(ws.name)
+    return {"address": ws.address, "name": name}
+
+
+def paused_facts(workers: Iterable[Any]) -> list[dict[str, Any]]:
+    """Workers that are up but do not run, with the memory of their last heartbeat."""
+    return [
+        {
+            **_named(ws),
+            "status": status_of(ws),
+            "memory": (ws.metrics or {}).get("memory"),
+            "limit": ws.memory_limit,
+        }
+        for ws in workers
+        if status_of(ws) not in ("running", "init")
+    ]
+
+
+def _paused(fit: list[Any], present: int) -> dict[str, Any]:
+    found = paused_facts(fit)
+    if not found:  # they have joined, and are still setting themselves up
+        joining = sorted(ws.address for ws in fit)
+        return {"code": "workers-starting", "joining": joining[:SAMPLE]}
+    return {
+        "code": "workers-paused",
+        "paused": found[:SAMPLE],
+        "count": len(found),
+        "present": present,
+    }
+
+
+def _processing(state: Any, ts: Any, now: float) -> dict[str, Any]:
+    ws = ts.processing_on
+    if ws is None:
+        return {"code": "unexplained", "state": ts.state, "ruled_out": ["no worker"]}
+    retries = (ts.annotations or {}).get("retries")
+    missing = [dts for dts in ts.dependencies if ws not in (dts.who_has or ())]
+    return {
+        "code": "processing",
+        "worker": ws.address,
+        "worker_name": _named(ws)["name"],
+        "status": status_of(ws),
+        "paused": paused_facts([ws]),
+        "age": max(0.0, now - ws.last_seen),
+        "nthreads": ws.nthreads,
+        "processing": len(ws.processing),
+        "executing": [task.key for task in list(ws.executing)[:SAMPLE]],
+        "duration": ws.executing.get(ts),
+        "long_running": ts in ws.long_running,
+        "average": average_of(ts),
+        "prefix": ts.prefix.name,
+        "retries_left": ts.retries,
+        "tried": retries - ts.retries if isinstance(retries, int) else 0,
+        "suspicious": ts.suspicious,
+        "missing": [
+            {
+                "key": dts.key,
+                "nbytes": dts.nbytes,
+                "holders": sorted(holder.address for holder in dts.who_has or ()),
+            }
+            for dts in missing[:SAMPLE]
+        ],
+        "missing_count": len(missing),
+        "actor": bool(ts.actor),
+    }
+
+
+def average_of(ts: Any) -> float | None:
+    """Mean seconds of computing that finished tasks of the same prefix took."""
+    seconds, done = 0.0, 0
+    for group in list(ts.prefix.groups)[:100]:
+        seconds += group.all_durations.get("compute", 0.0)
+        done += sum(group.states.get(s, 0) for s in ("memory", "released", "forgotten"))
+    return seconds / done if seconds and done else None

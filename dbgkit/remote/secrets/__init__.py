@@ -1,0 +1,1 @@
+"""What looks like a secret is hidden: by its name, by its shape, by its place."""

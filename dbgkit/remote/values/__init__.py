@@ -1,0 +1,1 @@
+"""Values in a bounded text, as they are, or as a fingerprint."""

@@ -1,0 +1,289 @@
+"""Values and frames in a bounded text, whatever they are.
+
+Stands by itself (with its siblings), so that it can be sent to a worker as source.
+numpy, pandas and pyarrow are used where they are loaded, and never imported.
+"""
+
+from __future__ import annotations
+
+import linecache
+import types
+from collections.abc import Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+from ..common.codes import file_of_frame, fingerprint
+from ..common.frames import is_machinery, is_own, own_index, package_of, walk
+from ..common.objects import type_name
+from ..secrets.redact import HIDDEN, MARGIN, redact_cut, redact_lines
+from .builtins import Walker
+from .walk import Budget, hides
+
+__all__ = ["OMITTED", "Budget", "summarize", "summarize_frames", "type_name"]
+
+OMITTED = "<omitted>"  # the filename of an entry that stands for frames left out
+
+_SOURCE_WIDTH = 240
+NAME, _FILENAME = 200, 4_096  # characters of a function's or variable's, and a file's
+
+
+def summarize(
+    value: Any, *, name: str = "", budget: Budget | None = None
+) -> dict[str, Any]:
+    """What a value is, in a bounded text, within a bounded time.
+
+    Parameters
+    ----------
+    value : object
+        Anything; nothing of its own is called.
+    name : str
+        Of the variable: one that sounds like a secret hides the value.
+    budget : Budget, optional
+
+    Returns
+    -------
+    dict
+        ``{"type": str, "text": str, "cut": bool, "hidden": bool}``, as
+        `model.ValueSummary.from_wire` reads it.
+
+    Examples
+    --------
+    >>> summarize({"a": [1, 2.5], "password": "x"})["text"]
+    "{'a': [1, 2.5], 'password': <hidden>}"
+    """
+    budget = budget or Budget()
+    kind = type_name(type(value))
+    if name and hides(name, value, budget):
+        return {"type": kind, "text": HIDDEN, "cut": False, "hidden": True}
+    walker = Walker(budget)
+    text = walker.tell(value)
+    kept, cut = redact_cut(
+        text, budget.chars, extra=budget.secret_names, values=budget.secret_values
+    )
+    hidden = kept.strip("b'\"") == HIDDEN
+    kept = f"{kept}…" if cut else kept
+    return {"type": kind, "text": kept, "cut": cut or walker.cut, "hidden": hidden}
+
+
+def summarize_frames(
+    tb: types.TracebackType | None,
+    *,
+    context: int = 5,
+    max_frames: int = 30,
+    max_locals: int = 40,
+    seconds: float = 0.3,
+    budget: Budget | None = None,
+) -> list[dict[str, Any]]:
+    """A traceback's frames with source and locals, in bounded form.
+
+    Frames of Dask, asyncio and dbgkit are left out, unless there are no others.
+
+    Parameters
+    ----------
+    tb : traceback or None
+    context : int
+        Lines of source before and after, within the function.
+    max_frames : int
+        Of more, the outermost and the innermost are kept, and the user's own
+        innermost. An entry whose filename is `OMITTED` stands for those between,
+        and says how many they are.
+    max_locals : int
+        Locals of one frame.
+    seconds : float
+        For all; the innermost frames come first, and locals that there is no time
+        for are told by their type.
+    budget : Budget, optional
+        For each local.
+
+    Returns
+    -------
+    list of dict
+        Outermost first, as `model.FrameSummary.from_wire` reads them.
+    """
+    return summarize_places(
+        pick_places(tb, max_frames),
+        context=context,
+        max_locals=max_locals,
+        seconds=seconds,
+        budget=budget,
+    )
+
+
+Place = tuple[types.FrameType, int]
+
+
+def pick_places(
+    tb: types.TracebackType | None, max_frames: int = 30
+) -> list[Place | int]:
+    """The frames that `summarize_frames` tells of; a number: so many left out."""
+    found = list(walk(tb))
+    shown = [pair for pair in found if not is_machinery(file_of_frame(pair[0]))]
+    theirs = [pair for pair in found if package_of(file_of_frame(pair[0])) != "dbgkit"]
+    return _pick(shown or theirs[-3:], max_frames)
+
+
+def summarize_places(
+    places: Sequence[Place | int],
+    *,
+    context: int = 5,
+    max_locals: int = 40,
+    seconds: float = 0.3,
+    budget: Budget | None = None,
+) -> list[dict[str, Any]]:
+    """What `summarize_frames` gives, of frames that `pick_places` has picked."""
+    budget = budget or Budget()
+    deadline = perf_counter() + seconds
+    frames: list[dict[str, Any]] = []
+    for entry in reversed(places):
+        if isinstance(entry, int):
+            frames.append(_gap(entry))
+            continue
+        left = max(0.0, deadline - perf_counter())
+        frames.append(_frame(*entry, context, max_locals, left, budget))
+    return frames[::-1]
+
+
+def _pick(places: list[Place], limit: int) -> list[Place | int]:
+    """The frames to keep; a number stands for so many left out."""
+    if len(places) <= limit:
+        return list(places)
+    first = limit // 3
+    wanted = {*range(first), *range(len(places) - limit + first, len(places))}
+    own = own_index([file_of_frame(frame) for frame, _ in places])
+    if own is not None:
+        wanted.add(own)
+    kept: list[Place | int] = []
+    gap = 0
+    for index, place in enumerate(places):
+        if index in wanted:
+            kept += [gap, place] if gap else [place]
+            gap = 0
+        else:
+            gap += 1
+    return kept
+
+
+def _gap(count: int) -> dict[str, Any]:
+    return {
+        "filename": OMITTED,
+        "lineno": 0,
+        "function": f"{count:,} more frames",
+        "source": [],
+        "locals": [],
+        "own": False,
+        "omitted_locals": 0,
+    }
+
+
+def _frame(
+    frame: types.FrameType,
+    lineno: int,
+    context: int,
+    max_locals: int,
+    seconds: float,
+    budget: Budget,
+) -> dict[str, Any]:
+    filename, lineno, function = place_of(frame, lineno)
+    variables, omitted = _locals(frame, max_locals)
+    deadline = perf_counter() + seconds
+    told = []
+    for name, value in variables:
+        left = min(budget.seconds, deadline - perf_counter())
+        one = replace(budget, seconds=left)
+        told.append([name[:NAME], summarize(value, name=name, budget=one)])
+    source = _source(frame, lineno, context, budget)
+    own = is_own(file_of_frame(frame))
+    return {
+        "filename": filename,
+        "lineno": lineno,
+        "function": function,
+        "source": source,
+        "locals": told,
+        "own": own,
+        "omitted_locals": omitted,
+        "code": _code(frame) if own or not source else [],
+    }
+
+
+def _code(frame: types.FrameType) -> list[str]:
+    """What leads to a frame's source elsewhere: fingerprint, module, and its file."""
+    code = frame.f_code
+    if len(code.co_code) > _MOST_CODE or code.co_name == "<module>":
+        return []
+    module = frame.f_globals.get("__name__")
+    return [
+        fingerprint(code),
+        module[:NAME] if isinstance(module, str) else "",
+        file_of_frame(frame)[:_FILENAME],
+    ]
+
+
+_MOST_CODE = 100_000  # bytes: a fingerprint of that takes a millisecond
+
+
+def place_of(frame: types.FrameType, lineno: int | None) -> tuple[str, int, str]:
+    """``(filename, lineno, function)`` of a frame, bounded."""
+    code = frame.f_code
+    return code.co_filename[:_FILENAME], lineno or 0, code.co_name[:NAME]
+
+
+# What IPython puts next to the user's own variables.
+_SHELL_NAMES = frozenset(("In", "Out", "exit", "quit", "get_ipython", "open"))
+
+
+def _locals(frame: types.FrameType, limit: int) -> tuple[list[tuple[str, Any]], int]:
+    """A frame's variables, and how many were left out."""
+    space = frame.f_locals
+    if frame.f_code.co_flags & _OPTIMIZED == 0 and type(space) is not dict:
+        return [], 0  # a class body whose metaclass brought its own namespace
+    module = space is frame.f_globals
+    found = []
+    for name, value in list(space.items()):
+        if type(name) is not str or not name.isidentifier():
+            continue  # ``.0``: the iterator of a comprehension
+        if module and (name[:1] == "_" or name in _SHELL_NAMES):
+            continue
+        if module and issubclass(type(value), _DEFINITIONS):
+            continue
+        found.append((name, value))
+    return found[:limit], max(0, len(found) - limit)
+
+
+_OPTIMIZED = 1  # inspect.CO_OPTIMIZED: the locals are the frame's own
+_DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
+
+
+def _source(
+    frame: types.FrameType, lineno: int, context: int, budget: Budget
+) -> list[list[Any]]:
+    """Numbered lines around one line, within its function, secrets hidden."""
+    code = frame.f_code
+    linecache.checkcache(code.co_filename)
+    lines = linecache.getlines(code.co_filename, frame.f_globals)
+    first, last = max(1, lineno - context), min(len(lines), lineno + context)
+    if code.co_name != "<module>":
+        ends = [line for _, _, line in code.co_lines() if line]
+        first = max(first, code.co_firstlineno)
+        last = min(last, max([lineno, *ends]))
+    if not 0 < lineno <= len(lines):
+        return []
+    # From further above: a private key's lines are told by its first one.
+    start = max(1, first - _BEFORE)
+    told = redact_lines(
+        [_cut_line(line) for line in lines[start - 1 : last]],
+        extra=budget.secret_names,
+        values=budget.secret_values,
+        skip=first - start,
+    )
+    return [
+        [number, line[:_SOURCE_WIDTH] + ("…" if len(line) > _SOURCE_WIDTH else "")]
+        for number, line in enumerate(told, first)
+    ]
+
+
+_BEFORE = 80
+
+
+def _cut_line(line: str) -> str:
+    return line.rstrip()[: _SOURCE_WIDTH + MARGIN]

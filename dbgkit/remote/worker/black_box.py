@@ -1,0 +1,388 @@
+"""A worker's black box: a small file that tells what it did when it was killed.
+
+A worker writes into it as tasks start and end, through a memory map, so that what was
+written is there whatever becomes of the process. It lies outside of the worker's own
+directory, which its nanny clears.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import mmap
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Callable
+from time import time
+from types import FrameType
+from typing import IO, Any
+
+import msgpack
+import psutil
+
+from ..common.boxes import (
+    COROUTINE,
+    ERRORS,
+    FIXED,
+    FIXED_ROOM,
+    KEY_AT,
+    KEY_ROOM,
+    LINE,
+    LINE_AT,
+    LINE_ROOM,
+    MAGIC,
+    MOVING,
+    MOVING_AT,
+    PACKED,
+    SIZE,
+    SLOT,
+    SLOT_SIZE,
+    SLOTS,
+    SLOTS_AT,
+    TEXT,
+    THREAD,
+    file_of,
+    remove_box,
+)
+from ..common.codes import file_of_frame, fingerprint, is_dynamic, marked
+from ..common.frames import own_index
+from ..common.own_files import OwnFolder
+from .black_box_folders import make_file, remove_dead, sweep
+
+EVERY = 0.2  # seconds between two samples of lines and memory
+ELSEWHERE = "elsewhere"  # a task whose line is not seen: in another process, say
+_DEEPEST = 200  # frames to look through for one of the user's own
+
+
+class BlackBox:
+    """Says what a worker's process does, in a file.
+
+    Parameters
+    ----------
+    worker : str
+        Address of the worker.
+    nanny : str
+        Of its nanny; empty without one.
+    scheduler : str
+        Of its scheduler.
+    crashes : bool
+        Whether to have Python write the stacks of a crash into a file next to it.
+        There is one place for them in a process: only for one of the worker's own.
+
+    Raises
+    ------
+    OSError
+        The file cannot be made.
+
+    Attributes
+    ----------
+    path, nonce : str
+        What its worker tells the scheduler: who reads it looks for them.
+    refused : str
+        Why it is not in the usual folder; empty if it is.
+    """
+
+    def __init__(self, worker: str, nanny: str, scheduler: str, crashes: bool) -> None:
+        self.scheduler = scheduler
+        self.nonce = secrets.token_hex(16)
+        self._process = psutil.Process()
+        started = self._process.create_time()
+        self._watched = "off"
+        if crashes:
+            self._watched = "elsewhere" if faulthandler.is_enabled() else "on"
+        self._told = {
+            "pid": os.getpid(),
+            "started": started,
+            "worker": worker,
+            "nanny": nanny,
+            "scheduler": scheduler,
+            "nonce": self.nonce,
+        }
+        made = make_file(file_of(os.getpid(), started))
+        self.path, self.refused, file = made.path, made.refused, made.file
+        self._crashes: IO[bytes] | None = None
+        self._unheld = 0  # references to it while Python's handler has none
+        try:
+            # In full: a hole in a file on a full disk would kill the worker.
+            with file:
+                head = self._head()
+                file.write(head)
+                file.write(bytes(SIZE - len(head)))
+                file.flush()
+                self._map = mmap.mmap(file.fileno(), SIZE)
+                _keep_whole(file)
+            if self._watched == "on":
+                self._crashes = self._make_stack()
+        except OSError:
+            remove_box(self.path)
+            raise
+        self._enable()
+        self._stack_seen = 0
+        self._free = list(range(SLOTS - 1, -1, -1))
+        self._left_out = 0
+        # What each slot's line is read from: a thread's id, or a coroutine.
+        self._runs: dict[int, Any] = {}
+        self._earlier: dict[int, Callable[[], bool]] = {}
+        self._lined: set[int] = set()  # slots that a line was written to
+        self._stopped = threading.Event()
+        sweep()
+        self.sample()
+        self._thread = threading.Thread(
+            target=self._watch, name="dbgkit black box", daemon=True
+        )
+        self._thread.start()
+
+    def _head(self) -> bytes:
+        """What does not change, but for where crashes are written."""
+        # "elsewhere": somebody has Python write them to another place
+        told = {**self._told, "crashes": self._watched}
+        fixed = msgpack.packb(told, unicode_errors=ERRORS)
+        head: bytes = FIXED.pack(MAGIC, len(fixed)) + fixed.ljust(FIXED_ROOM, b" ")
+        return head
+
+    def _see_crashes(self) -> None:
+        """Say where crashes are written; here, once they are not written elsewhere.
+
+        Who enables Python's handler last has them: the user's own code, or the box of
+        another version, which may be off by now.
+        """
+        if self._watched == "on" and not self._has_crashes():
+            self._leave_crashes()
+            self._watched = "elsewhere"
+        elif self._watched == "elsewhere" and not faulthandler.is_enabled():
+            try:
+                self._crashes = self._make_stack()
+            except OSError:
+                self._watched = "off"
+                return
+            if self._stopped.is_set() or faulthandler.is_enabled():
+                self._leave_crashes()
+                return
+            self._watched = "on"
+            self._enable()
+        else:
+            return
+        head = self._head()
+        self._map[: len(head)] = head
+
+    def _enable(self) -> None:
+        self._unheld = self._references()  # nobody but this box has the file now
+        if self._crashes is not None:
+            faulthandler.enable(self._crashes)
+
+    def _references(self) -> int:
+        return sys.getrefcount(self._crashes)
+
+    def _has_crashes(self) -> bool:
+        """Whether Python's handler still holds the file, since it tells nobody which.
+
+        Pinned by tests/test_deaths_contract.py.
+        """
+        return self._references() > self._unheld
+
+    def _leave_crashes(self) -> None:
+        file, self._crashes = self._crashes, None
+        if file is not None:
+            file.close()
+
+    def _make_stack(self) -> IO[bytes]:
+        """The file for crashes, which begins with the nonce."""
+        parent, name = os.path.split(f"{self.path}.stack")
+        with OwnFolder(parent) as folder:
+            with contextlib.suppress(FileNotFoundError):
+                folder.remove(name)  # of an earlier process of this id
+            return folder.create(name, self.nonce.encode() + b"\n")
+
+    def begin(
+        self, key: Any, inputs: int, run: Any = None, start: float | None = None
+    ) -> int:
+        """Say that a task starts; returns what `end` takes.
+
+        Parameters
+        ----------
+        key : Key
+        inputs : int
+            Bytes.
+        run : optional
+            What its line is read from: its coroutine, or `ELSEWHERE`; by default this
+            thread.
+        start : float, optional
+            Seconds since 1970; by default now.
+        """
+        try:
+            slot = self._free.pop()
+        except IndexError:
+            self._left_out += 1
+            return -1
+        try:
+            packed, written = _pack_key(key)
+            at = SLOTS_AT + slot * SLOT_SIZE
+            thread = 0 if run is ELSEWHERE else threading.get_ident()
+            used = COROUTINE if run not in (None, ELSEWHERE) else THREAD
+            head = SLOT.pack(
+                used, written, len(packed), start or time(), inputs, thread
+            )
+            if slot in self._lined:  # of the task that was here before
+                self._lined.discard(slot)
+                LINE.pack_into(self._map, at + LINE_AT, 0.0, 0)
+            self._map[at : at + KEY_AT + len(packed)] = head + packed
+        except ValueError:  # it was closed meanwhile
+            return -1
+        self._runs[slot] = thread if run is None else run
+        return slot
+
+    def end(self, slot: int) -> None:
+        """Say that a task has ended, however."""
+        if slot < 0:
+            return
+        self._runs.pop(slot, None)
+        try:  # not contextlib.suppress: this is on the path of each task
+            self._map[SLOTS_AT + slot * SLOT_SIZE] = 0
+        except ValueError:  # it was closed meanwhile
+            return
+        self._free.append(slot)
+
+    def begin_earlier(
+        self, key: Any, inputs: int, start: float, runs: Callable[[], bool]
+    ) -> None:
+        """Say that a task runs since before there was this box.
+
+        Nobody tells when it ends: it is asked with each sample.
+        """
+        slot = self.begin(key, inputs, ELSEWHERE, start)
+        self._earlier[slot] = runs
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(EVERY):
+            with contextlib.suppress(ValueError):  # it was closed meanwhile
+                self._see_crashes()
+                self.sample()
+
+    def sample(self) -> None:
+        """Write down the memory, and which line each task is at."""
+        now = time()
+        memory = self._process.memory_info().rss
+        MOVING.pack_into(self._map, MOVING_AT, now, memory, self._left_out)
+        self._drop_stack_of_child()
+        for slot, runs in list(self._earlier.items()):
+            if not runs():
+                del self._earlier[slot]
+                self.end(slot)
+        if not self._runs:
+            return
+        frames = sys._current_frames()
+        for slot, run in list(self._runs.items()):
+            if isinstance(run, int):
+                line = _line_of(_of_thread(frames.get(run)))
+            else:
+                line = _line_of(_of_coroutine(run))
+            if line and self._runs.get(slot) is run:
+                self._write_line(slot, line, now)
+
+    def _drop_stack_of_child(self) -> None:
+        """Empty the file for crashes of what a forked child of this process wrote.
+
+        It inherits both the file and the handlers. Not at the first look: this process
+        itself may be just about to end.
+        """
+        if self._crashes is None:
+            return
+        head = len(self.nonce) + 1
+        written = os.fstat(self._crashes.fileno()).st_size
+        if written > head and written == self._stack_seen:
+            os.ftruncate(self._crashes.fileno(), head)
+            written = head
+        self._stack_seen = written
+
+    def _write_line(self, slot: int, line: str, now: float) -> None:
+        at = SLOTS_AT + slot * SLOT_SIZE + LINE_AT
+        text = line.encode("utf-8", ERRORS)[-(LINE_ROOM - 16) :]
+        self._lined.add(slot)
+        self._map[at + 16 : at + 16 + len(text)] = text
+        LINE.pack_into(self._map, at, now, len(text))
+
+    def close(self, *, for_good: bool) -> None:
+        """Stop, and remove all that was made.
+
+        Parameters
+        ----------
+        for_good : bool
+            Whether boxes of dead workers of this cluster are removed too: nobody
+            will ask for them any more.
+        """
+        self._stopped.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(1.0)
+        if self._crashes is not None and self._has_crashes():
+            faulthandler.disable()
+        self._leave_crashes()
+        self._runs.clear()
+        self._map.close()
+        if for_good:
+            remove_dead(self.scheduler, [os.path.dirname(self.path)])
+        remove_box(self.path)
+
+
+def _keep_whole(file: IO[bytes]) -> None:
+    """Have nobody cut off a file that is mapped: its writer would die of SIGBUS.
+
+    Of the same user, too: by accident (root is not kept from it). Windows refuses to
+    cut what is mapped, and to remove what is read-only; some file systems have no
+    modes.
+    """
+    if os.name != "nt":
+        with contextlib.suppress(OSError):
+            os.fchmod(file.fileno(), 0o400)
+
+
+class _Packers(threading.local):
+    """One packer a thread: making one costs more than all the rest."""
+
+    def __init__(self) -> None:
+        self.pack = msgpack.Packer(unicode_errors=ERRORS).pack
+
+
+_packers = _Packers()
+
+
+def _pack_key(key: Any) -> tuple[bytes, int]:
+    packed = _packers.pack(key)
+    if len(packed) <= KEY_ROOM:
+        return packed, PACKED
+    text = repr(key)[:KEY_ROOM].encode("utf-8", "backslashreplace")
+    return text[:KEY_ROOM], TEXT
+
+
+def _of_thread(frame: FrameType | None) -> list[FrameType]:
+    """Frames of a thread, outermost first."""
+    found: list[FrameType] = []
+    while frame is not None and len(found) < _DEEPEST:
+        found.append(frame)
+        frame = frame.f_back
+    return found[::-1]
+
+
+def _of_coroutine(coroutine: Any) -> list[FrameType]:
+    """Frames of what a coroutine waits in, outermost first."""
+    found: list[FrameType] = []
+    for _ in range(_DEEPEST):
+        frame = getattr(coroutine, "cr_frame", None)
+        if type(coroutine).__name__ != "coroutine" or frame is None:
+            break
+        found.append(frame)
+        coroutine = coroutine.cr_await
+    return found
+
+
+def _line_of(frames: list[FrameType]) -> str:
+    """``file.py:12 in work``: the innermost line of the user's own code."""
+    filenames = [file_of_frame(frame) for frame in frames]
+    index = own_index(filenames)
+    if index is None:
+        return ""
+    frame, filename = frames[index], filenames[index]
+    if is_dynamic(filename):
+        filename = marked(fingerprint(frame.f_code))
+    return f"{filename}:{frame.f_lineno or 0} in {frame.f_code.co_name}"

@@ -1,0 +1,512 @@
+"""What runs inside a worker: records a task's frames at the moment that it fails.
+
+A task's run spec is swapped for a wrapper just before it runs, as nothing else of
+Dask sees the live exception: it is gone before any plugin hears of the failure. The
+scheduler's own copy of the run spec is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from distributed import Reschedule
+from distributed.diagnostics.plugin import WorkerPlugin
+
+from ..common.announcing import announce
+from ..common.carried import carried_by
+from ..common.frames import walk
+from ..common.handlers import Handler
+from ..common.origins import origins_of
+from ..common.origins_steps import frames_of
+from ..common.texts import sendable, type_and_message
+from ..recording.packing import pack, unpack
+from ..recording.take import Limits, hide_secrets, kind_of, take
+from ..values.errors import traceback_of
+from .black_box import ELSEWHERE, BlackBox
+from .deaths import box_for, close_box, inputs_of, tell_of
+from .pool_files import PoolFiles, leave
+
+MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of
+MOST_KINDS = 1_000
+ORIGINS = 100  # run specs that are looked at for where values came from
+MOST_MESSAGE = 1_000  # characters of a message outside of the recording
+
+
+class Recorder(WorkerPlugin):  # type: ignore[misc]
+    """Records failures, and sends them to the scheduler as events.
+
+    Parameters
+    ----------
+    topic : str
+        Of the events; the scheduler's part listens to it.
+    limits : mapping
+        Of one recording: see `recordings.Limits`.
+    deaths : str
+        Name of the scheduler's part that watches deaths; empty without one.
+    """
+
+    def __init__(self, topic: str, limits: Mapping[str, Any], deaths: str = "") -> None:
+        self.topic = topic
+        self.deaths = deaths
+        self.limits = Limits.from_wire(dict(limits))
+        self.worker: Any = None
+        self.unwanted = False
+        self.box: BlackBox | None = None
+        self.waiting: OrderedDict[Any, dict[str, Any]] = OrderedDict()
+        self.kinds: Counter[str] = Counter()
+        # What runs in a process pool's child, where that leaves its recording, and of
+        # how many bytes at most.
+        self.elsewhere: dict[Any, tuple[Watched, str, int]] = {}
+        self.files = PoolFiles()
+        # Tasks whose result carries an exception: finished for Dask.
+        self.carried: set[Any] = set()
+        self.dropped = 0
+        self.errors: list[str] = []
+
+    async def setup(self, worker: Any) -> None:
+        self.worker = worker
+        name = f"{self.topic}-settings"
+        worker.handlers[name] = Handler(name, self, "take_settings")
+        settings = await announce(worker, self.topic, self)
+        if settings:
+            self.limits = Limits.from_wire(settings)
+        await self._open_box(worker)
+
+    async def _open_box(self, worker: Any) -> None:
+        box = None if self.worker is None else await box_for(worker, self.fail)
+        if box is None:
+            return
+        if self.worker is None:  # it was taken off meanwhile
+            await close_box(box, for_good=False)
+            return
+        self.box = box
+        await self._tell_of_box()
+
+    async def _tell_of_box(self) -> None:
+        if self.box is not None and self.deaths:
+            await tell_of(self.box, self.worker, self.deaths, self.fail)
+
+    async def take_settings(self, settings: dict[str, Any]) -> bool:
+        """Called by the scheduler's part: other limits, from the next recording on."""
+        self.limits = Limits.from_wire(settings)
+        await self._tell_of_box()  # the part that watches deaths may be a new one
+        return True
+
+    async def teardown(self, worker: Any) -> None:
+        """Give every task that still runs its own run spec back."""
+        self.worker = None
+        worker.handlers.pop(f"{self.topic}-settings", None)
+        goes_on = worker.status.name in ("running", "paused")
+        if goes_on and not self.unwanted:
+            # After all recordings that are still under way: the scheduler's part
+            # waits for it.
+            msg = {"parted": worker.address}
+            worker.batched_stream.send(
+                {"op": "log-event", "topic": self.topic, "msg": msg}
+            )
+        box, self.box = self.box, None
+        self.waiting.clear()
+        self.elsewhere.clear()
+        for ts in list(worker.state.tasks.values()):
+            if _is_wrapped(ts.run_spec):
+                _, ts.run_spec = _taken_off(ts.run_spec)
+        await self.files.close()
+        if box is not None:
+            await close_box(box, for_good=goes_on)
+
+    def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
+        """Called by the worker for each change of each task's state, in its loop."""
+        if finish == "executing":
+            ts = self.worker.state.tasks.get(key)
+            if ts is not None and type(ts.run_spec) is not Watched:
+                inputs = 0 if self.box is None else inputs_of(ts)
+                ts.run_spec = Watched(key, ts.run_spec, self, inputs)
+        elif finish == "error" or (finish in _ENDS and start in _RUNNING):
+            ts = self.worker.state.tasks.get(key)
+            watched = None
+            if ts is not None and _is_wrapped(ts.run_spec):
+                watched, ts.run_spec = _taken_off(ts.run_spec)
+                if watched is not None:
+                    watched.end()
+            if finish == "error" and start not in _UNWANTED:
+                self.send(key, ts, self._why_none(key, start, watched))
+            elif key in self.carried and finish == "memory":
+                self.send(key, ts, "")
+            elif self.waiting:  # done, cancelled, or to be scheduled anew: no failure
+                self.waiting.pop(key, None)
+            if self.elsewhere:
+                path, _ = self._let_go(key)
+                if path and finish != "memory":  # a healthy one has left nothing
+                    self.files.discard(path)
+            self.carried.discard(key)
+
+    def record(self, key: Any, exception: BaseException, args: Any, spec: Any) -> None:
+        """Take a recording, in the thread that the task ran in; never raises.
+
+        ``args`` is what the run spec was called with: its inputs, by key.
+        """
+        if self.worker is None:
+            return  # it was taken off while the task ran
+        try:
+            kind = kind_of(exception, self.limits)
+            short = self._count(kind) > self.limits.repeats
+            recording = take(
+                exception,
+                self.limits,
+                short=short,
+                inputs=_inputs(args),
+                origins=self._origins(key, spec, exception),
+            )
+            # Packed here, in the task's own thread: the worker's loop has others to
+            # serve.
+            packed, left_out = pack(recording, self.limits.nbytes)
+            self.waiting[key] = _header(recording, packed, left_out)
+            while len(self.waiting) > MOST_WAITING:
+                self.waiting.popitem(last=False)
+                self.dropped += 1
+        except Exception as error:
+            # The job goes on whatever happens here; `doctor` tells of it.
+            self.fail(f"recording {type(exception).__name__}", error)
+            self.waiting[key] = {"packed": b"", "gap": self.errors[-1]}
+
+    def _origins(
+        self, key: Any, spec: Any, exception: BaseException
+    ) -> list[dict[str, Any]]:
+        """Where the task's values came from, as far as this worker knows."""
+        tasks = self.worker.state.tasks
+
+        def spec_of(name: Any) -> Any:
+            return _bare(getattr(tasks.get(name), "run_spec", None))
+
+        try:
+            frames = frames_of(walk(traceback_of(exception)))
+            return origins_of(key, _bare(spec), spec_of, frames=frames, visits=ORIGINS)
+        except Exception as error:  # the frames are worth more than that
+            self.fail("looking where values came from", error)
+            return []
+
+    def look_at_result(self, key: Any, result: Any, args: Any, spec: Any) -> None:
+        """Record the exception that a library hands back as a result, if it does."""
+        error = carried_by(result)
+        if error is not None and not isinstance(error, _NO_FAILURES):
+            self.carried.add(key)
+            self.record(key, error, args, spec)
+
+    def _count(self, kind: str) -> int:
+        """How many of a kind there were, with this one."""
+        if len(self.kinds) > MOST_KINDS:
+            self.kinds.clear()
+        self.kinds[kind] += 1
+        return self.kinds[kind]
+
+    def path_for(self, watched: Watched) -> str:
+        """A file for a child of a process pool to leave its recording in.
+
+        Empty where there is none. Called in threads of the pools' own.
+        """
+        path = ""
+        worker = self.worker
+        try:
+            if worker is not None:
+                path = self.files.new(worker.local_directory)
+        except OSError as error:
+            self.fail("making a folder for process pools", error)
+        if self.worker is None:  # it has been taken off meanwhile
+            self.files.drop()
+            return ""
+        self.elsewhere[watched.key] = watched, path, self.limits.nbytes
+        return path
+
+    def _fetch(self, key: Any) -> dict[str, Any] | None:
+        """What a child of a process pool has recorded; None without any."""
+        path, nbytes = self._let_go(key)
+        if not path:
+            return None
+        try:
+            packed = self.files.take(path, nbytes)
+            recording = unpack(packed)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self.fail("reading what a process pool's child has recorded", error)
+            return {"gap": f"{_IN_POOL}: {self.errors[-1]}"}
+        self._count(recording["kind"])
+        return _header(recording, packed, 0)
+
+    def _let_go(self, key: Any) -> tuple[str, int]:
+        """Forget what ran in a pool's child; returns its file and most bytes."""
+        watched, path, nbytes = self.elsewhere.pop(key, (None, "", 0))
+        if watched is not None:
+            watched.end()
+        return path, nbytes
+
+    def _why_none(self, key: Any, start: str, watched: Watched | None) -> str:
+        """Why there would be no recording of a failure."""
+        if key in self.elsewhere:
+            path = self.elsewhere[key][1]
+            return _IN_POOL if path else f"{_IN_POOL}: {self.errors[-1]}"
+        if start not in _RUNNING:
+            return "it did not run: its worker failed before that"
+        if watched is None:
+            return "it had begun before the recorder was turned on"
+        if watched.slot is None:
+            return "its worker failed before it ran, or could not send it to a process"
+        return "its worker failed around it"
+
+    def fail(self, doing: str, error: BaseException) -> None:
+        self.errors.append(f"{doing}: {type(error).__name__}: {error!s:.200}")
+        del self.errors[:-10]
+
+    def send(self, key: Any, ts: Any, gap: str) -> None:
+        """Send what was recorded of a task that has failed, ahead of the failure.
+
+        Parameters
+        ----------
+        key : Key
+        ts : TaskState
+            The worker's own.
+        gap : str
+            Why there is no recording, should there be none.
+        """
+        recorded = self.waiting.pop(key, None)
+        try:
+            recorded = recorded or self._fetch(key)
+            kind, message = self._told(ts)
+            event: dict[str, Any] = {
+                "key": key,
+                "worker": self.worker.address,
+                "pid": os.getpid(),
+                **_header(None, b"", 0, kind=kind, gap=gap),
+                **(recorded or {}),
+            }
+            # Only code of the user's own could have told: Dask has let it.
+            event["message"] = event["message"] or message
+            for name, value in event.items():
+                if name != "key" and isinstance(value, str):
+                    event[name] = sendable(value)
+            # Not Worker.log_event, which sends later: the failure would be first.
+            self.worker.batched_stream.send(
+                {"op": "log-event", "topic": self.topic, "msg": event}
+            )
+        except Exception as error:
+            self.dropped += 1
+            self.fail("sending a recording", error)
+
+    def _told(self, ts: Any) -> tuple[str, str]:
+        """Class and message of a failure as Dask has them, secrets hidden."""
+        kind, message = type_and_message(getattr(ts, "exception_text", "") or "")
+        try:
+            return kind, hide_secrets(message, self.limits, MOST_MESSAGE)
+        except Exception as error:
+            self.fail("hiding secrets", error)
+            return kind, ""
+
+    def state(self) -> dict[str, Any]:
+        """How it does, for `doctor`."""
+        box = self.box
+        return {
+            "dropped": self.dropped,
+            "errors": list(self.errors),
+            "box": "" if box is None else box.path,
+            "refused": "" if box is None else box.refused,
+        }
+
+
+def _header(
+    recording: Mapping[str, Any] | None,
+    packed: bytes,
+    left_out: int,
+    *,
+    kind: str = "",
+    gap: str = "",
+) -> dict[str, Any]:
+    """What the scheduler knows of a recording without unpacking it."""
+    recording = recording or {}
+    if recording and not packed:
+        gap = "larger than its limit"
+    return {
+        "exception_type": recording.get("exception_type", kind),
+        "message": recording.get("message", "")[:MOST_MESSAGE],
+        "kind": recording.get("kind", kind),
+        "gap": gap,
+        "left_out": left_out,
+        "packed": packed,
+    }
+
+
+# A task that was cancelled still runs, and may be wanted again meanwhile.
+_RUNNING = ("executing", "long-running", "cancelled", "resumed")
+_UNWANTED = ("cancelled", "resumed")  # Dask lets go of what comes of these
+# What Dask recommends at the end of a run; anything else leaves it running.
+_ENDS = ("memory", "error", "rescheduled")
+# The last two end a worker (``_run_task_simple`` in distributed/worker.py).
+_NO_FAILURES = (Reschedule, SystemExit, KeyboardInterrupt)
+_IN_POOL = "it ran in a process pool, whose process did not record it"
+
+
+def _is_wrapped(spec: Any) -> bool:
+    """Whether a run spec is one of a recorder, be it of another version."""
+    return type(spec) is Watched or type(spec).__name__ == Watched.__name__
+
+
+def _bare(spec: Any) -> Any:
+    """A run spec without any wrapper around it."""
+    while _is_wrapped(spec):
+        spec = spec.spec
+    return spec
+
+
+def _taken_off(spec: Any) -> tuple[Watched | None, Any]:
+    """This version's wrapper, and the run spec without it."""
+    if type(spec) is Watched:
+        return spec, spec.spec
+    if not _is_wrapped(spec):
+        return None, spec
+    found, spec.spec = _taken_off(spec.spec)
+    return found, spec
+
+
+class Watched:
+    """A run spec that has a failure recorded while its frames are alive.
+
+    Passes as the run spec itself for all that a worker asks of it, and pickles as it.
+    """
+
+    __slots__ = ("inputs", "key", "recorder", "slot", "spec")
+
+    def __init__(self, key: Any, spec: Any, recorder: Recorder, inputs: int) -> None:
+        self.key = key
+        self.spec = spec
+        self.recorder = recorder
+        self.inputs = inputs  # bytes
+        self.slot: int | None = None  # of the box, once it runs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.spec, name)
+
+    def __repr__(self) -> str:
+        return repr(self.spec)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a process pool: as what records there, where this code is there too.
+
+        For the box it runs from here on: nothing tells when it is its turn there.
+        """
+        if self.slot is None:
+            self.begin(ELSEWHERE)
+        path = self.recorder.path_for(self)
+        if not path:
+            return eval, ("spec", {"spec": self.spec})
+        names = {
+            "module": __name__,
+            "spec": self.spec,
+            "path": path,
+            "limits": asdict(self.recorder.limits),
+        }
+        return eval, (_IN_CHILD, names)
+
+    def begin(self, run: Any = None) -> None:
+        """Have the box say that it runs."""
+        box = self.recorder.box
+        self.slot = -1 if box is None else box.begin(self.key, self.inputs, run)
+
+    def end(self) -> None:
+        """Have the box say that it does not run any more."""
+        slot, self.slot = self.slot, -1
+        box = self.recorder.box
+        if box is not None and slot is not None:
+            box.end(slot)
+
+    def __call__(self, *args: Any) -> Any:
+        self.begin()
+        try:
+            result = self.spec(*args)
+        except _NO_FAILURES:
+            raise
+        except BaseException as error:  # Dask takes all others for failures
+            self.recorder.record(self.key, error, args, self.spec)
+            raise
+        finally:
+            self.end()
+        if self.spec.is_coro:
+            return _awaited(self, result, args)
+        self.recorder.look_at_result(self.key, result, args, self.spec)
+        return result
+
+
+async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
+    watched.begin(result)
+    try:
+        return await result
+    except (*_NO_FAILURES, GeneratorExit):  # the last: it is dropped
+        raise
+    except BaseException as error:
+        watched.recorder.record(watched.key, error, args, watched.spec)
+        raise
+    finally:
+        watched.end()
+
+
+def _inputs(args: Any) -> Mapping[Any, Any]:
+    return args[0] if args and isinstance(args[0], dict) else {}
+
+
+# A child that was forked has this module; one that was not runs the plain task.
+_IN_CHILD = (
+    "(lambda found: found.InChild(spec, path, limits) if found else spec)"
+    "(__import__('sys').modules.get(module))"
+)
+
+
+class InChild:
+    """A run spec in a child of a process pool: leaves its recording in a file."""
+
+    def __init__(self, spec: Any, path: str, limits: Mapping[str, Any]) -> None:
+        self.spec = spec
+        self.path = path
+        self.limits = Limits.from_wire(dict(limits))
+
+    def __call__(self, *args: Any) -> Any:
+        try:
+            return self.spec(*args)
+        except _NO_FAILURES:
+            raise
+        except BaseException as error:
+            self.record(error, args)
+            raise
+
+    def record(self, exception: BaseException, args: Any) -> None:
+        """Never raises; without a file there is a gap, which is told."""
+        try:
+            frames = frames_of(walk(traceback_of(exception)))
+            origins = origins_of(None, self.spec, {}.get, frames=frames, visits=ORIGINS)
+            recording = take(
+                exception,
+                self.limits,
+                short=False,
+                inputs=_inputs(args),
+                origins=origins,
+            )
+            packed, _ = pack(recording, self.limits.nbytes)
+            leave(self.path, packed)
+        except Exception:
+            return
+
+
+def _pass_as_worker_code(function: Any) -> None:
+    """Have a function's frame left out of the tracebacks that Dask sends home.
+
+    ``distributed.utils.get_traceback`` leaves out the outer frames of files whose
+    path has ``distributed/worker`` in it.
+    """
+    name = os.path.join("distributed", "worker", "<dbgkit recorder>")
+    function.__code__ = function.__code__.replace(co_filename=name)
+
+
+_pass_as_worker_code(Watched.__call__)
+_pass_as_worker_code(_awaited)
+_pass_as_worker_code(InChild.__call__)

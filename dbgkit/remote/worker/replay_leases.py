@@ -1,0 +1,253 @@
+"""Locks and semaphores of a task that runs again: taken, given back, never bypassed.
+
+This file is sent to workers as source: standard library, dask and distributed only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from ..common.leases import held_here, refreshed_by
+
+_AGAIN = 2.0  # seconds between two looks at who holds a lock
+_ANSWER = 5.0  # seconds for the workers to tell
+
+
+def within(timeout: float) -> float:
+    """How long a call that is ended after ``timeout`` seconds may wait for others.
+
+    Less, so that there is time to say what it waited for, and who has that.
+    """
+    return max(timeout - _ANSWER, timeout / 2)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a replay asks the cluster with, and how it speaks to its user.
+
+    Attributes
+    ----------
+    limit : float
+        Seconds that each wait may take.
+    ask : str
+        The scheduler's handler that answers ``leases`` (remote/scheduler/extension.py).
+    find : bytes
+        ``leases.find_leases``, pickled for workers.
+    tell : callable
+        Takes a text that the user is to know, once.
+    lacks : callable
+        Makes of a message and a hint the exception that the task gets.
+    """
+
+    limit: float
+    ask: str
+    find: bytes
+    tell: Callable[[str], None]
+    lacks: Callable[[str, str], BaseException]
+
+
+@dataclass
+class _Held:
+    """Who holds the leases of one name: what may be bypassed, and what is said."""
+
+    alive: list[str] = field(default_factory=list)
+    left_by: list[str] = field(default_factory=list)
+    holders: list[str] = field(default_factory=list)
+
+
+class Leases:
+    """The leases of one replay; all its methods run in the loop that ``rpc`` is of."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        self._taken: dict[str, Any] = {}
+        self._private: dict[str, Any] = {}
+        self._most: dict[Any, int] = {}
+
+    async def register(
+        self, rpc: Any, name: Any, max_leases: int, lease_timeout: Any
+    ) -> None:
+        """What nobody knows is not made known: it is this replay's alone."""
+        self._most[name] = max_leases
+        if (await self._state(rpc, name))["known"]:
+            await rpc.semaphore_register(
+                name=name, max_leases=max_leases, lease_timeout=lease_timeout
+            )
+
+    async def acquire(
+        self, rpc: Any, name: Any, timeout: float | None, lease_id: str
+    ) -> bool:
+        """Take a lease: the real one, or a private one where its holder is no more.
+
+        Raises
+        ------
+        StandInLacks
+            It is not to be had within the replay's limit, and the task itself would
+            have waited for longer.
+        """
+        limit = self.tools.limit
+        own = timeout is not None and timeout <= limit
+        end = monotonic() + (timeout if own and timeout is not None else limit)
+        while True:
+            state = await self._state(rpc, name)
+            if len(state["leases"]) < state["most"] and await self._take(
+                rpc, name, 0, lease_id
+            ):
+                return True
+            held = await self._look(rpc, name, state["leases"])
+            most = state["most"] if state["known"] else self._most.get(name, 1)
+            if len(held.alive) + self._count(name) < most:
+                self._grant(name, lease_id, most, held)
+                return True
+            left = end - monotonic()
+            if left <= 0:
+                if own:
+                    return False
+                raise self._refusal(name, most, held)
+            if not state["known"]:
+                await asyncio.sleep(min(left, 0.05))
+            elif await self._take(rpc, name, min(left, _AGAIN), lease_id):
+                return True
+
+    async def release(self, rpc: Any, name: Any, lease_id: str) -> None:
+        if self._private.pop(lease_id, None) is None:
+            self._taken.pop(lease_id, None)
+            await rpc.semaphore_release(name=name, lease_id=lease_id)
+
+    async def refresh(self, rpc: Any, name: Any, lease_ids: list[str]) -> None:
+        real = [each for each in lease_ids if each in self._taken]
+        if real:
+            await rpc.semaphore_refresh_leases(name=name, lease_ids=real)
+
+    async def value(self, rpc: Any, name: Any) -> int:
+        """How many leases there are, as the task sees it."""
+        state = await self._state(rpc, name)
+        if not self._count(name):
+            return len(state["leases"])
+        held = await self._look(rpc, name, state["leases"])
+        return len(held.alive) + self._count(name)
+
+    async def close(self, rpc: Any, name: Any) -> None:
+        if (await self._state(rpc, name))["known"]:
+            self.tools.tell(f"the task closes the semaphore {name!r} for everybody")
+            await rpc.semaphore_close(name=name)
+
+    async def give_back(self, rpc: Any, loop: Any, scheduler: Any) -> None:
+        """Let go of what the task has not let go of, and refresh nothing any more.
+
+        Its semaphores are those whose ``_scheduler`` is the stand-in.
+        """
+        for semaphore in refreshed_by(loop):
+            if semaphore._scheduler is scheduler:
+                semaphore.refresh_callback.stop()
+        self._private.clear()
+        taken, self._taken = self._taken, {}
+        for lease_id, name in taken.items():
+            await rpc.semaphore_release(name=name, lease_id=lease_id)
+
+    def _count(self, name: Any) -> int:
+        return list(self._private.values()).count(name)
+
+    async def _take(self, rpc: Any, name: Any, timeout: float, lease_id: str) -> bool:
+        got = await rpc.semaphore_acquire(name=name, timeout=timeout, lease_id=lease_id)
+        if got:
+            self._taken[lease_id] = name
+        return bool(got)
+
+    def _grant(self, name: Any, lease_id: str, most: int, held: _Held) -> None:
+        self._private[lease_id] = name
+        if held.left_by:
+            self.tools.tell(
+                f"{_called(name, most)} is still held by {', '.join(held.left_by)}, "
+                "where no task runs any more: the replay was given one of its own"
+            )
+
+    async def _state(self, rpc: Any, name: Any) -> Mapping[str, Any]:
+        """What the scheduler knows; a stranger's scheduler is taken at its word."""
+        answer = await getattr(rpc, self.tools.ask)(
+            verb="leases", question={"name": name}
+        )
+        if answer is None:  # the extension was taken off
+            raise self.tools.lacks(
+                f"the scheduler does not tell who holds {name!r}",
+                "try again: dbgkit's extension was taken off meanwhile",
+            )
+        state: Mapping[str, Any] = answer
+        return state
+
+    async def _look(self, rpc: Any, name: Any, ids: list[str]) -> _Held:
+        """Ask all workers which of these leases are theirs."""
+        held = _Held()
+        left = set(ids)
+        mine = left & self._taken.keys()
+        if mine:
+            held.alive += mine
+            held.holders.append("this replay itself")
+            left -= mine
+        shared = False
+        for address, told in (await self._ask(rpc, left)).items():
+            shared = shared or bool(left.intersection(told["shared"]))
+            replayed = left.intersection(told["replayed"])
+            if replayed:
+                held.alive += replayed
+                held.holders.append(f"another replay, on worker {address}")
+                left -= replayed
+            theirs = left.intersection(told["held"])
+            left -= theirs
+            if theirs and not told["running"]:
+                held.left_by.append(f"worker {address}")
+            elif theirs:
+                held.alive += theirs
+                held.holders.append(f"worker {address}, which runs {_some(told)}")
+        here = left & held_here(asyncio.get_running_loop(), left).keys()
+        if left:
+            held.alive += left
+            held.holders.append(
+                "this process, or another thread of it"
+                if here or shared
+                else "a client, or a worker that is gone or does not answer"
+            )
+        return held
+
+    async def _ask(self, rpc: Any, ids: set[str]) -> dict[str, Any]:
+        if not ids:
+            return {}
+        message = {
+            "op": "run",
+            "function": self.tools.find,
+            "args": pickle.dumps((sorted(ids),)),
+            "kwargs": pickle.dumps({}),
+            "wait": True,
+        }
+        asking = rpc.broadcast(msg=message, on_error="ignore")
+        try:
+            answers = await asyncio.wait_for(asking, _ANSWER)
+        except (TimeoutError, asyncio.TimeoutError):
+            return {}
+        return {
+            address: answer["result"]
+            for address, answer in answers.items()
+            if answer["status"] == "OK"
+        }
+
+    def _refusal(self, name: Any, most: int, held: _Held) -> BaseException:
+        return self.tools.lacks(
+            f"the replayed task waits for {_called(name, most)}, which is held by "
+            f"{'; '.join(held.holders)}: not waited for beyond {self.tools.limit:g} s",
+            "try again once it is let go of, or with a longer timeout",
+        )
+
+
+def _called(name: Any, most: int) -> str:
+    return f"{'the lock' if most == 1 else 'the semaphore'} {name!r}"
+
+
+def _some(told: Mapping[str, Any]) -> str:
+    keys = ", ".join(map(repr, told["keys"]))
+    left = told["running"] - len(told["keys"])
+    return f"{keys} and {left:,} more" if left else keys

@@ -1,0 +1,261 @@
+"""What a task that runs again reaches the scheduler by: each wait has its limit.
+
+This file is sent to workers as source: standard library, dask and distributed only.
+Locks, semaphores, queues, variables, events and actors all call operations of the
+scheduler (or of a worker) by their names, in the loop of the worker or the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from inspect import iscoroutine
+from typing import Any
+
+from .replay_leases import Leases, Tools
+
+# Operations that wait for others, and what each is of (distributed/queues.py,
+# variable.py, event.py, multi_lock.py).
+_WAITS = {
+    "queue_get": "the queue",
+    "queue_put": "the queue",
+    "variable_get": "the variable",
+    "variable_set": "the variable",
+    "event_wait": "the event",
+    "multi_lock_acquire": "the locks",
+}
+# Operations that change what others see.
+_CHANGES = {
+    "queue_get": "takes from the queue",
+    "queue_put": "puts into the queue",
+    "variable_set": "sets the variable",
+    "event_set": "sets the event",
+    "event_clear": "clears the event",
+    "multi_lock_acquire": "takes the locks",
+}
+_GRACE = 5.0  # seconds more than the limit, for the answer itself
+
+# An rpc (``PooledRPCCall``, distributed/core.py) and the asyncio loop that it is of.
+Reach = Callable[[], tuple[Any, Any]]
+
+
+class SchedulerInPlace:
+    """Passes for the rpc of a worker or a client to its scheduler."""
+
+    def __init__(self, reach: Reach, tools: Tools) -> None:
+        self._dbgkit_reach = reach
+        self._dbgkit_tools = tools
+        self._dbgkit_leases = Leases(tools)
+        self._dbgkit_queues: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        rpc, loop = self._dbgkit_reach()
+        if name in vars(rpc) or hasattr(type(rpc), name):
+            return getattr(rpc, name)
+
+        async def call(**kwargs: Any) -> Any:
+            return await in_loop(loop, self._dbgkit_call, rpc, name, kwargs)
+
+        return call
+
+    async def _dbgkit_call(self, rpc: Any, name: str, kwargs: dict[str, Any]) -> Any:
+        leases = self._dbgkit_leases
+        own: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
+            "semaphore_register": leases.register,
+            "semaphore_acquire": leases.acquire,
+            "semaphore_release": leases.release,
+            "semaphore_refresh_leases": leases.refresh,
+            "semaphore_value": leases.value,
+            "semaphore_close": leases.close,
+        }
+        if name in own:
+            return await own[name](rpc, **kwargs)
+        if name in _CHANGES:
+            self._dbgkit_tools.tell(
+                f"the task {_CHANGES[name]} {_named(kwargs)}: it really does"
+            )
+        if name == "queue_create":
+            self._dbgkit_queues.append(kwargs.get("name"))
+        return await self._dbgkit_bounded(rpc, name, kwargs)
+
+    async def _dbgkit_bounded(self, rpc: Any, name: str, kwargs: dict[str, Any]) -> Any:
+        """An operation within the limit, or within the task's own, if that is less."""
+        from dask.utils import parse_timedelta
+
+        limit = self._dbgkit_tools.limit
+        own = False
+        if name in _WAITS:
+            asked = kwargs.get("timeout")
+            asked = None if asked is None else parse_timedelta(asked, "s")
+            own = asked is not None and asked <= limit
+            kwargs = {**kwargs, "timeout": asked if own else limit}
+        calling = getattr(rpc, name)(**kwargs)
+        try:
+            answer = await asyncio.wait_for(calling, limit + _GRACE)
+        except (TimeoutError, asyncio.TimeoutError):
+            if own:
+                raise
+            raise self._dbgkit_refusal(name, kwargs) from None
+        if answer is False and name in ("event_wait", "multi_lock_acquire") and not own:
+            raise self._dbgkit_refusal(name, kwargs)
+        return answer
+
+    def _dbgkit_refusal(self, name: str, kwargs: dict[str, Any]) -> BaseException:
+        tools = self._dbgkit_tools
+        what = f"{_WAITS.get(name, 'the scheduler to do')} {_named(kwargs) or name}"
+        return tools.lacks(
+            f"the replayed task waits for {what}: not waited for beyond "
+            f"{tools.limit:g} s",
+            "have ready what it waits for, or try again with a longer timeout",
+        )
+
+    def dbgkit_released(self, name: Any) -> None:
+        """The task has let go of a queue by itself."""
+        if name in self._dbgkit_queues:
+            self._dbgkit_queues.remove(name)
+
+    async def dbgkit_give_back(self) -> list[Any]:
+        """Let go of locks; the names of queues that are still to be let go of."""
+        rpc, loop = self._dbgkit_reach()
+        queues, self._dbgkit_queues = self._dbgkit_queues, []
+        await in_loop(loop, self._dbgkit_leases.give_back, rpc, loop, self)
+        return queues
+
+
+class RpcInPlace:
+    """Passes for the rpc to an actor's worker: an answer comes within the limit.
+
+    An exception would be lost: ``Actor.__getattr__`` (distributed/actor.py) calls in
+    a callback of the loop, and its caller waits for what that sets.
+    """
+
+    def __init__(self, reach: Reach, address: str, tools: Tools) -> None:
+        self._dbgkit_reach = reach
+        self._dbgkit_address = address
+        self._dbgkit_tools = tools
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        async def call(**kwargs: Any) -> Any:
+            if name in ("actor_execute", "actor_attribute"):
+                self._dbgkit_tools.tell(
+                    f"the task asks the actor {kwargs.get('actor')!r}: it is the real "
+                    "one, on its worker"
+                )
+            rpc, loop = self._dbgkit_reach()
+            return await in_loop(loop, self._dbgkit_call, rpc, name, kwargs)
+
+        return call
+
+    async def _dbgkit_call(self, rpc: Any, name: str, kwargs: dict[str, Any]) -> Any:
+        limit = self._dbgkit_tools.limit
+        try:
+            return await asyncio.wait_for(getattr(rpc, name)(**kwargs), limit)
+        except (TimeoutError, asyncio.TimeoutError):
+            error = self._dbgkit_tools.lacks(
+                f"the replayed task asks the actor {kwargs.get('actor')!r} on "
+                f"{self._dbgkit_address}, which has not answered within {limit:g} s",
+                "try again with a longer timeout, or look what the actor does",
+            )
+        except Exception as failed:  # of the connection, or the scheduler's
+            error = self._dbgkit_tools.lacks(
+                f"the replayed task asks the actor {kwargs.get('actor')!r} on "
+                f"{self._dbgkit_address}, which cannot be reached: {failed!r:.300}",
+                "is that worker still there?",
+            )
+        return {"status": "error", "exception": error}
+
+
+class LoopInPlace:
+    """Passes for the loop of the worker: in an async task, it is that task's own."""
+
+    def __init__(self, base: Callable[[], Any]) -> None:
+        self._dbgkit_base = base
+
+    def _dbgkit_now(self) -> Any:
+        from tornado.ioloop import IOLoop
+
+        return self._dbgkit_base() if coroutines_loop() is None else IOLoop.current()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._dbgkit_now(), name)
+
+
+def running_loop() -> Any:
+    """The asyncio loop that runs in this thread, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+# Loops that were made for the coroutine of one task. Another may run in a thread
+# beneath a task that is none: a notebook's, say.
+_COROUTINES: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def coroutines_loop() -> Any:
+    """The loop of a task's coroutine, if it runs in this thread, or None."""
+    running = running_loop()
+    return running if running in _COROUTINES else None
+
+
+def of_a_coroutine() -> Any:
+    """The loop that runs here, which is a task's coroutine's from now on."""
+    loop = asyncio.get_running_loop()
+    _COROUTINES.add(loop)
+    return loop
+
+
+def connect_first(client: Any) -> None:
+    """Have a coroutine's client wait until it is connected, before it asks anything.
+
+    ``Worker._get_client`` (distributed/worker.py) does not wait for it either, and has
+    given it to most coroutines long before: then its ``scheduler`` is there.
+    """
+    asking = client.sync
+
+    def sync(function: Any, *args: Any, **kwargs: Any) -> Any:
+        result = asking(function, *args, **kwargs)
+        return _connected(client, result) if iscoroutine(result) else result
+
+    client.sync = sync
+
+
+async def _connected(client: Any, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        await client
+    except BaseException:
+        coroutine.close()
+        raise
+    return await coroutine
+
+
+async def close_connected(client: Any) -> None:
+    """Close a coroutine's client; one that has not been connected cannot be closed."""
+    with suppress(OSError, TimeoutError, asyncio.TimeoutError):
+        await client
+    await client.close()
+
+
+async def in_loop(
+    loop: Any, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any
+) -> Any:
+    """Await a coroutine function in its own loop, whichever runs here."""
+    if asyncio.get_running_loop() is loop:
+        return await function(*args)
+    waiting = asyncio.run_coroutine_threadsafe(function(*args), loop)
+    return await asyncio.wrap_future(waiting)
+
+
+def _named(kwargs: dict[str, Any]) -> str:
+    name = kwargs.get("name", kwargs.get("locks"))
+    return "" if name is None else repr(name)

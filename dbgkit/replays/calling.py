@@ -1,0 +1,227 @@
+"""One run of the task, in this process, with its frames kept alive."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from dbgkit.model import Progress, Step
+from dbgkit.remote.common.carried import carried_by
+from dbgkit.remote.recording.raised import linked
+from dbgkit.remote.recording.steps import MOST_STEPS, BegunTask
+from dbgkit.replays.nodes import bind
+from dbgkit.replays.standin import to_its_end
+from dbgkit.replays.steps import begun_steps
+
+
+@dataclass
+class Call:
+    """What one run came to, before it is compared with anything."""
+
+    exception: BaseException | None = None
+    result: Any = None
+    function: Callable[..., Any] | None = None
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    data: dict[Any, Any] = field(default_factory=dict)
+    key: Any = None
+    seconds: float = 0.0
+    # Of a graph: the last tasks that had begun, with their inputs.
+    begun: deque[BegunTask] = field(default_factory=lambda: deque(maxlen=MOST_STEPS))
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps up to the failure: tasks of a graph, those of fused ones apart."""
+        return begun_steps(self.begun, self.exception)
+
+
+def call_task(
+    node: Any,
+    data: dict[Any, Any],
+    surroundings: AbstractContextManager[Any] | None = None,
+) -> Call:
+    """Run one node on its inputs.
+
+    Only Ctrl-C goes through; whatever else the task raises is the result.
+    """
+    call = Call(data=data, key=node.key)
+    handled = sys.exc_info()[1]
+    start = time.perf_counter()
+    with surroundings or nullcontext():
+        try:
+            call.function, call.args, call.kwargs = bind(node, data)
+            call.result = invoke(call.function, call.args, call.kwargs)
+            call.exception = carried_by(call.result)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the task's own, SystemExit too
+            call.exception = _apart(error, handled)
+    call.seconds = time.perf_counter() - start
+    return call
+
+
+def call_graph(
+    nodes: Mapping[Any, Any],
+    outputs: list[Any],
+    data: dict[Any, Any],
+    notify: Callable[[Any], Any],
+    surroundings: AbstractContextManager[Any] | None = None,
+) -> Call:
+    """Run a graph under Dask's synchronous scheduler, up to the first task that fails.
+
+    The call's ``key`` is the task that failed, else the last output.
+    """
+    from dask._task_spec import DataNode, Task
+    from dask.callbacks import Callback
+    from dask.local import get_sync
+
+    graph = {key: _awaited(node) for key, node in nodes.items()}
+    graph.update(
+        {key: DataNode(key, value) for key, value in data.items() if key not in graph}
+    )
+    call = Call(key=outputs[-1])
+    handled = sys.exc_info()[1]
+    started = 0
+
+    def before(key: Any, graph: Any, state: Any) -> None:
+        nonlocal started
+        call.key = key
+        if worker is not None:
+            worker.begin(key)
+        if key in nodes:
+            call.data = {name: state["cache"][name] for name in nodes[key].dependencies}
+            if isinstance(nodes[key], Task):
+                call.begun.append((key, nodes[key], call.data))
+            notify(Progress("run", started, len(nodes)))
+            started += 1
+
+    start = time.perf_counter()
+    with surroundings or nullcontext() as worker, Callback(pretask=before):
+        try:
+            call.result = get_sync(
+                graph,
+                list(outputs),
+                pack_exception=_with_traceback,
+                raise_exception=_raise_as_it_is,
+            )[-1]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the task's own, SystemExit too
+            call.exception = _apart(error, handled)
+    call.seconds = time.perf_counter() - start
+    if call.key in nodes and call.data.keys() >= set(nodes[call.key].dependencies):
+        call.function, call.args, call.kwargs = _bound(nodes[call.key], call.data)
+    return call
+
+
+def _apart(error: BaseException, handled: BaseException | None) -> BaseException:
+    """The error, cut off from what this process was handling when the task was run.
+
+    A replay inside an ``except`` block would else seem to come of that exception.
+    """
+    for link in linked(error) if handled is not None else ():
+        if link.__context__ is handled:
+            link.__context__ = None
+    return error
+
+
+def _with_traceback(
+    error: BaseException, dumps: Any
+) -> tuple[BaseException, TracebackType | None]:
+    """What ``dask.local`` hands on of a task's exception, so as not to raise it yet."""
+    return error, error.__traceback__
+
+
+def _raise_as_it_is(error: BaseException, tb: TracebackType | None) -> None:
+    """Raise a task's exception, without changing what it was raised while handling.
+
+    Raised as ``dask.local`` does by default that would become what this process is
+    handling, if it is.
+    """
+    context = error.__context__
+    try:
+        raise error.with_traceback(tb)
+    finally:
+        error.__context__ = context
+
+
+def _bound(node: Any, data: Mapping[Any, Any]) -> Any:
+    try:
+        return bind(node, data)
+    except Exception:  # it is the arguments that failed: they are in the exception
+        return None, (), {}
+
+
+def _awaited(node: Any) -> Any:
+    """A node whose coroutine is run to its end, as a worker does."""
+    from dask._task_spec import Task
+
+    if isinstance(node, Task) and inspect.iscoroutinefunction(node.func):
+        function = node.func
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return invoke(function, args, kwargs)
+
+        return type(node)(node.key, run, *node.args, **node.kwargs)
+    return node
+
+
+def invoke(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Any:
+    """Call the task's function; where it is no Python function, one stops here."""
+    result = function(*args, **kwargs)
+    if inspect.iscoroutine(result):
+        return run_coroutine(result)
+    return result
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end, whether or not a loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(to_its_end(coroutine))
+    return _run_in_thread(coroutine)
+
+
+def _run_in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a loop of its own; Ctrl-C cancels it."""
+    import contextvars
+
+    outcome: list[Any] = []
+    running: list[Any] = []
+
+    async def main() -> Any:
+        running.append((asyncio.get_running_loop(), asyncio.current_task()))
+        return await to_its_end(coroutine)
+
+    def run() -> None:
+        try:
+            outcome.append((asyncio.run(main()), None))
+        except BaseException as error:  # raised again in the calling thread
+            outcome.append((None, error))
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(run,), daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        if running:
+            loop, task = running[0]
+            loop.call_soon_threadsafe(task.cancel)
+        raise
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result

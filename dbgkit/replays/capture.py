@@ -1,0 +1,257 @@
+"""Take what a replay needs while a client is still there.
+
+``with Client() as client:`` has closed the client by the time that anybody outside
+sees the exception. Inside `capturing`, a client that exits because of an exception is
+asked first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dbgkit.cluster.clients import is_open
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.recordings import leave_behind
+from dbgkit.errors import DbgkitError, NotHere
+from dbgkit.model import Failure, Plan, advice
+from dbgkit.replays.differences import ask_worker
+from dbgkit.replays.planning import Wanted, where_to_run
+from dbgkit.replays.replaying import Notify, Prepared, plan_replay, prepare
+from dbgkit.targets.ending import to_debug
+from dbgkit.targets.locate import locate_failures
+from dbgkit.targets.naming import recorded_name
+from dbgkit.targets.tracebacks import chain
+
+
+@dataclass
+class Captured:
+    """What was taken for one exception.
+
+    Either ``prepared`` is there, or ``error`` says why it is not; ``failures`` and
+    ``plan`` as far as they could be had.
+    """
+
+    exception: BaseException
+    failures: list[Failure] = field(default_factory=list)
+    plan: Plan | None = None
+    prepared: Prepared | None = None
+    error: Exception | None = None
+
+
+@dataclass(eq=False)
+class Capture:
+    """One `capturing` block: its options, and what it has taken."""
+
+    wanted: Wanted
+    notify: Notify
+    inputs: bool = True
+    taken: list[Captured] = field(default_factory=list)
+
+    def take(self, client: Any, exception: BaseException) -> None:
+        """Ask a client that is about to close; never raises into its exit."""
+        meant = to_debug(exception)
+        if meant is None or not is_open(client) or find_captured(meant) is not None:
+            return
+        captured = Captured(meant)
+        try:
+            captured.failures = locate_failures(
+                meant,
+                client=client,
+                timeout=self.wanted.timeout,
+                specs=True,
+                max_bytes=self.wanted.max_bytes,
+            )
+            if captured.failures[0].source == "exception":
+                return
+            if captured.failures[0].source in ("scheduler", "graph"):
+                keys = [failure.key for failure in captured.failures[:20]]
+                leave_behind(Link(client, self.wanted.timeout), keys, recorded_name)
+                self._plan(captured)
+        except Exception as error:  # kept, and told in place of the replay
+            captured.error = error
+        except KeyboardInterrupt:
+            # The client still has to close.
+            captured.error = DbgkitError(
+                "what a replay needs was not taken: stopped by Ctrl-C"
+            )
+        self.taken.append(captured)
+
+    def _plan(self, captured: Captured) -> None:
+        failure = captured.failures[0]
+        if self.wanted.where == "worker":
+            raise too_late()
+        if not self.inputs:
+            captured.plan = plan_replay(failure, self.wanted)[0]
+            return
+        captured.prepared = self._prepare(failure)
+        captured.plan = captured.prepared.plan
+
+    def _prepare(self, failure: Failure) -> Prepared:
+        prepared = prepare(failure, self.wanted, self.notify)
+        link = prepared.material.link
+        if link is not None:
+            prepared.there = ask_worker(link, failure)
+            # The cluster is about to go: what has to be asked was asked.
+            prepared.material.link = None
+        return prepared
+
+
+_active: list[Capture] = []
+_lock = threading.Lock()  # of the list, and of what is put into `Client`
+# The blocks that this thread, or this coroutine, is in: the innermost last.
+_mine: ContextVar[tuple[Capture, ...]] = ContextVar("dbgkit_capturing", default=())
+
+
+def find_captured(exception: BaseException) -> Captured | None:
+    """What was taken for an exception, or for one that it was raised from."""
+    errors = {id(error) for error in chain(exception)}
+    for capture in _nearest_first():
+        for captured in capture.taken:
+            if id(captured.exception) in errors:
+                return captured
+    return None
+
+
+def _nearest_first() -> list[Capture]:
+    """Blocks that are active: those around the code that asks, then any other."""
+    with _lock:
+        active = list(_active)
+    mine = [capture for capture in _mine.get() if capture in active]
+    others = [capture for capture in active if capture not in mine]
+    return [*reversed(mine), *reversed(others)]
+
+
+@contextmanager
+def capturing(
+    wanted: Wanted, notify: Notify, *, inputs: bool = True
+) -> Iterator[Capture]:
+    """Capture while inside; when the last such block has ended ``Client`` is as it was.
+
+    Blocks may overlap in any order, in threads too: each takes what its own thread
+    raises, and what other threads raise that are in no block.
+
+    Parameters
+    ----------
+    inputs : bool
+        Whether the inputs are pulled too, or the replay is planned only.
+    """
+    capture = Capture(wanted, notify, inputs)
+    with _lock:
+        if not _active:
+            _hooks.put()
+        _active.append(capture)
+    _mine.set((*_mine.get(), capture))
+    try:
+        yield capture
+    finally:
+        # Perhaps in another context, where the block is not known as one's own.
+        _mine.set(tuple(each for each in _mine.get() if each is not capture))
+        with _lock:
+            _active.remove(capture)
+            if not _active:
+                _hooks.take_off()
+
+
+def _take(client: Any, exception: BaseException) -> None:
+    """Have the nearest block take what a client is asked for as it closes."""
+    captures = _nearest_first()
+    if captures:
+        captures[0].take(client, exception)
+
+
+class _Hooks:
+    """Ways out of a ``Client``'s block, replaced by ours and put back."""
+
+    def __init__(self) -> None:
+        self._own: dict[str, Any] = {}
+        self._ours: dict[str, Any] = {}
+
+    def put(self) -> None:
+        from distributed import Client
+
+        self._own = {name: Client.__dict__[name] for name in ("__exit__", "__aexit__")}
+        self._ours = _replacements(self._own)
+        for name, replacement in self._ours.items():
+            setattr(Client, name, replacement)
+
+    def take_off(self) -> None:
+        from distributed import Client
+
+        for name, replacement in self._ours.items():
+            # What somebody else has put around ours meanwhile stays: ours then only
+            # hands on.
+            if Client.__dict__.get(name) is replacement:
+                setattr(Client, name, self._own[name])
+
+
+_hooks = _Hooks()
+
+
+def _replacements(own: dict[str, Any]) -> dict[str, Any]:
+    def leave(self: Any, kind: Any, value: Any, tb: Any) -> Any:
+        if value is not None:
+            _take(self, value)
+        return own["__exit__"](self, kind, value, tb)
+
+    async def leave_async(self: Any, kind: Any, value: Any, tb: Any) -> Any:
+        if value is not None:
+            await asyncio.to_thread(_take, self, value)
+        return await own["__aexit__"](self, kind, value, tb)
+
+    return {"__exit__": leave, "__aexit__": leave_async}
+
+
+def prepared_for(captured: Captured, wanted: Wanted) -> Prepared | None:
+    """What was taken, to be run as it is wanted now; None if it was not prepared.
+
+    Raises
+    ------
+    NotHere
+        It cannot be run so, as the client has closed.
+    WouldKill
+    """
+    prepared = captured.prepared
+    if wanted.where == "worker":
+        raise too_late()
+    if prepared is None:
+        return None
+    if wanted.scope != prepared.wanted.scope:
+        raise NotHere(
+            f"scope={wanted.scope!r} cannot be run any more: the client has closed, "
+            f"and as it closed scope={prepared.wanted.scope!r} was asked for",
+            f"{advice.call('debugging', scope=wanted.scope)} takes what that needs",
+            key=prepared.failure.key,
+        )
+    where = where_to_run(prepared.failure, wanted)
+    plan = replace(prepared.plan, where=where, times=wanted.times)
+    return replace(prepared, plan=plan, wanted=wanted)
+
+
+def too_late() -> NotHere:
+    """Why nothing is run on a worker for a client that has closed, or is about to."""
+    return NotHere(
+        f"{advice.option('where', 'worker')} needs the client, which closed because of "
+        "the exception",
+        f"call {advice.call('debug', where='worker')} inside the client's with block, "
+        f"or leave {advice.option('where')} out: what was taken as it closed runs here",
+    )
+
+
+def error_of(captured: Captured) -> DbgkitError:
+    """Why nothing could be captured, as an error of ours."""
+    assert captured.error is not None
+    if isinstance(captured.error, DbgkitError):
+        return captured.error
+    error = DbgkitError(
+        f"what a replay needs could not be taken as the client closed: "
+        f"{captured.error!r}",
+        f"call {advice.call('debug')} inside the client's with block",
+    )
+    error.__cause__ = captured.error
+    return error

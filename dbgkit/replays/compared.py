@@ -1,0 +1,91 @@
+"""Are a replay's inputs those that the task failed on? By bounded fingerprints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.recordings import held_recordings, left_behind
+from dbgkit.model import Failure, Recording
+from dbgkit.remote.secrets.redact import redact_text
+from dbgkit.remote.values.fingerprints import compare, fingerprints
+from dbgkit.replays.outcome import causes_told
+from dbgkit.replays.wording import alike
+from dbgkit.targets.naming import recorded_name
+
+SECONDS = 0.2  # for all inputs of a replay
+
+
+def recorded_failure(link: Link | None, failure: Failure) -> Recording | None:
+    """The newest recording of a failure that has content; one call to the scheduler.
+
+    Where the recorder or the cluster is gone, what was kept of it in this process.
+    """
+    if failure.key is None:
+        return None
+    if link is not None:
+        held = held_recordings(link, [failure.key], 5, recorded_name)
+        if held.since is not None:
+            return next((each for each in held.recordings if each.frames), None)
+    return left_behind(failure.key, failure.when)
+
+
+def with_causes(failure: Failure, recording: Recording | None) -> Failure:
+    """The failure with its recording, where that alone tells what it was raised from.
+
+    A recording of another failure of the task, an attempt before, say, tells nothing
+    of this one.
+    """
+    if recording is None or causes_told(failure):
+        return failure
+    message = redact_text(failure.message, extra=recording.secret_names)
+    of_it = recording.exception_type == failure.exception_type
+    if not of_it or not alike({recording.message}, {message}):
+        return failure
+    return replace(failure, evidence=replace(failure.evidence, recording=recording))
+
+
+class InputComparison:
+    """Compares the inputs of one run with those recorded.
+
+    They were recorded after the task had failed, perhaps changed by it in place: so
+    they are compared as they are before the run and as they are after it.
+    """
+
+    def __init__(self, recording: Recording | None) -> None:
+        inputs = recording.inputs if recording is not None else ()
+        self._then = {each.key: [each.type, each.digest, each.whole] for each in inputs}
+        self.verdicts: dict[Any, str] = {}
+
+    def look(self, values: Mapping[Any, Any]) -> None:
+        """Take the values as they are now into account; ``"same"`` stays so."""
+        wanted = {
+            key: value
+            for key, value in values.items()
+            if key in self._then and self.verdicts.get(key) != "same"
+        }
+        self.hear(fingerprints(wanted, SECONDS) if wanted else ())
+
+    @property
+    def wanted(self) -> list[Any]:
+        """Keys of the inputs of which there is a fingerprint to compare with."""
+        return list(self._then)
+
+    def hear(self, prints: Iterable[Sequence[Any]]) -> None:
+        """Take fingerprints of another process into account, as `look` does values."""
+        for key, *now in prints:
+            if key in self._then and self.verdicts.get(key) != "same":
+                self.verdicts[key] = compare(self._then[key], now)
+
+    def notes(self) -> list[str]:
+        """What is to be said of it."""
+        changed = [key for key, word in self.verdicts.items() if word == "different"]
+        if changed:
+            more = f" and {len(changed) - 3:,} more" if len(changed) > 3 else ""
+            told = ", ".join(repr(key) for key in changed[:3])
+            return [f"not the inputs that it failed on, as recorded: {told}{more}"]
+        if self.verdicts and set(self.verdicts.values()) == {"same"}:
+            return ["the inputs are those that it failed on, as recorded"]
+        return []

@@ -1,0 +1,114 @@
+"""In what this process differs from the worker that the task failed on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dbgkit.cluster.link import Link
+from dbgkit.errors import AnswerUnreadable, SchedulerGone, WaitTimedOut
+from dbgkit.model import Difference, Failure
+from dbgkit.remote.common.frame_codes import with_homes
+from dbgkit.remote.common.frames import package_of, parse_traceback
+from dbgkit.remote.secrets.redact import redact_value
+from dbgkit.remote.worker.environment import describe_process
+from dbgkit.source.shown import codes_of_failure
+
+_PACKAGES = ("dask", "distributed", "numpy", "pandas", "pyarrow", "cloudpickle")
+# Differs between any two processes, and says nothing.
+_NOISE = re.compile(
+    r"^(_|PWD|OLDPWD|SHLVL|LINES|COLUMNS|TERM.*|PS\d|LS_COLORS|"
+    r"DASK_INTERNAL_.*|MALLOC_TRIM_THRESHOLD_|(OMP|MKL|OPENBLAS)_NUM_THREADS|"
+    r"PYTEST_.*|JPY_.*|GIT_PAGER|PAGER|CLICOLOR.*|FORCE_COLOR|MPLBACKEND|"
+    r"PYDEVD_.*|IPY_.*)$"
+)
+_NOISY_SETTINGS = (
+    "distributed.worker",
+    "distributed.nanny",
+    "temporary-directory",
+    "distributed.admin",
+    "scheduler",
+    "shuffle",
+    "array.",
+    "logging",
+)
+
+
+Asked = tuple[Mapping[str, Any] | None, str]
+
+
+def ask_worker(link: Link, failure: Failure) -> Asked:
+    """What the failure's worker is surrounded by, or None and why.
+
+    Costs one call to the worker.
+    """
+    if failure.worker is None:
+        return None, ""
+    try:
+        return link.surroundings(failure.worker, _packages_of(failure)), ""
+    except AnswerUnreadable as error:
+        return None, error.message
+    except (SchedulerGone, WaitTimedOut, KeyError):
+        return (
+            None,
+            f"worker {failure.worker} cannot be asked what it is surrounded by: it has "
+            "left, or does not answer",
+        )
+
+
+def find_differences(
+    failure: Failure, asked: Asked
+) -> tuple[tuple[Difference, ...], str]:
+    """Differences of the worker's answer, and a note where there is none."""
+    there, note = asked
+    if there is None:
+        return (), note
+    here = describe_process(_packages_of(failure))
+    return tuple(compare_surroundings(here, there)), note
+
+
+def _packages_of(failure: Failure) -> tuple[str, ...]:
+    """Packages to compare: the usual ones, and those that the frames are in."""
+    text = with_homes(failure.traceback_text, codes_of_failure(failure))
+    files = [filename for filename, _, _ in parse_traceback(text)]
+    found = [name for name in map(package_of, files) if name]
+    return tuple(dict.fromkeys([*_PACKAGES, *found]))
+
+
+def compare_surroundings(
+    here: Mapping[str, Any], there: Mapping[str, Any]
+) -> Iterable[Difference]:
+    """What differs, secrets hidden; only what was set by somebody."""
+    if here["python"] != there["python"]:
+        yield Difference("python", "version", here["python"], there["python"])
+    yield from _mappings("package", here["packages"], there["packages"])
+    if here["directory"] != there["directory"]:
+        yield Difference(
+            "directory", "working directory", here["directory"], there["directory"]
+        )
+    yield from _mappings("environment", here["environment"], there["environment"])
+    yield from _mappings("configuration", here["configuration"], there["configuration"])
+
+
+def _mappings(
+    kind: str, here: Mapping[str, str], there: Mapping[str, str]
+) -> Iterable[Difference]:
+    for name in sorted(here.keys() | there.keys()):
+        one, other = here.get(name), there.get(name)
+        if one == other or _is_noise(kind, name):
+            continue
+        yield Difference(kind, name, _shown(name, one), _shown(name, other))
+
+
+def _is_noise(kind: str, name: str) -> bool:
+    if kind == "environment":
+        return bool(_NOISE.match(name))
+    return kind == "configuration" and name.startswith(_NOISY_SETTINGS)
+
+
+def _shown(name: str, value: str | None) -> str | None:
+    if value is None:
+        return None
+    text = redact_value(name, value)
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,0 +1,69 @@
+"""What the stand-in for a worker lacks: that is never an outcome of the task's."""
+
+from __future__ import annotations
+
+import re
+
+from dbgkit.errors import StandInLacks
+from dbgkit.model import Failure
+from dbgkit.remote.common.frames import is_own, own_line, package_of, walk
+from dbgkit.remote.recording.raised import linked
+from dbgkit.replays.material import Material
+
+# What is lacking, the advice, where it was asked for, and whether a P2P shuffle asked.
+Lack = tuple[str, str, str, bool]
+
+
+def lack_in(exception: BaseException | None) -> Lack | None:
+    """What the task asked for and did not get, wherever that hangs on its exception.
+
+    A task may put it into an error of its own, or even hide it (``from None``).
+    """
+    if exception is None:
+        return None
+    for error in linked(exception):
+        if isinstance(error, StandInLacks):
+            line = own_line(error)
+            if line is None or not is_own(line[0]):
+                line = own_line(exception)
+            known = line is not None and is_own(line[0])
+            where = "{}:{} in {}".format(*line) if line and known else ""
+            return error.message, error.hint, where, _asked_by_shuffle(error)
+    return None
+
+
+def _asked_by_shuffle(error: BaseException) -> bool:
+    """Whether a frame of ``distributed/shuffle`` asked for it."""
+    names = (frame.f_code.co_filename for frame, _ in walk(error.__traceback__))
+    return any(
+        package_of(name) == "distributed" and "shuffle" in re.split(r"[/\\]", name)
+        for name in names
+    )
+
+
+def lacks(failure: Failure, material: Material, lack: Lack) -> StandInLacks:
+    """The error to raise in place of an outcome.
+
+    It says what the task asked for, and where it can be run, if anywhere.
+    """
+    message, advice, where, by_shuffle = lack
+    at = f" ({where})" if where else ""
+    return StandInLacks(
+        f"{failure.key!r} cannot be replayed here: {message}{at}",
+        _hint(failure, material, advice, by_shuffle),
+        key=failure.key,
+    )
+
+
+def _hint(failure: Failure, material: Material, advice: str, by_shuffle: bool) -> str:
+    row = material.rows.get(failure.key)
+    if by_shuffle or (row is not None and row.takes_part_in_p2p):
+        return (
+            "it is part of a P2P shuffle, which is over: nothing can run it again; "
+            "a recording has what it saw, where the recorder was on"
+        )
+    if advice:
+        return advice
+    if material.link is not None:
+        return "where='worker' runs it on a worker itself"
+    return "give the task what it needs as an argument, or look at the recording"

@@ -1,0 +1,318 @@
+"""What there is to replay from: run specs and inputs, of the cluster or of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dbgkit.cluster.clients import is_inproc, is_open
+from dbgkit.cluster.link import Link
+from dbgkit.errors import InputsTooLarge, NoTask, RunSpecUnreadable
+from dbgkit.model import Failure, advice
+from dbgkit.replays.nodes import P2P_WRAPPERS, is_p2p, read_spec, without_p2p, write
+from dbgkit.source import Reader
+from dbgkit.targets.graphs import barriers_after, closure, follow_aliases, is_alias
+
+_P2P_MARKS = (b"distributed.shuffle", *(name.encode() for name in P2P_WRAPPERS))
+
+
+@dataclass
+class Row:
+    """One task that the replay may need: where its value is, what computes it.
+
+    ``stored_as`` is the key that workers have its value by, where that is another:
+    it is an alias of that. ``reader`` unpickles all that belongs to one replay.
+    """
+
+    key: Any
+    dependencies: tuple[Any, ...]
+    state: str = "unknown"
+    nbytes: int | None = None
+    type: str = ""
+    who_has: tuple[str, ...] = ()
+    lost: bool = False
+    group_size: int | None = None
+    restrictions: Mapping[str, Any] = field(default_factory=dict)
+    spec: bytes | None = None
+    spec_bytes: int = 0
+    spec_error: str = ""
+    node: Any = None
+    alias_of: Any = None
+    stored_as: Any = None
+    reader: Reader = field(default_factory=Reader, repr=False)
+
+    @property
+    def held(self) -> bool:
+        """Whether its value is in memory on the cluster."""
+        return self.state == "memory"
+
+    @property
+    def takes_part_in_p2p(self) -> bool:
+        """Whether it, or a step of it, is part of a P2P shuffle; costs no reading."""
+        if self.spec is not None:
+            return any(mark in self.spec for mark in _P2P_MARKS)
+        return self.node is not None and is_p2p(self.node)
+
+    def read(self) -> Any:
+        """Its run spec: new objects each time, so that literals stay as they are."""
+        if self.spec is None and self.node is not None:
+            self.spec = write(self.node, f"the task {self.key!r}", self.key)
+        if self.spec is None:
+            if self.spec_error:
+                raise RunSpecUnreadable(
+                    f"the scheduler cannot send the task {self.key!r}: "
+                    f"{self.spec_error}",
+                    "",
+                    key=self.key,
+                )
+            raise InputsTooLarge(
+                f"the run spec of {self.key!r} has {self.spec_bytes:,} bytes of "
+                "literals, over the limit",
+                f"raise {advice.option('max_bytes')} to bring it",
+                key=self.key,
+            )
+        return read_spec(self.spec, self.key, self.reader)
+
+
+@dataclass
+class Material:
+    """The failed task, and all rows up to what is in memory.
+
+    Attributes
+    ----------
+    key : Key
+        The task to run; None where only the graph's outputs are known.
+    rows : dict of Key to Row
+    have : mapping of Key to object
+        Values that are in this process already.
+    link : Link or None
+        The cluster, if there is one to ask.
+    shared : bool
+        Whether values that are pulled live in this process all along (inproc).
+    workers : mapping of str to mapping
+        What is known of the workers that are named in the rows.
+    reader : Reader
+        Unpickles the rows and the inputs.
+    restarted : bool
+        Whether the scheduler is another one than that which told of the failure.
+    """
+
+    key: Any
+    rows: dict[Any, Row]
+    have: Mapping[Any, Any]
+    link: Link | None
+    shared: bool
+    workers: Mapping[str, Mapping[str, Any]]
+    outputs: tuple[Any, ...] = ()
+    reader: Reader = field(default_factory=Reader, repr=False)
+    restarted: bool = False
+
+    def worker_of(self, failure: Failure) -> Mapping[str, Any]:
+        """What is known of the worker that it failed on; empty if nothing is."""
+        known = self.workers.get(failure.worker or "")
+        # A worker that was killed is known to KilledWorker alone.
+        last = getattr(failure.exception, "last_worker", None)
+        if known or last is None:
+            return known or {}
+        names = ("name", "nthreads", "memory_limit")
+        return {name: getattr(last, name, None) for name in names}
+
+
+def gather_material(
+    failure: Failure, timeout: float, sources: tuple[str, ...] = ()
+) -> Material:
+    """All that a replay of this failure can go on from.
+
+    Costs nothing where the scheduler's answer has the specs; one visit where they
+    come from a graph.
+
+    Raises
+    ------
+    NoTask
+        The failure is no task's.
+    """
+    evidence = failure.evidence
+    client = evidence.client
+    link = Link(client, timeout) if client is not None and is_open(client) else None
+    shared = link is not None and is_inproc(client)
+    reader = Reader(sources, limit=timeout)
+    if evidence.graph is not None:
+        return _of_graph(failure, link, shared, reader)
+    visit = evidence.visit
+    if visit is None or not visit["tasks"]:
+        enter = f"{advice.call('debug')} enters the exception as it is"
+        again = "compute it again, and hold its future until it has been looked at"
+        raise NoTask(
+            "there is no task to replay: " + (failure.notes or ("it is no task's",))[0],
+            again if failure.exception is None else enter,
+            key=failure.key,
+        )
+    rows = {row["key"]: _row(row, reader) for row in visit["tasks"]}
+    _fill_up(rows, failure.key)
+    restarted = link is not None and link.scheduler() != visit["scheduler"]
+    if link is not None and not restarted:
+        link.expect(visit)
+    else:
+        # What was in memory went with the cluster, or with the scheduler.
+        for row in rows.values():
+            row.state, row.lost = "unknown", row.spec is None
+    _see_through_aliases(failure.key, rows)
+    _split_off_p2p(rows, failure.key)
+    return Material(
+        failure.key,
+        rows,
+        {},
+        link,
+        shared,
+        visit["workers"],
+        reader=reader,
+        restarted=restarted,
+    )
+
+
+def _row(wire: Mapping[str, Any], reader: Reader) -> Row:
+    return Row(
+        reader=reader,
+        key=wire["key"],
+        dependencies=tuple(wire["dependencies"]),
+        state=wire["state"],
+        nbytes=wire["nbytes"],
+        type=wire["type"],
+        who_has=tuple(wire["who_has"]),
+        lost=wire["lost"],
+        group_size=wire["group_size"],
+        restrictions=wire["restrictions"],
+        spec=wire["spec"],
+        spec_bytes=wire["spec_bytes"],
+        spec_error=wire["spec_error"],
+        alias_of=wire["alias_of"],
+    )
+
+
+def _fill_up(rows: dict[Any, Row], key: Any) -> None:
+    """Call lost what a task takes, and of which the scheduler has told nothing."""
+    stack, seen = [key], {key}
+    while stack:
+        row = rows.get(stack.pop())
+        if row is None or (row.held and row.key != key):
+            continue
+        for name in row.dependencies:
+            if name not in seen:
+                seen.add(name)
+                stack.append(name)
+                rows.setdefault(name, Row(name, (), lost=True))
+
+
+def _see_through_aliases(key: Any, rows: Mapping[Any, Row]) -> None:
+    """What is only another name for something held is held, and not to be computed.
+
+    So are the partitions of a persisted DataFrame, in what is built on it.
+    """
+    for row in rows.values():
+        seen, found = {row.key}, row
+        while not found.held and found.alias_of in rows and found.alias_of not in seen:
+            seen.add(found.alias_of)
+            found = rows[found.alias_of]
+        if found is not row and found.held and key not in seen:
+            row.state, row.who_has = found.state, found.who_has
+            row.nbytes, row.type = found.nbytes, found.type
+            row.stored_as = found.stored_as or found.key
+
+
+def _of_graph(
+    failure: Failure, link: Link | None, shared: bool, reader: Reader
+) -> Material:
+    """Rows out of a graph, and out of the scheduler what it holds of it."""
+    evidence = failure.evidence
+    graph = evidence.graph or {}
+    have = evidence.cache or {}
+    key = failure.key
+    outputs: tuple[Any, ...] = evidence.outputs
+    if key is not None:
+        if key not in graph:
+            raise NoTask(f"{key!r} is not in the graph at hand", "", key=key)
+        key = follow_aliases(graph, key)
+    part = closure(graph, outputs if key is None else [key])
+    rows = {
+        name: Row(
+            name,
+            tuple(node.dependencies),
+            node=node,
+            alias_of=node.target if is_alias(node) else None,
+            reader=reader,
+        )
+        for name, node in part.items()
+        if name not in have or name == key
+    }
+    if key in rows and rows[key].takes_part_in_p2p:
+        # The barriers know by what is shuffled; their inputs are not wanted.
+        for name, node in barriers_after(graph, key).items():
+            rows.setdefault(name, Row(name, (), node=node))
+    outside = {d for row in rows.values() for d in row.dependencies} - rows.keys()
+    outside -= have.keys()
+    workers: Mapping[str, Any] = {}
+    if link is not None:
+        answer = link.visit(
+            keys=[*rows, *outside], states_only=True, recordings_of=failure.key
+        )
+        link.expect(answer)
+        workers = answer["workers"]
+        for wire in answer["tasks"]:
+            known = _row(wire, reader)
+            if known.key in rows:
+                # The scheduler's run spec is the same, and not wanted twice.
+                known.node = rows[known.key].node
+                known.alias_of = rows[known.key].alias_of
+                known.spec = None
+                known.lost = False
+                known.dependencies = rows[known.key].dependencies
+            rows[known.key] = known
+    for name in outside - rows.keys():
+        rows[name] = Row(name, (), lost=True)
+    if key is not None and isinstance(key, tuple):
+        rows[key].group_size = sum(
+            isinstance(name, tuple) and name[0] == key[0] for name in graph
+        )
+    # A task that failed is not in memory, whatever its key's state is by now.
+    if key is not None and rows[key].held:
+        rows[key].state = "unknown"
+    _split_off_p2p(rows, key)
+    _see_through_aliases(key, rows)
+    return Material(key, rows, have, link, shared, workers, outputs, reader)
+
+
+def _split_off_p2p(rows: dict[Any, Row], key: Any) -> None:
+    """Make inputs of the steps of a fused task that take from a P2P shuffle."""
+    row = rows.get(key)
+    if row is None or not row.takes_part_in_p2p:
+        return
+    node, taken = without_p2p(row.read())
+    if not taken:
+        return
+    for name, step in taken.items():
+        part = Row(name, tuple(step.dependencies), node=step, reader=row.reader)
+        rows.setdefault(name, part)
+    row.node, row.spec = node, None
+    row.dependencies = tuple(node.dependencies)
+
+
+def needed(
+    material: Material, keys: Iterable[Any], *, stop_at_held: bool = True
+) -> list[Any]:
+    """Keys that have to be computed for some keys: none that is held or at hand.
+
+    In no particular order; `keys` themselves are part of it if not held.
+    """
+    found: dict[Any, None] = {}
+    stack = [key for key in keys]
+    while stack:
+        key = stack.pop()
+        if key in found or key in material.have:
+            continue
+        row = material.rows.get(key)
+        if row is None or (stop_at_held and row.held and key != material.key):
+            continue
+        found[key] = None
+        stack.extend(row.dependencies)
+    return list(found)

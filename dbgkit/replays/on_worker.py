@@ -1,0 +1,406 @@
+"""A replay on a worker: what it came to is brought home, and not the data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from dbgkit.cluster.link import SLOWEST_PULL, Link
+from dbgkit.cluster.replay import (
+    closed_on_purpose,
+    has_ended,
+    how_it_ended,
+    look_at_workers,
+    rerun_on,
+)
+from dbgkit.errors import (
+    AnswerUnreadable,
+    DbgkitError,
+    InputMoved,
+    InputNotCopyable,
+    InputUnreadable,
+    NotHere,
+    RecomputeFailed,
+    RunSpecUnreadable,
+    SchedulerGone,
+    StandInLacks,
+    WaitTimedOut,
+)
+from dbgkit.model import (
+    MALFORMED,
+    Failure,
+    Notice,
+    Plan,
+    Recording,
+    Run,
+    Step,
+    ValueSummary,
+    advice,
+    recording_from_wire,
+)
+from dbgkit.model.frames import checked, duration
+from dbgkit.remote.common.texts import safe_repr, safe_str
+from dbgkit.remote.recording.packing import unpack
+from dbgkit.remote.worker.replay import AROUND
+from dbgkit.replays.compared import InputComparison, recorded_failure, with_causes
+from dbgkit.replays.material import Material
+from dbgkit.replays.on_worker_plan import no_room, stored_as
+from dbgkit.replays.outcome import (
+    CAUSES_UNKNOWN,
+    causes_unknown,
+    overall,
+    run_told,
+    told_from_wire,
+)
+from dbgkit.replays.reschedule import reschedule_notes
+from dbgkit.replays.result import Replay
+from dbgkit.replays.steps import no_steps, steps_from_wire
+from dbgkit.replays.submitted import Submissions
+from dbgkit.source.shown import Shown
+from dbgkit.targets.naming import name_of
+
+
+def run_on_worker(
+    failure: Failure,
+    plan: Plan,
+    material: Material,
+    timeout: float,
+    notify: Callable[[Any], Any],
+) -> Replay:
+    """Run the task on the plan's worker, and compare what comes of it.
+
+    Raises
+    ------
+    InputMoved
+        The worker, or an input, is gone; nothing was run.
+    WaitTimedOut
+        The worker does not answer, or what comes before the task takes too long.
+    RecomputeFailed, RunSpecUnreadable, InputNotCopyable, InputUnreadable, NotHere
+        It cannot be run there.
+    HandedStored
+        It was handed the error of a task that did not run again.
+    """
+    link = material.link
+    assert link is not None
+    recording = recorded_failure(link, failure)
+    comparison = InputComparison(recording)
+    failure = with_causes(failure, recording)
+    job = {**_job(plan, material, timeout), "compared": comparison.wanted}
+    # Whether the worker died of the task is told by its process: which one is it?
+    seen = look_at_workers(link, [plan.worker], ()).get(plan.worker)
+    if seen is None:
+        raise InputMoved(
+            f"worker {plan.worker} does not answer (any more)",
+            "try again: another worker may be had",
+            key=failure.key,
+        )
+    began = time.perf_counter()
+    try:
+        answer = rerun_on(link, plan.worker, job, _limit(job))
+    except KeyboardInterrupt:
+        notify(Notice(f"the task still runs on {plan.worker}, {_UNSTOPPABLE}"))
+        raise
+    except WaitTimedOut as error:
+        raise WaitTimedOut(
+            f"worker {plan.worker} has not said what became of {failure.key!r}, not "
+            "even that it takes too long",
+            "the task may keep it from answering, and still run there",
+            key=failure.key,
+        ) from error
+    if isinstance(answer, dict):
+        with readable(failure, plan):
+            handed = [
+                list(each["error"]["handed"])
+                for each in answer.get("runs", ())
+                if each["error"]
+            ]
+        for keys in handed:
+            Submissions(link).refuse_handed(keys, began)
+        with readable(failure, plan):
+            return replay_from_wire(failure, plan, answer, comparison)
+    return _without_answer(failure, plan, link, seen["pid"], answer)
+
+
+@contextmanager
+def readable(failure: Failure, plan: Plan) -> Iterator[None]:
+    """Say where what a worker answered is nothing that one of ours would."""
+    try:
+        yield
+    except DbgkitError:
+        raise
+    except MALFORMED as error:
+        why = f"{type(error).__name__}: {safe_str(error)}"
+        raise _unreadable(failure, plan, why) from error
+
+
+def _unreadable(failure: Failure, plan: Plan, why: str) -> AnswerUnreadable:
+    """The error for an answer that nothing is known from; the worker did answer."""
+    return AnswerUnreadable(
+        f"what {plan.worker} answered of {failure.key!r} cannot be read: {why}",
+        f"{advice.option('where', 'process')} runs it in a child of this process",
+        key=failure.key,
+    )
+
+
+def _is_unread(error: BaseException) -> bool:
+    """Whether an exception came that cannot be unpickled here: its bytes are left.
+
+    ``clean_exception`` (distributed/core.py).
+    """
+    return type(error) is Exception and any(isinstance(a, bytes) for a in error.args)
+
+
+_UNSTOPPABLE = "as a thread cannot be stopped"
+
+
+def _job(plan: Plan, material: Material, timeout: float) -> dict[str, Any]:
+    """What ``remote.worker.replay.rerun`` takes."""
+    import dask
+
+    specs = {}
+    for key in plan.run_here:
+        row = material.rows[key]
+        if row.spec is None:
+            row.read()  # writes it, or says why it cannot be had
+        specs[key] = row.spec
+    inside = set(plan.run_here)
+    inputs = {
+        name: (stored_as(material, name), material.rows[name].who_has)
+        for key in plan.run_here
+        for name in material.rows[key].dependencies
+        if name not in inside
+    }
+    return {
+        "order": list(plan.run_here),
+        "specs": specs,
+        "inputs": inputs,
+        "nbytes": sum(material.rows[name].nbytes or 0 for name in inputs),
+        "times": plan.times,
+        "timeout": timeout,
+        "ancestors": plan.scope == "ancestors",
+        "limits": {
+            "secret_names": list(dask.config.get("dbgkit.record.secret-names", ())),
+        },
+    }
+
+
+def _limit(job: Mapping[str, Any]) -> float:
+    """Seconds after which a worker that keeps its own limits has answered."""
+    around = max(job["timeout"], AROUND) + job["nbytes"] / SLOWEST_PULL
+    once = job["timeout"] * len(job["order"]) + 2 * around
+    limit: float = once * job["times"] + 2 * around
+    return limit
+
+
+def replay_from_wire(
+    failure: Failure,
+    plan: Plan,
+    answer: Mapping[str, Any],
+    comparison: InputComparison,
+) -> Replay:
+    """What the worker's answer says of the failure, if the task was run."""
+    address = plan.worker
+    comparison.hear(answer.get("prints", ()))
+    notes = [*failure.notes, *(checked(str, n) for n in answer.get("notes", ()))]
+    told_of = answer.get("runs", ())
+    errors = [each["error"] and told_from_wire(each["error"]) for each in told_of]
+    runs = [
+        run_told(failure, error, duration(each["seconds"]))
+        for error, each in zip(errors, told_of, strict=True)
+    ]
+    if any(causes_unknown(failure, error) for error in errors):
+        notes.append(CAUSES_UNKNOWN)
+    if answer["status"] not in ("done", "timeout"):
+        raise _refusal(failure, plan, answer)
+    if answer["status"] == "timeout":
+        if len(runs) < plan.times and answer["stage"] != "call":
+            raise _slow_stage(failure, plan, answer)
+        notes.append(
+            f"thread {answer['thread']} still runs on {address}, {_UNSTOPPABLE}"
+        )
+    if len(runs) < plan.times:
+        runs.append(_unfinished(answer))
+        left = plan.times - len(runs)
+        if left:
+            notes.append(f"{left:,} further {'run' if left == 1 else 'runs'} left out")
+    notes += [*comparison.notes(), *reschedule_notes(runs)]
+    outcome = overall(runs)
+    index = next(i for i, run in enumerate(runs) if run.outcome == outcome)
+    told = answer["runs"][index] if index < len(answer["runs"]) else {}
+    _refuse_lack(failure, plan, told.get("error"))
+    recording = _recording(failure, told, answer["recordings"])
+    steps = _steps(told, answer["steps"])
+    notes += no_steps(plan, outcome, steps)
+    if failure.worker and failure.worker != address:
+        notes.append(f"it failed before on {failure.worker}, and not on {address}")
+    if outcome != "same":
+        notes += [
+            f"the task changes its input {key!r} in place: on the worker it had been "
+            "changed before, so that this run began from other values"
+            for key in answer["changed"]
+        ]
+    if failure.key is None and told.get("key") is not None:
+        failure = replace(failure, key=told["key"], name=name_of(told["key"]))
+    return Replay(
+        outcome=outcome,
+        failure=failure,
+        plan=plan,
+        runs=tuple(runs),
+        frames=recording.frames if recording is not None else (),
+        steps=steps,
+        recording=recording,
+        returned=_returned(told) if outcome == "passed" else None,
+        notes=tuple(dict.fromkeys(notes)),
+        compared=comparison.verdicts,
+    )
+
+
+def _refuse_lack(failure: Failure, plan: Plan, error: Any) -> None:
+    """Raise where the task asked for what a replay does not give: no outcome at all."""
+    if not error:
+        return
+    links = [(error["type"], error["message"]), *(row[:2] for row in error["chain"])]
+    for kind, message in links:
+        if kind == StandInLacks.__name__:
+            raise StandInLacks(
+                f"{failure.key!r} cannot be replayed on {plan.worker}: {message}",
+                "look at its recording, where the recorder was on",
+                key=failure.key,
+            )
+
+
+def _unfinished(answer: Mapping[str, Any]) -> Run:
+    detail = f"thread {answer['thread']} still runs"
+    return Run("timeout", detail=detail, seconds=duration(answer["seconds"]))
+
+
+def _recording(
+    failure: Failure, told: Mapping[str, Any], recordings: Mapping[str, Any]
+) -> Recording | None:
+    """The recording of one run; None where it raised nothing, or one kind too many."""
+    error = told.get("error")
+    header = recordings.get(error["kind"]) if error else None
+    if header is None:
+        return None
+    content = unpack(header["packed"]) if header["packed"] else None
+    name = failure.name or name_of(header["key"])
+    recording = Shown().recording(recording_from_wire(header, content, name))
+    return replace(recording, came_from=failure.came_from)
+
+
+def _steps(told: Mapping[str, Any], steps: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps of one run; none where it has not ended, or only its task was run."""
+    if not told:
+        return ()
+    kind = told["error"]["kind"] if told["error"] else ""
+    return steps_from_wire(steps.get(kind, ()))
+
+
+def _returned(told: Mapping[str, Any]) -> ValueSummary | None:
+    returned = told.get("returned")
+    return ValueSummary.from_wire(returned) if returned else None
+
+
+def _refusal(failure: Failure, plan: Plan, answer: Mapping[str, Any]) -> DbgkitError:
+    """Why the task was not run, as an error of ours."""
+    key, text, status = answer["key"], answer["text"], answer["status"]
+    where = f"on {plan.worker}"
+    if status == "no-room":
+        return no_room(failure, plan.worker, answer["size"], answer)
+    if status == "moved":
+        return InputMoved(f"input {key!r} is gone from the workers", _AGAIN, key=key)
+    if status == "fetch-timeout":
+        message = f"inputs such as {key!r} did not come to {plan.worker} within {text}"
+        return WaitTimedOut(message, f"raise {advice.option('timeout')}", key=key)
+    if status == "unreadable-input":
+        message = f"input {key!r} cannot be deserialised {where}"
+        return InputUnreadable(message, "install there what defines its type", key=key)
+    if status == "uncopyable":
+        message = f"input {key!r} cannot be copied {where}: {text}"
+        hint = "look at the task's recording, where the recorder was on"
+        return InputNotCopyable(message, hint, key=key)
+    if status == "unreadable":
+        message = f"the task {key!r} cannot be read {where}: {text}"
+        return RunSpecUnreadable(message, "is the code there that of here?", key=key)
+    if status == "input-failed":
+        return RecomputeFailed(
+            f"an input of {failure.key!r} failed when it was computed again {where}: "
+            f"{key!r}: {text}",
+            f"{advice.option('scope', 'ancestors')} brings home what it saw",
+            key=key,
+        )
+    if status == "actor":
+        message = f"input {key!r} is an actor, which the task could change"
+        return NotHere(
+            message,
+            f"{advice.option('where', 'here')} replays with a handle of it",
+            key=key,
+        )
+    return DbgkitError(f"{failure.key!r} could not be run {where}: {text}", key=key)
+
+
+_AGAIN = "try again: the scheduler may compute it anew"
+
+
+def _slow_stage(
+    failure: Failure, plan: Plan, answer: Mapping[str, Any]
+) -> WaitTimedOut:
+    """The error for what is not the task's own call, and took too long."""
+    doing = {
+        "copy": f"the inputs of {failure.key!r} were not copied",
+        "compute": f"input {answer['key']!r} was not computed again",
+    }.get(answer["stage"], f"what became of {failure.key!r} was not recorded")
+    return WaitTimedOut(
+        f"{doing} within {answer['seconds']:.0f} s on {plan.worker}; thread "
+        f"{answer['thread']} still runs there, {_UNSTOPPABLE}",
+        f"raise {advice.option('timeout')}",
+        key=answer["key"],
+    )
+
+
+def _without_answer(
+    failure: Failure, plan: Plan, link: Link, pid: int, error: Any
+) -> Replay:
+    """A replay of which the worker has said nothing: it died, or cannot be asked.
+
+    Raises
+    ------
+    SchedulerGone
+        The worker is there still, or left as it was told to.
+    """
+    if not isinstance(error, BaseException) or _is_unread(error):
+        raise _unreadable(failure, plan, safe_repr(error)[:500])
+    if not isinstance(error, OSError):
+        raise DbgkitError(
+            f"{failure.key!r} could not be run on {plan.worker}: {error!r:.500}",
+            f"{advice.option('where', 'process')} runs it in a child of this process",
+            key=failure.key,
+        )
+    if not has_ended(link, plan.worker, pid):
+        raise SchedulerGone(
+            f"the connection to {plan.worker} was lost while {failure.key!r} ran there",
+            "the worker is there still, and perhaps still runs it",
+            key=failure.key,
+        )
+    if closed_on_purpose(link, plan.worker):
+        raise SchedulerGone(
+            f"worker {plan.worker} was closed on purpose while {failure.key!r} ran "
+            "there",
+            "try again: another worker may be had",
+            key=failure.key,
+        )
+    detail = how_it_ended(link, pid) or f"its process {pid} has ended"
+    return Replay(
+        outcome="died",
+        failure=failure,
+        plan=plan,
+        runs=(Run("died", detail=detail),),
+        notes=(
+            *failure.notes,
+            f"worker {plan.worker} is gone, with its memory",
+            *no_steps(plan, "died"),
+        ),
+    )

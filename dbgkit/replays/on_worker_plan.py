@@ -1,0 +1,297 @@
+"""Which worker runs a task again, and what that takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.replay import look_at_workers, workers_of
+from dbgkit.errors import NotHere, RecomputeRefused, WouldKill
+from dbgkit.model import Failure, InputInfo, Plan, advice
+from dbgkit.replays.collectives import refuse_collective
+from dbgkit.replays.material import Material, Row, needed
+from dbgkit.replays.planning import RUNS_AGAIN, Wanted, refuse_lost, refuse_size
+from dbgkit.targets.naming import name_of
+
+MOST_ASKED = 8  # workers that are asked whether they could run it
+
+
+def plan_on_worker(failure: Failure, material: Material, wanted: Wanted) -> Plan:
+    """The plan of a replay on a worker, or the error that says why there is none.
+
+    Costs one call to each of the workers that come into question.
+
+    Raises
+    ------
+    WouldKill, NotHere, InputLost, InputsTooLarge, RecomputeRefused
+    """
+    _refuse(failure, material)
+    roots = material.outputs if material.key is None else (material.key,)
+    order = in_order(material, needed(material, roots), roots)
+    inside = set(order)
+    taken = list(
+        dict.fromkeys(
+            dependency
+            for key in order
+            for dependency in material.rows[key].dependencies
+            if dependency not in inside
+        )
+    )
+    refuse_lost(material, [*order, *taken])
+    _refuse_p2p(failure, material, order)
+    refuse_collective(failure, material, order)
+    if len(order) > 1 and wanted.recompute is False:
+        raise RecomputeRefused(
+            f"{len(order) - 1} tasks would have to be computed again for the inputs "
+            f"of {failure.key!r}",
+            f"leave {advice.option('recompute', False)} out, or hold the inputs "
+            "with persist()",
+            key=failure.key,
+        )
+    chosen, held = _choose(failure, material, order[-1], taken)
+    fetched = [key for key in taken if key not in held]
+    size = _bytes(material, fetched)
+    if size > wanted.max_bytes:
+        refuse_size(failure, material, fetched, size, wanted.max_bytes)
+    return Plan(
+        key=failure.key,
+        name=failure.name,
+        scope="ancestors" if material.key is None else wanted.scope,
+        where="worker",
+        inputs=_inputs(material, order, taken, held),
+        pull_bytes=size,
+        run_here=tuple(order),
+        times=wanted.times,
+        warnings=tuple(_warnings(failure, material, order, chosen)),
+        worker=chosen,
+    )
+
+
+def in_order(
+    material: Material, keys: Iterable[Any], roots: Sequence[Any]
+) -> list[Any]:
+    """Keys with what each depends on before it, the last root last."""
+    left = set(keys)
+    ordered: list[Any] = []
+    for root in roots:
+        stack: list[tuple[Any, bool]] = [(root, False)]
+        while stack:
+            key, ready = stack.pop()
+            if ready:
+                ordered.append(key)
+            elif key in left:
+                left.discard(key)
+                stack.append((key, True))
+                stack += [(name, False) for name in material.rows[key].dependencies]
+    return ordered
+
+
+def _refuse(failure: Failure, material: Material) -> None:
+    if failure.killed:
+        raise WouldKill(
+            f"{failure.key!r} killed the worker that it ran on, so it is not run on "
+            "another",
+            f"{advice.option('where', 'process')} runs it in a child of this process",
+            key=failure.key,
+        )
+    if material.link is None:
+        raise NotHere(
+            f"there is no cluster any more to run {failure.key!r} on",
+            f"{advice.option('where', 'here')} or "
+            f"{advice.option('where', 'process')} needs none",
+            key=failure.key,
+        )
+
+
+def _refuse_p2p(failure: Failure, material: Material, order: list[Any]) -> None:
+    """A P2P shuffle knows its tasks by their keys, and changes with each run."""
+    if any(material.rows[key].takes_part_in_p2p for key in order):
+        raise NotHere(
+            f"{failure.key!r}, or one of its inputs that is in no memory, is part of "
+            "a P2P shuffle, which cannot run again inside of a worker",
+            f"{advice.option('where', 'here')} runs what can run outside of the "
+            "shuffle",
+            key=failure.key,
+        )
+
+
+def _bytes(material: Material, keys: Iterable[Any]) -> int:
+    return sum(material.rows[key].nbytes or 0 for key in keys)
+
+
+def stored_as(material: Material, key: Any) -> Any:
+    """The key by which workers have the value of an input."""
+    return material.rows[key].stored_as or key
+
+
+def _choose(
+    failure: Failure, material: Material, target: Any, taken: list[Any]
+) -> tuple[str, set[Any]]:
+    """The worker, and the inputs that it holds.
+
+    Most bytes in memory first, then the one that it failed on; where the task may
+    not run everywhere, those before where it may. Others are asked where none of
+    these is running and has room.
+    """
+    link = material.link
+    assert link is not None
+    row = material.rows[target]
+    bytes_on: Counter[str] = Counter()
+    for key in taken:
+        for address in material.rows[key].who_has:
+            bytes_on[address] += material.rows[key].nbytes or 1
+    known = set(bytes_on)
+    if failure.worker is not None and failure.worker in material.workers:
+        known.add(failure.worker)
+    if not known or not any(_may_run(row, failure, each) for each in known):
+        known |= set(workers_of(link))
+
+    def best_first(addresses: Iterable[str]) -> list[str]:
+        return sorted(
+            addresses,
+            key=lambda address: (
+                not _may_run(row, failure, address),
+                -bytes_on[address],
+                address != failure.worker,
+                address,
+            ),
+        )[:MOST_ASKED]
+
+    stored = {key: stored_as(material, key) for key in taken}
+    size = _bytes(material, taken)
+    asked = best_first(known)
+    answers = _ask(failure, link, asked, stored)
+    chosen = _first_with_room(asked, answers, size)
+    if chosen is None:
+        others = best_first(set(workers_of(link)) - known)
+        answers.update(_ask(failure, link, others, stored))
+        asked += others
+        chosen = _first_with_room(others, answers, size)
+    if chosen is None:
+        running = [each for each in asked if _is_running(answers.get(each))]
+        if not running:
+            raise NotHere(
+                _nobody(failure, asked, answers), _elsewhere(), key=failure.key
+            )
+        raise no_room(failure, running[0], size, answers[running[0]])
+    held = set(answers[chosen]["held"])
+    return chosen, {key for key, name in stored.items() if name in held}
+
+
+def _ask(
+    failure: Failure, link: Link, addresses: Sequence[str], stored: Mapping[Any, Any]
+) -> dict[str, dict[str, Any]]:
+    """What workers tell of themselves; raises where an input is an actor."""
+    answers = look_at_workers(link, addresses, set(stored.values()))
+    for key, name in stored.items():
+        if any(name in answer["actors"] for answer in answers.values()):
+            raise NotHere(
+                f"input {key!r} of {failure.key!r} is an actor, which the task could "
+                "change",
+                f"{advice.option('where', 'here')} replays it with a handle of the "
+                "actor",
+                key=failure.key,
+            )
+    return answers
+
+
+def _is_running(answer: Mapping[str, Any] | None) -> bool:
+    return answer is not None and answer["status"] == "running"
+
+
+def _first_with_room(
+    addresses: Iterable[str], answers: Mapping[str, Mapping[str, Any]], size: int
+) -> str | None:
+    for address in addresses:
+        answer = answers.get(address)
+        if answer is not None and _is_running(answer) and size <= answer["room"]:
+            return address
+    return None
+
+
+def _elsewhere() -> str:
+    here, process = advice.option("where", "here"), advice.option("where", "process")
+    return f"{here} or {process} brings the inputs here"
+
+
+def no_room(
+    failure: Failure, address: str, size: int, answer: Mapping[str, Any]
+) -> NotHere:
+    """The error for a worker whose memory is too short for copies of the inputs."""
+    from dask.utils import format_bytes
+
+    return NotHere(
+        f"memory is short on {address}: a copy of the inputs of {failure.key!r} takes "
+        f"{format_bytes(size)}, and {answer['limit']} leaves "
+        f"{format_bytes(answer['room'])}",
+        _elsewhere(),
+        key=failure.key,
+    )
+
+
+def _nobody(
+    failure: Failure, asked: list[str], answers: Mapping[str, Mapping[str, Any]]
+) -> str:
+    if not asked:
+        return f"there is no worker to run {failure.key!r} on"
+    told = []
+    for address in asked[:3]:
+        answer = answers.get(address)
+        how = f"is {answer['status']}" if answer else "does not answer"
+        told.append(f"{address} {how}")
+    return (
+        f"none of the workers that could run {failure.key!r} is running: "
+        f"{', '.join(told)}"
+    )
+
+
+def _may_run(row: Row, failure: Failure, address: str) -> bool:
+    """Whether a worker is among those that a task is restricted to."""
+    limits = row.restrictions
+    workers, hosts = limits.get("workers") or (), limits.get("hosts") or ()
+    if address == failure.worker or limits.get("loose"):
+        return True
+    if not (workers or hosts or limits.get("resources")):
+        return True
+    if limits.get("resources"):
+        return False  # which worker has them is not known here
+    host = address.partition("://")[2].rpartition(":")[0]
+    return address in workers or host in hosts
+
+
+def _inputs(
+    material: Material, order: list[Any], taken: list[Any], held: set[Any]
+) -> tuple[InputInfo, ...]:
+    row = material.rows[order[-1]]
+    runs = set(order)
+    infos = []
+    for key in dict.fromkeys([*row.dependencies, *taken]):
+        known = material.rows[key]
+        how: Any = "run" if key in runs else "have" if key in held else "pull"
+        infos.append(
+            InputInfo(
+                key=key,
+                name=name_of(key, known.group_size),
+                nbytes=known.nbytes if known.held else None,
+                type=known.type,
+                how=how,
+            )
+        )
+    return tuple(infos)
+
+
+def _warnings(
+    failure: Failure, material: Material, order: list[Any], chosen: str
+) -> Iterable[str]:
+    yield RUNS_AGAIN
+    yield (
+        "it runs inside of that worker: should it take the worker down, what is in "
+        "its memory is lost, and other tasks there are started again"
+    )
+    if not _may_run(material.rows[order[-1]], failure, chosen):
+        yield (
+            f"the task is restricted to other workers than {chosen}, of which none "
+            "is known here to be running"
+        )

@@ -1,0 +1,320 @@
+"""Is it the same failure? By class, message, innermost own line, and its causes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
+from itertools import zip_longest
+from typing import Any
+
+from dbgkit.model import Failure, Outcome, Run
+from dbgkit.model.frames import checked
+from dbgkit.remote.common.frames import is_machinery, parse_traceback
+from dbgkit.remote.common.pickles import kinds_in
+from dbgkit.remote.common.texts import safe_repr, safe_str
+from dbgkit.remote.recording.raised import MOST_CAUSES, raised, task_frames
+from dbgkit.replays.places import Place, failed_at, places_of, same_place
+from dbgkit.replays.recorded_causes import all_known, changed_cause
+from dbgkit.replays.wording import alike, forms_of, same_class, told_anew
+from dbgkit.targets.failure import unpickled
+
+_TRUNCATED = "Long error message"  # distributed.core.truncate_exception
+
+CAUSES_UNKNOWN = (
+    "what it was raised from before is not known here, or not all of it: so that was "
+    "not compared"
+)
+
+
+def run_of(failure: Failure, exception: BaseException | None, seconds: float) -> Run:
+    """What one run in this process came to."""
+    told = None if exception is None else raised(exception)
+    return run_told(failure, told, seconds)
+
+
+def run_told(failure: Failure, told: Mapping[str, Any] | None, seconds: float) -> Run:
+    """What one run came to; ``told`` is what `remote.recording.raised` tells of it."""
+    if told is None:
+        return Run("passed", seconds=seconds)
+    why = difference(failure, told)
+    outcome: Outcome = "same" if why is None else "different"
+    return Run(outcome, told["type"], told["message"], why or "", seconds)
+
+
+def told_from_wire(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """What `remote.recording.raised.raised` told in another process.
+
+    Raises
+    ------
+    Exception
+        One of `MALFORMED`: it did not come from there.
+    """
+    broken = wire["broken_repr"]
+    return {
+        **{name: checked(str, wire[name]) for name in ("type", "message", "text")},
+        "broken_repr": [checked(str, text) for text in broken] if broken else None,
+        "frames": [
+            (checked(str, file), checked(int, line), checked(str, function))
+            for file, line, function in wire["frames"]
+        ],
+        "chain": [
+            [*(checked(str, text) for text in texts), bool(own)]
+            for kind, message, text, own in wire["chain"]
+            for texts in ((kind, message, text),)
+        ],
+        "cut": bool(wire["cut"]),
+    }
+
+
+def difference(failure: Failure, now: Mapping[str, Any]) -> str | None:
+    """In what a run's failure differs from the one on the cluster; None: the same.
+
+    Parameters
+    ----------
+    failure : Failure
+        What happened on the cluster.
+    now : mapping
+        What `remote.recording.raised.raised` tells of what happened now.
+
+    Returns
+    -------
+    str or None
+        Empty where class and message tell it; else ``"at another line: before …, now
+        …"`` or ``"with another cause: before …, now …"``.
+    """
+    if not (failure.exception_type or failure.message):
+        return ""  # it had not failed
+    broken = now["broken_repr"]
+    # A worker reports what the exception's own repr raises in its place.
+    if broken and tuple(broken) == (failure.exception_type, failure.message):
+        return None
+    if not _same_words(failure, now):
+        return ""
+    recursion = now["type"] == "RecursionError"  # it ends where the stack does
+    before, here = places_before(failure), places_of(now["frames"])
+    if not recursion and not same_place(before, here):
+        return f"at another line: before {_at(before)}, now {_at(here)}"
+    return _other_causes(failure, now)
+
+
+def causes_unknown(failure: Failure, told: Mapping[str, Any] | None) -> bool:
+    """Whether a run's failure has causes, and those of before are not (all) known."""
+    if not told or not told["chain"]:
+        return False
+    known, whole = _chain_before(failure)
+    recording = failure.evidence.recording
+    return (
+        not whole
+        and len(told["chain"]) > len(known)
+        and not (recording is not None and all_known(recording, told["chain"]))
+    )
+
+
+def causes_told(failure: Failure) -> bool:
+    """Whether all that a failure was raised from is known without its recording."""
+    return _chain_before(failure)[1]
+
+
+# --- class and message --------------------------------------------------------
+
+
+def _same_words(failure: Failure, now: Mapping[str, Any]) -> bool:
+    kind, message = told_anew(failure.exception_type, failure.message)
+    if _TRUNCATED in message:
+        return _begins_as(failure, now)
+    type_now, message_now = told_anew(now["type"], now["message"])
+    # A class may be lost on its way home, and its own repr need not name it.
+    if kind and not same_class(kind, type_now):
+        return False
+    then, here = {message}, {message_now}
+    if (type_now, message_now) == (now["type"], now["message"]):
+        here |= forms_of(message_now, now["text"])
+        error = failure.exception
+        if error is not None and _is_what_it_raised(failure, error):
+            then |= forms_of(safe_str(error), safe_repr(error))
+    if alike(then, here):
+        return True
+    # The scheduler has only the repr of an exception that lost its class.
+    return not kind and alike({message}, {now["text"]})
+
+
+def _begins_as(failure: Failure, now: Mapping[str, Any]) -> bool:
+    """Whether a long message begins as the one that Dask has cut.
+
+    What is left of it are the arguments of the exception that stands for it, perhaps
+    of another class: ``('Long error message', <class 'job.TooLong'>, 'the text')``.
+    """
+    kind, message = failure.exception_type, failure.message
+    of_class = kind == "Exception" and f".{now['type']}'>" in message
+    if kind and not of_class and not same_class(kind, now["type"]):
+        return False
+    rest = message.split(_TRUNCATED, 1)[1]
+    start = rest.split("'>, ", 1)[-1].lstrip("',\" ")[:200]
+    told = repr(now["message"])
+    return not start or start[:-20] in told or start[:-20] in now["message"]
+
+
+def _is_what_it_raised(failure: Failure, error: BaseException) -> bool:
+    """Whether an exception that is here is what the task raised, and not a text."""
+    return (
+        not failure.killed
+        and type(error).__name__ == failure.exception_type
+        and _TRUNCATED not in failure.message
+    )
+
+
+# --- place --------------------------------------------------------------------
+
+
+def places_before(failure: Failure) -> list[Place]:
+    """Where it failed on the cluster, or in this process without one."""
+    if failure.source == "local" and failure.exception is not None:
+        return places_of(raised(failure.exception)["frames"])
+    return places_of(task_frames(parse_traceback(failure.traceback_text)))
+
+
+def _at(places: Sequence[Place]) -> str:
+    place = failed_at(places)
+    assert place is not None  # else they would not differ
+    return f"{place[0]}:{place[1]} in {place[2]}"
+
+
+# --- causes -------------------------------------------------------------------
+
+
+def _other_causes(failure: Failure, now: Mapping[str, Any]) -> str | None:
+    before, whole = _chain_before(failure)
+    here = now["chain"]
+    if now["cut"]:
+        return None
+    if not (before or whole):
+        return _other_kinds(failure, here) or _other_recorded(failure, here)
+    for then, since in ((_own(before), _own(here)), (before, here)):
+        if _same_chain(then, since if whole else since[: len(then)]):
+            return None
+    return f"with another cause: {_changed(before, here)}"
+
+
+def _other_kinds(failure: Failure, here: Sequence[Sequence[Any]]) -> str | None:
+    """As `_other_causes`, where the classes of its causes are all that can be read."""
+    before = kinds_in(_pickled(failure))
+    if before is None:
+        return None
+    then = [[kind, "", "", not is_machinery(file)] for kind, file in before]
+    for known, since in ((_own(then), _own(here)), (then, here)):
+        if _same_kinds(known, since):
+            return None
+    changed = zip_longest(then, here, fillvalue=["none"])
+    first = next(pair for pair in changed if not _same_kinds(*([one] for one in pair)))
+    return "with another cause: before {}, now {}".format(*(row[0] for row in first))
+
+
+def _other_recorded(failure: Failure, here: Sequence[Sequence[Any]]) -> str | None:
+    """As `_other_causes`, by what the recorder saw of them, if it was on."""
+    recording = failure.evidence.recording
+    if recording is None:
+        return None
+    changed = changed_cause(recording, here)
+    return None if changed is None else f"with another cause: {changed}"
+
+
+def _same_kinds(before: Sequence[Sequence[Any]], here: Sequence[Sequence[Any]]) -> bool:
+    return len(before) == len(here) and all(
+        same_class(told_anew(then[0], "")[0], told_anew(now[0], "")[0])
+        for then, now in zip(before, here, strict=True)
+    )
+
+
+def _chain_before(failure: Failure) -> tuple[list[list[Any]], bool]:
+    """What it was raised from, as far as that is known, and whether that is all.
+
+    From a cluster all of it comes along, or nothing; but as the client raises it
+    again, Python may put what is being handled there in the place of one.
+    """
+    if failure.kind == "carried":
+        return [], False  # joblib has put the worker's text in the cause's place
+    error = failure.exception if failure.exception is not None else _stored(failure)
+    local = failure.source == "local"
+    if error is None or not (local or _is_what_it_raised(failure, error)):
+        return [], False
+    told = raised(error)
+    if told["cut"]:
+        return [], False
+    # Under Dask's processes an exception is pickled as it is: of one of the user's
+    # own classes nothing comes along that it was raised from.
+    by_pickle = failure.source == "local" and failure.key is None
+    return told["chain"], not by_pickle and contexts_travel()
+
+
+def _stored(failure: Failure) -> BaseException | None:
+    """What the scheduler has, where this client never had the task's future."""
+    pickled = _pickled(failure)
+    return _unpickled(pickled) if pickled else None
+
+
+def _pickled(failure: Failure) -> bytes:
+    """The pickle of what the task raised; empty where there is none.
+
+    Of a shuffle that is Dask's own exception, in whose place its cause is told.
+    """
+    stands = failure.killed or failure.shuffle or _TRUNCATED in failure.message
+    return b"" if stands else failure.evidence.pickled
+
+
+@lru_cache(maxsize=1)
+def _unpickled(pickled: bytes) -> BaseException | None:
+    return unpickled(pickled)  # of all runs of a replay once: it runs anybody's code
+
+
+@cache
+def contexts_travel() -> bool:
+    """Whether contexts are pickled with exceptions: so it is since tblib 3.0."""
+    from tblib.pickling_support import unpickle_exception
+
+    return "context" in inspect.signature(unpickle_exception).parameters
+
+
+def _own(chain: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    return [row for row in chain if row[3]]
+
+
+def _same_chain(before: Sequence[Sequence[Any]], here: Sequence[Sequence[Any]]) -> bool:
+    if len(before) != len(here) and min(len(before), len(here)) < MOST_CAUSES:
+        return False
+    return all(map(_same_cause, before, here))
+
+
+def _same_cause(before: Sequence[Any], here: Sequence[Any]) -> bool:
+    kind, message = told_anew(before[0], before[1])
+    type_now, message_now = told_anew(here[0], here[1])
+    return same_class(kind, type_now) and alike(
+        forms_of(message, before[2]) if kind == before[0] else {message},
+        forms_of(message_now, here[2]) if type_now == here[0] else {message_now},
+    )
+
+
+def _changed(before: Sequence[Sequence[Any]], here: Sequence[Sequence[Any]]) -> str:
+    """The first causes that differ."""
+    pairs = zip_longest(before, here)
+    then, now = next(
+        (one for one in pairs if None in one or not _same_cause(*one)), (None, None)
+    )
+    return f"before {_cause(then)}, now {_cause(now)}"
+
+
+def _cause(row: Sequence[Any] | None) -> str:
+    if row is None:
+        return "none"
+    return f"{row[0]}: {row[1][:200]}" if row[1] else str(row[0])
+
+
+# --- several runs -------------------------------------------------------------
+
+
+def overall(runs: Iterable[Run]) -> Outcome:
+    """The outcome of several runs: ``"same"`` if any, else the first not passed."""
+    outcomes = [run.outcome for run in runs]
+    if "same" in outcomes:
+        return "same"
+    return next((o for o in outcomes if o != "passed"), "passed")

@@ -1,0 +1,236 @@
+"""What a replay will do, before it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dbgkit.cluster.connection import RESUBMIT
+from dbgkit.errors import InputLost, InputsTooLarge, RecomputeRefused, WouldKill
+from dbgkit.model import Failure, InputInfo, Plan, advice
+from dbgkit.replays.collectives import ALONE, run_alone
+from dbgkit.replays.collectives_lightgbm import train_alone
+from dbgkit.replays.material import Material, needed
+from dbgkit.replays.nodes import is_p2p
+from dbgkit.replays.shuffles import put_in_reach
+from dbgkit.targets.naming import name_of
+from dbgkit.targets.refusals import looked_at_in_time
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The options of a replay, read."""
+
+    scope: Any = "task"
+    where: Any = None
+    times: int = 1
+    recompute: bool | None = None
+    timeout: float = 30.0
+    max_bytes: int = 2**30
+    sources: tuple[str, ...] = ()
+
+
+RUNS_AGAIN = "the task runs again: what it writes or sends, it writes or sends again"
+
+
+def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
+    """The plan, or the error that says why there can be none; nothing is pulled yet.
+
+    For ``where="worker"`` see `on_worker_plan.plan_on_worker`.
+
+    Raises
+    ------
+    InputLost, InputsTooLarge, RecomputeRefused, WouldKill, NotHere
+    """
+    where = where_to_run(failure, wanted)
+    scope = wanted.scope
+    warnings = [RUNS_AGAIN]
+    if material.link is None and _must_compute(material):
+        if scope == "task" and material.key is not None:
+            never = failure.source == "local"
+            why = "there is no cluster" if never else "no cluster is left"
+            warnings.append(f"{why}: what leads to the task runs here")
+        scope = "ancestors"
+    if material.key is None:
+        scope = "ancestors"
+    parts = train_alone(material)
+    pull, recompute, run = _sort(material, scope)
+    if put_in_reach(failure, material, run):
+        warnings.append(
+            "of the P2P shuffle only that runs which one partition goes through: it "
+            "is checked, split and converted, and nothing is sent"
+        )
+    if run_alone(material, run) or not parts.isdisjoint(run):
+        warnings.append(ALONE)
+    refuse_lost(material, [*pull, *recompute, *run])
+    own_keys = _own_keys(material, recompute)
+    if own_keys:
+        warnings.append(
+            "inputs come out of a P2P shuffle: it is computed again under its own "
+            "keys, so their states change while it runs"
+        )
+    if scope == "ancestors" and len(run) > 1:
+        warnings.append(f"{len(run)} tasks run here, under the synchronous scheduler")
+    inputs = _inputs(material, pull, recompute, run)
+    size = sum(material.rows[key].nbytes or 0 for key in pull)
+    if size > wanted.max_bytes:
+        refuse_size(failure, material, pull, size, wanted.max_bytes)
+    if recompute and wanted.recompute is False:
+        raise RecomputeRefused(
+            f"{len(recompute)} tasks would have to be computed again for the inputs "
+            f"of {failure.key!r}",
+            f"leave {advice.option('recompute', False)} out, or hold the inputs "
+            "with persist()",
+            key=failure.key,
+        )
+    return Plan(
+        key=failure.key,
+        name=failure.name,
+        scope=scope,
+        where=where,
+        inputs=inputs,
+        pull_bytes=size,
+        recompute=tuple(recompute),
+        own_keys=tuple(own_keys),
+        run_here=tuple(run),
+        times=wanted.times,
+        warnings=tuple(warnings),
+    )
+
+
+def where_to_run(failure: Failure, wanted: Wanted) -> Any:
+    """Here or in a process of its own, as is wanted or best.
+
+    Raises
+    ------
+    WouldKill
+    """
+    if failure.killed and wanted.where == "here":
+        raise WouldKill(
+            f"{failure.key!r} killed the worker that it ran on, so it is not run in "
+            "this process",
+            f"{advice.option('where', 'process')} runs it in a child",
+            key=failure.key,
+        )
+    return wanted.where or ("process" if failure.killed else "here")
+
+
+def _must_compute(material: Material) -> bool:
+    """Whether an input has to be computed, and not only the task itself."""
+    if material.key is None:
+        return True
+    row = material.rows[material.key]
+    return bool(needed(material, row.dependencies))
+
+
+def _sort(material: Material, scope: str) -> tuple[list[Any], list[Any], list[Any]]:
+    """Keys to pull, to compute again on the cluster, and to run here."""
+    roots: Sequence[Any] = material.outputs if material.key is None else (material.key,)
+    if scope == "task":
+        direct = material.rows[material.key].dependencies
+        recompute = needed(material, direct)
+        pull = [
+            key
+            for key in direct
+            if key not in material.have
+            and key in material.rows
+            and material.rows[key].held
+        ]
+        return pull, recompute, [material.key]
+    run = needed(material, roots)
+    inside = set(run)
+    pull = list(
+        dict.fromkeys(
+            dependency
+            for key in run
+            for dependency in material.rows[key].dependencies
+            if dependency not in inside and dependency not in material.have
+        )
+    )
+    # The failed task last, as it is the one that all others lead to.
+    if material.key is not None:
+        run = [key for key in run if key != material.key] + [material.key]
+    return pull, [], run
+
+
+def refuse_lost(material: Material, keys: list[Any]) -> None:
+    """Raise where one of some keys is to be had nowhere."""
+    for key in keys:
+        row = material.rows.get(key)
+        if row is None or (row.lost and not row.held):
+            if material.link is None:
+                raise InputLost(
+                    f"input {key!r} went with its cluster, which was closed before "
+                    "the failure was looked at",
+                    looked_at_in_time(),
+                    key=key,
+                )
+            if material.restarted:
+                raise InputLost(
+                    f"input {key!r} went with the scheduler, which was restarted after "
+                    f"{material.key!r} was located",
+                    RESUBMIT,
+                    key=key,
+                )
+            raise InputLost(
+                f"input {key!r} is lost for good: it is on no worker, and nothing "
+                "can compute it again (scattered data, or a future's only copy)",
+                "scatter it again, and submit the task anew",
+                key=key,
+            )
+
+
+def _own_keys(material: Material, recompute: list[Any]) -> list[Any]:
+    """Keys that can only be computed again under their own names."""
+    if not recompute:
+        return []
+    if any(is_p2p(material.rows[key].read()) for key in recompute):
+        return list(recompute)
+    return []
+
+
+def _inputs(
+    material: Material, pull: list[Any], recompute: list[Any], run: list[Any]
+) -> tuple[InputInfo, ...]:
+    direct = (
+        material.rows[material.key].dependencies if material.key is not None else ()
+    )
+    shown = list(dict.fromkeys([*direct, *pull]))
+    computed, runs = set(recompute), set(run)
+    infos = []
+    for key in shown:
+        row = material.rows.get(key)
+        how: Any = "pull"
+        if key in material.have:
+            how = "have"
+        elif key in computed:
+            how = "recompute"
+        elif key in runs:
+            how = "run"
+        infos.append(
+            InputInfo(
+                key=key,
+                name=name_of(key, row.group_size if row else None),
+                nbytes=row.nbytes if row and row.held else None,
+                type=row.type if row else type(material.have.get(key)).__name__,
+                how=how,
+            )
+        )
+    return tuple(infos)
+
+
+def refuse_size(
+    failure: Failure, material: Material, pull: list[Any], size: int, limit: int
+) -> None:
+    """Raise for inputs over the limit."""
+    from dask.utils import format_bytes
+
+    largest = max(pull, key=lambda key: material.rows[key].nbytes or 0)
+    raise InputsTooLarge(
+        f"inputs of {failure.key!r} are {format_bytes(size)}, over "
+        f"the limit of {format_bytes(limit)}; the largest is {largest!r} "
+        f"({format_bytes(material.rows[largest].nbytes or 0)})",
+        f"raise {advice.option('max_bytes')} to pull them",
+        key=failure.key,
+    )

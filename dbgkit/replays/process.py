@@ -1,0 +1,335 @@
+"""A replay in a process of its own: whatever it does, the user's process survives."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dbgkit.errors import DbgkitError, RunSpecUnreadable, WaitTimedOut
+from dbgkit.model import (
+    MALFORMED,
+    Failure,
+    FrameSummary,
+    Plan,
+    Run,
+    Step,
+    advice,
+)
+from dbgkit.model.frames import checked, duration
+from dbgkit.remote.common.texts import safe_str
+from dbgkit.replays.child import BEGUN, FAULTS, RESULT
+from dbgkit.replays.children import Child, Fork, Forked, Spawned, shared_folder
+from dbgkit.replays.inputs import Inputs
+from dbgkit.replays.lacking import Lack
+from dbgkit.replays.material import Material
+from dbgkit.replays.outcome import (
+    CAUSES_UNKNOWN,
+    causes_unknown,
+    run_told,
+    told_from_wire,
+)
+from dbgkit.replays.planning import Wanted
+from dbgkit.replays.standin import WorkerStandIn, reading
+from dbgkit.replays.steps import steps_from_wire
+
+_LOOK = 0.02  # seconds between two looks at the child
+_SLOWEST_START = 60.0  # seconds for the child to import what the task needs
+_SLOWEST_FORK = 10.0  # seconds for a fork, which imports nothing, to begin
+_GRACE = 1.0  # seconds for the child to say where it stands, before it is killed
+_STACK = "(most recent call first)"  # in the heading of each of faulthandler's stacks
+_LINES = 12  # last lines of what the child printed and of faulthandler's text
+
+
+@dataclass(frozen=True)
+class ChildEnd:
+    """What a child came to.
+
+    ``lack`` is what the task asked its worker for in vain, ``handed`` the keys of tasks
+    that it had submitted and whose errors it got, as texts; ``steps`` have summaries in
+    place of values.
+    """
+
+    run: Run
+    frames: tuple[FrameSummary, ...] = ()
+    traceback_text: str = ""
+    crash: str = ""
+    notes: tuple[str, ...] = ()
+    lack: Lack | None = None
+    handed: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+
+def run_in_child(
+    failure: Failure,
+    plan: Plan,
+    material: Material,
+    inputs: Inputs,
+    wanted: Wanted,
+    specs: Mapping[Any, bytes] | None,
+    stand_in: WorkerStandIn | None,
+) -> ChildEnd:
+    """Run the task in a child; bounded in time and in memory.
+
+    The child is a new interpreter. Where the inputs cannot be pickled (``specs`` is
+    None), it is a fork of this process: a copy, so that nothing here changes.
+    """
+    task = {
+        "key": material.key,
+        "scope": plan.scope,
+        "outputs": _outputs(material),
+        "timeout": wanted.timeout,
+        "max_bytes": wanted.max_bytes,
+        "worker": failure.worker or "",
+        "known": dict(material.worker_of(failure)),
+        "cluster": _cluster(material, wanted.timeout),
+        "alone": stand_in is None,
+    }
+    if specs is not None:
+        task["specs"] = dict(specs)
+        return _one_child(failure, wanted.timeout, _SLOWEST_START, task, inputs, None)
+    with reading(stand_in):
+        nodes = {
+            key: row.node if row.node is not None else row.read()
+            for key, row in material.rows.items()
+            if key in set(plan.run_here)
+        }
+    fork = (nodes, inputs.reader, stand_in)
+    return _one_child(failure, wanted.timeout, _SLOWEST_FORK, task, inputs, fork)
+
+
+def _one_child(
+    failure: Failure,
+    timeout: float,
+    start_limit: float,
+    task: dict[str, Any],
+    inputs: Inputs,
+    fork: Fork | None,
+) -> ChildEnd:
+    """Start a child, and wait for its end; ``fork`` has what a fork goes on with.
+
+    Raises
+    ------
+    WaitTimedOut
+        It did not begin with the task within ``start_limit`` seconds.
+    RunSpecUnreadable
+        It could not read the task.
+    """
+    limit = _memory_limit(task["known"])
+    with shared_folder() as folder:
+        start = time.perf_counter()
+        if fork is not None:
+            child: Child = Forked(folder, {**task, "inputs": inputs.values}, fork)
+        else:
+            child = Spawned(folder, task, inputs)
+        try:
+            why = _watch(child, folder, start_limit, timeout, limit)
+        finally:
+            child.stop()
+        if not (folder / BEGUN).exists():
+            _refuse_unbegun(failure, folder, child, why)
+        seconds = time.perf_counter() - start
+        return _end(failure, folder, child, why, seconds)
+
+
+def _refuse_unbegun(failure: Failure, folder: Path, child: Child, why: str) -> None:
+    """Raise where the task never began, so that nothing can be said of it.
+
+    A child that was ended by a signal died of what it read, as a worker would.
+    """
+    if why == "timeout":
+        raise WaitTimedOut(
+            f"the process for {failure.key!r} did not begin with the task",
+            "try again when the machine is less busy, or with "
+            f"{advice.option('where', 'here')}",
+        )
+    if (child.poll() or 0) > 0:
+        lines = _tail(folder / "output.txt").splitlines() or ["it said nothing"]
+        raise RunSpecUnreadable(
+            f"the task {failure.key!r} cannot be read in a process of its own: "
+            f"{lines[-1]}",
+            f"{advice.option('where', 'here')} runs it where it can be read",
+            key=failure.key,
+        )
+
+
+def _outputs(material: Material) -> list[Any]:
+    return list(material.outputs) if material.key is None else [material.key]
+
+
+def _cluster(material: Material, timeout: float) -> dict[str, Any] | None:
+    """How the child reaches the cluster; not at all where it lives in this process."""
+    if material.link is None or material.shared:
+        return None
+    client = material.link.client
+    return {
+        "address": client.scheduler.address,
+        "security": client.security,
+        "timeout": timeout,
+    }
+
+
+def _memory_limit(known: Mapping[str, Any]) -> tuple[int, str]:
+    """Bytes that the child may hold, and whose limit that is."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available * 0.8)
+    limit = known.get("memory_limit") or 0
+    if 0 < limit < free:
+        return limit, "the worker's limit"
+    return free, "80 % of what was free here"
+
+
+def _watch(
+    child: Child,
+    folder: Path,
+    start_limit: float,
+    timeout: float,
+    limit: tuple[int, str],
+) -> str:
+    """Wait for the child; kills it past a limit, and says which.
+
+    The time limit is the call's: it counts from when the child has begun, and no more
+    once the result is there.
+    """
+    import psutil
+
+    end = time.monotonic() + start_limit
+    running = told = False
+    most, whose = limit
+    while child.poll() is None:
+        if not running and (folder / BEGUN).exists():
+            running, end = True, time.monotonic() + timeout
+        if time.monotonic() > end:
+            if (folder / RESULT).exists():
+                child.kill()  # nothing is wanted of what is left of it
+                return ""
+            if not running or told:
+                child.kill()
+                return "timeout"
+            child.tell_where()
+            told, end = True, end + _GRACE
+        try:
+            resident = psutil.Process(child.pid).memory_info().rss
+        except psutil.Error:
+            resident = 0  # it has just ended
+        if resident - child.held > most:
+            child.kill()
+            held = resident - child.held
+            return f"memory: it held {held:,} bytes, over {whose} ({most:,})"
+        time.sleep(_LOOK)
+    return ""
+
+
+def _end(
+    failure: Failure, folder: Path, child: Child, why: str, seconds: float
+) -> ChildEnd:
+    result = folder / RESULT
+    crash = _fault(folder / FAULTS) or _tail(folder / "output.txt")
+    if why == "timeout":
+        detail = f"stopped after {seconds:.1f} s"
+        return ChildEnd(Run("timeout", detail=detail, seconds=seconds), crash=crash)
+    if not result.exists():
+        detail = why or describe_exit(child.poll())
+        return ChildEnd(
+            Run("died", detail=detail, seconds=seconds),
+            crash=f"{detail}\n{crash}".strip(),
+        )
+    try:
+        return end_from_wire(failure, json.loads(result.read_text("utf-8")))
+    except MALFORMED as error:
+        # What ran there can reach all that is in its process.
+        raise DbgkitError(
+            f"what the process for {failure.key!r} left behind cannot be read: "
+            f"{type(error).__name__}: {safe_str(error)}",
+            f"try again, or with {advice.option('where', 'worker')}",
+            key=failure.key,
+        ) from error
+
+
+def end_from_wire(failure: Failure, wire: Mapping[str, Any]) -> ChildEnd:
+    """What a child came to that has left its result: see `child.run_nodes`.
+
+    Raises
+    ------
+    Exception
+        One of `MALFORMED`: no child of ours wrote it.
+    """
+    notes = tuple(checked(str, note) for note in wire["notes"])
+    seconds = duration(wire["seconds"])
+    error = wire["exception"]
+    steps = steps_from_wire(wire["steps"])
+    if error is None:
+        return ChildEnd(Run("passed", seconds=seconds), notes=notes, steps=steps)
+    told = told_from_wire(error["told"])
+    text = checked(str, error["traceback_text"])
+    frames = tuple(map(FrameSummary.from_wire, error["frames"]))
+    if failure.killed and error["ends_worker"]:
+        # It does to a worker what it did before, though not to a plain process.
+        detail = f"it raised {told['text']}, which ends a worker"
+        return ChildEnd(
+            Run("died", told["type"], told["message"], detail, seconds),
+            frames=frames,
+            traceback_text=text,
+            crash=detail,
+            notes=notes,
+        )
+    if causes_unknown(failure, told):
+        notes += (CAUSES_UNKNOWN,)
+    return ChildEnd(
+        run_told(failure, told, seconds),
+        frames=frames,
+        traceback_text=text,
+        notes=notes,
+        lack=_lack(error["lack"]),
+        handed=tuple(checked(str, key) for key in error["handed"]),
+        steps=steps,
+    )
+
+
+def _lack(wire: Any) -> Lack | None:
+    if not wire:
+        return None
+    what, hint, where, by_shuffle = wire
+    texts = (checked(str, what), checked(str, hint), checked(str, where))
+    return *texts, bool(by_shuffle)
+
+
+def describe_exit(status: int | None) -> str:
+    """An exit status in words: ``exit code 3``, ``signal 11 (SIGSEGV)``."""
+    if status is not None and status < 0:
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = "unknown"
+        return f"signal {-status} ({name})"
+    return f"exit code {status}"
+
+
+def _fault(path: Path) -> str:
+    """Where the task was, out of what faulthandler wrote: innermost frame first."""
+    lines = _lines(path)
+    stacks = [i for i, line in enumerate(lines) if _STACK in line]
+    if not stacks:
+        return "\n".join(lines[-_LINES:])
+    # After a timeout no thread is the current one: the main one, the task's, is last.
+    current = (i for i in stacks if lines[i].startswith("Current thread"))
+    start = next(current, stacks[-1])
+    end = next((i for i in stacks if i > start), len(lines))
+    heading = lines[:1] if stacks[0] > 0 else []
+    return "\n".join([*heading, *lines[start : min(end, start + _LINES)]]).strip()
+
+
+def _tail(path: Path) -> str:
+    """Last lines of a file that the child left."""
+    return "\n".join(_lines(path)[-_LINES:])
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    return path.read_text("utf-8", errors="replace")[-100_000:].strip().splitlines()

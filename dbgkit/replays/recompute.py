@@ -1,0 +1,293 @@
+"""Released inputs are computed again on the cluster, under private keys.
+
+Under their own keys a recompute that fails would move states and blame; a copy under
+other keys leaves all as it was. P2P shuffles know their tasks by key, so that they
+run under their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from distributed.protocol.pickle import dumps
+
+from dbgkit.cluster.clients import scheduler_is_here
+from dbgkit.cluster.link import Link
+from dbgkit.errors import (
+    Cancelled,
+    DbgkitError,
+    InputMoved,
+    InputsTooLarge,
+    RecomputeFailed,
+    SchedulerGone,
+    WaitTimedOut,
+)
+from dbgkit.model import Plan, Progress, advice
+from dbgkit.remote.common.texts import safe_repr
+from dbgkit.remote.common.unpickling import Reading
+from dbgkit.remote.recording.handed import future_error
+from dbgkit.replays.material import Material, Row
+from dbgkit.replays.nodes import rename
+
+_UNDONE = ("waiting", "queued", "no-worker", "processing")
+_POLL = 0.2  # seconds between two looks at how far it is
+
+
+def recompute(
+    material: Material,
+    plan: Plan,
+    max_bytes: int,
+    timeout: float,
+    notify: Callable[[Any], Any],
+) -> dict[Any, Any]:
+    """Values of the inputs that were released, computed again.
+
+    Raises
+    ------
+    RecomputeFailed
+        One of the tasks failed this time; states and blame are as they were.
+    WaitTimedOut
+        No task of it finished within the timeout.
+    InputsTooLarge
+        What came out is over ``max_bytes``; it was not pulled.
+    """
+    link = material.link
+    assert link is not None
+    wanted = [info.key for info in plan.inputs if info.how == "recompute"]
+    if not wanted:
+        return {}
+    names = _names(plan)
+    with _submitted(material, plan, names, wanted) as futures:
+        _wait(material, plan, names, futures, timeout, notify)
+        answer = link.visit(keys=[names[key] for key in wanted], states_only=True)
+        rows = {row["key"]: row for row in answer["tasks"]}
+        lost = [key for key in wanted if names[key] not in rows]
+        if lost:
+            raise InputMoved(
+                f"input {lost[0]!r} was forgotten as soon as it was computed again",
+                "try again: the scheduler may compute it anew",
+                key=lost[0],
+            )
+        size = sum(row["nbytes"] or 0 for row in rows.values())
+        if size + plan.pull_bytes > max_bytes:
+            raise InputsTooLarge(
+                f"inputs of {plan.key!r} are {size + plan.pull_bytes:,} bytes after "
+                f"they were computed again, over the limit of {max_bytes:,}",
+                f"raise {advice.option('max_bytes')} to pull them",
+                key=plan.key,
+            )
+        who_has = {names[key]: rows[names[key]]["who_has"] for key in wanted}
+        own = {name: key for key, name in names.items()}
+        loads = material.reader.loads
+        data = link.fetch(who_has, size, loads=loads, called=own)
+    return {key: data[names[key]] for key in wanted}
+
+
+def _names(plan: Plan) -> dict[Any, Any]:
+    """The private key of each task; its own where it must be."""
+    if plan.own_keys:
+        return {key: key for key in plan.recompute}
+    label = f"dbgkit-recompute-{uuid.uuid4().hex}"
+    return {key: (label, index) for index, key in enumerate(plan.recompute)}
+
+
+@contextmanager
+def _submitted(
+    material: Material, plan: Plan, names: Mapping[Any, Any], wanted: list[Any]
+) -> Iterator[list[Any]]:
+    """Futures of the wanted inputs; they are released, whatever happens."""
+    assert material.link is not None
+    client = material.link.client
+    if plan.own_keys and all(
+        material.rows[key].state != "unknown" for key in plan.recompute
+    ):
+        graph: Any = {}  # the scheduler has it
+    else:
+        graph = _graph(material, plan, names)
+    futures = client.get(graph, [names[key] for key in wanted], sync=False)
+    try:
+        yield list(futures)
+    finally:
+        for future in futures:
+            future.release()
+
+
+def _graph(material: Material, plan: Plan, names: Mapping[Any, Any]) -> Any:
+    assert material.link is not None
+    # A scheduler of this process would set its classes back: see common/unpickling.py.
+    here = scheduler_is_here(material.link.client)
+    nodes: dict[Any, Any] = _ReadApart() if here else {}
+    for key in plan.recompute:
+        node = material.rows[key].read()
+        nodes[names[key]] = node if plan.own_keys else rename(node, names, names[key])
+    annotated = {
+        names[key]: found
+        for key in plan.recompute
+        if (found := _annotations(material.rows[key]))
+    }
+    return _in_layers(nodes, annotated)
+
+
+def _annotations(row: Row) -> dict[str, Any]:
+    """A task's restrictions as Dask's annotations."""
+    found: dict[str, Any] = {}
+    limits = row.restrictions
+    if limits.get("workers") or limits.get("hosts"):
+        found["workers"] = [*limits.get("workers", ()), *limits.get("hosts", ())]
+        found["allow_other_workers"] = bool(limits.get("loose"))
+    if limits.get("resources"):
+        found["resources"] = dict(limits["resources"])
+    return found
+
+
+class _ReadApart(dict[Any, Any]):
+    """A graph that changes no class of the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _read_apart, (dumps(dict(self)),)
+
+
+def _read_apart(data: bytes) -> dict[Any, Any]:
+    graph: dict[Any, Any] = Reading().loads(data)
+    return graph
+
+
+def _in_layers(
+    nodes: dict[Any, Any], annotated: Mapping[Any, Mapping[str, Any]]
+) -> Any:
+    """A graph of layers, as Dask hangs annotations on layers.
+
+    A plain one Dask hashes, and pickles and unpickles its values for that
+    (``LLGExpr`` in dask/_expr.py, ``_normalize_pickle`` in dask/tokenize.py).
+    """
+    from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+
+    groups: dict[str, tuple[Mapping[str, Any], dict[Any, Any]]] = {}
+    for key, node in nodes.items():
+        found = annotated.get(key, {})
+        groups.setdefault(repr(found), (found, type(nodes)()))[1][key] = node
+    layers = {
+        f"dbgkit-{index}": MaterializedLayer(part, annotations=dict(found) or None)
+        for index, (found, part) in enumerate(groups.values())
+    }
+    return HighLevelGraph(layers, {name: set(layers) - {name} for name in layers})
+
+
+def _wait(
+    material: Material,
+    plan: Plan,
+    names: Mapping[Any, Any],
+    futures: list[Any],
+    timeout: float,
+    notify: Callable[[Any], Any],
+) -> None:
+    link = material.link
+    assert link is not None
+    keys = list(names.values())
+    left, since = len(keys), time.monotonic()
+    notify(Progress("recompute", 0, len(keys)))
+    while any(not future.done() for future in futures):
+        _pause(link, futures)
+        if all(future.done() for future in futures):
+            break
+        counts = link.progress(keys)
+        undone = sum(counts.get(state, 0) for state in _UNDONE)
+        if undone < left:
+            left, since = undone, time.monotonic()
+            notify(Progress("recompute", len(keys) - undone, len(keys)))
+        elif time.monotonic() - since > timeout:
+            where = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
+            raise WaitTimedOut(
+                f"inputs of {plan.key!r}: none of {len(keys)} tasks finished in "
+                f"{timeout:g} s ({where})",
+                f"raise {advice.option('timeout')}, or "
+                f"{advice.option('scope', 'ancestors')} to run them here",
+                key=plan.key,
+            )
+    for future in futures:
+        if future.status == "cancelled":
+            raise _cancelled(link, plan, future)
+    notify(Progress("recompute", len(keys), len(keys)))
+    for future in futures:
+        if future.status != "finished":
+            raise _failed(material, plan, names, future)
+
+
+def _pause(link: Link, futures: list[Any]) -> None:
+    """Wait until all are done, for a short while at most."""
+    from distributed import wait
+
+    client = link.client
+
+    async def until_done() -> None:
+        # wait() takes the current client, which need not be theirs. Two classes of
+        # TimeoutError before Python 3.11. What was cancelled, as all is once the
+        # connection is lost, is done: who waits looks why.
+        over = (TimeoutError, asyncio.TimeoutError, concurrent.futures.CancelledError)
+        with client.as_current(), suppress(*over):
+            await wait(futures, timeout=_POLL)
+
+    link.call(until_done, what="the tasks that run again", limit=30)
+
+
+def _cancelled(link: Link, plan: Plan, future: Any) -> DbgkitError:
+    """What to say where somebody else ended a recompute: the client itself, as a rule.
+
+    ``Client._reconnect`` and ``_handle_restart`` (distributed/client.py) cancel all
+    futures with a reason.
+
+    Raises
+    ------
+    SchedulerGone
+        The scheduler is gone, or was restarted.
+    """
+    link.scheduler()
+    reason = getattr(future_error(future), "reason", None)
+    doing = f"inputs of {plan.key!r} were computed again"
+    if reason == "scheduler-connection-lost":
+        return SchedulerGone(
+            f"the connection to the scheduler was lost for a moment as {doing}",
+            "try again: it is back",
+            key=plan.key,
+        )
+    if reason == "scheduler-restart":
+        return Cancelled(
+            f"the cluster was restarted (client.restart(), or another client's) as "
+            f"{doing}",
+            "submit the work again: a restart leaves no task to debug",
+            key=plan.key,
+        )
+    return Cancelled(
+        f"the tasks by which {doing} were cancelled, by another client or a plugin",
+        "try again",
+        key=plan.key,
+    )
+
+
+def _failed(
+    material: Material, plan: Plan, names: Mapping[Any, Any], future: Any
+) -> RecomputeFailed:
+    assert material.link is not None
+    own_names = {name: key for key, name in names.items()}
+    answer = material.link.visit(keys=[future.key], leaders=False)
+    error = future.exception() if future.status == "error" else None
+    key = own_names.get(future.key)
+    text = safe_repr(error) if error is not None else f"it was {future.status}"
+    if answer["failures"]:
+        fact = answer["failures"][0]
+        key = own_names.get(fact["key"], key)
+        text = fact["exception_text"] or text
+    failed = RecomputeFailed(
+        f"an input of {plan.key!r} failed when it was computed again: {key!r}: {text}",
+        f"{advice.option('scope', 'ancestors')} runs it here, where the debugger can "
+        "enter it",
+        key=key,
+    )
+    failed.__cause__ = error
+    return failed

@@ -1,0 +1,77 @@
+"""Causes of a run compared with those that were recorded as the task failed.
+
+A recording has what is shown of a chain: of an exception either its cause or its
+context, with secrets hidden, and of a long chain not all. So it may tell that a cause
+is another one; that all are the same it tells only where it has as many as there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dbgkit.model import RecordedCause, Recording
+from dbgkit.remote.common.frames import is_machinery
+from dbgkit.remote.secrets.redact import redact_text
+from dbgkit.replays.wording import alike, forms_of, same_class
+
+Row = Sequence[Any]  # class, message, repr, own: see `remote.recording.raised.chain_of`
+
+_HIDDEN = "<hidden>"
+
+
+def changed_cause(recording: Recording, here: Sequence[Row]) -> str | None:
+    """The first recorded cause that a run does not have, in words; None: it has all."""
+    for cause in _own(recording):
+        if not any(_may_be(recording, cause, row) for row in here):
+            before = f"{cause.exception_type}: {cause.message[:200]}"
+            return f"before {before}, now {_told(here)}"
+    return None
+
+
+def all_known(recording: Recording, here: Sequence[Row]) -> bool:
+    """Whether all causes of a run are known to be those that were recorded."""
+    return (
+        not recording.more_causes
+        and len(recording.causes) == len(here)
+        and all(
+            _HIDDEN not in cause.message and _is(recording, cause, row)
+            for cause, row in zip(recording.causes, here, strict=True)
+        )
+    )
+
+
+def _own(recording: Recording) -> list[RecordedCause]:
+    """Those that the task's own code raised, as far as their frames tell."""
+    return [
+        cause
+        for cause in recording.causes
+        if not (cause.frames and is_machinery(cause.frames[-1].filename))
+    ]
+
+
+def _may_be(recording: Recording, cause: RecordedCause, row: Row) -> bool:
+    """Whether it is the same cause, or differs at most in what was not recorded."""
+    if not same_class(cause.exception_type, row[0]):
+        return False
+    told_apart = _HIDDEN in cause.message or cause.message.endswith("…")
+    return told_apart or _is(recording, cause, row)
+
+
+def _is(recording: Recording, cause: RecordedCause, row: Row) -> bool:
+    if not same_class(cause.exception_type, row[0]):
+        return False
+    now = {redact_text(form, extra=recording.secret_names) for form in _forms(row)}
+    return alike({cause.message}, now)
+
+
+def _forms(row: Row) -> set[str]:
+    return forms_of(row[1], row[2])
+
+
+def _told(here: Sequence[Row]) -> str:
+    """The nearest cause of a run's own."""
+    row = next((row for row in here if row[3]), None)
+    if row is None:
+        return "none"
+    return f"{row[0]}: {row[1][:200]}" if row[1] else str(row[0])

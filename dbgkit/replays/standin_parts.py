@@ -1,0 +1,199 @@
+"""Parts of the real worker, by name: attributes, plugins, state and data."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from dbgkit.cluster.clients import event_loop
+from dbgkit.cluster.shipping import ShippedFunction
+from dbgkit.errors import StandInLacks
+from dbgkit.remote.worker.parts import unpickled
+
+Path = tuple[tuple[str, Any], ...]
+
+# What each task of a P2P shuffle asks for (distributed/shuffle/_core.py).
+_SHUFFLE = (("a", "plugins"), ("i", "shuffle"))
+
+
+class Parts:
+    """Reads parts of one worker; each wait has its limit.
+
+    Parameters
+    ----------
+    address : str
+        The worker's.
+    client : callable
+        Gives the client to ask with, or None.
+    blocked : callable
+        Whether this is the client's own loop, which must not be waited for.
+    limit : float
+        Seconds.
+    most : int
+        Bytes that one part may have.
+    named : mapping of str to object
+        What stands for the worker, its loop and its scheduler in what it sends.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        client: Callable[[], Any],
+        blocked: Callable[[], bool],
+        limit: float,
+        most: int,
+        named: Mapping[str, Any],
+    ) -> None:
+        self.address = address
+        self.lacked: list[str] = []
+        self._client = client
+        self._blocked = blocked
+        self._limit = limit
+        self._most = most
+        self._named = named
+
+    def read(self, path: Path) -> Any:
+        """A part's value.
+
+        Raises
+        ------
+        AttributeError, KeyError
+            The worker has it not either.
+        StandInLacks
+            It cannot be sent, or the worker cannot be asked.
+        """
+        if path[:2] == _SHUFFLE:
+            raise self.lack(path, "a shuffle is its workers' own")
+        told = self._ask(path)
+        if told["status"] == "missing":
+            kind, name = path[-1]
+            if kind == "i":
+                raise KeyError(name)
+            raise AttributeError(f"{told['owner']!r} object has no attribute {name!r}")
+        if told["status"] != "ok":
+            raise self.lack(
+                path, f"a {told['type']} that cannot be had: {told['text']}"
+            )
+        try:
+            return unpickled(told["data"], self._named)
+        except Exception as error:  # unpickling runs anybody's code
+            why = f"a {told['type']} is unreadable here: {error}"
+            raise self.lack(path, why) from error
+
+    def lack(self, path: Path, why: str) -> StandInLacks:
+        """The error for what the stand-in lacks, which is noted."""
+        name = spelled(path)
+        self.lacked.append(name)
+        return StandInLacks(
+            f"the replayed task asks its worker for {name!r}, which dbgkit's stand-in "
+            f"for a worker has not: {why}",
+            "",  # where it can be run is said by `dbgkit.replays.lacking`
+        )
+
+    def _ask(self, path: Path) -> Mapping[str, Any]:
+        if self._blocked():
+            raise self.lack(path, "it was asked for in the client's own loop")
+        client = self._client()
+        if client is None:
+            raise self.lack(path, "the worker cannot be asked from here")
+        asking = asyncio.run_coroutine_threadsafe(
+            read_from(client, self.address, path, self._most, self._limit),
+            event_loop(client),
+        )
+        try:
+            told = asking.result(self._limit + 5)
+        except (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError):
+            asking.cancel()
+            raise self.lack(
+                path, f"worker {self.address} does not answer in {self._limit:g} s"
+            ) from None
+        if told is None:
+            raise self.lack(path, f"worker {self.address} is gone or cannot be asked")
+        answer: Mapping[str, Any] = told
+        return answer
+
+
+async def read_from(
+    client: Any, address: str, path: Path, most: int, limit: float
+) -> Any:
+    """What ``remote.worker.parts.read_part`` tells, or None without an answer.
+
+    Through the scheduler, as ``Client.run`` does (distributed/client.py): a worker
+    need not be in reach of this process.
+    """
+    from distributed.protocol.pickle import dumps
+
+    message = {
+        "op": "run",
+        "function": dumps(ShippedFunction("worker.parts", "read_part")),
+        "args": dumps((path, most)),
+        "kwargs": dumps({}),
+        "wait": True,
+    }
+    asking = client.scheduler.broadcast(
+        msg=message, workers=[address], on_error="ignore"
+    )
+    answers = await asyncio.wait_for(asking, limit)
+    answer = answers.get(address)
+    if answer is None or answer["status"] != "OK":
+        return None
+    return answer["result"]
+
+
+def spelled(path: Path) -> str:
+    """A path as one writes it: ``plugins['model'].weights``."""
+    text = ""
+    for kind, name in path:
+        if kind == "i":
+            text += f"[{name!r}]" if name is not None else ""
+        else:
+            text += f".{name}" if text else str(name)
+    return text
+
+
+class MappingStandIn(Mapping[Any, Any]):
+    """A mapping of the worker's, whose items come one by one, when they are read."""
+
+    def __init__(self, parts: Parts, path: Path) -> None:
+        self._parts = parts
+        self._path = path
+        self._found: dict[Any, Any] = {}
+
+    def __getitem__(self, key: Any) -> Any:
+        if key not in self._found:
+            self._found[key] = self._parts.read((*self._path, ("i", key)))
+        return self._found[key]
+
+    def _keys(self) -> list[Any]:
+        keys: list[Any] = self._parts.read((*self._path, ("i", None)))
+        return keys
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._found or key in self._keys()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._keys())
+
+    def __len__(self) -> int:
+        return len(self._keys())
+
+    def __repr__(self) -> str:
+        return f"<{spelled(self._path)} of worker {self._parts.address}>"
+
+
+class PartStandIn:
+    """An object of the worker's that is too entwined with it to be sent whole."""
+
+    def __init__(self, parts: Parts, path: Path) -> None:
+        self._parts = parts
+        self._path = path
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._parts.read((*self._path, ("a", name)))
+
+    def __repr__(self) -> str:
+        return f"<{spelled(self._path)} of worker {self._parts.address}>"

@@ -1,0 +1,106 @@
+"""What a replayed task submits to the cluster itself, and what it gets back for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from dbgkit.cluster.clients import held_future_states, is_open
+from dbgkit.cluster.link import Link
+from dbgkit.remote.recording.handed import MOST_RAISED, futures_of_frames, handed_keys
+from dbgkit.targets.tracebacks import chain
+
+_SLACK = 0.001  # seconds of difference between the clocks
+
+
+class HandedStored(Exception):
+    """A replayed task was handed the stored error of a task that it had submitted.
+
+    Nothing of that has run again, so that the outcome tells nothing. Never leaves
+    `replaying`.
+
+    Attributes
+    ----------
+    key : Key
+        The task whose error it was.
+    """
+
+    def __init__(self, key: Any) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class Submissions:
+    """The work that the runs of one replay submit through a client.
+
+    Parameters
+    ----------
+    link : Link or None
+        The cluster, if there is one.
+    """
+
+    def __init__(self, link: Link | None) -> None:
+        self._link = link
+        self._before: set[Any] | None = None
+
+    def open_client(self) -> Any:
+        """The client that a task is given; None where there is no cluster."""
+        if self._link is None or not is_open(self._link.client):
+            return None
+        if self._before is None:
+            self._before = set(held_future_states(self._link.client))
+        return self._link.client
+
+    def refuse_stored(self, exception: BaseException | None, began: float) -> None:
+        """Raise where an exception is the error of a task that did not run again.
+
+        A key that had failed before is not run again as it is submitted: its error
+        is handed out at once. One visit to the scheduler, for tasks that submit.
+
+        Raises
+        ------
+        HandedStored
+        """
+        if exception is None:
+            return
+        try:
+            self.refuse_handed(handed_keys(exception), began)
+        except HandedStored:
+            self.let_go(exception)
+            raise
+
+    def refuse_handed(self, keys: Iterable[Any], began: float) -> None:
+        """Raise where one of some tasks, whose error was handed out, did not run again.
+
+        Parameters
+        ----------
+        keys : iterable of Key
+            See `dbgkit.remote.recording.handed`.
+        began : float
+            Before the run, by ``time.perf_counter``.
+
+        Raises
+        ------
+        HandedStored
+        """
+        keys = list(keys)
+        if not keys or self._link is None or not is_open(self._link.client):
+            return
+        # What runs again has the same way to go as this question has, and then runs.
+        ago = time.perf_counter() - began
+        answer = self._link.visit(keys=keys, leaders=False)
+        for fact in answer["failures"]:
+            when = fact["when"]
+            if when is None or when < answer["now"] - ago - _SLACK:
+                raise HandedStored(fact["key"])
+
+    def let_go(self, exception: BaseException | None) -> None:
+        """Let go of the futures in an exception's frames, but for the user's own."""
+        if self._before is None or exception is None:
+            return
+        for error in islice(chain(exception), MOST_RAISED):
+            for future in futures_of_frames(error):
+                if future.key not in self._before:
+                    future.release()

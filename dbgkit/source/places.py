@@ -1,0 +1,70 @@
+"""What a line of code is called: a cell as IPython calls it, a file by its path."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from dbgkit.remote.common.codes import DYNAMIC, is_dynamic
+from dbgkit.source.index import EDITED, UNKNOWN
+from dbgkit.source.texts import MOVED, running_shell
+
+_NUMBERED = re.compile(r"^<ipython-input-(\d+)-")
+_KERNELS = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$")
+# As `texts` names the cells of a notebook's file.
+_OF_NOTEBOOK = re.compile(
+    r"(?P<file>[^/\\]+\.ipynb)\[(?:cell )?(?P<cell>In\[\d+\]|[^\]]+)\]"
+)
+# As `Index` names what is not as it was, or not known.
+_SAID = re.compile(rf"^(?P<file>.+) \((?P<what>{EDITED}|{UNKNOWN}|{MOVED})\)$")
+_LINE = re.compile(r"^(?P<file>.+?):(?P<line>\d+) in (?P<rest>.+)$", re.DOTALL)
+
+
+def cell_name(filename: str) -> str:
+    """``Cell In[8]``, for a file's name that is a notebook's cell; else empty."""
+    own = _own_name(running_shell(), filename)
+    if own:
+        return own
+    numbered = _NUMBERED.match(filename)
+    if numbered:
+        return f"Cell In[{numbered[1]}]"
+    found = _OF_NOTEBOOK.search(filename)
+    if found:
+        return f"{found['file']}, Cell {found['cell']}"
+    return "notebook cell" if _KERNELS.search(filename) else ""
+
+
+def _own_name(shell: Any, filename: str) -> str:
+    """What a running IPython calls one of its cells.
+
+    ``CachingCompiler.format_code_name`` (IPython/core/compilerop.py).
+    """
+    name = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    found = None if name is None else name(filename)
+    return "" if found is None else " ".join(found)
+
+
+def place(filename: str, lineno: int) -> str:
+    """``file.py:12``, or ``Cell In[8], line 12``."""
+    cell = cell_name(filename)
+    if cell:
+        return f"{cell}, line {lineno}"
+    if is_dynamic(filename):
+        return f"{DYNAMIC}:{lineno}"
+    said = _SAID.match(filename)
+    if said:
+        return f"{said['file']}:{lineno} ({said['what']})"
+    return f"{filename}:{lineno}"
+
+
+def cells_alike(filenames: tuple[str, ...]) -> str:
+    """``In[3] or In[8]``: cells with equal code, the newest last."""
+    names = [cell_name(name).removeprefix("Cell ") for name in filenames]
+    names = [name for name in names if name]
+    return " or ".join(dict.fromkeys(reversed(names))) if len(names) > 1 else ""
+
+
+def split_line(text: str) -> tuple[str, int, str] | None:
+    """File, line and the rest of ``file.py:12 in work``; None where it is none."""
+    found = _LINE.match(text)
+    return None if found is None else (found["file"], int(found["line"]), found["rest"])

@@ -1,0 +1,57 @@
+"""Which entry of the scheduler's history is an exception's, where no text is equal.
+
+A text that is longer than Dask sends is cut; one that has an address or a time in it
+is another one on each side.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from dbgkit.remote.common.frames import parse_traceback, walk
+from dbgkit.remote.common.texts import safe_repr, type_and_message
+from dbgkit.remote.scheduler.roots import COMPARED
+
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
+_NO_FILE = "<dynamic-code>"  # cloudpickle's name for code that travelled by value
+
+
+def alike(
+    exception: BaseException, entries: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The entries that are most like an exception: each way only after the one before.
+
+    By the beginning of the text; by the text without addresses; by the class and the
+    line that raised it.
+    """
+    text = safe_repr(exception)[:COMPARED]
+    found = [entry for entry in entries if entry["exception_text"][:COMPARED] == text]
+    if not found:
+        plain = _ADDRESS.sub("", text)
+        found = [
+            entry
+            for entry in entries
+            if _ADDRESS.sub("", entry["exception_text"][:COMPARED]) == plain
+        ]
+    if not found:
+        found = [entry for entry in entries if _raised_alike(exception, entry)]
+    return found
+
+
+def _raised_alike(exception: BaseException, entry: dict[str, Any]) -> bool:
+    """Whether class and innermost line are those of an exception."""
+    kind, _ = type_and_message(entry["exception_text"])
+    if kind.isidentifier() and kind != type(exception).__name__:
+        return False
+    here = [
+        (frame.f_code.co_filename, line, frame.f_code.co_name)
+        for frame, line in walk(exception.__traceback__)
+    ]
+    there = parse_traceback(entry["traceback_text"])
+    return bool(here and there) and _is_same_line(here[-1], there[-1])
+
+
+def _is_same_line(one: tuple[str, int, str], other: tuple[str, int, str]) -> bool:
+    files = {re.split(r"[/\\]", place[0])[-1] for place in (one, other)}
+    return one[1:] == other[1:] and len(files - {_NO_FILE}) <= 1

@@ -1,0 +1,138 @@
+"""Exceptions that a library brought home as a task's result: joblib's Dask backend.
+
+A batch that fails is finished for Dask: its result carries the exception. The client
+that the backend holds still has the batch's future, as a rule, and the scheduler knows
+the type of its result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from dbgkit.cluster.clients import held_future_states, is_open
+from dbgkit.cluster.link import Link
+from dbgkit.model import Failure, advice
+from dbgkit.remote.common.carried import carried_by, is_carrier
+from dbgkit.remote.common.texts import safe_repr, safe_str
+from dbgkit.remote.common.unpickling import Reading
+from dbgkit.targets.kind import Kind
+from dbgkit.targets.naming import name_of, step_of
+from dbgkit.targets.tracebacks import live_places
+
+MOST_FETCHED = 100  # batches that failed and are held
+_BACKEND = "DaskDistributedBackend"
+
+
+def backend_client(error: BaseException) -> Any:
+    """The client of joblib's Dask backend that raised an exception; None if none did.
+
+    ``Parallel`` and ``BatchCompletionCallBack`` (joblib/parallel.py) lead to it.
+    """
+    for place, frame in live_places(error):
+        if place[:2] != ("joblib", "parallel.py"):
+            continue
+        owner = frame.f_locals.get("self")
+        parallel = getattr(owner, "parallel", owner)
+        candidates: tuple[Any, ...] = (
+            frame.f_locals.get("backend"),
+            getattr(parallel, "_backend", None),
+        )
+        for backend in candidates:
+            if type(backend).__name__ == _BACKEND:
+                return backend.client
+    return None
+
+
+def failed_batches(
+    error: BaseException, client: Any, timeout: float
+) -> list[tuple[Any, str]]:
+    """Keys of the batches that carry an exception home, and where they are held.
+
+    The newest first.
+
+    Costs one visit, and the transfer of the exceptions that are held.
+    """
+    if not is_open(client):
+        return []
+    link = Link(client, timeout)
+    held = [
+        key
+        for key, state in held_future_states(client).items()
+        if state.status == "finished"
+    ]
+    if not held:
+        return []
+    rows = [
+        row
+        for row in link.visit(keys=held, states_only=True)["tasks"]
+        if row["who_has"] and is_carrier(row["type"] or "")
+    ][-MOST_FETCHED:]
+    where = {row["key"]: row["who_has"] for row in rows}
+    # No class of this process is to change by it.
+    values = link.fetch(where, 0, loads=Reading().loads)
+    # The newest first: one job is often run again.
+    newest = sorted(rows, key=lambda row: held.index(row["key"]), reverse=True)
+    return [
+        (row["key"], row["who_has"][0])
+        for row in newest
+        if _is_same(values.get(row["key"]), error)
+    ]
+
+
+def _is_same(value: Any, error: BaseException) -> bool:
+    """Whether a batch's result carries this exception.
+
+    On its way it is made anew, with the worker's text as its cause.
+    """
+    found = carried_by(value) or value
+    if found is error:
+        return True
+    return (
+        type(found).__name__ == type(error).__name__
+        and safe_repr(found) == safe_repr(error)
+        and remote_text(found) == remote_text(error)
+    )
+
+
+def told_by_batch(failure: Failure, error: BaseException, address: str) -> Failure:
+    """The failure of a batch that is finished, with what it carried home."""
+    frames = "".join(
+        line
+        for line in remote_text(error).splitlines(keepends=True)
+        if line.startswith("  ")
+    )
+    return replace(
+        failure,
+        name=name_of(failure.key, step=step_of(frames)),
+        exception_type=type(error).__name__,
+        message=safe_str(error),
+        traceback_text=frames,
+        worker=address,
+        exception=error,
+        notes=("for Dask it is finished: joblib brings exceptions home as results",),
+        kind="carried",
+    )
+
+
+def remote_text(error: BaseException) -> str:
+    """The traceback, as text, that a carried exception has from its worker."""
+    cause = error.__cause__
+    return safe_str(cause, 100_000) if cause is not None else ""
+
+
+def of_batch(error: BaseException) -> Kind | None:
+    """A batch of joblib's that is not held any more."""
+    client = backend_client(error)
+    if client is None:
+        return None
+    return Kind(
+        "carried",
+        error,
+        (
+            "a batch of joblib's raised this, and joblib has let go of it: for Dask "
+            "it was finished, so there is nothing to replay",
+            f"{advice.call('record')} before the job keeps what the worker saw: "
+            f"{advice.call('recordings')} then has it",
+        ),
+    )

@@ -1,0 +1,214 @@
+"""From the scheduler's facts, or a local traceback, to a `Failure`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from dbgkit.model import Evidence, Failure
+from dbgkit.remote.common.calls import plain_name
+from dbgkit.remote.common.codes import DYNAMIC, file_of_frame
+from dbgkit.remote.common.frame_codes import codes_for, with_homes
+from dbgkit.remote.common.frames import (
+    format_exception,
+    is_machinery,
+    is_own,
+    own_line,
+    walk,
+)
+from dbgkit.remote.common.texts import safe_repr, safe_str, type_and_message
+from dbgkit.source import Index, Reader, named_sources
+from dbgkit.source.shown import codes_from_wire
+from dbgkit.targets.graphs import materialise
+from dbgkit.targets.led import notes_of_shuffle, notes_of_way, told_by_shuffle
+from dbgkit.targets.naming import counted, name_of, step_of
+from dbgkit.targets.origins import origins_from_wire, origins_in_graph
+from dbgkit.targets.tracebacks import Trace
+
+NO_EVIDENCE = Evidence()
+READ_LIMIT = 5.0  # seconds for an exception to be unpickled
+
+
+def failure_from_fact(
+    fact: Mapping[str, Any],
+    *,
+    evidence: Evidence,
+    exception: BaseException | None = None,
+    others: tuple[Any, ...] = (),
+    notes: tuple[str, ...] = (),
+    source: str = "scheduler",
+) -> Failure:
+    """A `Failure` out of one row of the scheduler's answer.
+
+    Where the exception lost its class or text on its way home, the scheduler's own
+    text is taken.
+    """
+    way = notes_of_way(fact)
+    notes = (*way, *notes) if fact.get("gone") else (*notes, *way)
+    fact, exception, phase = told_by_shuffle(fact, exception)
+    notes = (*notes, *notes_of_shuffle(fact, phase))
+    text = fact["exception_text"]
+    if exception is None and fact.get("exception"):
+        exception = unpickled(fact["exception"])
+    if text and (exception is None or safe_repr(exception) != text):
+        kind, message = type_and_message(text)
+        if not kind and exception is not None and type(exception) is not Exception:
+            kind = type(exception).__name__  # its own repr does not name it
+        if exception is not None and kind and kind != type(exception).__name__:
+            notes = (
+                *notes,
+                f"the exception came home as {type(exception).__name__}: "
+                "its class and message are the scheduler's text",
+            )
+    elif exception is not None:
+        kind, message = type(exception).__name__, safe_str(exception)
+    else:
+        kind, message = "", ""
+    erred_on = fact.get("erred_on") or ()
+    key = fact["key"]
+    if "came_from" in fact:
+        came_from = origins_from_wire(fact["came_from"])
+    else:
+        came_from = origins_in_graph(key, evidence.graph, fact["traceback_text"])
+    codes = codes_from_wire(fact)
+    if not codes and DYNAMIC in fact["traceback_text"]:
+        codes = codes_for((evidence.graph or {}).get(key), fact["traceback_text"])
+    step = step_of(with_homes(fact["traceback_text"], codes))
+    return Failure(
+        key=key,
+        name=name_of(key, counted(fact.get("group_size"), came_from), step),
+        exception_type=kind,
+        message=message,
+        traceback_text=fact["traceback_text"],
+        worker=next(iter(erred_on), None),
+        when=_moment(fact.get("when")),
+        attempts=fact.get("tried", 1),
+        source=source,
+        exception=exception,
+        asked=fact["asked"] if fact.get("asked") != key else None,
+        # Also where only the history and the exception are left to tell it.
+        came_from=came_from,
+        killed=bool(fact.get("killed")) or (not text and kind == "KilledWorker"),
+        others=others,
+        through=tuple(fact.get("through") or ()),
+        forgotten=(fact.get("submitted") or {}).get("key"),
+        shuffle=phase,
+        notes=notes,
+        evidence=_with_source(_with_fact(evidence, fact), codes),
+    )
+
+
+def _with_fact(evidence: Evidence, fact: Mapping[str, Any]) -> Evidence:
+    """The evidence with what the scheduler tells for a replay."""
+    pickled = fact.get("pickled")
+    return replace(
+        evidence,
+        needs=fact.get("needs"),
+        pickled=pickled if isinstance(pickled, bytes) else b"",
+    )
+
+
+def _with_source(evidence: Evidence, codes: tuple[Any, ...]) -> Evidence:
+    """The evidence with what leads to the source of frames, when they are shown."""
+    # What was named as source is known as long as the call lasts.
+    index = evidence.index or (Index() if named_sources() else None)
+    return replace(evidence, codes=codes, index=index)
+
+
+def failure_from_exception(
+    exception: BaseException,
+    *,
+    key: Any = None,
+    source: str,
+    evidence: Evidence = NO_EVIDENCE,
+    notes: tuple[str, ...] = (),
+    others: tuple[Any, ...] = (),
+    graph: Mapping[Any, Any] | None = None,
+) -> Failure:
+    """A `Failure` of which the client has the exception itself, with its frames.
+
+    ``graph`` is where its values came from, if the evidence has less than that.
+    """
+    frames = "".join(
+        line
+        for line in format_exception(exception).splitlines(keepends=True)
+        if line.startswith("  ")
+    )
+    line = own_line(exception)
+    step = outermost_own(exception) if key is not None or source == "meta" else ""
+    return Failure(
+        key=key,
+        name=name_of(key, step=step or (line[2] if line and source == "meta" else "")),
+        exception_type=type(exception).__name__,
+        message=safe_str(exception),
+        traceback_text=frames,
+        source=source,
+        exception=exception,
+        came_from=origins_in_graph(key, graph or evidence.graph, frames),
+        others=others,
+        notes=notes,
+        evidence=evidence,
+    )
+
+
+def failure_of_meta(found: Trace) -> Failure:
+    """What a user's function raised on data that Dask had made up."""
+    assert found.meta is not None
+    failure = failure_from_exception(
+        found.meta,
+        source="meta",
+        notes=(
+            "Dask called the function on made-up data to learn what it returns; "
+            "meta= spares it that",
+        ),
+    )
+    return replace(failure, kind="meta")
+
+
+def failure_of_local_task(found: Trace) -> Failure:
+    """A task that failed under a scheduler of this process."""
+    assert found.local_task is not None
+    key, node, data = found.local_task
+    return failure_from_exception(
+        found.exception,
+        key=key,
+        source="local",
+        evidence=Evidence(graph={key: node}, cache=dict(data), scheduler="local"),
+        graph={**_graph_around(found, node), key: node},
+    )
+
+
+def _graph_around(found: Trace, node: Any) -> Mapping[Any, Any]:
+    """The graph that a task of this process is of, if it takes from others."""
+    if not node.dependencies or found.expression is None:
+        return {}
+    return materialise(found.expression)
+
+
+def outermost_own(exception: BaseException) -> str:
+    """Name of the first own function below Dask's frames."""
+    name, inside = "", False
+    for frame, _ in walk(exception.__traceback__):
+        filename = file_of_frame(frame)
+        if is_machinery(filename):
+            inside, name = True, ""
+        elif inside and not name and is_own(filename):
+            name = frame.f_code.co_name
+    return plain_name(name)
+
+
+def _moment(timestamp: float | None) -> datetime | None:
+    if timestamp is None:
+        return None
+    return datetime.fromtimestamp(timestamp, tz=timezone.utc)
+
+
+def unpickled(data: bytes) -> BaseException | None:
+    """An exception as the scheduler has it; None where it cannot be read here."""
+    try:
+        error = Reader(limit=READ_LIMIT).loads(data)
+    except Exception:  # of another version, or it waits: its text has to do
+        return None
+    return error if isinstance(error, BaseException) else None

@@ -1,0 +1,134 @@
+"""What exceptions at the client are called on the scheduler: texts to compare."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from dbgkit.cluster.clients import held_future_states, is_open
+from dbgkit.errors import NoFailure
+from dbgkit.remote.common.texts import safe_repr, safe_str
+from dbgkit.remote.recording.handed import future_error, is_equal, is_part
+from dbgkit.remote.scheduler.roots import COMPARED
+from dbgkit.targets.refusals import interrupted
+from dbgkit.targets.tracebacks import Trace
+
+MOST_TEXTS = 100  # futures whose exceptions are put into texts
+
+
+def texts_of(exception: BaseException) -> set[str]:
+    """Texts that the scheduler may have for an exception; empty: any."""
+    # Two classes of TimeoutError before Python 3.11.
+    ended = (TimeoutError, asyncio.TimeoutError)
+    if is_no_tasks(exception) or isinstance(exception, ended):
+        return set()
+    if hasattr(exception, "last_worker"):  # KilledWorker carries no text
+        return set()
+    if type(exception) is Exception and exception.args:
+        # An exception that lost its class: Exception(repr), or its pickle
+        # (distributed.core.error_message, clean_exception).
+        lost = bool(pickled_in(exception))
+        return set() if lost else {safe_repr(exception), safe_str(exception)}
+    return {safe_repr(exception)}
+
+
+def is_no_tasks(exception: BaseException) -> bool:
+    """Whether it says only that there is no exception, or that a wait was ended."""
+    bare = isinstance(exception, asyncio.CancelledError) and not exception.args
+    return bare or isinstance(exception, (NoFailure, KeyboardInterrupt))
+
+
+def keys_holding(found: Trace, client: Any) -> list[Any]:
+    """Keys of futures that hold an exception; all that a broken wait was for.
+
+    Of a part of a group ``found.exception`` becomes the group that a future holds.
+    """
+    error = found.exception
+    of_frames = [(f.key, future_error(f)) for f in found.futures]
+    of_client: list[tuple[Any, Any]] = []
+    if client is not None and is_open(client):
+        held = held_future_states(client)
+        of_client = [(key, state.exception) for key, state in held.items()]
+    ways: tuple[tuple[list[Any], Callable[[Any], bool]], ...] = (
+        (of_frames, lambda held: held is error or is_equal(held, error)),
+        (of_client, lambda held: held is error),
+        ([*of_frames, *of_client], lambda held: is_part(error, held)),
+    )
+    for futures, is_meant in ways:
+        holding = [
+            (key, held)
+            for key, held in futures
+            if isinstance(held, BaseException) and is_meant(held)
+        ]
+        if holding:
+            found.exception = holding[0][1]
+            return list(dict.fromkeys(key for key, _ in holding))
+    waited = found.futures if interrupted(error) else []
+    return list(dict.fromkeys(future.key for future in waited))
+
+
+def pickled_in(exception: BaseException) -> bytes:
+    """The pickle that came home in place of an exception; empty if none did."""
+    first = exception.args[0] if exception.args else None
+    return first if isinstance(first, bytes) else b""
+
+
+def beginnings(exceptions: Iterable[Any]) -> list[str]:
+    """Beginnings of the texts of some exceptions, for ``remote.scheduler.roots``."""
+    return [
+        text[:COMPARED]
+        for exception in exceptions
+        if isinstance(exception, BaseException)
+        for text in sorted(texts_of(exception))
+    ]
+
+
+def held_beginnings(client: Any, keys: Iterable[Any]) -> list[str]:
+    """`beginnings` of what a client's futures of some keys hold."""
+    held = held_future_states(client)
+    states = (held[key] for key in keys if key in held)
+    failed = (state for state in states if state.status == "error")
+    return beginnings(state.exception for state in islice(failed, MOST_TEXTS))
+
+
+def is_told_by(exception: BaseException, fact: Mapping[str, Any]) -> bool:
+    """Whether a fact of the scheduler's has the text of an exception."""
+    return fact["exception_text"][:COMPARED] in beginnings([exception])
+
+
+def exception_of(
+    fact: Mapping[str, Any],
+    facts: list[dict[str, Any]],
+    exception: BaseException | None,
+    held: Mapping[Any, Any],
+) -> BaseException | None:
+    """What a task raised, as far as it is here: handed in, or held by a future.
+
+    Parameters
+    ----------
+    fact, facts
+        The scheduler's, the one that is meant first.
+    exception : BaseException, optional
+        As it was handed in.
+    held : mapping of Key to FutureState
+        The future of a task that fell has what one of the failures above it raised.
+    """
+    first = fact is facts[0]
+    own, asked = (_held_by(held, fact[name]) for name in ("key", "asked"))
+    for error in (exception if first else None, own):
+        if error is not None and (len(facts) == 1 or is_told_by(error, fact)):
+            return error
+    if own is None and asked is not None and is_told_by(asked, fact):
+        return asked
+    # Its text may have changed on its way home.
+    for error in (exception, asked) if first else ():
+        if error is not None and not any(is_told_by(error, each) for each in facts):
+            return error
+    return own
+
+
+def _held_by(held: Mapping[Any, Any], key: Any) -> BaseException | None:
+    error = held[key].exception if key in held else None
+    return error if isinstance(error, BaseException) else None

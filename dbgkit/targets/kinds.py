@@ -1,0 +1,151 @@
+"""What an exception is, that no failed task is known of: the one place that decides.
+
+Each family is asked in turn, the most certain first; each says what happened and what
+to do. Nothing is run, and nothing is asked of a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import FrameType
+
+from dbgkit.model import Failure
+from dbgkit.remote.common.frames import walk
+from dbgkit.targets.callbacks import of_callback
+from dbgkit.targets.carried import of_batch
+from dbgkit.targets.failure import failure_from_exception
+from dbgkit.targets.kind import Kind
+from dbgkit.targets.runs import of_plugin, of_run
+from dbgkit.targets.starting import of_start
+from dbgkit.targets.tracebacks import Trace, chain, is_rebuilt, place_of
+from dbgkit.targets.unpicklable import of_result, of_unsent
+
+_DASK = ("dask", "distributed")
+
+# The most certain first.
+_FAMILIES: tuple[Callable[[BaseException], Kind | None], ...] = (
+    of_unsent,
+    of_result,
+    of_plugin,
+    of_run,
+    of_start,
+    of_batch,
+    of_callback,
+)
+
+
+# Known by frames that nothing else leaves, also where a graph is in the traceback.
+CERTAIN = ("unsent", "result", "plugin", "run", "start", "callback")
+
+
+def failure_of_kind(kind: Kind) -> Failure:
+    """A `Failure` that no task is known of."""
+    failure = failure_from_exception(
+        kind.exception, source="exception", notes=kind.notes
+    )
+    return replace(failure, kind=kind.code)
+
+
+def kind_of(exception: BaseException, found: Trace) -> Kind:
+    """What an exception is of which no failed task is known.
+
+    Parameters
+    ----------
+    exception : BaseException
+    found : Trace
+        What is in its traceback.
+    """
+    errors = _each(exception)
+    for error in errors:
+        for family in _FAMILIES:
+            # What a callback computes has its own tasks.
+            if family is of_callback and found.found:
+                continue
+            kind = family(error)
+            if kind is not None:
+                return kind
+        # What follows the one that a computation was found for came before it.
+        if found.found and error is found.exception:
+            break
+    if found.actor:
+        return _of_actor(found.exception)
+    if found.futures:
+        return Kind(
+            "remote",
+            exception,
+            (
+                "none of the futures in its traceback holds this exception (any "
+                "more), so there is no task to replay",
+                "compute it again, and hand in the exception at once",
+            ),
+        )
+    return _whose(exception, errors)
+
+
+def _each(exception: BaseException) -> list[BaseException]:
+    """An exception and all that it leads to, what is hidden last; each once."""
+    every = [*chain(exception), *chain(exception, hidden=True)]
+    # Not by its hash, nor by equality: a class of the user's may have its own.
+    return list({id(error): error for error in every}.values())
+
+
+def _of_actor(exception: BaseException) -> Kind:
+    return Kind(
+        "actor",
+        exception,
+        (
+            "a method of an actor failed: that is no task, so there is nothing to "
+            "replay",
+        ),
+    )
+
+
+def _whose(exception: BaseException, errors: list[BaseException]) -> Kind:
+    """Whose exception it is, as far as its frames tell."""
+    frames = [frame for error in errors for frame, _ in walk(error.__traceback__)]
+    if any(is_rebuilt(frame) for frame in frames):
+        return Kind(
+            "remote",
+            exception,
+            (
+                "it was raised in another process, and nothing tells by which task: "
+                "there is nothing to replay",
+                "hand in the future, the key, or the exception as compute(), "
+                "result() or gather() raises it",
+            ),
+        )
+    if not frames:
+        return Kind(
+            "remote",
+            exception,
+            (
+                "it has no traceback, and no future that is held has failed with it: "
+                "nothing tells whether a task raised it",
+                "hand in the future, the key, or the exception as it was raised",
+            ),
+        )
+    of_dask = any(type(error).__module__.split(".")[0] in _DASK for error in errors)
+    if of_dask or any(map(_is_dasks, _with_callers(frames))):
+        return Kind(
+            "dask",
+            exception,
+            ("it was raised in this process, by Dask or under it, and by no task",),
+        )
+    return Kind("none", exception, ("this exception has nothing to do with Dask",))
+
+
+def _is_dasks(frame: FrameType) -> bool:
+    """Whether a frame is Dask's, but for its command line, which runs scripts."""
+    package, file, _ = place_of(frame)
+    return package in _DASK and (package, file) != ("dask", "cli.py")
+
+
+def _with_callers(frames: list[FrameType]) -> list[FrameType]:
+    """Frames of a traceback, and what still runs below the outermost of them."""
+    found = list(frames)
+    caller = frames[0].f_back
+    while caller is not None and len(found) < 100_000:
+        found.append(caller)
+        caller = caller.f_back
+    return found

@@ -1,0 +1,206 @@
+"""What a failure is told by, where its own exception is not what can be mended.
+
+A task of a P2P shuffle raises which phase it was in, from what the user can mend; a
+task that waited for what it had submitted raises what that raised, or something else
+from it (see ``remote.scheduler.inner``, ``remote.scheduler.p2p``).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from types import FrameType
+from typing import Any
+
+from dbgkit.remote.common.frames import own_line_of_text, walk
+from dbgkit.remote.common.texts import safe_repr
+from dbgkit.remote.scheduler.inner import entry_of, identities, of_chain
+from dbgkit.remote.scheduler.inner_table import Identity
+from dbgkit.remote.scheduler.p2p import phase_in, phase_of, where_in_shuffle
+from dbgkit.remote.scheduler.roots import COMPARED
+from dbgkit.targets.held import exception_of, is_told_by, texts_of
+from dbgkit.targets.tracebacks import chain, is_rebuilt, place_of, raised_from
+
+MOST_RAISED = 20  # exceptions of a chain that are told to the scheduler
+_DEEPEST = 100_000  # frames
+FORGOTTEN = "the scheduler has forgotten the task: only its history is left"
+_SHOWN = 120  # characters of an exception in a note
+
+
+def raised_in(exception: BaseException | None) -> list[tuple[str, list[Any], bool]]:
+    """An exception and what it was raised from, for a visit.
+
+    Returns
+    -------
+    list of (str, list of (str, int, str), bool)
+        Text, frames, and whether they begin in a wait of this client's own.
+    """
+    if exception is None:
+        return []
+    return [
+        (
+            safe_repr(error)[:COMPARED],
+            [(f.f_code.co_filename, n, f.f_code.co_name) for f, n in frames],
+            _is_waited_for_here(frames),
+        )
+        for error in islice(chain(exception), MOST_RAISED)
+        for frames in [list(islice(walk(error.__traceback__), 1_000))]
+    ]
+
+
+def _is_waited_for_here(frames: Sequence[tuple[FrameType, int]]) -> bool:
+    """Whether frames begin where this client waited, not where a task did.
+
+    A worker in this process leaves its tasks' own frames: what called them is the
+    worker's.
+    """
+    if not frames or is_rebuilt(frames[0][0]):
+        return False
+    caller: FrameType | None = frames[0][0]
+    for _ in range(_DEEPEST):
+        if caller is None:
+            return True
+        if place_of(caller)[:2] == ("distributed", "worker.py"):
+            return False
+        caller = caller.f_back
+    return True
+
+
+def cause_in_shuffle(exception: BaseException | None) -> BaseException | None:
+    """What a task of a P2P shuffle was raised from; None for any other exception."""
+    error = exception
+    for _ in range(MOST_RAISED):
+        if error is None or not phase_of(safe_repr(error)):
+            break
+        step = raised_from(error)
+        error = None if step is None else step[1]
+    return None if error is exception else error
+
+
+def told_by_shuffle(
+    fact: Mapping[str, Any], exception: BaseException | None
+) -> tuple[Mapping[str, Any], BaseException | None, str]:
+    """A fact with what the user can mend in place of Dask's own exception, if it can.
+
+    Returns
+    -------
+    fact, exception, phase
+        The phase is empty where this is no failure of a shuffle.
+    """
+    phase = phase_in(fact["exception_text"], fact["traceback_text"])
+    if not phase and not fact["exception_text"] and exception is not None:
+        phase = phase_of(safe_repr(exception))
+    if not phase:
+        return fact, exception, ""
+    cause = cause_in_shuffle(exception)
+    if cause is not None:
+        text = safe_repr(cause)
+        frames = "".join(traceback.format_tb(cause.__traceback__))
+        told = {"exception_text": text, "traceback_text": frames}
+        return {**fact, **told}, cause, phase
+    if not fact.get("cause_text"):
+        return fact, exception, phase
+    told = {
+        "exception_text": fact["cause_text"],
+        "traceback_text": fact["cause_frames"],
+    }
+    return {**fact, **told}, None, phase
+
+
+def notes_of_shuffle(fact: Mapping[str, Any], phase: str) -> tuple[str, ...]:
+    """What is to be said of where in a shuffle it failed; `told_by_shuffle` is past."""
+    if not phase:
+        return ()
+    text, frames = fact["exception_text"], fact["traceback_text"]
+    return (where_in_shuffle(phase, text, frames, fact.get("went_in") or 0),)
+
+
+def notes_of_way(fact: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is to be said of tasks that had submitted the failure, or that it had."""
+    notes = [FORGOTTEN] if fact.get("gone") else []
+    through = fact.get("through") or ()
+    if through:
+        notes.append(submitted_by(through))
+        if fact.get("alike", 1) > 1:
+            notes.append(
+                f"{fact['alike']} tasks failed so before it did, and any of them may "
+                "be the one that it waited for: this is the last of them"
+            )
+    entry = fact.get("submitted")
+    if entry:
+        line = own_line_of_text(entry["traceback_text"])
+        where = f" at {line[0]}:{line[1]} in {line[2]}" if line else ""
+        text = entry["exception_text"][:_SHOWN]
+        notes.append(
+            f"it failed because of {entry['key']!r}, which it had submitted, and "
+            f"which the scheduler has forgotten: {text}{where}"
+        )
+    followers = fact.get("followers")
+    if followers:
+        notes.append(_followed_by(followers["keys"], followers["text"]))
+    return tuple(notes)
+
+
+def _followed_by(keys: Sequence[Any], text: str) -> str:
+    more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
+    return (
+        f"{keys[0]!r}{more} failed because of it, with {text[:_SHOWN]}: so do the "
+        "others of a collective once one of them has failed, and of the failures of "
+        "the same function this one is the nearest in time"
+    )
+
+
+def submitted_by(through: Sequence[Any], show: Callable[[Any], str] = repr) -> str:
+    """The tasks that led to a failure, each of which submitted the next."""
+    way = ", which was submitted by ".join(show(key) for key in reversed(through))
+    who = "which" if len(through) == 1 else "and all of them"
+    return f"it was submitted by {way}, {who} failed because of it"
+
+
+def exception_for(
+    fact: Mapping[str, Any],
+    facts: list[dict[str, Any]],
+    exception: BaseException | None,
+    held: Mapping[Any, Any],
+) -> BaseException | None:
+    """`exception_of`; of what a task had submitted, out of that task's exception.
+
+    That of a follower tells nothing of the failure that it followed.
+    """
+    through = fact.get("through")
+    if fact.get("followers") and not through:
+        for error in (exception_of(fact, facts, None, held), exception):
+            if error is not None and is_told_by(error, fact):
+                return error
+        return None
+    if not through:
+        return exception_of(fact, facts, exception, held)
+    keys = (fact["key"], fact["asked"], *through)
+    own = [held[key].exception for key in keys if key in held]
+    return _told_in_chain(fact, [*own, exception])
+
+
+def _told_in_chain(
+    fact: Mapping[str, Any], exceptions: Iterable[Any]
+) -> BaseException | None:
+    text = fact["exception_text"][:COMPARED]
+    for exception in exceptions:
+        if not isinstance(exception, BaseException):
+            continue
+        for error in islice(chain(exception), MOST_RAISED):
+            if text in {each[:COMPARED] for each in texts_of(error)}:
+                return error
+    return None
+
+
+def submitted_entry(
+    entry: Mapping[str, Any],
+    entries: Iterable[dict[str, Any]],
+    exception: BaseException | None,
+) -> dict[str, Any] | None:
+    """What the history tells of what a task had submitted; None if nothing."""
+    own = identities(entry["exception_text"], entry["traceback_text"])
+    handed: tuple[Identity, ...] = (*own, *of_chain(raised_in(exception)))
+    others = [each for each in entries if each["key"] != entry["key"]]
+    return entry_of(entry["key"], entry["when"], handed, others)

@@ -1,0 +1,354 @@
+"""Which task of a graph raised an exception whose futures are gone.
+
+The graph comes out of the traceback, what failed out of the scheduler's history of
+failures (``erred_tasks``): an entry matches if its key is in the graph and its text
+is that of the exception. Never is it simply the newest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dbgkit.cluster.clients import is_open
+from dbgkit.cluster.link import Link
+from dbgkit.errors import NoFailure, SchedulerGone, WaitTimedOut
+from dbgkit.model import Evidence, Failure
+from dbgkit.remote.common.parsing import literal
+from dbgkit.remote.scheduler.followers import is_follower
+from dbgkit.remote.scheduler.leaders import led_in_history
+from dbgkit.remote.values.errors import members_of
+from dbgkit.targets.alike import alike
+from dbgkit.targets.failure import failure_from_exception, failure_from_fact
+from dbgkit.targets.graphs import (
+    is_alias,
+    materialise,
+    output_keys,
+)
+from dbgkit.targets.held import beginnings, is_no_tasks, pickled_in, texts_of
+from dbgkit.targets.led import raised_in, submitted_entry
+from dbgkit.targets.optimizing import expression_here
+from dbgkit.targets.tracebacks import Trace, raised_from
+
+_LOGGED = re.compile(
+    r"Compute Failed\nKey: +(?P<key>.*)\nState: .*?\n.*?"
+    r"\nException: (?P<exception>.*)\nTraceback: (?P<traceback>.*)\n?",
+    re.DOTALL,
+)
+
+
+def locate_in_graph(
+    found: Trace,
+    *,
+    client: Any,
+    timeout: float,
+    specs: bool,
+    max_bytes: int,
+    from_answer: Callable[..., list[Failure]],
+) -> list[Failure]:
+    """Failures of a computation of which only the graph and the exception are left.
+
+    Costs the materialising of the graph, once, and one visit to the scheduler or two.
+    """
+    expression = found.expression
+    if expression is None:
+        expression = expression_here(found.collections)
+    graph = materialise(expression)
+    own = None if is_no_tasks(found.exception) else found.exception
+    if client is not None and not _is_clients(found, client):
+        client = None
+    entries, notes = _history(found.exception, client, timeout)
+    matching = _match(found.exception, entries, graph)
+    if not matching and texts_of(found.exception):
+        entries, notes = _history(found.exception, client, timeout, every=True)
+        matching = alike(found.exception, _inside(entries, graph))
+        if members_of(found.exception):
+            # `except*` makes a group of its own, of some members of the one raised.
+            own = None
+    if not matching and client is not None and is_open(client):
+        matching = _match(found.exception, _logged(client, timeout, graph), graph)
+    if not matching and client is not None and is_open(client):
+        above = _failed_outside(found.exception, graph, Link(client, timeout))
+        if above:
+            answer = Link(client, timeout).visit(
+                keys=above,
+                specs=specs,
+                max_bytes=max_bytes,
+                texts=beginnings([found.exception]),
+            )
+            return from_answer(answer, client, own, notes)
+    if not matching:
+        return [_unmatched(found, graph, output_keys(expression), client, notes)]
+    matching = _led(matching, entries, client, timeout)
+    matching.sort(key=lambda entry: entry["when"] or 0.0)
+    # A computation that is run again has the same keys: of one, the newest counts.
+    entry_of = {entry["key"]: entry for entry in matching}
+    keys = sorted(entry_of, key=lambda key: entry_of[key]["when"] or 0.0)
+    if len(keys) > 1 and not isinstance(found.exception, (NoFailure,)):
+        notes = (
+            *notes,
+            f"{len(keys)} tasks of this graph failed with it, or alike; "
+            "this is the earliest",
+        )
+    led = {key for key in keys if entry_of[key].get("followers")}
+    if client is not None and is_open(client):
+        answer = Link(client, timeout).visit(
+            keys=keys,
+            specs=specs,
+            max_bytes=max_bytes,
+            chain=raised_in(own),
+        )
+        if answer["failures"]:
+            facts = [{**fact, **_way_of(entry_of, fact)} for fact in answer["failures"]]
+            alive = from_answer({**answer, "failures": facts}, client, own, notes)
+            if len(alive) == len(keys):
+                return alive
+    sizes = _group_sizes(graph, keys)
+    return [
+        failure_from_fact(
+            {
+                "asked": key,
+                **entry_of[key],
+                "group_size": sizes.get(key),
+                "submitted": submitted_entry(entry_of[key], entries, own),
+            },
+            evidence=Evidence(
+                client=client,
+                graph=graph if key in graph else None,
+                scheduler="distributed",
+            ),
+            exception=own if index == 0 and key not in led else None,
+            others=tuple(other for other in keys if other != key),
+            notes=notes,
+            source="graph",
+        )
+        for index, key in enumerate(keys)
+    ]
+
+
+def _led(
+    matching: list[dict[str, Any]],
+    entries: list[dict[str, Any]],
+    client: Any,
+    timeout: float,
+) -> list[dict[str, Any]]:
+    """Entries; of what failed as another one of its collective did, that one's.
+
+    As the scheduler tells it of what is there: by `remote.scheduler.followers` too.
+    """
+    followers = [each for each in matching if is_follower(each["exception_text"])]
+    if not followers or client is None:
+        return matching
+    if is_open(client):
+        keys = [each["key"] for each in followers]
+        facts = Link(client, timeout).visit(keys=keys)["failures"]
+    else:
+        log = getattr(_closed_scheduler(client), "transition_log", ())
+        facts = led_in_history(followers, entries, list(log))
+    leader_of = {
+        key: fact
+        for fact in facts
+        for key in (fact.get("followers") or {}).get("keys", ())
+    }
+    return [leader_of.get(each["key"], each) for each in matching]
+
+
+def _way_of(entry_of: Mapping[Any, dict[str, Any]], fact: Any) -> dict[str, Any]:
+    """How what was asked for led to a failure, where its followers did."""
+    entry = entry_of.get(fact["key"], {})
+    if not entry.get("followers"):
+        return {}
+    return {name: entry[name] for name in ("asked", "followers")}
+
+
+def _is_clients(found: Trace, client: Any) -> bool:
+    """Whether the computation ran on the client's cluster, not in this process."""
+    if found.schedule is None:
+        return True
+    return getattr(found.schedule, "__self__", None) is client
+
+
+def _history(
+    exception: BaseException, client: Any, timeout: float, *, every: bool = False
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """What the scheduler remembers of failures, and what is to be said of that.
+
+    Only failures with the exception's text, unless ``every`` one is wanted.
+    """
+    if client is None:
+        return [], ()
+    if is_open(client):
+        texts = set() if every else texts_of(exception)
+        # What it was raised from may be told of too (see `submitted_entry`).
+        one = len(texts) == 1 and raised_from(exception) is None
+        answer = Link(client, timeout).visit(
+            exception_text=next(iter(texts)) if one else "",
+        )
+        return answer["erred"], ()
+    scheduler = _closed_scheduler(client)
+    if scheduler is None or not hasattr(scheduler, "erred_tasks"):
+        return [], ("the client is closed, and the scheduler's history with it",)
+    return [
+        {
+            "key": entry.key,
+            "when": entry.timestamp,
+            "erred_on": list(entry.erred_on),
+            "exception_text": entry.exception_text,
+            "traceback_text": entry.traceback_text,
+        }
+        for entry in scheduler.erred_tasks
+    ], ("the cluster is closed: a replay computes again here what it held",)
+
+
+def _closed_scheduler(client: Any) -> Any:
+    """A LocalCluster's scheduler object stays readable after it was closed."""
+    return getattr(getattr(client, "cluster", None), "scheduler", None)
+
+
+def _match(
+    exception: BaseException,
+    entries: list[dict[str, Any]],
+    graph: Mapping[Any, Any],
+) -> list[dict[str, Any]]:
+    """Entries whose key is in the graph and whose text is the exception's."""
+    task = getattr(exception, "task", None) if not texts_of(exception) else None
+    if task is not None and task in graph:
+        named = [entry for entry in entries if entry["key"] == task]
+        return named[:1] or [_bare_entry(task)]
+    texts = texts_of(exception)
+    inside = _inside(entries, graph)
+    if texts:
+        return [entry for entry in inside if entry["exception_text"] in texts]
+    # What fell because of another has no text of its own.
+    inside = [entry for entry in inside if entry["exception_text"]]
+    data = pickled_in(exception)
+    if data:
+        return [
+            entry
+            for entry in inside
+            if entry["exception_text"].split("(")[0].encode() in data
+        ]
+    return inside
+
+
+def _inside(
+    entries: list[dict[str, Any]], graph: Mapping[Any, Any]
+) -> list[dict[str, Any]]:
+    """Entries of a graph's own tasks.
+
+    An alias never fails: an entry of its key is of another graph, which was optimised
+    in another way.
+    """
+    return [
+        entry
+        for entry in entries
+        if entry["key"] in graph and not is_alias(graph[entry["key"]])
+    ]
+
+
+def _failed_outside(
+    exception: BaseException, graph: Mapping[Any, Any], link: Link
+) -> list[Any]:
+    """Keys that a graph takes from futures, and that failed with this exception.
+
+    A collection on top of a persisted one has no nodes for what was persisted.
+    """
+    outside = {key for node in graph.values() for key in node.dependencies}
+    outside -= graph.keys()
+    if not outside:
+        return []
+    facts = link.visit(keys=list(outside), leaders=False)["failures"]
+    matching = _match(exception, facts, {fact["key"]: None for fact in facts})
+    keys = {entry["key"] for entry in matching}
+    return [fact["asked"] for fact in facts if fact["key"] in keys]
+
+
+def _bare_entry(key: Any) -> dict[str, Any]:
+    return {
+        "key": key,
+        "when": None,
+        "erred_on": [],
+        "exception_text": "",
+        "traceback_text": "",
+        "killed": True,
+    }
+
+
+def _logged(
+    client: Any, timeout: float, graph: Mapping[Any, Any]
+) -> list[dict[str, Any]]:
+    """Failures out of the workers' logs, where the history has rolled over."""
+    link = Link(client, timeout)
+    try:
+        logs = link.worker_logs()
+    except (SchedulerGone, WaitTimedOut):
+        return []
+    keys = {str(key): key for key in graph}
+    entries = []
+    for address, lines in logs.items():
+        for line in lines:
+            found = _LOGGED.search(line)
+            if not found or found["key"] not in keys:
+                continue
+            try:
+                text = literal(found["exception"])
+                frames = literal(found["traceback"])
+            except ValueError:
+                continue  # a line that was cut, so no evidence
+            entries.append(
+                {
+                    "key": keys[found["key"]],
+                    "when": None,
+                    "erred_on": [address],
+                    "exception_text": text,
+                    "traceback_text": frames,
+                }
+            )
+    return entries
+
+
+def _unmatched(
+    found: Trace,
+    graph: dict[Any, Any],
+    outputs: list[Any],
+    client: Any,
+    notes: tuple[str, ...],
+) -> Failure:
+    """A failure of which the graph is known, but not the key."""
+    if isinstance(found.exception, NoFailure):
+        raise NoFailure(
+            "no task of this collection has failed that the scheduler still knows",
+            "compute it, and hand in the exception",
+        )
+    why = (
+        "the scheduler no longer says which task it was"
+        if client is not None
+        else "this scheduler does not say which task it was"
+    )
+    error = found.exception
+    return failure_from_exception(
+        error,
+        source="graph" if client is not None else "local",
+        evidence=Evidence(
+            client=client if client is not None and is_open(client) else None,
+            graph=graph,
+            cache={},
+            outputs=tuple(outputs),
+            scheduler="distributed" if client is not None else "local",
+        ),
+        notes=(
+            *notes,
+            f"{why}: a replay runs the graph's {len(graph)} tasks here, up to the "
+            "first that fails",
+        ),
+    )
+
+
+def _group_sizes(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, int]:
+    """How many tasks of a graph share the name of each key."""
+    names = {key[0]: 0 for key in keys if isinstance(key, tuple)}
+    for key in graph:
+        if isinstance(key, tuple) and key[0] in names:
+            names[key[0]] += 1
+    return {key: names[key[0]] for key in keys if isinstance(key, tuple)}

@@ -1,0 +1,145 @@
+"""Tasks whose workers ended as they lack one of the task's modules."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.why import missing_on_workers
+from dbgkit.model import Failure
+
+_SHOWN = 5  # workers that are named
+AT_ONCE = 5.0  # seconds from when a worker was sent a task until it was gone
+# How workers ended that closed in good order, and of which nobody knows more.
+_QUIETLY = ("unknown", "lost-connection")
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Modules that a task needs and workers lack.
+
+    Attributes
+    ----------
+    modules : tuple of str
+    files : tuple of str
+        Their files on the scheduler, as far as they have one.
+    workers : tuple of str
+        Workers that said so; none where no worker is left that could.
+    """
+
+    modules: tuple[str, ...]
+    files: tuple[str, ...]
+    workers: tuple[str, ...] = ()
+
+    @property
+    def certain(self) -> bool:
+        """Whether a worker said so."""
+        return bool(self.workers)
+
+
+def lacking(facts: Mapping[str, Any]) -> Lack | None:
+    """What is missing on workers of a task that others went away with, if anything.
+
+    Parameters
+    ----------
+    facts : mapping
+        Of one end, with ``needs`` and, once workers were asked, ``answers``. Where none
+        is left to ask, ``stay_away`` says that no nanny starts one again: one whose
+        worker crashed does.
+    """
+    needs, answers = facts.get("needs"), facts.get("answers") or {}
+    if not needs or not needs["modules"]:
+        return None
+    if answers:
+        lack = {where: names for where, names in answers.items() if names}
+        missing = {name for names in lack.values() for name in names}
+        wanted = [each for each in needs["modules"] if each["name"] in missing]
+        return _lack(wanted, sorted(lack)) if wanted else None
+    if not facts.get("stay_away"):
+        return None
+    lasted = needs["lasted"]
+    ended = [death.verdict for death in facts.get("deaths") or ()]
+    at_once = 0 < facts["suspicious"] <= len(lasted) and max(lasted) < AT_ONCE
+    if not at_once or any(code not in _QUIETLY for code in ended):
+        return None
+    # What is installed comes along with an environment; a file of one's own does not.
+    own = [each for each in needs["modules"] if _is_own(each["file"])]
+    return _lack(own, []) if own else None
+
+
+def _lack(modules: list[Any], workers: list[str]) -> Lack:
+    return Lack(
+        tuple(each["name"] for each in modules),
+        tuple(each["file"] for each in modules),
+        tuple(workers),
+    )
+
+
+def _is_own(file: str) -> bool:
+    installed = ("site-packages", "dist-packages")
+    return file.endswith(".py") and not any(name in file for name in installed)
+
+
+def modules_of(lack: Lack) -> str:
+    """``the module 'model'``, or several."""
+    names = ", ".join(map(repr, lack.modules))
+    return f"the module{'' if len(lack.modules) == 1 else 's'} {names}"
+
+
+def evidence_of(lack: Lack) -> str:
+    """Who lacks it, as a sentence; empty where nobody was there to say so."""
+    workers = ", ".join(lack.workers[:_SHOWN])
+    return f"{workers}: no {modules_of(lack).removeprefix('the ')}" if workers else ""
+
+
+def advice_of(lack: Lack) -> list[str]:
+    """How to bring the modules to the workers, those to come included."""
+    brought: dict[str, str] = {}
+    installed: dict[str, None] = {}
+    for name, file in zip(lack.modules, lack.files, strict=True):
+        package = name.split(".")[0]
+        if not _is_own(file):
+            installed[package] = None
+        elif os.path.basename(file) == "__init__.py" or "." in name:
+            brought[package] = f"{package}.zip"
+        else:
+            brought[package] = file
+    advice = [
+        f"client.upload_file({path!r}) brings it to all workers, those to come too"
+        + (" (a package as .zip)" if path.endswith(".zip") else "")
+        for path in brought.values()
+    ]
+    if installed:
+        names = ", ".join(map(repr, installed))
+        advice.append(f"install {names} on the workers")
+    return advice
+
+
+def with_missing(failure: Failure, timeout: float) -> Failure:
+    """A failure that killed its workers, with a note if they lack its modules.
+
+    Cost: a call to some workers, of such a failure alone.
+    """
+    lack = lack_of(failure, timeout)
+    if lack is None:
+        return failure
+    told = [f"{said_of(lack)}: {advice}" for advice in advice_of(lack)]
+    notes = [note for note in told if note not in failure.notes]
+    return replace(failure, notes=(*failure.notes, *notes))
+
+
+def lack_of(failure: Failure, timeout: float) -> Lack | None:
+    """What workers lack of a failure that killed some of them; None if nothing."""
+    needs, client = failure.evidence.needs, failure.evidence.client
+    if not failure.killed or not needs or client is None or isinstance(client, str):
+        return None
+    answers = missing_on_workers(Link(client, timeout), needs)
+    return lacking({"needs": needs, "answers": answers})
+
+
+def said_of(lack: Lack) -> str:
+    """What is missing, as a clause."""
+    return f"{modules_of(lack)} is missing on its workers"

@@ -1,0 +1,133 @@
+"""A computation inside an optimisation: its graph, made again and not run.
+
+``set_index``, ``sort_values`` and ``repartition(partition_size=)`` compute while the
+expression is optimised that they are part of. Dask cuts the frames of that inner
+computation out of the traceback (``admin.traceback.shorten``), so what leads to it is
+called again, up to where it would compute.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from dbgkit.targets.graphs import expression_of
+from dbgkit.targets.tracebacks import live_places
+
+_COMPUTES = ("compute", "persist")
+
+
+class _Computed(BaseException):
+    """Carries what would be computed; nothing of Dask's catches it."""
+
+    def __init__(self, expression: Any) -> None:
+        super().__init__()
+        self.expression = expression
+
+
+def inner_expression(error: BaseException) -> Any:
+    """What was computed within an optimisation when it failed; None if nothing was.
+
+    Runs no task: what would compute is stopped there.
+    """
+    again = _what_computed(error)
+    if again is None:
+        return None
+    try:
+        with computing_refused():
+            again()
+    except _Computed as computed:
+        return computed.expression
+    except Exception:  # it fails before it computes: then no graph is to be had
+        return None
+    return None
+
+
+def expression_here(collections: Iterable[Any]) -> Any:
+    """`expression_of` collections; of what that would compute first, if it would.
+
+    Runs no task either.
+    """
+    try:
+        with computing_refused():
+            return expression_of(collections)
+    except _Computed as computed:
+        return computed.expression
+
+
+def futures_here(collection: Any) -> list[Any]:
+    """Futures that a collection holds: its outputs, or what it is built on.
+
+    Runs no task; what has to compute before its graph is known tells none.
+    """
+    from distributed import futures_of
+
+    try:
+        with computing_refused():
+            return list(futures_of(collection))
+    except _Computed:
+        return []
+
+
+def _what_computed(error: BaseException) -> Callable[[], Any] | None:
+    """What to call to come to the innermost computation again."""
+    again: Callable[[], Any] | None = None
+    for place, frame in live_places(error):
+        if place[:2] == ("dask", "base.py") and place[2] in _COMPUTES:
+            if "keys" in frame.f_locals:
+                again = None  # this one's expression was optimised already
+        elif place[0] == "dask":
+            again = _called(place[2], frame) or again
+    return again
+
+
+def _called(name: str, frame: FrameType) -> Callable[[], Any] | None:
+    """The call of a frame of an expression's, to be made again.
+
+    Methods and properties of ``dask.Expr`` and of collections that take nothing but
+    their object, or ``fuse`` (dask/_expr.py, dask/dataframe/dask_expr).
+    """
+    from dask._expr import Expr
+    from dask.base import is_dask_collection
+
+    local, code = frame.f_locals, frame.f_code
+    owner = local.get("self")
+    if not isinstance(owner, Expr) and not is_dask_collection(owner):
+        return None
+    taken = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    if not hasattr(type(owner), name) or not set(taken) <= {"fuse"}:
+        return None
+    options = {each: local[each] for each in taken if each in local}
+
+    def call() -> Any:
+        found = getattr(owner, name)
+        return found(**options) if callable(found) else found
+
+    return call
+
+
+@contextmanager
+def computing_refused() -> Iterator[None]:
+    """Have Dask hand over what it would compute in this thread, and not compute it.
+
+    Raises `_Computed` in its place. Other threads compute as before.
+    """
+    import dask
+    from dask.base import get_scheduler
+
+    here, before = threading.get_ident(), get_scheduler()
+
+    def refuse(dsk: Any, keys: Any, **options: Any) -> Any:
+        if threading.get_ident() == here:
+            raise _Computed(dsk)
+        if before is None:
+            from dask.threaded import get
+
+            return get(dsk, keys, **options)
+        return before(dsk, keys, **options)
+
+    with dask.config.set(scheduler=refuse):
+        yield

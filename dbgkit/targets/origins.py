@@ -1,0 +1,30 @@
+"""Where a task's values came from, as the scheduler or a graph at hand tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dbgkit.model import Origin
+from dbgkit.remote.common.origins import origins_of
+from dbgkit.remote.common.origins_steps import frames_in
+from dbgkit.remote.recording.origins import worded
+
+
+def origins_from_wire(wires: Iterable[Mapping[str, Any]]) -> tuple[Origin, ...]:
+    """Origins out of what ``remote.common.origins`` found; secrets hidden."""
+    return tuple(Origin.from_wire(worded(wire)) for wire in wires)
+
+
+def origins_in_graph(
+    key: Any, graph: Mapping[Any, Any] | None, traceback_text: str = ""
+) -> tuple[Origin, ...]:
+    """The literals that lead to a task of a graph; nothing where it is not in it.
+
+    Follows up to some hundred of the graph's nodes; nothing is run. The traceback
+    tells which step of a fused task failed.
+    """
+    if key is None or graph is None or key not in graph:
+        return ()
+    frames = frames_in(traceback_text)
+    return origins_from_wire(origins_of(key, graph[key], graph.get, frames=frames))

@@ -1,0 +1,207 @@
+"""Why there is no failure to be had: the errors, each with what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dbgkit.cluster.clients import held_future_states
+from dbgkit.cluster.connection import RESUBMIT
+from dbgkit.errors import Cancelled, NoTask, NotFailed, SchedulerGone, UnknownKey
+from dbgkit.model import advice
+from dbgkit.remote.recording.handed import future_error
+from dbgkit.targets.tracebacks import Trace
+
+_UNREAD = "Error during deserialization of the task graph"
+
+
+def ask_why(key: Any) -> str:
+    """What tells why a task has not ended."""
+    return f"{advice.call('why', key)} tells what it waits for"
+
+
+def interrupted(exception: BaseException) -> bool:
+    """Whether it was the wait that ended, so that any failure may be meant."""
+    return isinstance(exception, (KeyboardInterrupt, TimeoutError)) or type(
+        exception
+    ).__name__ in ("TimeoutError", "CancelledError", "FutureCancelledError")
+
+
+def told_by_text(count: int) -> str:
+    """What is said of an exception that was found by its text alone."""
+    found = "a task" if count == 1 else f"the earliest of {count} tasks"
+    return f"{found} that failed with this text: the exception itself tells no more"
+
+
+def not_failed(
+    key: Any, state: str, status: str, client: Any
+) -> Cancelled | NotFailed | UnknownKey:
+    """What says that a task that was asked for has not failed.
+
+    ``state`` is the scheduler's, ``status`` that of the future, if there is one.
+    """
+    if status == "cancelled" or (state == "unknown" and status == "lost"):
+        return _cancelled(key)
+    if state == "unknown":
+        return _unknown(key, client, status)
+    if state == "memory":
+        return NotFailed(
+            f"{key!r} has not failed: it is finished",
+            f"{advice.call('replay', key)} runs it again all the same",
+            key=key,
+            state="finished",
+        )
+    return NotFailed(
+        f"{key!r} has not failed: it is in state {state!r}",
+        ask_why(key),
+        key=key,
+        state=state,
+    )
+
+
+def lost_with_scheduler(
+    exceptions: Iterable[BaseException],
+) -> Cancelled | SchedulerGone | None:
+    """What says that a wait ended because the scheduler went, if one did.
+
+    ``Client._reconnect`` and ``_handle_restart`` (distributed/client.py) cancel all
+    futures with a reason. Nothing needs to be asked of what is gone.
+    """
+    for error in exceptions:
+        reason, key = getattr(error, "reason", None), getattr(error, "key", None)
+        if reason == "scheduler-connection-lost":
+            return SchedulerGone(
+                f"the connection to the scheduler was lost while {key!r} was waited "
+                "for, and its tasks are gone with it",
+                "see the scheduler's log for why it went; connect a new Client once it "
+                "runs again, and submit the work anew",
+                key=key,
+            )
+        if reason == "scheduler-restart":
+            return Cancelled(
+                f"{key!r} was cancelled, as the cluster was restarted "
+                "(client.restart(), or another client's)",
+                "submit it again: a restart leaves no task to debug",
+                key=key,
+            )
+    return None
+
+
+def lost_future(futures: Iterable[Any]) -> SchedulerGone | None:
+    """What says that one of some futures went with its scheduler, if one did.
+
+    It may have failed, or finished, long before: all the same it is cancelled.
+    """
+    for future in futures:
+        reason = getattr(future_error(future), "reason", None)
+        if reason == "scheduler-connection-lost":
+            return SchedulerGone(
+                f"{future.key!r} went as the client lost its scheduler, and had to "
+                "connect again",
+                RESUBMIT,
+                key=future.key,
+            )
+    return None
+
+
+def looked_at_in_time() -> str:
+    """What to do for a script whose cluster closes as it fails."""
+    return (
+        f"run the script with `dbgkit run`, or have {advice.call('debugging')} around "
+        "the client's with block; or keep client and cluster open"
+    )
+
+
+def unanswered(key: Any, status: str) -> SchedulerGone:
+    """What says that the client of a failed task cannot be asked any more."""
+    if status == "closed":
+        return SchedulerGone(
+            f"the client of {key!r} closed before its failure was looked at, as a "
+            "script's does that ends",
+            looked_at_in_time(),
+            key=key,
+        )
+    return SchedulerGone(
+        f"{key!r} cannot be asked about: the client is {status}",
+        "check whether the scheduler still runs, and connect a new Client",
+        key=key,
+    )
+
+
+def unread_graph(exception: BaseException | None) -> NoTask | None:
+    """What says that the scheduler could not read a graph, if it says that.
+
+    ``Scheduler.update_graph`` (distributed/scheduler.py) raises it by these words.
+    """
+    if type(exception) is not RuntimeError or not str(exception).startswith(_UNREAD):
+        return None
+    cause = exception.__cause__ or exception.__context__
+    why = f": {type(cause).__name__}: {cause}" if cause is not None else ""
+    return NoTask(
+        f"no task has run, as the scheduler could not read the graph{why}",
+        _what_to_send(cause),
+    )
+
+
+def _what_to_send(cause: BaseException | None) -> str:
+    """What to do for a graph that cannot be read: a module is missing, as a rule.
+
+    Registering it by value does not help where it is missing on the scheduler: other
+    parts of the graph, which is pickled as one, name it all the same.
+    """
+    missing = getattr(cause, "name", None) if isinstance(cause, ImportError) else None
+    if missing:
+        package = missing.split(".")[0]
+        return (
+            f"client.upload_file({package + '.py'!r}) brings it to the scheduler and "
+            f"the workers (a package as .zip), or install {package!r} there"
+        )
+    return (
+        "what the graph is made of must be there as well: client.upload_file(path) "
+        "brings a module of yours to the scheduler and the workers"
+    )
+
+
+def _cancelled(key: Any) -> Cancelled:
+    return Cancelled(
+        f"{key!r} was cancelled",
+        "submit it again: a cancelled task leaves nothing to debug",
+        key=key,
+    )
+
+
+def gone(key: Any, found: Trace) -> UnknownKey | Cancelled:
+    """A task of an exception's futures that the scheduler has forgotten."""
+    status = {future.key: future.status for future in found.futures}
+    if status.get(key) == "cancelled" and interrupted(found.exception):
+        return _cancelled(key)
+    return UnknownKey(
+        f"the scheduler has forgotten {key!r}, which raised this exception",
+        "submit it again, and hold its future until it has been looked at",
+        key=key,
+    )
+
+
+def _unknown(key: Any, client: Any, status: str) -> UnknownKey:
+    import difflib
+
+    held = held_future_states(client)
+    if not status and key in held:
+        status = held[key].status
+    known = [str(k) for k in held if k != key]
+    close = difflib.get_close_matches(str(key), known, n=1)
+    if status:
+        return UnknownKey(
+            f"the scheduler has forgotten {key!r} (the future is {status})",
+            "submit it again, or hand in the exception that it raised",
+            key=key,
+        )
+    hint = (
+        f"did you mean {close[0]!r}?"
+        if close
+        else (
+            "the scheduler forgets a task once nobody holds its future: hand in the "
+            "exception instead"
+        )
+    )
+    return UnknownKey(f"the scheduler knows no key {key!r}", hint, key=key)
