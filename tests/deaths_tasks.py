@@ -87,8 +87,8 @@ def running(client, *keys):
         boxes = [each.box for each in plugins if getattr(each, "box", None)]
         if not boxes:
             return []
-        package = type(boxes[0]).__module__.rpartition(".")[0]
-        read = __import__("sys").modules[f"{package}.boxes"].read_box
+        package = type(boxes[0]).__module__.partition(".")[0]
+        read = __import__("sys").modules[f"{package}.common.boxes"].read_box
         tasks = read(boxes[0].path)
         return [task["text"] or task["key"] for task in tasks["tasks"] if task["line"]]
 
