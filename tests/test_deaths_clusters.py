@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import logging
 import multiprocessing
 import os
 import signal
 import socket
 import tempfile
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +29,7 @@ from deaths_tasks import (
     touch_and_loop,
     workers,
 )
-from distributed import Client, LocalCluster, wait
+from distributed import Client, LocalCluster, Nanny, Scheduler, wait
 from watching import wait_until
 
 import dbgkit
@@ -169,6 +172,37 @@ def test_an_asynchronous_client():
             return await dbgkit.deaths(client=client)
 
     assert asyncio.run(job())[0].verdict == "closed-on-purpose"
+
+
+async def _closed_by_its_scheduler():
+    """What Dask logs of connections as a scheduler with the recorder closes."""
+    log, logger = io.StringIO(), logging.getLogger("distributed.comm")
+    handler, level = logging.StreamHandler(log), logger.level
+    async with (
+        Scheduler(port=0, dashboard=False) as scheduler,
+        Nanny(scheduler.address, nthreads=1) as nanny,
+    ):
+        own = nanny.close_gracefully
+        hooked = nanny.handlers["close_gracefully"]
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+        try:
+            await scheduler.close()
+            await asyncio.wait_for(nanny.finished(), 30)
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+        assert hooked != own == nanny.handlers["close_gracefully"]
+    return log.getvalue()
+
+
+def test_a_scheduler_that_closes_is_not_asked_for():
+    with (
+        dask.config.set({"distributed.scheduler.preload": ["dbgkit.preload"]}),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        assert "retrying" not in asyncio.run(_closed_by_its_scheduler())
 
 
 def test_what_ran_before_the_recorder_was_on_is_told(tmp_path):

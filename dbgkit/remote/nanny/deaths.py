@@ -7,6 +7,7 @@ all as one event, which the scheduler's part puts together with what it saw itse
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import re
 from collections import OrderedDict
@@ -62,6 +63,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         # What workers have told of their boxes, by process id, the newest last.
         self.told: OrderedDict[int, Mapping[str, Any]] = OrderedDict()
         self.errors: list[str] = []
+        self.scheduler_closes = False
 
     async def setup(self, nanny: Any) -> None:
         same = [each for each in hooked(nanny) if _topic(each) == self.topic]
@@ -72,6 +74,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         nanny.handlers[f"{self.topic}-settings"] = _here
         name = f"{self.topic}-box"
         nanny.handlers[name] = Handler(name, self, "know")
+        hook_closing(nanny, self)
         self.ticking = PeriodicCallback(self.look, EVERY * 1000)
         self.ticking.start()
         self.look()
@@ -87,6 +90,13 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
                 await self.know(told)
         except (OSError, asyncio.TimeoutError) as error:
             self._fail("asking the scheduler for black boxes", error)
+
+    async def closing(self, reason: str = "nanny-close-gracefully") -> None:
+        """Called in place of the nanny's ``close_gracefully``, which it calls."""
+        self.scheduler_closes = reason == "scheduler-close"
+        done = self.closing_passed_on(reason=reason)
+        if inspect.isawaitable(done):
+            await done
 
     async def know(self, told: Mapping[str, Any]) -> None:
         """Called by the scheduler's part: a worker tells where it has its box."""
@@ -105,6 +115,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         for verb in ("settings", "box"):
             nanny.handlers.pop(f"{self.topic}-{verb}", None)
         unhook_exits(nanny, self)
+        unhook_closing(nanny, self)
         closes = nanny.status.name == "closing"
         told = list(self.told.values())
         self.told.clear()
@@ -137,7 +148,9 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         """Called by the nanny in its loop when the worker's process has ended."""
         closes = False
         try:
-            if self.nanny is not None:
+            # A scheduler that closes takes all that is known of deaths with it, and
+            # Dask would try for seconds to connect to it.
+            if self.nanny is not None and not self.scheduler_closes:
                 told, report = self.report(exitcode)
                 sending = self._send(self.nanny, told, report)
                 self.sending = asyncio.ensure_future(sending)
@@ -285,6 +298,33 @@ def unhook_exits(nanny: Any, watch: DeathWatch) -> None:
         nanny._on_worker_exit_sync = before
     if nanny.process is not None:
         nanny.process.on_exit = nanny._on_worker_exit_sync
+
+
+def hook_closing(nanny: Any, watch: DeathWatch) -> None:
+    """Have a watch called, in place of the nanny, as its worker is to go for good.
+
+    ``Nanny.close_gracefully`` (distributed/nanny.py) is the handler of that name; the
+    worker passes on why: "scheduler-close" (``Scheduler.close``) is one reason.
+    """
+    watch.closing_passed_on = nanny.handlers["close_gracefully"]
+    name = f"{watch.topic}-close_gracefully"
+    nanny.handlers["close_gracefully"] = Handler(name, watch, "closing")
+
+
+def unhook_closing(nanny: Any, watch: DeathWatch) -> None:
+    """Undo `hook_closing`, also where another version has hooked after us."""
+    found = nanny.handlers["close_gracefully"]
+    if _watch_of(found) is watch:
+        nanny.handlers["close_gracefully"] = watch.closing_passed_on
+    while (later := _watch_of(found)) is not None:
+        found = later.closing_passed_on
+        if _watch_of(found) is watch:
+            later.closing_passed_on = watch.closing_passed_on
+            return
+
+
+def _watch_of(handler: Any) -> Any:
+    return handler.owner() if hasattr(handler, "owner") else None
 
 
 def worker_pid(nanny: Any) -> int | None:
