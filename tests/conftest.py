@@ -76,10 +76,10 @@ QUIET = {
     "distributed.scheduler.active-memory-manager.start": False,
     # A nanny that takes long to start its worker again is not given up.
     "distributed.deploy.lost-worker-timeout": "120s",
-    # As by default; DBGKIT_TEST_WORKERS=forkserver has them forked off a process that
-    # has imported most of what they need, which takes far less.
+    # Forked off a process that has imported most of what they need, which takes far
+    # less; DBGKIT_TEST_WORKERS=spawn is Dask's own default.
     "distributed.worker.multiprocessing-method": os.environ.get(
-        "DBGKIT_TEST_WORKERS", "spawn"
+        "DBGKIT_TEST_WORKERS", "forkserver"
     ),
 }
 
