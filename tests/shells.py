@@ -5,14 +5,16 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import shutil
 import sys
 from contextlib import contextmanager
+from tempfile import mkdtemp
 
 import pexpect
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager
 from traitlets.config import Config
 
 import dbgkit
@@ -100,8 +102,11 @@ class Kernel:
     """A Jupyter kernel, and what it said to each cell."""
 
     def __init__(self, folder):
-        self.manager, self.client = start_new_kernel(
-            startup_timeout=60,
+        # A free port that was found may be somebody else's by the time that a kernel
+        # takes it, where tests run side by side: a file is its own.
+        self.place = mkdtemp(prefix="kernel-")
+        self.manager = KernelManager(transport="ipc", ip=f"{self.place}/socket")
+        self.manager.start_kernel(
             cwd=str(folder),
             env={
                 **os.environ,
@@ -109,6 +114,13 @@ class Kernel:
                 "IPYTHONDIR": str(folder),
             },
         )
+        self.client = self.manager.client()
+        self.client.start_channels()
+        try:
+            self.client.wait_for_ready(timeout=60)
+        except RuntimeError:
+            self.stop()
+            raise
 
     def run(self, code, *answers):
         """Run a cell; with answers, as a front end that takes input."""
@@ -144,3 +156,4 @@ class Kernel:
     def stop(self):
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+        shutil.rmtree(self.place, ignore_errors=True)
