@@ -139,12 +139,13 @@ def test_what_only_was_queued_where_a_worker_died_is_not_retried(harmable, tmp_p
         dbgkit.record(client=client),
         flag(tmp_path) as path,
     ):
-        killer = client.submit(die_on_word, word, tries, key="killer")
+        # Each new worker begins with the one that kills it.
+        killer = client.submit(die_on_word, word, tries, key="killer", priority=10)
         why_until("running", killer)
         behind = client.submit(loop_until, path, key="behind")
         why_until("worker-saturated", behind)
         (tmp_path / "word").touch()
-        wait(killer)
+        wait(killer, timeout=90)
         wait_until(lambda: dbgkit.why(behind).cause == "running", "it runs")
         found = dbgkit.why(behind)
         assert codes(found) == ["running"]
