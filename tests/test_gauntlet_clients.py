@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 
 import pytest
@@ -16,7 +17,9 @@ from watching import (
 )
 
 import dbgkit
+from dbgkit.api.report import report
 from dbgkit.cluster.link import Link, extension_name
+from dbgkit.errors import NotHere
 
 
 def test_an_address_opens_a_client_and_closes_it(processes_client):
@@ -125,6 +128,92 @@ async def _asynchronous_cluster(processes):
         await wait(future)
         again = await dbgkit.replay(future)
         return future.key, again, await held
+
+
+# What each verb is called with, where a task has failed.
+CALLS = {
+    dbgkit.deaths: lambda key: {},
+    dbgkit.debug: lambda key: {"target": key, "prompt": False},
+    dbgkit.doctor: lambda key: {},
+    dbgkit.failures: lambda key: {},
+    dbgkit.locate: lambda key: {"target": key},
+    dbgkit.record: lambda key: {},
+    dbgkit.recordings: lambda key: {"target": key},
+    dbgkit.replay: lambda key: {"target": key},
+    dbgkit.story: lambda key: {"target": key},
+    dbgkit.tasks: lambda key: {},
+    dbgkit.why: lambda key: {"target": key},
+    report: lambda key: {},
+}
+each_verb = pytest.mark.parametrize("verb", CALLS, ids=lambda verb: verb.__name__)
+
+
+def test_every_verb_is_among_them():
+    verbs = [getattr(dbgkit, name) for name in dbgkit.__all__]
+    verbs = {verb for verb in verbs if inspect.isfunction(verb)}
+    magics = {dbgkit.load_ipython_extension, dbgkit.unload_ipython_extension}
+    assert verbs - magics <= set(CALLS)
+
+
+@each_verb
+def test_a_verb_says_what_it_returns(verb):
+    signature = inspect.signature(verb)
+    assert "asynchronous" in signature.parameters
+    assert signature.return_annotation not in ("Any", inspect.Signature.empty)
+
+
+@each_verb
+def test_a_verb_is_awaited_with_any_client_where_it_is_to_be(verb, client):
+    future = fail(client, tasks.ratio, 5, 0)
+    called = CALLS[verb](future.key)
+    at_once = verb(**called, asynchronous=False)
+    called["asynchronous"] = True
+
+    async def awaited():
+        pending = verb(**called)
+        assert inspect.isawaitable(pending)
+        return await pending
+
+    later = asyncio.run(awaited())
+    if verb is dbgkit.record:
+        assert isinstance(later, type(at_once))
+        assert not asyncio.run(later.off()).others
+        at_once.off()
+    else:
+        assert type(later) is type(at_once)
+
+
+@each_verb
+def test_a_verb_does_not_block_the_loop_that_answers_it(verb, cluster):
+    async def asked():
+        address = cluster.scheduler_address
+        async with Client(address, asynchronous=True) as client:
+            future = client.submit(tasks.ratio, 5, 0)
+            await wait(future)
+            with pytest.raises(NotHere, match="asynchronous=False"):
+                verb(**CALLS[verb](future.key), asynchronous=False)
+            return await asyncio.to_thread(
+                verb, **CALLS[verb](future.key), client=client, asynchronous=False
+            )
+
+    answer = asyncio.run(asked())
+    assert not inspect.isawaitable(answer)
+
+
+async def _recorder_in_a_block(address):
+    async with Client(address, asynchronous=True) as client:
+        async with dbgkit.record(asynchronous=True) as recorder:
+            future = client.submit(tasks.ratio, 5, 0)
+            await wait(future)
+            held = await dbgkit.recordings(asynchronous=True)
+        off = await recorder.off()
+        return future.key, held, off
+
+
+def test_a_recorder_that_is_awaited(cluster):
+    key, held, off = asyncio.run(_recorder_in_a_block(cluster.scheduler_address))
+    assert key in [each.key for each in held]
+    assert not off.others
 
 
 @pytest.mark.parametrize("processes", [True, False])

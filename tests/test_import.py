@@ -51,6 +51,10 @@ def test_offers_what_it_names():
     assert run(code) == "[]"
 
 
+def test_shows_public_names_alone():
+    assert dir(dbgkit) == sorted(dbgkit.__all__)
+
+
 @pytest.mark.parametrize("verb", dbgkit.__all__)
 def test_no_module_has_the_name_of_what_is_public(verb):
     if verb not in ("errors", "__version__"):

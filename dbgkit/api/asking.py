@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 from dbgkit import render
 from dbgkit.cluster.clients import (
@@ -17,8 +17,12 @@ from dbgkit.cluster.clients import (
     loop_thread_is_here,
 )
 from dbgkit.cluster.view import View, open_view
+from dbgkit.errors import NotHere
 from dbgkit.source import naming_sources, read_sources
 from dbgkit.targets.tracebacks import exception_at_hand, meant_by
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 # What the verbs return shows itself.
 render.register()
@@ -28,29 +32,35 @@ def ask(
     target: Any,
     client: Any,
     timeout: Any,
-    run: Callable[[Any, Any], Any],
-    show: Callable[[Any], Any] = lambda result: result,
-    *,
-    awaited: bool = False,
-) -> Any:
-    """Run a verb with its client; in the client's own loop, as a coroutine.
+    run: Callable[[Any, Any], T],
+    asynchronous: bool | None,
+) -> T | Coroutine[Any, Any, T]:
+    """Run a verb with its client; in the client's own loop, as a coroutine."""
+    return ask_and_show(target, client, timeout, run, _as_it_is, asynchronous)
 
-    ``awaited``: as a coroutine in any case.
-    """
+
+def ask_and_show(
+    target: Any,
+    client: Any,
+    timeout: Any,
+    run: Callable[[Any, Any], T],
+    show: Callable[[T], R],
+    asynchronous: bool | None,
+) -> R | Coroutine[Any, Any, R]:
+    """As `ask`; what comes is shown in the thread that asks."""
     if target is None:
         target = exception_at_hand()
     target = meant_by(target)
     mine = client if client is not None else own_client(target)
-    if not (mine is None or isinstance(mine, str)) and loop_thread_is_here(mine):
-        return _run_in_thread(run, show, target, mine)
 
-    def with_client(target: Any, mine: Any) -> Any:
+    def work() -> T:
         with client_of(mine, seconds(timeout)) as found:
             return run(target, found)
 
-    if awaited:
-        return _run_in_thread(with_client, show, target, mine)
-    return show(with_client(target, mine))
+    async def awaited() -> R:
+        return show(await _in_thread(work))
+
+    return awaited() if _is_awaited(mine, asynchronous) else show(work())
 
 
 def look(
@@ -58,38 +68,54 @@ def look(
     client: Any,
     view: Any,
     timeout: Any,
-    run: Callable[[View], Any],
+    run: Callable[[View], T],
+    asynchronous: bool | None,
     source: Any = None,
-) -> Any:
+) -> T | Coroutine[Any, Any, T]:
     """Ask a view; in the client's own loop, as a coroutine."""
     mine = client if client is not None or view is not None else own_client(target)
     sources = read_sources(source)
 
-    def ask() -> Any:
+    def work() -> T:
         with open_view(view, mine, seconds(timeout)) as found, naming_sources(sources):
             return run(found)
 
-    if not (mine is None or isinstance(mine, str)) and loop_thread_is_here(mine):
-        return asyncio.to_thread(ask)
-    return ask()
+    return _in_thread(work) if _is_awaited(mine, asynchronous) else work()
 
 
-async def _run_in_thread(
-    run: Callable[[Any, Any], Any],
-    show: Callable[[Any], Any],
-    target: Any,
-    client: Any,
-) -> Any:
+def _as_it_is(result: T) -> T:
+    return result
+
+
+def _is_awaited(client: Any, asynchronous: bool | None) -> bool:
+    """Whether a verb gives a coroutine, rather than what it comes to.
+
+    Raises
+    ------
+    NotHere
+        It is not to, and would block the event loop that answers it.
+    """
+    known = not (client is None or isinstance(client, str))
+    inside = known and loop_thread_is_here(client)
+    if inside and asynchronous is False:
+        raise NotHere(
+            "asynchronous=False would block the client's own event loop for ever",
+            "leave it out and await the call, or call it in another thread",
+        )
+    return inside if asynchronous is None else asynchronous
+
+
+async def _in_thread(run: Callable[[], T]) -> T:
     """Run a verb in a thread of its own; a coroutine that is cancelled stops it.
 
     So Ctrl-C does, which else would wait for a replay to end.
     """
-    done: Future[Any] = Future()
+    done: Future[T] = Future()
     context = contextvars.copy_context()
 
     def work() -> None:
         try:
-            result = context.run(run, target, client)
+            result = context.run(run)
         except BaseException as error:  # raised again where it is awaited
             if not done.cancelled():
                 done.set_exception(error)
@@ -101,11 +127,10 @@ async def _run_in_thread(
     thread = threading.Thread(target=work, name="dbgkit-verb", daemon=True)
     thread.start()
     try:
-        result = await asyncio.wrap_future(done)
+        return await asyncio.wrap_future(done)
     except asyncio.CancelledError:
         _interrupt(thread)
         raise
-    return show(result)
 
 
 def _interrupt(thread: threading.Thread) -> None:

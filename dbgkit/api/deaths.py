@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Literal, overload
 
 from dbgkit.api.asking import look
 from dbgkit.cluster.view import View
@@ -10,9 +11,36 @@ from dbgkit.diagnose.deaths.explain import tell_deaths
 from dbgkit.model import Deaths
 
 
+@overload
 def deaths(
-    *, client: Any = None, view: Any = None, limit: int = 50, timeout: Any = "30s"
-) -> Any:
+    *,
+    client: Any = None,
+    view: Any = None,
+    limit: int = 50,
+    timeout: Any = "30s",
+    asynchronous: Literal[False] | None = None,
+) -> Deaths: ...
+
+
+@overload
+def deaths(
+    *,
+    client: Any = None,
+    view: Any = None,
+    limit: int = 50,
+    timeout: Any = "30s",
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, Deaths]: ...
+
+
+def deaths(
+    *,
+    client: Any = None,
+    view: Any = None,
+    limit: int = 50,
+    timeout: Any = "30s",
+    asynchronous: bool | None = None,
+) -> Deaths | Coroutine[Any, Any, Deaths]:
     """Tell why workers went away, and what they ran then.
 
     With the recorder on (`record`), each worker keeps a small file about what it
@@ -30,6 +58,8 @@ def deaths(
         The most deaths; the rest is counted.
     timeout : str or float
         Limit of each wait on the cluster, in seconds or as ``"30s"``.
+    asynchronous : bool, optional
+        As for `locate`.
 
     Returns
     -------
@@ -69,4 +99,4 @@ def deaths(
     def run(found: View) -> Deaths:
         return tell_deaths(found, limit=limit)
 
-    return look(None, client, view, timeout, run)
+    return look(None, client, view, timeout, run, asynchronous)

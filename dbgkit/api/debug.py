@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import warnings
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, overload
 
 from dbgkit import debugger, render
-from dbgkit.api.asking import ask
+from dbgkit.api.asking import ask_and_show
 from dbgkit.api.locate import captured_of, locate_here
 from dbgkit.api.recordings import recording_for, recording_of
 from dbgkit.api.replay import one_of, read_options, silent
@@ -30,6 +30,7 @@ from dbgkit.targets.ending import to_debug
 from dbgkit.targets.tracebacks import stands_for
 
 
+@overload
 def debug(
     target: Any = None,
     *,
@@ -44,7 +45,45 @@ def debug(
     recompute: bool | None = None,
     timeout: Any = "30s",
     max_bytes: Any = "1 GiB",
-) -> Any:
+    asynchronous: Literal[False] | None = None,
+) -> Replay | Recording: ...
+
+
+@overload
+def debug(
+    target: Any = None,
+    *,
+    client: Any = None,
+    prompt: bool | None = None,
+    using: str | None = None,
+    source: Any = None,
+    notify: Notify | None = None,
+    scope: str = "task",
+    where: str | None = None,
+    times: int = 1,
+    recompute: bool | None = None,
+    timeout: Any = "30s",
+    max_bytes: Any = "1 GiB",
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, Replay | Recording]: ...
+
+
+def debug(
+    target: Any = None,
+    *,
+    client: Any = None,
+    prompt: bool | None = None,
+    using: str | None = None,
+    source: Any = None,
+    notify: Notify | None = None,
+    scope: str = "task",
+    where: str | None = None,
+    times: int = 1,
+    recompute: bool | None = None,
+    timeout: Any = "30s",
+    max_bytes: Any = "1 GiB",
+    asynchronous: bool | None = None,
+) -> Replay | Recording | Coroutine[Any, Any, Replay | Recording]:
     """Open the debugger in the failed task, at the line of the user's own code.
 
     Where the failure's frames are still alive in this process they are entered as
@@ -63,7 +102,7 @@ def debug(
     notify : callable, optional
         By default progress is shown on a terminal, and plans of much work are asked
         about there.
-    client, scope, where, times, recompute, timeout, max_bytes, source
+    client, scope, where, times, recompute, timeout, max_bytes, source, asynchronous
         As for `replay`. ``source="recording"`` and ``source="replay"`` are the former
         names of ``using=``, and warn.
 
@@ -97,7 +136,7 @@ def debug(
         scope, where, times, recompute, timeout, max_bytes, source=source
     )
     one_of("using", using, (None, "replay", "recording"))
-    return _debug(target, client, wanted, prompt, using, notify)
+    return _debug(target, client, wanted, prompt, using, notify, asynchronous)
 
 
 def _debug(
@@ -107,10 +146,9 @@ def _debug(
     prompt: bool | None,
     using: str | None,
     notify: Notify | None,
-    *,
-    awaited: bool = False,
-) -> Any:
-    """As `debug`; ``awaited``: always a coroutine, which Ctrl-C stops."""
+    asynchronous: bool | None,
+) -> Replay | Recording | Coroutine[Any, Any, Replay | Recording]:
+    """As `debug`, its options being read."""
     newest = target is None
 
     def run(target: Any, found: Any) -> _Entrance:
@@ -127,7 +165,7 @@ def _debug(
         with naming_sources(wanted.sources):
             return entrance.enter(wants_prompt)
 
-    return ask(target, client, wanted.timeout, run, show, awaited=awaited)
+    return ask_and_show(target, client, wanted.timeout, run, show, asynchronous)
 
 
 _FORMER = ("replay", "recording", ["replay"], ["recording"])
@@ -246,8 +284,9 @@ class debugging:
     Parameters
     ----------
     **options
-        As for `debug`, but for the target. They hold for what is taken of a client
-        too, but for ``where="worker"``: that is refused where the client has closed.
+        As for `debug`, but for `target` and `asynchronous`. They hold for what is
+        taken of a client too, but for ``where="worker"``: that is refused where the
+        client has closed.
 
     Raises
     ------
@@ -263,6 +302,8 @@ class debugging:
 
     def __init__(self, **options: Any) -> None:
         inspect.signature(debug).bind(None, **options)
+        if "asynchronous" in options:
+            raise TypeError("asynchronous: that is for with or async with to say")
         using, source = _former_source(options.get("using"), options.get("source"))
         one_of("using", using, (None, "replay", "recording"))
         self._options = {**options, "using": using, "source": source}
@@ -310,7 +351,11 @@ class debugging:
                 if (error := to_debug(value)) is not None:
                     names = ("client", "prompt", "using", "notify")
                     asked = {name: self._options.get(name) for name in names}
-                    await _debug(error, wanted=self._wanted, awaited=True, **asked)
+                    entering = _debug(
+                        error, wanted=self._wanted, asynchronous=True, **asked
+                    )
+                    assert not isinstance(entering, (Replay, Recording))
+                    await entering
         finally:
             self._end()
 

@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Literal, overload
 
 from dbgkit.api.asking import look
 from dbgkit.diagnose.doctor.examine import examine_cluster
+from dbgkit.model import Checkup
 
 
-def doctor(*, client: Any = None, view: Any = None, timeout: Any = "30s") -> Any:
+@overload
+def doctor(
+    *,
+    client: Any = None,
+    view: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[False] | None = None,
+) -> Checkup: ...
+
+
+@overload
+def doctor(
+    *,
+    client: Any = None,
+    view: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, Checkup]: ...
+
+
+def doctor(
+    *,
+    client: Any = None,
+    view: Any = None,
+    timeout: Any = "30s",
+    asynchronous: bool | None = None,
+) -> Checkup | Coroutine[Any, Any, Checkup]:
     """Check whether a cluster is fit for debugging, and say what to change.
 
     Looks at versions, workers that do not answer, are paused or have no nanny, the
@@ -17,7 +45,7 @@ def doctor(*, client: Any = None, view: Any = None, timeout: Any = "30s") -> Any
 
     Parameters
     ----------
-    client, view, source, timeout
+    client, view, timeout, asynchronous
         As for `failures`. Workers that do not answer within half of `timeout`, or
         10 s, are a finding.
 
@@ -47,4 +75,4 @@ def doctor(*, client: Any = None, view: Any = None, timeout: Any = "30s") -> Any
     >>> [each.level for each in checkup.findings if each.check == "versions"]
     ['ok']
     """
-    return look(None, client, view, timeout, examine_cluster)
+    return look(None, client, view, timeout, examine_cluster, asynchronous)

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Literal, overload
 
 from dbgkit.api.asking import look
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.failures import report_failures
 from dbgkit.model import FailureReport
+
+
+@overload
+def failures(
+    *,
+    client: Any = None,
+    view: Any = None,
+    since: Any = None,
+    of_client: Any = None,
+    span: str | None = None,
+    limit: int | None = 20,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[False] | None = None,
+) -> FailureReport: ...
+
+
+@overload
+def failures(
+    *,
+    client: Any = None,
+    view: Any = None,
+    since: Any = None,
+    of_client: Any = None,
+    span: str | None = None,
+    limit: int | None = 20,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, FailureReport]: ...
 
 
 def failures(
@@ -20,7 +51,8 @@ def failures(
     limit: int | None = 20,
     source: Any = None,
     timeout: Any = "30s",
-) -> Any:
+    asynchronous: bool | None = None,
+) -> FailureReport | Coroutine[Any, Any, FailureReport]:
     """Tell which tasks failed and why, grouped by root cause.
 
     Parameters
@@ -42,6 +74,8 @@ def failures(
         As for `replay`.
     timeout : str or float
         Limit of each wait on the cluster, in seconds or as ``"30s"``.
+    asynchronous : bool, optional
+        As for `locate`.
 
     Returns
     -------
@@ -82,4 +116,4 @@ def failures(
             found, since=since, of_client=of_client, span=span, limit=limit
         )
 
-    return look(None, client, view, timeout, run, source)
+    return look(None, client, view, timeout, run, asynchronous, source)

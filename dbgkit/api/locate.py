@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Literal, overload
 
 from dbgkit.api.asking import ask, seconds
 from dbgkit.diagnose.root_causes import root_causes
@@ -12,7 +13,33 @@ from dbgkit.replays.planning import Wanted
 from dbgkit.targets.locate import locate_failures
 
 
-def locate(target: Any = None, *, client: Any = None, timeout: Any = "30s") -> Any:
+@overload
+def locate(
+    target: Any = None,
+    *,
+    client: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[False] | None = None,
+) -> Failure: ...
+
+
+@overload
+def locate(
+    target: Any = None,
+    *,
+    client: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, Failure]: ...
+
+
+def locate(
+    target: Any = None,
+    *,
+    client: Any = None,
+    timeout: Any = "30s",
+    asynchronous: bool | None = None,
+) -> Failure | Coroutine[Any, Any, Failure]:
     """Find the failure that a target leads to.
 
     Parameters
@@ -27,6 +54,10 @@ def locate(target: Any = None, *, client: Any = None, timeout: Any = "30s") -> A
         opened for this call. By default the target's own, else the current one.
     timeout : str or float
         Limit of each wait on the cluster, in seconds or as ``"30s"``.
+    asynchronous : bool, optional
+        True: give an awaitable, with any client; False: never give one. By default
+        an awaitable in the event loop of an asynchronous client, and only there; a
+        type checker, which cannot know of it, takes no awaitable to be meant.
 
     Returns
     -------
@@ -42,6 +73,8 @@ def locate(target: Any = None, *, client: Any = None, timeout: Any = "30s") -> A
         The cluster does not answer.
     WrongTarget
         A failure cannot be found from it.
+    NotHere
+        ``asynchronous=False`` in the client's own event loop, which it would block.
 
     Notes
     -----
@@ -64,10 +97,13 @@ def locate(target: Any = None, *, client: Any = None, timeout: Any = "30s") -> A
         client,
         timeout,
         lambda target, found: locate_here(target, found, timeout)[0],
+        asynchronous,
     )
 
 
-def locate_all(target: Any = None, *, client: Any = None, timeout: Any = "30s") -> Any:
+def locate_all(
+    target: Any = None, *, client: Any = None, timeout: Any = "30s"
+) -> tuple[Failure, ...] | Coroutine[Any, Any, tuple[Failure, ...]]:
     """One failure of each root cause that a target leads to, the earliest first.
 
     Takes what `locate` takes, and raises what it raises.
@@ -81,6 +117,7 @@ def locate_all(target: Any = None, *, client: Any = None, timeout: Any = "30s") 
         client,
         timeout,
         lambda target, found: tuple(root_causes(locate_here(target, found, timeout))),
+        None,
     )
 
 

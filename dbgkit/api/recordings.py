@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, overload
 
 from dbgkit.api.asking import look, own_client
 from dbgkit.api.locate import locate_here
-from dbgkit.api.record import _is_closed, link_of
+from dbgkit.api.recorder import is_closed, link_of
 from dbgkit.cluster.clients import is_open
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.recordings import (
@@ -39,6 +40,7 @@ MOST_ALIKE = 20
 MOST_EXPLAINED = 3  # tasks without a recording, one call to the scheduler each
 
 
+@overload
 def recordings(
     target: Any = None,
     *,
@@ -47,7 +49,33 @@ def recordings(
     limit: int = 50,
     source: Any = None,
     timeout: Any = "30s",
-) -> Any:
+    asynchronous: Literal[False] | None = None,
+) -> Recordings: ...
+
+
+@overload
+def recordings(
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    limit: int = 50,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, Recordings]: ...
+
+
+def recordings(
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    limit: int = 50,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: bool | None = None,
+) -> Recordings | Coroutine[Any, Any, Recordings]:
     """What the recorder holds, the newest first.
 
     Where it is off, or there is no cluster any more, what was kept in this process as
@@ -67,6 +95,8 @@ def recordings(
         As for `replay`.
     timeout : str or float
         Limit of each wait on the cluster.
+    asynchronous : bool, optional
+        As for `locate`.
 
     Returns
     -------
@@ -103,11 +133,11 @@ def recordings(
         held = with_source(held_recordings(link, keys, limit, recorded_name))
         return held if keys is None else told_of_tasks(held, keys, link)
 
-    nobody = client is None and view is None and _is_closed(own_client(target))
+    nobody = client is None and view is None and is_closed(own_client(target))
     if nobody and is_anything_left():
         held = with_source(all_left(None, keys, limit))
         return held if keys is None else told_of_tasks(held, keys, None)
-    return look(target, client, view, timeout, run, source)
+    return look(target, client, view, timeout, run, asynchronous, source)
 
 
 def with_source(held: Recordings) -> Recordings:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Literal, overload
 
 from dbgkit.api.asking import ask, seconds
 from dbgkit.api.locate import captured_of, locate_here
@@ -13,6 +14,78 @@ from dbgkit.replays.replaying import Notify, execute, prepare, refuse_taskless
 from dbgkit.replays.replaying import dry_run as plan_alone
 from dbgkit.replays.result import Replay
 from dbgkit.source import read_sources
+
+
+@overload
+def replay(
+    target: Any = None,
+    *,
+    client: Any = None,
+    scope: str = "task",
+    where: str | None = None,
+    times: int = 1,
+    recompute: bool | None = None,
+    dry_run: Literal[False] = False,
+    timeout: Any = "30s",
+    max_bytes: Any = "1 GiB",
+    source: Any = None,
+    notify: Notify | None = None,
+    asynchronous: Literal[False] | None = None,
+) -> Replay: ...
+
+
+@overload
+def replay(
+    target: Any = None,
+    *,
+    client: Any = None,
+    scope: str = "task",
+    where: str | None = None,
+    times: int = 1,
+    recompute: bool | None = None,
+    dry_run: Literal[False] = False,
+    timeout: Any = "30s",
+    max_bytes: Any = "1 GiB",
+    source: Any = None,
+    notify: Notify | None = None,
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, Replay]: ...
+
+
+@overload
+def replay(
+    target: Any = None,
+    *,
+    client: Any = None,
+    scope: str = "task",
+    where: str | None = None,
+    times: int = 1,
+    recompute: bool | None = None,
+    dry_run: Literal[True],
+    timeout: Any = "30s",
+    max_bytes: Any = "1 GiB",
+    source: Any = None,
+    notify: Notify | None = None,
+    asynchronous: Literal[False] | None = None,
+) -> Plan: ...
+
+
+@overload
+def replay(
+    target: Any = None,
+    *,
+    client: Any = None,
+    scope: str = "task",
+    where: str | None = None,
+    times: int = 1,
+    recompute: bool | None = None,
+    dry_run: Literal[True],
+    timeout: Any = "30s",
+    max_bytes: Any = "1 GiB",
+    source: Any = None,
+    notify: Notify | None = None,
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, Plan]: ...
 
 
 def replay(
@@ -28,12 +101,13 @@ def replay(
     max_bytes: Any = "1 GiB",
     source: Any = None,
     notify: Notify | None = None,
-) -> Any:
+    asynchronous: bool | None = None,
+) -> Replay | Plan | Coroutine[Any, Any, Replay | Plan]:
     """Run a failed task again, with its real inputs.
 
     Parameters
     ----------
-    target, client, timeout
+    target, client, timeout, asynchronous
         As for `locate`. A finished task is run again too, and is said not to have
         failed.
     scope : {"task", "ancestors"}
@@ -118,7 +192,7 @@ def replay(
             return plan_alone(failure, wanted)
         return execute(prepare(failure, wanted, tell), tell)
 
-    return ask(target, client, timeout, run)
+    return ask(target, client, timeout, run, asynchronous)
 
 
 def read_options(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Literal, TypeVar, overload
 
 from dbgkit.api.asking import look
 from dbgkit.cluster.view import LiveView, View
@@ -32,14 +32,41 @@ PICTURES = 10  # around examples of failures
 _UNFINISHED = ("no-worker", "processing", "queued", "waiting")
 
 
+@overload
 def report(
-    *, client: Any = None, view: Any = None, source: Any = None, timeout: Any = "30s"
-) -> Any:
+    *,
+    client: Any = None,
+    view: Any = None,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[False] | None = None,
+) -> ClusterReport: ...
+
+
+@overload
+def report(
+    *,
+    client: Any = None,
+    view: Any = None,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, ClusterReport]: ...
+
+
+def report(
+    *,
+    client: Any = None,
+    view: Any = None,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: bool | None = None,
+) -> ClusterReport | Coroutine[Any, Any, ClusterReport]:
     """Look at all that there is to see of a cluster, or of a dump.
 
     Parameters
     ----------
-    client, view, source, timeout
+    client, view, source, timeout, asynchronous
         As for `failures`.
 
     Returns
@@ -65,7 +92,7 @@ def report(
     ...     report().failures.total
     0
     """
-    return look(None, client, view, timeout, gather_report, source)
+    return look(None, client, view, timeout, gather_report, asynchronous, source)
 
 
 def gather_report(view: View) -> ClusterReport:

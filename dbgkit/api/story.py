@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Literal, overload
 
 from dbgkit.api.asking import look, seconds
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.story import tell_story
 from dbgkit.model import Timeline
 from dbgkit.targets.tracebacks import exception_at_hand
+
+
+@overload
+def story(
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[False] | None = None,
+) -> Timeline: ...
+
+
+@overload
+def story(
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, Timeline]: ...
 
 
 def story(
@@ -18,7 +43,8 @@ def story(
     view: Any = None,
     source: Any = None,
     timeout: Any = "30s",
-) -> Any:
+    asynchronous: bool | None = None,
+) -> Timeline | Coroutine[Any, Any, Timeline]:
     """Tell what happened to one task: all that any log still holds, in order of time.
 
     Parameters
@@ -26,7 +52,7 @@ def story(
     target : optional
         What `locate` takes. A key need not have failed, nor be known any more. In a
         dump a key, a failure, or nothing for the newest failure.
-    client, view, source, timeout
+    client, view, source, timeout, asynchronous
         As for `failures`. Workers that do not answer within half of `timeout`, or
         10 s, are left out and named.
 
@@ -73,4 +99,4 @@ def story(
     def run(found: View) -> Timeline:
         return tell_story(found, target, timeout=limit, at_hand=at_hand)
 
-    return look(target, client, view, timeout, run, source)
+    return look(target, client, view, timeout, run, asynchronous, source)

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Literal, overload
 
 from dbgkit.api.asking import look
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.tasks import table_tasks
 from dbgkit.model import TaskTable
+
+
+@overload
+def tasks(
+    *,
+    client: Any = None,
+    view: Any = None,
+    state: Any = None,
+    prefix: Any = None,
+    keys: Any = None,
+    worker: Any = None,
+    failed: bool | None = None,
+    sort: str | None = None,
+    limit: int | None = 50,
+    timeout: Any = "30s",
+    asynchronous: Literal[False] | None = None,
+) -> TaskTable: ...
+
+
+@overload
+def tasks(
+    *,
+    client: Any = None,
+    view: Any = None,
+    state: Any = None,
+    prefix: Any = None,
+    keys: Any = None,
+    worker: Any = None,
+    failed: bool | None = None,
+    sort: str | None = None,
+    limit: int | None = 50,
+    timeout: Any = "30s",
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, TaskTable]: ...
 
 
 def tasks(
@@ -22,12 +57,13 @@ def tasks(
     sort: str | None = None,
     limit: int | None = 50,
     timeout: Any = "30s",
-) -> Any:
+    asynchronous: bool | None = None,
+) -> TaskTable | Coroutine[Any, Any, TaskTable]:
     """List tasks as the scheduler has them: filtered first, cut after.
 
     Parameters
     ----------
-    client, view, timeout
+    client, view, timeout, asynchronous
         As for `failures`.
     state, prefix : str or list of str, optional
         Only tasks in these states, with these prefixes.
@@ -84,4 +120,4 @@ def tasks(
             limit=limit,
         )
 
-    return look(None, client, view, timeout, run)
+    return look(None, client, view, timeout, run, asynchronous)

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Literal, overload
 
 from dbgkit.api.asking import look
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.why.explain import explain
+from dbgkit.model import Explanation
+
+
+@overload
+def why(
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[False] | None = None,
+) -> Explanation: ...
+
+
+@overload
+def why(
+    target: Any = None,
+    *,
+    client: Any = None,
+    view: Any = None,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: Literal[True],
+) -> Coroutine[Any, Any, Explanation]: ...
 
 
 def why(
@@ -16,7 +42,8 @@ def why(
     view: Any = None,
     source: Any = None,
     timeout: Any = "30s",
-) -> Any:
+    asynchronous: bool | None = None,
+) -> Explanation | Coroutine[Any, Any, Explanation]:
     """Tell why a task, a collection or the whole cluster does not move on.
 
     Parameters
@@ -32,6 +59,8 @@ def why(
         As for `replay`.
     timeout : str or float
         Limit of each wait on the cluster, in seconds or as ``"30s"``.
+    asynchronous : bool, optional
+        As for `locate`.
 
     Returns
     -------
@@ -67,7 +96,7 @@ def why(
     'resources-unmet'
     """
 
-    def run(found: View) -> Any:
+    def run(found: View) -> Explanation:
         return explain(found, target)
 
-    return look(target, client, view, timeout, run, source)
+    return look(target, client, view, timeout, run, asynchronous, source)

@@ -10,7 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from dask.typing import Key
 
 
 class Wording(Protocol):
@@ -34,7 +37,7 @@ class Variable:
     """A target by an expression of Python; where none can be typed, by its key."""
 
     text: str
-    key: Any
+    key: Key
 
 
 class Calls:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model.base import Span, plain_key
 from dbgkit.model.display import Displayed
+
+if TYPE_CHECKING:
+    from dask.typing import Key
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class RunningTask:
         at the last heartbeat, and may have ended since.
     """
 
-    key: Any
+    key: Key
     prefix: str = ""
     since: datetime | None = None
     seconds: float | None = None
@@ -115,7 +118,7 @@ class Death(Displayed):
     signal: str = ""
     said: tuple[str, ...] = ()
     ran: tuple[RunningTask, ...] = ()
-    queued: tuple[Any, ...] = ()
+    queued: tuple[Key, ...] = ()
     queued_count: int = 0
     ran_known: bool = False
     memory: int | None = None
@@ -131,7 +134,7 @@ class Death(Displayed):
         return self.verdict == "closed-on-purpose"
 
     @property
-    def keys(self) -> tuple[Any, ...]:
+    def keys(self) -> tuple[Key, ...]:
         """Keys of the tasks that ran."""
         return tuple(task.key for task in self.ran)
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model.base import plain_key
 from dbgkit.model.display import Displayed, traceback_shown
 from dbgkit.model.origin import Origin
+from dbgkit.model.recordings import Recording
+from dbgkit.remote.common.frame_codes import FrameCode
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+    from distributed import Client
 
 
 @dataclass(frozen=True)
@@ -48,17 +54,17 @@ class Evidence:
         What the recorder saw of it, where nothing else tells what it was raised from.
     """
 
-    client: Any = None
+    client: Client | None = None
     visit: Mapping[str, Any] | None = None
-    graph: Mapping[Any, Any] | None = None
-    cache: Mapping[Any, Any] | None = None
-    outputs: tuple[Any, ...] = ()
+    graph: Mapping[Key, Any] | None = None
+    cache: Mapping[Key, Any] | None = None
+    outputs: tuple[Key, ...] = ()
     scheduler: str = ""
-    codes: tuple[Any, ...] = ()
+    codes: tuple[FrameCode, ...] = ()
     needs: Mapping[str, Any] | None = None
     index: Any = None
     pickled: bytes = field(default=b"", repr=False)
-    recording: Any = field(default=None, repr=False)
+    recording: Recording | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ class Failure(Displayed):
         more), ``"none"`` (nothing to do with Dask).
     """
 
-    key: Any
+    key: Key | None
     name: str
     exception_type: str
     message: str
@@ -136,12 +142,12 @@ class Failure(Displayed):
     attempts: int = 1
     source: str = "scheduler"
     exception: BaseException | None = field(default=None, repr=False)
-    asked: Any = None
+    asked: Key | None = None
     killed: bool = False
     came_from: tuple[Origin, ...] = field(default=(), repr=False)
-    others: tuple[Any, ...] = field(default=(), repr=False)
-    through: tuple[Any, ...] = field(default=(), repr=False)
-    forgotten: Any = field(default=None, repr=False)
+    others: tuple[Key, ...] = field(default=(), repr=False)
+    through: tuple[Key, ...] = field(default=(), repr=False)
+    forgotten: Key | None = field(default=None, repr=False)
     shuffle: str = ""
     notes: tuple[str, ...] = field(default=(), repr=False)
     kind: str = "task"

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.model.base import plain_key
+from dbgkit.model.base import Span, iso_span, iso_time, plain_key
+from dbgkit.model.deaths import Death
 from dbgkit.model.display import Displayed, traceback_shown
+from dbgkit.model.failure import Failure
+from dbgkit.model.recordings import Recording
 
 if TYPE_CHECKING:
-    pass
-from dbgkit.model.base import Span, iso_span, iso_time
+    from dask.typing import Key
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,15 @@ class FailureGroup:
     workers: tuple[str, ...]
     first: datetime | None
     last: datetime | None
-    keys: tuple[Any, ...]
+    keys: tuple[Key, ...]
     omitted_keys: int
-    example: Any
+    example: Failure
     omitted_workers: int = 0
-    recording: Any = None
-    deaths: tuple[Any, ...] = ()
+    recording: Recording | None = None
+    deaths: tuple[Death, ...] = ()
 
     @property
-    def failure(self) -> Any:
+    def failure(self) -> Failure:
         """The example, so that a group is a target itself."""
         return self.example
 
@@ -106,7 +108,7 @@ class FailureReport(Displayed):
     omitted: int = 0
     span: Span | None = None
     notes: tuple[str, ...] = ()
-    healed_keys: tuple[Any, ...] = ()
+    healed_keys: tuple[Key, ...] = ()
     unknown: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model.base import plain_key
 from dbgkit.model.display import Displayed
+
+if TYPE_CHECKING:
+    from dask.typing import Key
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class GraphNode:
         How many of its dependencies and dependents are not in the graph.
     """
 
-    key: Any
+    key: Key
     state: str
     prefix: str
     culprit: bool
@@ -49,10 +52,10 @@ class TaskGraph(Displayed):
     """
 
     nodes: tuple[GraphNode, ...]
-    edges: tuple[tuple[Any, Any], ...]
-    culprit: Any
-    asked: Any = None
-    gaps: tuple[tuple[Any, Any, int], ...] = ()
+    edges: tuple[tuple[Key, Key], ...]
+    culprit: Key
+    asked: Key | None = None
+    gaps: tuple[tuple[Key, Key, int], ...] = ()
 
     @property
     def omitted(self) -> int:

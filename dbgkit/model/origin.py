@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model.base import as_key
+
+if TYPE_CHECKING:
+    from dask.typing import Key
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Origin:
     what: str = ""
     path: str = ""
     place: str = ""
-    key: Any = None
+    key: Key | None = None
     call: bool = False
 
     @classmethod

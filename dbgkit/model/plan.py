@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from dbgkit.model.display import Displayed
+
+if TYPE_CHECKING:
+    from dask.typing import Key
 
 Scope = Literal["task", "ancestors"]
 Where = Literal["here", "process", "worker"]
@@ -31,7 +34,7 @@ class InputInfo:
         process).
     """
 
-    key: Any
+    key: Key
     name: str
     nbytes: int | None
     type: str
@@ -73,15 +76,15 @@ class Plan(Displayed):
         Address of the worker that it runs on; empty but for ``where="worker"``.
     """
 
-    key: Any
+    key: Key
     name: str
     scope: Scope
     where: Where
     inputs: tuple[InputInfo, ...] = ()
     pull_bytes: int = 0
-    recompute: tuple[Any, ...] = ()
-    own_keys: tuple[Any, ...] = ()
-    run_here: tuple[Any, ...] = ()
+    recompute: tuple[Key, ...] = ()
+    own_keys: tuple[Key, ...] = ()
+    run_here: tuple[Key, ...] = ()
     times: int = 1
     warnings: tuple[str, ...] = ()
     call: str = ""

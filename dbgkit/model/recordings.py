@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model.base import Span, as_key, plain_key
 from dbgkit.model.display import Displayed
@@ -13,6 +13,9 @@ from dbgkit.model.frames import FrameSummary
 from dbgkit.model.origin import Origin
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
+
+if TYPE_CHECKING:
+    from dask.typing import Key
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class RecordedInput:
     was read for it.
     """
 
-    key: Any
+    key: Key
     type: str
     digest: str
     whole: bool
@@ -149,7 +152,7 @@ class Recording(Displayed):
         Names that were to be hidden besides the usual ones.
     """
 
-    key: Any
+    key: Key
     name: str
     exception_type: str
     message: str
@@ -246,8 +249,8 @@ class Recordings(Displayed):
     since: datetime | None = None
     span: Span | None = None
     notes: tuple[str, ...] = ()
-    asked: tuple[Any, ...] = ()
-    unknown: tuple[Any, ...] = ()
+    asked: tuple[Key, ...] = ()
+    unknown: tuple[Key, ...] = ()
 
     def __len__(self) -> int:
         return len(self.recordings)

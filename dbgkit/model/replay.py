@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from dask.typing import Key
 
 Outcome = Literal["same", "different", "passed", "died", "timeout"]
 
@@ -57,10 +60,10 @@ class Step:
         Dask's own.
     """
 
-    key: Any
+    key: Key
     name: str
     function: str
-    inputs: Mapping[Any, Any] = field(repr=False)
+    inputs: Mapping[Key, Any] = field(repr=False)
     failed: bool = False
     label: str = ""
     arguments: tuple[tuple[str, Any], ...] = field(default=(), repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model.base import Span, plain_key
 from dbgkit.model.deaths import Deaths
@@ -14,6 +14,9 @@ from dbgkit.model.failures import FailureReport
 from dbgkit.model.graph import TaskGraph
 from dbgkit.model.tasks import TaskTable
 from dbgkit.model.why import Explanation
+
+if TYPE_CHECKING:
+    from dask.typing import Key
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class ClusterReport(Displayed):
     why: Explanation | None = None
     tasks: TaskTable | None = None
     checkup: Checkup | None = None
-    graphs: Mapping[Any, TaskGraph] = field(default_factory=dict)
+    graphs: Mapping[Key, TaskGraph] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     deaths: Deaths | None = None
 

@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.model.base import plain_key
+from dbgkit.model.base import iso_time, plain_key
 from dbgkit.model.display import Displayed
 
 if TYPE_CHECKING:
-    pass
-from dbgkit.model.base import iso_time
+    from dask.typing import Key
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Timeline(Displayed):
     ``notes`` says where logs have rolled over, so that the beginning is missing.
     """
 
-    key: Any
+    key: Key
     moments: tuple[Moment, ...]
     notes: tuple[str, ...] = ()
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     pass
 from dbgkit.model.base import Span, iso_span
 
+if TYPE_CHECKING:
+    import pandas
+    from dask.typing import Key
+
 
 @dataclass(frozen=True)
 class TaskRow:
@@ -41,7 +45,7 @@ class TaskRow:
         How many more workers there are.
     """
 
-    key: Any
+    key: Key
     state: str
     prefix: str
     workers: tuple[str, ...] = ()
@@ -53,7 +57,7 @@ class TaskRow:
     restrictions: str = ""
     since: float | None = None
     exception: str = ""
-    blame: Any = None
+    blame: Key | None = None
     omitted_workers: int = 0
 
 
@@ -84,7 +88,7 @@ class TaskTable(Displayed):
     notes: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """The rows as a `pandas.DataFrame`, one column an attribute.
 
         Raises

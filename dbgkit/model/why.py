@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from dbgkit.model.graph import TaskGraph
 from dbgkit.model.base import Span, iso_span
 
+if TYPE_CHECKING:
+    from dask.typing import Key
+
 # Causes that are no cause for concern.
 _HEALTHY = {
     "finished",
@@ -57,8 +60,8 @@ class Explanation(Displayed):
     summary: str
     evidence: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
-    key: Any = None
-    chain: tuple[Any, ...] = ()
+    key: Key | None = None
+    chain: tuple[Key, ...] = ()
     others: tuple[Explanation, ...] = ()
     span: Span | None = None
     notes: tuple[str, ...] = ()
