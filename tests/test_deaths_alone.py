@@ -118,7 +118,7 @@ def test_with_nobody_to_read_it_the_last_heartbeat_is_told(client, mortal, tmp_p
     wait(future)
     death = death_of(client, address)
     assert death.verdict == "unknown"
-    assert [(each.key, each.source) for each in death.ran] == [("beat", "heartbeat")]
+    assert [(each.key, each.found_in) for each in death.ran] == [("beat", "heartbeat")]
     assert any("last heartbeat" in note for note in death.notes)
 
 

@@ -283,7 +283,7 @@ def test_a_cluster_with_tls(tmp_path):
         future = client.submit(tasks.boom, 1, key="boom-tls")
         wait(future)
         told = dbgkit.story(future)
-        assert any(m.source.startswith("tls://") for m in told.moments)
+        assert any(m.found_in.startswith("tls://") for m in told.moments)
         assert dbgkit.doctor().healthy
         dumped = dbgkit.story("boom-tls", view=dump_of(client, tmp_path))
         assert len(dumped.moments) == len(told.moments)

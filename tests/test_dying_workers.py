@@ -91,7 +91,7 @@ def test_why_of_the_whole_cluster(client, running):
 def test_story(client, running):
     _, address = running
     told = told_while_dying(client, address, dbgkit.story, "runs")
-    said = [moment.what for moment in told.moments if moment.source == "scheduler"]
+    said = [moment.what for moment in told.moments if moment.found_in == "scheduler"]
     assert said[:2] == ["released -> waiting", "waiting -> processing"]
     assert any(address in note for note in told.notes)
 

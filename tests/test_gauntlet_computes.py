@@ -30,7 +30,7 @@ def test_compute_raised_and_the_tasks_are_forgotten(client, job):
     with unchanged(client):
         again = dbgkit.replay(exception)
     assert again.failure.key == key
-    assert again.failure.source == "graph"
+    assert again.failure.found_in == "graph"
     assert again.outcome == "same"
     entered(again, function, **values)
 

@@ -163,7 +163,7 @@ def test_an_exception_whose_task_was_let_go_of(client, failed, end):
     forgotten(client)
     with unchanged(client):
         failure = dbgkit.locate(raised.value)
-        assert (failure.key, failure.source) == (None, "exception")
+        assert (failure.key, failure.found_in) == (None, "exception")
         with refused(errors.NoTask, "none of the futures"):
             dbgkit.replay(raised.value)
 

@@ -293,7 +293,7 @@ def test_of_a_graph_its_task_runs_again_here(clean, tmp_path):
     assert isinstance(error, tasks.XGBoostError)
     failure = dbgkit.locate(error, client=clean)
     assert is_leader(failure, training, asked=training.keys[1])
-    assert failure.source == "graph"
+    assert failure.found_in == "graph"
     with dbgkit.replay(error, client=clean) as replay:
         assert replay.outcome == "same"
         entered(replay, "score", share=2, epoch=2)

@@ -42,7 +42,7 @@ def origins(request, processes_client):
         error = raised(collection)
         if request.param == "forgotten":
             forgotten(processes_client)
-            assert dbgkit.locate(error).source == "graph"
+            assert dbgkit.locate(error).found_in == "graph"
         return told(error)
 
     return of

@@ -25,7 +25,7 @@ def test_a_failure_under_a_scheduler_of_this_process(job, scheduler):
     exception = failed_compute(make(), error, scheduler=scheduler)
     again = dbgkit.replay(exception)
     assert again.failure.key is not None
-    assert again.failure.source == "local"
+    assert again.failure.found_in == "local"
     assert again.outcome == "same"
     entered(again, function, **values)
 
@@ -53,7 +53,7 @@ def test_a_local_failure_while_a_client_is_connected(client):
     exception = failed_compute(delayed_job(), ZeroDivisionError, scheduler="sync")
     with unchanged(client):
         again = dbgkit.replay(exception)
-    assert again.failure.source == "local"
+    assert again.failure.found_in == "local"
     entered(again, "ratio", a=5, b=0)
 
 
@@ -67,7 +67,7 @@ def test_meta_inference_of_a_dataframe(capsys):
     with pytest.raises(Exception) as caught:
         frame.map_partitions(needs_rows)
     failure = dbgkit.locate(caught.value)
-    assert (failure.source, failure.exception_type) == ("meta", "IndexError")
+    assert (failure.found_in, failure.exception_type) == ("meta", "IndexError")
     with pytest.raises(NoTask):
         dbgkit.replay(caught.value)
     again = dbgkit.debug(caught.value, prompt=False)
@@ -84,7 +84,7 @@ def test_meta_inference_of_an_array(capsys):
     with pytest.raises(Exception) as caught:
         da.ones((4, 4), chunks=2).map_blocks(needs_numbers, dtype=None).compute()
     failure = dbgkit.locate(caught.value)
-    assert (failure.source, failure.exception_type) == ("meta", "TypeError")
+    assert (failure.found_in, failure.exception_type) == ("meta", "TypeError")
     again = dbgkit.debug(caught.value, prompt=False)
     entered(again, "needs_numbers")
     assert "made-up data" in capsys.readouterr().out
@@ -94,7 +94,7 @@ def test_an_exception_that_has_nothing_to_do_with_dask(capsys):
     with pytest.raises(ZeroDivisionError) as caught:
         tasks.ratio(5, 0)
     failure = dbgkit.locate(caught.value)
-    assert (failure.key, failure.source) == (None, "exception")
+    assert (failure.key, failure.found_in) == (None, "exception")
     again = dbgkit.debug(caught.value, prompt=False)
     entered(again, "ratio", a=5, b=0)
     assert "nothing to do with Dask" in capsys.readouterr().out
@@ -110,5 +110,5 @@ def test_an_exception_of_the_users_own_code_while_futures_are_failing(client):
         report(future)
     with unchanged(client):
         failure = dbgkit.locate(caught.value)
-    assert (failure.source, failure.key) == ("exception", None)
+    assert (failure.found_in, failure.key) == ("exception", None)
     assert known_keys(client) == {future.key}

@@ -85,7 +85,7 @@ def told(exception, kind):
     began = time.monotonic()
     failure = dbgkit.locate(exception)
     assert time.monotonic() - began < 10
-    assert (failure.kind, failure.source, failure.key) == (kind, "exception", None)
+    assert (failure.kind, failure.found_in, failure.key) == (kind, "exception", None)
     with pytest.raises(errors.NoTask):
         dbgkit.replay(exception)
     assert RAN == []
@@ -309,7 +309,7 @@ def test_a_callback(client):
     future = client.submit(operator.add, 1, 1, key="added")
     future.add_done_callback(callback)
     failure = located.result(timeout=30)
-    assert (failure.kind, failure.source) == ("callback", "exception")
+    assert (failure.kind, failure.found_in) == ("callback", "exception")
     assert "a callback of the future 'added' raised this" in failure.notes[0]
 
 

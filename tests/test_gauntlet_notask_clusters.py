@@ -68,7 +68,7 @@ def test_what_an_optimisation_computes_is_entered(processes_client, case):
     before = len(tasks_begun(client))
     failure = dbgkit.locate(exception)
     assert len(tasks_begun(client)) == before
-    assert (failure.kind, failure.source) == ("task", "graph")
+    assert (failure.kind, failure.found_in) == ("task", "graph")
     assert failure.name == 'step "part" on partition 2 (of 4, counted from 0)'
     replay = dbgkit.replay(exception)
     assert replay.outcome == "same"
@@ -152,7 +152,7 @@ def test_unequal_texts_of_equal_errors_are_matched(processes_client, function, h
     forgotten(processes_client)
     failure = dbgkit.locate(exception)
     assert (failure.key, failure.kind) == (work.key, "task")
-    assert (failure.source, failure.attempts) == ("graph", 1)
+    assert (failure.found_in, failure.attempts) == ("graph", 1)
 
 
 # -- schedulers that are gone --------------------------------------------------

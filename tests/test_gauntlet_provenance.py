@@ -394,7 +394,7 @@ def test_what_the_scheduler_has_forgotten_is_told_by_the_graph(processes_client,
     error = raised(frame.compute)
     forgotten(processes_client)
     failure = dbgkit.locate(error)
-    assert failure.source == "graph"
+    assert failure.found_in == "graph"
     assert origins(error) == [f"read_csv {str(csvs / '2.csv')!r}, bytes 0 to 12"]
 
 

@@ -25,7 +25,7 @@ def test_a_future(client):
     with unchanged(client):
         again = dbgkit.replay(future)
     assert (again.failure.key, again.outcome) == (future.key, "same")
-    assert (again.failure.attempts, again.failure.source) == (1, "scheduler")
+    assert (again.failure.attempts, again.failure.found_in) == (1, "scheduler")
     entered(again, "ratio", a=5, b=0)
 
 

@@ -118,7 +118,7 @@ def test_tasks(mixed):
 
 def test_story(mixed):
     story = dbgkit.story("bad-1", client=mixed)
-    sources = {moment.source for moment in story.moments}
+    sources = {moment.found_in for moment in story.moments}
     assert "scheduler" in sources
     assert any(source.startswith("tcp://") for source in sources)
     assert "processing -> erred" in [moment.what for moment in story.moments]

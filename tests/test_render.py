@@ -125,7 +125,7 @@ def test_the_line_that_ran_there_is_shown_where_the_file_here_is_another():
 
 def test_a_failure_in_this_process_shows_its_locals():
     error = error_of(ratio, 5, 0)
-    told = render.to_text(a_failure(source="local", exception=error, worker=None))
+    told = render.to_text(a_failure(found_in="local", exception=error, worker=None))
     assert "scale = 1.0" in told
     assert "in this process, without a cluster" in told
 

@@ -170,7 +170,7 @@ def told(story):
     """
     return sorted(
         (
-            (moment.source, moment.what, moment.detail)
+            (moment.found_in, moment.what, moment.detail)
             for moment in story.moments
             if not moment.what.endswith("on scheduler")
         ),

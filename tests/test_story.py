@@ -20,11 +20,11 @@ from dbgkit.errors import NoFailure, UnknownKey, WrongTarget
 
 
 def steps(timeline, source="scheduler"):
-    return [moment.what for moment in timeline.moments if moment.source == source]
+    return [moment.what for moment in timeline.moments if moment.found_in == source]
 
 
 def details(timeline, source):
-    return [moment.detail for moment in timeline.moments if moment.source == source]
+    return [moment.detail for moment in timeline.moments if moment.found_in == source]
 
 
 def dumped(client, tmp_path, format="msgpack"):
@@ -39,7 +39,7 @@ def by_source(timeline):
     said = {}
     for moment in timeline.moments:
         line = f"{moment.when:%H:%M:%S} {moment.what} {moment.detail}"
-        said.setdefault(moment.source, []).append(line)
+        said.setdefault(moment.found_in, []).append(line)
     return said
 
 
@@ -68,9 +68,9 @@ def test_all_sides_tell_of_a_failure_that_was_retried(client):
     assert "after 'before-boom-1' came to memory" in scheduler[1]
     assert "to be retried" in scheduler[2]
     assert "ValueError('cannot take 2')" in scheduler[-1]
-    addresses = {m.source for m in told.moments} - {"scheduler", "log", "event"}
+    addresses = {m.found_in for m in told.moments} - {"scheduler", "log", "event"}
     assert addresses <= set(client.scheduler_info()["workers"])
-    ran = [m.what for m in told.moments if m.source in addresses]
+    ran = [m.what for m in told.moments if m.found_in in addresses]
     assert ran.count("ready -> executing") == ran.count("executing -> error") == 2
     lines = details(told, "log")
     assert len(lines) == 2
@@ -240,7 +240,7 @@ def test_events_of_the_user_that_name_the_task(inproc_client):
     inproc_client.log_event("my-topic", {"about": "told-10", "rows": 4})
 
     def events():
-        return [m for m in dbgkit.story(future).moments if m.source == "event"]
+        return [m for m in dbgkit.story(future).moments if m.found_in == "event"]
 
     (event,) = wait_until(events, "the event has come")
     assert event.what == "my-topic"

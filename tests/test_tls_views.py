@@ -68,7 +68,7 @@ def test_tasks(reached):
 
 def test_story(reached):
     story = dbgkit.story("bad-1", client=reached)
-    assert any(moment.source.startswith("tls://") for moment in story.moments)
+    assert any(moment.found_in.startswith("tls://") for moment in story.moments)
     assert not any("not answer" in note for note in story.notes)
 
 

@@ -89,7 +89,7 @@ def locate(
     ...     dask.delayed(lambda x: 1 / x)(0).compute(scheduler="sync")
     ... except ZeroDivisionError as error:
     ...     failure = dbgkit.locate(error)
-    >>> failure.exception_type, failure.source
+    >>> failure.exception_type, failure.found_in
     ('ZeroDivisionError', 'local')
     """
     return ask(

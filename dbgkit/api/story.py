@@ -89,7 +89,7 @@ def story(
     ...     future = client.submit(divmod, 1, 0, key="ratio-1")
     ...     _ = wait(future)
     ...     told = dbgkit.story("ratio-1")
-    >>> [each.what for each in told.moments if each.source == "scheduler"]
+    >>> [each.what for each in told.moments if each.found_in == "scheduler"]
     ['released -> waiting', 'waiting -> processing', 'processing -> erred']
     """
     limit = seconds(timeout)

@@ -64,11 +64,11 @@ def tell_story(
         moments=tuple(
             Moment(
                 datetime.fromtimestamp(when, tz=timezone.utc),
-                source,
+                found_in,
                 what,
                 redact_text(detail),
             )
-            for when, source, what, detail in answer["moments"]
+            for when, found_in, what, detail in answer["moments"]
         ),
         notes=(*notes, *answer["notes"]),
     )

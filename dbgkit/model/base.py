@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +15,28 @@ class Span:
 
     start: datetime
     end: datetime
+
+
+class FoundIn:
+    """Mixin of what has ``found_in``, which was ``source``, and still is in JSON."""
+
+    found_in: str
+
+    @property
+    def source(self) -> str:
+        """The former name of `found_in`."""
+        warnings.warn(
+            f"{type(self).__name__}.source is found_in now: source is text of code",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.found_in
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Take what was pickled under the former name, too."""
+        vars(self).update(state)
+        if "source" in vars(self):
+            vars(self)["found_in"] = vars(self).pop("source")
 
 
 def iso_time(when: datetime | None) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.model.base import Span, plain_key
+from dbgkit.model.base import FoundIn, Span, plain_key
 from dbgkit.model.display import Displayed
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RunningTask:
+class RunningTask(FoundIn):
     """A task that a worker ran when it went away, or just before.
 
     Attributes
@@ -38,7 +38,7 @@ class RunningTask:
         Whether Python tells that the crash was in the thread that ran it.
     ended : bool
         Whether it had ended by then, but the scheduler had not heard of it.
-    source : str
+    found_in : str
         ``"worker"``: it said so itself, as it started; ``"heartbeat"``: it was running
         at the last heartbeat, and may have ended since.
     """
@@ -52,7 +52,14 @@ class RunningTask:
     inputs: int | None = None
     crashed: bool = False
     ended: bool = False
-    source: str = "worker"
+    found_in: str = "worker"
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        fields = asdict(self)
+        source = fields.pop("found_in")
+        since = self.since.isoformat() if self.since else None
+        return {**fields, "key": plain_key(self.key), "since": since, "source": source}
 
 
 @dataclass(frozen=True)
@@ -148,14 +155,7 @@ class Death(Displayed):
             "said": list(self.said),
             "notes": list(self.notes),
             "queued": [plain_key(key) for key in self.queued],
-            "ran": [
-                {
-                    **asdict(task),
-                    "key": plain_key(task.key),
-                    "since": task.since.isoformat() if task.since else None,
-                }
-                for task in self.ran
-            ],
+            "ran": [task.to_json() for task in self.ran],
         }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.model.base import plain_key
+from dbgkit.model.base import FoundIn, plain_key
 from dbgkit.model.display import Displayed, traceback_shown
 from dbgkit.model.origin import Origin
 from dbgkit.model.recordings import Recording
@@ -68,7 +68,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Failure(Displayed):
+class Failure(FoundIn, Displayed):
     """One task that raised by itself; what fell because of it is *cascaded*.
 
     Attributes
@@ -90,7 +90,7 @@ class Failure(Displayed):
         When it failed (timezone-aware, UTC); None where Dask does not say.
     attempts : int
         How many times it was tried.
-    source : str
+    found_in : str
         Where it was found: ``"scheduler"`` (the task is still there), ``"graph"``
         (the scheduler has forgotten it, the graph is in the traceback),
         ``"local"`` (a scheduler in this process), ``"meta"`` (Dask called the
@@ -140,7 +140,7 @@ class Failure(Displayed):
     worker: str | None = None
     when: datetime | None = None
     attempts: int = 1
-    source: str = "scheduler"
+    found_in: str = "scheduler"
     exception: BaseException | None = field(default=None, repr=False)
     asked: Key | None = None
     killed: bool = False
@@ -164,7 +164,7 @@ class Failure(Displayed):
             "worker": self.worker,
             "when": self.when.isoformat() if self.when else None,
             "attempts": self.attempts,
-            "found_in": self.source,
+            "found_in": self.found_in,
             "asked": plain_key(self.asked),
             "killed": self.killed,
             "came_from": [origin.to_json() for origin in self.came_from],

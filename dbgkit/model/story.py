@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.model.base import iso_time, plain_key
+from dbgkit.model.base import FoundIn, iso_time, plain_key
 from dbgkit.model.display import Displayed
 
 if TYPE_CHECKING:
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Moment:
+class Moment(FoundIn):
     """One line of a `Timeline`.
 
-    ``source`` is ``"scheduler"``, a worker's address, ``"event"`` or ``"log"``.
+    ``found_in`` is ``"scheduler"``, a worker's address, ``"event"`` or ``"log"``.
     """
 
     when: datetime
-    source: str
+    found_in: str
     what: str
     detail: str = ""
 
@@ -43,7 +43,12 @@ class Timeline(Displayed):
             "key": plain_key(self.key),
             "notes": list(self.notes),
             "moments": [
-                {**asdict(moment), "when": iso_time(moment.when)}
+                {
+                    "when": iso_time(moment.when),
+                    "source": moment.found_in,
+                    "what": moment.what,
+                    "detail": moment.detail,
+                }
                 for moment in self.moments
             ],
         }

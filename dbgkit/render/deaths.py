@@ -150,7 +150,7 @@ def _ran(task: RunningTask) -> str:
         told += f" for {words.seconds(task.seconds)}"
     if task.ended:
         told += ", which had ended, but the scheduler had not heard of it"
-    if task.source == "heartbeat":
+    if task.found_in == "heartbeat":
         told += ", at its last heartbeat"
     if task.line:
         told += f", at {task.line}"

@@ -238,7 +238,7 @@ def view_story(story: Timeline) -> StoryView:
             MomentView(
                 when=say.clock(each.when, dated=len(days) > 1),
                 after=f"+{(each.when - moments[0].when).total_seconds():.3f} s",
-                source=in_line(each.source),
+                source=in_line(each.found_in),
                 what=say.told(each.what),
                 detail=words.clip(redact_text(shown.logged(each.detail)), DETAIL),
                 bad=each.what.endswith(("erred", "error", "no-worker")),

@@ -201,9 +201,9 @@ def origin(failure: Failure) -> str:
         pieces = [f"{failure.worker}, which it killed"]
     elif failure.killed:
         pieces = ["killed its worker"]
-    if failure.source == "meta":
+    if failure.found_in == "meta":
         pieces.append("on the client, on made-up data (meta inference)")
-    if failure.source == "local":
+    if failure.found_in == "local":
         pieces.append("in this process, without a cluster")
     if failure.when is not None:
         pieces.append(moment(failure.when))

@@ -67,9 +67,9 @@ class Capture:
                 specs=True,
                 max_bytes=self.wanted.max_bytes,
             )
-            if captured.failures[0].source == "exception":
+            if captured.failures[0].found_in == "exception":
                 return
-            if captured.failures[0].source in ("scheduler", "graph"):
+            if captured.failures[0].found_in in ("scheduler", "graph"):
                 keys = [failure.key for failure in captured.failures[:20]]
                 leave_behind(Link(client, self.wanted.timeout), keys, recorded_name)
                 self._plan(captured)

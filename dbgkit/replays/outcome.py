@@ -169,7 +169,7 @@ def _is_what_it_raised(failure: Failure, error: BaseException) -> bool:
 
 def places_before(failure: Failure) -> list[Place]:
     """Where it failed on the cluster, or in this process without one."""
-    if failure.source == "local" and failure.exception is not None:
+    if failure.found_in == "local" and failure.exception is not None:
         return places_of(raised(failure.exception)["frames"])
     return places_of(task_frames(parse_traceback(failure.traceback_text)))
 
@@ -235,7 +235,7 @@ def _chain_before(failure: Failure) -> tuple[list[list[Any]], bool]:
     if failure.kind == "carried":
         return [], False  # joblib has put the worker's text in the cause's place
     error = failure.exception if failure.exception is not None else _stored(failure)
-    local = failure.source == "local"
+    local = failure.found_in == "local"
     if error is None or not (local or _is_what_it_raised(failure, error)):
         return [], False
     told = raised(error)
@@ -243,7 +243,7 @@ def _chain_before(failure: Failure) -> tuple[list[list[Any]], bool]:
         return [], False
     # Under Dask's processes an exception is pickled as it is: of one of the user's
     # own classes nothing comes along that it was raised from.
-    by_pickle = failure.source == "local" and failure.key is None
+    by_pickle = failure.found_in == "local" and failure.key is None
     return told["chain"], not by_pickle and contexts_travel()
 
 

@@ -48,7 +48,7 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
     warnings = [RUNS_AGAIN]
     if material.link is None and _must_compute(material):
         if scope == "task" and material.key is not None:
-            never = failure.source == "local"
+            never = failure.found_in == "local"
             why = "there is no cluster" if never else "no cluster is left"
             warnings.append(f"{why}: what leads to the task runs here")
         scope = "ancestors"

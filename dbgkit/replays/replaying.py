@@ -357,7 +357,7 @@ def _stand_in(
     submissions: Submissions,
     notify: Notify,
 ) -> WorkerStandIn | None:
-    if failure.source == "local":
+    if failure.found_in == "local":
         # Where it failed there was no worker, under a scheduler of this process.
         return None
     return WorkerStandIn(
@@ -483,8 +483,8 @@ def live_post_mortem(failure: Failure, wanted: Wanted) -> Replay | None:
     error = failure.exception
     evidence = failure.evidence
     as_usual = wanted.where in (None, "here") and wanted.times == 1
-    alive = failure.source in ("meta", "exception") or (
-        failure.source == "local"
+    alive = failure.found_in in ("meta", "exception") or (
+        failure.found_in == "local"
         and failure.key is not None
         and as_usual
         and wanted.scope == "task"
@@ -513,7 +513,7 @@ def live_post_mortem(failure: Failure, wanted: Wanted) -> Replay | None:
 
 def refuse_taskless(failure: Failure) -> None:
     """Raise where there is no task to run again."""
-    if failure.source in ("meta", "exception"):
+    if failure.found_in in ("meta", "exception"):
         raise NoTask(
             f"there is no task to replay: {(failure.notes or ('',))[0]}",
             f"{advice.call('debug')} enters the exception as it is",

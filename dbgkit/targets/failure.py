@@ -38,7 +38,7 @@ def failure_from_fact(
     exception: BaseException | None = None,
     others: tuple[Any, ...] = (),
     notes: tuple[str, ...] = (),
-    source: str = "scheduler",
+    found_in: str = "scheduler",
 ) -> Failure:
     """A `Failure` out of one row of the scheduler's answer.
 
@@ -85,7 +85,7 @@ def failure_from_fact(
         worker=next(iter(erred_on), None),
         when=_moment(fact.get("when")),
         attempts=fact.get("tried", 1),
-        source=source,
+        found_in=found_in,
         exception=exception,
         asked=fact["asked"] if fact.get("asked") != key else None,
         # Also where only the history and the exception are left to tell it.
@@ -121,7 +121,7 @@ def failure_from_exception(
     exception: BaseException,
     *,
     key: Any = None,
-    source: str,
+    found_in: str,
     evidence: Evidence = NO_EVIDENCE,
     notes: tuple[str, ...] = (),
     others: tuple[Any, ...] = (),
@@ -137,14 +137,16 @@ def failure_from_exception(
         if line.startswith("  ")
     )
     line = own_line(exception)
-    step = outermost_own(exception) if key is not None or source == "meta" else ""
+    step = outermost_own(exception) if key is not None or found_in == "meta" else ""
     return Failure(
         key=key,
-        name=name_of(key, step=step or (line[2] if line and source == "meta" else "")),
+        name=name_of(
+            key, step=step or (line[2] if line and found_in == "meta" else "")
+        ),
         exception_type=type(exception).__name__,
         message=safe_str(exception),
         traceback_text=frames,
-        source=source,
+        found_in=found_in,
         exception=exception,
         came_from=origins_in_graph(key, graph or evidence.graph, frames),
         others=others,
@@ -158,7 +160,7 @@ def failure_of_meta(found: Trace) -> Failure:
     assert found.meta is not None
     failure = failure_from_exception(
         found.meta,
-        source="meta",
+        found_in="meta",
         notes=(
             "Dask called the function on made-up data to learn what it returns; "
             "meta= spares it that",
@@ -174,7 +176,7 @@ def failure_of_local_task(found: Trace) -> Failure:
     return failure_from_exception(
         found.exception,
         key=key,
-        source="local",
+        found_in="local",
         evidence=Evidence(graph={key: node}, cache=dict(data), scheduler="local"),
         graph={**_graph_around(found, node), key: node},
     )

@@ -42,7 +42,7 @@ CERTAIN = ("unsent", "result", "plugin", "run", "start", "callback")
 def failure_of_kind(kind: Kind) -> Failure:
     """A `Failure` that no task is known of."""
     failure = failure_from_exception(
-        kind.exception, source="exception", notes=kind.notes
+        kind.exception, found_in="exception", notes=kind.notes
     )
     return replace(failure, kind=kind.code)
 

@@ -121,7 +121,7 @@ def locate_in_graph(
             exception=own if index == 0 and key not in led else None,
             others=tuple(other for other in keys if other != key),
             notes=notes,
-            source="graph",
+            found_in="graph",
         )
         for index, key in enumerate(keys)
     ]
@@ -329,7 +329,7 @@ def _unmatched(
     error = found.exception
     return failure_from_exception(
         error,
-        source="graph" if client is not None else "local",
+        found_in="graph" if client is not None else "local",
         evidence=Evidence(
             client=client if client is not None and is_open(client) else None,
             graph=graph,

@@ -130,7 +130,7 @@ def _failed_compute(collection: Any) -> tuple[ValueError, float]:
 def _replayed(target: Any, source: str) -> None:
     with dbgkit.replay(target) as again:
         assert again.outcome == "same", again.outcome
-        assert again.failure.source == source, again.failure.source
+        assert again.failure.found_in == source, again.failure.found_in
 
 
 def _expression(collection: Any) -> Any:

@@ -237,7 +237,7 @@ def _of_heartbeat(task: Mapping[str, Any]) -> RunningTask:
         prefix=task["prefix"],
         seconds=task["seconds"],
         inputs=task["inputs"],
-        source="heartbeat",
+        found_in="heartbeat",
     )
 
 

@@ -221,7 +221,7 @@ def died_with(facts: Mapping[str, Any]) -> tuple[int, int]:
         and not death.expected
         and key in death.queued
         # A heartbeat may have been sent before it started.
-        and all(task.source == "worker" for task in death.ran)
+        and all(task.found_in == "worker" for task in death.ran)
         for death in deaths
     )
     return max(0, facts["suspicious"] - queued), ran
