@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from dbgkit import errors as errors
     from dbgkit.api.deaths import deaths
-    from dbgkit.api.debug import debug, debugging
+    from dbgkit.api.debug import debug
+    from dbgkit.api.debugging import debugging
     from dbgkit.api.doctor import doctor
     from dbgkit.api.failures import failures
     from dbgkit.api.locate import locate
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
         load_ipython_extension,
         unload_ipython_extension,
     )
-    from dbgkit.model import Failure, Plan, Recording
-    from dbgkit.replays.result import Replay
+    from dbgkit.model import Failure, Plan, Recording, Replay
 
 __all__ = [
     "DbgkitError",
@@ -67,10 +67,10 @@ _HOMES = {
     "Failure": "dbgkit.model",
     "Plan": "dbgkit.model",
     "Recording": "dbgkit.model",
-    "Replay": "dbgkit.replays.result",
+    "Replay": "dbgkit.model",
     "deaths": "dbgkit.api.deaths",
     "debug": "dbgkit.api.debug",
-    "debugging": "dbgkit.api.debug",
+    "debugging": "dbgkit.api.debugging",
     "doctor": "dbgkit.api.doctor",
     "failures": "dbgkit.api.failures",
     "load_ipython_extension": "dbgkit.frontends.ipython.magics",

@@ -177,7 +177,7 @@ def test_an_exit_with_nothing_behind_it_is_left_alone(capsys):
 
 
 def test_the_hook_for_threads_is_put_back(tmp_path, monkeypatch):
-    from dbgkit.api.debug import capture
+    from dbgkit.api.debugging import capture
     from dbgkit.frontends.cli.threads import ThreadFailures
 
     before, seen = threading.excepthook, []

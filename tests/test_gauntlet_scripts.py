@@ -112,7 +112,7 @@ def check(row):
 def test_captured_as_the_client_closes(run, processes):
     done = run(
         f"""
-        from dbgkit.api.debug import capture
+        from dbgkit.api.debugging import capture
 
         if __name__ == "__main__":
             with LocalCluster(processes={processes}, n_workers=1,

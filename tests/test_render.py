@@ -21,12 +21,12 @@ from dbgkit.model import (
     FrameSummary,
     InputInfo,
     Plan,
+    Replay,
     Run,
     Step,
     ValueSummary,
 )
 from dbgkit.render.words import clip, count, place, seconds, size
-from dbgkit.replays.result import Replay
 
 WHEN = datetime(2026, 11, 23, 12, 3, 4, tzinfo=timezone.utc)
 TASK = Run("same", "ZeroDivisionError", "division by zero", seconds=0.0123)

@@ -1,32 +1,33 @@
-"""The verbs that open the debugger."""
+"""``dbgkit.debug``: open the debugger in the failed task.
+
+From a future to a prompt: `debug` reads its options, `ask_and_show` (asking.py) finds
+the client and the thread, `_replay_or_recording` decides what is entered, and
+`locate_here` (locate.py) hands the target to ``targets``. What is found there goes to
+``replays`` (`prepare`, `execute`), and `_Entrance` takes what comes to the debugger.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import warnings
 from collections.abc import Coroutine, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Literal, overload
 
 from dbgkit import debugger, render
 from dbgkit.api.asking import ask_and_show
 from dbgkit.api.locate import captured_of, locate_here
 from dbgkit.api.recordings import recording_for, recording_of
-from dbgkit.api.replay import one_of, read_options, silent
+from dbgkit.api.replay import one_of, read_options
 from dbgkit.cluster.clients import is_open
 from dbgkit.diagnose.root_causes import root_causes
-from dbgkit.errors import DbgkitError, Declined, NotHere, WrongTarget
-from dbgkit.model import Failure, Recording, advice
+from dbgkit.errors import DbgkitError, Declined, WrongTarget
+from dbgkit.model import Failure, Recording, Replay, advice
 from dbgkit.model.display import was_printed
-from dbgkit.replays.capture import Capture, capturing, error_of, prepared_for
+from dbgkit.replays.capture import error_of, prepared_for
 from dbgkit.replays.planning import Wanted
 from dbgkit.replays.replaying import Notify, execute, live_post_mortem, prepare
-from dbgkit.replays.result import Replay
 from dbgkit.source import naming_sources
-from dbgkit.targets.ending import to_debug
 from dbgkit.targets.tracebacks import stands_for
 
 
@@ -131,15 +132,15 @@ def debug(
     >>> entered.outcome
     'same'
     """
-    using, source = _former_source(using, source)
+    using, source = former_source(using, source)
     wanted = read_options(
         scope, where, times, recompute, timeout, max_bytes, source=source
     )
     one_of("using", using, (None, "replay", "recording"))
-    return _debug(target, client, wanted, prompt, using, notify, asynchronous)
+    return debug_as_read(target, client, wanted, prompt, using, notify, asynchronous)
 
 
-def _debug(
+def debug_as_read(
     target: Any,
     client: Any,
     wanted: Wanted,
@@ -168,10 +169,62 @@ def _debug(
     return ask_and_show(target, client, wanted.timeout, run, show, asynchronous)
 
 
+def _replay_or_recording(
+    target: Any, client: Any, wanted: Wanted, tell: Notify, using: str | None
+) -> _Entrance:
+    """The replay; the recording where that cannot be, or does not fail the same."""
+    recording: Recording | None = None
+    try:
+        again, others = _replay_for_debug(target, client, wanted, tell)
+    except DbgkitError as error:
+        if using == "replay" or isinstance(error, (Declined, WrongTarget)):
+            raise
+        try:
+            nothing = target is None
+            recording = recording_for(target, client, wanted, newest=nothing)
+        except DbgkitError:
+            raise error from None
+        return _Entrance(recording=recording, refused=error)
+    if again.failure.kind == "carried" and again.failure.key is None and not using:
+        # Its frames here are the library's: what was recorded has the task's own.
+        with suppress(DbgkitError):
+            return _Entrance(recording=recording_for(target, client, wanted))
+    if again.outcome in ("passed", "different", "died") and using is None:
+        recording = recording_of(again.failure, client, wanted)
+    return _Entrance(again, others, recording)
+
+
+def _replay_for_debug(
+    target: Any, client: Any, wanted: Wanted, tell: Notify
+) -> tuple[Replay, tuple[Failure, ...]]:
+    """The replay to enter, and the other root causes."""
+    failures = locate_here(target, client, wanted.timeout, wanted, finished=True)
+    others = tuple(root_causes(failures)[1:])
+    captured = captured_of(target)
+    if captured is not None and captured.error is not None:
+        raise error_of(captured)
+    alive = live_post_mortem(failures[0], wanted)
+    if alive is not None:
+        return alive, others
+    prepared = None if captured is None else prepared_for(captured, wanted)
+    if prepared is not None:
+        return execute(prepared, tell), others
+    return execute(prepare(failures[0], wanted, tell), tell), others
+
+
+@contextmanager
+def _telling(notify: Notify | None) -> Iterator[Notify]:
+    if notify is not None:
+        yield notify
+        return
+    with render.Notifier() as shown:
+        yield shown
+
+
 _FORMER = ("replay", "recording", ["replay"], ["recording"])
 
 
-def _former_source(using: Any, source: Any) -> tuple[Any, Any]:
+def former_source(using: Any, source: Any) -> tuple[Any, Any]:
     """``source=`` was what ``using=`` is now."""
     if using is not None or source not in _FORMER:
         return using, source
@@ -247,187 +300,3 @@ class _Entrance:
             stands_for(error, entered)
         asked = entered.exception if isinstance(entered, Failure) else None
         debugger.enter(error, header=header, asked=asked)
-
-
-def _replay_or_recording(
-    target: Any, client: Any, wanted: Wanted, tell: Notify, using: str | None
-) -> _Entrance:
-    """The replay; the recording where that cannot be, or does not fail the same."""
-    recording: Recording | None = None
-    try:
-        again, others = _replay_for_debug(target, client, wanted, tell)
-    except DbgkitError as error:
-        if using == "replay" or isinstance(error, (Declined, WrongTarget)):
-            raise
-        try:
-            nothing = target is None
-            recording = recording_for(target, client, wanted, newest=nothing)
-        except DbgkitError:
-            raise error from None
-        return _Entrance(recording=recording, refused=error)
-    if again.failure.kind == "carried" and again.failure.key is None and not using:
-        # Its frames here are the library's: what was recorded has the task's own.
-        with suppress(DbgkitError):
-            return _Entrance(recording=recording_for(target, client, wanted))
-    if again.outcome in ("passed", "different", "died") and using is None:
-        recording = recording_of(again.failure, client, wanted)
-    return _Entrance(again, others, recording)
-
-
-class debugging:
-    """Debug what fails inside: for scripts, with ``with`` or ``async with``.
-
-    While inside, a ``Client`` that exits because of an exception is first asked for
-    what a replay needs, as it is closed by the time that the exception gets here.
-    Then `debug` is called with the exception, and the exception goes on.
-
-    Parameters
-    ----------
-    **options
-        As for `debug`, but for `target` and `asynchronous`. They hold for what is
-        taken of a client too, but for ``where="worker"``: that is refused where the
-        client has closed.
-
-    Raises
-    ------
-    TypeError, ValueError
-        There is no such option, or it has no such value: before anything is run.
-
-    Examples
-    --------
-    >>> import dbgkit
-    >>> with dbgkit.debugging():
-    ...     total = sum(range(10))
-    """
-
-    def __init__(self, **options: Any) -> None:
-        inspect.signature(debug).bind(None, **options)
-        if "asynchronous" in options:
-            raise TypeError("asynchronous: that is for with or async with to say")
-        using, source = _former_source(options.get("using"), options.get("source"))
-        one_of("using", using, (None, "replay", "recording"))
-        self._options = {**options, "using": using, "source": source}
-        names = _replay_options()
-        self._wanted = _read(**{n: v for n, v in self._options.items() if n in names})
-        self._capturing: AbstractContextManager[Capture] | None = None
-
-    def __enter__(self) -> debugging:
-        notify = self._options.get("notify") or silent
-        self._capturing = capturing(self._wanted, notify)
-        self._capturing.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        try:
-            with _told_on_stderr():
-                done = None
-                if (error := to_debug(value)) is not None:
-                    done = debug(error, **self._options)
-                if asyncio.iscoroutine(done):
-                    done.close()
-                    raise NotHere(
-                        "an asynchronous client cannot be asked in a with block",
-                        "use async with dbgkit.debugging()",
-                    )
-        finally:
-            self._end()
-
-    async def __aenter__(self) -> debugging:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        try:
-            with _told_on_stderr():
-                if (error := to_debug(value)) is not None:
-                    names = ("client", "prompt", "using", "notify")
-                    asked = {name: self._options.get(name) for name in names}
-                    entering = _debug(
-                        error, wanted=self._wanted, asynchronous=True, **asked
-                    )
-                    assert not isinstance(entering, (Replay, Recording))
-                    await entering
-        finally:
-            self._end()
-
-    def _end(self) -> None:
-        assert self._capturing is not None
-        self._capturing.__exit__(None, None, None)
-
-
-def capture(
-    *,
-    inputs: bool = True,
-    notify: Notify | None = None,
-    **options: Any,
-) -> AbstractContextManager[Capture]:
-    """Keep what a replay needs of clients that exit because of an exception.
-
-    Inside, and after such a client has closed, the exception is a target as before,
-    for the ``options`` of a replay that are given here.
-    """
-    return capturing(_read(**options), notify or silent, inputs=inputs)
-
-
-def _read(**options: Any) -> Wanted:
-    """Options of a replay, with those that are not given as `debug` has them."""
-    return read_options(**{**_replay_options(), **options})
-
-
-def _replay_options() -> dict[str, Any]:
-    """The options of a replay, and what holds where they are not given."""
-    known = inspect.signature(debug).parameters
-    return {
-        name: known[name].default for name in inspect.signature(read_options).parameters
-    }
-
-
-def _replay_for_debug(
-    target: Any, client: Any, wanted: Wanted, tell: Notify
-) -> tuple[Replay, tuple[Failure, ...]]:
-    """The replay to enter, and the other root causes."""
-    failures = locate_here(target, client, wanted.timeout, wanted, finished=True)
-    others = tuple(root_causes(failures)[1:])
-    captured = captured_of(target)
-    if captured is not None and captured.error is not None:
-        raise error_of(captured)
-    alive = live_post_mortem(failures[0], wanted)
-    if alive is not None:
-        return alive, others
-    prepared = None if captured is None else prepared_for(captured, wanted)
-    if prepared is not None:
-        return execute(prepared, tell), others
-    return execute(prepare(failures[0], wanted, tell), tell), others
-
-
-@contextmanager
-def _telling(notify: Notify | None) -> Iterator[Notify]:
-    if notify is not None:
-        yield notify
-        return
-    with render.Notifier() as shown:
-        yield shown
-
-
-@contextmanager
-def _told_on_stderr() -> Iterator[None]:
-    """Say an error of ours, or Ctrl-C, in a line: the user's own exception goes on."""
-    try:
-        yield
-    except DbgkitError as error:
-        render.say(error)
-    except KeyboardInterrupt as interrupt:
-        render.say_stopped(interrupt)
-    except asyncio.CancelledError:
-        # So Ctrl-C reaches a coroutine; it ends the whole of it.
-        render.say("the replay was stopped")
-        raise

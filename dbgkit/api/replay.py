@@ -7,12 +7,14 @@ from typing import Any, Literal, overload
 
 from dbgkit.api.asking import ask, seconds
 from dbgkit.api.locate import captured_of, locate_here
-from dbgkit.model import Plan
+from dbgkit.model import (
+    Plan,
+    Replay,
+)
 from dbgkit.replays.capture import prepared_for
 from dbgkit.replays.planning import Wanted
 from dbgkit.replays.replaying import Notify, execute, prepare, refuse_taskless
 from dbgkit.replays.replaying import dry_run as plan_alone
-from dbgkit.replays.result import Replay
 from dbgkit.source import read_sources
 
 

@@ -20,7 +20,7 @@ from dbgkit.model.recordings import (
     SwitchedOn,
     recording_from_wire,
 )
-from dbgkit.model.replay import Difference, Outcome, Run, Step
+from dbgkit.model.replay import Difference, Outcome, Replay, Run, Step
 from dbgkit.model.report import ClusterReport
 from dbgkit.model.story import Moment, Timeline
 from dbgkit.model.tasks import TaskRow, TaskTable
@@ -55,6 +55,7 @@ __all__ = [
     "RecordedInput",
     "Recording",
     "Recordings",
+    "Replay",
     "Run",
     "RunningTask",
     "Span",

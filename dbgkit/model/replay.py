@@ -1,10 +1,18 @@
-"""What a replay came to."""
+"""The outcome of a replay, with the values that it ran on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from dbgkit.model.display import Displayed
+from dbgkit.model.failure import Failure
+from dbgkit.model.frames import FrameSummary, ValueSummary
+from dbgkit.model.plan import Plan
+from dbgkit.model.recordings import Recording
+from dbgkit.remote.secrets.redact import redact_text
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -81,3 +89,192 @@ class Difference:
     name: str
     here: str | None
     there: str | None
+
+
+class Submitted(Protocol):
+    """The work that the runs of a replay have submitted to the cluster."""
+
+    def let_go(self, exception: BaseException | None) -> None:
+        """Let go of the futures in an exception's frames, but for the user's own."""
+
+
+class Replay(Displayed):
+    """The outcome of a replay, and what it was reached with.
+
+    It holds the inputs and the live frames until `close`, or until its ``with``
+    block ends.
+
+    Attributes
+    ----------
+    outcome : {"same", "different", "passed", "died", "timeout"}
+        Of all runs: ``"same"`` if any failed in the same way, else the first that
+        is not ``"passed"``, else ``"passed"``.
+    failure : Failure
+        What was replayed.
+    exception : BaseException or None
+        What the run that gave the outcome raised, with live frames; None if it
+        passed, or ran in another process.
+    result : object
+        What the last run returned, if it passed in this process.
+    returned : ValueSummary or None
+        The same in a bounded text, if it passed on a worker.
+    recording : Recording or None
+        What a worker saw as it raised there, under ``where="worker"``: frames to
+        enter, in place of `exception`.
+    function, args, kwargs
+        The call: ``function(*args, **kwargs)``. After the call, so a task that
+        changes its arguments in place has done so.
+    inputs : dict of Key to object
+        Values of the task's inputs, by key.
+    steps : tuple of Step
+        Steps of a fused task up to the one that failed; empty if it is not fused.
+        Under ``scope="ancestors"`` the last tasks that were run, with their inputs.
+    runs : tuple of Run
+        One for each time.
+    plan : Plan
+        What was done.
+    frames : tuple of FrameSummary
+        The failed run's frames in bounded form, outermost first, without Dask's.
+    notes : tuple of str
+        What is to be known besides: that inputs were changed in place, that work
+        was submitted to the cluster.
+    differences : tuple of Difference
+        How this process differs from the worker; asked for where the outcome is
+        not ``"same"``, and the worker still answers.
+    compared : mapping of Key to str
+        Whether inputs are those that the task failed on, where the recorder was on:
+        ``"same"``, ``"different"``, or ``"unknown"`` where only a part of a value was
+        compared, or nothing of it can be.
+    crash : str
+        For ``"died"``: exit code or signal, and faulthandler's last lines.
+    """
+
+    def __init__(
+        self,
+        *,
+        outcome: Outcome,
+        failure: Failure,
+        plan: Plan,
+        runs: tuple[Run, ...],
+        exception: BaseException | None = None,
+        result: Any = None,
+        function: Callable[..., Any] | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        inputs: Mapping[Key, Any] | None = None,
+        steps: tuple[Step, ...] = (),
+        frames: tuple[FrameSummary, ...] = (),
+        notes: tuple[str, ...] = (),
+        differences: tuple[Difference, ...] = (),
+        crash: str = "",
+        compared: Mapping[Key, str] | None = None,
+        returned: ValueSummary | None = None,
+        recording: Recording | None = None,
+        submissions: Submitted | None = None,
+    ) -> None:
+        self.outcome = outcome
+        self.failure = failure
+        self.plan = plan
+        self.runs = runs
+        self.exception = exception
+        self.result = result
+        self.function = function
+        self.args = args
+        self.kwargs = dict(kwargs or {})
+        self.inputs = dict(inputs or {})
+        self.steps = steps
+        self.frames = frames
+        self.notes = notes
+        self.differences = differences
+        self.crash = crash
+        self.returned = returned
+        self.recording = recording
+        self.compared = dict(compared or {})
+        self._submissions = submissions
+
+    @property
+    def where(self) -> str:
+        """Where it ran: ``"here"``, ``"process"`` or ``"worker"``."""
+        return self.plan.where
+
+    @property
+    def scope(self) -> str:
+        """What it ran: ``"task"`` or ``"ancestors"``."""
+        return self.plan.scope
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """How many runs had which outcome."""
+        counts: dict[str, int] = {}
+        for run in self.runs:
+            counts[run.outcome] = counts.get(run.outcome, 0) + 1
+        return counts
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``; values in bounded texts."""
+        # Late: it is a large part of what importing this would cost.
+        from dbgkit.remote.values.summarize import summarize_frames
+
+        frames = self.frames
+        if self.exception is not None:
+            wires = summarize_frames(self.exception.__traceback__)
+            frames = tuple(map(FrameSummary.from_wire, wires))
+        return {
+            "outcome": self.outcome,
+            "failure": self.failure.to_json(),
+            "where": self.where,
+            "scope": self.scope,
+            "runs": [
+                {
+                    "outcome": run.outcome,
+                    "exception_type": run.exception_type,
+                    "message": run.message,
+                    "detail": run.detail,
+                    "seconds": run.seconds,
+                }
+                for run in self.runs
+            ],
+            "frames": [frame.to_json() for frame in frames],
+            "crash": self.crash,
+            "notes": list(self.notes),
+            "differences": [
+                {
+                    "kind": each.kind,
+                    "name": each.name,
+                    "here": each.here,
+                    "there": each.there,
+                }
+                for each in self.differences
+            ],
+        }
+
+    def close(self) -> None:
+        """Let go of inputs, result and live frames; the outcome stays.
+
+        Of what the task has submitted nobody wants anything any more on our account.
+        """
+        if self._submissions is not None:
+            self._submissions.let_go(self.exception)
+        self.exception = None
+        self.result = None
+        self.function = None
+        self.args = ()
+        self.kwargs = {}
+        self.inputs = {}
+        self.steps = ()
+
+    def __enter__(self) -> Replay:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        times = f", {len(self.runs)} runs" if len(self.runs) > 1 else ""
+        key = redact_text(repr(self.failure.key))
+        return f"<Replay of {key}: {self.outcome}{times}>"

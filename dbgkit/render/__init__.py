@@ -24,6 +24,7 @@ from dbgkit.model import (
     Plan,
     Recording,
     Recordings,
+    Replay,
     TaskGraph,
     show_with,
 )
@@ -49,7 +50,6 @@ from dbgkit.render.saying import put_text, say, say_stopped, writing
 from dbgkit.render.states import states_form
 from dbgkit.render.text import Text
 from dbgkit.render.views import view_failure, view_plan, view_replay
-from dbgkit.replays.result import Replay
 from dbgkit.source.shown import shown_text
 
 __all__ = [

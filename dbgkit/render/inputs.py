@@ -9,7 +9,10 @@ from itertools import islice
 from types import FunctionType
 from typing import Any
 
-from dbgkit.model import Step
+from dbgkit.model import (
+    Replay,
+    Step,
+)
 from dbgkit.remote.common.calls import (
     is_dasks,
     is_parameter,
@@ -18,7 +21,6 @@ from dbgkit.remote.common.calls import (
 )
 from dbgkit.render import words
 from dbgkit.render.rows import Row, value_row
-from dbgkit.replays.result import Replay
 from dbgkit.targets.naming import name_of, prefix_of
 
 ROWS = 12  # inputs, steps that are listed; the rest is counted

@@ -22,6 +22,7 @@ from dbgkit.model import (
     Plan,
     Recording,
     Recordings,
+    Replay,
     TaskGraph,
     TaskTable,
     Timeline,
@@ -46,7 +47,6 @@ from dbgkit.render.states_views import (
 from dbgkit.render.states_words import STATES
 from dbgkit.render.text import escape
 from dbgkit.render.views import view_failure, view_plan, view_replay
-from dbgkit.replays.result import Replay
 
 PAGE_ROWS = 50  # recordings that are shown with all that is known of them
 PAGE = 300_000  # characters of a page from which on less is shown

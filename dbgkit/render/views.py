@@ -11,6 +11,7 @@ from dbgkit.model import (
     Failure,
     InputInfo,
     Plan,
+    Replay,
     advice,
 )
 from dbgkit.remote.common.objects import instance_dict
@@ -35,7 +36,6 @@ from dbgkit.render.rows import (
     stop_of,
     value_row,
 )
-from dbgkit.replays.result import Replay
 from dbgkit.source.shown import shown_text
 from dbgkit.targets.tracebacks import raised_from, shown_chain
 

@@ -9,11 +9,15 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from dbgkit.model import Failure, Origin, Run
+from dbgkit.model import (
+    Failure,
+    Origin,
+    Replay,
+    Run,
+)
 from dbgkit.remote.common.frames import package_of
 from dbgkit.remote.common.texts import in_line, visible
 from dbgkit.remote.secrets.redact import redact_text
-from dbgkit.replays.result import Replay
 from dbgkit.source import places
 
 MESSAGE_LIMIT = 1_500

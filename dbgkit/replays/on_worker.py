@@ -35,6 +35,7 @@ from dbgkit.model import (
     Notice,
     Plan,
     Recording,
+    Replay,
     Run,
     Step,
     ValueSummary,
@@ -56,7 +57,6 @@ from dbgkit.replays.outcome import (
     told_from_wire,
 )
 from dbgkit.replays.reschedule import reschedule_notes
-from dbgkit.replays.result import Replay
 from dbgkit.replays.steps import no_steps, steps_from_wire
 from dbgkit.replays.submitted import Submissions
 from dbgkit.source.shown import Shown

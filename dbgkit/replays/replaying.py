@@ -16,7 +16,16 @@ from dbgkit.errors import (
     NotHere,
     RunSpecUnreadable,
 )
-from dbgkit.model import Difference, Failure, Plan, Progress, Run, Step, advice
+from dbgkit.model import (
+    Difference,
+    Failure,
+    Plan,
+    Progress,
+    Replay,
+    Run,
+    Step,
+    advice,
+)
 from dbgkit.remote.common.frames import format_exception, is_own, own_line
 from dbgkit.remote.recording.raised import raised
 from dbgkit.replays.calling import Call, call_graph, call_task
@@ -39,7 +48,6 @@ from dbgkit.replays.outcome import (
 from dbgkit.replays.planning import Wanted, make_plan
 from dbgkit.replays.process import ChildEnd, run_in_child
 from dbgkit.replays.reschedule import reschedule_notes
-from dbgkit.replays.result import Replay
 from dbgkit.replays.shuffles import own_function
 from dbgkit.replays.standin import WorkerStandIn, in_place_of_worker, reading
 from dbgkit.replays.steps import fused_steps, no_steps

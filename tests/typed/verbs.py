@@ -18,11 +18,11 @@ from dbgkit.model import (
     Plan,
     Recording,
     Recordings,
+    Replay,
     SwitchedOff,
     TaskTable,
     Timeline,
 )
-from dbgkit.replays.result import Replay
 
 
 def with_a_synchronous_client(client: Client, error: Exception) -> None:

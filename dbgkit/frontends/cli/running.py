@@ -49,7 +49,7 @@ def run_script(
     # Left in place: what was pickled from it is found there while debugging, and in
     # functions that run at exit.
     sys.modules["__main__"] = main
-    from dbgkit.api.debug import capture
+    from dbgkit.api.debugging import capture
 
     options: dict[str, Any] = {
         "where": where,

@@ -18,7 +18,8 @@ from IPython.core.magic import (
 )
 
 from dbgkit import debugger, render
-from dbgkit.api.debug import capture, debug
+from dbgkit.api.debug import debug
+from dbgkit.api.debugging import capture
 from dbgkit.api.locate import locate, locate_all
 from dbgkit.api.replay import replay
 from dbgkit.errors import (
