@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 
-from dbgkit.cluster import link as links
-from dbgkit.cluster import shipping
+from dbgkit.cluster import extension, shipping
 
 KINDS = ("dbgkit-recorder", "dbgkit-deaths")
 
@@ -96,5 +95,5 @@ def other_version(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(shipping, "sources_of", sources_of)
         patch.setattr(shipping, "digest_of", shipping.digest_of.__wrapped__)
-        patch.setattr(links, "digest_of", shipping.digest_of)
+        patch.setattr(extension, "digest_of", shipping.digest_of)
         yield shipping.recorder_name(), shipping.deaths_name()

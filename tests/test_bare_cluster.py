@@ -13,12 +13,12 @@ import cloudpickle
 import pytest
 from commands import dask_command
 from distributed import Client, wait
-from watching import clear_history, wait_until
+from watching import clear_history, remove_extension, wait_until
 
 import dbgkit
-from dbgkit.cluster import link as links
-from dbgkit.cluster import shipping
-from dbgkit.cluster.link import Link, extension_name
+from dbgkit.cluster import extension, shipping
+from dbgkit.cluster.extension import extension_name
+from dbgkit.cluster.link import Link
 from dbgkit.cluster.view import LiveView
 
 
@@ -158,7 +158,7 @@ def other_version(monkeypatch):
             lambda module: tuple((n, f"{text}\n# other\n") for n, text in sources),
         )
         patch.setattr(shipping, "digest_of", shipping.digest_of.__wrapped__)
-        patch.setattr(links, "digest_of", shipping.digest_of)
+        patch.setattr(extension, "digest_of", shipping.digest_of)
         yield
 
 
@@ -167,7 +167,7 @@ def test_two_versions_do_not_disturb_each_other(inproc, monkeypatch):
         Client(inproc) as client,
         Client(inproc.scheduler_address, set_as_default=False) as other,
     ):
-        Link(client, 30).remove_extension()
+        remove_extension(client)
         # Of many groups of failures the report leaves some out.
         client.run_on_scheduler(clear_history)
         future = client.submit(boom, 1, key="of-two-versions")
@@ -185,7 +185,7 @@ def test_two_versions_do_not_disturb_each_other(inproc, monkeypatch):
             assert f"{name}-ask" in handlers
         # WHEN one is taken off, THEN the other still answers
         with other_version(monkeypatch):
-            Link(other, 30).remove_extension()
+            remove_extension(other)
         plugins, handlers = client.run_on_scheduler(names)
         assert mine in plugins and theirs not in plugins
         assert not [name for name in handlers if name.startswith(theirs)]

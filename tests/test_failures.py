@@ -9,10 +9,18 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from distributed import Client, span, wait
 from tasks import add, boom, boom_at, inc, ratio
-from watching import clear_history, forgotten, known_keys, unchanged, wait_until
+from watching import (
+    clear_history,
+    forgotten,
+    known_keys,
+    remove_extension,
+    unchanged,
+    wait_until,
+)
 
 import dbgkit
-from dbgkit.cluster.link import Link, extension_name
+from dbgkit.cluster.extension import extension_name
+from dbgkit.cluster.link import Link
 from dbgkit.cluster.view import LiveView
 from dbgkit.errors import NoFailure, SchedulerGone, WrongTarget
 
@@ -218,7 +226,7 @@ def test_failures_that_a_retry_healed_are_apart(harmable, tmp_path):
         # Nothing counts it as erred, so that no pass over all tasks finds it.
         bad = client.submit(boom, 1)
         wait(bad)
-        Link(client, 30).remove_extension()
+        remove_extension(client)
         report = dbgkit.failures(client=client)
         assert (report.total, report.healed, report.healed_keys) == (1, 1, ("f",))
 

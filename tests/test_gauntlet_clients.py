@@ -10,15 +10,12 @@ import pytest
 import tasks
 from distributed import Client, wait
 from jobs import delayed_job, fail, failed_compute
-from watching import (
-    entered,
-    forgotten,
-    unchanged,
-)
+from watching import entered, forgotten, remove_extension, unchanged
 
 import dbgkit
 from dbgkit.api.report import report
-from dbgkit.cluster.link import Link, extension_name
+from dbgkit.cluster.extension import extension_name
+from dbgkit.cluster.link import Link
 from dbgkit.errors import NotHere
 
 
@@ -68,13 +65,13 @@ def test_the_extension_can_be_taken_off(client):
     link = Link(client, 30)
     future = fail(client, tasks.ratio, 5, 0)
     link.visit()
-    link.remove_extension()
+    remove_extension(link.client)
     before = client.run_on_scheduler(handlers)
     assert not any(name.startswith(extension_name()) for name in before["handlers"])
     dbgkit.locate(future)
     during = client.run_on_scheduler(handlers)
     assert f"{extension_name()}-visit" in during["handlers"]
-    link.remove_extension()
+    remove_extension(link.client)
     assert client.run_on_scheduler(handlers) == before
     # On first use it is there again.
     assert dbgkit.locate(future).key == future.key
@@ -86,7 +83,7 @@ def test_an_extension_that_another_client_took_off_is_put_back(client):
     with Client(client.scheduler.address, set_as_default=False) as other:
         link = Link(other, 30)
         link.visit()
-        link.remove_extension()
+        remove_extension(link.client)
     assert dbgkit.locate(future).key == future.key
 
 

@@ -19,11 +19,14 @@ from conftest import own_cluster
 from distributed import Client, wait
 from distributed.security import Security
 from slow_link import far_cluster
-from watching import unchanged, wait_until
+from watching import remove_extension, unchanged, wait_until
 
 import dbgkit
-from dbgkit.cluster import link, reach
-from dbgkit.cluster.link import PASSED_ON, Link, extension_name
+from dbgkit.cluster import pulls, reach
+from dbgkit.cluster.extension import extension_name
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.pulls import PASSED_ON
+from dbgkit.cluster.workers import run_on
 
 DELAY = 0.05
 # Dask's own messages in between would be counted too.
@@ -250,7 +253,7 @@ def test_what_another_client_took_off_is_put_on_again(plain):
     with client_of(plain) as client, client_of(plain) as other:
         for each in (client, other):
             dbgkit.tasks(client=each)
-        Link(other, 30).remove_extension()
+        remove_extension(other)
         with counted(plain) as count:
             assert dbgkit.failures(client=client).groups
         # Asked in vain, and then with the extension ahead of the question.
@@ -293,7 +296,7 @@ def test_several_threads_ask_first_at_the_same_time(plain):
 @pytest.fixture
 def impatient(monkeypatch):
     """Whether a worker is out of reach is found out sooner."""
-    monkeypatch.setattr(link, "CONNECT_LIMIT", 1.0)
+    monkeypatch.setattr(pulls, "CONNECT_LIMIT", 1.0)
 
 
 def replayed(far, client, key="failed", **options):
@@ -323,7 +326,7 @@ def test_who_cannot_reach_the_workers_waits_once(far):
 
 def without_waiting(client, key, monkeypatch):
     """A replay of which trying to reach a worker would be noticed."""
-    monkeypatch.setattr(link, "CONNECT_LIMIT", 60.0)
+    monkeypatch.setattr(pulls, "CONNECT_LIMIT", 60.0)
     start = time.perf_counter()
     again = dbgkit.replay(key, client=client, timeout=240)
     assert time.perf_counter() - start < 30
@@ -481,13 +484,13 @@ def test_run_on_leaves_out_what_is_not_listed_and_what_is_silent(harmable):
         asking = Link(client, 30)
         function = ShippedFunction("worker.environment", "describe_process")
         asked = dict.fromkeys([first, second, "tcp://127.0.0.1:1"], (("dask",),))
-        assert set(asking.run_on(function, asked, 5.0)) == {first, second}
-        raised = asking.run_on(function, {first: ("too", "many")}, 5.0)[first]
+        assert set(run_on(asking, function, asked, 5.0)) == {first, second}
+        raised = run_on(asking, function, {first: ("too", "many")}, 5.0)[first]
         assert isinstance(raised, TypeError)
         os.kill(pid, signal.SIGSTOP)
         try:
             start = time.perf_counter()
-            assert set(asking.run_on(function, asked, 1.0)) == {first}
+            assert set(run_on(asking, function, asked, 1.0)) == {first}
             assert time.perf_counter() - start < 4.0
         finally:
             os.kill(pid, signal.SIGCONT)

@@ -6,6 +6,7 @@ import gc
 import time
 from contextlib import contextmanager
 
+from dbgkit.cluster import extension
 from dbgkit.remote.common.frames import own_index, walk
 
 LIMIT = 30.0  # seconds until a wait fails
@@ -193,3 +194,13 @@ def let_go_of_frames(client):
             state.exception.__traceback__ = None
     for _ in range(3):
         gc.collect()
+
+
+def remove_extension(client):
+    """Take the extension off the scheduler, if this client has put it there."""
+
+    async def remove():
+        await extension._handler(client, "remove")()
+
+    if extension._installed.pop(client, None) is not None:
+        client.sync(remove)

@@ -11,7 +11,6 @@ from distributed.protocol.pickle import dumps
 
 from dbgkit.cluster.answers_workers import DEATH
 from dbgkit.cluster.link import Link
-from dbgkit.cluster.replay import workers_of
 from dbgkit.cluster.shapes import fits
 from dbgkit.cluster.shipping import (
     ShippedFunction,
@@ -20,12 +19,12 @@ from dbgkit.cluster.shipping import (
     deaths_name,
 )
 from dbgkit.cluster.view import LiveView, View
+from dbgkit.cluster.workers import addresses_of, ask_workers
 from dbgkit.remote.scheduler.deaths import unpack_keys
 from dbgkit.remote.scheduler.foresight import deaths_question
 
 REPORT_AFTER = 3.0  # seconds in which a nanny reports its worker's end
 PAUSE = 0.1  # seconds between two looks for such a report
-SIBLINGS_LIMIT = 5.0  # seconds for another worker of the host to read a black box
 
 
 def death_watch() -> ShippedPlugin:
@@ -106,7 +105,7 @@ def _add_boxes(link: Link, deaths: list[dict[str, Any]]) -> list[str]:
     if not unread:
         return []
     siblings: dict[str, str] = {}
-    for address in workers_of(link):
+    for address in addresses_of(link):
         siblings.setdefault(_host_of(address), address)
     wanted: dict[str, list[dict[str, Any]]] = {}
     for death in unread:
@@ -117,8 +116,7 @@ def _add_boxes(link: Link, deaths: list[dict[str, Any]]) -> list[str]:
         return []
     function = ShippedFunction("common.boxes", "read_boxes_of")
     arguments = {sibling: (boxes,) for sibling, boxes in wanted.items()}
-    answers = link.run_on(function, arguments, SIBLINGS_LIMIT)
-    read = {each: said for each, said in answers.items() if isinstance(said, list)}
+    read = ask_workers(link, function, arguments, list)
     boxes = [box for found in read.values() for box in found]
     found = {(box["worker"], box["pid"]): box for box in boxes}
     for death in unread:

@@ -9,8 +9,10 @@ from typing import Any
 
 from distributed.protocol.pickle import dumps
 
-from dbgkit.cluster.link import PROBE_LIMIT, Link, extension_name
+from dbgkit.cluster.extension import extension_name
+from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction
+from dbgkit.cluster.workers import PROBE_LIMIT, ask_workers, logs_of
 from dbgkit.errors import WaitTimedOut
 
 GONE_WITHIN = 10.0  # seconds until the scheduler notices that a worker has ended
@@ -30,17 +32,7 @@ def look_at_workers(
     """
     function = ShippedFunction("worker.replay", "look")
     arguments = dict.fromkeys(addresses, (list(keys),))
-    answers = link.run_on(function, arguments, min(PROBE_LIMIT, link.timeout))
-    return {each: said for each, said in answers.items() if isinstance(said, dict)}
-
-
-def workers_of(link: Link) -> list[str]:
-    """Addresses of all workers that the scheduler knows."""
-
-    async def ask() -> Any:
-        return await link.client.nthreads()
-
-    return sorted(link.call(ask, what="the scheduler's answer"))
+    return ask_workers(link, function, arguments, dict)
 
 
 def rerun_on(link: Link, address: str, job: Mapping[str, Any], limit: float) -> Any:
@@ -111,17 +103,12 @@ def how_it_ended(link: Link, pid: int) -> str:
 
     Nannies of one host share their log, so that it is told by the process's id.
     """
-
-    async def ask() -> Any:
-        return await link.client.get_worker_logs(nanny=True)
-
     end = time.monotonic() + NANNY_WITHIN
     while True:
-        logs = link.call(ask, what="the nannies' logs")
-        for lines in logs.values():
-            for _, line in lines if isinstance(lines, (list, tuple)) else ():
+        for lines in logs_of(link, nannies=True).values():
+            for line in lines:
                 if f"process {pid} " in line and any(told in line for told in _TOLD):
-                    return str(line).partition(" - ")[2] or str(line)
+                    return line.partition(" - ")[2] or line
         if time.monotonic() > end:
             return ""
         time.sleep(_LOOK)

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 from distributed.protocol.pickle import dumps
 
 from dbgkit.cluster.answers import read_answer
-from dbgkit.cluster.answers_workers import read_said
-from dbgkit.cluster.link import Link, results_of
+from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction, deaths_name, recorder_name
+from dbgkit.cluster.workers import PROBE_LIMIT, ask_workers, read_all_said
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.worker.why import SAMPLE, since
 
 if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
 
-PROBE_LIMIT = 5.0  # seconds for a worker to tell
 _MISSING = ShippedFunction("common.modules", "missing_modules")
 _PROBE = ShippedFunction("worker.why", "look_at_tasks")
 
@@ -42,14 +41,10 @@ def probe_workers(
     asked = {address: list(keys) for address, keys in wanted.items()}
     came, told = link.foreseen.take("probe", asked)
     if came:
-        answers = {
-            address: read_said(_PROBE, address, said)
-            for address, said in results_of(read_answer("run", {}, told)).items()
-        }
-    else:
-        arguments = {address: (keys,) for address, keys in asked.items()}
-        answers = link.run_on(_PROBE, arguments, min(PROBE_LIMIT, link.timeout))
-    return {each: said for each, said in answers.items() if isinstance(said, dict)}
+        answers = read_all_said(_PROBE, read_answer("run", {}, told))
+        return {at: said for at, said in answers.items() if isinstance(said, dict)}
+    arguments = {address: (keys,) for address, keys in asked.items()}
+    return ask_workers(link, _PROBE, arguments, dict)
 
 
 def missing_on_workers(link: Link, needs: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -65,8 +60,7 @@ def missing_on_workers(link: Link, needs: Mapping[str, Any]) -> dict[str, list[s
     if not names:
         return {}
     arguments = {address: (names,) for address in needs["workers"]}
-    answers = link.run_on(_MISSING, arguments, min(PROBE_LIMIT, link.timeout))
-    return {each: said for each, said in answers.items() if isinstance(said, list)}
+    return ask_workers(link, _MISSING, arguments, list)
 
 
 def foreseeing(link: Link, nbytes: int) -> dict[str, Any]:

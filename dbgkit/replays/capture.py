@@ -20,6 +20,7 @@ from dbgkit.cluster.link import Link
 from dbgkit.cluster.recordings import leave_behind
 from dbgkit.errors import DbgkitError, NotHere
 from dbgkit.model import Failure, Plan, advice
+from dbgkit.remote.common.texts import safe_repr
 from dbgkit.replays.differences import ask_worker
 from dbgkit.replays.planning import Wanted, where_to_run
 from dbgkit.replays.replaying import Notify, Prepared, plan_replay, prepare
@@ -249,8 +250,8 @@ def error_of(captured: Captured) -> DbgkitError:
     if isinstance(captured.error, DbgkitError):
         return captured.error
     error = DbgkitError(
-        f"what a replay needs could not be taken as the client closed: "
-        f"{captured.error!r}",
+        "what a replay needs could not be taken as the client closed: "
+        f"{safe_repr(captured.error)}",
         f"call {advice.call('debug')} inside the client's with block",
     )
     error.__cause__ = captured.error

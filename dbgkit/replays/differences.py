@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dbgkit.cluster.link import Link
+from dbgkit.cluster.workers import surroundings
 from dbgkit.errors import AnswerUnreadable, SchedulerGone, WaitTimedOut
 from dbgkit.model import Difference, Failure
 from dbgkit.remote.common.frame_codes import with_homes
@@ -46,7 +47,7 @@ def ask_worker(link: Link, failure: Failure) -> Asked:
     if failure.worker is None:
         return None, ""
     try:
-        return link.surroundings(failure.worker, _packages_of(failure)), ""
+        return surroundings(link, failure.worker, _packages_of(failure)), ""
     except AnswerUnreadable as error:
         return None, error.message
     except (SchedulerGone, WaitTimedOut, KeyError):

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dbgkit.cluster.pulls import pull_values
 from dbgkit.errors import DbgkitError, InputNotCopyable
 from dbgkit.model import Notice, Plan, Progress, advice
 from dbgkit.remote.common.texts import safe_str
+from dbgkit.remote.common.unpickling import pickle_alike
 from dbgkit.replays.material import Material
 from dbgkit.replays.nodes import write
 from dbgkit.replays.recompute import recompute
@@ -115,7 +117,8 @@ def _pull(
         return {}
     notify(Progress("pull", 0, plan.pull_bytes, "bytes"))
     stored = {key: material.rows[key].stored_as or key for key in keys}
-    data = material.link.fetch(
+    data = pull_values(
+        material.link,
         {stored[key]: material.rows[key].who_has for key in keys},
         plan.pull_bytes,
         lambda text: notify(Notice(text)),
@@ -141,17 +144,5 @@ def changed_in_place(
     return [
         key
         for key, value in after.items()
-        if key in before and not _alike(before[key], value, inputs.reader)
+        if key in before and not pickle_alike(before[key], value, inputs.reader.loads)
     ]
-
-
-def _alike(one: Any, other: Any, reader: Reader) -> bool:
-    """Whether two values pickle alike; True where that cannot be told."""
-    from distributed.protocol.pickle import dumps
-
-    try:
-        # A round trip first: a copy's pickle shares other parts than an original's.
-        copies = [reader.loads(dumps(value)) for value in (one, other)]
-        return bool(dumps(copies[0]) == dumps(copies[1]))
-    except Exception:  # pickling runs anybody's code, and no answer is an answer
-        return True

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from dbgkit.cluster.link import SLOWEST_PULL, Link
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.pulls import SLOWEST_PULL
 from dbgkit.cluster.replay import (
     closed_on_purpose,
     has_ended,

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dbgkit.cluster.link import Link
-from dbgkit.cluster.replay import look_at_workers, workers_of
+from dbgkit.cluster.replay import look_at_workers
+from dbgkit.cluster.workers import addresses_of
 from dbgkit.errors import NotHere, RecomputeRefused, WouldKill
 from dbgkit.model import Failure, InputInfo, Plan, advice
 from dbgkit.replays.collectives import refuse_collective
@@ -146,7 +147,7 @@ def _choose(
     if failure.worker is not None and failure.worker in material.workers:
         known.add(failure.worker)
     if not known or not any(_may_run(row, failure, each) for each in known):
-        known |= set(workers_of(link))
+        known |= set(addresses_of(link))
 
     def best_first(addresses: Iterable[str]) -> list[str]:
         return sorted(
@@ -165,7 +166,7 @@ def _choose(
     answers = _ask(failure, link, asked, stored)
     chosen = _first_with_room(asked, answers, size)
     if chosen is None:
-        others = best_first(set(workers_of(link)) - known)
+        others = best_first(set(addresses_of(link)) - known)
         answers.update(_ask(failure, link, others, stored))
         asked += others
         chosen = _first_with_room(others, answers, size)

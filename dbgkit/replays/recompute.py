@@ -19,6 +19,7 @@ from distributed.protocol.pickle import dumps
 
 from dbgkit.cluster.clients import scheduler_is_here
 from dbgkit.cluster.link import Link
+from dbgkit.cluster.pulls import pull_values
 from dbgkit.errors import (
     Cancelled,
     DbgkitError,
@@ -85,7 +86,7 @@ def recompute(
         who_has = {names[key]: rows[names[key]]["who_has"] for key in wanted}
         own = {name: key for key, name in names.items()}
         loads = material.reader.loads
-        data = link.fetch(who_has, size, loads=loads, called=own)
+        data = pull_values(link, who_has, size, loads=loads, called=own)
     return {key: data[names[key]] for key in wanted}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from distributed.protocol.pickle import dumps
 
 from dbgkit.cluster.clients import event_loop
-from dbgkit.cluster.link import extension_name
+from dbgkit.cluster.extension import extension_name
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.errors import StandInLacks
 from dbgkit.model import Notice

@@ -12,6 +12,7 @@ from typing import Any
 
 from dbgkit.cluster.clients import held_future_states, is_open
 from dbgkit.cluster.link import Link
+from dbgkit.cluster.pulls import pull_values
 from dbgkit.model import Failure, advice
 from dbgkit.remote.common.carried import carried_by, is_carrier
 from dbgkit.remote.common.texts import safe_repr, safe_str
@@ -70,7 +71,7 @@ def failed_batches(
     ][-MOST_FETCHED:]
     where = {row["key"]: row["who_has"] for row in rows}
     # No class of this process is to change by it.
-    values = link.fetch(where, 0, loads=Reading().loads)
+    values = pull_values(link, where, 0, loads=Reading().loads)
     # The newest first: one job is often run again.
     newest = sorted(rows, key=lambda row: held.index(row["key"]), reverse=True)
     return [

@@ -13,6 +13,7 @@ from typing import Any
 
 from dbgkit.cluster.clients import is_open
 from dbgkit.cluster.link import Link
+from dbgkit.cluster.workers import logs_of
 from dbgkit.errors import NoFailure, SchedulerGone, WaitTimedOut
 from dbgkit.model import Evidence, Failure
 from dbgkit.remote.common.parsing import literal
@@ -281,7 +282,7 @@ def _logged(
     """Failures out of the workers' logs, where the history has rolled over."""
     link = Link(client, timeout)
     try:
-        logs = link.worker_logs()
+        logs = logs_of(link)
     except (SchedulerGone, WaitTimedOut):
         return []
     keys = {str(key): key for key in graph}

@@ -17,7 +17,8 @@ from bench_kit import Figure, interleave
 from big_scheduler import TASKS, TRACEBACK, big_scheduler, fail, one_liner, paused
 
 import dbgkit
-from dbgkit.cluster.link import Link, extension_name
+from dbgkit.cluster.extension import extension_name
+from dbgkit.cluster.link import Link
 
 FEW = 100_000  # tasks of a quick run
 MANY = 20_000  # pairs of tasks that failed, for the pauses

@@ -28,7 +28,8 @@ from big_scheduler import (
 from distributed.cluster_dump import load_cluster_dump
 
 import dbgkit
-from dbgkit.cluster.link import Link, extension_name
+from dbgkit.cluster.extension import extension_name
+from dbgkit.cluster.link import Link
 from dbgkit.cluster.view import LiveView
 
 FEW = 100_000  # tasks of a quick run

@@ -8,6 +8,7 @@ from typing import Any
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.cluster.view import LiveView, View
+from dbgkit.cluster.workers import run_on
 from dbgkit.diagnose.doctor.checks import (
     check_answers,
     check_failed_frames,
@@ -99,7 +100,7 @@ def _probe(
     asked = addresses[:PROBED_AT_MOST]
     function = ShippedFunction("worker.doctor", "probe_worker")
     limit = min(PROBE_LIMIT, link.timeout / 2)
-    answers = link.run_on(function, dict.fromkeys(asked, ()), limit)
+    answers = run_on(link, function, dict.fromkeys(asked, ()), limit)
     told = {address: answers.get(address) for address in asked}
     unread = {
         address: said

@@ -30,6 +30,7 @@ from dbgkit.errors import (
     WrongTarget,
 )
 from dbgkit.model import Explanation, Span, advice
+from dbgkit.remote.common.texts import safe_repr
 from dbgkit.remote.scheduler.foresight import MOST_KILLED, tasks_had, workers_to_ask
 from dbgkit.targets.held import held_beginnings, keys_holding
 from dbgkit.targets.resolve import Sought, sort_target
@@ -111,7 +112,7 @@ def _of_exceptions(view: View, sought: Sought) -> list[Any]:
         held = keys_holding(trace(exception), view.client) if view.client else []
         if not held:
             raise WrongTarget(
-                f"no future here holds {exception!r}",
+                f"no future here holds {safe_repr(exception)}",
                 "why explains tasks: hand in its key or future; "
                 f"{advice.call('locate')} finds them from an exception",
             )

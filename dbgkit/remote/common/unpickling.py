@@ -367,3 +367,15 @@ def _pickles_alike(one: Any, other: Any) -> bool | None:
         return True if cloudpickle.dumps(one) == cloudpickle.dumps(other) else None
     except Exception:  # pickling runs anybody's code, and no answer is an answer
         return None
+
+
+def pickle_alike(one: Any, other: Any, loads: Callable[[bytes], Any]) -> bool:
+    """Whether two values pickle alike; True where that cannot be told."""
+    from distributed.protocol.pickle import dumps
+
+    try:
+        # A round trip first: a copy's pickle shares other parts than an original's.
+        copies = [loads(dumps(value)) for value in (one, other)]
+        return bool(dumps(copies[0]) == dumps(copies[1]))
+    except Exception:  # pickling runs anybody's code, and no answer is an answer
+        return True

@@ -19,7 +19,7 @@ from dask._task_spec import Task
 
 from ..common.carried import carried_by
 from ..common.texts import safe_repr, safe_str
-from ..common.unpickling import Reading
+from ..common.unpickling import Reading, pickle_alike
 from ..recording.handed import handed_keys
 from ..recording.packing import pack
 from ..recording.raised import raised
@@ -263,7 +263,7 @@ class _Rerun:
             key
             for key in data
             if key in self.shared
-            and not _alike(self.values[key], data[key], self.reading)
+            and not pickle_alike(self.values[key], data[key], self.reading.loads)
         ]
 
 
@@ -320,18 +320,6 @@ def _bytes_of(buffer: pickle.PickleBuffer) -> memoryview:
 
 
 _PART = 4 * 2**20  # bytes
-
-
-def _alike(one: Any, other: Any, reading: Reading) -> bool:
-    """Whether two values pickle alike; True where that cannot be told."""
-    from distributed.protocol.pickle import dumps
-
-    try:
-        # A round trip first: a copy's pickle shares other parts than an original's.
-        copies = [reading.loads(dumps(value)) for value in (one, other)]
-        return bool(dumps(copies[0]) == dumps(copies[1]))
-    except Exception:  # pickling runs anybody's code, and no answer is an answer
-        return True
 
 
 def _let_go(error: BaseException | None) -> None:

@@ -1,0 +1,136 @@
+"""Calls to one cluster, from outside of its event loop: each wait has a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from distributed.comm import CommClosedError
+
+from dbgkit.cluster.clients import event_loop, is_open, loop_thread_is_here
+from dbgkit.cluster.connection import Connection
+from dbgkit.errors import SchedulerGone, WaitTimedOut
+from dbgkit.model import advice
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+T = TypeVar("T")
+
+
+class Calls:
+    """Runs coroutine functions on a client's event loop, and waits within a limit.
+
+    Parameters
+    ----------
+    client : Client
+    timeout : float
+        Seconds that each wait may take.
+    """
+
+    def __init__(self, client: Client, timeout: float) -> None:
+        if not is_open(client):
+            raise SchedulerGone(
+                f"the client is {client.status}",
+                "connect a new Client, or hand in the exception: what its traceback "
+                "still holds may be enough",
+            )
+        self.client = client
+        self.timeout = timeout
+        self._connection = Connection(client)
+        self._end: float | None = None
+
+    @contextmanager
+    def altogether(self, share: float = 1.0) -> Iterator[None]:
+        """All waits within the block take no longer than one may.
+
+        Parameters
+        ----------
+        share : float
+            Of what is left of such a block around it.
+        """
+        before, self._end = self._end, monotonic() + share * self.left()
+        try:
+            yield
+        finally:
+            self._end = before
+
+    def left(self) -> float:
+        """Seconds that the next wait may take."""
+        if self._end is None:
+            return self.timeout
+        return max(0.0, min(self.timeout, self._end - monotonic()))
+
+    def call(
+        self,
+        function: Callable[..., Coroutine[Any, Any, T]],
+        *args: Any,
+        what: str,
+        limit: float | None = None,
+        look: str = "whether the scheduler is overloaded",
+        **kwargs: Any,
+    ) -> T:
+        """Run a coroutine function on the client's loop, and wait within a limit.
+
+        ``look``: what to look into where it does not come.
+
+        Raises
+        ------
+        WaitTimedOut
+            ``what`` did not come within the limit.
+        SchedulerGone
+            The connection is down, or leads to another scheduler than before.
+        """
+        if loop_thread_is_here(self.client):
+            raise RuntimeError("a Link may not be used in the client's own loop")
+        limit = self.timeout if limit is None else limit
+        if self._end is not None:
+            limit = min(limit, self.left())
+        self._connection.check(limit)
+
+        async def bounded() -> T:
+            return await asyncio.wait_for(function(*args, **kwargs), limit)
+
+        waiting = asyncio.run_coroutine_threadsafe(bounded(), event_loop(self.client))
+        try:
+            # The loop itself may be blocked: then its own limit has no effect.
+            answer = waiting.result(limit + 5)
+        except (asyncio.TimeoutError, concurrent.futures.TimeoutError) as error:
+            waiting.cancel()
+            # It may have been lost meanwhile, and be back by now.
+            self._connection.check(0)
+            raise WaitTimedOut(
+                f"{what} did not come within {limit:g} s",
+                f"raise {advice.option('timeout')}, or look {look}",
+            ) from error
+        except (CommClosedError, OSError) as error:
+            raise self._cut(what, error, limit) from error
+        except BaseException:
+            waiting.cancel()
+            raise
+        if is_open(self.client):
+            # What another scheduler answers is no answer to what this one was asked.
+            self._connection.check(limit)
+        return answer
+
+    def _cut(self, what: str, error: Exception, limit: float) -> SchedulerGone:
+        """What to say of an answer that did not come, as a connection was cut."""
+        if self._connection.check_cut(limit):
+            return SchedulerGone(
+                f"the connection to the scheduler was lost for a moment, and {what} "
+                "with it",
+                "try again: it is back",
+            )
+        return SchedulerGone(
+            f"the cluster does not answer ({what}): {error}",
+            "check whether the scheduler still runs",
+        )
+
+    def scheduler(self) -> str:
+        """Id of the scheduler; one that was started anew has another."""
+        self._connection.check(self.left())
+        return self._connection.scheduler

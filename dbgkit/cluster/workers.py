@@ -1,0 +1,119 @@
+"""Asking workers: each runs a function of ours, all at once, within a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from distributed.protocol.pickle import dumps
+
+from dbgkit.cluster.answers_workers import read_said
+from dbgkit.cluster.asking import result_of
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.shipping import ShippedFunction
+from dbgkit.errors import AnswerUnreadable, SchedulerGone
+from dbgkit.remote.common.texts import safe_repr
+
+T = TypeVar("T")
+
+PROBE_LIMIT = 5.0  # seconds for a worker to answer a small question
+
+
+def ask_workers(
+    link: Link,
+    function: ShippedFunction,
+    arguments: Mapping[str, tuple[Any, ...]],
+    kind: type[T],
+    limit: float = PROBE_LIMIT,
+) -> dict[str, T]:
+    """What some workers answer, by address; those without such an answer are left out.
+
+    Parameters
+    ----------
+    link : Link
+    function : ShippedFunction
+    arguments : mapping of str to tuple
+        Of each worker, by its address.
+    kind : type
+        Of an answer. What a function raised, or what cannot be read, is none.
+    limit : float
+        Seconds for all of them; no more than a wait of the link may take.
+    """
+    said = run_on(link, function, arguments, min(limit, link.timeout))
+    return {each: answer for each, answer in said.items() if isinstance(answer, kind)}
+
+
+def run_on(
+    link: Link,
+    function: ShippedFunction,
+    arguments: Mapping[str, tuple[Any, ...]],
+    limit: float,
+) -> dict[str, Any]:
+    """What a function comes to on some workers, each with its own arguments.
+
+    Workers that the scheduler does not list are not asked. They are left out, as
+    are those that do not answer within the limit. What a function raised is its
+    answer; of an answer that is none, that it cannot be read.
+
+    Cost: one call, and the scheduler's to the workers, all at once.
+    """
+    if not arguments:
+        return {}
+    question = {
+        "function": dumps(function),
+        "arguments": {where: dumps(args) for where, args in arguments.items()},
+        "limit": limit,
+    }
+    answers = link.answer("run", question, what="the workers' answers", limit=limit + 5)
+    return read_all_said(function, answers)
+
+
+def read_all_said(
+    function: ShippedFunction, answers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What workers answered, each read as what such a function answers."""
+    return {
+        address: read_said(function, address, result_of(answer))
+        for address, answer in answers.items()
+        if answer["status"] not in ("gone", "silent")
+    }
+
+
+def addresses_of(link: Link) -> list[str]:
+    """Addresses of all workers that the scheduler knows."""
+
+    async def ask() -> Any:
+        return await link.client.nthreads()
+
+    return sorted(link.call(ask, what="the scheduler's answer"))
+
+
+def surroundings(link: Link, address: str, packages: tuple[str, ...]) -> dict[str, Any]:
+    """What a worker is surrounded by: see ``remote.worker.environment``."""
+    function = ShippedFunction("worker.environment", "describe_process")
+    limit = min(link.timeout, 10.0)
+    answer = run_on(link, function, {address: (packages,)}, limit).get(address)
+    if answer is None:
+        raise SchedulerGone(f"worker {address} has left, or does not answer", "")
+    if isinstance(answer, AnswerUnreadable):
+        raise answer
+    if isinstance(answer, BaseException):
+        raise SchedulerGone(
+            f"worker {address} could not describe itself: {safe_repr(answer)}", ""
+        )
+    described: dict[str, Any] = answer
+    return described
+
+
+def logs_of(link: Link, *, nannies: bool = False) -> dict[str, list[str]]:
+    """Log lines that all workers, or their nannies, still have, by address."""
+
+    async def ask() -> Any:
+        return await link.client.get_worker_logs(nanny=nannies)
+
+    logs = link.call(ask, what=f"the {'nannies' if nannies else 'workers'}' logs")
+    return {
+        address: [str(message) for _, message in lines]
+        for address, lines in logs.items()
+        if not isinstance(lines, (str, BaseException))
+    }
