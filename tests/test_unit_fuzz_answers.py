@@ -371,7 +371,7 @@ def test_an_error_of_our_own_is_not_called_the_workers(
     def broken(self, keys, began):
         raise KeyError("a bug")
 
-    monkeypatch.setattr(on_worker.Submissions, "refuse_handed", broken)
+    monkeypatch.setattr(on_worker.Submissions, "stored_among", broken)
     with pytest.raises(KeyError, match="a bug"):
         worker_says(answered.answer)
 

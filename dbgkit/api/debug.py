@@ -24,9 +24,11 @@ from dbgkit.diagnose.root_causes import root_causes
 from dbgkit.errors import DbgkitError, Declined, WrongTarget
 from dbgkit.model import Failure, Recording, Replay, advice
 from dbgkit.model.display import was_printed
+from dbgkit.replays.alive import live_post_mortem
 from dbgkit.replays.capture import error_of, prepared_for
 from dbgkit.replays.planning import Wanted
-from dbgkit.replays.replaying import Notify, execute, live_post_mortem, prepare
+from dbgkit.replays.preparing import Notify, prepare
+from dbgkit.replays.replaying import execute
 from dbgkit.source import naming_sources
 from dbgkit.targets.tracebacks import stands_for
 

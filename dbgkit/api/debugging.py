@@ -16,7 +16,7 @@ from dbgkit.errors import DbgkitError, NotHere
 from dbgkit.model import Recording, Replay
 from dbgkit.replays.capture import Capture, capturing
 from dbgkit.replays.planning import Wanted
-from dbgkit.replays.replaying import Notify
+from dbgkit.replays.preparing import Notify
 from dbgkit.targets.ending import to_debug
 
 

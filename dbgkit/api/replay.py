@@ -11,10 +11,11 @@ from dbgkit.model import (
     Plan,
     Replay,
 )
+from dbgkit.replays.alive import refuse_taskless
 from dbgkit.replays.capture import prepared_for
 from dbgkit.replays.planning import Wanted
-from dbgkit.replays.replaying import Notify, execute, prepare, refuse_taskless
-from dbgkit.replays.replaying import dry_run as plan_alone
+from dbgkit.replays.preparing import Notify, plan_alone, prepare
+from dbgkit.replays.replaying import execute
 from dbgkit.source import read_sources
 
 

@@ -23,7 +23,7 @@ from dbgkit.model import Failure, Plan, advice
 from dbgkit.remote.common.texts import safe_repr
 from dbgkit.replays.differences import ask_worker
 from dbgkit.replays.planning import Wanted, where_to_run
-from dbgkit.replays.replaying import Notify, Prepared, plan_replay, prepare
+from dbgkit.replays.preparing import Notify, Prepared, plan_replay, prepare
 from dbgkit.targets.ending import to_debug
 from dbgkit.targets.locate import locate_failures
 from dbgkit.targets.naming import recorded_name

@@ -58,6 +58,22 @@ def ask_worker(link: Link, failure: Failure) -> Asked:
         )
 
 
+def differences_noted(
+    failure: Failure, asked: Asked | None, link: Link | None, notes: list[str]
+) -> tuple[Difference, ...]:
+    """In what this process differs from the worker; asks it, if nobody has.
+
+    Where that is not known, a note says why.
+    """
+    if asked is None and link is not None:
+        asked = ask_worker(link, failure)
+    if asked is None:
+        return ()
+    differences, note = find_differences(failure, asked)
+    notes.extend([note] if note else [])
+    return differences
+
+
 def find_differences(
     failure: Failure, asked: Asked
 ) -> tuple[tuple[Difference, ...], str]:

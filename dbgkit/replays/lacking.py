@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from dbgkit.errors import StandInLacks
-from dbgkit.model import Failure
+from dbgkit.model import Failure, Run
 from dbgkit.remote.common.frames import is_own, own_line, package_of, walk
 from dbgkit.remote.recording.raised import linked
 from dbgkit.replays.material import Material
@@ -67,3 +67,19 @@ def _hint(failure: Failure, material: Material, advice: str, by_shuffle: bool) -
     if material.link is not None:
         return "where='worker' runs it on a worker itself"
     return "give the task what it needs as an argument, or look at the recording"
+
+
+def only_lacking(
+    failure: Failure, material: Material, lack: Lack, runs: list[Run]
+) -> str:
+    """A note on a run that asked for what is not here, if another one failed the same.
+
+    Raises
+    ------
+    StandInLacks
+        There is no such run: then nothing is known of the failure.
+    """
+    error = lacks(failure, material, lack)
+    if not any(run.outcome == "same" for run in runs):
+        raise error
+    return f"further runs are left out: {error.message}"

@@ -59,7 +59,7 @@ from dbgkit.replays.outcome import (
 )
 from dbgkit.replays.reschedule import reschedule_notes
 from dbgkit.replays.steps import no_steps, steps_from_wire
-from dbgkit.replays.submitted import Submissions
+from dbgkit.replays.submitted import HandedStored, Submissions
 from dbgkit.source.shown import Shown
 from dbgkit.targets.naming import name_of
 
@@ -70,7 +70,7 @@ def run_on_worker(
     material: Material,
     timeout: float,
     notify: Callable[[Any], Any],
-) -> Replay:
+) -> Replay | HandedStored:
     """Run the task on the plan's worker, and compare what comes of it.
 
     Raises
@@ -81,8 +81,6 @@ def run_on_worker(
         The worker does not answer, or what comes before the task takes too long.
     RecomputeFailed, RunSpecUnreadable, InputNotCopyable, InputUnreadable, NotHere
         It cannot be run there.
-    HandedStored
-        It was handed the error of a task that did not run again.
     """
     link = material.link
     assert link is not None
@@ -119,7 +117,9 @@ def run_on_worker(
                 if each["error"]
             ]
         for keys in handed:
-            Submissions(link).refuse_handed(keys, began)
+            stored = Submissions(link).stored_among(keys, began)
+            if stored is not None:
+                return stored
         with readable(failure, plan):
             return replay_from_wire(failure, plan, answer, comparison)
     return _without_answer(failure, plan, link, seen["pid"], answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -15,21 +16,15 @@ from dbgkit.targets.tracebacks import chain
 _SLACK = 0.001  # seconds of difference between the clocks
 
 
-class HandedStored(Exception):
+@dataclass(frozen=True)
+class HandedStored:
     """A replayed task was handed the stored error of a task that it had submitted.
 
-    Nothing of that has run again, so that the outcome tells nothing. Never leaves
-    `replaying`.
-
-    Attributes
-    ----------
-    key : Key
-        The task whose error it was.
+    Nothing of that has run again, so that there is no outcome: ``key`` is to be
+    replayed instead.
     """
 
-    def __init__(self, key: Any) -> None:
-        super().__init__(key)
-        self.key = key
+    key: Any
 
 
 class Submissions:
@@ -53,26 +48,23 @@ class Submissions:
             self._before = set(held_future_states(self._link.client))
         return self._link.client
 
-    def refuse_stored(self, exception: BaseException | None, began: float) -> None:
-        """Raise where an exception is the error of a task that did not run again.
+    def handed_to(
+        self, exception: BaseException | None, began: float
+    ) -> HandedStored | None:
+        """Whether an exception is the error of a task that did not run again.
 
         A key that had failed before is not run again as it is submitted: its error
         is handed out at once. One visit to the scheduler, for tasks that submit.
-
-        Raises
-        ------
-        HandedStored
         """
         if exception is None:
-            return
-        try:
-            self.refuse_handed(handed_keys(exception), began)
-        except HandedStored:
+            return None
+        stored = self.stored_among(handed_keys(exception), began)
+        if stored is not None:
             self.let_go(exception)
-            raise
+        return stored
 
-    def refuse_handed(self, keys: Iterable[Any], began: float) -> None:
-        """Raise where one of some tasks, whose error was handed out, did not run again.
+    def stored_among(self, keys: Iterable[Any], began: float) -> HandedStored | None:
+        """The first of some tasks, whose error was handed out, that did not run again.
 
         Parameters
         ----------
@@ -80,21 +72,18 @@ class Submissions:
             See `dbgkit.remote.recording.handed`.
         began : float
             Before the run, by ``time.perf_counter``.
-
-        Raises
-        ------
-        HandedStored
         """
         keys = list(keys)
         if not keys or self._link is None or not is_open(self._link.client):
-            return
+            return None
         # What runs again has the same way to go as this question has, and then runs.
         ago = time.perf_counter() - began
         answer = self._link.visit(keys=keys, leaders=False)
         for fact in answer["failures"]:
             when = fact["when"]
             if when is None or when < answer["now"] - ago - _SLACK:
-                raise HandedStored(fact["key"])
+                return HandedStored(fact["key"])
+        return None
 
     def let_go(self, exception: BaseException | None) -> None:
         """Let go of the futures in an exception's frames, but for the user's own."""

@@ -1,0 +1,184 @@
+"""A replay in this process, so that the frames of what fails stay alive."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from dbgkit.errors import DbgkitError
+from dbgkit.model import Difference, Failure, Progress, Replay, Run, Step
+from dbgkit.remote.common.frames import format_exception
+from dbgkit.remote.recording.raised import raised
+from dbgkit.replays.calling import Call, call_graph, call_task
+from dbgkit.replays.compared import InputComparison, recorded_failure, with_causes
+from dbgkit.replays.differences import differences_noted
+from dbgkit.replays.inputs import changed_in_place
+from dbgkit.replays.lacking import lack_in, only_lacking
+from dbgkit.replays.material import Material
+from dbgkit.replays.outcome import CAUSES_UNKNOWN, causes_unknown, overall, run_told
+from dbgkit.replays.preparing import Notify, Prepared
+from dbgkit.replays.reschedule import reschedule_notes
+from dbgkit.replays.shuffles import own_function
+from dbgkit.replays.standin import in_place_of_worker, reading
+from dbgkit.replays.submitted import HandedStored
+from dbgkit.targets.failure import outermost_own
+from dbgkit.targets.naming import counted, name_of
+from dbgkit.targets.origins import origins_in_graph
+
+
+def replay_here(prepared: Prepared, notify: Notify) -> Replay | HandedStored:
+    """Run the task as often as wanted, on inputs copied afresh for each run."""
+    failure, plan, material = prepared.failure, prepared.plan, prepared.material
+    notes: list[str] = []
+    runs: list[Run] = []
+    chosen: Call | None = None
+    chosen_run: Run | None = None
+    recording = recorded_failure(material.link, failure)
+    comparison = InputComparison(recording)
+    failure = with_causes(failure, recording)
+    submissions = prepared.submissions
+    began = time.perf_counter()
+    for number in range(plan.times):
+        if plan.times > 1:
+            notify(Progress("times", number, plan.times))
+        last = number == plan.times - 1
+        call = _run_here(prepared, last, notify, notes, comparison)
+        lack = lack_in(call.exception)
+        if lack is not None:
+            notes.append(only_lacking(failure, material, lack, runs))
+            break
+        stored = submissions.handed_to(call.exception, began)
+        if stored is not None:
+            return stored
+        told = None if call.exception is None else raised(call.exception)
+        run = run_told(failure, told, call.seconds)
+        runs.append(run)
+        if causes_unknown(failure, told):
+            notes.append(CAUSES_UNKNOWN)
+        if chosen_run is None or _tells_more(run, chosen_run):
+            chosen, chosen_run = call, run
+        else:
+            submissions.let_go(call.exception)
+    assert chosen is not None
+    return _replay_of(prepared, failure, runs, chosen, comparison, notes)
+
+
+def _replay_of(
+    prepared: Prepared,
+    failure: Failure,
+    runs: list[Run],
+    chosen: Call,
+    comparison: InputComparison,
+    notes: list[str],
+) -> Replay:
+    """The replay, told by the run that says the most."""
+    plan, material = prepared.plan, prepared.material
+    notes += material.link.notes if material.link is not None else []
+    comparison.look(chosen.data)
+    notes += [*comparison.notes(), *reschedule_notes(runs)]
+    error = chosen.exception
+    notes += material.reader.notes(error.__traceback__ if error else None)
+    outcome = overall(runs)
+    failure = _with_key(failure, chosen)
+    differences: tuple[Difference, ...] = ()
+    if outcome != "same":
+        differences = _why_not_same(prepared, chosen, notes)
+    steps = chosen.steps
+    return Replay(
+        outcome=outcome,
+        failure=_named_for_step(failure, material, chosen, steps),
+        plan=plan,
+        runs=tuple(runs),
+        exception=chosen.exception,
+        result=chosen.result,
+        function=own_function(chosen.function),
+        args=chosen.args,
+        kwargs=chosen.kwargs,
+        inputs=chosen.data,
+        steps=steps,
+        notes=tuple(dict.fromkeys([*failure.notes, *notes])),
+        differences=differences,
+        compared=comparison.verdicts,
+        submissions=prepared.submissions,
+    )
+
+
+def _run_here(
+    prepared: Prepared,
+    last: bool,
+    notify: Notify,
+    notes: list[str],
+    comparison: InputComparison,
+) -> Call:
+    plan, material = prepared.plan, prepared.material
+    stand_in = prepared.stand_in
+    with reading(stand_in):
+        data = prepared.inputs.fresh(last=last)
+        nodes = {key: material.rows[key].read() for key in plan.run_here}
+    comparison.look(data)
+    only = nodes.get(material.key) if plan.scope == "task" else None
+    surroundings = in_place_of_worker(stand_in, only, notify)
+    if plan.scope == "task":
+        call = call_task(nodes[material.key], data, surroundings)
+    else:
+        outputs = [material.key] if material.key is not None else material.outputs
+        call = call_graph(nodes, list(outputs), data, notify, surroundings)
+    notes.extend(stand_in.notes() if stand_in is not None else ())
+    return call
+
+
+def _tells_more(run: Run, than: Run) -> bool:
+    """Whether a run is the better one to look at: the same failure, else any."""
+    rank = {"same": 2, "different": 1}
+    return rank.get(run.outcome, 0) > rank.get(than.outcome, 0)
+
+
+def _with_key(failure: Failure, call: Call) -> Failure:
+    """The key, where it took the run of the whole graph to find it."""
+    if failure.key is not None or call.exception is None or call.key is None:
+        return failure
+    graph, text = failure.evidence.graph, format_exception(call.exception)
+    return replace(
+        failure,
+        key=call.key,
+        name=name_of(call.key, step=outermost_own(call.exception)),
+        came_from=origins_in_graph(call.key, graph, text),
+    )
+
+
+def _named_for_step(
+    failure: Failure, material: Material, call: Call, steps: tuple[Step, ...]
+) -> Failure:
+    """The failure of a fused task, named for the user's function that failed.
+
+    Where none did (a call of a library's), it keeps the name that `locate`, a recording
+    and a replay elsewhere give it: they do not know which step it was.
+    """
+    row = material.rows.get(failure.key)
+    if row is None or call.exception is None or not steps:
+        return failure
+    label = outermost_own(call.exception)
+    if not label:
+        return failure
+    size = counted(row.group_size, failure.came_from)
+    return replace(failure, name=name_of(failure.key, size, label))
+
+
+def _why_not_same(
+    prepared: Prepared, call: Call, notes: list[str]
+) -> tuple[Difference, ...]:
+    """What may be the reason that it did not fail in the same way."""
+    plan, material = prepared.plan, prepared.material
+    if plan.scope == "task":
+        changed: list[Any] = []
+        try:
+            changed = changed_in_place(material, plan, prepared.inputs, call.data)
+        except DbgkitError as error:
+            notes.append(f"whether the task changes its inputs is not known: {error}")
+        notes.extend(
+            f"the task changes its input {key!r} in place: on the worker it had been "
+            "changed before, so that this run began from other values"
+            for key in changed
+        )
+    return differences_noted(prepared.failure, prepared.there, material.link, notes)
