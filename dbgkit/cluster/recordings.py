@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
+from threading import Lock
 from typing import Any
 
 from distributed.protocol.pickle import dumps
@@ -46,6 +47,7 @@ SAME_TIME = 1.0  # seconds between a failure and its recording, at the scheduler
 # Recordings of recorders that were turned off, and of clusters that went as an
 # exception was raised: the scheduler's address, and the recording, by key.
 _left: OrderedDict[Any, tuple[str, Recording]] = OrderedDict()
+_leaving = Lock()
 
 
 def switch_on(
@@ -181,17 +183,19 @@ def switch_off(link: Link, keep: Iterable[str] = (), *, orphans: bool) -> Switch
 def leave_behind(link: Link, keys: Iterable[Any] | None, names: Any) -> None:
     """Keep recordings in this process: their recorder or cluster is about to go."""
     held = held_recordings(link, keys, MOST_LEFT, names, LEFT_BYTES)
-    for recording in reversed(held.recordings):
-        if recording.frames:
-            _left[recording.key] = (_address(link), recording)
-            _left.move_to_end(recording.key)
-    while len(_left) > MOST_LEFT:
-        _left.popitem(last=False)
+    with _leaving:
+        for recording in reversed(held.recordings):
+            if recording.frames:
+                _left[recording.key] = (_address(link), recording)
+                _left.move_to_end(recording.key)
+        while len(_left) > MOST_LEFT:
+            _left.popitem(last=False)
 
 
 def left_behind(key: Any, when: datetime | None) -> Recording | None:
     """A recording that was kept; none of an earlier failure of the same key."""
-    _, found = _left.get(key, ("", None))
+    with _leaving:
+        _, found = _left.get(key, ("", None))
     if found is None or when is None:
         return found
     apart = abs((found.when - when).total_seconds())
@@ -214,9 +218,11 @@ def all_left(link: Link | None, keys: list[Any] | None, limit: int) -> Recording
         Only of these tasks.
     limit : int
     """
+    with _leaving:
+        left = list(reversed(_left.values()))
     found = [
         recording
-        for address, recording in reversed(_left.values())
+        for address, recording in left
         if (link is None or address == _address(link))
         and (keys is None or any(_is_key(recording.key, key) for key in keys))
     ]

@@ -60,7 +60,7 @@ class Calls:
 _wording: list[Wording] = [Calls()]
 _MOST_MADE = 200
 _made: dict[str, None] = {}  # the latest last
-_making = Lock()
+_lock = Lock()  # of what was made, and of how it is worded
 
 
 def call(verb: str, *targets: Any, **options: Any) -> str:
@@ -83,13 +83,13 @@ def next_cause(key: Any) -> str:
 
 def made() -> Sequence[str]:
     """What was last advised to type: a reader may want to copy it as it is."""
-    with _making:
+    with _lock:
         return tuple(_made)
 
 
 def _kept(text: str) -> str:
     if text:
-        with _making:
+        with _lock:
             _made.pop(text, None)
             _made[text] = None
             while len(_made) > _MOST_MADE:
@@ -99,15 +99,17 @@ def _kept(text: str) -> str:
 
 def word_with(wording: Wording) -> None:
     """Have advice written in another way, until `unword`."""
-    _wording.append(wording)
+    with _lock:
+        _wording.append(wording)
 
 
 def unword(wording: Wording) -> None:
     """Undo `word_with`; nothing where it was undone already."""
-    for index in range(len(_wording) - 1, 0, -1):
-        if _wording[index] is wording:
-            del _wording[index]
-            return
+    with _lock:
+        for index in range(len(_wording) - 1, 0, -1):
+            if _wording[index] is wording:
+                del _wording[index]
+                return
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dbgkit.cluster.clients import is_open
@@ -56,55 +57,89 @@ def locate_in_graph(
     if expression is None:
         expression = expression_here(found.collections)
     graph = materialise(expression)
-    own = None if is_no_tasks(found.exception) else found.exception
     if client is not None and not _is_clients(found, client):
         client = None
-    entries, notes = _history(found.exception, client, timeout)
-    matching = _match(found.exception, entries, graph)
-    if not matching and texts_of(found.exception):
-        entries, notes = _history(found.exception, client, timeout, every=True)
-        matching = alike(found.exception, _inside(entries, graph))
-        if members_of(found.exception):
-            # `except*` makes a group of its own, of some members of the one raised.
-            own = None
-    if not matching and client is not None and is_open(client):
-        matching = _match(found.exception, _logged(client, timeout, graph), graph)
-    if not matching and client is not None and is_open(client):
-        above = _failed_outside(found.exception, graph, Link(client, timeout))
+    there = client is not None and is_open(client)
+    link = Link(client, timeout) if there else None
+    limits = {"specs": specs, "max_bytes": max_bytes}
+    past = _look_back(found.exception, graph, client, timeout)
+    if not past.matching and link is not None:
+        above = _failed_outside(found.exception, graph, link)
         if above:
-            answer = Link(client, timeout).visit(
-                keys=above,
-                specs=specs,
-                max_bytes=max_bytes,
-                texts=beginnings([found.exception]),
-            )
-            return from_answer(answer, client, own, notes)
-    if not matching:
-        return [_unmatched(found, graph, output_keys(expression), client, notes)]
-    matching = _led(matching, entries, client, timeout)
+            texts = beginnings([found.exception])
+            answer = link.visit(keys=above, texts=texts, **limits)
+            return from_answer(answer, client, past.own, past.notes)
+    if not past.matching:
+        outputs = output_keys(expression)
+        return [_unmatched(found, graph, outputs, client, past.notes)]
+    matching = _led(past.matching, past.entries, client, timeout)
     matching.sort(key=lambda entry: entry["when"] or 0.0)
     # A computation that is run again has the same keys: of one, the newest counts.
     entry_of = {entry["key"]: entry for entry in matching}
     keys = sorted(entry_of, key=lambda key: entry_of[key]["when"] or 0.0)
-    if len(keys) > 1 and not isinstance(found.exception, (NoFailure,)):
-        notes = (
-            *notes,
+    if len(keys) > 1 and not isinstance(found.exception, NoFailure):
+        more = (
             f"{len(keys)} tasks of this graph failed with it, or alike; "
-            "this is the earliest",
+            "this is the earliest"
         )
-    led = {key for key in keys if entry_of[key].get("followers")}
-    if client is not None and is_open(client):
-        answer = Link(client, timeout).visit(
-            keys=keys,
-            specs=specs,
-            max_bytes=max_bytes,
-            chain=raised_in(own),
-        )
-        if answer["failures"]:
-            facts = [{**fact, **_way_of(entry_of, fact)} for fact in answer["failures"]]
-            alive = from_answer({**answer, "failures": facts}, client, own, notes)
+        past = replace(past, notes=(*past.notes, more))
+    if link is not None:
+        answer = link.visit(keys=keys, chain=raised_in(past.own), **limits)
+        facts = [{**fact, **_way_of(entry_of, fact)} for fact in answer["failures"]]
+        if facts:
+            answer = {**answer, "failures": facts}
+            alive = from_answer(answer, client, past.own, past.notes)
             if len(alive) == len(keys):
                 return alive
+    return _as_remembered(entry_of, keys, past, graph, client)
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What a history of failures tells of an exception.
+
+    Attributes
+    ----------
+    matching, entries : list of dict
+        Entries that are its own, and all that were looked at.
+    notes : tuple of str
+    own : BaseException or None
+        The exception, where it is a task's as it was raised.
+    """
+
+    matching: list[dict[str, Any]]
+    entries: list[dict[str, Any]]
+    notes: tuple[str, ...]
+    own: BaseException | None
+
+
+def _look_back(
+    exception: BaseException, graph: Mapping[Any, Any], client: Any, timeout: float
+) -> _Past:
+    """Look for an exception by its text, then by what is alike, then in the logs."""
+    own = None if is_no_tasks(exception) else exception
+    entries, notes = _history(exception, client, timeout)
+    matching = _match(exception, entries, graph)
+    if not matching and texts_of(exception):
+        entries, notes = _history(exception, client, timeout, every=True)
+        matching = alike(exception, _inside(entries, graph))
+        if members_of(exception):
+            # `except*` makes a group of its own, of some members of the one raised.
+            own = None
+    if not matching and client is not None and is_open(client):
+        matching = _match(exception, _logged(client, timeout, graph), graph)
+    return _Past(matching, entries, notes, own)
+
+
+def _as_remembered(
+    entry_of: Mapping[Any, dict[str, Any]],
+    keys: list[Any],
+    past: _Past,
+    graph: Mapping[Any, Any],
+    client: Any,
+) -> list[Failure]:
+    """Failures that the scheduler has forgotten, as the history has them."""
+    led = {key for key in keys if entry_of[key].get("followers")}
     sizes = _group_sizes(graph, keys)
     return [
         failure_from_fact(
@@ -112,16 +147,16 @@ def locate_in_graph(
                 "asked": key,
                 **entry_of[key],
                 "group_size": sizes.get(key),
-                "submitted": submitted_entry(entry_of[key], entries, own),
+                "submitted": submitted_entry(entry_of[key], past.entries, past.own),
             },
             evidence=Evidence(
                 client=client,
                 graph=graph if key in graph else None,
                 scheduler="distributed",
             ),
-            exception=own if index == 0 and key not in led else None,
+            exception=past.own if index == 0 and key not in led else None,
             others=tuple(other for other in keys if other != key),
-            notes=notes,
+            notes=past.notes,
             found_in="graph",
         )
         for index, key in enumerate(keys)

@@ -28,7 +28,6 @@ class Sought:
     futures: dict[Any, Any] = field(default_factory=dict)
     client: Any = None
     nothing: bool = False
-    notes: list[str] = field(default_factory=list)
 
 
 def sort_target(target: Any) -> Sought:

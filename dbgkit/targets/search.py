@@ -1,0 +1,352 @@
+"""The search for failures: by keys, by exceptions, by collections, or the newest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dbgkit.cluster.clients import (
+    held_future_states,
+    is_open,
+    was_opened_here,
+)
+from dbgkit.cluster.link import Link
+from dbgkit.errors import (
+    Cancelled,
+    DbgkitError,
+    NoFailure,
+    NotFailed,
+    SchedulerGone,
+    UnknownKey,
+)
+from dbgkit.model import Evidence, Failure, advice
+from dbgkit.targets.carried import backend_client, failed_batches, told_by_batch
+from dbgkit.targets.failure import (
+    failure_from_fact,
+    failure_of_local_task,
+    failure_of_meta,
+)
+from dbgkit.targets.held import (
+    beginnings,
+    held_beginnings,
+    is_told_by,
+    keys_holding,
+    texts_of,
+)
+from dbgkit.targets.kinds import CERTAIN, failure_of_kind, kind_of
+from dbgkit.targets.led import exception_for, raised_in
+from dbgkit.targets.matching import locate_in_graph
+from dbgkit.targets.optimizing import expression_here, inner_expression
+from dbgkit.targets.refusals import (
+    ask_why,
+    gone,
+    interrupted,
+    lost_future,
+    lost_with_scheduler,
+    not_failed,
+    told_by_text,
+    unanswered,
+    unread_graph,
+)
+from dbgkit.targets.resolve import Sought
+from dbgkit.targets.tracebacks import Trace, chain, trace, whole_of
+
+_OF_ANOTHER = ("it may be another client's failure",)
+_UNFOLLOWED = (
+    "it fell because of more tasks than were looked at: an earlier one may have failed"
+)
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search: which client is asked, within which limits; see `locate_failures`."""
+
+    client: Any
+    timeout: float
+    specs: bool
+    max_bytes: int
+    finished: bool
+
+    def of_sought(self, sought: Sought, found: bool) -> list[list[Failure]]:
+        """Failures of each part of a target; ``found``: others are there already.
+
+        That a part has not failed is an error only where no other part has.
+        """
+        if sought.exceptions:
+            told = [self.of_exception(exception) for exception in sought.exceptions]
+            clients = [group[0].evidence.client for group in told]
+            # The rest is sought where they were raised.
+            asked = next((each for each in reversed(clients) if each), self.client)
+            rest = replace(sought, exceptions=[])
+            return [*told, *replace(self, client=asked).of_sought(rest, True)]
+        groups: list[list[Failure]] = []
+        # The outputs of a collection that was persisted are futures: ask for them
+        # first, and go to its graph only where none of them has failed.
+        if sought.keys:
+            # What is finished is taken only where nothing has failed.
+            finished = self.finished and not (found or sought.collections)
+            try:
+                return [self.of_keys(sought.keys, sought.futures, finished)]
+            except (NotFailed, UnknownKey, Cancelled) as error:
+                if not (found or (sought.collections and isinstance(error, NotFailed))):
+                    raise
+        for collection in sought.collections:
+            try:
+                groups.append(self.of_collection(collection))
+            except NoFailure:
+                if not (found or groups or sought.keys):
+                    raise
+        if sought.keys and not (found or groups):
+            groups.append(self.of_keys(sought.keys, sought.futures, self.finished))
+        if sought.nothing:
+            groups.append(self.newest())
+        return groups
+
+    # -- keys ---------------------------------------------------------------
+
+    def of_keys(
+        self, keys: list[Any], futures: dict[Any, Any], finished: bool
+    ) -> list[Failure]:
+        """Failures that keys lead to; ``finished``: what has not failed is one too."""
+        client = self._open_client()
+        answer = self._link(client).visit(
+            keys=keys,
+            specs=self.specs,
+            max_bytes=self.max_bytes,
+            texts=held_beginnings(client, keys),
+        )
+        failures = self._from_answer(answer, client)
+        if failures:
+            return failures
+        row = answer["asked"][0]
+        key = row["key"] if row["key"] is not None else row["asked"]
+        if row["state"] == "memory" and finished:
+            return [self._finished(key, client)]
+        raise self._not_failed(key, row["state"], client, futures.get(key))
+
+    def _not_failed(
+        self, key: Any, state: str, client: Any, future: Any
+    ) -> DbgkitError:
+        """Why a task that was asked for is no failure."""
+        status = future.status if future is not None else ""
+        if state == "unknown" and (lost := lost_future([future])) is not None:
+            return lost
+        if state == "unknown" and key in (held := held_future_states(client)):
+            unread = unread_graph(held[key].exception)
+            if unread is not None:
+                return unread
+        return not_failed(key, state, status, client)
+
+    def _finished(self, key: Any, client: Any) -> Failure:
+        answer = self._link(client).visit(
+            keys=[key], specs=True, max_bytes=self.max_bytes, finished=True
+        )
+        row = next((row for row in answer["tasks"] if row["key"] == key), None)
+        if row is None:
+            raise not_failed(key, "unknown", "", client)
+        fact = {
+            "key": key,
+            "asked": key,
+            "exception_text": "",
+            "traceback_text": "",
+            "erred_on": row["who_has"],
+            "group_size": row["group_size"],
+        }
+        return failure_from_fact(
+            fact,
+            evidence=Evidence(client=client, visit=answer, scheduler="distributed"),
+            notes=("it had not failed on the cluster",),
+        )
+
+    def _from_answer(
+        self,
+        answer: dict[str, Any],
+        client: Any,
+        exception: BaseException | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> list[Failure]:
+        facts = answer["failures"]
+        keys = [fact["key"] for fact in facts]
+        held = held_future_states(client)
+        failures = []
+        for index, fact in enumerate(facts):
+            said = notes
+            if index == 0 and answer["omitted"]:
+                said = (*notes, f"{answer['omitted']} further failures were left out")
+            if index == 0 and answer["unfollowed"]:
+                said = (*said, _UNFOLLOWED)
+            failures.append(
+                failure_from_fact(
+                    fact,
+                    evidence=Evidence(
+                        client=client,
+                        visit=answer if index == 0 else None,
+                        scheduler="distributed",
+                    ),
+                    exception=exception_for(fact, facts, exception, held),
+                    others=tuple(key for key in keys if key != fact["key"]),
+                    notes=said,
+                )
+            )
+        return failures
+
+    # -- exceptions ---------------------------------------------------------
+
+    def of_exception(self, exception: BaseException) -> list[Failure]:
+        """Failures that an exception tells of: by its frames, else by what it is."""
+        lost = unread_graph(exception) or lost_with_scheduler(chain(exception))
+        if lost is not None:
+            raise lost
+        exception = whole_of(exception)
+        found = trace(exception)
+        if found.meta is not None:
+            return [failure_of_meta(found)]
+        if found.local_task is not None:
+            return [failure_of_local_task(found)]
+        owner = found.futures[0]._client if found.futures else None
+        client = found.client or self.client
+        keys = keys_holding(found, client)
+        search = replace(self, client=owner if owner is not None else client)
+        kind = None if keys else kind_of(exception, found)
+        if kind is not None and kind.code == "carried":
+            return self._of_batches(kind.exception) or [failure_of_kind(kind)]
+        if kind is not None and kind.code in CERTAIN:
+            return [failure_of_kind(kind)]
+        if not keys and found.expression is None:
+            found.expression = inner_expression(found.exception)
+        graph_left = found.expression is not None or bool(found.collections)
+        if keys:
+            try:
+                return search._of_held(found, keys)
+            except (NotFailed, UnknownKey, Cancelled) as error:
+                # compute() lets go of its futures as it raises: the client may
+                # still list them when the scheduler has already forgotten them.
+                if not graph_left:
+                    raise lost_future(found.futures) or error from None
+        if graph_left:
+            return replace(self, client=client)._in_graph(found)
+        if found.futures and search.client.status != "running":
+            # Its futures no longer know what they held.
+            raise unanswered(found.futures[0].key, search.client.status)
+        kind = kind or kind_of(exception, found)
+        copied: list[Failure] = []
+        if kind.code == "remote" and not found.futures:
+            copied = search._of_copy(found.exception)
+        return copied or [failure_of_kind(kind)]
+
+    def _in_graph(self, found: Trace) -> list[Failure]:
+        return locate_in_graph(
+            found,
+            client=self.client,
+            timeout=self.timeout,
+            specs=self.specs,
+            max_bytes=self.max_bytes,
+            from_answer=self._from_answer,
+        )
+
+    def _of_copy(self, exception: BaseException) -> list[Failure]:
+        """Failures with the very text of an exception that tells nothing else."""
+        texts = texts_of(exception)
+        client = self.client
+        if client is None or not is_open(client) or not texts:
+            return []
+        link = self._link(client)
+        entries = [
+            entry
+            for text in sorted(texts)
+            for entry in link.visit(exception_text=text)["erred"]
+        ]
+        keys = list(dict.fromkeys(entry["key"] for entry in entries))
+        if not keys:
+            return []
+        answer = link.visit(keys=keys, specs=self.specs, max_bytes=self.max_bytes)
+        return self._from_answer(answer, client, None, (told_by_text(len(keys)),))
+
+    def _of_held(self, found: Trace, keys: list[Any]) -> list[Failure]:
+        client = self._open_client()
+        error = None if interrupted(found.exception) else found.exception
+        answer = self._link(client).visit(
+            keys=keys,
+            specs=self.specs,
+            max_bytes=self.max_bytes,
+            texts=beginnings([error]),
+            chain=raised_in(error),
+        )
+        notes: tuple[str, ...] = ()
+        if error is not None:
+            count = sum(is_told_by(error, fact) for fact in answer["failures"])
+            if count > 1:
+                notes = (f"{count} tasks failed with this exception",)
+        failures = self._from_answer(answer, client, error, notes)
+        if not failures:
+            state = answer["asked"][0]["state"]
+            if state == "unknown":
+                raise gone(keys[0], found)
+            raise NotFailed(
+                f"{keys[0]!r} has not failed: it is in state {state!r}",
+                ask_why(keys[0]),
+                key=keys[0],
+                state=state,
+            )
+        return failures
+
+    def _of_batches(self, exception: BaseException) -> list[Failure]:
+        """Batches of joblib's that failed, which the scheduler calls finished."""
+        client = backend_client(exception)
+        batches = failed_batches(exception, client, self.timeout)
+        others = tuple(key for key, _ in batches[1:])
+        return [
+            replace(
+                told_by_batch(self._finished(key, client), exception, address),
+                others=others,
+            )
+            for key, address in batches[:1]
+        ]
+
+    # -- collections, and nothing at all ------------------------------------
+
+    def of_collection(self, collection: Any) -> list[Failure]:
+        found = Trace(NoFailure("no exception is at hand"))
+        found.collections = [collection]
+        found.expression = expression_here([collection])
+        return replace(self, client=self._open_client())._in_graph(found)
+
+    def newest(self) -> list[Failure]:
+        if self.client is None:
+            raise NoFailure(
+                "there is no exception at hand, and no client",
+                "hand in an exception, or connect a distributed.Client",
+            )
+        client = self._open_client()
+        link = self._link(client)
+        question = {"specs": self.specs, "max_bytes": self.max_bytes}
+        answer = link.visit(newest_of=client.id, **question)
+        # Whoever looks from beside the job has no work of its own.
+        others = answer["of_any"] and not was_opened_here(client)
+        notes = _OF_ANOTHER if others else ()
+        failures = self._from_answer(answer, client, notes=notes)
+        if not failures:
+            raise NoFailure(
+                "no task has failed that the scheduler still knows",
+                "hand in the exception: its traceback may hold the graph",
+            )
+        return failures
+
+    # -- who to ask ---------------------------------------------------------
+
+    def _open_client(self) -> Any:
+        if self.client is None:
+            raise NoFailure(
+                "there is no client to ask",
+                f"connect a distributed.Client, or pass {advice.option('client')}",
+            )
+        if not is_open(self.client):
+            raise SchedulerGone(
+                f"the client is {self.client.status}",
+                "hand in the exception: its traceback may hold enough, or use "
+                f"{advice.call('debugging')} around the with block of the client",
+            )
+        return self.client
+
+    def _link(self, client: Any) -> Link:
+        return Link(client, self.timeout)
