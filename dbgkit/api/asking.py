@@ -88,7 +88,7 @@ def _as_it_is(result: T) -> T:
 
 
 def _is_awaited(client: Any, asynchronous: bool | None) -> bool:
-    """Whether a verb gives a coroutine, rather than what it comes to.
+    """Whether a verb gives a coroutine of its result, and not the result.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def _is_awaited(client: Any, asynchronous: bool | None) -> bool:
     inside = known and loop_thread_is_here(client)
     if inside and asynchronous is False:
         raise NotHere(
-            "asynchronous=False would block the client's own event loop for ever",
+            "asynchronous=False would block the client's own event loop forever",
             "leave it out and await the call, or call it in another thread",
         )
     return inside if asynchronous is None else asynchronous

@@ -62,7 +62,7 @@ def locate(
     Returns
     -------
     Failure
-        The earliest root cause; what fell because of it is not one. `others` has
+        The earliest root cause; what failed because of it is not one. `others` has
         the keys of further ones. With an asynchronous client, an awaitable.
 
     Raises

@@ -72,8 +72,8 @@ def record(
         Most bytes that the scheduler holds; ``"64 MB"`` by default. Of more, the
         oldest of the most frequent kind of failure is dropped first, and counted.
     keep_inputs : str or int, optional
-        Bytes of the inputs of failed tasks to keep in the workers' memory at the most,
-        so that a replay computes nothing again; none by default.
+        At most so many bytes of the inputs of failed tasks are kept in the workers'
+        memory, so that a replay computes nothing again; none by default.
     nbytes : str or int, optional
         Most bytes of one recording as it is sent; ``"256 kB"`` by default.
     kept : str or int, optional

@@ -119,8 +119,8 @@ def replay(
     where : {"here", "process", "worker"}, optional
         In this process, so that the frames stay alive; or in a child, which may die,
         within ``timeout`` and the worker's memory limit; or on the worker that holds
-        most of its inputs, in a thread of its own, on copies: what it came to comes
-        home with a `Recording` of what it raised, and the data stays there. Past
+        most of its inputs, in a thread of its own, on copies: its outcome comes
+        here with a `Recording` of what it raised, and the data stays there. Past
         ``timeout`` such a thread still runs, which is said. By default here, but in a
         child what has killed a worker or cannot be copied.
     times : int
@@ -137,7 +137,7 @@ def replay(
         code in that travelled by value, besides what this process knows: for a
         terminal beside the job.
     notify : callable, optional
-        Is told the `Plan` (it may return False to decline), `Progress` and `Notice`.
+        Is given the `Plan` (it may return False to decline), `Progress` and `Notice`.
 
     Returns
     -------

@@ -84,7 +84,7 @@ async def connects(client: Client, address: str, limit: float) -> bool:
 
 
 def result_of(answer: Mapping[str, Any]) -> Any:
-    """What a function came to on a worker; an exception is returned."""
+    """What a function returned on a worker, or the exception that it raised."""
     # Within one process what was marked to be serialised arrives as it was marked.
     parts = {
         name: part.data if isinstance(part, (Serialize, ToPickle)) else part

@@ -49,7 +49,7 @@ def run_on(
     arguments: Mapping[str, tuple[Any, ...]],
     limit: float,
 ) -> dict[str, Any]:
-    """What a function comes to on some workers, each with its own arguments.
+    """What a function returns on some workers, each with its own arguments.
 
     Workers that the scheduler does not list are not asked. They are left out, as
     are those that do not answer within the limit. What a function raised is its

@@ -23,7 +23,7 @@ def graph_around(
     ----------
     view : LiveView or DumpView
     keys : iterable of Key
-        A task that fell because of another is shown with that one as the culprit.
+        A task that failed because of another is shown with that one as the culprit.
     limit : int
         The most tasks of each graph, the nearest first.
     chains : mapping of Key to (sequence of Key, int), optional

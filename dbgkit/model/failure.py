@@ -69,7 +69,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Failure(FoundIn, Displayed):
-    """One task that raised by itself; what fell because of it is *cascaded*.
+    """One task that raised by itself; what failed because of it is *cascaded*.
 
     Attributes
     ----------

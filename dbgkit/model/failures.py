@@ -30,7 +30,7 @@ class FailureGroup:
     count : int
         How many tasks failed so.
     cascaded : int
-        How many more fell because of them.
+        How many more failed because of them.
     forgotten : int
         How many of `count` the scheduler has forgotten but for its history.
     workers : tuple of str
@@ -87,7 +87,7 @@ class FailureReport(Displayed):
     total : int
         How many tasks failed by themselves.
     cascaded : int
-        How many fell because of them.
+        How many failed because of them.
     healed : int or None
         How many failed and then succeeded in a retry; None where nobody knows.
     healed_keys : tuple of Key

@@ -40,7 +40,7 @@ class TaskRow:
     exception : str
         Text of what it raised, cut.
     blame : Key or None
-        The task that it fell because of, if it did not fail by itself.
+        The task that it failed because of, if it did not fail by itself.
     omitted_workers : int
         How many more workers there are.
     """

@@ -25,7 +25,7 @@ from dbgkit.replays.steps import begun_steps
 
 @dataclass
 class Call:
-    """What one run came to, before it is compared with anything."""
+    """One run, before it is compared with anything."""
 
     exception: BaseException | None = None
     result: Any = None

@@ -1,6 +1,6 @@
 """The child's side of a replay in a process of its own.
 
-Reads a task from a file without a name, runs it, and writes back what it came to in
+Reads a task from a file without a name, runs it, and writes back its outcome in
 wire form: builtin types only. All else (how it died) is the parent's to find out.
 """
 

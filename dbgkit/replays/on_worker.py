@@ -1,4 +1,4 @@
-"""A replay on a worker: what it came to is brought home, and not the data."""
+"""A replay on a worker: its outcome is brought here, and not the data."""
 
 from __future__ import annotations
 

@@ -28,13 +28,13 @@ CAUSES_UNKNOWN = (
 
 
 def run_of(failure: Failure, exception: BaseException | None, seconds: float) -> Run:
-    """What one run in this process came to."""
+    """The outcome of one run in this process."""
     told = None if exception is None else raised(exception)
     return run_told(failure, told, seconds)
 
 
 def run_told(failure: Failure, told: Mapping[str, Any] | None, seconds: float) -> Run:
-    """What one run came to; ``told`` is what `remote.recording.raised` tells of it."""
+    """The outcome of a run; ``told`` is what `remote.recording.raised` tells of it."""
     if told is None:
         return Run("passed", seconds=seconds)
     why = difference(failure, told)

@@ -47,7 +47,7 @@ _LINES = 12  # last lines of what the child printed and of faulthandler's text
 
 @dataclass(frozen=True)
 class ChildEnd:
-    """What a child came to.
+    """How a child ended, and what it left.
 
     ``lack`` is what the task asked its worker for in vain, ``handed`` the keys of tasks
     that it had submitted and whose errors it got, as texts; ``steps`` have summaries in
@@ -252,7 +252,7 @@ def _end(
 
 
 def end_from_wire(failure: Failure, wire: Mapping[str, Any]) -> ChildEnd:
-    """What a child came to that has left its result: see `child.run_nodes`.
+    """The end of a child that has left its result: see `child.run_nodes`.
 
     Raises
     ------

@@ -256,7 +256,7 @@ def _match(
     inside = _inside(entries, graph)
     if texts:
         return [entry for entry in inside if entry["exception_text"] in texts]
-    # What fell because of another has no text of its own.
+    # What failed because of another has no text of its own.
     inside = [entry for entry in inside if entry["exception_text"]]
     data = pickled_in(exception)
     if data:

@@ -53,7 +53,8 @@ from dbgkit.targets.tracebacks import Trace, chain, trace, whole_of
 
 _OF_ANOTHER = ("it may be another client's failure",)
 _UNFOLLOWED = (
-    "it fell because of more tasks than were looked at: an earlier one may have failed"
+    "it failed because of more tasks than were looked at: "
+    "an earlier one may have failed"
 )
 
 
