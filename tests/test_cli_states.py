@@ -289,7 +289,8 @@ def test_the_scheduler_may_be_configured_or_in_a_file(fine, dbgkit, tmp_path):
     with dask.config.set({"scheduler-address": fine.scheduler.address}):
         assert "held" in dbgkit("tasks").out
     path = tmp_path / "scheduler.json"
-    path.write_text(json.dumps(fine.scheduler_info(), default=str))
+    # Workers' metrics may have keys that are no texts.
+    path.write_text(json.dumps({**fine.scheduler_info(), "workers": {}}, default=str))
     assert "held" in dbgkit("tasks", "--scheduler-file", path).out
 
 
