@@ -65,13 +65,13 @@ def test_the_extension_can_be_taken_off(client):
     link = Link(client, 30)
     future = fail(client, tasks.ratio, 5, 0)
     link.visit()
-    remove_extension(link.client)
+    remove_extension(client)
     before = client.run_on_scheduler(handlers)
     assert not any(name.startswith(extension_name()) for name in before["handlers"])
     dbgkit.locate(future)
     during = client.run_on_scheduler(handlers)
     assert f"{extension_name()}-visit" in during["handlers"]
-    remove_extension(link.client)
+    remove_extension(client)
     assert client.run_on_scheduler(handlers) == before
     # On first use it is there again.
     assert dbgkit.locate(future).key == future.key
@@ -83,7 +83,7 @@ def test_an_extension_that_another_client_took_off_is_put_back(client):
     with Client(client.scheduler.address, set_as_default=False) as other:
         link = Link(other, 30)
         link.visit()
-        remove_extension(link.client)
+        remove_extension(other)
     assert dbgkit.locate(future).key == future.key
 
 

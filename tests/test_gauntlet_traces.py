@@ -186,7 +186,7 @@ def test_half_an_extension_is_made_whole_by_a_look_and_can_be_taken_off(shared, 
     take(shared)
     assert dbgkit.locate(future).key == future.key
     assert dbgkit.failures(client=shared).total >= 1
-    remove_extension(link.client)
+    remove_extension(shared)
     assert extensions(shared) == {"plugins": [], "handlers": []}
 
 
@@ -209,7 +209,7 @@ def test_looks_go_on_while_others_take_the_extension_off(shared):
             with Client(address, set_as_default=False) as other:
                 link = Link(other, 30)
                 link.visit()
-                remove_extension(link.client)
+                remove_extension(other)
 
     def run(job, *args):
         try:
@@ -236,7 +236,7 @@ def test_looks_go_on_while_others_take_the_extension_off(shared):
     assert not any(thread.is_alive() for thread in (removing, *looking))
     link = Link(shared, 30)
     link.visit()
-    remove_extension(link.client)
+    remove_extension(shared)
     assert extensions(shared) == {"plugins": [], "handlers": []}
 
 
@@ -251,7 +251,7 @@ def test_one_that_was_taken_off_is_kept_by_nothing(shared):
     before, link = shared.run_on_scheduler(alive), Link(shared, 30)
     for _ in range(3):
         link.visit()
-        remove_extension(link.client)
+        remove_extension(shared)
     assert shared.run_on_scheduler(alive) == before
 
 
@@ -266,6 +266,6 @@ def test_one_versions_extension_stays_as_another_goes(shared, monkeypatch):
         theirs = Link(other, 30)
         assert LiveView(theirs).ask("counts", {}) is not None
         assert len(extensions(shared)["plugins"]) == 2
-        remove_extension(theirs.client)
+        remove_extension(other)
     assert extensions(shared)["plugins"] == [mine]
-    remove_extension(link.client)
+    remove_extension(shared)

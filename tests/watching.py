@@ -6,7 +6,7 @@ import gc
 import time
 from contextlib import contextmanager
 
-from dbgkit.cluster import extension
+from dbgkit.cluster.extension import extension_name
 from dbgkit.remote.common.frames import own_index, walk
 
 LIMIT = 30.0  # seconds until a wait fails
@@ -176,6 +176,11 @@ def state_of(dask_scheduler, key):
     return "unknown" if ts is None else ts.state
 
 
+def remove_extension(client):
+    """Take dbgkit's extension off the scheduler."""
+    client.sync(getattr(client.scheduler, f"{extension_name()}-remove"))
+
+
 def clear_history(dask_scheduler):
     """Have a scheduler forget the failures that tasks have left behind."""
     dask_scheduler.erred_tasks.clear()
@@ -194,13 +199,3 @@ def let_go_of_frames(client):
             state.exception.__traceback__ = None
     for _ in range(3):
         gc.collect()
-
-
-def remove_extension(client):
-    """Take the extension off the scheduler, if this client has put it there."""
-
-    async def remove():
-        await extension._handler(client, "remove")()
-
-    if extension._installed.pop(client, None) is not None:
-        client.sync(remove)
