@@ -14,7 +14,7 @@ from dbgkit.cluster import shipping
 ROOT = Path(dbgkit.__file__).parent
 MOST_ROOMS = 8  # at one look
 MOST_FLOORS = 4  # of folders within dbgkit.remote
-LONGEST_CHAIN = 12  # of files within dbgkit.remote
+LONGEST_CHAIN = 7  # of files within dbgkit.remote
 
 
 @cache

@@ -10,8 +10,7 @@ import re
 from typing import Any
 
 from dbgkit.remote.common.frames import parse_traceback, walk
-from dbgkit.remote.common.texts import safe_repr, type_and_message
-from dbgkit.remote.scheduler.roots import COMPARED
+from dbgkit.remote.common.texts import COMPARED, safe_repr, type_and_message
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 _NO_FILE = "<dynamic-code>"  # cloudpickle's name for code that travelled by value

@@ -9,9 +9,8 @@ from typing import Any
 
 from dbgkit.cluster.clients import held_future_states, is_open
 from dbgkit.errors import NoFailure
-from dbgkit.remote.common.texts import safe_repr, safe_str
+from dbgkit.remote.common.texts import COMPARED, safe_repr, safe_str
 from dbgkit.remote.recording.handed import future_error, is_equal, is_part
-from dbgkit.remote.scheduler.roots import COMPARED
 from dbgkit.targets.refusals import interrupted
 from dbgkit.targets.tracebacks import Trace
 

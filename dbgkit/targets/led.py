@@ -13,14 +13,14 @@ from itertools import islice
 from types import FrameType
 from typing import Any
 
+from dbgkit.remote.common.exceptions import raised_from
 from dbgkit.remote.common.frames import own_line_of_text, walk
-from dbgkit.remote.common.texts import safe_repr
-from dbgkit.remote.scheduler.inner import entry_of, identities, of_chain
-from dbgkit.remote.scheduler.inner_table import Identity
+from dbgkit.remote.common.texts import COMPARED, safe_repr
+from dbgkit.remote.scheduler.inner import entry_of
+from dbgkit.remote.scheduler.inner_identities import Identity, identities, of_chain
 from dbgkit.remote.scheduler.p2p import phase_in, phase_of, where_in_shuffle
-from dbgkit.remote.scheduler.roots import COMPARED
 from dbgkit.targets.held import exception_of, is_told_by, texts_of
-from dbgkit.targets.tracebacks import chain, is_rebuilt, place_of, raised_from
+from dbgkit.targets.tracebacks import chain, is_rebuilt, place_of
 
 MOST_RAISED = 20  # exceptions of a chain that are told to the scheduler
 _DEEPEST = 100_000  # frames

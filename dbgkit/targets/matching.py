@@ -17,10 +17,10 @@ from dbgkit.cluster.link import Link
 from dbgkit.cluster.workers import logs_of
 from dbgkit.errors import NoFailure, SchedulerGone, WaitTimedOut
 from dbgkit.model import Evidence, Failure
+from dbgkit.remote.common.exceptions import members_of, raised_from
 from dbgkit.remote.common.parsing import literal
 from dbgkit.remote.scheduler.followers import is_follower
 from dbgkit.remote.scheduler.leaders import led_in_history
-from dbgkit.remote.values.errors import members_of
 from dbgkit.targets.alike import alike
 from dbgkit.targets.failure import failure_from_exception, failure_from_fact
 from dbgkit.targets.graphs import (
@@ -31,7 +31,7 @@ from dbgkit.targets.graphs import (
 from dbgkit.targets.held import beginnings, is_no_tasks, pickled_in, texts_of
 from dbgkit.targets.led import raised_in, submitted_entry
 from dbgkit.targets.optimizing import expression_here
-from dbgkit.targets.tracebacks import Trace, raised_from
+from dbgkit.targets.tracebacks import Trace
 
 _LOGGED = re.compile(
     r"Compute Failed\nKey: +(?P<key>.*)\nState: .*?\n.*?"

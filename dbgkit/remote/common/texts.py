@@ -6,6 +6,7 @@ import re
 
 from .parsing import literal
 
+COMPARED = 1_000  # characters of an exception's text by which it is known again
 _REPR = re.compile(r"^(?P<type>[\w.<>]+)\((?P<args>.*)\)$", re.DOTALL)
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 # UUIDs, tokens, and what `tempfile` makes up.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import linecache
 import traceback
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -18,24 +18,18 @@ from types import MappingProxyType
 from typing import Any
 
 from ..common.codes import file_of_frame, fingerprint, is_dynamic, marked
+from ..common.exceptions import ancestry, descent, traceback_of
 from ..common.frames import is_machinery, own_index, walk
 from ..common.objects import class_name
 from ..common.texts import signature
 from ..secrets.redact import MARGIN, environment_secrets, redact_cut, redact_text
-from ..values.errors import (
-    cause_of,
-    context_of,
-    members_of,
-    message_of,
-    suppresses_context,
-    traceback_of,
-)
 from ..values.fingerprints import fingerprints
 from ..values.keep import NOT_KEPT, keep
 from ..values.summarize import (
     NAME,
     Budget,
     Place,
+    message_of,
     pick_places,
     place_of,
     summarize_places,
@@ -284,7 +278,7 @@ def _causes(
     """
     found: list[dict[str, Any]] = []
     most = 1 if short else MOST_CAUSES
-    linked = list(islice(_linked(exception), most + COUNTED))
+    linked = list(islice(descent(exception), most + COUNTED))
     nearest = linked[:most]
     if len(linked) > most > 1:
         nearest = _with_root(exception, nearest)
@@ -322,60 +316,13 @@ def _with_root(exception: BaseException, nearest: list[_Step]) -> list[_Step]:
     indices = {id(error): index for index, (_, _, error) in enumerate(kept)}
     shown = {id(exception), *(id(error) for _, _, error in nearest)}
     for start, parent in ((exception, -1), (kept[-1][2], len(kept) - 1)):
-        line = list(islice(_line(start), _LONG))
+        line = ancestry(start, _LONG)
         for _, error in line:
             parent = indices.get(id(error), parent)
         if 0 < len(line) < _LONG and id(line[-1][1]) not in shown:
             how, root = line[-1]
             return [*kept, (how, parent, root)]
     return nearest
-
-
-def _line(exception: BaseException) -> Iterator[tuple[str, BaseException]]:
-    """What an exception was raised from, and that, and so on; no members."""
-    seen = {id(exception)}
-    step = _raised_from(exception)
-    while step is not None and id(step[1]) not in seen:
-        seen.add(id(step[1]))
-        yield step
-        step = _raised_from(step[1])
-
-
-def _linked(exception: BaseException) -> Iterator[_Step]:
-    """How an exception follows from its parent, that one's index, and it itself.
-
-    A group's members come before what the group was raised from. The parent of what
-    follows from the first exception is -1.
-    """
-    seen = {id(exception)}
-    waiting = [_following(exception, -1)]
-    index = 0
-    while waiting:
-        step = next(waiting[-1], None)
-        if step is None:
-            waiting.pop()
-        elif id(step[2]) not in seen:
-            seen.add(id(step[2]))
-            yield step
-            waiting.append(_following(step[2], index))
-            index += 1
-
-
-def _following(exception: BaseException, index: int) -> Iterator[_Step]:
-    for member in members_of(exception):
-        yield "member", index, member
-    step = _raised_from(exception)
-    if step is not None:
-        yield step[0], index, step[1]
-
-
-def _raised_from(exception: BaseException) -> tuple[str, BaseException] | None:
-    cause, context = cause_of(exception), context_of(exception)
-    if cause is not None:
-        return "cause", cause
-    if context is not None and not suppresses_context(exception):
-        return "context", context
-    return None
 
 
 def _keep_locals(

@@ -29,7 +29,8 @@ from .failures_index import ErredIndex
 from .foresight import foresee as look_ahead
 from .foresight import recordings_of, run_on_workers
 from .graph import look_around
-from .inner import Found, follow, found_of_forgotten, of_chain
+from .inner import Found, follow, found_of_forgotten
+from .inner_identities import of_chain
 from .leaders import Led, facts_of_gone, find_led, followers_of, starts_of
 from .leftovers import OWN_CLIENT, PRIVATE_PREFIX, forget_group, forget_topic
 from .newest import newest_failed

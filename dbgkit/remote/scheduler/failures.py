@@ -15,11 +15,11 @@ from ..common.pacing import Pace, is_dump, now_of, slices
 from ..common.texts import Signature, signature, type_and_message
 from .failed import failure_fact, forgotten_fact, history_of
 from .failures_followers import Follower, Followers, is_follower_alike
-from .failures_groups import TRACEBACKS, Group, group_of, sample_of
-from .failures_index import ErredIndex, Row
+from .failures_groups import TRACEBACKS, Group, Row, group_of, sample_of
+from .failures_index import ErredIndex
 from .failures_inner import InnerCounts, Waiting
 from .failures_joined import join_moved
-from .inner import identities
+from .inner_identities import identities
 from .leftovers import is_private
 from .origins import CameFrom
 from .p2p import P2P, as_text, cause_in_shuffle

@@ -12,8 +12,7 @@ from dask.utils import key_split
 
 from ..common.pacing import Pace, emptied
 from ..common.texts import Signature
-from .failures_groups import Group
-from .failures_index import Row
+from .failures_groups import Group, Row
 from .followers import Leaders, Runs, is_follower
 
 

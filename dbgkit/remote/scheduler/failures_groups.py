@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common.texts import Signature
-from .failures_index import Row
 
 SAMPLE = 10  # keys of one group
 SAMPLE_TEXT = 2_000  # characters of all of them
@@ -18,6 +17,19 @@ MOST_WORKERS = 20  # of one group
 MESSAGE = 1_000  # characters of one message
 TRACEBACK = 8_000  # characters of one
 TRACEBACKS = 100_000  # characters of all tracebacks
+
+
+class Row(NamedTuple):
+    """What a report needs of one root cause, as its texts are slow to read.
+
+    ``handed`` is what it may have been handed by tasks that it had submitted (see
+    ``inner_identities``).
+    """
+
+    alike: Signature
+    name: str
+    workers: tuple[str, ...]
+    handed: tuple[Any, ...] = ()
 
 
 class Group:

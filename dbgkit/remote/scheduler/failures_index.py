@@ -12,26 +12,12 @@ from typing import Any, NamedTuple
 from ..common.frame_codes import KeptCodes
 from ..common.pacing import Pace, all_tasks, is_dump, slices
 from ..common.pickles import MOST_BYTES, Raised, pickle_of
-from ..common.texts import Signature
+from ..common.texts import COMPARED
+from .failures_groups import Row
 from .p2p import P2P, cause_in_shuffle
-from .roots import COMPARED
 
 MOST_SHUFFLES = 100  # failures of P2P shuffles whose causes are kept
-MOST_NOTED = 100_000  # failures that are kept in a table of what tasks submitted
 MOST_HEALED = 10_000  # keys that are remembered; more are only counted
-
-
-class Row(NamedTuple):
-    """What a report needs of one root cause, as its texts are slow to read.
-
-    ``handed`` is what it may have been handed by tasks that it had submitted (see
-    ``inner``).
-    """
-
-    alike: Signature
-    name: str
-    workers: tuple[str, ...]
-    handed: tuple[Any, ...] = ()
 
 
 class Unread(NamedTuple):
@@ -76,6 +62,8 @@ class ErredIndex:
         Those that have succeeded since; `healed_more` counts those not kept.
     """
 
+    most_noted = 100_000  # failures that are kept in a table of what tasks submitted
+
     def __init__(self) -> None:
         self.complete = False
         self.dated = False
@@ -115,7 +103,7 @@ class ErredIndex:
     def _freshen(self, key: Any) -> None:
         assert self.fresh is not None
         self.fresh.append(key)
-        if len(self.fresh) > MOST_NOTED:
+        if len(self.fresh) > self.most_noted:
             self.fresh = None  # it is made anew
 
     def _add_shuffle(self, ts: Any) -> None:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from ..common.pacing import Pace, emptied
 from ..common.texts import Signature
-from .failures_groups import Group, group_of
-from .failures_index import ErredIndex, Row
-from .inner import identities_of_texts, texts_of
-from .inner_table import MOST_WAYS, Identity, Lookup
+from .failures_groups import Group, Row, group_of
+from .failures_index import ErredIndex
+from .inner_identities import Identity, identities_of_texts, texts_of
+from .inner_table import MOST_WAYS, Lookup
 
 Groups = dict[Signature, Group]
 

@@ -15,10 +15,10 @@ from itertools import islice
 from typing import Any
 
 from ..common.pacing import Pace, slices
+from ..common.texts import COMPARED
 from .followers import is_follower
 
 MOST_LINKS = 10_000  # dependencies that one question follows
-COMPARED = 1_000  # characters of an exception's text
 SLICE = 100  # tasks between two looks at the time
 
 

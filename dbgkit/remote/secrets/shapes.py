@@ -7,9 +7,8 @@ import binascii
 import re
 from collections.abc import Callable
 
-from .names import KEYED, WEAK, WORDY
 from .tokens import hide_tokens
-from .values import HIDDEN, NEVER, lowered, needed
+from .values import HIDDEN, KEYED, NEVER, WEAK, WORDY, lowered, needed
 
 # A PEM block; one that was cut has no end.
 PEM = re.compile(

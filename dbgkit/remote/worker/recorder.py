@@ -18,6 +18,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from ..common.announcing import announce
 from ..common.carried import carried_by
+from ..common.exceptions import traceback_of
 from ..common.frames import walk
 from ..common.handlers import Handler
 from ..common.origins import origins_of
@@ -25,7 +26,6 @@ from ..common.origins_steps import frames_of
 from ..common.texts import sendable, type_and_message
 from ..recording.packing import pack, unpack
 from ..recording.take import Limits, hide_secrets, kind_of, take
-from ..values.errors import traceback_of
 from .black_box import ELSEWHERE, BlackBox
 from .deaths import box_for, close_box, inputs_of, tell_of
 from .pool_files import PoolFiles, leave
