@@ -27,12 +27,6 @@ CAUSES_UNKNOWN = (
 )
 
 
-def run_of(failure: Failure, exception: BaseException | None, seconds: float) -> Run:
-    """The outcome of one run in this process."""
-    told = None if exception is None else raised(exception)
-    return run_told(failure, told, seconds)
-
-
 def run_told(failure: Failure, told: Mapping[str, Any] | None, seconds: float) -> Run:
     """The outcome of a run; ``told`` is what `remote.recording.raised` tells of it."""
     if told is None:

@@ -55,7 +55,6 @@ _LINE_START = re.compile(
     r"|String)[ \t]+)*"
     r"(?:[\w.-]+[ \t]*:[ \t]*)?['\"]?\Z"
 )
-_TEXT_STARTS = re.compile(r"(?:\\r)?\\n|\r?\n")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _STEP = re.compile(r"\\.|['\"]|[\[({]|[\])}]", re.DOTALL)
 
