@@ -87,7 +87,7 @@ async def tell_of(
 def _begins_later(ts: Any) -> bool:
     """Whether a task is the recorder's already, but still waits for its thread.
 
-    See ``recorder.Watched.slot``.
+    See ``recorder_spec.Watched.slot``.
     """
     return getattr(ts.run_spec, "slot", 0) is None
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from distributed import Reschedule
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from ..common.announcing import announce
@@ -26,9 +25,17 @@ from ..common.origins_steps import frames_of
 from ..common.texts import sendable, type_and_message
 from ..recording.packing import pack, unpack
 from ..recording.take import Limits, hide_secrets, kind_of, take
-from .black_box import ELSEWHERE, BlackBox
+from .black_box import BlackBox
 from .deaths import box_for, close_box, inputs_of, tell_of
 from .pool_files import PoolFiles, leave
+from .recorder_spec import (
+    NO_FAILURES,
+    Watched,
+    bare,
+    is_wrapped,
+    pass_as_worker_code,
+    taken_off,
+)
 
 MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of
 MOST_KINDS = 1_000
@@ -112,8 +119,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.waiting.clear()
         self.elsewhere.clear()
         for ts in list(worker.state.tasks.values()):
-            if _is_wrapped(ts.run_spec):
-                _, ts.run_spec = _taken_off(ts.run_spec)
+            if is_wrapped(ts.run_spec):
+                _, ts.run_spec = taken_off(ts.run_spec)
         await self.files.close()
         if box is not None:
             await close_box(box, for_good=goes_on)
@@ -128,8 +135,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         elif finish == "error" or (finish in _ENDS and start in _RUNNING):
             ts = self.worker.state.tasks.get(key)
             watched = None
-            if ts is not None and _is_wrapped(ts.run_spec):
-                watched, ts.run_spec = _taken_off(ts.run_spec)
+            if ts is not None and is_wrapped(ts.run_spec):
+                watched, ts.run_spec = taken_off(ts.run_spec)
                 if watched is not None:
                     watched.end()
             if finish == "error" and start not in _UNWANTED:
@@ -180,11 +187,11 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         tasks = self.worker.state.tasks
 
         def spec_of(name: Any) -> Any:
-            return _bare(getattr(tasks.get(name), "run_spec", None))
+            return bare(getattr(tasks.get(name), "run_spec", None))
 
         try:
             frames = frames_of(walk(traceback_of(exception)))
-            return origins_of(key, _bare(spec), spec_of, frames=frames, visits=ORIGINS)
+            return origins_of(key, bare(spec), spec_of, frames=frames, visits=ORIGINS)
         except Exception as error:  # the frames are worth more than that
             self.fail("looking where values came from", error)
             return []
@@ -192,7 +199,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
     def look_at_result(self, key: Any, result: Any, args: Any, spec: Any) -> None:
         """Record the exception that a library hands back as a result, if it does."""
         error = carried_by(result)
-        if error is not None and not isinstance(error, _NO_FAILURES):
+        if error is not None and not isinstance(error, NO_FAILURES):
             self.carried.add(key)
             self.record(key, error, args, spec)
 
@@ -203,11 +210,24 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.kinds[kind] += 1
         return self.kinds[kind]
 
-    def path_for(self, watched: Watched) -> str:
-        """A file for a child of a process pool to leave its recording in.
+    def for_child(self, watched: Watched) -> tuple[Any, ...]:
+        """As what a run spec is pickled that a process pool's child is to run.
 
-        Empty where there is none. Called in threads of the pools' own.
+        Called in threads of the pools' own.
         """
+        path = self._path_for(watched)
+        if not path:
+            return eval, ("spec", {"spec": watched.spec})
+        names = {
+            "module": __name__,
+            "spec": watched.spec,
+            "path": path,
+            "limits": asdict(self.limits),
+        }
+        return eval, (_IN_CHILD, names)
+
+    def _path_for(self, watched: Watched) -> str:
+        """A file for a child to leave its recording in; empty where there is none."""
         path = ""
         worker = self.worker
         try:
@@ -343,112 +363,7 @@ _RUNNING = ("executing", "long-running", "cancelled", "resumed")
 _UNWANTED = ("cancelled", "resumed")  # Dask lets go of what comes of these
 # What Dask recommends at the end of a run; anything else leaves it running.
 _ENDS = ("memory", "error", "rescheduled")
-# The last two end a worker (``_run_task_simple`` in distributed/worker.py).
-_NO_FAILURES = (Reschedule, SystemExit, KeyboardInterrupt)
 _IN_POOL = "it ran in a process pool, whose process did not record it"
-
-
-def _is_wrapped(spec: Any) -> bool:
-    """Whether a run spec is one of a recorder, be it of another version."""
-    return type(spec) is Watched or type(spec).__name__ == Watched.__name__
-
-
-def _bare(spec: Any) -> Any:
-    """A run spec without any wrapper around it."""
-    while _is_wrapped(spec):
-        spec = spec.spec
-    return spec
-
-
-def _taken_off(spec: Any) -> tuple[Watched | None, Any]:
-    """This version's wrapper, and the run spec without it."""
-    if type(spec) is Watched:
-        return spec, spec.spec
-    if not _is_wrapped(spec):
-        return None, spec
-    found, spec.spec = _taken_off(spec.spec)
-    return found, spec
-
-
-class Watched:
-    """A run spec that has a failure recorded while its frames are alive.
-
-    Passes as the run spec itself for all that a worker asks of it, and pickles as it.
-    """
-
-    __slots__ = ("inputs", "key", "recorder", "slot", "spec")
-
-    def __init__(self, key: Any, spec: Any, recorder: Recorder, inputs: int) -> None:
-        self.key = key
-        self.spec = spec
-        self.recorder = recorder
-        self.inputs = inputs  # bytes
-        self.slot: int | None = None  # of the box, once it runs
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.spec, name)
-
-    def __repr__(self) -> str:
-        return repr(self.spec)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """For a process pool: as what records there, where this code is there too.
-
-        For the box it runs from here on: nothing tells when it is its turn there.
-        """
-        if self.slot is None:
-            self.begin(ELSEWHERE)
-        path = self.recorder.path_for(self)
-        if not path:
-            return eval, ("spec", {"spec": self.spec})
-        names = {
-            "module": __name__,
-            "spec": self.spec,
-            "path": path,
-            "limits": asdict(self.recorder.limits),
-        }
-        return eval, (_IN_CHILD, names)
-
-    def begin(self, run: Any = None) -> None:
-        """Have the box say that it runs."""
-        box = self.recorder.box
-        self.slot = -1 if box is None else box.begin(self.key, self.inputs, run)
-
-    def end(self) -> None:
-        """Have the box say that it does not run any more."""
-        slot, self.slot = self.slot, -1
-        box = self.recorder.box
-        if box is not None and slot is not None:
-            box.end(slot)
-
-    def __call__(self, *args: Any) -> Any:
-        self.begin()
-        try:
-            result = self.spec(*args)
-        except _NO_FAILURES:
-            raise
-        except BaseException as error:  # Dask takes all others for failures
-            self.recorder.record(self.key, error, args, self.spec)
-            raise
-        finally:
-            self.end()
-        if self.spec.is_coro:
-            return _awaited(self, result, args)
-        self.recorder.look_at_result(self.key, result, args, self.spec)
-        return result
-
-
-async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
-    watched.begin(result)
-    try:
-        return await result
-    except (*_NO_FAILURES, GeneratorExit):  # the last: it is dropped
-        raise
-    except BaseException as error:
-        watched.recorder.record(watched.key, error, args, watched.spec)
-        raise
-    finally:
-        watched.end()
 
 
 def _inputs(args: Any) -> Mapping[Any, Any]:
@@ -473,7 +388,7 @@ class InChild:
     def __call__(self, *args: Any) -> Any:
         try:
             return self.spec(*args)
-        except _NO_FAILURES:
+        except NO_FAILURES:
             raise
         except BaseException as error:
             self.record(error, args)
@@ -497,16 +412,4 @@ class InChild:
             return
 
 
-def _pass_as_worker_code(function: Any) -> None:
-    """Have a function's frame left out of the tracebacks that Dask sends home.
-
-    ``distributed.utils.get_traceback`` leaves out the outer frames of files whose
-    path has ``distributed/worker`` in it.
-    """
-    name = os.path.join("distributed", "worker", "<dbgkit recorder>")
-    function.__code__ = function.__code__.replace(co_filename=name)
-
-
-_pass_as_worker_code(Watched.__call__)
-_pass_as_worker_code(_awaited)
-_pass_as_worker_code(InChild.__call__)
+pass_as_worker_code(InChild.__call__)
