@@ -10,7 +10,6 @@ what they have of cloudpickle.
 
 from __future__ import annotations
 
-import io
 import pickle
 import pickletools
 import sys
@@ -21,6 +20,8 @@ from importlib.util import find_spec
 from itertools import islice
 from time import time
 from typing import Any
+
+from .bounded import Bounded
 
 MOST_BYTES = 500_000  # of a pickle; what is longer is looked at as far as that
 MOST_STEPS = 20_000  # of reading it: some 20 ms
@@ -77,24 +78,13 @@ def modules_named(value: Any) -> list[str]:
     return list(islice(found, MOST_MODULES))
 
 
-class _Full(Exception):
-    pass
-
-
-class _Bounded(io.BytesIO):
-    def write(self, data: Any) -> int:
-        if self.tell() + len(data) > MOST_BYTES:
-            raise _Full
-        return super().write(data)
-
-
 def _pickled(value: Any) -> bytes:
     """The beginning of what a worker is sent; arrays are left out of it."""
     import cloudpickle
 
-    file = _Bounded()
+    file = Bounded(MOST_BYTES)
     pickler = cloudpickle.Pickler(file, protocol=5, buffer_callback=lambda _: None)
-    # `_Full`, or whatever somebody's own code raises: the beginning tells enough.
+    # `TooLarge`, or whatever somebody's own code raises: the beginning tells enough.
     with suppress(Exception):
         pickler.dump(value)
     return file.getvalue()

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..common.bounded import Bounded, TooLarge
+
 _MISSING = object()
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
@@ -53,7 +55,7 @@ async def read_part(
     try:
         # Not while the worker's event loop waits.
         data = await asyncio.to_thread(_pickled, value, dask_worker, most)
-    except _TooLarge:
+    except TooLarge:
         return {**found, "status": "large", "text": f"over {most:,} bytes"}
     except Exception as error:  # pickling runs anybody's code
         return {**found, "status": "unsendable", "text": _told(error)}
@@ -72,21 +74,6 @@ def _step(value: Any, kind: str, name: Any) -> Any:
 
 def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error!s:.300}"
-
-
-class _TooLarge(Exception):
-    """The pickle has more bytes than may be sent."""
-
-
-class _Bounded(io.BytesIO):
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
-
-    def write(self, data: Any) -> int:
-        if self.tell() + len(data) > self.most:
-            raise _TooLarge
-        return super().write(data)
 
 
 def _pickled(value: Any, worker: Any, most: int) -> bytes:
@@ -110,7 +97,7 @@ def _pickled(value: Any, worker: Any, most: int) -> bytes:
                 return ("lock", type(each) is _LOCKS[1])
             return None
 
-    file = _Bounded(most)
+    file = Bounded(most)
     Parts(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     return file.getvalue()
 

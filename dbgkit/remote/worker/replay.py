@@ -21,12 +21,17 @@ COPIED_PER_SECOND = 1_000_000  # bytes, at the least: Python objects are slow
 _FREE_PART = 0.8  # of what is free on the machine may be taken
 
 
+def refusal(status: str, key: Any, text: str = "") -> dict[str, Any]:
+    """Why the task cannot be run, in wire form."""
+    return {"status": status, "key": key, "text": text}
+
+
 class Stop(Exception):
-    """The task cannot be run: ``answer`` says why, in wire form."""
+    """The task cannot be run: ``answer`` is the `refusal`."""
 
     def __init__(self, status: str, key: Any, text: str = "") -> None:
         super().__init__(status)
-        self.answer = {"status": status, "key": key, "text": text}
+        self.answer = refusal(status, key, text)
 
 
 class Course:
@@ -108,7 +113,7 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
     room, limit = _room(dask_worker)
     # Of inputs that are fetched another copy is only made for further runs.
     if job["nbytes"] > room:
-        answer = Stop("no-room", None).answer
+        answer = refusal("no-room", None)
         return {**answer, "size": job["nbytes"], "room": room, "limit": limit}
     try:
         values, shared = await _gather(job, dask_worker)
@@ -149,7 +154,7 @@ def _run(
         loads(job["code"])(job, values, shared, worker, course)
     except BaseException as error:  # of the plumbing around the task
         text = f"{type(error).__name__}: {error!s:.500}"
-        course.problem = Stop("broken", job["order"][-1], text).answer
+        course.problem = refusal("broken", job["order"][-1], text)
     finally:
         values.clear()
         course.end()

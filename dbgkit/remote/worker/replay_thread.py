@@ -18,6 +18,7 @@ from typing import Any
 from dask._task_spec import Task
 
 from ..common.carried import carried_by
+from ..common.exceptions import linked
 from ..common.texts import safe_repr, safe_str
 from ..common.unpickling import Reading, pickle_alike
 from ..recording.handed import handed_keys
@@ -322,10 +323,7 @@ def _bytes_of(buffer: pickle.PickleBuffer) -> memoryview:
 _PART = 4 * 2**20  # bytes
 
 
-def _let_go(error: BaseException | None) -> None:
+def _let_go(error: BaseException) -> None:
     """Let go of the frames of an exception: they hold the copies of the inputs."""
-    for _ in range(100):
-        if error is None:
-            return
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
+    for each in linked(error):
+        each.__traceback__ = None
