@@ -79,7 +79,7 @@ def own_box(path: str, nonce: str = "") -> dict[str, Any]:
     ----------
     path : str
     nonce : str
-        What its worker has told; if empty, any will do.
+        What its worker reported; if empty, any will do.
 
     Returns
     -------
@@ -184,7 +184,7 @@ async def read_boxes_of(wanted: Iterable[Mapping[str, Any]]) -> list[dict[str, A
     Parameters
     ----------
     wanted : iterable of mapping
-        ``worker``, ``pid``, ``path`` and ``nonce`` of each, as it has told itself.
+        ``worker``, ``pid``, ``path`` and ``nonce`` of each, as it reported itself.
 
     Returns
     -------

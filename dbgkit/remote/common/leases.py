@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
-MOST_NAMED = 5  # tasks of a worker that are told by name
+MOST_NAMED = 5  # tasks of a worker that are listed by name
 
 
 async def tell_leases(state: Any, question: dict[str, Any]) -> dict[str, Any]:

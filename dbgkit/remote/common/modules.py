@@ -1,7 +1,7 @@
 """Modules that a task needs: those that its pickle names, and when workers ended of it.
 
 A worker that lacks one of them cannot read what the scheduler sends it: it closes in
-good order, so that its nanny starts no other one, and tells nobody why
+good order, so that its nanny starts no other one, and reports nowhere why
 (``Worker.handle_scheduler``, distributed/worker.py).
 
 This file is sent to schedulers and to workers as source: the standard library only, and
@@ -84,7 +84,7 @@ def _pickled(value: Any) -> bytes:
 
     file = Bounded(MOST_BYTES)
     pickler = cloudpickle.Pickler(file, protocol=5, buffer_callback=lambda _: None)
-    # `TooLarge`, or whatever somebody's own code raises: the beginning tells enough.
+    # `TooLarge`, or whatever somebody's own code raises: the beginning is enough.
     with suppress(Exception):
         pickler.dump(value)
     return file.getvalue()

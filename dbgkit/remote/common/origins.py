@@ -33,7 +33,7 @@ from .calls import (
 from .origins_steps import Candidate, Frame, failed_step
 from .origins_values import SHORT, file_of, is_plain, paths_in, tell, tell_index
 
-MOST = 4  # origins that are told
+MOST = 4  # origins that are listed
 VISITS = 300  # nodes that are looked at
 _LINKS = 3_000  # their arguments: those of so many take some 5 ms
 _WIDE = 500  # arguments of one call
@@ -69,9 +69,9 @@ def origins_of(
     spec_of : callable
         From a key to the run spec of that task; None where it is not known.
     frames : sequence of (str, int, str)
-        Of its traceback, outermost first: they tell which step failed.
+        Of its traceback, outermost first: they show which step failed.
     most, visits : int
-        How many are told, and how many run specs are looked at.
+        How many are listed, and how many run specs are looked at.
 
     Returns
     -------
@@ -94,7 +94,7 @@ class _Search:
         self.seen: set[Any] = set()
         self.wide = False
         self.waiting: deque[_Place] = deque()
-        self.failed: Any = None  # the node whose own literals are told in any case
+        self.failed: Any = None  # the node whose own literals are listed in any case
         self.whole: tuple[Any, Any] = (None, None)  # of a step, and its task's key
 
     def run(self, key: Any, node: Any, frames: Sequence[Frame]) -> None:
@@ -167,7 +167,7 @@ class _Search:
         self.found.setdefault(name, {"key": whole if key == step else key, **wire})
 
     def look(self, node: Any, names: _Names, key: Any, outer: tuple[Any, ...]) -> None:
-        """Tell what a node says, or go on to what it takes."""
+        """Note what a node says, or go on to what it takes."""
         if _is(node, DataNode):
             self.look_at_value(node.value, key)
         elif _is(node, Task):
@@ -257,7 +257,7 @@ class _Search:
     def read(
         self, node: Any, arguments: list[Any], names: _Names, key: Any, outer: Any
     ) -> bool:
-        """Tell what a task reads from; False if it is none that reads."""
+        """Note what a task reads from; False if it reads nothing."""
         if name_of_function(node.func) in _GETTERS and len(node.args) > 1:
             return self.read_slice(node, names, key)
         values = [
@@ -398,7 +398,7 @@ def _mapped(call: Call) -> Call:
     return function, args, kwargs
 
 
-# By what a key begins with: what made it, where its source does not tell that.
+# By what a key begins with: what made it, where its source does not say that.
 _OPENED = {"from-zarr": "from_zarr", "open_rasterio": "open_rasterio"}
 
 

@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"[-+]?\d+(?:[.,_]\d+)*(?:[eE][-+]?\d+)?")
 
 
 def safe_repr(value: object, limit: int = 10_000) -> str:
-    """``repr`` of an exception or key; a broken one is told, not raised."""
+    """``repr`` of an exception or key; a broken one is named, not raised."""
     try:
         text = repr(value)
     except KeyboardInterrupt:
@@ -38,7 +38,7 @@ def safe_repr(value: object, limit: int = 10_000) -> str:
 
 
 def safe_str(value: object, limit: int = 10_000) -> str:
-    """``str`` of an exception; a broken one is told, not raised."""
+    """``str`` of an exception; a broken one is named, not raised."""
     try:
         text = str(value)
     except KeyboardInterrupt:

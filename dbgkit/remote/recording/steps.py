@@ -27,7 +27,7 @@ from ..common.frames import is_machinery, is_own, package_of, walk
 from ..values.summarize import Budget, summarize
 
 MOST_STEPS = 12  # of a run, whose inputs are kept for the user to see
-MOST_VALUES = 12  # of one step, that are told by their summaries
+MOST_VALUES = 12  # of one step, that are kept, as their summaries
 SECONDS = 0.5  # for the summaries of all steps of a run
 
 # A task that has begun: its key, its run spec, and its inputs.

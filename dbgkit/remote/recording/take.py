@@ -191,7 +191,7 @@ def _class_name(exception: BaseException) -> str:
 
 
 def _traceback(tb: types.TracebackType | None, budget: Budget) -> str:
-    """The frames as text, as Dask tells them: no machinery around the user's own.
+    """The frames as text, as Dask formats them: no machinery around the user's own.
 
     Of many, or long ones, the outermost and the innermost.
     """
@@ -213,7 +213,7 @@ def _traceback(tb: types.TracebackType | None, budget: Budget) -> str:
 def _entries(
     places: list[Place], most: int, chars: int, budget: Budget
 ) -> list[traceback.FrameSummary]:
-    """The first of some frames, as many as there is room for; secrets hidden."""
+    """The first of some frames, as many as fit; secrets hidden."""
     names, values = budget.secret_names, budget.secret_values
 
     @cache  # a recursion's frames are of few lines
@@ -240,7 +240,7 @@ def _entries(
 
 
 def _own_place(tb: types.TracebackType | None) -> tuple[str, int, str] | None:
-    """The innermost line of the user's own; without a file, its code tells it."""
+    """The innermost line of the user's own; without a file, its code stands for it."""
     places = list(walk(tb))
     index = own_index([file_of_frame(frame) for frame, _ in places])
     if index is None:

@@ -1,4 +1,4 @@
-"""What the scheduler's events and logs still tell of workers that went away.
+"""What the scheduler's events and logs still say of workers that went away.
 
 This file is sent to the scheduler as source. It answers for the recorder's part where
 that is on, and adds what happened before it was.
@@ -37,7 +37,7 @@ _ENDED = re.compile(
 
 
 def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    """What a ``remove-worker`` event tells of a worker; the rest is empty.
+    """What a ``remove-worker`` event says of a worker; the rest is empty.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def is_removal(msg: Mapping[str, Any]) -> bool:
 
 
 def is_over(msg: Any) -> bool:
-    """Whether a nanny tells of the memory that its worker uses."""
+    """Whether a nanny speaks of the memory that its worker uses."""
     if not isinstance(msg, Mapping):
         return False
     return [type(msg.get(name)) for name in ("worker", "pid", "rss")] == [str, int, int]
@@ -157,7 +157,7 @@ def unpack_keys(box: dict[str, Any], known: Iterable[Any]) -> None:
         See ``boxes.read_box``.
     known : iterable of Key
         Keys that the scheduler still had there: one that was too long for the box is
-        looked for among them, and tasks that had ended are told if it did not know.
+        looked for among them, and tasks that had ended are named if it did not know.
     """
     for task in (*box["tasks"], *box["ended"]):
         if task.get("unpacked"):
@@ -248,7 +248,7 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]
     events = state.get_events()
     found: list[dict[str, Any]] = []
     for when, msg in list(events.get("all", ())):
-        await pace.breathe()
+        await pace.checkpoint()
         if not isinstance(msg, Mapping):
             continue
         if msg.get("action") == "restart-workers":
@@ -265,7 +265,7 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]
     over = list(events.get("worker-restart-memory", ()))
     for death in found:
         for when, msg in over:
-            # What was told after its end is of the next worker of its nanny.
+            # What was reported after its end is of the next worker of its nanny.
             before = -SOON < death["when"] - when < 60
             if is_over(msg) and msg["worker"] == death["worker"] and before:
                 death["over"] = {**msg, "when": when}
@@ -289,7 +289,7 @@ def _is_still_there(
 def note_restart(deaths: Any, workers: Any, when: float) -> None:
     """Say of some deaths, the oldest first, that a client asked for them.
 
-    ``Scheduler.restart_workers`` tells of workers that have just gone; others may have
+    ``Scheduler.restart_workers`` logs workers that have just gone; others may have
     had the same address before.
     """
     if not _is_many(workers):
@@ -361,7 +361,7 @@ def _line_of(
 ) -> tuple[float, int, int, str] | None:
     """The nanny's line on a worker's end, among those that are near to it.
 
-    Of several that all tell the same, for as many ends, the nearest one will do.
+    Of several that all say the same, for as many ends, the nearest one will do.
     """
     if len(near) == 1 and (not others or death["pid"] is not None):
         return near[0]

@@ -37,7 +37,7 @@ EVERY = 1.0  # seconds between two looks at what workers execute
 MOST_DEATHS = 500
 MOST_WAITING = 500  # reports whose worker has not gone yet, reasons to close
 START_LIMIT = 60.0  # seconds for a worker to start, once it has its plugins
-MOST_BOXES = 10_000  # of which workers have told
+MOST_BOXES = 10_000  # that workers have reported
 MOST_INPUTS = 10_000  # whose sizes are added up
 _NOT_TOLD = "what it found is not the black box that its worker has told of"
 
@@ -68,7 +68,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         )
         self.reasons: OrderedDict[str, str] = OrderedDict()
         self.over: OrderedDict[tuple[str, int | None], dict[str, Any]] = OrderedDict()
-        # Where workers have their black boxes, and what these can be told by.
+        # Where workers have their black boxes, and what these are known by.
         self.boxes: OrderedDict[tuple[str, int | None], dict[str, Any]] = OrderedDict()
         self.telling: set[asyncio.Task[None]] = set()
 
@@ -121,7 +121,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self.spread.want_none()
 
     def go(self) -> None:
-        """Take the handlers off: unregistering a plugin does not tell the plugin."""
+        """Take the handlers off: unregistering a plugin does not reach the plugin."""
         for verb in VERBS:
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
 
@@ -130,7 +130,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         return {"settings": self.spread.heard(address)}
 
     async def on_report(self, report: dict[str, Any]) -> None:
-        """A nanny tells how its worker's process has ended."""
+        """A nanny reports how its worker's process has ended."""
         if not is_report(report):
             raise ValueError("this is no report of a nanny")
         if self.is_on:
@@ -139,7 +139,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
     async def on_box(
         self, worker: str, nanny: str, pid: int, path: str, nonce: str
     ) -> None:
-        """A worker tells where its black box is, and the nonce in it."""
+        """A worker reports where its black box is, and the nonce in it."""
         told = {"worker": worker, "pid": pid, "path": path, "nonce": nonce}
         _keep(self.boxes, (worker, pid), {**told, "nanny": nanny}, MOST_BOXES)
         if nanny:
@@ -289,7 +289,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         _keep(self.reports, (report["worker"], report["pid"]), report)
 
     def _check_box(self, report: dict[str, Any]) -> None:
-        """Drop a box that the worker has not told of: anybody can have made it."""
+        """Drop a box that the worker has not reported: anybody can have made it."""
         box = report["box"]
         if not box:
             return
@@ -386,7 +386,7 @@ def _without_removal(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_of(process: tuple[str, int | None], death: Mapping[str, Any]) -> bool:
-    """Whether what a nanny told of a process is of one death.
+    """Whether what a nanny reported of a process is of one death.
 
     A nanny has the address of the worker before while the next one is starting, but
     it has the right process id.

@@ -1,4 +1,4 @@
-"""How fit a cluster is for debugging, as far as its scheduler can tell.
+"""How fit a cluster is for debugging, as far as its scheduler knows.
 
 This file is sent to the scheduler as source. ``state`` is the live scheduler, or a
 dump that looks like one; what a dump does not hold is None.
@@ -13,7 +13,7 @@ import dask
 from ..common.pacing import Pace, is_dump, now_of
 from ..common.settings import SETTINGS, read_settings
 
-MOST_WORKERS = 500  # workers told of one by one; what is wrong comes first
+MOST_WORKERS = 500  # workers that are listed one by one; what is wrong comes first
 
 
 async def examine(state: Any, question: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +34,7 @@ async def examine(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     for ws in list(state.workers.values()):
         there = told.get(ws.address) if dump else ws.versions
         workers.append(_worker(ws, now, there))
-        await pace.breathe()
+        await pace.checkpoint()
     workers.sort(key=_troubled)
     return {
         "now": now,

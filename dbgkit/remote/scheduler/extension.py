@@ -79,7 +79,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             scheduler.handlers[name] = Handler(name, self, verb)
 
     async def remove(self) -> None:
-        """Take all off, at once: unregistering a plugin does not tell the plugin.
+        """Take all off, at once: unregistering a plugin does not reach the plugin.
 
         Whoever looks in between would find half of it.
         """
@@ -124,7 +124,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
                 self.index.retried.pop(key, None)
 
     def remove_client(self, scheduler: Any, client: str) -> None:
-        """Called as a client has gone, and has been told of as such."""
+        """Called as a client has gone, and that has been logged."""
         if client.startswith(OWN_CLIENT):
             forget_topic(scheduler, client)
 

@@ -36,7 +36,7 @@ def failure_fact(
     asked: Any,
     entry: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """One root cause: what failed, where, when and how; `came_from` tells on what."""
+    """One root cause: what failed, where, when and how; `came_from` says on what."""
     text = ts.exception_text or (entry or {}).get("exception_text") or ""
     frames = ts.traceback_text or (entry or {}).get("traceback_text") or ""
     retries = (ts.annotations or {}).get("retries")

@@ -142,7 +142,7 @@ class _Survey:
         for group in shown:
             example = await self._example(group, values)
             wire.append(group.to_wire(example, TRACEBACKS // len(shown)))
-            await self._pace.breathe()
+            await self._pace.checkpoint()
         return {
             "groups": wire,
             "omitted": len(found) - len(shown),

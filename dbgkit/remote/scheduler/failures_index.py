@@ -35,11 +35,11 @@ class ErredIndex:
     complete : bool
         Whether all that had failed before is in it too; `dated`: with its times.
     blame : dict of Key to Key
-        Each failed task and its root cause: itself, or what it fell because of.
+        Each failed task and its root cause: itself, or why it failed.
     members : dict of Key to int
         How many failed tasks each root cause has, itself included.
     when : dict of Key to float or None
-        When a root cause failed; None: nothing tells.
+        When a root cause failed; None: unknown.
     rows : dict of Key to Row
         What a report needs of each root cause; made when first asked for.
     shuffles : dict of Key to Unread, Raised or None
@@ -178,7 +178,7 @@ class ErredIndex:
     async def find_times(
         self, state: Any, history: list[dict[str, Any]], pace: Pace
     ) -> None:
-        """Times of what had failed before it was kept, where something tells."""
+        """Times of what had failed before it was kept, as far as they are known."""
         if self.dated:
             return
         times = {entry["key"]: entry["when"] for entry in reversed(history)}

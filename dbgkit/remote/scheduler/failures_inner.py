@@ -41,7 +41,7 @@ class InnerCounts:
     read : callable
         Gives a root cause's `Row`.
     note : callable
-        Told of each failure, when it was, and in which group it was counted.
+        Called with each failure, when it was, and in which group it was counted.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class InnerCounts:
         self.is_counted = is_counted
         self.read = read
         self.note = note
-        # Entries of the history that are told by what had submitted them.
+        # Entries of the history that are counted with what had submitted them.
         self.told: set[Any] = set()
         self._added: set[Any] = set()
         self._table: Lookup | None = None
@@ -74,7 +74,7 @@ class InnerCounts:
                 texts = entry["exception_text"], entry["traceback_text"]
                 if handed := identities_of_texts(*texts):
                     self._handed.setdefault(entry["key"], handed)
-                await pace.breathe()
+                await pace.checkpoint()
         wanted = texts_of(self._handed.values())
         unsettled: list[Waiting] = []
         async for part in emptied(waiting, pace):
@@ -90,7 +90,7 @@ class InnerCounts:
         async for part in emptied(unsettled, pace):
             for one in part:
                 await self._place(one)
-                await pace.breathe()
+                await pace.checkpoint()
 
     async def empty(self, pace: Pace) -> None:
         """Let go of what was looked up, once all is counted."""

@@ -57,7 +57,7 @@ def deaths_question(
 
 
 def deaths_limit(keys: list[Any]) -> int:
-    """The most deaths to be told of some tasks."""
+    """The most deaths to be reported of some tasks."""
     return 4 * len(keys) + 10
 
 
@@ -168,7 +168,7 @@ async def _deaths(ask: Ask, keys: list[Any], names: Mapping[str, Any]) -> Forese
 async def _probes(
     scheduler: Any, answer: Mapping[str, Any], names: Mapping[str, Any]
 ) -> Foreseen:
-    """What the workers of what was given away tell of it, the silent ones left out."""
+    """What the workers of what was given away say of it, the silent ones left out."""
     asked = workers_to_ask(answer, True)
     if not asked:
         return []

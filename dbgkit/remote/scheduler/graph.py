@@ -48,7 +48,7 @@ async def look_around(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     graphs = []
     for wanted in question["tasks"][:MOST_TASKS]:
         graphs.append(await _graph(state, wanted, limit, pace))
-        await pace.breathe()
+        await pace.checkpoint()
     return {"graphs": graphs}
 
 
@@ -120,7 +120,7 @@ async def _chain(
 ) -> tuple[list[Any], dict[Any, int]]:
     """Tasks from the one asked for to the culprit, and after which some are left out.
 
-    A task that fell is followed to the one that failed.
+    A task that failed because of another is followed to that one.
     """
     keys = [*(wanted.get("chain") or ()), wanted["key"]]
     found = (find_task(state, key) for key in keys)
@@ -176,7 +176,7 @@ def _nearest(culprit: Any, chain: list[Any], links: _Links) -> Iterator[Any]:
 def _few(
     links: _Links, ts: Any, names: tuple[str, str], distance: int
 ) -> Iterable[Any]:
-    """All neighbours on one side, or of many those that tell most."""
+    """All neighbours on one side; of many, those that say most."""
     unfinished, everyone = (links(ts, name) for name in names)
     sample = dict.fromkeys(islice(unfinished, SAMPLED))
     sample.update(dict.fromkeys(islice(everyone, SAMPLED)))

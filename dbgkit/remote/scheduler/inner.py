@@ -4,7 +4,7 @@ A task that waits for work that it has submitted (``get_client``, ``worker_clien
 ``dask.compute``) raises what that work raised, or another exception from it. Dask
 keeps no link from the one to the other. But in the traceback of the outer one, behind
 a frame of the client, are the frames of the inner one, and the exception's text is the
-inner one's: so they are told.
+inner one's: so they are found.
 
 This file is sent to the scheduler as source: standard library only.
 """
@@ -21,7 +21,7 @@ from .inner_table import MOST_WAYS, Lookup
 
 
 class Found(NamedTuple):
-    """The task that a failure is to be told of.
+    """The task that a failure is to be reported of.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ async def follow(
         for each in found:
             if each.ts.key not in handed:
                 new[each.ts.key] = _identities_of(each.ts)
-                await pace.breathe()
+                await pace.checkpoint()
         handed.update(new)
         texts = texts_of(new.values())
         if not texts:

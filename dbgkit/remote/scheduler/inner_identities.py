@@ -1,4 +1,4 @@
-"""What tells a task that another one submitted: its text, and frames of its own.
+"""By what a task that another one submitted is known: its text, and its own frames.
 
 This file is sent to the scheduler as source: standard library only.
 """

@@ -80,7 +80,7 @@ def places_of(text: str, frames: str | None) -> tuple[_Place, ...]:
 
 
 def is_marked(ts: Any) -> bool:
-    """Whether something tells that a task was submitted by another one.
+    """Whether there is a sign that a task was submitted by another one.
 
     ``Scheduler._set_priorities`` takes 0.01 off the generation of such a one, and a
     worker's own client is called so (``Worker._get_client``).
@@ -179,7 +179,7 @@ class Submitted:
     async def read(
         self, texts: Iterable[str], told: dict[Any, float], pace: Pace
     ) -> None:
-        """Have what failed with some texts looked up; the times of some are told."""
+        """Look up what failed with some texts; the times of some are handed in."""
         for text in texts:
             found = self._unread.pop(hash(text), None)
             if found is None:
@@ -222,7 +222,7 @@ class Submitted:
         for alike in self.of.values():
             while alike.keys:
                 alike.shrink()
-                await pace.breathe()
+                await pace.checkpoint()
 
 
 class Lookup:
@@ -231,7 +231,7 @@ class Lookup:
     Parameters
     ----------
     entries : iterable of dict
-        What the history alone tells of.
+        What the history alone has.
     texts : set of str, optional
         What may be asked for.
     """
@@ -258,7 +258,7 @@ class Lookup:
         history: list[dict[str, Any]],
         pace: Pace,
     ) -> Lookup:
-        """Of all that is there, and of what the history alone tells of."""
+        """Of all that is there, and of what the history alone has."""
         lookup = cls((e for e in history if e["key"] not in index.members), texts)
         told = {entry["key"]: entry["when"] for entry in reversed(history)}
         if len(index.members) > index.most_noted:

@@ -1,6 +1,6 @@
 """From a follower to the failure of its collective that it failed because of.
 
-What is located is told so; `Leaders` decides, as it does for what is counted.
+`Leaders` decides for what is located, as it does for what is counted.
 
 This file is sent to the scheduler as source: standard library and dask only. Its cost
 is a pass over all that has failed, in slices, and only where a follower is meant.
@@ -98,7 +98,7 @@ async def find_led(
     """What some followers failed because of.
 
     The exception of who failed first may be on its way still: recording it takes a
-    moment, and others are told by connections that are closed. While others of the
+    moment, and others learn of it by connections that are closed. While others of the
     collective run it is awaited.
 
     Parameters
@@ -155,7 +155,7 @@ def _note_forgotten(
     tasks: Mapping[Any, Any],
     entries: Iterable[dict[str, Any]],
 ) -> None:
-    """Note what the history alone tells of, newest first; of one key the newest."""
+    """Note what the history alone has, newest first; of one key the newest."""
     for entry in {entry["key"]: entry for entry in reversed([*entries])}.values():
         key, when = entry["key"], entry["when"]
         ts = tasks.get(key)

@@ -75,7 +75,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.scheduler.handlers[name] = Handler(name, self, "on_here")
 
     def remove_handlers(self) -> None:
-        """Take all off: unregistering a plugin does not tell the plugin."""
+        """Take all off: unregistering a plugin does not reach the plugin."""
         for verb in (*VERBS, "here"):
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
         _forget_events(self.scheduler, self.name)
@@ -186,7 +186,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         """Take one recording in, and drop what is then too much."""
         self.number += 1
         event["number"] = self.number
-        event["when"] = time()  # by the clock that failures are told by
+        event["when"] = time()  # by the clock that failures are logged by
         self.counts["failures"] += 1
         if not event["packed"]:
             self.counts["gaps"] += 1

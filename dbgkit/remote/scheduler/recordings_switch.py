@@ -95,7 +95,7 @@ class Switch:
         self.scheduler.plugins.setdefault(self.name, self.store)
         self.store.add_handlers()
         replace_worker_plugin(self.scheduler, self.name, self.plugin)
-        # First: workers tell it of their black boxes as they start.
+        # First: workers report their black boxes to it as they start.
         deaths = await self._deaths()
         deaths.turn_on(self._go)
         self.spread.want(self.revision, self.plugin, settings)

@@ -1,4 +1,4 @@
-"""Tasks and workers as a visit to the scheduler tells them, in wire form.
+"""Tasks and workers as a visit to the scheduler reports them, in wire form.
 
 This file is sent to the scheduler as source: it imports the standard library, dask and
 distributed only.

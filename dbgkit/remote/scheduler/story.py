@@ -2,7 +2,7 @@
 
 This file is sent to the scheduler as source. ``state`` is the live scheduler, or a
 dump that looks like one. Workers are asked one by one, each within a limit, so that
-one that is blocked or gone does not hide what the others tell.
+one that is blocked or gone does not hide what the others say.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ async def _transitions(
         else:
             for name in spelled & recommended.keys():
                 causes[stimulus, recommended[name]] = (other, finish)
-        await pace.breathe()
+        await pace.checkpoint()
     _add_failures(state, key, moments)
     unknown = not first and key not in state.tasks
     if first == "released" or unknown or not log:
@@ -216,7 +216,7 @@ async def _events(state: Any, key: Any) -> list[Moment]:
         for when, message in events:
             if names_key(message, key):
                 moments.append(event_moment(float(when), str(topic), message, key))
-            await pace.breathe()
+            await pace.checkpoint()
     return moments
 
 

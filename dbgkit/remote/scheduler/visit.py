@@ -1,4 +1,4 @@
-"""One visit tells all that a scheduler knows of a failure.
+"""One visit reports all that a scheduler knows of a failure.
 
 This file is sent to the scheduler as source: standard library, dask and distributed
 only. All that it looks at stays as it is; a pass over many tasks yields to the event
@@ -50,13 +50,13 @@ class Wanted:
     exception_text : str, optional
         Entries of ``erred_tasks`` with this text are returned; ``""``: all.
     newest_of : str, optional
-        Id of a client: what is asked for is told by ``newest``.
+        Id of a client, whose newest failures are asked for (see ``newest``).
     texts : collection of str
         What the futures of the keys hold: of several failures because of which a
-        task fell, the one with such a text is meant (see ``roots``).
+        task failed, the one with such a text is meant (see ``roots``).
     chain : collection of (str, list of (str, int, str), bool)
         Texts and frames of the exception that is meant and of what it was raised
-        from: what a task had submitted is told by them, where the task itself was
+        from: what a task had submitted is found by them, where the task itself was
         forgotten (see ``inner``).
     specs : bool
         Whether the first root cause comes with run specs: its own, and those
@@ -70,8 +70,8 @@ class Wanted:
     limit : int
         The most failures to return.
     leaders : bool
-        Whether what failed because another task of its collective did is told by
-        that one (see ``leaders``); else all are told as they are.
+        Whether what failed because another task of its collective did is reported
+        as that one (see ``leaders``); else all are reported as they are.
     patience : float
         Seconds that a failure may be awaited of which only others of its
         collective are heard of so far.
@@ -174,7 +174,7 @@ class Visit:
         starts = starts_of(scheduler, roots, led)
         order = await self._followed(starts[: wanted.limit], gone)
         facts = await self._facts(order, roots, led, pace)
-        # What was forgotten while this looked is told as a moment later: not at all.
+        # What was forgotten meanwhile is left out, as it would be a moment later.
         there = [(each.root or each.ts).state != "forgotten" for each in order]
         answer["failures"] = list(compress(facts, there))
         answer["failures"] += await facts_of_gone(scheduler, self._index, led, pace)
@@ -207,7 +207,7 @@ class Visit:
         facts = []
         for each in order:
             facts.append(self._fact(each, roots, times, led))
-            await pace.breathe()
+            await pace.checkpoint()
         values = CameFrom(self._scheduler, pace)
         for fact, each in zip(facts[:TOLD], order, strict=False):
             fact["came_from"] = await values.told(each.ts)

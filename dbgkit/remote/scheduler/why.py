@@ -1,6 +1,6 @@
 """Why tasks do not move: from what was asked for to the ends of all that it waits for.
 
-Runs inside the scheduler, or over a dump. It tells facts; the words are made by
+Runs inside the scheduler, or over a dump. It gives facts; the words are made by
 ``dbgkit.diagnose``. Its cost grows with the chain that it follows; with no task asked
 for, with what is under way.
 """
@@ -235,7 +235,7 @@ async def _walk(
         ts = order[at]
         at += 1
         if at % 100 == 0:
-            await pace.breathe()
+            await pace.checkpoint()
         if is_barrier(ts.key) and answer["barrier"] is None:
             answer["barrier"] = {
                 "key": ts.key,
@@ -262,7 +262,7 @@ async def _walk(
 def _inputs(ts: Any) -> list[Any]:
     """What a task waits for; few are put in order, as a set has none.
 
-    A dump of the same moment is then told in the same words.
+    A dump of the same moment is then described in the same words.
     """
     found = list(ts.waiting_on)
     if 1 < len(found) <= MOST_ORDERED:
@@ -289,7 +289,7 @@ async def _whole(
     for ws in list(state.workers.values()):
         if ws.processing:
             groups[("processing", ws.address)] = _of_worker(ws)
-        await pace.breathe()
+        await pace.checkpoint()
     failed, _ = await newest_failed(state, client, pace)
     if groups or failed:
         return groups, failed

@@ -102,7 +102,7 @@ def failed_facts(ts: Any, roots: Roots) -> dict[str, Any]:
 
 
 def forgotten_facts(log: list[Any], key: Any) -> dict[str, Any]:
-    """What the transition log still tells of a task that is not known.
+    """What the transition log still has of a task that is not known.
 
     An entry is ``(key, start, finish, recommendations, stimulus_id, timestamp)``. As a
     task is forgotten, the scheduler recommends it both of those that need it and of
@@ -139,7 +139,7 @@ def forgotten_facts(log: list[Any], key: Any) -> dict[str, Any]:
 
 
 def unwanted_by(stimulus: str) -> str:
-    """How the clients came to want a task no more, by Dask's name of the stimulus.
+    """Why the clients do not want a task any more, by Dask's name of the stimulus.
 
     Empty: it is for something else. They are of ``Scheduler.remove_client``,
     ``.client_releases_keys``, ``.stimulus_cancel``, and ``Client.restart``.
@@ -151,7 +151,7 @@ def unwanted_by(stimulus: str) -> str:
 
 
 def given_up(erred: Iterable[Any], told: Any) -> dict[str, Any]:
-    """Tasks that killed their workers besides the one that is told of.
+    """Tasks that killed their workers besides the one that is reported.
 
     Such a task has no text (``KilledWorker``); what is looked at is bounded.
     """

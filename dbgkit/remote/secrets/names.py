@@ -196,7 +196,7 @@ _ENDINGS = {
     "token": WEAK,
 }
 # What a name that is secret to any degree has in it, in lower case and without
-# accents; `redact_named` looks for these.
+# accents; ``named`` looks for these.
 STEMS = (
     *("pass", "pw", "psw", "secret", "token", "key", "auth", "cred", "cookie", "jwt"),
     *("dsn", "sess", "otp", "xsrf", "csrf", "bearer", "conn", "code", "signature"),
@@ -382,7 +382,7 @@ def announced(item: Any, count: int, extra: Iterable[str] = ()) -> int:
 def named_within(pairs: Iterable[tuple[Any, Any]], extra: Iterable[str] = ()) -> int:
     """How secret the name is that a mapping has as a value.
 
-    So ``{"name": "password", "value": "x"}``, whose "x" `is_value_of` tells.
+    So ``{"name": "password", "value": "x"}``, whose "x" `is_value_of` finds.
     """
     found = 0
     for name, item in itertools.islice(pairs, 20):

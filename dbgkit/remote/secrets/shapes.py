@@ -1,4 +1,4 @@
-"""Secrets that their own shape or their place in a text tells, without a name."""
+"""Secrets that their own shape or their place in a text gives away, without a name."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ _ENDS_LINK = re.compile(r"[\s<>]|\\[nrt\"]|&quot;")
 
 
 def hide_shapes(text: str, words: frozenset[bytes]) -> str:
-    """The text without what only its shape tells to be a secret.
+    """The text without what only its shape shows to be a secret.
 
     ``words`` is its `vocabulary`.
     """

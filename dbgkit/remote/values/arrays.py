@@ -106,7 +106,7 @@ def is_mapped(array: Any) -> bool:
 
 
 def in_file(address: int) -> bool:
-    """Whether an address is of a file that is mapped into memory; as Linux tells."""
+    """Whether an address is of a file that is mapped into memory; as Linux has it."""
     try:
         with open("/proc/self/maps", "rb") as maps:
             lines = maps.readlines()

@@ -258,7 +258,7 @@ class _Keeper:
 
 
 def _told_freq(freq: Any) -> str | None:
-    """A frequency of dates as text; what a text does not tell is not kept."""
+    """A frequency of dates as text; what a text does not say is not kept."""
     if freq is None:
         return None
     kind = type(freq)

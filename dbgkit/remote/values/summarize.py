@@ -209,7 +209,7 @@ def summarize_frames(
         Locals of one frame.
     seconds : float
         For all; the innermost frames come first, and locals that there is no time
-        for are told by their type.
+        for are given by their type.
     budget : Budget, optional
         For each local.
 
@@ -233,7 +233,7 @@ Place = tuple[types.FrameType, int]
 def pick_places(
     tb: types.TracebackType | None, max_frames: int = 30
 ) -> list[Place | int]:
-    """The frames that `summarize_frames` tells of; a number: so many left out."""
+    """The frames that `summarize_frames` describes; a number: so many left out."""
     found = list(walk(tb))
     shown = [pair for pair in found if not is_machinery(file_of_frame(pair[0]))]
     theirs = [pair for pair in found if package_of(file_of_frame(pair[0])) != "dbgkit"]
@@ -385,7 +385,7 @@ def _source(
         last = min(last, max([lineno, *ends]))
     if not 0 < lineno <= len(lines):
         return []
-    # From further above: a private key's lines are told by its first one.
+    # From further above: a private key's lines are known by its first one.
     start = max(1, first - _BEFORE)
     told = redact_lines(
         [_cut_line(line) for line in lines[start - 1 : last]],

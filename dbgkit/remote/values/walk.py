@@ -4,7 +4,7 @@ No method of the user's classes is called: no ``__repr__``, ``__len__``, ``__eq_
 ``__hash__``, ``__getattr__``, ``__class__`` or property, nor any of a metaclass, as
 they may lie, fail, or take for ever. Builtin types are read by the base classes' own
 methods, objects by their ``__dict__`` and slots. What is hidden, and how arrays and
-frames are told, is handed in (see ``summarize``).
+frames are described, is handed in (see ``summarize``).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Budget:
     Attributes
     ----------
     seconds : float
-        After this, what is left is told by its type only.
+        After this, what is left is given by its type only.
     chars : int
         Length of the whole text.
     string : int
@@ -74,7 +74,7 @@ def _level(name: Any, extra: tuple[str, ...]) -> int:
 
 
 class Walker(ABC):
-    """Tells one value; counts what that took, and what it left out."""
+    """Describes one value; counts what that took, and what it left out."""
 
     @abstractmethod
     def describe(self, value: Any) -> str | None:
@@ -179,7 +179,7 @@ class Walker(ABC):
 
 
 def _is_leaf(cls: type) -> bool:
-    """Whether values of a class have nothing within them: told at any depth."""
+    """Whether values of a class have nothing within them: described at any depth."""
     bases = class_mro(cls)
     return any(id(base) in leaves or base is enum.Enum for base in bases) or any(
         class_name(base) == "generic" and class_module(base) == "numpy"
@@ -194,7 +194,7 @@ leaves: set[int] = set()  # of these, those whose values have nothing within the
 
 
 def tells(*kinds: type, leaf: bool = False) -> Callable[[_Teller], _Teller]:
-    """Register what tells these classes, and who derives from them."""
+    """Register what describes these classes, and who derives from them."""
 
     def register(teller: _Teller) -> _Teller:
         tellers.update((id(kind), teller) for kind in kinds)
@@ -246,7 +246,7 @@ def _tell_str(walker: Walker, value: str) -> str:
     length = str.__len__(value)
     begin = str.__getitem__(value, slice(0, limit + MARGIN + 1))
     if length <= limit:
-        # Before it is escaped: what is told by a line's end no longer is then. What is
+        # Before it is escaped: what is known by a line's end no longer is then. What is
         # not escaped is looked at with all the rest.
         plain = begin.isprintable() and "'" not in begin and "\\" not in begin
         return repr(begin if plain else walker.redacted(begin))

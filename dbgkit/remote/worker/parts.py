@@ -1,7 +1,7 @@
 """Attributes of a worker, and its plugins: read by name, for a replay elsewhere.
 
 This file is sent to workers as source: standard library, dask and distributed only.
-Reading changes nothing, and never raises: what cannot be sent is told by its reason.
+Reading changes nothing, and never raises: of what cannot be sent there is the reason.
 """
 
 from __future__ import annotations

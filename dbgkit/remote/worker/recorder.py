@@ -176,7 +176,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
                 self.waiting.popitem(last=False)
                 self.dropped += 1
         except Exception as error:
-            # The job goes on whatever happens here; `doctor` tells of it.
+            # The job goes on whatever happens here; `doctor` reports it.
             self.fail(f"recording {type(exception).__name__}", error)
             self.waiting[key] = {"packed": b"", "gap": self.errors[-1]}
 
@@ -303,7 +303,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
                 **_header(None, b"", 0, kind=kind, gap=gap),
                 **(recorded or {}),
             }
-            # Only code of the user's own could have told: Dask has let it.
+            # Only code of the user's own could have said it: Dask has let it.
             event["message"] = event["message"] or message
             for name, value in event.items():
                 if name != "key" and isinstance(value, str):
@@ -395,7 +395,7 @@ class InChild:
             raise
 
     def record(self, exception: BaseException, args: Any) -> None:
-        """Never raises; without a file there is a gap, which is told."""
+        """Never raises; without a file there is a gap, which is reported."""
         try:
             frames = frames_of(walk(traceback_of(exception)))
             origins = origins_of(None, self.spec, {}.get, frames=frames, visits=ORIGINS)

@@ -80,7 +80,7 @@ class Watched:
     def __reduce__(self) -> tuple[Any, ...]:
         """For a process pool: as what records there, where this code is there too.
 
-        For the box it runs from here on: nothing tells when it is its turn there.
+        For the box it runs from here on: nothing says when it is its turn there.
         """
         if self.slot is None:
             self.begin(ELSEWHERE)

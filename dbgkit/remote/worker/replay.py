@@ -78,7 +78,7 @@ class Course:
 
 
 def look(keys: Iterable[Any], dask_worker: Any = None) -> dict[str, Any]:
-    """Whether a worker could run a task: what it holds, and how much room it has."""
+    """Whether a worker could run a task: what it holds, and its free memory."""
     room, limit = _room(dask_worker)
     return {
         "pid": os.getpid(),
@@ -91,7 +91,7 @@ def look(keys: Iterable[Any], dask_worker: Any = None) -> dict[str, Any]:
 
 
 async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, Any]:
-    """Run a task again in a thread of its own, and tell what it came to.
+    """Run a task again in a thread of its own, and report its outcome.
 
     Parameters
     ----------

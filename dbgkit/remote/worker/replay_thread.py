@@ -68,7 +68,7 @@ def run(
     """
     target = job["order"][-1]
     try:
-        # Less than the call's own limit, so that what it waited for can be told.
+        # Less than the call's own limit, so that what it waited for can be reported.
         limit = within(job["timeout"])
         around = in_place_of_worker(worker, target, job["ask"], job["find"], limit)
         with around as stand_in:
@@ -252,7 +252,7 @@ class _Rerun:
             recording = take(error, self.limits, short=False)
             recording["message"] = recording["message"] or header["message"]
             header["packed"], header["left_out"] = pack(recording, self.limits.nbytes)
-        except Exception as failed:  # told, and the outcome is known all the same
+        except Exception as failed:  # reported, and the outcome is known all the same
             header["gap"] = f"could not be recorded: {safe_repr(failed, 300)}"
         return header
 
@@ -301,7 +301,7 @@ def _culprit(values: dict[Any, Any], reading: Reading) -> Any:
     for key, value in values.items():
         try:
             reading.loads(dumps(value))
-        except Exception:  # this one: the error was told already
+        except Exception:  # this one: the error was reported already
             return key
     return next(iter(values))
 

@@ -14,7 +14,7 @@ from typing import Any
 MOST_LINES = 40  # frames of one call stack
 LOG_ENTRIES = 20_000  # newest entries of the worker's log that are searched
 SAMPLE = 5
-MOST_EXECUTING = 20  # tasks that are told to hold threads
+MOST_EXECUTING = 20  # tasks that are reported to hold threads
 
 # File and function of Dask's own that wait, and the kind of what they wait for.
 _WAITS = {
