@@ -74,7 +74,7 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> dict[str, 
         "unseen": None,
         "heartbeat_tasks": [],
         "told": None,  # of its black box, by itself: see deaths.DeathStore.on_box
-        "report": None,  # of its nanny: see deaths_nanny.DeathWatch.report
+        "report": None,  # of its nanny: see nanny.deaths.DeathWatch.report
         "over": None,  # what its nanny said of its memory
         "lines": [],  # of nannies' logs, where nobody reported
     }
@@ -126,7 +126,7 @@ _REPORTED: dict[str, tuple[type, ...]] = {
 def is_report(report: Any) -> bool:
     """Whether this is what nannies report: whoever reaches a scheduler can call it.
 
-    See ``deaths_nanny.DeathWatch.report``.
+    See ``nanny.deaths.DeathWatch.report``.
     """
     return (
         isinstance(report, Mapping)

@@ -37,7 +37,7 @@ class InnerCounts:
     groups : dict
         What has been counted so far.
     is_counted : callable
-        Whether the survey counts a root cause by itself.
+        Whether a root cause is counted by itself.
     read : callable
         Gives a root cause's `Row`.
     note : callable

@@ -67,7 +67,7 @@ def workers_to_ask(answer: Mapping[str, Any], live: bool) -> dict[str, list[Any]
     Parameters
     ----------
     answer : mapping
-        See ``causes.explain_state``.
+        See ``why.explain_state``.
     live : bool
         Whether a worker that was not asked whether it is there may be asked.
     """

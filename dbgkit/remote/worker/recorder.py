@@ -51,7 +51,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
     topic : str
         Of the events; the scheduler's part listens to it.
     limits : mapping
-        Of one recording: see `recordings.Limits`.
+        Of one recording: see `take.Limits`.
     deaths : str
         Name of the scheduler's part that watches deaths; empty without one.
     """

@@ -102,7 +102,7 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
         ``ancestors``: whether what leads to the task belongs to each run;
         ``limits``: of a recording; ``compared``: keys of inputs whose fingerprints
         are wanted, as they are before and after a run; ``ask``, ``find``: as
-        `rerun_leases.Tools` has them; ``code``: `rerun_thread.run`, pickled.
+        `replay_leases.Tools` has them; ``code``: `replay_thread.run`, pickled.
 
     Returns
     -------
