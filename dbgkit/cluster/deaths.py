@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from distributed.protocol.pickle import dumps
 
-from dbgkit.cluster.answers_workers import DEATH
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shapes import fits
 from dbgkit.cluster.shipping import (
@@ -20,6 +19,7 @@ from dbgkit.cluster.shipping import (
 )
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.workers import addresses_of, ask_workers
+from dbgkit.remote.common.wire_deaths import Death
 from dbgkit.remote.scheduler.deaths import unpack_keys
 from dbgkit.remote.scheduler.foresight import deaths_question
 
@@ -77,7 +77,7 @@ def known_deaths(
 def _ask(view: View, question: dict[str, Any]) -> dict[str, Any]:
     """The scheduler's answer; ``odd`` counts deaths that nobody of ours has told."""
     answer = dict(view.ask("deaths", question))
-    told = [dict(death) for death in answer["deaths"] if fits(DEATH, death)]
+    told = [dict(death) for death in answer["deaths"] if fits(Death, death)]
     return {**answer, "odd": len(answer["deaths"]) - len(told), "deaths": told}
 
 

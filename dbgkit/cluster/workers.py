@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from distributed.protocol.pickle import dumps
 
-from dbgkit.cluster.answers_workers import read_said
+from dbgkit.cluster.answers import read_said
 from dbgkit.cluster.asking import result_of
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction

@@ -1,0 +1,199 @@
+"""Wire forms of failures: in groups, and as a visit tells one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypedDict
+
+from .wire import Asked, Count, Key, Moment, Number, Scalar, Span
+
+
+class Module(TypedDict):
+    name: str
+    file: str
+
+
+class Needs(TypedDict):
+    """``modules.needs_of``: what a task needs that may be missing on workers."""
+
+    modules: list[Module]
+    lasted: list[Number]
+    since: Number
+    workers: list[str]
+
+
+class OriginsLeftOut(TypedDict):
+    """The last of some origins: how many there are besides."""
+
+    more: Count
+    least: bool
+
+
+class _OriginFound(TypedDict):
+    what: str
+    path: str
+    place: str
+    args: Sequence[tuple[Scalar, str]]
+    key: Key
+
+
+class OriginFound(_OriginFound, total=False):
+    """``origins.origins_of``: a literal that leads to a task."""
+
+    call: bool
+
+
+OriginForm = OriginsLeftOut | OriginFound
+# ``frame_codes.FrameCode``
+CodeForm = tuple[str, int, str, str, str]
+
+
+class HistoryEntry(TypedDict):
+    """``scheduler.failed.history_of``: what is left of a failure."""
+
+    key: Key
+    when: Moment | None
+    erred_on: Sequence[str]
+    exception_text: str
+    traceback_text: str
+
+
+class Followers(TypedDict):
+    """Tasks that failed because another one of their collective did."""
+
+    keys: Annotated[list[Key], "some"]
+    text: str
+
+
+class _Fact(HistoryEntry):
+    asked: Asked
+    tried: Count
+    killed: bool
+    group_size: Count | None
+
+
+class Fact(_Fact, total=False):
+    """``scheduler.failed``, and what a visit adds: one failure."""
+
+    cause_text: str
+    cause_frames: str
+    went_in: Count
+    exception: bytes | None
+    needs: Needs | None
+    suspicious: Count
+    came_from: Sequence[OriginForm]
+    codes: Sequence[CodeForm]
+    through: Sequence[Key]
+    alike: Count
+    submitted: HistoryEntry | None
+    followers: Followers | None
+    gone: bool
+    pickled: bytes | None
+
+
+class GroupForm(TypedDict):
+    """``scheduler.failures_groups.Group.to_wire``: failures that are alike."""
+
+    exception_type: str | None
+    message: str
+    place: tuple[str, str, int] | None
+    count: Count
+    cascaded: Count
+    forgotten: Count
+    workers: list[str]
+    omitted_workers: Count
+    first: Moment | None
+    last: Moment | None
+    keys: list[Key]
+    omitted_keys: int
+    example: Fact
+    example_forgotten: bool
+
+
+class Missing(TypedDict):
+    """Failures that could not be told from others."""
+
+    undated: Count
+    unasked: Count
+    span_unknown: bool
+
+
+class _Failures(Span, Missing):
+    groups: list[GroupForm]
+    omitted: Count
+    total: Count
+    cascaded: Count
+    healed: Count | None
+    healed_keys: list[Key]
+
+
+class Failures(_Failures, total=False):
+    """``scheduler.failures.survey_failures``"""
+
+    passed: Any
+    foreseen: list[Any]
+
+
+# -- visits --------------------------------------------------------------------
+
+
+class Restrictions(TypedDict, total=False):
+    workers: list[str]
+    hosts: list[str]
+    resources: dict[str, float]
+    loose: bool
+
+
+class TaskForm(TypedDict):
+    """``scheduler.rows``: a task as it is to be run again."""
+
+    key: Key
+    state: str
+    nbytes: Number | None
+    type: str
+    who_has: list[str]
+    dependencies: list[Key]
+    lost: bool
+    alias_of: Key
+    group_size: Count | None
+    restrictions: Restrictions
+    spec: bytes | None
+    spec_bytes: Count
+    spec_error: str
+
+
+class WorkerForm(TypedDict):
+    name: Scalar
+    status: str
+    memory_limit: Number | None
+    pid: Count | None
+    nanny: str | None
+    local_directory: str | None
+    nthreads: Count
+
+
+class AskedFor(TypedDict):
+    """What became of a key that was asked for."""
+
+    asked: Asked
+    key: Asked
+    state: str
+
+
+class _Visit(TypedDict):
+    now: Moment
+    asked: list[AskedFor]
+    failures: list[Fact]
+    omitted: Count
+    unfollowed: Count
+    erred: list[HistoryEntry]
+    tasks: list[TaskForm]
+    workers: dict[str, WorkerForm]
+    of_any: bool
+
+
+class Visit(_Visit, total=False):
+    """``scheduler.extension.Extension.visit``"""
+
+    spec_bytes: Count
+    foreseen: list[Any]
