@@ -9,7 +9,7 @@ recording: anybody can report some.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.checks import Misfit
 from dbgkit.cluster.shapes import agrees, shape_of
@@ -17,16 +17,21 @@ from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.errors import AnswerUnreadable
 from dbgkit.remote.common import wire_failures as failures
 from dbgkit.remote.common import wire_recordings as recordings
+from dbgkit.remote.common import wire_replays as replays
 from dbgkit.remote.common import wire_tasks as tasks
 from dbgkit.remote.common import wire_why as why
 from dbgkit.remote.common.wire import Count, Mapped
-from dbgkit.remote.common.wire_deaths import Box, BoxUnread, Deaths
+from dbgkit.remote.common.wire_deaths import Box, BoxUnread, DeathsForm
+from dbgkit.remote.common.wire_why_workers import Probe
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire import AnyQuestion
 
 # Verbs of ``remote.scheduler.extension``, and the types of their answers.
 ANSWERS: dict[str, Any] = {
     "visit": failures.Visit,
     "progress": dict[str, Count],
-    "run": dict[str, recordings.Called],
+    "run": dict[str, replays.Called],
     # ``remote.scheduler.foresight``: verbs, questions and answers, read as they are
     # taken.
     "foreseen": list[tuple[str, Mapped, Mapped]],
@@ -35,9 +40,9 @@ ANSWERS: dict[str, Any] = {
     "counts": tasks.Counts,
     "why": why.Why,
     "around": tasks.Around,
-    "story": tasks.Story,
+    "story": tasks.StoryForm,
     "doctor": tasks.Examined,
-    "deaths": Deaths,
+    "deaths": DeathsForm,
     "recorder list": recordings.ListedForm,
     "recorder fetch": recordings.FetchedForm,
     "recorder on": recordings.SwitchedOnForm,
@@ -45,10 +50,10 @@ ANSWERS: dict[str, Any] = {
 }
 # Functions that are sent to workers, and the types of what they return.
 FUNCTIONS: dict[tuple[str, str], Any] = {
-    ("worker.why", "look_at_tasks"): why.Probe,
+    ("worker.why", "look_at_tasks"): Probe,
     ("common.modules", "missing_modules"): list[str],
     ("worker.doctor", "probe_worker"): tasks.Checked,
-    ("worker.replay", "look"): recordings.Look,
+    ("worker.replay", "look"): replays.Look,
     ("common.boxes", "read_boxes_of"): list[BoxUnread | Box],
     ("worker.environment", "describe_process"): tasks.Surroundings,
 }
@@ -77,7 +82,7 @@ def _has_functions(held: tasks.Held) -> str:
     return ""
 
 
-def read_answer(verb: str, question: Mapping[str, Any], answer: Any) -> Any:
+def read_answer(verb: str, question: AnyQuestion, answer: Any) -> Any:
     """An answer of the scheduler's, if it is one.
 
     Parameters
@@ -106,7 +111,7 @@ def read_answer(verb: str, question: Mapping[str, Any], answer: Any) -> Any:
     return answer
 
 
-def _suits(name: str, question: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+def _suits(name: str, question: AnyQuestion, answer: Mapping[str, Any]) -> None:
     """Whether an answer has what its question asked for.
 
     Raises

@@ -27,7 +27,7 @@ from typing import (
 
 from dbgkit.cluster import checks
 from dbgkit.cluster.checks import LARGEST, Misfit, mapping, text, unlike
-from dbgkit.remote.common.wire import Count, Key, Number
+from dbgkit.remote.common.wire import Count, Key, Number, Size
 
 Shape = Callable[[Any], None]
 # Says what of a mapping's fields cannot be together; or nothing.
@@ -231,6 +231,7 @@ _AT_ONCE: dict[Any, Callable[[list[Any]], bool]] = {
     ),
     Count: _are_counts,
     Number | None: _are_numbers,
+    Size | None: _are_numbers,
     Key: _are_keys,
 }
 
@@ -249,8 +250,8 @@ def _one_of(names: Sequence[str]) -> Shape:
 def _union(kinds: tuple[Any, ...]) -> Shape:
     """A type or None; or one of several mappings.
 
-    Which one is told by the text of a field, where that is a `Literal`; else by the
-    first field of the first one, which no other one has.
+    The text of a field says which one, where that is a `Literal`; else it is the first
+    of two if it has that one's first field.
     """
     some = [kind for kind in kinds if kind is not type(None)]
     if len(some) < len(kinds):
@@ -263,7 +264,7 @@ def _union(kinds: tuple[Any, ...]) -> Shape:
 
 
 def _by(name: str, kinds: list[Any]) -> Shape:
-    """A mapping whose type is told by the text of one of its fields."""
+    """A mapping, whose type the text of one of its fields says."""
     shapes: dict[str, Shape] = {}
     rest = None
     for kind in kinds:

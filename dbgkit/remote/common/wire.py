@@ -10,6 +10,7 @@ These files are not sent to clusters: ``dbgkit.remote`` imports them under
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
 # A task's key, of which Dask can make a name; None where there is none.
@@ -19,6 +20,8 @@ Asked = Annotated[Any, "asked"]
 Count = Annotated[int, "count"]
 # A plain float may be infinite; this one is finite, and somebody may have measured it.
 Number = Annotated[float, "number"]
+# Bytes; libraries may report them as numbers of their own.
+Size = Annotated[int, "number"]
 # Seconds since 1970.
 Moment = Annotated[float, "moment"]
 # What a configuration has.
@@ -27,12 +30,25 @@ Scalar = Annotated[str | int | float | None, "scalar"]
 Mapped = Annotated[Any, "mapping"]
 # What ``distributed.core.clean_exception`` makes an exception of.
 Raised = Annotated[Any, "exception"]
+# Whoever answers one knows more of it.
+AnyQuestion = Mapping[str, Any]
 # State -> how many tasks.
 States = dict[str, Count]
 
 
-class Span(TypedDict):
+class SpanForm(TypedDict):
     """The time that a look took."""
 
     start: Moment
     end: Moment
+
+
+class Foresee(TypedDict, total=False):
+    """Names by which to answer what is bound to be asked next: ``foresight``."""
+
+    recorder: str
+    deaths: str
+    nbytes: int
+    probe: bytes
+    limit: float
+    key: Any

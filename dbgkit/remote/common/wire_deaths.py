@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from .wire import Count, Key, Moment, Number, Scalar
+from .wire import Count, Key, Moment, Number, Scalar, Size
 
 
 class _BoxTask(TypedDict):
@@ -23,6 +23,18 @@ class BoxTask(_BoxTask, total=False):
 
     prefix: str
     unpacked: bool
+
+
+class BoxFixed(TypedDict):
+    """What a black box says from the beginning."""
+
+    worker: str
+    nanny: str
+    scheduler: str
+    crashes: str
+    nonce: str
+    pid: int
+    started: float
 
 
 class _Box(TypedDict):
@@ -62,7 +74,7 @@ class _Told(TypedDict):
     nonce: str
 
 
-class Told(_Told, total=False):
+class BoxPlace(_Told, total=False):
     """Where a worker has its black box, as it said itself."""
 
     nanny: str
@@ -73,13 +85,13 @@ class _Report(TypedDict):
     when: Moment
 
 
-class Report(_Report, total=False):
+class NannyReport(_Report, total=False):
     """``nanny.deaths.DeathWatch.report``, or a line of a nanny's log."""
 
     by_time: bool
     box: Box | None
     closed: bool
-    memory: Number | None
+    memory: Size | None
     memory_at: Moment | None
     kills: dict[str, int]
     lines: list[str]
@@ -96,11 +108,11 @@ class HeartbeatTask(TypedDict):
     key: Key
     prefix: str
     seconds: Number
-    inputs: Number | None
+    inputs: Size | None
 
 
 class _Over(TypedDict):
-    rss: Number
+    rss: Size
     when: Moment
 
 
@@ -126,27 +138,30 @@ class _Death(TypedDict):
     processing_count: Count
     lost_count: Count
     lost_scattered: Count
-    memory: Number | None
+    memory: Size | None
     memory_at: Moment | None
-    memory_limit: Number | None
+    memory_limit: Size | None
     unseen: Number | None
     heartbeat_tasks: list[HeartbeatTask]
-    told: Annotated[Told, "mapping"] | None
-    report: Report | None
+    told: Annotated[BoxPlace, "mapping"] | None
+    report: NannyReport | None
     over: Over | None
     lines: list[str]
 
 
-class Death(_Death, total=False):
+class DeathForm(_Death, total=False):
     """``scheduler.deaths.removal_fact``"""
 
     number: int
     nthreads: int | None
+    # Of its black box, where another worker of its host was asked for that.
+    box: Box
+    unread: str
 
 
 class _Deaths(TypedDict):
     # Anybody can report a worker's end: each is checked for itself.
-    deaths: Annotated[list[Death], "apart"]
+    deaths: Annotated[list[DeathForm], "apart"]
     omitted: Count
     total: Count
     recorded: bool
@@ -155,7 +170,24 @@ class _Deaths(TypedDict):
     now: Moment
 
 
-class Deaths(_Deaths, total=False):
+class DeathsForm(_Deaths, total=False):
     """``scheduler.deaths.tell_deaths``"""
 
     foreseen: list[Any]
+    odd: int  # how many were left out, as they are none
+
+
+class HeldDeaths(TypedDict):
+    """``scheduler.deaths_store.DeathStore.on_list``"""
+
+    deaths: list[DeathForm]
+    omitted: int
+    total: int
+    since: float
+
+
+class DeathsQuestion(TypedDict):
+    name: str
+    keys: list[Any] | None
+    limit: int
+    recorded_only: bool

@@ -1,11 +1,11 @@
-"""Wire forms of failures: in groups, and as a visit tells one."""
+"""Wire forms of failures: in groups, and each for itself, in a visit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, final
 
-from .wire import Asked, Count, Key, Moment, Number, Scalar, Span
+from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm
 
 
 class Module(TypedDict):
@@ -22,6 +22,7 @@ class Needs(TypedDict):
     workers: list[str]
 
 
+@final
 class OriginsLeftOut(TypedDict):
     """The last of some origins: how many there are besides."""
 
@@ -37,10 +38,12 @@ class _OriginFound(TypedDict):
     key: Key
 
 
+@final
 class OriginFound(_OriginFound, total=False):
     """``origins.origins_of``: a literal that leads to a task."""
 
     call: bool
+    value: bool
 
 
 OriginForm = OriginsLeftOut | OriginFound
@@ -48,9 +51,7 @@ OriginForm = OriginsLeftOut | OriginFound
 CodeForm = tuple[str, int, str, str, str]
 
 
-class HistoryEntry(TypedDict):
-    """``scheduler.failed.history_of``: what is left of a failure."""
-
+class _HistoryEntry(TypedDict):
     key: Key
     when: Moment | None
     erred_on: Sequence[str]
@@ -58,7 +59,15 @@ class HistoryEntry(TypedDict):
     traceback_text: str
 
 
-class Followers(TypedDict):
+class HistoryEntry(_HistoryEntry, total=False):
+    """``scheduler.failed.history_of``: what is left of a failure."""
+
+    cause_text: str
+    cause_frames: str
+    codes: Sequence[CodeForm]
+
+
+class FollowersForm(TypedDict):
     """Tasks that failed because another one of their collective did."""
 
     keys: Annotated[list[Key], "some"]
@@ -75,20 +84,20 @@ class _Fact(HistoryEntry):
 class Fact(_Fact, total=False):
     """``scheduler.failed``, and what a visit adds: one failure."""
 
-    cause_text: str
-    cause_frames: str
     went_in: Count
     exception: bytes | None
     needs: Needs | None
     suspicious: Count
     came_from: Sequence[OriginForm]
-    codes: Sequence[CodeForm]
     through: Sequence[Key]
     alike: Count
     submitted: HistoryEntry | None
-    followers: Followers | None
+    followers: FollowersForm | None
     gone: bool
     pickled: bytes | None
+    actor: bool
+    prefix: str
+    wanted_by: list[str]
 
 
 class GroupForm(TypedDict):
@@ -111,14 +120,14 @@ class GroupForm(TypedDict):
 
 
 class Missing(TypedDict):
-    """Failures that could not be told from others."""
+    """Failures that a filter had to leave out, and what it did not know."""
 
     undated: Count
     unasked: Count
     span_unknown: bool
 
 
-class _Failures(Span, Missing):
+class _Failures(SpanForm, Missing):
     groups: list[GroupForm]
     omitted: Count
     total: Count
@@ -134,6 +143,13 @@ class Failures(_Failures, total=False):
     foreseen: list[Any]
 
 
+class FailuresQuestion(TypedDict, total=False):
+    limit: int | None
+    since: float | None
+    client: str | None
+    span: str | None
+
+
 # -- visits --------------------------------------------------------------------
 
 
@@ -144,12 +160,10 @@ class Restrictions(TypedDict, total=False):
     loose: bool
 
 
-class TaskForm(TypedDict):
-    """``scheduler.rows``: a task as it is to be run again."""
-
+class _TaskForm(TypedDict):
     key: Key
     state: str
-    nbytes: Number | None
+    nbytes: Size | None
     type: str
     who_has: list[str]
     dependencies: list[Key]
@@ -162,22 +176,34 @@ class TaskForm(TypedDict):
     spec_error: str
 
 
+class TaskForm(_TaskForm, total=False):
+    """``scheduler.rows``: a task as it is to be run again."""
+
+    actor: bool
+
+
 class WorkerForm(TypedDict):
     name: Scalar
     status: str
-    memory_limit: Number | None
+    memory_limit: Size | None
     pid: Count | None
     nanny: str | None
     local_directory: str | None
     nthreads: Count
 
 
-class AskedFor(TypedDict):
-    """What became of a key that was asked for."""
-
+class _AskedFor(TypedDict):
     asked: Asked
     key: Asked
     state: str
+
+
+class AskedFor(_AskedFor, total=False):
+    """What became of a key that was asked for."""
+
+    blame: Key
+    actor: bool
+    has_spec: bool
 
 
 class _Visit(TypedDict):
@@ -197,3 +223,6 @@ class Visit(_Visit, total=False):
 
     spec_bytes: Count
     foreseen: list[Any]
+    # Noted as it comes: when, and from which scheduler.
+    arrived: Any
+    scheduler: Any

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, TypedDict
 
-from .wire import Count, Key, Moment, Raised
+from .wire import Count, Key, Moment
 
 
-class _Header(TypedDict):
+class Header(TypedDict):
+    """What a recording is of."""
+
     key: Key
     exception_type: str
     message: str
@@ -19,23 +21,70 @@ class _Header(TypedDict):
     gap: str
 
 
-class Header(_Header):
-    """``scheduler.recordings_store.RecordStore.on_list``: what a recording is of."""
+class ListedHeader(Header):
+    """``scheduler.recordings_store.RecordStore.on_list``"""
 
     number: Count
     size: Count
 
 
-class KeptInputsForm(TypedDict):
+class RecordedPart(TypedDict, total=False):
+    """What was taken down of a failure, until it is sent: of a gap not all of it."""
+
+    exception_type: str
+    message: str
+    kind: str
+    gap: str
+    left_out: int
+    packed: bytes
+
+
+class _RecordingEvent(Header):
+    kind: str
+    packed: bytes
+
+
+class RecordingEvent(_RecordingEvent, total=False):
+    """A recording as it comes to the scheduler."""
+
+    number: int
+
+
+class RecorderSettings(TypedDict, total=False):
+    """``recording.take.Limits``, and what is held in all."""
+
+    seconds: float
+    nbytes: int
+    kept: int
+    kept_in_all: int
+    frames: int
+    locals: int
+    repeats: int
+    secret_names: list[str]
+    hold: int
+    keep_inputs: int
+
+
+class Here(TypedDict):
+    """What a plugin is told that has just been set up; None: it is not wanted."""
+
+    settings: RecorderSettings | None
+
+
+class _KeptInputsForm(TypedDict):
     kept: Count
     nbytes: Count
+
+
+class KeptInputsForm(_KeptInputsForm, total=False):
+    dropped: Count
 
 
 class RecordingsForm(TypedDict):
     """What the recorder holds."""
 
     # Anybody can send recordings: each header is checked for itself.
-    headers: Annotated[list[Header], "apart"]
+    headers: Annotated[list[ListedHeader], "apart"]
     omitted: Count
     counts: dict[str, Count]
     held: Count
@@ -47,7 +96,7 @@ class RecordingsForm(TypedDict):
 class OtherSettings(TypedDict):
     """The recorder is on: the plugin is to be sent again, made of these."""
 
-    settings: dict[str, Any]
+    settings: Annotated[RecorderSettings, "mapping"]
 
 
 class Without(TypedDict):
@@ -64,6 +113,25 @@ class IsOn(Without):
 class IsOff(TypedDict):
     others: Count
     without: dict[str, str]
+
+
+class _RecorderQuestion(TypedDict):
+    name: str
+    verb: str
+    options: dict[str, Any]
+
+
+class RecorderQuestion(_RecorderQuestion, total=False):
+    """``scheduler.recordings.ask_recorder``"""
+
+    plugin: bytes
+    remains: list[str]
+
+
+class RecorderAnswer(TypedDict):
+    """What the recorder's part answers; None where it is off."""
+
+    answer: Any
 
 
 # ``scheduler.recordings.ask_recorder`` passes on what the recorder's part answers.
@@ -154,37 +222,3 @@ class Content(TypedDict):
     secret_names: list[str]
     when: Moment
     seconds: float
-
-
-# -- calls on workers ----------------------------------------------------------
-
-
-class Ran(TypedDict):
-    status: Literal["OK"]
-    result: Any
-
-
-class NotRun(TypedDict):
-    """The worker has gone, or did not answer in time."""
-
-    status: Literal["gone", "silent"]
-
-
-class RanIntoError(TypedDict):
-    status: str
-    exception: Raised
-
-
-# ``scheduler.foresight.run_on_workers``
-Called = Ran | NotRun | RanIntoError
-
-
-class Look(TypedDict):
-    """``worker.replay.look``: whether a worker could run a task."""
-
-    pid: Count
-    status: str
-    held: list[Key]
-    actors: list[Key]
-    room: Count
-    limit: str

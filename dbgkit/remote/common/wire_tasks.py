@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, TypedDict
 
-from .wire import Asked, Count, Key, Moment, Number, Scalar, Span, States
+from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
 
 
-class Row(TypedDict):
+class RowForm(TypedDict):
     """One task in a table."""
 
     key: Key
@@ -15,7 +15,7 @@ class Row(TypedDict):
     prefix: str
     workers: list[str]
     omitted_workers: Count
-    nbytes: Number | None
+    nbytes: Size | None
     waiting_on: Count
     dependents: Count
     retries: Number | None  # as the user had it
@@ -33,15 +33,28 @@ class NotFound(TypedDict):
     unknown_keys: list[Asked]
 
 
-class Tasks(Span, NotFound):
+class Tasks(SpanForm, NotFound):
     """``scheduler.tasks.survey_tasks``"""
 
-    rows: list[Row]
+    rows: list[RowForm]
     matched: Count
     summary: dict[str, States]
 
 
-class Counts(Span):
+class TasksQuestion(TypedDict, total=False):
+    """``keys``: some, or a text that spells one or is a pattern."""
+
+    states: list[str] | None
+    prefixes: list[str] | None
+    keys: Any
+    worker: Any
+    failed: bool | None
+    sort: str | None
+    reverse: bool
+    limit: int | None
+
+
+class Counts(SpanForm):
     """``scheduler.tasks.survey_counts``"""
 
     summary: dict[str, States]
@@ -65,7 +78,23 @@ class Around(TypedDict):
     graphs: list[GraphForm | None]
 
 
-class Story(TypedDict):
+class _AroundTask(TypedDict):
+    key: Any
+
+
+class AroundTask(_AroundTask, total=False):
+    """A task, and of where all waits for it the chain that leads there."""
+
+    chain: list[Any]
+    length: int
+
+
+class AroundQuestion(TypedDict):
+    tasks: list[AroundTask]
+    limit: int
+
+
+class StoryForm(TypedDict):
     """``scheduler.story.tell_history``"""
 
     now: Moment
@@ -74,6 +103,19 @@ class Story(TypedDict):
     moments: list[tuple[Moment, str, str, str]]
     notes: list[str]
     similar: list[str]
+
+
+class WorkerStory(TypedDict):
+    """What one worker, or what a dump has of it, tells of a task."""
+
+    story: list[Any]
+    logs: list[Any]
+
+
+class StoryQuestion(TypedDict, total=False):
+    key: Any
+    limit: float
+    most: int
 
 
 # -- doctor --------------------------------------------------------------------
@@ -86,14 +128,18 @@ class ClientForm(TypedDict):
     packages: dict[str, str]
 
 
-class ExaminedWorker(TypedDict):
+class _ExaminedWorker(TypedDict):
     address: str
     status: str
     nanny: str | None
     silent: Number | None
-    memory: Number | None
-    memory_limit: Number | None
+    memory: Size | None
+    memory_limit: Size | None
     packages: dict[str, str] | None
+
+
+class ExaminedWorker(_ExaminedWorker, total=False):
+    name: str
 
 
 class Log(TypedDict):
@@ -108,9 +154,7 @@ class TransitionLog(Log):
     made: Count | None
 
 
-class Examined(TypedDict):
-    """``scheduler.doctor.examine``"""
-
+class _Examined(TypedDict):
     now: Moment
     scheduler: dict[str, str] | None
     clients: list[ClientForm]
@@ -123,6 +167,17 @@ class Examined(TypedDict):
     worker_settings: Settings
     not_dumped: list[str]
     lost_tracebacks: list[Key]
+
+
+class Examined(_Examined, total=False):
+    """``scheduler.doctor.examine``"""
+
+    address: str
+    tasks: Count
+
+
+class DoctorQuestion(TypedDict, total=False):
+    client: str | None
 
 
 class Held(TypedDict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypedDict
 
-from .wire import Asked, Count, Key, Moment, Number, Scalar, Span, States
+from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
 from .wire_failures import CodeForm, Needs
 
 
@@ -14,13 +14,17 @@ class Named(TypedDict):
     name: Scalar
 
 
-class Paused(TypedDict):
-    """``scheduler.why_ends.paused_facts``: a worker that does not run."""
-
+class _Paused(TypedDict):
     address: str
     status: str
-    memory: Number | None
-    limit: Number | None
+    memory: Size | None
+    limit: Size | None
+
+
+class Paused(_Paused, total=False):
+    """``scheduler.why_ends.paused_facts``: a worker that does not run."""
+
+    name: Scalar
 
 
 class Placed(TypedDict):
@@ -53,11 +57,13 @@ class _Needy(_End, total=False):
     needs: Needs | None
 
 
-class _AnyEnd(_Needy, total=False):
+class AnyEnd(_Needy, total=False):
+    """What is said of each end."""
+
     suspicious: Count
 
 
-class FailedEnd(_AnyEnd):
+class FailedFacts(TypedDict):
     code: Literal["failed", "cascaded"]
     blame: Key
     exception_text: str
@@ -71,35 +77,54 @@ class FailedEnd(_AnyEnd):
     tried: Count
     others: list[Key]
     others_count: Count
+
+
+class FailedEnd(AnyEnd, FailedFacts):
     through: list[Key]
 
 
-class FinishedEnd(_AnyEnd):
+class FinishedFacts(TypedDict):
     code: Literal["finished"]
     workers: list[str]
-    nbytes: Number
+    nbytes: Size
 
 
-class _ReleasedEnd(_AnyEnd):
+class FinishedEnd(AnyEnd, FinishedFacts):
+    pass
+
+
+class _ReleasedFacts(TypedDict):
     code: Literal["released"]
 
 
-class ReleasedEnd(_ReleasedEnd, total=False):
+class ReleasedFacts(_ReleasedFacts, total=False):
     lost: bool
 
 
-class LostEnd(_AnyEnd):
+class ReleasedEnd(AnyEnd, ReleasedFacts):
+    pass
+
+
+class LostFacts(TypedDict):
     code: Literal["lost-dependencies"]
     dependency: Key
     when: Moment | None
 
 
-class UnexplainedEnd(_AnyEnd):
+class LostEnd(AnyEnd, LostFacts):
+    pass
+
+
+class UnexplainedFacts(TypedDict):
     code: Literal["unexplained"]
     ruled_out: list[str]
 
 
-class QueuedEnd(_AnyEnd):
+class UnexplainedEnd(AnyEnd, UnexplainedFacts):
+    pass
+
+
+class QueuedFacts(TypedDict):
     code: Literal["queued"]
     queued: Count
     threads: Count
@@ -108,40 +133,68 @@ class QueuedEnd(_AnyEnd):
     places: Annotated[list[Placed], "some"]
 
 
-class NoWorkersEnd(_AnyEnd, Wanted):
+class QueuedEnd(AnyEnd, QueuedFacts):
+    pass
+
+
+class NoWorkersFacts(Wanted):
     code: Literal["no-workers"]
     starting: Count
+
+
+class NoWorkersEnd(AnyEnd, NoWorkersFacts):
+    pass
 
 
 class NearestPlace(Named):
     same_host: bool
 
 
-class RestrictionsEnd(_AnyEnd, Wanted):
+class RestrictionsFacts(Wanted):
     code: Literal["restrictions-unmet"]
     present: Count
     nearest: NearestPlace
 
 
+class RestrictionsEnd(AnyEnd, RestrictionsFacts):
+    pass
+
+
 class NearestResources(Named):
-    lacks: dict[str, tuple[float, float]]
+    lacks: dict[str, tuple[float, float]]  # needed, and supplied
 
 
-class ResourcesEnd(_AnyEnd, Wanted):
+class ResourcesFacts(Wanted):
     code: Literal["resources-unmet"]
     present: Count
     nearest: NearestResources
 
 
-class StartingEnd(_AnyEnd):
+class ResourcesEnd(AnyEnd, ResourcesFacts):
+    pass
+
+
+class StartingFacts(TypedDict):
     code: Literal["workers-starting"]
     joining: list[str]
 
 
-class PausedEnd(_AnyEnd):
+class StartingEnd(AnyEnd, StartingFacts):
+    pass
+
+
+class _PausedFacts(TypedDict):
     code: Literal["workers-paused"]
     paused: list[Paused]
     present: Count
+
+
+class PausedFacts(_PausedFacts):
+    count: Count  # of such workers: it takes the place of that of tasks
+
+
+class PausedEnd(AnyEnd, _PausedFacts):
+    pass
 
 
 class _MissingInput(TypedDict):
@@ -153,7 +206,7 @@ class MissingInput(_MissingInput, total=False):
     nbytes: int
 
 
-class _ProcessingEnd(_Needy, Placed):
+class _ProcessingFacts(Placed):
     code: Literal["processing"]
     status: str
     paused: list[Paused]
@@ -169,9 +222,13 @@ class _ProcessingEnd(_Needy, Placed):
     missing_count: Count
 
 
-class ProcessingEnd(_ProcessingEnd, total=False):
+class ProcessingFacts(_ProcessingFacts, total=False):
     worker_name: Scalar
     actor: bool
+
+
+class ProcessingEnd(_Needy, ProcessingFacts):
+    pass
 
 
 End = (
@@ -188,6 +245,23 @@ End = (
     | PausedEnd
     | ProcessingEnd
 )
+EndFacts = (
+    FailedFacts
+    | FinishedFacts
+    | ReleasedFacts
+    | LostFacts
+    | UnexplainedFacts
+    | QueuedFacts
+    | NoWorkersFacts
+    | RestrictionsFacts
+    | ResourcesFacts
+    | StartingFacts
+    | PausedFacts
+    | ProcessingFacts
+)
+
+
+Unwanted = Literal["", "left", "released", "cancelled", "restarted"]
 
 
 class Forgotten(TypedDict):
@@ -197,7 +271,7 @@ class Forgotten(TypedDict):
     was: str | None
     when: Moment | None
     dependency: Key
-    unwanted: Literal["", "left", "released", "cancelled", "restarted"]
+    unwanted: Unwanted
 
 
 class Barrier(TypedDict):
@@ -218,15 +292,20 @@ class Quiet(TypedDict):
     age: Number
 
 
-class Overview(TypedDict):
-    """``scheduler.why_cluster.overview``"""
-
+class _Overview(TypedDict):
     states: States
     workers: Count
     threads: Count
     paused: list[Paused]
     paused_count: Count
     quiet: list[Quiet]
+
+
+class Overview(_Overview, total=False):
+    """``scheduler.why_cluster.overview``"""
+
+    running: Count
+    starting: Count
 
 
 class _Waiter(TypedDict):
@@ -239,6 +318,7 @@ class Waiter(_Waiter, total=False):
     """Who waits for a lock, an event, a queue."""
 
     held: Count
+    leases: int | None
     queue: str
 
 
@@ -247,21 +327,21 @@ class KeyState(TypedDict):
     state: str
 
 
-class GivenUp(TypedDict):
+class Killers(TypedDict):
     """Tasks that killed their workers, besides the one that is explained."""
 
     keys: list[Key]
     count: Count
 
 
-class _Why(Span):
+class _Why(SpanForm):
     ends: list[End]
     omitted_ends: Count
     barrier: Barrier | None
     unknown: list[Forgotten]
     may_run_it: list[str]
     not_asked: Count
-    given_up: GivenUp
+    given_up: Killers
     cluster: Overview | None
     out_of_step: list[KeyState]
     late: Number | None
@@ -280,53 +360,11 @@ class Why(_Why, total=False):
     foreseen: list[Any]
 
 
-# -- what workers know of tasks that they are to run ---------------------------
+class WhyQuestion(TypedDict, total=False):
+    """``keys``: None for the whole cluster."""
 
-
-class _Executing(TypedDict):
-    key: Key
-    since: Number | None
-
-
-class Executing(_Executing, total=False):
-    state: str
-    stack: list[str] | None
-
-
-# One of its fields is a word of Python.
-Fetched = TypedDict(
-    "Fetched",
-    {"key": "Key", "state": str, "from": "str | None", "since": "Number | None"},
-)
-
-
-class Waits(TypedDict):
-    kind: str
-    name: str | None
-
-
-class _ProbedTask(TypedDict):
-    key: Key
-    state: str | None
-    since: Number | None
-    inputs: list[Fetched]
-    stack: list[str] | None
-    waits: Waits | None
-
-
-class ProbedTask(_ProbedTask, total=False):
-    input_count: Count
-
-
-class Probe(TypedDict):
-    """``worker.why.look_at_tasks``"""
-
-    now: Moment
-    status: str
-    nthreads: Count
-    executing: list[Executing]
-    ready: Count
-    constrained: Count
-    in_flight: Annotated[list[Any], "apart"]
-    transfer_limit: Count | None
-    tasks: list[ProbedTask]
+    keys: list[Any] | None
+    pending: list[Any]
+    texts: list[str]
+    client: str | None
+    ping: float

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.frames import is_machinery, package_of, walk
 from ..common.texts import normalise, safe_repr, safe_str
 from ..values.errors import cause_of, context_of, members_of, traceback_of
+
+if TYPE_CHECKING:
+    from ..common.wire_replays import RaisedForm
 
 MOST_CAUSES = 100
 MOST_FRAMES = 200  # the innermost
@@ -29,7 +32,7 @@ _CALLING = {
 FrameRow = Sequence[Any]  # file name, line, function
 
 
-def raised(error: BaseException) -> dict[str, Any]:
+def raised(error: BaseException) -> RaisedForm:
     """What is to be compared of an exception, in wire form.
 
     Returns

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from itertools import compress
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
@@ -48,15 +48,25 @@ from .story import tell_history
 from .tasks import survey_counts, survey_tasks
 from .why import explain_state
 
+if TYPE_CHECKING:
+    from ..common.wire import AnyQuestion, Foresee
+    from ..common.wire_failures import (
+        AskedFor,
+        Fact,
+        HistoryEntry,
+        TaskForm,
+        Visit,
+        WorkerForm,
+    )
+    from ..common.wire_replays import Called
+
 SLICE = 500  # tasks between two yields to the event loop
 MOST_FORGOTTEN = 20  # tasks whose own tasks are looked for although they are gone
 VERBS = ("visit", "progress", "ask", "run", "remove")
 
 # Questions to a state, be it this scheduler or a dump (see cluster/view.py).
-Question = Callable[[Any, dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]
-IndexedQuestion = Callable[
-    [Any, dict[str, Any], ErredIndex], Coroutine[Any, Any, dict[str, Any]]
-]
+Question = Callable[[Any, Any], Coroutine[Any, Any, Any]]
+IndexedQuestion = Callable[[Any, Any, ErredIndex], Coroutine[Any, Any, Any]]
 QUESTIONS: dict[str, Question] = {
     "failures": survey_failures,
     "tasks": survey_tasks,
@@ -166,10 +176,10 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         finished: bool = False,
         max_bytes: int = 2**30,
         limit: int = 1000,
-        foresee: dict[str, Any] | None = None,
+        foresee: Foresee | None = None,
         leaders: bool = True,
         patience: float = 0.0,
-    ) -> dict[str, Any]:
+    ) -> Visit:
         """All that is known of some keys, or of exceptions with one text.
 
         Parameters
@@ -209,7 +219,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             collective are heard of so far.
         """
         scheduler = self.scheduler
-        answer: dict[str, Any] = {
+        answer: Visit = {
             "now": time(),
             "asked": [],
             "failures": [],
@@ -284,7 +294,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
     async def _followed(
         self,
         starts: list[tuple[Any, float | None]],
-        history: list[dict[str, Any]],
+        history: list[HistoryEntry],
         unknown: Collection[Any],
         chain: Collection[tuple[str, Any, bool]],
     ) -> list[Found]:
@@ -304,7 +314,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
 
     def _fact(
         self, found: Found, roots: Roots, times: dict[Any, Any], led: Led
-    ) -> dict[str, Any]:
+    ) -> Fact:
         root, key = found.root, found.ts.key
         asked = found.through[0] if root is None else roots.way(root)[0].key
         # What was asked for may have led to it by its followers alone.
@@ -323,9 +333,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             "codes": codes_for(found.ts.run_spec, fact["traceback_text"]),
         }
 
-    async def _add_recordings(
-        self, answer: dict[str, Any], names: dict[str, Any] | None
-    ) -> None:
+    async def _add_recordings(self, answer: Visit, names: Foresee | None) -> None:
         """What a replay will ask the recorder for."""
         if names is None:
             return
@@ -338,9 +346,9 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
     async def ask(
         self,
         verb: str,
-        question: dict[str, Any],
-        foresee: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        question: AnyQuestion,
+        foresee: Foresee | None = None,
+    ) -> Any:
         """One of `QUESTIONS`, about this scheduler.
 
         Parameters
@@ -363,7 +371,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
 
     async def run(
         self, function: bytes, arguments: dict[str, bytes], limit: float
-    ) -> dict[str, dict[str, Any]]:
+    ) -> dict[str, Called]:
         """Have workers run a function: see ``foresight.run_on_workers``."""
         return await run_on_workers(self.scheduler, function, arguments, limit)
 
@@ -378,7 +386,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             counts[state] = counts.get(state, 0) + 1
         return counts
 
-    async def _states(self, keys: Iterable[Any]) -> list[dict[str, Any]]:
+    async def _states(self, keys: Iterable[Any]) -> list[TaskForm]:
         rows = []
         for count, key in enumerate(keys):
             if count % SLICE == SLICE - 1:
@@ -388,7 +396,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
                 rows.append(task_row(ts))
         return rows
 
-    async def _closure(self, root: Any, answer: dict[str, Any], limit: int) -> None:
+    async def _closure(self, root: Any, answer: Visit, limit: int) -> None:
         """The failed task, and up to what is in memory all that leads to it."""
         rows = answer["tasks"]
         seen = {root.key}
@@ -416,13 +424,12 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
                     seen.add(dependency.key)
                     stack.append(dependency)
 
-    def _workers(self, *groups: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """The workers that are named in rows, as far as they are still there."""
-        names: set[str] = set()
-        for rows in groups:
-            for row in rows:
-                names.update(row.get("who_has", ()))
-                names.update(row.get("erred_on", ()))
+    def _workers(
+        self, tasks: Iterable[TaskForm], failures: Iterable[Fact] = ()
+    ) -> dict[str, WorkerForm]:
+        """The workers that hold tasks, or ran failures, as far as they are there."""
+        names = {name for task in tasks for name in task["who_has"]}
+        names.update(name for fact in failures for name in fact["erred_on"])
         return {
             name: worker_row(self.scheduler.workers[name])
             for name in names
@@ -430,7 +437,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         }
 
 
-def _asked(key: Any, ts: Any) -> dict[str, Any]:
+def _asked(key: Any, ts: Any) -> AskedFor:
     if ts is None:
         return {"asked": key, "key": None, "state": "unknown", "blame": None}
     return {

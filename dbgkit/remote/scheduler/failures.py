@@ -6,7 +6,7 @@ Nothing is unpickled, and texts are cut to what is shown.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dask.utils import key_split
 
@@ -24,12 +24,21 @@ from .leftovers import is_private
 from .origins import CameFrom
 from .p2p import P2P, as_text, cause_in_shuffle
 
+if TYPE_CHECKING:
+    from ..common.wire_failures import (
+        Fact,
+        Failures,
+        FailuresQuestion,
+        HistoryEntry,
+        Missing,
+    )
+
 COMPARED = 10_000  # characters of a text that count for what is alike
 
 
 async def survey_failures(
-    state: Any, question: dict[str, Any], index: ErredIndex | None = None
-) -> dict[str, Any]:
+    state: Any, question: FailuresQuestion, index: ErredIndex | None = None
+) -> Failures:
     """All failures that are known, grouped by what makes them alike.
 
     Parameters
@@ -53,7 +62,7 @@ async def survey_failures(
     passed = await index.fill(state, pace)
     history = [entry for entry in history_of(state) if not is_private(entry["key"])]
     await index.find_times(state, history, pace)
-    missing = {"undated": 0, "unasked": 0, "span_unknown": False}
+    missing: Missing = {"undated": 0, "unasked": 0, "span_unknown": False}
     wanted = await _chosen(state, question, index, missing, pace)
     groups: dict[Signature, Group] = {}
     waiting: list[Waiting] = []
@@ -71,7 +80,7 @@ async def survey_failures(
         group.add(root, row, when, members - (index.blame.get(root) == root))
         followers.note(root, when, group)
 
-    def count_forgotten(entry: dict[str, Any], alike: Signature) -> None:
+    def count_forgotten(entry: HistoryEntry, alike: Signature) -> None:
         group = group_of(groups, alike)
         group.add_forgotten(entry)
         followers.note(entry["key"], entry["when"], group)
@@ -111,7 +120,7 @@ async def survey_failures(
     left = _left_of_forgotten(state, index, history, wanted, since, missing, inner)
     for entry, alike in left:
         if is_follower_alike(alike):
-            followers.add(Follower(entry["key"], entry["when"], 1, entry))
+            followers.add(Follower(entry["key"], entry["when"] or 0.0, 1, entry))
         else:
             count_forgotten(entry, alike)
     async for alone in followers.placed(state, pace):
@@ -140,13 +149,15 @@ async def survey_failures(
         "passed": passed,
         "start": start,
         "end": now_of(state),
-        **missing,
+        "undated": missing["undated"],
+        "unasked": missing["unasked"],
+        "span_unknown": missing["span_unknown"],
     }
 
 
 async def _example(
     state: Any, index: ErredIndex, group: Group, pace: Pace, values: CameFrom
-) -> dict[str, Any]:
+) -> Fact:
     """One failure of a group; all that is left of it may be the history's entry."""
     if group.present is not None:
         key = group.present[-1]
@@ -159,8 +170,16 @@ async def _example(
                 "codes": codes_for(ts.run_spec, ts.traceback_text or ""),
                 "submitted": group.submitted.get(key),
             }
-    entry = group.entry or {"key": None, "when": None, "erred_on": []}
-    return forgotten_fact(entry)
+    return forgotten_fact(group.entry or _NOTHING_LEFT)
+
+
+_NOTHING_LEFT: HistoryEntry = {
+    "key": None,
+    "when": None,
+    "erred_on": [],
+    "exception_text": "",
+    "traceback_text": "",
+}
 
 
 async def _read(state: Any, index: ErredIndex, root: Any, pace: Pace) -> Row | None:
@@ -204,30 +223,32 @@ def _signature(
     return signature(kind, message, own_place((frames or "")[-COMPARED:], codes))
 
 
-def _alike_of_entry(entry: dict[str, Any]) -> Signature:
+def _alike_of_entry(entry: HistoryEntry) -> Signature:
     text = entry["cause_text"] or entry["exception_text"]
     frames = entry["cause_frames"] or entry["traceback_text"]
-    return _signature(entry["key"], text, frames, entry["codes"])
+    codes = cast("tuple[FrameCode, ...]", entry["codes"])
+    return _signature(entry["key"], text, frames, codes)
 
 
-def _with_cause(index: ErredIndex, entry: dict[str, Any]) -> dict[str, Any]:
+def _with_cause(index: ErredIndex, entry: HistoryEntry) -> HistoryEntry:
     """An entry of the history, with what a task of a P2P shuffle was raised from.
 
     And with the code that its frames were in.
     """
-    told = {**entry, "codes": index.codes.of(entry["key"])}
+    codes = index.codes.of(entry["key"])
     shuffled = entry["exception_text"].startswith(P2P)
     cause = index.cause_in_shuffle(entry["key"]) if shuffled else None
     if cause is None:
-        return {**told, "cause_text": "", "cause_frames": ""}
-    return {**told, "cause_text": cause.text, "cause_frames": as_text(cause)}
+        return {**entry, "codes": codes, "cause_text": "", "cause_frames": ""}
+    frames = as_text(cause)
+    return {**entry, "codes": codes, "cause_text": cause.text, "cause_frames": frames}
 
 
 async def _chosen(
     state: Any,
-    question: dict[str, Any],
+    question: FailuresQuestion,
     index: ErredIndex,
-    missing: dict[str, Any],
+    missing: Missing,
     pace: Pace,
 ) -> set[Any] | None:
     """Root causes that a client or a span is concerned by; None: no such filter."""
@@ -281,12 +302,12 @@ def _span_ids(state: Any, span: str) -> tuple[set[str], bool]:
 def _left_of_forgotten(
     state: Any,
     index: ErredIndex,
-    history: list[dict[str, Any]],
+    history: list[HistoryEntry],
     wanted: set[Any] | None,
     since: float | None,
-    missing: dict[str, Any],
+    missing: Missing,
     inner: InnerCounts,
-) -> list[tuple[dict[str, Any], Signature]]:
+) -> list[tuple[HistoryEntry, Signature]]:
     """Failures that are left in the scheduler's history only, and are counted there."""
     left = []
     seen = set()
@@ -295,7 +316,7 @@ def _left_of_forgotten(
         if key in seen or key in index.members:
             continue
         seen.add(key)
-        if since is not None and entry["when"] < since:
+        if since is not None and (entry["when"] or 0.0) < since:
             continue
         ts = state.tasks.get(key)
         if ts is not None and ts.state == "memory":

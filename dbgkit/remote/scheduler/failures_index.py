@@ -7,7 +7,7 @@ each change of a task's state costs about a microsecond.
 from __future__ import annotations
 
 from time import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.frame_codes import KeptCodes
 from ..common.pacing import Pace, all_tasks, is_dump, slices
@@ -15,6 +15,9 @@ from ..common.pickles import MOST_BYTES, Raised, pickle_of
 from ..common.texts import Signature
 from .p2p import P2P, cause_in_shuffle
 from .roots import COMPARED
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
 
 MOST_SHUFFLES = 100  # failures of P2P shuffles whose causes are kept
 MOST_NOTED = 100_000  # failures that are kept in a table of what tasks submitted
@@ -188,7 +191,7 @@ class ErredIndex:
         return True
 
     async def find_times(
-        self, state: Any, history: list[dict[str, Any]], pace: Pace
+        self, state: Any, history: list[HistoryEntry], pace: Pace
     ) -> None:
         """Times of what had failed before it was kept, where something tells."""
         if self.dated:

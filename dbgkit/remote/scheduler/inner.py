@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.frames import parse_traceback
 from ..common.pacing import Pace
@@ -22,6 +22,9 @@ from ..common.pickles import Frame, pickle_of, raised_from
 from .failures_index import ErredIndex
 from .inner_table import MOST_WAYS, READ, Identity, Lookup, compared, own_frames
 from .roots import COMPARED
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
 
 # Where an exception of a future is raised in whoever waits for it.
 _WAITS = re.compile(
@@ -60,7 +63,7 @@ class Found(NamedTuple):
     root: Any
     through: tuple[Any, ...]
     alike: int
-    forgotten: dict[str, Any] | None
+    forgotten: HistoryEntry | None
 
 
 def identities(
@@ -144,7 +147,7 @@ def texts_of(handed: Iterable[Iterable[Identity]]) -> set[str]:
 async def follow(
     state: Any,
     index: ErredIndex,
-    history: list[dict[str, Any]],
+    history: list[HistoryEntry],
     roots: Iterable[tuple[Any, float | None]],
     pace: Pace,
 ) -> list[Found]:
@@ -215,7 +218,7 @@ def _step(
 async def found_of_forgotten(
     state: Any,
     index: ErredIndex,
-    history: list[dict[str, Any]],
+    history: list[HistoryEntry],
     key: Any,
     handed: tuple[Identity, ...],
     pace: Pace,
@@ -244,8 +247,8 @@ def entry_of(
     key: Any,
     when: float | None,
     handed: Sequence[Identity],
-    entries: Iterable[dict[str, Any]],
-) -> dict[str, Any] | None:
+    entries: Iterable[HistoryEntry],
+) -> HistoryEntry | None:
     """The history's entry of what a task had submitted, where that is all there is."""
     led = Lookup(entries, texts_of([handed])).of(key, when, handed)
     return None if led is None else led.entry

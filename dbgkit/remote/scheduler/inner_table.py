@@ -16,13 +16,16 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from heapq import merge
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.frames import is_machinery, parse_traceback
 from ..common.pacing import Pace, slices
 from ..common.pickles import Frame
 from .failures_index import MOST_NOTED, ErredIndex
 from .roots import COMPARED
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
 
 READ = 20_000  # characters of a traceback that are read
 MOST_WAYS = 100  # tasks that submitted one another, or that one may have submitted
@@ -49,7 +52,7 @@ class Led(NamedTuple):
     """What a task may have submitted; ``entry`` is None where it is still there."""
 
     key: Any
-    entry: dict[str, Any] | None
+    entry: HistoryEntry | None
     alike: int
 
 
@@ -57,7 +60,7 @@ class _Known(NamedTuple):
     when: float
     key: Any
     marked: bool
-    entry: dict[str, Any] | None
+    entry: HistoryEntry | None
 
 
 _Place = tuple[str, tuple[Frame, ...] | None]  # None: not known
@@ -252,7 +255,7 @@ class Lookup:
     """
 
     def __init__(
-        self, entries: Iterable[dict[str, Any]], texts: set[str] | None = None
+        self, entries: Iterable[HistoryEntry], texts: set[str] | None = None
     ) -> None:
         self._table: Submitted | None = None
         self._own = False
@@ -270,12 +273,12 @@ class Lookup:
         state: Any,
         index: ErredIndex,
         texts: set[str],
-        history: list[dict[str, Any]],
+        history: list[HistoryEntry],
         pace: Pace,
     ) -> Lookup:
         """Of all that is there, and of what the history alone tells of."""
         lookup = cls((e for e in history if e["key"] not in index.members), texts)
-        told = {entry["key"]: entry["when"] for entry in reversed(history)}
+        told = {entry["key"]: entry["when"] or 0.0 for entry in reversed(history)}
         if len(index.members) > MOST_NOTED:
             index.submitted = index.fresh = None
             table = Submitted(state, index)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..common.keys import find_task
 from ..common.modules import needs_of
@@ -36,6 +36,9 @@ from .why_ends import (
     signature,
 )
 
+if TYPE_CHECKING:
+    from ..common.wire_why import AnyEnd, End, KeyState, Why, WhyQuestion
+
 MOST_GROUPS = 40  # groups of ends that are looked at, of one state
 MOST_CHAIN = 100  # keys of a chain that are sent
 MOST_ORDERED = 100  # inputs of one task
@@ -58,8 +61,8 @@ class Group:
 
 
 async def explain_state(
-    state: Any, question: dict[str, Any], index: ErredIndex | None = None
-) -> dict[str, Any]:
+    state: Any, question: WhyQuestion, index: ErredIndex | None = None
+) -> Why:
     """Facts about what some tasks, or all, wait for.
 
     Parameters
@@ -76,8 +79,9 @@ async def explain_state(
     start = now_of(state)
     pace = Pace()
     keys = question.get("keys")
-    answer: dict[str, Any] = {
+    answer: Why = {
         "start": start,
+        "end": start,
         "asked": [],
         "ends": [],
         "omitted_ends": 0,
@@ -89,6 +93,7 @@ async def explain_state(
         # A look at one task costs nothing that grows with the cluster.
         "cluster": overview(state, start) if keys is None else None,
         "out_of_step": await _out_of_step(state, question.get("pending") or (), pace),
+        "unfollowed": 0,
         "late": None,
         "waiters": None,
         "answering": {},
@@ -119,7 +124,7 @@ async def explain_state(
             group.count = _count(state, "erred")
     _describe(state, groups, parents, roots, answer, start)
     for end in answer["ends"]:
-        if end["state"] == "erred":
+        if end["code"] == "failed" or end["code"] == "cascaded":
             end["through"] = list(through)
     if is_dump(state):
         answer["answering"] = dict.fromkeys(state.silent_workers, False)
@@ -148,9 +153,9 @@ async def _located(
 
 async def _out_of_step(
     state: Any, pending: Iterable[Any], pace: Pace
-) -> list[dict[str, Any]]:
+) -> list[KeyState]:
     """Tasks that a client believes pending, and that are done or gone."""
-    found = []
+    found: list[KeyState] = []
     async for part in slices(list(pending), pace):
         for key in part:
             ts = find_task(state, key)
@@ -160,9 +165,7 @@ async def _out_of_step(
     return found
 
 
-async def _asked(
-    state: Any, keys: Iterable[Any], answer: dict[str, Any], pace: Pace
-) -> list[Any]:
+async def _asked(state: Any, keys: Iterable[Any], answer: Why, pace: Pace) -> list[Any]:
     """The tasks of the keys; what is not known goes into the answer."""
     starts, unknown = [], []
     states: dict[str, int] = {}
@@ -188,7 +191,7 @@ async def _asked(
 
 
 async def _walk(
-    starts: list[Any], failed: list[Any], answer: dict[str, Any], pace: Pace
+    starts: list[Any], failed: list[Any], answer: Why, pace: Pace
 ) -> tuple[dict[Any, Group], dict[Any, Any]]:
     """All that some tasks wait for, breadth first, in groups of ends.
 
@@ -328,7 +331,7 @@ def _describe(
     groups: dict[Any, Group],
     parents: dict[Any, Any],
     roots: Roots,
-    answer: dict[str, Any],
+    answer: Why,
     now: float,
 ) -> None:
     """Facts of each group's tasks; groups past the limit are counted."""
@@ -343,23 +346,22 @@ def _describe(
         for ts in tasks:
             chain, length = _chain(ts, parents)
             erred = ts.state == "erred"
+            facts: Any
             facts = failed_facts(ts, roots) if erred else facts_of(state, ts, now)
             had = roots.cause_of(ts) if erred else ts
             # Only what was on workers that went away may have been the reason.
             if not is_dump(state) and (facts["killed"] if erred else ts.suspicious):
                 facts["needs"] = needs_of(state, had.key, had.run_spec)
                 facts["suspicious"] = had.suspicious
-            answer["ends"].append(
-                {
-                    "key": ts.key,
-                    "state": ts.state,
-                    "count": group.count,
-                    "keys": [other.key for other in group.tasks],
-                    "chain": chain,
-                    "length": length,
-                    **facts,
-                }
-            )
+            end: AnyEnd = {
+                "key": ts.key,
+                "state": ts.state,
+                "count": group.count,
+                "keys": [other.key for other in group.tasks],
+                "chain": chain,
+                "length": length,
+            }
+            answer["ends"].append(cast("End", {**end, **facts}))
 
 
 def _chain(end: Any, parents: dict[Any, Any]) -> tuple[list[Any], int]:
@@ -376,7 +378,7 @@ def _chain(end: Any, parents: dict[Any, Any]) -> tuple[list[Any], int]:
     return keys[:half] + keys[-half:], len(keys)
 
 
-def _places(state: Any, answer: dict[str, Any]) -> list[str]:
+def _places(state: Any, answer: Why) -> list[str]:
     """Workers that should be asked whether they answer."""
     found: dict[str, None] = {}
     for end in answer["ends"]:

@@ -11,7 +11,7 @@ import types
 from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.codes import file_of_frame, fingerprint
 from ..common.frames import is_machinery, is_own, own_index, package_of, walk
@@ -19,6 +19,9 @@ from ..common.objects import type_name
 from ..secrets.redact import HIDDEN, MARGIN, redact_cut, redact_lines
 from .builtins import Walker
 from .walk import Budget, hides
+
+if TYPE_CHECKING:
+    from ..common.wire_recordings import FrameForm, ValueForm
 
 __all__ = ["OMITTED", "Budget", "summarize", "summarize_frames", "type_name"]
 
@@ -28,9 +31,7 @@ _SOURCE_WIDTH = 240
 NAME, _FILENAME = 200, 4_096  # characters of a function's or variable's, and a file's
 
 
-def summarize(
-    value: Any, *, name: str = "", budget: Budget | None = None
-) -> dict[str, Any]:
+def summarize(value: Any, *, name: str = "", budget: Budget | None = None) -> ValueForm:
     """What a value is, in a bounded text, within a bounded time.
 
     Parameters
@@ -74,7 +75,7 @@ def summarize_frames(
     max_locals: int = 40,
     seconds: float = 0.3,
     budget: Budget | None = None,
-) -> list[dict[str, Any]]:
+) -> list[FrameForm]:
     """A traceback's frames with source and locals, in bounded form.
 
     Frames of Dask, asyncio and dbgkit are left out, unless there are no others.
@@ -130,11 +131,11 @@ def summarize_places(
     max_locals: int = 40,
     seconds: float = 0.3,
     budget: Budget | None = None,
-) -> list[dict[str, Any]]:
+) -> list[FrameForm]:
     """What `summarize_frames` gives, of frames that `pick_places` has picked."""
     budget = budget or Budget()
     deadline = perf_counter() + seconds
-    frames: list[dict[str, Any]] = []
+    frames: list[FrameForm] = []
     for entry in reversed(places):
         if isinstance(entry, int):
             frames.append(_gap(entry))
@@ -164,7 +165,7 @@ def _pick(places: list[Place], limit: int) -> list[Place | int]:
     return kept
 
 
-def _gap(count: int) -> dict[str, Any]:
+def _gap(count: int) -> FrameForm:
     return {
         "filename": OMITTED,
         "lineno": 0,
@@ -183,7 +184,7 @@ def _frame(
     max_locals: int,
     seconds: float,
     budget: Budget,
-) -> dict[str, Any]:
+) -> FrameForm:
     filename, lineno, function = place_of(frame, lineno)
     variables, omitted = _locals(frame, max_locals)
     deadline = perf_counter() + seconds

@@ -10,10 +10,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic, perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..common.wire_replays import (
+        Job,
+        Look,
+        ReplayAnswer,
+        RunForm,
+        SentRecording,
+        StepForm,
+    )
 
 THREAD_NAME = "dbgkit-replay"
 AROUND = 30.0  # seconds, at the least, for what is done around the task
@@ -26,7 +36,7 @@ class Stop(Exception):
 
     def __init__(self, status: str, key: Any, text: str = "") -> None:
         super().__init__(status)
-        self.answer = {"status": status, "key": key, "text": text}
+        self.answer: ReplayAnswer = {"status": status, "key": key, "text": text}
 
 
 class Course:
@@ -40,20 +50,20 @@ class Course:
         whatever that is.
     """
 
-    def __init__(self, job: Mapping[str, Any], tell: Callable[[], None]) -> None:
+    def __init__(self, job: Job, tell: Callable[[], None]) -> None:
         self.timeout: float = job["timeout"]
         self.room_for = job["nbytes"] / COPIED_PER_SECOND
         self.tell = tell
         self.ended = False
         self.stopped = False
         self.thread = ""
-        self.runs: list[dict[str, Any]] = []
-        self.recordings: dict[str, dict[str, Any]] = {}
-        self.steps: dict[str, list[dict[str, Any]]] = {}
+        self.runs: list[RunForm] = []
+        self.recordings: dict[str, SentRecording] = {}
+        self.steps: dict[str, list[StepForm]] = {}
         self.changed: list[Any] = []
         self.prints: list[list[Any]] = []
         self.notes: list[str] = []
-        self.problem: dict[str, Any] | None = None
+        self.problem: ReplayAnswer | None = None
         self.begin("copy", job["order"][-1])
 
     def begin(self, stage: str, key: Any) -> None:
@@ -72,7 +82,7 @@ class Course:
         self.tell()
 
 
-def look(keys: Iterable[Any], dask_worker: Any = None) -> dict[str, Any]:
+def look(keys: Iterable[Any], dask_worker: Any = None) -> Look:
     """Whether a worker could run a task: what it holds, and how much room it has."""
     room, limit = _room(dask_worker)
     return {
@@ -85,7 +95,7 @@ def look(keys: Iterable[Any], dask_worker: Any = None) -> dict[str, Any]:
     }
 
 
-async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, Any]:
+async def rerun(job: Job, dask_worker: Any = None) -> ReplayAnswer:
     """Run a task again in a thread of its own, and tell what it came to.
 
     Parameters
@@ -108,8 +118,14 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
     room, limit = _room(dask_worker)
     # Of inputs that are fetched another copy is only made for further runs.
     if job["nbytes"] > room:
-        answer = Stop("no-room", None).answer
-        return {**answer, "size": job["nbytes"], "room": room, "limit": limit}
+        return {
+            "status": "no-room",
+            "key": None,
+            "text": "",
+            "size": job["nbytes"],
+            "room": room,
+            "limit": limit,
+        }
     try:
         values, shared = await _gather(job, dask_worker)
     except Stop as stop:
@@ -134,7 +150,7 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
 
 
 def _run(
-    job: Mapping[str, Any],
+    job: Job,
     values: dict[Any, Any],
     shared: set[Any],
     worker: Any,
@@ -162,8 +178,8 @@ def _executor() -> Any:
     return ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME)
 
 
-def _answer(course: Course, in_time: bool) -> dict[str, Any]:
-    answer: dict[str, Any] = {
+def _answer(course: Course, in_time: bool) -> ReplayAnswer:
+    answer: ReplayAnswer = {
         "status": "done" if in_time else "timeout",
         "stage": course.stage,
         "key": course.stage_key,
@@ -197,9 +213,7 @@ async def _wait(course: Course, news: asyncio.Event) -> bool:
     return True
 
 
-async def _gather(
-    job: Mapping[str, Any], worker: Any
-) -> tuple[dict[Any, Any], set[Any]]:
+async def _gather(job: Job, worker: Any) -> tuple[dict[Any, Any], set[Any]]:
     """Inputs that are in memory, and which of them this worker holds itself."""
     from distributed.utils_comm import gather_from_workers
 
