@@ -19,7 +19,10 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from itertools import islice
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .wire_failures import Module, Needs
 
 from .bounded import Bounded
 
@@ -41,7 +44,7 @@ _STRINGS = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE")
 _IMPORT = ("cloudpickle.cloudpickle", "subimport")
 
 
-def needs_of(state: Any, key: Any, spec: Any) -> dict[str, Any]:
+def needs_of(state: Any, key: Any, spec: Any) -> Needs:
     """The modules of a task, and for how long each worker was there that had it.
 
     Parameters
@@ -127,7 +130,7 @@ def _modules_in(data: bytes) -> Iterator[str]:
         return  # it was cut
 
 
-def _told(name: str) -> dict[str, str]:
+def _told(name: str) -> Module:
     file = getattr(sys.modules.get(name), "__file__", None)
     return {"name": name, "file": file if isinstance(file, str) else ""}
 

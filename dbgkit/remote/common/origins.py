@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask._task_spec import Alias, DataNode, GraphNode, NestedContainer, Task, TaskRef
 from dask.utils import key_split
@@ -33,6 +33,9 @@ from .calls import (
 from .origins_steps import Candidate, Frame, failed_step
 from .origins_values import SHORT, file_of, is_plain, paths_in, tell, tell_index
 
+if TYPE_CHECKING:
+    from .wire_failures import OriginForm
+
 MOST = 4  # origins that are listed
 VISITS = 300  # nodes that are looked at
 _LINKS = 3_000  # their arguments: those of so many take some 5 ms
@@ -41,7 +44,6 @@ _STEP_LINKS = 600  # arguments of all steps of a task, of which one failed
 _DEEPEST = 20  # references from name to name
 _GETTERS = ("getter", "getter_nofancy", "getter_inline", "getitem")
 
-Wire = dict[str, Any]
 _Names = Mapping[Any, Any]  # of a fused task: name -> (node, its own names)
 # A node, the names it knows, the key it belongs to, and the calls it is within.
 _Place = tuple[Any, _Names, Any, tuple[Any, ...]]
@@ -55,7 +57,7 @@ def origins_of(
     frames: Sequence[Frame] = (),
     most: int = MOST,
     visits: int = VISITS,
-) -> list[Wire]:
+) -> list[OriginForm]:
     """The literals that lead to a task, the nearest first.
 
     Of a task with several steps, those that lead to the one that failed; where that
@@ -90,7 +92,7 @@ class _Search:
         self.most = most
         self.left = visits
         self.links = _LINKS
-        self.found: dict[tuple[Any, ...], Wire] = {}
+        self.found: dict[tuple[Any, ...], OriginForm] = {}
         self.seen: set[Any] = set()
         self.wide = False
         self.waiting: deque[_Place] = deque()
@@ -152,8 +154,8 @@ class _Search:
             waiting += [(each, names, key, within) for each in arguments]
         return found
 
-    def told(self) -> list[Wire]:
-        found = list(self.found.values())
+    def told(self) -> list[OriginForm]:
+        found: list[OriginForm] = list(self.found.values())
         more = len(found) - self.most
         cut = self.wide or bool(self.waiting)
         if not found or (more <= 0 and not cut):
@@ -161,10 +163,11 @@ class _Search:
         return [*found[: self.most], {"more": max(0, more), "least": cut}]
 
     def add(self, key: Any, **wire: Any) -> None:
-        wire = {"path": "", "place": "", "args": [], **wire}
-        name = (wire["what"], wire["path"], wire["place"], str(wire["args"]))
         step, whole = self.whole
-        self.found.setdefault(name, {"key": whole if key == step else key, **wire})
+        key = whole if key == step else key
+        found: Any = {"path": "", "place": "", "args": [], "key": key, **wire}
+        name = (found["what"], found["path"], found["place"], str(found["args"]))
+        self.found.setdefault(name, found)
 
     def look(self, node: Any, names: _Names, key: Any, outer: tuple[Any, ...]) -> None:
         """Note what a node says, or go on to what it takes."""

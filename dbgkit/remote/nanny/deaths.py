@@ -11,10 +11,10 @@ import inspect
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from distributed.diagnostics.plugin import NannyPlugin
@@ -31,6 +31,9 @@ from ..common.boxes import (
 )
 from ..common.handlers import Handler
 from ..common.own_thread import apart
+
+if TYPE_CHECKING:
+    from ..common.wire_deaths import Box, BoxPlace, NannyReport
 
 EVERY = 0.5  # seconds between two looks at the process
 SENDING_LIMIT = 2.0  # seconds for a report to be sent
@@ -61,7 +64,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         self.counted: dict[str, int] = {}
         self.kills: dict[str, int] = {}
         # What workers have reported of their boxes, by process id, the newest last.
-        self.told: OrderedDict[int, Mapping[str, Any]] = OrderedDict()
+        self.told: OrderedDict[int, BoxPlace] = OrderedDict()
         self.errors: list[str] = []
         self.scheduler_closes = False
 
@@ -98,7 +101,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         if inspect.isawaitable(done):
             await done
 
-    async def know(self, told: Mapping[str, Any]) -> None:
+    async def know(self, told: BoxPlace) -> None:
         """Called by the scheduler's part: a worker reports where it has its box."""
         self.told[told["pid"]] = told
         while len(self.told) > MOST_TOLD:
@@ -164,7 +167,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             self.passed_on(exitcode)
 
     async def _send(
-        self, nanny: Any, told: Mapping[str, Any] | None, report: dict[str, Any]
+        self, nanny: Any, told: BoxPlace | None, report: NannyReport
     ) -> None:
         if told is not None:
             await _add_box(report, told)
@@ -174,7 +177,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         except (OSError, asyncio.TimeoutError):  # the scheduler is gone
             return
 
-    def report(self, exitcode: int) -> tuple[Mapping[str, Any] | None, dict[str, Any]]:
+    def report(self, exitcode: int) -> tuple[BoxPlace | None, NannyReport]:
         """What its worker reported of its box, and all else known of its end."""
         pid, told = self.pid, None
         if pid is None and self.told:  # it ended before the first look at it
@@ -183,7 +186,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             told = self.told.pop(pid, None)
         address = told["worker"] if told else worker_address(self.nanny) or ""
         kills = oom_kills()
-        report = {
+        report: NannyReport = {
             "worker": address,
             "nanny": self.nanny.address,
             "name": str(self.nanny.name),
@@ -229,7 +232,7 @@ def _here(settings: Any) -> bool:
     return True
 
 
-async def _add_box(report: dict[str, Any], told: Mapping[str, Any]) -> None:
+async def _add_box(report: NannyReport, told: BoxPlace) -> None:
     """Read the box of a worker that has ended into a report, and remove it."""
     try:
         report["box"] = await apart(_take_box, told, limit=READING_LIMIT)
@@ -240,13 +243,13 @@ async def _add_box(report: dict[str, Any], told: Mapping[str, Any]) -> None:
         report["error"] = "; ".join(filter(None, [report["error"], why]))
 
 
-def _take_box(told: Mapping[str, Any]) -> dict[str, Any]:
+def _take_box(told: BoxPlace) -> Box:
     box = own_box(told["path"], told["nonce"])
     remove_box(told["path"])
     return box
 
 
-def _remove(boxes: Iterable[Mapping[str, Any]], closes: bool) -> None:
+def _remove(boxes: Iterable[BoxPlace], closes: bool) -> None:
     for told in boxes:
         box = read_box(told["path"], told["nonce"])
         if box and (closes or not is_alive(box["pid"], box["started"])):

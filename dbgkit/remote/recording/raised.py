@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.exceptions import (
     Link,
@@ -21,6 +21,9 @@ from ..common.exceptions import (
 )
 from ..common.frames import is_machinery, package_of, walk
 from ..common.texts import normalise, safe_repr, safe_str
+
+if TYPE_CHECKING:
+    from ..common.wire_replays import RaisedForm
 
 MOST_CAUSES = 100
 MOST_FRAMES = 200  # the innermost
@@ -35,7 +38,7 @@ _CALLING = {
 FrameRow = Sequence[Any]  # file name, line, function
 
 
-def raised(error: BaseException) -> dict[str, Any]:
+def raised(error: BaseException) -> RaisedForm:
     """What is to be compared of an exception, in wire form.
 
     Returns

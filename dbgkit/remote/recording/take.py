@@ -15,7 +15,7 @@ from functools import cache
 from itertools import islice
 from time import perf_counter, time
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.codes import file_of_frame, fingerprint, is_dynamic, marked
 from ..common.exceptions import ancestry, descent, traceback_of
@@ -36,6 +36,10 @@ from ..values.summarize import (
 )
 from .origins import worded
 from .packing import raw_of
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import OriginForm
+    from ..common.wire_recordings import CauseForm, Content, RecorderSettings
 
 FORMAT = 3  # of what is packed; a reader of another one says so
 _MESSAGE = 2_000  # characters
@@ -80,8 +84,9 @@ class Limits:
     secret_names: tuple[str, ...] = ()
 
     @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Limits:
-        return cls(**{**wire, "secret_names": tuple(wire.get("secret_names", ()))})
+    def from_wire(cls, wire: RecorderSettings) -> Limits:
+        settings: Any = wire
+        return cls(**{**settings, "secret_names": tuple(wire.get("secret_names", ()))})
 
 
 def kind_of(exception: BaseException, limits: Limits = Limits()) -> str:
@@ -111,8 +116,8 @@ def take(
     *,
     short: bool,
     inputs: Mapping[Any, Any] = MappingProxyType({}),
-    origins: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
+    origins: Sequence[OriginForm] = (),
+) -> Content:
     """What is to be recorded of an exception, in builtin types.
 
     Parameters
@@ -271,12 +276,12 @@ def _causes(
     budget: Budget,
     short: bool,
     deadline: float,
-) -> tuple[list[dict[str, Any]], int]:
+) -> tuple[list[CauseForm], int]:
     """What it was raised from, and members of groups, each with its own frame.
 
     The nearest, and the root of a chain that is cut; and how many more there are.
     """
-    found: list[dict[str, Any]] = []
+    found: list[CauseForm] = []
     most = 1 if short else MOST_CAUSES
     linked = list(islice(descent(exception), most + COUNTED))
     nearest = linked[:most]

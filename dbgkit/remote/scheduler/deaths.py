@@ -11,12 +11,22 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgpack
 
 from ..common.keys import as_key
 from ..common.pacing import Pace, is_dump
+
+if TYPE_CHECKING:
+    from ..common.wire_deaths import (
+        Box,
+        DeathForm,
+        DeathsForm,
+        DeathsQuestion,
+        HeldDeaths,
+        Over,
+    )
 
 MOST_KEYS = 1_000  # of tasks that a worker had; of more, the rest is counted
 MOST_SENT = 20  # of them
@@ -36,7 +46,7 @@ _ENDED = re.compile(
 )
 
 
-def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> dict[str, Any]:
+def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
     """What a ``remove-worker`` event says of a worker; the rest is empty.
 
     Parameters
@@ -95,6 +105,12 @@ def is_over(msg: Any) -> bool:
     return [type(msg.get(name)) for name in ("worker", "pid", "rss")] == [str, int, int]
 
 
+def over_of(msg: Mapping[str, Any], when: float) -> Over:
+    """What a nanny tells so, see `is_over`."""
+    found: Any = {**msg, "when": when}
+    return cast("Over", found)
+
+
 def _is_many(value: Any) -> bool:
     if not isinstance(value, Collection) or isinstance(value, (str, bytes)):
         return False
@@ -148,7 +164,7 @@ def _is_box(box: Mapping[str, Any]) -> bool:
     )
 
 
-def unpack_keys(box: dict[str, Any], known: Iterable[Any]) -> None:
+def unpack_keys(box: Box, known: Iterable[Any]) -> None:
     """Make keys of what a black box has as bytes, once.
 
     Parameters
@@ -183,7 +199,7 @@ def _key_of(packed: bytes) -> Any:
     return key
 
 
-async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+async def tell_deaths(state: Any, question: DeathsQuestion) -> DeathsForm:
     """How workers went away, the newest first.
 
     Parameters
@@ -193,7 +209,7 @@ async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
         ``name`` of the recorder's part; ``keys``: only workers that had one of them;
         ``limit``; ``recorded_only``: nothing out of Dask's own events and logs.
     """
-    answer: dict[str, Any] = {
+    answer: DeathsForm = {
         "deaths": [],
         "omitted": 0,
         "total": 0,
@@ -211,8 +227,11 @@ async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     handler = state.handlers.get(f"{question['name']}-list")
     until = time()
     if handler is not None:
-        answer.update(await handler(keys=keys, limit=limit), recorded=True)
-        until = answer["since"]
+        held: HeldDeaths = await handler(keys=keys, limit=limit)
+        answer["deaths"], answer["recorded"] = held["deaths"], True
+        answer["omitted"], answer["total"] = held["omitted"], held["total"]
+        answer["since"] = held["since"]
+        until = held["since"]
     earlier = []
     if not question.get("recorded_only"):
         earlier = await _of_events(state, until, keys)
@@ -226,7 +245,7 @@ async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _cut(death: dict[str, Any], keys: Any) -> dict[str, Any]:
+def _cut(death: DeathForm, keys: Any) -> DeathForm:
     """A death with a sample of its tasks, those that were asked for first."""
     had = death["processing"]
     if keys is not None:
@@ -241,12 +260,12 @@ def all_spellings(keys: Iterable[Any]) -> set[Any]:
     return found | {str(key) for key in found}
 
 
-async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]]:
+async def _of_events(state: Any, until: float, keys: Any) -> list[DeathForm]:
     """Deaths that the scheduler's own list of events still has, newest first."""
     pace = Pace()
     wanted = None if keys is None else all_spellings(keys)
     events = state.get_events()
-    found: list[dict[str, Any]] = []
+    found: list[DeathForm] = []
     for when, msg in list(events.get("all", ())):
         await pace.checkpoint()
         if not isinstance(msg, Mapping):
@@ -268,7 +287,7 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]
             # What was reported after its end is of the next worker of its nanny.
             before = -SOON < death["when"] - when < 60
             if is_over(msg) and msg["worker"] == death["worker"] and before:
-                death["over"] = {**msg, "when": when}
+                death["over"] = over_of(msg, when)
                 death["pid"] = msg["pid"]
     return found[::-1]
 
@@ -321,8 +340,8 @@ def _reason(events: Iterable[Any], removed: float) -> str:
 
 async def _add_logs(
     state: Any,
-    deaths: list[dict[str, Any]],
-    known: list[dict[str, Any]],
+    deaths: list[DeathForm],
+    known: list[DeathForm],
     notes: list[str],
 ) -> None:
     """What the scheduler's and the nannies' logs say of some of all known deaths.
@@ -348,16 +367,16 @@ async def _add_logs(
         line = _line_of(death, near, others)
         if line is not None:
             when, pid, code, text = line
-            death.update(pid=pid, lines=[text])
+            death["pid"], death["lines"] = pid, [text]
             death["report"] = {"code": code, "when": when, "by_time": True}
         else:
             death["lines"] = [line[3] for line in near][:5]
 
 
 def _line_of(
-    death: Mapping[str, Any],
+    death: DeathForm,
     near: list[tuple[float, int, int, str]],
-    others: list[dict[str, Any]],
+    others: list[DeathForm],
 ) -> tuple[float, int, int, str] | None:
     """The nanny's line on a worker's end, among those that are near to it.
 

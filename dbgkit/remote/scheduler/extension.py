@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
@@ -31,13 +31,16 @@ from .tasks import survey_counts, survey_tasks
 from .visit import SLICE, Visit, Wanted
 from .why import explain_state
 
+if TYPE_CHECKING:
+    from ..common.wire import AnyQuestion, Foresee
+    from ..common.wire_failures import Visit as Visited
+    from ..common.wire_replays import Called
+
 VERBS = ("visit", "progress", "ask", "run", "remove")
 
 # Questions to a state, be it this scheduler or a dump (see cluster/view.py).
-Question = Callable[[Any, dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]
-IndexedQuestion = Callable[
-    [Any, dict[str, Any], ErredIndex], Coroutine[Any, Any, dict[str, Any]]
-]
+Question = Callable[[Any, Any], Coroutine[Any, Any, Any]]
+IndexedQuestion = Callable[[Any, Any, ErredIndex], Coroutine[Any, Any, Any]]
 QUESTIONS: dict[str, Question] = {
     "failures": survey_failures,
     "tasks": survey_tasks,
@@ -135,9 +138,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
     async def before_close(self) -> None:
         await self.remove()
 
-    async def visit(
-        self, foresee: dict[str, Any] | None = None, **wanted: Any
-    ) -> dict[str, Any]:
+    async def visit(self, foresee: Foresee | None = None, **wanted: Any) -> Visited:
         """All that is known of some keys, or of exceptions with one text.
 
         Parameters
@@ -159,9 +160,9 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
     async def ask(
         self,
         verb: str,
-        question: dict[str, Any],
-        foresee: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        question: AnyQuestion,
+        foresee: Foresee | None = None,
+    ) -> Any:
         """One of `QUESTIONS`, about this scheduler.
 
         Parameters
@@ -184,7 +185,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
 
     async def run(
         self, function: bytes, arguments: dict[str, bytes], limit: float
-    ) -> dict[str, dict[str, Any]]:
+    ) -> dict[str, Called]:
         """Have workers run a function: see ``foresight.run_on_workers``."""
         return await run_on_workers(self.scheduler, function, arguments, limit)
 

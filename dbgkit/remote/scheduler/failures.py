@@ -6,7 +6,7 @@ Nothing is unpickled, and texts are cut to what is shown.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dask.utils import key_split
 
@@ -24,12 +24,21 @@ from .leftovers import is_private
 from .origins import CameFrom
 from .p2p import P2P, as_text, cause_in_shuffle
 
+if TYPE_CHECKING:
+    from ..common.wire_failures import (
+        Fact,
+        Failures,
+        FailuresQuestion,
+        HistoryEntry,
+        Missing,
+    )
+
 COMPARED = 10_000  # characters of a text that count for what is alike
 
 
 async def survey_failures(
-    state: Any, question: dict[str, Any], index: ErredIndex | None = None
-) -> dict[str, Any]:
+    state: Any, question: FailuresQuestion, index: ErredIndex | None = None
+) -> Failures:
     """All failures that are known, grouped by what makes them alike.
 
     Parameters
@@ -56,8 +65,7 @@ async def survey_failures(
     survey = _Survey(state, index, pace, question.get("since"))
     await survey.choose(question.get("client"), question.get("span"))
     await survey.count_all(history)
-    told = await survey.told(question.get("limit"))
-    return {**told, "passed": passed, "start": start, "end": now_of(state)}
+    return await survey.told(question.get("limit"), passed, start)
 
 
 class _Survey:
@@ -84,7 +92,7 @@ class _Survey:
         self._groups: dict[Signature, Group] = {}
         self._waiting: list[Waiting] = []
         self._followers = Followers()
-        self._missing = {"undated": 0, "unasked": 0, "span_unknown": False}
+        self._missing: Missing = {"undated": 0, "unasked": 0, "span_unknown": False}
 
     async def choose(self, client: str | None, span: str | None) -> None:
         """Count only what a client or a span is concerned by, if one is asked for."""
@@ -106,7 +114,7 @@ class _Survey:
                     continue
                 self._wanted.add(root)
 
-    async def count_all(self, history: list[dict[str, Any]]) -> None:
+    async def count_all(self, history: list[HistoryEntry]) -> None:
         """Count what is there, what the history alone has, and what came of others."""
         known = await self._count_present()
         history = [
@@ -132,7 +140,7 @@ class _Survey:
         await inner.empty(self._pace)
         await join_moved(self._groups, self._mark)
 
-    async def told(self, limit: int | None) -> dict[str, Any]:
+    async def told(self, limit: int | None, passed: bool, start: float) -> Failures:
         """The groups, and what was counted and left out."""
         index = self._index
         found = sorted(self._groups.values(), key=Group.rank)
@@ -150,7 +158,12 @@ class _Survey:
             "cascaded": sum(group.cascaded for group in found),
             "healed": len(index.healed) + index.healed_more,
             "healed_keys": sample_of(index.healed),
-            **self._missing,
+            "passed": passed,
+            "start": start,
+            "end": now_of(self._state),
+            "undated": self._missing["undated"],
+            "unasked": self._missing["unasked"],
+            "span_unknown": self._missing["span_unknown"],
         }
 
     # -- what is there ------------------------------------------------------
@@ -224,7 +237,7 @@ class _Survey:
         _, function, line = place
         return "" if ts is None else mark_at(ts.run_spec, function, line)
 
-    async def _example(self, group: Group, values: CameFrom) -> dict[str, Any]:
+    async def _example(self, group: Group, values: CameFrom) -> Fact:
         """One failure of a group; all that is left of it may be the history's entry."""
         if group.present is not None:
             key = group.present[-1]
@@ -237,12 +250,11 @@ class _Survey:
                     "codes": codes_for(ts.run_spec, ts.traceback_text or ""),
                     "submitted": group.submitted.get(key),
                 }
-        entry = group.entry or {"key": None, "when": None, "erred_on": []}
-        return forgotten_fact(entry)
+        return forgotten_fact(group.entry or _NOTHING_LEFT)
 
     # -- what the history alone has -----------------------------------------
 
-    def _count_history(self, history: list[dict[str, Any]], inner: InnerCounts) -> None:
+    def _count_history(self, history: list[HistoryEntry], inner: InnerCounts) -> None:
         """Count failures that are left in the scheduler's history only."""
         seen = set()
         for entry in history:
@@ -250,7 +262,7 @@ class _Survey:
             if key in seen or key in self._index.members:
                 continue
             seen.add(key)
-            if self._since is not None and entry["when"] < self._since:
+            if self._since is not None and (entry["when"] or 0.0) < self._since:
                 continue
             ts = self._state.tasks.get(key)
             if ts is not None and ts.state == "memory":
@@ -262,14 +274,23 @@ class _Survey:
             else:
                 alike = _alike_of_entry(entry)
                 if is_follower_alike(alike):
-                    self._followers.add(Follower(key, entry["when"], 1, entry))
+                    self._followers.add(Follower(key, entry["when"] or 0.0, 1, entry))
                 else:
                     self._count_forgotten(entry, alike)
 
-    def _count_forgotten(self, entry: dict[str, Any], alike: Signature) -> None:
+    def _count_forgotten(self, entry: HistoryEntry, alike: Signature) -> None:
         group = group_of(self._groups, alike)
         group.add_forgotten(entry)
         self._followers.note(entry["key"], entry["when"], group)
+
+
+_NOTHING_LEFT: HistoryEntry = {
+    "key": None,
+    "when": None,
+    "erred_on": [],
+    "exception_text": "",
+    "traceback_text": "",
+}
 
 
 def _signature(
@@ -282,23 +303,25 @@ def _signature(
     return signature(kind, message, own_place((frames or "")[-COMPARED:], codes))
 
 
-def _alike_of_entry(entry: dict[str, Any]) -> Signature:
+def _alike_of_entry(entry: HistoryEntry) -> Signature:
     text = entry["cause_text"] or entry["exception_text"]
     frames = entry["cause_frames"] or entry["traceback_text"]
-    return _signature(entry["key"], text, frames, entry["codes"])
+    codes = cast("tuple[FrameCode, ...]", entry["codes"])
+    return _signature(entry["key"], text, frames, codes)
 
 
-def _with_cause(index: ErredIndex, entry: dict[str, Any]) -> dict[str, Any]:
+def _with_cause(index: ErredIndex, entry: HistoryEntry) -> HistoryEntry:
     """An entry of the history, with what a task of a P2P shuffle was raised from.
 
     And with the code that its frames were in.
     """
-    told = {**entry, "codes": index.codes.of(entry["key"])}
+    codes = index.codes.of(entry["key"])
     shuffled = entry["exception_text"].startswith(P2P)
     cause = index.cause_in_shuffle(entry["key"]) if shuffled else None
     if cause is None:
-        return {**told, "cause_text": "", "cause_frames": ""}
-    return {**told, "cause_text": cause.text, "cause_frames": as_text(cause)}
+        return {**entry, "codes": codes, "cause_text": "", "cause_frames": ""}
+    frames = as_text(cause)
+    return {**entry, "codes": codes, "cause_text": cause.text, "cause_frames": frames}
 
 
 def _is_wanted(ts: Any, client: str) -> bool:

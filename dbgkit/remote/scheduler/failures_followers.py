@@ -6,7 +6,7 @@ This file is sent to the scheduler as source: standard library and dask only.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.utils import key_split
 
@@ -15,6 +15,9 @@ from ..common.texts import Signature
 from .failures_groups import Group, Row
 from .followers import Leaders, Runs, is_follower
 
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
+
 
 class Follower(NamedTuple):
     """A failure that came of another one in the same collective."""
@@ -22,7 +25,7 @@ class Follower(NamedTuple):
     key: Any
     when: float
     members: int  # failed tasks of it, itself included
-    told: Row | dict[str, Any]  # or the history's entry, where that is all that is left
+    told: Row | HistoryEntry  # or the history's entry, where that is all that is left
 
 
 class Followers:

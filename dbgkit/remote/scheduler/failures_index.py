@@ -7,7 +7,7 @@ each change of a task's state costs about a microsecond.
 from __future__ import annotations
 
 from time import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.frame_codes import KeptCodes
 from ..common.pacing import Pace, all_tasks, is_dump, slices
@@ -15,6 +15,9 @@ from ..common.pickles import MOST_BYTES, Raised, pickle_of
 from ..common.texts import COMPARED
 from .failures_groups import Row
 from .p2p import P2P, cause_in_shuffle
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
 
 MOST_SHUFFLES = 100  # failures of P2P shuffles whose causes are kept
 MOST_HEALED = 10_000  # keys that are remembered; more are only counted
@@ -176,7 +179,7 @@ class ErredIndex:
         return True
 
     async def find_times(
-        self, state: Any, history: list[dict[str, Any]], pace: Pace
+        self, state: Any, history: list[HistoryEntry], pace: Pace
     ) -> None:
         """Times of what had failed before it was kept, as far as they are known."""
         if self.dated:

@@ -6,7 +6,7 @@ This file is sent to the scheduler as source: standard library only.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.pacing import Pace, emptied
 from ..common.texts import Signature
@@ -14,6 +14,9 @@ from .failures_groups import Group, Row, group_of
 from .failures_index import ErredIndex
 from .inner_identities import Identity, identities_of_texts, texts_of
 from .inner_table import MOST_WAYS, Lookup
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
 
 Groups = dict[Signature, Group]
 
@@ -66,7 +69,7 @@ class InnerCounts:
         self._handed: dict[Any, tuple[Identity, ...]] = {}
 
     async def fill(
-        self, waiting: list[Waiting], history: list[dict[str, Any]], pace: Pace
+        self, waiting: list[Waiting], history: list[HistoryEntry], pace: Pace
     ) -> None:
         """Look up what they waited for; of what the scheduler has forgotten, too."""
         for entry in history:
@@ -148,7 +151,7 @@ class InnerCounts:
 
     async def _innermost(
         self, root: Any, row: Row, when: float | None
-    ) -> tuple[Any, dict[str, Any] | None]:
+    ) -> tuple[Any, HistoryEntry | None]:
         """The last of those that submitted one another; None: it submitted none.
 
         Else the history's entry, where that is all that is left of it.
@@ -176,8 +179,8 @@ class InnerCounts:
 
     def counts_elsewhere(
         self,
-        entry: dict[str, Any],
-        alike_of: Callable[[dict[str, Any]], Signature],
+        entry: HistoryEntry,
+        alike_of: Callable[[HistoryEntry], Signature],
     ) -> bool:
         """Whether a forgotten failure is counted with another one.
 

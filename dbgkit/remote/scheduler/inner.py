@@ -12,12 +12,15 @@ This file is sent to the scheduler as source: standard library only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.pacing import Pace
 from .failures_index import ErredIndex
 from .inner_identities import Identity, identities, texts_of
 from .inner_table import MOST_WAYS, Lookup
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
 
 
 class Found(NamedTuple):
@@ -42,13 +45,13 @@ class Found(NamedTuple):
     root: Any
     through: tuple[Any, ...]
     alike: int
-    forgotten: dict[str, Any] | None
+    forgotten: HistoryEntry | None
 
 
 async def follow(
     state: Any,
     index: ErredIndex,
-    history: list[dict[str, Any]],
+    history: list[HistoryEntry],
     roots: Iterable[tuple[Any, float | None]],
     pace: Pace,
 ) -> list[Found]:
@@ -119,7 +122,7 @@ def _step(
 async def found_of_forgotten(
     state: Any,
     index: ErredIndex,
-    history: list[dict[str, Any]],
+    history: list[HistoryEntry],
     key: Any,
     handed: tuple[Identity, ...],
     pace: Pace,
@@ -148,8 +151,8 @@ def entry_of(
     key: Any,
     when: float | None,
     handed: Sequence[Identity],
-    entries: Iterable[dict[str, Any]],
-) -> dict[str, Any] | None:
+    entries: Iterable[HistoryEntry],
+) -> HistoryEntry | None:
     """The history's entry of what a task had submitted, where that is all there is."""
     led = Lookup(entries, texts_of([handed])).of(key, when, handed)
     return None if led is None else led.entry

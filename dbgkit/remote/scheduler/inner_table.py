@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from heapq import merge
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..common.frames import parse_traceback
 from ..common.pacing import Pace, slices
 from ..common.pickles import Frame
 from .inner_identities import READ, Identity, compared, own_frames
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
 
 MOST_WAYS = 100  # tasks that submitted one another, or that one may have submitted
 _EMPTIED = 5_000  # failures that are let go of in one go
@@ -45,7 +48,7 @@ class Led(NamedTuple):
     """What a task may have submitted; ``entry`` is None where it is still there."""
 
     key: Any
-    entry: dict[str, Any] | None
+    entry: HistoryEntry | None
     alike: int
 
 
@@ -53,7 +56,7 @@ class _Known(NamedTuple):
     when: float
     key: Any
     marked: bool
-    entry: dict[str, Any] | None
+    entry: HistoryEntry | None
 
 
 _Place = tuple[str, tuple[Frame, ...] | None]  # None: not known
@@ -237,7 +240,7 @@ class Lookup:
     """
 
     def __init__(
-        self, entries: Iterable[dict[str, Any]], texts: set[str] | None = None
+        self, entries: Iterable[HistoryEntry], texts: set[str] | None = None
     ) -> None:
         self._table: Submitted | None = None
         self._own = False
@@ -255,12 +258,12 @@ class Lookup:
         state: Any,
         index: Index,
         texts: set[str],
-        history: list[dict[str, Any]],
+        history: list[HistoryEntry],
         pace: Pace,
     ) -> Lookup:
         """Of all that is there, and of what the history alone has."""
         lookup = cls((e for e in history if e["key"] not in index.members), texts)
-        told = {entry["key"]: entry["when"] for entry in reversed(history)}
+        told = {entry["key"]: entry["when"] or 0.0 for entry in reversed(history)}
         if len(index.members) > index.most_noted:
             index.submitted = index.fresh = None
             table = Submitted(state, index)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..common.origins import Wire, origins_of
+from ..common.origins import origins_of
 from ..common.origins_steps import frames_in
 from ..common.pacing import Pace, emptied
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import OriginForm
 
 TOLD = 20  # failures of one answer of which it is reported
 _SUBMISSIONS = 5_000  # of one span that are looked through: less than a millisecond
@@ -38,7 +41,7 @@ class CameFrom:
         self._pace = pace
         self._groups: dict[Any, _Places] | None = None
 
-    async def told(self, ts: Any) -> list[Wire]:
+    async def told(self, ts: Any) -> list[OriginForm]:
         """The literals that lead to a task; nothing where no run spec is left."""
         spec = getattr(ts, "run_spec", None)  # a dump has none
         if spec is None:
@@ -48,8 +51,14 @@ class CameFrom:
         await self._pace.checkpoint()
         place = await self._map_index(ts)
         if place:
-            mapped = {"what": "client.map", "path": "", "place": place, "args": []}
-            found.insert(0, {**mapped, "key": ts.key})
+            mapped: OriginForm = {
+                "what": "client.map",
+                "path": "",
+                "place": place,
+                "args": [],
+                "key": ts.key,
+            }
+            found.insert(0, mapped)
         return found
 
     def _spec_of(self, key: Any) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import compress
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.frame_codes import codes_for
 from ..common.keys import find_task
@@ -34,6 +34,10 @@ from .rows import (
     task_row,
     worker_row,
 )
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import AskedFor, Fact, HistoryEntry
+    from ..common.wire_failures import Visit as Visited
 
 SLICE = 500  # tasks between two yields to the event loop
 MOST_FORGOTTEN = 20  # tasks whose own tasks are looked for although they are gone
@@ -98,8 +102,8 @@ class Visit:
         self._scheduler = scheduler
         self._index = index
         self._wanted = wanted
-        self._history: list[dict[str, Any]] = []
-        self._answer: dict[str, Any] = {
+        self._history: list[HistoryEntry] = []
+        self._answer: Visited = {
             "now": time(),
             "asked": [],
             "failures": [],
@@ -113,7 +117,7 @@ class Visit:
             "foreseen": [],
         }
 
-    async def answer(self) -> dict[str, Any]:
+    async def answer(self) -> Visited:
         """All of it, in builtin types."""
         if self._wanted.states_only:
             await self._add_states()
@@ -202,7 +206,7 @@ class Visit:
 
     async def _facts(
         self, order: list[Found], roots: Roots, led: Led, pace: Pace
-    ) -> list[dict[str, Any]]:
+    ) -> list[Fact]:
         times = {entry["key"]: entry for entry in reversed(self._history)}
         facts = []
         for each in order:
@@ -215,7 +219,7 @@ class Visit:
 
     def _fact(
         self, found: Found, roots: Roots, times: dict[Any, Any], led: Led
-    ) -> dict[str, Any]:
+    ) -> Fact:
         root, key = found.root, found.ts.key
         asked = found.through[0] if root is None else roots.way(root)[0].key
         # What was asked for may have led to it by its followers alone.
@@ -278,17 +282,17 @@ class Visit:
 
     def _add_workers(self) -> None:
         """The workers that are named in rows, as far as they are still there."""
-        names: set[str] = set()
-        for row in (*self._answer["tasks"], *self._answer["failures"]):
-            names.update(row.get("who_has", ()))
-            names.update(row.get("erred_on", ()))
+        names = {name for task in self._answer["tasks"] for name in task["who_has"]}
+        names.update(
+            name for fact in self._answer["failures"] for name in fact["erred_on"]
+        )
         there = self._scheduler.workers
         self._answer["workers"] = {
             name: worker_row(there[name]) for name in names if name in there
         }
 
 
-def _asked(key: Any, ts: Any) -> dict[str, Any]:
+def _asked(key: Any, ts: Any) -> AskedFor:
     if ts is None:
         return {"asked": key, "key": None, "state": "unknown", "blame": None}
     return {

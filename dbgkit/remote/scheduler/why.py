@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..common.keys import find_task
 from ..common.modules import needs_of
@@ -36,6 +36,9 @@ from .why_ends import (
     signature,
 )
 
+if TYPE_CHECKING:
+    from ..common.wire_why import AnyEnd, End, KeyState, Why, WhyQuestion
+
 MOST_GROUPS = 40  # groups of ends that are looked at, of one state
 MOST_CHAIN = 100  # keys of a chain that are sent
 MOST_ORDERED = 100  # inputs of one task
@@ -58,8 +61,8 @@ class Group:
 
 
 async def explain_state(
-    state: Any, question: dict[str, Any], index: ErredIndex | None = None
-) -> dict[str, Any]:
+    state: Any, question: WhyQuestion, index: ErredIndex | None = None
+) -> Why:
     """Facts about what some tasks, or all, wait for.
 
     Parameters
@@ -76,8 +79,10 @@ async def explain_state(
     start = now_of(state)
     pace = Pace()
     keys = question.get("keys")
-    answer: dict[str, Any] = {
+    answer: Why = {
         "start": start,
+        "end": start,
+        "unfollowed": 0,
         "asked": [],
         "ends": [],
         "omitted_ends": 0,
@@ -96,7 +101,7 @@ async def explain_state(
     if keys is None:
         ends = await _ends_of_cluster(state, question, index, answer, pace)
     else:
-        ends = await _ends_of_keys(state, question, answer, pace)
+        ends = await _ends_of_keys(state, keys, question, answer, pace)
     # Nothing has changed since then, until all is described.
     _describe(state, ends, answer, start)
     if is_dump(state):
@@ -125,9 +130,9 @@ class Ends(NamedTuple):
 
 
 async def _ends_of_keys(
-    state: Any, question: dict[str, Any], answer: dict[str, Any], pace: Pace
+    state: Any, keys: list[Any], question: WhyQuestion, answer: Why, pace: Pace
 ) -> Ends:
-    starts = await _asked(state, question["keys"], answer, pace)
+    starts = await _asked(state, keys, answer, pace)
     groups, failed, parents = await _walk(starts, answer, pace)
     roots = await find_roots(state, failed, pace, question.get("texts") or ())
     answer["unfollowed"] = roots.unfollowed
@@ -138,9 +143,9 @@ async def _ends_of_keys(
 
 async def _ends_of_cluster(
     state: Any,
-    question: dict[str, Any],
+    question: WhyQuestion,
     index: ErredIndex | None,
-    answer: dict[str, Any],
+    answer: Why,
     pace: Pace,
 ) -> Ends:
     groups, failed = await _whole(state, question.get("client") or "", pace)
@@ -180,9 +185,9 @@ async def _located(
 
 async def _out_of_step(
     state: Any, pending: Iterable[Any], pace: Pace
-) -> list[dict[str, Any]]:
+) -> list[KeyState]:
     """Tasks that a client believes pending, and that are done or gone."""
-    found = []
+    found: list[KeyState] = []
     async for part in slices(list(pending), pace):
         for key in part:
             ts = find_task(state, key)
@@ -192,9 +197,7 @@ async def _out_of_step(
     return found
 
 
-async def _asked(
-    state: Any, keys: Iterable[Any], answer: dict[str, Any], pace: Pace
-) -> list[Any]:
+async def _asked(state: Any, keys: Iterable[Any], answer: Why, pace: Pace) -> list[Any]:
     """The tasks of the keys; what is not known goes into the answer."""
     starts, unknown = [], []
     states: dict[str, int] = {}
@@ -220,7 +223,7 @@ async def _asked(
 
 
 async def _walk(
-    starts: list[Any], answer: dict[str, Any], pace: Pace
+    starts: list[Any], answer: Why, pace: Pace
 ) -> tuple[dict[Any, Group], list[Any], dict[Any, Any]]:
     """All that some tasks wait for, breadth first: groups of ends, those that failed.
 
@@ -357,7 +360,7 @@ async def _stuck(state: Any, pace: Pace) -> tuple[dict[Any, Group], list[Any]]:
     return groups, failed
 
 
-def _describe(state: Any, ends: Ends, answer: dict[str, Any], now: float) -> None:
+def _describe(state: Any, ends: Ends, answer: Why, now: float) -> None:
     """Facts of each group's tasks; groups past the limit are counted."""
     kept = 0
     for group in sorted(ends.groups.values(), key=lambda group: -group.count):
@@ -369,22 +372,22 @@ def _describe(state: Any, ends: Ends, answer: dict[str, Any], now: float) -> Non
         tasks = group.tasks if processing else group.tasks[:1]
         for ts in tasks:
             chain, length = _chain(ts, ends.parents)
-            answer["ends"].append(
-                {
-                    "key": ts.key,
-                    "state": ts.state,
-                    "count": group.count,
-                    "keys": [other.key for other in group.tasks],
-                    "chain": chain,
-                    "length": length,
-                    **_facts_of_end(state, ts, ends, now),
-                }
-            )
+            end: AnyEnd = {
+                "key": ts.key,
+                "state": ts.state,
+                "count": group.count,
+                "keys": [other.key for other in group.tasks],
+                "chain": chain,
+                "length": length,
+            }
+            facts = _facts_of_end(state, ts, ends, now)
+            answer["ends"].append(cast("End", {**end, **facts}))
 
 
-def _facts_of_end(state: Any, ts: Any, ends: Ends, now: float) -> dict[str, Any]:
+def _facts_of_end(state: Any, ts: Any, ends: Ends, now: float) -> Any:
     erred = ts.state == "erred"
     had = ends.roots.cause_of(ts) if erred else ts
+    facts: Any
     if erred:
         facts = {**failed_facts(ts, ends.roots), "through": list(ends.through)}
     else:
@@ -410,7 +413,7 @@ def _chain(end: Any, parents: dict[Any, Any]) -> tuple[list[Any], int]:
     return keys[:half] + keys[-half:], len(keys)
 
 
-def _places(state: Any, answer: dict[str, Any]) -> list[str]:
+def _places(state: Any, answer: Why) -> list[str]:
     """Workers that should be asked whether they answer."""
     found: dict[str, None] = {}
     for end in answer["ends"]:

@@ -12,7 +12,7 @@ import types
 from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.codes import file_of_frame, fingerprint
 from ..common.exceptions import args_of, group_class, members_of
@@ -25,6 +25,9 @@ from .builtins import Walker
 from .labelled import describe_sparse, describe_torch, describe_xarray
 from .tables import describe_arrow, describe_pandas
 from .walk import Budget
+
+if TYPE_CHECKING:
+    from ..common.wire_recordings import FrameForm, ValueForm
 
 __all__ = ["OMITTED", "Budget", "summarize", "summarize_frames", "type_name"]
 
@@ -72,9 +75,7 @@ class _Redacting(Walker):
         return redact_cut(text, limit, extra=names, values=values)
 
 
-def summarize(
-    value: Any, *, name: str = "", budget: Budget | None = None
-) -> dict[str, Any]:
+def summarize(value: Any, *, name: str = "", budget: Budget | None = None) -> ValueForm:
     """What a value is, in a bounded text, within a bounded time.
 
     Parameters
@@ -191,7 +192,7 @@ def summarize_frames(
     max_locals: int = 40,
     seconds: float = 0.3,
     budget: Budget | None = None,
-) -> list[dict[str, Any]]:
+) -> list[FrameForm]:
     """A traceback's frames with source and locals, in bounded form.
 
     Frames of Dask, asyncio and dbgkit are left out, unless there are no others.
@@ -247,11 +248,11 @@ def summarize_places(
     max_locals: int = 40,
     seconds: float = 0.3,
     budget: Budget | None = None,
-) -> list[dict[str, Any]]:
+) -> list[FrameForm]:
     """What `summarize_frames` gives, of frames that `pick_places` has picked."""
     budget = budget or Budget()
     deadline = perf_counter() + seconds
-    frames: list[dict[str, Any]] = []
+    frames: list[FrameForm] = []
     for entry in reversed(places):
         if isinstance(entry, int):
             frames.append(_gap(entry))
@@ -281,7 +282,7 @@ def _pick(places: list[Place], limit: int) -> list[Place | int]:
     return kept
 
 
-def _gap(count: int) -> dict[str, Any]:
+def _gap(count: int) -> FrameForm:
     return {
         "filename": OMITTED,
         "lineno": 0,
@@ -300,7 +301,7 @@ def _frame(
     max_locals: int,
     seconds: float,
     budget: Budget,
-) -> dict[str, Any]:
+) -> FrameForm:
     filename, lineno, function = place_of(frame, lineno)
     variables, omitted = _locals(frame, max_locals)
     deadline = perf_counter() + seconds

@@ -11,7 +11,10 @@ import io
 import pickle
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..common.wire_replays import PartForm
 
 from ..common.bounded import Bounded, TooLarge
 
@@ -21,7 +24,7 @@ _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 async def read_part(
     path: Sequence[Any], most: int, dask_worker: Any = None
-) -> dict[str, Any]:
+) -> PartForm:
     """One part of a worker, pickled.
 
     Parameters
@@ -51,15 +54,15 @@ async def read_part(
     if type(value) in _LOCKS:
         text = "a lock keeps the worker's own threads apart"
         return {"status": "unsendable", "text": text, "type": type(value).__name__}
-    found = {"status": "ok", "type": type(value).__name__, "text": ""}
+    kind = type(value).__name__
     try:
         # Not while the worker's event loop waits.
         data = await asyncio.to_thread(_pickled, value, dask_worker, most)
     except TooLarge:
-        return {**found, "status": "large", "text": f"over {most:,} bytes"}
+        return {"status": "large", "type": kind, "text": f"over {most:,} bytes"}
     except Exception as error:  # pickling runs anybody's code
-        return {**found, "status": "unsendable", "text": _told(error)}
-    return {**found, "data": data}
+        return {"status": "unsendable", "type": kind, "text": _told(error)}
+    return {"status": "ok", "type": kind, "data": data}
 
 
 def _step(value: Any, kind: str, name: Any) -> Any:

@@ -11,7 +11,7 @@ import os
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import WorkerPlugin
 
@@ -37,6 +37,11 @@ from .recorder_spec import (
     taken_off,
 )
 
+if TYPE_CHECKING:
+    from ..common.wire_failures import OriginForm
+    from ..common.wire_recordings import Content, RecordedPart, RecorderSettings
+    from ..common.wire_tasks import RecorderState
+
 MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of
 MOST_KINDS = 1_000
 ORIGINS = 100  # run specs that are looked at for where values came from
@@ -56,14 +61,14 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         Name of the scheduler's part that watches deaths; empty without one.
     """
 
-    def __init__(self, topic: str, limits: Mapping[str, Any], deaths: str = "") -> None:
+    def __init__(self, topic: str, limits: RecorderSettings, deaths: str = "") -> None:
         self.topic = topic
         self.deaths = deaths
-        self.limits = Limits.from_wire(dict(limits))
+        self.limits = Limits.from_wire(limits)
         self.worker: Any = None
         self.unwanted = False
         self.box: BlackBox | None = None
-        self.waiting: OrderedDict[Any, dict[str, Any]] = OrderedDict()
+        self.waiting: OrderedDict[Any, RecordedPart] = OrderedDict()
         self.kinds: Counter[str] = Counter()
         # What runs in a process pool's child, where that leaves its recording, and of
         # how many bytes at most.
@@ -97,7 +102,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         if self.box is not None and self.deaths:
             await tell_of(self.box, self.worker, self.deaths, self.fail)
 
-    async def take_settings(self, settings: dict[str, Any]) -> bool:
+    async def take_settings(self, settings: RecorderSettings) -> bool:
         """Called by the scheduler's part: other limits, from the next recording on."""
         self.limits = Limits.from_wire(settings)
         await self._tell_of_box()  # the part that watches deaths may be a new one
@@ -182,7 +187,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
 
     def _origins(
         self, key: Any, spec: Any, exception: BaseException
-    ) -> list[dict[str, Any]]:
+    ) -> list[OriginForm]:
         """Where the task's values came from, as far as this worker knows."""
         tasks = self.worker.state.tasks
 
@@ -241,7 +246,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.elsewhere[watched.key] = watched, path, self.limits.nbytes
         return path
 
-    def _fetch(self, key: Any) -> dict[str, Any] | None:
+    def _fetch(self, key: Any) -> RecordedPart | None:
         """What a child of a process pool has recorded; None without any."""
         path, nbytes = self._let_go(key)
         if not path:
@@ -325,7 +330,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             self.fail("hiding secrets", error)
             return kind, ""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> RecorderState:
         """How it does, for `doctor`."""
         box = self.box
         return {
@@ -337,21 +342,21 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
 
 
 def _header(
-    recording: Mapping[str, Any] | None,
+    recording: Content | None,
     packed: bytes,
     left_out: int,
     *,
     kind: str = "",
     gap: str = "",
-) -> dict[str, Any]:
+) -> RecordedPart:
     """What the scheduler knows of a recording without unpacking it."""
-    recording = recording or {}
-    if recording and not packed:
+    told: Any = recording or {}  # a process pool's child may have left anything
+    if told and not packed:
         gap = "larger than its limit"
     return {
-        "exception_type": recording.get("exception_type", kind),
-        "message": recording.get("message", "")[:MOST_MESSAGE],
-        "kind": recording.get("kind", kind),
+        "exception_type": told.get("exception_type", kind),
+        "message": told.get("message", "")[:MOST_MESSAGE],
+        "kind": told.get("kind", kind),
         "gap": gap,
         "left_out": left_out,
         "packed": packed,
@@ -380,10 +385,10 @@ _IN_CHILD = (
 class InChild:
     """A run spec in a child of a process pool: leaves its recording in a file."""
 
-    def __init__(self, spec: Any, path: str, limits: Mapping[str, Any]) -> None:
+    def __init__(self, spec: Any, path: str, limits: RecorderSettings) -> None:
         self.spec = spec
         self.path = path
-        self.limits = Limits.from_wire(dict(limits))
+        self.limits = Limits.from_wire(limits)
 
     def __call__(self, *args: Any) -> Any:
         try:

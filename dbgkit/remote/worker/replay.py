@@ -10,10 +10,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic, perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..common.wire_replays import (
+        Job,
+        Look,
+        ReplayAnswer,
+        RunForm,
+        SentRecording,
+        StepForm,
+    )
 
 THREAD_NAME = "dbgkit-replay"
 AROUND = 30.0  # seconds, at the least, for what is done around the task
@@ -21,7 +31,7 @@ COPIED_PER_SECOND = 1_000_000  # bytes, at the least: Python objects are slow
 _FREE_PART = 0.8  # of what is free on the machine may be taken
 
 
-def refusal(status: str, key: Any, text: str = "") -> dict[str, Any]:
+def refusal(status: str, key: Any, text: str = "") -> ReplayAnswer:
     """Why the task cannot be run, in wire form."""
     return {"status": status, "key": key, "text": text}
 
@@ -45,20 +55,20 @@ class Course:
         whatever that is.
     """
 
-    def __init__(self, job: Mapping[str, Any], tell: Callable[[], None]) -> None:
+    def __init__(self, job: Job, tell: Callable[[], None]) -> None:
         self.timeout: float = job["timeout"]
         self.room_for = job["nbytes"] / COPIED_PER_SECOND
         self.tell = tell
         self.ended = False
         self.stopped = False
         self.thread = ""
-        self.runs: list[dict[str, Any]] = []
-        self.recordings: dict[str, dict[str, Any]] = {}
-        self.steps: dict[str, list[dict[str, Any]]] = {}
+        self.runs: list[RunForm] = []
+        self.recordings: dict[str, SentRecording] = {}
+        self.steps: dict[str, list[StepForm]] = {}
         self.changed: list[Any] = []
         self.prints: list[list[Any]] = []
         self.notes: list[str] = []
-        self.problem: dict[str, Any] | None = None
+        self.problem: ReplayAnswer | None = None
         self.begin("copy", job["order"][-1])
 
     def begin(self, stage: str, key: Any) -> None:
@@ -77,7 +87,7 @@ class Course:
         self.tell()
 
 
-def look(keys: Iterable[Any], dask_worker: Any = None) -> dict[str, Any]:
+def look(keys: Iterable[Any], dask_worker: Any = None) -> Look:
     """Whether a worker could run a task: what it holds, and its free memory."""
     room, limit = _room(dask_worker)
     return {
@@ -90,7 +100,7 @@ def look(keys: Iterable[Any], dask_worker: Any = None) -> dict[str, Any]:
     }
 
 
-async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, Any]:
+async def rerun(job: Job, dask_worker: Any = None) -> ReplayAnswer:
     """Run a task again in a thread of its own, and report its outcome.
 
     Parameters
@@ -113,8 +123,14 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
     room, limit = _room(dask_worker)
     # Of inputs that are fetched another copy is only made for further runs.
     if job["nbytes"] > room:
-        answer = refusal("no-room", None)
-        return {**answer, "size": job["nbytes"], "room": room, "limit": limit}
+        return {
+            "status": "no-room",
+            "key": None,
+            "text": "",
+            "size": job["nbytes"],
+            "room": room,
+            "limit": limit,
+        }
     try:
         values, shared = await _gather(job, dask_worker)
     except Stop as stop:
@@ -139,7 +155,7 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
 
 
 def _run(
-    job: Mapping[str, Any],
+    job: Job,
     values: dict[Any, Any],
     shared: set[Any],
     worker: Any,
@@ -167,8 +183,8 @@ def _executor() -> Any:
     return ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME)
 
 
-def _answer(course: Course, in_time: bool) -> dict[str, Any]:
-    answer: dict[str, Any] = {
+def _answer(course: Course, in_time: bool) -> ReplayAnswer:
+    answer: ReplayAnswer = {
         "status": "done" if in_time else "timeout",
         "stage": course.stage,
         "key": course.stage_key,
@@ -202,9 +218,7 @@ async def _wait(course: Course, news: asyncio.Event) -> bool:
     return True
 
 
-async def _gather(
-    job: Mapping[str, Any], worker: Any
-) -> tuple[dict[Any, Any], set[Any]]:
+async def _gather(job: Job, worker: Any) -> tuple[dict[Any, Any], set[Any]]:
     """Inputs that are in memory, and which of them this worker holds itself."""
     from distributed.utils_comm import gather_from_workers
 
