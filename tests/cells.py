@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import linecache
 from contextlib import contextmanager
+from typing import Any
 
 import cloudpickle
 
 from dbgkit.remote.common.codes import DYNAMIC
 
 
-def _file_of_travelled():
+def _file_of_travelled() -> Any:
     """What code that was pickled by value calls its file."""
     space = {"__name__": "__main__"}
     exec(compile("def f(): pass", "cell.py", "exec"), space)
@@ -23,7 +24,7 @@ COUNT = iter(range(100_000))
 
 
 @contextmanager
-def cells(*texts, first=1):
+def cells(*texts: Any, first: Any = 1) -> Any:
     """Run texts as IPython would run cells; gives a namespace for each of them.
 
     Each is told by its name and text in ``linecache`` alone, and has a namespace of its

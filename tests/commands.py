@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Done(NamedTuple):
@@ -18,7 +18,7 @@ class Done(NamedTuple):
     err: str
 
 
-def in_process(capsys, *args):
+def in_process(capsys: Any, *args: Any) -> Any:
     """Run the command line in this process."""
     from dbgkit.frontends.cli.main import cli
 
@@ -26,17 +26,19 @@ def in_process(capsys, *args):
     try:
         cli.main([str(arg) for arg in args], prog_name="dbgkit")
     except SystemExit as ended:
-        code = ended.code or 0
+        code: Any = ended.code or 0
     return Done(code, *capsys.readouterr())
 
 
-def environment(**variables):
+def environment(**variables: Any) -> Any:
     """Of a process that finds what this one finds."""
     path = os.pathsep.join(filter(None, sys.path))
     return {**os.environ, "PYTHONPATH": path, **variables}
 
 
-def start(*args, command=("-m", "dbgkit"), env=None, **options):
+def start(
+    *args: Any, command: Any = ("-m", "dbgkit"), env: Any = None, **options: Any
+) -> Any:
     """Start the command line as a process of its own, without a terminal."""
     return subprocess.Popen(
         [sys.executable, *command, *map(str, args)],
@@ -48,14 +50,14 @@ def start(*args, command=("-m", "dbgkit"), env=None, **options):
     )
 
 
-def ended(process, limit=60):
+def ended(process: Any, limit: float = 60) -> Any:
     """Wait for a process that `start` has started."""
     out, err = process.communicate(timeout=limit)
     return Done(process.returncode, out.decode(), err.decode())
 
 
 @contextmanager
-def dask_command(python, folder, *args, path):
+def dask_command(python: Any, folder: Any, *args: Any, path: Any) -> Any:
     """One of Dask's own commands, until the block ends.
 
     Parameters

@@ -9,6 +9,7 @@ import sys
 from contextlib import closing, contextmanager, suppress
 from contextvars import Context
 from importlib import import_module
+from typing import Any
 from zlib import crc32
 
 import dask
@@ -39,7 +40,7 @@ for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)
 
 
-def pytest_addoption(parser):
+def pytest_addoption(parser: Any) -> None:
     parser.addoption(
         "--one-each",
         action="store_true",
@@ -47,7 +48,7 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(config: Any, items: Any) -> None:
     """Under ``--one-each``, leave one of each function's sets of parameters.
 
     Which one goes by the function's name, so that of a file all parameters have their
@@ -55,7 +56,7 @@ def pytest_collection_modifyitems(config, items):
     """
     if not config.getoption("--one-each"):
         return
-    groups = {}
+    groups: dict[str, list[Any]] = {}
     for item in items:
         groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
     chosen = {
@@ -86,11 +87,11 @@ QUIET = {
 
 # The recorder is off on such a cluster, also where the tests are run with it on
 # (DASK_DISTRIBUTED__SCHEDULER__PRELOAD='["dbgkit.preload"]').
-RECORDER_OFF = {"distributed.scheduler.preload": []}
+RECORDER_OFF: dict[str, list[str]] = {"distributed.scheduler.preload": []}
 
 
 @contextmanager
-def own_cluster(**options):
+def own_cluster(**options: Any) -> Any:
     """A cluster of a test's own, with its client: it may be harmed."""
     with dask.config.set(QUIET):
         cluster = LocalCluster(**{**SMALL, **options})
@@ -104,7 +105,7 @@ def own_cluster(**options):
             cluster.close(timeout=60)
 
 
-def unsettled(cluster):
+def unsettled(cluster: Any) -> Any:
     """Nannies whose worker is not there: `LocalCluster.close` may wait for ever then.
 
     ``SpecCluster.workers``, ``Nanny.process`` and ``WorkerProcess.status``.
@@ -119,14 +120,14 @@ def unsettled(cluster):
 
 
 @pytest.fixture(scope="session")
-def processes():
+def processes() -> Any:
     """A cluster of two worker processes, which no test may harm."""
     with dask.config.set(QUIET), LocalCluster(processes=True, **SMALL) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
-def inproc():
+def inproc() -> Any:
     """A cluster in this process, which no test may harm.
 
     It starts in a context of its own: the client that is the current one as the first
@@ -139,13 +140,13 @@ def inproc():
 
 
 @pytest.fixture(params=["processes", "inproc"])
-def cluster(request):
+def cluster(request: Any) -> Any:
     """Each of the shared clusters."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
-def client(cluster):
+def client(cluster: Any) -> Any:
     """A client of each of the shared clusters, which begins with no task at all."""
     without_old_clients(cluster)
     with Client(cluster) as client:
@@ -154,14 +155,14 @@ def client(cluster):
 
 
 @pytest.fixture
-def processes_client(processes):
+def processes_client(processes: Any) -> Any:
     """A client of the shared cluster of worker processes."""
     with Client(processes) as client:
         forgotten(client)
         yield client
 
 
-def without_old_clients(cluster):
+def without_old_clients(cluster: Any) -> None:
     """Workers of this process let go of clients that have closed meanwhile.
 
     ``Worker._get_client`` takes whatever client there is, and keeps it.
@@ -173,7 +174,7 @@ def without_old_clients(cluster):
 
 
 @pytest.fixture
-def inproc_client(inproc):
+def inproc_client(inproc: Any) -> Any:
     """A client of the shared cluster in this process."""
     without_old_clients(inproc)
     with Client(inproc) as client:
@@ -182,13 +183,13 @@ def inproc_client(inproc):
 
 
 @pytest.fixture
-def harmable():
+def harmable() -> Any:
     """`own_cluster`: for tests that kill workers, close schedulers, fill memory."""
     return own_cluster
 
 
 @pytest.fixture(autouse=True)
-def no_scheduler_left():
+def no_scheduler_left() -> None:
     """Clients that close in the order that they came in leave Dask's setting behind."""
     try:
         Client.current()
@@ -198,13 +199,13 @@ def no_scheduler_left():
 
 
 @pytest.fixture(autouse=True)
-def no_exception_at_hand(monkeypatch):
+def no_exception_at_hand(monkeypatch: Any) -> None:
     """The interpreter remembers no exception of another test."""
     for name in ("last_exc", "last_value", "last_type", "last_traceback"):
         monkeypatch.delattr(sys, name, raising=False)
 
 
-def open_clients():
+def open_clients() -> Any:
     """Clients that this process would take for the current one, the workers' apart.
 
     A worker of this process may have one, which stays until the last worker has
@@ -218,13 +219,13 @@ def open_clients():
 
 
 @pytest.fixture(autouse=True)
-def no_workers_client_at_hand():
+def no_workers_client_at_hand() -> None:
     """No worker of another test has left its own client as the current one."""
     open_clients()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item, nextitem):
+def pytest_runtest_teardown(item: Any, nextitem: Any) -> Any:
     """A file leaves no client behind, which another file's calls would then ask.
 
     Not a fixture's, as one with parameters may be torn down after it.
@@ -236,20 +237,20 @@ def pytest_runtest_teardown(item, nextitem):
 
 
 @pytest.fixture(params=JOBS)
-def job(request):
+def job(request: Any) -> Any:
     """A collection that fails: how it is made, where, on what, with what."""
     return JOBS[request.param]
 
 
 @pytest.fixture
-def recorder_off():
+def recorder_off() -> Any:
     """On clusters of a test's own, where the tests are run with the recorder on."""
     with dask.config.set(RECORDER_OFF):
         yield
 
 
 @pytest.fixture
-def recorded(client):
+def recorded(client: Any) -> Any:
     """A client whose cluster has the recorder on, with nothing recorded yet."""
     dbgkit.record(client=client).off()
     with dbgkit.record(client=client):

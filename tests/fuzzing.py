@@ -7,20 +7,20 @@ import os
 import pickletools
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-try:
+resource: Any = None
+with suppress(ImportError):  # not on Windows
     import resource
-except ImportError:  # not on Windows
-    resource = None
 
 GONE = object()  # for a field that is taken out
 
 
-def examples(count):
+def examples(count: int) -> Any:
     """As many examples as here, or as ``DBGKIT_EXAMPLES`` says, which draws others.
 
     The usual ones are the same in each run.
@@ -36,8 +36,8 @@ def examples(count):
     )
 
 
-def _nested(depth):
-    value = []
+def _nested(depth: int) -> Any:
+    value: list[Any] = []
     for _ in range(depth):
         value = [value]
     return value
@@ -80,7 +80,7 @@ WRONG = st.one_of(
 )
 
 
-def places(value, path=()):
+def places(value: Any, path: Any = ()) -> Any:
     """Paths of all that is nested in a value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     for name, each in inner:
@@ -89,7 +89,7 @@ def places(value, path=()):
             yield from places(each, (*path, name))
 
 
-def with_wrong(value, path, wrong):
+def with_wrong(value: Any, path: Any, wrong: Any) -> Any:
     """A copy of nested data with another value at a place, or without it."""
     if not path:
         return wrong
@@ -103,7 +103,7 @@ def with_wrong(value, path, wrong):
 
 
 @st.composite
-def damaged(draw, data):
+def damaged(draw: Any, data: Any) -> Any:
     """Bytes that are cut, flipped, doubled, or have others in between."""
     at = draw(st.integers(0, len(data)))
     how = draw(st.sampled_from(["cut", "flip", "double", "insert", "huge"]))
@@ -123,7 +123,7 @@ def damaged(draw, data):
     return data[:at] + bytes([data[at] ^ bits]) + data[at + 1 :]
 
 
-def takes_no_room_for_its_memo(data):
+def takes_no_room_for_its_memo(data: Any) -> Any:
     """Whether a pickle, however damaged, has no place in its memo beyond reason.
 
     Python's unpickler makes room for all places up to that one, before it looks
@@ -131,7 +131,7 @@ def takes_no_room_for_its_memo(data):
     """
     try:
         for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name in ("PUT", "LONG_BINPUT") and argument > 1_000_000:
+            if opcode.name in ("PUT", "LONG_BINPUT") and (argument or 0) > 1_000_000:
                 return False
     except ValueError:
         pass  # so far it is read
@@ -139,7 +139,7 @@ def takes_no_room_for_its_memo(data):
 
 
 @contextmanager
-def bounded(seconds=10.0, nbytes=200_000_000):
+def bounded(seconds: float = 10.0, nbytes: int = 200_000_000) -> Any:
     """Fail if what happens inside takes longer, or the process grows by more."""
     start, before = time.monotonic(), _peak()
     yield
@@ -148,7 +148,7 @@ def bounded(seconds=10.0, nbytes=200_000_000):
     assert grown < nbytes, f"{grown:,} bytes"
 
 
-def _peak():
+def _peak() -> Any:
     """The most memory that this process ever had; 0 where that is not known."""
     if resource is None:
         return 0

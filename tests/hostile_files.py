@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -16,26 +17,26 @@ is_root = hasattr(os, "geteuid") and os.geteuid() == 0
 as_root = pytest.mark.skipif(not is_root, reason="only root can act for others")
 
 
-def pipe(path):
+def pipe(path: Any) -> None:
     os.mkfifo(path)
 
 
-def link(path):
+def link(path: Any) -> None:
     target = f"{path}-target"
     with open(target, "wb") as file:
         file.write(b"x" * 100_000)
     os.symlink(target, path)
 
 
-def loose_link(path):
+def loose_link(path: Any) -> None:
     os.symlink("/nowhere/at/all", path)
 
 
-def folder(path):
+def folder(path: Any) -> None:
     os.mkdir(path)
 
 
-def unix_socket(path):
+def unix_socket(path: Any) -> None:
     with socket.socket(socket.AF_UNIX) as found:
         before = os.getcwd()
         os.chdir(os.path.dirname(path))  # the whole path may be too long
@@ -45,24 +46,24 @@ def unix_socket(path):
             os.chdir(before)
 
 
-def huge(path):
+def huge(path: Any) -> None:
     with open(path, "wb") as file:
         file.truncate(10 * 2**30)
     os.chmod(path, 0o600)
 
 
-def empty(path):
+def empty(path: Any) -> None:
     with open(path, "wb"):
         os.chmod(path, 0o600)
 
 
-def endless(path):
+def endless(path: Any) -> None:
     """A device that never ends: ``/dev/zero``."""
     os.mknod(path, 0o600 | 0o020000, os.makedev(1, 5))
 
 
 @contextmanager
-def hung(path):
+def hung(path: Any) -> Any:
     """A file system that never answers, mounted at a path: one without its server.
 
     It answers with an error once the block ends.
@@ -86,8 +87,8 @@ def hung(path):
         os.close(server)
 
 
-def _hangs(path):
-    def look():
+def _hangs(path: Any) -> Any:
+    def look() -> None:
         try:
             os.listdir(path)
         except OSError:
@@ -100,7 +101,7 @@ def _hangs(path):
 
 
 @contextmanager
-def within(seconds):
+def within(seconds: float) -> Any:
     """Fail if a block takes longer."""
     start = time.monotonic()
     yield

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from typing import Any
 
 from dbgkit.cluster import extension, shipping
 
 KINDS = ("dbgkit-recorder", "dbgkit-deaths")
 
 
-def on_scheduler(dask_scheduler):
+def on_scheduler(dask_scheduler: Any) -> Any:
     """Names of ours, by the place where they are; those of looks apart."""
     scheduler = dask_scheduler
     places = {
@@ -27,7 +28,7 @@ def on_scheduler(dask_scheduler):
     }
 
 
-def on_server(dask_worker):
+def on_server(dask_worker: Any) -> Any:
     """The same on a worker, or a nanny, with its tasks and hooks."""
     server = dask_worker
     hooked = "_on_worker_exit_sync" in vars(server)
@@ -46,7 +47,7 @@ def on_server(dask_worker):
     }
 
 
-def parts(client):
+def parts(client: Any) -> Any:
     """All that there is of recorders of any version, by where it is."""
     found = {"scheduler": client.run_on_scheduler(on_scheduler)}
     found.update(client.run(on_server))
@@ -59,12 +60,12 @@ def parts(client):
     return found
 
 
-def is_gone(found):
+def is_gone(found: Any) -> Any:
     """Whether there is nothing left."""
     return not any(names for there in found.values() for names in there.values())
 
 
-def is_whole(found, version=None):
+def is_whole(found: Any, version: Any = None) -> Any:
     """Whether one version of it is everywhere."""
     recorder = shipping.recorder_name() if version is None else version[0]
     deaths = shipping.deaths_name() if version is None else version[1]
@@ -85,11 +86,11 @@ def is_whole(found, version=None):
 
 
 @contextmanager
-def other_version(monkeypatch):
+def other_version(monkeypatch: Any) -> Any:
     """As a client would be that has another version of all code to send."""
     own = shipping.sources_of
 
-    def sources_of(module):
+    def sources_of(module: Any) -> Any:
         return tuple((name, f"{text}\n# other\n") for name, text in own(module))
 
     with monkeypatch.context() as patch:

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import dask_command, ended, environment, start
@@ -26,7 +27,7 @@ GONE = "check whether the scheduler still runs"
 OPTIONS = ("--no-dashboard",)
 
 
-def hold(folder, name):
+def hold(folder: Any, name: Any) -> Any:
     """Quick at first; once there is a file `again`, it goes on until there is `go`."""
     folder = Path(folder)
     if (folder / "again").exists():
@@ -36,7 +37,7 @@ def hold(folder, name):
     return 0
 
 
-def ratio(a, b):
+def ratio(a: Any, b: Any) -> Any:
     return a / b
 
 
@@ -80,7 +81,7 @@ class Own:
     client : Client
     """
 
-    def __init__(self, folder, enter):
+    def __init__(self, folder: Any, enter: Any) -> None:
         self.folder = folder
         self._enter = enter
         self._path = environment()["PYTHONPATH"]
@@ -92,27 +93,27 @@ class Own:
         self.address = self.client.scheduler.address
         self.start_worker()
 
-    def _began(self, *args):
+    def _began(self, *args: Any) -> Any:
         command = dask_command(
             [sys.executable], self.folder, *args, *OPTIONS, path=self._path
         )
         return self._enter(command)
 
-    def start_worker(self):
+    def start_worker(self) -> None:
         """Start one worker; one ends by itself as its scheduler does."""
         self._began("worker", self.address, "--nthreads", "16", "--no-nanny")
         self.client.wait_for_workers(1, timeout=60)
 
-    def stop_answering(self):
+    def stop_answering(self) -> None:
         """Have the scheduler take no word more, until it is killed."""
         self._scheduler.send_signal(signal.SIGSTOP)
 
-    def kill(self):
+    def kill(self) -> None:
         """Kill the scheduler, and wait until its process has ended."""
         self._scheduler.send_signal(signal.SIGKILL)
         self._scheduler.wait(20)
 
-    def stand_by(self):
+    def stand_by(self) -> None:
         """Have another scheduler load, that takes the place of a killed one at once."""
         script = self.folder / "standby.py"
         script.write_text(STANDBY)
@@ -121,13 +122,13 @@ class Own:
         args = (str(script), str(self._standby), "--port", port, *OPTIONS)
         self._next = self._enter(python_command(self.folder, *args))
 
-    def restart(self):
+    def restart(self) -> None:
         """Kill the scheduler, and have the one that stands by take its place."""
         self.kill()
         self._standby.touch()
         self._scheduler = self._next
 
-    def restarted(self):
+    def restarted(self) -> None:
         """The same from first to last: wait until the client is connected again."""
         before = self.client._scheduler_identity["id"]
         self.stand_by()
@@ -140,12 +141,12 @@ class Own:
             "the client is connected again",
         )
 
-    def let_go(self):
+    def let_go(self) -> None:
         """Let all tasks end that hold."""
         for folder in (self.folder, *filter(Path.is_dir, self.folder.iterdir())):
             (folder / "go").touch()
 
-    def failed(self, name, folder=None):
+    def failed(self, name: Any, folder: Any = None) -> Any:
         """A task that has failed, whose input is released, and computed by `hold`."""
         folder = self.folder if folder is None else folder
         held = self.client.submit(hold, str(folder), name, key=f"hold-{name}")
@@ -153,23 +154,23 @@ class Own:
         wait(bad)
         return bad
 
-    def raised(self):
+    def raised(self) -> Any:
         """The exception of a computation of which nothing is held."""
         with pytest.raises(ZeroDivisionError) as forgotten:
             delayed(ratio)(1, delayed(hold)(str(self.folder), "forgotten")).compute()
         return forgotten.value
 
-    def runs(self):
+    def runs(self) -> Any:
         """How many tasks have begun to hold."""
         return len(list(self.folder.rglob("runs-*")))
 
-    def waiting(self):
+    def waiting(self) -> Any:
         """How many calls of dbgkit's wait for an answer (`Link.call`)."""
         tasks = asyncio.all_tasks(self.client.loop.asyncio_loop)
         names = [getattr(task.get_coro(), "__qualname__", "") for task in tasks]
         return sum(name == "Link.call.<locals>.bounded" for name in names)
 
-    def known(self):
+    def known(self) -> Any:
         """Keys of all tasks that the scheduler knows."""
         return set(
             self.client.run_on_scheduler(lambda dask_scheduler: [*dask_scheduler.tasks])
@@ -177,7 +178,7 @@ class Own:
 
 
 @contextmanager
-def python_command(folder, *args):
+def python_command(folder: Any, *args: Any) -> Any:
     """A script of its own in another process, which is killed at the end."""
     with open(folder / "standby.log", "a") as log:
         process = subprocess.Popen(
@@ -195,7 +196,7 @@ def python_command(folder, *args):
 
 
 @contextmanager
-def own_scheduler(folder):
+def own_scheduler(folder: Any) -> Any:
     """A cluster whose scheduler is killed in a test."""
     with ExitStack() as stack:
         cluster = Own(folder, stack.enter_context)
@@ -203,7 +204,7 @@ def own_scheduler(folder):
         yield cluster
 
 
-def looked(cluster, harm, ancestors=()):
+def looked(cluster: Any, harm: Any, ancestors: Any = ()) -> Any:
     """What looks come to that compute inputs again as a scheduler comes to harm.
 
     Parameters
@@ -234,7 +235,7 @@ def looked(cluster, harm, ancestors=()):
         (each / "again").touch()  # a script does so itself
     with ThreadPoolExecutor(8) as pool:
 
-        def command(name, verb, key, *more):
+        def command(name: Any, verb: Any, key: Any, *more: Any) -> None:
             options = ("--scheduler", cluster.address, *more)
             commands[name] = start(verb, key, *options)
 
@@ -255,7 +256,7 @@ def looked(cluster, harm, ancestors=()):
             for name in ancestors
         }
 
-        def under_way():
+        def under_way() -> Any:
             """What has ended before does not come to it, and is told by its test."""
             over = [each for each in commands.values() if each.poll() is not None]
             over += [each for each in calls.values() if each.done()]
@@ -266,11 +267,11 @@ def looked(cluster, harm, ancestors=()):
         harm()
         for name in ancestors:
             (own[name] / "go").touch()
-        for name, command in commands.items():
+        for name, process in commands.items():
             try:
-                yield name, ended(command, max(1.0, end - time.monotonic()))
+                yield name, ended(process, max(1.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                command.kill()
+                process.kill()
                 yield name, "it has not ended"
         for name, call in calls.items():
             try:

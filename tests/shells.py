@@ -9,6 +9,7 @@ import shutil
 import sys
 from contextlib import contextmanager
 from tempfile import mkdtemp
+from typing import Any
 
 import pexpect
 import pytest
@@ -22,13 +23,13 @@ import dbgkit
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
-def plain(text):
+def plain(text: str) -> Any:
     """Without colours, and what else a terminal is told."""
     return _SEQUENCE.sub("", text)
 
 
 @contextmanager
-def shell_of_its_own(folder):
+def shell_of_its_own(folder: Any) -> Any:
     """A shell in this process, which leaves no trace."""
     config = Config()
     config.HistoryManager.enabled = False
@@ -44,7 +45,7 @@ def shell_of_its_own(folder):
         atexit.unregister(shell.atexit_operations)
 
 
-def complete(shell, line):
+def complete(shell: Any, line: Any) -> Any:
     """What IPython would offer at the end of a line."""
     with provisionalcompleter():
         return [one.text for one in shell.Completer.completions(line, len(line))]
@@ -53,7 +54,7 @@ def complete(shell, line):
 class Terminal:
     """An IPython in a pseudo-terminal."""
 
-    def __init__(self, folder, **environment):
+    def __init__(self, folder: Any, **environment: Any) -> None:
         self.child = pexpect.spawn(
             sys.executable,
             ["-m", "IPython", "--no-banner", "--no-confirm-exit", "--quick"],
@@ -74,11 +75,11 @@ class Terminal:
         self.number = 1
         self.child.expect_exact("In [1]: ")
 
-    def run(self, line, *commands):
+    def run(self, line: Any, *commands: Any) -> Any:
         """Run a cell; with commands, as a debugger session that the last one leaves."""
         return plain(self.run_raw(line, *commands))
 
-    def run_raw(self, line, *commands):
+    def run_raw(self, line: Any, *commands: Any) -> Any:
         """The same, with colours."""
         said = []
         for command in commands:
@@ -92,7 +93,7 @@ class Terminal:
         said.append(self.child.before)
         return "".join(said).replace("\r\n", "\n")
 
-    def cell(self, line, code, *commands):
+    def cell(self, line: Any, code: Any, *commands: Any) -> Any:
         """Run a cell below ``%%dbg``."""
         call = f"get_ipython().run_cell_magic('dbg', {line!r}, {code!r})"
         return self.run(call, *commands)
@@ -101,7 +102,7 @@ class Terminal:
 class Kernel:
     """A Jupyter kernel, and what it said to each cell."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Any) -> None:
         # A free port that was found may be somebody else's by the time that a kernel
         # takes it, where tests run side by side: a file is its own.
         self.place = mkdtemp(prefix="kernel-")
@@ -122,16 +123,16 @@ class Kernel:
             self.stop()
             raise
 
-    def run(self, code, *answers):
+    def run(self, code: Any, *answers: Any) -> Any:
         """Run a cell; with answers, as a front end that takes input."""
         status, said = self.run_parts(code, *answers)
         return status, plain("".join(str(text) for _, text in said))
 
-    def run_parts(self, code, *answers):
+    def run_parts(self, code: Any, *answers: Any) -> Any:
         """The same, each piece with its type: ``"stream"``, ``"text/html"``, …"""
         said, left = [], list(answers)
 
-        def hear(message):
+        def hear(message: Any) -> None:
             content = message["content"]
             if message["msg_type"] == "stream":
                 said.append(("stream", content["text"]))
@@ -140,7 +141,7 @@ class Kernel:
             elif message["msg_type"] in ("execute_result", "display_data"):
                 said.extend(content["data"].items())
 
-        def answer(message):
+        def answer(message: Any) -> None:
             self.client.input(left.pop(0))
 
         reply = self.client.execute_interactive(
@@ -153,7 +154,7 @@ class Kernel:
         assert not left, said
         return reply["content"]["status"], said
 
-    def stop(self):
+    def stop(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
         shutil.rmtree(self.place, ignore_errors=True)

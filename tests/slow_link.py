@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psutil
 
@@ -50,7 +51,7 @@ class SlowLink:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def port_to(self, target: int) -> int:
         """A port that passes on to a port of this machine."""
@@ -60,7 +61,7 @@ class SlowLink:
                 lambda reader, writer: self._serve(target, reader, writer), HOST, 0
             )
             self._servers.append(server)
-            return server.sockets[0].getsockname()[1]
+            return int(server.sockets[0].getsockname()[1])
 
         return asyncio.run_coroutine_threadsafe(serve(), self._loop).result(10)
 
@@ -77,8 +78,9 @@ class SlowLink:
         self._thread.join(10)
         self._loop.close()
 
-    async def _serve(self, target: int, reader, writer) -> None:
+    async def _serve(self, target: int, reader: Any, writer: Any) -> None:
         task = asyncio.current_task()
+        assert task is not None
         self._tasks.add(task)
         try:
             await self._pass_on(target, reader, writer)
@@ -88,7 +90,7 @@ class SlowLink:
             self._tasks.discard(task)
             writer.close()
 
-    async def _pass_on(self, target: int, reader, writer) -> None:
+    async def _pass_on(self, target: int, reader: Any, writer: Any) -> None:
         accepted = time.monotonic()
         # The cluster's own processes are at the far end of the line as well.
         ours = _is_ours(writer.get_extra_info("peername")[1])
@@ -127,12 +129,12 @@ class _Line:
         self.opened = link.trips + 1  # the handshake of TCP
         self.asked = self.opened
 
-    async def there(self, reader, writer) -> None:
+    async def there(self, reader: Any, writer: Any) -> None:
         async for data in self._delayed(reader, first=True):
             writer.write(data)
             await writer.drain()
 
-    async def back(self, reader, writer) -> None:
+    async def back(self, reader: Any, writer: Any) -> None:
         async for data in self._delayed(reader, first=False):
             if self.ours:
                 # What it answers, or says of its own accord as the line is open.
@@ -140,9 +142,9 @@ class _Line:
             writer.write(data)
             await writer.drain()
 
-    async def _delayed(self, reader, first: bool):
+    async def _delayed(self, reader: Any, first: bool) -> Any:
         """What was read, each time half a trip later, in order, none held up."""
-        passing: asyncio.Queue = asyncio.Queue()
+        passing: asyncio.Queue[Any] = asyncio.Queue()
 
         async def fill() -> None:
             while data := await reader.read(2**18):
@@ -175,18 +177,18 @@ def _is_ours(port: int) -> bool:
 def free_port() -> int:
     with socket.socket() as found:
         found.bind((HOST, 0))
-        return found.getsockname()[1]
+        return int(found.getsockname()[1])
 
 
 class Far:
     """A cluster that is reached by a `SlowLink` only."""
 
-    def __init__(self, link: SlowLink, scheme: str, folder, options) -> None:
+    def __init__(self, link: SlowLink, scheme: str, folder: Any, options: Any) -> None:
         self.link = link
         self.scheme = scheme
         self.options = [*options, *([] if scheme == "tcp" else ["--protocol", scheme])]
         self.folder = folder
-        self.processes: list[subprocess.Popen] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
         self.scheduler_port = free_port()
         self.address = f"{scheme}://{HOST}:{link.port_to(self.scheduler_port)}"
         self.worker_ports: list[int] = []
@@ -227,7 +229,7 @@ class Far:
     def mend(self) -> None:
         self.link.closed.clear()
 
-    def _start(self, module: str, arguments: list) -> None:
+    def _start(self, module: str, arguments: list[Any]) -> None:
         here = os.path.dirname(os.path.abspath(__file__))
         paths = [here, os.path.dirname(here), os.environ.get("PYTHONPATH", "")]
         command = [sys.executable, "-m", f"distributed.cli.{module}"]
@@ -256,7 +258,9 @@ class Far:
 
 
 @contextmanager
-def far_cluster(folder, *, workers: int = 1, scheme: str = "tcp", options=()):
+def far_cluster(
+    folder: Any, *, workers: int = 1, scheme: str = "tcp", options: Any = ()
+) -> Any:
     """A cluster at the far end of a `SlowLink`, without delay at first."""
     link = SlowLink()
     far = Far(link, scheme, str(folder), options)

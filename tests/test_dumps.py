@@ -128,7 +128,7 @@ def test_tasks_are_linked_as_on_the_scheduler(path):
     assert tasks["busy-1"] in worker.processing
     assert worker.status.name == "running"
     (holder,) = tasks["done-1", 0].who_has
-    assert tasks["done-1", 0] in holder.has_what
+    assert holder in state.workers.values()
     (client,) = tasks["done-1", 0].who_wants
     assert tasks["done-1", 0] in client.wants_what
     assert tasks["bad-1", 3].group.states["erred"] == 12

@@ -13,7 +13,7 @@ from distributed.scheduler import ErredTask
 from dbgkit.remote.common import pacing
 from dbgkit.remote.common.origins import _LINKS, origins_of
 from dbgkit.remote.common.pacing import Pace
-from dbgkit.remote.scheduler import failures_index, inner_table, origins
+from dbgkit.remote.scheduler import inner_table, origins
 from dbgkit.remote.scheduler.failures import survey_failures
 from dbgkit.remote.scheduler.failures_index import ErredIndex
 from dbgkit.remote.scheduler.inner import follow
@@ -198,8 +198,7 @@ def one_in_another(jobs):
 @pytest.mark.parametrize("most", [None, 3], ids=["kept", "too many to keep"])
 def test_what_is_kept_tells_what_a_new_look_tells(change, most, monkeypatch):
     if most is not None:
-        monkeypatch.setattr(inner_table, "MOST_NOTED", most)
-        monkeypatch.setattr(failures_index, "MOST_NOTED", most)
+        monkeypatch.setattr(ErredIndex, "most_noted", most)
 
     async def check():
         async with failures() as jobs:
@@ -217,14 +216,14 @@ def test_what_is_kept_tells_what_a_new_look_tells(change, most, monkeypatch):
 
 
 def test_what_failed_meanwhile_is_bounded(monkeypatch):
-    monkeypatch.setattr(failures_index, "MOST_NOTED", 10)
+    monkeypatch.setattr(ErredIndex, "most_noted", 16)
 
     async def check():
         async with failures() as jobs:
             jobs.pair(0)
             await jobs.totals()
             table = jobs.index.submitted
-            for number in range(1, 8):
+            for number in (*range(1, 8), 1, 2):  # two of them twice
                 jobs.pair(number)
             assert jobs.index.fresh is None
             # THEN it is made anew, with all of them

@@ -11,7 +11,6 @@ import pytest
 from dbgkit.remote.secrets.redact import (
     HIDDEN,
     redact_lines,
-    redact_mapping,
     redact_text,
 )
 from dbgkit.remote.values.summarize import summarize
@@ -63,7 +62,6 @@ def test_ordinary_values_are_shown_in_recordings():
 @pytest.mark.parametrize("value", [0, 50_256, "the", "</s>", None, True, 0.5])
 def test_numbers_and_words_are_shown_under_names_of_tokens(name, value):
     assert summarize(value, name=name)["text"] == repr(value)
-    assert redact_mapping({name: value}) == {name: value}
 
 
 HOSTILE = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from contextlib import contextmanager
+from typing import Any
 
 from dbgkit.cluster.extension import extension_name
 from dbgkit.remote.common.frames import own_index, walk
@@ -12,7 +13,9 @@ from dbgkit.remote.common.frames import own_index, walk
 LIMIT = 30.0  # seconds until a wait fails
 
 
-def wait_until(condition, what, limit=LIMIT, *, on_the_way=None):
+def wait_until(
+    condition: Any, what: str, limit: float = LIMIT, *, on_the_way: Any = None
+) -> Any:
     """Poll until a condition holds; returns what it came to.
 
     Each second that it does not hold, `on_the_way` is called, where there is one.
@@ -28,7 +31,7 @@ def wait_until(condition, what, limit=LIMIT, *, on_the_way=None):
     return found
 
 
-def collect_garbage(client):
+def collect_garbage(client: Any) -> None:
     """Let workers let go of the frames of what has failed.
 
     Dask leaves them in cycles (of the future of a thread, its exception and the frames
@@ -37,7 +40,7 @@ def collect_garbage(client):
     client.run(gc.collect, on_error="ignore")
 
 
-def look(dask_scheduler):
+def look(dask_scheduler: Any) -> Any:
     """All tasks of a scheduler, and who is connected; runs on the scheduler."""
     return {
         "tasks": {
@@ -55,7 +58,7 @@ def look(dask_scheduler):
     }
 
 
-def wanted(dask_scheduler, client=""):
+def wanted(dask_scheduler: Any, client: Any = "") -> Any:
     """Keys that a client wants, and how many tasks are under way.
 
     What a task has submitted its worker's own client lets go of a moment later.
@@ -68,13 +71,13 @@ def wanted(dask_scheduler, client=""):
     return {ts.key for ts in dask_scheduler.clients[client].wants_what}, left
 
 
-def settle(client):
+def settle(client: Any) -> None:
     """Wait until nothing runs and the scheduler knows what the client has let go."""
 
     # Futures in the frames of exceptions are let go of when those are collected.
     gc.collect()
 
-    def settled():
+    def settled() -> Any:
         keys, busy = client.run_on_scheduler(wanted, client=client.id)
         held = {
             key
@@ -90,7 +93,7 @@ def settle(client):
     )
 
 
-def picture(client):
+def picture(client: Any) -> Any:
     """States, blame and places of all tasks, and status of all futures."""
     seen = client.run_on_scheduler(look)
     seen["futures"] = {key: state.status for key, state in client.futures.items()}
@@ -98,7 +101,7 @@ def picture(client):
 
 
 @contextmanager
-def unchanged(client, *, settled=True):
+def unchanged(client: Any, *, settled: Any = True) -> Any:
     """Fail unless the cluster looks as before, once private keys are forgotten.
 
     Parameters
@@ -118,12 +121,12 @@ def unchanged(client, *, settled=True):
     assert after == before
 
 
-def known_keys(client):
+def known_keys(client: Any) -> Any:
     """Keys of all tasks that the scheduler knows."""
     return set(client.run_on_scheduler(look)["tasks"])
 
 
-def forgotten(client, but=()):
+def forgotten(client: Any, but: Any = ()) -> None:
     """Wait until the scheduler knows no other keys than these."""
     wait_until(
         lambda: known_keys(client) <= set(but),
@@ -132,7 +135,7 @@ def forgotten(client, but=()):
     )
 
 
-def own_frame(exception):
+def own_frame(exception: Any) -> Any:
     """The frame in which the debugger stops first."""
     frames = [frame for frame, _ in walk(exception.__traceback__)]
     index = own_index([frame.f_code.co_filename for frame in frames])
@@ -140,7 +143,7 @@ def own_frame(exception):
     return frames[index]
 
 
-def entered(replay, function, **values):
+def entered(replay: Any, function: Any, **values: Any) -> None:
     """Assert that a replay's innermost own frame is this function's, with locals.
 
     For a replay in a child, values are compared with the texts of the summaries.
@@ -157,42 +160,42 @@ def entered(replay, function, **values):
     assert {name: local.get(name) for name in values} == values
 
 
-def started_again(client, gone, count):
+def started_again(client: Any, gone: Any, count: int) -> None:
     """Wait until nannies have replaced a dead worker; a cluster cannot close before.
 
     ``LocalCluster.close`` waits for ever for a nanny that is just starting a worker.
     """
 
-    def back():
+    def back() -> Any:
         workers = client.run_on_scheduler(look)["workers"]
         return len(workers) == count and gone not in workers
 
     wait_until(back, f"{gone} was replaced")
 
 
-def state_of(dask_scheduler, key):
+def state_of(dask_scheduler: Any, key: Any) -> Any:
     """A task's state, for ``run_on_scheduler``; ``"unknown"`` until it is there."""
     ts = dask_scheduler.tasks.get(key)
     return "unknown" if ts is None else ts.state
 
 
-def remove_extension(client):
+def remove_extension(client: Any) -> None:
     """Take dbgkit's extension off the scheduler."""
     client.sync(getattr(client.scheduler, f"{extension_name()}-remove"))
 
 
-def clear_history(dask_scheduler):
+def clear_history(dask_scheduler: Any) -> None:
     """Have a scheduler forget the failures that tasks have left behind."""
     dask_scheduler.erred_tasks.clear()
 
 
-def drop_inner(dask_worker):
+def drop_inner(dask_worker: Any) -> None:
     """Have a worker's own client let go of what it has submitted."""
     if dask_worker._client is not None:
         let_go_of_frames(dask_worker._client)
 
 
-def let_go_of_frames(client):
+def let_go_of_frames(client: Any) -> None:
     """A client holds exceptions, whose frames hold the futures that hold them."""
     for state in list(client.futures.values()):
         if isinstance(state.exception, BaseException):

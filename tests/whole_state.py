@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import warnings
+from typing import Any
 
 import psutil
 from cloudpickle import cloudpickle as trackers
@@ -60,7 +61,7 @@ _WORKERS_TASK = (
 )
 
 
-def state_of_scheduler(dask_scheduler):
+def state_of_scheduler(dask_scheduler: Any) -> Any:
     """What a scheduler knows of tasks, groups, clients and workers, and its plugins."""
     return {
         **{
@@ -111,7 +112,7 @@ def state_of_scheduler(dask_scheduler):
     }
 
 
-def _task(ts):
+def _task(ts: Any) -> Any:
     return {
         **{name: getattr(ts, name) for name in _TASK},
         **{name: {each.key for each in getattr(ts, name) or ()} for name in _OTHERS},
@@ -126,7 +127,7 @@ def _task(ts):
     }
 
 
-def state_of_worker(dask_worker):
+def state_of_worker(dask_worker: Any) -> Any:
     """What a worker has: tasks, values as they are by now, plugins, threads."""
     state = dask_worker.state
     return {
@@ -161,11 +162,11 @@ def state_of_worker(dask_worker):
     }
 
 
-def _own_threads():
+def _own_threads() -> Any:
     return sorted(each.name for each in threading.enumerate() if "dbgkit" in each.name)
 
 
-def state_here(client, kinds):
+def state_here(client: Any, kinds: Any) -> Any:
     """What this process has: futures, the user's classes, hooks, settings, leavings."""
     return {
         "futures": {key: each.status for key, each in client.futures.items()},
@@ -207,7 +208,7 @@ def state_here(client, kinds):
     }
 
 
-def _class(kind):
+def _class(kind: Any) -> Any:
     """A class's attributes, each of them the same object that does the same.
 
     But for the file of its code: a scheduler in this process has cloudpickle take it
@@ -219,11 +220,11 @@ def _class(kind):
     }
 
 
-def _code_of(code):
+def _code_of(code: Any) -> Any:
     return code and identity(code)
 
 
-def _is_loaded_when_needed(name, module):
+def _is_loaded_when_needed(name: Any, module: Any) -> Any:
     """Whether it belongs to a library, of which parts are loaded when needed."""
     file = getattr(module, "__file__", None)
     return (
@@ -233,7 +234,7 @@ def _is_loaded_when_needed(name, module):
     )
 
 
-def differences(one, other):
+def differences(one: Any, other: Any) -> Any:
     """What differs between two states, named."""
     return {
         name: (one.get(name), other.get(name))

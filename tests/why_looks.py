@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from typing import Any
 
 from watching import wait_until
 
@@ -14,7 +15,7 @@ _LIVE_ONLY = re.compile(r"^(at |the longest, |\d+ wait for |the future here )")
 
 
 @contextmanager
-def flag(tmp_path):
+def flag(tmp_path: Any) -> Any:
     """A path at which a file appears at the end: tasks that wait for it go on."""
     path = tmp_path / "go"
     try:
@@ -23,11 +24,11 @@ def flag(tmp_path):
         path.touch()
 
 
-def why_until(cause, target=None, **options):
+def why_until(cause: Any, target: Any = None, **options: Any) -> Any:
     """Ask until the cause is this one, as tasks take a while to get there."""
-    last = []
+    last: list[Any] = []
 
-    def matches():
+    def matches() -> Any:
         last[:] = [dbgkit.why(target, **options)]
         return last[0].cause == cause
 
@@ -38,14 +39,14 @@ def why_until(cause, target=None, **options):
     return last[0]
 
 
-def from_dump(client, tmp_path, target=None):
+def from_dump(client: Any, tmp_path: Any, target: Any = None) -> Any:
     """The same question to a dump taken now."""
     path = str(tmp_path / "dump")
     client.dump_cluster_state(path)
     return dbgkit.why(target, view=f"{path}.msgpack.gz")
 
 
-def plain(lines):
+def plain(lines: Any) -> Any:
     """Lines without numbers, and without what no dump holds."""
     return [
         re.sub(r"\d+(\.\d+)?( [kMG]iB| min| s)?", "#", line)
@@ -54,7 +55,7 @@ def plain(lines):
     ]
 
 
-def same_words(live, dumped):
+def same_words(live: Any, dumped: Any) -> None:
     """Assert that a dump is told in the words of the live cluster, and is marked."""
     assert dumped.cause == live.cause
     assert dumped.summary == live.summary
@@ -66,7 +67,7 @@ def same_words(live, dumped):
     assert not any("from a dump" in note for note in live.notes)
 
 
-def codes(explanation):
+def codes(explanation: Any) -> Any:
     """All causes, the first one first; of a chain what holds up its end, too."""
     first = [explanation.cause]
     if explanation.because:

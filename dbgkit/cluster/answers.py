@@ -1,92 +1,66 @@
-"""What the scheduler's extension answers to each question, field by field.
+"""Which question has which answer, and what the client makes of one that it has not.
 
-Each answer is checked once as it arrives, by `read_answer`: whoever reads it after that
-relies on its fields. The functions that make them are named next to their shapes.
+Each answer is checked once as it arrives: whoever reads it after that relies on the
+types of ``dbgkit.remote.common.wire``. What one worker answers is checked for itself:
+what is asked of many is read without it. So is each end of a worker, and each
+recording: anybody can report some.
 """
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distributed.protocol import Serialize
-from distributed.protocol.serialize import ToPickle
-
-from dbgkit.cluster.answers_failures import FAILURES, SPAN, VISIT
-from dbgkit.cluster.answers_why import WHY
-from dbgkit.cluster.shapes import (
-    Misfit,
-    Shape,
-    anything,
-    asked,
-    by,
-    count,
-    data,
-    each,
-    either,
-    flag,
-    key,
-    maybe,
-    maybe_number,
-    moment,
-    number,
-    real,
-    record,
-    row,
-    rows,
-    scalar,
-    table,
-    text,
-    texts,
-    whole,
-)
+from dbgkit.cluster.checks import Misfit
+from dbgkit.cluster.shapes import agrees, shape_of
+from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.errors import AnswerUnreadable
+from dbgkit.remote.common import wire_failures as failures
+from dbgkit.remote.common import wire_recordings as recordings
+from dbgkit.remote.common import wire_replays as replays
+from dbgkit.remote.common import wire_tasks as tasks
+from dbgkit.remote.common import wire_why as why
+from dbgkit.remote.common.wire import Count, Mapped
+from dbgkit.remote.common.wire_deaths import Box, BoxUnread, DeathsForm
+from dbgkit.remote.common.wire_why_workers import Probe
 
-# -- tasks ---------------------------------------------------------------------
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire import AnyQuestion
 
-# ``remote.scheduler.tasks``
-ROWS = rows(
-    {
-        "key": key,
-        "state": text,
-        "prefix": text,
-        "workers": texts,
-        "omitted_workers": count,
-        "nbytes": maybe_number,
-        "waiting_on": count,
-        "dependents": count,
-        "retries": maybe_number,  # as the user had it
-        "suspicious": count,
-        "restrictions": text,
-        "since": maybe_number,
-        "exception": text,
-        "blame": key,
-    }
-)
-SUMMARY = table(table(count))
-TASKS = record(
-    {
-        "rows": ROWS,
-        "matched": count,
-        "summary": SUMMARY,
-        "near": table(text),
-        "unknown_keys": each(asked),
-        **SPAN,
-    }
-)
-COUNTS = record(
-    {
-        "summary": SUMMARY,
-        "workers": table(count),
-        "threads": count,
-        "address": text,
-        **SPAN,
-    }
-)
+# Verbs of ``remote.scheduler.extension``, and the types of their answers.
+ANSWERS: dict[str, Any] = {
+    "visit": failures.Visit,
+    "progress": dict[str, Count],
+    "run": dict[str, replays.Called],
+    # ``remote.scheduler.foresight``: verbs, questions and answers, read as they are
+    # taken.
+    "foreseen": list[tuple[str, Mapped, Mapped]],
+    "failures": failures.Failures,
+    "tasks": tasks.Tasks,
+    "counts": tasks.Counts,
+    "why": why.Why,
+    "around": tasks.Around,
+    "story": tasks.StoryForm,
+    "doctor": tasks.Examined,
+    "deaths": DeathsForm,
+    "recorder list": recordings.ListedForm,
+    "recorder fetch": recordings.FetchedForm,
+    "recorder on": recordings.SwitchedOnForm,
+    "recorder off": recordings.SwitchedOffForm,
+}
+# Functions that are sent to workers, and the types of what they return.
+FUNCTIONS: dict[tuple[str, str], Any] = {
+    ("worker.why", "look_at_tasks"): Probe,
+    ("common.modules", "missing_modules"): list[str],
+    ("worker.doctor", "probe_worker"): tasks.Checked,
+    ("worker.replay", "look"): replays.Look,
+    ("common.boxes", "read_boxes_of"): list[BoxUnread | Box],
+    ("worker.environment", "describe_process"): tasks.Surroundings,
+}
 
 
-def _names_its_nodes(graph: Mapping[str, Any]) -> str:
+@agrees(tasks.GraphForm)
+def _names_its_nodes(graph: tasks.GraphForm) -> str:
     """Whether edges and gaps name nodes that are there."""
     named = [at for edge in graph["edges"] for at in edge]
     named += [at for gap in graph["gaps"] for at in gap[:2]]
@@ -94,156 +68,21 @@ def _names_its_nodes(graph: Mapping[str, Any]) -> str:
     return "names nodes that are not there" if max(named) >= len(graph["nodes"]) else ""
 
 
-# ``remote.scheduler.graph``
-GRAPH = record(
-    {
-        "nodes": each(row(key, text, text, whole, whole), 1),
-        "edges": each(row(count, count)),
-        "gaps": each(row(count, count, count)),
-        "asked": maybe(count),
-    },
-    agree=_names_its_nodes,
-)
-# ``remote.scheduler.story.tell_history``
-STORY = record(
-    {
-        "now": moment,
-        "key": key,
-        "state": text,
-        "moments": each(row(moment, text, text, text)),
-        "notes": each(text),
-        "similar": each(text),
-    }
-)
-
-# -- doctor --------------------------------------------------------------------
-
-# ``remote.scheduler.doctor``, ``remote.common.settings.read_settings``
-PACKAGES = maybe(table(text))
-SETTINGS = table(scalar)
-DOCTOR = record(
-    {
-        "now": moment,
-        "scheduler": PACKAGES,
-        "clients": each(record({"id": text, "packages": table(text)})),
-        "workers": each(
-            record(
-                {
-                    "address": text,
-                    "status": text,
-                    "nanny": maybe(text),
-                    "silent": maybe(number),
-                    "memory": maybe(number),
-                    "memory_limit": maybe(number),
-                    "packages": PACKAGES,
-                }
-            )
-        ),
-        "workers_left_out": count,
-        "transitions": record(
-            {
-                "length": count,
-                "most": maybe(count),
-                "since": maybe(moment),
-                "made": maybe(count),
-            }
-        ),
-        "failures": maybe(
-            record({"length": count, "most": maybe(count), "since": maybe(moment)})
-        ),
-        "allowed_failures": maybe(real),
-        "settings": SETTINGS,
-        "worker_settings": SETTINGS,
-        "not_dumped": each(text),
-        "lost_tracebacks": each(key),
-    }
-)
-
-# -- deaths, recordings --------------------------------------------------------
-
-# ``remote.scheduler.deaths.tell_deaths``. Anybody can report a worker's end: each is
-# looked at for itself (see `answers_deaths`), as are the headers of recordings.
-DEATHS = record(
-    {
-        "deaths": each(record({})),
-        "omitted": count,
-        "total": count,
-        "recorded": flag,
-        "since": maybe(moment),
-        "notes": each(text),
-        "now": moment,
-    }
-)
+@agrees(failures.Fact)
+def _has_frames_of_its_cause(fact: failures.Fact) -> str:
+    if fact.get("cause_text") and "cause_frames" not in fact:
+        return "has a text of a cause, and no frames of it"
+    return ""
 
 
-def _answer(shape: Shape) -> Shape:
-    """``remote.scheduler.recordings.ask_recorder`` passes it on."""
-    return record({"answer": shape})
+@agrees(tasks.Held)
+def _has_functions(held: tasks.Held) -> str:
+    if held["bytes"] and not held["functions"]:
+        return "has bytes of no function"
+    return ""
 
 
-# ``remote.scheduler.recordings_store``, by the verb of the recorder's part
-RECORDINGS = maybe(
-    record(
-        {
-            "headers": each(record({})),
-            "omitted": count,
-            "counts": table(count),
-            "held": count,
-            "hold": count,
-            "inputs": record({"kept": count, "nbytes": count}),
-            "since": moment,
-        }
-    )
-)
-SWITCHED_ON = either(
-    "settings",
-    record({"settings": table(anything)}),
-    record({"was_on": flag, "without": table(text), "broken": table(text)}),
-)
-SWITCHED_OFF = maybe(record({"others": count, "without": table(text)}))
-
-# -- what a visit tells besides ------------------------------------------------
-
-# ``remote.scheduler.foresight``: verbs, questions and answers, read as they are taken
-FORESEEN = each(row(text, record({}), record({})))
-
-
-def _raised(value: Any) -> None:
-    """What ``distributed.core.clean_exception`` makes an exception of."""
-    if not isinstance(value, (bytes, str, BaseException, Serialize, ToPickle)):
-        raise Misfit(f"is {reprlib.repr(value)}, no exception")
-
-
-# ``remote.scheduler.foresight.run_on_workers``: what came of a call, or an error
-RUN = table(
-    by(
-        "status",
-        {"OK": record({"result": anything}), "gone": anything, "silent": anything},
-        record({"exception": _raised}),
-    )
-)
-
-ANSWERS: dict[str, Shape] = {
-    "visit": VISIT,
-    "progress": table(count),
-    "run": RUN,
-    "foreseen": FORESEEN,
-    "failures": FAILURES,
-    "tasks": TASKS,
-    "counts": COUNTS,
-    "why": WHY,
-    "around": record({"graphs": each(maybe(GRAPH))}),
-    "story": STORY,
-    "doctor": DOCTOR,
-    "deaths": DEATHS,
-    "recorder list": _answer(RECORDINGS),
-    "recorder fetch": _answer(maybe(table(data, whole))),
-    "recorder on": _answer(SWITCHED_ON),
-    "recorder off": _answer(SWITCHED_OFF),
-}
-
-
-def read_answer(verb: str, question: Mapping[str, Any], answer: Any) -> Any:
+def read_answer(verb: str, question: AnyQuestion, answer: Any) -> Any:
     """An answer of the scheduler's, if it is one.
 
     Parameters
@@ -265,14 +104,14 @@ def read_answer(verb: str, question: Mapping[str, Any], answer: Any) -> Any:
     """
     name = f"recorder {question['verb']}" if verb == "recorder" else verb
     try:
-        ANSWERS[name](answer)
+        shape_of(ANSWERS[name])(answer)
         _suits(name, question, answer)
     except Misfit as misfit:
         raise _unreadable(name, misfit) from misfit
     return answer
 
 
-def _suits(name: str, question: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+def _suits(name: str, question: AnyQuestion, answer: Mapping[str, Any]) -> None:
     """Whether an answer has what its question asked for.
 
     Raises
@@ -306,3 +145,22 @@ def _unreadable(name: str, misfit: Misfit) -> AnswerUnreadable:
         "True) tells; if it does not, please report this (here are dbgkit "
         f"{__version__} and distributed {distributed.__version__})",
     )
+
+
+def read_said(function: ShippedFunction, address: str, said: Any) -> Any:
+    """What a worker answered; an error in its place if it is no answer.
+
+    What the function raised there is an answer.
+    """
+    kind = FUNCTIONS.get((function.module, function.name))
+    if kind is None or isinstance(said, BaseException):
+        return said
+    try:
+        shape_of(kind)(said)
+    except Misfit as misfit:
+        return AnswerUnreadable(
+            f"the answer of worker {address} cannot be read: {misfit}",
+            "does it run another release of Dask? "
+            "client.get_versions(check=True) tells",
+        )
+    return said

@@ -23,6 +23,8 @@ from dbgkit.remote.common.texts import sendable
 if TYPE_CHECKING:
     from distributed import Client
 
+    from dbgkit.remote.common.wire_replays import Called
+
 
 async def ask_with_plugin(
     client: Client,
@@ -83,7 +85,7 @@ async def connects(client: Client, address: str, limit: float) -> bool:
     return True
 
 
-def result_of(answer: Mapping[str, Any]) -> Any:
+def result_of(answer: Called) -> Any:
     """What a function returned on a worker, or the exception that it raised."""
     # Within one process what was marked to be serialised arrives as it was marked.
     parts = {

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from distributed.protocol.pickle import dumps
 
-from dbgkit.cluster.answers_workers import DEATH
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shapes import fits
 from dbgkit.cluster.shipping import (
@@ -20,8 +19,12 @@ from dbgkit.cluster.shipping import (
 )
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.workers import addresses_of, ask_workers
+from dbgkit.remote.common.wire_deaths import DeathForm
 from dbgkit.remote.scheduler.deaths import unpack_keys
 from dbgkit.remote.scheduler.foresight import deaths_question
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_deaths import BoxPlace, DeathsForm, DeathsQuestion
 
 REPORT_AFTER = 3.0  # seconds in which a nanny reports its worker's end
 PAUSE = 0.1  # seconds between two looks for such a report
@@ -40,7 +43,7 @@ def known_deaths(
     limit: int = 50,
     *,
     recorded_only: bool = False,
-) -> dict[str, Any]:
+) -> DeathsForm:
     """What the scheduler knows of workers that went away, the newest first.
 
     Waits a moment for what nannies have still to report.
@@ -74,14 +77,16 @@ def known_deaths(
     return answer
 
 
-def _ask(view: View, question: dict[str, Any]) -> dict[str, Any]:
+def _ask(view: View, question: DeathsQuestion) -> DeathsForm:
     """The scheduler's answer; ``odd`` counts deaths that nobody of ours has told."""
-    answer = dict(view.ask("deaths", question))
-    told = [dict(death) for death in answer["deaths"] if fits(DEATH, death)]
-    return {**answer, "odd": len(answer["deaths"]) - len(told), "deaths": told}
+    answer: DeathsForm = view.ask("deaths", question).copy()
+    told = [death.copy() for death in answer["deaths"] if fits(DeathForm, death)]
+    answer["odd"] = len(answer["deaths"]) - len(told)
+    answer["deaths"] = told
+    return answer
 
 
-def _awaits_report(answer: Mapping[str, Any]) -> bool:
+def _awaits_report(answer: DeathsForm) -> bool:
     """Whether a nanny may be about to report a worker that has just gone."""
     return answer["recorded"] and any(
         death["nanny"]
@@ -92,7 +97,7 @@ def _awaits_report(answer: Mapping[str, Any]) -> bool:
     )
 
 
-def _add_boxes(link: Link, deaths: list[dict[str, Any]]) -> list[str]:
+def _add_boxes(link: Link, deaths: list[DeathForm]) -> list[str]:
     """Have other workers of the same hosts read what nobody else has read.
 
     Returns notes on those that did not answer.
@@ -107,10 +112,10 @@ def _add_boxes(link: Link, deaths: list[dict[str, Any]]) -> list[str]:
     siblings: dict[str, str] = {}
     for address in addresses_of(link):
         siblings.setdefault(_host_of(address), address)
-    wanted: dict[str, list[dict[str, Any]]] = {}
+    wanted: dict[str, list[BoxPlace]] = {}
     for death in unread:
         sibling = siblings.get(_host_of(death["worker"]))
-        if sibling is not None:
+        if sibling is not None and death["told"] is not None:
             wanted.setdefault(sibling, []).append(death["told"])
     if not wanted:
         return []

@@ -280,9 +280,7 @@ TASK: dict[str, Form] = {
     "suspicious": _count,
     "actor": _flag,
     "annotations": _annotations,
-    "metadata": _mapping,
     "priority": _each(_number),
-    "run_id": _count,
     "has_lost_dependencies": _flag,
     "exception_text": _text,
     "traceback_text": _text,
@@ -304,18 +302,10 @@ WORKER: dict[str, Form] = {
     "local_directory": _text,
     "last_seen": _time,
     "time_delay": _number,
-    "occupancy": _number,
     "resources": _by_text(_amount),
-    "used_resources": _by_text(_number),
-    "services": _named,
     "metrics": _metrics,
-    "extra": _named,
-    "memory": _by_text(_number),
     "processing": _each(_text),
     "long_running": _each(_text),
-    "has_what": _each(_text),
-    "actors": _each(_text),
-    "needs_what": _by_text(_number),
     "executing": _by_text(_number),
 }
 CLIENT: dict[str, Form] = {
@@ -327,12 +317,7 @@ GROUP: dict[str, Form] = {
     "name": _text,
     "states": _by_text(_count),
     "span_id": _text,
-    "duration": _number,
     "all_durations": _by_text(_number),
-    "nbytes_total": _count,
-    "start": _time,
-    "stop": _time,
-    "types": _each(_text),
 }
 # What a worker says of itself.
 OWN: dict[str, Form] = {

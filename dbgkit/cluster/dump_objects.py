@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from types import SimpleNamespace
 from typing import Any, Protocol
 
 from dbgkit.cluster import dump_forms as forms
@@ -155,19 +154,9 @@ class DumpTask:
         return self._get("annotations") if self._raw.get("annotations") else {}
 
     @property
-    def metadata(self) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self._get("metadata")
-        return found
-
-    @property
     def priority(self) -> tuple[Any, ...] | None:
         priority = self._get("priority")
         return None if priority is None else tuple(priority)
-
-    @property
-    def run_id(self) -> int | None:
-        found: int | None = self._get("run_id")
-        return found
 
     @property
     def has_lost_dependencies(self) -> bool:
@@ -217,13 +206,8 @@ class DumpWorker:
         self.local_directory: str = raw.get("local_directory") or ""
         self.last_seen: float = raw.get("last_seen") or 0.0
         self.time_delay: float = raw.get("time_delay") or 0.0
-        self.occupancy: float = raw.get("occupancy") or 0.0
         self.resources: dict[str, float] = dict(raw.get("resources") or {})
-        self.used_resources: dict[str, float] = dict(raw.get("used_resources") or {})
-        self.services: dict[str, Any] = dict(raw.get("services") or {})
         self.metrics: dict[str, Any] = dict(raw.get("metrics") or {})
-        self.extra: dict[str, Any] = dict(raw.get("extra") or {})
-        self.memory = SimpleNamespace(**(raw.get("memory") or {}))
 
     def __repr__(self) -> str:
         return f"<WorkerState {self.address!r}>"
@@ -247,32 +231,17 @@ class DumpWorker:
         return self._links.tasks_named(self._raw.get("long_running"))
 
     @cached_property
-    def has_what(self) -> set[DumpTask]:
-        return self._links.tasks_named(self._raw.get("has_what"))
-
-    @cached_property
-    def actors(self) -> set[DumpTask]:
-        return self._links.tasks_named(self._raw.get("actors"))
-
-    @cached_property
-    def needs_what(self) -> dict[DumpTask, int]:
-        return self._by_task("needs_what")
-
-    @cached_property
     def executing(self) -> dict[DumpTask, float]:
-        return self._by_task("executing")
+        found = {
+            self._links.task_named(text): value
+            for text, value in (self._raw.get("executing") or {}).items()
+        }
+        return {task: value for task, value in found.items() if task is not None}
 
     @property
     def own(self) -> Mapping[str, Any] | None:
         """What the worker itself dumped; None where it did not answer."""
         return self._links.worker_dumps.get(self.address)
-
-    def _by_task(self, name: str) -> dict[DumpTask, Any]:
-        found = {
-            self._links.task_named(text): value
-            for text, value in (self._raw.get(name) or {}).items()
-        }
-        return {task: value for task, value in found.items() if task is not None}
 
 
 class DumpGroup:
@@ -283,12 +252,7 @@ class DumpGroup:
         self.name: str = raw.get("name", name)
         self.states: dict[str, int] = dict(raw.get("states") or {})
         self.span_id: str | None = raw.get("span_id")
-        self.duration: float = raw.get("duration") or 0.0
         self.all_durations: dict[str, float] = dict(raw.get("all_durations") or {})
-        self.nbytes_total: int = raw.get("nbytes_total") or 0
-        self.start: float = raw.get("start") or 0.0
-        self.stop: float = raw.get("stop") or 0.0
-        self.types: set[str] = set(raw.get("types") or ())
         self.prefix = DumpPrefix("")
 
     def __len__(self) -> int:
@@ -297,9 +261,6 @@ class DumpGroup:
 
 class DumpPrefix:
     """A ``TaskPrefix``; a dump has its groups only, so that these are summed."""
-
-    # No dump holds it; below zero means unknown, as on the scheduler.
-    duration_average = -1.0
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -316,14 +277,6 @@ class DumpPrefix:
             for state, count in group.states.items():
                 states[state] = states.get(state, 0) + count
         return states
-
-    @cached_property
-    def all_durations(self) -> dict[str, float]:
-        durations: dict[str, float] = {}
-        for group in self.groups:
-            for action, seconds in group.all_durations.items():
-                durations[action] = durations.get(action, 0.0) + seconds
-        return durations
 
 
 class DumpClient:

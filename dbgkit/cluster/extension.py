@@ -6,7 +6,6 @@ It is put there with the first question, and again when somebody has taken it of
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ from dbgkit.errors import SchedulerGone
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from dbgkit.remote.common.wire import AnyQuestion
 
 MOST_TRIES = 5  # to put back an extension that others take off
 
@@ -30,7 +31,7 @@ def extension_name() -> str:
     return f"dbgkit-{digest_of('scheduler.extension')}"
 
 
-async def ask_extension(client: Client, verb: str, question: Mapping[str, Any]) -> Any:
+async def ask_extension(client: Client, verb: str, question: AnyQuestion) -> Any:
     """What the extension on the scheduler answers; it is put there if it is not."""
     check_sendable(client, question)
     name = extension_name()
@@ -55,7 +56,7 @@ async def _put_back(
     plugin: ShippedPlugin,
     name: str,
     verb: str,
-    question: Mapping[str, Any],
+    question: AnyQuestion,
 ) -> Any:
     """Ask an extension of which half was there, or which cannot be put there.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,9 @@ from dbgkit.cluster.shipping import recorder_name
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from dbgkit.remote.common.wire import AnyQuestion, Foresee
+    from dbgkit.remote.common.wire_failures import Visit
 
 PATIENCE = 2.0  # seconds for who failed first of a collective to be heard of
 FRESH = 5.0  # seconds for which an answer that came along holds
@@ -41,7 +44,7 @@ class Link(Calls):
         self.notes: list[str] = []
         self.foreseen = Foreseen()
 
-    def visit(self, **question: Any) -> dict[str, Any]:
+    def visit(self, **question: Any) -> Visit:
         """One visit to the scheduler: ``remote.scheduler.extension.Extension.visit``.
 
         A replay's visit brings what it will ask the recorder for, to be `expect`-ed.
@@ -55,7 +58,7 @@ class Link(Calls):
                 "nbytes": RECORDED_BYTES,
                 "key": question.pop("recordings_of", None),
             }
-        answer: dict[str, Any] = self.answer("visit", question)
+        answer: Visit = self.answer("visit", question)
         answer["arrived"] = monotonic()
         answer["scheduler"] = self._connection.scheduler
         return answer
@@ -68,9 +71,9 @@ class Link(Calls):
     def question(
         self,
         verb: str,
-        question: Mapping[str, Any],
-        foresee: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        question: AnyQuestion,
+        foresee: Foresee | None = None,
+    ) -> Any:
         """One of ``remote.scheduler.extension.QUESTIONS``, answered over there.
 
         Parameters
@@ -84,7 +87,7 @@ class Link(Calls):
         found, answer = self.foreseen.take(verb, question)
         if found:
             return dict(read_answer(verb, question, answer))
-        asked: dict[str, Any] = {"verb": verb, "question": dict(question)}
+        asked: Any = {"verb": verb, "question": dict(question)}
         if foresee is not None:
             asked["foresee"] = dict(foresee)
         said = self.call(self._ask, "ask", asked, what="the scheduler's answer")
@@ -92,7 +95,7 @@ class Link(Calls):
         self._keep_foreseen(answer.pop("foreseen", ()))
         return answer
 
-    def expect(self, visit: Mapping[str, Any]) -> None:
+    def expect(self, visit: Visit) -> None:
         """Take the answers that came along with a visit, unless it is long ago."""
         if monotonic() - visit.get("arrived", -FRESH) < FRESH:
             self._keep_foreseen(visit.get("foreseen", ()))
@@ -101,7 +104,7 @@ class Link(Calls):
         """Keep answers that came along; each is read once it is asked for."""
         self.foreseen.keep(read_answer("foreseen", {}, answers))
 
-    def answer(self, verb: str, question: Mapping[str, Any], **options: Any) -> Any:
+    def answer(self, verb: str, question: AnyQuestion, **options: Any) -> Any:
         """What the extension answers, as it was agreed; see `call`.
 
         Raises
@@ -113,5 +116,5 @@ class Link(Calls):
         answer = self.call(self._ask, verb, question, **options)
         return read_answer(verb, question, answer)
 
-    async def _ask(self, verb: str, question: Mapping[str, Any]) -> Any:
+    async def _ask(self, verb: str, question: AnyQuestion) -> Any:
         return await ask_extension(self.client, verb, question)

@@ -10,7 +10,6 @@ from typing import Any
 
 from distributed.protocol.pickle import dumps
 
-from dbgkit.cluster.answers_workers import HEADER
 from dbgkit.cluster.deaths import death_watch
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shapes import fits
@@ -31,6 +30,7 @@ from dbgkit.model import (
     advice,
     recording_from_wire,
 )
+from dbgkit.remote.common.wire_recordings import ListedHeader
 from dbgkit.remote.recording.packing import unpack
 from dbgkit.remote.recording.take import FORMAT
 from dbgkit.remote.scheduler.foresight import contents_question
@@ -305,7 +305,7 @@ def held_recordings(
     if listed is None:
         return all_left(link, wanted, limit)
     # Whoever reaches a scheduler may have put there what he likes.
-    headers = [each for each in listed["headers"] if fits(HEADER, each)]
+    headers = [each for each in listed["headers"] if fits(ListedHeader, each)]
     question = contents_question(recorder_name(), headers, nbytes)
     packed = link.question("recorder", question)["answer"]
     odd = len(listed["headers"]) - len(headers)
@@ -332,7 +332,7 @@ def held_recordings(
 
 
 def read_recording(
-    header: Mapping[str, Any],
+    header: ListedHeader,
     data: bytes | None,
     names: Callable[[Any, str], str],
     notes: list[str],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed.protocol.pickle import dumps
 
@@ -14,6 +14,9 @@ from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.cluster.workers import PROBE_LIMIT, ask_workers, logs_of
 from dbgkit.errors import WaitTimedOut
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import Job, Look
 
 GONE_WITHIN = 10.0  # seconds until the scheduler notices that a worker has ended
 NANNY_WITHIN = 5.0  # seconds until a nanny has told how, and started another worker
@@ -25,17 +28,18 @@ _TOLD = ("exited with status", "was killed by")
 
 def look_at_workers(
     link: Link, addresses: Iterable[str], keys: Iterable[Any]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Look]:
     """What ``remote.worker.replay.look`` tells of some workers, all asked at once.
 
     Those that do not answer within a few seconds are left out.
     """
     function = ShippedFunction("worker.replay", "look")
     arguments = dict.fromkeys(addresses, (list(keys),))
-    return ask_workers(link, function, arguments, dict)
+    found: dict[str, Any] = ask_workers(link, function, arguments, dict)
+    return found
 
 
-def rerun_on(link: Link, address: str, job: Mapping[str, Any], limit: float) -> Any:
+def rerun_on(link: Link, address: str, job: Job, limit: float) -> Any:
     """What ``remote.worker.replay.rerun`` answers, or the exception that came."""
     function = ShippedFunction("worker.replay", "rerun")
     job = {

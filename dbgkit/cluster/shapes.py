@@ -1,181 +1,89 @@
-"""Shapes of answers: what has to be where, checked in one go before anything is read.
+"""Checks of what arrives, made from the types in ``dbgkit.remote.common.wire``.
 
-A shape is a function that takes a value and raises `Misfit` if it is another one than
-was agreed. They are put together once, out of plain functions, as thousands of rows go
+A shape is a function that takes a value and raises `Misfit` if it is not of a type.
+Shapes are made on first use, once, out of plain functions, as thousands of rows go
 through them.
 """
 
 from __future__ import annotations
 
 import math
-import reprlib
+import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache, reduce
 from itertools import chain
-from numbers import Integral, Real
-from operator import itemgetter
-from typing import Any
+from operator import itemgetter, or_
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+from dbgkit.cluster import checks
+from dbgkit.cluster.checks import LARGEST, Misfit, mapping, text, unlike
+from dbgkit.remote.common.wire import Count, Key, Number, Size
 
 Shape = Callable[[Any], None]
-
-DEEPEST = 20  # tuples within one another, of a key
-LARGEST = 2**64  # of a count; what is larger nobody has counted
-LATEST = 2e11  # seconds since 1970: what any system's calendar knows
+# Says what of a mapping's fields cannot be together; or nothing.
+Agreement = Callable[[Any], str]
 
 
-class Misfit(Exception):
-    """A value is not what was agreed.
-
-    Attributes
-    ----------
-    why : str
-        ``is 'x', no text``; ``is missing``.
-    path : list
-        Where it stands: names of fields and positions, the outermost first.
-    """
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-        self.path: list[Any] = []
-
-    def __str__(self) -> str:
-        return f"{self.place} {self.why}"
-
-    @property
-    def place(self) -> str:
-        """``groups[0].count``"""
-        found = ""
-        for name in self.path:
-            found += f".{name}" if type(name) is str else f"[{name!r}]"
-        return found.removeprefix(".") or "it"
-
-    def within(self, name: Any) -> Misfit:
-        """The same, seen from outside."""
-        self.path.insert(0, name)
-        return self
-
-
-def fits(shape: Shape, value: Any) -> bool:
-    """Whether a value has a shape."""
+def fits(kind: Any, value: Any) -> bool:
+    """Whether a value is of a type."""
     try:
-        shape(value)
+        shape_of(kind)(value)
     except Misfit:
         return False
     return True
 
 
-def _other(value: Any, wanted: str) -> Misfit:
-    return Misfit(f"is {reprlib.repr(value)}, no {wanted}")
+_AGREEMENTS: dict[Any, Agreement] = {}
 
 
-# -- single values -------------------------------------------------------------
+def agrees(kind: Any) -> Callable[[Agreement], Agreement]:
+    """Declare what has to hold between the fields of a `TypedDict`."""
+
+    def note(agreement: Agreement) -> Agreement:
+        _AGREEMENTS[kind] = agreement
+        return agreement
+
+    return note
 
 
-def anything(value: Any) -> None:
-    """What whoever reads it takes as it comes."""
-
-
-def text(value: Any) -> None:
-    if not isinstance(value, str):
-        raise _other(value, "text")
-
-
-def data(value: Any) -> None:
-    if not isinstance(value, (bytes, bytearray)):
-        raise _other(value, "bytes")
-
-
-def flag(value: Any) -> None:
-    if value is not True and value is not False:
-        raise _other(value, "truth value")
-
-
-def whole(value: Any) -> None:
-    """A whole number, of either sign; numpy's too, which are there within a process."""
-    if type(value) is not int and (type(value) is bool or not _is(value, Integral)):
-        raise _other(value, "whole number")
-    if not -LARGEST < value < LARGEST:
-        raise _other(value, "whole number of any use")
-
-
-def count(value: Any) -> None:
-    whole(value)
-    if value < 0:
-        raise _other(value, "count")
-
-
-def number(value: Any) -> None:
-    """A number that is finite, and that somebody may have measured."""
-    real(value)
-    if not (math.isfinite(value) and -LARGEST < value < LARGEST):
-        raise _other(value, "number of any use")
-
-
-def real(value: Any) -> None:
-    """Any number: an amount of a resource may be infinite."""
-    if type(value) is not float and (type(value) is bool or not _is(value, Real)):
-        raise _other(value, "number")
-
-
-def _is(value: Any, kind: type) -> bool:
-    """`isinstance`, of which mypy draws no conclusion."""
-    return isinstance(value, kind)
-
-
-def moment(value: Any) -> None:
-    """Seconds since 1970."""
-    real(value)
-    if not 0 <= value < LATEST:
-        raise _other(value, "time")
-
-
-def key(value: Any) -> None:
-    """A task's key, of which Dask itself can make a name; None where there is none."""
-    if type(value) is str:
-        return
-    asked(value)
-    if isinstance(value, bytes):
-        try:
-            value.decode()  # as dask.utils.key_split does
-        except UnicodeDecodeError:
-            raise _other(value, "key") from None
-    elif isinstance(value, tuple):
-        if not value:
-            raise _other(value, "key")
-        key(value[0])
-
-
-def asked(value: Any) -> None:
-    """What somebody has asked for as a key: it need not be one."""
-    _hashable(value, DEEPEST)
-
-
-def _hashable(value: Any, deepest: int) -> None:
-    if isinstance(value, tuple):
-        if not deepest:
-            raise Misfit("has more tuples within one another than any key")
-        for part in value:
-            _hashable(part, deepest - 1)
-        return
-    try:
-        hash(value)
-    except TypeError:
-        raise _other(value, "key") from None
-
-
-def scalar(value: Any) -> None:
-    """What a configuration has."""
-    if not isinstance(value, (str, int, float, type(None))):
-        raise _other(value, "text or number")
+@cache
+def shape_of(kind: Any) -> Shape:
+    """The check of a type."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        kind, *named = args
+        if "some" in named:
+            return _each(get_args(kind)[0], least=1)
+        return _NAMED[named[0]]
+    if is_typeddict(kind):
+        return _record(kind)
+    if origin in (Union, types.UnionType):
+        return _union(args)
+    if origin in (list, Sequence):
+        return _each(args[0])
+    if origin is tuple:
+        return _row(args)
+    if origin is dict:
+        return _table(*map(shape_of, args))
+    if origin is Literal:
+        return _one_of(args)
+    return _PLAIN[kind]
 
 
 # -- what has parts ------------------------------------------------------------
 
 
-def maybe(shape: Shape) -> Shape:
-    """It, or None."""
-
+def _maybe(shape: Shape) -> Shape:
     def check(value: Any) -> None:
         if value is not None:
             shape(value)
@@ -183,14 +91,17 @@ def maybe(shape: Shape) -> Shape:
     return check
 
 
-def each(shape: Shape, least: int = 0) -> Shape:
-    """A list, of ``least`` parts at the least; messages make tuples of lists."""
+def _each(kind: Any, least: int = 0) -> Shape:
+    """A list, of so many parts at the least; messages make tuples of lists."""
+    return (not least and _rows(kind)) or _list_of(shape_of(kind), least)
 
+
+def _list_of(shape: Shape, least: int = 0) -> Shape:
     def check(value: Any) -> None:
         if not isinstance(value, (list, tuple)):
-            raise _other(value, "list")
+            raise unlike(value, "list")
         if len(value) < least:
-            raise _other(value, f"list of {least} or more")
+            raise unlike(value, f"list of {least} or more")
         for at, part in enumerate(value):
             try:
                 shape(part)
@@ -200,12 +111,13 @@ def each(shape: Shape, least: int = 0) -> Shape:
     return check
 
 
-def row(*shapes: Shape) -> Shape:
-    """A list of so many parts, each of a shape of its own."""
+def _row(kinds: Sequence[Any]) -> Shape:
+    """A list of so many parts, each of a type of its own."""
+    shapes = tuple(map(shape_of, kinds))
 
     def check(value: Any) -> None:
         if not isinstance(value, (list, tuple)) or len(value) != len(shapes):
-            raise _other(value, f"list of {len(shapes)}")
+            raise unlike(value, f"list of {len(shapes)}")
         for at, (shape, part) in enumerate(zip(shapes, value, strict=True)):
             try:
                 shape(part)
@@ -215,12 +127,11 @@ def row(*shapes: Shape) -> Shape:
     return check
 
 
-def table(shape: Shape, names: Shape = text) -> Shape:
+def _table(names: Shape, shape: Shape) -> Shape:
     """A mapping of any names to one shape."""
 
     def check(value: Any) -> None:
-        if not isinstance(value, Mapping):
-            raise _other(value, "mapping")
+        mapping(value)
         for name, part in value.items():
             try:
                 names(name)
@@ -231,27 +142,20 @@ def table(shape: Shape, names: Shape = text) -> Shape:
     return check
 
 
-def record(
-    fields: Mapping[str, Shape],
-    optional: Mapping[str, Shape] | None = None,
-    agree: Callable[[Any], str] | None = None,
-) -> Shape:
-    """A mapping with these fields; what else it has is of no concern.
+def _fields(kind: Any) -> dict[str, Any]:
+    """Types of the fields of a `TypedDict`."""
+    return get_type_hints(kind, include_extras=True)
 
-    Parameters
-    ----------
-    fields : mapping
-    optional : mapping, optional
-        Those that may be missing.
-    agree : callable, optional
-        Given the mapping, tells what of its fields cannot be together; or nothing.
-    """
-    wanted = tuple(fields.items())
-    others = tuple((optional or {}).items())
+
+def _record(kind: Any) -> Shape:
+    """A mapping with some fields; what else it has is of no concern."""
+    shapes = [(name, shape_of(each)) for name, each in _fields(kind).items()]
+    wanted = [each for each in shapes if each[0] in kind.__required_keys__]
+    others = [each for each in shapes if each not in wanted]
+    agree = _AGREEMENTS.get(kind)
 
     def check(value: Any) -> None:
-        if not isinstance(value, Mapping):
-            raise _other(value, "mapping")
+        mapping(value)
         name = ""
         try:
             for name, shape in wanted:
@@ -269,17 +173,19 @@ def record(
     return check
 
 
-texts = each(text)
-maybe_number = maybe(number)
+def _rows(kind: Any) -> Shape | None:
+    """A list of records, checked field by field, as there may be thousands.
 
-
-def rows(fields: Mapping[str, Shape]) -> Shape:
-    """A list of records, looked at field by field, as there may be thousands.
-
-    Where that finds something odd, each row is looked at, so that it is told which.
+    Where that finds something odd, each row is checked, to say which one it is. None
+    where there are fields that cannot be checked all at once.
     """
-    one_by_one = each(record(fields))
-    columns = [(itemgetter(name), _AT_ONCE[shape]) for name, shape in fields.items()]
+    if not is_typeddict(kind) or kind.__optional_keys__ or kind in _AGREEMENTS:
+        return None
+    fields = _fields(kind)
+    if not all(each in _AT_ONCE for each in fields.values()):
+        return None
+    one_by_one = _list_of(shape_of(kind))
+    columns = [(itemgetter(name), _AT_ONCE[each]) for name, each in fields.items()]
 
     def check(value: Any) -> None:
         if isinstance(value, (list, tuple)) and _types(value) <= {dict}:
@@ -314,50 +220,103 @@ def _are_near(values: list[Any]) -> bool:
 
 
 def _are_keys(values: list[Any]) -> bool:
-    return all(fits(key, value) for value in values if type(value) is not str)
+    return all(fits(Key, value) for value in values if type(value) is not str)
 
 
-# Whether all of many values have a shape; False where it takes a closer look.
-_AT_ONCE: dict[Shape, Callable[[list[Any]], bool]] = {
-    text: lambda values: _types(values) <= {str},
-    texts: lambda values: (
+# Whether all of many values are of a type; False where it takes a closer look.
+_AT_ONCE: dict[Any, Callable[[list[Any]], bool]] = {
+    str: lambda values: _types(values) <= {str},
+    list[str]: lambda values: (
         _types(values) <= {list, tuple} and _types(chain.from_iterable(values)) <= {str}
     ),
-    count: _are_counts,
-    maybe_number: _are_numbers,
-    key: _are_keys,
+    Count: _are_counts,
+    Number | None: _are_numbers,
+    Size | None: _are_numbers,
+    Key: _are_keys,
 }
 
 
-def one_of(names: Sequence[str]) -> Shape:
+def _one_of(names: Sequence[str]) -> Shape:
     """One of some texts."""
 
     def check(value: Any) -> None:
         text(value)
         if value not in names:
-            raise _other(value, f"one of {', '.join(map(repr, names))}")
+            raise unlike(value, f"one of {', '.join(map(repr, names))}")
 
     return check
 
 
-def by(name: str, shapes: Mapping[str, Shape], rest: Shape | None = None) -> Shape:
-    """A mapping whose shape is told by the text of one of its fields."""
-    field = record({name: text})
+def _union(kinds: tuple[Any, ...]) -> Shape:
+    """A type or None; or one of several mappings.
+
+    The text of a field says which one, where that is a `Literal`; else it is the first
+    of two if it has that one's first field.
+    """
+    some = [kind for kind in kinds if kind is not type(None)]
+    if len(some) < len(kinds):
+        return _maybe(shape_of(reduce(or_, some)))
+    for name, kind in _fields(some[0]).items():
+        if get_origin(kind) is Literal:
+            return _by(name, some)
+    first, other = some
+    return _either(next(iter(_fields(first))), shape_of(first), shape_of(other))
+
+
+def _by(name: str, kinds: list[Any]) -> Shape:
+    """A mapping, whose type the text of one of its fields says."""
+    shapes: dict[str, Shape] = {}
+    rest = None
+    for kind in kinds:
+        of = _fields(kind)[name]
+        if get_origin(of) is Literal:
+            shapes.update(dict.fromkeys(get_args(of), shape_of(kind)))
+        else:
+            rest = shape_of(kind)
 
     def check(value: Any) -> None:
-        field(value)
+        mapping(value)
+        try:
+            text(value[name])
+        except KeyError:
+            raise Misfit("is missing").within(name) from None
+        except Misfit as misfit:
+            raise misfit.within(name) from None
         shape = shapes.get(value[name], rest)
         if shape is None:
-            raise _other(value[name], f"{name} that is known").within(name)
+            raise unlike(value[name], f"{name} that is known").within(name)
         shape(value)
 
     return check
 
 
-def either(name: str, there: Shape, missing: Shape) -> Shape:
+def _either(name: str, there: Shape, missing: Shape) -> Shape:
     """A mapping of one shape if it has some field, else of another."""
 
     def check(value: Any) -> None:
         (there if isinstance(value, Mapping) and name in value else missing)(value)
 
     return check
+
+
+_PLAIN: dict[Any, Shape] = {
+    Any: checks.anything,
+    str: text,
+    bytes: checks.data,
+    bool: checks.flag,
+    int: checks.whole,
+    float: checks.real,
+}
+_NAMED: dict[str, Shape] = {
+    "key": checks.key,
+    "asked": checks.asked,
+    "packed key": checks.packed_key,
+    "count": checks.count,
+    "number": checks.number,
+    "moment": checks.moment,
+    "scalar": checks.scalar,
+    "mapping": mapping,
+    "exception": checks.exception,
+    # Mappings each of which is checked for itself, as it is read.
+    "apart": _list_of(mapping),
+}

@@ -18,7 +18,7 @@ from typing import Any
 from distributed.diagnostics.plugin import NannyPlugin, SchedulerPlugin, WorkerPlugin
 
 # An import of a sibling; `sources_of` says why one line of text is enough.
-_IMPORT = re.compile(r"^\s*from (\.+)([\w.]*) import ", re.MULTILINE)
+_IMPORT = re.compile(r"^from (\.+)([\w.]*) import ", re.MULTILINE)
 _LOAD = "exec(loader, space) or space['found']"
 _LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"
 # Runs over there, with `package`, `sources` and `name` as globals.
@@ -66,8 +66,8 @@ def sources_of(module: str) -> tuple[tuple[str, str], ...]:
 
     In the order to run them: what is imported stands before what imports it. The
     modules of ``dbgkit.remote`` import each other with relative imports only, each of
-    which begins a line with ``from``; a test compares what is read here with what
-    Python's own parser finds.
+    which begins a line with ``from``; those that are indented are for type checkers. A
+    test compares what is read here with what Python's own parser finds.
     """
     folder = resources.files("dbgkit.remote")
     found: dict[str, str] = {}

@@ -6,14 +6,17 @@ through the extension, or here, over what a dump holds.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.clients import client_of
 from dbgkit.cluster.link import Link
 from dbgkit.errors import NoFailure, WrongTarget
 from dbgkit.model import advice
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire import AnyQuestion, Foresee
 
 
 class LiveView:
@@ -37,9 +40,9 @@ class LiveView:
     def ask(
         self,
         verb: str,
-        question: Mapping[str, Any],
-        foresee: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        question: AnyQuestion,
+        foresee: Foresee | None = None,
+    ) -> Any:
         """Ask the scheduler one question; one call.
 
         With ``foresee``, it answers as well what will be asked next: see
@@ -67,9 +70,9 @@ class DumpView:
     def ask(
         self,
         verb: str,
-        question: Mapping[str, Any],
-        foresee: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        question: AnyQuestion,
+        foresee: Foresee | None = None,
+    ) -> Any:
         """Ask the dump one question, with no event loop; nothing is foreseen."""
         from dbgkit.remote.scheduler.extension import QUESTIONS
 
@@ -116,7 +119,7 @@ def open_view(view: Any, client: Any, timeout: float) -> Iterator[View]:
         yield LiveView(Link(found, timeout))
 
 
-def _finish(answering: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+def _finish(answering: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine that only ever yields to its event loop, without one.
 
     In Jupyter a loop runs already, and ``asyncio.run`` would refuse.
@@ -125,5 +128,5 @@ def _finish(answering: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
         try:
             answering.send(None)
         except StopIteration as done:
-            answer: dict[str, Any] = done.value
+            answer: Any = done.value
             return answer

@@ -16,14 +16,15 @@ from dbgkit.remote.worker.why import SAMPLE, since
 
 if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
+    from dbgkit.remote.common.wire import Foresee
+    from dbgkit.remote.common.wire_failures import Needs
+    from dbgkit.remote.common.wire_why_workers import Probe, ProbedTask
 
 _MISSING = ShippedFunction("common.modules", "missing_modules")
 _PROBE = ShippedFunction("worker.why", "look_at_tasks")
 
 
-def probe_workers(
-    link: Link, wanted: Mapping[str, Iterable[Any]]
-) -> dict[str, dict[str, Any]]:
+def probe_workers(link: Link, wanted: Mapping[str, Iterable[Any]]) -> dict[str, Probe]:
     """State and call stacks of tasks on their workers, all workers asked at once.
 
     Parameters
@@ -42,12 +43,14 @@ def probe_workers(
     came, told = link.foreseen.take("probe", asked)
     if came:
         answers = read_all_said(_PROBE, read_answer("run", {}, told))
-        return {at: said for at, said in answers.items() if isinstance(said, dict)}
-    arguments = {address: (keys,) for address, keys in asked.items()}
-    return ask_workers(link, _PROBE, arguments, dict)
+        answers = {at: one for at, one in answers.items() if isinstance(one, dict)}
+    else:
+        arguments = {address: (keys,) for address, keys in asked.items()}
+        answers = ask_workers(link, _PROBE, arguments, dict)
+    return answers
 
 
-def missing_on_workers(link: Link, needs: Mapping[str, Any]) -> dict[str, list[str]]:
+def missing_on_workers(link: Link, needs: Needs) -> dict[str, list[str]]:
     """Which modules of a task some workers lack, by address; none is imported there.
 
     Parameters
@@ -63,7 +66,7 @@ def missing_on_workers(link: Link, needs: Mapping[str, Any]) -> dict[str, list[s
     return ask_workers(link, _MISSING, arguments, list)
 
 
-def foreseeing(link: Link, nbytes: int) -> dict[str, Any]:
+def foreseeing(link: Link, nbytes: int) -> Foresee:
     """Names by which ``remote.scheduler.foresight`` answers what follows.
 
     Parameters
@@ -120,7 +123,7 @@ def _is_closed(worker: Any) -> bool:
 
 def dumped_workers(
     state: DumpState, wanted: Mapping[str, Iterable[Any]]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Probe]:
     """As `probe_workers`, out of a dump: without call stacks, which no dump holds."""
     found = {}
     for address, keys in wanted.items():
@@ -130,9 +133,7 @@ def dumped_workers(
     return found
 
 
-def _dumped_worker(
-    own: Mapping[str, Any], keys: list[Any], now: float
-) -> dict[str, Any]:
+def _dumped_worker(own: Mapping[str, Any], keys: list[Any], now: float) -> Probe:
     tasks = {as_key(each["key"]): each for each in own["tasks"].values()}
     log = [[as_key(entry[0]), *entry[1:]] for entry in own.get("log") or () if entry]
     status = str(own.get("status", ""))
@@ -158,8 +159,8 @@ def _dumped_worker(
 
 def _dumped_task(
     tasks: Mapping[Any, Mapping[str, Any]], log: list[Any], key: Any
-) -> dict[str, Any]:
-    row: dict[str, Any] = {
+) -> ProbedTask:
+    row: ProbedTask = {
         "key": key,
         "state": None,
         "since": None,

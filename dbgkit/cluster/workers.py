@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed.protocol.pickle import dumps
 
-from dbgkit.cluster.answers_workers import read_said
+from dbgkit.cluster.answers import read_said
 from dbgkit.cluster.asking import result_of
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.errors import AnswerUnreadable, SchedulerGone
 from dbgkit.remote.common.texts import safe_repr
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import Called
+    from dbgkit.remote.common.wire_tasks import Surroundings
 
 T = TypeVar("T")
 
@@ -69,7 +73,7 @@ def run_on(
 
 
 def read_all_said(
-    function: ShippedFunction, answers: Mapping[str, Any]
+    function: ShippedFunction, answers: Mapping[str, Called]
 ) -> dict[str, Any]:
     """What workers answered, each read as what such a function answers."""
     return {
@@ -88,7 +92,7 @@ def addresses_of(link: Link) -> list[str]:
     return sorted(link.call(ask, what="the scheduler's answer"))
 
 
-def surroundings(link: Link, address: str, packages: tuple[str, ...]) -> dict[str, Any]:
+def surroundings(link: Link, address: str, packages: tuple[str, ...]) -> Surroundings:
     """What a worker is surrounded by: see ``remote.worker.environment``."""
     function = ShippedFunction("worker.environment", "describe_process")
     limit = min(link.timeout, 10.0)
@@ -101,7 +105,7 @@ def surroundings(link: Link, address: str, packages: tuple[str, ...]) -> dict[st
         raise SchedulerGone(
             f"worker {address} could not describe itself: {safe_repr(answer)}", ""
         )
-    described: dict[str, Any] = answer
+    described: Surroundings = answer
     return described
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.recordings import held_recordings
 from dbgkit.cluster.view import LiveView, View
@@ -21,6 +21,10 @@ from dbgkit.targets.failure import failure_from_fact
 from dbgkit.targets.led import FORGOTTEN
 from dbgkit.targets.modules import lack_of, said_of
 from dbgkit.targets.naming import recorded_name
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire import SpanForm
+    from dbgkit.remote.common.wire_failures import Failures, GroupForm
 
 _KILLED = "KilledWorker"
 _AT_ONCE = 0.5  # seconds; the scheduler does both in one go
@@ -64,7 +68,7 @@ def report_failures(
     )
 
 
-def span_of(answer: Mapping[str, Any]) -> Span:
+def span_of(answer: SpanForm) -> Span:
     """The span of time in which an answer was taken."""
     return Span(_moment(answer["start"]), _moment(answer["end"]))
 
@@ -106,7 +110,7 @@ def _at_least_one(limit: int | None) -> int | None:
     return limit
 
 
-def _group(group: Mapping[str, Any], view: View, shown: Shown) -> FailureGroup:
+def _group(group: GroupForm, view: View, shown: Shown) -> FailureGroup:
     example = _example(group, view, shown)
     killed = group["exception_type"] == _KILLED
     message = example.message
@@ -221,7 +225,7 @@ def _at_once(failure: Failure, death: Death) -> bool:
     return abs((failure.when - death.when).total_seconds()) < _AT_ONCE
 
 
-def _example(group: Mapping[str, Any], view: View, shown: Shown) -> Failure:
+def _example(group: GroupForm, view: View, shown: Shown) -> Failure:
     notes: tuple[str, ...] = ()
     if group["example_forgotten"]:
         notes = (FORGOTTEN,)
@@ -248,7 +252,7 @@ def _location(place: Any, example: Failure, shown: Shown) -> str:
 
 
 def _notes(
-    answer: Mapping[str, Any], groups: list[FailureGroup], view: View, span: str | None
+    answer: Failures, groups: list[FailureGroup], view: View, span: str | None
 ) -> list[str]:
     notes = []
     if answer["undated"]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.view import View
 from dbgkit.model import GraphNode, TaskGraph
 from dbgkit.remote.scheduler.graph import MOST_TASKS
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_tasks import GraphForm
 
 
 def graph_around(
@@ -53,7 +56,7 @@ def graph_around(
     return found
 
 
-def _graph_of(wire: Mapping[str, Any]) -> TaskGraph:
+def _graph_of(wire: GraphForm) -> TaskGraph:
     keys = [node[0] for node in wire["nodes"]]
     asked = wire["asked"]
     return TaskGraph(

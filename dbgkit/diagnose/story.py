@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.clients import held_future_states
 from dbgkit.cluster.view import LiveView, View
@@ -15,6 +14,9 @@ from dbgkit.model import Moment, Timeline
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.targets.locate import locate_failures
 from dbgkit.targets.resolve import sort_target
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_tasks import StoryForm
 
 _HAND_IN_KEY = "hand in a key: a story is one task's"
 WORKER_LIMIT = 10.0  # most seconds for the workers to tell their parts
@@ -119,7 +121,7 @@ def _left_out(count: int) -> list[str]:
     return [f"{count} further task{'s' if count > 1 else ''} left out"]
 
 
-def _unknown(view: View, answer: Mapping[str, Any]) -> UnknownKey:
+def _unknown(view: View, answer: StoryForm) -> UnknownKey:
     key = answer["key"]
     known = list(answer["similar"])
     if isinstance(view, LiveView):

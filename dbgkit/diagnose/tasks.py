@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.failures import span_of
@@ -13,6 +13,9 @@ from dbgkit.errors import UnknownName, WrongTarget
 from dbgkit.model import TaskRow, TaskTable
 from dbgkit.remote.scheduler.tasks import COLUMNS, MOST_ROWS
 from dbgkit.targets.resolve import sort_target
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_tasks import RowForm, Tasks
 
 _FIELDS = [field.name for field in fields(TaskRow)]
 # distributed.scheduler.ALL_TASK_STATES, without "forgotten", which no task is in.
@@ -107,12 +110,12 @@ def _known(what: str, name: str, names: Collection[str]) -> None:
     )
 
 
-def _row(row: Mapping[str, Any]) -> TaskRow:
-    known = {name: row[name] for name in _FIELDS}
+def _row(row: RowForm) -> TaskRow:
+    known: dict[str, Any] = {name: row.get(name) for name in _FIELDS}
     return TaskRow(**{**known, "workers": tuple(row["workers"])})
 
 
-def _notes(answer: Mapping[str, Any], limit: int | None) -> list[str]:
+def _notes(answer: Tasks, limit: int | None) -> list[str]:
     notes = []
     for what, nearest in answer["near"].items():
         hint = f"; did you mean {nearest!r}?" if nearest else ""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dask.typing import Key
     from distributed import Client
 
+    from dbgkit.remote.common.wire_failures import Needs, Visit
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -55,13 +57,13 @@ class Evidence:
     """
 
     client: Client | None = None
-    visit: Mapping[str, Any] | None = None
+    visit: Visit | None = None
     graph: Mapping[Key, Any] | None = None
     cache: Mapping[Key, Any] | None = None
     outputs: tuple[Key, ...] = ()
     scheduler: str = ""
     codes: tuple[FrameCode, ...] = ()
-    needs: Mapping[str, Any] | None = None
+    needs: Needs | None = None
     index: Any = None
     pickled: bytes = field(default=b"", repr=False)
     recording: Recording | None = field(default=None, repr=False)

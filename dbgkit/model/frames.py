@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_recordings import FrameForm, ValueForm
 
 T = TypeVar("T")
 
@@ -61,7 +63,7 @@ class ValueSummary:
     hidden: bool = False
 
     @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> ValueSummary:
+    def from_wire(cls, wire: ValueForm) -> ValueSummary:
         return cls(
             checked(str, wire["type"]),
             checked(str, wire["text"]),
@@ -117,7 +119,7 @@ class FrameSummary:
         }
 
     @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> FrameSummary:
+    def from_wire(cls, wire: FrameForm) -> FrameSummary:
         return cls(
             filename=checked(str, wire["filename"]),
             lineno=checked(int, wire["lineno"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,8 @@ from dbgkit.model.base import as_key
 
 if TYPE_CHECKING:
     from dask.typing import Key
+
+    from dbgkit.remote.common.wire_recordings import OriginWords
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Origin:
     call: bool = False
 
     @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Origin:
+    def from_wire(cls, wire: OriginWords) -> Origin:
         """What ``remote.recording.origins.worded`` gives."""
         return cls(**{**wire, "key": as_key(wire.get("key"))})
 

@@ -17,6 +17,8 @@ from dbgkit.remote.secrets.redact import redact_text
 if TYPE_CHECKING:
     from dask.typing import Key
 
+    from dbgkit.remote.common.wire_recordings import Content, Header
+
 
 @dataclass(frozen=True)
 class SwitchedOn:
@@ -288,21 +290,22 @@ MALFORMED = (
 
 
 def recording_from_wire(
-    header: Mapping[str, Any], content: Mapping[str, Any] | None, name: str
+    header: Header, content: Content | None, name: str
 ) -> Recording:
     """A recording out of what the scheduler holds of it."""
-    content = content or {}
+    # Anybody can have made it: whoever reads it catches `MALFORMED`.
+    told: Any = content or {}
     return Recording(
         key=header["key"],
         name=name,
         exception_type=header["exception_type"],
-        message=content.get("message") or header["message"],
+        message=told.get("message") or header["message"],
         worker=header["worker"],
         pid=header["pid"],
         when=datetime.fromtimestamp(header["when"], tz=timezone.utc),
-        traceback_text=content.get("traceback_text", ""),
-        frames=_frames(content.get("frames", ())),
-        values=_values(content.get("kept", ())),
+        traceback_text=told.get("traceback_text", ""),
+        frames=_frames(told.get("frames", ())),
+        values=_values(told.get("kept", ())),
         causes=tuple(
             RecordedCause(
                 cause["how"],
@@ -312,19 +315,18 @@ def recording_from_wire(
                 _values(cause["kept"]),
                 cause["parent"],
             )
-            for cause in content.get("causes", ())
+            for cause in told.get("causes", ())
         ),
-        more_causes=content.get("more_causes", 0),
+        more_causes=told.get("more_causes", 0),
         inputs=tuple(
-            RecordedInput(as_key(key), *rest)
-            for key, *rest in content.get("inputs", ())
+            RecordedInput(as_key(key), *rest) for key, *rest in told.get("inputs", ())
         ),
-        came_from=tuple(map(Origin.from_wire, content.get("came_from", ()))),
-        short=content.get("short", False),
+        came_from=tuple(map(Origin.from_wire, told.get("came_from", ()))),
+        short=told.get("short", False),
         left_out=header["left_out"],
         gap=header["gap"],
-        seconds=content.get("seconds", 0.0),
-        secret_names=tuple(content.get("secret_names", ())),
+        seconds=told.get("seconds", 0.0),
+        secret_names=tuple(told.get("secret_names", ())),
     )
 
 

@@ -14,6 +14,7 @@ from dbgkit.model import (
     Replay,
     advice,
 )
+from dbgkit.remote.common.exceptions import raised_from
 from dbgkit.remote.common.objects import instance_dict
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text, redact_value
@@ -37,7 +38,7 @@ from dbgkit.render.rows import (
     value_row,
 )
 from dbgkit.source.shown import shown_text
-from dbgkit.targets.tracebacks import raised_from, shown_chain
+from dbgkit.targets.tracebacks import shown_chain
 
 FEW = 3  # causes and notes above the prompt
 _CHAIN = 99  # exceptions: as many as `shown_chain` tells

@@ -16,7 +16,7 @@ from typing import Any
 
 from dbgkit.model import Progress, Step
 from dbgkit.remote.common.carried import carried_by
-from dbgkit.remote.recording.raised import linked
+from dbgkit.remote.common.exceptions import linked
 from dbgkit.remote.recording.steps import MOST_STEPS, BegunTask
 from dbgkit.replays.nodes import bind
 from dbgkit.replays.standin import to_its_end

@@ -14,6 +14,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import (
+        ChildCluster,
+        ChildError,
+        ChildResult,
+        ChildTask,
+    )
     from dbgkit.replays.lifeline import Lifeline
     from dbgkit.replays.standin import WorkerStandIn
     from dbgkit.source import Reader
@@ -68,7 +74,7 @@ def begin(folder: str, lifeline: Lifeline) -> None:
         pass
 
 
-def leave(folder: str, result: Mapping[str, Any]) -> None:
+def leave(folder: str, result: ChildResult) -> None:
     """Write the result in one step, so that the parent never reads half of it."""
     path = os.path.join(folder, RESULT)
     with open(f"{path}.part", "w", encoding="utf-8") as file:
@@ -77,7 +83,7 @@ def leave(folder: str, result: Mapping[str, Any]) -> None:
 
 
 def read_rest(
-    task: dict[str, Any], file: BinaryIO, reader: Reader
+    task: ChildTask, file: BinaryIO, reader: Reader
 ) -> tuple[WorkerStandIn | None, dict[Any, Any]]:
     """Inputs and run specs, read as the parent has read them.
 
@@ -94,7 +100,7 @@ def read_rest(
     return stand_in, nodes
 
 
-def _stand_in(task: Mapping[str, Any]) -> WorkerStandIn:
+def _stand_in(task: ChildTask) -> WorkerStandIn:
     from dbgkit.remote.worker.replay_leases import within
     from dbgkit.replays.standin import WorkerStandIn
 
@@ -111,10 +117,10 @@ def _stand_in(task: Mapping[str, Any]) -> WorkerStandIn:
 
 def run_nodes(
     nodes: Mapping[Any, Any],
-    task: Mapping[str, Any],
+    task: ChildTask,
     reader: Reader,
     stand_in: WorkerStandIn | None,
-) -> dict[str, Any]:
+) -> ChildResult:
     """Run nodes that are read already; their result in wire form."""
     from dbgkit.remote.recording.steps import steps_of_run, steps_wire
     from dbgkit.replays.calling import call_graph, call_task
@@ -131,7 +137,7 @@ def run_nodes(
         call = call_graph(
             nodes, task["outputs"], task["inputs"], lambda event: None, surroundings
         )
-    result: dict[str, Any] = {
+    result: ChildResult = {
         "seconds": call.seconds,
         "notes": [text for text in said if text],
         "exception": None,
@@ -147,7 +153,7 @@ def run_nodes(
     return result
 
 
-def _exception(exception: BaseException) -> dict[str, Any]:
+def _exception(exception: BaseException) -> ChildError:
     from dbgkit.remote.common.frames import format_exception
     from dbgkit.remote.recording.handed import handed_keys
     from dbgkit.remote.recording.raised import raised
@@ -166,7 +172,7 @@ def _exception(exception: BaseException) -> dict[str, Any]:
     }
 
 
-def connect(cluster: Mapping[str, Any] | None) -> Any:
+def connect(cluster: ChildCluster | None) -> Any:
     """A client of the child's own, for a task that asks for one."""
     if cluster is None:
         return None

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.errors import NotHere
 from dbgkit.replays.child import FAULTS, begin, connect, leave, run_nodes
@@ -21,6 +21,9 @@ from dbgkit.replays.lifeline import Lifeline
 from dbgkit.replays.nodes import write
 from dbgkit.replays.standin import WorkerStandIn
 from dbgkit.source import Reader
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import ChildTask
 
 # What a fork goes on with: run specs, what has read them, and the stand-in.
 Fork = tuple[Mapping[Any, Any], Reader, WorkerStandIn | None]
@@ -91,7 +94,7 @@ def _absolute(paths: Iterable[str]) -> Iterator[str]:
 
 
 class Spawned(Child):
-    def __init__(self, folder: Path, task: dict[str, Any], inputs: Inputs) -> None:
+    def __init__(self, folder: Path, task: ChildTask, inputs: Inputs) -> None:
         path = list(_absolute(sys.path))
         header = {
             "path": path,
@@ -131,7 +134,7 @@ class Spawned(Child):
 
 
 class Forked(Child):
-    def __init__(self, folder: Path, task: dict[str, Any], fork: Fork) -> None:
+    def __init__(self, folder: Path, task: ChildTask, fork: Fork) -> None:
         import warnings
 
         import psutil
@@ -152,7 +155,7 @@ class Forked(Child):
         self,
         parent: int,
         folder: Path,
-        task: dict[str, Any],
+        task: ChildTask,
         nodes: Mapping[Any, Any],
         reader: Reader,
         stand_in: WorkerStandIn | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.workers import surroundings
@@ -15,6 +15,9 @@ from dbgkit.remote.common.frames import package_of, parse_traceback
 from dbgkit.remote.secrets.redact import redact_value
 from dbgkit.remote.worker.environment import describe_process
 from dbgkit.source.shown import codes_of_failure
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_tasks import Surroundings
 
 _PACKAGES = ("dask", "distributed", "numpy", "pandas", "pyarrow", "cloudpickle")
 # Differs between any two processes, and says nothing.
@@ -36,7 +39,7 @@ _NOISY_SETTINGS = (
 )
 
 
-Asked = tuple[Mapping[str, Any] | None, str]
+Asked = tuple["Surroundings | None", str]
 
 
 def ask_worker(link: Link, failure: Failure) -> Asked:
@@ -94,7 +97,7 @@ def _packages_of(failure: Failure) -> tuple[str, ...]:
 
 
 def compare_surroundings(
-    here: Mapping[str, Any], there: Mapping[str, Any]
+    here: Surroundings, there: Surroundings
 ) -> Iterable[Difference]:
     """What differs, secrets hidden; only what was set by somebody."""
     if here["python"] != there["python"]:
@@ -109,7 +112,7 @@ def compare_surroundings(
 
 
 def _mappings(
-    kind: str, here: Mapping[str, str], there: Mapping[str, str]
+    kind: str, here: Mapping[str, str | None], there: Mapping[str, str | None]
 ) -> Iterable[Difference]:
     for name in sorted(here.keys() | there.keys()):
         one, other = here.get(name), there.get(name)

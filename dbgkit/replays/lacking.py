@@ -6,8 +6,8 @@ import re
 
 from dbgkit.errors import StandInLacks
 from dbgkit.model import Failure, Run
+from dbgkit.remote.common.exceptions import linked
 from dbgkit.remote.common.frames import is_own, own_line, package_of, walk
-from dbgkit.remote.recording.raised import linked
 from dbgkit.replays.material import Material
 
 # What is lacking, the advice, where it was asked for, and whether a P2P shuffle asked.

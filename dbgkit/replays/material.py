@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.clients import is_inproc, is_open
 from dbgkit.cluster.link import Link
@@ -14,7 +14,14 @@ from dbgkit.replays.nodes import P2P_WRAPPERS, is_p2p, read_spec, without_p2p, w
 from dbgkit.source import Reader
 from dbgkit.targets.graphs import barriers_after, closure, follow_aliases, is_alias
 
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_failures import Restrictions, TaskForm, WorkerForm
+
 _P2P_MARKS = (b"distributed.shuffle", *(name.encode() for name in P2P_WRAPPERS))
+
+
+def _free() -> Restrictions:
+    return {}
 
 
 @dataclass
@@ -33,7 +40,7 @@ class Row:
     who_has: tuple[str, ...] = ()
     lost: bool = False
     group_size: int | None = None
-    restrictions: Mapping[str, Any] = field(default_factory=dict)
+    restrictions: Restrictions = field(default_factory=_free)
     spec: bytes | None = None
     spec_bytes: int = 0
     spec_error: str = ""
@@ -103,7 +110,7 @@ class Material:
     have: Mapping[Any, Any]
     link: Link | None
     shared: bool
-    workers: Mapping[str, Mapping[str, Any]]
+    workers: Mapping[str, WorkerForm]
     outputs: tuple[Any, ...] = ()
     reader: Reader = field(default_factory=Reader, repr=False)
     restarted: bool = False
@@ -171,7 +178,7 @@ def gather_material(
     )
 
 
-def _row(wire: Mapping[str, Any], reader: Reader) -> Row:
+def _row(wire: TaskForm, reader: Reader) -> Row:
     return Row(
         reader=reader,
         key=wire["key"],
@@ -251,7 +258,7 @@ def _of_graph(
             rows.setdefault(name, Row(name, (), node=node))
     outside = {d for row in rows.values() for d in row.dependencies} - rows.keys()
     outside -= have.keys()
-    workers: Mapping[str, Any] = {}
+    workers: Mapping[str, WorkerForm] = {}
     if link is not None:
         answer = link.visit(
             keys=[*rows, *outside], states_only=True, recordings_of=failure.key

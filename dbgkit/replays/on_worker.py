@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.pulls import SLOWEST_PULL
@@ -63,6 +63,15 @@ from dbgkit.replays.submitted import HandedStored, Submissions
 from dbgkit.source.shown import Shown
 from dbgkit.targets.naming import name_of
 
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import (
+        Job,
+        ReplayAnswer,
+        RunForm,
+        SentRecording,
+        StepForm,
+    )
+
 
 def run_on_worker(
     failure: Failure,
@@ -87,7 +96,8 @@ def run_on_worker(
     recording = recorded_failure(link, failure)
     comparison = InputComparison(recording)
     failure = with_causes(failure, recording)
-    job = {**_job(plan, material, timeout), "compared": comparison.wanted}
+    job = _job(plan, material, timeout)
+    job["compared"] = comparison.wanted
     # Whether the worker died of the task is told by its process: which one is it?
     seen = look_at_workers(link, [plan.worker], ()).get(plan.worker)
     if seen is None:
@@ -110,10 +120,11 @@ def run_on_worker(
             key=failure.key,
         ) from error
     if isinstance(answer, dict):
+        told = cast("ReplayAnswer", answer)
         with readable(failure, plan):
             handed = [
                 list(each["error"]["handed"])
-                for each in answer.get("runs", ())
+                for each in told.get("runs", ())
                 if each["error"]
             ]
         for keys in handed:
@@ -121,7 +132,7 @@ def run_on_worker(
             if stored is not None:
                 return stored
         with readable(failure, plan):
-            return replay_from_wire(failure, plan, answer, comparison)
+            return replay_from_wire(failure, plan, told, comparison)
     return _without_answer(failure, plan, link, seen["pid"], answer)
 
 
@@ -157,18 +168,18 @@ def _is_unread(error: BaseException) -> bool:
 _UNSTOPPABLE = "as a thread cannot be stopped"
 
 
-def _job(plan: Plan, material: Material, timeout: float) -> dict[str, Any]:
+def _job(plan: Plan, material: Material, timeout: float) -> Job:
     """What ``remote.worker.replay.rerun`` takes."""
     import dask
 
-    specs = {}
+    specs: dict[Any, Any] = {}
     for key in plan.run_here:
         row = material.rows[key]
         if row.spec is None:
             row.read()  # writes it, or says why it cannot be had
         specs[key] = row.spec
     inside = set(plan.run_here)
-    inputs = {
+    inputs: dict[Any, tuple[Any, Sequence[str]]] = {
         name: (stored_as(material, name), material.rows[name].who_has)
         for key in plan.run_here
         for name in material.rows[key].dependencies
@@ -188,7 +199,7 @@ def _job(plan: Plan, material: Material, timeout: float) -> dict[str, Any]:
     }
 
 
-def _limit(job: Mapping[str, Any]) -> float:
+def _limit(job: Job) -> float:
     """Seconds after which a worker that keeps its own limits has answered."""
     around = max(job["timeout"], AROUND) + job["nbytes"] / SLOWEST_PULL
     once = job["timeout"] * len(job["order"]) + 2 * around
@@ -199,7 +210,7 @@ def _limit(job: Mapping[str, Any]) -> float:
 def replay_from_wire(
     failure: Failure,
     plan: Plan,
-    answer: Mapping[str, Any],
+    answer: ReplayAnswer,
     comparison: InputComparison,
 ) -> Replay:
     """What the worker's answer says of the failure, if the task was run."""
@@ -230,8 +241,8 @@ def replay_from_wire(
     notes += [*comparison.notes(), *reschedule_notes(runs)]
     outcome = overall(runs)
     index = next(i for i, run in enumerate(runs) if run.outcome == outcome)
-    told = answer["runs"][index] if index < len(answer["runs"]) else {}
-    _refuse_lack(failure, plan, told.get("error"))
+    told = answer["runs"][index] if index < len(answer["runs"]) else None
+    _refuse_lack(failure, plan, told["error"] if told else None)
     recording = _recording(failure, told, answer["recordings"])
     steps = _steps(told, answer["steps"])
     notes += no_steps(plan, outcome, steps)
@@ -243,7 +254,7 @@ def replay_from_wire(
             "changed before, so that this run began from other values"
             for key in answer["changed"]
         ]
-    if failure.key is None and told.get("key") is not None:
+    if failure.key is None and told and told["key"] is not None:
         failure = replace(failure, key=told["key"], name=name_of(told["key"]))
     return Replay(
         outcome=outcome,
@@ -273,16 +284,16 @@ def _refuse_lack(failure: Failure, plan: Plan, error: Any) -> None:
             )
 
 
-def _unfinished(answer: Mapping[str, Any]) -> Run:
+def _unfinished(answer: ReplayAnswer) -> Run:
     detail = f"thread {answer['thread']} still runs"
     return Run("timeout", detail=detail, seconds=duration(answer["seconds"]))
 
 
 def _recording(
-    failure: Failure, told: Mapping[str, Any], recordings: Mapping[str, Any]
+    failure: Failure, told: RunForm | None, recordings: Mapping[str, SentRecording]
 ) -> Recording | None:
     """The recording of one run; None where it raised nothing, or one kind too many."""
-    error = told.get("error")
+    error = told["error"] if told else None
     header = recordings.get(error["kind"]) if error else None
     if header is None:
         return None
@@ -292,7 +303,9 @@ def _recording(
     return replace(recording, came_from=failure.came_from)
 
 
-def _steps(told: Mapping[str, Any], steps: Mapping[str, Any]) -> tuple[Step, ...]:
+def _steps(
+    told: RunForm | None, steps: Mapping[str, list[StepForm]]
+) -> tuple[Step, ...]:
     """The steps of one run; none where it has not ended, or only its task was run."""
     if not told:
         return ()
@@ -300,12 +313,12 @@ def _steps(told: Mapping[str, Any], steps: Mapping[str, Any]) -> tuple[Step, ...
     return steps_from_wire(steps.get(kind, ()))
 
 
-def _returned(told: Mapping[str, Any]) -> ValueSummary | None:
-    returned = told.get("returned")
+def _returned(told: RunForm | None) -> ValueSummary | None:
+    returned = told["returned"] if told else None
     return ValueSummary.from_wire(returned) if returned else None
 
 
-def _refusal(failure: Failure, plan: Plan, answer: Mapping[str, Any]) -> DbgkitError:
+def _refusal(failure: Failure, plan: Plan, answer: ReplayAnswer) -> DbgkitError:
     """Why the task was not run, as an error of ours."""
     key, text, status = answer["key"], answer["text"], answer["status"]
     where = f"on {plan.worker}"
@@ -346,9 +359,7 @@ def _refusal(failure: Failure, plan: Plan, answer: Mapping[str, Any]) -> DbgkitE
 _AGAIN = "try again: the scheduler may compute it anew"
 
 
-def _slow_stage(
-    failure: Failure, plan: Plan, answer: Mapping[str, Any]
-) -> WaitTimedOut:
+def _slow_stage(failure: Failure, plan: Plan, answer: ReplayAnswer) -> WaitTimedOut:
     """The error for what is not the task's own call, and took too long."""
     doing = {
         "copy": f"the inputs of {failure.key!r} were not copied",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.replay import look_at_workers
@@ -15,6 +15,9 @@ from dbgkit.replays.collectives import refuse_collective
 from dbgkit.replays.material import Material, Row, needed
 from dbgkit.replays.planning import RUNS_AGAIN, Wanted, refuse_lost, refuse_size
 from dbgkit.targets.naming import name_of
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import Look, ReplayAnswer
 
 MOST_ASKED = 8  # workers that are asked whether they could run it
 
@@ -183,7 +186,7 @@ def _choose(
 
 def _ask(
     failure: Failure, link: Link, addresses: Sequence[str], stored: Mapping[Any, Any]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Look]:
     """What workers tell of themselves; raises where an input is an actor."""
     answers = look_at_workers(link, addresses, set(stored.values()))
     for key, name in stored.items():
@@ -198,12 +201,12 @@ def _ask(
     return answers
 
 
-def _is_running(answer: Mapping[str, Any] | None) -> bool:
+def _is_running(answer: Look | None) -> bool:
     return answer is not None and answer["status"] == "running"
 
 
 def _first_with_room(
-    addresses: Iterable[str], answers: Mapping[str, Mapping[str, Any]], size: int
+    addresses: Iterable[str], answers: Mapping[str, Look], size: int
 ) -> str | None:
     for address in addresses:
         answer = answers.get(address)
@@ -218,7 +221,7 @@ def _elsewhere() -> str:
 
 
 def no_room(
-    failure: Failure, address: str, size: int, answer: Mapping[str, Any]
+    failure: Failure, address: str, size: int, answer: Look | ReplayAnswer
 ) -> NotHere:
     """The error for a worker whose memory is too short for copies of the inputs."""
     from dask.utils import format_bytes
@@ -232,9 +235,7 @@ def no_room(
     )
 
 
-def _nobody(
-    failure: Failure, asked: list[str], answers: Mapping[str, Mapping[str, Any]]
-) -> str:
+def _nobody(failure: Failure, asked: list[str], answers: Mapping[str, Look]) -> str:
     if not asked:
         return f"there is no worker to run {failure.key!r} on"
     told = []

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model import Failure, Outcome, Run
 from dbgkit.model.frames import checked
@@ -19,6 +19,9 @@ from dbgkit.replays.recorded_causes import all_known, changed_cause
 from dbgkit.replays.wording import alike, forms_of, same_class, told_anew
 from dbgkit.targets.failure import unpickled
 
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import RaisedForm
+
 _TRUNCATED = "Long error message"  # distributed.core.truncate_exception
 
 CAUSES_UNKNOWN = (
@@ -27,13 +30,7 @@ CAUSES_UNKNOWN = (
 )
 
 
-def run_of(failure: Failure, exception: BaseException | None, seconds: float) -> Run:
-    """The outcome of one run in this process."""
-    told = None if exception is None else raised(exception)
-    return run_told(failure, told, seconds)
-
-
-def run_told(failure: Failure, told: Mapping[str, Any] | None, seconds: float) -> Run:
+def run_told(failure: Failure, told: RaisedForm | None, seconds: float) -> Run:
     """The outcome of a run; ``told`` is what `remote.recording.raised` tells of it."""
     if told is None:
         return Run("passed", seconds=seconds)
@@ -42,7 +39,7 @@ def run_told(failure: Failure, told: Mapping[str, Any] | None, seconds: float) -
     return Run(outcome, told["type"], told["message"], why or "", seconds)
 
 
-def told_from_wire(wire: Mapping[str, Any]) -> dict[str, Any]:
+def told_from_wire(wire: RaisedForm) -> RaisedForm:
     """What `remote.recording.raised.raised` told in another process.
 
     Raises
@@ -52,8 +49,12 @@ def told_from_wire(wire: Mapping[str, Any]) -> dict[str, Any]:
     """
     broken = wire["broken_repr"]
     return {
-        **{name: checked(str, wire[name]) for name in ("type", "message", "text")},
-        "broken_repr": [checked(str, text) for text in broken] if broken else None,
+        "type": checked(str, wire["type"]),
+        "message": checked(str, wire["message"]),
+        "text": checked(str, wire["text"]),
+        "broken_repr": (checked(str, broken[0]), checked(str, broken[1]))
+        if broken
+        else None,
         "frames": [
             (checked(str, file), checked(int, line), checked(str, function))
             for file, line, function in wire["frames"]
@@ -67,7 +68,7 @@ def told_from_wire(wire: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def difference(failure: Failure, now: Mapping[str, Any]) -> str | None:
+def difference(failure: Failure, now: RaisedForm) -> str | None:
     """In what a run's failure differs from the one on the cluster; None: the same.
 
     Parameters
@@ -98,7 +99,7 @@ def difference(failure: Failure, now: Mapping[str, Any]) -> str | None:
     return _other_causes(failure, now)
 
 
-def causes_unknown(failure: Failure, told: Mapping[str, Any] | None) -> bool:
+def causes_unknown(failure: Failure, told: RaisedForm | None) -> bool:
     """Whether a run's failure has causes, and those of before are not (all) known."""
     if not told or not told["chain"]:
         return False
@@ -119,7 +120,7 @@ def causes_told(failure: Failure) -> bool:
 # --- class and message --------------------------------------------------------
 
 
-def _same_words(failure: Failure, now: Mapping[str, Any]) -> bool:
+def _same_words(failure: Failure, now: RaisedForm) -> bool:
     kind, message = told_anew(failure.exception_type, failure.message)
     if _TRUNCATED in message:
         return _begins_as(failure, now)
@@ -139,7 +140,7 @@ def _same_words(failure: Failure, now: Mapping[str, Any]) -> bool:
     return not kind and alike({message}, {now["text"]})
 
 
-def _begins_as(failure: Failure, now: Mapping[str, Any]) -> bool:
+def _begins_as(failure: Failure, now: RaisedForm) -> bool:
     """Whether a long message begins as the one that Dask has cut.
 
     What is left of it are the arguments of the exception that stands for it, perhaps
@@ -183,7 +184,7 @@ def _at(places: Sequence[Place]) -> str:
 # --- causes -------------------------------------------------------------------
 
 
-def _other_causes(failure: Failure, now: Mapping[str, Any]) -> str | None:
+def _other_causes(failure: Failure, now: RaisedForm) -> str | None:
     before, whole = _chain_before(failure)
     here = now["chain"]
     if now["cut"]:

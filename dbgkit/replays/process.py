@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.errors import DbgkitError, RunSpecUnreadable, WaitTimedOut
 from dbgkit.model import (
@@ -36,6 +36,9 @@ from dbgkit.replays.outcome import (
 from dbgkit.replays.planning import Wanted
 from dbgkit.replays.standin import WorkerStandIn, reading
 from dbgkit.replays.steps import steps_from_wire
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import ChildCluster, ChildResult, ChildTask
 
 _LOOK = 0.02  # seconds between two looks at the child
 _SLOWEST_START = 60.0  # seconds for the child to import what the task needs
@@ -78,10 +81,11 @@ def run_in_child(
     The child is a new interpreter. Where the inputs cannot be pickled (``specs`` is
     None), it is a fork of this process: a copy, so that nothing here changes.
     """
-    task = {
+    task: ChildTask = {
         "key": material.key,
         "scope": plan.scope,
         "outputs": _outputs(material),
+        "inputs": None,  # they come apart
         "timeout": wanted.timeout,
         "max_bytes": wanted.max_bytes,
         "worker": failure.worker or "",
@@ -106,7 +110,7 @@ def _one_child(
     failure: Failure,
     timeout: float,
     start_limit: float,
-    task: dict[str, Any],
+    task: ChildTask,
     inputs: Inputs,
     fork: Fork | None,
 ) -> ChildEnd:
@@ -161,7 +165,7 @@ def _outputs(material: Material) -> list[Any]:
     return list(material.outputs) if material.key is None else [material.key]
 
 
-def _cluster(material: Material, timeout: float) -> dict[str, Any] | None:
+def _cluster(material: Material, timeout: float) -> ChildCluster | None:
     """How the child reaches the cluster; not at all where it lives in this process."""
     if material.link is None or material.shared:
         return None
@@ -251,7 +255,7 @@ def _end(
         ) from error
 
 
-def end_from_wire(failure: Failure, wire: Mapping[str, Any]) -> ChildEnd:
+def end_from_wire(failure: Failure, wire: ChildResult) -> ChildEnd:
     """The end of a child that has left its result: see `child.run_nodes`.
 
     Raises

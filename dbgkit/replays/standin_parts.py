@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.clients import event_loop
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.errors import StandInLacks
 from dbgkit.remote.worker.parts import unpickled
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import PartForm
 
 Path = tuple[tuple[str, Any], ...]
 
@@ -92,7 +95,7 @@ class Parts:
             "",  # where it can be run is said by `dbgkit.replays.lacking`
         )
 
-    def _ask(self, path: Path) -> Mapping[str, Any]:
+    def _ask(self, path: Path) -> PartForm:
         if self._blocked():
             raise self.lack(path, "it was asked for in the client's own loop")
         client = self._client()
@@ -111,7 +114,7 @@ class Parts:
             ) from None
         if told is None:
             raise self.lack(path, f"worker {self.address} is gone or cannot be asked")
-        answer: Mapping[str, Any] = told
+        answer: PartForm = told
         return answer
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model import Plan, Step, ValueSummary
 from dbgkit.model.frames import checked
@@ -15,6 +15,9 @@ from dbgkit.remote.recording.steps import (
     steps_of_run,
 )
 from dbgkit.targets.naming import name_of, prefix_of
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import StepForm
 
 
 def begun_steps(
@@ -40,7 +43,7 @@ def _live(step: BegunStep) -> Step:
     )
 
 
-def steps_from_wire(wires: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
+def steps_from_wire(wires: Iterable[StepForm]) -> tuple[Step, ...]:
     """Steps whose values are `ValueSummary`: those themselves are elsewhere."""
     return tuple(
         _named(

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import linecache
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model import Failure, FrameSummary, RecordedCause, Recording
 from dbgkit.remote.common.codes import is_cell, is_dynamic, mark_of
@@ -20,6 +20,9 @@ from dbgkit.remote.common.frames import own_line_of_text
 from dbgkit.remote.secrets.redact import MARGIN, redact_lines
 from dbgkit.source.index import Found, Index
 from dbgkit.source.places import cell_name, cells_alike, place, split_line
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_failures import CodeForm
 
 AROUND = 5  # lines of source, before and after
 _WIDTH = 240  # characters of one
@@ -181,9 +184,9 @@ def codes_of_failure(failure: Failure) -> tuple[FrameCode, ...]:
     return codes_for(evidence.graph[failure.key], failure.traceback_text)
 
 
-def codes_from_wire(fact: Mapping[str, Any]) -> tuple[FrameCode, ...]:
+def codes_from_wire(codes: Iterable[CodeForm]) -> tuple[FrameCode, ...]:
     """Codes out of what the scheduler says of a failure."""
-    return tuple(FrameCode(*one) for one in fact.get("codes") or ())
+    return tuple(FrameCode(*one) for one in codes)
 
 
 def shown_text(failure: Failure) -> str:

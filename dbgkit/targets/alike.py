@@ -7,19 +7,19 @@ is another one on each side.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dbgkit.remote.common.frames import parse_traceback, walk
-from dbgkit.remote.common.texts import safe_repr, type_and_message
-from dbgkit.remote.scheduler.roots import COMPARED
+from dbgkit.remote.common.texts import COMPARED, safe_repr, type_and_message
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_failures import HistoryEntry
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 _NO_FILE = "<dynamic-code>"  # cloudpickle's name for code that travelled by value
 
 
-def alike(
-    exception: BaseException, entries: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def alike(exception: BaseException, entries: list[HistoryEntry]) -> list[HistoryEntry]:
     """The entries that are most like an exception: each way only after the one before.
 
     By the beginning of the text; by the text without addresses; by the class and the
@@ -39,7 +39,7 @@ def alike(
     return found
 
 
-def _raised_alike(exception: BaseException, entry: dict[str, Any]) -> bool:
+def _raised_alike(exception: BaseException, entry: HistoryEntry) -> bool:
     """Whether class and innermost line are those of an exception."""
     kind, _ = type_and_message(entry["exception_text"])
     if kind.isidentifier() and kind != type(exception).__name__:

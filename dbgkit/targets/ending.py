@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dbgkit.remote.common.exceptions import raised_from
 from dbgkit.remote.common.frames import walk
 from dbgkit.remote.recording.handed import holds, raising_future
-from dbgkit.targets.tracebacks import chain, raised_from, trace
+from dbgkit.targets.tracebacks import chain, trace
 
 
 def to_debug(error: BaseException | None) -> BaseException | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model import Evidence, Failure
 from dbgkit.remote.common.calls import plain_name
@@ -27,12 +27,15 @@ from dbgkit.targets.naming import counted, name_of, step_of
 from dbgkit.targets.origins import origins_from_wire, origins_in_graph
 from dbgkit.targets.tracebacks import Trace
 
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_failures import Fact
+
 NO_EVIDENCE = Evidence()
 READ_LIMIT = 5.0  # seconds for an exception to be unpickled
 
 
 def failure_from_fact(
-    fact: Mapping[str, Any],
+    fact: Fact,
     *,
     evidence: Evidence,
     exception: BaseException | None = None,
@@ -50,8 +53,8 @@ def failure_from_fact(
     fact, exception, phase = told_by_shuffle(fact, exception)
     notes = (*notes, *notes_of_shuffle(fact, phase))
     text = fact["exception_text"]
-    if exception is None and fact.get("exception"):
-        exception = unpickled(fact["exception"])
+    if exception is None and (data := fact.get("exception")):
+        exception = unpickled(data)
     if text and (exception is None or safe_repr(exception) != text):
         kind, message = type_and_message(text)
         if not kind and exception is not None and type(exception) is not Exception:
@@ -67,12 +70,13 @@ def failure_from_fact(
     else:
         kind, message = "", ""
     erred_on = fact.get("erred_on") or ()
+    submitted = fact.get("submitted")
     key = fact["key"]
     if "came_from" in fact:
         came_from = origins_from_wire(fact["came_from"])
     else:
         came_from = origins_in_graph(key, evidence.graph, fact["traceback_text"])
-    codes = codes_from_wire(fact)
+    codes = codes_from_wire(fact.get("codes", ()))
     if not codes and DYNAMIC in fact["traceback_text"]:
         codes = codes_for((evidence.graph or {}).get(key), fact["traceback_text"])
     step = step_of(with_homes(fact["traceback_text"], codes))
@@ -93,14 +97,14 @@ def failure_from_fact(
         killed=bool(fact.get("killed")) or (not text and kind == "KilledWorker"),
         others=others,
         through=tuple(fact.get("through") or ()),
-        forgotten=(fact.get("submitted") or {}).get("key"),
+        forgotten=submitted["key"] if submitted else None,
         shuffle=phase,
         notes=notes,
         evidence=_with_source(_with_fact(evidence, fact), codes),
     )
 
 
-def _with_fact(evidence: Evidence, fact: Mapping[str, Any]) -> Evidence:
+def _with_fact(evidence: Evidence, fact: Fact) -> Evidence:
     """The evidence with what the scheduler tells for a replay."""
     pickled = fact.get("pickled")
     return replace(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.clients import held_future_states, is_open
 from dbgkit.errors import NoFailure
-from dbgkit.remote.common.texts import safe_repr, safe_str
+from dbgkit.remote.common.texts import COMPARED, safe_repr, safe_str
 from dbgkit.remote.recording.handed import future_error, is_equal, is_part
-from dbgkit.remote.scheduler.roots import COMPARED
 from dbgkit.targets.refusals import interrupted
 from dbgkit.targets.tracebacks import Trace
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_failures import Fact
 
 MOST_TEXTS = 100  # futures whose exceptions are put into texts
 
@@ -93,14 +95,14 @@ def held_beginnings(client: Any, keys: Iterable[Any]) -> list[str]:
     return beginnings(state.exception for state in islice(failed, MOST_TEXTS))
 
 
-def is_told_by(exception: BaseException, fact: Mapping[str, Any]) -> bool:
+def is_told_by(exception: BaseException, fact: Fact) -> bool:
     """Whether a fact of the scheduler's has the text of an exception."""
     return fact["exception_text"][:COMPARED] in beginnings([exception])
 
 
 def exception_of(
-    fact: Mapping[str, Any],
-    facts: list[dict[str, Any]],
+    fact: Fact,
+    facts: list[Fact],
     exception: BaseException | None,
     held: Mapping[Any, Any],
 ) -> BaseException | None:

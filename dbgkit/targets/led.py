@@ -11,16 +11,19 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dbgkit.remote.common.exceptions import raised_from
 from dbgkit.remote.common.frames import own_line_of_text, walk
-from dbgkit.remote.common.texts import safe_repr
-from dbgkit.remote.scheduler.inner import entry_of, identities, of_chain
-from dbgkit.remote.scheduler.inner_table import Identity
+from dbgkit.remote.common.texts import COMPARED, safe_repr
+from dbgkit.remote.scheduler.inner import entry_of
+from dbgkit.remote.scheduler.inner_identities import Identity, identities, of_chain
 from dbgkit.remote.scheduler.p2p import phase_in, phase_of, where_in_shuffle
-from dbgkit.remote.scheduler.roots import COMPARED
 from dbgkit.targets.held import exception_of, is_told_by, texts_of
-from dbgkit.targets.tracebacks import chain, is_rebuilt, place_of, raised_from
+from dbgkit.targets.tracebacks import chain, is_rebuilt, place_of
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_failures import Fact, HistoryEntry
 
 MOST_RAISED = 20  # exceptions of a chain that are told to the scheduler
 _DEEPEST = 100_000  # frames
@@ -79,8 +82,8 @@ def cause_in_shuffle(exception: BaseException | None) -> BaseException | None:
 
 
 def told_by_shuffle(
-    fact: Mapping[str, Any], exception: BaseException | None
-) -> tuple[Mapping[str, Any], BaseException | None, str]:
+    fact: Fact, exception: BaseException | None
+) -> tuple[Fact, BaseException | None, str]:
     """A fact with what the user can mend in place of Dask's own exception, if it can.
 
     Returns
@@ -97,18 +100,15 @@ def told_by_shuffle(
     if cause is not None:
         text = safe_repr(cause)
         frames = "".join(traceback.format_tb(cause.__traceback__))
-        told = {"exception_text": text, "traceback_text": frames}
-        return {**fact, **told}, cause, phase
+        fact = {**fact, "exception_text": text, "traceback_text": frames}
+        return fact, cause, phase
     if not fact.get("cause_text"):
         return fact, exception, phase
-    told = {
-        "exception_text": fact["cause_text"],
-        "traceback_text": fact["cause_frames"],
-    }
-    return {**fact, **told}, None, phase
+    text, frames = fact["cause_text"], fact["cause_frames"]
+    return {**fact, "exception_text": text, "traceback_text": frames}, None, phase
 
 
-def notes_of_shuffle(fact: Mapping[str, Any], phase: str) -> tuple[str, ...]:
+def notes_of_shuffle(fact: Fact, phase: str) -> tuple[str, ...]:
     """What is to be said of where in a shuffle it failed; `told_by_shuffle` is past."""
     if not phase:
         return ()
@@ -116,7 +116,7 @@ def notes_of_shuffle(fact: Mapping[str, Any], phase: str) -> tuple[str, ...]:
     return (where_in_shuffle(phase, text, frames, fact.get("went_in") or 0),)
 
 
-def notes_of_way(fact: Mapping[str, Any]) -> tuple[str, ...]:
+def notes_of_way(fact: Fact) -> tuple[str, ...]:
     """What is to be said of tasks that had submitted the failure, or that it had."""
     notes = [FORGOTTEN] if fact.get("gone") else []
     through = fact.get("through") or ()
@@ -159,8 +159,8 @@ def submitted_by(through: Sequence[Any], show: Callable[[Any], str] = repr) -> s
 
 
 def exception_for(
-    fact: Mapping[str, Any],
-    facts: list[dict[str, Any]],
+    fact: Fact,
+    facts: list[Fact],
     exception: BaseException | None,
     held: Mapping[Any, Any],
 ) -> BaseException | None:
@@ -181,9 +181,7 @@ def exception_for(
     return _told_in_chain(fact, [*own, exception])
 
 
-def _told_in_chain(
-    fact: Mapping[str, Any], exceptions: Iterable[Any]
-) -> BaseException | None:
+def _told_in_chain(fact: Fact, exceptions: Iterable[Any]) -> BaseException | None:
     text = fact["exception_text"][:COMPARED]
     for exception in exceptions:
         if not isinstance(exception, BaseException):
@@ -195,10 +193,10 @@ def _told_in_chain(
 
 
 def submitted_entry(
-    entry: Mapping[str, Any],
-    entries: Iterable[dict[str, Any]],
+    entry: HistoryEntry,
+    entries: Iterable[HistoryEntry],
     exception: BaseException | None,
-) -> dict[str, Any] | None:
+) -> HistoryEntry | None:
     """What the history tells of what a task had submitted; None if nothing."""
     own = identities(entry["exception_text"], entry["traceback_text"])
     handed: tuple[Identity, ...] = (*own, *of_chain(raised_in(exception)))

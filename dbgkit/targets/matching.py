@@ -8,19 +8,20 @@ is that of the exception. Never is it simply the newest.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dbgkit.cluster.clients import is_open
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.workers import logs_of
 from dbgkit.errors import NoFailure, SchedulerGone, WaitTimedOut
 from dbgkit.model import Evidence, Failure
+from dbgkit.remote.common.exceptions import members_of, raised_from
 from dbgkit.remote.common.parsing import literal
+from dbgkit.remote.scheduler.failed import forgotten_fact
 from dbgkit.remote.scheduler.followers import is_follower
 from dbgkit.remote.scheduler.leaders import led_in_history
-from dbgkit.remote.values.errors import members_of
 from dbgkit.targets.alike import alike
 from dbgkit.targets.failure import failure_from_exception, failure_from_fact
 from dbgkit.targets.graphs import (
@@ -31,7 +32,10 @@ from dbgkit.targets.graphs import (
 from dbgkit.targets.held import beginnings, is_no_tasks, pickled_in, texts_of
 from dbgkit.targets.led import raised_in, submitted_entry
 from dbgkit.targets.optimizing import expression_here
-from dbgkit.targets.tracebacks import Trace, raised_from
+from dbgkit.targets.tracebacks import Trace
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_failures import Fact, HistoryEntry
 
 _LOGGED = re.compile(
     r"Compute Failed\nKey: +(?P<key>.*)\nState: .*?\n.*?"
@@ -72,10 +76,10 @@ def locate_in_graph(
     if not past.matching:
         outputs = output_keys(expression)
         return [_unmatched(found, graph, outputs, client, past.notes)]
-    matching = _led(past.matching, past.entries, client, timeout)
-    matching.sort(key=lambda entry: entry["when"] or 0.0)
+    facts = _led(past.matching, past.entries, client, timeout)
+    facts.sort(key=lambda fact: fact["when"] or 0.0)
     # A computation that is run again has the same keys: of one, the newest counts.
-    entry_of = {entry["key"]: entry for entry in matching}
+    entry_of = {fact["key"]: fact for fact in facts}
     keys = sorted(entry_of, key=lambda key: entry_of[key]["when"] or 0.0)
     if len(keys) > 1 and not isinstance(found.exception, NoFailure):
         more = (
@@ -85,9 +89,9 @@ def locate_in_graph(
         past = replace(past, notes=(*past.notes, more))
     if link is not None:
         answer = link.visit(keys=keys, chain=raised_in(past.own), **limits)
-        facts = [{**fact, **_way_of(entry_of, fact)} for fact in answer["failures"]]
-        if facts:
-            answer = {**answer, "failures": facts}
+        for fact in answer["failures"]:
+            _add_way(fact, entry_of.get(fact["key"]))
+        if answer["failures"]:
             alive = from_answer(answer, client, past.own, past.notes)
             if len(alive) == len(keys):
                 return alive
@@ -107,8 +111,8 @@ class _Past:
         The exception, where it is a task's as it was raised.
     """
 
-    matching: list[dict[str, Any]]
-    entries: list[dict[str, Any]]
+    matching: list[HistoryEntry]
+    entries: list[HistoryEntry]
     notes: tuple[str, ...]
     own: BaseException | None
 
@@ -132,7 +136,7 @@ def _look_back(
 
 
 def _as_remembered(
-    entry_of: Mapping[Any, dict[str, Any]],
+    entry_of: Mapping[Any, Fact],
     keys: list[Any],
     past: _Past,
     graph: Mapping[Any, Any],
@@ -144,7 +148,6 @@ def _as_remembered(
     return [
         failure_from_fact(
             {
-                "asked": key,
                 **entry_of[key],
                 "group_size": sizes.get(key),
                 "submitted": submitted_entry(entry_of[key], past.entries, past.own),
@@ -164,18 +167,18 @@ def _as_remembered(
 
 
 def _led(
-    matching: list[dict[str, Any]],
-    entries: list[dict[str, Any]],
+    matching: list[HistoryEntry],
+    entries: list[HistoryEntry],
     client: Any,
     timeout: float,
-) -> list[dict[str, Any]]:
+) -> list[Fact]:
     """Entries; of what failed as another one of its collective did, that one's.
 
     As the scheduler tells it of what is there: by `remote.scheduler.followers` too.
     """
     followers = [each for each in matching if is_follower(each["exception_text"])]
     if not followers or client is None:
-        return matching
+        return list(map(_as_fact, matching))
     if is_open(client):
         keys = [each["key"] for each in followers]
         facts = Link(client, timeout).visit(keys=keys)["failures"]
@@ -185,17 +188,20 @@ def _led(
     leader_of = {
         key: fact
         for fact in facts
-        for key in (fact.get("followers") or {}).get("keys", ())
+        if (led := fact.get("followers"))
+        for key in led["keys"]
     }
-    return [leader_of.get(each["key"], each) for each in matching]
+    return [leader_of.get(each["key"]) or _as_fact(each) for each in matching]
 
 
-def _way_of(entry_of: Mapping[Any, dict[str, Any]], fact: Any) -> dict[str, Any]:
-    """How what was asked for led to a failure, where its followers did."""
-    entry = entry_of.get(fact["key"], {})
-    if not entry.get("followers"):
-        return {}
-    return {name: entry[name] for name in ("asked", "followers")}
+def _as_fact(entry: HistoryEntry) -> Fact:
+    return cast("Fact", entry) if "asked" in entry else forgotten_fact(entry)
+
+
+def _add_way(fact: Fact, entry: Fact | None) -> None:
+    """Say how what was asked for led to a failure, where its followers did."""
+    if entry is not None and entry.get("followers"):
+        fact["asked"], fact["followers"] = entry["asked"], entry["followers"]
 
 
 def _is_clients(found: Trace, client: Any) -> bool:
@@ -207,7 +213,7 @@ def _is_clients(found: Trace, client: Any) -> bool:
 
 def _history(
     exception: BaseException, client: Any, timeout: float, *, every: bool = False
-) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+) -> tuple[list[HistoryEntry], tuple[str, ...]]:
     """What the scheduler remembers of failures, and what is to be said of that.
 
     Only failures with the exception's text, unless ``every`` one is wanted.
@@ -244,9 +250,9 @@ def _closed_scheduler(client: Any) -> Any:
 
 def _match(
     exception: BaseException,
-    entries: list[dict[str, Any]],
+    entries: Sequence[HistoryEntry],
     graph: Mapping[Any, Any],
-) -> list[dict[str, Any]]:
+) -> list[HistoryEntry]:
     """Entries whose key is in the graph and whose text is the exception's."""
     task = getattr(exception, "task", None) if not texts_of(exception) else None
     if task is not None and task in graph:
@@ -269,8 +275,8 @@ def _match(
 
 
 def _inside(
-    entries: list[dict[str, Any]], graph: Mapping[Any, Any]
-) -> list[dict[str, Any]]:
+    entries: Sequence[HistoryEntry], graph: Mapping[Any, Any]
+) -> list[HistoryEntry]:
     """Entries of a graph's own tasks.
 
     An alias never fails: an entry of its key is of another graph, which was optimised
@@ -300,20 +306,20 @@ def _failed_outside(
     return [fact["asked"] for fact in facts if fact["key"] in keys]
 
 
-def _bare_entry(key: Any) -> dict[str, Any]:
-    return {
+def _bare_entry(key: Any) -> Fact:
+    entry: HistoryEntry = {
         "key": key,
         "when": None,
         "erred_on": [],
         "exception_text": "",
         "traceback_text": "",
-        "killed": True,
     }
+    return {**forgotten_fact(entry), "killed": True}
 
 
 def _logged(
     client: Any, timeout: float, graph: Mapping[Any, Any]
-) -> list[dict[str, Any]]:
+) -> list[HistoryEntry]:
     """Failures out of the workers' logs, where the history has rolled over."""
     link = Link(client, timeout)
     try:
@@ -321,7 +327,7 @@ def _logged(
     except (SchedulerGone, WaitTimedOut):
         return []
     keys = {str(key): key for key in graph}
-    entries = []
+    entries: list[HistoryEntry] = []
     for address, lines in logs.items():
         for line in lines:
             found = _LOGGED.search(line)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.model import Origin
 from dbgkit.remote.common.origins import origins_of
 from dbgkit.remote.common.origins_steps import frames_in
 from dbgkit.remote.recording.origins import worded
 
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_failures import OriginForm
 
-def origins_from_wire(wires: Iterable[Mapping[str, Any]]) -> tuple[Origin, ...]:
+
+def origins_from_wire(wires: Iterable[OriginForm]) -> tuple[Origin, ...]:
     """Origins out of what ``remote.common.origins`` found; secrets hidden."""
     return tuple(Origin.from_wire(worded(wire)) for wire in wires)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 
+from dbgkit.remote.common.exceptions import cause_of, traceback_of
 from dbgkit.remote.common.frames import package_of, walk
 from dbgkit.remote.recording.handed import raising_future
-from dbgkit.remote.values.errors import cause_of, traceback_of
 
 _STOPPED = re.compile(r"(async )?generator raised |coroutine raised ")
 

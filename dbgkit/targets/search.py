@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.clients import (
     held_future_states,
@@ -50,6 +50,9 @@ from dbgkit.targets.refusals import (
 )
 from dbgkit.targets.resolve import Sought
 from dbgkit.targets.tracebacks import Trace, chain, trace, whole_of
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_failures import Fact, Visit
 
 _OF_ANOTHER = ("it may be another client's failure",)
 _UNFOLLOWED = (
@@ -145,12 +148,15 @@ class Search:
         row = next((row for row in answer["tasks"] if row["key"] == key), None)
         if row is None:
             raise not_failed(key, "unknown", "", client)
-        fact = {
+        fact: Fact = {
             "key": key,
             "asked": key,
+            "when": None,
             "exception_text": "",
             "traceback_text": "",
             "erred_on": row["who_has"],
+            "tried": 1,
+            "killed": False,
             "group_size": row["group_size"],
         }
         return failure_from_fact(
@@ -161,7 +167,7 @@ class Search:
 
     def _from_answer(
         self,
-        answer: dict[str, Any],
+        answer: Visit,
         client: Any,
         exception: BaseException | None = None,
         notes: tuple[str, ...] = (),

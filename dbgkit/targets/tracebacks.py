@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from types import FrameType
 from typing import Any
 
+from dbgkit.remote.common.exceptions import Link, descent, linked, raised_from
 from dbgkit.remote.common.frames import is_machinery, package_of, walk
 from dbgkit.remote.recording.handed import futures_in, holds
-from dbgkit.remote.values.errors import cause_of, context_of, suppresses_context
 from dbgkit.targets.rewrapped import as_raised
 
 _MOST_SHOWN = 100  # exceptions
@@ -75,18 +76,7 @@ def chain(exception: BaseException, *, hidden: bool = False) -> Iterator[BaseExc
 
     ``hidden``: with what was being handled where it was raised ``from None``.
     """
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [exception]
-    while waiting:
-        error = waiting.pop(0)
-        if error is None or id(error) in seen or len(seen) > 1000:
-            continue
-        seen.add(id(error))
-        yield error
-        waiting.extend(_members(error))
-        waiting.append(cause_of(error))
-        if hidden or not suppresses_context(error):
-            waiting.append(context_of(error))
+    return linked(exception, hidden=hidden, members=_members)
 
 
 def shown_chain(
@@ -97,35 +87,16 @@ def shown_chain(
     How is ``"cause"``, ``"context"``, or ``"member"`` of a group: these come first,
     the last of them first if it is to be read ``backwards``.
     """
-    seen = {id(exception)}
-    waiting = _following(exception, backwards)
-    while waiting and len(seen) < _MOST_SHOWN:
-        how, error = waiting.pop(0)
-        if id(error) in seen:
-            continue
-        seen.add(id(error))
-        yield how, error
-        waiting[:0] = _following(error, backwards)
 
+    def links(one: BaseException) -> list[Link]:
+        found = [("member", each) for each in _members(one)[:_MOST_SHOWN]]
+        if backwards:
+            found.reverse()
+        link = raised_from(one)
+        return found if link is None else [*found, link]
 
-def _following(
-    exception: BaseException, backwards: bool
-) -> list[tuple[str, BaseException]]:
-    found = [("member", each) for each in _members(exception)[:_MOST_SHOWN]]
-    if backwards:
-        found.reverse()
-    following = raised_from(exception)
-    return found if following is None else [*found, following]
-
-
-def raised_from(exception: BaseException) -> tuple[str, BaseException] | None:
-    """How Python says that an exception follows from another one, and that one."""
-    cause, context = cause_of(exception), context_of(exception)
-    if cause is not None:
-        return "cause", cause
-    if context is not None and not suppresses_context(exception):
-        return "context", context
-    return None
+    for how, _, one in islice(descent(exception, links), _MOST_SHOWN - 1):
+        yield how, one
 
 
 def _members(exception: BaseException) -> list[BaseException]:

@@ -52,7 +52,6 @@ def of_unsent(error: BaseException) -> Kind | None:
     return None
 
 
-_HASHING = ("dask", "tokenize.py", "normalize_object")
 # ``serialize`` and ``dumps`` call what they pickle ``x``.
 _PICKLING = (
     ("distributed", "serialize.py", "serialize"),

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.deaths import known_deaths
 from dbgkit.cluster.view import View
-from dbgkit.diagnose.deaths.verdicts import Verdict, judge, stack_of
+from dbgkit.diagnose.deaths.verdicts import NO_REPORT, Verdict, judge, stack_of
 from dbgkit.diagnose.sentences import show
 from dbgkit.model import MALFORMED, Death, Deaths, RunningTask, Span, advice
 from dbgkit.remote.common.frames import own_index
 from dbgkit.remote.scheduler.foresight import deaths_limit
 from dbgkit.source.shown import Shown
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_deaths import (
+        Box,
+        BoxTask,
+        DeathForm,
+        HeartbeatTask,
+        NannyReport,
+    )
 
 # As faulthandler writes them, the innermost frame first.
 _FRAME = re.compile(r'^  File "(.+?)", line (\d+) in (.+)$', re.MULTILINE)
@@ -109,7 +118,7 @@ def _deaths(view: View, keys: list[Any] | None, limit: int) -> Deaths:
     )
 
 
-def _whole(facts: Iterable[Mapping[str, Any]]) -> tuple[list[Death], int]:
+def _whole(facts: Iterable[DeathForm]) -> tuple[list[Death], int]:
     """Deaths, and how many there are of which what is told cannot be."""
     found, odd = [], 0
     for fact in facts:
@@ -120,9 +129,9 @@ def _whole(facts: Iterable[Mapping[str, Any]]) -> tuple[list[Death], int]:
     return found, odd
 
 
-def death_from_fact(fact: Mapping[str, Any]) -> Death:
+def death_from_fact(fact: DeathForm) -> Death:
     """A death out of what ``remote.scheduler.deaths.removal_fact`` and others tell."""
-    report = fact["report"] or {}
+    report = fact["report"] or NO_REPORT
     box = report.get("box") or fact.get("box")
     verdict = judge(fact)
     stack = stack_of(fact)
@@ -156,7 +165,7 @@ def death_from_fact(fact: Mapping[str, Any]) -> Death:
     )
 
 
-def _summary(fact: Mapping[str, Any], verdict: Verdict, ran: list[RunningTask]) -> str:
+def _summary(fact: DeathForm, verdict: Verdict, ran: list[RunningTask]) -> str:
     name = fact["name"]
     worker = f"worker {name}" if name not in ("", fact["worker"]) else "worker"
     told = f"{worker} ({fact['worker'] or 'never joined'}) {verdict.words}"
@@ -173,7 +182,7 @@ def _summary(fact: Mapping[str, Any], verdict: Verdict, ran: list[RunningTask]) 
 
 
 def _running(
-    fact: Mapping[str, Any], box: Mapping[str, Any] | None, stack: str
+    fact: DeathForm, box: Box | None, stack: str
 ) -> tuple[list[RunningTask], bool]:
     """Tasks that ran, and whether those that did not are told apart."""
     end = fact["when"]
@@ -215,7 +224,7 @@ def _running(
     return found, True
 
 
-def _crashed_task(tasks: Sequence[Mapping[str, Any]], stack: str) -> Any:
+def _crashed_task(tasks: Sequence[BoxTask], stack: str) -> Any:
     """The task that a crash was in; None where that is not certain."""
     there = _of_crash(tasks, stack)
     if len(there) != 1:  # coroutines share the thread of the worker's loop
@@ -224,14 +233,14 @@ def _crashed_task(tasks: Sequence[Mapping[str, Any]], stack: str) -> Any:
     return task if not task["coroutine"] or _AWAITED in stack else None
 
 
-def _of_crash(tasks: Sequence[Mapping[str, Any]], stack: str) -> list[Any]:
+def _of_crash(tasks: Sequence[BoxTask], stack: str) -> list[Any]:
     """Tasks of the thread that a crash was in."""
     crash = _THREAD.search(stack)
     thread = int(crash[1], 16) if crash else None
     return [task for task in tasks if task["thread"] == thread]
 
 
-def _of_heartbeat(task: Mapping[str, Any]) -> RunningTask:
+def _of_heartbeat(task: HeartbeatTask) -> RunningTask:
     return RunningTask(
         key=task["key"],
         prefix=task["prefix"],
@@ -252,9 +261,9 @@ def _crash_line(stack: str) -> str:
 
 
 def _memory(
-    fact: Mapping[str, Any],
-    report: Mapping[str, Any],
-    box: Mapping[str, Any] | None,
+    fact: DeathForm,
+    report: NannyReport,
+    box: Box | None,
 ) -> tuple[int | None, float | None]:
     """The newest figure, and when it was taken; the nanny's, if it killed for it."""
     over = fact["over"]
@@ -263,7 +272,7 @@ def _memory(
     figures = [
         (fact["memory_at"], fact["memory"]),
         (report.get("memory_at"), report.get("memory")),
-        ((box or {}).get("sampled"), (box or {}).get("memory")),
+        (box["sampled"], box["memory"]) if box else (None, None),
     ]
     taken = [(at, value) for at, value in figures if at and value]
     if not taken:
@@ -273,9 +282,9 @@ def _memory(
 
 
 def _notes(
-    fact: Mapping[str, Any],
-    report: Mapping[str, Any],
-    box: Mapping[str, Any] | None,
+    fact: DeathForm,
+    report: NannyReport,
+    box: Box | None,
 ) -> list[str]:
     notes = []
     if report.get("by_time"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dbgkit.diagnose.sentences import seconds, size
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_deaths import DeathForm, NannyReport
 
 # Reasons of Worker.close (distributed/worker.py) by which it lost its scheduler.
 _LOST = ("connection-broken", "worker-heartbeat", "no heartbeat within")
@@ -24,6 +26,9 @@ KILL = 9  # Windows has no signal.SIGKILL
 UNREADABLE = 255  # distributed/process.py: somebody else has read the exit status
 
 
+NO_REPORT: NannyReport = {"code": None, "when": 0.0}
+
+
 @dataclass
 class Verdict:
     """A code, its words (``… was killed``), and what they rest on."""
@@ -35,9 +40,9 @@ class Verdict:
     signal: str = ""
 
 
-def judge(fact: Mapping[str, Any]) -> Verdict:
+def judge(fact: DeathForm) -> Verdict:
     """The verdict on one worker, out of what is known of its end."""
-    report = fact["report"] or {}
+    report = fact["report"] or NO_REPORT
     code = report.get("code")
     told = _ending(code)
     reason = fact["reason"]
@@ -75,7 +80,7 @@ def _ending(code: int | None) -> str:
     return f"its process ended with status {code}"
 
 
-def _over_limit(fact: Mapping[str, Any]) -> Verdict | None:
+def _over_limit(fact: DeathForm) -> Verdict | None:
     over = fact["over"]
     if over is None:
         return None
@@ -88,9 +93,7 @@ def _over_limit(fact: Mapping[str, Any]) -> Verdict | None:
     )
 
 
-def _out_of_memory(
-    fact: Mapping[str, Any], report: Mapping[str, Any]
-) -> Verdict | None:
+def _out_of_memory(fact: DeathForm, report: NannyReport) -> Verdict | None:
     """The system's killer, if it counted one kill more just then."""
     kills = report.get("kills") or {}
     if report.get("code") != -KILL or fact["reason"]:
@@ -108,7 +111,7 @@ def _out_of_memory(
     return None
 
 
-def _lost(fact: Mapping[str, Any], reason: str) -> Verdict | None:
+def _lost(fact: DeathForm, reason: str) -> Verdict | None:
     if any(part in reason for part in _LOST) or "worker-ttl" in fact["stimulus"]:
         unseen = fact["unseen"]
         evidence = [f"the reason that was given: {reason or fact['stimulus']}"]
@@ -125,7 +128,7 @@ def _lost(fact: Mapping[str, Any], reason: str) -> Verdict | None:
     return None
 
 
-def _closed(fact: Mapping[str, Any], reason: str) -> Verdict | None:
+def _closed(fact: DeathForm, reason: str) -> Verdict | None:
     evidence = []
     if fact["expected"]:
         evidence.append("the scheduler expected it to go")
@@ -145,7 +148,7 @@ def _closed(fact: Mapping[str, Any], reason: str) -> Verdict | None:
     return Verdict("closed-on-purpose", words, evidence)
 
 
-def _ended(report: Mapping[str, Any], told: str) -> Verdict | None:
+def _ended(report: NannyReport, told: str) -> Verdict | None:
     code = report.get("code")
     if code is None or code == UNREADABLE:
         return None
@@ -170,7 +173,7 @@ def _ended(report: Mapping[str, Any], told: str) -> Verdict | None:
     return None
 
 
-def _crashed(fact: Mapping[str, Any]) -> Verdict | None:
+def _crashed(fact: DeathForm) -> Verdict | None:
     """A crash of which nobody reported the exit code, but Python wrote the stack."""
     stack = stack_of(fact)
     name = _crash_of(stack)
@@ -187,15 +190,16 @@ def _crash_of(stack: str) -> str:
     return next((name for words, name in _CRASHES.items() if words in first), "")
 
 
-def stack_of(fact: Mapping[str, Any]) -> str:
+def stack_of(fact: DeathForm) -> str:
     """What Python wrote of a crash, where it is that of which the process ended.
 
     A forked child of it writes into the same file.
     """
-    report = fact["report"] or {}
-    stack: str = (report.get("box") or fact.get("box") or {}).get("stack", "")
-    name, code = _crash_of(stack), report.get("code")
-    if not name or code in (None, UNREADABLE):
+    report = fact["report"] or NO_REPORT
+    box = report.get("box") or fact.get("box")
+    stack = box["stack"] if box else ""
+    name, code = _crash_of(stack), report["code"]
+    if not name or code is None or code == UNREADABLE:
         return stack
     if code < 0:
         return stack if signal_name(-code) == name else ""
@@ -203,7 +207,7 @@ def stack_of(fact: Mapping[str, Any]) -> str:
     return stack if code == 3 or code > UNREADABLE else ""
 
 
-def _unknown(fact: Mapping[str, Any]) -> Verdict:
+def _unknown(fact: DeathForm) -> Verdict:
     evidence = []
     if "handle-worker-cleanup" in fact["stimulus"]:
         evidence.append("its connection to the scheduler ended without a word")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask.utils import format_bytes
 
 from dbgkit.model import Finding, advice
 
-Facts = Mapping[str, Any]
-Probes = Mapping[str, Mapping[str, Any] | None]
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_tasks import Checked, Examined, ExaminedWorker
+
+Probes = Mapping[str, "Checked | None"]
 
 MOST_EVIDENCE = 10  # lines; the rest is counted
 # What the scheduler itself runs on: others need not be installed there.
@@ -44,7 +46,7 @@ _ALLOWED = "distributed.scheduler.allowed-failures"
 _TTL = "distributed.scheduler.worker-ttl"
 
 
-def check_versions(facts: Facts, here: Mapping[str, str] | None) -> Finding:
+def check_versions(facts: Examined, here: Mapping[str, str] | None) -> Finding:
     """Whether client, scheduler and workers have the same packages."""
     sides: list[tuple[str, Mapping[str, str]]] = []
     if here is not None:
@@ -109,7 +111,7 @@ def _is_grave(name: str, versions: Iterable[str]) -> bool:
     return name in _WIRE
 
 
-def check_answers(facts: Facts, probes: Probes, live: bool) -> Iterable[Finding]:
+def check_answers(facts: Examined, probes: Probes, live: bool) -> Iterable[Finding]:
     """Whether there are workers, and whether they answer."""
     workers = facts["workers"]
     if not workers:
@@ -143,7 +145,7 @@ def check_answers(facts: Facts, probes: Probes, live: bool) -> Iterable[Finding]
     yield Finding("workers", "ok", f"all {len(workers)} workers answer")
 
 
-def check_paused(facts: Facts) -> Finding:
+def check_paused(facts: Examined) -> Finding:
     """Whether workers have stopped to take tasks."""
     paused = [worker for worker in facts["workers"] if worker["status"] == "paused"]
     if not paused:
@@ -158,14 +160,14 @@ def check_paused(facts: Facts) -> Finding:
     )
 
 
-def _usage(worker: Mapping[str, Any]) -> str:
+def _usage(worker: ExaminedWorker) -> str:
     if not worker["memory"] or not worker["memory_limit"]:
         return ""
     used, limit = worker["memory"], worker["memory_limit"]
     return f": {format_bytes(used)} of {format_bytes(limit)} in use"
 
 
-def check_nannies(facts: Facts) -> Finding:
+def check_nannies(facts: Examined) -> Finding:
     """Whether somebody watches over each worker."""
     apart = [w for w in facts["workers"] if not w["address"].startswith("inproc:")]
     alone = [worker for worker in apart if not worker["nanny"]]
@@ -182,7 +184,7 @@ def check_nannies(facts: Facts) -> Finding:
     )
 
 
-def check_logs(facts: Facts, probes: Probes) -> Iterable[Finding]:
+def check_logs(facts: Examined, probes: Probes) -> Iterable[Finding]:
     """Whether the logs reach back far enough to tell a story."""
     log = facts["transitions"]
     made, most = log["made"], log["most"]
@@ -200,7 +202,10 @@ def check_logs(facts: Facts, probes: Probes) -> Iterable[Finding]:
             f"the scheduler's log has rolled over: it reaches back {reach:.0f} s, so "
             "that stories of tasks that ran before have no beginning",
             advice,
-            (f"{made - log['length']} of {made} transitions are gone", *_some(short)),
+            (
+                f"{(made or 0) - log['length']} of {made} transitions are gone",
+                *_some(short),
+            ),
         )
     elif short:
         yield Finding(
@@ -235,7 +240,7 @@ def check_logs(facts: Facts, probes: Probes) -> Iterable[Finding]:
         yield Finding("worker-logs", "ok", "logs keep enough lines")
 
 
-def check_history(facts: Facts) -> Iterable[Finding]:
+def check_history(facts: Examined) -> Iterable[Finding]:
     """Whether the scheduler's memory of failures is long enough."""
     history = facts["failures"]
     if history is None:
@@ -250,7 +255,7 @@ def check_history(facts: Facts) -> Iterable[Finding]:
             "tasks, nothing else tells what they raised",
         )
     elif most is not None and history["length"] >= most:
-        since = datetime.fromtimestamp(history["since"], tz=timezone.utc)
+        since = datetime.fromtimestamp(history["since"] or 0.0, tz=timezone.utc)
         yield Finding(
             "failure-history",
             "warning",
@@ -295,7 +300,7 @@ def check_failed_frames(probes: Probes, live: bool) -> Iterable[Finding]:
     )
 
 
-def check_tracebacks(facts: Facts, probes: Probes) -> Finding:
+def check_tracebacks(facts: Examined, probes: Probes) -> Finding:
     """Whether exceptions and tracebacks get home whole."""
     limits = _setting(facts, probes, _MAX_ERROR)
     short = [f"{who}: {n}" for who, n in limits.items() if _below(n, SHORT_ERROR)]
@@ -315,7 +320,7 @@ def check_tracebacks(facts: Facts, probes: Probes) -> Finding:
     )
 
 
-def check_settings(facts: Facts, probes: Probes) -> Iterable[Finding]:
+def check_settings(facts: Examined, probes: Probes) -> Iterable[Finding]:
     """Settings that blame the innocent, or keep failures from being seen."""
     allowed = facts["allowed_failures"]
     if allowed == 0:
@@ -355,7 +360,7 @@ def check_recorder(probes: Probes) -> Iterable[Finding]:
     found = {
         address: state
         for address, probe in probes.items()
-        for state in (probe or {}).get("recorders", ())
+        for state in (probe.get("recorders", ()) if probe else ())
     }
     if not found:
         return
@@ -381,7 +386,7 @@ def check_recorder(probes: Probes) -> Iterable[Finding]:
 # -- what the checks share ----------------------------------------------------
 
 
-def _setting(facts: Facts, probes: Probes, name: str) -> dict[str, Any]:
+def _setting(facts: Examined, probes: Probes, name: str) -> dict[str, Any]:
     """A setting by who has it, where it is known; workers that agree as one."""
     found: dict[str, Any] = {}
     if name in facts["settings"]:
@@ -396,7 +401,7 @@ def _setting(facts: Facts, probes: Probes, name: str) -> dict[str, Any]:
     return found
 
 
-def _one_of_each_process(probes: Probes) -> dict[str, Mapping[str, Any]]:
+def _one_of_each_process(probes: Probes) -> dict[str, Checked]:
     found = {}
     seen = set()
     for address, probe in probes.items():

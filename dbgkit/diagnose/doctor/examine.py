@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction
@@ -28,6 +28,14 @@ from dbgkit.diagnose.failures import report_failures
 from dbgkit.errors import AnswerUnreadable
 from dbgkit.model import Checkup
 
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_tasks import (
+        Checked,
+        Examined,
+        ExaminedWorker,
+        Settings,
+    )
+
 PROBED_AT_MOST = 64  # workers that are asked themselves
 PROBE_LIMIT = 10.0  # most seconds for the workers to answer
 _RANKS = {"problem": 0, "warning": 1, "ok": 2}
@@ -41,9 +49,9 @@ def examine_cluster(view: View) -> Checkup:
     view : LiveView or DumpView
     """
     asking = view.client.id if isinstance(view, LiveView) else None
-    facts = view.ask("doctor", {"client": asking})
+    facts: Examined = view.ask("doctor", {"client": asking})
     notes: list[str] = []
-    probes: dict[str, dict[str, Any] | None]
+    probes: dict[str, Checked | None]
     here: dict[str, str] | None
     ways: dict[str, bool] = {}
     if isinstance(view, LiveView):
@@ -51,7 +59,7 @@ def examine_cluster(view: View) -> Checkup:
         ways = look_for_ways(view.link, [each for each, said in probes.items() if said])
         here = _packages_here()
     else:
-        probes, here = {"": {"settings": facts["worker_settings"]}}, None
+        probes, here = _settings_alone(facts["worker_settings"]), None
         notes.append(
             "from a dump: the client's versions, the scheduler's own settings, the "
             "history of failures and what failed frames hold are not in it"
@@ -77,6 +85,11 @@ def examine_cluster(view: View) -> Checkup:
     return Checkup(tuple(findings), tuple(notes))
 
 
+def _settings_alone(settings: Settings) -> dict[str, Checked | None]:
+    """What a dump has in place of what workers tell of themselves."""
+    return {"": cast("Checked", {"settings": settings})}
+
+
 def _packages_here() -> dict[str, str]:
     from distributed.versions import get_versions
 
@@ -85,8 +98,8 @@ def _packages_here() -> dict[str, str]:
 
 
 def _probe(
-    link: Link, workers: Iterable[Mapping[str, Any]], notes: list[str]
-) -> dict[str, dict[str, Any] | None]:
+    link: Link, workers: Iterable[ExaminedWorker], notes: list[str]
+) -> dict[str, Checked | None]:
     """What workers tell of themselves; None: they did not answer.
 
     Those with the most memory in use first, as they are the likelier to hold on to it.
@@ -109,7 +122,7 @@ def _probe(
     }
     notes += [said.message for said in unread.values()]
     return {
-        address: said if isinstance(said, dict) else None
+        address: None if isinstance(said, BaseException) else said
         for address, said in told.items()
         if address not in unread
     }

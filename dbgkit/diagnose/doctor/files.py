@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dbgkit.model import Finding
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_tasks import Checked
 
 MOST_EVIDENCE = 10  # lines; the rest is counted
 
 
-def check_boxes(probes: Mapping[str, Mapping[str, Any] | None]) -> Iterable[Finding]:
+def check_boxes(probes: Mapping[str, Checked | None]) -> Iterable[Finding]:
     """Whether the recorder's black boxes are where they usually are."""
     apart = [
         f"worker {address}: in {os.path.dirname(state['box'])}, as {state['refused']}"
         for address, probe in probes.items()
-        for state in (probe or {}).get("recorders", ())
+        for state in (probe.get("recorders", ()) if probe else ())
         if state.get("refused") and "box" in state
     ]
     if not apart:

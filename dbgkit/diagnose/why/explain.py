@@ -21,7 +21,7 @@ from dbgkit.cluster.why import (
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
 from dbgkit.diagnose.graph import graph_around
 from dbgkit.diagnose.sentences import several, show
-from dbgkit.diagnose.why.reasons import Cause, causes_of, ranked
+from dbgkit.diagnose.why.reasons import Cause, Facts, causes_of, ranked
 from dbgkit.diagnose.why.words import words_of
 from dbgkit.errors import (
     AnswerUnreadable,
@@ -38,6 +38,8 @@ from dbgkit.targets.tracebacks import trace
 
 if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
+    from dbgkit.remote.common.wire_why import Why
+    from dbgkit.remote.common.wire_why_workers import Probe
 
 PING = 3.0  # seconds for a worker to answer the scheduler
 MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
@@ -127,7 +129,7 @@ def _flat(keys: Any) -> list[Any]:
     return [key for part in keys for key in _flat(part)]
 
 
-def _look(view: View, asked: _Asked) -> tuple[dict[str, Any], list[Cause]]:
+def _look(view: View, asked: _Asked) -> tuple[Why, list[Cause]]:
     """One look: the scheduler first, then the workers of what it gave away."""
     pending = _pending(view, asked)
     question = {"keys": asked.keys, "pending": pending, "ping": PING}
@@ -141,17 +143,16 @@ def _look(view: View, asked: _Asked) -> tuple[dict[str, Any], list[Cause]]:
     else:
         answer = view.ask("why", question)
         probes = _dumped(view.state, workers_to_ask(answer, False))
-    _add_deaths(view, answer["ends"])
-    _add_missing(view, answer["ends"])
+    ends: list[Any] = answer["ends"]
+    _add_deaths(view, ends)
+    _add_missing(view, ends)
     causes = causes_of(answer, probes, whole=asked.keys is None)
     for cause in causes:
         _add_client_side(view, answer, cause)
     return answer, ranked(causes)
 
 
-def _dumped(
-    state: DumpState, wanted: Mapping[str, list[Any]]
-) -> dict[str, dict[str, Any]]:
+def _dumped(state: DumpState, wanted: Mapping[str, list[Any]]) -> dict[str, Probe]:
     """What workers knew in a dump, with the states of what they executed."""
     probes = dumped_workers(state, wanted)
     busy = {
@@ -162,12 +163,12 @@ def _dumped(
         states = {row["key"]: row["state"] for row in probe["tasks"]}
         executing = probes[address]["executing"]
         for entry in executing:
-            entry["state"] = states[entry["key"]]
+            entry["state"] = states[entry["key"]] or ""
         executing.sort(key=lambda entry: entry["since"] or 0.0)
     return probes
 
 
-def _add_deaths(view: View, ends: list[dict[str, Any]]) -> None:
+def _add_deaths(view: View, ends: list[Facts]) -> None:
     """Deaths of workers that had a task, where the scheduler counted some."""
     had = tasks_had(ends)
     deaths = deaths_of(view, [key for _, key in had[:MOST_KILLED]])
@@ -175,7 +176,7 @@ def _add_deaths(view: View, ends: list[dict[str, Any]]) -> None:
         end["deaths"] = deaths.get(key, ())
 
 
-def _add_missing(view: View, ends: list[dict[str, Any]]) -> None:
+def _add_missing(view: View, ends: list[Facts]) -> None:
     """Which workers lack modules of tasks that others went away with."""
     if not isinstance(view, LiveView):
         return
@@ -203,7 +204,7 @@ def _pending(view: View, asked: _Asked) -> list[Any]:
     return pending[:MOST_PENDING]
 
 
-def _add_client_side(view: View, answer: Mapping[str, Any], cause: Cause) -> None:
+def _add_client_side(view: View, answer: Why, cause: Cause) -> None:
     """What the client knows besides: its futures, the cluster manager's plans."""
     facts = cause.facts
     if view.client is not None and cause.code in ("unknown-key", "lost-dependencies"):
@@ -227,7 +228,7 @@ def _add_client_side(view: View, answer: Mapping[str, Any], cause: Cause) -> Non
                 facts.setdefault("waiter", waiter)
 
 
-def _add_left(view: View, answer: Mapping[str, Any], facts: dict[str, Any]) -> None:
+def _add_left(view: View, answer: Why, facts: Facts) -> None:
     """Workers that have just left, where none is there; no dump tells of them."""
     if not view.live:
         return
@@ -242,7 +243,7 @@ def _add_left(view: View, answer: Mapping[str, Any], facts: dict[str, Any]) -> N
 
 
 def _compose(
-    view: View, asked: _Asked, answer: Mapping[str, Any], causes: list[Cause]
+    view: View, asked: _Asked, answer: Why, causes: list[Cause]
 ) -> Explanation:
     common: dict[str, Any] = {
         "span": _span(answer),
@@ -333,8 +334,9 @@ def _waiting(
     )
 
 
-def _nothing_waits(answer: Mapping[str, Any]) -> Cause:
+def _nothing_waits(answer: Why) -> Cause:
     cluster = answer["cluster"]
+    assert cluster is not None  # it was asked for
     states = [f"{count} {state}" for state, count in sorted(cluster["states"].items())]
     evidence = [
         f"tasks: {several(states)}" if states else "the scheduler knows no task",
@@ -343,7 +345,7 @@ def _nothing_waits(answer: Mapping[str, Any]) -> Cause:
     return Cause("finished", parts=[{"evidence": evidence}])
 
 
-def _notes(view: View, asked: _Asked, answer: Mapping[str, Any]) -> tuple[str, ...]:
+def _notes(view: View, asked: _Asked, answer: Why) -> tuple[str, ...]:
     notes = list(asked.notes)
     if not view.live:
         notes.append(_NOT_IN_DUMPS)
@@ -361,7 +363,7 @@ def _notes(view: View, asked: _Asked, answer: Mapping[str, Any]) -> tuple[str, .
     return tuple(notes)
 
 
-def _span(answer: Mapping[str, Any]) -> Span:
+def _span(answer: Why) -> Span:
     start, end = (
         datetime.fromtimestamp(answer[name], tz=timezone.utc)
         for name in ("start", "end")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dbgkit.diagnose.sentences import MOST_NAMED, several, show
-from dbgkit.diagnose.why.reasons import Cause
+from dbgkit.diagnose.why.reasons import Cause, Facts
 
 
 def tasks_of(cause: Cause) -> str:
@@ -20,7 +18,7 @@ def they(cause: Cause, one: str, many: str) -> str:
     return f"{tasks_of(cause)} {one if cause.count == 1 else many}"
 
 
-def by_worker(cause: Cause) -> list[dict[str, Any]]:
+def by_worker(cause: Cause) -> list[Facts]:
     """The first task's facts of each worker."""
     return list(_places(cause).values())[:MOST_NAMED]
 
@@ -30,9 +28,9 @@ def workers_of(cause: Cause) -> list[str]:
     return sorted(_places(cause))
 
 
-def _places(cause: Cause) -> dict[str, dict[str, Any]]:
+def _places(cause: Cause) -> dict[str, Facts]:
     """By worker; what is queued may go to several."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Facts] = {}
     for part in cause.parts:
         for place in part.get("places") or (part,):
             found.setdefault(place["worker"], place)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.targets.modules import lacking
 
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_why import Why
+    from dbgkit.remote.common.wire_why_workers import Probe, ProbedTask
+
 STUCK_TRANSFER = 30.0  # seconds that one transfer may take
 LATE = 0.25  # seconds of the scheduler's event loop
+
+# What is known of one end, or of the cluster: as the scheduler tells it, and all that
+# was found besides.
+Facts = dict[str, Any]
 
 # The likelier to stop everything, the earlier.
 RANKS = (
@@ -53,24 +61,23 @@ class Cause:
     key: Any = None
     chain: tuple[Any, ...] = ()
     length: int = 1
-    parts: list[dict[str, Any]] = field(default_factory=list)
+    parts: list[Facts] = field(default_factory=list)
     keys: list[Any] = field(default_factory=list)
     count: int = 1
     whole: bool = False
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """Of the first task."""
         return self.parts[0]
 
 
-def causes_of(
-    answer: Mapping[str, Any], probes: Mapping[str, Mapping[str, Any]], whole: bool
-) -> list[Cause]:
+def causes_of(answer: Why, probes: Mapping[str, Probe], whole: bool) -> list[Cause]:
     """All causes, merged and ranked, from what the scheduler and workers said."""
     found: list[Cause] = []
     for end in answer["ends"]:
-        code, facts = end["code"], dict(end)
+        code: str = end["code"]
+        facts: Facts = dict(end)
         several = [(code, facts)]
         if code == "processing":
             several = _processing(facts, probes.get(facts["worker"]), answer)
@@ -135,8 +142,8 @@ def _likeness(cause: Cause) -> Any:
 
 
 def _processing(
-    facts: dict[str, Any], probe: Mapping[str, Any] | None, answer: Mapping[str, Any]
-) -> list[tuple[str, dict[str, Any]]]:
+    facts: Facts, probe: Probe | None, answer: Why
+) -> list[tuple[str, Facts]]:
     """Causes of a task that a worker has: the worker knows more than the scheduler."""
     if answer["answering"].get(facts["worker"]) is False:
         return [("worker-not-answering", facts)]
@@ -161,7 +168,7 @@ def _processing(
     return [("running", facts)]  # done there; the scheduler is about to hear of it
 
 
-def _queued(facts: Mapping[str, Any], probes: Mapping[str, Mapping[str, Any]]) -> str:
+def _queued(facts: Facts, probes: Mapping[str, Probe]) -> str:
     """What holds up a task that is queued: what the workers' threads run is added."""
     places = facts["places"]
     for place in places:
@@ -169,34 +176,32 @@ def _queued(facts: Mapping[str, Any], probes: Mapping[str, Mapping[str, Any]]) -
     return "threads-held" if all(_held(p["probe"]) for p in places) else "queued"
 
 
-def _held(probe: Mapping[str, Any] | None) -> bool:
+def _held(probe: Probe | None) -> bool:
     """Whether a worker runs nothing but what the scheduler has let go of."""
     busy = probe["executing"] if probe else ()
     return bool(busy) and all(entry.get("state") == "cancelled" for entry in busy)
 
 
-def _guess(facts: Mapping[str, Any]) -> str:
+def _guess(facts: Facts) -> str:
     """What the last heartbeat tells, where the worker itself was not asked."""
     if facts["duration"] is not None or facts["long_running"]:
         return "executing"
     return "waiting" if facts["missing_count"] else "ready"
 
 
-def _row(probe: Mapping[str, Any] | None, key: Any) -> dict[str, Any] | None:
+def _row(probe: Probe | None, key: Any) -> ProbedTask | None:
     rows = probe["tasks"] if probe else ()
     return next((row for row in rows if row["key"] == key), None)
 
 
-def _unheard(facts: Mapping[str, Any]) -> list[str]:
+def _unheard(facts: Facts) -> list[str]:
     return [
         f"worker {facts['worker']} runs and answers",
         "but it does not know of the task",
     ]
 
 
-def _executing(
-    facts: dict[str, Any], row: Mapping[str, Any] | None
-) -> list[tuple[str, dict[str, Any]]]:
+def _executing(facts: Facts, row: ProbedTask | None) -> list[tuple[str, Facts]]:
     waits = row["waits"] if row else None
     found = []
     if facts["tried"] > 0 or died_with(facts)[0] > 0:
@@ -208,7 +213,7 @@ def _executing(
     return found
 
 
-def died_with(facts: Mapping[str, Any]) -> tuple[int, int]:
+def died_with(facts: Facts) -> tuple[int, int]:
     """How many workers died that may have run a task; how many surely did run it.
 
     The scheduler counts all that had it (``TaskState.suspicious``). Those are left out
@@ -227,9 +232,7 @@ def died_with(facts: Mapping[str, Any]) -> tuple[int, int]:
     return max(0, facts["suspicious"] - queued), ran
 
 
-def _transfer(
-    facts: dict[str, Any], probe: Mapping[str, Any] | None, answer: Mapping[str, Any]
-) -> tuple[str, dict[str, Any]]:
+def _transfer(facts: Facts, probe: Probe | None, answer: Why) -> tuple[str, Facts]:
     """Inputs are on their way; stuck are those that nobody sends."""
     row = facts["row"]
     inputs = row["inputs"] if row else []
@@ -255,9 +258,7 @@ def _transfer(
     return ("transfer-stuck" if reasons else "transferring"), facts
 
 
-def _unknown(
-    answer: Mapping[str, Any], probes: Mapping[str, Mapping[str, Any]]
-) -> list[Cause]:
+def _unknown(answer: Why, probes: Mapping[str, Probe]) -> list[Cause]:
     found = []
     for entry in answer["unknown"]:
         lost = entry["dependency"] is not None
@@ -271,9 +272,7 @@ def _unknown(
     return found
 
 
-def _still_run(
-    key: Any, probes: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def _still_run(key: Any, probes: Mapping[str, Probe]) -> list[Facts]:
     """Workers that run what the scheduler does not know any more."""
     found = []
     for address, probe in sorted(probes.items()):
@@ -284,9 +283,7 @@ def _still_run(
     return found
 
 
-def _of_cluster(
-    answer: Mapping[str, Any], found: list[Cause], whole: bool
-) -> list[Cause]:
+def _of_cluster(answer: Why, found: list[Cause], whole: bool) -> list[Cause]:
     """Causes that are no single task's."""
     cluster = answer["cluster"]
     added = []
@@ -300,7 +297,7 @@ def _of_cluster(
         added.append(
             Cause("client-out-of-step", key, (key,), 1, [dict(entry)], keys=[key])
         )
-    if not whole:
+    if not whole or cluster is None:
         return added
     silent = {end["worker"] for end in answer["ends"] if end["code"] == "processing"}
     for worker in cluster["quiet"]:

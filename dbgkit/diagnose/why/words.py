@@ -59,7 +59,9 @@ def _failed(cause: Cause) -> Words:
     facts = cause.facts
     kind, message = type_and_message(facts["exception_text"])
     what = f"{kind}: {message}" if kind else message
-    told = Shown().text(facts["traceback_text"], codes_from_wire(facts))
+    told = Shown().text(
+        facts["traceback_text"], codes_from_wire(facts.get("codes", ()))
+    )
     line = own_line_of_text(told)
     summary = f"{show(cause.key)} failed: {_first_line(what)}"
     evidence = []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, seconds, several, show
 from dbgkit.diagnose.why.phrases import by_worker, tasks_of, they, workers_of
-from dbgkit.diagnose.why.reasons import Cause, died_with
+from dbgkit.diagnose.why.reasons import Cause, Facts, died_with
 from dbgkit.model import advice as advised
 from dbgkit.remote.common.frames import is_own
 from dbgkit.source.shown import Shown
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_why import Waiter
 
 
 def running(cause: Cause) -> Words:
@@ -34,7 +37,7 @@ def running(cause: Cause) -> Words:
     )
 
 
-def _run(facts: dict[str, Any]) -> str:
+def _run(facts: Facts) -> str:
     row, probe = facts.get("row") or {}, facts.get("probe") or {}
     took = facts["duration"]
     if row.get("since") and probe:
@@ -49,7 +52,7 @@ def _run(facts: dict[str, Any]) -> str:
     return f"{text}; {took_others} on average"
 
 
-def _stack(row: dict[str, Any]) -> list[str]:
+def _stack(row: Facts) -> list[str]:
     """The user's own lines of the call stack, else the innermost."""
     lines = list(row.get("stack") or ())
     own = [line for line in lines if is_own(line.partition(":")[0])]
@@ -74,7 +77,7 @@ def retrying(cause: Cause) -> Words:
     return f"{runs}, {before}", evidence, [advice]
 
 
-def _attempts(facts: dict[str, Any]) -> list[str]:
+def _attempts(facts: Facts) -> list[str]:
     """Earlier attempts of a task, and workers that died."""
     evidence = []
     if facts["tried"] > 0:
@@ -113,7 +116,7 @@ def held(cause: Cause) -> Words:
 def threads(cause: Cause) -> tuple[list[str], list[str]]:
     """What workers' threads run and since when, and what to do about it."""
     evidence = []
-    longest: tuple[float, dict[str, Any]] | None = None
+    longest: tuple[float, Facts] | None = None
     left: dict[Any, str] = {}
     for place in by_worker(cause):
         probe = place.get("probe") or {}
@@ -162,12 +165,12 @@ def restart(workers: Iterable[str]) -> str:
     )
 
 
-def _took(entry: dict[str, Any], probe: dict[str, Any]) -> float | None:
+def _took(entry: Facts, probe: Facts) -> float | None:
     since = entry.get("since")
     return max(0.0, probe["now"] - since) if since else None
 
 
-def still_run(facts: dict[str, Any]) -> list[str]:
+def still_run(facts: Facts) -> list[str]:
     """Since when workers run what the scheduler has forgotten, and its line."""
     evidence = []
     for place in facts["workers"]:
@@ -240,7 +243,7 @@ def lock(cause: Cause) -> Words:
     )
 
 
-def _waiter(waiter: dict[str, Any]) -> str:
+def _waiter(waiter: Waiter) -> str:
     text = f"{waiter['waiting']} wait for {waiter['kind']} {waiter['name']!r}"
     if waiter.get("held"):
         text += f", {waiter['held']} hold it"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dbgkit.diagnose.sentences import (
     MOST_NAMED,
     Words,
@@ -14,7 +12,7 @@ from dbgkit.diagnose.sentences import (
     size,
 )
 from dbgkit.diagnose.why.phrases import by_worker, tasks_of, they, workers_of
-from dbgkit.diagnose.why.reasons import Cause
+from dbgkit.diagnose.why.reasons import Cause, Facts
 from dbgkit.diagnose.why.words_tasks import threads
 from dbgkit.model import advice as advised
 from dbgkit.targets.modules import advice_of, evidence_of, modules_of
@@ -38,7 +36,7 @@ def no_workers(cause: Cause) -> Words:
     )
 
 
-def _left(facts: dict[str, Any]) -> tuple[list[str], list[str]]:
+def _left(facts: Facts) -> tuple[list[str], list[str]]:
     """Workers that have just left, the newest first, and whether they come again."""
     left = facts.get("left") or ()
     if not left:
@@ -187,7 +185,7 @@ def resources(cause: Cause) -> Words:
     )
 
 
-def _wanted(facts: dict[str, Any]) -> str:
+def _wanted(facts: Facts) -> str:
     parts = [
         *facts["only_workers"],
         *(f"host {host}" for host in facts["only_hosts"]),

@@ -9,12 +9,15 @@ This file is sent to workers and nannies as source: standard library only.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .wire_recordings import RecorderSettings
 
 LIMIT = 5.0  # seconds for the scheduler to answer
 
 
-async def announce(server: Any, name: str, plugin: Any) -> dict[str, Any] | None:
+async def announce(server: Any, name: str, plugin: Any) -> RecorderSettings | None:
     """The settings that a plugin is to have; None where there are none to be had.
 
     Parameters
@@ -31,7 +34,7 @@ async def announce(server: Any, name: str, plugin: Any) -> dict[str, Any] | None
     except (OSError, asyncio.TimeoutError):
         return None  # it is busy, or gone
     # An operation that is not there is answered with None.
-    settings: dict[str, Any] | None = (answer or {}).get("settings")
+    settings: RecorderSettings | None = (answer or {}).get("settings")
     if settings is None and server.plugins.get(name) is plugin:
         plugin.unwanted = True
         await server.plugin_remove(name=name)

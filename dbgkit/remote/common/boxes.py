@@ -12,14 +12,17 @@ import contextlib
 import errno
 import os
 import struct
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 import msgpack
 import psutil
 
 from .own_files import NotOwn, OwnFolder
 from .own_thread import TooSlow, apart
+
+if TYPE_CHECKING:
+    from .wire_deaths import Box, BoxFixed, BoxPlace, BoxTask, BoxUnread
 
 SLOTS = 64  # tasks at a time; of more, the rest is counted
 STACK_LIMIT = 4_000  # characters of a crash's stack
@@ -64,7 +67,7 @@ def remove_box(path: str) -> None:
         os.rmdir(parent)
 
 
-def read_box(path: str, nonce: str = "") -> dict[str, Any] | None:
+def read_box(path: str, nonce: str = "") -> Box | None:
     """What a box says; None where there is no whole one: see `own_box`."""
     try:
         return own_box(path, nonce)
@@ -72,14 +75,14 @@ def read_box(path: str, nonce: str = "") -> dict[str, Any] | None:
         return None
 
 
-def own_box(path: str, nonce: str = "") -> dict[str, Any]:
+def own_box(path: str, nonce: str = "") -> Box:
     """What a box says, in builtin types.
 
     Parameters
     ----------
     path : str
     nonce : str
-        What its worker has told; if empty, any will do.
+        What its worker reported; if empty, any will do.
 
     Returns
     -------
@@ -106,19 +109,31 @@ def own_box(path: str, nonce: str = "") -> dict[str, Any]:
             raise NotOwn(errno.EPERM, "it is no black box", path)
         if nonce not in ("", found["nonce"]):
             raise NotOwn(errno.EPERM, "it is not the one that the worker made", path)
-        found["stack"] = _read_stack(folder, f"{name}.stack", found["nonce"])
+        stack = _read_stack(folder, f"{name}.stack", found["nonce"])
     sampled, memory, left_out = MOVING.unpack_from(data, MOVING_AT)
     slots = range(SLOTS_AT, SIZE, SLOT_SIZE)
     tasks = [_read_slot(data, at) for at in slots if data[at]]
     tasks.sort(key=lambda task: task["start"])
-    found.update(sampled=_time(sampled), memory=memory, left_out=left_out, tasks=tasks)
     # How the key is written: not at all in a slot that nobody ever had.
     ended = [_read_slot(data, at) for at in slots if not data[at] and data[at + 1]]
-    found["ended"] = ended
-    return found
+    return {
+        "worker": found["worker"],
+        "nanny": found["nanny"],
+        "scheduler": found["scheduler"],
+        "crashes": found["crashes"],
+        "nonce": found["nonce"],
+        "pid": found["pid"],
+        "started": found["started"],
+        "stack": stack,
+        "sampled": _time(sampled),
+        "memory": memory,
+        "left_out": left_out,
+        "tasks": tasks,
+        "ended": ended,
+    }
 
 
-def _fixed(data: bytes) -> dict[str, Any] | None:
+def _fixed(data: bytes) -> BoxFixed | None:
     """What does not change; None if this is no box."""
     if len(data) != SIZE:
         return None
@@ -137,7 +152,8 @@ def _fixed(data: bytes) -> dict[str, Any] | None:
     pid, started = found.get("pid"), found.get("started")
     if not texts or type(pid) is not int or type(started) is not float:
         return None
-    return {name: found[name] for name in (*_TEXTS, "pid", "started")}
+    fixed = {name: found[name] for name in (*_TEXTS, "pid", "started")}
+    return cast("BoxFixed", fixed)
 
 
 def _time(seconds: float) -> float:
@@ -145,7 +161,7 @@ def _time(seconds: float) -> float:
     return seconds if 0.0 < seconds < _TIMES else 0.0
 
 
-def _read_slot(data: bytes, at: int) -> dict[str, Any]:
+def _read_slot(data: bytes, at: int) -> BoxTask:
     used, written, length, start, inputs, thread = SLOT.unpack_from(data, at)
     packed = data[at + KEY_AT : at + KEY_AT + min(length, KEY_ROOM)]
     line_at, length = LINE.unpack_from(data, at + LINE_AT)
@@ -178,13 +194,13 @@ def _read_stack(folder: OwnFolder, name: str, nonce: str) -> str:
     return written[:STACK_LIMIT]
 
 
-async def read_boxes_of(wanted: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+async def read_boxes_of(wanted: Iterable[BoxPlace]) -> list[BoxUnread | Box]:
     """Boxes of workers of this host that are gone.
 
     Parameters
     ----------
     wanted : iterable of mapping
-        ``worker``, ``pid``, ``path`` and ``nonce`` of each, as it has told itself.
+        ``worker``, ``pid``, ``path`` and ``nonce`` of each, as it reported itself.
 
     Returns
     -------
@@ -192,22 +208,25 @@ async def read_boxes_of(wanted: Iterable[Mapping[str, Any]]) -> list[dict[str, A
         What `own_box` gives, and ``alive``: whether the process still runs; or
         ``worker``, ``pid``, and ``unread``: why it cannot be read.
     """
-    found: list[dict[str, Any]] = []
+    found: list[BoxUnread | Box] = []
     slow: OSError | None = None
     for told in wanted:
-        who = {"worker": told["worker"], "pid": told["pid"]}
+        worker, pid = told["worker"], told["pid"]
         try:
             if slow is not None:
                 raise slow
-            box = await apart(own_box, told["path"], told["nonce"], limit=READING_LIMIT)
+            box: Box = await apart(
+                own_box, told["path"], told["nonce"], limit=READING_LIMIT
+            )
         except FileNotFoundError:
             continue
         except OSError as error:
-            found.append({**who, "unread": why_unread(error)})
+            unread = why_unread(error)
+            found.append({"worker": worker, "pid": pid, "unread": unread})
             slow = error if isinstance(error, TooSlow) else slow
             continue
         box["alive"] = is_alive(box["pid"], box["started"])
-        found.append({**box, **who})
+        found.append({**box, "worker": worker, "pid": pid})
     return found
 
 

@@ -1,4 +1,4 @@
-"""Code objects told apart by what they do: fingerprints, nested code, lines.
+"""Code objects, compared by what they do: fingerprints, nested code, lines.
 
 Stands by itself, so that it can be sent to a scheduler or a worker as source.
 

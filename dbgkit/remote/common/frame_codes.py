@@ -101,7 +101,7 @@ def mark_at(spec: Any, name: str, line: int) -> str:
 
 @lru_cache(maxsize=256)  # failures of one kind have one traceback
 def _lost(text: str, every: bool) -> Wanted:
-    """Name and line of frames whose file, or source, a text does not tell."""
+    """Name and line of frames whose file, or source, a text does not have."""
     return frozenset(
         (found["name"], int(found["line"]))
         for found in _FRAME.finditer(text)
@@ -184,7 +184,7 @@ def own_place(
 ) -> tuple[str, int, str] | None:
     """``(filename, lineno, function)`` of the innermost frame of the user's own.
 
-    A cell is told by its code, as far as that is known; so is what has no file.
+    A cell is identified by its code, as far as that is known; so is what has no file.
     """
     line = own_line_of_text(with_homes(text, codes))
     if line is None or not (is_dynamic(line[0]) or is_cell(line[0])):

@@ -52,7 +52,7 @@ def package_of(filename: str) -> str:
     found = _PACKAGE_ROOT.findall(filename)
     if found:
         return str(found[-1]).removesuffix(".py")
-    # What came as source is named so (cluster/shipping.py, worker/recorder.py).
+    # What came as source is named so (cluster/shipping.py, worker/recorder_spec.py).
     if filename.startswith(_OURS) or "<dbgkit" in filename:
         return "dbgkit"
     # NumPy before 1.25 has wrappers that stand in no file.

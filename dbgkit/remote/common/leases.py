@@ -11,12 +11,15 @@ import gc
 import sys
 from collections.abc import Iterable
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-MOST_NAMED = 5  # tasks of a worker that are told by name
+if TYPE_CHECKING:
+    from .wire_leases import HeldLeases, LeasesForm, LeasesQuestion
+
+MOST_NAMED = 5  # tasks of a worker that are listed by name
 
 
-async def tell_leases(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+async def tell_leases(state: Any, question: LeasesQuestion) -> LeasesForm:
     """What the scheduler knows of one lock or semaphore, by its name.
 
     ``SemaphoreExtension`` (distributed/semaphore.py) has ``max_leases``, where a name
@@ -34,7 +37,7 @@ async def tell_leases(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def find_leases(ids: Iterable[str], dask_worker: Any = None) -> dict[str, Any]:
+async def find_leases(ids: Iterable[str], dask_worker: Any = None) -> HeldLeases:
     """Which leases are held by tasks of a worker, and what runs there.
 
     Returns

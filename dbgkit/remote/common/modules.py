@@ -1,7 +1,7 @@
 """Modules that a task needs: those that its pickle names, and when workers ended of it.
 
 A worker that lacks one of them cannot read what the scheduler sends it: it closes in
-good order, so that its nanny starts no other one, and tells nobody why
+good order, so that its nanny starts no other one, and reports nowhere why
 (``Worker.handle_scheduler``, distributed/worker.py).
 
 This file is sent to schedulers and to workers as source: the standard library only, and
@@ -10,7 +10,6 @@ what they have of cloudpickle.
 
 from __future__ import annotations
 
-import io
 import pickle
 import pickletools
 import sys
@@ -20,7 +19,12 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from itertools import islice
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .wire_failures import Module, Needs
+
+from .bounded import Bounded
 
 MOST_BYTES = 500_000  # of a pickle; what is longer is looked at as far as that
 MOST_STEPS = 20_000  # of reading it: some 20 ms
@@ -40,7 +44,7 @@ _STRINGS = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE")
 _IMPORT = ("cloudpickle.cloudpickle", "subimport")
 
 
-def needs_of(state: Any, key: Any, spec: Any) -> dict[str, Any]:
+def needs_of(state: Any, key: Any, spec: Any) -> Needs:
     """The modules of a task, and for how long each worker was there that had it.
 
     Parameters
@@ -77,24 +81,13 @@ def modules_named(value: Any) -> list[str]:
     return list(islice(found, MOST_MODULES))
 
 
-class _Full(Exception):
-    pass
-
-
-class _Bounded(io.BytesIO):
-    def write(self, data: Any) -> int:
-        if self.tell() + len(data) > MOST_BYTES:
-            raise _Full
-        return super().write(data)
-
-
 def _pickled(value: Any) -> bytes:
     """The beginning of what a worker is sent; arrays are left out of it."""
     import cloudpickle
 
-    file = _Bounded()
+    file = Bounded(MOST_BYTES)
     pickler = cloudpickle.Pickler(file, protocol=5, buffer_callback=lambda _: None)
-    # `_Full`, or whatever somebody's own code raises: the beginning tells enough.
+    # `TooLarge`, or whatever somebody's own code raises: the beginning is enough.
     with suppress(Exception):
         pickler.dump(value)
     return file.getvalue()
@@ -137,7 +130,7 @@ def _modules_in(data: bytes) -> Iterator[str]:
         return  # it was cut
 
 
-def _told(name: str) -> dict[str, str]:
+def _told(name: str) -> Module:
     file = getattr(sys.modules.get(name), "__file__", None)
     return {"name": name, "file": file if isinstance(file, str) else ""}
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask._task_spec import Alias, DataNode, GraphNode, NestedContainer, Task, TaskRef
 from dask.utils import key_split
@@ -33,7 +33,10 @@ from .calls import (
 from .origins_steps import Candidate, Frame, failed_step
 from .origins_values import SHORT, file_of, is_plain, paths_in, tell, tell_index
 
-MOST = 4  # origins that are told
+if TYPE_CHECKING:
+    from .wire_failures import OriginForm
+
+MOST = 4  # origins that are listed
 VISITS = 300  # nodes that are looked at
 _LINKS = 3_000  # their arguments: those of so many take some 5 ms
 _WIDE = 500  # arguments of one call
@@ -41,7 +44,6 @@ _STEP_LINKS = 600  # arguments of all steps of a task, of which one failed
 _DEEPEST = 20  # references from name to name
 _GETTERS = ("getter", "getter_nofancy", "getter_inline", "getitem")
 
-Wire = dict[str, Any]
 _Names = Mapping[Any, Any]  # of a fused task: name -> (node, its own names)
 # A node, the names it knows, the key it belongs to, and the calls it is within.
 _Place = tuple[Any, _Names, Any, tuple[Any, ...]]
@@ -55,7 +57,7 @@ def origins_of(
     frames: Sequence[Frame] = (),
     most: int = MOST,
     visits: int = VISITS,
-) -> list[Wire]:
+) -> list[OriginForm]:
     """The literals that lead to a task, the nearest first.
 
     Of a task with several steps, those that lead to the one that failed; where that
@@ -69,9 +71,9 @@ def origins_of(
     spec_of : callable
         From a key to the run spec of that task; None where it is not known.
     frames : sequence of (str, int, str)
-        Of its traceback, outermost first: they tell which step failed.
+        Of its traceback, outermost first: they show which step failed.
     most, visits : int
-        How many are told, and how many run specs are looked at.
+        How many are listed, and how many run specs are looked at.
 
     Returns
     -------
@@ -90,11 +92,11 @@ class _Search:
         self.most = most
         self.left = visits
         self.links = _LINKS
-        self.found: dict[tuple[Any, ...], Wire] = {}
+        self.found: dict[tuple[Any, ...], OriginForm] = {}
         self.seen: set[Any] = set()
         self.wide = False
         self.waiting: deque[_Place] = deque()
-        self.failed: Any = None  # the node whose own literals are told in any case
+        self.failed: Any = None  # the node whose own literals are listed in any case
         self.whole: tuple[Any, Any] = (None, None)  # of a step, and its task's key
 
     def run(self, key: Any, node: Any, frames: Sequence[Frame]) -> None:
@@ -152,8 +154,8 @@ class _Search:
             waiting += [(each, names, key, within) for each in arguments]
         return found
 
-    def told(self) -> list[Wire]:
-        found = list(self.found.values())
+    def told(self) -> list[OriginForm]:
+        found: list[OriginForm] = list(self.found.values())
         more = len(found) - self.most
         cut = self.wide or bool(self.waiting)
         if not found or (more <= 0 and not cut):
@@ -161,13 +163,14 @@ class _Search:
         return [*found[: self.most], {"more": max(0, more), "least": cut}]
 
     def add(self, key: Any, **wire: Any) -> None:
-        wire = {"path": "", "place": "", "args": [], **wire}
-        name = (wire["what"], wire["path"], wire["place"], str(wire["args"]))
         step, whole = self.whole
-        self.found.setdefault(name, {"key": whole if key == step else key, **wire})
+        key = whole if key == step else key
+        found: Any = {"path": "", "place": "", "args": [], "key": key, **wire}
+        name = (found["what"], found["path"], found["place"], str(found["args"]))
+        self.found.setdefault(name, found)
 
     def look(self, node: Any, names: _Names, key: Any, outer: tuple[Any, ...]) -> None:
-        """Tell what a node says, or go on to what it takes."""
+        """Note what a node says, or go on to what it takes."""
         if _is(node, DataNode):
             self.look_at_value(node.value, key)
         elif _is(node, Task):
@@ -257,7 +260,7 @@ class _Search:
     def read(
         self, node: Any, arguments: list[Any], names: _Names, key: Any, outer: Any
     ) -> bool:
-        """Tell what a task reads from; False if it is none that reads."""
+        """Note what a task reads from; False if it reads nothing."""
         if name_of_function(node.func) in _GETTERS and len(node.args) > 1:
             return self.read_slice(node, names, key)
         values = [
@@ -398,7 +401,7 @@ def _mapped(call: Call) -> Call:
     return function, args, kwargs
 
 
-# By what a key begins with: what made it, where its source does not tell that.
+# By what a key begins with: what made it, where its source does not say that.
 _OPENED = {"from-zarr": "from_zarr", "open_rasterio": "open_rasterio"}
 
 

@@ -1,4 +1,4 @@
-"""Which step of a task it was that failed, as its traceback tells.
+"""Which step of a task it was that failed, by its traceback.
 
 A fused task has many steps, and a task may have others nested in its arguments. What
 the later ones were to be called with has nothing to do with the failure. The frames of

@@ -1,7 +1,7 @@
 """Files that nobody but this user can have put there.
 
 In a folder for temporary files anybody can be first: with a folder of the same name, a
-link, a pipe that blocks whoever opens it, or a file that tells lies. So nothing is
+link, a pipe that blocks whoever opens it, or a file that lies. So nothing is
 opened that could block, links are not followed, and owner and kind are looked at once
 it is open: between a look and the opening it could be swapped.
 

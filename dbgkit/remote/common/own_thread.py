@@ -22,7 +22,7 @@ async def apart(
     limit: float,
     late: Callable[[T], object] = lambda _: None,
 ) -> T:
-    """What a function comes to, in a thread of its own.
+    """What a function returns or raises, in a thread of its own.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ async def apart(
     limit : float
         Seconds to wait for it.
     late : callable
-        Called with what it came to after that, where nobody waits any more.
+        Called with its outcome after that, where nobody waits any more.
 
     Raises
     ------
@@ -69,7 +69,7 @@ async def apart(
             return done.result()
         with lock:
             over.set()
-        await asyncio.sleep(0)  # it may have been told just now
+        await asyncio.sleep(0)  # it may have been set just now
         if done.done():
             return done.result()
         raise TooSlow(f"it took longer than {limit:g} s")
@@ -79,7 +79,7 @@ async def apart(
 
 
 def in_time(function: Callable[..., T], *args: Any, limit: float) -> T:
-    """What a function comes to, for callers that cannot await; see `apart`."""
+    """As `apart`, for callers that cannot await."""
     found: list[tuple[Any, Exception | None]] = []
     thread = threading.Thread(
         target=lambda: found.append(_tried(function, args)),

@@ -34,7 +34,7 @@ class Pace:
     def __init__(self) -> None:
         self._since = perf_counter()
 
-    async def breathe(self) -> None:
+    async def checkpoint(self) -> None:
         if perf_counter() - self._since > PAUSE:
             await self.rest()
 
@@ -54,7 +54,7 @@ async def slices(elements: Sequence[Any], pace: Pace) -> AsyncIterator[Sequence[
         yield elements[position : position + size]
         position += size
         size = _next_size(size, perf_counter() - start)
-        await pace.breathe()
+        await pace.checkpoint()
 
 
 async def all_tasks(state: Any, pace: Pace) -> AsyncIterator[list[Any]]:
@@ -106,7 +106,7 @@ async def emptied(elements: list[Any], pace: Pace) -> AsyncIterator[list[Any]]:
         start = perf_counter()
         yield part
         size = _next_size(size, perf_counter() - start)
-        await pace.breathe()
+        await pace.checkpoint()
 
 
 def _next_size(size: int, took: float) -> int:

@@ -97,7 +97,7 @@ def kinds_in(data: bytes) -> list[tuple[str, str]] | None:
     -------
     list of (str, str)
         Name of the class, and the file of its innermost frame (empty if it has
-        none). None where the pickle does not tell all of it.
+        none). None where the pickle does not have all of it.
     """
     return _read(data, _kinds)
 
@@ -223,7 +223,7 @@ def _kinds(made: Any) -> list[tuple[str, str]] | None:
 
 
 def _is_whole(parts: _Parts) -> bool:
-    """Whether all that hangs on an exception is told: of groups, members are not."""
+    """Whether all that hangs on an exception is read: of groups, members are not."""
     args = parts.args if isinstance(parts.args, tuple) else ()
     grouped = len(args) > 1 and isinstance(args[1], (list, tuple))
     return bool(parts.kind) and parts.contexts and not grouped

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .wire_tasks import Settings
 
 SETTINGS = (
     "distributed.admin.log-length",
@@ -14,9 +17,9 @@ SETTINGS = (
 )
 
 
-def read_settings(config: Any) -> dict[str, Any]:
+def read_settings(config: Any) -> Settings:
     """The settings that matter here out of a configuration, and no others."""
-    found: dict[str, Any] = {}
+    found: Settings = {}
     for name in SETTINGS:
         value = config
         for part in name.split("."):

@@ -6,6 +6,7 @@ import re
 
 from .parsing import literal
 
+COMPARED = 1_000  # characters of an exception's text by which it is known again
 _REPR = re.compile(r"^(?P<type>[\w.<>]+)\((?P<args>.*)\)$", re.DOTALL)
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 # UUIDs, tokens, and what `tempfile` makes up.
@@ -26,7 +27,7 @@ _NUMBER = re.compile(r"[-+]?\d+(?:[.,_]\d+)*(?:[eE][-+]?\d+)?")
 
 
 def safe_repr(value: object, limit: int = 10_000) -> str:
-    """``repr`` of an exception or key; a broken one is told, not raised."""
+    """``repr`` of an exception or key; a broken one is named, not raised."""
     try:
         text = repr(value)
     except KeyboardInterrupt:
@@ -37,7 +38,7 @@ def safe_repr(value: object, limit: int = 10_000) -> str:
 
 
 def safe_str(value: object, limit: int = 10_000) -> str:
-    """``str`` of an exception; a broken one is told, not raised."""
+    """``str`` of an exception; a broken one is named, not raised."""
     try:
         text = str(value)
     except KeyboardInterrupt:

@@ -281,7 +281,7 @@ def _codes_of(value: Any) -> list[Any]:
 
 
 def _is_as(made: Any, attributes: Mapping[str, Any]) -> bool | None:
-    """Whether a class is what its pickled attributes say; None: it cannot be told."""
+    """Whether a class is what its pickled attributes say; None: unknown."""
     own = vars(made)
     verdict: bool | None = True
     for name, value in attributes.items():
@@ -312,7 +312,7 @@ def _is_written(made: Any, name: str, value: Any) -> bool:
 
 
 def _same(one: Any, other: Any, depth: int = 0) -> bool | None:
-    """Whether two values do and hold the same; None: it cannot be told."""
+    """Whether two values do and hold the same; None: unknown."""
     if one is other:
         return True
     kind = type(one)

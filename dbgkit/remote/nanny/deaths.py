@@ -1,4 +1,4 @@
-"""What runs inside a nanny: tells how its worker's process ended.
+"""What runs inside a nanny: reports how its worker's process ended.
 
 The nanny survives that process, knows its exit code, and reads its black box. It sends
 all as one event, which the scheduler's part puts together with what it saw itself.
@@ -11,10 +11,10 @@ import inspect
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from distributed.diagnostics.plugin import NannyPlugin
@@ -32,6 +32,9 @@ from ..common.boxes import (
 from ..common.handlers import Handler
 from ..common.own_thread import apart
 
+if TYPE_CHECKING:
+    from ..common.wire_deaths import Box, BoxPlace, NannyReport
+
 EVERY = 0.5  # seconds between two looks at the process
 SENDING_LIMIT = 2.0  # seconds for a report to be sent
 ASKING_LIMIT = 2.0  # seconds for the scheduler to say which boxes it knows of
@@ -46,7 +49,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
     Parameters
     ----------
     topic : str
-        Name of the scheduler's part, which is told of it.
+        Name of the scheduler's part, which it is reported to.
     """
 
     def __init__(self, topic: str) -> None:
@@ -60,8 +63,8 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         # The counts at the last look, and at the one before.
         self.counted: dict[str, int] = {}
         self.kills: dict[str, int] = {}
-        # What workers have told of their boxes, by process id, the newest last.
-        self.told: OrderedDict[int, Mapping[str, Any]] = OrderedDict()
+        # What workers have reported of their boxes, by process id, the newest last.
+        self.told: OrderedDict[int, BoxPlace] = OrderedDict()
         self.errors: list[str] = []
         self.scheduler_closes = False
 
@@ -83,7 +86,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             await self._ask_for_boxes(nanny)
 
     async def _ask_for_boxes(self, nanny: Any) -> None:
-        """Learn of boxes that were told of before this was here."""
+        """Learn of boxes that were reported before this was here."""
         asking = getattr(nanny.scheduler, f"{self.topic}-boxes")(nanny=nanny.address)
         try:
             for told in await asyncio.wait_for(asking, ASKING_LIMIT) or ():
@@ -98,8 +101,8 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         if inspect.isawaitable(done):
             await done
 
-    async def know(self, told: Mapping[str, Any]) -> None:
-        """Called by the scheduler's part: a worker tells where it has its box."""
+    async def know(self, told: BoxPlace) -> None:
+        """Called by the scheduler's part: a worker reports where it has its box."""
         self.told[told["pid"]] = told
         while len(self.told) > MOST_TOLD:
             self.told.popitem(last=False)
@@ -133,7 +136,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
                 self.pid, self.since, self.memory = pid, time(), None
                 self.counted = oom_kills()
             memory = psutil.Process(pid).memory_info().rss
-            if not memory:  # it is ending, or has, and nobody was told so far
+            if not memory:  # it is ending, or has, and it was not reported so far
                 return
             self.memory, self.memory_at = memory, time()
             # A process that has been killed may have its memory for a while yet: what
@@ -158,13 +161,13 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         except Exception as error:
             # The nanny goes on whatever happens here.
             self._fail("reporting an end", error)
-        if closes:  # as soon as it is told, and with it its connections
+        if closes:  # as soon as it is reported, and with it its connections
             self.sending.add_done_callback(lambda _: self.passed_on(exitcode))
         else:
             self.passed_on(exitcode)
 
     async def _send(
-        self, nanny: Any, told: Mapping[str, Any] | None, report: dict[str, Any]
+        self, nanny: Any, told: BoxPlace | None, report: NannyReport
     ) -> None:
         if told is not None:
             await _add_box(report, told)
@@ -174,8 +177,8 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         except (OSError, asyncio.TimeoutError):  # the scheduler is gone
             return
 
-    def report(self, exitcode: int) -> tuple[Mapping[str, Any] | None, dict[str, Any]]:
-        """What its worker told of its box, and all else that is known of its end."""
+    def report(self, exitcode: int) -> tuple[BoxPlace | None, NannyReport]:
+        """What its worker reported of its box, and all else known of its end."""
         pid, told = self.pid, None
         if pid is None and self.told:  # it ended before the first look at it
             pid = next(reversed(self.told))
@@ -183,7 +186,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             told = self.told.pop(pid, None)
         address = told["worker"] if told else worker_address(self.nanny) or ""
         kills = oom_kills()
-        report = {
+        report: NannyReport = {
             "worker": address,
             "nanny": self.nanny.address,
             "name": str(self.nanny.name),
@@ -229,7 +232,7 @@ def _here(settings: Any) -> bool:
     return True
 
 
-async def _add_box(report: dict[str, Any], told: Mapping[str, Any]) -> None:
+async def _add_box(report: NannyReport, told: BoxPlace) -> None:
     """Read the box of a worker that has ended into a report, and remove it."""
     try:
         report["box"] = await apart(_take_box, told, limit=READING_LIMIT)
@@ -240,13 +243,13 @@ async def _add_box(report: dict[str, Any], told: Mapping[str, Any]) -> None:
         report["error"] = "; ".join(filter(None, [report["error"], why]))
 
 
-def _take_box(told: Mapping[str, Any]) -> dict[str, Any]:
+def _take_box(told: BoxPlace) -> Box:
     box = own_box(told["path"], told["nonce"])
     remove_box(told["path"])
     return box
 
 
-def _remove(boxes: Iterable[Mapping[str, Any]], closes: bool) -> None:
+def _remove(boxes: Iterable[BoxPlace], closes: bool) -> None:
     for told in boxes:
         box = read_box(told["path"], told["nonce"])
         if box and (closes or not is_alive(box["pid"], box["started"])):
@@ -257,7 +260,7 @@ def _remove(boxes: Iterable[Mapping[str, Any]], closes: bool) -> None:
 
 
 def hook_exits(nanny: Any, told: Any) -> Any:
-    """Have a function told of each exit code; returns what was told before.
+    """Have a function called with each exit code; returns what was called before.
 
     ``Nanny.instantiate`` (distributed/nanny.py) makes its ``WorkerProcess`` with
     ``on_exit=self._on_worker_exit_sync``, and keeps it when it starts anew.
@@ -270,7 +273,7 @@ def hook_exits(nanny: Any, told: Any) -> Any:
 
 
 def hooked(nanny: Any) -> Iterable[Any]:
-    """Whose functions are told of exit codes, as far as they say whom they pass on to.
+    """Whose functions are called with exit codes, if they say whom they pass on to.
 
     The one that was hooked last comes first.
     """

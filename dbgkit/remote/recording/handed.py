@@ -12,10 +12,9 @@ from itertools import islice
 from types import FrameType
 from typing import Any
 
+from ..common.exceptions import linked, members_of, traceback_of
 from ..common.frames import package_of, walk
 from ..common.texts import safe_repr
-from ..values.errors import members_of, traceback_of
-from .raised import linked
 
 MOST_RAISED = 20  # exceptions of a chain that are looked through
 _CONTAINERS = (list, tuple, set, frozenset, dict)

@@ -5,16 +5,20 @@ Stands by itself (with its siblings), so that it can be sent to a worker as sour
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from ..secrets.names import key_secrecy
 from ..secrets.redact import HIDDEN, hides_text, redact_text
 
+if TYPE_CHECKING:
+    from ..common.wire_failures import OriginForm
+    from ..common.wire_recordings import OriginWords
+
 
 def worded(
-    wire: Mapping[str, Any], *, extra: Iterable[str] = (), values: Iterable[str] = ()
-) -> dict[str, Any]:
+    wire: OriginForm, *, extra: Iterable[str] = (), values: Iterable[str] = ()
+) -> OriginWords:
     """The fields of a `model.Origin`.
 
     Parameters

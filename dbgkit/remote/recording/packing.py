@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
+
+if TYPE_CHECKING:
+    from ..common.wire_recordings import Content, FrameForm
 
 _HEADER = 4_000  # bytes that go with a recording: key, worker, message
 _MOST_RAW = 64 * 2**20  # bytes of a recording that is unpacked
 _ERRORS = "surrogatepass"  # half of a surrogate pair is a text too
 
 
-def pack(recording: dict[str, Any], nbytes: int) -> tuple[bytes, int]:
+def pack(recording: Content, nbytes: int) -> tuple[bytes, int]:
     """A recording as bytes within a limit, and how many parts were left out for that.
 
     What comes along whole goes first, then causes, then the outermost frames' locals.
@@ -33,7 +36,7 @@ def pack(recording: dict[str, Any], nbytes: int) -> tuple[bytes, int]:
     return packed, left_out
 
 
-def unpack(packed: bytes) -> dict[str, Any]:
+def unpack(packed: bytes) -> Any:
     """What `pack` made.
 
     Raises
@@ -61,7 +64,7 @@ def raw_of(value: Any) -> bytes:
     return packed
 
 
-def _shorten(recording: dict[str, Any], spare: int) -> tuple[dict[str, Any], int]:
+def _shorten(recording: Content, spare: int) -> tuple[Content, int]:
     """The recording without so many bytes, and how many parts that took."""
     kept, causes = list(recording["kept"]), list(recording["causes"])
     count = 0
@@ -69,7 +72,7 @@ def _shorten(recording: dict[str, Any], spare: int) -> tuple[dict[str, Any], int
         while parts and spare > 0:
             spare -= len(raw_of(parts.pop()))
             count += 1
-    frames = []
+    frames: list[FrameForm] = []
     for frame in recording["frames"]:
         variables = list(frame["locals"])
         while variables and spare > 0:
@@ -81,5 +84,11 @@ def _shorten(recording: dict[str, Any], spare: int) -> tuple[dict[str, Any], int
     if text and spare > 0:
         text = ""
         count += 1
-    short = {"kept": kept, "causes": causes, "frames": frames, "traceback_text": text}
-    return {**recording, **short}, count
+    short: Content = {
+        **recording,
+        "kept": kept,
+        "causes": causes,
+        "frames": frames,
+        "traceback_text": text,
+    }
+    return short, count

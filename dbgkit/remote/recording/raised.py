@@ -9,16 +9,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..common.exceptions import (
+    Link,
+    cause_of,
+    context_of,
+    descent,
+    members_of,
+    traceback_of,
+)
 from ..common.frames import is_machinery, package_of, walk
 from ..common.texts import normalise, safe_repr, safe_str
-from ..values.errors import cause_of, context_of, members_of, traceback_of
+
+if TYPE_CHECKING:
+    from ..common.wire_replays import RaisedForm
 
 MOST_CAUSES = 100
 MOST_FRAMES = 200  # the innermost
 LONGEST_CAUSE = 2_000  # characters of the text of one cause
-_MOST_LINKED = 1_000
 _DEEPEST = 100_000  # frames
 # Files of Dask's by which a task is called, or its result is waited for.
 _CALLING = {
@@ -29,7 +38,7 @@ _CALLING = {
 FrameRow = Sequence[Any]  # file name, line, function
 
 
-def raised(error: BaseException) -> dict[str, Any]:
+def raised(error: BaseException) -> RaisedForm:
     """What is to be compared of an exception, in wire form.
 
     Returns
@@ -95,19 +104,6 @@ def _calls_tasks(filename: str) -> bool:
     return parts[-1] in _CALLING.get(package, ()) and parts[-2:-1] == [package]
 
 
-def linked(error: BaseException) -> Iterator[BaseException]:
-    """An exception and all that hang on it, contexts that are not shown too: once."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting and len(seen) < _MOST_LINKED:
-        one = waiting.pop(0)
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        waiting += [*members_of(one), cause_of(one), context_of(one)]
-
-
 def chain_of(
     error: BaseException, outside: Iterable[int] = ()
 ) -> tuple[list[list[Any]], bool]:
@@ -130,32 +126,36 @@ def chain_of(
     cut : bool
         Whether something was left out as it is none of the task's.
     """
-    rows: list[list[Any]] = []
-    around, seen, cut = set(outside), {id(error)}, False
-    waiting = _following(error)
-    while waiting and len(rows) < MOST_CAUSES:
-        one = waiting.pop(0)
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
+    around = set(outside)
+
+    def is_outside(one: BaseException) -> bool:
         tb = traceback_of(one)
-        if tb is not None and id(tb.tb_frame) in around:
+        return tb is not None and id(tb.tb_frame) in around
+
+    def links(one: BaseException) -> list[Link]:
+        return [] if one is not error and is_outside(one) else _links(one)
+
+    rows: list[list[Any]] = []
+    cut = False
+    for _, _, one in descent(error, links):
+        if is_outside(one):
             cut = True
             continue
         rows.append(_row(one))
-        waiting[:0] = _following(one)
+        if len(rows) == MOST_CAUSES:
+            break
     return rows, cut
 
 
-def _following(error: BaseException) -> list[BaseException]:
+def _links(error: BaseException) -> list[Link]:
     """Members, which may come in any order and number, cause and context."""
     members = {
         (type(one).__name__, normalise(safe_str(one, LONGEST_CAUSE))): one
         for one in members_of(error)[:MOST_CAUSES]
     }
-    found = [members[name] for name in sorted(members)]
-    linked = (cause_of(error), context_of(error))
-    return found + [one for one in linked if one is not None]
+    found = [("member", members[name]) for name in sorted(members)]
+    linked = (("cause", cause_of(error)), ("context", context_of(error)))
+    return [*found, *((how, one) for how, one in linked if one is not None)]
 
 
 def _row(error: BaseException) -> list[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from time import perf_counter
 from types import CodeType, FrameType, FunctionType, MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.calls import (
     Call,
@@ -26,8 +26,12 @@ from ..common.codes import file_of_frame
 from ..common.frames import is_machinery, is_own, package_of, walk
 from ..values.summarize import Budget, summarize
 
+if TYPE_CHECKING:
+    from ..common.wire_recordings import ValueForm
+    from ..common.wire_replays import StepForm
+
 MOST_STEPS = 12  # of a run, whose inputs are kept for the user to see
-MOST_VALUES = 12  # of one step, that are told by their summaries
+MOST_VALUES = 12  # of one step, that are kept, as their summaries
 SECONDS = 0.5  # for the summaries of all steps of a run
 
 # A task that has begun: its key, its run spec, and its inputs.
@@ -73,16 +77,16 @@ def _step(key: Any, node: Any, data: Mapping[Any, Any], *, failed: bool) -> Begu
 
 def steps_wire(
     steps: Iterable[BegunStep], secret_names: tuple[str, ...] = ()
-) -> list[dict[str, Any]]:
+) -> list[StepForm]:
     """Steps in wire form, their values as summaries, within a bounded time."""
     deadline = perf_counter() + SECONDS
 
-    def told(value: Any, name: str = "") -> dict[str, Any]:
+    def told(value: Any, name: str = "") -> ValueForm:
         left = min(Budget.seconds, max(0.0, deadline - perf_counter()))
         budget = Budget(seconds=left, secret_names=secret_names)
         return summarize(value, name=name, budget=budget)
 
-    found = []
+    found: list[StepForm] = []
     for step in reversed([*steps][-MOST_STEPS:]):  # the one that failed comes first
         shown = {id(value) for _, value in step.arguments}
         rest = [

@@ -9,39 +9,37 @@ from __future__ import annotations
 import linecache
 import traceback
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from time import perf_counter, time
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.codes import file_of_frame, fingerprint, is_dynamic, marked
+from ..common.exceptions import ancestry, descent, traceback_of
 from ..common.frames import is_machinery, own_index, walk
 from ..common.objects import class_name
 from ..common.texts import signature
 from ..secrets.redact import MARGIN, environment_secrets, redact_cut, redact_text
-from ..values.errors import (
-    cause_of,
-    context_of,
-    members_of,
-    message_of,
-    suppresses_context,
-    traceback_of,
-)
 from ..values.fingerprints import fingerprints
 from ..values.keep import NOT_KEPT, keep
 from ..values.summarize import (
     NAME,
     Budget,
     Place,
+    message_of,
     pick_places,
     place_of,
     summarize_places,
 )
 from .origins import worded
 from .packing import raw_of
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import OriginForm
+    from ..common.wire_recordings import CauseForm, Content, RecorderSettings
 
 FORMAT = 3  # of what is packed; a reader of another one says so
 _MESSAGE = 2_000  # characters
@@ -86,8 +84,9 @@ class Limits:
     secret_names: tuple[str, ...] = ()
 
     @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Limits:
-        return cls(**{**wire, "secret_names": tuple(wire.get("secret_names", ()))})
+    def from_wire(cls, wire: RecorderSettings) -> Limits:
+        settings: Any = wire
+        return cls(**{**settings, "secret_names": tuple(wire.get("secret_names", ()))})
 
 
 def kind_of(exception: BaseException, limits: Limits = Limits()) -> str:
@@ -117,8 +116,8 @@ def take(
     *,
     short: bool,
     inputs: Mapping[Any, Any] = MappingProxyType({}),
-    origins: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
+    origins: Sequence[OriginForm] = (),
+) -> Content:
     """What is to be recorded of an exception, in builtin types.
 
     Parameters
@@ -197,7 +196,7 @@ def _class_name(exception: BaseException) -> str:
 
 
 def _traceback(tb: types.TracebackType | None, budget: Budget) -> str:
-    """The frames as text, as Dask tells them: no machinery around the user's own.
+    """The frames as text, as Dask formats them: no machinery around the user's own.
 
     Of many, or long ones, the outermost and the innermost.
     """
@@ -219,7 +218,7 @@ def _traceback(tb: types.TracebackType | None, budget: Budget) -> str:
 def _entries(
     places: list[Place], most: int, chars: int, budget: Budget
 ) -> list[traceback.FrameSummary]:
-    """The first of some frames, as many as there is room for; secrets hidden."""
+    """The first of some frames, as many as fit; secrets hidden."""
     names, values = budget.secret_names, budget.secret_values
 
     @cache  # a recursion's frames are of few lines
@@ -246,7 +245,7 @@ def _entries(
 
 
 def _own_place(tb: types.TracebackType | None) -> tuple[str, int, str] | None:
-    """The innermost line of the user's own; without a file, its code tells it."""
+    """The innermost line of the user's own; without a file, its code stands for it."""
     places = list(walk(tb))
     index = own_index([file_of_frame(frame) for frame, _ in places])
     if index is None:
@@ -277,14 +276,14 @@ def _causes(
     budget: Budget,
     short: bool,
     deadline: float,
-) -> tuple[list[dict[str, Any]], int]:
+) -> tuple[list[CauseForm], int]:
     """What it was raised from, and members of groups, each with its own frame.
 
     The nearest, and the root of a chain that is cut; and how many more there are.
     """
-    found: list[dict[str, Any]] = []
+    found: list[CauseForm] = []
     most = 1 if short else MOST_CAUSES
-    linked = list(islice(_linked(exception), most + COUNTED))
+    linked = list(islice(descent(exception), most + COUNTED))
     nearest = linked[:most]
     if len(linked) > most > 1:
         nearest = _with_root(exception, nearest)
@@ -322,60 +321,13 @@ def _with_root(exception: BaseException, nearest: list[_Step]) -> list[_Step]:
     indices = {id(error): index for index, (_, _, error) in enumerate(kept)}
     shown = {id(exception), *(id(error) for _, _, error in nearest)}
     for start, parent in ((exception, -1), (kept[-1][2], len(kept) - 1)):
-        line = list(islice(_line(start), _LONG))
+        line = ancestry(start, _LONG)
         for _, error in line:
             parent = indices.get(id(error), parent)
         if 0 < len(line) < _LONG and id(line[-1][1]) not in shown:
             how, root = line[-1]
             return [*kept, (how, parent, root)]
     return nearest
-
-
-def _line(exception: BaseException) -> Iterator[tuple[str, BaseException]]:
-    """What an exception was raised from, and that, and so on; no members."""
-    seen = {id(exception)}
-    step = _raised_from(exception)
-    while step is not None and id(step[1]) not in seen:
-        seen.add(id(step[1]))
-        yield step
-        step = _raised_from(step[1])
-
-
-def _linked(exception: BaseException) -> Iterator[_Step]:
-    """How an exception follows from its parent, that one's index, and it itself.
-
-    A group's members come before what the group was raised from. The parent of what
-    follows from the first exception is -1.
-    """
-    seen = {id(exception)}
-    waiting = [_following(exception, -1)]
-    index = 0
-    while waiting:
-        step = next(waiting[-1], None)
-        if step is None:
-            waiting.pop()
-        elif id(step[2]) not in seen:
-            seen.add(id(step[2]))
-            yield step
-            waiting.append(_following(step[2], index))
-            index += 1
-
-
-def _following(exception: BaseException, index: int) -> Iterator[_Step]:
-    for member in members_of(exception):
-        yield "member", index, member
-    step = _raised_from(exception)
-    if step is not None:
-        yield step[0], index, step[1]
-
-
-def _raised_from(exception: BaseException) -> tuple[str, BaseException] | None:
-    cause, context = cause_of(exception), context_of(exception)
-    if cause is not None:
-        return "cause", cause
-    if context is not None and not suppresses_context(exception):
-        return "context", context
-    return None
 
 
 def _keep_locals(

@@ -1,4 +1,4 @@
-"""What the scheduler's events and logs still tell of workers that went away.
+"""What the scheduler's events and logs still say of workers that went away.
 
 This file is sent to the scheduler as source. It answers for the recorder's part where
 that is on, and adds what happened before it was.
@@ -11,12 +11,22 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgpack
 
 from ..common.keys import as_key
 from ..common.pacing import Pace, is_dump
+
+if TYPE_CHECKING:
+    from ..common.wire_deaths import (
+        Box,
+        DeathForm,
+        DeathsForm,
+        DeathsQuestion,
+        HeldDeaths,
+        Over,
+    )
 
 MOST_KEYS = 1_000  # of tasks that a worker had; of more, the rest is counted
 MOST_SENT = 20  # of them
@@ -36,8 +46,8 @@ _ENDED = re.compile(
 )
 
 
-def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    """What a ``remove-worker`` event tells of a worker; the rest is empty.
+def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
+    """What a ``remove-worker`` event says of a worker; the rest is empty.
 
     Parameters
     ----------
@@ -74,7 +84,7 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> dict[str, 
         "unseen": None,
         "heartbeat_tasks": [],
         "told": None,  # of its black box, by itself: see deaths.DeathStore.on_box
-        "report": None,  # of its nanny: see deaths_nanny.DeathWatch.report
+        "report": None,  # of its nanny: see nanny.deaths.DeathWatch.report
         "over": None,  # what its nanny said of its memory
         "lines": [],  # of nannies' logs, where nobody reported
     }
@@ -89,10 +99,16 @@ def is_removal(msg: Mapping[str, Any]) -> bool:
 
 
 def is_over(msg: Any) -> bool:
-    """Whether a nanny tells of the memory that its worker uses."""
+    """Whether a nanny speaks of the memory that its worker uses."""
     if not isinstance(msg, Mapping):
         return False
     return [type(msg.get(name)) for name in ("worker", "pid", "rss")] == [str, int, int]
+
+
+def over_of(msg: Mapping[str, Any], when: float) -> Over:
+    """What a nanny tells so, see `is_over`."""
+    found: Any = {**msg, "when": when}
+    return cast("Over", found)
 
 
 def _is_many(value: Any) -> bool:
@@ -126,7 +142,7 @@ _REPORTED: dict[str, tuple[type, ...]] = {
 def is_report(report: Any) -> bool:
     """Whether this is what nannies report: whoever reaches a scheduler can call it.
 
-    See ``deaths_nanny.DeathWatch.report``.
+    See ``nanny.deaths.DeathWatch.report``.
     """
     return (
         isinstance(report, Mapping)
@@ -148,7 +164,7 @@ def _is_box(box: Mapping[str, Any]) -> bool:
     )
 
 
-def unpack_keys(box: dict[str, Any], known: Iterable[Any]) -> None:
+def unpack_keys(box: Box, known: Iterable[Any]) -> None:
     """Make keys of what a black box has as bytes, once.
 
     Parameters
@@ -157,7 +173,7 @@ def unpack_keys(box: dict[str, Any], known: Iterable[Any]) -> None:
         See ``boxes.read_box``.
     known : iterable of Key
         Keys that the scheduler still had there: one that was too long for the box is
-        looked for among them, and tasks that had ended are told if it did not know.
+        looked for among them, and tasks that had ended are named if it did not know.
     """
     for task in (*box["tasks"], *box["ended"]):
         if task.get("unpacked"):
@@ -183,7 +199,7 @@ def _key_of(packed: bytes) -> Any:
     return key
 
 
-async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+async def tell_deaths(state: Any, question: DeathsQuestion) -> DeathsForm:
     """How workers went away, the newest first.
 
     Parameters
@@ -193,7 +209,7 @@ async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
         ``name`` of the recorder's part; ``keys``: only workers that had one of them;
         ``limit``; ``recorded_only``: nothing out of Dask's own events and logs.
     """
-    answer: dict[str, Any] = {
+    answer: DeathsForm = {
         "deaths": [],
         "omitted": 0,
         "total": 0,
@@ -211,8 +227,11 @@ async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     handler = state.handlers.get(f"{question['name']}-list")
     until = time()
     if handler is not None:
-        answer.update(await handler(keys=keys, limit=limit), recorded=True)
-        until = answer["since"]
+        held: HeldDeaths = await handler(keys=keys, limit=limit)
+        answer["deaths"], answer["recorded"] = held["deaths"], True
+        answer["omitted"], answer["total"] = held["omitted"], held["total"]
+        answer["since"] = held["since"]
+        until = held["since"]
     earlier = []
     if not question.get("recorded_only"):
         earlier = await _of_events(state, until, keys)
@@ -226,7 +245,7 @@ async def tell_deaths(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _cut(death: dict[str, Any], keys: Any) -> dict[str, Any]:
+def _cut(death: DeathForm, keys: Any) -> DeathForm:
     """A death with a sample of its tasks, those that were asked for first."""
     had = death["processing"]
     if keys is not None:
@@ -241,14 +260,14 @@ def all_spellings(keys: Iterable[Any]) -> set[Any]:
     return found | {str(key) for key in found}
 
 
-async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]]:
+async def _of_events(state: Any, until: float, keys: Any) -> list[DeathForm]:
     """Deaths that the scheduler's own list of events still has, newest first."""
     pace = Pace()
     wanted = None if keys is None else all_spellings(keys)
     events = state.get_events()
-    found: list[dict[str, Any]] = []
+    found: list[DeathForm] = []
     for when, msg in list(events.get("all", ())):
-        await pace.breathe()
+        await pace.checkpoint()
         if not isinstance(msg, Mapping):
             continue
         if msg.get("action") == "restart-workers":
@@ -265,10 +284,10 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[dict[str, Any]
     over = list(events.get("worker-restart-memory", ()))
     for death in found:
         for when, msg in over:
-            # What was told after its end is of the next worker of its nanny.
+            # What was reported after its end is of the next worker of its nanny.
             before = -SOON < death["when"] - when < 60
             if is_over(msg) and msg["worker"] == death["worker"] and before:
-                death["over"] = {**msg, "when": when}
+                death["over"] = over_of(msg, when)
                 death["pid"] = msg["pid"]
     return found[::-1]
 
@@ -289,7 +308,7 @@ def _is_still_there(
 def note_restart(deaths: Any, workers: Any, when: float) -> None:
     """Say of some deaths, the oldest first, that a client asked for them.
 
-    ``Scheduler.restart_workers`` tells of workers that have just gone; others may have
+    ``Scheduler.restart_workers`` logs workers that have just gone; others may have
     had the same address before.
     """
     if not _is_many(workers):
@@ -321,8 +340,8 @@ def _reason(events: Iterable[Any], removed: float) -> str:
 
 async def _add_logs(
     state: Any,
-    deaths: list[dict[str, Any]],
-    known: list[dict[str, Any]],
+    deaths: list[DeathForm],
+    known: list[DeathForm],
     notes: list[str],
 ) -> None:
     """What the scheduler's and the nannies' logs say of some of all known deaths.
@@ -348,20 +367,20 @@ async def _add_logs(
         line = _line_of(death, near, others)
         if line is not None:
             when, pid, code, text = line
-            death.update(pid=pid, lines=[text])
+            death["pid"], death["lines"] = pid, [text]
             death["report"] = {"code": code, "when": when, "by_time": True}
         else:
             death["lines"] = [line[3] for line in near][:5]
 
 
 def _line_of(
-    death: Mapping[str, Any],
+    death: DeathForm,
     near: list[tuple[float, int, int, str]],
-    others: list[dict[str, Any]],
+    others: list[DeathForm],
 ) -> tuple[float, int, int, str] | None:
     """The nanny's line on a worker's end, among those that are near to it.
 
-    Of several that all tell the same, for as many ends, the nearest one will do.
+    Of several that all say the same, for as many ends, the nearest one will do.
     """
     if len(near) == 1 and (not others or death["pid"] is not None):
         return near[0]

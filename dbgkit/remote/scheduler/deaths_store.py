@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask.utils import key_split
 from distributed.diagnostics.plugin import SchedulerPlugin
@@ -27,17 +27,22 @@ from .deaths import (
     is_removal,
     is_report,
     note_restart,
+    over_of,
     removal_fact,
     unpack_keys,
 )
 from .plugins import ADD, REMOVE, Spread
+
+if TYPE_CHECKING:
+    from ..common.wire_deaths import BoxPlace, DeathForm, HeldDeaths, NannyReport, Over
+    from ..common.wire_recordings import Here
 
 VERBS = ("list", "here", "report", "box", "boxes")
 EVERY = 1.0  # seconds between two looks at what workers execute
 MOST_DEATHS = 500
 MOST_WAITING = 500  # reports whose worker has not gone yet, reasons to close
 START_LIMIT = 60.0  # seconds for a worker to start, once it has its plugins
-MOST_BOXES = 10_000  # of which workers have told
+MOST_BOXES = 10_000  # that workers have reported
 MOST_INPUTS = 10_000  # whose sizes are added up
 _NOT_TOLD = "what it found is not the black box that its worker has told of"
 
@@ -60,16 +65,14 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self.scheduler: Any = None
         self.number = 0
         self.since = time()
-        self.deaths: deque[dict[str, Any]] = deque(maxlen=MOST_DEATHS)
+        self.deaths: deque[DeathForm] = deque(maxlen=MOST_DEATHS)
         self.workers: dict[str, Any] = {}
         self.executing: dict[str, list[Any]] = {}
-        self.reports: OrderedDict[tuple[str, int | None], dict[str, Any]] = (
-            OrderedDict()
-        )
+        self.reports: OrderedDict[tuple[str, int | None], NannyReport] = OrderedDict()
         self.reasons: OrderedDict[str, str] = OrderedDict()
-        self.over: OrderedDict[tuple[str, int | None], dict[str, Any]] = OrderedDict()
-        # Where workers have their black boxes, and what these can be told by.
-        self.boxes: OrderedDict[tuple[str, int | None], dict[str, Any]] = OrderedDict()
+        self.over: OrderedDict[tuple[str, int | None], Over] = OrderedDict()
+        # Where workers have their black boxes, and what these are known by.
+        self.boxes: OrderedDict[tuple[str, int | None], BoxPlace] = OrderedDict()
         self.telling: set[asyncio.Task[None]] = set()
 
     async def start(self, scheduler: Any) -> None:
@@ -121,33 +124,33 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self.spread.want_none()
 
     def go(self) -> None:
-        """Take the handlers off: unregistering a plugin does not tell the plugin."""
+        """Take the handlers off: unregistering a plugin does not reach the plugin."""
         for verb in VERBS:
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
 
-    async def on_here(self, address: str) -> dict[str, Any]:
+    async def on_here(self, address: str) -> Here:
         """A nanny's part has been set up: see `Spread.heard`."""
         return {"settings": self.spread.heard(address)}
 
-    async def on_report(self, report: dict[str, Any]) -> None:
-        """A nanny tells how its worker's process has ended."""
+    async def on_report(self, report: NannyReport) -> None:
+        """A nanny reports how its worker's process has ended."""
         if not is_report(report):
             raise ValueError("this is no report of a nanny")
         if self.is_on:
-            self.add_report(dict(report))
+            self.add_report(report.copy())
 
     async def on_box(
         self, worker: str, nanny: str, pid: int, path: str, nonce: str
     ) -> None:
-        """A worker tells where its black box is, and the nonce in it."""
-        told = {"worker": worker, "pid": pid, "path": path, "nonce": nonce}
+        """A worker reports where its black box is, and the nonce in it."""
+        told: BoxPlace = {"worker": worker, "pid": pid, "path": path, "nonce": nonce}
         _keep(self.boxes, (worker, pid), {**told, "nanny": nanny}, MOST_BOXES)
         if nanny:
             telling = asyncio.ensure_future(self._pass_on(nanny, told))
             self.telling.add(telling)
             telling.add_done_callback(self.telling.discard)
 
-    async def _pass_on(self, nanny: str, told: dict[str, Any]) -> None:
+    async def _pass_on(self, nanny: str, told: BoxPlace) -> None:
         """Tell a nanny of its worker's box; it answers once its worker is up."""
         asking = getattr(self.scheduler.rpc(nanny), f"{self.name}-box")(told=told)
         with suppress(OSError, asyncio.TimeoutError):  # it is gone, or asks itself
@@ -157,7 +160,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         for telling in list(self.telling):
             telling.cancel()
 
-    async def on_boxes(self, nanny: str) -> list[dict[str, Any]]:
+    async def on_boxes(self, nanny: str) -> list[BoxPlace]:
         """A nanny that has just begun to watch asks for its workers' boxes."""
         there = {ws.pid for ws in self.workers.values() if ws.nanny == nanny}
         return [
@@ -202,7 +205,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             return
         if topic == "worker-restart-memory":
             if is_over(msg):
-                self._add_over({**msg, "when": time()})
+                self._add_over(over_of(msg, time()))
             return
         action = msg.get("action")
         if topic == "all" and action == "remove-worker":
@@ -247,15 +250,16 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self.number += 1
         death["number"] = self.number
         if ws is not None:
-            death.update(_worker_fact(ws, now))
+            _add_worker(death, ws, now)
             if msg.get("expected"):  # its nanny goes with it
                 self.spread.left(ws.nanny)
         # What has ended since its last heartbeat did not run any more.
         had = set(msg.get("processing-tasks") or ())
         beats = (each for each in self.executing.pop(address, ()) if each[0] in had)
         death["heartbeat_tasks"] = [
-            {"key": key, "seconds": duration, **self._task_fact(key)}
+            {"key": key, "seconds": duration, "prefix": prefix, "inputs": inputs}
             for key, duration in islice(beats, 50)
+            for prefix, inputs in (self._of_task(key),)
         ]
         death["told"] = self.boxes.get((address, death["pid"]))
         for found in list(self.reports):
@@ -267,7 +271,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self._add_prefixes(death)
         self.deaths.append(death)
 
-    def _add_over(self, told: dict[str, Any]) -> None:
+    def _add_over(self, told: Over) -> None:
         """Note that a nanny ends its worker for the memory that it uses."""
         process = (told["worker"], told["pid"])
         for death in reversed(self.deaths):  # it was quicker than the event
@@ -277,7 +281,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
                 return
         _keep(self.over, process, told)
 
-    def add_report(self, report: dict[str, Any]) -> None:
+    def add_report(self, report: NannyReport) -> None:
         """Put a nanny's report to its worker's death, or keep it until that comes."""
         self._check_box(report)
         for death in reversed(self.deaths):
@@ -288,8 +292,8 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
                 return
         _keep(self.reports, (report["worker"], report["pid"]), report)
 
-    def _check_box(self, report: dict[str, Any]) -> None:
-        """Drop a box that the worker has not told of: anybody can have made it."""
+    def _check_box(self, report: NannyReport) -> None:
+        """Drop a box that the worker has not reported: anybody can have made it."""
         box = report["box"]
         if not box:
             return
@@ -298,28 +302,27 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             report["box"], why = None, [report["error"], _NOT_TOLD]
             report["error"] = "; ".join(filter(None, why))
 
-    def _add_prefixes(self, death: dict[str, Any]) -> None:
+    def _add_prefixes(self, death: DeathForm) -> None:
         """Make keys of what the black box has, and say what tasks they are of."""
-        box = (death["report"] or {}).get("box")
+        report = death["report"]
+        box = report.get("box") if report else None
         if box:
             unpack_keys(box, death["processing"])
             for task in box["tasks"]:
-                task["prefix"] = self._task_fact(task["key"])["prefix"]
+                task["prefix"], _ = self._of_task(task["key"])
 
-    def _task_fact(self, key: Any) -> dict[str, Any]:
+    def _of_task(self, key: Any) -> tuple[str, int | None]:
+        """Prefix of a task, and size of its inputs."""
         ts = self.scheduler.tasks.get(key)
         if ts is None:
             # Forgotten, as its job has ended: Scheduler.new_task makes it so too.
-            return {"prefix": key_split(key), "inputs": None}
+            return key_split(key), None
         sizes = (each.nbytes for each in islice(ts.dependencies, MOST_INPUTS))
-        return {
-            "prefix": ts.prefix.name,
-            "inputs": sum(size for size in sizes if size >= 0),
-        }
+        return ts.prefix.name, sum(size for size in sizes if size >= 0)
 
     async def on_list(
         self, keys: Iterable[Any] | None = None, limit: int = 50
-    ) -> dict[str, Any]:
+    ) -> HeldDeaths:
         """Deaths, the newest first; see `deaths_events.removal_fact`."""
         deaths = [*self.deaths]
         # A process that ended before it ever joined, or whose end is not yet noticed.
@@ -344,49 +347,49 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         }
 
 
-def concerned(death: Mapping[str, Any], wanted: set[Any]) -> bool:
+def concerned(death: DeathForm, wanted: set[Any]) -> bool:
     """Whether a worker had one of some keys as it went."""
-    box = (death["report"] or {}).get("box") or {"tasks": ()}
-    ran = [task["key"] for task in (*box["tasks"], *death["heartbeat_tasks"])]
+    box = death["report"].get("box") if death["report"] else None
+    ran = [task["key"] for task in death["heartbeat_tasks"]]
+    ran += [task["key"] for task in box["tasks"]] if box else []
     return any(
         key in wanted or str(key) in wanted for key in (*ran, *death["processing"])
     )
 
 
-def _worker_fact(ws: Any, now: float) -> dict[str, Any]:
+def _add_worker(death: DeathForm, ws: Any, now: float) -> None:
     metrics = ws.metrics or {}
-    return {
-        "name": ws.name if isinstance(ws.name, (str, int)) else str(ws.name),
-        "host": ws.host,
-        "pid": ws.pid,
-        "nanny": ws.nanny or "",
-        "nthreads": ws.nthreads,
-        "memory": metrics.get("memory"),
-        "memory_at": ws.last_seen,
-        "memory_limit": ws.memory_limit or None,
-        "unseen": now - ws.last_seen,
-    }
+    death.update(
+        {
+            "name": ws.name if isinstance(ws.name, (str, int)) else str(ws.name),
+            "host": ws.host,
+            "pid": ws.pid,
+            "nanny": ws.nanny or "",
+            "nthreads": ws.nthreads,
+            "memory": metrics.get("memory"),
+            "memory_at": ws.last_seen,
+            "memory_limit": ws.memory_limit or None,
+            "unseen": now - ws.last_seen,
+        }
+    )
 
 
-def _without_removal(report: dict[str, Any]) -> dict[str, Any]:
+def _without_removal(report: NannyReport) -> DeathForm:
     msg = {"worker": report["worker"], "expected": None, "stimulus_id": ""}
     death = removal_fact(report["when"], msg, "")
-    if report["box"]:  # whose worker may still be removed: another one for here
-        tasks = [dict(task) for task in report["box"]["tasks"]]
-        report = {**report, "box": {**report["box"], "tasks": tasks, "ended": []}}
-        unpack_keys(report["box"], ())
-    death.update(
-        name=report["name"],
-        pid=report["pid"],
-        nanny=report["nanny"],
-        report=report,
-        number=0,
-    )
+    box = report["box"]
+    if box:  # whose worker may still be removed: another one for here
+        tasks = [task.copy() for task in box["tasks"]]
+        box = {**box, "tasks": tasks, "ended": []}
+        report = {**report, "box": box}
+        unpack_keys(box, ())
+    death["name"], death["pid"] = report["name"], report["pid"]
+    death["nanny"], death["report"] = report["nanny"], report
     return death
 
 
-def _is_of(process: tuple[str, int | None], death: Mapping[str, Any]) -> bool:
-    """Whether what a nanny told of a process is of one death.
+def _is_of(process: tuple[str, int | None], death: DeathForm) -> bool:
+    """Whether what a nanny reported of a process is of one death.
 
     A nanny has the address of the worker before while the next one is starting, but
     it has the right process id.

@@ -1,4 +1,4 @@
-"""How fit a cluster is for debugging, as far as its scheduler can tell.
+"""How fit a cluster is for debugging, as far as its scheduler knows.
 
 This file is sent to the scheduler as source. ``state`` is the live scheduler, or a
 dump that looks like one; what a dump does not hold is None.
@@ -6,17 +6,27 @@ dump that looks like one; what a dump does not hold is None.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 
 from ..common.pacing import Pace, is_dump, now_of
 from ..common.settings import SETTINGS, read_settings
 
-MOST_WORKERS = 500  # workers told of one by one; what is wrong comes first
+if TYPE_CHECKING:
+    from ..common.wire_tasks import (
+        ClientForm,
+        DoctorQuestion,
+        Examined,
+        ExaminedWorker,
+        Log,
+        TransitionLog,
+    )
+
+MOST_WORKERS = 500  # workers that are listed one by one; what is wrong comes first
 
 
-async def examine(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+async def examine(state: Any, question: DoctorQuestion) -> Examined:
     """Facts for the checks of ``diagnose.doctor``; all builtin types.
 
     Parameters
@@ -34,7 +44,7 @@ async def examine(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     for ws in list(state.workers.values()):
         there = told.get(ws.address) if dump else ws.versions
         workers.append(_worker(ws, now, there))
-        await pace.breathe()
+        await pace.checkpoint()
     workers.sort(key=_troubled)
     return {
         "now": now,
@@ -55,7 +65,7 @@ async def examine(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _worker(ws: Any, now: float, versions: Any) -> dict[str, Any]:
+def _worker(ws: Any, now: float, versions: Any) -> ExaminedWorker:
     return {
         "address": ws.address,
         "name": str(ws.name),
@@ -68,7 +78,7 @@ def _worker(ws: Any, now: float, versions: Any) -> dict[str, Any]:
     }
 
 
-def _troubled(worker: dict[str, Any]) -> tuple[bool, float]:
+def _troubled(worker: ExaminedWorker) -> tuple[bool, float]:
     return worker["status"] == "running", -(worker["silent"] or 0.0)
 
 
@@ -80,17 +90,18 @@ def _packages(versions: Any) -> dict[str, str] | None:
     return {str(name): str(found) for name, found in dict(packages).items() if found}
 
 
-def _clients(state: Any, asking: str | None) -> list[dict[str, Any]]:
+def _clients(state: Any, asking: str | None) -> list[ClientForm]:
     """Other clients than the one that asks, whose versions are known."""
-    return [
+    found: list[ClientForm] = [
         {"id": cs.client_key, "packages": packages}
         for cs in list(state.clients.values())
         if cs.client_key != asking
         and (packages := _packages(getattr(cs, "versions", None)))
-    ][:20]
+    ]
+    return found[:20]
 
 
-def _log(state: Any) -> dict[str, Any]:
+def _log(state: Any) -> TransitionLog:
     log = state.transition_log
     first = next(iter(log), None)
     return {
@@ -101,7 +112,7 @@ def _log(state: Any) -> dict[str, Any]:
     }
 
 
-def _failures(state: Any) -> dict[str, Any] | None:
+def _failures(state: Any) -> Log | None:
     """How full the history of failures is; None in a dump, which has none."""
     history = state.erred_tasks
     if is_dump(state):

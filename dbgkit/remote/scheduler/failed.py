@@ -5,7 +5,7 @@ This file is sent to the scheduler as source: standard library and dask only.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask.utils import key_split
 
@@ -13,10 +13,13 @@ from ..common.modules import needs_of
 from ..common.pacing import is_dump
 from .p2p import as_text, cause_in_shuffle, went_in
 
+if TYPE_CHECKING:
+    from ..common.wire_failures import Fact, HistoryEntry
+
 TEXT_LIMIT = 100_000  # characters of one exception's or traceback's text
 
 
-def history_of(state: Any) -> list[dict[str, Any]]:
+def history_of(state: Any) -> list[HistoryEntry]:
     """``scheduler.erred_tasks``, newest first (distributed.scheduler.ErredTask)."""
     return [
         {
@@ -34,11 +37,11 @@ def failure_fact(
     state: Any,
     ts: Any,
     asked: Any,
-    entry: dict[str, Any] | None,
-) -> dict[str, Any]:
-    """One root cause: what failed, where, when and how; `came_from` tells on what."""
-    text = ts.exception_text or (entry or {}).get("exception_text") or ""
-    frames = ts.traceback_text or (entry or {}).get("traceback_text") or ""
+    entry: HistoryEntry | None,
+) -> Fact:
+    """One root cause: what failed, where, when and how; `came_from` says on what."""
+    text = ts.exception_text or (entry["exception_text"] if entry else "")
+    frames = ts.traceback_text or (entry["traceback_text"] if entry else "")
     retries = (ts.annotations or {}).get("retries")
     tried = int(retries) - ts.retries + 1 if isinstance(retries, int) else 1
     cause = cause_in_shuffle(text, ts.exception)
@@ -71,15 +74,17 @@ def failure_fact(
     }
 
 
-def forgotten_fact(entry: dict[str, Any]) -> dict[str, Any]:
+def forgotten_fact(entry: HistoryEntry) -> Fact:
     """As `failure_fact`, where an entry of the history is all that is left of it."""
     return {
-        "exception_text": "",
-        "traceback_text": "",
-        "cause_text": "",
-        "cause_frames": "",
-        "codes": (),
-        **entry,
+        "key": entry["key"],
+        "when": entry["when"],
+        "erred_on": entry["erred_on"],
+        "exception_text": entry["exception_text"],
+        "traceback_text": entry["traceback_text"],
+        "cause_text": entry.get("cause_text", ""),
+        "cause_frames": entry.get("cause_frames", ""),
+        "codes": entry.get("codes", ()),
         "asked": entry["key"],
         "exception": None,
         "killed": False,

@@ -6,7 +6,7 @@ Nothing is unpickled, and texts are cut to what is shown.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dask.utils import key_split
 
@@ -15,21 +15,30 @@ from ..common.pacing import Pace, is_dump, now_of, slices
 from ..common.texts import Signature, signature, type_and_message
 from .failed import failure_fact, forgotten_fact, history_of
 from .failures_followers import Follower, Followers, is_follower_alike
-from .failures_groups import TRACEBACKS, Group, group_of, sample_of
-from .failures_index import ErredIndex, Row
+from .failures_groups import TRACEBACKS, Group, Row, group_of, sample_of
+from .failures_index import ErredIndex
 from .failures_inner import InnerCounts, Waiting
 from .failures_joined import join_moved
-from .inner import identities
+from .inner_identities import identities
 from .leftovers import is_private
 from .origins import CameFrom
 from .p2p import P2P, as_text, cause_in_shuffle
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import (
+        Fact,
+        Failures,
+        FailuresQuestion,
+        HistoryEntry,
+        Missing,
+    )
 
 COMPARED = 10_000  # characters of a text that count for what is alike
 
 
 async def survey_failures(
-    state: Any, question: dict[str, Any], index: ErredIndex | None = None
-) -> dict[str, Any]:
+    state: Any, question: FailuresQuestion, index: ErredIndex | None = None
+) -> Failures:
     """All failures that are known, grouped by what makes them alike.
 
     Parameters
@@ -53,145 +62,235 @@ async def survey_failures(
     passed = await index.fill(state, pace)
     history = [entry for entry in history_of(state) if not is_private(entry["key"])]
     await index.find_times(state, history, pace)
-    missing = {"undated": 0, "unasked": 0, "span_unknown": False}
-    wanted = await _chosen(state, question, index, missing, pace)
-    groups: dict[Signature, Group] = {}
-    waiting: list[Waiting] = []
-    followers = Followers()
-    since = question.get("since")
+    survey = _Survey(state, index, pace, question.get("since"))
+    await survey.choose(question.get("client"), question.get("span"))
+    await survey.count_all(history)
+    return await survey.told(question.get("limit"), passed, start)
 
-    def is_counted(root: Any) -> bool:
-        if wanted is not None and root not in wanted:
-            return False
-        when = index.when.get(root)
-        return since is None or (when is not None and when >= since)
 
-    def count(root: Any, row: Row, when: float | None, members: int) -> None:
-        group = group_of(groups, row.alike)
-        group.add(root, row, when, members - (index.blame.get(root) == root))
-        followers.note(root, when, group)
+class _Survey:
+    """One question, while failures are being counted for it.
 
-    def count_forgotten(entry: dict[str, Any], alike: Signature) -> None:
-        group = group_of(groups, alike)
-        group.add_forgotten(entry)
-        followers.note(entry["key"], entry["when"], group)
+    Parameters
+    ----------
+    state : Scheduler or DumpState
+    index : ErredIndex
+        Complete, and with times.
+    pace : Pace
+    since : float or None
+        What failed before this time is not counted.
+    """
 
-    # As it is now: what is forgotten meanwhile is not counted by the history as well.
-    known = dict(index.members)
-    async for part in slices(list(known.items()), pace):
-        for root, members in part:
-            if wanted is not None and root not in wanted:
-                continue
-            when = index.when.get(root)
-            if since is not None and (when is None or when < since):
-                missing["undated"] += when is None
-                continue
-            row = index.rows.get(root) or await _read(state, index, root, pace)
-            if row is None:
-                known.pop(root)
-                continue
-            if when is not None and is_follower_alike(row.alike):
-                followers.add(Follower(root, when, members, row))
-            elif row.handed:
-                waiting.append(Waiting(root, row, when, members))
+    def __init__(
+        self, state: Any, index: ErredIndex, pace: Pace, since: float | None
+    ) -> None:
+        self._state = state
+        self._index = index
+        self._pace = pace
+        self._since = since
+        self._wanted: set[Any] | None = None  # root causes; None: all
+        self._groups: dict[Signature, Group] = {}
+        self._waiting: list[Waiting] = []
+        self._followers = Followers()
+        self._missing: Missing = {"undated": 0, "unasked": 0, "span_unknown": False}
+
+    async def choose(self, client: str | None, span: str | None) -> None:
+        """Count only what a client or a span is concerned by, if one is asked for."""
+        if client is None and span is None:
+            return
+        spans: set[str] = set()
+        if span is not None:
+            spans, known = _span_ids(self._state, span)
+            self._missing["span_unknown"] = not known
+        self._wanted = set()
+        async for part in slices(list(self._index.blame.items()), self._pace):
+            for key, root in part:
+                ts = self._state.tasks.get(key)
+                if ts is None:
+                    continue
+                if client is not None and not _is_wanted(ts, client):
+                    continue
+                if span is not None and ts.group.span_id not in spans:
+                    continue
+                self._wanted.add(root)
+
+    async def count_all(self, history: list[HistoryEntry]) -> None:
+        """Count what is there, what the history alone has, and what came of others."""
+        known = await self._count_present()
+        history = [
+            _with_cause(self._index, entry)
+            for entry in history
+            if entry["key"] not in known
+        ]
+        inner = InnerCounts(
+            self._state,
+            self._index,
+            self._groups,
+            self._is_counted,
+            self._read,
+            self._followers.note,
+        )
+        await inner.fill(self._waiting, history, self._pace)
+        self._count_history(history, inner)
+        async for alone in self._followers.placed(self._state, self._pace):
+            if isinstance(alone.told, Row):
+                self._count(alone.key, alone.told, alone.when, alone.members)
             else:
-                count(root, row, when, members)
+                self._count_forgotten(alone.told, _alike_of_entry(alone.told))
+        await inner.empty(self._pace)
+        await join_moved(self._groups, self._mark)
 
-    async def read(root: Any) -> Row | None:
-        return index.rows.get(root) or await _read(state, index, root, pace)
+    async def told(self, limit: int | None, passed: bool, start: float) -> Failures:
+        """The groups, and what was counted and left out."""
+        index = self._index
+        found = sorted(self._groups.values(), key=Group.rank)
+        shown = found if limit is None else found[:limit]
+        wire = []
+        values = CameFrom(self._state, self._pace)
+        for group in shown:
+            example = await self._example(group, values)
+            wire.append(group.to_wire(example, TRACEBACKS // len(shown)))
+            await self._pace.checkpoint()
+        return {
+            "groups": wire,
+            "omitted": len(found) - len(shown),
+            "total": sum(group.count for group in found),
+            "cascaded": sum(group.cascaded for group in found),
+            "healed": len(index.healed) + index.healed_more,
+            "healed_keys": sample_of(index.healed),
+            "passed": passed,
+            "start": start,
+            "end": now_of(self._state),
+            "undated": self._missing["undated"],
+            "unasked": self._missing["unasked"],
+            "span_unknown": self._missing["span_unknown"],
+        }
 
-    async def read_mark(group: Group) -> str:
-        return await _mark(state, index, group, pace)
+    # -- what is there ------------------------------------------------------
 
-    history = [
-        _with_cause(index, entry) for entry in history if entry["key"] not in known
-    ]
-    inner = InnerCounts(state, index, groups, is_counted, read, followers.note)
-    await inner.fill(waiting, history, pace)
-    left = _left_of_forgotten(state, index, history, wanted, since, missing, inner)
-    for entry, alike in left:
-        if is_follower_alike(alike):
-            followers.add(Follower(entry["key"], entry["when"], 1, entry))
-        else:
-            count_forgotten(entry, alike)
-    async for alone in followers.placed(state, pace):
-        if isinstance(alone.told, Row):
-            count(alone.key, alone.told, alone.when, alone.members)
-        else:
-            count_forgotten(alone.told, _alike_of_entry(alone.told))
-    await inner.empty(pace)
-    await join_moved(groups, read_mark)
-    found = sorted(groups.values(), key=Group.rank)
-    limit = question.get("limit")
-    shown = found if limit is None else found[:limit]
-    wire = []
-    values = CameFrom(state, pace)
-    for group in shown:
-        example = await _example(state, index, group, pace, values)
-        wire.append(group.to_wire(example, TRACEBACKS // len(shown)))
-        await pace.breathe()
-    return {
-        "groups": wire,
-        "omitted": len(found) - len(shown),
-        "total": sum(group.count for group in found),
-        "cascaded": sum(group.cascaded for group in found),
-        "healed": len(index.healed) + index.healed_more,
-        "healed_keys": sample_of(index.healed),
-        "passed": passed,
-        "start": start,
-        "end": now_of(state),
-        **missing,
-    }
+    async def _count_present(self) -> dict[Any, int]:
+        """Count root causes that are there; gives all that were, with their members."""
+        index, wanted, since = self._index, self._wanted, self._since
+        # As it is now: what is forgotten meanwhile is not counted by the history too.
+        known = dict(index.members)
+        async for part in slices(list(known.items()), self._pace):
+            for root, members in part:
+                if wanted is not None and root not in wanted:
+                    continue
+                when = index.when.get(root)
+                if since is not None and (when is None or when < since):
+                    self._missing["undated"] += when is None
+                    continue
+                row = index.rows.get(root) or await self._read(root)
+                if row is None:
+                    known.pop(root)
+                elif when is not None and is_follower_alike(row.alike):
+                    self._followers.add(Follower(root, when, members, row))
+                elif row.handed:
+                    self._waiting.append(Waiting(root, row, when, members))
+                else:
+                    self._count(root, row, when, members)
+        return known
 
+    def _is_counted(self, root: Any) -> bool:
+        """Whether a root cause is counted by itself."""
+        if self._wanted is not None and root not in self._wanted:
+            return False
+        when = self._index.when.get(root)
+        return self._since is None or (when is not None and when >= self._since)
 
-async def _example(
-    state: Any, index: ErredIndex, group: Group, pace: Pace, values: CameFrom
-) -> dict[str, Any]:
-    """One failure of a group; all that is left of it may be the history's entry."""
-    if group.present is not None:
+    def _count(self, root: Any, row: Row, when: float | None, members: int) -> None:
+        group = group_of(self._groups, row.alike)
+        group.add(root, row, when, members - (self._index.blame.get(root) == root))
+        self._followers.note(root, when, group)
+
+    async def _read(self, root: Any) -> Row | None:
+        """What is shown of a root cause, kept for the next time."""
+        state, index = self._state, self._index
+        if (kept := index.rows.get(root)) is not None:
+            return kept
+        if is_private(root):
+            return None
+        ts = await index.task_of(state, root, self._pace)
+        if ts is None:
+            return None
+        text, frames = ts.exception_text, ts.traceback_text or ""
+        cause = cause_in_shuffle(text, ts.exception)
+        if cause is not None:
+            text, frames = cause.text, as_text(cause)
+        codes = codes_for(ts.run_spec, frames, every=False)
+        alike = _signature(root, text, frames, codes)
+        if not ts.exception_text and ts.suspicious > state.allowed_failures:
+            alike = ("KilledWorker", alike[1], alike[2])
+        handed = identities(ts.exception_text, ts.traceback_text, ts.exception)
+        row = Row(alike, str(root), tuple(ts.erred_on or ()), handed)
+        index.note_row(root, row)
+        return row
+
+    async def _mark(self, group: Group) -> str:
+        """Fingerprint of the code that a group's example failed in; empty: unknown."""
+        place = group.alike[2]
+        if group.present is None or place is None:
+            return ""
         key = group.present[-1]
-        ts = await index.task_of(state, key, pace)
-        if ts is not None:
-            return {
-                **failure_fact(state, ts, key, None),
-                "came_from": await values.told(ts),
-                "when": index.when.get(key),
-                "codes": codes_for(ts.run_spec, ts.traceback_text or ""),
-                "submitted": group.submitted.get(key),
-            }
-    entry = group.entry or {"key": None, "when": None, "erred_on": []}
-    return forgotten_fact(entry)
+        ts = await self._index.task_of(self._state, key, self._pace)
+        _, function, line = place
+        return "" if ts is None else mark_at(ts.run_spec, function, line)
+
+    async def _example(self, group: Group, values: CameFrom) -> Fact:
+        """One failure of a group; all that is left of it may be the history's entry."""
+        if group.present is not None:
+            key = group.present[-1]
+            ts = await self._index.task_of(self._state, key, self._pace)
+            if ts is not None:
+                return {
+                    **failure_fact(self._state, ts, key, None),
+                    "came_from": await values.told(ts),
+                    "when": self._index.when.get(key),
+                    "codes": codes_for(ts.run_spec, ts.traceback_text or ""),
+                    "submitted": group.submitted.get(key),
+                }
+        return forgotten_fact(group.entry or _NOTHING_LEFT)
+
+    # -- what the history alone has -----------------------------------------
+
+    def _count_history(self, history: list[HistoryEntry], inner: InnerCounts) -> None:
+        """Count failures that are left in the scheduler's history only."""
+        seen = set()
+        for entry in history:
+            key = entry["key"]
+            if key in seen or key in self._index.members:
+                continue
+            seen.add(key)
+            if self._since is not None and (entry["when"] or 0.0) < self._since:
+                continue
+            ts = self._state.tasks.get(key)
+            if ts is not None and ts.state == "memory":
+                self._index.heal(key)
+            elif inner.counts_elsewhere(entry, _alike_of_entry):
+                continue
+            elif self._wanted is not None:
+                self._missing["unasked"] += 1  # the history has no clients or spans
+            else:
+                alike = _alike_of_entry(entry)
+                if is_follower_alike(alike):
+                    self._followers.add(Follower(key, entry["when"] or 0.0, 1, entry))
+                else:
+                    self._count_forgotten(entry, alike)
+
+    def _count_forgotten(self, entry: HistoryEntry, alike: Signature) -> None:
+        group = group_of(self._groups, alike)
+        group.add_forgotten(entry)
+        self._followers.note(entry["key"], entry["when"], group)
 
 
-async def _read(state: Any, index: ErredIndex, root: Any, pace: Pace) -> Row | None:
-    """What is shown of a root cause, kept for the next time."""
-    if is_private(root):
-        return None
-    ts = await index.task_of(state, root, pace)
-    if ts is None:
-        return None
-    text, frames = ts.exception_text, ts.traceback_text or ""
-    cause = cause_in_shuffle(text, ts.exception)
-    if cause is not None:
-        text, frames = cause.text, as_text(cause)
-    codes = codes_for(ts.run_spec, frames, every=False)
-    alike = _signature(root, text, frames, codes)
-    if not ts.exception_text and ts.suspicious > state.allowed_failures:
-        alike = ("KilledWorker", alike[1], alike[2])
-    handed = identities(ts.exception_text, ts.traceback_text, ts.exception)
-    row = Row(alike, str(root), tuple(ts.erred_on or ()), handed)
-    index.note_row(root, row)
-    return row
-
-
-async def _mark(state: Any, index: ErredIndex, group: Group, pace: Pace) -> str:
-    """Fingerprint of the code that a group's example failed in; empty: not known."""
-    place = group.alike[2]
-    if group.present is None or place is None:
-        return ""
-    ts = await index.task_of(state, group.present[-1], pace)
-    _, function, line = place
-    return "" if ts is None else mark_at(ts.run_spec, function, line)
+_NOTHING_LEFT: HistoryEntry = {
+    "key": None,
+    "when": None,
+    "erred_on": [],
+    "exception_text": "",
+    "traceback_text": "",
+}
 
 
 def _signature(
@@ -204,52 +303,25 @@ def _signature(
     return signature(kind, message, own_place((frames or "")[-COMPARED:], codes))
 
 
-def _alike_of_entry(entry: dict[str, Any]) -> Signature:
+def _alike_of_entry(entry: HistoryEntry) -> Signature:
     text = entry["cause_text"] or entry["exception_text"]
     frames = entry["cause_frames"] or entry["traceback_text"]
-    return _signature(entry["key"], text, frames, entry["codes"])
+    codes = cast("tuple[FrameCode, ...]", entry["codes"])
+    return _signature(entry["key"], text, frames, codes)
 
 
-def _with_cause(index: ErredIndex, entry: dict[str, Any]) -> dict[str, Any]:
+def _with_cause(index: ErredIndex, entry: HistoryEntry) -> HistoryEntry:
     """An entry of the history, with what a task of a P2P shuffle was raised from.
 
     And with the code that its frames were in.
     """
-    told = {**entry, "codes": index.codes.of(entry["key"])}
+    codes = index.codes.of(entry["key"])
     shuffled = entry["exception_text"].startswith(P2P)
     cause = index.cause_in_shuffle(entry["key"]) if shuffled else None
     if cause is None:
-        return {**told, "cause_text": "", "cause_frames": ""}
-    return {**told, "cause_text": cause.text, "cause_frames": as_text(cause)}
-
-
-async def _chosen(
-    state: Any,
-    question: dict[str, Any],
-    index: ErredIndex,
-    missing: dict[str, Any],
-    pace: Pace,
-) -> set[Any] | None:
-    """Root causes that a client or a span is concerned by; None: no such filter."""
-    client, span = question.get("client"), question.get("span")
-    if client is None and span is None:
-        return None
-    spans: set[str] = set()
-    if span is not None:
-        spans, known = _span_ids(state, span)
-        missing["span_unknown"] = not known
-    chosen = set()
-    async for part in slices(list(index.blame.items()), pace):
-        for key, root in part:
-            ts = state.tasks.get(key)
-            if ts is None:
-                continue
-            if client is not None and not _is_wanted(ts, client):
-                continue
-            if span is not None and ts.group.span_id not in spans:
-                continue
-            chosen.add(root)
-    return chosen
+        return {**entry, "codes": codes, "cause_text": "", "cause_frames": ""}
+    frames = as_text(cause)
+    return {**entry, "codes": codes, "cause_text": cause.text, "cause_frames": frames}
 
 
 def _is_wanted(ts: Any, client: str) -> bool:
@@ -276,34 +348,3 @@ def _span_ids(state: Any, span: str) -> tuple[set[str], bool]:
             found.add(each.id)
             stack.extend(each.children)
     return found, bool(found)
-
-
-def _left_of_forgotten(
-    state: Any,
-    index: ErredIndex,
-    history: list[dict[str, Any]],
-    wanted: set[Any] | None,
-    since: float | None,
-    missing: dict[str, Any],
-    inner: InnerCounts,
-) -> list[tuple[dict[str, Any], Signature]]:
-    """Failures that are left in the scheduler's history only, and are counted there."""
-    left = []
-    seen = set()
-    for entry in history:
-        key = entry["key"]
-        if key in seen or key in index.members:
-            continue
-        seen.add(key)
-        if since is not None and entry["when"] < since:
-            continue
-        ts = state.tasks.get(key)
-        if ts is not None and ts.state == "memory":
-            index.heal(key)
-        elif inner.counts_elsewhere(entry, _alike_of_entry):
-            continue
-        elif wanted is not None:
-            missing["unasked"] += 1  # the history has neither clients nor spans
-        else:
-            left.append((entry, _alike_of_entry(entry)))
-    return left

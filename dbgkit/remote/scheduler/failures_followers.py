@@ -6,15 +6,17 @@ This file is sent to the scheduler as source: standard library and dask only.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.utils import key_split
 
 from ..common.pacing import Pace, emptied
 from ..common.texts import Signature
-from .failures_groups import Group
-from .failures_index import Row
+from .failures_groups import Group, Row
 from .followers import Leaders, Runs, is_follower
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
 
 
 class Follower(NamedTuple):
@@ -23,7 +25,7 @@ class Follower(NamedTuple):
     key: Any
     when: float
     members: int  # failed tasks of it, itself included
-    told: Row | dict[str, Any]  # or the history's entry, where that is all that is left
+    told: Row | HistoryEntry  # or the history's entry, where that is all that is left
 
 
 class Followers:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.texts import Signature
-from .failures_index import Row
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import Fact, GroupForm, HistoryEntry
 
 SAMPLE = 10  # keys of one group
 SAMPLE_TEXT = 2_000  # characters of all of them
@@ -18,6 +20,19 @@ MOST_WORKERS = 20  # of one group
 MESSAGE = 1_000  # characters of one message
 TRACEBACK = 8_000  # characters of one
 TRACEBACKS = 100_000  # characters of all tracebacks
+
+
+class Row(NamedTuple):
+    """What a report needs of one root cause, as its texts are slow to read.
+
+    ``handed`` is what it may have been handed by tasks that it had submitted (see
+    ``inner_identities``).
+    """
+
+    alike: Signature
+    name: str
+    workers: tuple[str, ...]
+    handed: tuple[Any, ...] = ()
 
 
 class Group:
@@ -36,9 +51,9 @@ class Group:
         self.keys: list[tuple[float, str, int, Any]] = []
         # The earliest that the scheduler still has, and that it has forgotten.
         self.present: tuple[float, str, int, Any] | None = None
-        self.entry: dict[str, Any] | None = None
+        self.entry: HistoryEntry | None = None
         # What is left of the tasks that those of the group had submitted, by key.
-        self.submitted: dict[Any, dict[str, Any]] = {}
+        self.submitted: dict[Any, HistoryEntry] = {}
 
     def add(self, key: Any, row: Row, when: float | None, cascaded: int) -> None:
         self.cascaded += cascaded
@@ -47,10 +62,10 @@ class Group:
             self.present = place
         self._count(place, when, row.workers)
 
-    def add_forgotten(self, entry: dict[str, Any]) -> None:
+    def add_forgotten(self, entry: HistoryEntry) -> None:
         self.forgotten += 1
-        when = entry["when"]
-        if self.entry is None or when < self.entry["when"]:
+        when = entry["when"] or 0.0
+        if self.entry is None or when < (self.entry["when"] or 0.0):
             self.entry = entry
         place = (when, str(entry["key"]), self.count, entry["key"])
         self._count(place, when, entry["erred_on"])
@@ -75,7 +90,7 @@ class Group:
         """The most frequent first, then the earliest."""
         return -self.count, self.first or 0.0, self.alike[:2]
 
-    def to_wire(self, example: dict[str, Any], traceback: int) -> dict[str, Any]:
+    def to_wire(self, example: Fact, traceback: int) -> GroupForm:
         """The group; its example's traceback is cut to so many characters."""
         kind, message, place = self.alike
         workers = sorted(self.workers)

@@ -7,31 +7,20 @@ each change of a task's state costs about a microsecond.
 from __future__ import annotations
 
 from time import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.frame_codes import KeptCodes
 from ..common.pacing import Pace, all_tasks, is_dump, slices
 from ..common.pickles import MOST_BYTES, Raised, pickle_of
-from ..common.texts import Signature
+from ..common.texts import COMPARED
+from .failures_groups import Row
 from .p2p import P2P, cause_in_shuffle
-from .roots import COMPARED
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
 
 MOST_SHUFFLES = 100  # failures of P2P shuffles whose causes are kept
-MOST_NOTED = 100_000  # failures that are kept in a table of what tasks submitted
 MOST_HEALED = 10_000  # keys that are remembered; more are only counted
-
-
-class Row(NamedTuple):
-    """What a report needs of one root cause, as its texts are slow to read.
-
-    ``handed`` is what it may have been handed by tasks that it had submitted (see
-    ``inner``).
-    """
-
-    alike: Signature
-    name: str
-    workers: tuple[str, ...]
-    handed: tuple[Any, ...] = ()
 
 
 class Unread(NamedTuple):
@@ -49,11 +38,11 @@ class ErredIndex:
     complete : bool
         Whether all that had failed before is in it too; `dated`: with its times.
     blame : dict of Key to Key
-        Each failed task and its root cause: itself, or what it fell because of.
+        Each failed task and its root cause: itself, or why it failed.
     members : dict of Key to int
         How many failed tasks each root cause has, itself included.
     when : dict of Key to float or None
-        When a root cause failed; None: nothing tells.
+        When a root cause failed; None: unknown.
     rows : dict of Key to Row
         What a report needs of each root cause; made when first asked for.
     shuffles : dict of Key to Unread, Raised or None
@@ -75,6 +64,8 @@ class ErredIndex:
     healed : dict of Key to None
         Those that have succeeded since; `healed_more` counts those not kept.
     """
+
+    most_noted = 100_000  # failures that are kept in a table of what tasks submitted
 
     def __init__(self) -> None:
         self.complete = False
@@ -115,7 +106,7 @@ class ErredIndex:
     def _freshen(self, key: Any) -> None:
         assert self.fresh is not None
         self.fresh.append(key)
-        if len(self.fresh) > MOST_NOTED:
+        if len(self.fresh) > self.most_noted:
             self.fresh = None  # it is made anew
 
     def _add_shuffle(self, ts: Any) -> None:
@@ -188,9 +179,9 @@ class ErredIndex:
         return True
 
     async def find_times(
-        self, state: Any, history: list[dict[str, Any]], pace: Pace
+        self, state: Any, history: list[HistoryEntry], pace: Pace
     ) -> None:
-        """Times of what had failed before it was kept, where something tells."""
+        """Times of what had failed before it was kept, as far as they are known."""
         if self.dated:
             return
         times = {entry["key"]: entry["when"] for entry in reversed(history)}

@@ -6,14 +6,17 @@ This file is sent to the scheduler as source: standard library only.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.pacing import Pace, emptied
 from ..common.texts import Signature
-from .failures_groups import Group, group_of
-from .failures_index import ErredIndex, Row
-from .inner import identities_of_texts, texts_of
-from .inner_table import MOST_WAYS, Identity, Lookup
+from .failures_groups import Group, Row, group_of
+from .failures_index import ErredIndex
+from .inner_identities import Identity, identities_of_texts, texts_of
+from .inner_table import MOST_WAYS, Lookup
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
 
 Groups = dict[Signature, Group]
 
@@ -37,11 +40,11 @@ class InnerCounts:
     groups : dict
         What has been counted so far.
     is_counted : callable
-        Whether the survey counts a root cause by itself.
+        Whether a root cause is counted by itself.
     read : callable
         Gives a root cause's `Row`.
     note : callable
-        Told of each failure, when it was, and in which group it was counted.
+        Called with each failure, when it was, and in which group it was counted.
     """
 
     def __init__(
@@ -59,14 +62,14 @@ class InnerCounts:
         self.is_counted = is_counted
         self.read = read
         self.note = note
-        # Entries of the history that are told by what had submitted them.
+        # Entries of the history that are counted with what had submitted them.
         self.told: set[Any] = set()
         self._added: set[Any] = set()
         self._table: Lookup | None = None
         self._handed: dict[Any, tuple[Identity, ...]] = {}
 
     async def fill(
-        self, waiting: list[Waiting], history: list[dict[str, Any]], pace: Pace
+        self, waiting: list[Waiting], history: list[HistoryEntry], pace: Pace
     ) -> None:
         """Look up what they waited for; of what the scheduler has forgotten, too."""
         for entry in history:
@@ -74,7 +77,7 @@ class InnerCounts:
                 texts = entry["exception_text"], entry["traceback_text"]
                 if handed := identities_of_texts(*texts):
                     self._handed.setdefault(entry["key"], handed)
-                await pace.breathe()
+                await pace.checkpoint()
         wanted = texts_of(self._handed.values())
         unsettled: list[Waiting] = []
         async for part in emptied(waiting, pace):
@@ -90,7 +93,7 @@ class InnerCounts:
         async for part in emptied(unsettled, pace):
             for one in part:
                 await self._place(one)
-                await pace.breathe()
+                await pace.checkpoint()
 
     async def empty(self, pace: Pace) -> None:
         """Let go of what was looked up, once all is counted."""
@@ -148,7 +151,7 @@ class InnerCounts:
 
     async def _innermost(
         self, root: Any, row: Row, when: float | None
-    ) -> tuple[Any, dict[str, Any] | None]:
+    ) -> tuple[Any, HistoryEntry | None]:
         """The last of those that submitted one another; None: it submitted none.
 
         Else the history's entry, where that is all that is left of it.
@@ -176,8 +179,8 @@ class InnerCounts:
 
     def counts_elsewhere(
         self,
-        entry: dict[str, Any],
-        alike_of: Callable[[dict[str, Any]], Signature],
+        entry: HistoryEntry,
+        alike_of: Callable[[HistoryEntry], Signature],
     ) -> bool:
         """Whether a forgotten failure is counted with another one.
 

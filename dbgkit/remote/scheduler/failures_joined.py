@@ -1,4 +1,4 @@
-"""Failures of one function whose file is told on one side only are one group.
+"""Failures of one function whose file is known on one side only are one group.
 
 A task that failed before cloudpickle left out the names of files has one in its
 traceback, one that failed since has none.

@@ -65,13 +65,13 @@ class Runs:
     def began_by(self, key: Any, when: float, moment: float) -> bool:
         """Whether a run that failed at a time may have begun by a moment.
 
-        It is given to its worker before it runs; where nothing tells when, it may.
+        It is given to its worker before it runs; where that is unknown, it may.
         """
         times = [each for each in self._began.get(key, ()) if each <= when]
         return not times or max(times) <= moment
 
     def partners(self, key: Any) -> set[Any] | None:
-        """Which tasks make one collective with a task; None: nothing tells.
+        """Which tasks make one collective with a task; None: unknown.
 
         What is made of all of them needs them all, as `xgboost.dask.train` has it.
         """
@@ -95,13 +95,13 @@ class Runs:
 
 class _Failed(NamedTuple):
     when: float
-    order: int  # of those at one time, as keys and what is told of them have none
+    order: int  # of those at one time, as keys and what is known of them have none
     key: Any
     told: Any
 
 
 class Leaders(Generic[Told]):
-    """Failures that followers may have failed because of, and what is told of each.
+    """Failures that followers may have failed because of, and what is known of each.
 
     Nothing on the scheduler says which tasks were in one collective. They run the same
     function, so that their keys have the same prefix; they run at the same time, and
@@ -125,7 +125,7 @@ class Leaders(Generic[Told]):
             self._by_key.pop(prefix, None)
 
     def of(self, key: Any, when: float, runs: Runs) -> Told | None:
-        """What is told of the failure that a follower failed because of, if any."""
+        """What is known of the failure that a follower failed because of, if any."""
         prefix = key_split(key)
         failed = self._failed.get(prefix, [])
         if prefix not in self._by_key:

@@ -13,13 +13,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed.protocol.pickle import dumps
 
-Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+if TYPE_CHECKING:
+    from ..common.wire import Foresee
+    from ..common.wire_deaths import DeathsQuestion
+    from ..common.wire_failures import GroupForm
+    from ..common.wire_recordings import ListedHeader, RecorderQuestion
+    from ..common.wire_replays import Called
+    from ..common.wire_why import Why
+
+Ask = Callable[[str, Any], Awaitable[Any]]
+# An end, as it came or with what was added to it.
+OneEnd = TypeVar("OneEnd", bound=Mapping[str, Any])
 # Verb, question and answer.
-Foreseen = list[tuple[str, dict[str, Any], Any]]
+Foreseen = list[tuple[str, Any, Any]]
 
 MOST_RECORDED = 5  # recordings of one task that are looked through
 MOST_KILLED = 20  # tasks whose workers' deaths are looked up
@@ -30,14 +40,14 @@ _KILLED = "KilledWorker"
 _NO_PICTURE = ("finished", "unknown-key")
 
 
-def recordings_question(name: str, keys: list[Any], limit: int) -> dict[str, Any]:
+def recordings_question(name: str, keys: list[Any], limit: int) -> RecorderQuestion:
     """Which recordings there are of some tasks."""
     return {"name": name, "verb": "list", "options": {"keys": keys, "limit": limit}}
 
 
 def contents_question(
-    name: str, headers: Iterable[Mapping[str, Any]], nbytes: int
-) -> dict[str, Any]:
+    name: str, headers: Iterable[ListedHeader], nbytes: int
+) -> RecorderQuestion:
     """What the recordings of some headers hold."""
     numbers = [header["number"] for header in headers if header["size"]]
     options = {"numbers": numbers, "nbytes": nbytes}
@@ -46,7 +56,7 @@ def contents_question(
 
 def deaths_question(
     name: str, keys: list[Any] | None, limit: int, recorded_only: bool
-) -> dict[str, Any]:
+) -> DeathsQuestion:
     """How workers that had some tasks went away."""
     return {
         "name": name,
@@ -57,17 +67,17 @@ def deaths_question(
 
 
 def deaths_limit(keys: list[Any]) -> int:
-    """The most deaths to be told of some tasks."""
+    """The most deaths to be reported of some tasks."""
     return 4 * len(keys) + 10
 
 
-def workers_to_ask(answer: Mapping[str, Any], live: bool) -> dict[str, list[Any]]:
+def workers_to_ask(answer: Why, live: bool) -> dict[str, list[Any]]:
     """Per worker the keys that ``why`` asks it for; none: what it runs at all.
 
     Parameters
     ----------
     answer : mapping
-        See ``causes.explain_state``.
+        See ``why.explain_state``.
     live : bool
         Whether a worker that was not asked whether it is there may be asked.
     """
@@ -87,7 +97,7 @@ def workers_to_ask(answer: Mapping[str, Any], live: bool) -> dict[str, list[Any]
     return wanted
 
 
-def tasks_had(ends: Iterable[dict[str, Any]]) -> list[tuple[dict[str, Any], Any]]:
+def tasks_had(ends: Iterable[OneEnd]) -> list[tuple[OneEnd, Any]]:
     """Ends whose tasks were on workers that died, each with the key it was had by."""
     return [
         (end, end.get("blame", end["key"]))
@@ -100,8 +110,8 @@ async def foresee(
     scheduler: Any,
     ask: Ask,
     verb: str,
-    answer: Mapping[str, Any],
-    names: Mapping[str, Any],
+    answer: Any,
+    names: Foresee,
 ) -> Foreseen:
     """Questions that follow from an answer, each with its own.
 
@@ -126,9 +136,7 @@ async def foresee(
     return []
 
 
-async def recordings_of(
-    ask: Ask, keys: list[Any], names: Mapping[str, Any]
-) -> Foreseen:
+async def recordings_of(ask: Ask, keys: list[Any], names: Foresee) -> Foreseen:
     """What the recorder holds of some tasks: which, and their contents."""
     limit = MOST_RECORDED * len(keys)
     question = recordings_question(names["recorder"], keys, limit)
@@ -142,7 +150,7 @@ async def recordings_of(
 
 
 async def _after_failures(
-    ask: Ask, groups: list[dict[str, Any]], names: Mapping[str, Any]
+    ask: Ask, groups: list[GroupForm], names: Foresee
 ) -> Foreseen:
     if not groups:
         return []
@@ -157,7 +165,7 @@ async def _after_failures(
     return [*found, *await _deaths(ask, killed, names)]
 
 
-async def _deaths(ask: Ask, keys: list[Any], names: Mapping[str, Any]) -> Foreseen:
+async def _deaths(ask: Ask, keys: list[Any], names: Foresee) -> Foreseen:
     wanted = list(dict.fromkeys(keys))
     if not wanted:
         return []
@@ -165,10 +173,8 @@ async def _deaths(ask: Ask, keys: list[Any], names: Mapping[str, Any]) -> Forese
     return [("deaths", question, await ask("deaths", question))]
 
 
-async def _probes(
-    scheduler: Any, answer: Mapping[str, Any], names: Mapping[str, Any]
-) -> Foreseen:
-    """What the workers of what was given away tell of it, the silent ones left out."""
+async def _probes(scheduler: Any, answer: Why, names: Foresee) -> Foreseen:
+    """What the workers of what was given away say of it, the silent ones left out."""
     asked = workers_to_ask(answer, True)
     if not asked:
         return []
@@ -177,9 +183,7 @@ async def _probes(
     return [("probe", asked, told)]
 
 
-async def _after_why(
-    ask: Ask, answer: Mapping[str, Any], names: Mapping[str, Any]
-) -> Foreseen:
+async def _after_why(ask: Ask, answer: Why, names: Foresee) -> Foreseen:
     had = [key for _, key in tasks_had(answer["ends"])[:MOST_KILLED]]
     found = await _deaths(ask, had, names)
     ends = [end for end in answer["ends"] if end["code"] not in _NO_PICTURE]
@@ -195,7 +199,7 @@ async def _after_why(
 
 async def run_on_workers(
     scheduler: Any, function: bytes, arguments: Mapping[str, bytes], limit: float
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Called]:
     """Have workers run a function, all at once; what the scheduler lists not is gone.
 
     ``Scheduler.broadcast`` (distributed/scheduler.py) with the message that
@@ -221,11 +225,11 @@ async def run_on_workers(
     gate = asyncio.Semaphore(ASKED_AT_ONCE)
     deadline = monotonic() + limit
 
-    async def run(address: str, args: bytes) -> dict[str, Any]:
+    async def run(address: str, args: bytes) -> Called:
         async with gate:
             return await ask(address, args)
 
-    async def ask(address: str, args: bytes) -> dict[str, Any]:
+    async def ask(address: str, args: bytes) -> Called:
         if address not in scheduler.workers:
             return {"status": "gone"}
         message = {
@@ -242,7 +246,7 @@ async def run_on_workers(
             )
         except asyncio.TimeoutError:
             return {"status": "silent"}
-        answer: dict[str, Any] = answers.get(address, {"status": "silent"})
+        answer: Called = answers.get(address, {"status": "silent"})
         return answer
 
     answers = await asyncio.gather(

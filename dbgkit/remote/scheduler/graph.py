@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.keys import find_task
 from ..common.pacing import Pace
 from .roots import find_roots, raised
+
+if TYPE_CHECKING:
+    from ..common.wire_tasks import Around, AroundQuestion, AroundTask, GraphForm
 
 MOST_TASKS = 20  # pictures that one question asks for
 MOST_NODES = 200
@@ -32,7 +35,7 @@ _UP = ("waiting_on", "dependencies")
 _DOWN = ("waiters", "dependents")
 
 
-async def look_around(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+async def look_around(state: Any, question: AroundQuestion) -> Around:
     """The neighbourhoods of some tasks.
 
     Parameters
@@ -48,7 +51,7 @@ async def look_around(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     graphs = []
     for wanted in question["tasks"][:MOST_TASKS]:
         graphs.append(await _graph(state, wanted, limit, pace))
-        await pace.breathe()
+        await pace.checkpoint()
     return {"graphs": graphs}
 
 
@@ -66,8 +69,8 @@ class _Links:
 
 
 async def _graph(
-    state: Any, wanted: dict[str, Any], limit: int, pace: Pace
-) -> dict[str, Any] | None:
+    state: Any, wanted: AroundTask, limit: int, pace: Pace
+) -> GraphForm | None:
     """One neighbourhood in wire form: edges name nodes by their position."""
     links = _Links()
     most = max(2, min(MOST_CHAIN, limit))
@@ -82,12 +85,12 @@ async def _graph(
         if len(shown) >= limit:
             break
         shown.setdefault(ts, len(shown))
-    edges: list[list[int]] = []
-    nodes = []
+    edges: list[tuple[int, int]] = []
+    nodes: list[Any] = []
     for ts, at in shown.items():
         above = _both(shown, links(ts, "dependencies"))
         below = _both(shown, links(ts, "dependents"))
-        edges += sorted([shown[dependency], at] for dependency in above)
+        edges += sorted((shown[dependency], at) for dependency in above)
         more = (
             len(links(ts, "dependencies")) - len(above),
             len(links(ts, "dependents")) - len(below),
@@ -116,11 +119,11 @@ def _both(shown: dict[Any, int], neighbours: Collection[Any]) -> list[Any]:
 
 
 async def _chain(
-    state: Any, wanted: dict[str, Any], most: int, pace: Pace
+    state: Any, wanted: AroundTask, most: int, pace: Pace
 ) -> tuple[list[Any], dict[Any, int]]:
     """Tasks from the one asked for to the culprit, and after which some are left out.
 
-    A task that fell is followed to the one that failed.
+    A task that failed because of another is followed to that one.
     """
     keys = [*(wanted.get("chain") or ()), wanted["key"]]
     found = (find_task(state, key) for key in keys)
@@ -176,7 +179,7 @@ def _nearest(culprit: Any, chain: list[Any], links: _Links) -> Iterator[Any]:
 def _few(
     links: _Links, ts: Any, names: tuple[str, str], distance: int
 ) -> Iterable[Any]:
-    """All neighbours on one side, or of many those that tell most."""
+    """All neighbours on one side; of many, those that say most."""
     unfinished, everyone = (links(ts, name) for name in names)
     sample = dict.fromkeys(islice(unfinished, SAMPLED))
     sample.update(dict.fromkeys(islice(everyone, SAMPLED)))

@@ -4,42 +4,27 @@ A task that waits for work that it has submitted (``get_client``, ``worker_clien
 ``dask.compute``) raises what that work raised, or another exception from it. Dask
 keeps no link from the one to the other. But in the traceback of the outer one, behind
 a frame of the client, are the frames of the inner one, and the exception's text is the
-inner one's: so they are told.
+inner one's: so they are found.
 
 This file is sent to the scheduler as source: standard library only.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..common.frames import parse_traceback
 from ..common.pacing import Pace
-from ..common.pickles import Frame, pickle_of, raised_from
 from .failures_index import ErredIndex
-from .inner_table import MOST_WAYS, READ, Identity, Lookup, compared, own_frames
-from .roots import COMPARED
+from .inner_identities import Identity, identities, texts_of
+from .inner_table import MOST_WAYS, Lookup
 
-# Where an exception of a future is raised in whoever waits for it.
-_WAITS = re.compile(
-    r"distributed[/\\](?:client|utils|cfexecutor|worker_client)\.py$"
-    r"|[/\\]concurrent[/\\]futures[/\\]_base\.py$"
-)
-# `dask.compute` may have run here as well, under a scheduler of the process.
-_COMPUTES = re.compile(r"dask[/\\]base\.py$")
-_MARKS = (b"distributed.client", b"dask.base", b"concurrent.futures")
-
-
-@lru_cache(maxsize=256)
-def _parsed(frames: str) -> tuple[Frame, ...]:
-    return tuple(parse_traceback(frames))  # those of one kind have one text
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
 
 
 class Found(NamedTuple):
-    """The task that a failure is to be told of.
+    """The task that a failure is to be reported of.
 
     Attributes
     ----------
@@ -60,91 +45,13 @@ class Found(NamedTuple):
     root: Any
     through: tuple[Any, ...]
     alike: int
-    forgotten: dict[str, Any] | None
-
-
-def identities(
-    text: str | None, frames: str | None, exception: Any = None
-) -> tuple[Identity, ...]:
-    """What a failure may have been handed by work that it waited for.
-
-    Parameters
-    ----------
-    text, frames : str or None
-        The scheduler's texts of it.
-    exception
-        ``TaskState.exception``, for what was raised from another one.
-    """
-    found = list(identities_of_texts(text, frames))
-    data = pickle_of(exception)
-    if any(mark in data for mark in _MARKS):
-        for raised in raised_from(exception):
-            found += _behind_waits(raised.text, raised.frames)
-    return tuple(dict.fromkeys(found))
-
-
-def identities_of_texts(text: str | None, frames: str | None) -> tuple[Identity, ...]:
-    """`identities` of the texts alone; those of the latest texts are kept."""
-    if not text or not frames:
-        return ()
-    return _of_texts(text[:COMPARED], frames[-READ:])
-
-
-@lru_cache(maxsize=256)
-def _of_texts(text: str, frames: str) -> tuple[Identity, ...]:
-    if "distributed" not in frames and "dask" not in frames:
-        return ()
-    return tuple(dict.fromkeys(_behind_waits(text, _parsed(frames))))
-
-
-def of_chain(
-    raised: Iterable[tuple[str, Sequence[Sequence[Any]], bool]],
-) -> tuple[Identity, ...]:
-    """`identities` out of the texts and frames of exceptions that a client has.
-
-    Behind a wait of the client itself is the task that failed, and nothing that this
-    had submitted: another task may have failed just so before.
-    """
-    found: list[Identity] = []
-    for text, frames, waited_here in raised:
-        places = tuple((str(f), int(n), str(name)) for f, n, name in frames)
-        each = list(_behind_waits(text, places))
-        found += each[1:] if waited_here else each
-    return tuple(dict.fromkeys(found))
-
-
-def _behind_waits(text: str, frames: tuple[Frame, ...]) -> Iterator[Identity]:
-    """Identities of the tasks behind each wait, the nearest first."""
-    text = compared(text)
-    behind: tuple[Frame, ...] | None = None
-    for index, (filename, _, _) in enumerate(frames):
-        sure = _WAITS.search(filename) is not None
-        if (sure or _COMPUTES.search(filename)) and not _waits(frames, index + 1):
-            own = own_frames(frames[index + 1 :])
-            behind = own if behind is None else behind
-            yield Identity(text, own, sure)
-    # Of waits further in, Dask cuts the frames out as it raises the exception again.
-    for index in range(1, len(behind or ())):
-        yield Identity(text, (behind or ())[index:], False)
-
-
-def _waits(frames: tuple[Frame, ...], index: int) -> bool:
-    """Whether the next frame belongs to the same wait."""
-    if index >= len(frames):
-        return False
-    filename = frames[index][0]
-    return bool(_WAITS.search(filename) or _COMPUTES.search(filename))
-
-
-def texts_of(handed: Iterable[Iterable[Identity]]) -> set[str]:
-    """The texts that some failures may have been handed."""
-    return {each.text for identities in handed for each in identities}
+    forgotten: HistoryEntry | None
 
 
 async def follow(
     state: Any,
     index: ErredIndex,
-    history: list[dict[str, Any]],
+    history: list[HistoryEntry],
     roots: Iterable[tuple[Any, float | None]],
     pace: Pace,
 ) -> list[Found]:
@@ -166,7 +73,7 @@ async def follow(
         for each in found:
             if each.ts.key not in handed:
                 new[each.ts.key] = _identities_of(each.ts)
-                await pace.breathe()
+                await pace.checkpoint()
         handed.update(new)
         texts = texts_of(new.values())
         if not texts:
@@ -215,7 +122,7 @@ def _step(
 async def found_of_forgotten(
     state: Any,
     index: ErredIndex,
-    history: list[dict[str, Any]],
+    history: list[HistoryEntry],
     key: Any,
     handed: tuple[Identity, ...],
     pace: Pace,
@@ -244,8 +151,8 @@ def entry_of(
     key: Any,
     when: float | None,
     handed: Sequence[Identity],
-    entries: Iterable[dict[str, Any]],
-) -> dict[str, Any] | None:
+    entries: Iterable[HistoryEntry],
+) -> HistoryEntry | None:
     """The history's entry of what a task had submitted, where that is all there is."""
     led = Lookup(entries, texts_of([handed])).of(key, when, handed)
     return None if led is None else led.entry

@@ -9,47 +9,46 @@ This file is sent to the scheduler as source: standard library only.
 
 from __future__ import annotations
 
-import re
 from asyncio import Lock
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from heapq import merge
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ..common.frames import is_machinery, parse_traceback
+from ..common.frames import parse_traceback
 from ..common.pacing import Pace, slices
 from ..common.pickles import Frame
-from .failures_index import MOST_NOTED, ErredIndex
-from .roots import COMPARED
+from .inner_identities import READ, Identity, compared, own_frames
 
-READ = 20_000  # characters of a traceback that are read
+if TYPE_CHECKING:
+    from ..common.wire_failures import HistoryEntry
+
 MOST_WAYS = 100  # tasks that submitted one another, or that one may have submitted
 _EMPTIED = 5_000  # failures that are let go of in one go
 _ROOM = 1_000  # failures that may be gone before a table is made anew
 _SLACK = 0.001  # seconds between two clocks of one scheduler
 _MANY = 20  # frames, at the least, of a traceback that may be too long to be sent
 _REPEATED = "[Previous line repeated"
-_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 
 
-class Identity(NamedTuple):
-    """By what a task is known to whoever waited for it.
+class Index(Protocol):
+    """What is needed of an index of failures (see ``failures_index``)."""
 
-    ``sure`` is False where it may not have been a task of the cluster.
-    """
-
-    text: str
-    frames: tuple[Frame, ...]
-    sure: bool
+    most_noted: int
+    dated: bool
+    members: dict[Any, int]
+    when: dict[Any, float | None]
+    submitted: Any
+    fresh: list[Any] | None
 
 
 class Led(NamedTuple):
     """What a task may have submitted; ``entry`` is None where it is still there."""
 
     key: Any
-    entry: dict[str, Any] | None
+    entry: HistoryEntry | None
     alike: int
 
 
@@ -57,21 +56,10 @@ class _Known(NamedTuple):
     when: float
     key: Any
     marked: bool
-    entry: dict[str, Any] | None
+    entry: HistoryEntry | None
 
 
 _Place = tuple[str, tuple[Frame, ...] | None]  # None: not known
-
-
-def compared(text: str) -> str:
-    """What of a text counts: an object has another address in each process."""
-    text = text[:COMPARED]
-    return _ADDRESS.sub("0x#", text) if "0x" in text else text
-
-
-def own_frames(frames: Iterable[Frame]) -> tuple[Frame, ...]:
-    """Without Dask's frames, of which some are cut out here and others there."""
-    return tuple(frame for frame in frames if not is_machinery(frame[0]))
 
 
 @lru_cache(maxsize=256)
@@ -95,7 +83,7 @@ def places_of(text: str, frames: str | None) -> tuple[_Place, ...]:
 
 
 def is_marked(ts: Any) -> bool:
-    """Whether something tells that a task was submitted by another one.
+    """Whether there is a sign that a task was submitted by another one.
 
     ``Scheduler._set_priorities`` takes 0.01 off the generation of such a one, and a
     worker's own client is called so (``Worker._get_client``).
@@ -156,7 +144,7 @@ class Submitted:
     Frames are read of those only whose text was asked for.
     """
 
-    def __init__(self, state: Any, index: ErredIndex) -> None:
+    def __init__(self, state: Any, index: Index) -> None:
         self.state = state
         self.index = index
         self.dated = index.dated
@@ -194,7 +182,7 @@ class Submitted:
     async def read(
         self, texts: Iterable[str], told: dict[Any, float], pace: Pace
     ) -> None:
-        """Have what failed with some texts looked up; the times of some are told."""
+        """Look up what failed with some texts; the times of some are handed in."""
         for text in texts:
             found = self._unread.pop(hash(text), None)
             if found is None:
@@ -237,7 +225,7 @@ class Submitted:
         for alike in self.of.values():
             while alike.keys:
                 alike.shrink()
-                await pace.breathe()
+                await pace.checkpoint()
 
 
 class Lookup:
@@ -246,13 +234,13 @@ class Lookup:
     Parameters
     ----------
     entries : iterable of dict
-        What the history alone tells of.
+        What the history alone has.
     texts : set of str, optional
         What may be asked for.
     """
 
     def __init__(
-        self, entries: Iterable[dict[str, Any]], texts: set[str] | None = None
+        self, entries: Iterable[HistoryEntry], texts: set[str] | None = None
     ) -> None:
         self._table: Submitted | None = None
         self._own = False
@@ -268,15 +256,15 @@ class Lookup:
     async def of_failed(
         cls,
         state: Any,
-        index: ErredIndex,
+        index: Index,
         texts: set[str],
-        history: list[dict[str, Any]],
+        history: list[HistoryEntry],
         pace: Pace,
     ) -> Lookup:
-        """Of all that is there, and of what the history alone tells of."""
+        """Of all that is there, and of what the history alone has."""
         lookup = cls((e for e in history if e["key"] not in index.members), texts)
-        told = {entry["key"]: entry["when"] for entry in reversed(history)}
-        if len(index.members) > MOST_NOTED:
+        told = {entry["key"]: entry["when"] or 0.0 for entry in reversed(history)}
+        if len(index.members) > index.most_noted:
             index.submitted = index.fresh = None
             table = Submitted(state, index)
             lookup._own = True
@@ -342,7 +330,7 @@ def _when(known: _Known) -> float:
 
 async def _kept(
     state: Any,
-    index: ErredIndex,
+    index: Index,
     texts: set[str],
     told: dict[Any, float],
     pace: Pace,

@@ -1,6 +1,6 @@
 """From a follower to the failure of its collective that it failed because of.
 
-What is located is told so; `Leaders` decides, as it does for what is counted.
+`Leaders` decides for what is located, as it does for what is counted.
 
 This file is sent to the scheduler as source: standard library and dask only. Its cost
 is a pass over all that has failed, in slices, and only where a follower is meant.
@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.utils import key_split
 
@@ -22,6 +22,9 @@ from .failures_index import ErredIndex
 from .followers import Leaders, Runs, is_follower
 from .leftovers import is_private
 from .roots import Roots
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import Fact, FollowersForm, HistoryEntry
 
 PAUSE = 0.05  # seconds between two looks for a failure that is not heard of yet
 MOST_RUNNING = 1_000  # tasks of one worker that are looked through
@@ -36,7 +39,7 @@ class Leader(NamedTuple):
 
     key: Any
     when: float
-    entry: dict[str, Any] | None
+    entry: HistoryEntry | None
 
 
 class Follower(NamedTuple):
@@ -72,7 +75,7 @@ class Led:
         followers = self._followers.get(key)
         return followers[0].asked if followers else None
 
-    def told(self, key: Any) -> dict[str, Any] | None:
+    def told(self, key: Any) -> FollowersForm | None:
         """Who followed a failure, of those that were asked for or are above these."""
         followers = self._followers.get(key)
         if not followers:
@@ -98,7 +101,7 @@ async def find_led(
     """What some followers failed because of.
 
     The exception of who failed first may be on its way still: recording it takes a
-    moment, and others are told by connections that are closed. While others of the
+    moment, and others learn of it by connections that are closed. While others of the
     collective run it is awaited.
 
     Parameters
@@ -153,11 +156,11 @@ async def _leaders(
 def _note_forgotten(
     leaders: Leaders[Leader],
     tasks: Mapping[Any, Any],
-    entries: Iterable[dict[str, Any]],
+    entries: Iterable[HistoryEntry],
 ) -> None:
-    """Note what the history alone tells of, newest first; of one key the newest."""
+    """Note what the history alone has, newest first; of one key the newest."""
     for entry in {entry["key"]: entry for entry in reversed([*entries])}.values():
-        key, when = entry["key"], entry["when"]
+        key, when = entry["key"], entry["when"] or 0.0
         ts = tasks.get(key)
         healed = ts is not None and ts.state == "memory"
         if not (healed or is_private(key) or is_follower(entry["exception_text"])):
@@ -165,10 +168,10 @@ def _note_forgotten(
 
 
 def led_in_history(
-    followers: Collection[dict[str, Any]],
-    entries: Iterable[dict[str, Any]],
+    followers: Collection[HistoryEntry],
+    entries: Iterable[HistoryEntry],
     log: Iterable[Any],
-) -> list[dict[str, Any]]:
+) -> list[Fact]:
     """As `find_led`, where entries of the history (newest first) are all there is.
 
     And the transition log of the scheduler that is gone.
@@ -217,7 +220,7 @@ def _others_run(state: Any, ts: Any) -> bool:
 
 
 def followers_of(
-    roots: Roots, unknown: Collection[Any], history: Iterable[dict[str, Any]]
+    roots: Roots, unknown: Collection[Any], history: Iterable[HistoryEntry]
 ) -> list[Follower]:
     """Followers among what was found, and among what the scheduler has forgotten."""
     found = [
@@ -267,7 +270,7 @@ def _there(state: Any, key: Any) -> Any:
 
 async def facts_of_gone(
     state: Any, index: ErredIndex, led: Led, pace: Pace
-) -> list[dict[str, Any]]:
+) -> list[Fact]:
     """Facts of failures of which only what followed them is left."""
     found = []
     for leader, follower in led:
@@ -275,15 +278,16 @@ async def facts_of_gone(
             continue
         fact = await _fact_of_gone(state, index, leader, pace)
         if fact is not None:
-            followers = led.told(leader.key)
-            asked = {"asked": follower.asked, "followers": followers}
-            found.append({**fact, **asked, "gone": True})
+            fact["asked"] = follower.asked
+            fact["followers"] = led.told(leader.key)
+            fact["gone"] = True
+            found.append(fact)
     return found
 
 
 async def _fact_of_gone(
     state: Any, index: ErredIndex, leader: Leader, pace: Pace
-) -> dict[str, Any] | None:
+) -> Fact | None:
     """All that is left of a failure whose task is forgotten; None: nothing."""
     if leader.entry is not None:
         codes = index.codes.of(leader.key)

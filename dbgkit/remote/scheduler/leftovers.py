@@ -41,7 +41,7 @@ def forget_topic(scheduler: Any, client: str) -> None:
     """Have a scheduler forget the events of a client that has gone.
 
     ``Scheduler._broker`` (distributed/broker.py) keeps each topic for good. A client
-    that closes is told of twice (``Scheduler.add_client``): as it says so, and as its
+    that closes is logged twice (``Scheduler.add_client``): as it says so, and as its
     connection ends, just before ``client_comms`` lets go of it.
     """
     scheduler._broker._topics.pop(client, None)

@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..common.origins import Wire, origins_of
+from ..common.origins import origins_of
 from ..common.origins_steps import frames_in
 from ..common.pacing import Pace, emptied
 
-TOLD = 20  # failures of one answer of which it is told
+if TYPE_CHECKING:
+    from ..common.wire_failures import OriginForm
+
+TOLD = 20  # failures of one answer of which it is reported
 _SUBMISSIONS = 5_000  # of one span that are looked through: less than a millisecond
 _SCANNED = 20_000  # tasks that are looked through for those of one `Client.map`
 _MAPPED = re.compile(r"-(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}-(\d+))$")
@@ -38,18 +41,24 @@ class CameFrom:
         self._pace = pace
         self._groups: dict[Any, _Places] | None = None
 
-    async def told(self, ts: Any) -> list[Wire]:
+    async def told(self, ts: Any) -> list[OriginForm]:
         """The literals that lead to a task; nothing where no run spec is left."""
         spec = getattr(ts, "run_spec", None)  # a dump has none
         if spec is None:
             return []
         frames = frames_in(ts.traceback_text or "")
         found = origins_of(ts.key, spec, self._spec_of, frames=frames)
-        await self._pace.breathe()
+        await self._pace.checkpoint()
         place = await self._map_index(ts)
         if place:
-            mapped = {"what": "client.map", "path": "", "place": place, "args": []}
-            found.insert(0, {**mapped, "key": ts.key})
+            mapped: OriginForm = {
+                "what": "client.map",
+                "path": "",
+                "place": place,
+                "args": [],
+                "key": ts.key,
+            }
+            found.insert(0, mapped)
         return found
 
     def _spec_of(self, key: Any) -> Any:
@@ -61,11 +70,11 @@ class CameFrom:
 
         Its key says it under ``pure=False``. Else the last part of its priority does
         (``dask.order`` of tasks that need none of each other). With ``batch_size``,
-        each batch is a submission of its own, and counts anew; nothing tells that from
-        calls of `Client.map` one after the other. So the index within all items is
-        told only where one submission has had all tasks of the group, those that are
+        each batch is a submission of its own, and counts anew, as do calls of
+        `Client.map` one after the other. So the index within all items is reported
+        only where one submission has had all tasks of the group, those that are
         forgotten included. A pure ``delayed`` has keys of the same form, and places
-        that are no index: where any was submitted with it, nothing is told.
+        that are no index: where any was submitted with it, nothing is reported.
         """
         mapped = _MAPPED.search(ts.key) if type(ts.key) is str else None
         priority = ts.priority
@@ -109,7 +118,7 @@ def _of_futures_alone(state: Any, group: Any) -> bool:
     """Whether all that a group was submitted with came from `map` and `submit`.
 
     ``Span.metadata`` (distributed/spans.py) has the kinds of what was submitted; in
-    2025.4 some of it gets lost, and nothing is told then either. Pinned by
+    2025.4 some of it gets lost, and nothing is reported then either. Pinned by
     tests/test_contracts_provenance.py.
     """
     spans = state.extensions.get("spans")

@@ -43,7 +43,7 @@ _MERGES = re.compile(
 
 
 def phase_in(text: str | None, frames: str | None) -> str:
-    """As `phase_of`, also of what came out of a merge, which only its frames tell."""
+    """As `phase_of`, also of what came out of a merge, which only its frames show."""
     return phase_of(text) or ("unpack" if _MERGES.search(frames or "") else "")
 
 

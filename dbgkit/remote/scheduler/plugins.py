@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..common.wire_recordings import RecorderSettings
 
 NONE = 0  # revision of a plugin that is not there
 UNSURE = -1  # it may be there: to be asked
@@ -58,13 +61,13 @@ class Spread:
         self.at_rest = at_rest
         self.wanted = NONE
         self.plugin = b""
-        self.settings: dict[str, Any] = {}
+        self.settings: RecorderSettings = {}
         self.failed: dict[str, str] = {}
         self._has: dict[str, int] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._partings: dict[str, asyncio.Future[None]] = {}
 
-    def want(self, revision: int, plugin: bytes, settings: dict[str, Any]) -> None:
+    def want(self, revision: int, plugin: bytes, settings: RecorderSettings) -> None:
         """Have a plugin everywhere; where it is already, that is looked at again."""
         self.wanted, self.plugin, self.settings = revision, plugin, settings
         self._has = dict.fromkeys(self._has, UNSURE)
@@ -94,7 +97,7 @@ class Spread:
         """A worker has joined, and was handed what was wanted then."""
         self._has[address] = UNSURE
 
-    def heard(self, address: str) -> dict[str, Any] | None:
+    def heard(self, address: str) -> RecorderSettings | None:
         """A plugin says that it was set up there; returns the settings it is to have.
 
         None: it is not wanted any more, and goes by itself.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..common.wire_recordings import RecorderAnswer, RecorderQuestion
 
 
-async def ask_recorder(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+async def ask_recorder(state: Any, question: RecorderQuestion) -> RecorderAnswer:
     """What the recorder of one version answers; ``None`` where it is off.
 
     Asking a scheduler for an operation that it does not have logs a warning there.

@@ -33,7 +33,7 @@ class KeptInputs:
         return sum(self.sizes.values())
 
     def keep(self, scheduler: Any, key: Any) -> None:
-        """Keep the inputs of a task that is about to be told to have failed.
+        """Keep the inputs of a task that is about to be reported as failed.
 
         While the task counts as processing its inputs are still held for it.
         """

@@ -10,7 +10,7 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
@@ -18,6 +18,18 @@ from ..common.handlers import Handler
 from ..common.keys import as_key
 from .recordings_inputs import KeptInputs
 from .recordings_switch import Switch, merged, plain
+
+if TYPE_CHECKING:
+    from ..common.wire_recordings import (
+        Here,
+        IsOff,
+        IsOn,
+        ListedHeader,
+        OtherSettings,
+        RecorderSettings,
+        RecordingEvent,
+        RecordingsForm,
+    )
 
 VERBS = ("list", "fetch", "on", "off")
 MOST_GAPS = 1_000  # recordings without content: a header each
@@ -46,7 +58,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.hold = hold
         self.deaths = deaths
         self.scheduler: Any = None
-        self.settings: dict[str, Any] = {}
+        self.settings: RecorderSettings = {}
         self.inputs = KeptInputs(name, 0)
         self._clear()
 
@@ -54,9 +66,9 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.held = 0
         self.number = 0
         # By kind, oldest first; what is dropped is the oldest of the largest kind.
-        self.kinds: dict[str, deque[dict[str, Any]]] = {}
+        self.kinds: dict[str, deque[RecordingEvent]] = {}
         self.largest: list[tuple[int, str]] = []  # a heap
-        self.gaps: deque[dict[str, Any]] = deque(maxlen=MOST_GAPS)
+        self.gaps: deque[RecordingEvent] = deque(maxlen=MOST_GAPS)
         self.counts: Counter[str] = Counter()
         self.since = time()
 
@@ -75,7 +87,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.scheduler.handlers[name] = Handler(name, self, "on_here")
 
     def remove_handlers(self) -> None:
-        """Take all off: unregistering a plugin does not tell the plugin."""
+        """Take all off: unregistering a plugin does not reach the plugin."""
         for verb in (*VERBS, "here"):
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
         _forget_events(self.scheduler, self.name)
@@ -90,11 +102,11 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self,
         owner: str,
         token: str,
-        given: Mapping[str, Any],
-        settings: Mapping[str, Any],
+        given: RecorderSettings,
+        settings: RecorderSettings,
         plugin: bytes,
         limit: float,
-    ) -> dict[str, Any]:
+    ) -> OtherSettings | IsOn:
         """Have the recorder on; where it is, it takes the settings that are given.
 
         Parameters
@@ -131,9 +143,9 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         )
         return {"was_on": was_on, **without}
 
-    def _take(self, settings: dict[str, Any]) -> dict[str, Any]:
+    def _take(self, settings: RecorderSettings) -> RecorderSettings:
         """Take settings; returns those of one recording, for the workers."""
-        limits = dict(settings)
+        limits = settings.copy()
         self.settings = settings
         self.hold, self.inputs.limit = limits.pop("hold"), limits.pop("keep_inputs")
         self._trim()
@@ -142,11 +154,11 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
 
     async def on_off(
         self, owner: str, keep: Collection[str], orphans: bool, limit: float
-    ) -> dict[str, Any]:
+    ) -> IsOff:
         """Have it off, unless somebody else wants it: see `Switch.off`."""
         return await self.switch.off(owner, keep, orphans, limit)
 
-    async def on_here(self, address: str) -> dict[str, Any]:
+    async def on_here(self, address: str) -> Here:
         """A worker's part has been set up: see `Spread.heard`."""
         return {"settings": self.switch.spread.heard(address)}
 
@@ -182,11 +194,11 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.add(event)
         self.inputs.keep(self.scheduler, event["key"])
 
-    def add(self, event: dict[str, Any]) -> None:
+    def add(self, event: RecordingEvent) -> None:
         """Take one recording in, and drop what is then too much."""
         self.number += 1
         event["number"] = self.number
-        event["when"] = time()  # by the clock that failures are told by
+        event["when"] = time()  # by the clock that failures are logged by
         self.counts["failures"] += 1
         if not event["packed"]:
             self.counts["gaps"] += 1
@@ -223,13 +235,13 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.held -= _cost(dropped)
         self.counts["dropped"] += 1
 
-    def _events(self) -> list[dict[str, Any]]:
+    def _events(self) -> list[RecordingEvent]:
         found = [event for events in self.kinds.values() for event in events]
         return sorted([*found, *self.gaps], key=lambda event: -event["number"])
 
     async def on_list(
         self, keys: Iterable[Any] | None = None, limit: int = 50
-    ) -> dict[str, Any] | None:
+    ) -> RecordingsForm | None:
         """Headers of recordings, the newest first, and what is not held any more.
 
         None while it is off, and only waits for workers to have heard of that.
@@ -253,11 +265,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
             ]
         limit = min(limit, MOST_LISTED)
         return {
-            "headers": [
-                {**{k: v for k, v in event.items() if k != "packed"}, "size": size}
-                for event in events[:limit]
-                for size in (len(event["packed"]),)
-            ],
+            "headers": list(map(_header, events[:limit])),
             "omitted": max(0, len(events) - limit),
             "counts": dict(self.counts),
             "held": self.held,
@@ -284,21 +292,27 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         return found
 
 
-def recording_event(msg: Any) -> dict[str, Any] | None:
+def _header(event: RecordingEvent) -> ListedHeader:
+    """A recording without its content."""
+    header: Any = {name: value for name, value in event.items() if name != "packed"}
+    return cast("ListedHeader", {**header, "size": len(event["packed"])})
+
+
+def recording_event(msg: Any) -> RecordingEvent | None:
     """One recording out of an event of its topic; None if no recorder sent it.
 
     Whoever reaches a scheduler can log events of any topic.
     """
     if not isinstance(msg, Mapping):
         return None
-    event = {name: msg.get(name) for name in ("key", *_FIELDS)}
+    event: Any = {name: msg.get(name) for name in ("key", *_FIELDS)}
     event["key"] = as_key(event["key"])
     try:
         hash(event["key"])
     except TypeError:
         return None
     whole = all(type(event[name]) is kind for name, kind in _FIELDS.items())
-    return event if whole else None
+    return cast("RecordingEvent", event) if whole else None
 
 
 _FIELDS = {
@@ -313,7 +327,7 @@ _FIELDS = {
 }
 
 
-def _cost(event: dict[str, Any]) -> int:
+def _cost(event: RecordingEvent) -> int:
     """Bytes that one recording takes here."""
     texts = sum(len(text) for text in event.values() if isinstance(text, str))
     return len(event["packed"]) + 2 * texts + OVERHEAD

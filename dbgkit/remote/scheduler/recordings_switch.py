@@ -10,10 +10,13 @@ This file is sent to the scheduler as source: standard library only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .plugins import Spread
+
+if TYPE_CHECKING:
+    from ..common.wire_recordings import IsOff, RecorderSettings, Without
 
 
 class Store(Protocol):
@@ -66,9 +69,9 @@ class Switch:
         owner: str,
         token: str,
         plugin: bytes | None,
-        settings: dict[str, Any],
+        settings: RecorderSettings,
         limit: float,
-    ) -> dict[str, Any]:
+    ) -> Without:
         """Turn it on for somebody, and put back what is missing of it.
 
         Parameters
@@ -95,7 +98,7 @@ class Switch:
         self.scheduler.plugins.setdefault(self.name, self.store)
         self.store.add_handlers()
         replace_worker_plugin(self.scheduler, self.name, self.plugin)
-        # First: workers tell it of their black boxes as they start.
+        # First: workers report their black boxes to it as they start.
         deaths = await self._deaths()
         deaths.turn_on(self._go)
         self.spread.want(self.revision, self.plugin, settings)
@@ -108,7 +111,7 @@ class Switch:
 
     async def off(
         self, owner: str, keep: Collection[str], orphans: bool, limit: float
-    ) -> dict[str, Any]:
+    ) -> IsOff:
         """Turn it off for somebody; for all, if nobody else wants it.
 
         Parameters
@@ -194,15 +197,15 @@ def replace_worker_plugin(scheduler: Any, name: str, plugin: bytes) -> None:
     scheduler.worker_plugins[name] = plugin
 
 
-def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+def plain(settings: RecorderSettings) -> RecorderSettings:
     """Settings to compare: on the way, lists become tuples."""
     return {**settings, "secret_names": list(settings["secret_names"])}
 
 
-def merged(current: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def merged(current: RecorderSettings, given: RecorderSettings) -> RecorderSettings:
     """Settings of a recorder that is on, and those that are given.
 
     What somebody wanted hidden stays hidden.
     """
     names = [*current["secret_names"], *given.get("secret_names", ())]
-    return plain({**current, **given, "secret_names": dict.fromkeys(names)})
+    return plain({**current, **given, "secret_names": list(dict.fromkeys(names))})

@@ -1,4 +1,4 @@
-"""Because of which failure tasks fell: of several, the earliest.
+"""Because of which failure other tasks failed: of several, the earliest.
 
 A task whose inputs fail one after the other is blamed on the last of them that reaches
 it (``exception_blame``, distributed/scheduler.py), while its future keeps the exception
@@ -15,10 +15,10 @@ from itertools import islice
 from typing import Any
 
 from ..common.pacing import Pace, slices
+from ..common.texts import COMPARED
 from .followers import is_follower
 
 MOST_LINKS = 10_000  # dependencies that one question follows
-COMPARED = 1_000  # characters of an exception's text
 SLICE = 100  # tasks between two looks at the time
 
 
@@ -33,7 +33,7 @@ class Roots:
     others : list of TaskState
         Those of `order` that are first for none of the tasks asked for.
     when : dict of Key to float or None
-        When those of `order` failed, as far as anything tells.
+        When those of `order` failed, as far as that is known.
     places : dict of TaskState to tuple
         What `order` is by.
     unfollowed : int
@@ -92,7 +92,7 @@ async def find_roots(
 
     def place(ts: Any) -> tuple[bool, bool, float]:
         other = bool(texts) and (ts.exception_text or "")[:COMPARED] not in texts
-        # Without a time it happened before all that is still told of.
+        # Without a time it happened before all that is still recorded.
         return is_follower(ts.exception_text), other, roots.when[ts.key] or 0.0
 
     roots.places = {ts: place(ts) for ts in found}
@@ -108,7 +108,7 @@ async def find_roots(
             stack += fell_of.get(ts, ())
             steps += 1
             if steps % SLICE == 0:
-                await pace.breathe()
+                await pace.checkpoint()
     meant: set[Any] = set()
     async for part in slices(starts, pace):
         meant.update(map(roots.cause_of, part))
@@ -119,7 +119,7 @@ async def find_roots(
 async def _walk(
     state: Any, starts: Iterable[Any], roots: Roots, pace: Pace
 ) -> tuple[list[Any], dict[Any, list[Any]]]:
-    """Up over failed tasks, breadth first: the roots, and what fell of each task."""
+    """Up over failed tasks, breadth first: the roots, and what failed below each."""
     below = roots._below
     below.update(dict.fromkeys(starts))
     order = list(below)
@@ -131,7 +131,7 @@ async def _walk(
         ts = order[at]
         at += 1
         if at % SLICE == 0:
-            await pace.breathe()
+            await pace.checkpoint()
         # What was forgotten, and others are still blamed on, has lost its own blame.
         if raised(ts) or ts.exception_blame is None:
             found.append(ts)

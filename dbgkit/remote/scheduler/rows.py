@@ -1,4 +1,4 @@
-"""Tasks and workers as a visit to the scheduler tells them, in wire form.
+"""Tasks and workers as a visit to the scheduler reports them, in wire form.
 
 This file is sent to the scheduler as source: it imports the standard library, dask and
 distributed only.
@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import pickle
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask._task_spec import Alias
 from dask.sizeof import sizeof
 from distributed.protocol import pickle as wire
 
+if TYPE_CHECKING:
+    from ..common.wire_failures import TaskForm, Visit, WorkerForm
+
 MOST_BARRIERS = 100  # dependents of a failed task that are looked at
 
 
-def task_row(ts: Any) -> dict[str, Any]:
+def task_row(ts: Any) -> TaskForm:
     """State, place and size of a task."""
     return {
         "key": ts.key,
@@ -68,7 +71,7 @@ def lost_dependencies(ts: Any) -> list[Any]:
     return [key for key in ts.run_spec.dependencies if key not in known]
 
 
-def lost_row(key: Any) -> dict[str, Any]:
+def lost_row(key: Any) -> TaskForm:
     """The row of a task that the scheduler has forgotten."""
     return {
         "key": key,
@@ -88,23 +91,23 @@ def lost_row(key: Any) -> dict[str, Any]:
     }
 
 
-def add_spec(row: dict[str, Any], ts: Any, answer: dict[str, Any], limit: int) -> None:
+def add_spec(row: TaskForm, ts: Any, answer: Visit, limit: int) -> None:
     """Pickle a run spec into its row, as long as all of them are within a limit."""
     if ts.run_spec is None:
         return
     expected = sizeof(ts.run_spec)
     if answer["spec_bytes"] + expected <= limit:
         try:
-            row["spec"] = wire.dumps(ts.run_spec)
+            spec = row["spec"] = wire.dumps(ts.run_spec)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             row["spec_error"] = repr(error)[:1000]
             return
-        expected = len(row["spec"])
+        expected = len(spec)
     row["spec_bytes"] = expected
     answer["spec_bytes"] += expected
 
 
-def worker_row(ws: Any) -> dict[str, Any]:
+def worker_row(ws: Any) -> WorkerForm:
     return {
         "name": ws.name if isinstance(ws.name, (str, int)) else str(ws.name),
         "status": ws.status.name,

@@ -2,7 +2,7 @@
 
 This file is sent to the scheduler as source. ``state`` is the live scheduler, or a
 dump that looks like one. Workers are asked one by one, each within a limit, so that
-one that is blocked or gone does not hide what the others tell.
+one that is blocked or gone does not hide what the others say.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Collection
 from itertools import islice
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.keys import as_key
 from ..common.pacing import Pace, is_dump, now_of
@@ -27,6 +27,9 @@ from .story_words import (
     log_moments,
     names_key,
 )
+
+if TYPE_CHECKING:
+    from ..common.wire_tasks import StoryForm, StoryQuestion, WorkerStory
 
 ASKED_AT_ONCE = 20  # workers
 ASKED_AT_MOST = 200  # workers
@@ -44,7 +47,7 @@ _BEGINNINGS = (
 )
 
 
-async def tell_history(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+async def tell_history(state: Any, question: StoryQuestion) -> StoryForm:
     """All that is still known of one task.
 
     Parameters
@@ -170,7 +173,7 @@ async def _transitions(
         else:
             for name in spelled & recommended.keys():
                 causes[stimulus, recommended[name]] = (other, finish)
-        await pace.breathe()
+        await pace.checkpoint()
     _add_failures(state, key, moments)
     unknown = not first and key not in state.tasks
     if first == "released" or unknown or not log:
@@ -216,7 +219,7 @@ async def _events(state: Any, key: Any) -> list[Moment]:
         for when, message in events:
             if names_key(message, key):
                 moments.append(event_moment(float(when), str(topic), message, key))
-            await pace.breathe()
+            await pace.checkpoint()
     return moments
 
 
@@ -225,7 +228,7 @@ async def _events(state: Any, key: Any) -> list[Moment]:
 
 async def _ask_workers(
     state: Any, key: Any, start: float, limit: float, notes: list[str]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, WorkerStory]:
     """Stories and log lines of the workers; notes say who did not answer."""
     addresses = _to_ask(state, key)
     if len(addresses) < len(state.workers):
@@ -234,7 +237,7 @@ async def _ask_workers(
     gate = asyncio.Semaphore(ASKED_AT_ONCE)
     deadline = monotonic() + limit
 
-    async def ask(address: str) -> dict[str, Any] | None:
+    async def ask(address: str) -> WorkerStory | None:
         worker = state.workers.get(address)
         if worker is None:  # it has left meanwhile
             return None
@@ -242,7 +245,7 @@ async def _ask_workers(
         delay = max(0.0, float(worker.time_delay))
         rpc = state.rpc(address)
 
-        async def both() -> dict[str, Any]:
+        async def both() -> WorkerStory:
             logs = await rpc.get_logs(
                 start=max(0.0, start - delay - CLOCK_TOLERANCE),
                 n=LOG_LINES,
@@ -285,9 +288,9 @@ def _ran_on(state: Any, key: Any) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _dumped_workers(state: Any, key: Any) -> dict[str, dict[str, Any]]:
+def _dumped_workers(state: Any, key: Any) -> dict[str, WorkerStory]:
     """What workers wrote into a dump, as if they had been asked."""
-    answers = {}
+    answers: dict[str, WorkerStory] = {}
     for address, own in state.worker_dumps.items():
         story = [as_key(entry) for entry in own.get("log") or () if entry]
         times = [
@@ -301,7 +304,7 @@ def _dumped_workers(state: Any, key: Any) -> dict[str, dict[str, Any]]:
 
 
 def _of_worker(
-    state: Any, address: str, answer: dict[str, Any], key: Any, notes: list[str]
+    state: Any, address: str, answer: WorkerStory, key: Any, notes: list[str]
 ) -> list[Moment]:
     """Moments of one worker, by the scheduler's clock."""
     told = [

@@ -11,11 +11,15 @@ import heapq
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.keys import find_task
 from ..common.pacing import Pace, all_tasks, now_of, slices
 from .roots import Roots, find_roots, raised
+
+if TYPE_CHECKING:
+    from ..common.wire import AnyQuestion
+    from ..common.wire_tasks import Counts, NotFound, RowForm, Tasks, TasksQuestion
 
 MOST_ROWS = 10_000  # of one answer, also where no limit was asked for
 MOST_PLACES = 10  # workers of one row
@@ -26,7 +30,7 @@ Test = Callable[[Any], bool]
 Sieve = Callable[[Any], list[Any]]
 
 
-async def survey_tasks(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+async def survey_tasks(state: Any, question: TasksQuestion) -> Tasks:
     """Tasks that match, in rows.
 
     Parameters
@@ -46,7 +50,7 @@ async def survey_tasks(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     """
     pace = Pace()
     start = now_of(state)
-    answer: dict[str, Any] = {"unknown_keys": [], "near": {}}
+    answer: NotFound = {"unknown_keys": [], "near": {}}
     found, asked = _asked_for(state, question.get("keys"), answer)
     sieves = _sieves(state, question, asked, answer)
     limit = question.get("limit")
@@ -83,7 +87,7 @@ async def survey_tasks(state: Any, question: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def survey_counts(state: Any, question: dict[str, Any]) -> dict[str, Any]:
+async def survey_counts(state: Any, question: AnyQuestion) -> Counts:
     """How many tasks are in which state, and workers of which status: no task asked.
 
     Parameters
@@ -117,7 +121,7 @@ async def survey_counts(state: Any, question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asked_for(
-    state: Any, keys: Any, answer: dict[str, Any]
+    state: Any, keys: Any, answer: NotFound
 ) -> tuple[list[Any] | None, Test | None]:
     """Tasks that are named (None: any), or a test that a pattern makes."""
     if keys is None:
@@ -139,7 +143,7 @@ def _asked_for(
 
 
 def _sieves(
-    state: Any, question: dict[str, Any], asked: Test | None, answer: dict[str, Any]
+    state: Any, question: TasksQuestion, asked: Test | None, answer: NotFound
 ) -> list[Sieve]:
     """What tasks have to pass, the cheapest first."""
     sieves: list[Sieve] = []
@@ -167,7 +171,7 @@ def _sieves(
 
 
 def _look_near(
-    answer: dict[str, Any], what: str, wanted: Iterable[str], known: Iterable[str]
+    answer: NotFound, what: str, wanted: Iterable[str], known: Iterable[str]
 ) -> None:
     """For each name that is unknown the nearest one, or an empty text."""
     names = set(known)
@@ -182,7 +186,7 @@ def _failed(ts: Any) -> bool:
     return ts.state == "erred" and (raised(ts) or ts.exception_blame is None)
 
 
-def _may_match(state: Any, question: dict[str, Any]) -> bool:
+def _may_match(state: Any, question: TasksQuestion) -> bool:
     """Whether the counts of the prefixes leave anything to look for."""
     states = question.get("states") or (["erred"] if question.get("failed") else None)
     if not states:
@@ -236,7 +240,7 @@ COLUMNS = (*_NUMBERS, *_TEXTS, "since")
 
 
 def _order(
-    question: dict[str, Any], times: dict[Any, tuple[str, float]] | None
+    question: TasksQuestion, times: dict[Any, tuple[str, float]] | None
 ) -> Callable[[Any], Any] | None:
     """The key of a sort; what has no value comes last either way."""
     column = question.get("sort")
@@ -281,7 +285,7 @@ class _Backwards:
 
 def _row(
     ts: Any, now: float, times: dict[Any, tuple[str, float]], roots: Roots
-) -> dict[str, Any]:
+) -> RowForm:
     places = _places(ts)
     entered = _entered(ts, times)
     blame = roots.cause_of(ts)

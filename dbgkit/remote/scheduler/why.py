@@ -1,6 +1,6 @@
 """Why tasks do not move: from what was asked for to the ends of all that it waits for.
 
-Runs inside the scheduler, or over a dump. It tells facts; the words are made by
+Runs inside the scheduler, or over a dump. It gives facts; the words are made by
 ``dbgkit.diagnose``. Its cost grows with the chain that it follows; with no task asked
 for, with what is under way.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..common.keys import find_task
 from ..common.modules import needs_of
@@ -36,6 +36,9 @@ from .why_ends import (
     signature,
 )
 
+if TYPE_CHECKING:
+    from ..common.wire_why import AnyEnd, End, KeyState, Why, WhyQuestion
+
 MOST_GROUPS = 40  # groups of ends that are looked at, of one state
 MOST_CHAIN = 100  # keys of a chain that are sent
 MOST_ORDERED = 100  # inputs of one task
@@ -58,8 +61,8 @@ class Group:
 
 
 async def explain_state(
-    state: Any, question: dict[str, Any], index: ErredIndex | None = None
-) -> dict[str, Any]:
+    state: Any, question: WhyQuestion, index: ErredIndex | None = None
+) -> Why:
     """Facts about what some tasks, or all, wait for.
 
     Parameters
@@ -76,8 +79,10 @@ async def explain_state(
     start = now_of(state)
     pace = Pace()
     keys = question.get("keys")
-    answer: dict[str, Any] = {
+    answer: Why = {
         "start": start,
+        "end": start,
+        "unfollowed": 0,
         "asked": [],
         "ends": [],
         "omitted_ends": 0,
@@ -93,34 +98,12 @@ async def explain_state(
         "waiters": None,
         "answering": {},
     }
-    parents: dict[Any, Any] = {}
-    failed: list[Any] = []
     if keys is None:
-        groups = await _whole(state, failed, question.get("client") or "", pace)
+        ends = await _ends_of_cluster(state, question, index, answer, pace)
     else:
-        starts = await _asked(state, keys, answer, pace)
-        groups, parents = await _walk(starts, failed, answer, pace)
-    roots = await find_roots(state, failed, pace, question.get("texts") or ())
-    answer["unfollowed"] = roots.unfollowed
-    through: tuple[Any, ...] = ()
-    if keys is None:
-        if failed:
-            found = await _located(state, failed[0], roots, index, pace)
-            failed, through = [found.ts], found.through
-            roots = await find_roots(state, failed, pace)
-            answer["given_up"] = given_up(erred_tasks(state), found.ts)
-        # From here on nothing changes until all is described.
-        groups = _still_there(groups)
-        failed = [ts for ts in failed if ts.state == "erred"]
-    for ts in failed:
-        group = groups.setdefault(("erred", roots.cause_of(ts).key), Group())
-        group.add(ts)
-        if keys is None:  # one stands for all
-            group.count = _count(state, "erred")
-    _describe(state, groups, parents, roots, answer, start)
-    for end in answer["ends"]:
-        if end["state"] == "erred":
-            end["through"] = list(through)
+        ends = await _ends_of_keys(state, keys, question, answer, pace)
+    # Nothing has changed since then, until all is described.
+    _describe(state, ends, answer, start)
     if is_dump(state):
         answer["answering"] = dict.fromkeys(state.silent_workers, False)
     else:
@@ -131,6 +114,60 @@ async def explain_state(
         )
     answer["end"] = now_of(state)
     return answer
+
+
+class Ends(NamedTuple):
+    """What tasks wait for in the end.
+
+    ``parents`` lead from each task back to what was asked for; ``through`` are the
+    tasks of which each submitted the next, the last of them the one that failed.
+    """
+
+    groups: dict[Any, Group]
+    parents: dict[Any, Any]
+    roots: Roots
+    through: tuple[Any, ...]
+
+
+async def _ends_of_keys(
+    state: Any, keys: list[Any], question: WhyQuestion, answer: Why, pace: Pace
+) -> Ends:
+    starts = await _asked(state, keys, answer, pace)
+    groups, failed, parents = await _walk(starts, answer, pace)
+    roots = await find_roots(state, failed, pace, question.get("texts") or ())
+    answer["unfollowed"] = roots.unfollowed
+    for ts in failed:
+        _failed_group(groups, ts, roots).add(ts)
+    return Ends(groups, parents, roots, ())
+
+
+async def _ends_of_cluster(
+    state: Any,
+    question: WhyQuestion,
+    index: ErredIndex | None,
+    answer: Why,
+    pace: Pace,
+) -> Ends:
+    groups, failed = await _whole(state, question.get("client") or "", pace)
+    roots = await find_roots(state, failed, pace, question.get("texts") or ())
+    answer["unfollowed"] = roots.unfollowed
+    through: tuple[Any, ...] = ()
+    if failed:
+        found = await _located(state, failed[0], roots, index, pace)
+        failed, through = [found.ts], found.through
+        roots = await find_roots(state, failed, pace)
+        answer["given_up"] = given_up(erred_tasks(state), found.ts)
+    groups = _still_there(groups)
+    for ts in failed:
+        if ts.state == "erred":
+            group = _failed_group(groups, ts, roots)
+            group.add(ts)
+            group.count = _count(state, "erred")  # one stands for all
+    return Ends(groups, {}, roots, through)
+
+
+def _failed_group(groups: dict[Any, Group], ts: Any, roots: Roots) -> Group:
+    return groups.setdefault(("erred", roots.cause_of(ts).key), Group())
 
 
 async def _located(
@@ -148,9 +185,9 @@ async def _located(
 
 async def _out_of_step(
     state: Any, pending: Iterable[Any], pace: Pace
-) -> list[dict[str, Any]]:
+) -> list[KeyState]:
     """Tasks that a client believes pending, and that are done or gone."""
-    found = []
+    found: list[KeyState] = []
     async for part in slices(list(pending), pace):
         for key in part:
             ts = find_task(state, key)
@@ -160,9 +197,7 @@ async def _out_of_step(
     return found
 
 
-async def _asked(
-    state: Any, keys: Iterable[Any], answer: dict[str, Any], pace: Pace
-) -> list[Any]:
+async def _asked(state: Any, keys: Iterable[Any], answer: Why, pace: Pace) -> list[Any]:
     """The tasks of the keys; what is not known goes into the answer."""
     starts, unknown = [], []
     states: dict[str, int] = {}
@@ -188,12 +223,13 @@ async def _asked(
 
 
 async def _walk(
-    starts: list[Any], failed: list[Any], answer: dict[str, Any], pace: Pace
-) -> tuple[dict[Any, Group], dict[Any, Any]]:
-    """All that some tasks wait for, breadth first, in groups of ends.
+    starts: list[Any], answer: Why, pace: Pace
+) -> tuple[dict[Any, Group], list[Any], dict[Any, Any]]:
+    """All that some tasks wait for, breadth first: groups of ends, those that failed.
 
-    Ends that have failed are put into ``failed``.
+    And what each was found from.
     """
+    failed: list[Any] = []
     parents: dict[Any, Any] = dict.fromkeys(starts)
     order = list(parents)
     groups: dict[Any, Group] = {}
@@ -202,7 +238,7 @@ async def _walk(
         ts = order[at]
         at += 1
         if at % 100 == 0:
-            await pace.breathe()
+            await pace.checkpoint()
         if is_barrier(ts.key) and answer["barrier"] is None:
             answer["barrier"] = {
                 "key": ts.key,
@@ -223,13 +259,13 @@ async def _walk(
                 parents[dts] = ts
                 order.append(dts)
     answer["walked"] = len(order)
-    return groups, parents
+    return groups, failed, parents
 
 
 def _inputs(ts: Any) -> list[Any]:
     """What a task waits for; few are put in order, as a set has none.
 
-    A dump of the same moment is then told in the same words.
+    A dump of the same moment is then described in the same words.
     """
     found = list(ts.waiting_on)
     if 1 < len(found) <= MOST_ORDERED:
@@ -238,11 +274,11 @@ def _inputs(ts: Any) -> list[Any]:
 
 
 async def _whole(
-    state: Any, failed: list[Any], client: str, pace: Pace
-) -> dict[Any, Group]:
-    """What the whole cluster waits for: all that is ready.
+    state: Any, client: str, pace: Pace
+) -> tuple[dict[Any, Group], list[Any]]:
+    """What the whole cluster waits for: all that is ready; and what failed last.
 
-    Tasks of the newest computation that failed are put into ``failed``.
+    That is of the newest computation.
     """
     groups: dict[Any, Group] = {}
     await _add_unrunnable(state, groups, pace)
@@ -256,11 +292,11 @@ async def _whole(
     for ws in list(state.workers.values()):
         if ws.processing:
             groups[("processing", ws.address)] = _of_worker(ws)
-        await pace.breathe()
-    failed += (await newest_failed(state, client, pace))[0]
-    if not groups and not failed:
-        await _add_stuck(state, groups, failed, pace)
-    return groups
+        await pace.checkpoint()
+    failed, _ = await newest_failed(state, client, pace)
+    if groups or failed:
+        return groups, failed
+    return await _stuck(state, pace)
 
 
 def _still_there(groups: dict[Any, Group]) -> dict[Any, Group]:
@@ -309,31 +345,25 @@ def _of_worker(ws: Any) -> Group:
     return group
 
 
-async def _add_stuck(
-    state: Any, groups: dict[Any, Group], failed: list[Any], pace: Pace
-) -> None:
+async def _stuck(state: Any, pace: Pace) -> tuple[dict[Any, Group], list[Any]]:
     """Where nothing is ready: tasks that wait all the same, one that has failed."""
+    groups: dict[Any, Group] = {}
+    failed: list[Any] = []
     if not (_count(state, "waiting") or _count(state, "erred")):
-        return
+        return groups, failed
     async for part in all_tasks(state, pace):
         for ts in part:
             if ts.state == "waiting" and not ts.waiting_on:
                 groups.setdefault((ts.state,), Group()).add(ts)
             elif ts.state == "erred" and (not failed or raised(ts) > raised(failed[0])):
-                failed[:] = [ts]
+                failed = [ts]
+    return groups, failed
 
 
-def _describe(
-    state: Any,
-    groups: dict[Any, Group],
-    parents: dict[Any, Any],
-    roots: Roots,
-    answer: dict[str, Any],
-    now: float,
-) -> None:
+def _describe(state: Any, ends: Ends, answer: Why, now: float) -> None:
     """Facts of each group's tasks; groups past the limit are counted."""
     kept = 0
-    for group in sorted(groups.values(), key=lambda group: -group.count):
+    for group in sorted(ends.groups.values(), key=lambda group: -group.count):
         if kept >= MOST_GROUPS:
             answer["omitted_ends"] += group.count
             continue
@@ -341,25 +371,32 @@ def _describe(
         processing = group.tasks[0].state == "processing"
         tasks = group.tasks if processing else group.tasks[:1]
         for ts in tasks:
-            chain, length = _chain(ts, parents)
-            erred = ts.state == "erred"
-            facts = failed_facts(ts, roots) if erred else facts_of(state, ts, now)
-            had = roots.cause_of(ts) if erred else ts
-            # Only what was on workers that went away may have been the reason.
-            if not is_dump(state) and (facts["killed"] if erred else ts.suspicious):
-                facts["needs"] = needs_of(state, had.key, had.run_spec)
-                facts["suspicious"] = had.suspicious
-            answer["ends"].append(
-                {
-                    "key": ts.key,
-                    "state": ts.state,
-                    "count": group.count,
-                    "keys": [other.key for other in group.tasks],
-                    "chain": chain,
-                    "length": length,
-                    **facts,
-                }
-            )
+            chain, length = _chain(ts, ends.parents)
+            end: AnyEnd = {
+                "key": ts.key,
+                "state": ts.state,
+                "count": group.count,
+                "keys": [other.key for other in group.tasks],
+                "chain": chain,
+                "length": length,
+            }
+            facts = _facts_of_end(state, ts, ends, now)
+            answer["ends"].append(cast("End", {**end, **facts}))
+
+
+def _facts_of_end(state: Any, ts: Any, ends: Ends, now: float) -> Any:
+    erred = ts.state == "erred"
+    had = ends.roots.cause_of(ts) if erred else ts
+    facts: Any
+    if erred:
+        facts = {**failed_facts(ts, ends.roots), "through": list(ends.through)}
+    else:
+        facts = facts_of(state, ts, now)
+    # Only what was on workers that went away may have been the reason.
+    if not is_dump(state) and (facts["killed"] if erred else ts.suspicious):
+        facts["needs"] = needs_of(state, had.key, had.run_spec)
+        facts["suspicious"] = had.suspicious
+    return facts
 
 
 def _chain(end: Any, parents: dict[Any, Any]) -> tuple[list[Any], int]:
@@ -376,7 +413,7 @@ def _chain(end: Any, parents: dict[Any, Any]) -> tuple[list[Any], int]:
     return keys[:half] + keys[-half:], len(keys)
 
 
-def _places(state: Any, answer: dict[str, Any]) -> list[str]:
+def _places(state: Any, answer: Why) -> list[str]:
     """Workers that should be asked whether they answer."""
     found: dict[str, None] = {}
     for end in answer["ends"]:

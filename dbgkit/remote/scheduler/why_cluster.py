@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .why_ends import SAMPLE, paused_facts, starting_nannies, status_of
+
+if TYPE_CHECKING:
+    from ..common.wire_why import Overview, Quiet, Waiter
 
 MOST_PINGED = 32  # workers that one question asks whether they are there
 MOST_LOCKS = 20
@@ -45,11 +48,11 @@ async def lateness(state: Any) -> float:
     return max(slowest, float(getattr(state, "_tick_interval_observed", 0.0)))
 
 
-def quiet_workers(state: Any, now: float) -> list[dict[str, Any]]:
+def quiet_workers(state: Any, now: float) -> list[Quiet]:
     """Workers that have not sent a heartbeat for long, the longest first."""
     # The more workers, the rarer the heartbeats: scheduler.heartbeat_interval.
     limit = QUIET + len(state.workers) / 40
-    found = [
+    found: list[Quiet] = [
         {"address": ws.address, "age": now - ws.last_seen}
         for ws in list(state.workers.values())
         if now - ws.last_seen > limit
@@ -58,7 +61,7 @@ def quiet_workers(state: Any, now: float) -> list[dict[str, Any]]:
     return found
 
 
-def overview(state: Any, now: float) -> dict[str, Any]:
+def overview(state: Any, now: float) -> Overview:
     """Workers and tasks in numbers; costs nothing that grows with the tasks."""
     states: dict[str, int] = {}
     for group in list(state.task_groups.values()):
@@ -79,7 +82,7 @@ def overview(state: Any, now: float) -> dict[str, Any]:
     }
 
 
-def waiters(state: Any) -> list[dict[str, Any]]:
+def waiters(state: Any) -> list[Waiter]:
     """Locks, semaphores, events, queues that somebody waits for; live only."""
     extensions = state.extensions
     found = [
@@ -92,7 +95,7 @@ def waiters(state: Any) -> list[dict[str, Any]]:
     return found[:MOST_LOCKS]
 
 
-def _semaphores(extension: Any) -> list[dict[str, Any]]:
+def _semaphores(extension: Any) -> list[Waiter]:
     """Locks and semaphores: ``SemaphoreExtension.metrics``, ``.leases``."""
     if extension is None:
         return []
@@ -109,7 +112,7 @@ def _semaphores(extension: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _events(extension: Any) -> list[dict[str, Any]]:
+def _events(extension: Any) -> list[Waiter]:
     """Events that are not set: ``EventExtension._waiter_count``."""
     if extension is None:
         return []
@@ -120,11 +123,11 @@ def _events(extension: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _queues(extension: Any) -> list[dict[str, Any]]:
+def _queues(extension: Any) -> list[Waiter]:
     """Queues that are empty, or full: ``asyncio.Queue._getters`` and ``._putters``."""
     if extension is None:
         return []
-    found = []
+    found: list[Waiter] = []
     for name, queue in list(extension.queues.items()):
         for end, what in (("_getters", "empty"), ("_putters", "full")):
             waiting = sum(not waiter.done() for waiter in getattr(queue, end))
@@ -140,7 +143,7 @@ def _queues(extension: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _multi_locks(extension: Any) -> list[dict[str, Any]]:
+def _multi_locks(extension: Any) -> list[Waiter]:
     """``MultiLockExtension.locks``: name -> users, the first of whom holds it."""
     if extension is None:
         return []

@@ -7,17 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.frame_codes import codes_for
 from ..common.pacing import is_dump
 from .p2p import as_text, cause_in_shuffle, phase_in, went_in, where_in_shuffle
 from .roots import Roots
 
+if TYPE_CHECKING:
+    from ..common.wire_why import (
+        EndFacts,
+        FailedFacts,
+        Forgotten,
+        Killers,
+        Named,
+        NearestPlace,
+        NearestResources,
+        Paused,
+        Unwanted,
+        Wanted,
+    )
+
 TEXT_LIMIT = 5_000  # characters of an exception's or traceback's text
 SAMPLE = 5  # names that are given where there may be many
 MOST_ERRED = 200  # tasks that have failed, of which those that killed are looked for
-_UNWANTED = {  # beginnings of stimulus ids, and what a client did
+_UNWANTED: dict[str, Unwanted] = {  # beginnings of stimulus ids, and what a client did
     "remove-client-": "left",
     "client-releases-keys-": "released",
     "cancel-key-": "cancelled",
@@ -51,7 +65,7 @@ def signature(ts: Any) -> tuple[Any, ...]:
     return (state,)
 
 
-def facts_of(state: Any, ts: Any, now: float) -> dict[str, Any]:
+def facts_of(state: Any, ts: Any, now: float) -> EndFacts:
     """What can be said of a task, by its state; ``code`` is the cause.
 
     A task that is being processed has the code ``"processing"``: only its worker can
@@ -68,11 +82,11 @@ def facts_of(state: Any, ts: Any, now: float) -> dict[str, Any]:
     if ts.has_lost_dependencies:
         return {"code": "lost-dependencies", "dependency": None, "when": None}
     if ts.state == "waiting":
-        return _waiting_for_nothing(ts)
+        return _waiting_for_nothing()
     return {"code": "released", "lost": ts.run_spec is None and not is_dump(state)}
 
 
-def failed_facts(ts: Any, roots: Roots) -> dict[str, Any]:
+def failed_facts(ts: Any, roots: Roots) -> FailedFacts:
     """What made a task fail: it raised by itself, or another above it did."""
     root = roots.cause_of(ts)
     retries = (root.annotations or {}).get("retries")
@@ -101,8 +115,8 @@ def failed_facts(ts: Any, roots: Roots) -> dict[str, Any]:
     }
 
 
-def forgotten_facts(log: list[Any], key: Any) -> dict[str, Any]:
-    """What the transition log still tells of a task that is not known.
+def forgotten_facts(log: list[Any], key: Any) -> Forgotten:
+    """What the transition log still has of a task that is not known.
 
     An entry is ``(key, start, finish, recommendations, stimulus_id, timestamp)``. As a
     task is forgotten, the scheduler recommends it both of those that need it and of
@@ -110,8 +124,13 @@ def forgotten_facts(log: list[Any], key: Any) -> dict[str, Any]:
     distributed/scheduler.py). The former have lost an input; the latter are just not
     wanted any more, and nor is what a client has let go of.
     """
-    found: dict[str, Any] = {"key": key, "was": None, "when": None}
-    found.update(dependency=None, unwanted="")
+    found: Forgotten = {
+        "key": key,
+        "was": None,
+        "when": None,
+        "dependency": None,
+        "unwanted": "",
+    }
     stimulus = None
     for entry in reversed(log):
         if stimulus is not None and entry[4] != stimulus:
@@ -138,8 +157,8 @@ def forgotten_facts(log: list[Any], key: Any) -> dict[str, Any]:
     return found
 
 
-def unwanted_by(stimulus: str) -> str:
-    """How the clients came to want a task no more, by Dask's name of the stimulus.
+def unwanted_by(stimulus: str) -> Unwanted:
+    """Why the clients do not want a task any more, by Dask's name of the stimulus.
 
     Empty: it is for something else. They are of ``Scheduler.remove_client``,
     ``.client_releases_keys``, ``.stimulus_cancel``, and ``Client.restart``.
@@ -150,8 +169,8 @@ def unwanted_by(stimulus: str) -> str:
     return ""
 
 
-def given_up(erred: Iterable[Any], told: Any) -> dict[str, Any]:
-    """Tasks that killed their workers besides the one that is told of.
+def given_up(erred: Iterable[Any], told: Any) -> Killers:
+    """Tasks that killed their workers besides the one that is reported.
 
     Such a task has no text (``KilledWorker``); what is looked at is bounded.
     """
@@ -163,7 +182,7 @@ def given_up(erred: Iterable[Any], told: Any) -> dict[str, Any]:
     return {"keys": list(islice(found, SAMPLE)), "count": len(found)}
 
 
-def _memory(state: Any, ts: Any, now: float) -> dict[str, Any]:
+def _memory(state: Any, ts: Any, now: float) -> EndFacts:
     return {
         "code": "finished",
         "workers": sorted(ws.address for ws in ts.who_has or ())[:SAMPLE],
@@ -171,10 +190,9 @@ def _memory(state: Any, ts: Any, now: float) -> dict[str, Any]:
     }
 
 
-def _waiting_for_nothing(ts: Any) -> dict[str, Any]:
+def _waiting_for_nothing() -> EndFacts:
     return {
         "code": "unexplained",
-        "state": ts.state,
         "ruled_out": [
             "it waits for no other task",
             "none of its inputs is lost",
@@ -183,7 +201,7 @@ def _waiting_for_nothing(ts: Any) -> dict[str, Any]:
     }
 
 
-def _queued(state: Any, ts: Any, now: float) -> dict[str, Any]:
+def _queued(state: Any, ts: Any, now: float) -> EndFacts:
     workers = list(state.workers.values())
     running = [ws for ws in workers if status_of(ws) == "running"]
     if not workers:
@@ -194,7 +212,6 @@ def _queued(state: Any, ts: Any, now: float) -> dict[str, Any]:
     if free:
         return {
             "code": "unexplained",
-            "state": ts.state,
             "ruled_out": [
                 f"{len(running)} workers run",
                 f"{free[0].address} has {free[0].nthreads} threads and only "
@@ -219,7 +236,7 @@ def _queued(state: Any, ts: Any, now: float) -> dict[str, Any]:
     }
 
 
-def _no_workers(state: Any, ts: Any) -> dict[str, Any]:
+def _no_workers(state: Any, ts: Any) -> EndFacts:
     return {
         "code": "no-workers",
         "starting": len(starting_nannies(state)),
@@ -236,7 +253,7 @@ def starting_nannies(state: Any) -> list[str]:
     return sorted(getattr(state, "_starting_nannies", ()))
 
 
-def _wanted(ts: Any) -> dict[str, Any]:
+def _wanted(ts: Any) -> Wanted:
     return {
         "only_workers": sorted(ts.worker_restrictions or ())[:SAMPLE],
         "only_hosts": sorted(ts.host_restrictions or ())[:SAMPLE],
@@ -244,7 +261,7 @@ def _wanted(ts: Any) -> dict[str, Any]:
     }
 
 
-def _no_worker(state: Any, ts: Any, now: float) -> dict[str, Any]:
+def _no_worker(state: Any, ts: Any, now: float) -> EndFacts:
     workers = list(state.workers.values())
     if not workers:
         return _no_workers(state, ts)
@@ -274,7 +291,6 @@ def _no_worker(state: Any, ts: Any, now: float) -> dict[str, Any]:
         return _paused(fit, len(workers))
     return {
         "code": "unexplained",
-        "state": ts.state,
         "ruled_out": [
             f"{len(workers)} workers are there",
             f"{len(fit)} of them meet all restrictions and have all resources",
@@ -293,16 +309,18 @@ def _placed(ws: Any, ts: Any) -> bool:
     return any(host in (ws.host, ws.name) for host in ts.host_restrictions or ())
 
 
-def _lacks(ws: Any, needed: dict[str, float]) -> dict[str, list[float]]:
-    """Resource -> [needed, supplied] of what a worker has too little of."""
+def _lacks(ws: Any, needed: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """Resource -> needed, supplied, of what a worker has too little of."""
     return {
-        name: [amount, ws.resources.get(name, 0)]
+        name: (amount, ws.resources.get(name, 0))
         for name, amount in needed.items()
         if ws.resources.get(name, 0) < amount
     }
 
 
-def _nearest_resources(workers: list[Any], needed: dict[str, float]) -> dict[str, Any]:
+def _nearest_resources(
+    workers: list[Any], needed: dict[str, float]
+) -> NearestResources:
     def missing(ws: Any) -> tuple[float, str]:
         lacks = _lacks(ws, needed)
         share = sum(1 - has / wanted for wanted, has in lacks.values() if wanted)
@@ -312,7 +330,7 @@ def _nearest_resources(workers: list[Any], needed: dict[str, float]) -> dict[str
     return {**_named(nearest), "lacks": _lacks(nearest, needed)}
 
 
-def _nearest_place(workers: list[Any], ts: Any) -> dict[str, Any]:
+def _nearest_place(workers: list[Any], ts: Any) -> NearestPlace:
     """The worker on one of the hosts that were asked for, else any."""
     hosts = {
         address.rpartition("://")[2].rpartition(":")[0]
@@ -326,12 +344,12 @@ def _nearest_place(workers: list[Any], ts: Any) -> dict[str, Any]:
     return {**_named(ranked[0]), "same_host": ranked[0].host in hosts}
 
 
-def _named(ws: Any) -> dict[str, Any]:
+def _named(ws: Any) -> Named:
     name = ws.name if isinstance(ws.name, (str, int)) else str(ws.name)
     return {"address": ws.address, "name": name}
 
 
-def paused_facts(workers: Iterable[Any]) -> list[dict[str, Any]]:
+def paused_facts(workers: Iterable[Any]) -> list[Paused]:
     """Workers that are up but do not run, with the memory of their last heartbeat."""
     return [
         {
@@ -345,7 +363,7 @@ def paused_facts(workers: Iterable[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _paused(fit: list[Any], present: int) -> dict[str, Any]:
+def _paused(fit: list[Any], present: int) -> EndFacts:
     found = paused_facts(fit)
     if not found:  # they have joined, and are still setting themselves up
         joining = sorted(ws.address for ws in fit)
@@ -358,10 +376,10 @@ def _paused(fit: list[Any], present: int) -> dict[str, Any]:
     }
 
 
-def _processing(state: Any, ts: Any, now: float) -> dict[str, Any]:
+def _processing(state: Any, ts: Any, now: float) -> EndFacts:
     ws = ts.processing_on
     if ws is None:
-        return {"code": "unexplained", "state": ts.state, "ruled_out": ["no worker"]}
+        return {"code": "unexplained", "ruled_out": ["no worker"]}
     retries = (ts.annotations or {}).get("retries")
     missing = [dts for dts in ts.dependencies if ws not in (dts.who_has or ())]
     return {

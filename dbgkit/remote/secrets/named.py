@@ -11,20 +11,15 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from .names import (
+from .names import SERVICES, STEMS, secrecy, words_of
+from .spans import Reader, Span
+from .values import (
     KEYED,
+    NEVER,
     SERVICE,
-    SERVICES,
-    STEMS,
     STRONG,
     WEAK,
     WORDY,
-    secrecy,
-    words_of,
-)
-from .spans import Reader, Span
-from .values import (
-    NEVER,
     is_elsewhere,
     is_said,
     lowered,
@@ -71,7 +66,6 @@ _TITLED = re.compile(
     rf"(?:{_QUOTES})?\s{{0,4}}[:=]>?\s{{0,4}}(?:{_QUOTES})?|variable\s\")$",
     re.IGNORECASE,
 )
-XX = re.compile(r"<[\w:.-]{1,40}[^<>]{0,100}\s(?:name|key|id)=['\"]$")
 _TITLED_TAG = re.compile(r"<[\w:.-]{1,40}[^<>]{0,100}\s(?:name|key|id)=['\"]$")
 _FORM = re.compile(
     r"['\"]?[^\r\n\\]{0,200}(?:(?:\r?\n|(?:\\r)?\\n)[\w-]{1,40}:[^\r\n\\]{0,200}){0,4}"

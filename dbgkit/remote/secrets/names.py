@@ -1,6 +1,6 @@
 """Which names are those of secrets: of variables, attributes, keys, options.
 
-How secret a name is decides together with its value (`redact_values`): a ``password``
+How secret a name is decides together with its value (see ``values``): a ``password``
 is hidden whatever it is, a ``token`` if it is no number and no word.
 """
 
@@ -13,12 +13,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-# How secret a name is; what a value must look like to be hidden under it.
-STRONG = 5  # anything
-WORDY = 4  # anything but numbers
-WEAK = 3  # anything but numbers, words, and what ordinary text is made of
-SERVICE = 2  # what is made up: hashes, UUIDs, random texts
-KEYED = 1  # random texts in upper and lower case, with digits
+from .values import KEYED, SERVICE, STRONG, WEAK, WORDY
 
 # Words that make a name secret, wherever they stand in it. "Password" in languages
 # that have a word of its own for it, too.
@@ -201,7 +196,7 @@ _ENDINGS = {
     "token": WEAK,
 }
 # What a name that is secret to any degree has in it, in lower case and without
-# accents; `redact_named` looks for these.
+# accents; ``named`` looks for these.
 STEMS = (
     *("pass", "pw", "psw", "secret", "token", "key", "auth", "cred", "cookie", "jwt"),
     *("dsn", "sess", "otp", "xsrf", "csrf", "bearer", "conn", "code", "signature"),
@@ -387,7 +382,7 @@ def announced(item: Any, count: int, extra: Iterable[str] = ()) -> int:
 def named_within(pairs: Iterable[tuple[Any, Any]], extra: Iterable[str] = ()) -> int:
     """How secret the name is that a mapping has as a value.
 
-    So ``{"name": "password", "value": "x"}``, whose "x" `is_value_of` tells.
+    So ``{"name": "password", "value": "x"}``, whose "x" `is_value_of` finds.
     """
     found = 0
     for name, item in itertools.islice(pairs, 20):

@@ -11,15 +11,15 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote_from_bytes
 
-from .named import hide_named
-from .names import STRONG, WEAK, is_secret_name, key_secrecy, secrecy
+from .named import hide_named, names_in
+from .names import is_secret_name, secrecy
 from .shapes import PEM, hide_shapes
-from .source import hide_in_source
-from .values import HIDDEN, needed, vocabulary
+from .source import hide_apart, hide_given
+from .values import HIDDEN, MARGIN, STRONG, WEAK, needed, vocabulary
 
 __all__ = ["HIDDEN", "MARGIN", "redact_text"]
 
@@ -98,8 +98,21 @@ def _redact_text(text: str, bare: bool, extra: tuple[str, ...], within: int) -> 
         )
     words = vocabulary(text)
     if not bare:
-        text = hide_in_source(text, extra, words)
+        text = _hide_in_source(text, extra, words)
     return hide_shapes(hide_named(text, bare, extra, words), words)
+
+
+def _hide_in_source(
+    text: str, extra: tuple[str, ...], words: frozenset[bytes] | None = None
+) -> str:
+    """Source with its secrets hidden, in as many lines as there were."""
+    names = names_in(text, extra, words)
+    if not names:
+        return text
+    told = hide_apart(text, names, lambda inner: hide_named(inner, True, extra))
+    if told is not text:
+        names = names_in(told, extra)
+    return hide_given(told, names)
 
 
 _SHORTEST = 4  # ``pw=x``
@@ -149,10 +162,7 @@ def redact_cut(
     return told[:limit], len(told) > limit
 
 
-# A secret that is cut can no longer be told by its shape: so redact first a text that
-# is this much longer than what is kept.
-MARGIN = 2_000
-_SLIVER = 300  # and never keep its end: what was hidden made it shorter
+_SLIVER = 300  # the end is never kept: what was hidden made it shorter
 _BEGIN = 40
 
 
@@ -176,7 +186,7 @@ def redact_lines(
     if len(told) != len(lines):
         told = [
             redact_text(line, bare=False, extra=names, values=texts)
-            for line in hide_in_source(text, names).split("\n")
+            for line in _hide_in_source(text, names).split("\n")
         ]
     return told[skip:]
 
@@ -208,12 +218,28 @@ def hides_text(level: int, text: str) -> bool:
     return bool(level) and level >= needed(text)
 
 
-def hides_value(level: int, value: Any) -> bool:
+def hides_value(
+    level: int, value: Any, is_numbers: Callable[[Any], bool] | None = None
+) -> bool:
     """Whether a value of any type is hidden under a name, whatever is in it.
 
     Nothing, yes or no, and numbers with a fraction are no secrets. No method of the
     value's own class is called.
+
+    Parameters
+    ----------
+    level : int
+        How secret the name is.
+    value : object
+    is_numbers : callable, optional
+        Whether something is an array of numbers: these are hidden by few names.
     """
+    if not _hides(level, value):
+        return False
+    return level >= STRONG or is_numbers is None or not is_numbers(value)
+
+
+def _hides(level: int, value: Any) -> bool:
     if not level or value is None:
         return False
     kind = type(value)
@@ -242,7 +268,7 @@ def _has_secret(level: int, value: Any, depth: int) -> bool:
     if depth > _DEPTH or (level == STRONG and items):
         return level >= WEAK
     return any(
-        hides_value(level, item)
+        _hides(level, item)
         if type(item) not in _NESTS
         else _has_secret(level, item, depth + 1)
         for item in items
@@ -251,23 +277,3 @@ def _has_secret(level: int, value: Any, depth: int) -> bool:
 
 _NESTS = (dict, list, tuple, set, frozenset)
 _ITEMS, _DEPTH = 100, 3  # of a list, and lists within lists
-
-
-def redact_mapping(mapping: Mapping[str, Any], extra: Iterable[str] = ()) -> Any:
-    """A copy of data of builtin types with secrets hidden, nested keys too."""
-    return _redact(mapping, tuple(extra))
-
-
-def _redact(value: Any, extra: tuple[str, ...]) -> Any:
-    if isinstance(value, str):
-        return redact_text(value, extra=extra)
-    if isinstance(value, Mapping):
-        return {
-            key: HIDDEN
-            if hides_value(key_secrecy(key, extra), item)
-            else _redact(item, extra)
-            for key, item in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return type(value)(_redact(item, extra) for item in value)
-    return value

@@ -1,4 +1,4 @@
-"""Secrets that their own shape or their place in a text tells, without a name."""
+"""Secrets that their own shape or their place in a text gives away, without a name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import binascii
 import re
 from collections.abc import Callable
 
-from .names import KEYED, WEAK, WORDY
 from .tokens import hide_tokens
-from .values import HIDDEN, NEVER, lowered, needed
+from .values import HIDDEN, KEYED, NEVER, WEAK, WORDY, lowered, needed
 
 # A PEM block; one that was cut has no end.
 PEM = re.compile(
@@ -101,7 +100,7 @@ _ENDS_LINK = re.compile(r"[\s<>]|\\[nrt\"]|&quot;")
 
 
 def hide_shapes(text: str, words: frozenset[bytes]) -> str:
-    """The text without what only its shape tells to be a secret.
+    """The text without what only its shape shows to be a secret.
 
     ``words`` is its `vocabulary`.
     """

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Callable
 
-from .named import hide_named, names_in
-from .names import WEAK
-from .values import HIDDEN, needed
+from .values import HIDDEN, WEAK, needed
 
-_Name = tuple[int, int, int]  # where it begins and ends, and how secret it is
+Name = tuple[int, int, int]  # where it begins and ends, and how secret it is
 # What says that a literal is the value of a name: ``name = ``, ``name: str = ``,
 # ``x["name"] = ``, ``"name": ``
 _GIVEN = re.compile(
@@ -46,22 +45,7 @@ _APART = re.compile(
 )
 
 
-def hide_in_source(
-    text: str, extra: tuple[str, ...], words: frozenset[bytes] | None = None
-) -> str:
-    """Source with its secrets hidden, in as many lines as there were."""
-    names = names_in(text, extra, words)
-    if not names:
-        return text
-    told = _hide_apart(text, extra, _apart(text, names))
-    if told is not text:
-        names = names_in(told, extra)
-    inside = {index for _, _, found in _apart(told, names) for index in found}
-    outside = [name for index, name in enumerate(names) if index not in inside]
-    return _hide_given(told, outside)
-
-
-def _apart(text: str, names: list[_Name]) -> list[tuple[int, int, range]]:
+def _apart(text: str, names: list[Name]) -> list[tuple[int, int, range]]:
     """Where texts and comments are that have names in them, and which."""
     places = [start for start, _, _ in names]
     found = []
@@ -75,14 +59,21 @@ def _apart(text: str, names: list[_Name]) -> list[tuple[int, int, range]]:
     return found
 
 
-def _hide_apart(
-    text: str, extra: tuple[str, ...], apart: list[tuple[int, int, range]]
-) -> str:
-    """Source with secrets hidden in its texts and comments."""
+def hide_apart(text: str, names: list[Name], hide: Callable[[str], str]) -> str:
+    """Source with secrets hidden in its texts and comments, as many lines as before.
+
+    Parameters
+    ----------
+    text : str
+    names : list of tuple
+        Where secret names are in it.
+    hide : callable
+        Hides what is secret in any other text.
+    """
     pieces, done = [], 0
-    for begin, end, _ in apart:
+    for begin, end, _ in _apart(text, names):
         inner = text[begin:end]
-        told = hide_named(inner, True, extra)
+        told = hide(inner)
         if told is not inner:
             lost = inner.count("\n") - told.count("\n")
             pieces += [text[done:begin], told, "\n" * lost]
@@ -90,10 +81,16 @@ def _hide_apart(
     return "".join([*pieces, text[done:]]) if pieces else text
 
 
-def _hide_given(text: str, names: list[_Name]) -> str:
-    """Source with the literals hidden that a secret name has for its value."""
+def hide_given(text: str, names: list[Name]) -> str:
+    """Source with the literals hidden that a secret name has for its value.
+
+    In as many lines as before; names in texts and comments are left alone.
+    """
+    inside = {index for _, _, found in _apart(text, names) for index in found}
     pieces, done, read = [], 0, 0
-    for start, end, level in names:
+    for index, (start, end, level) in enumerate(names):
+        if index in inside:
+            continue
         sign = _GIVEN.match(text, end) if level >= WEAK and start >= read else None
         if sign is None:
             continue

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .values import HIDDEN, NEVER, needed
 
 _FAR = 100_000  # characters of one value in brackets
-_LOOKED_AT = 600  # of one without quotes, to tell whether it is a secret
+_LOOKED_AT = 600  # of one without quotes, to see whether it is a secret
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,6 @@ _LINE_START = re.compile(
     r"|String)[ \t]+)*"
     r"(?:[\w.-]+[ \t]*:[ \t]*)?['\"]?\Z"
 )
-_TEXT_STARTS = re.compile(r"(?:\\r)?\\n|\r?\n")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _STEP = re.compile(r"\\.|['\"]|[\[({]|[\])}]", re.DOTALL)
 

@@ -1,13 +1,20 @@
-"""What a value looks like: how secret its name has to be for it to be hidden."""
+"""What a value is like: how secret its name has to be for it to be hidden."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from .names import KEYED, SERVICE, STRONG, WEAK, WORDY
-
+# How secret a name is; what a value must look like to be hidden under it.
+STRONG = 5  # anything
+WORDY = 4  # anything but numbers
+WEAK = 3  # anything but numbers, words, and what ordinary text is made of
+SERVICE = 2  # what is made up: hashes, UUIDs, random texts
+KEYED = 1  # random texts in upper and lower case, with digits
 HIDDEN = "<hidden>"
+# A secret that is cut is no longer known by its shape: so redact first a text that
+# is this much longer than what is kept.
+MARGIN = 2_000
 NEVER = 99  # no name hides it: it is none, or stands for one
 _LOOKED_AT = 400  # characters
 
@@ -155,7 +162,7 @@ def is_said(text: str) -> bool:
 
 
 def one_of(rows: Mapping[str, str]) -> str:
-    """A pattern for words, each with what follows, that is quick to tell of none."""
+    """A pattern for words, each with what follows, that quickly finds none."""
     if len(rows) == 1:
         ((word, rest),) = rows.items()
         return re.escape(word) + rest

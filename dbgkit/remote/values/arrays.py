@@ -25,6 +25,22 @@ _FIELDS = 10  # of a structured element
 NUMBERS = "fciumMb"  # kinds of numpy's dtypes that are ordered, or nearly so
 
 
+def is_numbers(value: Any) -> bool:
+    """Whether a value is an array or column of numbers."""
+    kind = type(value)
+    numpy, pandas = namespace("numpy"), namespace("pandas")
+    if kind is numpy.get("ndarray") or (
+        is_a(kind, numpy.get("generic")) and class_module(kind) == "numpy"
+    ):
+        return value.dtype.kind in NUMBERS
+    if kind is pandas.get("Series") or kind is pandas.get("Index"):
+        return class_module(type(value.dtype)) in _NUMPY and value.dtype.kind in NUMBERS
+    return kind is pandas.get("RangeIndex")
+
+
+_NUMPY = ("numpy", "numpy.dtypes")
+
+
 def _numpy() -> Any:
     """The module, once one of its objects was met: it is never imported from here."""
     return sys.modules["numpy"]
@@ -90,7 +106,7 @@ def is_mapped(array: Any) -> bool:
 
 
 def in_file(address: int) -> bool:
-    """Whether an address is of a file that is mapped into memory; as Linux tells."""
+    """Whether an address is of a file that is mapped into memory; as Linux has it."""
     try:
         with open("/proc/self/maps", "rb") as maps:
             lines = maps.readlines()

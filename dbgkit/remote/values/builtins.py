@@ -1,6 +1,6 @@
 """Tellers of the standard library's classes; importing this registers them.
 
-As in ``summarize_values``, nothing of the user's own is called.
+As in ``walk``, nothing of the user's own is called.
 """
 
 from __future__ import annotations

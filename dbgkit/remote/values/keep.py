@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..common.objects import class_name, is_a, module_of, namespace
-from ..secrets.names import WEAK, announced, key_secrecy, named_within
-from ..secrets.redact import redact_text
-from .arrays import is_mapped
+from ..secrets.names import announced, key_secrecy, named_within
+from ..secrets.redact import hides_value, redact_text
+from ..secrets.values import WEAK
+from .arrays import is_mapped, is_numbers
 from .tables import foreign_column, is_foreign
-from .walk import hides_at
 
 NOT_KEPT = ["not kept"]  # the answer where a value is not kept
 
@@ -78,7 +78,8 @@ class _Keeper:
 
     def may_show(self, name: Any, value: Any) -> bool:
         """Whether a name gives no secret away."""
-        return not hides_at(key_secrecy(name, self.secret_names), value)
+        level = key_secrecy(name, self.secret_names)
+        return not hides_value(level, value, is_numbers)
 
     def may_label(self, name: Any) -> bool:
         """Whether no value whatsoever is a secret under a name."""
@@ -126,7 +127,7 @@ class _Keeper:
         items = []
         level = 0
         for number, item in enumerate(value, 1):
-            if hides_at(level, item):
+            if hides_value(level, item, is_numbers):
                 raise _NotKept
             items.append(self.keep(item, depth + 1))
             # Before the last one of a tuple it is hidden in texts, too.
@@ -257,7 +258,7 @@ class _Keeper:
 
 
 def _told_freq(freq: Any) -> str | None:
-    """A frequency of dates as text; what a text does not tell is not kept."""
+    """A frequency of dates as text; what a text does not say is not kept."""
     if freq is None:
         return None
     kind = type(freq)

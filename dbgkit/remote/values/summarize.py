@@ -7,18 +7,27 @@ numpy, pandas and pyarrow are used where they are loaded, and never imported.
 from __future__ import annotations
 
 import linecache
+import sys
 import types
 from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.codes import file_of_frame, fingerprint
+from ..common.exceptions import args_of, group_class, members_of
 from ..common.frames import is_machinery, is_own, own_index, package_of, walk
-from ..common.objects import type_name
-from ..secrets.redact import HIDDEN, MARGIN, redact_cut, redact_lines
+from ..common.objects import class_attribute, instance_dict, is_a, type_name
+from ..secrets.redact import hides_value, redact_cut, redact_lines, redact_text
+from ..secrets.values import HIDDEN, MARGIN
+from .arrays import describe_numpy, is_numbers
 from .builtins import Walker
-from .walk import Budget, hides
+from .labelled import describe_sparse, describe_torch, describe_xarray
+from .tables import describe_arrow, describe_pandas
+from .walk import Budget
+
+if TYPE_CHECKING:
+    from ..common.wire_recordings import FrameForm, ValueForm
 
 __all__ = ["OMITTED", "Budget", "summarize", "summarize_frames", "type_name"]
 
@@ -28,9 +37,45 @@ _SOURCE_WIDTH = 240
 NAME, _FILENAME = 200, 4_096  # characters of a function's or variable's, and a file's
 
 
-def summarize(
-    value: Any, *, name: str = "", budget: Budget | None = None
-) -> dict[str, Any]:
+# Only what is loaded already is known: these libraries are never imported from here.
+_LIBRARIES = (
+    ("numpy", describe_numpy),
+    ("pandas", describe_pandas),
+    ("pyarrow", describe_arrow),
+    ("xarray", describe_xarray),
+    ("scipy.sparse", describe_sparse),
+    ("torch", describe_torch),
+)
+
+
+class _Redacting(Walker):
+    """The walk with all its tellers, and with secrets hidden."""
+
+    def describe(self, value: Any) -> str | None:
+        for library, describe in _LIBRARIES:
+            if library in sys.modules:
+                found = describe(value, type(value), self)
+                if found is not None:
+                    return found
+        return None
+
+    def hides(self, level: int, value: Any) -> bool:
+        return hides_value(level, value, is_numbers)
+
+    def redacted(self, text: str) -> str:
+        names, values = self.budget.secret_names, self.budget.secret_values
+        return redact_text(text, extra=names, values=values)
+
+    def cut_text(self, text: str, limit: int) -> str:
+        return self.cut_to(text, limit)[0]
+
+    def cut_to(self, text: str, limit: int) -> tuple[str, bool]:
+        """The same, and whether there was more."""
+        names, values = self.budget.secret_names, self.budget.secret_values
+        return redact_cut(text, limit, extra=names, values=values)
+
+
+def summarize(value: Any, *, name: str = "", budget: Budget | None = None) -> ValueForm:
     """What a value is, in a bounded text, within a bounded time.
 
     Parameters
@@ -54,16 +99,89 @@ def summarize(
     """
     budget = budget or Budget()
     kind = type_name(type(value))
-    if name and hides(name, value, budget):
+    walker = _Redacting(budget)
+    if name and walker.hides_named(name, value):
         return {"type": kind, "text": HIDDEN, "cut": False, "hidden": True}
-    walker = Walker(budget)
-    text = walker.tell(value)
-    kept, cut = redact_cut(
-        text, budget.chars, extra=budget.secret_names, values=budget.secret_values
-    )
+    kept, cut = walker.cut_to(walker.tell(value), budget.chars)
     hidden = kept.strip("b'\"") == HIDDEN
     kept = f"{kept}…" if cut else kept
     return {"type": kind, "text": kept, "cut": cut or walker.cut, "hidden": hidden}
+
+
+# --- messages of exceptions -------------------------------------------------
+
+# Characters that are looked at; it is cut after it was redacted, and there has to be
+# more than is looked at for that (redact.redact_cut), or half a secret is none.
+_LONGEST = 6_000
+_NOTES = 5
+# Whose own ``__str__`` makes the message of these attributes.
+_TELLING = (
+    (SyntaxError, ("msg", "filename", "lineno")),
+    (ImportError, ("msg",)),
+    (UnicodeEncodeError, ("encoding", "reason")),
+    (UnicodeDecodeError, ("encoding", "reason")),
+    (UnicodeTranslateError, ("reason",)),
+)
+
+
+def message_of(exception: BaseException, budget: Budget) -> str:
+    """What ``str`` would give, and the notes; nothing of the user's own is called.
+
+    Where an exception's class has a ``__str__`` of its own, what it was made of.
+    """
+    walker = _Redacting(budget)
+    text = _message(exception, walker)
+    space = instance_dict(exception) or {}
+    notes = dict.get(space, "__notes__")
+    if type(notes) is list:
+        told = [note[:_LONGEST] for note in notes[:_NOTES] if type(note) is str]
+        text = "\n".join([text, *told])
+    return text[:_LONGEST]
+
+
+def _message(exception: BaseException, walker: Walker) -> str:
+    kind = type(exception)
+    args = args_of(exception)
+    builtin = type(class_attribute(kind, "__str__")) is types.WrapperDescriptorType
+    if builtin and is_a(kind, OSError):
+        told = _system_message(exception, walker)
+        if told:
+            return told
+    if builtin and args and type(args[0]) is str and is_a(kind, group_class()):
+        count = len(members_of(exception))
+        return f"{args[0][:_LONGEST]} ({count:,} sub-exceptions)"
+    for base, names in _TELLING:
+        if builtin and is_a(kind, base):
+            values = [base.__dict__[name].__get__(exception) for name in names]
+            if all(any(type(value) is kind for kind in _PLAIN) for value in values):
+                return str(exception)[:_LONGEST]
+    if not args:
+        return ""
+    if len(args) > 1:
+        return walker.tell(args)
+    first = args[0]
+    if type(first) is str and not is_a(kind, KeyError):
+        return first[:_LONGEST]
+    return walker.tell(first)
+
+
+_PLAIN = (str, int, type(None))
+
+
+def _system_message(exception: BaseException, walker: Walker) -> str:
+    """``[Errno 2] No such file or directory: 'x'``."""
+    number, reason, first, second = (
+        OSError.__dict__[name].__get__(exception)
+        for name in ("errno", "strerror", "filename", "filename2")
+    )
+    if number is None or type(reason) is not str:
+        return ""
+    files = [walker.tell(name) for name in (first, second) if name is not None]
+    text = f"[Errno {walker.tell(number)}] {reason[:_LONGEST]}"
+    return f"{text}: {' -> '.join(files)}" if files else text
+
+
+# --- frames -----------------------------------------------------------------
 
 
 def summarize_frames(
@@ -74,7 +192,7 @@ def summarize_frames(
     max_locals: int = 40,
     seconds: float = 0.3,
     budget: Budget | None = None,
-) -> list[dict[str, Any]]:
+) -> list[FrameForm]:
     """A traceback's frames with source and locals, in bounded form.
 
     Frames of Dask, asyncio and dbgkit are left out, unless there are no others.
@@ -92,7 +210,7 @@ def summarize_frames(
         Locals of one frame.
     seconds : float
         For all; the innermost frames come first, and locals that there is no time
-        for are told by their type.
+        for are given by their type.
     budget : Budget, optional
         For each local.
 
@@ -116,7 +234,7 @@ Place = tuple[types.FrameType, int]
 def pick_places(
     tb: types.TracebackType | None, max_frames: int = 30
 ) -> list[Place | int]:
-    """The frames that `summarize_frames` tells of; a number: so many left out."""
+    """The frames that `summarize_frames` describes; a number: so many left out."""
     found = list(walk(tb))
     shown = [pair for pair in found if not is_machinery(file_of_frame(pair[0]))]
     theirs = [pair for pair in found if package_of(file_of_frame(pair[0])) != "dbgkit"]
@@ -130,11 +248,11 @@ def summarize_places(
     max_locals: int = 40,
     seconds: float = 0.3,
     budget: Budget | None = None,
-) -> list[dict[str, Any]]:
+) -> list[FrameForm]:
     """What `summarize_frames` gives, of frames that `pick_places` has picked."""
     budget = budget or Budget()
     deadline = perf_counter() + seconds
-    frames: list[dict[str, Any]] = []
+    frames: list[FrameForm] = []
     for entry in reversed(places):
         if isinstance(entry, int):
             frames.append(_gap(entry))
@@ -164,7 +282,7 @@ def _pick(places: list[Place], limit: int) -> list[Place | int]:
     return kept
 
 
-def _gap(count: int) -> dict[str, Any]:
+def _gap(count: int) -> FrameForm:
     return {
         "filename": OMITTED,
         "lineno": 0,
@@ -183,7 +301,7 @@ def _frame(
     max_locals: int,
     seconds: float,
     budget: Budget,
-) -> dict[str, Any]:
+) -> FrameForm:
     filename, lineno, function = place_of(frame, lineno)
     variables, omitted = _locals(frame, max_locals)
     deadline = perf_counter() + seconds
@@ -268,7 +386,7 @@ def _source(
         last = min(last, max([lineno, *ends]))
     if not 0 < lineno <= len(lines):
         return []
-    # From further above: a private key's lines are told by its first one.
+    # From further above: a private key's lines are known by its first one.
     start = max(1, first - _BEFORE)
     told = redact_lines(
         [_cut_line(line) for line in lines[start - 1 : last]],

@@ -3,8 +3,8 @@
 No method of the user's classes is called: no ``__repr__``, ``__len__``, ``__eq__``,
 ``__hash__``, ``__getattr__``, ``__class__`` or property, nor any of a metaclass, as
 they may lie, fail, or take for ever. Builtin types are read by the base classes' own
-methods, objects by their ``__dict__`` and slots, arrays and frames by
-``summarize_data``.
+methods, objects by their ``__dict__`` and slots. What is hidden, and how arrays and
+frames are described, is handed in (see ``summarize``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import enum
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -24,20 +25,10 @@ from ..common.objects import (
     class_name,
     instance_dict,
     is_a,
-    namespace,
     slots,
 )
-from ..secrets.names import (
-    STRONG,
-    WEAK,
-    announced,
-    is_value_of,
-    key_secrecy,
-    named_within,
-)
-from ..secrets.redact import HIDDEN, MARGIN, hides_value, redact_cut, redact_text
-from .arrays import NUMBERS
-from .data import describe_data
+from ..secrets.names import announced, is_value_of, key_secrecy, named_within
+from ..secrets.values import HIDDEN, MARGIN, STRONG, WEAK
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ class Budget:
     Attributes
     ----------
     seconds : float
-        After this, what is left is told by its type only.
+        After this, what is left is given by its type only.
     chars : int
         Length of the whole text.
     string : int
@@ -74,42 +65,32 @@ class Budget:
     secret_values: tuple[str, ...] = ()
 
 
-def hides(name: Any, value: Any, budget: Budget) -> bool:
-    """Whether a value is hidden by its name."""
-    return hides_at(_level(name, budget), value)
-
-
-def hides_at(level: int, value: Any) -> bool:
-    """Whether a value is hidden by a name that is so secret; numbers are by few."""
-    return hides_value(level, value) and not (level < STRONG and _is_numbers(value))
-
-
-def _level(name: Any, budget: Budget) -> int:
+def _level(name: Any, extra: tuple[str, ...]) -> int:
     if not is_a(type(name), enum.Enum):
-        return key_secrecy(name, budget.secret_names)
+        return key_secrecy(name, extra)
     member = instance_dict(name) or {}
     names = [dict.get(member, each) for each in ("_name_", "_value_")]
-    return max(key_secrecy(each, budget.secret_names) for each in names)
+    return max(key_secrecy(each, extra) for each in names)
 
 
-def _is_numbers(value: Any) -> bool:
-    """Whether a value is an array or column of numbers."""
-    kind = type(value)
-    numpy, pandas = namespace("numpy"), namespace("pandas")
-    if kind is numpy.get("ndarray") or (
-        is_a(kind, numpy.get("generic")) and class_module(kind) == "numpy"
-    ):
-        return value.dtype.kind in NUMBERS
-    if kind is pandas.get("Series") or kind is pandas.get("Index"):
-        return class_module(type(value.dtype)) in _NUMPY and value.dtype.kind in NUMBERS
-    return kind is pandas.get("RangeIndex")
+class Walker(ABC):
+    """Describes one value; counts what that took, and what it left out."""
 
+    @abstractmethod
+    def describe(self, value: Any) -> str | None:
+        """The text of an array or frame; None of anything else."""
 
-_NUMPY = ("numpy", "numpy.dtypes")
+    @abstractmethod
+    def hides(self, level: int, value: Any) -> bool:
+        """Whether a value is hidden by a name that is so secret."""
 
+    @abstractmethod
+    def redacted(self, text: str) -> str:
+        """A text with its secrets hidden."""
 
-class Walker:
-    """Tells one value; counts what that took, and what it left out."""
+    @abstractmethod
+    def cut_text(self, text: str, limit: int) -> str:
+        """The beginning of a long text, secrets hidden before it is cut."""
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -147,7 +128,7 @@ class Walker:
         teller = tellers.get(id(cls))
         if teller is not None:
             return teller(self, value)
-        described = describe_data(value, self)
+        described = self.describe(value)
         if described is not None:
             return described
         bases = class_mro(cls)
@@ -168,7 +149,7 @@ class Walker:
         for item in values:
             if len(pieces) >= limit or self.spent():
                 break
-            pieces.append(HIDDEN if hides_at(level, item) else self.tell(item))
+            pieces.append(HIDDEN if self.hides(level, item) else self.tell(item))
             level = announced(item, count, names)
         return self.join(pieces, count, between)
 
@@ -181,27 +162,16 @@ class Walker:
 
     def named(self, name: Any, value: Any) -> str:
         """A value under a name, which may hide it."""
-        return HIDDEN if hides(name, value, self.budget) else self.tell(value)
+        return HIDDEN if self.hides_named(name, value) else self.tell(value)
+
+    def hides_named(self, name: Any, value: Any) -> bool:
+        """Whether a value is hidden by its name."""
+        return self.hides(_level(name, self.budget.secret_names), value)
 
     def hidden(self, name: Any, numbers: bool = False) -> bool:
         """Whether a name hides what it names, which may be numbers only."""
         level = key_secrecy(name, self.budget.secret_names)
         return level >= (STRONG if numbers else WEAK)
-
-    def redacted(self, text: str) -> str:
-        """A text with its secrets hidden."""
-        names, values = self.budget.secret_names, self.budget.secret_values
-        return redact_text(text, extra=names, values=values)
-
-    def cut_text(self, text: str, limit: int) -> str:
-        """The beginning of a long text, secrets hidden before it is cut."""
-        begin, _ = redact_cut(
-            text,
-            limit,
-            extra=self.budget.secret_names,
-            values=self.budget.secret_values,
-        )
-        return begin
 
     def spent(self) -> bool:
         """Whether the time or the number of values is used up."""
@@ -209,7 +179,7 @@ class Walker:
 
 
 def _is_leaf(cls: type) -> bool:
-    """Whether values of a class have nothing within them: told at any depth."""
+    """Whether values of a class have nothing within them: described at any depth."""
     bases = class_mro(cls)
     return any(id(base) in leaves or base is enum.Enum for base in bases) or any(
         class_name(base) == "generic" and class_module(base) == "numpy"
@@ -224,7 +194,7 @@ leaves: set[int] = set()  # of these, those whose values have nothing within the
 
 
 def tells(*kinds: type, leaf: bool = False) -> Callable[[_Teller], _Teller]:
-    """Register what tells these classes, and who derives from them."""
+    """Register what describes these classes, and who derives from them."""
 
     def register(teller: _Teller) -> _Teller:
         tellers.update((id(kind), teller) for kind in kinds)
@@ -276,7 +246,7 @@ def _tell_str(walker: Walker, value: str) -> str:
     length = str.__len__(value)
     begin = str.__getitem__(value, slice(0, limit + MARGIN + 1))
     if length <= limit:
-        # Before it is escaped: what is told by a line's end no longer is then. What is
+        # Before it is escaped: what is known by a line's end no longer is then. What is
         # not escaped is looked at with all the rest.
         plain = begin.isprintable() and "'" not in begin and "\\" not in begin
         return repr(begin if plain else walker.redacted(begin))
@@ -336,7 +306,7 @@ def _tell_dict(walker: Walker, value: dict[Any, Any]) -> str:
     for name, item in dict.items(value):
         if len(pieces) >= walker.budget.items or walker.spent():
             break
-        hide = is_value_of(name) and hides_at(secret, item)
+        hide = is_value_of(name) and walker.hides(secret, item)
         told = HIDDEN if hide else walker.named(name, item)
         pieces.append(f"{walker.tell(name)}: {told}")
     return f"{{{walker.join(pieces, dict.__len__(value))}}}"
@@ -379,7 +349,7 @@ def _tell_fields(walker: Walker, pairs: Iterable[tuple[Any, Any]], count: int) -
         if walker.spent():
             break
         text = name[:60] if type(name) is str else _shell(name)
-        hide = is_value_of(name) and hides_at(secret, item)
+        hide = is_value_of(name) and walker.hides(secret, item)
         told = HIDDEN if hide else walker.named(name, item)
         pieces.append(f"{text}={told}")
     return walker.join(pieces, count)

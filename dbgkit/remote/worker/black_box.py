@@ -1,4 +1,4 @@
-"""A worker's black box: a small file that tells what it did when it was killed.
+"""A worker's black box: a small file that says what it did when it was killed.
 
 A worker writes into it as tasks start and end, through a memory map, so that what was
 written is there whatever becomes of the process. It lies outside of the worker's own
@@ -79,7 +79,7 @@ class BlackBox:
     Attributes
     ----------
     path, nonce : str
-        What its worker tells the scheduler: who reads it looks for them.
+        What its worker reports to the scheduler: who reads it looks for them.
     refused : str
         Why it is not in the usual folder; empty if it is.
     """
@@ -176,7 +176,7 @@ class BlackBox:
         return sys.getrefcount(self._crashes)
 
     def _has_crashes(self) -> bool:
-        """Whether Python's handler still holds the file, since it tells nobody which.
+        """Whether Python's handler still holds the file, since it does not say which.
 
         Pinned by tests/test_deaths_contract.py.
         """
@@ -249,7 +249,7 @@ class BlackBox:
     ) -> None:
         """Say that a task runs since before there was this box.
 
-        Nobody tells when it ends: it is asked with each sample.
+        Nothing says when it ends: it is asked with each sample.
         """
         slot = self.begin(key, inputs, ELSEWHERE, start)
         self._earlier[slot] = runs

@@ -1,7 +1,7 @@
 """Where black boxes are: below the folder for temporary files, in one folder a user.
 
 Anybody can make a folder of that name first. Then a worker takes a private one for its
-box, and tells of it.
+box, and reports it.
 
 This file is sent to workers as source.
 """

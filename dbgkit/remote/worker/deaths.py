@@ -30,7 +30,7 @@ async def box_for(
     ----------
     worker : Worker
     fail : callable
-        Told what went wrong; the job goes on without a box.
+        Called with what went wrong; the job goes on without a box.
     """
     if worker.address.startswith("inproc://"):
         return None  # it cannot die without its scheduler
@@ -69,7 +69,7 @@ async def tell_of(
     name : str
         Of the scheduler's part that watches deaths.
     fail : callable
-        Told what went wrong.
+        Called with what went wrong.
     """
     telling = getattr(worker.scheduler, f"{name}-box")(
         worker=worker.address,
@@ -87,7 +87,7 @@ async def tell_of(
 def _begins_later(ts: Any) -> bool:
     """Whether a task is the recorder's already, but still waits for its thread.
 
-    See ``recorder.Watched.slot``.
+    See ``recorder_spec.Watched.slot``.
     """
     return getattr(ts.run_spec, "slot", 0) is None
 

@@ -10,19 +10,22 @@ import gc
 import logging
 import os
 from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 from dask.sizeof import sizeof
 
 from ..common.settings import read_settings
 
+if TYPE_CHECKING:
+    from ..common.wire_tasks import Checked, Held, RecorderState
+
 MOST_FRAMES = 2000
 _NO_LOCALS = (FrameType, CodeType, FunctionType, ModuleType, TracebackType, type)
 _OWN_THREADS = ("_run_task_simple", "_run_task_async")  # distributed/worker.py
 
 
-def probe_worker(dask_worker: Any) -> dict[str, Any]:
+def probe_worker(dask_worker: Any) -> Checked:
     """Settings that matter to debugging, and what failed frames keep alive.
 
     Goes through all objects that Python's garbage collector tracks, once.
@@ -40,7 +43,7 @@ def probe_worker(dask_worker: Any) -> dict[str, Any]:
     }
 
 
-def _recorders(worker: Any) -> list[dict[str, Any]]:
+def _recorders(worker: Any) -> list[RecorderState]:
     """How recorders of dbgkit do on this worker: what they dropped, what failed."""
     return [
         plugin.state()
@@ -49,7 +52,7 @@ def _recorders(worker: Any) -> list[dict[str, Any]]:
     ]
 
 
-def held_by_failed_frames(held_anyway: list[Any]) -> dict[str, Any]:
+def held_by_failed_frames(held_anyway: list[Any]) -> Held:
     """What the frames of failed tasks keep alive: bytes, frames, functions.
 
     Exceptions, tracebacks and frames refer to each other in a circle, so that they
@@ -72,7 +75,7 @@ def held_by_failed_frames(held_anyway: list[Any]) -> dict[str, Any]:
     return {
         "bytes": sum(sizes.values()),
         "frames": len(frames),
-        "functions": [list(item) for item in largest],
+        "functions": largest,
     }
 
 

@@ -9,18 +9,21 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 
+if TYPE_CHECKING:
+    from ..common.wire_tasks import Surroundings
 
-def describe_process(names: tuple[str, ...] = ()) -> dict[str, Any]:
+
+def describe_process(names: tuple[str, ...] = ()) -> Surroundings:
     """Python, packages, directory, environment variables, Dask's configuration.
 
     Names and values are sent as text; the client redacts them before it shows or
     keeps them.
     """
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in names:
         try:
             versions[name] = version(name)

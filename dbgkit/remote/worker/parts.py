@@ -1,7 +1,7 @@
 """Attributes of a worker, and its plugins: read by name, for a replay elsewhere.
 
 This file is sent to workers as source: standard library, dask and distributed only.
-Reading changes nothing, and never raises: what cannot be sent is told by its reason.
+Reading changes nothing, and never raises: of what cannot be sent there is the reason.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ import io
 import pickle
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..common.wire_replays import PartForm
+
+from ..common.bounded import Bounded, TooLarge
 
 _MISSING = object()
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
@@ -19,7 +24,7 @@ _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 async def read_part(
     path: Sequence[Any], most: int, dask_worker: Any = None
-) -> dict[str, Any]:
+) -> PartForm:
     """One part of a worker, pickled.
 
     Parameters
@@ -49,15 +54,15 @@ async def read_part(
     if type(value) in _LOCKS:
         text = "a lock keeps the worker's own threads apart"
         return {"status": "unsendable", "text": text, "type": type(value).__name__}
-    found = {"status": "ok", "type": type(value).__name__, "text": ""}
+    kind = type(value).__name__
     try:
         # Not while the worker's event loop waits.
         data = await asyncio.to_thread(_pickled, value, dask_worker, most)
-    except _TooLarge:
-        return {**found, "status": "large", "text": f"over {most:,} bytes"}
+    except TooLarge:
+        return {"status": "large", "type": kind, "text": f"over {most:,} bytes"}
     except Exception as error:  # pickling runs anybody's code
-        return {**found, "status": "unsendable", "text": _told(error)}
-    return {**found, "data": data}
+        return {"status": "unsendable", "type": kind, "text": _told(error)}
+    return {"status": "ok", "type": kind, "data": data}
 
 
 def _step(value: Any, kind: str, name: Any) -> Any:
@@ -72,21 +77,6 @@ def _step(value: Any, kind: str, name: Any) -> Any:
 
 def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error!s:.300}"
-
-
-class _TooLarge(Exception):
-    """The pickle has more bytes than may be sent."""
-
-
-class _Bounded(io.BytesIO):
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
-
-    def write(self, data: Any) -> int:
-        if self.tell() + len(data) > self.most:
-            raise _TooLarge
-        return super().write(data)
 
 
 def _pickled(value: Any, worker: Any, most: int) -> bytes:
@@ -110,7 +100,7 @@ def _pickled(value: Any, worker: Any, most: int) -> bytes:
                 return ("lock", type(each) is _LOCKS[1])
             return None
 
-    file = _Bounded(most)
+    file = Bounded(most)
     Parts(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     return file.getvalue()
 

@@ -11,13 +11,13 @@ import os
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distributed import Reschedule
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from ..common.announcing import announce
 from ..common.carried import carried_by
+from ..common.exceptions import traceback_of
 from ..common.frames import walk
 from ..common.handlers import Handler
 from ..common.origins import origins_of
@@ -25,10 +25,22 @@ from ..common.origins_steps import frames_of
 from ..common.texts import sendable, type_and_message
 from ..recording.packing import pack, unpack
 from ..recording.take import Limits, hide_secrets, kind_of, take
-from ..values.errors import traceback_of
-from .black_box import ELSEWHERE, BlackBox
+from .black_box import BlackBox
 from .deaths import box_for, close_box, inputs_of, tell_of
 from .pool_files import PoolFiles, leave
+from .recorder_spec import (
+    NO_FAILURES,
+    Watched,
+    bare,
+    is_wrapped,
+    pass_as_worker_code,
+    taken_off,
+)
+
+if TYPE_CHECKING:
+    from ..common.wire_failures import OriginForm
+    from ..common.wire_recordings import Content, RecordedPart, RecorderSettings
+    from ..common.wire_tasks import RecorderState
 
 MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of
 MOST_KINDS = 1_000
@@ -44,19 +56,19 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
     topic : str
         Of the events; the scheduler's part listens to it.
     limits : mapping
-        Of one recording: see `recordings.Limits`.
+        Of one recording: see `take.Limits`.
     deaths : str
         Name of the scheduler's part that watches deaths; empty without one.
     """
 
-    def __init__(self, topic: str, limits: Mapping[str, Any], deaths: str = "") -> None:
+    def __init__(self, topic: str, limits: RecorderSettings, deaths: str = "") -> None:
         self.topic = topic
         self.deaths = deaths
-        self.limits = Limits.from_wire(dict(limits))
+        self.limits = Limits.from_wire(limits)
         self.worker: Any = None
         self.unwanted = False
         self.box: BlackBox | None = None
-        self.waiting: OrderedDict[Any, dict[str, Any]] = OrderedDict()
+        self.waiting: OrderedDict[Any, RecordedPart] = OrderedDict()
         self.kinds: Counter[str] = Counter()
         # What runs in a process pool's child, where that leaves its recording, and of
         # how many bytes at most.
@@ -90,7 +102,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         if self.box is not None and self.deaths:
             await tell_of(self.box, self.worker, self.deaths, self.fail)
 
-    async def take_settings(self, settings: dict[str, Any]) -> bool:
+    async def take_settings(self, settings: RecorderSettings) -> bool:
         """Called by the scheduler's part: other limits, from the next recording on."""
         self.limits = Limits.from_wire(settings)
         await self._tell_of_box()  # the part that watches deaths may be a new one
@@ -112,8 +124,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.waiting.clear()
         self.elsewhere.clear()
         for ts in list(worker.state.tasks.values()):
-            if _is_wrapped(ts.run_spec):
-                _, ts.run_spec = _taken_off(ts.run_spec)
+            if is_wrapped(ts.run_spec):
+                _, ts.run_spec = taken_off(ts.run_spec)
         await self.files.close()
         if box is not None:
             await close_box(box, for_good=goes_on)
@@ -128,8 +140,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         elif finish == "error" or (finish in _ENDS and start in _RUNNING):
             ts = self.worker.state.tasks.get(key)
             watched = None
-            if ts is not None and _is_wrapped(ts.run_spec):
-                watched, ts.run_spec = _taken_off(ts.run_spec)
+            if ts is not None and is_wrapped(ts.run_spec):
+                watched, ts.run_spec = taken_off(ts.run_spec)
                 if watched is not None:
                     watched.end()
             if finish == "error" and start not in _UNWANTED:
@@ -169,22 +181,22 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
                 self.waiting.popitem(last=False)
                 self.dropped += 1
         except Exception as error:
-            # The job goes on whatever happens here; `doctor` tells of it.
+            # The job goes on whatever happens here; `doctor` reports it.
             self.fail(f"recording {type(exception).__name__}", error)
             self.waiting[key] = {"packed": b"", "gap": self.errors[-1]}
 
     def _origins(
         self, key: Any, spec: Any, exception: BaseException
-    ) -> list[dict[str, Any]]:
+    ) -> list[OriginForm]:
         """Where the task's values came from, as far as this worker knows."""
         tasks = self.worker.state.tasks
 
         def spec_of(name: Any) -> Any:
-            return _bare(getattr(tasks.get(name), "run_spec", None))
+            return bare(getattr(tasks.get(name), "run_spec", None))
 
         try:
             frames = frames_of(walk(traceback_of(exception)))
-            return origins_of(key, _bare(spec), spec_of, frames=frames, visits=ORIGINS)
+            return origins_of(key, bare(spec), spec_of, frames=frames, visits=ORIGINS)
         except Exception as error:  # the frames are worth more than that
             self.fail("looking where values came from", error)
             return []
@@ -192,7 +204,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
     def look_at_result(self, key: Any, result: Any, args: Any, spec: Any) -> None:
         """Record the exception that a library hands back as a result, if it does."""
         error = carried_by(result)
-        if error is not None and not isinstance(error, _NO_FAILURES):
+        if error is not None and not isinstance(error, NO_FAILURES):
             self.carried.add(key)
             self.record(key, error, args, spec)
 
@@ -203,11 +215,24 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.kinds[kind] += 1
         return self.kinds[kind]
 
-    def path_for(self, watched: Watched) -> str:
-        """A file for a child of a process pool to leave its recording in.
+    def for_child(self, watched: Watched) -> tuple[Any, ...]:
+        """As what a run spec is pickled that a process pool's child is to run.
 
-        Empty where there is none. Called in threads of the pools' own.
+        Called in threads of the pools' own.
         """
+        path = self._path_for(watched)
+        if not path:
+            return eval, ("spec", {"spec": watched.spec})
+        names = {
+            "module": __name__,
+            "spec": watched.spec,
+            "path": path,
+            "limits": asdict(self.limits),
+        }
+        return eval, (_IN_CHILD, names)
+
+    def _path_for(self, watched: Watched) -> str:
+        """A file for a child to leave its recording in; empty where there is none."""
         path = ""
         worker = self.worker
         try:
@@ -221,7 +246,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.elsewhere[watched.key] = watched, path, self.limits.nbytes
         return path
 
-    def _fetch(self, key: Any) -> dict[str, Any] | None:
+    def _fetch(self, key: Any) -> RecordedPart | None:
         """What a child of a process pool has recorded; None without any."""
         path, nbytes = self._let_go(key)
         if not path:
@@ -283,7 +308,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
                 **_header(None, b"", 0, kind=kind, gap=gap),
                 **(recorded or {}),
             }
-            # Only code of the user's own could have told: Dask has let it.
+            # Only code of the user's own could have said it: Dask has let it.
             event["message"] = event["message"] or message
             for name, value in event.items():
                 if name != "key" and isinstance(value, str):
@@ -305,7 +330,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             self.fail("hiding secrets", error)
             return kind, ""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> RecorderState:
         """How it does, for `doctor`."""
         box = self.box
         return {
@@ -317,21 +342,21 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
 
 
 def _header(
-    recording: Mapping[str, Any] | None,
+    recording: Content | None,
     packed: bytes,
     left_out: int,
     *,
     kind: str = "",
     gap: str = "",
-) -> dict[str, Any]:
+) -> RecordedPart:
     """What the scheduler knows of a recording without unpacking it."""
-    recording = recording or {}
-    if recording and not packed:
+    told: Any = recording or {}  # a process pool's child may have left anything
+    if told and not packed:
         gap = "larger than its limit"
     return {
-        "exception_type": recording.get("exception_type", kind),
-        "message": recording.get("message", "")[:MOST_MESSAGE],
-        "kind": recording.get("kind", kind),
+        "exception_type": told.get("exception_type", kind),
+        "message": told.get("message", "")[:MOST_MESSAGE],
+        "kind": told.get("kind", kind),
         "gap": gap,
         "left_out": left_out,
         "packed": packed,
@@ -343,112 +368,7 @@ _RUNNING = ("executing", "long-running", "cancelled", "resumed")
 _UNWANTED = ("cancelled", "resumed")  # Dask lets go of what comes of these
 # What Dask recommends at the end of a run; anything else leaves it running.
 _ENDS = ("memory", "error", "rescheduled")
-# The last two end a worker (``_run_task_simple`` in distributed/worker.py).
-_NO_FAILURES = (Reschedule, SystemExit, KeyboardInterrupt)
 _IN_POOL = "it ran in a process pool, whose process did not record it"
-
-
-def _is_wrapped(spec: Any) -> bool:
-    """Whether a run spec is one of a recorder, be it of another version."""
-    return type(spec) is Watched or type(spec).__name__ == Watched.__name__
-
-
-def _bare(spec: Any) -> Any:
-    """A run spec without any wrapper around it."""
-    while _is_wrapped(spec):
-        spec = spec.spec
-    return spec
-
-
-def _taken_off(spec: Any) -> tuple[Watched | None, Any]:
-    """This version's wrapper, and the run spec without it."""
-    if type(spec) is Watched:
-        return spec, spec.spec
-    if not _is_wrapped(spec):
-        return None, spec
-    found, spec.spec = _taken_off(spec.spec)
-    return found, spec
-
-
-class Watched:
-    """A run spec that has a failure recorded while its frames are alive.
-
-    Passes as the run spec itself for all that a worker asks of it, and pickles as it.
-    """
-
-    __slots__ = ("inputs", "key", "recorder", "slot", "spec")
-
-    def __init__(self, key: Any, spec: Any, recorder: Recorder, inputs: int) -> None:
-        self.key = key
-        self.spec = spec
-        self.recorder = recorder
-        self.inputs = inputs  # bytes
-        self.slot: int | None = None  # of the box, once it runs
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.spec, name)
-
-    def __repr__(self) -> str:
-        return repr(self.spec)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """For a process pool: as what records there, where this code is there too.
-
-        For the box it runs from here on: nothing tells when it is its turn there.
-        """
-        if self.slot is None:
-            self.begin(ELSEWHERE)
-        path = self.recorder.path_for(self)
-        if not path:
-            return eval, ("spec", {"spec": self.spec})
-        names = {
-            "module": __name__,
-            "spec": self.spec,
-            "path": path,
-            "limits": asdict(self.recorder.limits),
-        }
-        return eval, (_IN_CHILD, names)
-
-    def begin(self, run: Any = None) -> None:
-        """Have the box say that it runs."""
-        box = self.recorder.box
-        self.slot = -1 if box is None else box.begin(self.key, self.inputs, run)
-
-    def end(self) -> None:
-        """Have the box say that it does not run any more."""
-        slot, self.slot = self.slot, -1
-        box = self.recorder.box
-        if box is not None and slot is not None:
-            box.end(slot)
-
-    def __call__(self, *args: Any) -> Any:
-        self.begin()
-        try:
-            result = self.spec(*args)
-        except _NO_FAILURES:
-            raise
-        except BaseException as error:  # Dask takes all others for failures
-            self.recorder.record(self.key, error, args, self.spec)
-            raise
-        finally:
-            self.end()
-        if self.spec.is_coro:
-            return _awaited(self, result, args)
-        self.recorder.look_at_result(self.key, result, args, self.spec)
-        return result
-
-
-async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
-    watched.begin(result)
-    try:
-        return await result
-    except (*_NO_FAILURES, GeneratorExit):  # the last: it is dropped
-        raise
-    except BaseException as error:
-        watched.recorder.record(watched.key, error, args, watched.spec)
-        raise
-    finally:
-        watched.end()
 
 
 def _inputs(args: Any) -> Mapping[Any, Any]:
@@ -465,22 +385,22 @@ _IN_CHILD = (
 class InChild:
     """A run spec in a child of a process pool: leaves its recording in a file."""
 
-    def __init__(self, spec: Any, path: str, limits: Mapping[str, Any]) -> None:
+    def __init__(self, spec: Any, path: str, limits: RecorderSettings) -> None:
         self.spec = spec
         self.path = path
-        self.limits = Limits.from_wire(dict(limits))
+        self.limits = Limits.from_wire(limits)
 
     def __call__(self, *args: Any) -> Any:
         try:
             return self.spec(*args)
-        except _NO_FAILURES:
+        except NO_FAILURES:
             raise
         except BaseException as error:
             self.record(error, args)
             raise
 
     def record(self, exception: BaseException, args: Any) -> None:
-        """Never raises; without a file there is a gap, which is told."""
+        """Never raises; without a file there is a gap, which is reported."""
         try:
             frames = frames_of(walk(traceback_of(exception)))
             origins = origins_of(None, self.spec, {}.get, frames=frames, visits=ORIGINS)
@@ -497,16 +417,4 @@ class InChild:
             return
 
 
-def _pass_as_worker_code(function: Any) -> None:
-    """Have a function's frame left out of the tracebacks that Dask sends home.
-
-    ``distributed.utils.get_traceback`` leaves out the outer frames of files whose
-    path has ``distributed/worker`` in it.
-    """
-    name = os.path.join("distributed", "worker", "<dbgkit recorder>")
-    function.__code__ = function.__code__.replace(co_filename=name)
-
-
-_pass_as_worker_code(Watched.__call__)
-_pass_as_worker_code(_awaited)
-_pass_as_worker_code(InChild.__call__)
+pass_as_worker_code(InChild.__call__)

@@ -10,10 +10,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic, perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..common.wire_replays import (
+        Job,
+        Look,
+        ReplayAnswer,
+        RunForm,
+        SentRecording,
+        StepForm,
+    )
 
 THREAD_NAME = "dbgkit-replay"
 AROUND = 30.0  # seconds, at the least, for what is done around the task
@@ -21,12 +31,17 @@ COPIED_PER_SECOND = 1_000_000  # bytes, at the least: Python objects are slow
 _FREE_PART = 0.8  # of what is free on the machine may be taken
 
 
+def refusal(status: str, key: Any, text: str = "") -> ReplayAnswer:
+    """Why the task cannot be run, in wire form."""
+    return {"status": status, "key": key, "text": text}
+
+
 class Stop(Exception):
-    """The task cannot be run: ``answer`` says why, in wire form."""
+    """The task cannot be run: ``answer`` is the `refusal`."""
 
     def __init__(self, status: str, key: Any, text: str = "") -> None:
         super().__init__(status)
-        self.answer = {"status": status, "key": key, "text": text}
+        self.answer = refusal(status, key, text)
 
 
 class Course:
@@ -40,20 +55,20 @@ class Course:
         whatever that is.
     """
 
-    def __init__(self, job: Mapping[str, Any], tell: Callable[[], None]) -> None:
+    def __init__(self, job: Job, tell: Callable[[], None]) -> None:
         self.timeout: float = job["timeout"]
         self.room_for = job["nbytes"] / COPIED_PER_SECOND
         self.tell = tell
         self.ended = False
         self.stopped = False
         self.thread = ""
-        self.runs: list[dict[str, Any]] = []
-        self.recordings: dict[str, dict[str, Any]] = {}
-        self.steps: dict[str, list[dict[str, Any]]] = {}
+        self.runs: list[RunForm] = []
+        self.recordings: dict[str, SentRecording] = {}
+        self.steps: dict[str, list[StepForm]] = {}
         self.changed: list[Any] = []
         self.prints: list[list[Any]] = []
         self.notes: list[str] = []
-        self.problem: dict[str, Any] | None = None
+        self.problem: ReplayAnswer | None = None
         self.begin("copy", job["order"][-1])
 
     def begin(self, stage: str, key: Any) -> None:
@@ -72,8 +87,8 @@ class Course:
         self.tell()
 
 
-def look(keys: Iterable[Any], dask_worker: Any = None) -> dict[str, Any]:
-    """Whether a worker could run a task: what it holds, and how much room it has."""
+def look(keys: Iterable[Any], dask_worker: Any = None) -> Look:
+    """Whether a worker could run a task: what it holds, and its free memory."""
     room, limit = _room(dask_worker)
     return {
         "pid": os.getpid(),
@@ -85,8 +100,8 @@ def look(keys: Iterable[Any], dask_worker: Any = None) -> dict[str, Any]:
     }
 
 
-async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, Any]:
-    """Run a task again in a thread of its own, and tell what it came to.
+async def rerun(job: Job, dask_worker: Any = None) -> ReplayAnswer:
+    """Run a task again in a thread of its own, and report its outcome.
 
     Parameters
     ----------
@@ -97,7 +112,7 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
         ``ancestors``: whether what leads to the task belongs to each run;
         ``limits``: of a recording; ``compared``: keys of inputs whose fingerprints
         are wanted, as they are before and after a run; ``ask``, ``find``: as
-        `rerun_leases.Tools` has them; ``code``: `rerun_thread.run`, pickled.
+        `replay_leases.Tools` has them; ``code``: `replay_thread.run`, pickled.
 
     Returns
     -------
@@ -108,8 +123,14 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
     room, limit = _room(dask_worker)
     # Of inputs that are fetched another copy is only made for further runs.
     if job["nbytes"] > room:
-        answer = Stop("no-room", None).answer
-        return {**answer, "size": job["nbytes"], "room": room, "limit": limit}
+        return {
+            "status": "no-room",
+            "key": None,
+            "text": "",
+            "size": job["nbytes"],
+            "room": room,
+            "limit": limit,
+        }
     try:
         values, shared = await _gather(job, dask_worker)
     except Stop as stop:
@@ -134,7 +155,7 @@ async def rerun(job: Mapping[str, Any], dask_worker: Any = None) -> dict[str, An
 
 
 def _run(
-    job: Mapping[str, Any],
+    job: Job,
     values: dict[Any, Any],
     shared: set[Any],
     worker: Any,
@@ -149,7 +170,7 @@ def _run(
         loads(job["code"])(job, values, shared, worker, course)
     except BaseException as error:  # of the plumbing around the task
         text = f"{type(error).__name__}: {error!s:.500}"
-        course.problem = Stop("broken", job["order"][-1], text).answer
+        course.problem = refusal("broken", job["order"][-1], text)
     finally:
         values.clear()
         course.end()
@@ -162,8 +183,8 @@ def _executor() -> Any:
     return ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME)
 
 
-def _answer(course: Course, in_time: bool) -> dict[str, Any]:
-    answer: dict[str, Any] = {
+def _answer(course: Course, in_time: bool) -> ReplayAnswer:
+    answer: ReplayAnswer = {
         "status": "done" if in_time else "timeout",
         "stage": course.stage,
         "key": course.stage_key,
@@ -197,9 +218,7 @@ async def _wait(course: Course, news: asyncio.Event) -> bool:
     return True
 
 
-async def _gather(
-    job: Mapping[str, Any], worker: Any
-) -> tuple[dict[Any, Any], set[Any]]:
+async def _gather(job: Job, worker: Any) -> tuple[dict[Any, Any], set[Any]]:
     """Inputs that are in memory, and which of them this worker holds itself."""
     from distributed.utils_comm import gather_from_workers
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.leases import held_here, refreshed_by
+
+if TYPE_CHECKING:
+    from ..common.wire_leases import HeldLeases, LeasesForm
 
 _AGAIN = 2.0  # seconds between two looks at who holds a lock
 _ANSWER = 5.0  # seconds for the workers to tell
@@ -167,7 +170,7 @@ class Leases:
                 "where no task runs any more: the replay was given one of its own"
             )
 
-    async def _state(self, rpc: Any, name: Any) -> Mapping[str, Any]:
+    async def _state(self, rpc: Any, name: Any) -> LeasesForm:
         """What the scheduler knows; a stranger's scheduler is taken at its word."""
         answer = await getattr(rpc, self.tools.ask)(
             verb="leases", question={"name": name}
@@ -177,7 +180,7 @@ class Leases:
                 f"the scheduler does not tell who holds {name!r}",
                 "try again: dbgkit's extension was taken off meanwhile",
             )
-        state: Mapping[str, Any] = answer
+        state: LeasesForm = answer
         return state
 
     async def _look(self, rpc: Any, name: Any, ids: list[str]) -> _Held:
@@ -214,7 +217,7 @@ class Leases:
             )
         return held
 
-    async def _ask(self, rpc: Any, ids: set[str]) -> dict[str, Any]:
+    async def _ask(self, rpc: Any, ids: set[str]) -> dict[str, HeldLeases]:
         if not ids:
             return {}
         message = {
@@ -247,7 +250,7 @@ def _called(name: Any, most: int) -> str:
     return f"{'the lock' if most == 1 else 'the semaphore'} {name!r}"
 
 
-def _some(told: Mapping[str, Any]) -> str:
+def _some(told: HeldLeases) -> str:
     keys = ", ".join(map(repr, told["keys"]))
     left = told["running"] - len(told["keys"])
     return f"{keys} and {left:,} more" if left else keys

@@ -191,7 +191,7 @@ def in_place_of_worker(
 ) -> Iterator[InPlaceOfWorker]:
     """Have ``get_worker`` answer with a stand-in, in this thread.
 
-    ``ask``, ``find`` and ``limit`` are those of `rerun_leases.Tools`.
+    ``ask``, ``find`` and ``limit`` are those of `replay_leases.Tools`.
 
     ``distributed.worker._worker_cvar`` is what ``get_worker`` reads.
     """

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from mmap import mmap
 from time import perf_counter, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask._task_spec import Task
 
 from ..common.carried import carried_by
+from ..common.exceptions import linked
 from ..common.texts import safe_repr, safe_str
 from ..common.unpickling import Reading, pickle_alike
 from ..recording.handed import handed_keys
@@ -38,6 +39,9 @@ from .replay_standin import (
     run_to_end,
 )
 
+if TYPE_CHECKING:
+    from ..common.wire_replays import Job, RunError, RunForm, SentRecording
+
 PRINTS_SECONDS = 0.2  # for all inputs of a run
 MOST_PRINTS = 1_000
 MOST_KINDS = 5  # kinds of failures of which a recording is brought home
@@ -45,7 +49,7 @@ COMPARED = 16 * 2**20  # bytes of inputs that are compared with what the task le
 
 
 def run(
-    job: Mapping[str, Any],
+    job: Job,
     values: dict[Any, Any],
     shared: set[Any],
     worker: Any,
@@ -67,7 +71,7 @@ def run(
     """
     target = job["order"][-1]
     try:
-        # Less than the call's own limit, so that what it waited for can be told.
+        # Less than the call's own limit, so that what it waited for can be reported.
         limit = within(job["timeout"])
         around = in_place_of_worker(worker, target, job["ask"], job["find"], limit)
         with around as stand_in:
@@ -83,7 +87,7 @@ class _Rerun:
 
     def __init__(
         self,
-        job: Mapping[str, Any],
+        job: Job,
         values: dict[Any, Any],
         shared: set[Any],
         worker: Any,
@@ -96,7 +100,7 @@ class _Rerun:
         self.worker = worker
         self.course = course
         self.stand_in = stand_in
-        self.limits = Limits.from_wire(dict(job["limits"]))
+        self.limits = Limits.from_wire(job["limits"])
         # Where the worker lives in a user's process, its classes are the user's.
         self.reading = Reading()
 
@@ -175,12 +179,12 @@ class _Rerun:
 
     def _once(
         self, keys: list[Any], nodes: Mapping[Any, Any], data: dict[Any, Any]
-    ) -> dict[str, Any]:
+    ) -> RunForm:
         """One run, up to the first task that fails, in wire form."""
         data = dict(data)
         begun: deque[BegunTask] = deque(maxlen=MOST_STEPS)
         start = perf_counter()
-        run: dict[str, Any] = {"error": None, "returned": None, "key": None}
+        run: RunForm = {"error": None, "returned": None, "key": None, "seconds": 0.0}
         try:
             for key in keys:
                 run["key"] = key
@@ -191,8 +195,8 @@ class _Rerun:
         except BaseException as error:  # the task's own, SystemExit too
             run["seconds"] = perf_counter() - start
             self.course.begin("record", run["key"])
-            run["error"] = self._told(error, run["key"])
-            self._tell_steps(run["error"]["kind"], begun, error)
+            told = run["error"] = self._told(error, run["key"])
+            self._tell_steps(told["kind"], begun, error)
             _let_go(error)
         else:
             run["seconds"] = perf_counter() - start
@@ -217,7 +221,7 @@ class _Rerun:
             raise carried
         return result
 
-    def _told(self, error: BaseException, key: Any) -> dict[str, Any]:
+    def _told(self, error: BaseException, key: Any) -> RunError:
         kind = kind_of(error)
         recordings = self.course.recordings
         if kind not in recordings and len(recordings) < MOST_KINDS:
@@ -233,10 +237,10 @@ class _Rerun:
             steps = steps_of_run(begun, error)
             told[kind] = steps_wire(steps, self.limits.secret_names)
 
-    def _record(self, error: BaseException, key: Any) -> dict[str, Any]:
+    def _record(self, error: BaseException, key: Any) -> SentRecording:
         """A recording, as the recorder of a cluster takes it."""
         names = self.limits.secret_names
-        header: dict[str, Any] = {
+        header: SentRecording = {
             "key": key,
             "exception_type": type(error).__name__,
             "message": redact_text(safe_str(error, 2_000), extra=names),
@@ -251,7 +255,7 @@ class _Rerun:
             recording = take(error, self.limits, short=False)
             recording["message"] = recording["message"] or header["message"]
             header["packed"], header["left_out"] = pack(recording, self.limits.nbytes)
-        except Exception as failed:  # told, and the outcome is known all the same
+        except Exception as failed:  # reported, and the outcome is known all the same
             header["gap"] = f"could not be recorded: {safe_repr(failed, 300)}"
         return header
 
@@ -300,7 +304,7 @@ def _culprit(values: dict[Any, Any], reading: Reading) -> Any:
     for key, value in values.items():
         try:
             reading.loads(dumps(value))
-        except Exception:  # this one: the error was told already
+        except Exception:  # this one: the error was reported already
             return key
     return next(iter(values))
 
@@ -322,10 +326,7 @@ def _bytes_of(buffer: pickle.PickleBuffer) -> memoryview:
 _PART = 4 * 2**20  # bytes
 
 
-def _let_go(error: BaseException | None) -> None:
+def _let_go(error: BaseException) -> None:
     """Let go of the frames of an exception: they hold the copies of the inputs."""
-    for _ in range(100):
-        if error is None:
-            return
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
+    for each in linked(error):
+        each.__traceback__ = None

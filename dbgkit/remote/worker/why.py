@@ -9,12 +9,15 @@ import sys
 import traceback
 from itertools import islice
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..common.wire_why_workers import Executing, Probe, ProbedTask, Waits
 
 MOST_LINES = 40  # frames of one call stack
 LOG_ENTRIES = 20_000  # newest entries of the worker's log that are searched
 SAMPLE = 5
-MOST_EXECUTING = 20  # tasks that are told to hold threads
+MOST_EXECUTING = 20  # tasks that are reported to hold threads
 
 # File and function of Dask's own that wait, and the kind of what they wait for.
 _WAITS = {
@@ -30,7 +33,7 @@ _WAITS = {
 }
 
 
-def look_at_tasks(keys: Any, dask_worker: Any = None) -> dict[str, Any]:
+def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
     """State and call stack of some tasks on this worker, and what it is busy with.
 
     It runs in the worker's event loop: its state does not change meanwhile.
@@ -65,13 +68,13 @@ def look_at_tasks(keys: Any, dask_worker: Any = None) -> dict[str, Any]:
 
 def _executing(
     state: Any, threads: dict[Any, int], stacks: dict[int, Any]
-) -> list[dict[str, Any]]:
+) -> list[Executing]:
     """What holds the threads, the longest first; that one with its call stack.
 
     One that the scheduler has let go of is ``"cancelled"`` here, until it ends.
     """
     longest = sorted(state.executing, key=lambda ts: ts.start_time or 0.0)
-    found: list[dict[str, Any]] = [
+    found: list[Executing] = [
         {"key": ts.key, "since": ts.start_time, "state": ts.state}
         for ts in longest[:MOST_EXECUTING]
     ]
@@ -81,8 +84,8 @@ def _executing(
     return found
 
 
-def _task(state: Any, ts: Any, key: Any) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _task(state: Any, ts: Any, key: Any) -> ProbedTask:
+    row: ProbedTask = {
         "key": key,
         "state": None,
         "since": None,
@@ -129,13 +132,13 @@ def stack_lines(frame: Any) -> list[str]:
     ]
 
 
-def waits_of(frame: Any) -> dict[str, Any] | None:
+def waits_of(frame: Any) -> Waits | None:
     """What of Dask's a call stack waits for: its kind and name.
 
     The name is a local of Dask's own frames: ``self.name`` of a lock, semaphore,
     event, queue or variable, ``self.names`` of a multi-lock, ``self.key`` of a future.
     """
-    found = None
+    found: Waits | None = None
     for _ in range(200):
         if frame is None:
             break

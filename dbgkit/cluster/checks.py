@@ -1,0 +1,169 @@
+"""Checks of single values: text, number, key; and what does not fit."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any
+
+from distributed.protocol import Serialize
+from distributed.protocol.serialize import ToPickle
+
+DEEPEST = 20  # tuples within one another, of a key
+LARGEST = 2**64  # of a count; what is larger nobody has counted
+LATEST = 2e11  # seconds since 1970: what any system's calendar knows
+
+
+class Misfit(Exception):
+    """A value is not what was agreed.
+
+    Attributes
+    ----------
+    why : str
+        ``is 'x', no text``; ``is missing``.
+    path : list
+        Where it stands: names of fields and positions, the outermost first.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.path: list[Any] = []
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.why}"
+
+    @property
+    def place(self) -> str:
+        """``groups[0].count``"""
+        found = ""
+        for name in self.path:
+            found += f".{name}" if type(name) is str else f"[{name!r}]"
+        return found.removeprefix(".") or "it"
+
+    def within(self, name: Any) -> Misfit:
+        """The same, seen from outside."""
+        self.path.insert(0, name)
+        return self
+
+
+def unlike(value: Any, wanted: str) -> Misfit:
+    """It is not what was wanted."""
+    return Misfit(f"is {reprlib.repr(value)}, no {wanted}")
+
+
+def anything(value: Any) -> None:
+    """What whoever reads it takes as it comes."""
+
+
+def text(value: Any) -> None:
+    if not isinstance(value, str):
+        raise unlike(value, "text")
+
+
+def data(value: Any) -> None:
+    if not isinstance(value, (bytes, bytearray)):
+        raise unlike(value, "bytes")
+
+
+def flag(value: Any) -> None:
+    if value is not True and value is not False:
+        raise unlike(value, "truth value")
+
+
+def whole(value: Any) -> None:
+    """A whole number, of either sign; numpy's too, which are there within a process."""
+    if type(value) is not int and (type(value) is bool or not _is(value, Integral)):
+        raise unlike(value, "whole number")
+    if not -LARGEST < value < LARGEST:
+        raise unlike(value, "whole number of any use")
+
+
+def count(value: Any) -> None:
+    whole(value)
+    if value < 0:
+        raise unlike(value, "count")
+
+
+def number(value: Any) -> None:
+    """A number that is finite, and that somebody may have measured."""
+    real(value)
+    if not (math.isfinite(value) and -LARGEST < value < LARGEST):
+        raise unlike(value, "number of any use")
+
+
+def real(value: Any) -> None:
+    """Any number: an amount of a resource may be infinite."""
+    if type(value) is not float and (type(value) is bool or not _is(value, Real)):
+        raise unlike(value, "number")
+
+
+def _is(value: Any, kind: type) -> bool:
+    """`isinstance`, of which mypy draws no conclusion."""
+    return isinstance(value, kind)
+
+
+def moment(value: Any) -> None:
+    """Seconds since 1970."""
+    real(value)
+    if not 0 <= value < LATEST:
+        raise unlike(value, "time")
+
+
+def key(value: Any) -> None:
+    """A task's key, of which Dask itself can make a name; None where there is none."""
+    if type(value) is str:
+        return
+    asked(value)
+    if isinstance(value, bytes):
+        try:
+            value.decode()  # as dask.utils.key_split does
+        except UnicodeDecodeError:
+            raise unlike(value, "key") from None
+    elif isinstance(value, tuple):
+        if not value:
+            raise unlike(value, "key")
+        key(value[0])
+
+
+def asked(value: Any) -> None:
+    """What somebody has asked for as a key: it need not be one."""
+    _hashable(value, DEEPEST)
+
+
+def _hashable(value: Any, deepest: int) -> None:
+    if isinstance(value, tuple):
+        if not deepest:
+            raise Misfit("has more tuples within one another than any key")
+        for part in value:
+            _hashable(part, deepest - 1)
+        return
+    try:
+        hash(value)
+    except TypeError:
+        raise unlike(value, "key") from None
+
+
+def packed_key(value: Any) -> None:
+    """A key, or its bytes, as they were written."""
+    if not isinstance(value, bytes):
+        key(value)
+
+
+def scalar(value: Any) -> None:
+    """What a configuration has."""
+    if not isinstance(value, (str, int, float, type(None))):
+        raise unlike(value, "text or number")
+
+
+def mapping(value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise unlike(value, "mapping")
+
+
+def exception(value: Any) -> None:
+    """What ``distributed.core.clean_exception`` makes an exception of."""
+    if not isinstance(value, (bytes, str, BaseException, Serialize, ToPickle)):
+        raise unlike(value, "exception")

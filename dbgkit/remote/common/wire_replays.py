@@ -1,0 +1,193 @@
+"""Wire forms of replays on workers and in children, and of what they ask workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypedDict
+
+from .wire import Count, Key, Raised
+from .wire_recordings import FrameForm, Header, RecorderSettings, ValueForm
+
+
+class StepForm(TypedDict):
+    """``recording.steps.steps_wire``: a step that had begun, and its values."""
+
+    key: Any
+    function: str
+    label: str
+    failed: bool
+    arguments: list[tuple[str, ValueForm]]
+    inputs: list[tuple[Any, ValueForm]]
+
+
+class RaisedForm(TypedDict):
+    """``recording.raised.raised``: what is compared of an exception."""
+
+    type: str
+    message: str
+    text: str
+    broken_repr: tuple[str, str] | None
+    frames: list[Sequence[Any]]  # file name, line, function
+    chain: list[list[Any]]  # type, message, text, whether it is the task's own
+    cut: bool
+
+
+class RunError(RaisedForm):
+    """With its kind, by which its recording is found."""
+
+    kind: str
+    handed: list[Any]
+
+
+class RunForm(TypedDict):
+    """One run of a task."""
+
+    error: RunError | None
+    returned: ValueForm | None
+    key: Any
+    seconds: float
+
+
+class SentRecording(Header):
+    packed: bytes
+
+
+class _ReplayAnswer(TypedDict):
+    status: str
+    key: Any
+
+
+class ReplayAnswer(_ReplayAnswer, total=False):
+    """``worker.replay.rerun``: what it has found, or why the task was not run."""
+
+    text: str
+    size: int
+    room: int
+    limit: str
+    runs: list[RunForm]
+    recordings: dict[str, SentRecording]
+    steps: dict[str, list[StepForm]]
+    changed: list[Any]
+    prints: list[list[Any]]
+    notes: list[str]
+    thread: str
+    stage: str
+    seconds: float
+
+
+class _Job(TypedDict):
+    order: list[Any]
+    specs: dict[Any, bytes]
+    inputs: dict[Any, tuple[Any, Sequence[str]]]
+    nbytes: int
+    times: int
+    timeout: float
+    ancestors: bool
+    limits: RecorderSettings
+
+
+class Job(_Job, total=False):
+    """What ``worker.replay.rerun`` takes."""
+
+    compared: list[Any]
+    ask: str
+    find: bytes
+    code: bytes
+
+
+# -- calls on workers ----------------------------------------------------------
+
+
+class Ran(TypedDict):
+    status: Literal["OK"]
+    result: Any
+
+
+class NotRun(TypedDict):
+    """The worker has gone, or did not answer in time."""
+
+    status: Literal["gone", "silent"]
+
+
+class RanIntoError(TypedDict):
+    status: str
+    exception: Raised
+
+
+# ``scheduler.foresight.run_on_workers``
+Called = Ran | NotRun | RanIntoError
+
+
+class Look(TypedDict):
+    """``worker.replay.look``: whether a worker could run a task."""
+
+    pid: Count
+    status: str
+    held: list[Key]
+    actors: list[Key]
+    room: Count
+    limit: str
+
+
+# -- parts of a worker, which a stand-in asks for ------------------------------
+
+
+class _PartForm(TypedDict):
+    status: Literal["ok", "missing", "unsendable", "large"]
+    type: str
+
+
+class PartForm(_PartForm, total=False):
+    """``worker.parts.read_part``"""
+
+    data: bytes
+    owner: str
+    text: str
+
+
+# -- replays in a child of this process ----------------------------------------
+
+
+class ChildCluster(TypedDict):
+    """How a child reaches the cluster."""
+
+    address: str
+    security: Any
+    timeout: float
+
+
+class _ChildTask(TypedDict):
+    key: Any
+    scope: str
+    outputs: list[Any]
+    inputs: Any
+    timeout: float
+    max_bytes: int
+    worker: str
+    known: Any
+    cluster: ChildCluster | None
+    alone: bool
+
+
+class ChildTask(_ChildTask, total=False):
+    """What a child is to run; one that was not forked reads run specs."""
+
+    specs: dict[Any, bytes]
+
+
+class ChildError(TypedDict):
+    told: RaisedForm
+    lack: Any
+    handed: list[str]
+    ends_worker: bool
+    traceback_text: str
+    frames: list[FrameForm]
+
+
+class ChildResult(TypedDict):
+    """``replays.child.run_nodes``"""
+
+    seconds: float
+    notes: list[str]
+    exception: ChildError | None
+    steps: list[StepForm]

@@ -1,0 +1,370 @@
+"""Wire forms of ``why``: the ends of what is waited for, by cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypedDict
+
+from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
+from .wire_failures import CodeForm, Needs
+
+
+class Named(TypedDict):
+    address: str
+    name: Scalar
+
+
+class _Paused(TypedDict):
+    address: str
+    status: str
+    memory: Size | None
+    limit: Size | None
+
+
+class Paused(_Paused, total=False):
+    """``scheduler.why_ends.paused_facts``: a worker that does not run."""
+
+    name: Scalar
+
+
+class Placed(TypedDict):
+    """A worker, and what it has to do."""
+
+    worker: str
+    nthreads: Count
+    processing: Count
+    executing: list[Key]
+
+
+class Wanted(TypedDict):
+    """What a task asks of a worker."""
+
+    only_workers: list[str]
+    only_hosts: list[str]
+    resources: dict[str, float]
+
+
+class _End(TypedDict):
+    key: Key
+    state: str
+    count: Count
+    chain: Annotated[list[Key], "some"]
+    length: Count
+
+
+class _Needy(_End, total=False):
+    keys: list[Key]
+    needs: Needs | None
+
+
+class AnyEnd(_Needy, total=False):
+    """What is said of each end."""
+
+    suspicious: Count
+
+
+class FailedFacts(TypedDict):
+    code: Literal["failed", "cascaded"]
+    blame: Key
+    exception_text: str
+    traceback_text: str
+    codes: Sequence[CodeForm]
+    shuffle: str
+    in_shuffle: str
+    erred_on: list[str]
+    when: Moment | None
+    killed: Count
+    tried: Count
+    others: list[Key]
+    others_count: Count
+
+
+class FailedEnd(AnyEnd, FailedFacts):
+    through: list[Key]
+
+
+class FinishedFacts(TypedDict):
+    code: Literal["finished"]
+    workers: list[str]
+    nbytes: Size
+
+
+class FinishedEnd(AnyEnd, FinishedFacts):
+    pass
+
+
+class _ReleasedFacts(TypedDict):
+    code: Literal["released"]
+
+
+class ReleasedFacts(_ReleasedFacts, total=False):
+    lost: bool
+
+
+class ReleasedEnd(AnyEnd, ReleasedFacts):
+    pass
+
+
+class LostFacts(TypedDict):
+    code: Literal["lost-dependencies"]
+    dependency: Key
+    when: Moment | None
+
+
+class LostEnd(AnyEnd, LostFacts):
+    pass
+
+
+class UnexplainedFacts(TypedDict):
+    code: Literal["unexplained"]
+    ruled_out: list[str]
+
+
+class UnexplainedEnd(AnyEnd, UnexplainedFacts):
+    pass
+
+
+class QueuedFacts(TypedDict):
+    code: Literal["queued"]
+    queued: Count
+    threads: Count
+    workers: Count
+    processing: Count
+    places: Annotated[list[Placed], "some"]
+
+
+class QueuedEnd(AnyEnd, QueuedFacts):
+    pass
+
+
+class NoWorkersFacts(Wanted):
+    code: Literal["no-workers"]
+    starting: Count
+
+
+class NoWorkersEnd(AnyEnd, NoWorkersFacts):
+    pass
+
+
+class NearestPlace(Named):
+    same_host: bool
+
+
+class RestrictionsFacts(Wanted):
+    code: Literal["restrictions-unmet"]
+    present: Count
+    nearest: NearestPlace
+
+
+class RestrictionsEnd(AnyEnd, RestrictionsFacts):
+    pass
+
+
+class NearestResources(Named):
+    lacks: dict[str, tuple[float, float]]  # needed, and supplied
+
+
+class ResourcesFacts(Wanted):
+    code: Literal["resources-unmet"]
+    present: Count
+    nearest: NearestResources
+
+
+class ResourcesEnd(AnyEnd, ResourcesFacts):
+    pass
+
+
+class StartingFacts(TypedDict):
+    code: Literal["workers-starting"]
+    joining: list[str]
+
+
+class StartingEnd(AnyEnd, StartingFacts):
+    pass
+
+
+class _PausedFacts(TypedDict):
+    code: Literal["workers-paused"]
+    paused: list[Paused]
+    present: Count
+
+
+class PausedFacts(_PausedFacts):
+    count: Count  # of such workers: it takes the place of that of tasks
+
+
+class PausedEnd(AnyEnd, _PausedFacts):
+    pass
+
+
+class _MissingInput(TypedDict):
+    key: Key
+    holders: list[str]
+
+
+class MissingInput(_MissingInput, total=False):
+    nbytes: int
+
+
+class _ProcessingFacts(Placed):
+    code: Literal["processing"]
+    status: str
+    paused: list[Paused]
+    age: Number
+    duration: Number | None
+    long_running: bool
+    average: Number | None
+    prefix: str
+    retries_left: Number
+    tried: Number
+    suspicious: Count
+    missing: list[MissingInput]
+    missing_count: Count
+
+
+class ProcessingFacts(_ProcessingFacts, total=False):
+    worker_name: Scalar
+    actor: bool
+
+
+class ProcessingEnd(_Needy, ProcessingFacts):
+    pass
+
+
+End = (
+    FailedEnd
+    | FinishedEnd
+    | ReleasedEnd
+    | LostEnd
+    | UnexplainedEnd
+    | QueuedEnd
+    | NoWorkersEnd
+    | RestrictionsEnd
+    | ResourcesEnd
+    | StartingEnd
+    | PausedEnd
+    | ProcessingEnd
+)
+EndFacts = (
+    FailedFacts
+    | FinishedFacts
+    | ReleasedFacts
+    | LostFacts
+    | UnexplainedFacts
+    | QueuedFacts
+    | NoWorkersFacts
+    | RestrictionsFacts
+    | ResourcesFacts
+    | StartingFacts
+    | PausedFacts
+    | ProcessingFacts
+)
+
+
+Unwanted = Literal["", "left", "released", "cancelled", "restarted"]
+
+
+class Forgotten(TypedDict):
+    """``scheduler.why_ends.forgotten_facts``: of a task that is not known."""
+
+    key: Asked
+    was: str | None
+    when: Moment | None
+    dependency: Key
+    unwanted: Unwanted
+
+
+class Barrier(TypedDict):
+    """The barrier of a shuffle that is waited for."""
+
+    key: Key
+    state: str
+    inputs: Count
+    missing: Count
+    outputs: Count
+    chain: Annotated[list[Key], "some"]
+
+
+class Quiet(TypedDict):
+    """A worker without a heartbeat for some seconds."""
+
+    address: str
+    age: Number
+
+
+class _Overview(TypedDict):
+    states: States
+    workers: Count
+    threads: Count
+    paused: list[Paused]
+    paused_count: Count
+    quiet: list[Quiet]
+
+
+class Overview(_Overview, total=False):
+    """``scheduler.why_cluster.overview``"""
+
+    running: Count
+    starting: Count
+
+
+class _Waiter(TypedDict):
+    kind: str
+    name: str
+    waiting: Count
+
+
+class Waiter(_Waiter, total=False):
+    """Who waits for a lock, an event, a queue."""
+
+    held: Count
+    leases: int | None
+    queue: str
+
+
+class KeyState(TypedDict):
+    key: Key
+    state: str
+
+
+class Killers(TypedDict):
+    """Tasks that killed their workers, besides the one that is explained."""
+
+    keys: list[Key]
+    count: Count
+
+
+class _Why(SpanForm):
+    ends: list[End]
+    omitted_ends: Count
+    barrier: Barrier | None
+    unknown: list[Forgotten]
+    may_run_it: list[str]
+    not_asked: Count
+    given_up: Killers
+    cluster: Overview | None
+    out_of_step: list[KeyState]
+    late: Number | None
+    waiters: list[Waiter] | None
+    answering: dict[str, bool]
+    unfollowed: Count
+
+
+class Why(_Why, total=False):
+    """``scheduler.why.explain_state``"""
+
+    asked: list[Key]
+    asked_states: States
+    unknown_count: Count
+    walked: Count
+    foreseen: list[Any]
+
+
+class WhyQuestion(TypedDict, total=False):
+    """``keys``: None for the whole cluster."""
+
+    keys: list[Any] | None
+    pending: list[Any]
+    texts: list[str]
+    client: str | None
+    ping: float

@@ -1,0 +1,56 @@
+"""Wire forms of ``why``: what workers know of tasks that they are to run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from .wire import Count, Key, Moment, Number
+
+
+class _Executing(TypedDict):
+    key: Key
+    since: Number | None
+
+
+class Executing(_Executing, total=False):
+    state: str
+    stack: list[str] | None
+
+
+# One of its fields is a word of Python.
+Fetched = TypedDict(
+    "Fetched",
+    {"key": Key, "state": str, "from": str | None, "since": Number | None},
+)
+
+
+class Waits(TypedDict):
+    kind: str
+    name: str | None
+
+
+class _ProbedTask(TypedDict):
+    key: Key
+    state: str | None
+    since: Number | None
+    inputs: list[Fetched]
+    stack: list[str] | None
+    waits: Waits | None
+
+
+class ProbedTask(_ProbedTask, total=False):
+    input_count: Count
+
+
+class Probe(TypedDict):
+    """``worker.why.look_at_tasks``"""
+
+    now: Moment
+    status: str
+    nthreads: Count
+    executing: list[Executing]
+    ready: Count
+    constrained: Count
+    in_flight: Annotated[list[Any], "apart"]
+    transfer_limit: Count | None
+    tasks: list[ProbedTask]

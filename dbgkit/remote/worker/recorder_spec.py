@@ -1,0 +1,142 @@
+"""A run spec that has a failure recorded while its frames are alive.
+
+Stands in the place of a task's own, from just before it runs until its end.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Protocol
+
+from distributed import Reschedule
+
+from .black_box import ELSEWHERE, BlackBox
+
+# The last two end a worker (``_run_task_simple`` in distributed/worker.py).
+NO_FAILURES = (Reschedule, SystemExit, KeyboardInterrupt)
+
+
+class Watcher(Protocol):
+    """What is needed of the recorder."""
+
+    box: BlackBox | None
+
+    def record(self, key: Any, exception: BaseException, args: Any, spec: Any) -> None:
+        """Record a failure, in the thread that the task ran in; never raises."""
+        ...
+
+    def look_at_result(self, key: Any, result: Any, args: Any, spec: Any) -> None:
+        """Record the exception that a result carries, if it does."""
+        ...
+
+    def for_child(self, watched: Watched) -> tuple[Any, ...]:
+        """As what a run spec is pickled that a process pool's child is to run."""
+        ...
+
+
+def is_wrapped(spec: Any) -> bool:
+    """Whether a run spec is one of a recorder, be it of another version."""
+    return type(spec) is Watched or type(spec).__name__ == Watched.__name__
+
+
+def bare(spec: Any) -> Any:
+    """A run spec without any wrapper around it."""
+    while is_wrapped(spec):
+        spec = spec.spec
+    return spec
+
+
+def taken_off(spec: Any) -> tuple[Watched | None, Any]:
+    """This version's wrapper, and the run spec without it."""
+    if type(spec) is Watched:
+        return spec, spec.spec
+    if not is_wrapped(spec):
+        return None, spec
+    found, spec.spec = taken_off(spec.spec)
+    return found, spec
+
+
+class Watched:
+    """A run spec that has a failure recorded while its frames are alive.
+
+    Passes as the run spec itself for all that a worker asks of it, and pickles as it.
+    """
+
+    __slots__ = ("inputs", "key", "recorder", "slot", "spec")
+
+    def __init__(self, key: Any, spec: Any, recorder: Watcher, inputs: int) -> None:
+        self.key = key
+        self.spec = spec
+        self.recorder = recorder
+        self.inputs = inputs  # bytes
+        self.slot: int | None = None  # of the box, once it runs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.spec, name)
+
+    def __repr__(self) -> str:
+        return repr(self.spec)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a process pool: as what records there, where this code is there too.
+
+        For the box it runs from here on: nothing says when it is its turn there.
+        """
+        if self.slot is None:
+            self.begin(ELSEWHERE)
+        return self.recorder.for_child(self)
+
+    def begin(self, run: Any = None) -> None:
+        """Have the box say that it runs."""
+        box = self.recorder.box
+        self.slot = -1 if box is None else box.begin(self.key, self.inputs, run)
+
+    def end(self) -> None:
+        """Have the box say that it does not run any more."""
+        slot, self.slot = self.slot, -1
+        box = self.recorder.box
+        if box is not None and slot is not None:
+            box.end(slot)
+
+    def __call__(self, *args: Any) -> Any:
+        self.begin()
+        try:
+            result = self.spec(*args)
+        except NO_FAILURES:
+            raise
+        except BaseException as error:  # Dask takes all others for failures
+            self.recorder.record(self.key, error, args, self.spec)
+            raise
+        finally:
+            self.end()
+        if self.spec.is_coro:
+            return _awaited(self, result, args)
+        self.recorder.look_at_result(self.key, result, args, self.spec)
+        return result
+
+
+async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
+    watched.begin(result)
+    try:
+        return await result
+    except (*NO_FAILURES, GeneratorExit):  # the last: it is dropped
+        raise
+    except BaseException as error:
+        watched.recorder.record(watched.key, error, args, watched.spec)
+        raise
+    finally:
+        watched.end()
+
+
+def pass_as_worker_code(function: Any) -> None:
+    """Have a function's frame left out of the tracebacks that Dask sends home.
+
+    ``distributed.utils.get_traceback`` leaves out the outer frames of files whose
+    path has ``distributed/worker`` in it.
+    """
+    name = os.path.join("distributed", "worker", "<dbgkit recorder>")
+    function.__code__ = function.__code__.replace(co_filename=name)
+
+
+pass_as_worker_code(Watched.__call__)
+pass_as_worker_code(_awaited)
