@@ -26,8 +26,9 @@ from rich.text import Text as RichText
 from dbgkit.model import Notice, Plan, Progress
 from dbgkit.remote.common.texts import in_line
 from dbgkit.render import words
+from dbgkit.render.plan import PlanView, view_plan
+from dbgkit.render.saying import is_terminal
 from dbgkit.render.text import Text
-from dbgkit.render.views import PlanView, view_plan
 
 ASK_ABOVE_BYTES = 256 * 2**20
 """Bytes to pull above which a user at a terminal is asked first."""
@@ -74,7 +75,7 @@ class Notifier:
         self.file: IO[str] = file or sys.stderr or io.StringIO()
         self.ask_above_bytes = ask_above_bytes
         self.ask_above_tasks = ask_above_tasks
-        self.terminal = _is_terminal(self.file)
+        self.terminal = is_terminal(self.file)
         self._console = Console(
             file=self.file, highlight=False, markup=False, soft_wrap=True
         )
@@ -124,10 +125,10 @@ class Notifier:
             self._say(line)
         if not self._is_much(plan):
             return None
-        if not (self.terminal and _is_terminal(sys.stdin)):
+        if not (self.terminal and is_terminal(sys.stdin)):
             return None
         self.close()
-        self.file.write(f"dbgkit: go on? {_much(plan)} [y/N] ")
+        self.file.write(f"dbgkit: Continue? {_much(plan)} [y/N] ")
         self.file.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -183,14 +184,6 @@ class _Done(ProgressColumn):
         column: Any = self._columns[task.fields["unit"]]
         text: RichText = column.render(task)
         return text
-
-
-def _is_terminal(file: Any) -> bool:
-    """Whether a file is a terminal; a closed or replaced one is none."""
-    try:
-        return bool(file.isatty())
-    except (AttributeError, ValueError):
-        return False
 
 
 def _tasks(plan: Plan) -> int:

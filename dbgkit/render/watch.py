@@ -19,8 +19,10 @@ from rich.live import Live
 from dbgkit.errors import DbgkitError
 from dbgkit.model import Glance
 from dbgkit.render import words
-from dbgkit.render.glances import GlanceForm, clock
+from dbgkit.render.saying import is_terminal
 from dbgkit.render.text import Text
+from dbgkit.render.watch_overview import Overview
+from dbgkit.render.words import clock
 
 TICK = 0.1  # seconds between two looks at the keyboard
 AGAIN = 1.0  # seconds until a look that failed is tried again
@@ -86,7 +88,7 @@ def _follow(
     shown: tuple[object, ...] = ()
     while not any(key in "qQ" for key in pressed()):
         screen.turn()
-        # The age of what is shown is told in seconds, and the window may change.
+        # The age of what is shown is in seconds, and the window may change.
         now = (screen.last, screen.error, console.size, int(monotonic()))
         if now != shown:
             shown = now
@@ -145,12 +147,12 @@ class _Screen:
     def form(self) -> RenderableType:
         if self.last is None:
             waited = monotonic() - self._answered
-            return Text(f"asking the scheduler, for {waited:.0f} s (q ends)")
+            return Text(f"asking the scheduler, for {waited:.0f} s (q quits)")
         footer = (
-            f"looked at {clock(self.last.taken.end)}, took "
-            f"{words.seconds(self.last.took)}; every {self._every:g} s; q ends"
+            f"updated {clock(self.last.taken.end)}, took "
+            f"{words.duration(self.last.took)}; every {self._every:g} s; q quits"
         )
-        return GlanceForm(
+        return Overview(
             self.last,
             first=self.first,
             footer=footer,
@@ -196,7 +198,7 @@ class _Asking:
 def _keys() -> Iterator[Callable[[], str]]:
     """A function that waits for a moment and returns what was typed meanwhile."""
     # Without a terminal to type at, or on a system without termios, Ctrl-C ends it.
-    if not _is_terminal(sys.stdin) or importlib.util.find_spec("termios") is None:
+    if not is_terminal(sys.stdin) or importlib.util.find_spec("termios") is None:
         yield _no_keys
         return
     import termios
@@ -216,13 +218,6 @@ def _keys() -> Iterator[Callable[[], str]]:
         yield pressed
     finally:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
-
-
-def _is_terminal(file: IO[str] | None) -> bool:
-    try:
-        return file is not None and file.isatty()
-    except ValueError:  # it is closed
-        return False
 
 
 def _no_keys() -> str:

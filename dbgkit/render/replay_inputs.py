@@ -9,10 +9,7 @@ from itertools import islice
 from types import FunctionType
 from typing import Any
 
-from dbgkit.model import (
-    Replay,
-    Step,
-)
+from dbgkit.model import Replay, Step
 from dbgkit.remote.common.calls import (
     is_dasks,
     is_parameter,
@@ -20,7 +17,7 @@ from dbgkit.remote.common.calls import (
     user_call,
 )
 from dbgkit.render import words
-from dbgkit.render.rows import Row, value_row
+from dbgkit.render.frames import Row, value_row
 from dbgkit.targets.naming import name_of, prefix_of
 
 ROWS = 12  # inputs, steps that are listed; the rest is counted
@@ -119,8 +116,8 @@ def _input_name(step: Step, key: Any) -> str:
 
 
 def _keys(keys: Sequence[Any]) -> str:
-    told = [words.key_text(key) for key in keys[:3]]
-    return " or ".join(told) + (" or others" if len(keys) > 3 else "")
+    named = [words.key_text(key) for key in keys[:3]]
+    return " or ".join(named) + (" or others" if len(keys) > 3 else "")
 
 
 def step_views(replay: Replay) -> tuple[tuple[StepView, ...], int]:
