@@ -58,8 +58,8 @@ class Fields:
         table = _table()
         for label, value in self._rows:
             first = _widened(label, width)
-            room = options.max_width - width - 1
-            for part, is_command in _parts(value, room, console):
+            free = options.max_width - width - 1
+            for part, is_command in _parts(value, free, console):
                 if is_command:
                     if first.plain.strip():
                         table.add_row(first, "")

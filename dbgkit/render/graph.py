@@ -31,23 +31,12 @@ _CAPTION = "An arrow leads from a task to one that needs its result."
 
 @dataclass(frozen=True)
 class Item:
-    """One line of the tree.
+    """One line of the tree."""
 
-    Attributes
-    ----------
-    text : str
-        What is said where it is no task: how many were left out.
-    node : GraphNode or None
-    notes : tuple of str
-    again : tuple of Key
-        Next to it, and shown above.
-    items : tuple of Item
-    """
-
-    text: str = ""
+    text: str = ""  # where it is no task: how many were left out
     node: GraphNode | None = None
     notes: tuple[str, ...] = ()
-    again: tuple[Any, ...] = ()
+    again: tuple[Any, ...] = ()  # keys next to it that are shown above
     items: tuple[Item, ...] = ()
 
     @property
@@ -61,18 +50,17 @@ class Item:
 
 @dataclass(frozen=True)
 class GraphView:
-    """The culprit, what it needs, and what needs it."""
+    """The culprit, what it needs, and what needs it: a title, whether up, items."""
 
     culprit: Item
-    needs: tuple[Item, ...]
-    needed_by: tuple[Item, ...]
+    sides: tuple[tuple[str, bool, tuple[Item, ...]], ...]
 
 
 def graph_form(graph: TaskGraph) -> RenderableType:
     """The graph as a tree with the culprit at its root."""
     view = view_graph(graph)
     tree = Tree(_line(view.culprit), guide_style=LABEL)
-    for title, _, items in _sides(view):
+    for title, _, items in view.sides:
         _grow(tree.add(Text(title, style=LABEL if not items else "")), items, title)
     return tree
 
@@ -160,19 +148,13 @@ def view_graph(graph: TaskGraph) -> GraphView:
         notes.append("failed by itself")
     elif graph.asked is not None:
         notes.append("the others wait for it")
+    needs, needed_by = (_Cone(graph, up=up).items() for up in (True, False))
     return GraphView(
         Item(node=culprit, notes=tuple(notes)),
-        _Cone(graph, up=True).items(),
-        _Cone(graph, up=False).items(),
-    )
-
-
-def _sides(view: GraphView) -> Iterator[tuple[str, bool, tuple[Item, ...]]]:
-    yield ("needs" if view.needs else "needs no other task"), True, view.needs
-    yield (
-        ("needed by" if view.needed_by else "no other task needs it"),
-        False,
-        view.needed_by,
+        (
+            ("needs" if needs else "needs no other task", True, needs),
+            ("needed by" if needed_by else "no other task needs it", False, needed_by),
+        ),
     )
 
 
@@ -235,7 +217,7 @@ def _boxes(
     boxes = [_box(view.culprit)]
     at = {graph.culprit: 0}
     arrows = []
-    for _, up, items in _sides(view):
+    for _, up, items in view.sides:
         ahead = [(0, item) for item in items]
         while ahead:
             parent, item = ahead.pop(0)
@@ -266,7 +248,7 @@ def _box(item: Item) -> Box:
 def _list(view: GraphView) -> str:
     sides = "".join(
         f"<li>{escape(title)}{_items(items, title)}</li>"
-        for title, _, items in _sides(view)
+        for title, _, items in view.sides
     )
     return f"<div>{_entry(view.culprit)}</div><ul>{sides}</ul>"
 

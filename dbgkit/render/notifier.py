@@ -79,7 +79,7 @@ class Notifier:
         self._console = Console(
             file=self.file, highlight=False, markup=False, soft_wrap=True
         )
-        # Progress may be told from the thread of the client's event loop.
+        # Progress may come from the thread of the client's event loop.
         self._lock = threading.Lock()
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -192,16 +192,19 @@ def _tasks(plan: Plan) -> int:
 
 
 def _much(plan: Plan) -> str:
-    told = [f"{words.size(plan.pull_bytes)} to pull"] if plan.pull_bytes else []
+    parts = [f"{words.size(plan.pull_bytes)} to pull"] if plan.pull_bytes else []
     if _tasks(plan):
-        told.append(f"{words.count(_tasks(plan), 'task')} to compute again")
-    return f"({', '.join(told)})"
+        parts.append(f"{words.count(_tasks(plan), 'task')} to compute again")
+    return f"({', '.join(parts)})"
 
 
 def _lines(view: PlanView, plan: Plan) -> list[str]:
     """What is said before a replay: what it takes, and its side effects."""
-    told = [f"{label} {text}" for label, text in view.lines]
+    parts = [f"{label} {text}" for label, text in view.lines]
     if plan.key is None:
-        return [f"it is not known which task failed: {'; '.join(told)}", *view.warnings]
+        return [
+            f"it is not known which task failed: {'; '.join(parts)}",
+            *view.warnings,
+        ]
     name = f"{view.name} " if view.name else ""
-    return [f"replaying {name}[{view.key}]: {'; '.join(told)}", *view.warnings]
+    return [f"replaying {name}[{view.key}]: {'; '.join(parts)}", *view.warnings]

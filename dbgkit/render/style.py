@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 LABEL = "dim"
 NOTE = "yellow"
 
@@ -28,29 +26,12 @@ LEVELS = {"problem": "bold red", "warning": "bold yellow", "ok": "green"}
 DEATHS = {"closed-on-purpose": "dim", "unknown": "yellow"}
 OTHER_DEATH = "bold red"
 
+_COLORS = ("red", "green", "yellow", "blue", "magenta")
 # Mid tones that read on white and on black; brighter ones for dark pages.
-PALETTES: Mapping[str, Mapping[str, str]] = {
-    "mid": {
-        "red": "#d7352f",
-        "green": "#2a8540",
-        "yellow": "#a06a00",
-        "blue": "#2f76c9",
-        "magenta": "#a45bd0",
-    },
-    "dark": {
-        "red": "#ff7b72",
-        "green": "#56d364",
-        "yellow": "#e3b341",
-        "blue": "#79b8ff",
-        "magenta": "#d2a8ff",
-    },
-    "print": {
-        "red": "#b3241f",
-        "green": "#1c6b30",
-        "yellow": "#7a5000",
-        "blue": "#1d5a9e",
-        "magenta": "#7b35a5",
-    },
+_PALETTES = {
+    "mid": ("#d7352f", "#2a8540", "#a06a00", "#2f76c9", "#a45bd0"),
+    "dark": ("#ff7b72", "#56d364", "#e3b341", "#79b8ff", "#d2a8ff"),
+    "print": ("#b3241f", "#1c6b30", "#7a5000", "#1d5a9e", "#7b35a5"),
 }
 
 
@@ -62,8 +43,7 @@ def verdict_style(healthy: bool) -> str:
 def css_color(style: str) -> str:
     """The colour of a style, as pages have it."""
     color = style.rpartition(" ")[2]
-    known = color in PALETTES["mid"]
-    return f"var(--dbgkit-{color})" if known else "currentColor"
+    return f"var(--dbgkit-{color})" if color in _COLORS else "currentColor"
 
 
 def css_rules() -> str:
@@ -72,12 +52,12 @@ def css_rules() -> str:
     rules = []
     for prefix, styles in groups:
         for name, style in styles.items():
-            look = f"color: {css_color(style)}" if style != "dim" else "opacity: .65"
-            rules.append(f".dbgkit .dbgkit-{prefix}{name} {{ {look}; }}")
+            rule = f"color: {css_color(style)}" if style != "dim" else "opacity: .65"
+            rules.append(f".dbgkit .dbgkit-{prefix}{name} {{ {rule}; }}")
     return "\n".join(rules)
 
 
 def css_palette(name: str) -> str:
     """The colours of a palette as variables."""
-    colors = PALETTES[name].items()
+    colors = zip(_COLORS, _PALETTES[name], strict=True)
     return " ".join(f"--dbgkit-{color}: {value};" for color, value in colors)

@@ -26,7 +26,7 @@ LEAST_KEY = 16  # columns for keys that are worth aligning
 
 @dataclass(frozen=True)
 class TaskView:
-    """One task: its key, one text a column, and lines that need more room."""
+    """One task: its key, one text a column, and lines that need more space."""
 
     key: str
     state: str
@@ -114,8 +114,8 @@ def _lines(row: TaskRow) -> list[tuple[str, str]]:
         lines.append(("failed because of", words.short_key(row.blame)))
     if row.exception:
         raised = words.said(*type_and_message(row.exception), 200)
-        told = " ".join(raised.removeprefix(": ").split())
-        lines.append(("raised" if row.blame is None else "which raised", told))
+        text = " ".join(raised.removeprefix(": ").split())
+        lines.append(("raised" if row.blame is None else "which raised", text))
     if row.restrictions:
         lines.append(("restricted to", words.safe_line(row.restrictions)))
     return lines
@@ -215,10 +215,10 @@ def _counts_form(view: TasksView) -> RenderableType:
 
 
 class _Aligned:
-    """Rows of tasks: keys in a column as wide as they need, if there is room.
+    """Rows of tasks: keys in a column as wide as they need, if there is space.
 
     A key that is longer than its column has a line of its own. Where the other
-    columns leave no room for keys, each row says them by name.
+    columns leave no space for keys, each row says them by name.
     """
 
     def __init__(self, view: TasksView) -> None:
@@ -231,11 +231,11 @@ class _Aligned:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
-        room = options.max_width - GAP - sum(width + GAP for width in self._widths)
-        if room < LEAST_KEY:
+        free = options.max_width - GAP - sum(width + GAP for width in self._widths)
+        if free < LEAST_KEY:
             yield from self._named()
             return
-        fitting = [n for row in self._view.rows if (n := cell_len(row.key)) <= room]
+        fitting = [n for row in self._view.rows if (n := cell_len(row.key)) <= free]
         width = max([cell_len("key"), *fitting])
         head = Text(" " * GAP, style="dim").append(padded("key", width))
         for (title, number), size in zip(self._view.columns, self._widths, strict=True):

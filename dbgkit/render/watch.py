@@ -24,10 +24,10 @@ from dbgkit.render.text import Text
 from dbgkit.render.watch_overview import Overview
 from dbgkit.render.words import clock
 
-TICK = 0.1  # seconds between two looks at the keyboard
-AGAIN = 1.0  # seconds until a look that failed is tried again
+TICK = 0.1  # seconds between two readings of the keyboard
+AGAIN = 1.0  # seconds until a failed question is asked again
 SLOW = 3.0  # seconds of waiting for an answer that are worth a word
-LONGEST_REST = 30.0  # seconds between two looks, however long they take
+LONGEST_REST = 30.0  # seconds between two questions, however long they take
 
 
 def takes_screen(file: IO[str] | None = None) -> bool:
@@ -45,15 +45,15 @@ def watch(
 ) -> Glance | None:
     """Show a cluster on the whole screen until ``q`` or Ctrl-C.
 
-    Looks never overlap, and there is at least as much time between two of them as
+    Questions never overlap, and there is at least as much time between two of them as
     one takes.
 
     Parameters
     ----------
     look : callable
-        Looks once; called in a thread of its own.
+        Asks once; called in a thread of its own.
     every : float
-        Seconds from one look to the next.
+        Seconds from one question to the next.
     patience : float
         Seconds to go on without an answer.
     file : file, optional
@@ -62,12 +62,12 @@ def watch(
     Returns
     -------
     Glance or None
-        The last look; None if it was ended before there was one.
+        The last answer; None if it was ended before there was one.
 
     Raises
     ------
     DbgkitError
-        The first look failed, or no other one succeeded for `patience` seconds.
+        The first question failed, or no other was answered for `patience` seconds.
     """
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     screen = _Screen(look, every, patience)
@@ -96,7 +96,7 @@ def _follow(
 
 
 class _Screen:
-    """What is on the screen, and when the next look is due."""
+    """What is on the screen, and when to ask next."""
 
     def __init__(
         self, look: Callable[[], Glance], every: float, patience: float
@@ -107,7 +107,7 @@ class _Screen:
         self.first: Glance | None = None
         self.last: Glance | None = None
         self.error: DbgkitError | None = None
-        self._failed = 0  # looks in a row
+        self._failed = 0  # questions in a row
         self._answered = monotonic()  # the last time
         self._answered_at = datetime.now(timezone.utc)
         self._due = 0.0
@@ -165,7 +165,7 @@ class _Screen:
         since = f"no answer since {clock(self._answered_at)}"
         if self.error is not None:
             left = self._patience - silence
-            go_on = f"giving up in {left:.0f} s" if left > 0 else "trying once more"
+            go_on = f"quitting in {left:.0f} s" if left > 0 else "trying once more"
             return f"{since}, {go_on}: {self.error.message}"
         waiting = self._asking
         if waiting is not None and monotonic() - waiting.began > SLOW:
@@ -174,7 +174,7 @@ class _Screen:
 
 
 class _Asking:
-    """One look, in a thread of its own, so that the screen and the keys stay alive."""
+    """One question, in a thread of its own: the screen and the keys stay alive."""
 
     def __init__(self, look: Callable[[], Glance]) -> None:
         self.began = monotonic()

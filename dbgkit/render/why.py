@@ -43,7 +43,7 @@ def view_why(found: Explanation) -> WhyView:
     further = [other for other in found.others if other.summary not in found.summary]
     others = further[:OTHERS]
     more = len(further) - len(others)
-    # "waiting-on" tells its chain in its evidence.
+    # "waiting-on" has its chain in its evidence.
     chain = () if found.cause == "waiting-on" else found.chain
     return WhyView(
         cause=in_line(found.cause),

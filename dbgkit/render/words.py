@@ -38,7 +38,7 @@ def size(nbytes: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """A time span: ``"12.00 ms"``, ``"130.00 s"``, ``"12m 5s"``, ``"2hr 10m"``."""
-    return str(format_time(seconds))
+    return str(format_time(max(seconds, 0)))
 
 
 def count(number: int, noun: str, nouns: str = "") -> str:
