@@ -128,6 +128,18 @@ def test_importing_it_loads_no_renderer():
     assert run(code) == "set()"
 
 
+def test_modules_of_a_script_do_not_stand_in_for_those_that_are_imported(tmp_path):
+    for name in ("rich", "html", "linecache", "jinja2"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError(__name__)")
+    code = (
+        f"import sys, dbgkit.api.debug; sys.path.insert(0, {str(tmp_path)!r}); "
+        "from dbgkit import render; from dbgkit.model import Failure; "
+        "failure = Failure(key='k', name='k', exception_type='KeyError', message='x'); "
+        "render.Notifier(); print(render.to_text(failure), render.to_html(failure)[:4])"
+    )
+    assert run(code).startswith("KeyError: x\n  task   k\n")
+
+
 def test_states_have_one_colour_on_consoles_and_pages():
     failures = FailureReport((), 0, 0)
     for state, color in style.STATES.items():

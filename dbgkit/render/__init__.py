@@ -3,7 +3,7 @@
 A file for each subject has its rich form, of which the plain text is made, and its
 HTML form, by the template of the same name; `registry` says which type is shown by
 which. `register` makes `model.Displayed` show itself with this package; the rest is
-for front ends. All is loaded on first use.
+for front ends. Each is loaded on first use.
 """
 
 from __future__ import annotations
@@ -49,18 +49,14 @@ def __getattr__(name: str) -> Any:
 
 
 def register() -> None:
-    """Let all of our data show itself with this package."""
+    """Let all of our data show itself with this package.
+
+    What shows a failure is loaded now, and not when something has failed: a script may
+    have modules of its own by the names of those that it imports.
+    """
     from dbgkit.model import show_with
-
-    show_with(
-        rich=lambda obj: __getattr__("to_rich")(obj),
-        text=lambda obj: __getattr__("to_text")(obj),
-        html=lambda obj: __getattr__("to_html")(obj),
-        traceback=_traceback,
-    )
-
-
-def _traceback(failure: Any) -> str:
+    from dbgkit.render import notifier, recordings, replay  # noqa: F401
+    from dbgkit.render.console import to_html, to_rich, to_text
     from dbgkit.source.shown import shown_text
 
-    return shown_text(failure)
+    show_with(rich=to_rich, text=to_text, html=to_html, traceback=shown_text)
