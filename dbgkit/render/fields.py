@@ -31,7 +31,7 @@ class Fields:
 
     def __init__(self, label_width: int) -> None:
         self._label_width = label_width
-        self._rows: list[tuple[Text, RenderableType]] = []
+        self._rows: list[tuple[str, RenderableType]] = []
 
     def add(
         self, label: str, value: RenderableType, style: str = "", indent: str = "  "
@@ -39,7 +39,7 @@ class Fields:
         """Add one; a `str` is shown in the style."""
         if isinstance(value, str):
             value = Text(value, style=style, overflow="fold")
-        self._rows.append((Text(f"{indent}{label}", style=LABEL), value))
+        self._rows.append((f"{indent}{label}", value))
 
     def add_each(self, label: str, texts: Iterable[str], style: str = "") -> None:
         """Add several, with the label before the first of them only."""
@@ -53,15 +53,16 @@ class Fields:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
-        labels = (cell_len(label.plain) for label, _ in self._rows)
+        labels = (cell_len(label) for label, _ in self._rows)
         width = max([self._label_width, *labels])
         table = _table()
         for label, value in self._rows:
-            first = _widened(label, width)
+            # As wide as all: rich's releases differ in what ``min_width`` is of.
+            first = padded(label, width)
             free = options.max_width - width - 1
             for part, is_command in _parts(value, free, console):
                 if is_command:
-                    if first.plain.strip():
+                    if first.strip():
                         table.add_row(first, "")
                     if table.row_count:
                         yield table
@@ -69,7 +70,7 @@ class Fields:
                     table = _table()
                 else:
                     table.add_row(first, part)
-                first = _widened(Text(""), width)
+                first = " " * width
         if table.row_count:
             yield table
 
@@ -92,13 +93,6 @@ def _table() -> Table:
     table.add_column(style=LABEL, no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
     return table
-
-
-def _widened(label: RichText, width: int) -> RichText:
-    """A label as wide as all: rich's releases differ in what ``min_width`` is of."""
-    padded = label.copy()
-    padded.truncate(width, pad=True)
-    return padded
 
 
 def _parts(

@@ -29,10 +29,6 @@ _LETTERS = {
     "erred": "x",
     "released": "-",
 }
-_LEGEND = {
-    letter: sorted(state for state, its in _LETTERS.items() if its == letter)[::-1]
-    for letter in dict.fromkeys(_LETTERS.values())
-}
 
 
 @dataclass
@@ -143,9 +139,11 @@ def _tasks(glance: Glance) -> list[Text]:
     title = Text("Tasks", "bold")
     if not glance.summary:
         return [title.append(": none", "")]
-    for letter, states in _LEGEND.items():
-        title.append("   ").append(letter, STATES[states[0]])
-        title.append(f" {' or '.join(states)}", LABEL)
+    for state, letter in _LETTERS.items():
+        if state != "queued":  # has the letter of "waiting"
+            title.append("   ").append(letter, STATES[state])
+            name = "waiting or queued" if state == "waiting" else state
+            title.append(f" {name}", LABEL)
     # Where not all fit, what is done is what can be missed.
     prefixes = sorted(glance.summary.items(), key=lambda item: _done(item[1]))
     rows = [*prefixes]
