@@ -59,6 +59,7 @@ def _environment() -> Environment:
         count=words.count,
         stop_of=stop_of,
         known_states=style.STATES,
+        known_deaths=style.DEATHS,
         css_palette=style.css_palette,
         css_rules=style.css_rules,
     )

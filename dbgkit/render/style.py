@@ -47,10 +47,14 @@ def css_color(style: str) -> str:
 
 
 def css_rules() -> str:
-    """A rule for each state, level and outcome of a replay."""
-    groups = (("state-", STATES), ("level-", LEVELS), ("", OUTCOMES))
+    """A rule for each state, level, verdict on a death, and outcome of a replay."""
     rules = []
-    for prefix, styles in groups:
+    for prefix, styles in (
+        ("state-", STATES),
+        ("level-", LEVELS),
+        ("death-", DEATHS),
+        ("", OUTCOMES),
+    ):
         for name, style in styles.items():
             rule = f"color: {css_color(style)}" if style != "dim" else "opacity: .65"
             rules.append(f".dbgkit .dbgkit-{prefix}{name} {{ {rule}; }}")
