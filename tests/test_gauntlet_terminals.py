@@ -137,7 +137,7 @@ def test_the_names_of_classes_and_files_begin_no_line(failed):
 def test_source_and_values_are_shown_spelt_out(failed):
     replay = dbgkit.replay(failed[1])
     file = io.StringIO()
-    render.report(replay, file=file)
+    render.show(replay, whole=True, file=file)
     text = file.getvalue()
     assert_clean(text)
     (line,) = re.findall("❱.*", text)

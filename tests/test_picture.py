@@ -13,8 +13,8 @@ from rich.console import Console
 
 from dbgkit import render
 from dbgkit.model import GraphNode, TaskGraph
-from dbgkit.render import picture_svg
-from dbgkit.render.picture import picture_form, picture_html
+from dbgkit.render import graph_svg
+from dbgkit.render.graph import graph_form, graph_html
 
 needs_dot = pytest.mark.skipif(
     shutil.which("dot") is None, reason="graphviz is not installed"
@@ -80,7 +80,7 @@ def odd():
 
 def lines(graph, width=100, **options):
     console = Console(file=io.StringIO(), width=width, color_system=None, **options)
-    console.print(picture_form(graph))
+    console.print(graph_form(graph))
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
@@ -151,7 +151,7 @@ def test_the_tree_is_shown_where_only_ascii_can_be_written():
 
 @needs_dot
 def test_the_picture_has_boxes_arrows_and_what_was_left_out():
-    html = picture_html(fan())
+    html = graph_html(fan())
     (svg,) = parsed(html).findall("svg")
     found = texts(html)
     for text in ("❱ bad", "failed by itself", "… 99,960 more tasks", "asked for"):
@@ -164,21 +164,21 @@ def test_the_picture_has_boxes_arrows_and_what_was_left_out():
 
 @needs_dot
 def test_the_picture_brings_nothing_that_clashes_or_loads():
-    html = picture_html(fan())
+    html = graph_html(fan())
     for unwanted in ("<?xml", "<!DOCTYPE", " id=", "href", "url(", "<style", "http"):
         assert unwanted not in html
 
 
 @needs_dot
 def test_the_arrow_of_a_shortened_chain_is_dashed():
-    html = picture_html(chain())
+    html = graph_html(chain())
     assert "… 288 tasks between, not shown" in texts(html)
     assert html.count("stroke-dasharray") == 2
 
 
 @needs_dot
 def test_boxes_are_inside_the_picture_and_apart():
-    (svg,) = parsed(picture_html(fan())).findall("svg")
+    (svg,) = parsed(graph_html(fan())).findall("svg")
     left, top, width, height = map(float, svg.get("viewBox").split())
     boxes = [
         [float(rect.get(name)) for name in ("x", "y", "width", "height")]
@@ -194,7 +194,7 @@ def test_boxes_are_inside_the_picture_and_apart():
 
 def test_without_graphviz_it_is_nested_lists(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    html = picture_html(fan())
+    html = graph_html(fan())
     assert "<svg" not in html
     assert "… 99,960 more tasks" in texts(html)
     told = " ".join(texts(html))
@@ -209,8 +209,8 @@ def test_a_graphviz_that_hangs_or_is_something_else(tmp_path, monkeypatch, does)
     program.write_text(f"#!/bin/sh\n{does}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(picture_svg, "LIMIT", 0.5)
-    html = picture_html(fan())
+    monkeypatch.setattr(graph_svg, "LIMIT", 0.5)
+    html = graph_html(fan())
     assert "<svg" not in html
     assert "script" not in html
     assert "… 99,960 more tasks" in texts(html)
@@ -220,7 +220,7 @@ def test_a_graphviz_that_hangs_or_is_something_else(tmp_path, monkeypatch, does)
 def test_html_takes_keys_that_break_it(monkeypatch, path):
     if path is not None:
         monkeypatch.setenv("PATH", path)
-    html = picture_html(odd())
+    html = graph_html(odd())
     assert "<script" not in html
     assert "\x1b" not in html
     html.encode()  # a lone surrogate would not

@@ -28,7 +28,7 @@ def test_without_a_terminal_the_plan_is_said_and_nothing_asked():
         assert notify(PLAN) is None
     assert file.getvalue().splitlines() == [
         'dbgkit: replaying step "ratio" [ratio-[1]]: runs the task, in this process; '
-        "pulls 256.0 MiB in 1 input",
+        "pulls 256.00 MiB in 1 input",
         "dbgkit: what it does to the outside world, it does again",
     ]
 
@@ -80,7 +80,7 @@ def spawn(much="pull_bytes=ASK_ABOVE_BYTES + 1", name="ASK_ABOVE_BYTES"):
 )
 def test_at_a_terminal_much_is_asked_for(typed, answer):
     child = spawn()
-    child.expect_exact("go on? (256.0 MiB to pull) [y/N] ")
+    child.expect_exact("Continue? (256.00 MiB to pull) [y/N] ")
     child.sendline(typed)
     child.expect_exact(f"answer: {answer}")
     child.expect_exact("end")

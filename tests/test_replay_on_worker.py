@@ -73,7 +73,7 @@ def test_the_same_failure_comes_home_as_a_recording(client):
 
 def test_the_verdict_says_on_which_worker(processes_client, capsys):
     replay = replayed(processes_client, processes_client.submit(tasks.ratio, 1, 0))
-    render.report(replay)
+    render.show(replay, whole=True)
     text = " ".join(capsys.readouterr().out.split())
     assert f"same: failed on worker {replay.plan.worker} in the same way" in text
 
@@ -84,7 +84,7 @@ def test_what_passes_comes_home_as_a_text(client, tmp_path, capsys):
     )
     assert (replay.outcome, replay.result) == ("passed", None)
     assert replay.returned.text == "{'rows': 25, 'password': <hidden>}"
-    render.report(replay)
+    render.show(replay, whole=True)
     text = " ".join(capsys.readouterr().out.split())
     assert "it returned {'rows': 25" in text
 
@@ -273,7 +273,7 @@ def test_what_it_fetches_from_other_workers_counts(client, capsys):
     hows = {info.key: info.how for info in plan.inputs}
     assert hows == {"large": "have", "other": "pull"}
     assert 8000 <= plan.pull_bytes < 9000
-    render.report(plan)
+    render.show(plan, whole=True)
     text = " ".join(capsys.readouterr().out.split())
     assert f"runs the task, on worker {first}, in a thread of its own" in text
     assert "fetched from another worker" in text and "copied there" in text

@@ -17,7 +17,7 @@ from tasks import boom, inc, ratio
 from test_render_states import parsed, words_in
 from watching import state_of, wait_until
 
-import dbgkit.render.page
+import dbgkit.render.report
 from dbgkit import render
 from dbgkit.api.report import report
 from dbgkit.errors import DumpUnreadable, NoFailure, WaitTimedOut
@@ -117,7 +117,7 @@ def test_a_report_names_what_it_is_of(looked):
 def test_a_dump_is_told_in_the_same_words(looked):
     live, dump = (render.to_text(one) for one in (looked.live, looked.dump))
     for sentence in (
-        "14 tasks failed in 3 ways on 2 workers; 12 more fell because of them",
+        "14 tasks failed in 3 ways on 2 workers; 12 more failed because of them",
         "12 tasks · ValueError: cannot take 0",
         "1 task · ZeroDivisionError: division by zero",
         "resources-unmet: 'homeless-1' needs GPU=2, which no worker has",
@@ -266,7 +266,7 @@ def test_of_many_long_tracebacks_the_page_leaves_out_the_outer_frames(
     whole = render.document(found)
     assert len(whole.encode()) < 500_000
     # WHEN there is less room than that
-    monkeypatch.setattr(dbgkit.render.page, "PAGE", 200_000)
+    monkeypatch.setattr(dbgkit.render.report, "PAGE", 200_000)
     page = render.document(found)
     assert len(page) < 200_000 < len(whole)
     told = words_in(page)

@@ -29,8 +29,8 @@ from dbgkit.api.watch import Looks, glance
 from dbgkit.cluster.view import open_view
 from dbgkit.errors import SchedulerGone
 from dbgkit.model import Explanation, Failure, FailureGroup, FailureReport, Glance, Span
-from dbgkit.render.glances import GlanceForm
 from dbgkit.render.watch import _Screen
+from dbgkit.render.watch_overview import Overview
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
 
@@ -204,7 +204,7 @@ def test_once_without_a_terminal(client, capsys):
     done = in_process(capsys, "watch", *where)
     assert done.code == 1
     assert done.err == "this is no terminal, so one look only\n"
-    assert "2 tasks failed, of 2 root causes; 1 more fell because of them" in done.out
+    assert "2 tasks failed, of 2 root causes; 1 more failed because of them" in done.out
     once = in_process(capsys, "watch", "--once", *where)
     assert (once.code, once.err) == (1, "")
     told = json.loads(in_process(capsys, "watch", "--json", *where).out)
@@ -338,7 +338,7 @@ CROWDED = a_glance(
 
 @pytest.mark.parametrize("height", [10, 24, 60, 200])
 def test_a_frame_fits_and_counts_what_is_cut(height):
-    text = printed(GlanceForm(CROWDED, trouble=HOSTILE, screen=True), height=height)
+    text = printed(Overview(CROWDED, trouble=HOSTILE, screen=True), height=height)
     lines = text.rstrip("\n").split("\n")
     assert len(lines) <= height
     assert all(len(line) <= 80 for line in lines)
@@ -353,7 +353,7 @@ def test_what_has_failed_since_the_beginning_is_marked():
     first = a_glance(failures=FailureReport((group("E1"),), 3, 0))
     now = (group("E1", count=5), group("E2"))
     text = printed(
-        GlanceForm(a_glance(failures=FailureReport(now, 8, 0)), first=first), width=200
+        Overview(a_glance(failures=FailureReport(now, 8, 0)), first=first), width=200
     )
     assert "5 +2 E1" in text
     assert "3 new E2" in text
@@ -361,7 +361,7 @@ def test_what_has_failed_since_the_beginning_is_marked():
 
 def test_a_state_that_is_there_at_all_is_in_the_bar():
     counts = {"memory": 1_000_000, "erred": 1, "processing": 2, "no-worker": 1}
-    text = printed(GlanceForm(a_glance(summary={"load": counts})), width=120)
+    text = printed(Overview(a_glance(summary={"load": counts})), width=120)
     bar = text[text.index("load [") + 6 :].partition("]")[0]
     assert len(bar) == 24
     assert [bar.count(letter) for letter in "#>?x"] == [21, 1, 1, 1]

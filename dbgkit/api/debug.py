@@ -261,7 +261,7 @@ class _Entrance:
                 self._enter(error, again.failure, header)
                 entered = True
             else:
-                render.report(again)
+                render.show(again, whole=True)
         if self.refused is not None:
             render.say(f"not replayed: {self.refused}")
         if recording is not None:
@@ -275,7 +275,7 @@ class _Entrance:
                 self._enter(debugger.as_exception(recording), recording, header)
             else:
                 print()
-                render.report(recording)
+                render.show(recording, whole=True)
         found = again if again is not None else recording
         assert found is not None
         was_printed(found, debugger.cell_running)

@@ -1,4 +1,4 @@
-"""Deaths of workers, on the console and in HTML."""
+"""Deaths of workers: how each ended, and what it ran then."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from rich.console import Group, RenderableType
 
 from dbgkit.model import Death, Deaths, RunningTask
 from dbgkit.remote.common.texts import in_line
-from dbgkit.render import words
-from dbgkit.render.facts import Facts
+from dbgkit.render import html, words
+from dbgkit.render.fields import Fields
+from dbgkit.render.registry import Renderer
+from dbgkit.render.style import DEATHS as STYLES
+from dbgkit.render.style import LABEL, NOTE, OTHER_DEATH
 from dbgkit.render.text import Text
 
-_STYLES = {"closed-on-purpose": "dim", "unknown": "yellow"}
 MOST_RAN = 10  # tasks of one worker
 MOST_QUEUED = 3
 STACK_LINES = 12
@@ -100,83 +102,47 @@ def _headline(deaths: Deaths) -> str:
         return "no worker is known to have gone away"
     shown = len(deaths.deaths)
     unwanted = sum(not death.expected for death in deaths.deaths)
-    told = f"{words.count(deaths.total, 'worker')} went away"
+    text = f"{words.count(deaths.total, 'worker')} went away"
     if deaths.total > shown:
-        return f"{told}, {unwanted:,} of the newest {shown:,} unexpectedly"
+        return f"{text}, {unwanted:,} of the newest {shown:,} unexpectedly"
     if unwanted == shown:
-        return f"{told} unexpectedly"
-    return f"{told}, {unwanted:,} of them unexpectedly" if unwanted else told
-
-
-def death_form(death: Death) -> RenderableType:
-    """One death."""
-    return _form(view_death(death))
-
-
-def deaths_form(deaths: Deaths) -> RenderableType:
-    """All deaths that are known of, the newest first."""
-    view = view_deaths(deaths)
-    parts: list[RenderableType] = [Text(view.headline, style="bold")]
-    for each in view.deaths:
-        parts += [Text(""), _form(each)]
-    if view.notes:
-        notes = Facts(8)
-        for note in view.notes:
-            notes.add_row(Text("note"), Text(note, style="yellow"))
-        parts += [Text(""), notes]
-    return Group(*parts)
-
-
-def _form(view: DeathView) -> RenderableType:
-    style = _STYLES.get(view.verdict, "bold red")
-    head = Text(view.verdict, style=style)
-    head.append(f"  {view.when}", style="dim")
-    parts: list[RenderableType] = [head, Text(f"  {view.summary}")]
-    last = ""
-    for word, text in view.lines:
-        line = Text("  ", overflow="fold")
-        line.append(f"{word if word != last else '':<9}", style="dim")
-        line.append(text, style="yellow" if word == "note" else "")
-        parts.append(line)
-        last = word
-    if view.stack:
-        parts += [Text(f"    {line}", style="dim") for line in view.stack.split("\n")]
-    return Group(*parts)
+        return f"{text} unexpectedly"
+    return f"{text}, {unwanted:,} of them unexpectedly" if unwanted else text
 
 
 def _ran(task: RunningTask) -> str:
-    told = words.key_text(task.key)
+    text = words.key_text(task.key)
     if task.seconds is not None:
-        told += f" for {words.seconds(task.seconds)}"
+        text += f" for {words.duration(task.seconds)}"
     if task.ended:
-        told += ", which had ended, but the scheduler had not heard of it"
+        text += ", which had ended, but the scheduler had not heard of it"
     if task.found_in == "heartbeat":
-        told += ", at its last heartbeat"
+        text += ", at its last heartbeat"
     if task.line:
-        told += f", at {task.line}"
+        text += f", at {task.line}"
         if task.crashed:
-            told += " (the crash)"
+            text += " (the crash)"
         elif task.line_age is not None:
-            told += f" ({words.seconds(task.line_age)} before)"
+            text += f" ({words.duration(task.line_age)} before)"
     if task.inputs:
-        told += f", with inputs of {words.size(task.inputs)}"
-    return told
+        text += f", with inputs of {words.size(task.inputs)}"
+    return text
 
 
 def _queued(death: Death) -> str:
     named = [words.key_text(key) for key in death.queued[:MOST_QUEUED]]
     more = death.queued_count - len(named)
-    told = ", ".join(named) + (f" and {more:,} more" if more > 0 else "")
-    return f"{told} (not running)" if death.ran_known else told
+    text = ", ".join(named) + (f" and {more:,} more" if more > 0 else "")
+    return f"{text} (not running)" if death.ran_known else text
 
 
 def _memory(death: Death) -> str:
-    told = words.size(death.memory)
+    text = words.size(death.memory)
     if death.memory_limit:
-        told += f" of {words.size(death.memory_limit)}"
+        text += f" of {words.size(death.memory_limit)}"
     if death.memory_age is not None:
-        told += f", {words.seconds(death.memory_age)} before"
-    return told
+        text += f", {words.duration(death.memory_age)} before"
+    return text
 
 
 def _where(death: Death) -> str:
@@ -186,3 +152,46 @@ def _where(death: Death) -> str:
         parts.append(f"process {death.pid}")
     parts.append(f"under {death.nanny}" if death.nanny else "")
     return in_line(", ".join(part for part in parts if part))
+
+
+# --- on a console ---------------------------------------------------------------
+
+
+def deaths_form(view: DeathsView) -> RenderableType:
+    """All deaths that are known of, the newest first."""
+    parts: list[RenderableType] = [Text(view.headline, style="bold")]
+    for each in view.deaths:
+        parts += [Text(""), _form(each)]
+    if view.notes:
+        notes = Fields(8)
+        for note in view.notes:
+            notes.add("note", note, NOTE, indent="")
+        parts += [Text(""), notes]
+    return Group(*parts)
+
+
+def _form(view: DeathView) -> RenderableType:
+    style = STYLES.get(view.verdict, OTHER_DEATH)
+    head = Text(view.verdict, style=style)
+    head.append(f"  {view.when}", style=LABEL)
+    parts: list[RenderableType] = [head, Text(f"  {view.summary}")]
+    last = ""
+    for word, text in view.lines:
+        line = Text("  ", overflow="fold")
+        line.append(f"{word if word != last else '':<9}", style=LABEL)
+        line.append(text, style=NOTE if word == "note" else "")
+        parts.append(line)
+        last = word
+    if view.stack:
+        parts += [Text(f"    {line}", style=LABEL) for line in view.stack.split("\n")]
+    return Group(*parts)
+
+
+DEATH = Renderer[Death](
+    rich=lambda death: _form(view_death(death)),
+    html=lambda death: html.part("deaths", DeathsView("", (view_death(death),), ())),
+)
+DEATHS = Renderer[Deaths](
+    rich=lambda deaths: deaths_form(view_deaths(deaths)),
+    html=lambda deaths: html.part("deaths", view_deaths(deaths)),
+)

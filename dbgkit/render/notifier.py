@@ -26,8 +26,9 @@ from rich.text import Text as RichText
 from dbgkit.model import Notice, Plan, Progress
 from dbgkit.remote.common.texts import in_line
 from dbgkit.render import words
+from dbgkit.render.plan import PlanView, view_plan
+from dbgkit.render.saying import is_terminal
 from dbgkit.render.text import Text
-from dbgkit.render.views import PlanView, view_plan
 
 ASK_ABOVE_BYTES = 256 * 2**20
 """Bytes to pull above which a user at a terminal is asked first."""
@@ -74,11 +75,11 @@ class Notifier:
         self.file: IO[str] = file or sys.stderr or io.StringIO()
         self.ask_above_bytes = ask_above_bytes
         self.ask_above_tasks = ask_above_tasks
-        self.terminal = _is_terminal(self.file)
+        self.terminal = is_terminal(self.file)
         self._console = Console(
             file=self.file, highlight=False, markup=False, soft_wrap=True
         )
-        # Progress may be told from the thread of the client's event loop.
+        # Progress may come from the thread of the client's event loop.
         self._lock = threading.Lock()
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -124,10 +125,10 @@ class Notifier:
             self._say(line)
         if not self._is_much(plan):
             return None
-        if not (self.terminal and _is_terminal(sys.stdin)):
+        if not (self.terminal and is_terminal(sys.stdin)):
             return None
         self.close()
-        self.file.write(f"dbgkit: go on? {_much(plan)} [y/N] ")
+        self.file.write(f"dbgkit: Continue? {_much(plan)} [y/N] ")
         self.file.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -185,30 +186,25 @@ class _Done(ProgressColumn):
         return text
 
 
-def _is_terminal(file: Any) -> bool:
-    """Whether a file is a terminal; a closed or replaced one is none."""
-    try:
-        return bool(file.isatty())
-    except (AttributeError, ValueError):
-        return False
-
-
 def _tasks(plan: Plan) -> int:
     """Tasks to be computed besides the one that failed."""
     return len(plan.recompute) + max(0, len(plan.run_here) - 1)
 
 
 def _much(plan: Plan) -> str:
-    told = [f"{words.size(plan.pull_bytes)} to pull"] if plan.pull_bytes else []
+    parts = [f"{words.size(plan.pull_bytes)} to pull"] if plan.pull_bytes else []
     if _tasks(plan):
-        told.append(f"{words.count(_tasks(plan), 'task')} to compute again")
-    return f"({', '.join(told)})"
+        parts.append(f"{words.count(_tasks(plan), 'task')} to compute again")
+    return f"({', '.join(parts)})"
 
 
 def _lines(view: PlanView, plan: Plan) -> list[str]:
     """What is said before a replay: what it takes, and its side effects."""
-    told = [f"{label} {text}" for label, text in view.lines]
+    parts = [f"{label} {text}" for label, text in view.lines]
     if plan.key is None:
-        return [f"it is not known which task failed: {'; '.join(told)}", *view.warnings]
+        return [
+            f"it is not known which task failed: {'; '.join(parts)}",
+            *view.warnings,
+        ]
     name = f"{view.name} " if view.name else ""
-    return [f"replaying {name}[{view.key}]: {'; '.join(told)}", *view.warnings]
+    return [f"replaying {name}[{view.key}]: {'; '.join(parts)}", *view.warnings]

@@ -1,4 +1,4 @@
-"""Recordings, on the console: what a worker saw of a task at the moment it failed."""
+"""Recordings: what a worker saw of a task at the moment it failed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from dbgkit.model import Recording, Recordings
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.recording.take import COUNTED
 from dbgkit.remote.secrets.redact import redact_text
-from dbgkit.render import words
-from dbgkit.render.console import failure_form
-from dbgkit.render.rows import frame_of
+from dbgkit.render import html, words
+from dbgkit.render.console import header_text
+from dbgkit.render.failure import FailureView, failure_form
+from dbgkit.render.frames import frame_of
+from dbgkit.render.registry import Renderer
+from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
-from dbgkit.render.views import FailureView
 
 MOST_NAMED = 3  # keys in a headline
+PAGE_ROWS = 50  # recordings that a page shows with all that is known of them
 
 
 def view_recording(recording: Recording) -> FailureView:
@@ -47,11 +50,11 @@ def _notes(recording: Recording) -> list[str]:
     if recording.left_out:
         notes.append("parts were left out to keep it within its size")
     for cause in recording.causes:
-        told = words.said(cause.exception_type, cause.message)
+        text = words.said(cause.exception_type, cause.message)
         for frame in cause.frames[-1:]:
             place = words.place(frame.filename, frame.lineno)
-            told += f", at {place} in {in_line(frame.function)}"
-        notes.append(f"{words.FOLLOWS[cause.how]} {told}")
+            text += f", at {place} in {in_line(frame.function)}"
+        notes.append(f"{words.FOLLOWS[cause.how]} {text}")
     if recording.more_causes:
         least = "at least " if recording.more_causes >= COUNTED else ""
         more = words.count(recording.more_causes, "more exception")
@@ -62,40 +65,6 @@ def _notes(recording: Recording) -> list[str]:
     return notes
 
 
-def recording_form(recording: Recording, *, whole: bool = False) -> RenderableType:
-    """A recording; ``whole`` shows each own frame with its source and locals."""
-    told = Text("as recorded on the worker when it failed", style="dim")
-    return Group(told, failure_form(view_recording(recording), whole=whole))
-
-
-def recording_header(recording: Recording) -> RenderableType:
-    """A few lines above the prompt."""
-    told = Text(
-        "a recording: the frames and locals as they were on the worker; nothing is run",
-        style="dim",
-    )
-    view = view_recording(recording)
-    return Group(told, failure_form(view, frames=False))
-
-
-def recordings_form(held: Recordings) -> RenderableType:
-    """What the recorder holds: a line each, the newest first."""
-    parts: list[RenderableType] = [Text(headline(held), style="bold")]
-    for each in held.recordings:
-        line = Text("  ", overflow="fold")
-        line.append(words.moment(each.when), style="dim")
-        line.append(f"  {words.key_text(each.key)}  ")
-        told = words.said(each.exception_type, each.message, 200)
-        line.append(told.replace("\n", " "), style="red")
-        marks = [word for word, on in (("short", each.short), ("gap", each.gap)) if on]
-        line.append(f"  ({', '.join(marks)})" if marks else "", style="dim")
-        parts.append(line)
-    if held.omitted:
-        parts.append(Text(f"  … {words.count(held.omitted, 'more recording')}"))
-    parts += [Text(f"  note    {note}", style="yellow") for note in held.notes]
-    return Group(*parts)
-
-
 def headline(held: Recordings) -> str:
     """What the recorder holds, in one line; of some tasks, what it holds of them."""
     if held.asked:
@@ -103,18 +72,18 @@ def headline(held: Recordings) -> str:
     if held.since is None:
         kept = words.count(len(held) + held.omitted, "recording")
         return f"{kept}, kept in this process" if len(held) else "no recordings"
-    told = (
+    text = (
         f"{words.count(held.failures, 'failure')} since {words.moment(held.since)}, "
         f"{words.size(held.held)} of {words.size(held.hold)} held"
     )
     if held.kept_inputs:
-        told += (
+        text += (
             f", {words.count(held.kept_inputs, 'input')} kept "
             f"({words.size(held.kept_bytes)})"
         )
     if held.gaps:
-        told += f", {held.gaps:,} without a recording"
-    return told + (f", {held.dropped:,} dropped" if held.dropped else "")
+        text += f", {held.gaps:,} without a recording"
+    return text + (f", {held.dropped:,} dropped" if held.dropped else "")
 
 
 def _headline_of_tasks(held: Recordings) -> str:
@@ -133,3 +102,58 @@ def _headline_of_tasks(held: Recordings) -> str:
 def _named(keys: Sequence[Any]) -> str:
     more = f" and {len(keys) - MOST_NAMED:,} more" if len(keys) > MOST_NAMED else ""
     return redact_text(", ".join(repr(key) for key in keys[:MOST_NAMED])) + more
+
+
+# --- on a console ---------------------------------------------------------------
+
+
+def _recording_form(recording: Recording, *, whole: bool = False) -> RenderableType:
+    """``whole``: each own frame with its source and locals."""
+    head = Text("as recorded on the worker when it failed", style=LABEL)
+    return Group(head, failure_form(view_recording(recording), whole=whole))
+
+
+def recording_header(
+    recording: Recording, *, color: bool | None = False, width: int | None = None
+) -> str:
+    """As `dbgkit.render.header`, above the prompt in a recording."""
+    head = Text(
+        "a recording: the frames and locals as they were on the worker; nothing is run",
+        style=LABEL,
+    )
+    form = Group(head, failure_form(view_recording(recording), frames=False))
+    return header_text(form, width=width, color=color).rstrip()
+
+
+def _recordings_form(held: Recordings) -> RenderableType:
+    """What the recorder holds: a line each, the newest first."""
+    parts: list[RenderableType] = [Text(headline(held), style="bold")]
+    for each in held.recordings:
+        line = Text("  ", overflow="fold")
+        line.append(words.moment(each.when), style=LABEL)
+        line.append(f"  {words.key_text(each.key)}  ")
+        text = words.said(each.exception_type, each.message, 200)
+        line.append(text.replace("\n", " "), style="red")
+        marks = [word for word, on in (("short", each.short), ("gap", each.gap)) if on]
+        line.append(f"  ({', '.join(marks)})" if marks else "", style=LABEL)
+        parts.append(line)
+    if held.omitted:
+        parts.append(Text(f"  … {words.count(held.omitted, 'more recording')}"))
+    parts += [Text(f"  note    {note}", style=NOTE) for note in held.notes]
+    return Group(*parts)
+
+
+def _recordings_html(held: Recordings) -> str:
+    views = [view_recording(one) for one in held.recordings[:PAGE_ROWS]]
+    omitted = held.omitted + max(0, len(held.recordings) - PAGE_ROWS)
+    return html.part(
+        "recordings", views, headline(held), omitted, held.notes, frame="failure"
+    )
+
+
+RECORDING = Renderer[Recording](
+    rich=_recording_form,
+    whole=lambda recording: _recording_form(recording, whole=True),
+    html=lambda one: html.part("failure", view_recording(one), frame="failure"),
+)
+RECORDINGS = Renderer[Recordings](rich=_recordings_form, html=_recordings_html)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, Any
 
 from dbgkit.errors import CannotWrite
 from dbgkit.remote.common.texts import in_line
@@ -17,7 +17,7 @@ def say(text: object, file: IO[str] | None = None) -> None:
     Parameters
     ----------
     text : object
-        What is to be told, or an exception that tells it.
+        What is to be said, or an exception that says it.
     file : file, optional
         Standard error if not given.
     """
@@ -61,5 +61,14 @@ def writing(file: IO[str] | None = None) -> Iterator[IO[str]]:
         raise
     except OSError as error:
         raise CannotWrite(
-            f"{name} cannot be written: {error}", "send it to where there is room"
+            f"{name} cannot be written: {error}",
+            "send it to a file that can be written",
         ) from error
+
+
+def is_terminal(file: Any) -> bool:
+    """Whether a file is a terminal; a closed or replaced one is none."""
+    try:
+        return bool(file.isatty())
+    except (AttributeError, ValueError):
+        return False

@@ -19,13 +19,15 @@ from rich.live import Live
 from dbgkit.errors import DbgkitError
 from dbgkit.model import Glance
 from dbgkit.render import words
-from dbgkit.render.glances import GlanceForm, clock
+from dbgkit.render.saying import is_terminal
 from dbgkit.render.text import Text
+from dbgkit.render.watch_overview import Overview
+from dbgkit.render.words import clock
 
-TICK = 0.1  # seconds between two looks at the keyboard
-AGAIN = 1.0  # seconds until a look that failed is tried again
+TICK = 0.1  # seconds between two readings of the keyboard
+AGAIN = 1.0  # seconds until a failed question is asked again
 SLOW = 3.0  # seconds of waiting for an answer that are worth a word
-LONGEST_REST = 30.0  # seconds between two looks, however long they take
+LONGEST_REST = 30.0  # seconds between two questions, however long they take
 
 
 def takes_screen(file: IO[str] | None = None) -> bool:
@@ -43,15 +45,15 @@ def watch(
 ) -> Glance | None:
     """Show a cluster on the whole screen until ``q`` or Ctrl-C.
 
-    Looks never overlap, and there is at least as much time between two of them as
+    Questions never overlap, and there is at least as much time between two of them as
     one takes.
 
     Parameters
     ----------
     look : callable
-        Looks once; called in a thread of its own.
+        Asks once; called in a thread of its own.
     every : float
-        Seconds from one look to the next.
+        Seconds from one question to the next.
     patience : float
         Seconds to go on without an answer.
     file : file, optional
@@ -60,12 +62,12 @@ def watch(
     Returns
     -------
     Glance or None
-        The last look; None if it was ended before there was one.
+        The last answer; None if it was ended before there was one.
 
     Raises
     ------
     DbgkitError
-        The first look failed, or no other one succeeded for `patience` seconds.
+        The first question failed, or no other was answered for `patience` seconds.
     """
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     screen = _Screen(look, every, patience)
@@ -86,7 +88,7 @@ def _follow(
     shown: tuple[object, ...] = ()
     while not any(key in "qQ" for key in pressed()):
         screen.turn()
-        # The age of what is shown is told in seconds, and the window may change.
+        # The age of what is shown is in seconds, and the window may change.
         now = (screen.last, screen.error, console.size, int(monotonic()))
         if now != shown:
             shown = now
@@ -94,7 +96,7 @@ def _follow(
 
 
 class _Screen:
-    """What is on the screen, and when the next look is due."""
+    """What is on the screen, and when to ask next."""
 
     def __init__(
         self, look: Callable[[], Glance], every: float, patience: float
@@ -105,7 +107,7 @@ class _Screen:
         self.first: Glance | None = None
         self.last: Glance | None = None
         self.error: DbgkitError | None = None
-        self._failed = 0  # looks in a row
+        self._failed = 0  # questions in a row
         self._answered = monotonic()  # the last time
         self._answered_at = datetime.now(timezone.utc)
         self._due = 0.0
@@ -145,12 +147,12 @@ class _Screen:
     def form(self) -> RenderableType:
         if self.last is None:
             waited = monotonic() - self._answered
-            return Text(f"asking the scheduler, for {waited:.0f} s (q ends)")
+            return Text(f"asking the scheduler, for {waited:.0f} s (q quits)")
         footer = (
-            f"looked at {clock(self.last.taken.end)}, took "
-            f"{words.seconds(self.last.took)}; every {self._every:g} s; q ends"
+            f"updated {clock(self.last.taken.end)}, took "
+            f"{words.duration(self.last.took)}; every {self._every:g} s; q quits"
         )
-        return GlanceForm(
+        return Overview(
             self.last,
             first=self.first,
             footer=footer,
@@ -163,7 +165,7 @@ class _Screen:
         since = f"no answer since {clock(self._answered_at)}"
         if self.error is not None:
             left = self._patience - silence
-            go_on = f"giving up in {left:.0f} s" if left > 0 else "trying once more"
+            go_on = f"quitting in {left:.0f} s" if left > 0 else "trying once more"
             return f"{since}, {go_on}: {self.error.message}"
         waiting = self._asking
         if waiting is not None and monotonic() - waiting.began > SLOW:
@@ -172,7 +174,7 @@ class _Screen:
 
 
 class _Asking:
-    """One look, in a thread of its own, so that the screen and the keys stay alive."""
+    """One question, in a thread of its own: the screen and the keys stay alive."""
 
     def __init__(self, look: Callable[[], Glance]) -> None:
         self.began = monotonic()
@@ -196,7 +198,7 @@ class _Asking:
 def _keys() -> Iterator[Callable[[], str]]:
     """A function that waits for a moment and returns what was typed meanwhile."""
     # Without a terminal to type at, or on a system without termios, Ctrl-C ends it.
-    if not _is_terminal(sys.stdin) or importlib.util.find_spec("termios") is None:
+    if not is_terminal(sys.stdin) or importlib.util.find_spec("termios") is None:
         yield _no_keys
         return
     import termios
@@ -216,13 +218,6 @@ def _keys() -> Iterator[Callable[[], str]]:
         yield pressed
     finally:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
-
-
-def _is_terminal(file: IO[str] | None) -> bool:
-    try:
-        return file is not None and file.isatty()
-    except ValueError:  # it is closed
-        return False
 
 
 def _no_keys() -> str:

@@ -1,20 +1,16 @@
-"""What is said, in human words: sizes, counts, places, outcomes."""
+"""Shared wording: sizes, times, counts, keys and places, and texts within limits."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from dbgkit.model import (
-    Failure,
-    Origin,
-    Replay,
-    Run,
-)
+from dask.utils import format_bytes, format_time
+
+from dbgkit.model import Origin, Span
 from dbgkit.remote.common.frames import package_of
 from dbgkit.remote.common.texts import in_line, visible
 from dbgkit.remote.secrets.redact import redact_text
@@ -22,6 +18,8 @@ from dbgkit.source import places
 
 MESSAGE_LIMIT = 1_500
 MESSAGE_LINES = 12
+LINE = 400  # characters of one piece of evidence, of one log line
+KEY = 300  # characters of a key
 # How an exception follows from the one before.
 FOLLOWS = {
     "cause": "raised from",
@@ -30,31 +28,22 @@ FOLLOWS = {
 }
 
 
+# --- numbers and times ----------------------------------------------------------
+
+
 def size(nbytes: float | None) -> str:
-    """Bytes in the unit that suits them: ``"1.2 GiB"``."""
-    if nbytes is None:
-        return "size unknown"
-    value = float(nbytes)
-    units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
-    while value >= 1024 and len(units) > 1:
-        value /= 1024
-        del units[0]
-    return f"{value:,.{0 if units[0] == 'bytes' else 1}f} {units[0]}"
+    """Bytes in the unit that suits them: ``"1.20 GiB"``."""
+    return "size unknown" if nbytes is None else str(format_bytes(int(nbytes)))
+
+
+def duration(seconds: float) -> str:
+    """A time span: ``"12.00 ms"``, ``"130.00 s"``, ``"12m 5s"``, ``"2hr 10m"``."""
+    return str(format_time(max(seconds, 0)))
 
 
 def count(number: int, noun: str, nouns: str = "") -> str:
     """A number with its noun: ``"1 task"``, ``"2,000 tasks"``."""
     return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
-
-
-def seconds(value: float) -> str:
-    """A time span: ``"12 ms"``, ``"3.4 s"``, ``"2 min 5 s"``."""
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    if value < 100:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s"
 
 
 def moment(when: datetime | None) -> str:
@@ -64,10 +53,27 @@ def moment(when: datetime | None) -> str:
     return when.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def key_text(key: Any) -> str:
-    """A key as one would type it, in one line; secrets hidden."""
-    plain = isinstance(key, str) and key.isprintable() and key != ""
-    return redact_text(key if plain else repr(key))
+def clock(when: datetime) -> str:
+    """A time of day, for a screen of today."""
+    return when.astimezone(timezone.utc).strftime("%H:%M:%S UTC")
+
+
+def between(first: datetime | None, last: datetime | None) -> str:
+    """From one time to another; empty where neither is known."""
+    if first is None or last is None or abs((last - first).total_seconds()) < 1:
+        return moment(first or last)
+    start, end = moment(first), moment(last)
+    if start[:10] == end[:10]:
+        end = end[11:]
+    return f"{start.removesuffix(' UTC')} to {end}"
+
+
+def span(taken: Span | None) -> str:
+    """When an answer was taken."""
+    return between(taken.start, taken.end) if taken else ""
+
+
+# --- texts within limits --------------------------------------------------------
 
 
 def clip(text: str, chars: int = MESSAGE_LIMIT, lines: int = MESSAGE_LINES) -> str:
@@ -81,11 +87,55 @@ def clip(text: str, chars: int = MESSAGE_LIMIT, lines: int = MESSAGE_LINES) -> s
     return f"{kept}… ({left:,} more characters)" if left else text
 
 
+def safe(text: str, chars: int = LINE) -> str:
+    """A sentence out of the data: short, nothing secret, no control characters."""
+    return clip(redact_text(text), chars, 6)
+
+
+def safe_line(text: str, chars: int = LINE) -> str:
+    """As `safe`, in one line: a name in it begins no other."""
+    return in_line(safe(text, chars))
+
+
+def safe_each(texts: Iterable[str]) -> tuple[str, ...]:
+    """`safe` of each, without repetitions."""
+    return tuple(dict.fromkeys(map(safe, texts)))
+
+
+def shorten(text: str, most: int) -> str:
+    """A text without its middle, as both ends of a key say something."""
+    if len(text) <= most:
+        return text
+    tail = most // 3
+    return f"{text[: most - tail - 1]}…{text[-tail:]}"
+
+
+def listed(names: Sequence[str], most: int, omitted: int = 0) -> str:
+    """The first few of some names, and how many more there are."""
+    shown = ", ".join(in_line(name) for name in names[:most])
+    more = max(0, len(names) - most) + omitted
+    return f"{shown} and {more:,} more" if more and shown else shown
+
+
+# --- keys, exceptions, places ---------------------------------------------------
+
+
+def key_text(key: Any) -> str:
+    """A key as one would type it, in one line; secrets hidden."""
+    plain = isinstance(key, str) and key.isprintable() and key != ""
+    return redact_text(key if plain else repr(key))
+
+
+def short_key(key: Any) -> str:
+    """A key, without its middle if it is very long."""
+    return shorten(key_text(key), KEY)
+
+
 def said(exception_type: str, message: str, chars: int = MESSAGE_LIMIT) -> str:
     """``type: message``, as a traceback ends; secrets hidden."""
-    told = clip(redact_text(message[: chars * 3]) + message[chars * 3 :], chars)
+    text = clip(redact_text(message[: chars * 3]) + message[chars * 3 :], chars)
     kind = in_line(exception_type)
-    return f"{kind}: {told}" if told else kind
+    return f"{kind}: {text}" if text else kind
 
 
 def came_from(origins: Iterable[Origin]) -> tuple[str, ...]:
@@ -115,102 +165,3 @@ def _directory() -> str:
         return os.getcwd()
     except OSError:  # it was removed
         return os.sep
-
-
-# --- outcomes -----------------------------------------------------------------
-
-
-def verdict(replay: Replay, returned: str = "") -> str:
-    """One honest sentence on what the replay came to."""
-    if len(replay.runs) > 1:
-        return _several(replay)
-    run = main_run(replay)
-    where = place_of(replay)
-    time = f" ({seconds(run.seconds)})" if run.seconds else ""
-    if replay.plan.times == 0:
-        return "same: it is the failure itself, whose frames are still alive"
-    if replay.outcome == "same":
-        return f"same: failed {where} in the same way{time}"
-    if replay.outcome == "different":
-        before = said(replay.failure.exception_type, replay.failure.message, 200)
-        now = said(run.exception_type, run.message, 200)
-        if run.detail:
-            what = clip(redact_text(run.detail), 500, 2)
-            return f"different: failed {where} with {now} as before, but {what}{time}"
-        return f"different: failed before with {before}; {where} with {now}{time}"
-    if replay.outcome == "passed":
-        result = f"; it returned {returned}" if returned else ""
-        return f"passed: did not fail {where}{time}{result}"
-    if replay.outcome == "died":
-        if replay.where == "worker":
-            return f"died: the worker that ran it died{_detail(run)}"
-        died = "died, as the worker did" if replay.failure.killed else "died"
-        return f"died: the process that ran it {died}{_detail(run)}{time}"
-    if replay.where == "worker":
-        return f"timeout: it was not finished in time {where}{_detail(run)}"
-    return f"timeout: it was not finished in time, and was stopped{_detail(run)}"
-
-
-def place_of(replay: Replay, several: bool = False) -> str:
-    """Where a replay ran: ``"here"``, ``"on worker tcp://10.0.0.7:4001"``."""
-    if replay.where == "here":
-        return "here"
-    if replay.where == "worker":
-        return f"on worker {replay.plan.worker}"
-    return "in processes of their own" if several else "in a process of its own"
-
-
-def main_run(replay: Replay) -> Run:
-    """The run that gave the outcome."""
-    for run in replay.runs:
-        if run.outcome == replay.outcome:
-            return run
-    return Run(replay.outcome)
-
-
-def _detail(run: Run) -> str:
-    detail = run.detail.strip().split("\n")[0]
-    return f": {redact_text(detail)}" if detail else ""
-
-
-def _several(replay: Replay) -> str:
-    total = len(replay.runs)
-    failed = total - replay.tally.get("passed", 0)
-    where = place_of(replay, several=True)
-    if not failed:
-        return f"passed: did not fail in {total:,} runs {where}"
-    kinds = Counter(_kind(run) for run in replay.runs)
-    passed = kinds.pop("passed", 0)
-    told = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common(6))
-    rest = f", {len(kinds) - 6:,} other kinds" if len(kinds) > 6 else ""
-    rest += f", {passed:,} passed" if passed else ""
-    return (
-        f"{replay.outcome}: failed {failed:,} of {total:,} times {where}: {told}{rest}"
-    )
-
-
-def _kind(run: Run) -> str:
-    if run.outcome == "different":
-        but = f", {run.detail.partition(':')[0]}" if run.detail else ""
-        return f"different ({said(run.exception_type, run.message, 100)}{but})"
-    if run.outcome == "died":
-        return f"died ({redact_text(run.detail.strip())[:100]})"
-    return {"timeout": "timed out"}.get(run.outcome, run.outcome)
-
-
-def origin(failure: Failure) -> str:
-    """Where a failure was, in one line; empty where that is not known."""
-    pieces = [failure.worker] if failure.worker else []
-    if failure.killed and failure.worker:
-        pieces = [f"{failure.worker}, which it killed"]
-    elif failure.killed:
-        pieces = ["killed its worker"]
-    if failure.found_in == "meta":
-        pieces.append("on the client, on made-up data (meta inference)")
-    if failure.found_in == "local":
-        pieces.append("in this process, without a cluster")
-    if failure.when is not None:
-        pieces.append(moment(failure.when))
-    if failure.attempts > 1:
-        pieces.append(f"tried {failure.attempts:,} times")
-    return in_line(" · ".join(pieces))

@@ -1,32 +1,34 @@
-"""A cluster's report: what stands at its top, and its form on a console."""
+"""A cluster's report: all subjects on one page, and what stands at its top."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
 
+from markupsafe import Markup
 from rich.console import Group, RenderableType
 
 from dbgkit.model import ClusterReport
 from dbgkit.remote.common.texts import in_line
-from dbgkit.render import states_words as say
-from dbgkit.render import words
+from dbgkit.render import html, words
 from dbgkit.render.deaths import DeathsView, deaths_form, view_deaths
-from dbgkit.render.rows import stop_of
-from dbgkit.render.states import checkup_form, failures_form, tasks_form, why_form
-from dbgkit.render.states_rows import TasksView, view_tasks
-from dbgkit.render.states_views import (
-    CheckupView,
+from dbgkit.render.doctor import CheckupView, checkup_form, view_checkup
+from dbgkit.render.failures import (
     FailuresView,
     GroupView,
-    WhyView,
-    view_checkup,
+    failures_form,
     view_failures,
-    view_why,
 )
+from dbgkit.render.frames import stop_of
+from dbgkit.render.graph import graph_html
+from dbgkit.render.registry import Renderer
+from dbgkit.render.style import LABEL, NOTE
+from dbgkit.render.tasks import TasksView, rank, tasks_form, view_tasks
 from dbgkit.render.text import Text
+from dbgkit.render.why import WhyView, view_why, why_form
 
 TASKS = "What failed by itself, then what is unfinished"
+PAGE = 300_000  # characters of a page from which on less is shown
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ def view_report(report: ClusterReport) -> ReportView:
     name = report.address if report.live else os.path.basename(report.address)
     return ReportView(
         title=f"{kind} {in_line(name)}",
-        taken=say.span(report.taken),
+        taken=words.span(report.taken),
         healthy=report.healthy,
         lines=tuple(lines),
-        notes=say.tell_all(report.notes),
+        notes=words.safe_each(report.notes),
         failures=failures,
         why=why,
         tasks=tasks,
@@ -81,18 +83,18 @@ def view_report(report: ClusterReport) -> ReportView:
 def _by_state(report: ClusterReport) -> str:
     """All tasks by their states: ``98 tasks: 24 erred, 1 no-worker``."""
     totals: dict[str, int] = {}
-    for states in report.tasks.summary.values() if report.tasks else ():
-        for state, count in states.items():
+    for counts in report.tasks.summary.values() if report.tasks else ():
+        for state, count in counts.items():
             totals[state] = totals.get(state, 0) + count
     if not totals:
         return "the scheduler knows no task"
-    ordered = sorted(totals.items(), key=lambda each: say.rank(each[0]))
-    told = ", ".join(f"{count:,} {in_line(state)}" for state, count in ordered)
-    return f"{words.count(sum(totals.values()), 'task')}: {told}"
+    ordered = sorted(totals.items(), key=lambda each: rank(each[0]))
+    states = ", ".join(f"{count:,} {in_line(state)}" for state, count in ordered)
+    return f"{words.count(sum(totals.values()), 'task')}: {states}"
 
 
-def lighter(view: ReportView, *, pictures: bool) -> ReportView:
-    """A report that takes less room, and says so.
+def _lighter(view: ReportView, *, pictures: bool) -> ReportView:
+    """A report that is smaller, and says so.
 
     Parameters
     ----------
@@ -121,21 +123,21 @@ def _lighter_group(group: GroupView) -> GroupView:
     return replace(group, frames=frames)
 
 
-def report_form(report: ClusterReport) -> RenderableType:
-    """All of it for a console, a heading each."""
+# --- on a console ---------------------------------------------------------------
+
+
+def _form(report: ClusterReport) -> RenderableType:
+    """All of it, a heading each."""
     view = view_report(report)
     parts: list[RenderableType] = [
         Text(view.title, style="bold", overflow="fold"),
-        Text(f"as of {view.taken}", style="dim"),
-        *(
-            Text(f"note: {note}", style="yellow", overflow="fold")
-            for note in view.notes
-        ),
+        Text(f"as of {view.taken}", style=LABEL),
+        *(Text(f"note: {note}", style=NOTE, overflow="fold") for note in view.notes),
     ]
     forms = {
         "failures": failures_form(view.failures),
         "why": why_form(view.why) if view.why else None,
-        "deaths": deaths_form(report.deaths) if report.deaths else None,
+        "deaths": deaths_form(view.deaths) if view.deaths else None,
         "tasks": tasks_form(view.tasks) if view.tasks else None,
         "doctor": checkup_form(view.checkup) if view.checkup else None,
     }
@@ -144,3 +146,47 @@ def report_form(report: ClusterReport) -> RenderableType:
         if form is not None:
             parts += [Text(f"\n{title.upper()}", style="bold blue"), form]
     return Group(*parts)
+
+
+# --- as a page ------------------------------------------------------------------
+
+
+def document(report: ClusterReport) -> str:
+    """A cluster's report as one HTML page by itself: no network, no scripts.
+
+    Parameters
+    ----------
+    report : ClusterReport
+
+    Returns
+    -------
+    str
+        Everything in it is escaped, and what may be a secret is hidden.
+    """
+    view = view_report(report)
+    graphs, *rest = _pictures(report)
+    page = html.fill("page", view=view, args=(graphs, *rest))
+    for kept in (graphs, {}):
+        if len(page) <= PAGE:
+            break
+        lighter = _lighter(view, pictures=bool(kept))
+        page = html.fill("page", view=lighter, args=(kept, *rest))
+    return page
+
+
+def _pictures(
+    report: ClusterReport,
+) -> tuple[dict[int, Markup | None], Markup | None, str]:
+    """What the templates are handed besides the view: of each group, of why."""
+    graphs = {
+        index: graph_html(report.graphs.get(group.example.key))
+        for index, group in enumerate(report.failures.groups)
+    }
+    return graphs, graph_html(report.why.graph if report.why else None), TASKS
+
+
+def _html(report: ClusterReport) -> str:
+    return html.part("report", view_report(report), *_pictures(report))
+
+
+REPORT = Renderer[ClusterReport](rich=_form, html=_html)

@@ -9,10 +9,7 @@ from itertools import islice
 from types import FunctionType
 from typing import Any
 
-from dbgkit.model import (
-    Replay,
-    Step,
-)
+from dbgkit.model import Replay, Step
 from dbgkit.remote.common.calls import (
     is_dasks,
     is_parameter,
@@ -20,11 +17,11 @@ from dbgkit.remote.common.calls import (
     user_call,
 )
 from dbgkit.render import words
-from dbgkit.render.rows import Row, value_row
+from dbgkit.render.frames import Row, value_row
 from dbgkit.targets.naming import name_of, prefix_of
 
 ROWS = 12  # inputs, steps that are listed; the rest is counted
-_SHOWN, _DEEPEST = 8, 3  # items and containers that a summary tells of
+_SHOWN, _DEEPEST = 8, 3  # items and containers that a summary shows
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,14 @@ def input_rows(replay: Replay) -> tuple[tuple[Row, ...], int]:
     known = {one: found for one, found in keys.items() if times[one] == len(found)}
     found = [(name, value, _keys(known.get(id(value), ()))) for name, value in pairs]
     names = {info.key: info.name for info in replay.plan.inputs}
-    # What stands within an argument, or is told of the step that failed, is shown.
-    told = {*known, *_within(value for _, value in pairs)}
+    # What stands within an argument, or in the step that failed, is not repeated.
+    shown = {*known, *_within(value for _, value in pairs)}
     failed = [step for step in replay.steps if step.failed]
-    told.update(id(value) for step in failed for _, value in _step_values(step))
+    shown.update(id(value) for step in failed for _, value in _step_values(step))
     found += [
         (names.get(key) or words.key_text(key), value, words.key_text(key))
         for key, value in replay.inputs.items()
-        if id(value) not in told
+        if id(value) not in shown
     ]
     rows = tuple(value_row(name, value, key) for name, value, key in found[:ROWS])
     return rows, max(0, len(found) - ROWS)
@@ -86,14 +83,14 @@ def _within(values: Iterable[Any]) -> set[int]:
 
 
 def _step_values(
-    step: Step, told: Collection[int] = frozenset()
+    step: Step, shown: Collection[int] = frozenset()
 ) -> list[tuple[str, Any]]:
     """Values of a step, by the names of the user's own function.
 
-    None where they are ``told`` already, as those of the call that failed.
+    None where they are ``shown`` already, as those of the call that failed.
     """
     ids = {id(value) for _, value in step.arguments}
-    if step.failed and ids and ids <= set(told):
+    if step.failed and ids and ids <= set(shown):
         return []
     ids |= _within(value for _, value in step.arguments)
     # What a wrapper of Dask's was handed besides is no input of the user's function.
@@ -119,8 +116,8 @@ def _input_name(step: Step, key: Any) -> str:
 
 
 def _keys(keys: Sequence[Any]) -> str:
-    told = [words.key_text(key) for key in keys[:3]]
-    return " or ".join(told) + (" or others" if len(keys) > 3 else "")
+    named = [words.key_text(key) for key in keys[:3]]
+    return " or ".join(named) + (" or others" if len(keys) > 3 else "")
 
 
 def step_views(replay: Replay) -> tuple[tuple[StepView, ...], int]:
@@ -128,13 +125,13 @@ def step_views(replay: Replay) -> tuple[tuple[StepView, ...], int]:
     steps = replay.steps
     shown = steps[-ROWS:]
     each = replay.scope == "ancestors"
-    told = {id(value) for _, value in call_of_replay(replay)}
+    in_call = {id(value) for _, value in call_of_replay(replay)}
     views = tuple(
         StepView(
             name=step.name,
             function=step.function,
             failed=step.failed,
-            rows=_values(_step_values(step, told)) if step.failed or each else (),
+            rows=_values(_step_values(step, in_call)) if step.failed or each else (),
         )
         for step in shown
     )

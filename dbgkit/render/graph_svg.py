@@ -10,7 +10,8 @@ import math
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.cells import cell_len
 
@@ -29,21 +30,11 @@ Arrows = Sequence[tuple[int, int, bool]]
 
 @dataclass(frozen=True)
 class Box:
-    """Some lines of text, the first of which stands out.
-
-    Attributes
-    ----------
-    lines : tuple of str
-    title : str
-        What is told in full where one points at it.
-    color : str
-        Of CSS, for the border and the second line.
-    bordered, marked : bool
-    """
+    """Some lines of text, the first of which stands out."""
 
     lines: tuple[str, ...]
-    title: str = ""
-    color: str = "currentColor"
+    title: str = ""  # shown where one points at it
+    color: str = "currentColor"  # of CSS, for the border and the second line
     bordered: bool = False
     marked: bool = False
 
@@ -54,18 +45,12 @@ class Box:
         return columns * WIDE + 2 * MARGIN, len(self.lines) * LINE + MARGIN
 
 
-@dataclass
-class _Places:
-    """Where graphviz puts everything: in its units, from below."""
+class _Places(NamedTuple):
+    """Where graphviz puts everything: in pixels, from above."""
 
-    width: float = 0.0
-    height: float = 0.0
-    centers: dict[int, Point] = field(default_factory=dict)
-    lines: dict[tuple[int, int], list[Point]] = field(default_factory=dict)
-
-    def pixels(self, x: float, y: float) -> Point:
-        """A point in pixels, from above."""
-        return x * INCH, (self.height - y) * INCH
+    size: Point
+    centers: dict[int, Point]
+    lines: dict[tuple[int, int], list[Point]]
 
 
 def draw(boxes: Sequence[Box], arrows: Arrows) -> str | None:
@@ -83,7 +68,7 @@ def draw(boxes: Sequence[Box], arrows: Arrows) -> str | None:
     dashes = {(start, end): dashed for start, end, dashed in arrows}
     parts = [_arrow(line, dashes[ends]) for ends, line in places.lines.items()]
     parts += [_box(boxes[at], center) for at, center in places.centers.items()]
-    width, height = places.width * INCH + 8, places.height * INCH + 8
+    width, height = (pixels + 8 for pixels in places.size)
     return (
         f'<svg viewBox="-4 -4 {width:.0f} {height:.0f}" role="img" '
         f'aria-label="the tasks around {escape(boxes[0].lines[0])}" '
@@ -136,22 +121,27 @@ def _read(plain: str) -> _Places:
     ValueError, IndexError
         It is something else.
     """
-    places = _Places()
+    places = _Places((0.0, 0.0), {}, {})
     for line in plain.splitlines():
         kind, *words = line.split(" ")
         if kind == "graph":
-            places.width, places.height = float(words[1]), float(words[2])
+            size = float(words[1]) * INCH, float(words[2]) * INCH
+            places = places._replace(size=size)
         elif kind == "node":
-            x, y = float(words[1]), float(words[2])
-            places.centers[int(words[0])] = places.pixels(x, y)
+            (places.centers[int(words[0])],) = _points(words[1:3], places)
         elif kind == "edge":
-            numbers = list(map(float, words[3 : 3 + 2 * int(words[2])]))
-            points = zip(numbers[::2], numbers[1::2], strict=True)
             ends = int(words[0]), int(words[1])
-            places.lines[ends] = [places.pixels(x, y) for x, y in points]
+            places.lines[ends] = _points(words[3 : 3 + 2 * int(words[2])], places)
     if not places.centers:
         raise ValueError("no node was placed")
     return places
+
+
+def _points(numbers: Sequence[str], places: _Places) -> list[Point]:
+    """Points in graphviz's unit, from below."""
+    pixels = [float(number) * INCH for number in numbers]
+    pairs = zip(pixels[::2], pixels[1::2], strict=True)
+    return [(x, places.size[1] - y) for x, y in pairs]
 
 
 # -- drawn -------------------------------------------------------------------

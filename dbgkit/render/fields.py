@@ -1,4 +1,4 @@
-"""Labelled facts, of which a command can be copied out of any terminal.
+"""Fields, a label and a text each: a command in one can be copied out of any terminal.
 
 A line that is too long is folded, and a line end within a command would be copied with
 it. So such a command has a line of its own, which the terminal itself continues: to it
@@ -7,22 +7,20 @@ that is one line still.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text as RichText
 
 from dbgkit.model import advice
 from dbgkit.remote.common.texts import visible
+from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
 
-_STYLE = "dim"  # of labels
 
-
-class Facts:
+class Fields:
     """Rows of a label and what it says.
 
     Parameters
@@ -33,23 +31,38 @@ class Facts:
 
     def __init__(self, label_width: int) -> None:
         self._label_width = label_width
-        self._rows: list[tuple[Text, RenderableType]] = []
+        self._rows: list[tuple[str, RenderableType]] = []
 
-    def add_row(self, label: Text, value: RenderableType) -> None:
-        """Add one fact."""
-        self._rows.append((label, value))
+    def add(
+        self, label: str, value: RenderableType, style: str = "", indent: str = "  "
+    ) -> None:
+        """Add one; a `str` is shown in the style."""
+        if isinstance(value, str):
+            value = Text(value, style=style, overflow="fold")
+        self._rows.append((f"{indent}{label}", value))
+
+    def add_each(self, label: str, texts: Iterable[str], style: str = "") -> None:
+        """Add several, with the label before the first of them only."""
+        for text in texts:
+            self.add(label, text, style)
+            label = ""
+
+    def __bool__(self) -> bool:
+        return bool(self._rows)
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
-        width = self._width()
+        labels = (cell_len(label) for label, _ in self._rows)
+        width = max([self._label_width, *labels])
         table = _table()
         for label, value in self._rows:
-            first = _padded(label, width)
-            room = options.max_width - width - 1
-            for part, is_command in _parts(value, room, console):
+            # As wide as all: rich's releases differ in what ``min_width`` is of.
+            first = padded(label, width)
+            free = options.max_width - width - 1
+            for part, is_command in _parts(value, free, console):
                 if is_command:
-                    if first.plain.strip():
+                    if first.strip():
                         table.add_row(first, "")
                     if table.row_count:
                         yield table
@@ -57,35 +70,29 @@ class Facts:
                     table = _table()
                 else:
                     table.add_row(first, part)
-                first = _padded(Text(""), width)
+                first = " " * width
         if table.row_count:
             yield table
 
-    def __rich_measure__(
-        self, console: Console, options: ConsoleOptions
-    ) -> Measurement:
-        width, table = self._width(), _table()
-        for label, value in self._rows:
-            table.add_row(_padded(label, width), value)
-        return Measurement.get(console, options, table)
 
-    def _width(self) -> int:
-        labels = (cell_len(label.plain) for label, _ in self._rows)
-        return max([self._label_width, *labels])
+def notes_form(notes: Iterable[str]) -> list[RenderableType]:
+    """Notes as fields; nothing if there are none."""
+    fields = Fields(11)
+    fields.add_each("note", notes, NOTE)
+    return [fields] if fields else []
+
+
+def padded(text: str, width: int, right: bool = False) -> str:
+    """A text as wide as a column."""
+    blanks = " " * max(0, width - cell_len(text))
+    return blanks + text if right else text + blanks
 
 
 def _table() -> Table:
     table = Table.grid(padding=(0, 1), pad_edge=False)
-    table.add_column(style=_STYLE, no_wrap=True)
+    table.add_column(style=LABEL, no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
     return table
-
-
-def _padded(label: RichText, width: int) -> RichText:
-    """A label as wide as all: rich's releases differ in what ``min_width`` is of."""
-    padded = label.copy()
-    padded.truncate(width, pad=True)
-    return padded
 
 
 def _parts(

@@ -1,11 +1,16 @@
-"""Frames and named values, ready to be shown, live or from a traceback's text."""
+"""Frames and named values: gathered, live or from a traceback's text, and shown."""
 
 from __future__ import annotations
 
 import linecache
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
 
 from dbgkit.model import FrameSummary, ValueSummary
 from dbgkit.remote.common.frames import is_machinery, is_own, own_index
@@ -13,6 +18,8 @@ from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.remote.values.summarize import OMITTED, summarize, summarize_frames
 from dbgkit.render import words
+from dbgkit.render.style import LABEL, NOTE
+from dbgkit.render.text import Text
 
 FRAMES = 30  # of a traceback that is left as text only
 
@@ -143,3 +150,109 @@ def _source_of(filename: str, lineno: int, code: str) -> tuple[tuple[int, str], 
         (number, redact_text(here[number - 1].rstrip("\n"), bare=False))
         for number in range(first, last + 1)
     )
+
+
+# --- on a console ---------------------------------------------------------------
+
+
+def values_form(rows: Iterable[Row], *, one_line: bool = False) -> Table:
+    """Named values, a row each."""
+    table = Table.grid(padding=(0, 1), pad_edge=False)
+    table.add_column(overflow="fold", max_width=32)
+    table.add_column()
+    table.add_column(ratio=1)
+    for row in rows:
+        name = Text(row.name, style="cyan", overflow="fold")
+        equals = Text("=" if row.name else "", style=LABEL)
+        table.add_row(name, equals, _value(row, one_line=one_line))
+    return table
+
+
+def _value(row: Row, *, one_line: bool) -> Text:
+    wrap = "ellipsis" if one_line else "fold"
+    text = Text(overflow=wrap, no_wrap=one_line or None)
+    if row.type:
+        text.append(f"{row.type} ", style=LABEL)
+    text.append(row.value, style="dim italic" if row.hidden else "")
+    if row.key:
+        text.append(f"  {row.key}", style=LABEL)
+    return text
+
+
+def frames_form(
+    frames: tuple[Frame, ...], *, whole: bool, title: str = ""
+) -> list[RenderableType]:
+    """The frames, outermost first; one is shown with all that is known of it.
+
+    ``whole``: so is each of the user's own.
+    """
+    if not frames:
+        return []
+    stop = stop_of(frames)
+    parts: list[RenderableType] = [Text("")]
+    if title:
+        parts.append(Text(title, style="bold yellow", overflow="fold"))
+    for index, frame in enumerate(frames):
+        if index == stop:
+            parts.append(frame_form(frame))
+        elif whole and frame.own and not frame.gap:
+            parts.append(frame_form(frame, pointed=False))
+        else:
+            parts.append(_brief(frame))
+    return parts
+
+
+def _brief(frame: Frame) -> Text:
+    if frame.gap:
+        return Text(f"… {frame.function}", style=LABEL)
+    return Text(f"{frame.place} in {frame.function}", style=LABEL, overflow="fold")
+
+
+def frame_form(frame: Frame, *, pointed: bool = True) -> RenderableType:
+    """One frame, with all that is known of it; ``pointed``: the one to look at."""
+    head = Text(frame.place, style="bold" if pointed else "", overflow="fold")
+    head.append(" in ", style="not bold dim").append(frame.function, style="bold blue")
+    parts: list[RenderableType] = [head, *_source(frame, pointed=pointed)]
+    if frame.locals:
+        parts.append(Padding(values_form(frame.locals), (0, 0, 0, 4)))
+    if frame.omitted:
+        noun = "more local left out"
+        left = words.count(frame.omitted, noun, "more locals left out")
+        parts.append(Padding(Text(f"  … {left}", style=LABEL), (0, 0, 0, 2)))
+    return Group(*parts)
+
+
+def _source(frame: Frame, *, pointed: bool = True, quiet: bool = False) -> list[Text]:
+    """Numbered lines, the one that failed marked; ``quiet``: the others are dim."""
+    width = len(str(frame.source[-1][0])) if frame.source else 0
+    lines = []
+    for number, line in frame.source:
+        here = number == frame.lineno
+        mark, style = ("❱", "bold red" if pointed else "bold") if here else (" ", "dim")
+        text = Text(no_wrap=True, overflow="ellipsis")
+        text.append(f"  {mark} {number:>{width}} │ ", style=style)
+        plain = "bold" if here else ""
+        lines.append(text.append(line, style=style if quiet else plain))
+    return lines
+
+
+def brief_frames_form(frames: tuple[Frame, ...], title: str) -> RenderableType:
+    """A line each frame, with source and locals of the one to look at."""
+    parts: list[RenderableType] = [Text(title, style=NOTE)] if title else []
+    stop = stop_of(frames)
+    for index, frame in enumerate(frames):
+        if frame.gap:
+            parts.append(_brief(frame))
+            continue
+        here = index == stop
+        head = Text(frame.place, style="bold" if here else LABEL, overflow="fold")
+        head.append(" in ", style="not bold dim")
+        head.append(frame.function, style="bold blue" if here else "")
+        parts.append(head)
+        if not here:
+            continue
+        parts += _source(frame, quiet=True)
+        for row in frame.locals:
+            local = Text(f"    {row.name} = ", style="cyan", overflow="fold")
+            parts.append(local.append(row.value, style="default"))
+    return Group(*parts)

@@ -1,75 +1,64 @@
-"""A cluster at a glance: states in bars, failures by root cause, what is stuck."""
+"""A cluster in a few lines: states in bars, failures by root cause, what is stuck."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from dataclasses import KW_ONLY, dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 
 from dbgkit.model import Explanation, FailureGroup, Glance
 from dbgkit.remote.common.texts import in_line
-from dbgkit.render import words
+from dbgkit.render import html, words
+from dbgkit.render.console import printed
+from dbgkit.render.registry import Renderer
+from dbgkit.render.style import LABEL, STATES
 from dbgkit.render.text import Text
+from dbgkit.render.words import clock
 
 BAR = 24  # columns
 NAME = 32  # columns of a prefix
 MOST = 20  # lines of each part, where there is no screen to fit in
-# Letters of any encoding, told apart without colours too.
-_STATES = {
-    "memory": ("#", "green"),
-    "processing": (">", "cyan"),
-    "queued": (".", "dim"),
-    "waiting": (".", "dim"),
-    "no-worker": ("?", "magenta"),
-    "erred": ("x", "red"),
-    "released": ("-", "dim"),
+# Characters of any encoding, distinct without colours too.
+_LETTERS = {
+    "memory": "#",
+    "processing": ">",
+    "queued": ".",
+    "waiting": ".",
+    "no-worker": "?",
+    "erred": "x",
+    "released": "-",
 }
-_LEGEND = (
-    ("#", "memory", "green"),
-    (">", "processing", "cyan"),
-    (".", "waiting or queued", "dim"),
-    ("?", "no-worker", "magenta"),
-    ("x", "erred", "red"),
-    ("-", "released", "dim"),
-)
 
 
-class GlanceForm:
-    """A `Glance`, as many lines of it as there is room for; what is cut is counted.
+@dataclass
+class Overview:
+    """A `Glance`, as many lines of it as fit; what is cut is counted.
 
     Parameters
     ----------
     glance : Glance
     first : Glance, optional
-        An earlier one: what has failed since then is told.
+        An earlier one: what has failed since then is marked.
     footer : str
         A line below the first one.
     trouble : str
-        What goes wrong with looking.
+        Why there is no newer answer.
     screen : bool
         Whether to fit all into the height of the screen, a line each.
     """
 
-    def __init__(
-        self,
-        glance: Glance,
-        *,
-        first: Glance | None = None,
-        footer: str = "",
-        trouble: str = "",
-        screen: bool = False,
-    ) -> None:
-        self.glance = glance
-        self.first = first
-        self.footer = footer
-        self.trouble = trouble
-        self.screen = screen
+    glance: Glance
+    _: KW_ONLY
+    first: Glance | None = None
+    footer: str = ""
+    trouble: str = ""
+    screen: bool = False
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
-        head = [_header(self.glance), Text(self.footer or _taken(self.glance), "dim")]
+        head = [_header(self.glance), Text(self.footer or _taken(self.glance), LABEL)]
         if self.trouble:
             head.append(Text(_one_line(self.trouble), "bold red"))
         parts = [
@@ -80,35 +69,35 @@ class GlanceForm:
         titles = [part.pop(0) for part in parts]
         if self.screen:
             height = options.height or console.size.height
-            room = max(0, height - len(head) - 2 * len(parts))
-            rooms = _share(room, [len(part) for part in parts])
+            lines_left = max(0, height - len(head) - 2 * len(parts))
+            heights = _share(lines_left, [len(part) for part in parts])
         else:
-            rooms = [MOST] * len(parts)
+            heights = [MOST] * len(parts)
         lines = list(head)
-        for title, part, room in zip(titles, parts, rooms, strict=True):
-            lines += [Text(""), title, *_cut(part, room)]
+        for title, part, most in zip(titles, parts, heights, strict=True):
+            lines += [Text(""), title, *_cut(part, most)]
         for line in lines:
             line.no_wrap = self.screen
             line.overflow = "ellipsis" if self.screen else "fold"
             yield line
 
 
-def _share(room: int, wanted: Sequence[int]) -> list[int]:
+def _share(lines: int, wanted: Sequence[int]) -> list[int]:
     """Lines for each part: all that it wants, or as much as any other that is cut."""
     given = [0] * len(wanted)
-    while room > 0 and (open_ := [i for i, n in enumerate(wanted) if given[i] < n]):
-        for index in open_[:room]:
+    while lines > 0 and (open_ := [i for i, n in enumerate(wanted) if given[i] < n]):
+        for index in open_[:lines]:
             given[index] += 1
-        room -= len(open_[:room])
+        lines -= len(open_[:lines])
     return given
 
 
-def _cut(lines: list[Text], room: int) -> list[Text]:
-    if len(lines) <= room:
+def _cut(lines: list[Text], most: int) -> list[Text]:
+    if len(lines) <= most:
         return lines
-    kept = max(0, room - 1)
+    kept = max(0, most - 1)
     more = words.count(len(lines) - kept, "more line")
-    return [*lines[:kept], Text(f"  … {more}", "dim")][:room]
+    return [*lines[:kept], Text(f"  … {more}", LABEL)][:most]
 
 
 # -- the head ------------------------------------------------------------------
@@ -132,12 +121,7 @@ def _header(glance: Glance) -> Text:
 
 
 def _taken(glance: Glance) -> str:
-    return f"taken {clock(glance.taken.end)}, took {words.seconds(glance.took)}"
-
-
-def clock(when: datetime) -> str:
-    """A time of day: a screen is of today."""
-    return when.astimezone(timezone.utc).strftime("%H:%M:%S UTC")
+    return f"taken {clock(glance.taken.end)}, took {words.duration(glance.took)}"
 
 
 # -- states --------------------------------------------------------------------
@@ -155,9 +139,12 @@ def _tasks(glance: Glance) -> list[Text]:
     title = Text("Tasks", "bold")
     if not glance.summary:
         return [title.append(": none", "")]
-    for letter, name, style in _LEGEND:
-        title.append("   ").append(letter, style).append(f" {name}", "dim")
-    # Where there is no room for all, what is done is what can be missed.
+    for state, letter in _LETTERS.items():
+        if state != "queued":  # has the letter of "waiting"
+            title.append("   ").append(letter, STATES[state])
+            name = "waiting or queued" if state == "waiting" else state
+            title.append(f" {name}", LABEL)
+    # Where not all fit, what is done is what can be missed.
     prefixes = sorted(glance.summary.items(), key=lambda item: _done(item[1]))
     rows = [*prefixes]
     if len(rows) > 1:
@@ -167,10 +154,10 @@ def _tasks(glance: Glance) -> list[Text]:
     lines = [title]
     for name, (_, counts) in zip(names, rows, strict=True):
         line = Text(f"  {name:<{width}} ").append(_bar(counts))
-        told = [
-            f"{counts[state]:,} {state}" for state in _STATES if counts.get(state, 0)
+        each = [
+            f"{counts[state]:,} {state}" for state in _LETTERS if counts.get(state, 0)
         ]
-        lines.append(line.append(f" {', '.join(told)}"))
+        lines.append(line.append(f" {', '.join(each)}"))
     return lines
 
 
@@ -180,7 +167,7 @@ def _done(counts: Mapping[str, int]) -> bool:
 
 def _bar(counts: Mapping[str, int], width: int = BAR) -> Text:
     """The shares of states; what is there at all has one column at least."""
-    present = [(state, counts[state]) for state in _STATES if counts.get(state, 0)]
+    present = [(state, counts[state]) for state in _LETTERS if counts.get(state, 0)]
     total = sum(number for _, number in present) or 1
     cells = [max(1, round(width * number / total)) for _, number in present]
     while sum(cells) != width and cells:
@@ -188,8 +175,7 @@ def _bar(counts: Mapping[str, int], width: int = BAR) -> Text:
         cells[largest] += 1 if sum(cells) < width else -1
     bar = Text("[")
     for (state, _), cell in zip(present, cells, strict=True):
-        letter, style = _STATES[state]
-        bar.append(letter * cell, style)
+        bar.append(_LETTERS[state] * cell, STATES[state])
     return bar.append("]")
 
 
@@ -206,7 +192,7 @@ def _failures(glance: Glance, first: Glance | None) -> list[Text]:
         title.append(f": {words.count(report.total, 'task')} failed", "bold red")
         title.append(f", of {causes}", "")
     if report.cascaded:
-        title.append(f"; {report.cascaded:,} more fell because of them", "")
+        title.append(f"; {report.cascaded:,} more failed because of them", "")
     if report.healed:
         title.append(f"; {report.healed:,} succeeded in a retry", "")
     before = _counts(first) if first is not None else None
@@ -215,7 +201,7 @@ def _failures(glance: Glance, first: Glance | None) -> list[Text]:
         lines.append(_failure(group, before))
     if report.omitted:
         more = words.count(report.omitted, "more root cause")
-        lines.append(Text(f"  … {more}", "dim"))
+        lines.append(Text(f"  … {more}", LABEL))
     return lines
 
 
@@ -230,9 +216,9 @@ def _failure(group: FailureGroup, before: Mapping[tuple[str, str], int] | None) 
     kind = group.exception_type or "an exception of a class that is not known"
     line.append(_one_line(words.said(kind, group.message, 300)), "red")
     if group.location:
-        line.append(f"  {_one_line(group.location)}", "dim")
+        line.append(f"  {_one_line(group.location)}", LABEL)
     if group.last is not None:
-        line.append(f"  last {clock(group.last)}", "dim")
+        line.append(f"  last {clock(group.last)}", LABEL)
     return line
 
 
@@ -253,14 +239,12 @@ def _counts(glance: Glance) -> dict[tuple[str, str], int]:
 
 def _stuck(glance: Glance) -> list[Text]:
     why = glance.why
-    told = [why, *why.others]
-    said = "Nothing is in the way" if why.healthy else "What is in the way, and why"
-    title = Text(said, "bold")
-    lines = [title]
-    for each in told:
+    text = "Nothing is in the way" if why.healthy else "What is in the way, and why"
+    lines = [Text(text, "bold")]
+    for each in (why, *why.others):
         lines += _cause(each)
     notes = list(dict.fromkeys((*glance.failures.notes, *why.notes)))
-    return [*lines, *(Text(f"  {_one_line(note)}", "dim") for note in notes)]
+    return [*lines, *(Text(f"  {_one_line(note)}", LABEL) for note in notes)]
 
 
 def _cause(each: Explanation) -> list[Text]:
@@ -269,9 +253,19 @@ def _cause(each: Explanation) -> list[Text]:
     line.append(f": {_one_line(each.summary)}")
     if each.healthy or not each.advice:
         return [line]
-    return [line, Text(f"      {_one_line(each.advice[0])}", "dim")]
+    return [line, Text(f"      {_one_line(each.advice[0])}", LABEL)]
 
 
 def _one_line(text: str, limit: int = 400) -> str:
     text = in_line(" ".join(text.split()))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+# -- in a notebook -------------------------------------------------------------
+
+
+def _html(glance: Glance) -> str:
+    return html.part("overview", printed(Overview(glance), width=100, color=False))
+
+
+OVERVIEW = Renderer[Glance](rich=Overview, html=_html)

@@ -10,57 +10,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
 from rich.console import RenderableType
 from rich.tree import Tree
 
 from dbgkit.model import GraphNode, TaskGraph
-from dbgkit.render import words
-from dbgkit.render.picture_svg import Box, draw
+from dbgkit.render import html
+from dbgkit.render.graph_svg import Box, draw
+from dbgkit.render.registry import Renderer
+from dbgkit.render.style import LABEL, STATES, css_color
 from dbgkit.render.text import Text, escape
+from dbgkit.render.words import count, key_text, shorten
 
 KEY_LIMIT = 60  # characters of a key in the tree
 BOX_LIMIT = 28  # and in a box of the picture
-TOLD_LIMIT = 500  # and where one points at it
+TITLE_LIMIT = 500  # and where one points at it
 
-_STYLES = {
-    "erred": "red",
-    "no-worker": "magenta",
-    "processing": "blue",
-    "queued": "yellow",
-    "waiting": "yellow",
-    "memory": "green",
-}
-# As templates/style.html has them, which adapts them to dark pages.
-_COLORS = {
-    "red": "var(--dbgkit-red, #d7352f)",
-    "magenta": "var(--dbgkit-purple, #a45bd0)",
-    "blue": "var(--dbgkit-blue, #2f76c9)",
-    "yellow": "var(--dbgkit-yellow, #a06a00)",
-    "green": "var(--dbgkit-green, #2a8540)",
-    "": "currentColor",
-}
 _CAPTION = "An arrow leads from a task to one that needs its result."
 
 
 @dataclass(frozen=True)
 class Item:
-    """One line of the tree.
+    """One line of the tree."""
 
-    Attributes
-    ----------
-    text : str
-        What is said where it is no task: how many were left out.
-    node : GraphNode or None
-    notes : tuple of str
-    again : tuple of Key
-        Next to it, and shown above.
-    items : tuple of Item
-    """
-
-    text: str = ""
+    text: str = ""  # where it is no task: how many were left out
     node: GraphNode | None = None
     notes: tuple[str, ...] = ()
-    again: tuple[Any, ...] = ()
+    again: tuple[Any, ...] = ()  # keys next to it that are shown above
     items: tuple[Item, ...] = ()
 
     @property
@@ -73,35 +49,20 @@ class Item:
 
 
 @dataclass(frozen=True)
-class PictureView:
-    """The culprit, what it needs, and what needs it."""
+class GraphView:
+    """The culprit, what it needs, and what needs it: a title, whether up, items."""
 
     culprit: Item
-    needs: tuple[Item, ...]
-    needed_by: tuple[Item, ...]
+    sides: tuple[tuple[str, bool, tuple[Item, ...]], ...]
 
 
-def picture_form(graph: TaskGraph) -> RenderableType:
+def graph_form(graph: TaskGraph) -> RenderableType:
     """The graph as a tree with the culprit at its root."""
-    view = view_picture(graph)
-    tree = Tree(_line(view.culprit), guide_style="dim")
-    for title, _, items in _sides(view):
-        _grow(tree.add(Text(title, style="dim" if not items else "")), items, title)
+    view = view_graph(graph)
+    tree = Tree(_line(view.culprit), guide_style=LABEL)
+    for title, _, items in view.sides:
+        _grow(tree.add(Text(title, style=LABEL if not items else "")), items, title)
     return tree
-
-
-def picture_html(graph: TaskGraph) -> str:
-    """The graph as a picture by graphviz, or as nested lists: safe HTML.
-
-    The picture needs the program ``dot``; nothing that a key says gets there.
-    """
-    view = view_picture(graph)
-    boxes, arrows = _boxes(graph, view)
-    svg = draw(boxes, arrows)
-    if svg is None:
-        return f'<div class="dbgkit-graph">{_list(view)}</div>'
-    caption = f'<div style="opacity:.65">{_CAPTION}</div>' if arrows else ""
-    return f'<div class="dbgkit-graph" style="overflow-x:auto">{svg}{caption}</div>'
 
 
 # -- gathered ----------------------------------------------------------------
@@ -153,13 +114,13 @@ class _Cone:
             self._shown.add(far)
             item = self._item(self._nodes[far])
             if hidden is not None:
-                told = words.count(hidden, "task") if hidden else "tasks"
-                item = Item(f"… {told} between, not shown", items=(item,))
+                named = count(hidden, "task") if hidden else "tasks"
+                item = Item(f"… {named} between, not shown", items=(item,))
             items.append(item)
         more = node.more_dependencies if self._up else node.more_dependents
         if more and (items or node.culprit):
             only = "" if items or again else " (none shown)"
-            items.append(Item(f"… {words.count(more, 'more task')}{only}"))
+            items.append(Item(f"… {count(more, 'more task')}{only}"))
             more = 0
         return tuple(items), tuple(again), more
 
@@ -170,16 +131,16 @@ class _Cone:
             notes.append("asked for")
         if more:
             verb = "needs" if self._up else "needed by"
-            notes.append(f"{verb} {words.count(more, 'task')}, not shown")
+            notes.append(f"{verb} {count(more, 'task')}, not shown")
         others = node.more_dependents if self._up else node.more_dependencies
         others += self._back.get(node.key, 0)
         if others:
             verb = "also needed by" if self._up else "also needs"
-            notes.append(f"{verb} {words.count(others, 'other')}")
+            notes.append(f"{verb} {count(others, 'other')}")
         return Item(node=node, notes=tuple(notes), again=again, items=items)
 
 
-def view_picture(graph: TaskGraph) -> PictureView:
+def view_graph(graph: TaskGraph) -> GraphView:
     """What the tree and the picture both show."""
     (culprit,) = (node for node in graph.nodes if node.key == graph.culprit)
     notes = []
@@ -187,32 +148,18 @@ def view_picture(graph: TaskGraph) -> PictureView:
         notes.append("failed by itself")
     elif graph.asked is not None:
         notes.append("the others wait for it")
-    return PictureView(
+    needs, needed_by = (_Cone(graph, up=up).items() for up in (True, False))
+    return GraphView(
         Item(node=culprit, notes=tuple(notes)),
-        _Cone(graph, up=True).items(),
-        _Cone(graph, up=False).items(),
+        (
+            ("needs" if needs else "needs no other task", True, needs),
+            ("needed by" if needed_by else "no other task needs it", False, needed_by),
+        ),
     )
-
-
-def _sides(view: PictureView) -> Iterator[tuple[str, bool, tuple[Item, ...]]]:
-    yield ("needs" if view.needs else "needs no other task"), True, view.needs
-    yield (
-        ("needed by" if view.needed_by else "no other task needs it"),
-        False,
-        view.needed_by,
-    )
-
-
-def _cut(text: str, limit: int) -> str:
-    """A text without its middle, as the ends of a key tell most."""
-    if len(text) <= limit:
-        return text
-    tail = limit // 3
-    return f"{text[: limit - tail - 1]}…{text[-tail:]}"
 
 
 def _again(item: Item, title: str) -> str:
-    keys = [_cut(words.key_text(key), KEY_LIMIT) for key in item.again[:3]]
+    keys = [shorten(key_text(key), KEY_LIMIT) for key in item.again[:3]]
     more = f" and {len(item.again) - 3} more" if len(item.again) > 3 else ""
     return f"{title} {', '.join(keys)}{more} (above)"
 
@@ -222,18 +169,18 @@ def _again(item: Item, title: str) -> str:
 
 def _line(item: Item, title: str = "") -> Text:
     if item.node is None:
-        return Text(item.text, style="dim")
+        return Text(item.text, style=LABEL)
     text = Text(overflow="fold")
     if item.marked:
         text.append("❱ ", style="bold red")
-    key = _cut(words.key_text(item.node.key), KEY_LIMIT)
+    key = shorten(key_text(item.node.key), KEY_LIMIT)
     text.append(key, style="bold" if item.marked else "")
-    style = _STYLES.get(item.state, "")
+    style = STATES.get(item.state, "")
     text.append(f"  {item.state}", style=f"bold {style}" if item.marked else style)
     for note in item.notes:
         text.append(f"  {note}", style="bold" if item.marked else "dim")
     if item.again:
-        text.append(f"  {_again(item, title)}", style="dim")
+        text.append(f"  {_again(item, title)}", style=LABEL)
     return text
 
 
@@ -245,14 +192,32 @@ def _grow(tree: Tree, items: Iterable[Item], title: str) -> None:
 # -- in HTML -----------------------------------------------------------------
 
 
+def graph_html(graph: TaskGraph | None) -> Markup | None:
+    """The graph as a picture by graphviz, or as nested lists: safe HTML.
+
+    The picture needs the program ``dot``; nothing that a key says gets there.
+    """
+    if graph is None:
+        return None
+    view = view_graph(graph)
+    boxes, arrows = _boxes(graph, view)
+    svg = draw(boxes, arrows)
+    if svg is None:
+        return Markup(f'<div class="dbgkit-graph">{_list(view)}</div>')
+    caption = f'<div style="opacity:.65">{_CAPTION}</div>' if arrows else ""
+    return Markup(
+        f'<div class="dbgkit-graph" style="overflow-x:auto">{svg}{caption}</div>'
+    )
+
+
 def _boxes(
-    graph: TaskGraph, view: PictureView
+    graph: TaskGraph, view: GraphView
 ) -> tuple[Sequence[Box], Sequence[tuple[int, int, bool]]]:
     """Boxes, and arrows by their positions: from, to, whether dashed."""
     boxes = [_box(view.culprit)]
     at = {graph.culprit: 0}
     arrows = []
-    for _, up, items in _sides(view):
+    for _, up, items in view.sides:
         ahead = [(0, item) for item in items]
         while ahead:
             parent, item = ahead.pop(0)
@@ -270,20 +235,20 @@ def _boxes(
 def _box(item: Item) -> Box:
     if item.node is None:
         return Box((item.text,))
-    key = words.key_text(item.node.key)
+    key = key_text(item.node.key)
     return Box(
-        (_cut(key, BOX_LIMIT), item.state, *item.notes),
-        title=_cut(key, TOLD_LIMIT),
-        color=_COLORS[_STYLES.get(item.state, "")],
+        (shorten(key, BOX_LIMIT), item.state, *item.notes),
+        title=shorten(key, TITLE_LIMIT),
+        color=css_color(STATES.get(item.state, "")),
         bordered=True,
         marked=item.marked,
     )
 
 
-def _list(view: PictureView) -> str:
+def _list(view: GraphView) -> str:
     sides = "".join(
         f"<li>{escape(title)}{_items(items, title)}</li>"
-        for title, _, items in _sides(view)
+        for title, _, items in view.sides
     )
     return f"<div>{_entry(view.culprit)}</div><ul>{sides}</ul>"
 
@@ -298,15 +263,21 @@ def _items(items: Iterable[Item], title: str) -> str:
 def _entry(item: Item, title: str = "") -> str:
     if item.node is None:
         return f'<span style="opacity:.65">{escape(item.text)}</span>'
-    key = words.key_text(item.node.key)
-    shown = f"<code>{escape(_cut(key, KEY_LIMIT))}</code>"
+    key = key_text(item.node.key)
+    shown = f"<code>{escape(shorten(key, KEY_LIMIT))}</code>"
     if item.marked:
         shown = f"<b>❱ {shown}</b>"
-    color = _COLORS[_STYLES.get(item.state, "")]
+    color = css_color(STATES.get(item.state, ""))
     notes = [*item.notes, *([_again(item, title)] if item.again else [])]
-    told = " · ".join(notes)
+    named = " · ".join(notes)
     return (
-        f'<span title="{escape(_cut(key, TOLD_LIMIT))}">{shown}</span> '
+        f'<span title="{escape(shorten(key, TITLE_LIMIT))}">{shown}</span> '
         f'<span style="color:{color}">{escape(item.state)}</span>'
-        + (f' <span style="opacity:.65">{escape(told)}</span>' if told else "")
+        + (f' <span style="opacity:.65">{escape(named)}</span>' if named else "")
     )
+
+
+GRAPH = Renderer[TaskGraph](
+    rich=graph_form,
+    html=lambda graph: html.part("graph", graph_html(graph), frame="plan"),
+)

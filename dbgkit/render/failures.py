@@ -1,0 +1,224 @@
+"""Failures by root cause: how many, with what, where, and how to go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+
+from dbgkit.model import FailureGroup, FailureReport, advice
+from dbgkit.remote.common.texts import in_line
+from dbgkit.remote.secrets.redact import redact_text
+from dbgkit.render import html, words
+from dbgkit.render.fields import Fields, notes_form
+from dbgkit.render.frames import Frame, brief_frames_form, frame_of, frames_of_text
+from dbgkit.render.registry import Renderer
+from dbgkit.render.style import LABEL, NOTE
+from dbgkit.render.text import Text
+from dbgkit.source.shown import shown_text
+
+KEYS = 5  # of one group, or healed
+WORKERS = 3  # named; the rest is counted
+LONG_KEY = 120  # is not to be typed
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """Failures with one root cause, ready to be shown."""
+
+    exception_type: str
+    message: str
+    count: str
+    fields: tuple[tuple[str, str], ...]  # label, text
+    frames: tuple[Frame, ...]
+    frames_title: str
+    go_on: tuple[str, ...]  # what to type
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FailuresView:
+    """A report of failures, ready to be shown."""
+
+    sentence: str
+    failed: bool
+    groups: tuple[GroupView, ...]
+    omitted: str
+    healed: str
+    notes: tuple[str, ...]
+
+
+def view_failures(report: FailureReport) -> FailuresView:
+    """Gather what is shown of a report of failures."""
+    keys = list(map(words.short_key, report.healed_keys))
+    unnamed = max(0, (report.healed or 0) - len(keys))
+    more = words.count(report.omitted, "more way of failing", "more ways of failing")
+    return FailuresView(
+        sentence=_sentence(report),
+        failed=bool(report.total),
+        groups=tuple(
+            view_group(group, index) for index, group in enumerate(report.groups)
+        ),
+        omitted=f"{more}, not shown" if report.omitted else "",
+        healed=words.listed(keys, KEYS, unnamed),
+        notes=words.safe_each(report.notes),
+    )
+
+
+def view_group(group: FailureGroup, index: int = 0) -> GroupView:
+    """Gather what is shown of failures with one root cause."""
+    example, recorded = group.example, group.recording
+    frames = frames_of_text(shown_text(example))
+    title = ""
+    if recorded is not None and recorded.frames:
+        frames = tuple(frame_of(summary) for summary in recorded.frames)
+        title = "as recorded on the worker when it failed"
+    return GroupView(
+        exception_type=in_line(group.exception_type) or "exception not known",
+        message=words.clip(redact_text(group.message)),
+        count=words.count(group.count, "task"),
+        fields=tuple(_group_fields(group)),
+        frames=frames,
+        frames_title=title,
+        go_on=_go_on(group, index),
+        notes=words.safe_each(_group_notes(group)),
+    )
+
+
+def _came_from(group: FailureGroup) -> list[tuple[str, str]]:
+    """What leads to the example; of several tasks it is said that it is one's."""
+    lines = list(words.came_from(group.example.came_from))
+    if lines and group.count > 1:
+        lines[0] += f" (of {words.short_key(group.example.key)})"
+    return [("" if index else "from", text) for index, text in enumerate(lines)]
+
+
+def _group_fields(group: FailureGroup) -> list[tuple[str, str]]:
+    """What is known; what nobody knows has no line."""
+    keys = list(map(words.short_key, group.keys))
+    fields = [
+        (
+            "task" if group.count == 1 else "tasks",
+            words.listed(keys, KEYS, group.omitted_keys),
+        ),
+        ("line", in_line(group.location)),
+        *_came_from(group),
+        ("workers", words.listed(group.workers, WORKERS, group.omitted_workers)),
+        ("when", words.between(group.first, group.last)),
+    ]
+    if group.cascaded:
+        them = "it" if group.count == 1 else "them"
+        more = words.count(group.cascaded, "more task")
+        fields.append(("took down", f"{more}, which failed because of {them}"))
+    if group.example.attempts > 1:
+        fields.append(("tried", f"{group.example.attempts:,} times"))
+    return [(label, text) for label, text in fields if text]
+
+
+def _group_notes(group: FailureGroup) -> list[str]:
+    notes = list(group.example.notes)
+    if group.forgotten and group.forgotten < group.count:
+        notes.append(
+            f"the scheduler has forgotten {group.forgotten:,} of them: only its "
+            "history of failures is left"
+        )
+    if not group.example.traceback_text and not group.example.killed:
+        notes.append("there is no traceback")
+    return notes
+
+
+def _go_on(group: FailureGroup, index: int) -> tuple[str, ...]:
+    """What to type to get to the frame that failed; nothing where nothing leads there.
+
+    The task of a forgotten failure may still be in the traceback of the session that
+    ran it.
+    """
+    key = group.example.key
+    if group.example.evidence.client is None or key is None:
+        return ()
+    if group.forgotten >= group.count and group.recording is not None:
+        return (advice.call("debug", key, using="recording"),)
+    if group.forgotten >= group.count:
+        return ("dbgkit.debug()  in the session that it was raised in, right after",)
+    if len(repr(key)) > LONG_KEY:
+        key = advice.Variable(f"dbgkit.failures().groups[{index}]", key)
+    return (advice.call("debug", key),)
+
+
+def _sentence(report: FailureReport) -> str:
+    """How many failed, in how many ways, and what became of the rest."""
+    parts = []
+    if report.total:
+        ways = len(report.groups) + report.omitted
+        text = f"{words.count(report.total, 'task')} failed"
+        if report.total > 1:
+            text += f" in {ways:,} ways" if ways > 1 else " in the same way"
+        parts.append(text + _on_workers(report))
+        if report.cascaded:
+            them = "it" if report.total == 1 else "them"
+            parts.append(f"{report.cascaded:,} more failed because of {them}")
+    else:
+        parts.append("no task has failed")
+    if report.healed:
+        were = "was" if report.healed == 1 else "were"
+        parts.append(f"{report.healed:,} failed and {were} healed by a retry")
+    return "; ".join(parts)
+
+
+def _on_workers(report: FailureReport) -> str:
+    known = {worker for group in report.groups for worker in group.workers}
+    if not known:
+        return ""
+    more = report.omitted or any(group.omitted_workers for group in report.groups)
+    least = "at least " if more else ""
+    return f" on {least}{words.count(len(known), 'worker')}"
+
+
+# --- on a console ---------------------------------------------------------------
+
+
+def failures_form(view: FailuresView) -> RenderableType:
+    """One sentence, then what failed alike, the most frequent first."""
+    style = "bold red" if view.failed else "bold green"
+    parts: list[RenderableType] = [Text(view.sentence, style, overflow="fold")]
+    parts += notes_form(view.notes)
+    if view.healed:
+        healed = Fields(11)
+        healed.add("healed", view.healed)
+        parts.append(healed)
+    for number, group in enumerate(view.groups, 1):
+        parts += [Text(""), group_form(group, number if len(view.groups) > 1 else 0)]
+    if view.omitted:
+        parts += [Text(""), Text(f"… {view.omitted}", style=LABEL)]
+    return Group(*parts)
+
+
+def group_form(view: GroupView, number: int = 0) -> RenderableType:
+    """How many failed, with what, where, and how to go on."""
+    title = Text(overflow="fold")
+    title.append(f"{number}. " if number else "", style=LABEL)
+    title.append(f"{view.count} · ", style="bold")
+    title.append(view.exception_type, style="bold red")
+    if view.message:
+        title.append(": ").append(view.message, style="bold")
+    fields = Fields(11)
+    for label, text in view.fields:
+        fields.add(label, text)
+    fields.add_each("note", view.notes, NOTE)
+    fields.add_each("go on", view.go_on, "cyan")
+    parts: list[RenderableType] = [title, fields]
+    if view.frames:
+        frames = brief_frames_form(view.frames, view.frames_title)
+        parts.append(Padding(frames, (0, 0, 0, 2)))
+    return Group(*parts)
+
+
+FAILURES = Renderer[FailureReport](
+    rich=lambda report: failures_form(view_failures(report)),
+    html=lambda report: html.part("failures", view_failures(report)),
+)
+GROUP = Renderer[FailureGroup](
+    rich=lambda group: group_form(view_group(group)),
+    html=lambda group: html.part("failures", view_group(group), show="group"),
+)
