@@ -55,6 +55,20 @@ def look(dask_scheduler):
     }
 
 
+def settings_on(client):
+    """Settings of the recorder that a scheduler has."""
+
+    def settings(dask_scheduler):
+        (found,) = (
+            dict(plugin.settings)
+            for name, plugin in dask_scheduler.plugins.items()
+            if str(name).startswith("dbgkit-recorder") and hasattr(plugin, "settings")
+        )
+        return {**found, "secret_names": list(found["secret_names"])}
+
+    return client.run_on_scheduler(settings)
+
+
 def wanted(dask_scheduler, client=""):
     """Keys that a client wants, and how many tasks are under way.
 

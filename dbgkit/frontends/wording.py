@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from dbgkit.frontends.options import VERBS, spelled
 from dbgkit.model.advice import Calls, Variable
 from dbgkit.remote.secrets.redact import redact_text
 
 _NO_MAGIC = ("debugging",)
 _NO_COMMAND = ("debugging",)
 _NEED_A_CLUSTER = ("debug", "locate", "record", "replay")
-_RUN_OPTIONS = ("max_bytes", "source", "timeout", "where")
-_FLAGS = {("recompute", False): "--no-recompute"}
+_RUN_OPTIONS = {option.keyword: option for option in VERBS["run"].options}
 
 
 class Magics(Calls):
@@ -36,12 +36,12 @@ class Magics(Calls):
         options = dict(options)
         if verb == "tasks" and "keys" in options:
             keys.append(options.pop("keys"))
-        words += [_flag(each, value, _quoted) for each, value in options.items()]
+        words += [spelled(each, value, _quoted) for each, value in options.items()]
         return " ".join([*words, *(_in_magic(key) for key in keys)])
 
     def option(self, name: str, value: Any) -> str:
         return (
-            _flag(name, value, _quoted) if self.flags else super().option(name, value)
+            spelled(name, value, _quoted) if self.flags else super().option(name, value)
         )
 
     def next_cause(self, key: Any) -> str:
@@ -81,22 +81,23 @@ class Commands(Calls):
         options = dict(options)
         if verb == "tasks" and "keys" in options:
             keys.append(options.pop("keys"))
-        words += [_flag(each, value, quoted) for each, value in options.items()]
+        words += [spelled(each, value, quoted) for each, value in options.items()]
         if any(key.startswith("-") for key in keys):
             words.append("--")
         return " ".join([self.program, *words, *map(quoted, keys)])
 
     def option(self, name: str, value: Any) -> str:
-        return _flag("scheduler" if name == "client" else name, value, quoted)
+        return spelled("scheduler" if name == "client" else name, value, quoted)
 
 
 class Run(Calls):
     """As calls in a script; the options of ``dbgkit run`` as its own."""
 
     def option(self, name: str, value: Any) -> str:
-        if name not in _RUN_OPTIONS or value == "worker":
+        known = _RUN_OPTIONS.get(name)
+        if known is None or (known.choices and value not in (None, *known.offered)):
             return super().option(name, value)
-        return _flag(name, value, quoted)
+        return spelled(name, value, quoted)
 
 
 def quoted(text: str) -> str:
@@ -108,13 +109,6 @@ def quoted(text: str) -> str:
     if "'" in text and not any(each in text for each in '"\\$`!'):
         return f'"{text}"'
     return shlex.quote(text)
-
-
-def _flag(name: str, value: Any, quote: Any) -> str:
-    if (name, value) in _FLAGS:
-        return _FLAGS[name, value]
-    flag = "--dump" if name == "view" else f"--{name.replace('_', '-')}"
-    return flag if value is None else f"{flag} {quote(str(value))}"
 
 
 def _quoted(text: str) -> str:
