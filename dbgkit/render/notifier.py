@@ -24,6 +24,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text as RichText
 
 from dbgkit.model import Notice, Plan, Progress
+from dbgkit.model.display import is_terminal
 from dbgkit.remote.common.texts import in_line
 from dbgkit.render import words
 from dbgkit.render.text import Text
@@ -74,7 +75,7 @@ class Notifier:
         self.file: IO[str] = file or sys.stderr or io.StringIO()
         self.ask_above_bytes = ask_above_bytes
         self.ask_above_tasks = ask_above_tasks
-        self.terminal = _is_terminal(self.file)
+        self.terminal = is_terminal(self.file)
         self._console = Console(
             file=self.file, highlight=False, markup=False, soft_wrap=True
         )
@@ -124,7 +125,7 @@ class Notifier:
             self._say(line)
         if not self._is_much(plan):
             return None
-        if not (self.terminal and _is_terminal(sys.stdin)):
+        if not (self.terminal and is_terminal(sys.stdin)):
             return None
         self.close()
         self.file.write(f"dbgkit: go on? {_much(plan)} [y/N] ")
@@ -183,14 +184,6 @@ class _Done(ProgressColumn):
         column: Any = self._columns[task.fields["unit"]]
         text: RichText = column.render(task)
         return text
-
-
-def _is_terminal(file: Any) -> bool:
-    """Whether a file is a terminal; a closed or replaced one is none."""
-    try:
-        return bool(file.isatty())
-    except (AttributeError, ValueError):
-        return False
 
 
 def _tasks(plan: Plan) -> int:

@@ -18,6 +18,7 @@ from rich.live import Live
 
 from dbgkit.errors import DbgkitError
 from dbgkit.model import Glance
+from dbgkit.model.display import is_terminal
 from dbgkit.render import words
 from dbgkit.render.glances import GlanceForm, clock
 from dbgkit.render.text import Text
@@ -196,7 +197,7 @@ class _Asking:
 def _keys() -> Iterator[Callable[[], str]]:
     """A function that waits for a moment and returns what was typed meanwhile."""
     # Without a terminal to type at, or on a system without termios, Ctrl-C ends it.
-    if not _is_terminal(sys.stdin) or importlib.util.find_spec("termios") is None:
+    if not is_terminal(sys.stdin) or importlib.util.find_spec("termios") is None:
         yield _no_keys
         return
     import termios
@@ -216,13 +217,6 @@ def _keys() -> Iterator[Callable[[], str]]:
         yield pressed
     finally:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
-
-
-def _is_terminal(file: IO[str] | None) -> bool:
-    try:
-        return file is not None and file.isatty()
-    except ValueError:  # it is closed
-        return False
 
 
 def _no_keys() -> str:
