@@ -61,6 +61,8 @@ HINT = "%dbg opens this in the task that failed, with the values it failed on"
 _NO_FAILURE = (Cancelled, NoFailure, NotFailed, SchedulerGone, UnknownKey, WrongTarget)
 _KEPT = "_dbgkit_magics"
 _WORDING = Wording(flags=False)
+# What ``%dbg next`` takes over from any magic before it.
+_DEBUG = {option.keyword for option in MAGIC_VERBS["dbg"].options}
 # Keys of which futures are worth asking about; None: of all.
 _STATUSES = {
     "dbg_tasks": None,
@@ -145,6 +147,7 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
     @contextmanager
     def _going_on(self, target: Any, options: dict[str, Any]) -> Iterator[None]:
         """Go on from a target, unless it leads to no failure."""
+        options = {name: options[name] for name in options if name in _DEBUG}
         try:
             yield
         except _NO_FAILURE:
