@@ -24,21 +24,21 @@ class Option:
     help : str
         What it is, in one phrase.
     kind : str
-        How it is read: ``"flag"``, ``"choice"``, or one of `KINDS`.
+        How it is read: one of `KINDS`; ``"flag"``, which has no value; or all values
+        that there are: ``"task|ancestors"``.
     default : object
         What holds where it is not given, as the verb's signature has it.
     shown : str
         The default in words, where it is not to be shown as it is.
     name : str
-        What is typed after ``--``; by default the keyword.
+        What is typed after ``--``; by default the keyword. A flag with ``no-`` before
+        it stands for False.
     also : tuple of str
         Other spellings on the command line.
     form : str
         What stands for the value in the help; by default what its kind has.
-    choices : tuple of str or callable
-        Of a choice all there are; of other kinds those that completion offers.
-    value : bool
-        What a flag stands for.
+    some : callable
+        Values that completion offers, of a kind that takes others too.
     opposite : str
         The name of the flag that stands for the opposite.
     many : bool
@@ -55,8 +55,7 @@ class Option:
     name: str = ""
     also: tuple[str, ...] = ()
     form: str = ""
-    choices: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()
-    value: bool = True
+    some: Callable[[], tuple[str, ...]] = tuple
     opposite: str = ""
     many: bool = False
     only: str = ""
@@ -66,14 +65,20 @@ class Option:
         return f"--{self.name or self.keyword.replace('_', '-')}"
 
     @property
-    def offered(self) -> tuple[str, ...]:
-        return self.choices() if callable(self.choices) else self.choices
+    def value(self) -> bool:
+        """What a flag stands for."""
+        return not self.name.startswith("no-")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """All values that there are; empty where there are others."""
+        return tuple(self.kind.split("|")) if "|" in self.kind else ()
 
     @property
     def metavar(self) -> str:
         """What stands for the value; empty for a flag, which has none."""
-        if self.kind == "choice":
-            return "|".join(self.offered)
+        if self.choices:
+            return self.kind
         return "" if self.kind == "flag" else self.form or KINDS[self.kind][0]
 
     @property
@@ -93,11 +98,11 @@ class Option:
         ValueError
             It stands for none; the text says why.
         """
-        if self.kind != "choice":
+        if not self.choices:
             value = KINDS[self.kind][1](text)
             return [value] if self.many and not isinstance(value, list) else value
-        if text not in self.offered:
-            raise ValueError(f"{text!r} is not one of {', '.join(self.offered)}")
+        if text not in self.choices:
+            raise ValueError(f"{text!r} is not one of {', '.join(self.choices)}")
         return text
 
 

@@ -86,7 +86,7 @@ class Run(Calls):
 
     def option(self, name: str, value: Any) -> str:
         known = _RUN_OPTIONS.get(name)
-        if known is None or (known.choices and value not in (None, *known.offered)):
+        if known is None or (known.choices and value not in (None, *known.choices)):
             return super().option(name, value)
         return spelled(name, value, quoted)
 

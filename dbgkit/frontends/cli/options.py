@@ -37,7 +37,7 @@ class _Read(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         before, comma, part = incomplete.rpartition(",")
         return [
             CompletionItem(f"{before}{comma}{choice}")
-            for choice in self.option.offered
+            for choice in self.option.choices or self.option.some()
             if choice.startswith(part)
         ]
 

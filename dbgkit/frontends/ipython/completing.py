@@ -29,7 +29,7 @@ def complete_value(
         return None
     part = found["value"].rpartition(",")[2]
     minus = "-" if named[0].keyword == "sort" and part.startswith("-") else ""
-    offered = [f"{minus}{choice}" for choice in named[0].offered]
+    offered = [f"{minus}{each}" for each in named[0].choices or named[0].some()]
     # The symbol may begin before the part, or after it.
     before = symbol[: max(0, len(symbol) - len(part))]
     done = max(0, len(part) - len(symbol))
