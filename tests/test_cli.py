@@ -144,7 +144,7 @@ def test_a_wrong_option_is_told_before_the_script_runs(write, dbgkit):
     write("script.py", "print('ran')")
     done = dbgkit("run", "--timeout", "soon", "script.py")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "'soon' is nothing like 30s" in done.stderr
+    assert "invalid duration 'soon'" in done.stderr
 
 
 def test_a_failed_task_is_reported_without_a_terminal(write, dbgkit):
@@ -156,6 +156,16 @@ def test_a_failed_task_is_reported_without_a_terminal(write, dbgkit):
     assert "TooMuch: 4 is too much" in done.stdout
     assert "total = 4" in done.stdout
     assert "Traceback (most recent call last)" in done.stderr
+
+
+def test_options_of_a_replay_hold_for_a_script(write, dbgkit):
+    write("job.py", JOB)
+    done = dbgkit("run", "--times", "2", "--where", "process", "job.py")
+    assert done.returncode == 1, done.stderr
+    assert "failed 2 of 2 times in processes of their own: 2 same" in done.stdout
+    done = dbgkit("run", "--where", "worker", "job.py")
+    assert done.returncode == 2
+    assert "'worker' is not one of here, process" in done.stderr
 
 
 def test_a_failed_task_is_opened_in_a_terminal(write, tmp_path):

@@ -276,7 +276,7 @@ def test_a_report_is_one_page(broken, dbgkit, monkeypatch):
 def test_a_report_that_cannot_be_written_is_told(broken, dbgkit, tmp_path):
     done = dbgkit("report", "--dump", broken.dump, "-o", tmp_path / "no" / "page.html")
     assert (done.code, done.out) == (2, "")
-    assert "there is no folder" in done.err
+    assert "does not exist" in done.err
     assert dbgkit("report", "--dump", broken.dump, "-o", tmp_path).code == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import pytest
 from commands import ended, environment, in_process, start
 from distributed import Client
-from watching import clear_history
+from watching import clear_history, settings_on
 
 import dbgkit
 from dbgkit.cluster import recordings
@@ -155,11 +156,51 @@ def test_the_recorder_is_turned_on_and_off_as_advised(command, capsys, monkeypat
     assert command("recordings").code == 2
 
 
+def test_the_recorder_takes_all_settings(command, failed):
+    settings = "--hold 2MB --keep-inputs 1MB --nbytes 9kB --kept 8 --time 50ms"
+    try:
+        names = ("--secret-names", "vault,salary", "--secret-names", "iban")
+        done = command("record", *settings.split(), *names)
+        assert done.code == 0, done
+        assert settings_on(failed) == {
+            "hold": 2_000_000,
+            "keep_inputs": 1_000_000,
+            "nbytes": 9_000,
+            "kept": 8,
+            "seconds": 0.05,
+            "secret_names": ["vault", "salary", "iban"],
+        }
+    finally:
+        command("record", "off")
+
+
+@pytest.mark.parametrize("verb", ["failures", "locate", "replay", "tasks", "why"])
+def test_what_is_named_as_source_is_to_exist(command, verb):
+    assert "'no_such.py' does not exist" in command(verb, "--source", "no_such.py").err
+
+
+def test_a_replay_can_be_planned_alone(command):
+    done = command("replay", "--dry-run", "plain-1")
+    assert done.code == 0, done
+    assert "look_up" in done.out and "KeyError" not in done.out
+    planned = json.loads(command("replay", "--dry-run", "--json", "plain-1").out)
+    assert planned["key"] == "plain-1"
+
+
+def test_failures_of_one_client_by_either_name(command, failed):
+    for flag in ("--client", "--of-client"):
+        assert command("failures", flag, failed.id).code == 1
+        assert command("failures", flag, "nobody").code == 0
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         (("record", "off", "--hold", "1MB"), "go with on"),
-        (("record", "--hold", "much"), "'much' is nothing like 500MB"),
+        (("record", "off", "--time", "1s", "--kept", "0"), "--time and --kept"),
+        (("record", "--nbytes", "-1"), "invalid size '-1'"),
+        (("record", "--time", "0s"), "invalid duration '0s'"),
+        (("record", "--hold", "much"), "invalid size 'much'"),
         (("record", "--json"), "dbgkit recordings --json"),
         (("record", "maybe"), "'maybe' is not one of"),
     ],
@@ -273,7 +314,7 @@ def test_a_script_is_advised_calls(tmp_path):
                 "dbgkit.tasks(keys='*ab*')",
                 "--where process",
                 "--max-bytes",
-                "recompute=False",
+                "--no-recompute",
                 "dbgkit.debug('y')",
                 "dbgkit.debugging(where='here')",
             ],

@@ -16,7 +16,7 @@ from shells import Kernel, Terminal, shell_of_its_own
 
 import dbgkit
 from dbgkit.frontends.cli.main import cli
-from dbgkit.frontends.ipython.magics import OPTIONS
+from dbgkit.frontends.options import MAGIC_VERBS
 
 JOBS = """
 import dbgkit
@@ -233,7 +233,7 @@ def test_there_are_verbs():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_has_its_magic_and_its_command(verb):
-    assert f"dbg_{verb}" in OPTIONS
+    assert f"dbg_{verb}" in MAGIC_VERBS
     assert verb.replace("_", "-") in cli.commands
 
 

@@ -135,6 +135,11 @@ def test_next_says_how_many_are_left(ipython, futures):
     assert "1 other root cause;" in ipython.run("%dbg next", "q")
 
 
+def test_next_goes_on_from_a_plan(ipython, futures):
+    ipython.run("plan = %dbg_replay --dry-run fs")
+    assert "1 other root cause;" in ipython.run("%dbg next", "q")
+
+
 def test_replay_is_shown_and_kept(ipython, futures):
     out = ipython.run("again = %dbg_replay --times 2 fs[1]")
     assert "ipdb>" not in out

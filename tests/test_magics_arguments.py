@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from dbgkit.frontends.ipython.arguments import (
-    PROMPT,
-    REPLAY,
-    BadUsage,
-    read_target,
-    split_options,
-)
+from dbgkit.frontends.ipython.arguments import BadUsage, read_target, split_options
 from dbgkit.frontends.ipython.completing import complete_target
+from dbgkit.frontends.options import VERBS
 
-OPTIONS = (*REPLAY, PROMPT)
+OPTIONS = VERBS["debug"].options
 
 
 @pytest.mark.parametrize(
@@ -48,10 +43,13 @@ def test_options_stand_before_or_after_the_target(line, target, keywords):
         ("--times --where here", "--times needs a value"),
         ("--times many", "a whole number from 1"),
         ("--times 0", "a whole number from 1"),
-        ("--where there", "one of here, process"),
-        ("--scope all", "one of task, ancestors"),
-        ("--timeout soon", "a time such as 30s"),
-        ("--max-bytes much", "a size such as 500MB"),
+        ("--timeout 0s", "invalid duration '0s'"),
+        ("--max-bytes -1", "invalid size '-1'"),
+        ("--source no_such.py", "'no_such.py' does not exist"),
+        ("--where there", "'there' is not one of here, process"),
+        ("--scope all", "'all' is not one of task, ancestors"),
+        ("--timeout soon", "--timeout: invalid duration 'soon'"),
+        ("--max-bytes much", "--max-bytes: invalid size 'much'"),
     ],
 )
 def test_a_wrong_option_is_told(line, said):

@@ -6,6 +6,7 @@ import inspect
 
 import pytest
 from distributed import Client, wait
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import MagicsManager
 from IPython.utils.strdispatch import StrDispatch
@@ -13,6 +14,7 @@ from shells import complete, shell_of_its_own
 
 import dbgkit
 from dbgkit.frontends.ipython import magics
+from dbgkit.frontends.ipython.base import call
 
 
 @pytest.fixture
@@ -120,9 +122,8 @@ def test_an_asynchronous_client_is_told_to_await(shell):
     async def answer():
         return None
 
-    loaded = magics.DbgMagics(shell)
-    with pytest.raises(Exception, match=r"await dbgkit\.answer\(target\)"):
-        loaded._call(_named(answer), None)
+    with pytest.raises(UsageError, match=r"await dbgkit\.answer\(target\)"):
+        call(_named(answer), None)
 
 
 def _named(function):

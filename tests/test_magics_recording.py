@@ -7,9 +7,10 @@ import asyncio
 import pytest
 from distributed import Client, wait
 from IPython.core.error import UsageError
+from recorder_tasks import told
 from shells import Kernel, Terminal, shell_of_its_own
 from tasks import ratio
-from watching import forgotten
+from watching import forgotten, settings_on
 
 import dbgkit
 from dbgkit.model import Deaths, Recordings
@@ -48,6 +49,44 @@ def test_on_show_and_off(shell, capsys):
 def test_options_of_on(shell):
     shell.run_line_magic("dbg_record", "on --hold 2MB --client client")
     assert shell.run_line_magic("dbg_record", "").hold == 2_000_000
+
+
+def test_all_settings_of_on(shell):
+    shell.run_line_magic(
+        "dbg_record",
+        "on --hold 2MB --keep-inputs 1MB --nbytes 9kB --kept 8 --time 50ms "
+        "--secret-names a,salary --secret-names pair --timeout 20s",
+    )
+    assert settings_on(shell.user_ns["client"]) == {
+        "hold": 2_000_000,
+        "keep_inputs": 1_000_000,
+        "nbytes": 9_000,
+        "kept": 8,
+        "seconds": 0.05,
+        "secret_names": ["a", "salary", "pair"],
+    }
+    fail(shell)
+    (recording,) = shell.run_line_magic("dbg_record", "")
+    seen = told(recording, "ratio")
+    assert (seen["a"], seen["b"]) == ("<hidden>", "0")
+
+
+def test_most_of_what_there_is(shell):
+    shell.run_line_magic("dbg_record", "on")
+    for _ in range(3):
+        fail(shell)
+    held = shell.run_line_magic("dbg_recordings", "--limit 2")
+    assert (len(held), held.omitted) == (2, 1)
+    assert isinstance(shell.run_line_magic("dbg_deaths", "--limit 1"), Deaths)
+
+
+@pytest.mark.parametrize(
+    "magic", ["dbg_deaths", "dbg_doctor", "dbg_failures", "dbg_recordings", "dbg_tasks"]
+)
+def test_source_can_be_named_for_whatever_lists(shell, magic):
+    assert shell.run_line_magic(magic, f"--source {__file__}") is not None
+    with pytest.raises(UsageError, match=r"'no_such\.py' does not exist"):
+        shell.run_line_magic(magic, "--source no_such.py")
 
 
 @pytest.mark.parametrize("line", ["perhaps", "off --hold 2MB", "on --hold lots"])

@@ -151,6 +151,13 @@ def test_a_dump_in_place_of_a_cluster(shell, dump):
     assert run(shell, "%dbg_why waiting-1 --dump path").key == "stuck-1"
 
 
+def test_failures_of_one_client_and_since_a_moment(shell, held):
+    shell.user_ns["mine"] = held["odd"].client
+    assert run(shell, "%dbg_failures --of-client mine").total == 4
+    assert run(shell, "%dbg_failures --of-client nobody").total == 0
+    assert run(shell, "%dbg_failures --since 2001-01-01T00:00").total == 4
+
+
 def test_another_client_or_an_address(shell, held, inproc):
     shell.user_ns["mine"] = held["odd"].client
     assert run(shell, "%dbg_failures --client mine").total == 4
@@ -173,8 +180,11 @@ def test_a_semicolon_silences(shell, magic):
     [
         ("%dbg_failures bad-1", "UsageError: %dbg_failures takes options only"),
         ("%dbg_failures --since 5 minutes", "takes options only, not 'minutes'"),
-        ("%dbg_failures --since soon", "--since soon: a time such as 30s"),
-        ("%dbg_tasks --limit none", "--limit none: a whole number from 1"),
+        ("%dbg_failures --since soon", "--since: invalid duration 'soon'"),
+        (
+            "%dbg_tasks --limit none",
+            "--limit: invalid number 'none': a whole number from 1",
+        ),
         ("%dbg_tasks --state", "UsageError: %dbg_tasks: --state needs a value"),
         ("%dbg_tasks --state errd", "there is no state 'errd'; did you mean 'erred'?"),
         ("%dbg_tasks --sort size", "there is no column to sort by 'size'"),

@@ -203,7 +203,7 @@ def test_once_without_a_terminal(client, capsys):
     where = ("--scheduler", client.scheduler.address)
     done = in_process(capsys, "watch", *where)
     assert done.code == 1
-    assert done.err == "this is no terminal, so one look only\n"
+    assert done.err == "not a terminal: looked only once\n"
     assert "2 tasks failed, of 2 root causes; 1 more failed because of them" in done.out
     once = in_process(capsys, "watch", "--once", *where)
     assert (once.code, once.err) == (1, "")

@@ -58,6 +58,20 @@ def look(dask_scheduler: Any) -> Any:
     }
 
 
+def settings_on(client: Any) -> Any:
+    """Settings of the recorder that a scheduler has."""
+
+    def settings(dask_scheduler: Any) -> Any:
+        (found,) = (
+            dict(plugin.settings)
+            for name, plugin in dask_scheduler.plugins.items()
+            if str(name).startswith("dbgkit-recorder") and hasattr(plugin, "settings")
+        )
+        return {**found, "secret_names": list(found["secret_names"])}
+
+    return client.run_on_scheduler(settings)
+
+
 def wanted(dask_scheduler: Any, client: Any = "") -> Any:
     """Keys that a client wants, and how many tasks are under way.
 

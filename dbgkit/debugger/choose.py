@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dbgkit.model.display import is_terminal
+
 Kind = Literal["ipython", "pdb", "module", "none"]
 
 # Modules whose prompt is IPython's: `ipdb` is a way to open just that.
@@ -78,21 +80,13 @@ def can_prompt() -> bool:
     kernel = getattr(running_shell(), "kernel", None)
     if kernel is not None:
         return _kernel_takes_input(kernel)
-    return _is_terminal(sys.stdin) and _is_terminal(sys.stdout) and _in_foreground()
+    return is_terminal(sys.stdin) and is_terminal(sys.stdout) and _in_foreground()
 
 
 def _kernel_takes_input(kernel: Any) -> bool:
     """Whether the request that runs now came from a front end that takes input."""
     # Private: ipykernel/kernelbase.py sets it for each execute request.
     return bool(getattr(kernel, "_allow_stdin", False))
-
-
-def _is_terminal(stream: Any) -> bool:
-    """Whether a stream is a terminal; a missing or closed one is none."""
-    try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError, OSError):
-        return False
 
 
 def _in_foreground() -> bool:

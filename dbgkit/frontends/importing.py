@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -54,7 +54,7 @@ class _Finder(MetaPathFinder):
         return None
 
     def leave(self) -> None:
-        if self in sys.meta_path:
+        with suppress(ValueError):  # another thread may have been first
             sys.meta_path.remove(self)
 
 

@@ -129,7 +129,7 @@ def _verbs(name: str) -> Any:
 
 
 def _described(exception: BaseException) -> str:
-    """Key, worker and inputs, or a line that says why they cannot be told.
+    """Key, worker and inputs, or a line that says why they are not known.
 
     Empty if no task has failed.
     """

@@ -5,14 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from dbgkit.frontends.options import MAGIC_VERBS, VERBS, spelled
 from dbgkit.model.advice import Calls, Variable
 from dbgkit.remote.secrets.redact import redact_text
 
-_NO_MAGIC = ("debugging",)
-_NO_COMMAND = ("debugging",)
 _NEED_A_CLUSTER = ("debug", "locate", "record", "replay")
-_RUN_OPTIONS = ("max_bytes", "source", "timeout", "where")
-_FLAGS = {("recompute", False): "--no-recompute"}
+_RUN_OPTIONS = {option.keyword: option for option in VERBS["run"].options}
 
 
 class Magics(Calls):
@@ -28,20 +26,16 @@ class Magics(Calls):
         self.flags = flags
 
     def call(self, verb: str, targets: tuple[Any, ...], options: dict[str, Any]) -> str:
-        if verb in _NO_MAGIC:
+        if f"dbg_{verb}" not in MAGIC_VERBS:
             return super().call(verb, targets, options)
         name = "%dbg" if verb == "debug" else f"%dbg_{verb}"
         words = [name, *(["on"] if verb == "record" else [])]
-        keys = [_key_of(each) for each in targets]
-        options = dict(options)
-        if verb == "tasks" and "keys" in options:
-            keys.append(options.pop("keys"))
-        words += [_flag(each, value, _quoted) for each, value in options.items()]
-        return " ".join([*words, *(_in_magic(key) for key in keys)])
+        keys, given = _parts(verb, targets, options, _quoted)
+        return " ".join([*words, *given, *map(_in_magic, keys)])
 
     def option(self, name: str, value: Any) -> str:
         return (
-            _flag(name, value, _quoted) if self.flags else super().option(name, value)
+            spelled(name, value, _quoted) if self.flags else super().option(name, value)
         )
 
     def next_cause(self, key: Any) -> str:
@@ -72,31 +66,29 @@ class Commands(Calls):
         self.dump = dump
 
     def call(self, verb: str, targets: tuple[Any, ...], options: dict[str, Any]) -> str:
-        if verb in _NO_COMMAND:
+        if verb not in VERBS:
             return super().call(verb, targets, options)
         far = self.dump and verb in _NEED_A_CLUSTER
         given = ["--scheduler", "ADDRESS"] if far else self.place
         words = [verb.replace("_", "-"), *map(quoted, [*given, *self.others])]
-        keys = [_text(_key_of(each)) for each in targets]
-        options = dict(options)
-        if verb == "tasks" and "keys" in options:
-            keys.append(options.pop("keys"))
-        words += [_flag(each, value, quoted) for each, value in options.items()]
-        if any(key.startswith("-") for key in keys):
-            words.append("--")
-        return " ".join([self.program, *words, *map(quoted, keys)])
+        keys, options_given = _parts(verb, targets, options, quoted)
+        texts = list(map(_text, keys))
+        if any(text.startswith("-") for text in texts):
+            options_given.append("--")
+        return " ".join([self.program, *words, *options_given, *map(quoted, texts)])
 
     def option(self, name: str, value: Any) -> str:
-        return _flag("scheduler" if name == "client" else name, value, quoted)
+        return spelled("scheduler" if name == "client" else name, value, quoted)
 
 
 class Run(Calls):
     """As calls in a script; the options of ``dbgkit run`` as its own."""
 
     def option(self, name: str, value: Any) -> str:
-        if name not in _RUN_OPTIONS or value == "worker":
+        known = _RUN_OPTIONS.get(name)
+        if known is None or (known.choices and value not in (None, *known.choices)):
             return super().option(name, value)
-        return _flag(name, value, quoted)
+        return spelled(name, value, quoted)
 
 
 def quoted(text: str) -> str:
@@ -110,20 +102,19 @@ def quoted(text: str) -> str:
     return shlex.quote(text)
 
 
-def _flag(name: str, value: Any, quote: Any) -> str:
-    if (name, value) in _FLAGS:
-        return _FLAGS[name, value]
-    flag = "--dump" if name == "view" else f"--{name.replace('_', '-')}"
-    return flag if value is None else f"{flag} {quote(str(value))}"
+def _parts(
+    verb: str, targets: tuple[Any, ...], options: dict[str, Any], quote: Any
+) -> tuple[list[Any], list[str]]:
+    """Keys of the targets, also where the verb has a name for them; and the options."""
+    name = VERBS[verb].target
+    members = [*targets, *([options[name]] if name in options else [])]
+    keys = [each.key if isinstance(each, Variable) else each for each in members]
+    return keys, [spelled(n, v, quote) for n, v in options.items() if n != name]
 
 
 def _quoted(text: str) -> str:
     """A value of a magic's option: in quotes where it has blanks."""
     return f'"{text}"' if " " in text else text
-
-
-def _key_of(target: Any) -> Any:
-    return target.key if isinstance(target, Variable) else target
 
 
 def _text(key: Any) -> str:

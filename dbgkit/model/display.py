@@ -31,6 +31,14 @@ def in_short(obj: object) -> bool:
     )
 
 
+def is_terminal(stream: Any) -> bool:
+    """Whether a stream is a terminal; a missing, closed or replaced one is none."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError, OSError):
+        return False
+
+
 def traceback_shown(failure: Any) -> str:
     """The traceback's text of a failure as it is to be shown."""
     shown = _renderers.get("traceback")

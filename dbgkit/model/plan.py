@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
+from dbgkit.model.base import plain_key
 from dbgkit.model.display import Displayed
 
 if TYPE_CHECKING:
@@ -89,6 +90,16 @@ class Plan(Displayed):
     warnings: tuple[str, ...] = ()
     call: str = ""
     worker: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Builtin types only, for ``--json``."""
+        inputs = [{**asdict(each), "key": plain_key(each.key)} for each in self.inputs]
+        keys = {
+            name: [plain_key(key) for key in getattr(self, name)]
+            for name in ("recompute", "own_keys", "run_here")
+        }
+        plan = {**vars(self), **keys, "key": plain_key(self.key), "inputs": inputs}
+        return {**plan, "warnings": list(self.warnings)}
 
 
 @dataclass(frozen=True)

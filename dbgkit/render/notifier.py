@@ -24,10 +24,10 @@ from rich.progress import Progress as Bars
 from rich.text import Text as RichText
 
 from dbgkit.model import Notice, Plan, Progress
+from dbgkit.model.display import is_terminal
 from dbgkit.remote.common.texts import in_line
 from dbgkit.render import words
 from dbgkit.render.plan import PlanView, view_plan
-from dbgkit.render.saying import is_terminal
 from dbgkit.render.text import Text
 
 ASK_ABOVE_BYTES = 256 * 2**20

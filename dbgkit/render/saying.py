@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO
 
 from dbgkit.errors import CannotWrite
 from dbgkit.remote.common.texts import in_line
@@ -64,11 +64,3 @@ def writing(file: IO[str] | None = None) -> Iterator[IO[str]]:
             f"{name} cannot be written: {error}",
             "send it to a file that can be written",
         ) from error
-
-
-def is_terminal(file: Any) -> bool:
-    """Whether a file is a terminal; a closed or replaced one is none."""
-    try:
-        return bool(file.isatty())
-    except (AttributeError, ValueError):
-        return False

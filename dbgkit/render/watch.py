@@ -18,8 +18,8 @@ from rich.live import Live
 
 from dbgkit.errors import DbgkitError
 from dbgkit.model import Glance
+from dbgkit.model.display import is_terminal
 from dbgkit.render import words
-from dbgkit.render.saying import is_terminal
 from dbgkit.render.text import Text
 from dbgkit.render.watch_overview import Overview
 from dbgkit.render.words import clock

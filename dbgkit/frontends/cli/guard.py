@@ -35,7 +35,7 @@ class _KeepsQuiet:
 def quiet_without_guard() -> Iterator[None]:
     """Have new processes of this one keep quiet about a missing main guard.
 
-    ``multiprocessing.spawn.get_preparation_data`` says what a new process is told
+    ``multiprocessing.spawn.get_preparation_data`` says what a new process gets
     before it runs the script; what it does not know of it leaves alone.
     """
     from multiprocessing import spawn

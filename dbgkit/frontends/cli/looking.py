@@ -17,6 +17,8 @@ import click
 
 from dbgkit.errors import DbgkitError
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, patient_pipe
+from dbgkit.frontends.cli.options import declared
+from dbgkit.frontends.options import ANSWER, CONNECT, PLACE, VERBS, spelled
 from dbgkit.frontends.wording import Commands
 from dbgkit.model.advice import worded
 from dbgkit.remote.secrets.redact import redact_text
@@ -26,11 +28,9 @@ if TYPE_CHECKING:
 
     from dbgkit.cluster.view import View
 
-CONNECT, ANSWER = "10s", "30s"  # limits that hold where none is given
-
 
 @dataclass(frozen=True)
-class Where:
+class Place:
     """Where to look: at a scheduler, or into a dump."""
 
     scheduler: str | None
@@ -77,132 +77,56 @@ class Where:
             yield view
 
 
-# -- options -------------------------------------------------------------------
-
-_PEM = click.Path(exists=True, dir_okay=False, resolve_path=True)
+# -- commands ------------------------------------------------------------------
 
 
-def time_option(
-    context: click.Context, option: click.Parameter, text: str | None
-) -> str | None:
-    """Check that an option is a time of more than nothing."""
-    if text is None:
-        return None
-    from dask.utils import parse_timedelta
+def command(name: str) -> Callable[[Callable[..., int]], click.Command]:
+    """Make a function of a `Place`, a target and options a command of that name.
 
-    try:
-        value = float(parse_timedelta(text, "s"))
-    except (ValueError, KeyError, TypeError):
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise click.BadParameter(f"{text!r} is nothing like 30s or 2m")
-    return text
-
-
-def size_option(
-    context: click.Context, option: click.Parameter, text: str | None
-) -> str | None:
-    """Check that an option is a number of bytes."""
-    if text is None:
-        return None
-    from dask.utils import parse_bytes
-
-    try:
-        parse_bytes(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is nothing like 500MB") from None
-    return text
-
-
-_OPTIONS = (
-    click.option(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="Address of the scheduler: tcp://host:8786. By default what Dask's "
-        "configuration has as scheduler-address, so DASK_SCHEDULER_ADDRESS too.",
-    ),
-    click.option(
-        "--scheduler-file",
-        type=click.Path(exists=True, dir_okay=False),
-        metavar="FILE",
-        help="The file that dask scheduler --scheduler-file has written.",
-    ),
-    click.option(
-        "--dump",
-        metavar="FILE",
-        help="What Client.dump_cluster_state has written; no cluster is needed.",
-    ),
-    click.option(
-        "--source",
-        multiple=True,
-        type=click.Path(exists=True, resolve_path=True),
-        metavar="PATH",
-        help="A file (.py, .ipynb) or folder to look for the text of code in that "
-        "travelled by value; repeatable.",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
-    click.option(
-        "--tls-ca-file", type=_PEM, metavar="FILE", help="CA cert(s) for TLS, as PEM."
-    ),
-    click.option(
-        "--tls-cert", type=_PEM, metavar="FILE", help="Certificate for TLS, as PEM."
-    ),
-    click.option(
-        "--tls-key", type=_PEM, metavar="FILE", help="Private key for TLS, as PEM."
-    ),
-    click.option(
-        "--timeout",
-        callback=time_option,
-        metavar="TIME",
-        help=f"Limit of each wait.  [default: {CONNECT} to connect, {ANSWER} for an "
-        "answer]",
-    ),
-)
-
-
-def looks(command: Callable[..., int]) -> Callable[..., None]:
-    """Make a function of `Where` and its own options a command: it returns the code.
-
-    What dbgkit raises on purpose ends it with code 2 and one line.
+    It returns the code to end with. What dbgkit raises on purpose ends it with code 2
+    and one line.
     """
+    verb = VERBS[name]
+    elsewhere = {option.keyword for option in PLACE}
+    options = [each for each in verb.options if each.keyword not in elsewhere]
 
-    @wraps(command)
-    def run(
-        scheduler: str | None,
-        scheduler_file: str | None,
-        dump: str | None,
-        source: tuple[str, ...],
-        as_json: bool,
-        tls_ca_file: str | None,
-        tls_cert: str | None,
-        tls_key: str | None,
-        timeout: str | None,
-        **options: Any,
-    ) -> None:
-        with ending():
-            from dbgkit.source import name_for_process, read_sources
+    def decorate(function: Callable[..., int]) -> click.Command:
+        @wraps(function)
+        def run(**given: Any) -> None:
+            with ending():
+                place = _place(given)
+                with _own_mistakes(), _quiet(), worded(_wording()):
+                    code = function(place, **given)
+            raise SystemExit(code)
 
-            name_for_process(read_sources(source))
-            where = Where(
-                _address(scheduler, scheduler_file, dump),
-                dump,
-                (tls_ca_file, tls_cert, tls_key),
-                timeout,
-                as_json,
-            )
-            with _own_mistakes(), _quiet(), worded(_wording()):
-                code = command(where, **options)
-        raise SystemExit(code)
+        taken = declared([*options, *PLACE])(run)
+        if verb.target == "target":
+            taken = click.argument("key", required=False)(taken)
+        elif verb.target == "keys":
+            taken = click.argument("keys", nargs=-1)(taken)
+        return click.command(name)(taken)
 
-    wrapped: Callable[..., None] = run
-    for option in reversed(_OPTIONS):
-        wrapped = option(wrapped)
-    return wrapped
+    return decorate
+
+
+def _place(given: dict[str, Any]) -> Place:
+    """Take out of what was given where to look, and what holds for the process."""
+    from dbgkit.source import name_for_process, read_sources
+
+    taken = {option.keyword: given.pop(option.keyword) for option in PLACE}
+    name_for_process(read_sources(taken["source"]))
+    return Place(
+        _address(taken),
+        taken["view"],
+        (taken["tls_ca_file"], taken["tls_cert"], taken["tls_key"]),
+        taken["timeout"],
+        taken["as_json"],
+    )
 
 
 @contextmanager
 def _own_mistakes() -> Iterator[None]:
-    """Of a mistake of ours all is told; Python's own code for it would mean: found."""
+    """Show all of a mistake of ours; Python's own code for it would mean: found."""
     try:
         yield
     except (DbgkitError, OSError, click.ClickException, click.exceptions.Exit):
@@ -213,7 +137,7 @@ def _own_mistakes() -> Iterator[None]:
 
 
 # Options that say where to look, and those that hold for the next command too.
-_PLACE = ("scheduler", "scheduler_file", "dump")
+_PLACE = ("scheduler", "scheduler_file", "view")
 _AGAIN = ("tls_ca_file", "tls_cert", "tls_key", "source")
 
 
@@ -225,36 +149,27 @@ def _wording() -> Commands:
         for names in (_PLACE, _AGAIN)
     )
     program = context.parent.command_path if context.parent else "dbgkit"
-    dump = context.params.get("dump") is not None
+    dump = context.params.get("view") is not None
     return Commands(program, place, again, dump=dump)
 
 
 def _as_given(context: click.Context, name: str) -> list[str]:
     value = context.params.get(name)
-    many = value if isinstance(value, tuple) else () if value is None else (value,)
-    flag = f"--{name.replace('_', '-')}"
-    return [word for each in many for word in (flag, str(each))]
+    many = value if isinstance(value, list) else [] if value is None else [value]
+    return [word for each in many for word in spelled(name, each, str).split(" ", 1)]
 
 
-def _address(
-    scheduler: str | None, scheduler_file: str | None, dump: str | None
-) -> str | None:
+def _address(given: Mapping[str, Any]) -> str | None:
     """The one place that is meant; None: the dump."""
-    given = [
-        name
-        for name, value in (
-            ("--scheduler", scheduler),
-            ("--scheduler-file", scheduler_file),
-            ("--dump", dump),
-        )
-        if value is not None
-    ]
-    if len(given) > 1:
-        raise click.UsageError(f"{' and '.join(given)}: which of them?")
-    if dump is not None:
+    named = [name for name in _PLACE if given[name] is not None]
+    if len(named) > 1:
+        flags = " and ".join(spelled(name, None, str) for name in named)
+        raise click.UsageError(f"give only one of {flags}")
+    if given["view"] is not None:
         return None
-    if scheduler_file is not None:
-        return _address_in(scheduler_file)
+    if given["scheduler_file"] is not None:
+        return _address_in(given["scheduler_file"])
+    scheduler = given["scheduler"]
     if scheduler is None:
         import dask
 
@@ -280,7 +195,7 @@ def _address_in(path: str) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask's own log lines and warnings out; `doctor` tells what they say."""
+    """Keep Dask's own log lines and warnings out; `doctor` has what they say."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -294,9 +209,9 @@ def _quiet() -> Iterator[None]:
 # -- what comes out ------------------------------------------------------------
 
 
-def put(where: Where, data: Any) -> None:
+def put(place: Place, data: Any) -> None:
     """Print data: as JSON if that was asked for, else as it shows itself."""
-    if where.as_json:
+    if place.as_json:
         write(f"{as_json(data.to_json())}\n")
         return
     from dbgkit import render

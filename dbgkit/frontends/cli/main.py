@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -10,6 +9,8 @@ import click
 from dbgkit._version import __version__
 from dbgkit.frontends.cli import replay, report, states
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, flushed
+from dbgkit.frontends.cli.options import declared
+from dbgkit.frontends.options import VERBS
 
 
 class Commands(click.Group):
@@ -24,27 +25,6 @@ class Commands(click.Group):
             return super().invoke(context)
 
 
-def _checked(check: Callable[[str], Any], text: str, example: str) -> str:
-    """The text of an option, if it can be read."""
-    try:
-        check(text)
-    except (ValueError, KeyError):
-        raise click.BadParameter(f"{text!r} is nothing like {example}") from None
-    return text
-
-
-def _is_time(text: str) -> None:
-    from dask.utils import parse_timedelta
-
-    parse_timedelta(text)
-
-
-def _is_size(text: str) -> None:
-    from dask.utils import parse_bytes
-
-    parse_bytes(text)
-
-
 @click.group(
     "dbgkit", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}
 )
@@ -52,8 +32,8 @@ def _is_size(text: str) -> None:
 def cli() -> None:
     """From a failed Dask job to a prompt in the frame that failed.
 
-    What looks at a cluster ends with code 0 if nothing is wrong, 1 if something is, 2
-    if it could not look; `run` with the script's own.
+    Commands that look at a cluster end with code 0 if nothing is wrong, 1 if something
+    is, 2 if they could not look; `run` ends with the script's own code.
     """
 
 
@@ -65,49 +45,14 @@ def cli() -> None:
     }
 )
 @click.option("-m", "module", is_flag=True, help="SCRIPT is the name of a module.")
-@click.option(
-    "--no-prompt",
-    is_flag=True,
-    help="Print the report, even at a terminal. Without a terminal it always is.",
-)
-@click.option(
-    "--where",
-    type=click.Choice(["here", "process"]),
-    help="Replay in this process, or in a child that may die. By default here, "
-    "unless the task has killed a worker.",
-)
-@click.option(
-    "--timeout",
-    default="30s",
-    callback=lambda context, option, text: _checked(_is_time, text, "30s or 2m"),
-    show_default=True,
-    metavar="TIME",
-    help="Limit of each wait on the cluster.",
-)
-@click.option(
-    "--max-bytes",
-    default="1 GiB",
-    callback=lambda context, option, text: _checked(_is_size, text, "500MB"),
-    show_default=True,
-    metavar="SIZE",
-    help="Most bytes of inputs to pull.",
-)
-@click.option(
-    "--source",
-    multiple=True,
-    type=click.Path(exists=True, resolve_path=True),
-    metavar="PATH",
-    help="A file (.py, .ipynb) or folder to look for the text of code in, besides the "
-    "script; repeatable.",
-)
+@declared(VERBS["run"].options)
 @click.argument("script")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def run(
     script: str,
     args: tuple[str, ...],
     module: bool,
-    no_prompt: bool,
-    source: tuple[str, ...],
+    source: list[str] | None,
     **options: Any,
 ) -> None:
     """Run a script, and open what fails in it in the task that failed.
@@ -122,15 +67,7 @@ def run(
     from dbgkit.source import name_for_process, read_sources
 
     name_for_process(read_sources(source))
-    raise SystemExit(
-        run_script(
-            script,
-            args,
-            module=module,
-            prompt=False if no_prompt else None,
-            **options,
-        )
-    )
+    raise SystemExit(run_script(script, args, module=module, **options))
 
 
 for command in (

@@ -18,6 +18,7 @@ from dbgkit.errors import CannotWrite, DbgkitError
 from dbgkit.frontends.cli.ending import INTERRUPTED, drop, patient_pipe
 from dbgkit.frontends.cli.guard import quiet_without_guard
 from dbgkit.frontends.cli.threads import ThreadFailures
+from dbgkit.frontends.options import CAPTURED
 from dbgkit.frontends.wording import Run
 from dbgkit.model.advice import worded
 from dbgkit.remote.common.texts import visible
@@ -31,14 +32,12 @@ def run_script(
     args: Sequence[str],
     *,
     module: bool,
-    prompt: bool | None,
-    timeout: str,
-    max_bytes: str,
-    where: str | None,
+    **options: Any,
 ) -> int | str | None:
     """Run a script, debug what it raises, and return its exit code.
 
-    What is returned is for `SystemExit`, whose own forms are kept.
+    ``options`` are those of `debug`. What is returned is for `SystemExit`, whose own
+    forms are kept.
     """
     try:
         main, code = _load_module(script) if module else _load_script(script)
@@ -51,13 +50,8 @@ def run_script(
     sys.modules["__main__"] = main
     from dbgkit.api.debugging import capture
 
-    options: dict[str, Any] = {
-        "where": where,
-        "timeout": timeout,
-        "max_bytes": max_bytes,
-    }
     with (
-        capture(**options) as kept,
+        capture(**{n: options[n] for n in CAPTURED if n in options}) as kept,
         quiet_without_guard(),
         worded(Run()),
         ThreadFailures(kept) as threads,
@@ -66,11 +60,11 @@ def run_script(
         if isinstance(failed, KeyboardInterrupt):
             return INTERRUPTED
         if failed is not None:
-            status = _debug(failed, status, prompt=prompt, **options)
+            status = _debug(failed, status, **options)
         if threads.first is not None:
             say(threads)
             if failed is None:
-                status = _debug(threads.first, status, prompt=prompt, **options)
+                status = _debug(threads.first, status, **options)
     return status
 
 
@@ -138,7 +132,7 @@ def _without_us(tb: TracebackType | None) -> TracebackType | None:
 def _load_script(path: str) -> tuple[ModuleType, CodeType]:
     """``__main__`` for a file; for a folder or a zip file, its ``__main__.py``."""
     if not os.path.exists(path):
-        raise click.UsageError(f"can't open file {path!r}: there is no such file")
+        raise click.UsageError(f"can't open file {path!r}: it does not exist")
     if not _is_source(path):
         _put_first(path)
         spec = PathFinder.find_spec("__main__", [path])

@@ -1,4 +1,4 @@
-"""What fails in threads of a script: taken as it fails, told as the script ends."""
+"""What fails in threads of a script: taken as it fails, reported as the script ends."""
 
 from __future__ import annotations
 

@@ -4,183 +4,48 @@ from __future__ import annotations
 
 import ast
 import builtins
-import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dbgkit.diagnose.tasks import STATES
+from dbgkit.frontends.kinds import Option
 from dbgkit.remote.common.parsing import parsed
-from dbgkit.remote.scheduler.tasks import COLUMNS
 
 
 class BadUsage(ValueError):
     """A line that cannot be understood; the text says how it is to be written."""
 
 
-@dataclass(frozen=True)
-class Option:
-    """One option: ``--name value``, or a flag that stands for ``value``.
-
-    ``choices`` are offered as completions of the value. With ``many`` it converts to a
-    list, and those of all occurrences are joined.
-    """
-
-    name: str
-    keyword: str
-    help: str
-    convert: Callable[[str], Any] | None = None
-    value: Any = None
-    choices: tuple[str, ...] = ()
-    many: bool = False
-
-
-def _one_of(*names: str) -> Callable[[str], str]:
-    def convert(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"one of {', '.join(names)}")
-        return text
-
-    return convert
-
-
-def _times(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise ValueError("a whole number from 1")
-    return int(text)
-
-
-def _duration(text: str) -> str:
-    from dask.utils import parse_timedelta
-
-    try:
-        parse_timedelta(text)
-    except (ValueError, KeyError):
-        raise ValueError("a time such as 30s or 2m") from None
-    return text
-
-
-def _size(text: str) -> str:
-    from dask.utils import parse_bytes
-
-    try:
-        parse_bytes(text)
-    except ValueError:
-        raise ValueError("a size such as 500MB or 2GiB") from None
-    return text
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
-def _name(text: str) -> list[str]:
-    return [text]
-
-
-def _path(text: str) -> str:
-    return os.path.expanduser(text)
-
-
-def _paths(text: str) -> list[str]:
-    return [os.path.expanduser(text)]
-
-
-CLIENT = Option("client", "client", "a client's variable, or an address", str)
-TIMEOUT = Option("timeout", "timeout", "limit of each wait, as 30s", _duration)
-DUMP = Option("dump", "view", "a cluster dump's file", _path)
-PROMPT = Option("no-prompt", "prompt", "print the report, no prompt", value=False)
-USING = Option(
-    "using",
-    "using",
-    "replay or recording",
-    _one_of("replay", "recording"),
-    choices=("replay", "recording"),
-)
-SOURCE = Option("source", "source", "a file or folder with code", _paths, many=True)
-DRY_RUN = Option("dry-run", "dry_run", "show what would be done", value=True)
-REPLAY = (
-    Option(
-        "scope",
-        "scope",
-        "task (default) or ancestors",
-        _one_of("task", "ancestors"),
-        choices=("task", "ancestors"),
-    ),
-    Option(
-        "where",
-        "where",
-        "here, process or worker",
-        _one_of("here", "process", "worker"),
-        choices=("here", "process", "worker"),
-    ),
-    Option("times", "times", "how often to run it", _times),
-    Option("no-recompute", "recompute", "raise if inputs are gone", value=False),
-    TIMEOUT,
-    Option("max-bytes", "max_bytes", 'most to pull, as "1 GiB"', _size),
-    CLIENT,
-    SOURCE,
-)
-VIEW = (CLIENT, DUMP, SOURCE, TIMEOUT)
-RECORD = (
-    Option("hold", "hold", 'most to hold, as "64 MB"', _size),
-    Option("keep-inputs", "keep_inputs", "inputs to keep, as 1GB", _size),
-    CLIENT,
-    TIMEOUT,
-)
-RECORDINGS = (Option("limit", "limit", "most recordings", _times), *VIEW)
-FAILURES = (
-    Option("since", "since", "how long ago at the most, as 5m", _duration),
-    Option("span", "span", "a span's name or id", str),
-    Option("limit", "limit", "most root causes", _times),
-    *VIEW,
-)
-TASKS = (
-    Option("state", "state", "a state", _names, choices=STATES, many=True),
-    Option("prefix", "prefix", "a prefix of keys", _name, many=True),
-    Option("worker", "worker", "a worker's address or name", str),
-    Option("failed", "failed", "only what failed by itself", value=True),
-    Option("not-failed", "failed", "only the rest", value=False),
-    Option("sort", "sort", "a column", str, choices=COLUMNS),
-    Option("limit", "limit", "most rows", _times),
-    CLIENT,
-    DUMP,
-    TIMEOUT,
-)
-
-
-def split_options(line: str, options: tuple[Option, ...]) -> tuple[str, dict[str, Any]]:
+def split_options(line: str, options: Iterable[Option]) -> tuple[str, dict[str, Any]]:
     """Take the options out of a line: what is left, and keyword arguments.
 
     Options may stand before and after the target. The target is left as it was
     typed, blanks and quotes included, as keys may have both.
     """
-    known = {option.name: option for option in options}
+    known = {flag: (option, on) for option in options for flag, on in _flags(option)}
     keywords: dict[str, Any] = {}
 
     def take(found: re.Match[str]) -> str:
-        option = known.get(found["name"])
-        if option is None:
-            raise BadUsage(f"no option --{found['name']}; there is {_listed(options)}")
-        text = found["quoted"] or found["plain"]
-        if option.convert is None:
-            keywords[option.keyword] = option.value
+        if found["flag"] not in known:
+            raise BadUsage(f"no option {found['flag']}; there is {', '.join(known)}")
+        option, on = known[found["flag"]]
+        if option.kind == "flag":
+            keywords[option.keyword] = on
             return f" {found['value'] or ''}"  # no value of its own
+        text = found["quoted"] or found["plain"]
         if text is None:
-            raise BadUsage(f"--{option.name} needs a value: {option.help}")
-        text = text.strip("'\"")
+            raise BadUsage(f"{option.flag} needs a value: {option.help}")
         try:
-            value = option.convert(text)
+            value = option.read(text.strip("'\""))
         except ValueError as error:
-            raise BadUsage(f"--{option.name} {text}: {error}") from None
+            raise BadUsage(f"{option.flag}: {error}") from None
         if option.many:
             value = [*keywords.get(option.keyword, ()), *value]
         keywords[option.keyword] = value
         return " "
 
     pattern = (
-        r"(?:^|(?<=\s))--(?P<name>[a-z][a-z-]*)"
+        r"(?:^|(?<=\s))(?P<flag>--[a-z][a-z-]*)"
         r"(?P<value>(?:=|\s+)(?:(?P<quoted>\"[^\"]*\"|'[^']*')|(?P<plain>(?!--)\S+)))?"
     )
     # Anew after each: the value of a flag may be an option itself.
@@ -191,8 +56,17 @@ def split_options(line: str, options: tuple[Option, ...]) -> tuple[str, dict[str
             return rest.strip(), keywords
 
 
-def _listed(options: tuple[Option, ...]) -> str:
-    return ", ".join(f"--{option.name}" for option in options)
+def flags_of(options: Iterable[Option]) -> list[str]:
+    """All that may be typed, as it is typed."""
+    return [flag for option in options for flag, _ in _flags(option)]
+
+
+def _flags(option: Option) -> list[tuple[str, bool]]:
+    """What is typed for an option, and what that stands for, if it is a flag."""
+    flags = [(option.flag, option.value)]
+    if option.opposite:
+        flags.append((f"--{option.opposite}", not option.value))
+    return flags
 
 
 def read_target(text: str, namespace: Mapping[str, Any]) -> Any:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 from IPython.core.error import UsageError
+from IPython.core.magic import line_magic, no_var_expand
 
 from dbgkit.errors import DbgkitError, UnknownKey
-from dbgkit.frontends.ipython.arguments import (
-    BadUsage,
-    Option,
-    read_target,
-    split_options,
-)
+from dbgkit.frontends.ipython.arguments import BadUsage, read_target, split_options
+from dbgkit.frontends.kinds import listed
+from dbgkit.frontends.options import MAGIC_VERBS, Verb
 from dbgkit.frontends.wording import Magics
 from dbgkit.model.advice import worded
 from dbgkit.remote.common.texts import in_line
+from dbgkit.source import naming_sources, read_sources
 
 _IN_MAGIC = Magics(flags=True)
 _STOPPED = "_dbgkit_stopped"
@@ -39,38 +39,89 @@ class Line:
         The text that `target` was read from.
     silent : bool
         Whether it ends with a semicolon: its value is not to be shown.
-    client : str
-        The text that the client was read from; empty without any.
+    verb : Verb
+    clients : dict of str to str
+        The text that each client was read from, by its parameter.
     """
 
     target: Any
     options: dict[str, Any]
     typed: str
     silent: bool
-    client: str = ""
+    verb: Verb
+    clients: dict[str, str]
 
 
-def read_line(
-    magic: str, line: str, options: tuple[Option, ...], names: Mapping[str, Any]
-) -> Line:
+def magic(method: Callable[[Any, Line], Any]) -> Callable[[Any, str], Any]:
+    """Make a method that takes a `Line` the line magic of its verb.
+
+    Its value is not shown where the line ends with a semicolon.
+    """
+    name = method.__name__
+
+    @wraps(method)
+    def run(self: Any, line: str) -> Any:
+        asked = read_line(name, line, self.shell.user_ns)
+        found = method(self, asked)
+        return None if asked.silent else found
+
+    document(run, name)
+    made: Callable[[Any, str], Any] = no_var_expand(line_magic(run))
+    return made
+
+
+def document(magic: Any, name: str) -> None:
+    """Have the help of a magic list the options of its verb."""
+    text = inspect.cleandoc(magic.__doc__ or "")  # there is none under python -OO
+    magic.__doc__ = f"{text}\n\n{listed(MAGIC_VERBS[name].options)}\n"
+
+
+def read_line(magic: str, line: str, names: Mapping[str, Any]) -> Line:
     """Read a line; what cannot be understood is a `UsageError`.
 
     A client and a dump's path may be given by the name of a variable.
     """
+    verb = MAGIC_VERBS[magic]
     line = line.rstrip()
     silent = line.endswith(";")
     try:
-        typed, keywords = split_options(line.removesuffix(";"), options)
+        typed, keywords = split_options(line.removesuffix(";"), verb.options)
         target = read_target(typed, names)
     except BadUsage as error:
         raise UsageError(in_line(f"%{magic}: {error}")) from None
-    client = keywords.get("client", "")
-    if client:
-        keywords["client"] = names.get(client, client)
-    path = names.get(keywords.get("view", ""))
-    if isinstance(path, (str, os.PathLike)):
-        keywords["view"] = path
-    return Line(target, keywords, typed, silent, client)
+    if target is not None and not verb.target:
+        raise UsageError(
+            f"%{magic} takes options only, not {typed!r}; a value with blanks needs "
+            "quotes"
+        )
+    clients = {}
+    for option in verb.options:
+        text = keywords.get(option.keyword)
+        named = names.get(text, text) if isinstance(text, str) else text
+        if text is not None and option.kind == "client":
+            keywords[option.keyword], clients[option.keyword] = named, text
+        elif option.kind == "dump" and isinstance(named, (str, os.PathLike)):
+            keywords[option.keyword] = named
+    return Line(target, keywords, typed, silent, verb, clients)
+
+
+def show(asked: Line, verb: Any, *targets: Any, **others: Any) -> Any:
+    """Call a verb with a target and the options of a line, and ``others``."""
+    return call(verb, *targets, instead=_spell(asked), **asked.options, **others)
+
+
+def _spell(asked: Line) -> str:
+    """The arguments of a line as they are written in a call."""
+    parts = []
+    if asked.target is not None and asked.verb.target != "switch":
+        same = isinstance(asked.target, str) and asked.target == asked.typed
+        typed = repr(asked.typed) if same else asked.typed
+        parts.append(f"keys={typed}" if asked.verb.target == "keys" else typed)
+    for name, value in asked.options.items():
+        variable = asked.clients.get(name) if not isinstance(value, str) else None
+        if name != "keys":
+            parts.append(f"{name}={variable or repr(value)}")
+    return ", ".join(parts)
 
 
 def call(verb: Any, *targets: Any, instead: str = "target", **options: Any) -> Any:
@@ -86,8 +137,11 @@ def call(verb: Any, *targets: Any, instead: str = "target", **options: Any) -> A
         client.
     **options : object
     """
+    named: Any = None
+    if "source" not in inspect.signature(verb).parameters:
+        named = options.pop("source", None)
     try:
-        with worded(_IN_MAGIC):
+        with worded(_IN_MAGIC), naming_sources(read_sources(named)):
             result = verb(*targets, **options)
     except DbgkitError as error:
         if isinstance(error, UnknownKey) and targets and str(targets[0]).isidentifier():

@@ -8,12 +8,12 @@ from itertools import islice
 from typing import Any
 
 from dbgkit.cluster.clients import current_client, held_future_states, is_future
-from dbgkit.frontends.ipython.arguments import Option
+from dbgkit.frontends.kinds import Option
 
 _MOST = 200
 _MOST_MEMBERS = 100  # of a list, looked at for a future
 # An option whose value, in part or not at all, is the last that was typed.
-_OPENED = re.compile(r"(?:^|(?<=\s))--(?P<name>[a-z][a-z-]*)(?:=|\s+)(?P<value>\S*)$")
+_OPENED = re.compile(r"(?:^|(?<=\s))(?P<flag>--[a-z][a-z-]*)(?:=|\s+)(?P<value>\S*)$")
 
 
 def complete_value(
@@ -24,12 +24,12 @@ def complete_value(
     The parameters are those of `complete_target`.
     """
     found = _OPENED.search(typed)
-    named = [o for o in options if found and o.name == found["name"]]
-    if found is None or not named or named[0].convert is None:
+    named = [o for o in options if found and o.flag == found["flag"]]
+    if found is None or not named or named[0].kind == "flag":
         return None
     part = found["value"].rpartition(",")[2]
-    minus = "-" if named[0].name == "sort" and part.startswith("-") else ""
-    offered = [f"{minus}{choice}" for choice in named[0].choices]
+    minus = "-" if named[0].keyword == "sort" and part.startswith("-") else ""
+    offered = [f"{minus}{each}" for each in named[0].choices or named[0].some()]
     # The symbol may begin before the part, or after it.
     before = symbol[: max(0, len(symbol) - len(part))]
     done = max(0, len(part) - len(symbol))
@@ -40,7 +40,7 @@ def complete_target(
     typed: str,
     symbol: str,
     namespace: Mapping[str, Any],
-    options: tuple[str, ...],
+    options: Sequence[str],
     statuses: Collection[str] | None = ("error",),
 ) -> list[str]:
     """What may follow, as replacements of ``symbol``.
@@ -54,7 +54,7 @@ def complete_target(
         end one, so of a tuple key it is not the whole.
     namespace : mapping
         The user's variables.
-    options : tuple of str
+    options : sequence of str
         Options to offer.
     statuses : collection of str, optional
         Keys of futures with such a status are offered; None: with any.

@@ -12,7 +12,6 @@ from IPython.core.error import UsageError
 from IPython.core.magic import (
     Magics,
     line_cell_magic,
-    line_magic,
     magics_class,
     no_var_expand,
 )
@@ -32,25 +31,22 @@ from dbgkit.errors import (
     WrongTarget,
 )
 from dbgkit.frontends.ipython import tracebacks
-from dbgkit.frontends.ipython.arguments import (
-    CLIENT,
-    DRY_RUN,
-    PROMPT,
-    REPLAY,
-    TIMEOUT,
-    USING,
-)
+from dbgkit.frontends.ipython.arguments import flags_of
 from dbgkit.frontends.ipython.base import (
     Line,
     call,
+    document,
     in_one_line,
+    magic,
     read_line,
+    show,
     was_stopped,
 )
 from dbgkit.frontends.ipython.completing import complete_target, complete_value
-from dbgkit.frontends.ipython.recording import RECORD_OPTIONS, RecordMagics
+from dbgkit.frontends.ipython.recording import RecordMagics
 from dbgkit.frontends.ipython.session import NoMore, Session, last_exception
-from dbgkit.frontends.ipython.states import STATE_OPTIONS, WANTED, StateMagics
+from dbgkit.frontends.ipython.states import StateMagics
+from dbgkit.frontends.options import CAPTURED, MAGIC_VERBS
 from dbgkit.frontends.recognise import touches_dask
 from dbgkit.frontends.wording import Magics as Wording
 from dbgkit.model.advice import unword, word_with
@@ -62,21 +58,17 @@ from dbgkit.source.shown import Shown
 
 HINT = "%dbg opens this in the task that failed, with the values it failed on"
 
-DEBUG = (*REPLAY, PROMPT, USING)
-OPTIONS = {
-    "dbg": DEBUG,
-    "dbg_debug": DEBUG,
-    "dbg_locate": (CLIENT, TIMEOUT),
-    "dbg_replay": (*REPLAY, DRY_RUN),
-    **STATE_OPTIONS,
-    **RECORD_OPTIONS,
-}
 _NO_FAILURE = (Cancelled, NoFailure, NotFailed, SchedulerGone, UnknownKey, WrongTarget)
 _KEPT = "_dbgkit_magics"
 _WORDING = Wording(flags=False)
-NO_TARGET = ("dbg_deaths", "dbg_doctor", "dbg_failures", "dbg_record")
-# Options that hold for what is taken as a client closes, too.
-_CAPTURED = ("scope", "where", "times", "recompute", "timeout", "max_bytes", "source")
+# What ``%dbg next`` takes over from any magic before it.
+_DEBUG = {option.keyword for option in MAGIC_VERBS["dbg"].options}
+# Keys of which futures are worth asking about; None: of all.
+_STATUSES = {
+    "dbg_tasks": None,
+    "dbg_story": None,
+    "dbg_why": ("pending", "error", "lost"),
+}
 
 
 @magics_class
@@ -102,86 +94,60 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
             The next root cause of the same target.
         %%dbg [options]
             Run the cell, and open what fails in it.
-
-        --scope task|ancestors   the task alone, or all that leads to it
-        --where here|process|worker
-                                 in this process, in a child, or on a worker
-        --using replay|recording
-                                 only replay, or only enter what was recorded
-        --source PATH            a file or folder to look for code in; may be repeated
-        --times N                run it so often
-        --no-recompute           raise if inputs would have to be computed again
-        --timeout 30s            limit of each wait on the cluster
-        --max-bytes "1 GiB"      most to pull
-        --client NAME            a client's variable, or a scheduler's address
-        --no-prompt              print the report instead
         """
-        asked = self._read(line, "dbg")
+        asked = read_line("dbg", line, self.shell.user_ns)
         if cell is not None:
             if asked.target is not None:
                 raise UsageError("%%dbg takes options only; what it opens is the cell")
             self._run_cell(cell, asked.options)
-        elif asked.typed == "next":
+        else:
+            self._open(asked)
+
+    document(dbg, "dbg")
+
+    @magic
+    def dbg_debug(self, asked: Line) -> None:
+        """Open the debugger in a failed task: `%dbg` under the verb's own name."""
+        self._open(asked)
+
+    @magic
+    def dbg_locate(self, asked: Line) -> Any:
+        """Find the task that failed, and what it raised; nothing is run.
+
+        %dbg_locate [options] [target]
+            Takes what %dbg takes, and returns the Failure.
+        """
+        target = self.session.meant(asked.target)
+        with self._going_on(target, asked.options):
+            return show(asked, locate, target)
+
+    @magic
+    def dbg_replay(self, asked: Line) -> Any:
+        """Run a failed task again with its real inputs, and show the outcome.
+
+        %dbg_replay [options] [target]
+            Takes what %dbg takes, but opens no prompt and returns the Replay.
+        """
+        target = self.session.meant(asked.target)
+        with self._going_on(target, asked.options), render.Notifier() as notify:
+            return show(asked, replay, target, notify=notify)
+
+    def _open(self, asked: Line) -> None:
+        if asked.typed == "next":
             self._next(asked.options)
         else:
             self._begin(asked.target, asked.options)
 
-    @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
-    @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
-    def dbg_debug(self, line: str) -> None:
-        """Open the debugger in a failed task: `%dbg` under the verb's own name."""
-        self.dbg(line)
-
-    @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
-    @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
-    def dbg_locate(self, line: str) -> Any:
-        """Tell which task failed, and what it raised; nothing is run.
-
-        %dbg_locate [options] [target]
-            Takes what %dbg takes, and returns the Failure.
-
-        --client NAME            a client's variable, or a scheduler's address
-        --timeout 30s            limit of each wait on the cluster
-        """
-        asked = self._read(line, "dbg_locate")
-        target = self.session.meant(asked.target)
-        with self._going_on(target, asked.options):
-            found = self._call(locate, target, **asked.options)
-        return None if asked.silent else found
-
-    @no_var_expand  # type: ignore[untyped-decorator, misc, unused-ignore]
-    @line_magic  # type: ignore[untyped-decorator, misc, unused-ignore]
-    def dbg_replay(self, line: str) -> Any:
-        """Run a failed task again with its real inputs, and show what it came to.
-
-        %dbg_replay [options] [target]
-            Takes what %dbg takes, but opens no prompt and returns the Replay.
-
-        --dry-run                return the Plan alone
-        --scope, --where, --times, --no-recompute, --timeout, --max-bytes, --client,
-        --source                 as for %dbg
-        """
-        asked = self._read(line, "dbg_replay")
-        target = self.session.meant(asked.target)
-        with self._going_on(target, asked.options), render.Notifier() as notify:
-            found = self._call(replay, target, notify=notify, **asked.options)
-        return None if asked.silent else found
-
-    def _read(self, line: str, name: str) -> Line:
-        return read_line(name, line, OPTIONS[name], self.shell.user_ns)
-
-    def _call(self, verb: Any, target: Any, **options: Any) -> Any:
-        return call(verb, target, **options)
-
     def _begin(self, target: Any, options: dict[str, Any]) -> None:
         target = self.session.meant(target)
         with self._going_on(target, options):
-            found = self._call(debug, target, **options)
+            found = call(debug, target, **options)
         self._left(found)
 
     @contextmanager
     def _going_on(self, target: Any, options: dict[str, Any]) -> Iterator[None]:
         """Go on from a target, unless it leads to no failure."""
+        options = {name: options[name] for name in options if name in _DEBUG}
         try:
             yield
         except _NO_FAILURE:
@@ -199,19 +165,19 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         """Open the next root cause of what was asked for last."""
 
         def causes(target: Any, **asked: Any) -> Any:
-            return self._call(locate_all, target, **asked)
+            return call(locate_all, target, **asked)
 
         try:
             failures, options = self.session.next(options, causes)
         except NoMore as error:
             raise UsageError(f"%dbg next: {error}") from None
-        found = self._call(debug, failures, **options)
+        found = call(debug, failures, **options)
         self.session.went_on()
         self._left(found)
 
     def _run_cell(self, cell: str, options: dict[str, Any]) -> None:
         """Run a cell, and open what it raises; the exception goes on."""
-        kept = {name: options[name] for name in _CAPTURED if name in options}
+        kept = {name: options[name] for name in CAPTURED if name in options}
         before = last_exception()
         with capture(**kept):
             self._quiet = True
@@ -248,7 +214,7 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         if error is None or self._quiet:
             return
         if isinstance(error, (UsageError, DbgkitError)) or was_stopped(error):
-            # A slip of the pen is not what `%dbg` and `%debug` are to open next.
+            # A mistyped line is not what `%dbg` and `%debug` are to open next.
             debugger.remember(self._last)
             return
         if isinstance(error, Exception) and touches_dask(error):
@@ -258,15 +224,15 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         """Complete a magic of ours, for IPython's ``complete_command`` hook."""
         name = event.command.lstrip("%")
         typed = event.text_until_cursor.partition(event.command)[2]
-        options = OPTIONS.get(name, ())
-        found = complete_value(typed, event.symbol, options)
+        verb = MAGIC_VERBS[name]
+        found = complete_value(typed, event.symbol, verb.options)
         if found is not None:
             return found
-        names = tuple(f"--{option.name}" for option in options)
-        if name in NO_TARGET:
-            return [each for each in names if each.startswith(event.symbol or "-")]
-        statuses = WANTED.get(name, ("error",))
-        return complete_target(typed, event.symbol, shell.user_ns, names, statuses)
+        flags = flags_of(verb.options)
+        if verb.target in ("", "switch"):
+            return [each for each in flags if each.startswith(event.symbol or "-")]
+        statuses = _STATUSES.get(name, ("error",))
+        return complete_target(typed, event.symbol, shell.user_ns, flags, statuses)
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -328,7 +294,7 @@ def _place(error: BaseException) -> str:
 
 
 def _completed() -> list[str]:
-    return [f"%{name}" for name in OPTIONS]
+    return [f"%{name}" for name in MAGIC_VERBS]
 
 
 def _unregister_magics(shell: Any, magics: Magics) -> None:

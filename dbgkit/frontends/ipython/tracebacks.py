@@ -19,7 +19,7 @@ from dbgkit.source import Found, Index
 from dbgkit.targets.tracebacks import chain
 
 _MOST_FRAMES = 1_000
-_OURS = (Exception,)  # told by its identity from a tuple of the user's
+_OURS = (Exception,)  # known by its identity from a tuple of the user's
 
 
 def show_lines(shell: Any) -> None:
@@ -39,8 +39,8 @@ def _show(
 ) -> None:
     """Show an exception as IPython itself does."""
     with _with_lines(error):
-        told = (kind, error, error.__traceback__)
-        shell.showtraceback(told, tb_offset=tb_offset, running_compiled_code=True)
+        shown = (kind, error, error.__traceback__)
+        shell.showtraceback(shown, tb_offset=tb_offset, running_compiled_code=True)
     if getattr(sys, "last_value", None) is error:
         sys.last_traceback = tb
 

@@ -1,0 +1,240 @@
+"""The options of every verb, once: commands, magics, their help and completion.
+
+``tests/test_unit_options.py`` compares them with the signatures of the verbs, and lists
+what a front end leaves out on purpose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dbgkit.frontends.kinds import Option
+
+COMMAND_LINE, MAGICS = "command line", "magics"
+PAGE = "dbgkit-report.html"  # where a report is written
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What may be typed after a verb.
+
+    Attributes
+    ----------
+    options : tuple of Option
+    target : str
+        The parameter that needs no name; empty: there is none.
+    only : str
+        The one front end that has it; by default all.
+    """
+
+    options: tuple[Option, ...]
+    target: str = ""
+    only: str = ""
+
+
+def _states() -> tuple[str, ...]:
+    from dbgkit.diagnose.tasks import STATES
+
+    return STATES
+
+
+def _columns() -> tuple[str, ...]:
+    from dbgkit.remote.scheduler.tasks import COLUMNS
+
+    return COLUMNS
+
+
+def _limit(what: str, default: int) -> Option:
+    return Option(
+        "limit", f"most {what} to show; the rest is counted", "number", default
+    )
+
+
+_CLIENT = Option(
+    "client",  # commands have --scheduler
+    "a client's variable, or a scheduler's address",
+    "client",
+    only=MAGICS,
+)
+_DUMP = Option("view", "a cluster dump to look at, not a cluster", "dump", name="dump")
+_SOURCE = Option(
+    "source",
+    "a file (.py, .ipynb) or folder to search for the text of code",
+    "path",
+    many=True,
+)
+_TIMEOUT = Option("timeout", "limit of each wait on the cluster", "duration", "30s")
+_VIEW = (_CLIENT, _DUMP, _SOURCE, _TIMEOUT)
+
+_WHERE = Option(
+    "where",
+    "run it in this process, in a child that may die, or on a worker",
+    "here|process|worker",
+    shown="here, unless that cannot be",
+)
+_RUN = (
+    Option(
+        "scope", "the task alone, or all that leads to it", "task|ancestors", "task"
+    ),
+    Option("times", "how often to run it", "number", 1),
+    Option(
+        "recompute",
+        "fail rather than compute released inputs again",
+        "flag",
+        name="no-recompute",
+    ),
+    Option("max_bytes", "most bytes of inputs to pull", "size", "1 GiB"),
+    _SOURCE,
+    _TIMEOUT,
+)
+_REPLAY = (*_RUN, _WHERE, _CLIENT)
+_PLAN = Option("dry_run", "show what would be done, and end", "flag", False)
+_DEBUG = (
+    Option("prompt", "print the report, even at a terminal", "flag", name="no-prompt"),
+    Option("using", "only replay, or only enter what was recorded", "replay|recording"),
+)
+# A script, of which every failure is debugged; its client has closed by then.
+_SCRIPT = (
+    *_RUN,
+    replace(
+        _WHERE,
+        help="replay in this process, or in a child that may die",
+        kind="here|process",
+    ),
+    *_DEBUG,
+)
+
+_FAILURES = (
+    Option(
+        "since",
+        "only what failed since then (2026-01-31T12:00), or so long ago (5m)",
+        "moment",
+    ),
+    Option("span", "only what failed in this span, by name or id", form="SPAN"),
+    Option(
+        "of_client", "only failures of this client's work", "client", also=("--client",)
+    ),
+    _limit("root causes", 20),
+)
+_TASKS = (
+    Option(
+        "state",
+        "only tasks in these states",
+        "list",
+        form="STATE,STATE",
+        some=_states,
+        many=True,
+    ),
+    Option("prefix", "only with this prefix", form="PREFIX", many=True),
+    Option("worker", "only of this worker, by address or name", form="WORKER"),
+    Option(
+        "failed",
+        "only what failed by itself, or only the rest",
+        "flag",
+        opposite="not-failed",
+    ),
+    Option(
+        "sort",
+        "largest first, texts from A; the other way round as --sort=-COLUMN",
+        form="COLUMN",
+        some=_columns,
+    ),
+    _limit("tasks", 50),
+)
+_DEATHS = (_limit("deaths", 50),)
+_RECORDINGS = (_limit("recordings", 50),)
+# Their defaults are those of Dask's configuration.
+_RECORD = (
+    Option("hold", "most bytes to hold; the oldest go first", "size", shown="64 MB"),
+    Option("keep_inputs", "most bytes of inputs to keep", "size", shown="0"),
+    Option("nbytes", "most bytes of one recording", "size", shown="256 kB"),
+    Option("kept", "most bytes of a value to keep whole", "size", shown="4 kB"),
+    Option("time", "most time for one recording", "duration", shown="100 ms"),
+    Option("secret_names", "names to hide, besides the usual", "list", many=True),
+    _CLIENT,
+    _TIMEOUT,
+)
+_REPORT = (
+    Option(
+        "output",
+        "where to write it; - is standard output",
+        shown=f"{PAGE}, or - with --json",
+        also=("-o",),
+        form="FILE",
+    ),
+)
+_WATCH = (
+    Option(
+        "every",
+        "from one look to the next; none begins before the last has ended",
+        "duration",
+        "2s",
+    ),
+    Option("once", "look once, print that, and end", "flag", False),
+)
+
+VERBS = {
+    "locate": Verb((_CLIENT, _SOURCE, _TIMEOUT), "target"),
+    "replay": Verb((*_REPLAY, _PLAN), "target"),
+    "debug": Verb((*_REPLAY, *_DEBUG), "target"),
+    "failures": Verb((*_FAILURES, *_VIEW)),
+    "tasks": Verb((*_TASKS, *_VIEW), "keys"),
+    "story": Verb(_VIEW, "target"),
+    "why": Verb(_VIEW, "target"),
+    "doctor": Verb(_VIEW),
+    "deaths": Verb((*_DEATHS, *_VIEW)),
+    "record": Verb(_RECORD, "switch"),
+    "recordings": Verb((*_RECORDINGS, *_VIEW), "target"),
+    "report": Verb((*_REPORT, *_VIEW), only=COMMAND_LINE),
+    "watch": Verb((*_WATCH, *_VIEW), only=COMMAND_LINE),
+    "run": Verb(_SCRIPT, only=COMMAND_LINE),
+}
+MAGIC_VERBS = {
+    "dbg": VERBS["debug"],
+    **{f"dbg_{name}": verb for name, verb in VERBS.items() if not verb.only},
+}
+# What holds for a replay of what was taken as a client closed, too.
+CAPTURED = tuple(option.keyword for option in (*_RUN, _WHERE))
+
+# Limits of a command that is given none.
+CONNECT, ANSWER = "10s", "30s"
+# Where a command looks, and how it answers: in place of the verb's own.
+PLACE = (
+    Option(
+        "scheduler",
+        "address of the scheduler: tcp://host:8786",
+        shown="what Dask's configuration has as scheduler-address, so "
+        "DASK_SCHEDULER_ADDRESS too",
+        form="ADDRESS",
+    ),
+    Option(
+        "scheduler_file",
+        "the file that dask scheduler --scheduler-file has written",
+        "file",
+    ),
+    _DUMP,
+    _SOURCE,
+    Option("as_json", "print one JSON document", "flag", False, name="json"),
+    Option("tls_ca_file", "certificate authorities for TLS, as PEM", "file"),
+    Option("tls_cert", "certificate for TLS, as PEM", "file"),
+    Option("tls_key", "private key for TLS, as PEM", "file"),
+    replace(
+        _TIMEOUT,
+        help="limit of each wait",
+        default=None,
+        shown=f"{CONNECT} to connect, {ANSWER} for an answer",
+    ),
+)
+
+_KNOWN = {each.keyword: each for verb in VERBS.values() for each in verb.options}
+
+
+def spelled(keyword: str, value: Any, quote: Any) -> str:
+    """An option as it is typed with a value; with None, its name alone."""
+    option = _KNOWN.get(keyword) or Option(keyword, "")
+    if option.opposite and value is not None and value != option.value:
+        return f"--{option.opposite}"
+    if value is None or option.kind == "flag":
+        return option.flag
+    return f"{option.flag} {quote(str(value))}"
