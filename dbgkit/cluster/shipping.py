@@ -18,7 +18,7 @@ from typing import Any
 from distributed.diagnostics.plugin import NannyPlugin, SchedulerPlugin, WorkerPlugin
 
 # An import of a sibling; `sources_of` says why one line of text is enough.
-_IMPORT = re.compile(r"^from (\.+)([\w.]*) import ", re.MULTILINE)
+_IMPORT = re.compile(r"\nfrom (\.+)([\w.]*) import ")
 _LOAD = "exec(loader, space) or space['found']"
 _LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"
 # Runs over there, with `package`, `sources` and `name` as globals.
