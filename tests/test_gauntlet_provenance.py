@@ -178,7 +178,7 @@ def test_what_is_forgotten_under_way_is_told_as_a_moment_later(
         (released.append if later else send)(message)
 
     monkeypatch.setattr(inproc_client, "_send_to_scheduler", send_later)
-    for module in shipped("scheduler.extension"):
+    for module in shipped("scheduler.visit"):
         find_roots = module.find_roots
 
         async def find_and_wait(*args, find_roots=find_roots, **options):

@@ -13,10 +13,11 @@ from rich.padding import Padding
 from rich.table import Table
 
 from dbgkit.model import FrameSummary, ValueSummary
+from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.frames import is_machinery, is_own, own_index
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
-from dbgkit.remote.values.summarize import OMITTED, summarize, summarize_frames
+from dbgkit.remote.values.summarize import OMITTED, Budget, summarize, summarize_frames
 from dbgkit.render import words
 from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
@@ -81,11 +82,13 @@ def row_of(name: str, value: ValueSummary, key: str = "") -> Row:
 def value_row(name: str, value: Any, key: str = "") -> Row:
     if isinstance(value, ValueSummary):  # of another process
         return row_of(name, value, key)
-    return row_of(name, ValueSummary.from_wire(summarize(value, name=name)), key)
+    wire = summarize(value, name=name, budget=Budget(secret_names=secret_names()))
+    return row_of(name, ValueSummary.from_wire(wire), key)
 
 
 def frames_of(exception: BaseException) -> tuple[Frame, ...]:
-    wires = summarize_frames(exception.__traceback__)
+    budget = Budget(secret_names=secret_names())
+    wires = summarize_frames(exception.__traceback__, budget=budget)
     return tuple(frame_of(FrameSummary.from_wire(wire)) for wire in wires)
 
 

@@ -144,20 +144,22 @@ def run_nodes(
         "steps": [],
     }
     if task["scope"] != "task":
-        result["steps"] = steps_wire(steps_of_run(call.begun, call.exception))
+        result["steps"] = steps_wire(
+            steps_of_run(call.begun, call.exception), tuple(task["secret_names"])
+        )
     if stand_in is not None:
         result["notes"] += stand_in.notes()
     if call.exception is not None:
-        result["exception"] = _exception(call.exception)
+        result["exception"] = _exception(call.exception, tuple(task["secret_names"]))
         result["notes"] += reader.notes(call.exception.__traceback__)
     return result
 
 
-def _exception(exception: BaseException) -> ChildError:
+def _exception(exception: BaseException, hidden: tuple[str, ...]) -> ChildError:
     from dbgkit.remote.common.frames import format_exception
     from dbgkit.remote.recording.handed import handed_keys
     from dbgkit.remote.recording.raised import raised
-    from dbgkit.remote.values.summarize import summarize_frames
+    from dbgkit.remote.values.summarize import Budget, summarize_frames
     from dbgkit.replays.lacking import lack_in
 
     return {
@@ -168,7 +170,9 @@ def _exception(exception: BaseException) -> ChildError:
         # distributed.worker.apply_function lets these through, and its loop ends.
         "ends_worker": isinstance(exception, (SystemExit, KeyboardInterrupt)),
         "traceback_text": format_exception(exception),
-        "frames": summarize_frames(exception.__traceback__),
+        "frames": summarize_frames(
+            exception.__traceback__, budget=Budget(secret_names=hidden)
+        ),
     }
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain, repeat
 from typing import Any
 
 from dbgkit.cluster.packed import NeverRead
 from dbgkit.errors import InputNotCopyable, RunSpecUnreadable, WaitTimedOut
 from dbgkit.model import advice
-from dbgkit.remote.common.calls import call_of, steps_of
+from dbgkit.model.secret_names import secret_names
+from dbgkit.remote.common.calls import call_of, parameter_names, steps_of
 from dbgkit.remote.common.texts import safe_str
 from dbgkit.remote.recording.steps import function_name, is_container
-from dbgkit.remote.values.summarize import summarize
+from dbgkit.remote.values.summarize import Budget, summarize
 from dbgkit.source import Reader
 
 # _shuffle.py and _merge.py of dask/dataframe/dask_expr.
@@ -190,6 +192,8 @@ def describe_call(node: Any) -> str:
     """The call that a node stands for, in a bounded text; inputs by their keys."""
     from dask._task_spec import Alias, GraphNode, Task, TaskRef
 
+    budget = Budget(secret_names=secret_names())
+
     def text(name: str, argument: Any) -> str:
         if isinstance(argument, (Alias, TaskRef)):
             return f"<{getattr(argument, 'target', argument.key)}>"
@@ -198,14 +202,15 @@ def describe_call(node: Any) -> str:
                 f"<{key}>" for key in sorted(argument.dependencies, key=str)
             )
             return f"{type(argument).__name__}({keys[:200]})"
-        told: str = summarize(argument, name=name)["text"]
-        return told
+        return summarize(argument, name=name, budget=budget)["text"]
 
     if not isinstance(node, Task) or steps_of(node):
         return function_name(node)
     call = call_of(node)
     assert call is not None
-    _, args, kwargs = call
-    parts = [text("", argument) for argument in args]
+    function, args, kwargs = call
+    # Not shown, but a value is hidden by its name where it is given by its place too.
+    names = chain(parameter_names(function), repeat(""))
+    parts = [text(name, argument) for name, argument in zip(names, args, strict=False)]
     parts += [f"{name}={text(name, value)}" for name, value in kwargs.items()]
     return f"{function_name(node)}({', '.join(parts)})"

@@ -44,6 +44,7 @@ from dbgkit.model import (
     recording_from_wire,
 )
 from dbgkit.model.frames import checked, duration
+from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.texts import safe_repr, safe_str
 from dbgkit.remote.recording.packing import unpack
 from dbgkit.remote.worker.replay import AROUND
@@ -170,7 +171,6 @@ _UNSTOPPABLE = "as a thread cannot be stopped"
 
 def _job(plan: Plan, material: Material, timeout: float) -> Job:
     """What ``remote.worker.replay.rerun`` takes."""
-    import dask
 
     specs: dict[Any, Any] = {}
     for key in plan.run_here:
@@ -194,7 +194,7 @@ def _job(plan: Plan, material: Material, timeout: float) -> Job:
         "timeout": timeout,
         "ancestors": plan.scope == "ancestors",
         "limits": {
-            "secret_names": list(dask.config.get("dbgkit.record.secret-names", ())),
+            "secret_names": list(secret_names()),
         },
     }
 

@@ -21,6 +21,7 @@ from dbgkit.model import (
     advice,
 )
 from dbgkit.model.frames import checked, duration
+from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.texts import safe_str
 from dbgkit.replays.child import BEGUN, FAULTS, RESULT
 from dbgkit.replays.children import Child, Fork, Forked, Spawned, shared_folder
@@ -90,6 +91,7 @@ def run_in_child(
         "max_bytes": wanted.max_bytes,
         "worker": failure.worker or "",
         "known": dict(material.worker_of(failure)),
+        "secret_names": secret_names(),
         "cluster": _cluster(material, wanted.timeout),
         "alone": stand_in is None,
     }

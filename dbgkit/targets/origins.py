@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dbgkit.model import Origin
+from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.origins import origins_of
 from dbgkit.remote.common.origins_steps import frames_in
 from dbgkit.remote.recording.origins import worded
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 def origins_from_wire(wires: Iterable[OriginForm]) -> tuple[Origin, ...]:
     """Origins out of what ``remote.common.origins`` found; secrets hidden."""
-    return tuple(Origin.from_wire(worded(wire)) for wire in wires)
+    names = secret_names()
+    return tuple(Origin.from_wire(worded(wire, extra=names)) for wire in wires)
 
 
 def origins_in_graph(

@@ -165,6 +165,7 @@ class _ChildTask(TypedDict):
     max_bytes: int
     worker: str
     known: Any
+    secret_names: tuple[str, ...]
     cluster: ChildCluster | None
     alone: bool
 
