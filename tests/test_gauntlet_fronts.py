@@ -16,7 +16,7 @@ from shells import Kernel, Terminal, shell_of_its_own
 
 import dbgkit
 from dbgkit.frontends.cli.main import cli
-from dbgkit.frontends.options import MAGIC_VERBS
+from dbgkit.frontends.verbs import MAGIC_VERBS
 
 JOBS = """
 import dbgkit

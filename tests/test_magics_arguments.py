@@ -6,7 +6,7 @@ import pytest
 
 from dbgkit.frontends.ipython.arguments import BadUsage, read_target, split_options
 from dbgkit.frontends.ipython.completing import complete_target
-from dbgkit.frontends.options import VERBS
+from dbgkit.frontends.verbs import VERBS
 
 OPTIONS = VERBS["debug"].options
 

@@ -39,8 +39,8 @@ from dbgkit.model import MALFORMED, Failure
 from dbgkit.remote.scheduler.recordings_store import recording_event
 from dbgkit.replays import on_worker
 from dbgkit.replays.child import RESULT, run_nodes
-from dbgkit.replays.compared import InputComparison
 from dbgkit.replays.inputs import Inputs
+from dbgkit.replays.inputs_compared import InputComparison
 from dbgkit.replays.nodes import read_spec
 from dbgkit.replays.on_worker import readable, replay_from_wire
 from dbgkit.replays.process import end_from_wire

@@ -19,7 +19,7 @@ from dbgkit.api.record_settings import DEFAULTS
 from dbgkit.frontends.cli.main import cli
 from dbgkit.frontends.ipython.arguments import split_options
 from dbgkit.frontends.kinds import KINDS, listed
-from dbgkit.frontends.options import (
+from dbgkit.frontends.verbs import (
     ANSWER,
     COMMAND_LINE,
     MAGIC_VERBS,
@@ -225,7 +225,7 @@ def test_a_magic_reads_what_advice_spells(name):
 @pytest.mark.parametrize(
     ("front", "foreign"),
     [
-        ("dbgkit.frontends.options", {"dask", "distributed", "IPython", "click"}),
+        ("dbgkit.frontends.verbs", {"dask", "distributed", "IPython", "click"}),
         ("dbgkit.frontends.cli", {"dask", "distributed", "IPython", "rich"}),
     ],
 )

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from dbgkit.model import Failure, RecordedCause, Recording
-from dbgkit.replays.compared import with_causes
+from dbgkit.replays.inputs_compared import with_causes
 from dbgkit.replays.recorded_causes import all_known, changed_cause
 
 KEY = ("KeyError", "'rows'", "KeyError('rows')", True)

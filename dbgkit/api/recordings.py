@@ -28,7 +28,7 @@ from dbgkit.errors import (
 )
 from dbgkit.model import Failure, Recording, Recordings, advice
 from dbgkit.remote.common.texts import safe_str
-from dbgkit.replays.compared import recorded_failure
+from dbgkit.replays.inputs_compared import recorded_failure
 from dbgkit.replays.planning import Wanted
 from dbgkit.source import Index
 from dbgkit.source.shown import Shown

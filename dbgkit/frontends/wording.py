@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from dbgkit.frontends.options import MAGIC_VERBS, VERBS, spelled
+from dbgkit.frontends.verbs import MAGIC_VERBS, VERBS, spelled
 from dbgkit.model.advice import Calls, Variable
 from dbgkit.remote.secrets.redact import redact_text
 

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 
 from dbgkit.model import Death, Deaths, RunningTask
 from dbgkit.remote.common.texts import in_line
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.fields import Fields
 from dbgkit.render.registry import Renderer
 from dbgkit.render.style import DEATHS as STYLES

@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 
 from dbgkit.model import Checkup, Finding
 from dbgkit.remote.common.texts import in_line
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.fields import Fields, notes_form
 from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, LEVELS

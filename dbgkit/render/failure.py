@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from dbgkit.model import Failure, advice
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.console import printed
 from dbgkit.render.fields import Fields
 from dbgkit.render.frames import (

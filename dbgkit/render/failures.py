@@ -10,7 +10,8 @@ from rich.padding import Padding
 from dbgkit.model import FailureGroup, FailureReport, advice
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.fields import Fields, notes_form
 from dbgkit.render.frames import Frame, brief_frames_form, frame_of, frames_of_text
 from dbgkit.render.registry import Renderer

@@ -15,7 +15,7 @@ from rich.console import RenderableType
 from rich.tree import Tree
 
 from dbgkit.model import GraphNode, TaskGraph
-from dbgkit.render import html
+from dbgkit.render import templating as html
 from dbgkit.render.graph_svg import Box, draw
 from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, STATES, css_color

@@ -9,7 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 from dbgkit.model import InputInfo, Plan
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.failure import task_text
 from dbgkit.render.fields import Fields
 from dbgkit.render.registry import Renderer

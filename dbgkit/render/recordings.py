@@ -11,7 +11,8 @@ from dbgkit.model import Recording, Recordings
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.recording.take import COUNTED
 from dbgkit.remote.secrets.redact import redact_text
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.console import header_text
 from dbgkit.render.failure import FailureView, failure_form
 from dbgkit.render.frames import frame_of

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from dbgkit.model import Difference, Failure, Replay, advice
 from dbgkit.remote.secrets.redact import redact_text, redact_value
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.console import header_text
 from dbgkit.render.failure import (
     FailureView,

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 
 from dbgkit.model import ClusterReport
 from dbgkit.remote.common.texts import in_line
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.deaths import DeathsView, deaths_form, view_deaths
 from dbgkit.render.doctor import CheckupView, checkup_form, view_checkup
 from dbgkit.render.failures import (

@@ -12,7 +12,8 @@ from rich.padding import Padding
 from dbgkit.model import Timeline
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.fields import notes_form, padded
 from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from dbgkit.model import TaskRow, TaskTable
 from dbgkit.remote.common.texts import in_line, type_and_message
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.fields import notes_form, padded
 from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, STATES

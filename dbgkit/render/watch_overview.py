@@ -9,7 +9,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 
 from dbgkit.model import Explanation, FailureGroup, Glance
 from dbgkit.remote.common.texts import in_line
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.console import printed
 from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, STATES

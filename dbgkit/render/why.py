@@ -10,7 +10,8 @@ from rich.padding import Padding
 
 from dbgkit.model import Explanation, TaskGraph
 from dbgkit.remote.common.texts import in_line
-from dbgkit.render import html, words
+from dbgkit.render import templating as html
+from dbgkit.render import words
 from dbgkit.render.fields import Fields, notes_form
 from dbgkit.render.graph import graph_form, graph_html
 from dbgkit.render.registry import Renderer

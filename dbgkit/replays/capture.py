@@ -21,7 +21,7 @@ from dbgkit.cluster.recordings import leave_behind
 from dbgkit.errors import DbgkitError, NotHere
 from dbgkit.model import Failure, Plan, advice
 from dbgkit.remote.common.texts import safe_repr
-from dbgkit.replays.differences import ask_worker
+from dbgkit.replays.environment import ask_worker
 from dbgkit.replays.planning import Wanted, where_to_run
 from dbgkit.replays.preparing import Notify, Prepared, plan_replay, prepare
 from dbgkit.targets.ending import to_debug

@@ -11,9 +11,13 @@ from dbgkit.model import Difference, Failure, Progress, Replay, Run, Step
 from dbgkit.remote.common.frames import format_exception
 from dbgkit.remote.recording.raised import raised
 from dbgkit.replays.calling import Call, call_graph, call_task
-from dbgkit.replays.compared import InputComparison, recorded_failure, with_causes
-from dbgkit.replays.differences import differences_noted
+from dbgkit.replays.environment import differences_noted
 from dbgkit.replays.inputs import changed_in_place
+from dbgkit.replays.inputs_compared import (
+    InputComparison,
+    recorded_failure,
+    with_causes,
+)
 from dbgkit.replays.lacking import lack_in, only_lacking
 from dbgkit.replays.material import Material
 from dbgkit.replays.outcome import CAUSES_UNKNOWN, causes_unknown, overall, run_told

@@ -7,8 +7,8 @@ from typing import Any
 
 from dbgkit.errors import InputNotCopyable
 from dbgkit.model import Difference, Progress, Replay
-from dbgkit.replays.compared import recorded_failure, with_causes
-from dbgkit.replays.differences import differences_noted
+from dbgkit.replays.environment import differences_noted
+from dbgkit.replays.inputs_compared import recorded_failure, with_causes
 from dbgkit.replays.lacking import only_lacking
 from dbgkit.replays.nodes import write
 from dbgkit.replays.outcome import causes_told, overall

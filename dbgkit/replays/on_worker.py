@@ -48,7 +48,11 @@ from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.texts import safe_repr, safe_str
 from dbgkit.remote.recording.packing import unpack
 from dbgkit.remote.worker.replay import AROUND
-from dbgkit.replays.compared import InputComparison, recorded_failure, with_causes
+from dbgkit.replays.inputs_compared import (
+    InputComparison,
+    recorded_failure,
+    with_causes,
+)
 from dbgkit.replays.material import Material
 from dbgkit.replays.on_worker_plan import no_room, stored_as
 from dbgkit.replays.outcome import (

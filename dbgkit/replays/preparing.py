@@ -8,7 +8,7 @@ from typing import Any
 
 from dbgkit.errors import Declined, InputMoved, RunSpecUnreadable
 from dbgkit.model import Failure, Plan
-from dbgkit.replays.differences import Asked
+from dbgkit.replays.environment import Asked
 from dbgkit.replays.inputs import Inputs, pull_inputs
 from dbgkit.replays.material import Material, gather_material
 from dbgkit.replays.nodes import describe_call
@@ -16,7 +16,7 @@ from dbgkit.replays.on_worker_plan import plan_on_worker
 from dbgkit.replays.planning import Wanted, make_plan
 from dbgkit.replays.standin import WorkerStandIn, reading
 from dbgkit.replays.submitted import Submissions
-from dbgkit.targets.again import look_again
+from dbgkit.targets.located_before import look_again
 
 Notify = Callable[[Any], Any]
 

@@ -14,8 +14,8 @@ from dbgkit.replays.in_child import replay_in_child
 from dbgkit.replays.on_worker import run_on_worker
 from dbgkit.replays.preparing import Notify, Prepared, prepare_once
 from dbgkit.replays.submitted import HandedStored
-from dbgkit.targets.again import look_again
 from dbgkit.targets.locate import locate_failures
+from dbgkit.targets.located_before import look_again
 
 
 def execute(prepared: Prepared, notify: Notify) -> Replay:

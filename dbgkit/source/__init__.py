@@ -5,7 +5,7 @@ What cloudpickle pickled by value comes without its file's name
 functions of this process, and in files that somebody names.
 """
 
-from dbgkit.source.index import Found, Index
+from dbgkit.source.finding import Found, Index
 from dbgkit.source.named import (
     name_for_process,
     named_sources,

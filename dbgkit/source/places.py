@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from dbgkit.remote.common.codes import DYNAMIC, is_dynamic
-from dbgkit.source.index import EDITED, UNKNOWN
+from dbgkit.source.finding import EDITED, UNKNOWN
 from dbgkit.source.texts import MOVED, running_shell
 
 _NUMBERED = re.compile(r"^<ipython-input-(\d+)-")

@@ -26,7 +26,7 @@ from dbgkit.remote.common.codes import (
 from dbgkit.remote.common.frames import is_own, walk
 from dbgkit.remote.common.texts import safe_repr
 from dbgkit.remote.common.unpickling import Reading
-from dbgkit.source.index import EDITED, Index, below_name
+from dbgkit.source.finding import EDITED, Index, below_name
 from dbgkit.source.texts import came_from_stdin, is_nameless, remember
 
 # What code is said to be from that has no text anywhere.

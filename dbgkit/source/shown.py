@@ -18,7 +18,7 @@ from dbgkit.remote.common.codes import is_cell, is_dynamic, mark_of
 from dbgkit.remote.common.frame_codes import FrameCode, codes_for, own_place
 from dbgkit.remote.common.frames import own_line_of_text
 from dbgkit.remote.secrets.redact import MARGIN, redact_lines
-from dbgkit.source.index import Found, Index
+from dbgkit.source.finding import Found, Index
 from dbgkit.source.places import cell_name, cells_alike, place, split_line
 
 if TYPE_CHECKING:

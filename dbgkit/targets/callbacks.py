@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import FrameType
 
 from dbgkit.remote.common.frames import walk
-from dbgkit.targets.kind import Kind
 from dbgkit.targets.tracebacks import place_of
+from dbgkit.targets.without_task_kind import Kind
 
 
 def of_callback(error: BaseException) -> Kind | None:

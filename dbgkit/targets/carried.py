@@ -17,9 +17,9 @@ from dbgkit.model import Failure, advice
 from dbgkit.remote.common.carried import carried_by, is_carrier
 from dbgkit.remote.common.texts import safe_repr, safe_str
 from dbgkit.remote.common.unpickling import Reading
-from dbgkit.targets.kind import Kind
 from dbgkit.targets.naming import name_of, step_of
 from dbgkit.targets.tracebacks import live_places
+from dbgkit.targets.without_task_kind import Kind
 
 MOST_FETCHED = 100  # batches that failed and are held
 _BACKEND = "DaskDistributedBackend"

@@ -19,7 +19,7 @@ from dbgkit.remote.common.texts import COMPARED, safe_repr
 from dbgkit.remote.scheduler.inner import entry_of
 from dbgkit.remote.scheduler.inner_identities import Identity, identities, of_chain
 from dbgkit.remote.scheduler.p2p import phase_in, phase_of, where_in_shuffle
-from dbgkit.targets.held import exception_of, is_told_by, texts_of
+from dbgkit.targets.scheduler_texts import exception_of, is_told_by, texts_of
 from dbgkit.targets.tracebacks import chain, is_rebuilt, place_of
 
 if TYPE_CHECKING:

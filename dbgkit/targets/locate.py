@@ -7,7 +7,7 @@ from typing import Any
 
 from dbgkit.errors import NoFailure
 from dbgkit.model import Failure
-from dbgkit.targets.again import relocate
+from dbgkit.targets.located_before import relocate
 from dbgkit.targets.modules import with_missing
 from dbgkit.targets.resolve import sort_target
 from dbgkit.targets.search import Search

@@ -22,16 +22,16 @@ from dbgkit.remote.common.parsing import literal
 from dbgkit.remote.scheduler.failed import forgotten_fact
 from dbgkit.remote.scheduler.followers import is_follower
 from dbgkit.remote.scheduler.leaders import led_in_history
-from dbgkit.targets.alike import alike
 from dbgkit.targets.failure import failure_from_exception, failure_from_fact
 from dbgkit.targets.graphs import (
     is_alias,
     materialise,
     output_keys,
 )
-from dbgkit.targets.held import beginnings, is_no_tasks, pickled_in, texts_of
+from dbgkit.targets.history_entry import alike
 from dbgkit.targets.led import raised_in, submitted_entry
 from dbgkit.targets.optimizing import expression_here
+from dbgkit.targets.scheduler_texts import beginnings, is_no_tasks, pickled_in, texts_of
 from dbgkit.targets.tracebacks import Trace
 
 if TYPE_CHECKING:

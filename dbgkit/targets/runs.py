@@ -9,8 +9,8 @@ from types import FrameType
 from typing import Any
 
 from dbgkit.model import advice
-from dbgkit.targets.kind import Kind
 from dbgkit.targets.tracebacks import live_places
+from dbgkit.targets.without_task_kind import Kind
 
 
 def of_run(error: BaseException) -> Kind | None:

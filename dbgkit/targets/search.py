@@ -26,14 +26,6 @@ from dbgkit.targets.failure import (
     failure_of_local_task,
     failure_of_meta,
 )
-from dbgkit.targets.held import (
-    beginnings,
-    held_beginnings,
-    is_told_by,
-    keys_holding,
-    texts_of,
-)
-from dbgkit.targets.kinds import CERTAIN, failure_of_kind, kind_of
 from dbgkit.targets.led import exception_for, raised_in
 from dbgkit.targets.matching import locate_in_graph
 from dbgkit.targets.optimizing import expression_here, inner_expression
@@ -49,7 +41,15 @@ from dbgkit.targets.refusals import (
     unread_graph,
 )
 from dbgkit.targets.resolve import Sought
+from dbgkit.targets.scheduler_texts import (
+    beginnings,
+    held_beginnings,
+    is_told_by,
+    keys_holding,
+    texts_of,
+)
 from dbgkit.targets.tracebacks import Trace, chain, trace, whole_of
+from dbgkit.targets.without_task import CERTAIN, failure_of_kind, kind_of
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_failures import Fact, Visit

@@ -9,8 +9,8 @@ from types import FrameType
 from dbgkit.remote.common.frames import walk
 from dbgkit.remote.common.parsing import parsed
 from dbgkit.remote.common.texts import safe_str
-from dbgkit.targets.kind import Kind
 from dbgkit.targets.tracebacks import live_places
+from dbgkit.targets.without_task_kind import Kind
 
 
 def of_start(error: BaseException) -> Kind | None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from dbgkit.remote.common.texts import safe_str
 from dbgkit.targets.graphs import materialise
-from dbgkit.targets.kind import Kind
 from dbgkit.targets.naming import prefix_of
 from dbgkit.targets.tracebacks import live_places
 from dbgkit.targets.unpicklable_part import (
@@ -20,6 +19,7 @@ from dbgkit.targets.unpicklable_part import (
     joined,
     told_error,
 )
+from dbgkit.targets.without_task_kind import Kind
 
 _SAID = "Could not serialize object of type"
 _MAKE_INSIDE = (

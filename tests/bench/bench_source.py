@@ -20,7 +20,7 @@ from distributed import Client, LocalCluster
 
 import dbgkit
 from dbgkit.remote.common.codes import DYNAMIC
-from dbgkit.source.index import _living
+from dbgkit.source.finding import _living
 
 FUNCTIONS = 10_000
 FILES = 500

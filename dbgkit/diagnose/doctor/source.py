@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from dbgkit.model import FailureGroup, Finding, advice
 from dbgkit.remote.common.frames import own_index
-from dbgkit.source.index import EDITED
+from dbgkit.source.finding import EDITED
 from dbgkit.source.reading import why_unknown
 from dbgkit.source.shown import shown_text
 

@@ -32,8 +32,8 @@ from dbgkit.errors import (
 from dbgkit.model import Explanation, Span, advice
 from dbgkit.remote.common.texts import safe_repr
 from dbgkit.remote.scheduler.foresight import MOST_KILLED, tasks_had, workers_to_ask
-from dbgkit.targets.held import held_beginnings, keys_holding
 from dbgkit.targets.resolve import Sought, sort_target
+from dbgkit.targets.scheduler_texts import held_beginnings, keys_holding
 from dbgkit.targets.tracebacks import trace
 
 if TYPE_CHECKING:

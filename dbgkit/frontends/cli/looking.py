@@ -18,7 +18,7 @@ import click
 from dbgkit.errors import DbgkitError
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, patient_pipe
 from dbgkit.frontends.cli.options import declared
-from dbgkit.frontends.options import ANSWER, CONNECT, PLACE, VERBS, spelled
+from dbgkit.frontends.verbs import ANSWER, CONNECT, PLACE, VERBS, spelled
 from dbgkit.frontends.wording import Commands
 from dbgkit.model.advice import worded
 from dbgkit.remote.secrets.redact import redact_text

@@ -10,7 +10,7 @@ from dbgkit._version import __version__
 from dbgkit.frontends.cli import replay, report, states
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, flushed
 from dbgkit.frontends.cli.options import declared
-from dbgkit.frontends.options import VERBS
+from dbgkit.frontends.verbs import VERBS
 
 
 class Commands(click.Group):

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from dbgkit.frontends.kinds import Option
-from dbgkit.frontends.options import MAGICS
+from dbgkit.frontends.verbs import MAGICS
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -9,7 +9,7 @@ import click
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, FOUND, CouldNotLook
 from dbgkit.frontends.cli.looking import Place, as_json, command, put, write
 from dbgkit.frontends.cli.states import why_code
-from dbgkit.frontends.options import PAGE
+from dbgkit.frontends.verbs import PAGE
 
 
 @command("report")

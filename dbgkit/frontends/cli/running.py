@@ -18,7 +18,7 @@ from dbgkit.errors import CannotWrite, DbgkitError
 from dbgkit.frontends.cli.ending import INTERRUPTED, drop, patient_pipe
 from dbgkit.frontends.cli.guard import quiet_without_guard
 from dbgkit.frontends.cli.threads import ThreadFailures
-from dbgkit.frontends.options import CAPTURED
+from dbgkit.frontends.verbs import CAPTURED
 from dbgkit.frontends.wording import Run
 from dbgkit.model.advice import worded
 from dbgkit.remote.common.texts import visible

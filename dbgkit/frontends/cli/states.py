@@ -8,7 +8,7 @@ import click
 
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, FOUND
 from dbgkit.frontends.cli.looking import Place, command, put, write
-from dbgkit.frontends.options import spelled
+from dbgkit.frontends.verbs import spelled
 from dbgkit.model import advice
 
 if TYPE_CHECKING:

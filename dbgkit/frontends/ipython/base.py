@@ -15,7 +15,7 @@ from IPython.core.magic import line_magic, no_var_expand
 from dbgkit.errors import DbgkitError, UnknownKey
 from dbgkit.frontends.ipython.arguments import BadUsage, read_target, split_options
 from dbgkit.frontends.kinds import listed
-from dbgkit.frontends.options import MAGIC_VERBS, Verb
+from dbgkit.frontends.verbs import MAGIC_VERBS, Verb
 from dbgkit.frontends.wording import Magics
 from dbgkit.model.advice import worded
 from dbgkit.remote.common.texts import in_line

@@ -46,8 +46,8 @@ from dbgkit.frontends.ipython.completing import complete_target, complete_value
 from dbgkit.frontends.ipython.recording import RecordMagics
 from dbgkit.frontends.ipython.session import NoMore, Session, last_exception
 from dbgkit.frontends.ipython.states import StateMagics
-from dbgkit.frontends.options import CAPTURED, MAGIC_VERBS
 from dbgkit.frontends.recognise import touches_dask
+from dbgkit.frontends.verbs import CAPTURED, MAGIC_VERBS
 from dbgkit.frontends.wording import Magics as Wording
 from dbgkit.model.advice import unword, word_with
 from dbgkit.remote.common.codes import DYNAMIC as NO_FILE

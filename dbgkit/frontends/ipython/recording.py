@@ -11,7 +11,7 @@ from dbgkit.api.deaths import deaths
 from dbgkit.api.record import record, record_off
 from dbgkit.api.recordings import recordings
 from dbgkit.frontends.ipython.base import Line, magic, show
-from dbgkit.frontends.options import spelled
+from dbgkit.frontends.verbs import spelled
 from dbgkit.remote.common.texts import in_line
 
 

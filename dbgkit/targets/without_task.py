@@ -15,11 +15,11 @@ from dbgkit.remote.common.frames import walk
 from dbgkit.targets.callbacks import of_callback
 from dbgkit.targets.carried import of_batch
 from dbgkit.targets.failure import failure_from_exception
-from dbgkit.targets.kind import Kind
 from dbgkit.targets.runs import of_plugin, of_run
 from dbgkit.targets.starting import of_start
 from dbgkit.targets.tracebacks import Trace, chain, is_rebuilt, place_of
 from dbgkit.targets.unpicklable import of_result, of_unsent
+from dbgkit.targets.without_task_kind import Kind
 
 _DASK = ("dask", "distributed")
 

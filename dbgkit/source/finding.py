@@ -23,8 +23,8 @@ from dbgkit.remote.common.codes import (
     nested,
     spans,
 )
-from dbgkit.source.moved import find_moved, find_moved_mark
 from dbgkit.source.named import named_sources
+from dbgkit.source.shifted import find_moved, find_moved_mark
 from dbgkit.source.texts import (
     Text,
     by_value_modules,
