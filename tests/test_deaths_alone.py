@@ -19,7 +19,7 @@ from distributed import wait
 from watching import wait_until
 
 import dbgkit
-from dbgkit.cluster import deaths as asking
+from dbgkit.cluster import workers
 from dbgkit.remote.common.boxes import read_box, remove_box
 from dbgkit.remote.worker.black_box_folders import boxes_in, folder_in
 
@@ -201,7 +201,7 @@ def test_one_that_does_not_answer_is_not_waited_for(
     process.kill()
     process.wait(20)
     wait_until(lambda: len(client.run(os.getpid)) == 1, "it is gone")
-    monkeypatch.setattr(asking, "SIBLINGS_LIMIT", 0.5)
+    monkeypatch.setattr(workers, "PROBE_LIMIT", 0.5)
     sibling.send_signal(signal.SIGSTOP)
     try:
         deaths = dbgkit.deaths(client=client)

@@ -144,6 +144,9 @@ def record(
     # The current client may be another one by the time that it is turned off.
     client = own_client(None) if client is None else client
     token = uuid.uuid4().hex
+    # It is there before the scheduler hears of its token: another thread whose block
+    # ends meanwhile names those that go on.
+    recorder = Recorder(client, timeout, token, asynchronous)
 
     def run(found: View) -> SwitchedOn:
         link = link_of(found)
@@ -153,7 +156,6 @@ def record(
     started = look(None, client, None, timeout, run, asynchronous)
     if not isinstance(started, SwitchedOn):
         return AsyncRecorder(client, timeout, token, asynchronous, started)
-    recorder = Recorder(client, timeout, token, asynchronous)
     recorder._take(started)
     warn_of(recorder.without, "the recorder is on")
     return recorder

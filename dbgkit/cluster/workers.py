@@ -28,7 +28,7 @@ def ask_workers(
     function: ShippedFunction,
     arguments: Mapping[str, tuple[Any, ...]],
     kind: type[T],
-    limit: float = PROBE_LIMIT,
+    limit: float | None = None,
 ) -> dict[str, T]:
     """What some workers answer, by address; those without such an answer are left out.
 
@@ -40,10 +40,12 @@ def ask_workers(
         Of each worker, by its address.
     kind : type
         Of an answer. What a function raised, or what cannot be read, is none.
-    limit : float
-        Seconds for all of them; no more than a wait of the link may take.
+    limit : float, optional
+        Seconds for all of them, `PROBE_LIMIT` by default; no more than a wait of the
+        link may take.
     """
-    said = run_on(link, function, arguments, min(limit, link.timeout))
+    limit = min(PROBE_LIMIT if limit is None else limit, link.timeout)
+    said = run_on(link, function, arguments, limit)
     return {each: answer for each, answer in said.items() if isinstance(answer, kind)}
 
 
