@@ -33,7 +33,7 @@ VARYING = [
     (r"(?<=\(name )\d+", "0"),
     (r"\b[0-9a-f]{32}\b", "0f0e0d0c0b0a09080706050403020100"),
     (r"/\S*/(?=job\.py|sales-)", "/home/you/"),
-    (r"\b\d+(\.\d+)? (ms|s)\b", "0 s"),
+    (r"\b\d+(\.\d+)? (us|ms|s)\b", "0 s"),
     (r"\b[\d.]+ (KiB|MiB|GiB)\b", "1 MiB"),
     (r"\bprocess \d+\b", "process 4711"),
     (r"-\d{10}\.\d+\b", "-1767778200.0"),
