@@ -1,4 +1,4 @@
-"""Run the Python blocks of one page of the documentation, and say what they print.
+"""Run the Python blocks of one page of the documentation, and report what they print.
 
 ``python docs_page.py PAGE FOLDER`` runs them one after another, as a reader would who
 pastes them into a file of that folder, and prints a JSON list: for each block that
@@ -6,6 +6,7 @@ shows output, what was printed since the one before.
 
 Of a fence, the first word is the language. After ``python`` there may be ``raises
 ZeroDivisionError``, or ``skip: why``; ``text output`` is what was printed.
+A page with the comment ``cluster: processes`` has workers in processes of their own.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ FENCE = re.compile(r"^```(?P<info>[a-z][^\n`{]*)\n(?P<text>.*?)^```$", re.M | re
 SMALL = 'n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=60'
 HERE = f'Client(processes=False, protocol="tcp", {SMALL})'
 PROCESSES = f"Client({SMALL})"
+ON_PROCESSES = "<!-- cluster: processes -->"  # of a page whose workers die
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def blocks_of(page: str) -> list[Block]:
 def run_page(path: Path, folder: Path) -> list[str]:
     """What the blocks print, cut where the page shows it."""
     page = path.read_text("utf-8")
-    client = PROCESSES if "% cluster: processes" in page else HERE
+    client = PROCESSES if ON_PROCESSES in page else HERE
     script = folder / "job.py"
     # As IPython does: a module of its own that no worker runs again as it starts,
     # while the text of its code is in a file.
@@ -93,7 +95,7 @@ def _run(code: str, name: str, main: ModuleType, raises: str) -> None:
         sys.last_type, sys.last_value = type(error), error
         sys.last_traceback = error.__traceback__
     else:
-        assert not raises, f"{raises} was to be raised"
+        assert not raises, f"{raises} was not raised"
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 What is written here is not kept in the repository: ``reference/_commands.md`` and so
 on are included by the pages of the reference, and the notebooks of ``examples/`` are
-copied to where Sphinx looks for pages.
+copied to where Sphinx looks for pages; links to them are led there.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ NOTEBOOKS = ("advanced_distributed.ipynb", "states.ipynb")
 def setup(app: Any) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("config-inited", write_all)
+    app.connect("source-read", link_to_copies)
     return {"parallel_read_safe": True}
 
 
@@ -50,6 +52,13 @@ def write_all(app: Any, config: Any) -> None:
         copied = DOCS / "notebooks" / name
         copied.parent.mkdir(exist_ok=True)
         shutil.copyfile(DOCS.parent / "examples" / name, copied)
+
+
+def link_to_copies(app: Any, page: str, source: list[str]) -> None:
+    """Lead a link to a notebook, which works in the repository, to its page."""
+    source[0] = re.sub(
+        r"(?<=\]\()\.\./examples/(?=\w+\.ipynb\))", "notebooks/", source[0]
+    )
 
 
 def _write(path: Path, text: str) -> None:
@@ -112,13 +121,13 @@ def _option_table(options: list[click.Option], context: click.Context) -> Iterat
         record = option.get_help_record(context)
         if record is None:
             continue
-        names, told = record
-        yield f"| `{_cell(names)}` | {_cell(told)} |"
+        names, text = record
+        yield f"| `{_cell(names)}` | {_cell(text)} |"
     yield ""
 
 
 def exit_codes() -> Iterator[str]:
-    """What each command says of the code that it ends with."""
+    """What each command documents of its exit codes."""
     yield "| command | ends with |\n|---|---|"
     for name, command in _commands():
         for paragraph in (command.help or "").split("\n\n"):
@@ -161,10 +170,9 @@ def errors() -> Iterator[str]:
             if not issubclass(base, DbgkitError) and base is not Exception
         ]
         also = f" (also a `{'`, `'.join(others)}`)" if others else ""
-        told = " ".join((kind.__doc__ or "").split("\n\n")[0].split()).replace(
-            "``", "`"
-        )
-        yield f"{'  ' * depth}- `{kind.__name__}`{also}: {told}"
+        first = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+        text = first.replace("``", "`")
+        yield f"{'  ' * depth}- `{kind.__name__}`{also}: {text}"
         for below in kind.__subclasses__():
             if below.__module__ != DbgkitError.__module__:
                 continue  # one that is caught before it gets to a user
@@ -178,7 +186,6 @@ def causes() -> Iterator[str]:
     yield "| code | meaning | exit code |\n|---|---|---|"
     codes = ("waiting-on", *RANKS)
     for code in codes:
-        told = MEANINGS[code]
         end = (
             "2"
             if code == "unknown-key"
@@ -188,28 +195,28 @@ def causes() -> Iterator[str]:
         )
         if code in ("waiting-on", "p2p-barrier"):
             end = "that of what it waits for"
-        yield f"| `{code}` | {told} | {end} |"
+        yield f"| `{code}` | {MEANINGS[code]} | {end} |"
     unknown = set(MEANINGS) - set(codes)
     assert not unknown, f"no such codes: {unknown}"
 
 
 MEANINGS = {
     "waiting-on": "it waits for another task; `because` has that one's code",
-    "client-out-of-step": "the client takes it for pending, the scheduler does not",
+    "client-out-of-step": "it is pending on the client, but not on the scheduler",
     "lost-dependencies": "an input is gone, and nothing can compute it again",
     "module-missing": "a module that the task needs is missing on the workers",
     "no-workers": "there is no worker",
     "workers-starting": "workers are being started",
     "worker-not-answering": "the worker that has the task does not answer",
     "transfer-stuck": "the transfer of an input takes too long",
-    "workers-paused": "workers are paused, mostly as their memory is nearly full",
-    "resources-unmet": "no worker has the resources that the task asks for",
+    "workers-paused": "workers are paused, usually because memory is nearly full",
+    "resources-unmet": "no worker has the resources that the task needs",
     "restrictions-unmet": "no worker is one of those that the task may run on",
     "lock-wait": "it waits for a lock, a semaphore, an event, a queue or the like",
-    "threads-held": "its worker's threads run only what nobody waits for any more",
+    "threads-held": "its worker's threads run only tasks that are no longer needed",
     "p2p-barrier": "a P2P shuffle waits for all of its input",
     "scheduler-overloaded": "the scheduler's event loop is late",
-    "unexplained": "nothing that is known explains it; the evidence is what was seen",
+    "unexplained": "no known cause explains it; the evidence is what was found",
     "failed": "it raised, or has lost more workers than `allowed-failures` permits",
     "cascaded": "it failed because a dependency failed",
     "transferring": "an input is being transferred",
@@ -218,7 +225,7 @@ MEANINGS = {
     "retrying": "it runs again, after an attempt that failed or a worker that died",
     "running": "it runs",
     "unknown-key": "the scheduler does not know the key",
-    "released": "nobody holds a future of it, or of what depends on it",
+    "released": "no client has a future for it, or for a task that depends on it",
     "finished": "it is done",
 }
 
@@ -229,8 +236,8 @@ def settings() -> Iterator[str]:
     for name, default in DEFAULTS.items():
         shown = f"`{default}`" if isinstance(default, str) else f"`{default!r}`"
         argument = name.replace("-", "_")
-        told = _argument(argument)
-        yield f"| `dbgkit.record.{name}` | `{argument}` | {shown} | {told} |"
+        meaning = _argument(argument)
+        yield f"| `dbgkit.record.{name}` | `{argument}` | {shown} | {meaning} |"
 
 
 def _argument(name: str) -> str:

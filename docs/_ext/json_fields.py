@@ -1,7 +1,7 @@
-"""The fields that ``--json`` prints, from what a small cluster really answers.
+"""The fields that ``--json`` prints, from real answers of a small cluster.
 
-Names and types are those of the answers; what a field means is what the docstring of
-its class says.
+Names and types are those of the answers; what a field means is taken from the docstring
+of its class.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dbgkit.api.report import report
 from dbgkit.api.watch import glance
 from dbgkit.cluster.view import open_view
 
-# What is below a field of this name: the class whose docstring tells of it.
+# The class of what is below a field of this name: its docstring documents it.
 BELOW = {
     "failure": model.Failure,
     "failures": model.FailureReport,
@@ -101,7 +101,7 @@ def _table(
     documented = _documented(kind)
     yield "| field | type | |\n|---|---|---|"
     for name, value in sample.items():
-        kind_text, told = documented.get(name, ("", ""))
+        kind_text, meaning = documented.get(name, ("", ""))
         shape = _type(value, kind_text)
         under = BELOW.get(name)
         rows = value if isinstance(value, list) else [value]
@@ -115,7 +115,7 @@ def _table(
                 below[under] = rows[0] if _is_nested(rows) else _blank(under)
             link = f"[{_title(under)}](#{_title(under).lower().replace(' ', '-')})"
             shape = f"list of {link}" if isinstance(value, list) else f"{link} or null"
-        yield f"| `{name}` | {shape} | {told} |"
+        yield f"| `{name}` | {shape} | {meaning} |"
     yield ""
 
 
@@ -124,7 +124,7 @@ def _is_nested(rows: list[Any]) -> bool:
 
 
 def _blank(kind: type) -> dict[str, Any]:
-    """The names of a class's fields, where no answer has one of it."""
+    """The names of a class's fields, if no answer has one of it."""
     hidden = {"evidence", "exception"} if kind is model.Failure else set()
     return {each.name: None for each in fields(kind) if each.name not in hidden}  # type: ignore[arg-type]
 
@@ -139,9 +139,9 @@ def _documented(kind: type) -> dict[str, tuple[str, str]]:
     doc = ClassDoc(kind)
     found = {}
     for each in [*doc["Parameters"], *doc["Attributes"]]:
-        told = " ".join(" ".join(each.desc).split())
+        meaning = " ".join(" ".join(each.desc).split())
         for name in each.name.split(","):
-            found[name.strip()] = (each.type, _markdown(told))
+            found[name.strip()] = (each.type, _markdown(meaning))
     return found
 
 
