@@ -165,10 +165,10 @@ class Own:
         return len(list(self.folder.rglob("runs-*")))
 
     def waiting(self) -> Any:
-        """How many calls of dbgkit's wait for an answer (`Link.call`)."""
+        """How many calls of dbgkit's wait for an answer (`cluster.calls`)."""
         tasks = asyncio.all_tasks(self.client.loop.asyncio_loop)
         names = [getattr(task.get_coro(), "__qualname__", "") for task in tasks]
-        return sum(name == "Link.call.<locals>.bounded" for name in names)
+        return sum(name.endswith(".call.<locals>.bounded") for name in names)
 
     def known(self) -> Any:
         """Keys of all tasks that the scheduler knows."""

@@ -56,7 +56,7 @@ class DaskTasks:
 
     def _capture(self) -> None:
         # None if it was the import of dbgkit itself that has just brought it in.
-        capture = getattr(_verbs("debug"), "capture", None)
+        capture = getattr(_verbs("debugging"), "capture", None)
         if capture is not None:
             # Inputs are pulled only for a prompt: a report needs none.
             self.captured.enter_context(capture(timeout=_PATIENCE, inputs=self.pdb))
