@@ -11,7 +11,7 @@ from distributed import Client, wait
 from watching import unchanged
 
 import dbgkit
-from dbgkit.remote.scheduler.extension import small_pickle_of
+from dbgkit.remote.common.pickles import small_pickle_of
 
 NOT_COMPARED = "raised from before is not known"
 CAUSED = ["explicit", "implicit", "hidden", "deep"]

@@ -60,7 +60,7 @@ def test_of_a_future(client, job):
         wait(collection)
         located = dbgkit.locate(collection)
         (recorded,) = dbgkit.recordings(located.key).recordings
-        failures = dbgkit.failures()
+        failures = dbgkit.failures(limit=None)
     names = {"located": located.name}
     for where in (None, "process", "worker"):
         replay = dbgkit.replay(collection, where=where)
