@@ -169,7 +169,7 @@ def test_a_graph_that_does_not_come_takes_nothing_else_away(client):
     found = dbgkit.why(futures[-1], view=Halting(Link(client, 30.0)))
     assert (found.cause, found.key, found.graph) == ("waiting-on", "end", None)
     assert found.notes == (
-        "the graph around it could not be had: the scheduler's answer did not come "
+        "the graph around it is not available: the scheduler's answer did not come "
         "within 1 s",
     )
 

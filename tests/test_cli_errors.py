@@ -58,7 +58,7 @@ def test_no_address(dbgkit):
 
 def test_two_places_at_once(dbgkit, dump):
     done = dbgkit("failures", "--scheduler", "tcp://127.0.0.1:1", "--dump", dump)
-    told(done, "give only one of --scheduler and --dump")
+    told(done, "pass only one of --scheduler and --dump")
 
 
 @pytest.mark.parametrize("command", ["failures", "watch", "report"])

@@ -161,8 +161,8 @@ def test_a_task_that_failed_and_was_forgotten_ended_in_a_failure(broken, dbgkit)
 @pytest.mark.parametrize("command", LOOKING)
 def test_help_says_the_codes(dbgkit, command):
     text = " ".join(dbgkit(command, "--help").out.split())
-    assert "Ends with code 0 if" in text
-    assert ", 2 if it could not look" in text
+    assert "Exits with code 0 if" in text
+    assert ", 2 on an error" in text
     for option in ("--scheduler ADDRESS", "--dump", "--json", "--tls-ca-file"):
         assert option in text
 

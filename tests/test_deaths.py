@@ -180,7 +180,7 @@ def test_each_death_is_told_once_first_those_where_the_task_ran(crashed):
         "4 workers died, 2 of them while running it: ran 0",
         "ran 1",
         "queued 0",
-        "2 more workers died that had it",
+        "2 more workers died while assigned to it",
     ]
     assert evidence_of(key, [queued[0], ran[0]], 2)[1:] == ["queued 0"]
 
@@ -209,7 +209,7 @@ def test_a_group_is_told_by_a_task_that_ran(client, killed):
     assert told.location.endswith("in loop")
     assert [death.worker for death in told.deaths] == [killed.worker]
     (told,) = with_deaths([replace(group, keys=(keys[0],))], view)
-    assert told.message.startswith("1 worker died that had it queued, but was running")
+    assert told.message.startswith("1 worker died with it queued, while running")
 
 
 def test_a_group_without_texts_is_told_by_what_fell_at_the_same_moment(client, killed):
@@ -248,7 +248,7 @@ def test_what_only_was_queued_is_told_from_what_ran(killed):
 def test_what_failed_while_it_was_queued_is_told_so(client, killed):
     found = deaths_of(LiveView(Link(client, 30)), [("queued", 3)])
     told = tell_of(("queued", 3), found[("queued", 3)])
-    assert "had it queued, but was running" in told and "'loop-1'" in told
+    assert "died with it queued, while running" in told and "'loop-1'" in told
 
 
 def test_an_asynchronous_task_has_its_line(killed):
@@ -364,7 +364,7 @@ def test_what_others_tell_of_deaths_is_no_death(client, wrong):
         if wrong == "box":
             box = {"tasks": [{"key": 1}], "ended": [], "nonce": ""}
             report = {**REPORT, "worker": worker, "box": box}
-        with pytest.raises(ValueError, match="no report of a nanny"):
+        with pytest.raises(ValueError, match="not a nanny's report"):
             client.run_on_scheduler(tell, name=deaths_name(), report=report)
     after = dbgkit.deaths(client=client)
     assert (after.total, after.deaths) == (before.total, before.deaths)

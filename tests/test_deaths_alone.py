@@ -139,7 +139,7 @@ def test_a_kill_is_unknown_but_what_ran_is_not(client, sibling, mortal, tmp_path
     process.wait(20)
     death = death_of(client, address)
     assert death.verdict == "unknown"
-    assert "its process does not run any more" in death.evidence
+    assert "its process is no longer running" in death.evidence
     assert (death.exit_code, death.signal, death.nanny) == (None, "", "")
     (task,) = death.ran
     assert task.key == "loop-alone" and task.line.endswith("in loop")
@@ -236,7 +236,7 @@ def test_no_more_is_claimed_than_is_known(client, sibling, mortal):
     process.wait(20)
     death = death_of(client, address)
     assert death.verdict == "unknown"
-    assert "without a word" in death.evidence[0]
+    assert "broke without notice" in death.evidence[0]
     assert not death.ran and not death.stack
 
 

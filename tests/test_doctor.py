@@ -51,7 +51,7 @@ def test_a_healthy_cluster_and_a_dump_of_it(harmable, tmp_path):
         assert not live.notes
         dumped = dbgkit.doctor(view=dump_of(client, tmp_path))
     assert dumped.healthy
-    assert dumped.notes[0].startswith("from a dump: the client's versions")
+    assert dumped.notes[0].startswith("from a dump, which lacks the client's versions")
     # What a dump holds is told in the same words.
     same = {each.check: each for each in live.findings}
     for check in ("workers", "paused", "nannies", "allowed-failures", "worker-logs"):
@@ -207,7 +207,7 @@ def test_settings_that_hide_failures(harmable, tmp_path):
     logs = finding(found, "worker-logs").evidence
     assert any(line.endswith("logs no errors") for line in logs)
     assert "a worker: 50" in logs
-    assert "remembers 2 failures only" in finding(found, "failure-history").summary
+    assert "remembers only 2 failures" in finding(found, "failure-history").summary
     assert "a worker: 500" in finding(found, "tracebacks").evidence
     assert "has rolled over" in finding(dumped, "transition-log").summary
     assert finding(dumped, "allowed-failures") == finding(found, "allowed-failures")
@@ -220,7 +220,7 @@ def test_tracebacks_that_did_not_get_home(harmable):
         wait(held)
         found = finding(dbgkit.doctor(), "tracebacks")
     assert found.level == "warning"
-    assert found.evidence == ("deep-1 came without its traceback",)
+    assert found.evidence == ("deep-1 arrived without its traceback",)
 
 
 def test_a_full_history_of_failures(harmable):

@@ -76,7 +76,9 @@ def test_why(client, running):
     assert found.summary == f"{address} does not answer"
     again = why_until("retrying", future)
     # With the recorder on it is known what ran.
-    told = {f"1 worker died {how}" for how in ("that had it", "while running it")}
+    told = {
+        f"1 worker died {how}" for how in ("while assigned to it", "while running it")
+    }
     assert told & set(again.evidence)
 
 

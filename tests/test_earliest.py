@@ -97,7 +97,7 @@ def test_why_names_the_earliest_and_the_others(client, fallen, tmp_path):
     assert (found.cause, found.key) == ("cascaded", "early")
     assert found.chain == ("fallen", "early")
     assert "the first" in found.summary
-    assert "other tasks that it needs failed as well: 'late'" in found.evidence
+    assert "other dependencies of it failed as well: 'late'" in found.evidence
     assert (found.graph.culprit, found.graph.asked) == ("early", "fallen")
     same_words(found, from_dump(client, tmp_path, "fallen"))
 

@@ -341,7 +341,7 @@ def test_since_leaves_out_what_was_before(harmable):
 
 
 def test_since_that_is_no_time_is_refused(inproc_client):
-    with pytest.raises(WrongTarget, match="is no time"):
+    with pytest.raises(WrongTarget, match="is not a time"):
         dbgkit.failures(client=inproc_client, since="yesterday")
 
 
@@ -369,7 +369,7 @@ def test_of_one_span(inproc_client):
         assert as_dict(report) == {"ValueError": (1, 0)}
     report = dbgkit.failures(client=client, span="unloading")
     assert report.total == 0
-    assert "there is no span 'unloading'" in report.notes
+    assert "span 'unloading' does not exist" in report.notes
 
 
 # -- who is asked ------------------------------------------------------------

@@ -196,7 +196,7 @@ def test_failures_of_one_client_by_either_name(command, failed):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("record", "off", "--hold", "1MB"), "go with on"),
+        (("record", "off", "--hold", "1MB"), "apply to `on` only"),
         (("record", "off", "--time", "1s", "--kept", "0"), "--time and --kept"),
         (("record", "--nbytes", "-1"), "invalid size '-1'"),
         (("record", "--time", "0s"), "invalid duration '0s'"),

@@ -227,8 +227,8 @@ FORGED = {
     link: "it is a link, not a file",
     pipe: "it is a pipe, not a file",
     folder: "it is a folder, not a file",
-    huge: "it is no black box",
-    noise: "it is no black box",
+    huge: "it is not a black box",
+    noise: "it is not a black box",
 }
 
 

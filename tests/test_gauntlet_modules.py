@@ -64,7 +64,7 @@ def test_workers_that_ended_of_it(harmable, only_here, recorded):
         why = dbgkit.why(future)
         assert why.cause == "module-missing"
         assert why.summary == (
-            "'half-of-4' ends each worker that is sent it, most likely as the module "
+            "'half-of-4' ends every worker that receives it, most likely as the module "
             "'lacked_by_all' is missing there"
         )
         assert not why.healthy

@@ -57,7 +57,7 @@ def test_what_can_be_mended_is_told(client, make):
     assert OOPS in why.summary
     assert "RuntimeError" not in why.summary
     assert any("transfer phase" in each for each in why.evidence)
-    assert "it failed as this partition went into a P2P shuffle" in failure.notes
+    assert "it failed while this partition was sent into a P2P shuffle" in failure.notes
 
 
 @pytest.mark.parametrize("make", [tasks.shuffled, tasks.merged])
@@ -134,7 +134,7 @@ def test_that_the_partition_is_not_told_is_said(client, make, frames, count):
     assert failure.shuffle in ("transfer", "barrier", "unpack")
     assert failure.exception_type == "ArrowTypeError"
     (note,) = (each for each in failure.notes if "shuffle" in each)
-    assert f"Dask does not tell which of the {count} partitions that went in" in note
+    assert f"Dask does not report which of the {count} partitions that went in" in note
     assert note in group.example.notes
     assert any(note in each for each in why.evidence)
     # AND what is advised shows which one it is
@@ -151,13 +151,13 @@ def test_what_another_partition_broke_is_not_laid_on_this_one():
     text = "OSError(28, 'No space left on device')"
     for name in ("_write_to_comm", "raise_if_closed"):
         told = where_in_shuffle("transfer", text, frames.format(name), 3)
-        assert "as this partition" not in told
+        assert "while this partition" not in told
         assert "which of the 3 partitions" in told
         assert "dtypes" not in told
     told = where_in_shuffle("transfer", text, frames.format("_shard_partition"), 3)
-    assert told == "it failed as this partition went into a P2P shuffle"
+    assert told == "it failed while this partition was sent into a P2P shuffle"
     told = where_in_shuffle("unpack", text, frames.format("flush_receive"), 0)
-    assert "as this partition" not in told
+    assert "while this partition" not in told
     assert "which of the partitions that went in" in told
 
 

@@ -203,7 +203,7 @@ LOOKS = {
 @pytest.mark.parametrize("verb", LOOKS)
 def test_the_command_line_piped(capsys, failed, verb, as_json):
     if verb == "debug" and as_json:
-        pytest.skip("a prompt is no JSON document")
+        pytest.skip("a prompt cannot be printed as JSON")
     options = ["--scheduler", failed[0].scheduler.address, *["--json"] * as_json]
     done = in_process(capsys, verb, *options, *LOOKS[verb])
     assert done.code == 1, done

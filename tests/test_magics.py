@@ -154,7 +154,7 @@ def test_replay_dry_run_gives_the_plan(ipython, futures):
 
 def test_an_unknown_name_is_said_to_be_no_variable_either(ipython):
     out = ipython.run("%dbg futur")
-    assert "there is no variable 'futur' either" in out
+    assert "variable 'futur' does not exist either" in out
     assert "Traceback" not in out
 
 

@@ -38,7 +38,7 @@ def test_options_stand_before_or_after_the_target(line, target, keywords):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--nonsense", "no option --nonsense; there is --scope"),
+        ("--nonsense", "no option --nonsense; available: --scope"),
         ("--times", "--times needs a value"),
         ("--times --where here", "--times needs a value"),
         ("--times many", "a whole number from 1"),

@@ -129,7 +129,7 @@ def test_a_target_may_be_a_variable_or_a_key(shell):
 
 
 def test_a_name_that_is_no_variable_is_said_to_be_none(shell):
-    assert run(shell, "%dbg_why pictur").notes == ("there is no variable 'pictur'",)
+    assert run(shell, "%dbg_why pictur").notes == ("variable 'pictur' does not exist",)
 
 
 def test_a_collection_is_asked_for_its_keys_not_computed(shell):
@@ -186,12 +186,15 @@ def test_a_semicolon_silences(shell, magic):
             "--limit: invalid number 'none': a whole number from 1",
         ),
         ("%dbg_tasks --state", "UsageError: %dbg_tasks: --state needs a value"),
-        ("%dbg_tasks --state errd", "there is no state 'errd'; did you mean 'erred'?"),
-        ("%dbg_tasks --sort size", "there is no column to sort by 'size'"),
+        (
+            "%dbg_tasks --state errd",
+            "state 'errd' does not exist; did you mean 'erred'?",
+        ),
+        ("%dbg_tasks --sort size", "column 'size' does not exist"),
         ("%dbg_tasks inc", "for tasks named inc, --prefix inc"),
-        ("%dbg_why --failed", "no option --failed; there is --client, --dump"),
+        ("%dbg_why --failed", "no option --failed; available: --client, --dump"),
         ("%dbg_why inc", "a function is no target"),
-        ("%dbg_story nonsense", "there is no variable 'nonsense' either"),
+        ("%dbg_story nonsense", "variable 'nonsense' does not exist either"),
         ("%dbg_story --dump nothing.gz bad-1", "DumpUnreadable: "),
         ("%dbg_why --client 5", "SchedulerGone: no scheduler answers at '5'"),
         ("%dbg_why --client inc", "client= takes a Client or an address"),

@@ -159,7 +159,7 @@ def test_causes_beyond_the_nearest_are_counted():
     made = recording_from_wire(HEADER, record(first), "task")
     assert (len(made.causes), made.more_causes) == (8, 3)
     told = " ".join(str(made).split())
-    assert "3 more exceptions that it holds or follows from, between these or" in told
+    assert "3 more exceptions in its chain of causes or its group, not" in told
 
 
 def test_of_a_long_chain_the_nearest_and_the_root_are_recorded():

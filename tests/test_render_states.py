@@ -434,7 +434,7 @@ def an_explanation(**changes):
     options = {
         "cause": "resources-unmet",
         "summary": "'train-1' needs GPU=1, which no worker has",
-        "evidence": ("2 workers come into question", "the nearest lacks GPU"),
+        "evidence": ("2 workers would be eligible otherwise", "the nearest lacks GPU"),
         "advice": ("start workers with it",),
         "key": "train-1",
         "graph": a_graph("train-1"),
@@ -452,7 +452,7 @@ def test_an_explanation_begins_with_its_cause():
     )
     page = words_in(render.to_html(found))
     for text in (
-        "2 workers come into question",
+        "2 workers would be eligible otherwise",
         "start workers with it",
         "from a dump: …",
         "reason 11",

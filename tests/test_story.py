@@ -65,7 +65,7 @@ def test_all_sides_tell_of_a_failure_that_was_retried(client):
         "processing -> erred",
     ]
     scheduler = details(told, "scheduler")
-    assert "after 'before-boom-1' came to memory" in scheduler[1]
+    assert "after 'before-boom-1' went to memory" in scheduler[1]
     assert "to be retried" in scheduler[2]
     assert "ValueError('cannot take 2')" in scheduler[-1]
     addresses = {m.found_in for m in told.moments} - {"scheduler", "log", "event"}
@@ -87,7 +87,7 @@ def test_a_dump_tells_it_in_the_same_words(processes_client, tmp_path, format):
     told = dbgkit.story("boom-1", view=dumped(processes_client, tmp_path, format))
     assert by_source(told) == by_source(live)
     assert set(told.notes) - set(live.notes) == {
-        "a dump holds neither events nor the scheduler's own log"
+        "a dump contains neither events nor the scheduler's own log"
     }
 
 
@@ -173,7 +173,7 @@ def test_targets_that_lead_to_one_task(inproc_client):
     done = inproc_client.submit(tasks.inc, 1)
     wait(done)
     several = dbgkit.story([done, "boom-d"])
-    assert "1 further task left out" in several.notes
+    assert "1 further task was left out" in several.notes
 
 
 def test_no_target_at_all_is_the_last_failure(inproc_client):
@@ -184,7 +184,7 @@ def test_no_target_at_all_is_the_last_failure(inproc_client):
     except ValueError:
         told = dbgkit.story()
     assert told.key == future.key
-    assert "is no task's" in told.notes[0]
+    assert "is not from a task" in told.notes[0]
 
 
 def test_errors_say_what_to_do(inproc_client):
@@ -192,11 +192,11 @@ def test_errors_say_what_to_do(inproc_client):
     wait(future)
     with pytest.raises(UnknownKey, match="did you mean 'known-key-1'"):
         dbgkit.story("known-key-2")
-    with pytest.raises(WrongTarget, match="story is one task's"):
+    with pytest.raises(WrongTarget, match="story is that of one task"):
         dbgkit.story([])
     with pytest.raises(WrongTarget):
         dbgkit.story(object())
-    with pytest.raises(WrongTarget, match="story is one task's"):
+    with pytest.raises(WrongTarget, match="story is that of one task"):
         dbgkit.story(ValueError("of no task"))
 
 
@@ -287,7 +287,7 @@ def test_a_task_that_killed_its_workers(harmable):
         assert all("was processing this task" in m.detail for m in left)
         assert all("left unexpectedly" in m.detail for m in left)
         assert any("2 workers died" in line for line in details(told, "log"))
-        assert any("has left, and its log with it" in note for note in told.notes)
+        assert any("has left, so its log is gone" in note for note in told.notes)
         client.wait_for_workers(1, timeout=60)
 
 

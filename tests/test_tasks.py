@@ -215,7 +215,7 @@ def test_unknown_keys_prefixes_and_workers_are_said(inproc_client):
     future = inproc_client.submit(inc, 1, key="loading-1")
     wait(future)
     table = dbgkit.tasks(client=inproc_client, prefix="loadin")
-    assert table.notes == ("there is no prefix 'loadin'; did you mean 'loading'?",)
+    assert table.notes == ("prefix 'loadin' does not exist; did you mean 'loading'?",)
     table = dbgkit.tasks(client=inproc_client, worker="tcp://nowhere")
     assert (table.matched, len(table.notes)) == (0, 1)
     table = dbgkit.tasks(client=inproc_client, keys=["loading-1", "x", ("y", 1)])

@@ -181,8 +181,8 @@ BOXES = {
     hostile_files.folder: "it is a folder, not a file",
     hostile_files.unix_socket: "it is a socket, not a file",
     hostile_files.endless: "it is a device, not a file",
-    hostile_files.huge: "it is no black box",
-    hostile_files.empty: "it is no black box",
+    hostile_files.huge: "it is not a black box",
+    hostile_files.empty: "it is not a black box",
     of_another: "belongs to user 54321",
     writable: "others can write to it",
 }
@@ -306,7 +306,7 @@ def test_a_scheduler_drops_a_box_that_its_worker_has_not_told_of(nonce):
     store.add_report(reported(nonce))
     (report,) = store.reports.values()
     assert report["box"] is None
-    assert "has told of" in report["error"]
+    assert "that its worker reported" in report["error"]
 
 
 def test_a_scheduler_drops_a_box_of_which_nobody_has_told():

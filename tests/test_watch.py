@@ -95,7 +95,7 @@ def test_states_and_failures_appear_as_they_come(client):
 @pytest.mark.parametrize("key", ["q", "\x03"], ids=["q", "ctrl-c"])
 def test_it_ends_with_0_if_nothing_was_wrong(client, key):
     with watching(client.scheduler.address) as child:
-        child.expect_exact("Nothing is in the way")
+        child.expect_exact("Nothing is blocked")
         child.send(key)
         text, code = left(child)
     assert code == 0
@@ -157,7 +157,7 @@ def test_a_scheduler_that_comes_back_is_watched_again():
             del homeless
         child.expect_exact("no answer since")
         with scheduler_process(port):
-            child.expect_exact("Nothing is in the way")
+            child.expect_exact("Nothing is blocked")
             child.send("q")
             assert left(child)[1] == 0
 
@@ -169,7 +169,7 @@ def test_a_scheduler_that_stays_away_ends_it():
         scheduler_process(port) as process,
         watching(address, "--timeout", "4s") as child,
     ):
-        child.expect_exact("Nothing is in the way")
+        child.expect_exact("Nothing is blocked")
         process.kill()
         child.expect_exact("no answer since")
         text, code = left(child)
@@ -184,9 +184,9 @@ def test_a_scheduler_that_hangs_is_told():
         scheduler_process(port) as process,
         watching(f"tcp://127.0.0.1:{port}") as child,
     ):
-        child.expect_exact("Nothing is in the way")
+        child.expect_exact("Nothing is blocked")
         process.send_signal(signal.SIGSTOP)
-        child.expect_exact("the scheduler takes its time")
+        child.expect_exact("the scheduler is slow to answer")
         process.send_signal(signal.SIGCONT)
         # The keys are heard while an answer is awaited.
         child.send("q")
@@ -203,7 +203,7 @@ def test_once_without_a_terminal(client, capsys):
     where = ("--scheduler", client.scheduler.address)
     done = in_process(capsys, "watch", *where)
     assert done.code == 1
-    assert done.err == "not a terminal: looked only once\n"
+    assert done.err == "not a terminal: shown only once\n"
     assert "2 tasks failed, of 2 root causes; 1 more failed because of them" in done.out
     once = in_process(capsys, "watch", "--once", *where)
     assert (once.code, once.err) == (1, "")
@@ -255,7 +255,7 @@ def a_glance(**fields):
             "taken": Span(NOW, NOW),
             "took": 0.01,
             "failures": FailureReport((), 0, 0),
-            "why": Explanation("finished", "nothing waits"),
+            "why": Explanation("finished", "nothing is waiting"),
             **fields,
         }
     )

@@ -89,8 +89,10 @@ def test_of_many_failures_one_is_named_and_the_rest_is_counted(client, tmp_path)
     wait([*futures, fell])
     found = dbgkit.why()
     assert (found.cause, found.others) == ("failed", ())
-    assert "3 more tasks have failed, or fell because another failed" in found.evidence
-    assert "dbgkit.failures() has all 4, by root cause" in found.advice
+    assert "3 more tasks have failed, directly or because a dependency failed" in (
+        found.evidence
+    )
+    assert "dbgkit.failures() lists all 4, by root cause" in found.advice
     same_words(found, from_dump(client, tmp_path))
 
 
@@ -190,7 +192,7 @@ def test_released(client, tmp_path):
     del used
     found = why_until("released", "used")
     assert (found.key, found.healthy) == ("used", True)
-    assert "nobody wants the result" in found.summary
+    assert "nothing needs the result" in found.summary
     same_words(found, from_dump(client, tmp_path, "used"))
     assert dbgkit.why("user").cause == "finished"
 
@@ -220,7 +222,7 @@ def test_resources_unmet_names_what_the_nearest_worker_lacks(client, tmp_path):
 def test_restrictions_unmet_names_the_nearest_worker(client, tmp_path):
     future = client.submit(inc, 1, workers=["tcp://127.0.0.1:1"], key="far")
     found = why_until("restrictions-unmet", future)
-    assert "tcp://127.0.0.1:1 only" in found.summary
+    assert "only on tcp://127.0.0.1:1" in found.summary
     assert any("on the same host" in line for line in found.evidence)
     same_words(found, from_dump(client, tmp_path, "far"))
 
@@ -250,9 +252,7 @@ def test_several_ends_are_counted_and_ranked(client, tmp_path):
         asked = client.submit(first, runs, *ends, key="asked")
         found = why_until("waiting-on", asked)
         assert codes(found) == ["waiting-on", "resources-unmet", "running"]
-        assert any(
-            line.startswith("8 tasks are at the ends") for line in found.evidence
-        )
+        assert any(line == "it is blocked by 8 tasks in all" for line in found.evidence)
         assert "7 tasks" in found.summary
 
 
@@ -386,7 +386,7 @@ def test_retrying(client, tmp_path):
         )
         found = why_until("retrying", future)
         assert "1 attempt failed, 1 is left" in found.evidence
-        assert found.advice == ("dbgkit.story('again') has the attempts that failed",)
+        assert found.advice == ("dbgkit.story('again') shows the attempts that failed",)
         same_words(found, from_dump(client, tmp_path, "again"))
 
 

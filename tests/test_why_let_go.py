@@ -46,8 +46,8 @@ def forgotten(client, key):
 
 
 WAYS = {
-    leave: "its client went away",
-    release: "its client let go of it",
+    leave: "its client disconnected",
+    release: "its client released it",
     cancel: "it was cancelled",
 }
 
@@ -64,7 +64,9 @@ def test_what_nobody_wants_has_lost_no_input_and_still_runs(client, tmp_path, le
         forgotten(client, "hangs")
         found = dbgkit.why("hangs", client=client)
         assert found.cause == "unknown-key"
-        assert "forgotten 'hangs': no client wants it any more; tcp://" in found.summary
+        assert (
+            "forgotten 'hangs': no client needs it any longer; tcp://" in found.summary
+        )
         assert found.summary.endswith(" still runs it")
         assert any(line.startswith(WAYS[let_go]) for line in found.evidence)
         assert any("has been running 'hangs' for" in line for line in found.evidence)
@@ -86,7 +88,7 @@ def test_what_only_a_finished_task_needed_has_lost_no_input(client):
     forgotten(client, "used")
     found = dbgkit.why("used")
     assert found.cause == "unknown-key"
-    assert any("its client let go of it" in line for line in found.evidence)
+    assert any("its client released it" in line for line in found.evidence)
 
 
 def test_threads_that_run_what_nobody_wants_any_more(client, tmp_path):
@@ -106,7 +108,7 @@ def test_threads_that_run_what_nobody_wants_any_more(client, tmp_path):
         assert not found.healthy
         assert place in found.summary
         assert any("running: 'left-" in line for line in found.evidence)
-        assert any("has let go of 'left-" in line for line in found.evidence)
+        assert any("has released 'left-" in line for line in found.evidence)
         assert found.advice[0].startswith(f"client.restart_workers(['{place}'])")
         assert codes(dbgkit.why(client=client)) == ["threads-held"]
         same_words(found, from_dump(client, tmp_path, "mine"))
@@ -165,17 +167,20 @@ def test_tasks_that_were_given_up_are_counted_and_named(harmable, tmp_path):
         (told,) = [key for key in keys if repr(key) in found.summary]
         (other,) = set(keys) - {told}
         assert found.summary == (
-            f"{told!r} was given up: 1 worker died that had it; 1 more erred"
+            f"{told!r} failed: Dask stopped retrying it after 1 worker died while "
+            "assigned to it; 1 more failed"
         )
-        given_up = f"given up too, as workers died that had them: {other!r}"
+        given_up = f"Dask also stopped retrying tasks whose workers died: {other!r}"
         assert given_up in found.evidence
-        assert not any("failed, or fell" in line for line in found.evidence)
+        assert not any("failed, directly" in line for line in found.evidence)
         # The newest is the one that is told of: the other one is the rest.
         bad = client.map(operator.truediv, [1, 2], [0, 0], key=["bad-1", "bad-2"])
         wait(bad)
         evidence = dbgkit.why().evidence
-        rest = [line for line in evidence if "failed, or fell" in line]
-        assert rest == ["1 more task has failed, or fell because another failed"]
+        rest = [line for line in evidence if "failed, directly" in line]
+        assert rest == [
+            "1 more task has failed, directly or because a dependency failed"
+        ]
 
 
 def no_nanny_starts_again(client):
@@ -202,7 +207,7 @@ def test_no_workers_as_they_have_just_left(harmable):
         found = dbgkit.why("killer", client=place)
         assert re.match("1 worker left within the last minute", found.evidence[0])
         assert "ended with exit status 3 while it ran 'killer'" in found.evidence[1]
-        assert "nannies may be starting them again" in found.advice[0]
+        assert "nannies may be restarting them" in found.advice[0]
         assert "cluster.scale" in found.advice[1]
 
 
@@ -232,4 +237,4 @@ def test_no_workers_as_they_have_just_left_without_the_recorder(harmable):
         killer = client.submit(os._exit, 3, key="killer")
         why_until("no-workers", killer.key, client=place)
         found = dbgkit.why("killer", client=place)
-        assert "it had 'killer'" in str(found.evidence)
+        assert "it was assigned 'killer'" in str(found.evidence)

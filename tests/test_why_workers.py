@@ -204,7 +204,7 @@ def test_retrying_after_a_worker_has_died(harmable, tmp_path):
     with off, harmable(n_workers=1) as client, flag(tmp_path) as path:
         future = client.submit(die_then_loop, path, str(tmp_path / "t"), key="deadly")
         found = why_until("retrying", future)
-        assert "1 worker died that had it" in found.evidence
+        assert "1 worker died while assigned to it" in found.evidence
         same_words(found, from_dump(client, tmp_path, "deadly"))
 
 
@@ -214,7 +214,10 @@ def test_failed_as_it_killed_its_workers(harmable):
         future = client.submit(os._exit, 3, key="killer")
         wait(future)
         found = dbgkit.why(future)
-        assert found.summary == "'killer' was given up: 1 worker died that had it"
+        assert found.summary == (
+            "'killer' failed: Dask stopped retrying it after 1 worker died while "
+            "assigned to it"
+        )
 
 
 def test_scheduler_overloaded(harmable, tmp_path):
@@ -233,7 +236,7 @@ def test_scheduler_overloaded(harmable, tmp_path):
         dumped = from_dump(client, tmp_path)
         assert codes(dumped) == ["resources-unmet"]
         assert dumped.summary == found.summary
-        assert "how late the scheduler's event loop is" in dumped.notes[0]
+        assert "the delay of the scheduler's event loop" in dumped.notes[0]
         client.run_on_scheduler(let_rest)
         del future
         why_until("finished")

@@ -94,8 +94,8 @@ def moment_of(since: Any) -> float | None:
         ago = timedelta(seconds=parse_timedelta(since, "s"))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise WrongTarget(
-            f"since={since!r} is no time",
-            'hand in a datetime, or how long ago, as "5 minutes"',
+            f"since={since!r} is not a time",
+            'pass a datetime, or how long ago, as "5 minutes"',
         ) from error
     return (datetime.now(timezone.utc) - ago).timestamp()
 
@@ -106,7 +106,9 @@ def _client_id(client: Any) -> str | None:
 
 def _at_least_one(limit: int | None) -> int | None:
     if limit is not None and (not isinstance(limit, int) or limit < 1):
-        raise ValueError(f"limit={limit!r}: a whole number from 1, or None")
+        raise ValueError(
+            f"limit={limit!r}: expected a whole number of at least 1, or None"
+        )
     return limit
 
 
@@ -230,7 +232,7 @@ def _example(group: GroupForm, view: View, shown: Shown) -> Failure:
     if group["example_forgotten"]:
         notes = (FORGOTTEN,)
     if not view.live:
-        notes += ("it was read from a dump, so there is nothing to replay",)
+        notes += ("it was read from a dump, so it cannot be replayed",)
     return failure_from_fact(
         group["example"],
         evidence=Evidence(
@@ -257,8 +259,8 @@ def _notes(
     notes = []
     if answer["undated"]:
         notes.append(
-            f"{answer['undated']:,} failures were left out: nothing tells when they "
-            "were"
+            f"{answer['undated']:,} failures were left out: it is not known when they "
+            "happened"
         )
     if answer["unasked"]:
         notes.append(
@@ -266,13 +268,13 @@ def _notes(
             "left out: its history has neither clients nor spans"
         )
     if answer["span_unknown"]:
-        known = "" if view.live else "; a dump knows spans by their ids only"
-        notes.append(f"there is no span {span!r}{known}")
+        known = "" if view.live else "; a dump knows spans only by their ids"
+        notes.append(f"span {span!r} does not exist{known}")
     textless = sum(1 for group in groups if not group.exception_type)
     if textless:
         notes.append(
             f"the class of {textless} of the root causes is not known: "
-            "there is no text of the exception"
+            "the text of the exception is missing"
         )
     lost = sum(1 for group in groups if group.location.startswith(DYNAMIC))
     if lost:

@@ -18,7 +18,7 @@ from dbgkit.targets.resolve import sort_target
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_tasks import StoryForm
 
-_HAND_IN_KEY = "hand in a key: a story is one task's"
+_HAND_IN_KEY = "pass a key: a story is that of one task"
 WORKER_LIMIT = 10.0  # most seconds for the workers to tell their parts
 
 
@@ -56,7 +56,10 @@ def tell_story(
     question = {"key": key, "limit": min(WORKER_LIMIT, timeout / 2)}
     answer = view.ask("story", question)
     if key is None and answer["key"] is None:
-        raise NoFailure("no task has failed that its logs still tell of", _HAND_IN_KEY)
+        raise NoFailure(
+            "the cluster's logs have no failed task, or no longer have one",
+            _HAND_IN_KEY,
+        )
     if answer["state"] == "unknown":
         if not answer["moments"]:
             raise _unknown(view, answer)
@@ -92,7 +95,7 @@ def _key_of(
     else:
         keys = sought.keys
     if not keys or keys[0] is None:
-        raise WrongTarget("this target leads to no task", _HAND_IN_KEY)
+        raise WrongTarget("no task can be found from this target", _HAND_IN_KEY)
     return keys[0], _left_out(len(keys) - 1)
 
 
@@ -102,7 +105,9 @@ def _newest(
     """The task of the exception at hand, else the one that failed last."""
     failures = locate_failures(at_hand, client=view.client, timeout=timeout)
     if failures[0].key is None:
-        return None, ["the last exception is no task's: this is the newest failure's"]
+        return None, [
+            "the last exception is not from a task: this is the newest failure's story"
+        ]
     return failures[0].key, _left_out(len(failures) - 1)
 
 
@@ -118,7 +123,7 @@ def _located(view: LiveView, target: Any, timeout: float) -> list[Any]:
 def _left_out(count: int) -> list[str]:
     if count <= 0:
         return []
-    return [f"{count} further task{'s' if count > 1 else ''} left out"]
+    return [f"{count} further task{'s were' if count > 1 else ' was'} left out"]
 
 
 def _unknown(view: View, answer: StoryForm) -> UnknownKey:
@@ -128,15 +133,13 @@ def _unknown(view: View, answer: StoryForm) -> UnknownKey:
         known += [str(name)[:200] for name in held_future_states(view.client)]
     known = [name for name in known if name != str(key)]  # not yet heard of there
     close = difflib.get_close_matches(str(key), known, n=1)
-    where = (
-        "neither the scheduler nor a worker knows"
-        if view.live
-        else "this dump does not tell"
-    )
+    where = "neither the scheduler nor any worker knows"
+    if not view.live:
+        where = "this dump has nothing about"
     return UnknownKey(
-        f"{where} anything of {show(key)}",
+        f"{where} {show(key)}",
         f"did you mean {show(close[0])}?"
         if close
-        else "its logs may have rolled over since, or it was another cluster's",
+        else "the logs may have rolled over since, or it was a task of another cluster",
         key=key,
     )

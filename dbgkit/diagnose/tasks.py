@@ -43,13 +43,15 @@ def table_tasks(
 ) -> TaskTable:
     """Tasks that match, in rows."""
     if limit is not None and (not isinstance(limit, int) or limit < 0):
-        raise ValueError(f"limit={limit!r}: a whole number from 0, or None")
+        raise ValueError(
+            f"limit={limit!r}: expected a whole number of at least 0, or None"
+        )
     states = _names(state)
     for name in states:
         _known("state", name, STATES)
     column = (sort or "").removeprefix("-")
     if column:
-        _known("column to sort by", column, COLUMNS)
+        _known("column", column, COLUMNS)
     question = {
         "states": states,
         "prefixes": _names(prefix),
@@ -89,7 +91,7 @@ def _keys(keys: Any) -> Any:
     sought = sort_target(keys)
     if sought.exceptions:
         raise WrongTarget(
-            "an exception names no tasks", "hand in keys, futures or a collection"
+            "an exception does not name tasks", "pass keys, futures or a collection"
         )
     found = [*sought.keys, *(failure.key for failure in sought.failures)]
     if sought.collections and not sought.futures:
@@ -106,7 +108,8 @@ def _known(what: str, name: str, names: Collection[str]) -> None:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise UnknownName(
-        f"there is no {what} {name!r}", f"{hint}there are {', '.join(sorted(names))}"
+        f"{what} {name!r} does not exist",
+        f"{hint}available: {', '.join(sorted(names))}",
     )
 
 
@@ -119,12 +122,12 @@ def _notes(answer: Tasks, limit: int | None) -> list[str]:
     notes = []
     for what, nearest in answer["near"].items():
         hint = f"; did you mean {nearest!r}?" if nearest else ""
-        notes.append(f"there is no {what}{hint}")
+        notes.append(f"{what} does not exist{hint}")
     unknown = answer["unknown_keys"]
     if unknown:
         more = f" and {len(unknown) - 3:,} more" if len(unknown) > 3 else ""
         names = ", ".join(repr(key) for key in unknown[:3])
         notes.append(f"no such task: {names}{more}")
     if limit is None or limit > MOST_ROWS:
-        notes.append(f"one answer has {MOST_ROWS:,} rows at the most")
+        notes.append(f"one answer has at most {MOST_ROWS:,} rows")
     return notes

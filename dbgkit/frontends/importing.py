@@ -1,4 +1,4 @@
-"""Do something once a module is there, without importing it oneself."""
+"""Call a function once a module is imported, without importing it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from dbgkit.frontends.importing import once_imported
 from dbgkit.frontends.recognise import touches_dask
 from dbgkit.remote.common.texts import in_line
 
-# A report is no place to wait for a cluster that does not answer.
+# A report must not wait for a cluster that does not answer.
 _PATIENCE = "5s"
 _MOST_INPUTS = 20
 _MOST_CHARS = 2_000

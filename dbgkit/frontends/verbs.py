@@ -47,7 +47,10 @@ def _columns() -> tuple[str, ...]:
 
 def _limit(what: str, default: int) -> Option:
     return Option(
-        "limit", f"most {what} to show; the rest is counted", "number", default
+        "limit",
+        f"show at most this many {what}; the rest is counted",
+        "number",
+        default,
     )
 
 
@@ -57,7 +60,9 @@ _CLIENT = Option(
     "client",
     only=MAGICS,
 )
-_DUMP = Option("view", "a cluster dump to look at, not a cluster", "dump", name="dump")
+_DUMP = Option(
+    "view", "a cluster dump to read, in place of a cluster", "dump", name="dump"
+)
 _SOURCE = Option(
     "source",
     "a file (.py, .ipynb) or folder to search for the text of code",
@@ -71,7 +76,7 @@ _WHERE = Option(
     "where",
     "run it in this process, in a child that may die, or on a worker",
     "here|process|worker",
-    shown="here, unless that cannot be",
+    shown="here, unless that is impossible",
 )
 _RUN = (
     Option(
@@ -84,12 +89,12 @@ _RUN = (
         "flag",
         name="no-recompute",
     ),
-    Option("max_bytes", "most bytes of inputs to pull", "size", "1 GiB"),
+    Option("max_bytes", "pull at most this much of inputs", "size", "1 GiB"),
     _SOURCE,
     _TIMEOUT,
 )
 _REPLAY = (*_RUN, _WHERE, _CLIENT)
-_PLAN = Option("dry_run", "show what would be done, and end", "flag", False)
+_PLAN = Option("dry_run", "show what would be done, and exit", "flag", False)
 _DEBUG = (
     Option("prompt", "print the report, even at a terminal", "flag", name="no-prompt"),
     Option("using", "only replay, or only enter what was recorded", "replay|recording"),
@@ -108,7 +113,7 @@ _SCRIPT = (
 _FAILURES = (
     Option(
         "since",
-        "only what failed since then (2026-01-31T12:00), or so long ago (5m)",
+        "only what failed since then (2026-01-31T12:00), or this long ago (5m)",
         "moment",
     ),
     Option("span", "only what failed in this span, by name or id", form="SPAN"),
@@ -127,7 +132,7 @@ _TASKS = (
         many=True,
     ),
     Option("prefix", "only with this prefix", form="PREFIX", many=True),
-    Option("worker", "only of this worker, by address or name", form="WORKER"),
+    Option("worker", "only on this worker, by address or name", form="WORKER"),
     Option(
         "failed",
         "only what failed by itself, or only the rest",
@@ -136,7 +141,7 @@ _TASKS = (
     ),
     Option(
         "sort",
-        "largest first, texts from A; the other way round as --sort=-COLUMN",
+        "largest first, texts from A to Z; reversed with --sort=-COLUMN",
         form="COLUMN",
         some=_columns,
     ),
@@ -146,12 +151,17 @@ _DEATHS = (_limit("deaths", 50),)
 _RECORDINGS = (_limit("recordings", 50),)
 # Their defaults are those of Dask's configuration.
 _RECORD = (
-    Option("hold", "most bytes to hold; the oldest go first", "size", shown="64 MB"),
-    Option("keep_inputs", "most bytes of inputs to keep", "size", shown="0"),
-    Option("nbytes", "most bytes of one recording", "size", shown="256 kB"),
-    Option("kept", "most bytes of a value to keep whole", "size", shown="4 kB"),
-    Option("time", "most time for one recording", "duration", shown="100 ms"),
-    Option("secret_names", "names to hide, besides the usual", "list", many=True),
+    Option(
+        "hold",
+        "hold at most this much; the oldest are dropped first",
+        "size",
+        shown="64 MB",
+    ),
+    Option("keep_inputs", "keep at most this much of inputs", "size", shown="0"),
+    Option("nbytes", "maximum size of one recording", "size", shown="256 kB"),
+    Option("kept", "keep values up to this size whole", "size", shown="4 kB"),
+    Option("time", "maximum time for one recording", "duration", shown="100 ms"),
+    Option("secret_names", "names to hide, besides the usual ones", "list", many=True),
     _CLIENT,
     _TIMEOUT,
 )
@@ -167,11 +177,11 @@ _REPORT = (
 _WATCH = (
     Option(
         "every",
-        "from one look to the next; none begins before the last has ended",
+        "time between updates; none begins before the last has ended",
         "duration",
         "2s",
     ),
-    Option("once", "look once, print that, and end", "flag", False),
+    Option("once", "print one update, and exit", "flag", False),
 )
 
 VERBS = {
@@ -204,8 +214,8 @@ PLACE = (
     Option(
         "scheduler",
         "address of the scheduler: tcp://host:8786",
-        shown="what Dask's configuration has as scheduler-address, so "
-        "DASK_SCHEDULER_ADDRESS too",
+        shown="scheduler-address in Dask's configuration, so also "
+        "DASK_SCHEDULER_ADDRESS",
         form="ADDRESS",
     ),
     Option(

@@ -116,7 +116,7 @@ def _ran(task: RunningTask) -> str:
     if task.seconds is not None:
         text += f" for {words.duration(task.seconds)}"
     if task.ended:
-        text += ", which had ended, but the scheduler had not heard of it"
+        text += ", which had ended, but the scheduler had not been notified"
     if task.found_in == "heartbeat":
         text += ", at its last heartbeat"
     if task.line:

@@ -70,7 +70,7 @@ def view_plan(plan: Plan) -> PlanView:
         lines.append(
             (
                 "states",
-                f"of {number} change meanwhile: a shuffle runs under its own keys",
+                f"of {number} change while it runs: a shuffle keeps its own keys",
             )
         )
     ordered = sorted(plan.inputs, key=lambda one: -(one.nbytes or 0))
@@ -114,7 +114,7 @@ def _form(plan: Plan) -> RenderableType:
     fields.add("task", task_text(view.name, view.key))
     for label, text in view.lines:
         fields.add(label, text)
-    fields.add_each("mind", view.warnings, NOTE)
+    fields.add_each("warning", view.warnings, NOTE)
     if not view.rows:
         return Group(fields)
     table = Table.grid(padding=(0, 2))

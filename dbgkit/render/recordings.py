@@ -46,7 +46,7 @@ def _notes(recording: Recording) -> list[str]:
         notes.append(f"nothing was recorded: {recording.gap}")
     if recording.short:
         notes.append(
-            "a short recording: the worker had recorded enough of this kind before"
+            "a short recording: the worker had already recorded enough of this kind"
         )
     if recording.left_out:
         notes.append("parts were left out to keep it within its size")
@@ -59,10 +59,7 @@ def _notes(recording: Recording) -> list[str]:
     if recording.more_causes:
         least = "at least " if recording.more_causes >= COUNTED else ""
         more = words.count(recording.more_causes, "more exception")
-        notes.append(
-            f"{least}{more} that it holds or follows from, between these or beyond: "
-            "not recorded"
-        )
+        notes.append(f"{least}{more} in its chain of causes or its group, not recorded")
     return notes
 
 

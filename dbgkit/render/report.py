@@ -58,7 +58,7 @@ def view_report(report: ClusterReport) -> ReportView:
     deaths = view_deaths(gone) if gone is not None and gone.deaths else None
     lines = [("failures", "Failures", failures.sentence)]
     if why:
-        lines.append(("why", "What holds it up", f"{why.cause}: {why.summary}"))
+        lines.append(("why", "What blocks it", f"{why.cause}: {why.summary}"))
     if deaths:
         lines.append(("deaths", "Workers that went away", deaths.headline))
     if tasks and report.tasks:

@@ -169,7 +169,7 @@ class _Screen:
             return f"{since}, {go_on}: {self.error.message}"
         waiting = self._asking
         if waiting is not None and monotonic() - waiting.began > SLOW:
-            return f"{since}: the scheduler takes its time"
+            return f"{since}: the scheduler is slow to answer"
         return ""
 
 

@@ -240,7 +240,7 @@ def _counts(glance: Glance) -> dict[tuple[str, str], int]:
 
 def _stuck(glance: Glance) -> list[Text]:
     why = glance.why
-    text = "Nothing is in the way" if why.healthy else "What is in the way, and why"
+    text = "Nothing is blocked" if why.healthy else "What is blocked, and why"
     lines = [Text(text, "bold")]
     for each in (why, *why.others):
         lines += _cause(each)

@@ -132,8 +132,8 @@ def exit_codes() -> Iterator[str]:
     for name, command in _commands():
         for paragraph in (command.help or "").split("\n\n"):
             told = " ".join(paragraph.split())
-            if told.startswith("Ends with "):
-                yield f"| `dbgkit {name}` | {_cell(told[len('Ends with ') :])} |"
+            if told.startswith("Exits with "):
+                yield f"| `dbgkit {name}` | {_cell(told[len('Exits with ') :])} |"
 
 
 # -- magics --------------------------------------------------------------------------

@@ -85,12 +85,9 @@ def tell_of(key: Any, deaths: Sequence[Death]) -> str:
         when = "after running it" if ended else "while running it"
         return f"{count} died{often} {when}: {ran[0].summary}"
     if not all(each.ran_known for each in deaths):
-        return f"{count} died that had it: {deaths[0].summary}"
+        return f"{count} died while assigned to it: {deaths[0].summary}"
     others = ", ".join(show(other) for other in deaths[0].keys[:3]) or "no task"
-    return (
-        f"{count} died that had it queued, but was running {others}: "
-        f"{deaths[0].summary}"
-    )
+    return f"{count} died with it queued, while running {others}: {deaths[0].summary}"
 
 
 def _deaths(view: View, keys: list[Any] | None, limit: int) -> Deaths:
@@ -99,14 +96,14 @@ def _deaths(view: View, keys: list[Any] | None, limit: int) -> Deaths:
     notes = list(answer["notes"])
     if view.live and not answer["recorded"]:
         notes.append(
-            f"the recorder is off: {advice.call('record')} has workers and nannies "
-            "tell more from then on (which task ran, in which line, exit codes)"
+            f"the recorder is off: {advice.call('record')} makes workers and nannies "
+            "report more from then on: which task ran, at which line, exit codes"
         )
     deaths, odd = _whole(answer["deaths"])
     odd += answer["odd"]
     if odd:
         which = "one of them" if odd == 1 else f"{odd} of them"
-        notes.append(f"{which} could not be read: what the scheduler has is malformed")
+        notes.append(f"{which} could not be read: the scheduler's record is malformed")
     return Deaths(
         tuple(deaths),
         total=max(len(deaths), answer["total"] - odd),
@@ -119,7 +116,7 @@ def _deaths(view: View, keys: list[Any] | None, limit: int) -> Deaths:
 
 
 def _whole(facts: Iterable[DeathForm]) -> tuple[list[Death], int]:
-    """Deaths, and how many there are of which what is told cannot be."""
+    """Deaths, and how many there are that cannot be, as they are malformed."""
     found, odd = [], 0
     for fact in facts:
         try:
@@ -168,14 +165,14 @@ def death_from_fact(fact: DeathForm) -> Death:
 def _summary(fact: DeathForm, verdict: Verdict, ran: list[RunningTask]) -> str:
     name = fact["name"]
     worker = f"worker {name}" if name not in ("", fact["worker"]) else "worker"
-    told = f"{worker} ({fact['worker'] or 'never joined'}) {verdict.words}"
+    text = f"{worker} ({fact['worker'] or 'never joined'}) {verdict.words}"
     crashed = [task for task in ran if task.crashed] or ran
     if not crashed or verdict.code == "closed-on-purpose":
-        return told
+        return text
     crashed = [task for task in crashed if not task.ended] or crashed
     when = "after it had run" if crashed[0].ended else "while it ran"
     more = f" and {len(crashed) - 1} more" if len(crashed) > 1 else ""
-    return f"{told} {when} {show(crashed[0].key)}{more}"
+    return f"{text} {when} {show(crashed[0].key)}{more}"
 
 
 # -- what ran ------------------------------------------------------------------
@@ -288,9 +285,11 @@ def _notes(
 ) -> list[str]:
     notes = []
     if report.get("by_time"):
-        notes.append("the nanny's line was attributed by its time alone")
+        notes.append(
+            "the nanny's log line was matched to this worker by its time alone"
+        )
     if report.get("error"):
-        notes.append(f"its nanny could not tell all: {report['error']}")
+        notes.append(f"its nanny could not report everything: {report['error']}")
     if fact.get("unread"):
         notes.append(f"its black box could not be read: {fact['unread']}")
     if box is not None:
@@ -298,23 +297,25 @@ def _notes(
         if _AWAITED in stack and len(_of_crash(box["tasks"], stack)) > 1:
             line = Shown().line(_crash_line(stack))
             notes.append(
-                f"the crash was at {line}, in one of several tasks that take turns in "
-                "the worker's event loop: which one is not known"
+                f"the crash was at {line}, in one of several tasks that share the "
+                "worker's event loop: which one is not known"
             )
         if box["crashes"] == "elsewhere":
             notes.append(
-                "Python's faulthandler was on in that process already: a crash's stack "
-                "is where that writes to, its standard error by default"
+                "Python's faulthandler was on in that process already: look for the "
+                "stack of a crash where that writes, by default its standard error"
             )
         if box["left_out"]:
-            notes.append(f"{box['left_out']} tasks that it ran are not told of")
+            notes.append(f"{box['left_out']} tasks that it ran were left out")
         return notes
     if report.get("closed") or not fact["processing_count"]:
         return notes
     if fact["heartbeat_tasks"]:
-        notes.append("what ran is that of its last heartbeat, and may have ended since")
+        notes.append(
+            "the tasks shown ran at its last heartbeat, and may have ended since"
+        )
     else:
-        notes.append("which of the tasks there ran is not known")
+        notes.append("which of its tasks were running is not known")
     return notes
 
 

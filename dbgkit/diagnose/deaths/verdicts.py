@@ -44,19 +44,19 @@ def judge(fact: DeathForm) -> Verdict:
     """The verdict on one worker, out of what is known of its end."""
     report = fact["report"] or NO_REPORT
     code = report.get("code")
-    told = _ending(code)
+    ending = _ending(code)
     reason = fact["reason"]
     verdict = (
         _over_limit(fact)
         or _out_of_memory(fact, report)
         or _lost(fact, reason)
         or _closed(fact, reason)
-        or _ended(report, told)
+        or _ended(report, ending)
         or _crashed(fact)
         or _unknown(fact)
     )
     if code is not None:
-        verdict.evidence += [told] if told not in verdict.evidence else []
+        verdict.evidence += [ending] if ending not in verdict.evidence else []
         verdict.exit_code = code if 0 <= code != UNREADABLE else None
         verdict.signal = signal_name(-code) if code < 0 else ""
     return verdict
@@ -74,7 +74,7 @@ def _ending(code: int | None) -> str:
     if code is None:
         return ""
     if code == UNREADABLE:
-        return "its process ended with status 255, or with one that was lost"
+        return "its process ended with status 255, or its exit status was lost"
     if code < 0:
         return f"its process was ended by signal {-code} ({signal_name(-code)})"
     return f"its process ended with status {code}"
@@ -114,7 +114,7 @@ def _out_of_memory(fact: DeathForm, report: NannyReport) -> Verdict | None:
 def _lost(fact: DeathForm, reason: str) -> Verdict | None:
     if any(part in reason for part in _LOST) or "worker-ttl" in fact["stimulus"]:
         unseen = fact["unseen"]
-        evidence = [f"the reason that was given: {reason or fact['stimulus']}"]
+        evidence = [f"the reported reason: {reason or fact['stimulus']}"]
         if unseen is not None:
             evidence.append(f"its last heartbeat was {seconds(unseen)} before")
         return Verdict("lost-connection", "lost its connection", evidence)
@@ -123,7 +123,7 @@ def _lost(fact: DeathForm, reason: str) -> Verdict | None:
         return Verdict(
             "lost-connection",
             "lost its connection",
-            ["its process still runs, though the scheduler has lost it"],
+            ["its process is still running, though the scheduler has lost it"],
         )
     return None
 
@@ -131,44 +131,44 @@ def _lost(fact: DeathForm, reason: str) -> Verdict | None:
 def _closed(fact: DeathForm, reason: str) -> Verdict | None:
     evidence = []
     if fact["expected"]:
-        evidence.append("the scheduler expected it to go")
+        evidence.append("the scheduler expected it to close")
     if fact["restarted"]:
-        evidence.append("a client asked for its restart")
+        evidence.append("a client requested its restart")
     if reason and _HARD in reason:
         return Verdict(
             "exit",
-            "closed itself after a fault of its own",
+            "closed itself after an internal error",
             [f"it gave the reason {reason!r}"],
         )
     if reason:
-        evidence.append(f"it said that it closes, for the reason {reason!r}")
+        evidence.append(f"it reported that it was closing, for the reason {reason!r}")
     if not evidence:
         return None
     words = "was restarted on purpose" if fact["restarted"] else "was closed on purpose"
     return Verdict("closed-on-purpose", words, evidence)
 
 
-def _ended(report: NannyReport, told: str) -> Verdict | None:
+def _ended(report: NannyReport, ending: str) -> Verdict | None:
     code = report.get("code")
     if code is None or code == UNREADABLE:
         return None
     if code < 0:
         return Verdict(
-            "signal", f"was killed by signal {-code} ({signal_name(-code)})", [told]
+            "signal", f"was killed by signal {-code} ({signal_name(-code)})", [ending]
         )
     if code:
-        return Verdict("exit", f"ended with exit status {code}", [told])
+        return Verdict("exit", f"ended with exit status {code}", [ending])
     if report.get("closed"):
         return Verdict(
             "lost-connection",
             "lost its connection, and closed",
-            [told, "it closed in good order, but the scheduler heard nothing of it"],
+            [ending, "it closed normally, but the scheduler was not notified"],
         )
     if report.get("box"):
         return Verdict(
             "exit",
             "ended with exit status 0",
-            [told, "it did not close in good order: something in it ended the process"],
+            [ending, "it did not close normally: something in it ended the process"],
         )
     return None
 
@@ -210,12 +210,12 @@ def stack_of(fact: DeathForm) -> str:
 def _unknown(fact: DeathForm) -> Verdict:
     evidence = []
     if "handle-worker-cleanup" in fact["stimulus"]:
-        evidence.append("its connection to the scheduler ended without a word")
+        evidence.append("its connection to the scheduler broke without notice")
     box = fact.get("box")
     if box is not None:
-        evidence.append("its process does not run any more")
+        evidence.append("its process is no longer running")
     if fact["nanny"] and fact["report"] is None:
-        evidence.append("its nanny reported nothing: it may be gone too")
+        evidence.append("its nanny reported nothing: it may have died too")
     elif fact["pid"] and not fact["nanny"]:
-        evidence.append("it had no nanny that could tell its exit status")
+        evidence.append("it had no nanny to report its exit status")
     return Verdict("unknown", "went away for an unknown reason", evidence)

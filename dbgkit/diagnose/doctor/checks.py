@@ -70,10 +70,11 @@ def check_versions(facts: Examined, here: Mapping[str, str] | None) -> Finding:
         "versions",
         "problem" if grave else "warning",
         f"versions differ: {', '.join(differing)}",
-        "install the same versions everywhere: a task that is replayed here may come "
-        "to something else than it did there, or not be readable at all",
+        "install the same versions everywhere: a task that is replayed here may "
+        "give another outcome than it did there, or not be readable at all",
         _some(
-            f"{name}: {'; '.join(_told(found))}" for name, found in differing.items()
+            f"{name}: {'; '.join(_versions(found))}"
+            for name, found in differing.items()
         ),
     )
 
@@ -93,15 +94,15 @@ def _spread(
     return found
 
 
-def _told(found: Mapping[str, list[str]]) -> list[str]:
-    told = []
+def _versions(found: Mapping[str, list[str]]) -> list[str]:
+    texts = []
     for version, sides in found.items():
         named = [side for side in sides if not side.startswith("worker ")]
         workers = [side for side in sides if side.startswith("worker ")]
         if len(workers) > 2:
             workers = [f"{len(workers)} workers"]
-        told.append(f"{version} ({', '.join(named + workers)})")
-    return told
+        texts.append(f"{version} ({', '.join(named + workers)})")
+    return texts
 
 
 def _is_grave(name: str, versions: Iterable[str]) -> bool:
@@ -119,7 +120,7 @@ def check_answers(facts: Examined, probes: Probes, live: bool) -> Iterable[Findi
             "workers",
             "problem",
             "no worker is connected",
-            "start workers, and look at their own logs if some were started",
+            "start workers; if some were started, check their own logs",
         )
         return
     lines = [
@@ -130,14 +131,17 @@ def check_answers(facts: Examined, probes: Probes, live: bool) -> Iterable[Findi
     heard = " ".join(lines)
     silent = [a for a, probe in probes.items() if probe is None] if live else []
     lines += [f"worker {a}: did not answer" for a in silent if a not in heard]
-    lines += [f"worker {a}: did not answer the dump" for a in facts["not_dumped"]]
+    lines += [
+        f"worker {a}: did not answer when the dump was made"
+        for a in facts["not_dumped"]
+    ]
     if lines:
         yield Finding(
             "workers",
             "problem",
             f"{len(lines)} of {len(workers)} workers do not answer",
-            "look at the processes: a task that holds the GIL, a machine out of "
-            "memory, a network that is cut; "
+            "check the processes: a task may hold the GIL, a machine may be out of "
+            "memory, the network may be down; "
             f"{advice.call('why')} names what runs there",
             _some(lines),
         )
@@ -178,8 +182,8 @@ def check_nannies(facts: Examined) -> Finding:
         "nannies",
         "warning",
         f"{len(alone)} of {len(facts['workers'])} workers have no nanny",
-        "start workers with a nanny (the default): without one nobody keeps a "
-        "worker to its memory limit, starts it again, or tells how it died",
+        "start workers with a nanny (the default): without one, nothing enforces a "
+        "worker's memory limit, restarts it, or reports how it died",
         _some(f"worker {worker['address']}" for worker in alone),
     )
 
@@ -200,7 +204,7 @@ def check_logs(facts: Examined, probes: Probes) -> Iterable[Finding]:
             "transition-log",
             "warning",
             f"the scheduler's log has rolled over: it reaches back {reach:.0f} s, so "
-            "that stories of tasks that ran before have no beginning",
+            "stories of tasks that ran before lack their beginning",
             advice,
             (
                 f"{(made or 0) - log['length']} of {made} transitions are gone",
@@ -211,13 +215,13 @@ def check_logs(facts: Examined, probes: Probes) -> Iterable[Finding]:
         yield Finding(
             "transition-log",
             "warning",
-            "the logs are too short to tell the story of more than a few tasks",
+            "the logs are too short for the stories of more than a few tasks",
             advice,
             _some(short),
         )
     else:
-        room = f"of {most} " if most else ""
-        said = f"the scheduler's log holds all {log['length']} {room}transitions"
+        of = f"of {most} " if most else ""
+        said = f"the scheduler's log holds all {log['length']} {of}transitions"
         yield Finding("transition-log", "ok", said)
     lengths = _setting(facts, probes, _LOG_LENGTH)
     few = [f"{who}: {n}" for who, n in lengths.items() if _below(n, SHORT_WORKER_LOG)]
@@ -230,8 +234,8 @@ def check_logs(facts: Examined, probes: Probes) -> Iterable[Finding]:
         yield Finding(
             "worker-logs",
             "warning",
-            "logs keep too few lines, or no errors: failures that a retry healed, and "
-            "those that the scheduler has forgotten, are only there",
+            "logs keep too few lines, or no errors: only they have failures that a "
+            "retry healed, or that the scheduler has forgotten",
             f"raise {_LOG_LENGTH}, and the level of the logger distributed.worker to "
             "ERROR or finer",
             _some([*few, *silenced]),
@@ -250,9 +254,9 @@ def check_history(facts: Examined) -> Iterable[Finding]:
         yield Finding(
             "failure-history",
             "warning",
-            f"the scheduler remembers {most} failures only",
-            f"raise the setting {_HISTORY}: once a failed compute() has let go of its "
-            "tasks, nothing else tells what they raised",
+            f"the scheduler remembers only {most} failures",
+            f"raise the setting {_HISTORY}: once a failed compute() has released its "
+            "tasks, nothing else records what they raised",
         )
     elif most is not None and history["length"] >= most:
         since = datetime.fromtimestamp(history["since"] or 0.0, tz=timezone.utc)
@@ -261,7 +265,7 @@ def check_history(facts: Examined) -> Iterable[Finding]:
             "warning",
             f"the scheduler's history of failures is full: it holds the last {most}, "
             f"since {since:%Y-%m-%d %H:%M:%S} UTC",
-            f"raise the setting {_HISTORY}, and hold the futures of what matters",
+            f"raise the setting {_HISTORY}, and hold the futures of tasks that matter",
         )
     else:
         said = f"{history['length']} of at most {most} failures are remembered"
@@ -294,8 +298,8 @@ def check_failed_frames(probes: Probes, live: bool) -> Iterable[Finding]:
         "failed-frames",
         "warning",
         f"frames of failed tasks still hold {format_bytes(total)} on the workers",
-        "client.run(gc.collect) frees it; Python does so only when it next collects "
-        "all its garbage",
+        "client.run(gc.collect) frees it; Python itself does so only at its next full "
+        "garbage collection",
         _some(lines),
     )
 
@@ -305,7 +309,7 @@ def check_tracebacks(facts: Examined, probes: Probes) -> Finding:
     limits = _setting(facts, probes, _MAX_ERROR)
     short = [f"{who}: {n}" for who, n in limits.items() if _below(n, SHORT_ERROR)]
     lost = [
-        f"{str(key)[:200]} came without its traceback"
+        f"{str(key)[:200]} arrived without its traceback"
         for key in facts["lost_tracebacks"]
     ]
     if not short and not lost:
@@ -313,7 +317,7 @@ def check_tracebacks(facts: Examined, probes: Probes) -> Finding:
     return Finding(
         "tracebacks",
         "warning",
-        "exceptions are cut short, or come home without their tracebacks",
+        "exceptions are cut short, or arrive without their tracebacks",
         f"raise the setting {_MAX_ERROR} on the workers (bytes); what dbgkit shows is "
         "the scheduler's own text, which is whole",
         _some([*short, *lost]),
@@ -327,16 +331,16 @@ def check_settings(facts: Examined, probes: Probes) -> Iterable[Finding]:
         yield Finding(
             "allowed-failures",
             "warning",
-            "allowed-failures is 0: when a worker dies, all that it ran has failed",
-            f"set {_ALLOWED} to 1 or more, so that tasks that merely ran beside the "
-            "culprit are tried elsewhere",
+            "allowed-failures is 0: when a worker dies, every task that it ran fails",
+            f"set {_ALLOWED} to 1 or more, so that tasks that merely ran next to the "
+            "culprit are retried elsewhere",
         )
     elif allowed is not None and allowed > MANY_DEATHS:
         yield Finding(
             "allowed-failures",
             "warning",
             f"allowed-failures is {allowed}: a task that kills its worker kills "
-            f"{allowed + 1} of them before it is said to have failed",
+            f"{allowed + 1} of them before Dask reports it as failed",
             f"lower {_ALLOWED}; the default is 3",
         )
     else:
@@ -346,12 +350,12 @@ def check_settings(facts: Examined, probes: Probes) -> Iterable[Finding]:
         yield Finding(
             "worker-ttl",
             "warning",
-            "worker-ttl is off: a worker that hangs is never given up, and what it "
-            "runs is never tried elsewhere",
+            "worker-ttl is off: a worker that hangs is never removed, and its tasks "
+            "are never retried elsewhere",
             f"set {_TTL} to the default, 5 minutes, or so",
         )
     elif settings:
-        said = f"silent workers are given up after {settings.get(_TTL)}"
+        said = f"silent workers are removed after {settings.get(_TTL)}"
         yield Finding("worker-ttl", "ok", said)
 
 
@@ -376,7 +380,7 @@ def check_recorder(probes: Probes) -> Iterable[Finding]:
             "warning",
             f"the recorder failed {len(failed)} times, and dropped {dropped} "
             "recordings",
-            "the job is not harmed by it; these failures have no recording",
+            "the job is unaffected; these failures have no recording",
             _some(failed),
         )
     else:

@@ -61,8 +61,8 @@ def examine_cluster(view: View) -> Checkup:
     else:
         probes, here = _settings_alone(facts["worker_settings"]), None
         notes.append(
-            "from a dump: the client's versions, the scheduler's own settings, the "
-            "history of failures and what failed frames hold are not in it"
+            "from a dump, which lacks the client's versions, the scheduler's own "
+            "settings, the history of failures, and what failed frames hold"
         )
     if facts["workers_left_out"]:
         notes.append(f"{facts['workers_left_out']} further workers were left out")

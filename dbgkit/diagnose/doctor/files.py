@@ -17,7 +17,8 @@ MOST_EVIDENCE = 10  # lines; the rest is counted
 def check_boxes(probes: Mapping[str, Checked | None]) -> Iterable[Finding]:
     """Whether the recorder's black boxes are where they usually are."""
     apart = [
-        f"worker {address}: in {os.path.dirname(state['box'])}, as {state['refused']}"
+        f"worker {address}: in {os.path.dirname(state['box'])}, because "
+        f"{state['refused']}"
         for address, probe in probes.items()
         for state in (probe.get("recorders", ()) if probe else ())
         if state.get("refused") and "box" in state
@@ -28,9 +29,9 @@ def check_boxes(probes: Mapping[str, Checked | None]) -> Iterable[Finding]:
     yield Finding(
         "black-boxes",
         "warning",
-        f"{len(apart)} workers keep their black boxes in private folders: the usual "
-        "one is not theirs alone",
-        "nothing is lost by it; remove that folder before the recorder is turned on "
+        f"{len(apart)} workers keep their black boxes in private folders: others can "
+        "write to the usual one",
+        "nothing is lost; remove that folder before the recorder is turned on "
         "again, and find out who made it if it was not you",
         (*apart[:MOST_EVIDENCE], *([f"and {more} more"] if more > 0 else ())),
     )

@@ -33,7 +33,7 @@ def check_reach(ways: Mapping[str, bool]) -> list[Finding]:
         return []
     missed = [address for address, good in ways.items() if not good]
     if not missed:
-        return [Finding("reach", "ok", "data comes straight from the workers")]
+        return [Finding("reach", "ok", "data comes directly from the workers")]
     lines = [f"worker {address}" for address in missed]
     more = len(lines) - MOST_EVIDENCE
     if more > 0:

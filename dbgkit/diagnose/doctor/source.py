@@ -49,8 +49,8 @@ def check_source(groups: Sequence[FailureGroup]) -> list[Finding]:
                 "source",
                 "warning",
                 f"the source of {len(edited)} of {len(groups)} root causes was edited "
-                "since it ran: what its lines were is no longer known here",
-                f"name a copy of the file as it was with {advice.option('source')}",
+                "after it ran: the lines as they were are no longer known here",
+                f"pass a copy of the file as it was with {advice.option('source')}",
                 tuple(edited),
             )
         )

@@ -49,8 +49,8 @@ JUST = 60.0  # seconds since a worker left that has just left
 MOST_LEFT = 20
 PAUSE = 0.25  # seconds between two looks
 _NOT_IN_DUMPS = (
-    "from a dump: call stacks, who waits for locks and queues, whether workers answer, "
-    "how late the scheduler's event loop is, and this client's futures are not in it"
+    "from a dump, which lacks call stacks, waits for locks and queues, workers' "
+    "answers, the delay of the scheduler's event loop, and this client's futures"
 )
 
 
@@ -96,13 +96,13 @@ def _keys_of(view: View, target: Any) -> _Asked:
         for collection in sought.collections:
             keys += _flat(collection.__dask_keys__())
         asked.notes.append(
-            "a collection's keys change as it is computed: hand in the persisted one, "
+            "a collection's keys change when it is computed: pass the persisted one, "
             "or a future"
         )
     if not keys:
         raise WrongTarget(
             "no task can be found from the target",
-            "hand in a future, a key, a persisted collection, or nothing for the "
+            "pass a future, a key, a persisted collection, or nothing for the "
             "whole cluster",
         )
     return asked
@@ -115,7 +115,7 @@ def _of_exceptions(view: View, sought: Sought) -> list[Any]:
         if not held:
             raise WrongTarget(
                 f"no future here holds {safe_repr(exception)}",
-                "why explains tasks: hand in its key or future; "
+                "why explains tasks: pass its key or future; "
                 f"{advice.call('locate')} finds them from an exception",
             )
         found += held
@@ -289,7 +289,7 @@ def _with_graph(view: View, explained: Explanation, causes: list[Cause]) -> Expl
         try:
             found = graph_around(view, [each.key], chains=chains)
         except (AnswerUnreadable, SchedulerGone, WaitTimedOut) as error:
-            note = f"the graph around it could not be had: {error.message}"
+            note = f"the graph around it is not available: {error.message}"
             return replace(explained, notes=(*explained.notes, note))
         return replace(explained, graph=found.get(each.key))
     return explained
@@ -319,10 +319,10 @@ def _waiting(
     evidence = [" waits for ".join(names)]
     ends = sum(cause.count for cause in causes)
     if ends > 1:
-        evidence.append(f"{ends} tasks are at the ends of what it waits for")
+        evidence.append(f"it is blocked by {ends} tasks in all")
     if len(asked.keys or ()) > 1:
         counts = [f"{count} {state}" for state, count in sorted(states.items())]
-        evidence.append(f"of those asked for: {several(counts)}")
+        evidence.append(f"the tasks asked about: {several(counts)}")
     return Explanation(
         "waiting-on",
         f"{show(end.chain[0])} waits for {show(end.key)}, because {explained.summary}",
@@ -350,15 +350,17 @@ def _notes(view: View, asked: _Asked, answer: Why) -> tuple[str, ...]:
     if not view.live:
         notes.append(_NOT_IN_DUMPS)
     if answer["omitted_ends"]:
-        notes.append(f"{answer['omitted_ends']} more tasks were counted, not looked at")
+        notes.append(
+            f"{answer['omitted_ends']} more tasks were counted, but not examined"
+        )
     if answer["not_asked"]:
         notes.append(
             f"{answer['not_asked']} workers were not asked whether they still run it"
         )
     if answer["unfollowed"]:
         notes.append(
-            f"of {answer['unfollowed']} tasks that fell not all inputs were looked at: "
-            "an earlier failure may be among them"
+            f"{answer['unfollowed']} tasks failed because of others, and not all their "
+            "dependencies were examined: an earlier failure may be among them"
         )
     return tuple(notes)
 

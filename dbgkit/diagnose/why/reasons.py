@@ -196,7 +196,7 @@ def _row(probe: Probe | None, key: Any) -> ProbedTask | None:
 
 def _unheard(facts: Facts) -> list[str]:
     return [
-        f"worker {facts['worker']} runs and answers",
+        f"worker {facts['worker']} is running and answers",
         "but it does not know of the task",
     ]
 

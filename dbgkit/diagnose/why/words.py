@@ -67,14 +67,18 @@ def _failed(cause: Cause) -> Words:
     evidence = []
     if facts["killed"]:
         died = counted(facts["killed"], "worker")
-        summary = f"{show(cause.key)} was given up: {died} died that had it"
+        summary = (
+            f"{show(cause.key)} failed: Dask stopped retrying it after {died} "
+            "died while assigned to it"
+        )
         deaths = facts.get("deaths")
         if deaths:
             evidence += _deaths(cause.key, deaths, facts["killed"])
         else:
             evidence.append(
-                "no exception: Dask gives up (KilledWorker) what it has lost more "
-                "workers with than distributed.scheduler.allowed-failures"
+                "no exception: Dask stops retrying a task (KilledWorker) after losing "
+                "more workers with it than "
+                "distributed.scheduler.allowed-failures"
             )
     if line is not None:
         evidence.append(f"raised at {place(line[0], line[1])} in {line[2]}")
@@ -98,22 +102,24 @@ def _failed(cause: Cause) -> Words:
         advice = advice_of(lack)
     if cause.whole and cause.count > 1:
         more = cause.count - 1
-        summary += f"; {more} more erred"
+        summary += f"; {more} more failed"
         others = facts["given_up"]
         if others["count"]:
             named = several(map(show, others["keys"]), others["count"])
-            evidence.append(f"given up too, as workers died that had them: {named}")
+            evidence.append(
+                f"Dask also stopped retrying tasks whose workers died: {named}"
+            )
         rest = more - others["count"]
         if rest > 0:
             evidence.append(
-                f"{rest} more task{'s have' if rest > 1 else ' has'} failed, or fell "
-                "because another failed"
+                f"{rest} more task{'s have' if rest > 1 else ' has'} failed, "
+                "directly or because a dependency failed"
             )
         advice.append(
-            f"{advised.call('failures')} has all {cause.count}, by root cause"
+            f"{advised.call('failures')} lists all {cause.count}, by root cause"
         )
     elif cause.count > 1:
-        evidence.append(f"{cause.count} tasks have erred")
+        evidence.append(f"{cause.count} tasks have failed")
     return summary, evidence, advice
 
 
@@ -123,7 +129,7 @@ def _deaths(key: Any, deaths: Sequence[Death], count: int) -> list[str]:
     lines = [tell_of(key, deaths), *(each.summary for each in told[1:])]
     more = max(len(deaths), count) - len(told)
     if more > 0:
-        lines.append(f"{counted(more, 'more worker')} died that had it")
+        lines.append(f"{counted(more, 'more worker')} died while assigned to it")
     return lines
 
 
@@ -132,16 +138,20 @@ def _cascaded(cause: Cause) -> Words:
     facts = cause.facts
     if facts["others_count"]:
         others = several(map(show, facts["others"]), facts["others_count"])
-        evidence.append(f"other tasks that it needs failed as well: {others}")
+        evidence.append(f"other dependencies of it failed as well: {others}")
     asked = cause.keys[0] if len(cause.keys) == 1 else None
-    fell = show(asked) if asked is not None else f"{len(cause.keys)} tasks"
-    return f"{fell} fell because {summary}", evidence, advice
+    cascaded = show(asked) if asked is not None else f"{len(cause.keys)} tasks"
+    return f"{cascaded} failed because {summary}", evidence, advice
 
 
 def _finished(cause: Cause) -> Words:
     facts = cause.facts
     if cause.key is None:
-        return "nothing waits: no task is unfinished", facts.get("evidence", []), []
+        return (
+            "nothing is waiting: no task is unfinished",
+            facts.get("evidence", []),
+            [],
+        )
     if cause.count > 1:
         return f"all {cause.count} tasks are finished", [], []
     where = several(facts["workers"])
@@ -154,15 +164,15 @@ def _finished(cause: Cause) -> Words:
 
 def _released(cause: Cause) -> Words:
     return (
-        f"{tasks_of(cause)}: released, as nobody wants the result now",
-        ["the scheduler would compute it once it is wanted"],
-        ["hold a future of it, or compute what depends on it"],
+        f"{tasks_of(cause)}: released, as nothing needs the result now",
+        ["the scheduler computes it once it is needed"],
+        ["hold a future for it, or compute something that depends on it"],
     )
 
 
 _UNWANTED = {
-    "left": "its client went away",
-    "released": "its client let go of it",
+    "left": "its client disconnected",
+    "released": "its client released it",
     "cancelled": "it was cancelled",
     "restarted": "the client restarted the cluster",
 }
@@ -176,21 +186,22 @@ def _unknown_key(cause: Cause) -> Words:
             f"it was {facts['was']}, and forgotten at {_clock(facts['when'])}"
         )
     else:
-        evidence.append("the scheduler's transition log does not tell of it (any more)")
+        evidence.append(
+            "the scheduler's transition log has no entry for it, or no longer has one"
+        )
     summary = f"the scheduler does not know {tasks_of(cause)}"
     advice = [
-        "look for the right key among "
-        f"{advised.call('tasks', keys='*part of the name*')}",
-        "hold on to the future of what should stay known",
+        f"find the right key with {advised.call('tasks', keys='*part of the name*')}",
+        "keep a reference to the future of any task that should stay known",
     ]
     if facts["unwanted"]:
         them = "it" if cause.count == 1 else "them"
         how = _UNWANTED[facts["unwanted"]]
-        summary = f"the scheduler has forgotten {tasks_of(cause)}: no client wants "
-        summary += f"{them} any more"
-        evidence.append(f"{how}: what nobody wants the scheduler lets go of")
+        summary = f"the scheduler has forgotten {tasks_of(cause)}: no client needs "
+        summary += f"{them} any longer"
+        evidence.append(f"{how}: the scheduler forgets tasks that nothing needs")
         advice = [
-            "submit it again, and hold on to its future for as long as it is wanted",
+            "submit it again, and keep its future for as long as you need the result",
         ]
     places = {place["worker"] for part in cause.parts for place in part["workers"]}
     if places:
@@ -206,11 +217,13 @@ def _unknown_key(cause: Cause) -> Words:
 def _lost(cause: Cause) -> Words:
     facts = cause.facts
     lost = facts["dependency"]
-    summary = f"{they(cause, 'was', 'were')} given up: an input is lost"
+    summary = f"{they(cause, 'was', 'were')} dropped by the scheduler: an input is lost"
     evidence = []
     if lost is not None:
         summary += f": {show(lost)}"
-        evidence.append("no worker holds it, and nothing is known that computes it")
+        evidence.append(
+            "no worker holds it, and the scheduler has no task that computes it"
+        )
     if facts["when"]:
         evidence.append(f"forgotten at {_clock(facts['when'])}")
     return (
@@ -231,11 +244,11 @@ def _out_of_step(cause: Cause) -> Words:
     if erred:
         advice.insert(0, _open(erred[0]))
     return (
-        f"this client believes {tasks_of(cause)} pending, the scheduler says "
-        + " and ".join(states),
+        f"{they(cause, 'is', 'are')} pending on this client, but "
+        f"{' and '.join(states)} on the scheduler",
         [
-            "the message did not arrive here, or could not be read (an error with a "
-            "very deep traceback cannot)"
+            "the message did not arrive here, or could not be deserialized (as happens "
+            "with very deep tracebacks)"
         ],
         advice,
     )
@@ -247,10 +260,10 @@ def _out_of_step(cause: Cause) -> Words:
 def _overloaded(cause: Cause) -> Words:
     return (
         "the scheduler is overloaded",
-        [f"its event loop comes {cause.facts['late'] * 1000:.0f} ms late"],
+        [f"its event loop is {cause.facts['late'] * 1000:.0f} ms late"],
         [
             "make fewer, larger tasks; keep big objects out of the graph",
-            "look for code that runs on the scheduler: plugins, run_on_scheduler",
+            "check for code that runs on the scheduler: plugins, run_on_scheduler",
         ],
     )
 
@@ -259,11 +272,11 @@ def _unexplained(cause: Cause) -> Words:
     facts = cause.facts
     state = facts.get("state") or "unfinished"
     return (
-        f"{they(cause, 'is', 'are')} {state}, and nothing that is known explains why",
+        f"{they(cause, 'is', 'are')} {state}, and no known cause explains why",
         [f"ruled out: {reason}" for reason in facts["ruled_out"]],
         [
-            "look again in a while; if it stays so, client.dump_cluster_state(path) "
-            "has what a report to Dask's developers needs",
+            "ask again in a while; if nothing has changed, report it to Dask's "
+            "developers with the output of client.dump_cluster_state(path)",
         ],
     )
 

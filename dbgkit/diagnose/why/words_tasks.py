@@ -26,14 +26,14 @@ def running(cause: Cause) -> Words:
         evidence.append(f"it waits for the result of another task{name}")
     if row.get("state") == "executing" and row["stack"] is None and first["live"]:
         evidence.append(
-            "no thread of the worker runs it: an async function, or one that has ended "
-            "and whose end the worker has lost"
+            "no thread of the worker runs it: either it is an async function, or it "
+            "has ended and the worker missed that"
         )
     evidence += _stack(row)
     return (
         f"{they(cause, 'runs', 'run')} on {several(workers_of(cause))}",
         evidence,
-        ["wait, or look at the call stack: is it where it should be?"],
+        ["wait, or check the call stack: is it where you expect it to be?"],
     )
 
 
@@ -42,7 +42,7 @@ def _run(facts: Facts) -> str:
     took = facts["duration"]
     if row.get("since") and probe:
         took = max(0.0, probe["now"] - row["since"])
-    text = f"{show(facts['key'])} has just begun"
+    text = f"{show(facts['key'])} has just started"
     if took is not None:
         text = f"{show(facts['key'])} has been running for {seconds(took)}"
     average = facts["average"]
@@ -68,11 +68,11 @@ def retrying(cause: Cause) -> Words:
         evidence.append(_run(facts))
     evidence += _stack(cause.facts.get("row") or {})
     story = advised.call("story", failed[0]["key"] if failed else cause.key)
-    advice = f"{advised.call('deaths')} tells how workers died, {story} what it did"
-    before = "as a worker died that had it"
+    advice = f"{advised.call('deaths')} shows how workers died, {story} what it did"
+    before = "as a worker died while assigned to it"
     if failed:
-        advice = f"{story} has the attempts that failed"
-        before = "having failed before"
+        advice = f"{story} shows the attempts that failed"
+        before = "after a failed attempt"
     runs = f"{they(cause, 'runs', 'run')} again on {several(workers_of(cause))}"
     return f"{runs}, {before}", evidence, [advice]
 
@@ -88,7 +88,7 @@ def _attempts(facts: Facts) -> list[str]:
         )
     died, ran = died_with(facts)
     if died > 0:
-        how = "while running it" if ran >= died else "that had it"
+        how = "while running it" if ran >= died else "while assigned to it"
         evidence.append(f"{counted(died, 'worker')} died {how}")
     return evidence
 
@@ -107,7 +107,7 @@ def held(cause: Cause) -> Words:
     evidence, advice = threads(cause)
     return (
         f"{they(cause, 'waits', 'wait')} for a thread of {several(places)}, which "
-        f"{'runs' if len(places) == 1 else 'run'} only what nobody waits for any more",
+        f"{'runs' if len(places) == 1 else 'run'} only tasks that are no longer needed",
         evidence,
         advice,
     )
@@ -121,12 +121,12 @@ def threads(cause: Cause) -> tuple[list[str], list[str]]:
     for place in by_worker(cause):
         probe = place.get("probe") or {}
         busy = probe.get("executing") or [{"key": key} for key in place["executing"]]
-        told = []
+        tasks = []
         for entry in busy:
             took = _took(entry, probe)
-            told.append(show(entry["key"]))
+            tasks.append(show(entry["key"]))
             if took is not None:
-                told[-1] += f" for {seconds(took)}"
+                tasks[-1] += f" for {seconds(took)}"
                 if longest is None or took > longest[0]:
                     longest = took, entry
             if entry.get("state") == "cancelled":
@@ -134,7 +134,7 @@ def threads(cause: Cause) -> tuple[list[str], list[str]]:
         evidence.append(
             f"{place['worker']}: {counted(place['nthreads'], 'thread')}, "
             f"{counted(place['processing'], 'task')}; running: "
-            f"{several(told) or 'nothing'}"
+            f"{several(tasks) or 'nothing'}"
         )
         if probe.get("constrained"):
             evidence.append(
@@ -147,11 +147,12 @@ def threads(cause: Cause) -> tuple[list[str], list[str]]:
         evidence += [f"the longest, {key}, is {line}" for line in lines[-1:]]
         if longest[1].get("state") != "cancelled":
             ask = advised.call("why", longest[1]["key"])
-            advice.append(f"look at what those threads run: {ask}")
+            advice.append(f"see what those threads run: {ask}")
     if left:
         evidence.append(
-            f"the scheduler has let go of {several(map(show, left))}, mostly because "
-            "its client went away or cancelled it; its thread runs until it ends"
+            f"the scheduler has released {several(map(show, left))}, most likely "
+            "because its client disconnected or cancelled it; its thread runs until "
+            "it ends"
         )
         advice.append(restart(left.values()))
     return evidence, advice
@@ -160,8 +161,8 @@ def threads(cause: Cause) -> tuple[list[str], list[str]]:
 def restart(workers: Iterable[str]) -> str:
     """Advice to end threads that cannot be stopped."""
     return (
-        f"client.restart_workers({sorted(set(workers))}) stops that; what else was "
-        "there is computed again"
+        f"client.restart_workers({sorted(set(workers))}) stops that; all other "
+        "results there are computed again"
     )
 
 
@@ -209,8 +210,8 @@ def transfer(cause: Cause) -> Words:
     advice = ["wait"]
     if cause.code == "transfer-stuck":
         advice = [
-            "look at the worker that should send: does it run, can it be reached?",
-            "client.restart_workers([address]) has the inputs computed elsewhere",
+            "check the worker that should send them: is it running, can it be reached?",
+            "client.restart_workers([address]) makes the inputs be computed elsewhere",
         ]
     return (
         f"inputs of {tasks_of(cause)} {stuck} at {several(workers_of(cause))}",
@@ -236,9 +237,9 @@ def lock(cause: Cause) -> Words:
         f"{who} for {named}",
         evidence,
         [
-            "find out who holds it, or should set or fill it, and whether that still "
-            "runs",
-            "give a timeout where you wait",
+            "find out what holds it, or should set or fill it, and whether that is "
+            "still running",
+            "pass a timeout where you wait",
         ],
     )
 
@@ -255,8 +256,8 @@ def _waiter(waiter: Waiter) -> str:
 def barrier(cause: Cause) -> Words:
     facts = cause.facts
     return (
-        f"the shuffle's barrier {show(cause.key)} is not passed: all its inputs must "
-        "come first",
+        f"the shuffle's barrier {show(cause.key)} is blocked until all its inputs "
+        "have finished",
         [
             f"{facts['missing']} of {facts['inputs']} inputs are missing",
             f"{facts['outputs']} tasks come after it",

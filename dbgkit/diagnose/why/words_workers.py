@@ -30,8 +30,8 @@ def no_workers(cause: Cause) -> Words:
         [
             *advice,
             "start workers: cluster.scale(n), or dask worker ADDRESS",
-            f"if some were there, look at why they left: {advised.call('deaths')}, and "
-            "the logs of the workers and nannies",
+            f"if there were some, find out why they left: {advised.call('deaths')}, "
+            "and the logs of the workers and nannies",
         ],
     )
 
@@ -48,14 +48,14 @@ def _left(facts: Facts) -> tuple[list[str], list[str]]:
     ]
     for _, death in left[:3]:
         had = several(map(show, death.queued), death.queued_count)
-        had = f"; it had {had}" if had and not death.ran else ""
+        had = f"; it was assigned {had}" if had and not death.ran else ""
         evidence.append(f"{death.summary}{had}")
     # What is not known of it has no process id either.
     alone = all(death.pid and not death.nanny for _, death in left)
     if alone or all(death.expected for _, death in left):
         return evidence, []
     return evidence, [
-        "wait some seconds and ask again: their nannies may be starting them again",
+        "wait some seconds and ask again: their nannies may be restarting them",
     ]
 
 
@@ -69,23 +69,24 @@ def module_missing(cause: Cause) -> Words:
         when = "at once" if longest < 0.1 else f"within {seconds(longest)}"
         evidence.append(
             f"{counted(len(lasted), 'worker')} that {show(cause.key)} was sent to "
-            f"ended {when}, without a word"
+            f"ended {when}, without an error message"
         )
     evidence.append(
-        "a worker that cannot read a task closes, and its nanny starts no other one"
+        "a worker that cannot deserialize a task closes, and its nanny does not "
+        "restart it"
     )
     advice = [
-        "waiting does not help: each further worker would end in the same way",
+        "waiting does not help: every further worker would end in the same way",
         *advice_of(lack),
-        "registering a module by value does not help: the graph is pickled as one",
+        "registering a module by value does not help: the graph is pickled as a whole",
     ]
     if not facts["needs"]["workers"]:
         advice.insert(
             -1, "then start workers: cluster.scale(n), or dask worker ADDRESS"
         )
-    sent = f"{show(cause.key)} ends each worker that is sent it"
+    sent = f"{show(cause.key)} ends every worker that receives it"
     if cause.count > 1:
-        sent = f"{tasks_of(cause)} end each worker that is sent one of them"
+        sent = f"{tasks_of(cause)} end every worker that receives one of them"
     summary = f"{sent}, {surely} {modules_of(lack)} is missing there"
     return summary, evidence, advice
 
@@ -95,16 +96,16 @@ def starting(cause: Cause) -> Words:
     return (
         f"workers are being started; {they(cause, 'waits', 'wait')} for the first",
         [*facts["evidence"], *_left(facts)[0]],
-        ["wait; if none comes, look into the log of the cluster manager"],
+        ["wait; if none starts, check the log of the cluster manager"],
     )
 
 
 def not_answering(cause: Cause) -> Words:
     places = workers_of(cause)
     evidence = [
-        f"{facts['worker']}: last heard of {seconds(facts['age'])} ago"
+        f"{facts['worker']}: last heard from {seconds(facts['age'])} ago"
         + (
-            f", {counted(facts['processing'], 'task')} given to it"
+            f", {counted(facts['processing'], 'task')} assigned to it"
             if "processing" in facts
             else ""
         )
@@ -114,10 +115,10 @@ def not_answering(cause: Cause) -> Words:
         f"{several(places)} {_do(places, 'does', 'do')} not answer",
         evidence,
         [
-            "its process is stopped, swaps, or runs code that never lets go of the "
-            "interpreter's lock: look at it with top and py-spy dump",
-            "client.restart_workers([address]) starts it anew, and its tasks go to "
-            "others",
+            "its process is stopped, swaps, or runs code that never releases the GIL: "
+            "inspect it with top and py-spy dump",
+            "client.restart_workers([address]) restarts it, and its tasks go to "
+            "other workers",
         ],
     )
 
@@ -139,8 +140,8 @@ def paused(cause: Cause) -> Words:
         f"{workers} paused{about}",
         evidence,
         [
-            "free memory: let go of futures, make chunks smaller, or give workers more",
-            "unmanaged memory stays until its owner lets go: restart those workers",
+            "free memory: release futures, make chunks smaller, or give workers more",
+            "unmanaged memory stays until its owner frees it: restart those workers",
         ],
     )
 
@@ -150,8 +151,8 @@ def restrictions(cause: Cause) -> Words:
     nearest = facts["nearest"]
     where = "on the same host" if nearest["same_host"] else "on another host"
     return (
-        f"{tasks_of(cause)} may run on {_wanted(facts)} only, and no such worker is "
-        "there",
+        f"{tasks_of(cause)} may run only on {_wanted(facts)}, and no such worker is "
+        "connected",
         [
             f"{facts['present']} workers are connected",
             f"the nearest is {nearest['address']} (name {nearest['name']!r}), {where}",
@@ -174,7 +175,7 @@ def resources(cause: Cause) -> Words:
         f"{they(cause, 'needs', 'need')} {_amounts(facts['resources'])}, "
         "which no worker has",
         [
-            f"{facts['present']} workers come into question",
+            f"{facts['present']} workers would be eligible otherwise",
             f"the nearest is {nearest['address']} (name {nearest['name']!r}), "
             f"which lacks {lacks}",
         ],

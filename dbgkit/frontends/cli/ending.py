@@ -1,4 +1,4 @@
-"""How a command ends that cannot go on: one line, and a code."""
+"""How a command ends that cannot continue: with one line and an exit code."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ FOUND, COULD_NOT_LOOK, INTERRUPTED = 1, 2, 130
 
 
 class CouldNotLook(click.ClickException):
-    """What was asked could not be looked at; the process ends with code 2."""
+    """What was asked for cannot be shown; the process exits with code 2."""
 
     exit_code = COULD_NOT_LOOK
 
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """One line and code 2 for what dbgkit raises on purpose, and for the system's no.
+    """One line and code 2 for dbgkit's own errors and for errors of the system.
 
-    A file, a folder or a stream that the system refuses is no mistake of ours.
+    A file, folder or stream that the system refuses is not a bug of ours.
     """
     try:
         yield
@@ -58,7 +58,7 @@ def ending() -> Iterator[None]:
 
 @contextmanager
 def patient_pipe() -> Iterator[None]:
-    """Go on quietly where nobody reads any more, as of ``| head``."""
+    """Continue quietly when nobody reads the output any longer, as with ``| head``."""
     try:
         yield
     except BrokenPipeError:
@@ -66,9 +66,9 @@ def patient_pipe() -> Iterator[None]:
 
 
 def drop(stream: IO[str] | None) -> None:
-    """Have a stream that takes no more swallow the rest.
+    """Make a stream that accepts no more discard the rest.
 
-    Python writes at its own end what is still in it, and would complain.
+    Python flushes it at exit, and would complain.
     """
     if stream is None:
         return
@@ -79,9 +79,9 @@ def drop(stream: IO[str] | None) -> None:
 
 
 def flushed(code: Any) -> Any:
-    """What the process ends with, once all that was written has got somewhere.
+    """The exit code, once all output has been flushed.
 
-    Python itself would say that it ignores what it could not write.
+    Python itself only reports that it ignores what it could not write.
     """
     try:
         if sys.stdout is not None:
@@ -118,7 +118,7 @@ def _check_output() -> None:
 
 def _told(error: OSError) -> str:
     if error.errno == errno.ENOENT and error.filename is None and _is_nowhere():
-        return "the working directory was removed; change to one that is there"
+        return "the working directory was removed; change to one that exists"
     return in_line(str(error))
 
 

@@ -1,6 +1,6 @@
-"""Scripts without a main guard: one line, and not what each new process prints.
+"""Scripts without a main guard: one line in place of a page from each new process.
 
-A process that is spawned runs the script again before anything else
+A spawned process first runs the script again
 (multiprocessing/spawn.py). Without ``if __name__ == "__main__":`` it then starts
 processes of its own, which multiprocessing refuses with a page of text in each.
 """
@@ -25,7 +25,7 @@ _IN_CHILD = (
 
 
 class _KeepsQuiet:
-    """Unpickled in a new process, has that keep quiet about a missing guard."""
+    """When unpickled in a new process, keeps it quiet about a missing guard."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return eval, (_IN_CHILD,)
@@ -33,7 +33,7 @@ class _KeepsQuiet:
 
 @contextmanager
 def quiet_without_guard() -> Iterator[None]:
-    """Have new processes of this one keep quiet about a missing main guard.
+    """Keep child processes quiet about a missing main guard.
 
     ``multiprocessing.spawn.get_preparation_data`` says what a new process gets
     before it runs the script; what it does not know of it leaves alone.
@@ -55,7 +55,7 @@ def quiet_without_guard() -> Iterator[None]:
 
 
 def keep_quiet() -> None:
-    """In a new process: print nothing of what comes of a missing guard."""
+    """In a new process: do not print the errors that a missing guard causes."""
     before = sys.excepthook
 
     def tell(
@@ -77,7 +77,7 @@ def _tells_else(record: logging.LogRecord) -> bool:
 
 
 def is_refused(error: BaseException) -> bool:
-    """Whether an exception comes of a process that was started too early."""
+    """Whether an exception is due to a process that was started too early."""
     from dbgkit.targets.tracebacks import chain
 
     return any(

@@ -1,4 +1,4 @@
-"""What the commands that look at a cluster share: where to look, and how it ends."""
+"""Shared by the commands that examine a cluster: where to look, and how to exit."""
 
 from __future__ import annotations
 
@@ -83,8 +83,7 @@ class Place:
 def command(name: str) -> Callable[[Callable[..., int]], click.Command]:
     """Make a function of a `Place`, a target and options a command of that name.
 
-    It returns the code to end with. What dbgkit raises on purpose ends it with code 2
-    and one line.
+    It returns the exit code. dbgkit's own errors end it with code 2 and one line.
     """
     verb = VERBS[name]
     elsewhere = {option.keyword for option in PLACE}
@@ -110,7 +109,7 @@ def command(name: str) -> Callable[[Callable[..., int]], click.Command]:
 
 
 def _place(given: dict[str, Any]) -> Place:
-    """Take out of what was given where to look, and what holds for the process."""
+    """The place to look at, from the options; sets what the whole process uses."""
     from dbgkit.source import name_for_process, read_sources
 
     taken = {option.keyword: given.pop(option.keyword) for option in PLACE}
@@ -126,7 +125,7 @@ def _place(given: dict[str, Any]) -> Place:
 
 @contextmanager
 def _own_mistakes() -> Iterator[None]:
-    """Show all of a mistake of ours; Python's own code for it would mean: found."""
+    """Show a bug of ours in whole; Python's own exit code would mean: found."""
     try:
         yield
     except (DbgkitError, OSError, click.ClickException, click.exceptions.Exit):
@@ -142,7 +141,7 @@ _AGAIN = ("tls_ca_file", "tls_cert", "tls_key", "source")
 
 
 def _wording() -> Commands:
-    """How the next command is written: with what this one was given."""
+    """How the next command is written: with the options that this one was given."""
     context = click.get_current_context()
     place, again = (
         [word for name in names for word in _as_given(context, name)]
@@ -160,11 +159,11 @@ def _as_given(context: click.Context, name: str) -> list[str]:
 
 
 def _address(given: Mapping[str, Any]) -> str | None:
-    """The one place that is meant; None: the dump."""
+    """The scheduler's address; None for a dump."""
     named = [name for name in _PLACE if given[name] is not None]
     if len(named) > 1:
         flags = " and ".join(spelled(name, None, str) for name in named)
-        raise click.UsageError(f"give only one of {flags}")
+        raise click.UsageError(f"pass only one of {flags}")
     if given["view"] is not None:
         return None
     if given["scheduler_file"] is not None:
@@ -176,7 +175,7 @@ def _address(given: Mapping[str, Any]) -> str | None:
         scheduler = dask.config.get("scheduler-address", None)
     if not scheduler:
         raise click.UsageError(
-            "there is no cluster to look at: give --scheduler ADDRESS or --dump FILE, "
+            "there is no cluster to look at: pass --scheduler ADDRESS or --dump FILE, "
             "or set DASK_SCHEDULER_ADDRESS"
         )
     return str(scheduler)
@@ -195,7 +194,7 @@ def _address_in(path: str) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask's own log lines and warnings out; `doctor` has what they say."""
+    """Suppress Dask's own log lines and warnings; `doctor` reports what matters."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -234,7 +233,7 @@ def as_json(document: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any, name: str = "") -> Any:
-    """JSON has no word for infinity, or for what is no number."""
+    """JSON has neither infinity nor NaN."""
     if isinstance(value, dict):
         return {str(name): _plain(item, str(name)) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

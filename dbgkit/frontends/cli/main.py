@@ -32,8 +32,8 @@ class Commands(click.Group):
 def cli() -> None:
     """From a failed Dask job to a prompt in the frame that failed.
 
-    Commands that look at a cluster end with code 0 if nothing is wrong, 1 if something
-    is, 2 if they could not look; `run` ends with the script's own code.
+    Commands that examine a cluster exit with code 0 if nothing is wrong, 1 if something
+    is, 2 on an error; `run` exits with the script's own code.
     """
 
 
@@ -57,11 +57,11 @@ def run(
 ) -> None:
     """Run a script, and open what fails in it in the task that failed.
 
-    SCRIPT and ARGS are as for python. The prompt is that of pdb, or what
+    SCRIPT and ARGS are as for python. The debugger is pdb, or the one that
     PYTHONBREAKPOINT names, at the line of your own code that failed, with the real
     inputs of the task.
 
-    Ends with the script's own exit code: 1 after an exception, 130 after Ctrl-C.
+    Exits with the script's own code: 1 after an exception, 130 after Ctrl-C.
     """
     from dbgkit.frontends.cli.running import run_script
     from dbgkit.source import name_for_process, read_sources

@@ -1,4 +1,4 @@
-"""The commands that find a failed task and run it again, from beside the job."""
+"""The commands that find a failed task and run it again, from outside the job."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dbgkit.frontends.cli.looking import Place, command, put
 def locate(place: Place, key: str | None) -> int:
     """Find the task that failed, and what it raised; nothing is run.
 
-    KEY is as Dask writes it, as "('x', 0)". By default the newest failure.
+    KEY is written as Dask does, such as "('x', 0)". The default is the newest failure.
 
-    Ends with code 1, or 2 if no failure was found.
+    Exits with code 1, or with 2 if no failure was found.
     """
     from dbgkit.api.locate import locate
 
@@ -30,9 +30,9 @@ def locate(place: Place, key: str | None) -> int:
 def replay(place: Place, key: str | None, **options: Any) -> int:
     """Run a failed task again with its real inputs, and report the outcome.
 
-    KEY is as Dask writes it, as "('x', 0)". By default the newest failure.
+    KEY is written as Dask does, such as "('x', 0)". The default is the newest failure.
 
-    Ends with code 0 if the task passed, 1 if it failed, 2 if it could not be run.
+    Exits with code 0 if the task passed, 1 if it failed, 2 if it could not be run.
     """
     from dbgkit.api.replay import replay
 
@@ -46,15 +46,17 @@ def replay(place: Place, key: str | None, **options: Any) -> int:
 def debug(place: Place, key: str | None, **options: Any) -> int:
     """Open the debugger in a failed task, with its real inputs.
 
-    KEY is as Dask writes it, as "('x', 0)". By default the newest failure.
+    KEY is written as Dask does, such as "('x', 0)". The default is the newest failure.
     Without a terminal the report is printed.
 
-    Ends with code 1, or 2 if there was nothing to open.
+    Exits with code 1, or with 2 if there was nothing to open.
     """
     from dbgkit.api.debug import debug
 
     if place.as_json:
-        raise click.UsageError("a prompt is no JSON document: see dbgkit replay --json")
+        raise click.UsageError(
+            "a prompt cannot be printed as JSON: use dbgkit replay --json"
+        )
     with _client(place) as client, patient_pipe():
         debug(key, client=client, timeout=place.limit, **options)
     return FOUND
@@ -62,5 +64,5 @@ def debug(place: Place, key: str | None, **options: Any) -> int:
 
 def _client(place: Place) -> Any:
     if place.dump is not None:
-        raise click.UsageError("a dump holds no tasks to run: give --scheduler ADDRESS")
+        raise click.UsageError("a dump has no tasks to run: pass --scheduler ADDRESS")
     return place.connected()

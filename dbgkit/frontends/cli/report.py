@@ -1,4 +1,4 @@
-"""The commands that show a whole cluster: a report to keep, a screen to watch."""
+"""The commands that show a whole cluster: as a report, or on a live screen."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dbgkit.frontends.verbs import PAGE
 
 @command("report")
 def report(place: Place, output: str | None) -> int:
-    """Write all that is known of a cluster to one HTML page.
+    """Write all that is known about a cluster to one HTML page.
 
     The page needs no network: failures, what is stuck and why, tasks, and what doctor
     finds.
 
-    Ends with code 0 if nothing is wrong, 1 if a task failed, is stuck, or doctor
-    found a problem, 2 if it could not look or not write.
+    Exits with code 0 if nothing is wrong, 1 if a task failed or is stuck or doctor
+    found a problem, 2 on an error.
     """
     from dbgkit import render
     from dbgkit.api.report import report as make_report
@@ -51,11 +51,11 @@ def report(place: Place, output: str | None) -> int:
 def watch(place: Place, every: str, once: bool) -> int:
     """Watch a cluster: states of tasks, failures, and what is stuck.
 
-    The screen goes on until q or Ctrl-C, and outlasts a scheduler that is away for
-    less than --timeout. Without a terminal, with --json, or of a dump it looks once.
+    The screen stays until q or Ctrl-C, also while the scheduler is unreachable for less
+    than --timeout. Without a terminal, with --json or --dump, it is printed once.
 
-    Ends with code 0 if nothing was wrong at the last look, 1 if a task had failed or
-    was stuck, 2 if it could not look.
+    Exits with code 0 if nothing was wrong in the last update, 1 if a task had failed or
+    was stuck, 2 on an error.
     """
     from dbgkit.api.asking import seconds
     from dbgkit.api.watch import Looks
@@ -67,7 +67,7 @@ def watch(place: Place, every: str, once: bool) -> int:
     try:
         if once or place.as_json or place.dump is not None or not can:
             if not (once or place.as_json or can):
-                click.echo("not a terminal: looked only once", err=True)
+                click.echo("not a terminal: shown only once", err=True)
             seen = look()
         else:
             last = follow(look, every=seconds(every), patience=seconds(place.limit))

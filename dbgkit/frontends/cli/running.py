@@ -36,8 +36,8 @@ def run_script(
 ) -> int | str | None:
     """Run a script, debug what it raises, and return its exit code.
 
-    ``options`` are those of `debug`. What is returned is for `SystemExit`, whose own
-    forms are kept.
+    ``options`` are those of `debug`. The result is for `SystemExit`, in any
+    form that this takes.
     """
     try:
         main, code = _load_module(script) if module else _load_script(script)
@@ -71,7 +71,7 @@ def run_script(
 def _run(
     code: CodeType, main: ModuleType
 ) -> tuple[int | str | None, BaseException | None]:
-    """Run a script: its exit code, and what is to be debugged of how it ended."""
+    """Run a script: its exit code, and the exception to debug, if any."""
     try:
         exec(code, main.__dict__)
     except SystemExit as error:
@@ -92,7 +92,7 @@ def _run(
 
 
 def _print_exception(error: BaseException) -> None:
-    """As Python prints it; code that travelled by value has its file and line again."""
+    """Print it as Python does, with files and lines of code that travelled by value."""
     if sys.excepthook is not sys.__excepthook__:
         sys.excepthook(type(error), error, error.__traceback__)
         return
@@ -105,7 +105,7 @@ def _print_exception(error: BaseException) -> None:
 def _debug(
     error: BaseException, status: int | str | None, **options: Any
 ) -> int | str | None:
-    """Debug an exception; what the script ends with, ``status`` if nothing stops it."""
+    """Debug an exception; gives the exit code: ``status`` unless it is stopped."""
     from dbgkit.api.debug import debug
 
     try:
@@ -193,6 +193,6 @@ def _is_source(path: str) -> bool:
 
 
 def _put_first(folder: str) -> None:
-    """Set ``sys.path[0]``, which is where the command itself was found so far."""
+    """Set ``sys.path[0]``, which until now is the folder of the command itself."""
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0:1] = [folder]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def failures(place: Place, **filters: Any) -> int:
     """List the tasks that failed and why, grouped by root cause.
 
-    Ends with code 0 if no task failed, 1 if one did, 2 if it could not look.
+    Exits with code 0 if no task failed, 1 if one did, 2 on an error.
     """
     from dbgkit.api.failures import failures
 
@@ -35,10 +35,10 @@ def failures(place: Place, **filters: Any) -> int:
 def tasks(place: Place, keys: tuple[str, ...], **filters: Any) -> int:
     """List tasks as the scheduler has them.
 
-    KEYS is a pattern, such as 'load-*', or one or several keys, as "('x', 0)".
+    KEYS is a pattern, such as 'load-*', or one or more keys, such as "('x', 0)".
 
-    Ends with code 0 if no task in the list has failed, 1 if one has, 2 if it could
-    not look: there is no such state, column, or task.
+    Exits with code 0 if no task in the list has failed, 1 if one has, 2 on an error: a
+    state, a column or a task does not exist, for instance.
     """
     from dbgkit.api.tasks import tasks
 
@@ -53,12 +53,12 @@ def tasks(place: Place, keys: tuple[str, ...], **filters: Any) -> int:
 
 @command("story")
 def story(place: Place, key: str | None) -> int:
-    """Show what happened to one task: everything that the logs still hold.
+    """Show what happened to one task: everything that is still in the logs.
 
-    KEY is as Dask writes it, as "('x', 0)". By default the newest failure.
+    KEY is written as Dask does, such as "('x', 0)". The default is the newest failure.
 
-    Ends with code 0 if the task did not end in a failure, 1 if it did, 2 if it could
-    not look: no log knows of the task.
+    Exits with code 0 if the task did not end in a failure, 1 if it did, 2 on an error:
+    no log has the task, for instance.
     """
     from dbgkit.api.story import story
 
@@ -72,10 +72,10 @@ def story(place: Place, key: str | None) -> int:
 def why(place: Place, key: str | None) -> int:
     """Explain why a task, or the whole cluster, makes no progress.
 
-    KEY is as Dask writes it, as "('x', 0)".
+    KEY is written as Dask does, such as "('x', 0)".
 
-    Ends with code 0 if all is done or goes on by itself, 1 if something is blocked, 2
-    if it could not look: there is no such task.
+    Exits with code 0 if everything is done or progressing, 1 if something is blocked, 2
+    on an error: the task does not exist, for instance.
     """
     from dbgkit.api.why import why
 
@@ -89,9 +89,9 @@ def why(place: Place, key: str | None) -> int:
 def deaths(place: Place, limit: int) -> int:
     """Show why workers died, and what they were running.
 
-    Most is known if the recorder is on (dbgkit record).
+    More is known if the recorder is on (dbgkit record).
 
-    Ends with code 0 if none died but on purpose, 1 if one did, 2 if it could not look.
+    Exits with code 0 if none died unexpectedly, 1 if one did, 2 on an error.
     """
     from dbgkit.api.deaths import deaths
 
@@ -106,22 +106,21 @@ def deaths(place: Place, limit: int) -> int:
 def record(place: Place, switch: str, **settings: Any) -> int:
     """Turn the recorder on, or off again.
 
-    What fails from then on is recorded on its worker, with its local variables, until
-    it is turned off; see dbgkit recordings. As it is turned off, the cluster forgets
-    what it holds.
+    Tasks that fail while it is on are recorded on their workers, with local variables;
+    see dbgkit recordings. When it is turned off, the cluster drops the recordings.
 
-    Ends with code 0 if it is on, or off, as asked; 2 if it could not be turned.
+    Exits with code 0 if it is on, or off, as requested; 2 on an error.
     """
     from dbgkit.api.record import record, record_off
 
     given = [name for name, value in settings.items() if value is not None]
     if switch == "off" and given:
         flags = " and ".join(spelled(name, None, str) for name in given)
-        raise click.UsageError(f"off takes no {flags}: settings go with on")
+        raise click.UsageError(f"off takes no {flags}: settings apply to `on` only")
     if place.dump is not None:
-        raise click.UsageError("a dump has no recorder: give --scheduler ADDRESS")
+        raise click.UsageError("a dump has no recorder: pass --scheduler ADDRESS")
     if place.as_json:
-        raise click.UsageError("there is nothing to list: see dbgkit recordings --json")
+        raise click.UsageError("there is nothing to list: use dbgkit recordings --json")
     with place.connected() as client:
         if switch == "off":
             record_off(client=client, timeout=place.limit, keep=False)
@@ -137,10 +136,10 @@ def record(place: Place, switch: str, **settings: Any) -> int:
 def recordings(place: Place, key: str | None, limit: int) -> int:
     """List what the recorder holds, or show the newest recording of one task.
 
-    KEY is as Dask writes it, as "('x', 0)".
+    KEY is written as Dask does, such as "('x', 0)".
 
-    Ends with code 0 if nothing was recorded, 1 if something was, 2 if it could not
-    look: the recorder is off, or there is no recording of this task.
+    Exits with code 0 if nothing was recorded, 1 if something was, 2 on an error: the
+    recorder is off, or has no recording of this task, for instance.
     """
     from dbgkit.api.recordings import recordings
 
@@ -157,8 +156,8 @@ def recordings(place: Place, key: str | None, limit: int) -> int:
 def doctor(place: Place) -> int:
     """Check whether a cluster is fit for debugging, and say what to change.
 
-    Ends with code 0 if there is no problem (warnings are none), 1 if there is one, 2
-    if it could not look.
+    Exits with code 0 if there is no problem (warnings do not count), 1 if there is one,
+    2 on an error.
     """
     from dbgkit.api.doctor import doctor
 
@@ -169,22 +168,22 @@ def doctor(place: Place) -> int:
 
 
 def why_code(explained: Explanation) -> int:
-    """The code to end with."""
+    """The exit code."""
     if explained.cause == "unknown-key":
         return COULD_NOT_LOOK
     return 0 if explained.healthy else FOUND
 
 
 def doctor_code(checkup: Checkup | None) -> int:
-    """The code to end with."""
+    """The exit code."""
     findings = checkup.findings if checkup is not None else ()
     return FOUND if any(each.level == "problem" for each in findings) else 0
 
 
 def _ended_erred(found: Timeline) -> bool:
-    """Whether the last state that the task was in by itself is a failure.
+    """Whether the task failed last, leaving aside that it was released or forgotten.
 
-    What is released and forgotten afterwards has failed all the same.
+    A task that is released and forgotten afterwards has failed all the same.
     """
     for moment in reversed(found.moments):
         words = moment.what.split()

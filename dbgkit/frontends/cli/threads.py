@@ -1,4 +1,4 @@
-"""What fails in threads of a script: taken as it fails, reported as the script ends."""
+"""Failures in threads of a script: captured at once, reported as the script ends."""
 
 from __future__ import annotations
 

@@ -13,21 +13,21 @@ from dbgkit.remote.common.parsing import parsed
 
 
 class BadUsage(ValueError):
-    """A line that cannot be understood; the text says how it is to be written."""
+    """A line that cannot be parsed; the text says how to write it."""
 
 
 def split_options(line: str, options: Iterable[Option]) -> tuple[str, dict[str, Any]]:
     """Take the options out of a line: what is left, and keyword arguments.
 
     Options may stand before and after the target. The target is left as it was
-    typed, blanks and quotes included, as keys may have both.
+    typed, spaces and quotes included, as keys may have both.
     """
     known = {flag: (option, on) for option in options for flag, on in _flags(option)}
     keywords: dict[str, Any] = {}
 
     def take(found: re.Match[str]) -> str:
         if found["flag"] not in known:
-            raise BadUsage(f"no option {found['flag']}; there is {', '.join(known)}")
+            raise BadUsage(f"no option {found['flag']}; available: {', '.join(known)}")
         option, on = known[found["flag"]]
         if option.kind == "flag":
             keywords[option.keyword] = on
@@ -57,7 +57,7 @@ def split_options(line: str, options: Iterable[Option]) -> tuple[str, dict[str, 
 
 
 def flags_of(options: Iterable[Option]) -> list[str]:
-    """All that may be typed, as it is typed."""
+    """All flags, as they are typed."""
     return [flag for option in options for flag, _ in _flags(option)]
 
 
@@ -72,7 +72,7 @@ def _flags(option: Option) -> list[tuple[str, bool]]:
 def read_target(text: str, namespace: Mapping[str, Any]) -> Any:
     """The target that a text stands for: a variable, an expression, a key; or None.
 
-    What is no Python, or names no variable, is a key as text. Sums and differences
+    Text that is not Python, or does not name a variable, is a key. Sums and differences
     are keys too, as ``inc-0`` is one.
     """
     if not text:

@@ -91,7 +91,7 @@ def read_line(magic: str, line: str, names: Mapping[str, Any]) -> Line:
         raise UsageError(in_line(f"%{magic}: {error}")) from None
     if target is not None and not verb.target:
         raise UsageError(
-            f"%{magic} takes options only, not {typed!r}; a value with blanks needs "
+            f"%{magic} takes options only, not {typed!r}; a value with spaces needs "
             "quotes"
         )
     clients = {}
@@ -131,7 +131,7 @@ def call(verb: Any, *targets: Any, instead: str = "target", **options: Any) -> A
     ----------
     verb : callable
     *targets : object
-        One at the most.
+        At most one.
     instead : str
         The arguments to call it with where a magic cannot: with an asynchronous
         client.
@@ -145,7 +145,7 @@ def call(verb: Any, *targets: Any, instead: str = "target", **options: Any) -> A
             result = verb(*targets, **options)
     except DbgkitError as error:
         if isinstance(error, UnknownKey) and targets and str(targets[0]).isidentifier():
-            error.hint = f"there is no variable {targets[0]!r} either; {error.hint}"
+            error.hint = f"variable {targets[0]!r} does not exist either; {error.hint}"
         in_one_line(error)
         raise
     except KeyboardInterrupt as error:

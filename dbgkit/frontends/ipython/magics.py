@@ -257,7 +257,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Take off all that `load_ipython_extension` has installed."""
+    """Remove everything that `load_ipython_extension` installed."""
     kept = vars(shell).pop(_KEPT, None)
     if kept is None:
         return

@@ -24,11 +24,11 @@ class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
         """Turn the recorder on or off, or show what it holds.
 
         %dbg_record on [options]
-            What fails from now on is recorded on its worker, with its locals.
+            Tasks that fail from now on are recorded on their workers, with locals.
         %dbg_record off
-            Off again; the newest of what it holds is kept in this session.
+            Turn it off; its newest recordings are kept in this session.
         %dbg_record
-            What it holds.
+            Show what it holds.
         """
         word = asked.typed
         if word not in ("", "on", "off"):
@@ -40,7 +40,7 @@ class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
         given = [name for name in asked.options if name not in ("client", "timeout")]
         if given:
             flags = " and ".join(spelled(name, None, str) for name in given)
-            raise UsageError(f"%dbg_record: {flags}: settings go with on")
+            raise UsageError(f"%dbg_record: {flags}: settings apply to `on` only")
         if word == "":
             return show(asked, recordings)
         off = show(asked, record_off)
@@ -58,7 +58,7 @@ class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
 
         %dbg_recordings [options] [target]
             The target is a future's or a collection's variable, a key, or nothing:
-            all that is held.
+            all recordings.
         """
         return show(asked, recordings, asked.target)
 

@@ -84,7 +84,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
             return found
         if name in self.shell.user_ns:
             return found
-        return replace(found, notes=(f"there is no variable {name!r}", *found.notes))
+        return replace(found, notes=(f"variable {name!r} does not exist", *found.notes))
 
     @magic
     def dbg_doctor(self, asked: Line) -> Any:

@@ -1,7 +1,7 @@
 """IPython's own traceback, with the lines of code that travelled by value.
 
-Frames of such code come home without the name of their file, so that IPython finds no
-source. They are shown by stand-ins that say the file; the exception keeps its own.
+Frames of such code arrive without the name of their file, so that IPython finds no
+source. Stand-ins that name the file are shown instead; the exception keeps its own.
 """
 
 from __future__ import annotations

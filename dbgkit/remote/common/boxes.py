@@ -106,7 +106,7 @@ def own_box(path: str, nonce: str = "") -> Box:
         data = folder.read(name, SIZE + 1)
         found = _fixed(data)
         if found is None:
-            raise NotOwn(errno.EPERM, "it is no black box", path)
+            raise NotOwn(errno.EPERM, "it is not a black box", path)
         if nonce not in ("", found["nonce"]):
             raise NotOwn(errno.EPERM, "it is not the one that the worker made", path)
         stack = _read_stack(folder, f"{name}.stack", found["nonce"])

@@ -25,7 +25,7 @@ def parsed(text: str, mode: str = "exec") -> Any:
         try:
             return ast.parse(text, mode=mode)
         except (SyntaxError, RecursionError, MemoryError) as error:
-            raise ValueError(f"no Python: {error}") from None
+            raise ValueError(f"not valid Python: {error}") from None
         except SystemError:
             if not left:
                 raise
@@ -43,4 +43,4 @@ def literal(text: str) -> Any:
     try:
         return ast.literal_eval(parsed(text.lstrip(" \t"), "eval"))
     except (TypeError, RecursionError, MemoryError) as error:
-        raise ValueError(f"no literal: {error}") from None
+        raise ValueError(f"not a literal: {error}") from None

@@ -145,7 +145,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         except psutil.Error:  # it has just ended
             return
         except Exception as error:
-            self._fail("looking at the worker's process", error)
+            self._fail("examining the worker's process", error)
 
     def ended(self, exitcode: int) -> None:
         """Called by the nanny in its loop when the worker's process has ended."""

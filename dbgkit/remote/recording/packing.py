@@ -49,12 +49,12 @@ def unpack(packed: bytes) -> Any:
         raw = reader.decompress(packed, _MOST_RAW)
         whole = reader.eof and not reader.unconsumed_tail
         if not whole:
-            raise ValueError("it is cut, or too large")
+            raise ValueError("it is truncated, or too large")
         found = msgpack.unpackb(raw, strict_map_key=False, unicode_errors=_ERRORS)
     except (zlib.error, TypeError, RecursionError) as error:
-        raise ValueError(f"no packed recording: {error}") from None
+        raise ValueError(f"not a packed recording: {error}") from None
     if not isinstance(found, dict):
-        raise ValueError("no packed recording: it is no map")
+        raise ValueError("not a packed recording: it is not a map")
     return found
 
 

@@ -220,7 +220,9 @@ async def tell_deaths(state: Any, question: DeathsQuestion) -> DeathsForm:
     }
     if is_dump(state):
         answer["now"] = state.taken
-        answer["notes"].append("a dump holds no events, so it tells of no worker's end")
+        answer["notes"].append(
+            "a dump contains no events, so how workers ended is unknown"
+        )
         return answer
     limit = question.get("limit", 50)
     keys = question.get("keys")

@@ -44,7 +44,7 @@ MOST_WAITING = 500  # reports whose worker has not gone yet, reasons to close
 START_LIMIT = 60.0  # seconds for a worker to start, once it has its plugins
 MOST_BOXES = 10_000  # that workers have reported
 MOST_INPUTS = 10_000  # whose sizes are added up
-_NOT_TOLD = "what it found is not the black box that its worker has told of"
+_NOT_REPORTED = "what it found is not the black box that its worker reported"
 
 
 class DeathStore(SchedulerPlugin):  # type: ignore[misc]
@@ -135,7 +135,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
     async def on_report(self, report: NannyReport) -> None:
         """A nanny reports how its worker's process has ended."""
         if not is_report(report):
-            raise ValueError("this is no report of a nanny")
+            raise ValueError("this is not a nanny's report")
         if self.is_on:
             self.add_report(report.copy())
 
@@ -299,7 +299,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             return
         told = self.boxes.get((report["worker"], report["pid"]))
         if told is None or told["nonce"] != box.pop("nonce", ""):
-            report["box"], why = None, [report["error"], _NOT_TOLD]
+            report["box"], why = None, [report["error"], _NOT_REPORTED]
             report["error"] = "; ".join(filter(None, why))
 
     def _add_prefixes(self, death: DeathForm) -> None:

@@ -77,15 +77,15 @@ def where_in_shuffle(phase: str, text: str, frames: str, count: int) -> str:
     """
     passed = set(_FUNCTION.findall(frames))
     if phase == "transfer" and not passed & _NOT_ITS_OWN:
-        return "it failed as this partition went into a P2P shuffle"
+        return "it failed while this partition was sent into a P2P shuffle"
     if phase == "unpack" and not passed & _NOT_ITS_OWN:
-        where = "it failed as this partition came out of a P2P shuffle"
+        where = "it failed while this partition was built from a P2P shuffle"
     elif phase == "barrier":
         where = "it failed between the two halves of a P2P shuffle"
     else:
-        where = "it failed as workers took in each other's parts in a P2P shuffle"
+        where = "it failed while workers received each other's shards in a P2P shuffle"
     of = f"of the {count:,} partitions" if count > 1 else "of the partitions"
-    where += f"; Dask does not tell which {of} that went in brought what does not fit"
+    where += f"; Dask does not report which {of} that went in caused the mismatch"
     if text.startswith(_TYPES):
         where += (
             ": dask.compute([part.dtypes for part in frame.to_delayed()]) shows the "

@@ -66,7 +66,7 @@ async def tell_history(state: Any, question: StoryQuestion) -> StoryForm:
     if moments and not rolled_over:
         start = min(moment[0] for moment in moments) - 1
     if is_dump(state):
-        notes.append("a dump holds neither events nor the scheduler's own log")
+        notes.append("a dump contains neither events nor the scheduler's own log")
         answers = _dumped_workers(state, key)
         notes += _silent(state.silent_workers)
     else:
@@ -164,7 +164,7 @@ async def _transitions(
             detail = [str(stimulus)]
             cause = causes.get((stimulus, finish))
             if cause is not None:
-                detail.insert(0, f"after {cut(repr(cause[0]), 100)} came to {cause[1]}")
+                detail.insert(0, f"after {cut(repr(cause[0]), 100)} went to {cause[1]}")
             if start == "processing" and str(stimulus).startswith("task-erred"):
                 detail.insert(0, "it failed" if finish == "erred" else "to be retried")
             moments.append(
@@ -317,8 +317,8 @@ def _of_worker(
     if not told or abs(delay) < CLOCK_TOLERANCE:
         return told
     notes.append(
-        f"the clock of worker {address} is {-delay:+.1f} s off: its times were moved "
-        "to the scheduler's"
+        f"the clock of worker {address} is {-delay:+.1f} s off: its times were "
+        "converted to the scheduler's"
     )
     return [(when + delay, source, what, text) for when, source, what, text in told]
 
@@ -333,7 +333,7 @@ def _missing_workers(
     """Say whose part is missing: workers that have left, logs that rolled over."""
     for address in _ran_on(state, key):
         if address not in state.workers:
-            notes.append(f"worker {address} has left, and its log with it")
+            notes.append(f"worker {address} has left, so its log is gone")
         elif address in answers:
             told = [what for _, source, what, _ in moments if source == address]
             begins = told and told[0].startswith(("released ->", *_BEGINNINGS))

@@ -213,7 +213,7 @@ def _queued(state: Any, ts: Any, now: float) -> EndFacts:
         return {
             "code": "unexplained",
             "ruled_out": [
-                f"{len(running)} workers run",
+                f"{len(running)} workers are running",
                 f"{free[0].address} has {free[0].nthreads} threads and only "
                 f"{len(free[0].processing)} tasks",
             ],
@@ -292,9 +292,9 @@ def _no_worker(state: Any, ts: Any, now: float) -> EndFacts:
     return {
         "code": "unexplained",
         "ruled_out": [
-            f"{len(workers)} workers are there",
+            f"{len(workers)} workers are connected",
             f"{len(fit)} of them meet all restrictions and have all resources",
-            "at least one of these runs and is not paused",
+            "at least one of these is running, not paused",
         ],
     }
 

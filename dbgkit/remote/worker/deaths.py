@@ -81,7 +81,7 @@ async def tell_of(
     try:
         await asyncio.wait_for(telling, TELLING_LIMIT)
     except (OSError, asyncio.TimeoutError) as error:
-        fail("telling the scheduler of a black box", error)
+        fail("reporting a black box to the scheduler", error)
 
 
 def _begins_later(ts: Any) -> bool:

@@ -198,7 +198,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             frames = frames_of(walk(traceback_of(exception)))
             return origins_of(key, bare(spec), spec_of, frames=frames, visits=ORIGINS)
         except Exception as error:  # the frames are worth more than that
-            self.fail("looking where values came from", error)
+            self.fail("finding where values came from", error)
             return []
 
     def look_at_result(self, key: Any, result: Any, args: Any, spec: Any) -> None:
@@ -280,7 +280,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             return "it had begun before the recorder was turned on"
         if watched.slot is None:
             return "its worker failed before it ran, or could not send it to a process"
-        return "its worker failed around it"
+        return "its worker failed outside the task itself"
 
     def fail(self, doing: str, error: BaseException) -> None:
         self.errors.append(f"{doing}: {type(error).__name__}: {error!s:.200}")

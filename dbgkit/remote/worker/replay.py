@@ -265,7 +265,7 @@ def _room(worker: Any) -> tuple[int, str]:
     if not manager.memory_limit:
         return free, "what is free on its machine"
     allowed = int(manager.memory_limit * (manager.memory_pause_fraction or 1))
-    room = max(0, allowed - worker.monitor.get_process_memory())
-    if free < room:
+    left = max(0, allowed - worker.monitor.get_process_memory())
+    if free < left:
         return free, "what is free on its machine"
-    return room, "its memory limit"
+    return left, "its memory limit"

@@ -137,7 +137,7 @@ class Leases:
 
     async def close(self, rpc: Any, name: Any) -> None:
         if (await self._state(rpc, name))["known"]:
-            self.tools.tell(f"the task closes the semaphore {name!r} for everybody")
+            self.tools.tell(f"the task closes the semaphore {name!r} for everyone")
             await rpc.semaphore_close(name=name)
 
     async def give_back(self, rpc: Any, loop: Any, scheduler: Any) -> None:
@@ -167,7 +167,7 @@ class Leases:
         if held.left_by:
             self.tools.tell(
                 f"{_called(name, most)} is still held by {', '.join(held.left_by)}, "
-                "where no task runs any more: the replay was given one of its own"
+                "which no longer runs any task: the replay was given one of its own"
             )
 
     async def _state(self, rpc: Any, name: Any) -> LeasesForm:
@@ -177,8 +177,8 @@ class Leases:
         )
         if answer is None:  # the extension was taken off
             raise self.tools.lacks(
-                f"the scheduler does not tell who holds {name!r}",
-                "try again: dbgkit's extension was taken off meanwhile",
+                f"the scheduler did not report what holds {name!r}",
+                "try again: dbgkit's extension was removed in the meantime",
             )
         state: LeasesForm = answer
         return state
@@ -241,8 +241,9 @@ class Leases:
     def _refusal(self, name: Any, most: int, held: _Held) -> BaseException:
         return self.tools.lacks(
             f"the replayed task waits for {_called(name, most)}, which is held by "
-            f"{'; '.join(held.holders)}: not waited for beyond {self.tools.limit:g} s",
-            "try again once it is let go of, or with a longer timeout",
+            f"{'; '.join(held.holders)}: not waited for longer than "
+            f"{self.tools.limit:g} s",
+            "try again once it is released, or with a longer timeout",
         )
 
 

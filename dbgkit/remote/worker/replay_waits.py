@@ -76,7 +76,7 @@ class SchedulerInPlace:
             return await own[name](rpc, **kwargs)
         if name in _CHANGES:
             self._dbgkit_tools.tell(
-                f"the task {_CHANGES[name]} {_named(kwargs)}: it really does"
+                f"the task {_CHANGES[name]} {_named(kwargs)}: this is the real one"
             )
         if name == "queue_create":
             self._dbgkit_queues.append(kwargs.get("name"))
@@ -108,9 +108,9 @@ class SchedulerInPlace:
         tools = self._dbgkit_tools
         what = f"{_WAITS.get(name, 'the scheduler to do')} {_named(kwargs) or name}"
         return tools.lacks(
-            f"the replayed task waits for {what}: not waited for beyond "
-            f"{tools.limit:g} s",
-            "have ready what it waits for, or try again with a longer timeout",
+            f"the replayed task waits for {what}: not waited for longer "
+            f"than {tools.limit:g} s",
+            "provide what it waits for, or try again with a longer timeout",
         )
 
     def dbgkit_released(self, name: Any) -> None:
@@ -161,13 +161,13 @@ class RpcInPlace:
             error = self._dbgkit_tools.lacks(
                 f"the replayed task asks the actor {kwargs.get('actor')!r} on "
                 f"{self._dbgkit_address}, which has not answered within {limit:g} s",
-                "try again with a longer timeout, or look what the actor does",
+                "try again with a longer timeout, or check what the actor is doing",
             )
         except Exception as failed:  # of the connection, or the scheduler's
             error = self._dbgkit_tools.lacks(
                 f"the replayed task asks the actor {kwargs.get('actor')!r} on "
                 f"{self._dbgkit_address}, which cannot be reached: {failed!r:.300}",
-                "is that worker still there?",
+                "is that worker still running?",
             )
         return {"status": "error", "exception": error}
 
