@@ -1,1 +1,1 @@
-"""From what a cluster says to what it means."""
+"""Interprets what a cluster reports."""

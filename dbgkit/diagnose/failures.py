@@ -1,4 +1,4 @@
-"""From what a scheduler or a dump says of failures to a `FailureReport`."""
+"""A `FailureReport` from what a scheduler or a dump reports."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def report_failures(
     limit: int | None = 20,
     index: Index | None = None,
 ) -> FailureReport:
-    """All failures that a cluster or a dump knows of, by root cause.
+    """All failures in a cluster or a dump, by root cause.
 
     ``index`` finds the files of code that travelled by value.
     """
@@ -163,8 +163,8 @@ def _with_recordings(
 def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
     """The groups, with how the workers of those that were killed died.
 
-    Of what the scheduler has forgotten no text is left; that it was killed is told by
-    the death of a worker that had it at that moment.
+    Forgotten failures have no text; that such a task was killed shows in the death of
+    a worker that it was assigned to at that moment.
     """
     killed = [each for each in groups if each.exception_type in (_KILLED, "")]
     keys = [key for group in killed for key in _keys(group)]
@@ -187,7 +187,7 @@ def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
 
 
 def _with_missing(group: FailureGroup, view: View) -> FailureGroup:
-    """A group whose workers ended as they lack a module, with that as its message."""
+    """A group with a note on modules that its workers lack in its message."""
     if not isinstance(view, LiveView):
         return group
     lack = lack_of(group.example, view.link.timeout)
@@ -204,10 +204,10 @@ def _keys(group: FailureGroup) -> tuple[Any, ...]:
 def _telling(
     group: FailureGroup, found: Mapping[Any, tuple[Death, ...]], known: bool
 ) -> tuple[Any, tuple[Death, ...]]:
-    """A task to tell a group's deaths of, and they: one that ran, if there is any.
+    """The task to describe a group's deaths by, and these: one that ran, if any.
 
-    The example may only have been queued where another one of the group ran. Where it
-    is not known that all were killed, one that fell in the same moment.
+    The example may only have been queued where another task of the group ran. If it
+    is not known that all were killed, a task that failed in the same moment.
     """
     for key in _keys(group):
         had = found.get(key, ())
@@ -243,7 +243,7 @@ def _example(group: GroupForm, view: View, shown: Shown) -> Failure:
 
 
 def _location(place: Any, example: Failure, shown: Shown) -> str:
-    """``file.py:12 in ratio``; empty where no traceback tells."""
+    """``file.py:12 in ratio``; empty if no traceback shows it."""
     if not place or not place[0]:
         return ""
     filename, function, line = place

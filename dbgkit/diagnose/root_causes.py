@@ -1,4 +1,4 @@
-"""Failures with one root cause look alike: class, message, innermost own line."""
+"""Failures with one root cause agree in class, message and innermost own line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dbgkit.source.shown import codes_of_failure
 
 
 def signature_of(failure: Failure) -> Signature:
-    """What makes failures one: numbers and addresses in the message do not count."""
+    """What identical failures share; numbers and addresses in messages do not count."""
     return signature(
         failure.exception_type,
         failure.message,

@@ -1,4 +1,4 @@
-"""One task's story, out of all the logs that still tell of it."""
+"""One task's story, from all logs that still mention it."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def tell_story(
     Raises
     ------
     UnknownKey
-        Nobody knows anything of the key.
+        Nothing is known about the key.
     WrongTarget
-        It leads to no task.
+        No task can be found from it.
     NoFailure
         Nothing has failed, and no key was given.
     """

@@ -1,4 +1,4 @@
-"""From what a scheduler or a dump says of tasks to a `TaskTable`."""
+"""A `TaskTable` from what a scheduler or a dump reports."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _names(value: Any) -> list[str]:
 def _keys(keys: Any) -> Any:
     """A key or a pattern as text, or a list of keys, whatever they come from.
 
-    Iterating over a collection could compute it: it is asked for its keys.
+    Collections are asked for their keys, as iterating over one could compute it.
     """
     if keys is None or isinstance(keys, str):
         return keys

@@ -1,4 +1,4 @@
-"""Whether an exception has come through Dask: cheap enough to ask of every one."""
+"""Whether an exception came through Dask; cheap enough to check for every one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How advice is written where a reader types magics, or commands in a shell."""
+"""How advice is written for readers who type magics, or commands in a shell."""
 
 from __future__ import annotations
 

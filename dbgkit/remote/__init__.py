@@ -1,1 +1,1 @@
-"""What runs inside schedulers, workers and children: it imports nothing of ours."""
+"""Code that runs inside schedulers, workers and children; imports only itself."""

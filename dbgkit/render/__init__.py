@@ -51,8 +51,8 @@ def __getattr__(name: str) -> Any:
 def register() -> None:
     """Let all of our data show itself with this package.
 
-    What shows a failure is loaded now, and not when something has failed: a script may
-    have modules of its own by the names of those that it imports.
+    The modules that show a failure are loaded now, not once something has failed: a
+    script may have modules of its own with the same names as those that they import.
     """
     from dbgkit.model import show_with
     from dbgkit.render import notifier, recordings, replay  # noqa: F401

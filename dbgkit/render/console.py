@@ -108,7 +108,7 @@ def show(obj: Any, *, whole: bool = False, file: IO[str] | None = None) -> None:
 
 
 def printed(form: RenderableType, *, width: int, color: bool | None) -> str:
-    """A rich form as text, whose lines end without blanks.
+    """A rich form as text, without spaces at the ends of lines.
 
     ``color``: None: if standard output takes them.
     """

@@ -1,4 +1,4 @@
-"""A failure: what failed, where, with which values, from the top down."""
+"""A failure: what failed, where, and with which values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures by root cause: how many, with what, where, and how to go on."""
+"""Failures by root cause: how many, which, where, and what to do next."""
 
 from __future__ import annotations
 

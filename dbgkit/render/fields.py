@@ -1,8 +1,8 @@
-"""Fields, a label and a text each: a command in one can be copied out of any terminal.
+"""Fields of a label and a text; commands in them can be copied from any terminal.
 
-A line that is too long is folded, and a line end within a command would be copied with
-it. So such a command has a line of its own, which the terminal itself continues: to it
-that is one line still.
+A line that is too long is folded, and a line break within a command would be copied
+too. So such a command has a line of its own, which the terminal itself wraps: that
+copies as one line.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The part of a graph around a failure or a stuck task: a tree, or a picture.
 
-What the culprit needs branches off on one side, what needs it on the other. A task
-that several need is shown once, and referred to after.
+The culprit's dependencies branch off on one side, its dependents on the other. A task
+that several need is shown once, and referred to afterwards.
 """
 
 from __future__ import annotations

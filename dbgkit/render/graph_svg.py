@@ -1,7 +1,7 @@
 """Boxes and arrows as SVG: graphviz places them, the rest is drawn here.
 
-So nothing that a key says gets to graphviz, and the picture has no ids, no references
-and the page's own colours.
+So no text of a key reaches graphviz, and the picture has no ids, no references, and
+the colours of the page.
 """
 
 from __future__ import annotations

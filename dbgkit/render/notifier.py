@@ -1,4 +1,4 @@
-"""What a replay says while it is under way: notices, progress, a question."""
+"""What a replay reports while it runs: notices, progress, a question."""
 
 from __future__ import annotations
 

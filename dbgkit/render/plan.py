@@ -1,4 +1,4 @@
-"""A plan: what a replay takes, and what is to be known before."""
+"""A plan: what a replay costs, and what to know before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failed call was made with, by the names of the user's own: each value once."""
+"""The values of a failed call, by the user's own names, each once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a replay ended, in one honest sentence."""
+"""The outcome of a replay, in one honest sentence."""
 
 from __future__ import annotations
 

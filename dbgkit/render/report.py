@@ -1,4 +1,4 @@
-"""A cluster's report: all subjects on one page, and what stands at its top."""
+"""A cluster's report: all subjects on one page, with a summary at its top."""
 
 from __future__ import annotations
 

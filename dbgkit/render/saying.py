@@ -1,4 +1,4 @@
-"""How text leaves: what is shown on standard output, and lines of our own beside it."""
+"""How text is written: results on standard output, and our own lines elsewhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def say(text: object, file: IO[str] | None = None) -> None:
 
 
 def say_stopped(interrupt: KeyboardInterrupt) -> None:
-    """Say that Ctrl-C ended it; a replay that it ended says more."""
+    """Say that Ctrl-C stopped it; a stopped replay has more to say."""
     say(str(interrupt) or "stopped by Ctrl-C")
 
 
@@ -40,7 +40,7 @@ def put_text(text: str, file: IO[str] | None = None) -> None:
     CannotWrite
         It is closed, or full.
     BrokenPipeError
-        Nobody reads it any more.
+        Nobody reads it any longer.
     """
     with writing(file) as stream:
         encoding = getattr(stream, "encoding", None) or "utf-8"

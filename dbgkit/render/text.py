@@ -1,4 +1,4 @@
-"""What render hands on: text for rich, and for HTML, with nothing hidden in it."""
+"""Text for rich and for HTML, without control characters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dbgkit.remote.common.texts import visible
 
 
 class Text(rich_text.Text):
-    """rich's `Text`, in which a terminal finds nothing to obey.
+    """rich's `Text`, without control characters.
 
-    Keys, names, messages, values and lines of source come from anywhere. Spelt out
-    here, before rich measures them, they keep columns straight; rich itself drops some
+    Keys, names, messages, values and lines of source come from anywhere. Escaped here,
+    before rich measures them, they keep columns straight; rich itself drops some
     control characters and lets others through.
     """
 

@@ -1,4 +1,4 @@
-"""The live screen: a cluster at a glance, again and again."""
+"""The live screen: an overview of a cluster, updated regularly."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def watch(
     every : float
         Seconds from one question to the next.
     patience : float
-        Seconds to go on without an answer.
+        Seconds to continue without an answer.
     file : file, optional
         A terminal; standard output if not given.
 
@@ -114,7 +114,7 @@ class _Screen:
         self._asking: _Asking | None = None
 
     def turn(self) -> None:
-        """Take an answer that has come, and ask anew when it is time to."""
+        """Take an answer that has arrived, and ask again when it is time to."""
         if self._asking is None:
             if monotonic() >= self._due:
                 self._asking = _Asking(self._look)
@@ -174,7 +174,7 @@ class _Screen:
 
 
 class _Asking:
-    """One question, in a thread of its own: the screen and the keys stay alive."""
+    """One question, in a thread of its own, so that screen and keys stay responsive."""
 
     def __init__(self, look: Callable[[], Glance]) -> None:
         self.began = monotonic()

@@ -34,7 +34,7 @@ _LETTERS = {
 
 @dataclass
 class Overview:
-    """A `Glance`, as many lines of it as fit; what is cut is counted.
+    """A `Glance`, with as many lines as fit; the rest is counted.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Overview:
 
 
 def _share(lines: int, wanted: Sequence[int]) -> list[int]:
-    """Lines for each part: all that it wants, or as much as any other that is cut."""
+    """Lines for each part: all that it needs, or as many as others that are cut."""
     given = [0] * len(wanted)
     while lines > 0 and (open_ := [i for i, n in enumerate(wanted) if given[i] < n]):
         for index in open_[:lines]:
@@ -167,7 +167,7 @@ def _done(counts: Mapping[str, int]) -> bool:
 
 
 def _bar(counts: Mapping[str, int], width: int = BAR) -> Text:
-    """The shares of states; what is there at all has one column at least."""
+    """The shares of states; each that occurs has at least one column."""
     present = [(state, counts[state]) for state in _LETTERS if counts.get(state, 0)]
     total = sum(number for _, number in present) or 1
     cells = [max(1, round(width * number / total)) for _, number in present]

@@ -1,4 +1,4 @@
-"""Why something does not move: the cause, its evidence, what to do."""
+"""Why something makes no progress: the cause, its evidence, advice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHAIN = 8  # tasks of a chain
 
 @dataclass(frozen=True)
 class WhyView:
-    """Why something does not move, ready to be shown."""
+    """Why something makes no progress, ready to be shown."""
 
     cause: str
     summary: str
@@ -63,7 +63,7 @@ def view_why(found: Explanation) -> WhyView:
 
 
 def _chain(keys: tuple[Any, ...]) -> str:
-    """From the task that was asked for to the one at the end, its middle cut out."""
+    """From the task asked for to the one at the end, without the middle."""
     if len(keys) < 2:
         return ""
     names = [words.shorten(words.short_key(key), 60) for key in keys]
@@ -77,7 +77,7 @@ def _chain(keys: tuple[Any, ...]) -> str:
 
 
 def why_form(view: WhyView) -> RenderableType:
-    """The cause and one sentence, what it rests on, what to do, and other causes."""
+    """The cause and one sentence, its evidence, advice, and other causes."""
     title = Text(overflow="fold")
     title.append(view.cause, style=f"bold {verdict_style(view.healthy)}")
     title.append(f": {view.summary}", style="bold")

@@ -88,12 +88,12 @@ def clip(text: str, chars: int = MESSAGE_LIMIT, lines: int = MESSAGE_LINES) -> s
 
 
 def safe(text: str, chars: int = LINE) -> str:
-    """A sentence out of the data: short, nothing secret, no control characters."""
+    """A sentence from the data: short, without secrets and control characters."""
     return clip(redact_text(text), chars, 6)
 
 
 def safe_line(text: str, chars: int = LINE) -> str:
-    """As `safe`, in one line: a name in it begins no other."""
+    """As `safe`, in one line: a name in it cannot begin another."""
     return in_line(safe(text, chars))
 
 
@@ -103,7 +103,7 @@ def safe_each(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def shorten(text: str, most: int) -> str:
-    """A text without its middle, as both ends of a key say something."""
+    """A text without its middle, as both ends of a key are informative."""
     if len(text) <= most:
         return text
     tail = most // 3
@@ -121,7 +121,7 @@ def listed(names: Sequence[str], most: int, omitted: int = 0) -> str:
 
 
 def key_text(key: Any) -> str:
-    """A key as one would type it, in one line; secrets hidden."""
+    """A key as typed, in one line; secrets hidden."""
     plain = isinstance(key, str) and key.isprintable() and key != ""
     return redact_text(key if plain else repr(key))
 
@@ -144,7 +144,7 @@ def came_from(origins: Iterable[Origin]) -> tuple[str, ...]:
 
 
 def place(filename: str, lineno: int) -> str:
-    """A file and line, as short as one can still open it."""
+    """A file and line, as short as can still be opened."""
     return in_line(
         places.place(
             filename if places.cell_name(filename) else _short(filename), lineno

@@ -1,1 +1,1 @@
-"""Why workers died: from what is known of their ends to verdicts."""
+"""Why workers died: verdicts from what is known about their ends."""

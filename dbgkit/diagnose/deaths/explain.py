@@ -1,4 +1,4 @@
-"""From what is known of a worker's end to a verdict, with its evidence."""
+"""The verdict on a worker's end, and its evidence."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def tell_deaths(view: View, *, limit: int = 50) -> Deaths:
 
 
 def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
-    """Deaths of workers that had some tasks, the newest first, by key.
+    """Deaths of workers that some tasks were assigned to, by key, the newest first.
 
-    Whether a task ran there, or only was queued, is told by `Death.ran`. There are
-    none without the recorder.
+    `Death.ran` says whether a task ran there or was only queued. Without the recorder
+    there are none.
 
     Parameters
     ----------
@@ -62,20 +62,20 @@ def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
 
 
 def line_of(key: Any, deaths: Iterable[Death]) -> str:
-    """The line that a task was at in the newest of some deaths that tells it."""
+    """The line that a task was at, from the newest death that has it."""
     lines = (task.line for each in deaths for task in each.ran if task.key == key)
     return next(filter(None, lines), "")
 
 
 def told_first(key: Any, deaths: Iterable[Death]) -> list[Death]:
-    """Deaths in the order in which they tell of a task: first those where it ran."""
+    """Deaths ordered for a task: first those of workers that ran it."""
     return sorted(deaths, key=lambda each: key not in each.keys)
 
 
 def tell_of(key: Any, deaths: Sequence[Death]) -> str:
-    """What some deaths, the newest first, say of one task; one of them in whole.
+    """What some deaths, the newest first, say about one task.
 
-    That is the first of `told_first`.
+    The first of `told_first` is quoted in full.
     """
     ran = [each for each in deaths if key in each.keys]
     count = "1 worker" if len(deaths) == 1 else f"{len(deaths)} workers"
@@ -116,7 +116,7 @@ def _deaths(view: View, keys: list[Any] | None, limit: int) -> Deaths:
 
 
 def _whole(facts: Iterable[DeathForm]) -> tuple[list[Death], int]:
-    """Deaths, and how many there are that cannot be, as they are malformed."""
+    """Deaths, and how many facts were malformed."""
     found, odd = [], 0
     for fact in facts:
         try:
@@ -127,7 +127,7 @@ def _whole(facts: Iterable[DeathForm]) -> tuple[list[Death], int]:
 
 
 def death_from_fact(fact: DeathForm) -> Death:
-    """A death out of what ``remote.scheduler.deaths.removal_fact`` and others tell."""
+    """A death from the form that ``remote.scheduler.deaths.removal_fact`` makes."""
     report = fact["report"] or NO_REPORT
     box = report.get("box") or fact.get("box")
     verdict = judge(fact)
@@ -181,7 +181,7 @@ def _summary(fact: DeathForm, verdict: Verdict, ran: list[RunningTask]) -> str:
 def _running(
     fact: DeathForm, box: Box | None, stack: str
 ) -> tuple[list[RunningTask], bool]:
-    """Tasks that ran, and whether those that did not are told apart."""
+    """Tasks that ran, and whether it is known that the others did not."""
     end = fact["when"]
     if box is None:
         beats = fact["heartbeat_tasks"]
@@ -248,7 +248,7 @@ def _of_heartbeat(task: HeartbeatTask) -> RunningTask:
 
 
 def _crash_line(stack: str) -> str:
-    """The innermost line of the user's own in what Python wrote of a crash."""
+    """The innermost line of the user's code in the stack that Python wrote."""
     frames = _FRAME.findall(stack)[::-1]
     index = own_index([filename for filename, _, _ in frames])
     if index is None:

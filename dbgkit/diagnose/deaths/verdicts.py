@@ -1,4 +1,4 @@
-"""The verdict on a worker's end: never more than the evidence says."""
+"""The verdict on a worker's end: no more than the evidence shows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_REPORT: NannyReport = {"code": None, "when": 0.0}
 
 @dataclass
 class Verdict:
-    """A code, its words (``… was killed``), and what they rest on."""
+    """A code, its wording (``… was killed``), and the evidence."""
 
     code: str
     words: str
@@ -41,7 +41,7 @@ class Verdict:
 
 
 def judge(fact: DeathForm) -> Verdict:
-    """The verdict on one worker, out of what is known of its end."""
+    """The verdict on one worker, from what is known about its end."""
     report = fact["report"] or NO_REPORT
     code = report.get("code")
     ending = _ending(code)
@@ -94,7 +94,7 @@ def _over_limit(fact: DeathForm) -> Verdict | None:
 
 
 def _out_of_memory(fact: DeathForm, report: NannyReport) -> Verdict | None:
-    """The system's killer, if it counted one kill more just then."""
+    """The kernel's out-of-memory killer, if its count rose just then."""
     kills = report.get("kills") or {}
     if report.get("code") != -KILL or fact["reason"]:
         return None
@@ -174,7 +174,7 @@ def _ended(report: NannyReport, ending: str) -> Verdict | None:
 
 
 def _crashed(fact: DeathForm) -> Verdict | None:
-    """A crash of which nobody reported the exit code, but Python wrote the stack."""
+    """A crash without a reported exit code, of which Python wrote the stack."""
     stack = stack_of(fact)
     name = _crash_of(stack)
     if not name:
@@ -185,15 +185,15 @@ def _crashed(fact: DeathForm) -> Verdict | None:
 
 
 def _crash_of(stack: str) -> str:
-    """The signal of a crash, by what Python wrote of it."""
+    """The signal of a crash, from what Python wrote about it."""
     first = stack.partition("\n")[0]
     return next((name for words, name in _CRASHES.items() if words in first), "")
 
 
 def stack_of(fact: DeathForm) -> str:
-    """What Python wrote of a crash, where it is that of which the process ended.
+    """What Python wrote about a crash, if that crash ended the process.
 
-    A forked child of it writes into the same file.
+    A forked child of the process writes into the same file.
     """
     report = fact["report"] or NO_REPORT
     box = report.get("box") or fact.get("box")

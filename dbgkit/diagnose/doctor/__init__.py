@@ -1,1 +1,1 @@
-"""Is a cluster fit for debugging: from facts to findings."""
+"""Whether a cluster is fit for debugging: findings from facts."""

@@ -1,4 +1,4 @@
-"""The checks of `doctor`: from facts to findings; each says what to do."""
+"""The checks of `doctor`: findings from facts, each with advice."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _who(here: Mapping[str, str] | None) -> str:
 def _spread(
     name: str, sides: Iterable[tuple[str, Mapping[str, str]]]
 ) -> dict[str, list[str]]:
-    """Version -> who has it."""
+    """Who has each version."""
     found: dict[str, list[str]] = {}
     for side, packages in sides:
         if side != "scheduler" or name in _SCHEDULER_NEEDS:
@@ -150,7 +150,7 @@ def check_answers(facts: Examined, probes: Probes, live: bool) -> Iterable[Findi
 
 
 def check_paused(facts: Examined) -> Finding:
-    """Whether workers have stopped to take tasks."""
+    """Whether workers have stopped taking tasks."""
     paused = [worker for worker in facts["workers"] if worker["status"] == "paused"]
     if not paused:
         return Finding("paused", "ok", "no worker is paused")
@@ -172,7 +172,7 @@ def _usage(worker: ExaminedWorker) -> str:
 
 
 def check_nannies(facts: Examined) -> Finding:
-    """Whether somebody watches over each worker."""
+    """Whether each worker has a nanny."""
     apart = [w for w in facts["workers"] if not w["address"].startswith("inproc:")]
     alone = [worker for worker in apart if not worker["nanny"]]
     if not alone:
@@ -189,7 +189,7 @@ def check_nannies(facts: Examined) -> Finding:
 
 
 def check_logs(facts: Examined, probes: Probes) -> Iterable[Finding]:
-    """Whether the logs reach back far enough to tell a story."""
+    """Whether the logs reach back far enough for stories."""
     log = facts["transitions"]
     made, most = log["made"], log["most"]
     rolled = made is not None and made > log["length"]
@@ -305,7 +305,7 @@ def check_failed_frames(probes: Probes, live: bool) -> Iterable[Finding]:
 
 
 def check_tracebacks(facts: Examined, probes: Probes) -> Finding:
-    """Whether exceptions and tracebacks get home whole."""
+    """Whether exceptions and tracebacks arrive whole."""
     limits = _setting(facts, probes, _MAX_ERROR)
     short = [f"{who}: {n}" for who, n in limits.items() if _below(n, SHORT_ERROR)]
     lost = [
@@ -325,7 +325,7 @@ def check_tracebacks(facts: Examined, probes: Probes) -> Finding:
 
 
 def check_settings(facts: Examined, probes: Probes) -> Iterable[Finding]:
-    """Settings that blame the innocent, or keep failures from being seen."""
+    """Settings that make innocent tasks fail, or hide failures."""
     allowed = facts["allowed_failures"]
     if allowed == 0:
         yield Finding(
@@ -391,7 +391,7 @@ def check_recorder(probes: Probes) -> Iterable[Finding]:
 
 
 def _setting(facts: Examined, probes: Probes, name: str) -> dict[str, Any]:
-    """A setting by who has it, where it is known; workers that agree as one."""
+    """A known setting by who has it; workers with the same value as one."""
     found: dict[str, Any] = {}
     if name in facts["settings"]:
         found["scheduler"] = facts["settings"][name]

@@ -86,7 +86,7 @@ def examine_cluster(view: View) -> Checkup:
 
 
 def _settings_alone(settings: Settings) -> dict[str, Checked | None]:
-    """What a dump has in place of what workers tell of themselves."""
+    """What a dump has in place of workers' answers."""
     return {"": cast("Checked", {"settings": settings})}
 
 
@@ -100,9 +100,9 @@ def _packages_here() -> dict[str, str]:
 def _probe(
     link: Link, workers: Iterable[ExaminedWorker], notes: list[str]
 ) -> dict[str, Checked | None]:
-    """What workers tell of themselves; None: they did not answer.
+    """Workers' answers; None if a worker did not answer.
 
-    Those with the most memory in use first, as they are the likelier to hold on to it.
+    Those that use the most memory come first: failed frames are the likelier there.
     """
     ordered = sorted(workers, key=lambda worker: -(worker["memory"] or 0))
     addresses = [worker["address"] for worker in ordered]

@@ -1,4 +1,4 @@
-"""The checks of `doctor` on files that workers keep where others can write too."""
+"""The checks of `doctor` on workers' files in folders that others can write to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this process reaches the workers: a check of `doctor`."""
+"""Whether this process can reach the workers: a check of `doctor`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def look_for_ways(link: Link, addresses: Iterable[str]) -> dict[str, bool]:
 
 
 def check_reach(ways: Mapping[str, bool]) -> list[Finding]:
-    """Whether data can come straight from the workers; see `look_for_ways`."""
+    """Whether data can come directly from the workers; see `look_for_ways`."""
     if not ways:
         return []
     missed = [address for address, good in ways.items() if not good]

@@ -1,1 +1,1 @@
-"""Why tasks do not move: from facts to causes, and causes in words."""
+"""Why tasks make no progress: causes from facts, and their wording."""

@@ -1,4 +1,4 @@
-"""Why a task, a collection or a cluster does not move on."""
+"""Why a task, a collection or a cluster makes no progress."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 
 PING = 3.0  # seconds for a worker to answer the scheduler
 MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
-LOOKS = 4  # what may be on its way is looked at again
-COMES_AGAIN = 15.0  # seconds within which a nanny has started its worker again
+LOOKS = 4  # passes, as messages may be on their way
+COMES_AGAIN = 15.0  # seconds within which a nanny restarts its worker
 JUST = 60.0  # seconds since a worker left that has just left
 MOST_LEFT = 20
-PAUSE = 0.25  # seconds between two looks
+PAUSE = 0.25  # seconds between two passes
 _NOT_IN_DUMPS = (
     "from a dump, which lacks call stacks, waits for locks and queues, workers' "
     "answers, the delay of the scheduler's event loop, and this client's futures"
@@ -56,14 +56,14 @@ _NOT_IN_DUMPS = (
 
 @dataclass
 class _Asked:
-    """What is asked: ``keys`` None for the whole cluster."""
+    """The question; ``keys`` is None for the whole cluster."""
 
     keys: list[Any] | None
     notes: list[str] = field(default_factory=list)
 
 
 def explain(view: View, target: Any = None) -> Explanation:
-    """The cause that explains a target's, or the cluster's, standstill.
+    """Why a target, or the whole cluster, makes no progress.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _flat(keys: Any) -> list[Any]:
 
 
 def _look(view: View, asked: _Asked) -> tuple[Why, list[Cause]]:
-    """One look: the scheduler first, then the workers of what it gave away."""
+    """One pass: asks the scheduler first, then the workers of the tasks it assigned."""
     pending = _pending(view, asked)
     question = {"keys": asked.keys, "pending": pending, "ping": PING}
     if view.client is not None:
@@ -169,7 +169,7 @@ def _dumped(state: DumpState, wanted: Mapping[str, list[Any]]) -> dict[str, Prob
 
 
 def _add_deaths(view: View, ends: list[Facts]) -> None:
-    """Deaths of workers that had a task, where the scheduler counted some."""
+    """Add deaths of workers that had a task, if the scheduler counted some."""
     had = tasks_had(ends)
     deaths = deaths_of(view, [key for _, key in had[:MOST_KILLED]])
     for end, key in had:
@@ -177,7 +177,7 @@ def _add_deaths(view: View, ends: list[Facts]) -> None:
 
 
 def _add_missing(view: View, ends: list[Facts]) -> None:
-    """Which workers lack modules of tasks that others went away with."""
+    """Add which workers lack modules of tasks that ended other workers."""
     if not isinstance(view, LiveView):
         return
     asked: dict[str, dict[str, list[str]]] = {}
@@ -188,7 +188,7 @@ def _add_missing(view: View, ends: list[Facts]) -> None:
             if which not in asked:
                 asked[which] = missing_on_workers(view.link, needs)
             end["answers"] = asked[which]
-            # What the scheduler has given up is told by those that are there alone.
+            # For tasks that Dask stopped retrying only workers that are there count.
             end["stay_away"] = end["state"] != "erred" and (
                 none_comes_again(view.client) or needs["since"] > COMES_AGAIN
             )
@@ -205,7 +205,7 @@ def _pending(view: View, asked: _Asked) -> list[Any]:
 
 
 def _add_client_side(view: View, answer: Why, cause: Cause) -> None:
-    """What the client knows besides: its futures, the cluster manager's plans."""
+    """Add what the client knows: its futures, the cluster manager's plans."""
     facts = cause.facts
     if view.client is not None and cause.code in ("unknown-key", "lost-dependencies"):
         state = held_future_states(view.client).get(cause.key)
@@ -229,7 +229,7 @@ def _add_client_side(view: View, answer: Why, cause: Cause) -> None:
 
 
 def _add_left(view: View, answer: Why, facts: Facts) -> None:
-    """Workers that have just left, where none is there; no dump tells of them."""
+    """Add workers that have just left, if none is there; dumps lack them."""
     if not view.live:
         return
     ages = [
@@ -277,7 +277,7 @@ def _compose(
 
 
 def _with_graph(view: View, explained: Explanation, causes: list[Cause]) -> Explanation:
-    """The graph around the end of the chain, or what holds up most of the cluster."""
+    """Add the graph around the end of the chain, or around the main cause."""
     told = (explained, *explained.others)
     if explained.cause == "p2p-barrier":
         told = (*explained.others, explained)
@@ -312,7 +312,7 @@ def _waiting(
     explained: Explanation,
     causes: list[Cause],
 ) -> Explanation:
-    """What all waits for, at the end of the chain."""
+    """What everything waits for, at the end of the chain."""
     names = [show(key, 40) for key in end.chain]
     if len(names) > 8:
         names = [*names[:4], f"… {end.length - 8} more …", *names[-4:]]

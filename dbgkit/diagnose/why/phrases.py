@@ -19,7 +19,7 @@ def they(cause: Cause, one: str, many: str) -> str:
 
 
 def by_worker(cause: Cause) -> list[Facts]:
-    """The first task's facts of each worker."""
+    """The facts of each worker's first task."""
     return list(_places(cause).values())[:MOST_NAMED]
 
 

@@ -1,4 +1,4 @@
-"""From facts to causes: which of them explains that a task does not move."""
+"""Causes from facts: which of them explains why a task makes no progress."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 STUCK_TRANSFER = 30.0  # seconds that one transfer may take
 LATE = 0.25  # seconds of the scheduler's event loop
 
-# What is known of one end, or of the cluster: as the scheduler tells it, and all that
-# was found besides.
+# What is known about one end, or the cluster: what the scheduler reports, and all that
+# was found in addition.
 Facts = dict[str, Any]
 
-# The likelier to stop everything, the earlier.
+# The most likely to stop everything come first.
 RANKS = (
     "client-out-of-step",
     "lost-dependencies",
@@ -51,7 +51,7 @@ RANKS = (
 
 @dataclass
 class Cause:
-    """One cause, and the tasks that it holds.
+    """One cause, and the tasks that it explains.
 
     ``parts`` are the facts of each task that was looked at. ``whole`` is whether it
     stands for the whole cluster.
@@ -88,7 +88,7 @@ def causes_of(answer: Why, probes: Mapping[str, Probe], whole: bool) -> list[Cau
         lack = lacking(facts)
         if lack is not None:
             facts["lack"] = lack
-            # What is executing was read; what was given up has failed for good.
+            # What executes was deserialized; what Dask stopped retrying stays failed.
             if code not in ("failed", "cascaded", "processing"):
                 several = [("module-missing", facts)]
         for code, facts in several:
@@ -109,12 +109,12 @@ def causes_of(answer: Why, probes: Mapping[str, Probe], whole: bool) -> list[Cau
 
 
 def ranked(causes: Iterable[Cause]) -> list[Cause]:
-    """The likelier first; of one rank the deeper in the chain, then the more."""
+    """The likelier first; within a rank, deeper in the chain, then more tasks."""
     return sorted(causes, key=lambda c: (RANKS.index(c.code), -c.length, -c.count))
 
 
 def merged(causes: Iterable[Cause]) -> list[Cause]:
-    """Causes that read alike become one."""
+    """Merge causes that read alike."""
     first: dict[Any, Cause] = {}
     for cause in causes:
         same = first.setdefault(_likeness(cause), cause)
@@ -169,7 +169,7 @@ def _processing(
 
 
 def _queued(facts: Facts, probes: Mapping[str, Probe]) -> str:
-    """What holds up a task that is queued: what the workers' threads run is added."""
+    """The cause of a queued task; adds what the workers' threads run."""
     places = facts["places"]
     for place in places:
         place["probe"] = probes.get(place["worker"])
@@ -177,13 +177,13 @@ def _queued(facts: Facts, probes: Mapping[str, Probe]) -> str:
 
 
 def _held(probe: Probe | None) -> bool:
-    """Whether a worker runs nothing but what the scheduler has let go of."""
+    """Whether a worker runs only tasks that the scheduler has released."""
     busy = probe["executing"] if probe else ()
     return bool(busy) and all(entry.get("state") == "cancelled" for entry in busy)
 
 
 def _guess(facts: Facts) -> str:
-    """What the last heartbeat tells, where the worker itself was not asked."""
+    """The state by the last heartbeat, if the worker itself was not asked."""
     if facts["duration"] is not None or facts["long_running"]:
         return "executing"
     return "waiting" if facts["missing_count"] else "ready"
@@ -214,10 +214,10 @@ def _executing(facts: Facts, row: ProbedTask | None) -> list[tuple[str, Facts]]:
 
 
 def died_with(facts: Facts) -> tuple[int, int]:
-    """How many workers died that may have run a task; how many surely did run it.
+    """How many workers died that may have run a task, and how many certainly ran it.
 
-    The scheduler counts all that had it (``TaskState.suspicious``). Those are left out
-    of which the recorder knows that it only was queued there.
+    The scheduler counts all that it was assigned to (``TaskState.suspicious``). Those
+    where the recorder knows that it was only queued are left out.
     """
     key, deaths = facts["key"], facts.get("deaths", ())
     ran = sum(key in death.keys for death in deaths)
@@ -233,7 +233,7 @@ def died_with(facts: Facts) -> tuple[int, int]:
 
 
 def _transfer(facts: Facts, probe: Probe | None, answer: Why) -> tuple[str, Facts]:
-    """Inputs are on their way; stuck are those that nobody sends."""
+    """Inputs being transferred; they are stuck if no worker sends them."""
     row = facts["row"]
     inputs = row["inputs"] if row else []
     now = probe["now"] if probe else answer["start"]
@@ -273,7 +273,7 @@ def _unknown(answer: Why, probes: Mapping[str, Probe]) -> list[Cause]:
 
 
 def _still_run(key: Any, probes: Mapping[str, Probe]) -> list[Facts]:
-    """Workers that run what the scheduler does not know any more."""
+    """Workers that run a task that the scheduler has forgotten."""
     found = []
     for address, probe in sorted(probes.items()):
         row = _row(probe, key)
@@ -284,7 +284,7 @@ def _still_run(key: Any, probes: Mapping[str, Probe]) -> list[Facts]:
 
 
 def _of_cluster(answer: Why, found: list[Cause], whole: bool) -> list[Cause]:
-    """Causes that are no single task's."""
+    """Causes that concern no single task."""
     cluster = answer["cluster"]
     added = []
     codes = {cause.code for cause in found}

@@ -1,7 +1,7 @@
-"""Causes in human words: one sentence, the facts it rests on, what to do.
+"""The wording of causes: one sentence, the evidence for it, and advice.
 
-What differs from one look to the next (durations, ages) is in the evidence, never in
-the sentence, so that a live cluster and a dump of it are told in the same words.
+What changes with time (durations, ages) is in the evidence, never in the sentence, so
+that a live cluster and a dump of it are described in the same words.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _failed(cause: Cause) -> Words:
 
 
 def _deaths(key: Any, deaths: Sequence[Death], count: int) -> list[str]:
-    """How workers died that had a task, each once, as many as are shown."""
+    """How workers died that had a task, each once, up to a limit."""
     told = told_first(key, deaths)[:MOST_DEATHS]
     lines = [tell_of(key, deaths), *(each.summary for each in told[1:])]
     more = max(len(deaths), count) - len(told)

@@ -1,4 +1,4 @@
-"""Words for what holds up a task that a worker has."""
+"""Wording for what blocks a task that was assigned to a worker."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def _took(entry: Facts, probe: Facts) -> float | None:
 
 
 def still_run(facts: Facts) -> list[str]:
-    """Since when workers run what the scheduler has forgotten, and its line."""
+    """How long workers have run a forgotten task, and its line."""
     evidence = []
     for place in facts["workers"]:
         took = _took(place["row"], place["probe"])

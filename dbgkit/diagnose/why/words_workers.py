@@ -1,4 +1,4 @@
-"""Words for what holds up tasks that no worker has, or whose worker is not fit."""
+"""Wording for what blocks tasks without a worker, or with a worker in trouble."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def no_workers(cause: Cause) -> Words:
 
 
 def _left(facts: Facts) -> tuple[list[str], list[str]]:
-    """Workers that have just left, the newest first, and whether they come again."""
+    """Evidence of workers that have just left, the newest first, and advice."""
     left = facts.get("left") or ()
     if not left:
         return [], []

@@ -1,7 +1,7 @@
 """A plugin that was just set up asks the scheduler's part whether it is wanted.
 
-Who joins as the plugin is being taken off may be handed it all the same. The answer is
-waited for as it is set up, so that who has joined has also said so.
+A worker that joins while the plugin is being removed may still get it. The setup waits
+for the answer, so that every worker that has joined has also asked.
 
 This file is sent to workers and nannies as source: standard library only.
 """
@@ -18,7 +18,7 @@ LIMIT = 5.0  # seconds for the scheduler to answer
 
 
 async def announce(server: Any, name: str, plugin: Any) -> RecorderSettings | None:
-    """The settings that a plugin is to have; None where there are none to be had.
+    """The settings that a plugin is to have; None if they are not available.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A buffer that takes so many bytes: what is pickled into it ends there.
+"""A buffer with a maximum size, to pickle into.
 
 This file is sent to schedulers and to workers as source: standard library only.
 """

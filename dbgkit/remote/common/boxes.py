@@ -1,8 +1,8 @@
-"""Black boxes of workers: how they are written, what they say.
+"""Black boxes of workers: their format, and how they are read.
 
 A box is a file of fixed size: what does not change, the last sample, and one slot for
-each task that runs. Whoever survives a worker (its nanny, or another worker of the
-same host) reads it. It has a nonce that the worker has told the scheduler: owners of
+each task that runs. Its nanny, or another worker on the same host, reads it after the
+worker has died. It has a nonce that the worker has reported to the scheduler: owners of
 files mean little where users have namespaces, or all containers run as root.
 """
 
@@ -68,7 +68,7 @@ def remove_box(path: str) -> None:
 
 
 def read_box(path: str, nonce: str = "") -> Box | None:
-    """What a box says; None where there is no whole one: see `own_box`."""
+    """The content of a box; None if it is missing or incomplete: see `own_box`."""
     try:
         return own_box(path, nonce)
     except OSError:
@@ -76,7 +76,7 @@ def read_box(path: str, nonce: str = "") -> Box | None:
 
 
 def own_box(path: str, nonce: str = "") -> Box:
-    """What a box says, in builtin types.
+    """The content of a box, in builtin types.
 
     Parameters
     ----------
@@ -97,9 +97,9 @@ def own_box(path: str, nonce: str = "") -> Box:
     Raises
     ------
     NotOwn
-        Somebody else may have written it, or it is no box, or not that one.
+        Someone else may have written it, or it is not a box, or not that one.
     FileNotFoundError
-        It is not there, be it that its worker has closed in good order.
+        It does not exist, for instance because its worker closed normally.
     """
     parent, name = os.path.split(path)
     with OwnFolder(parent) as folder:
@@ -134,7 +134,7 @@ def own_box(path: str, nonce: str = "") -> Box:
 
 
 def _fixed(data: bytes) -> BoxFixed | None:
-    """What does not change; None if this is no box."""
+    """What does not change; None if this is not a box."""
     if len(data) != SIZE:
         return None
     magic, length = FIXED.unpack_from(data)
@@ -157,7 +157,7 @@ def _fixed(data: bytes) -> BoxFixed | None:
 
 
 def _time(seconds: float) -> float:
-    """Seconds since 1970; 0 for what is none."""
+    """Seconds since 1970; 0 for invalid values."""
     return seconds if 0.0 < seconds < _TIMES else 0.0
 
 
@@ -237,7 +237,7 @@ def why_unread(error: OSError) -> str:
 
 
 def is_alive(pid: int, started: float) -> bool:
-    """Whether a process runs, and is no other one of the same id; no zombie."""
+    """Whether a process runs: not another one with its id, and not a zombie."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:

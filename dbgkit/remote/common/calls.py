@@ -1,4 +1,4 @@
-"""The user's own call inside the wrappers that Dask puts around it.
+"""The user's own call inside Dask's wrappers.
 
 Sent to the scheduler and to workers as source: standard library and dask only.
 Nothing is run: arguments are read as they stand.
@@ -26,7 +26,7 @@ _DASK = ("dask", "distributed", "toolz", "tlz", "cytoolz")
 
 
 def user_call(function: Any, args: Any, kwargs: Mapping[str, Any]) -> Call:
-    """The innermost call that is known of a call, without Dask's wrappers around it.
+    """The innermost known call within a call, without Dask's wrappers.
 
     Where a wrapper calls its function with values that are only there once it runs,
     the function comes without arguments.
@@ -41,7 +41,7 @@ def user_call(function: Any, args: Any, kwargs: Mapping[str, Any]) -> Call:
 
 
 def _peel(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-    """What a wrapper calls; None where a function is none that is known."""
+    """What a wrapper calls; None if the function is not a known wrapper."""
     if type(function) is functools.partial:
         return function.func, (*function.args, *args), {**function.keywords, **kwargs}
     if type(function) is _CACHED:

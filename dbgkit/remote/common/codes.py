@@ -3,8 +3,8 @@
 Stands by itself, so that it can be sent to a scheduler or a worker as source.
 
 Since version 3.1.3 cloudpickle names the file of all code that it pickles by value
-``<dynamic-code>``; names, first line, bytecode and constants are as they were, and
-lead back to the file. The line table is no evidence: ``-X no_debug_ranges`` changes
+``<dynamic-code>``; names, first line, bytecode and constants are unchanged, and
+lead back to the file. The line table does not count: ``-X no_debug_ranges`` changes
 it.
 """
 

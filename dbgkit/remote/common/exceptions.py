@@ -1,6 +1,6 @@
-"""What hangs on an exception: its cause, its context, the members of a group.
+"""What is attached to an exception: its cause, its context, the members of a group.
 
-Read past what their classes define themselves, so that nothing of the user's is called.
+Read without what their classes define, so that no code of the user's is called.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def shown_links(exception: BaseException) -> Iterator[Link]:
 def linked(
     exception: BaseException, *, hidden: bool = True, members: Members = members_of
 ) -> Iterator[BaseException]:
-    """An exception and what hangs on it, the nearest first, each once.
+    """An exception and those attached to it, the nearest first, each once.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Frames that are left as text: which code they were in, by a task's run spec.
+"""Frames of which only text is left: which code they were in, by a task's run spec.
 
-Since cloudpickle 3.1.3 code that travelled by value says no file, so that two cells of
-a notebook that fail on one line look alike. The run spec, which the scheduler has,
-leads to the code itself (see `codes`).
+Since cloudpickle 3.1.3 code that travelled by value has no file, so that failures on
+the same line of two cells of a notebook are indistinguishable. The run spec, which the
+scheduler has, leads to the code itself (see `codes`).
 
 This file is sent to the scheduler as source: standard library only.
 """
@@ -50,7 +50,7 @@ class FrameCode(NamedTuple):
         The code's fingerprint.
     module, file : str
         The module that it is from, and that one's file, or the code's own; empty
-        where nothing tells.
+        where that is unknown.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Handlers of a server that it does not keep for good.
+"""Handlers that a server does not keep permanently.
 
 This file is sent as source: standard library only.
 """
@@ -12,7 +12,7 @@ from weakref import ref
 class Handler:
     """Calls a method of whatever has not been collected; else, and then, None.
 
-    Dask keeps for good what has handled a message (``_expects_comm`` in
+    Dask permanently keeps what has handled a message (``_expects_comm`` in
     distributed/core.py is cached). Those of one name are equal, so that it keeps one.
 
     Parameters

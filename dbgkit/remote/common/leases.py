@@ -1,4 +1,4 @@
-"""Who holds a lock or a semaphore: the scheduler knows ids, the workers know whose.
+"""Who holds a lock or a semaphore: the scheduler has ids, the workers their owners.
 
 This file is sent to the scheduler and to workers as source: standard library and
 distributed only. All that it looks at stays as it is.
@@ -20,7 +20,7 @@ MOST_NAMED = 5  # tasks of a worker that are listed by name
 
 
 async def tell_leases(state: Any, question: LeasesQuestion) -> LeasesForm:
-    """What the scheduler knows of one lock or semaphore, by its name.
+    """What the scheduler knows about one lock or semaphore, by its name.
 
     ``SemaphoreExtension`` (distributed/semaphore.py) has ``max_leases``, where a name
     is once it is registered, and ``leases``; looking must not make an entry there.
@@ -78,7 +78,7 @@ def held_here(loop: Any, ids: Iterable[str]) -> dict[str, Any]:
 
 
 def refreshed_by(loop: Any) -> list[Any]:
-    """Semaphores whose leases an asyncio loop refreshes; none where it cannot tell.
+    """Semaphores whose leases an asyncio loop refreshes; none if that is unknown.
 
     Each has a ``PeriodicCallback`` of its bound method ``_refresh_leases``, which
     tornado schedules with ``call_at``; ``_scheduled`` (asyncio/base_events.py) has
@@ -112,7 +112,7 @@ def _by_lease(semaphores: Iterable[Any], ids: set[str]) -> dict[str, Any]:
 def _is_semaphore(value: Any) -> bool:
     """Whether it is a semaphore, or a lock, which is one.
 
-    By its type: ``isinstance`` would ask objects that pass for others.
+    By its type, as ``isinstance`` would ask proxy objects.
     """
     from distributed.semaphore import Semaphore
 
@@ -148,8 +148,8 @@ def _running(worker: Any) -> list[Any]:
     with worker.active_threads_lock:
         active = dict(worker.active_threads)
     frames = sys._current_frames()
-    # An actor's method that raises stays there for good (apply_function_actor in
-    # distributed/worker.py): what its thread does tells.
+    # An actor's method that raises stays there (apply_function_actor in
+    # distributed/worker.py): what its thread does decides.
     busy = [key for thread, key in active.items() if _is_busy(frames.get(thread))]
     keys.update(dict.fromkeys(busy))
     for group in (worker.state.executing, worker.state.long_running):

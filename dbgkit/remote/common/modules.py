@@ -1,7 +1,7 @@
-"""Modules that a task needs: those that its pickle names, and when workers ended of it.
+"""Modules that a task needs: those that its pickle names, and workers that it ended.
 
-A worker that lacks one of them cannot read what the scheduler sends it: it closes in
-good order, so that its nanny starts no other one, and reports nowhere why
+A worker that lacks one of them cannot deserialize what the scheduler sends it: it
+closes normally, so that its nanny does not restart it, and does not report why
 (``Worker.handle_scheduler``, distributed/worker.py).
 
 This file is sent to schedulers and to workers as source: the standard library only, and
@@ -45,7 +45,7 @@ _IMPORT = ("cloudpickle.cloudpickle", "subimport")
 
 
 def needs_of(state: Any, key: Any, spec: Any) -> Needs:
-    """The modules of a task, and for how long each worker was there that had it.
+    """The modules of a task, and for how long each worker lasted that it was sent to.
 
     Parameters
     ----------

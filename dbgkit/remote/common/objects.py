@@ -1,7 +1,7 @@
-"""Reading classes and objects past whatever they define themselves.
+"""Reading classes and objects without calling what they define themselves.
 
-What ``type`` and the descriptors of the interpreter say, never what a metaclass, a
-property or a ``__getattr__`` would.
+Uses ``type`` and the descriptors of the interpreter, never a metaclass, a property or a
+``__getattr__``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _module_space: Any = vars(types.ModuleType)["__dict__"]
 
 
 class Teller(Protocol):
-    """What is needed of the walk that meets arrays and frames."""
+    """What is needed of the walk, for arrays and frames."""
 
     cut: bool
 

@@ -1,9 +1,8 @@
-"""Which step of a task it was that failed, by its traceback.
+"""Which step of a task failed, by its traceback.
 
-A fused task has many steps, and a task may have others nested in its arguments. What
-the later ones were to be called with has nothing to do with the failure. The frames of
-the traceback say which function had been called; where two steps call the same one,
-they do not say which.
+A fused task has many steps, and a task may have others nested in its arguments. The
+arguments of later steps have nothing to do with the failure. The frames of the
+traceback show which function was called, but not in which of two steps that call it.
 
 Sent to the scheduler and to workers as source: standard library and dask only.
 """

@@ -1,12 +1,12 @@
-"""Files that nobody but this user can have put there.
+"""Files that only this user can have made.
 
-In a folder for temporary files anybody can be first: with a folder of the same name, a
-link, a pipe that blocks whoever opens it, or a file that lies. So nothing is
-opened that could block, links are not followed, and owner and kind are looked at once
-it is open: between a look and the opening it could be swapped.
+In a folder for temporary files anyone can be first: with a folder of the same name, a
+link, a pipe that blocks whoever opens it, or a forged file. So nothing is opened that
+could block, links are not followed, and owner and kind are checked once it is open:
+between a check and the opening it could be swapped.
 
-On Windows, where each user has a folder for temporary files that is theirs alone, only
-the kind is looked at.
+On Windows, where each user has a private folder for temporary files, only the kind is
+checked.
 
 This file is sent to workers and nannies as source: standard library only.
 """
@@ -50,7 +50,7 @@ _KINDS = {
 
 
 class NotOwn(OSError):
-    """What is there is not what it should be, or others could have written it."""
+    """It is not what it should be, or others could have written it."""
 
 
 class OwnFolder:
@@ -59,7 +59,7 @@ class OwnFolder:
     Raises
     ------
     NotOwn
-        It is somebody else's, or no folder, or others can write to it.
+        It belongs to someone else, is not a folder, or others can write to it.
     FileNotFoundError
     """
 
@@ -168,7 +168,7 @@ def _read(number: int, most: int) -> bytes:
 
 
 def _check(path: str, found: os.stat_result, kind: int) -> None:
-    """Raise unless something is of this kind, and this user's alone to write to."""
+    """Raise unless something is of this kind, and only this user can write to it."""
     if why := _wrong(found, kind):
         raise NotOwn(errno.EPERM, why, path)
 

@@ -1,6 +1,6 @@
-"""What may take long, in a thread of its own: no event loop waits for a file system.
+"""Runs slow calls in threads of their own: no event loop waits for a file system.
 
-Threads of a pool would be waited for as the process ends; these are not.
+A process waits for threads of a pool as it exits; for these it does not.
 
 This file is sent to workers and nannies as source: standard library only.
 """

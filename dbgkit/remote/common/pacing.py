@@ -1,4 +1,4 @@
-"""Long passes in slices, so that the scheduler's event loop goes on meanwhile.
+"""Long passes in slices, so that the scheduler's event loop is not blocked.
 
 This file is sent to the scheduler as source: standard library only.
 """
@@ -29,7 +29,7 @@ _counting: WeakKeyDictionary[Any, Counting] = WeakKeyDictionary()
 
 
 class Pace:
-    """Yields to the event loop once a slice has taken its time."""
+    """Yields to the event loop once a slice has used up its time."""
 
     def __init__(self) -> None:
         self._since = perf_counter()
@@ -60,7 +60,7 @@ async def slices(elements: Sequence[Any], pace: Pace) -> AsyncIterator[Sequence[
 async def all_tasks(state: Any, pace: Pace) -> AsyncIterator[list[Any]]:
     """All tasks in slices; what is there throughout comes exactly once.
 
-    Listing a million tasks is a pause of its own. So one half is listed from the
+    Listing a million tasks at once blocks the loop. So one half is listed from the
     beginning, and the other, after the event loop had its turn, from the end: a dict
     keeps its order, and what is forgotten in between is counted. Without a count
     (nothing changes in a dump) all is listed in one go.
@@ -89,14 +89,14 @@ async def all_tasks(state: Any, pace: Pace) -> AsyncIterator[list[Any]]:
 
 
 def count_with(state: Any, counting: Counting) -> None:
-    """Have `all_tasks` know how many tasks a scheduler has forgotten."""
+    """Let `all_tasks` know how many tasks a scheduler has forgotten."""
     _counting[state] = counting
 
 
 async def emptied(elements: list[Any], pace: Pace) -> AsyncIterator[list[Any]]:
     """Slices from the end of a list on, which is emptied.
 
-    To let go of a million elements at once is a pause too.
+    Freeing a million elements at once blocks the loop too.
     """
     size = SLICE
     while elements:

@@ -14,12 +14,12 @@ def parsed(text: str, mode: str = "exec") -> Any:
     Python 3.11 counts the depth of trees once for all threads: where another parses
     at the same time, and both were interrupted by a look for garbage, of which Dask
     keeps time in Python, one of them gets a ``SystemError``
-    (https://github.com/python/cpython/issues/106905). It is right the next time.
+    (https://github.com/python/cpython/issues/106905). A retry succeeds.
 
     Raises
     ------
     ValueError
-        It is no Python, or none of this version; or it is too deep for the parser.
+        It is not Python of this version, or is nested too deeply for the parser.
     """
     for left in reversed(range(TRIES)):
         try:
@@ -33,12 +33,12 @@ def parsed(text: str, mode: str = "exec") -> Any:
 
 
 def literal(text: str) -> Any:
-    """What a text spells, as `ast.literal_eval` has it.
+    """The value of a literal, as `ast.literal_eval` reads it.
 
     Raises
     ------
     ValueError
-        It is no literal.
+        It is not a literal.
     """
     try:
         return ast.literal_eval(parsed(text.lstrip(" \t"), "eval"))

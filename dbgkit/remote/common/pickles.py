@@ -1,8 +1,8 @@
 """What an exception on a scheduler was raised from, read without loading its pickle.
 
 A scheduler has the text of what a task raised, and its pickle; what it was raised from
-is in the pickle alone. Every class and function that a pickle names is put in by an
-inert stand-in, so that nothing of the user's runs, nor is imported.
+is in the pickle alone. Every class and function that a pickle names is replaced by
+an inert stand-in, so that no code of the user's runs or is imported.
 
 This file is sent to the scheduler as source: standard library only.
 """

@@ -1,4 +1,4 @@
-"""Texts of exceptions: what a class and a message were, and whether two are alike."""
+"""Texts of exceptions: class and message, and whether two are alike."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def sendable(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""A text for people: what a terminal would obey, or nobody see, is spelt out.
+    r"""A text for people: control and invisible characters are escaped.
 
     Line ends and tabs stay. All that dbgkit shows goes through here as it leaves.
 

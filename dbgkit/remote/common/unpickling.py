@@ -1,11 +1,11 @@
 """Unpickling that changes no class of this process, and can place code in its file.
 
-cloudpickle gives each class that it pickles by value an id. Whoever unpickles it in a
-process that knows the id gets that process's class, and *sets its attributes back* to
+cloudpickle gives each class that it pickles by value an id. Unpickling it in a
+process that knows the id gives that process's class, and *sets its attributes back* to
 what they were (``_make_skeleton_class`` and ``_class_setstate`` in
-cloudpickle/cloudpickle.py): a method that was mended since is broken again. Here, a
-class of this process is taken as long as it is as it was pickled, and otherwise one is
-made that nobody else knows.
+cloudpickle/cloudpickle.py): a method that was fixed since is broken again. Here, a
+class of this process is used if it is unchanged since it was pickled; otherwise a
+private one is made.
 
 Stands by itself, so that it can be sent to a worker as source.
 """

@@ -66,7 +66,7 @@ class RecorderSettings(TypedDict, total=False):
 
 
 class Here(TypedDict):
-    """What a plugin is told that has just been set up; None: it is not wanted."""
+    """The answer to a plugin that has just been set up; None: it is not wanted."""
 
     settings: RecorderSettings | None
 

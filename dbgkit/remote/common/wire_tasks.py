@@ -106,7 +106,7 @@ class StoryForm(TypedDict):
 
 
 class WorkerStory(TypedDict):
-    """What one worker, or what a dump has of it, tells of a task."""
+    """What one worker, or its part of a dump, says about a task."""
 
     story: list[Any]
     logs: list[Any]

@@ -1,7 +1,7 @@
-"""What runs inside a nanny: reports how its worker's process ended.
+"""Runs inside a nanny: reports how its worker's process ended.
 
 The nanny survives that process, knows its exit code, and reads its black box. It sends
-all as one event, which the scheduler's part puts together with what it saw itself.
+one event with all of this, which the scheduler's part merges with its own records.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ..common.own_thread import apart
 if TYPE_CHECKING:
     from ..common.wire_deaths import Box, BoxPlace, NannyReport
 
-EVERY = 0.5  # seconds between two looks at the process
+EVERY = 0.5  # seconds between two samples of the process
 SENDING_LIMIT = 2.0  # seconds for a report to be sent
 ASKING_LIMIT = 2.0  # seconds for the scheduler to say which boxes it knows of
 MOST_TOLD = 4  # boxes to know of: of the worker that there is, and of some before
@@ -49,7 +49,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
     Parameters
     ----------
     topic : str
-        Name of the scheduler's part, which it is reported to.
+        Name of the scheduler's part that it reports to.
     """
 
     def __init__(self, topic: str) -> None:
@@ -108,10 +108,10 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             self.told.popitem(last=False)
 
     async def teardown(self, nanny: Any) -> None:
-        """Take the hook off; what the process left behind has nobody to read it.
+        """Remove the hook, and the process's box, which nobody would read.
 
-        A nanny that closes does this first, and then ends its process, by force where
-        that does not end by itself: nobody would remove that one's box later.
+        A nanny that closes does this first, and then ends its process, by force if need
+        be: nobody would remove the box later.
         """
         self.nanny = None
         self.ticking.stop()
@@ -178,7 +178,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             return
 
     def report(self, exitcode: int) -> tuple[BoxPlace | None, NannyReport]:
-        """What its worker reported of its box, and all else known of its end."""
+        """What its worker reported about its box, and all else known about its end."""
         pid, told = self.pid, None
         if pid is None and self.told:  # it ended before the first look at it
             pid = next(reversed(self.told))
@@ -210,7 +210,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         return told, report
 
     def _lines(self, pid: int | None) -> list[str]:
-        """What the nanny said of it; nannies of one process share their log."""
+        """What the nanny logged about it; nannies in one process share their log."""
         if pid is None:
             return []
         own = re.compile(rf"\b{pid}\b")
@@ -228,7 +228,7 @@ def _topic(watch: Any) -> Any:
 
 
 def _here(settings: Any) -> bool:
-    """What the scheduler's part calls to see whether this one is there."""
+    """Called by the scheduler's part to check whether this one is there."""
     return True
 
 
@@ -260,10 +260,10 @@ def _remove(boxes: Iterable[BoxPlace], closes: bool) -> None:
 
 
 def hook_exits(nanny: Any, told: Any) -> Any:
-    """Have a function called with each exit code; returns what was called before.
+    """Call a function with each exit code; returns the one called before.
 
     ``Nanny.instantiate`` (distributed/nanny.py) makes its ``WorkerProcess`` with
-    ``on_exit=self._on_worker_exit_sync``, and keeps it when it starts anew.
+    ``on_exit=self._on_worker_exit_sync``, and keeps it for restarts.
     """
     before = nanny._on_worker_exit_sync
     nanny._on_worker_exit_sync = told
@@ -273,7 +273,7 @@ def hook_exits(nanny: Any, told: Any) -> Any:
 
 
 def hooked(nanny: Any) -> Iterable[Any]:
-    """Whose functions are called with exit codes, if they say whom they pass on to.
+    """The known owners of functions that are called with exit codes.
 
     The one that was hooked last comes first.
     """
@@ -304,7 +304,7 @@ def unhook_exits(nanny: Any, watch: DeathWatch) -> None:
 
 
 def hook_closing(nanny: Any, watch: DeathWatch) -> None:
-    """Have a watch called, in place of the nanny, as its worker is to go for good.
+    """Call a watch, in place of the nanny, when its worker closes permanently.
 
     ``Nanny.close_gracefully`` (distributed/nanny.py) is the handler of that name; the
     worker passes on why: "scheduler-close" (``Scheduler.close``) is one reason.

@@ -1,1 +1,1 @@
-"""A failure as it is recorded: frames, locals, what it says."""
+"""A failure as it is recorded: frames, locals, texts."""

@@ -42,7 +42,7 @@ def unpack(packed: bytes) -> Any:
     Raises
     ------
     ValueError
-        It is nothing of the kind, or would be far larger than a recording is.
+        It is not a recording, or would be far larger than one.
     """
     reader = zlib.decompressobj()
     try:

@@ -1,4 +1,4 @@
-"""What an exception says for a verdict: class, texts, frames, and its causes.
+"""What a verdict compares of an exception: class, texts, frames, and its causes.
 
 All in builtin types, as it may come from a child or a worker. Stands by itself (with
 its siblings), so that it can be sent to a worker as source.

@@ -1,4 +1,4 @@
-"""Steps that had begun as a task failed, with the values that they were called with.
+"""Steps that had begun when a task failed, with the values that they were called with.
 
 Sent to workers as source: standard library and dask only, with its siblings.
 """

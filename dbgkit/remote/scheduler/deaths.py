@@ -1,7 +1,7 @@
-"""What the scheduler's events and logs still say of workers that went away.
+"""What the scheduler's events and logs still say about workers that went away.
 
-This file is sent to the scheduler as source. It answers for the recorder's part where
-that is on, and adds what happened before it was.
+This file is sent to the scheduler as source. It answers in place of the
+recorder's part if that is on, and adds what happened before it was.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ENDED = re.compile(
 
 
 def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
-    """What a ``remove-worker`` event says of a worker; the rest is empty.
+    """What a ``remove-worker`` event says about a worker; the rest is empty.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
 
 
 def is_removal(msg: Mapping[str, Any]) -> bool:
-    """Whether this is what `removal_fact` reads: anybody can log events."""
+    """Whether `removal_fact` can read this: anyone can log events."""
     keys = ("processing-tasks", "lost-computed-tasks", "lost-scattered-tasks")
     return isinstance(msg.get("worker"), str) and all(
         _is_many(msg.get(name) or ()) for name in keys
@@ -99,14 +99,14 @@ def is_removal(msg: Mapping[str, Any]) -> bool:
 
 
 def is_over(msg: Any) -> bool:
-    """Whether a nanny speaks of the memory that its worker uses."""
+    """Whether a nanny reports that its worker uses too much memory."""
     if not isinstance(msg, Mapping):
         return False
     return [type(msg.get(name)) for name in ("worker", "pid", "rss")] == [str, int, int]
 
 
 def over_of(msg: Mapping[str, Any], when: float) -> Over:
-    """What a nanny tells so, see `is_over`."""
+    """What a nanny reports so, see `is_over`."""
     found: Any = {**msg, "when": when}
     return cast("Over", found)
 
@@ -140,7 +140,7 @@ _REPORTED: dict[str, tuple[type, ...]] = {
 
 
 def is_report(report: Any) -> bool:
-    """Whether this is what nannies report: whoever reaches a scheduler can call it.
+    """Whether this is a nanny's report: anyone who reaches a scheduler can send one.
 
     See ``nanny.deaths.DeathWatch.report``.
     """
@@ -165,7 +165,7 @@ def _is_box(box: Mapping[str, Any]) -> bool:
 
 
 def unpack_keys(box: Box, known: Iterable[Any]) -> None:
-    """Make keys of what a black box has as bytes, once.
+    """Unpack the keys of a black box in place, once.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def unpack_keys(box: Box, known: Iterable[Any]) -> None:
 
 
 def _key_of(packed: bytes) -> Any:
-    """A key of a box; its bytes as text if that is none, as it was just written."""
+    """A key of a box; its bytes as text if they are incomplete."""
     try:
         key = as_key(msgpack.unpackb(packed, unicode_errors="surrogatepass"))
         hash(key)
@@ -297,7 +297,7 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[DeathForm]:
 def _is_still_there(
     state: Any, events: Mapping[str, Any], worker: str, when: float
 ) -> bool:
-    """Whether a worker has not gone at all, whoever has said so.
+    """Whether a worker is still there, whatever was reported.
 
     Another one may have its address by now.
     """
@@ -308,7 +308,7 @@ def _is_still_there(
 
 
 def note_restart(deaths: Any, workers: Any, when: float) -> None:
-    """Say of some deaths, the oldest first, that a client asked for them.
+    """Mark deaths that a client requested, the oldest first.
 
     ``Scheduler.restart_workers`` logs workers that have just gone; others may have
     had the same address before.
@@ -323,7 +323,7 @@ def note_restart(deaths: Any, workers: Any, when: float) -> None:
 
 
 def _reason(events: Iterable[Any], removed: float) -> str:
-    """Why a worker closed, as it said itself before it was removed, or just after.
+    """Why a worker closed, by its own report before or just after its removal.
 
     The events are of all workers that have had its address.
     """
@@ -346,10 +346,10 @@ async def _add_logs(
     known: list[DeathForm],
     notes: list[str],
 ) -> None:
-    """What the scheduler's and the nannies' logs say of some of all known deaths.
+    """Add what the scheduler's and the nannies' logs say about some deaths.
 
-    A nanny's line has a process id, and a removal an address: they are put together
-    by time, where only one of each is near.
+    A nanny's line has a process id, and a removal an address: they are matched by time,
+    if there is only one of each around it.
     """
     for line in state.get_logs(0, LOG_LINES, False):
         found = _REMOVED.search(str(line[1]))
@@ -382,7 +382,7 @@ def _line_of(
 ) -> tuple[float, int, int, str] | None:
     """The nanny's line on a worker's end, among those that are near to it.
 
-    Of several that all say the same, for as many ends, the nearest one will do.
+    Of several with the same text, for as many ends, the nearest is taken.
     """
     if len(near) == 1 and (not others or death["pid"] is not None):
         return near[0]

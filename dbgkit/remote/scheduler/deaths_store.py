@@ -1,8 +1,8 @@
-"""What runs inside the scheduler: notes how workers went away.
+"""Runs inside the scheduler: records how workers went away.
 
-A worker's address is gone from the scheduler by the time that plugins hear of its
-end, so what is known of each is kept from when it joined. What its nanny reports comes
-before or after the scheduler notices, and is put together by address and process id.
+A worker's address is gone from the scheduler by the time that plugins are notified of
+its end, so what is known about each is kept from when it joined. Its nanny's report may
+come before or after the scheduler notices; they are matched by address and process id.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..common.wire_recordings import Here
 
 VERBS = ("list", "here", "report", "box", "boxes")
-EVERY = 1.0  # seconds between two looks at what workers execute
+EVERY = 1.0  # seconds between two checks of what workers execute
 MOST_DEATHS = 500
 MOST_WAITING = 500  # reports whose worker has not gone yet, reasons to close
 START_LIMIT = 60.0  # seconds for a worker to start, once it has its plugins
@@ -48,7 +48,7 @@ _NOT_REPORTED = "what it found is not the black box that its worker reported"
 
 
 class DeathStore(SchedulerPlugin):  # type: ignore[misc]
-    """Holds what became of workers, within bounds.
+    """Holds how workers ended, within bounds.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self.telling: set[asyncio.Task[None]] = set()
 
     async def start(self, scheduler: Any) -> None:
-        """What is on the nannies is up to `turn_on` and `turn_off`.
+        """Called as the plugin is added; `turn_on` and `turn_off` handle the nannies.
 
         Called once more as the scheduler starts, where a preload has put it there.
         """
@@ -90,7 +90,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         return {ws.nanny for ws in self.scheduler.workers.values() if ws.nanny}
 
     def turn_on(self, at_rest: Callable[[], None]) -> None:
-        """Watch, and put back what is missing of what that takes.
+        """Start watching, and put back missing parts.
 
         ``Scheduler.register_nanny_plugin`` fails where one worker has no nanny, and
         waits for those that are just starting.
@@ -108,7 +108,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self.spread.want(1, self.watch, {})
 
     def turn_off(self, at_rest: Callable[[], None]) -> None:
-        """Begin to take it off the nannies, and forget all."""
+        """Begin to remove it from the nannies, and forget everything."""
         if self.scheduler.nanny_plugins.pop(self.name, None) and not self.is_on:
             self.spread.suppose()  # somebody else has left it there
         self.is_on = False
@@ -151,7 +151,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             telling.add_done_callback(self.telling.discard)
 
     async def _pass_on(self, nanny: str, told: BoxPlace) -> None:
-        """Tell a nanny of its worker's box; it answers once its worker is up."""
+        """Report its worker's box to a nanny, which answers once its worker is up."""
         asking = getattr(self.scheduler.rpc(nanny), f"{self.name}-box")(told=told)
         with suppress(OSError, asyncio.TimeoutError):  # it is gone, or asks itself
             await asyncio.wait_for(asking, START_LIMIT)
@@ -190,8 +190,8 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
     def look(self) -> None:
         """Note what each worker executed at its last heartbeat.
 
-        The scheduler forgets that of a task as it gives it up, before plugins hear
-        of the worker's end.
+        The scheduler forgets this when it takes tasks off a worker, before plugins
+        are notified of the worker's end.
         """
         self.executing = {
             address: [(ts.key, duration) for ts, duration in ws.executing.items()]
@@ -219,7 +219,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             self._add_reason(topic, str(msg.get("reason", ""))[:300])
 
     def _add_silent(self, workers: Any, ttl: Any) -> None:
-        """Note whom the scheduler is about to restart, as they send no heartbeat."""
+        """Note workers that the scheduler is about to restart: no heartbeats."""
         if not isinstance(workers, (list, tuple)) or not isinstance(ttl, (int, float)):
             return
         for address in (getattr(each, "address", each) for each in workers):
@@ -227,11 +227,11 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
                 _keep(self.reasons, address, f"no heartbeat within {ttl:g} s")
 
     def _has_gone(self, worker: str) -> bool:
-        """Whether a worker has just gone, whoever says so: anybody can log events."""
+        """Whether a worker has really just gone: anyone can log events."""
         return worker in self.workers and worker not in self.scheduler.workers
 
     def _add_reason(self, worker: str, reason: str) -> None:
-        """Note why a worker closes, as it says itself; the first one is the cause."""
+        """Note the reason that a worker reports for closing; the first one counts."""
         if worker in self.workers:
             if worker not in self.reasons:
                 _keep(self.reasons, worker, reason)
@@ -242,7 +242,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
                 return
 
     def add_removal(self, msg: Mapping[str, Any]) -> None:
-        """Note that the scheduler has lost a worker, or has let it go."""
+        """Note that the scheduler has lost or removed a worker."""
         address = msg["worker"]
         ws = self.workers.pop(address, None)
         now = time()
@@ -282,7 +282,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         _keep(self.over, process, told)
 
     def add_report(self, report: NannyReport) -> None:
-        """Put a nanny's report to its worker's death, or keep it until that comes."""
+        """Add a nanny's report to its worker's death, or keep it until there is one."""
         self._check_box(report)
         for death in reversed(self.deaths):
             same = death["worker"] == report["worker"] and death["report"] is None
@@ -293,7 +293,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         _keep(self.reports, (report["worker"], report["pid"]), report)
 
     def _check_box(self, report: NannyReport) -> None:
-        """Drop a box that the worker has not reported: anybody can have made it."""
+        """Drop a box that the worker has not reported: anyone could have made it."""
         box = report["box"]
         if not box:
             return
@@ -348,7 +348,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
 
 
 def concerned(death: DeathForm, wanted: set[Any]) -> bool:
-    """Whether a worker had one of some keys as it went."""
+    """Whether a worker had one of some keys when it went away."""
     box = death["report"].get("box") if death["report"] else None
     ran = [task["key"] for task in death["heartbeat_tasks"]]
     ran += [task["key"] for task in box["tasks"]] if box else []
@@ -389,7 +389,7 @@ def _without_removal(report: NannyReport) -> DeathForm:
 
 
 def _is_of(process: tuple[str, int | None], death: DeathForm) -> bool:
-    """Whether what a nanny reported of a process is of one death.
+    """Whether a nanny's report about a process belongs to a death.
 
     A nanny has the address of the worker before while the next one is starting, but
     it has the right process id.

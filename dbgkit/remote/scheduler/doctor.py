@@ -1,7 +1,7 @@
-"""How fit a cluster is for debugging, as far as its scheduler knows.
+"""Facts on whether a cluster is fit for debugging, as its scheduler knows them.
 
 This file is sent to the scheduler as source. ``state`` is the live scheduler, or a
-dump that looks like one; what a dump does not hold is None.
+dump that stands in for it; what a dump does not contain is None.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _log(state: Any) -> TransitionLog:
 
 
 def _failures(state: Any) -> Log | None:
-    """How full the history of failures is; None in a dump, which has none."""
+    """How full the history of failures is; None in a dump, which does not have it."""
     history = state.erred_tasks
     if is_dump(state):
         return None
@@ -125,7 +125,7 @@ def _failures(state: Any) -> Log | None:
 
 
 def _lost_tracebacks(state: Any) -> list[Any]:
-    """Keys of failures that came without their traceback.
+    """Keys of failures that arrived without their traceback.
 
     ``error_message`` (distributed/core.py) leaves out one that is too long, but sends
     its text; a task without any frame of its own has neither.

@@ -1,4 +1,4 @@
-"""What runs inside the scheduler: the handlers that answer questions.
+"""Runs inside the scheduler: the handlers that answer questions.
 
 This file is sent to the scheduler as source, so it imports the standard library,
 dask and distributed only. All that it returns is builtin types, and all that it
@@ -82,9 +82,9 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             scheduler.handlers[name] = Handler(name, self, verb)
 
     async def remove(self) -> None:
-        """Take all off, at once: unregistering a plugin does not reach the plugin.
+        """Remove everything at once: unregistering a plugin does not notify it.
 
-        Whoever looks in between would find half of it.
+        A question in between would find half of it.
         """
         for verb in VERBS:
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
@@ -139,7 +139,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         await self.remove()
 
     async def visit(self, foresee: Foresee | None = None, **wanted: Any) -> Visited:
-        """All that is known of some keys, or of exceptions with one text.
+        """Everything known about some keys, or about exceptions with one text.
 
         Parameters
         ----------
@@ -170,8 +170,8 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         verb : str
         question : dict
         foresee : dict, optional
-            Names by which to answer what is bound to be asked next: see ``foresight``.
-            It comes along as ``foreseen``.
+            Names for answering what will be asked next: see ``foresight``. The answers
+            are sent along as ``foreseen``.
         """
         if verb in INDEXED:
             answer = await INDEXED[verb](self.scheduler, question, self.index)
@@ -186,7 +186,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
     async def run(
         self, function: bytes, arguments: dict[str, bytes], limit: float
     ) -> dict[str, Called]:
-        """Have workers run a function: see ``foresight.run_on_workers``."""
+        """Run a function on workers: see ``foresight.run_on_workers``."""
         return await run_on_workers(self.scheduler, function, arguments, limit)
 
     async def progress(self, keys: Iterable[Any] = ()) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What is known of one failed task, in wire form.
+"""What is known about one failed task, in wire form.
 
 This file is sent to the scheduler as source: standard library and dask only.
 """
@@ -39,7 +39,7 @@ def failure_fact(
     asked: Any,
     entry: HistoryEntry | None,
 ) -> Fact:
-    """One root cause: what failed, where, when and how; `came_from` says on what."""
+    """One root cause: what failed, where, when and how, and on which values."""
     text = ts.exception_text or (entry["exception_text"] if entry else "")
     frames = ts.traceback_text or (entry["traceback_text"] if entry else "")
     retries = (ts.annotations or {}).get("retries")
@@ -75,7 +75,7 @@ def failure_fact(
 
 
 def forgotten_fact(entry: HistoryEntry) -> Fact:
-    """As `failure_fact`, where an entry of the history is all that is left of it."""
+    """As `failure_fact`, if only an entry of the history is left of it."""
     return {
         "key": entry["key"],
         "when": entry["when"],

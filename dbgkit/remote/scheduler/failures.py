@@ -115,7 +115,7 @@ class _Survey:
                 self._wanted.add(root)
 
     async def count_all(self, history: list[HistoryEntry]) -> None:
-        """Count what is there, what the history alone has, and what came of others."""
+        """Count failures that are there, those of the history alone, and followers."""
         known = await self._count_present()
         history = [
             _with_cause(self._index, entry)
@@ -238,7 +238,7 @@ class _Survey:
         return "" if ts is None else mark_at(ts.run_spec, function, line)
 
     async def _example(self, group: Group, values: CameFrom) -> Fact:
-        """One failure of a group; all that is left of it may be the history's entry."""
+        """One failure of a group; possibly only the history's entry is left of it."""
         if group.present is not None:
             key = group.present[-1]
             ts = await self._index.task_of(self._state, key, self._pace)
@@ -296,7 +296,7 @@ _NOTHING_LEFT: HistoryEntry = {
 def _signature(
     key: Any, text: str | None, frames: str | None, codes: tuple[FrameCode, ...]
 ) -> Signature:
-    """What makes failures alike; without any text, that they ran the same thing."""
+    """What makes failures alike; without any text, that they ran the same function."""
     if not text:
         return "", "", ("", key_split(key), 0)
     kind, message = type_and_message(text[:COMPARED])

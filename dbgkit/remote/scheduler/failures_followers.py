@@ -1,4 +1,4 @@
-"""What the others of a collective raise, as one fails, is counted with that one.
+"""Failures of the other tasks of a collective are counted with the first one's.
 
 This file is sent to the scheduler as source: standard library and dask only.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Follower(NamedTuple):
-    """A failure that came of another one in the same collective."""
+    """A failure that follows from another one in the same collective."""
 
     key: Any
     when: float

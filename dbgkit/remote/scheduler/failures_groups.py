@@ -23,7 +23,7 @@ TRACEBACKS = 100_000  # characters of all tracebacks
 
 
 class Row(NamedTuple):
-    """What a report needs of one root cause, as its texts are slow to read.
+    """What a report needs of one root cause, kept because its texts are slow to read.
 
     ``handed`` is what it may have been handed by tasks that it had submitted (see
     ``inner_identities``).

@@ -1,4 +1,4 @@
-"""Which tasks have failed, and because of which: kept from change to change.
+"""Which tasks have failed, and because of which: updated with each change.
 
 This file is sent to the scheduler as source: standard library only. What is done on
 each change of a task's state costs about a microsecond.
@@ -52,7 +52,7 @@ class ErredIndex:
     retried : dict of Key to None
         Tasks that failed while a retry was left, and have not succeeded since.
     forgotten : int
-        How many tasks were forgotten since it is kept.
+        How many tasks were forgotten since the index exists.
     codes : KeptCodes
         Which code the last ones failed in, also once they are forgotten.
     led : dict of Key to (float, Key, float)

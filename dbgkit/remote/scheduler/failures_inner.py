@@ -1,4 +1,4 @@
-"""A failure and that of the task that had submitted it are counted as one.
+"""A failure and that of the task that submitted it are counted as one.
 
 This file is sent to the scheduler as source: standard library only.
 """
@@ -96,7 +96,7 @@ class InnerCounts:
                 await pace.checkpoint()
 
     async def empty(self, pace: Pace) -> None:
-        """Let go of what was looked up, once all is counted."""
+        """Drop what was looked up, once everything is counted."""
         if self._table is not None:
             await self._table.empty(pace)
 

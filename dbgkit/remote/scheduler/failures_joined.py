@@ -50,7 +50,7 @@ async def join_moved(groups: dict[Any, Any], read_mark: MarkOf) -> None:
 def _home_of(
     lost: Any, signatures: Iterable[Any], groups: dict[Any, Any], marks: dict[Any, str]
 ) -> Any:
-    """The one group that one without a file belongs to; None: none, or several."""
+    """The one group that a group without a file belongs to; None: none, or several."""
     mark = mark_of(lost[2][0])
     others = [one for one in signatures if one is not lost and one in groups]
     if not mark:
@@ -85,5 +85,5 @@ def absorb(group: Any, other: Any) -> None:
 
 
 def _order(place: tuple[Any, ...]) -> tuple[Any, ...]:
-    """When, which, and in which turn; keys themselves need have no order."""
+    """Time, key as text, and position, as keys themselves may be unorderable."""
     return place[:3]

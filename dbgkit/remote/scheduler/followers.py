@@ -1,6 +1,6 @@
 """Which failures follow from another one in the same collective, and from which.
 
-The one place that decides it, for what is located and for what is counted.
+This is decided here only, both for locating and for counting.
 
 This file is sent to the scheduler as source: standard library and dask only.
 """
@@ -28,8 +28,8 @@ Told = TypeVar("Told")
 def is_follower(text: str | None) -> bool:
     """Whether an exception's text is what others of a collective raise as one fails.
 
-    They may be heard of before it: its connections are closed before its exception is
-    on its way. XGBoost names its own sources in ``src/collective`` (``result.cc``).
+    They may be reported before it: its connections are closed before its exception is
+    sent. XGBoost names its own sources in ``src/collective`` (``result.cc``).
     """
     text = (text or "")[:READ]
     return text.startswith("XGBoostError(") and "/collective/" in text
@@ -89,7 +89,7 @@ class Runs:
         return found if len(found) > 1 else None
 
     def is_there(self, key: Any) -> bool:
-        """Whether a task is known still, and so what it belongs to."""
+        """Whether a task is still known, and so what it belongs to."""
         return key in self._tasks
 
 
@@ -103,7 +103,7 @@ class _Failed(NamedTuple):
 class Leaders(Generic[Told]):
     """Failures that followers may have failed because of, and what is known of each.
 
-    Nothing on the scheduler says which tasks were in one collective. They run the same
+    The scheduler does not know which tasks were in one collective. They run the same
     function, so that their keys have the same prefix; they run at the same time, and
     fail together; and mostly one task needs all of them. So each follower is given to
     the failure that is the nearest in time, of those of its prefix that may have run

@@ -1,8 +1,8 @@
-"""What is bound to be asked next, answered in the same visit.
+"""Answers what will certainly be asked next in the same visit.
 
-Each visit costs a round trip, which over a slow line is all that an answer costs. The
-client goes on asking as if nothing had come along: where it asks what was foreseen, it
-has the answer already. So a wrong guess here costs a visit, and no more.
+Each visit costs a round trip, which over a slow line is most of an answer's cost. The
+client asks as if nothing had been sent ahead: if the question was foreseen, it has the
+answer already. So a wrong guess here costs a visit, and no more.
 
 This file is sent to the scheduler as source: the standard library and distributed
 only.
@@ -72,7 +72,7 @@ def deaths_limit(keys: list[Any]) -> int:
 
 
 def workers_to_ask(answer: Why, live: bool) -> dict[str, list[Any]]:
-    """Per worker the keys that ``why`` asks it for; none: what it runs at all.
+    """Per worker the keys that ``why`` asks it for; without keys: all that it runs.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def workers_to_ask(answer: Why, live: bool) -> dict[str, list[Any]]:
 
 
 def tasks_had(ends: Iterable[OneEnd]) -> list[tuple[OneEnd, Any]]:
-    """Ends whose tasks were on workers that died, each with the key it was had by."""
+    """Ends whose tasks were on workers that died, each with the key that they had."""
     return [
         (end, end.get("blame", end["key"]))
         for end in ends
@@ -174,7 +174,7 @@ async def _deaths(ask: Ask, keys: list[Any], names: Foresee) -> Foreseen:
 
 
 async def _probes(scheduler: Any, answer: Why, names: Foresee) -> Foreseen:
-    """What the workers of what was given away say of it, the silent ones left out."""
+    """What workers say about tasks assigned to them, silent workers left out."""
     asked = workers_to_ask(answer, True)
     if not asked:
         return []
@@ -200,7 +200,7 @@ async def _after_why(ask: Ask, answer: Why, names: Foresee) -> Foreseen:
 async def run_on_workers(
     scheduler: Any, function: bytes, arguments: Mapping[str, bytes], limit: float
 ) -> dict[str, Called]:
-    """Have workers run a function, all at once; what the scheduler lists not is gone.
+    """Run a function on workers, all at once; unlisted workers count as gone.
 
     ``Scheduler.broadcast`` (distributed/scheduler.py) with the message that
     ``Client.run`` sends would try to connect to whatever it is given.

@@ -1,7 +1,7 @@
 """The part of the graph around a task: what it needs, and what needs it.
 
-Runs inside the scheduler, or over a dump. It costs what is shown: of a task with a
-hundred thousand dependencies a few are looked at, and the others are counted. This
+Runs inside the scheduler, or over a dump. Its cost grows with what is shown: of a
+hundred thousand dependencies a few are examined, and the others are counted. This
 file is sent to the scheduler as source: standard library only.
 """
 
@@ -56,7 +56,7 @@ async def look_around(state: Any, question: AroundQuestion) -> Around:
 
 
 class _Links:
-    """Sets of neighbours; a dump makes them anew at each look."""
+    """Sets of neighbours, cached, as a dump makes new ones at each access."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[Any, str], Collection[Any]] = {}
@@ -155,7 +155,7 @@ def _fell(ts: Any) -> bool:
 def _nearest(culprit: Any, chain: list[Any], links: _Links) -> Iterator[Any]:
     """What the culprit needs, and what needs it, the nearest first.
 
-    Others that need the same as it are no part of that: they are counted.
+    Other tasks with the same dependencies are not part of it: they are counted.
     """
     before = {dependency: ts for ts, dependency in pairwise(chain)}
     rings = {_UP: [culprit], _DOWN: [culprit]}
@@ -179,7 +179,7 @@ def _nearest(culprit: Any, chain: list[Any], links: _Links) -> Iterator[Any]:
 def _few(
     links: _Links, ts: Any, names: tuple[str, str], distance: int
 ) -> Iterable[Any]:
-    """All neighbours on one side; of many, those that say most."""
+    """All neighbours on one side; of many, the most informative."""
     unfinished, everyone = (links(ts, name) for name in names)
     sample = dict.fromkeys(islice(unfinished, SAMPLED))
     sample.update(dict.fromkeys(islice(everyone, SAMPLED)))

@@ -1,10 +1,10 @@
-"""Tasks that a task submitted itself: the failure of such a one is the root cause.
+"""Tasks submitted by a task: the failure of such an inner task is the root cause.
 
 A task that waits for work that it has submitted (``get_client``, ``worker_client``,
 ``dask.compute``) raises what that work raised, or another exception from it. Dask
-keeps no link from the one to the other. But in the traceback of the outer one, behind
-a frame of the client, are the frames of the inner one, and the exception's text is the
-inner one's: so they are found.
+keeps no link from the one to the other. But the traceback of the outer one has, behind
+a frame of the client, the frames of the inner one, and the exception's text is the
+inner one's: that is how they are found.
 
 This file is sent to the scheduler as source: standard library only.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """The task that a failure is to be reported of.
+    """The task that a failure is reported for.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class Found(NamedTuple):
     alike : int
         How many tasks there are that it may have been, of which it is the last.
     forgotten : dict or None
-        The history's entry of what `ts` itself had submitted, of which no more is
-        left.
+        The history's entry of a task that `ts` itself had submitted, if that is all
+        that is left of it.
     """
 
     ts: Any

@@ -1,4 +1,4 @@
-"""By what a task that another one submitted is known: its text, and its own frames.
+"""What identifies a task that another one submitted: its text, and its own frames.
 
 This file is sent to the scheduler as source: standard library only.
 """
@@ -43,7 +43,7 @@ class Identity(NamedTuple):
 
 
 def compared(text: str) -> str:
-    """What of a text counts: an object has another address in each process."""
+    """A text as it is compared: an object has another address in each process."""
     text = text[:COMPARED]
     return _ADDRESS.sub("0x#", text) if "0x" in text else text
 
@@ -56,7 +56,7 @@ def own_frames(frames: Iterable[Frame]) -> tuple[Frame, ...]:
 def identities(
     text: str | None, frames: str | None, exception: Any = None
 ) -> tuple[Identity, ...]:
-    """What a failure may have been handed by work that it waited for.
+    """Identities of tasks that a failed one may have waited for.
 
     Parameters
     ----------

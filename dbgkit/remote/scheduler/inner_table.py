@@ -1,8 +1,8 @@
-"""What has failed by itself, to be looked up by what a task was handed.
+"""Root causes, looked up by the exception that a waiting task received.
 
-The table is kept on the index from question to question, and extended by what has
-failed since; it is made once a question comes across a failure that may have been
-handed on, and costs nothing until then.
+The table is kept on the index between questions, and extended by later failures. It is
+made when a question first meets a failure that may have been passed on to a waiting
+task, and costs nothing until then.
 
 This file is sent to the scheduler as source: standard library only.
 """
@@ -141,7 +141,7 @@ class _Alike:
 class Submitted:
     """Failures that an index has, by their text and frames.
 
-    Frames are read of those only whose text was asked for.
+    Frames are read only of those whose text was asked for.
     """
 
     def __init__(self, state: Any, index: Index) -> None:
@@ -221,7 +221,7 @@ class Submitted:
         return compared(text) if text else ""
 
     async def empty(self, pace: Pace) -> None:
-        """Let go of all in slices: of a million at once is a pause of its own."""
+        """Drop everything in slices: freeing a million at once would block the loop."""
         for alike in self.of.values():
             while alike.keys:
                 alike.shrink()
@@ -276,7 +276,7 @@ class Lookup:
         return lookup
 
     async def empty(self, pace: Pace) -> None:
-        """Let go of what was looked up, where it is too much to be kept."""
+        """Drop what was looked up, if it is too much to keep."""
         if self._own and self._table is not None:
             await self._table.empty(pace)
 

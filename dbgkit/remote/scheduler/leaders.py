@@ -1,9 +1,9 @@
-"""From a follower to the failure of its collective that it failed because of.
+"""The failure of its collective that a follower failed because of.
 
-`Leaders` decides for what is located, as it does for what is counted.
+`Leaders` decides it, for locating as for counting.
 
 This file is sent to the scheduler as source: standard library and dask only. Its cost
-is a pass over all that has failed, in slices, and only where a follower is meant.
+is a pass over all failures, in slices, and only if a follower was asked for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .roots import Roots
 if TYPE_CHECKING:
     from ..common.wire_failures import Fact, FollowersForm, HistoryEntry
 
-PAUSE = 0.05  # seconds between two looks for a failure that is not heard of yet
+PAUSE = 0.05  # seconds between two checks for a failure not yet reported
 MOST_RUNNING = 1_000  # tasks of one worker that are looked through
 TEXT = 200  # characters of what a follower raised
 
@@ -100,9 +100,9 @@ async def find_led(
 ) -> Led:
     """What some followers failed because of.
 
-    The exception of who failed first may be on its way still: recording it takes a
-    moment, and others learn of it by connections that are closed. While others of the
-    collective run it is awaited.
+    The exception of the task that failed first may still be on its way: recording takes
+    a moment, while others notice closed connections. It is awaited as long as others of
+    the collective run.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ async def find_led(
     index : ErredIndex
     followers : collection of Follower
     patience : float
-        Seconds to wait at the most.
+        Seconds to wait at most.
     """
     if not followers:
         return Led({}, ())

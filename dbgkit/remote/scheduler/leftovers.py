@@ -1,4 +1,4 @@
-"""What Dask keeps of tasks and clients that are gone, and that were dbgkit's own.
+"""Removes what Dask keeps of dbgkit's own tasks and clients that are gone.
 
 This file is sent to the scheduler as source: the standard library only.
 """
@@ -14,15 +14,15 @@ LATER = 0.05  # seconds
 
 
 def is_private(key: Any) -> bool:
-    """Whether a key is of a replay's own, and no failure of it the user's."""
+    """Whether a key is private to a replay, so that its failure is not the user's."""
     name = key[0] if isinstance(key, tuple) and key else key
     return isinstance(name, str) and name.startswith(f"{PRIVATE_PREFIX}-")
 
 
 def forget_group(scheduler: Any, group: Any) -> None:
-    """Have a scheduler forget a group of tasks, once all of them are forgotten.
+    """Make a scheduler forget a group of tasks, once all of them are forgotten.
 
-    ``Scheduler`` (distributed/scheduler.py) keeps a prefix for good, and a group for
+    ``Scheduler`` (distributed/scheduler.py) keeps a prefix permanently, and a group for
     as long as its computation or its span is kept.
     """
     if group.name in scheduler.task_groups:
@@ -38,9 +38,9 @@ def forget_group(scheduler: Any, group: Any) -> None:
 
 
 def forget_topic(scheduler: Any, client: str) -> None:
-    """Have a scheduler forget the events of a client that has gone.
+    """Make a scheduler forget the events of a client that has gone.
 
-    ``Scheduler._broker`` (distributed/broker.py) keeps each topic for good. A client
+    ``Scheduler._broker`` (distributed/broker.py) keeps each topic permanently. A client
     that closes is logged twice (``Scheduler.add_client``): as it says so, and as its
     connection ends, just before ``client_comms`` lets go of it.
     """

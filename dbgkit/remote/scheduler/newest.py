@@ -1,4 +1,4 @@
-"""Which failures are meant where none is named: those of the newest computation.
+"""The failures that a target of None stands for: those of the newest computation.
 
 This file is sent to the scheduler as source: standard library only.
 """
@@ -17,8 +17,8 @@ _COMPARED = 20  # dependencies of a task
 async def newest_failed(state: Any, client: str, pace: Pace) -> tuple[list[Any], bool]:
     """The failed tasks of the newest computation that failed, newest first.
 
-    What else failed before is of another computation. Of several, the earliest is
-    meant: see ``roots``.
+    Earlier failures belong to other computations. Of several, the earliest is meant:
+    see ``roots``.
 
     Parameters
     ----------

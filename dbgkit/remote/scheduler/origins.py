@@ -115,7 +115,7 @@ class CameFrom:
 
 
 def _of_futures_alone(state: Any, group: Any) -> bool:
-    """Whether all that a group was submitted with came from `map` and `submit`.
+    """Whether everything submitted with a group came from `map` and `submit`.
 
     ``Span.metadata`` (distributed/spans.py) has the kinds of what was submitted; in
     2025.4 some of it gets lost, and nothing is reported then either. Pinned by

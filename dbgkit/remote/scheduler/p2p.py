@@ -1,4 +1,4 @@
-"""What a task of a P2P shuffle failed of: Dask's own exception says the phase alone.
+"""Why a task of a P2P shuffle failed: Dask's own exception only names the phase.
 
 This file is sent to the scheduler as source: standard library only.
 """

@@ -1,8 +1,8 @@
-"""Puts a plugin on workers or nannies, and takes it off again, each in its own time.
+"""Puts a plugin on workers or nannies, and removes it again, each independently.
 
-Two messages to one of them may arrive in either order, and one that hangs would hold up
+Two messages to one of them may arrive in either order, and one that hangs would block
 all the others. So each has a task of its own here, which sends one message at a time
-and waits for the answer, until what is there is what is wanted.
+and waits for the answer, until the state there is the wanted one.
 
 This file is sent to the scheduler as source: standard library only.
 """
@@ -68,25 +68,25 @@ class Spread:
         self._partings: dict[str, asyncio.Future[None]] = {}
 
     def want(self, revision: int, plugin: bytes, settings: RecorderSettings) -> None:
-        """Have a plugin everywhere; where it is already, that is looked at again."""
+        """Install a plugin everywhere; where it is already, that is checked again."""
         self.wanted, self.plugin, self.settings = revision, plugin, settings
         self._has = dict.fromkeys(self._has, UNSURE)
         for address in self.there():
             self.look_after(address)
 
     def want_none(self) -> None:
-        """Have it nowhere."""
+        """Remove it everywhere."""
         self.wanted = NONE
         for address in list(self._has):
             self.look_after(address)
 
     def suppose(self) -> None:
-        """Take it to be everywhere: it was left there by nobody knows whom."""
+        """Assume that it is everywhere, as an unknown client may have left it there."""
         for address in self.there():
             self._has.setdefault(address, UNSURE)
 
     def look_after(self, address: str) -> None:
-        """See to it that somebody has what is wanted."""
+        """Make sure that one worker or nanny has what is wanted."""
         known = self._has.get(address, NONE) == self.wanted
         if address not in self._tasks and not known:
             task = asyncio.ensure_future(self._settle(address))
@@ -94,13 +94,13 @@ class Spread:
             task.add_done_callback(lambda _: self._end(address, task))
 
     def joined(self, address: str) -> None:
-        """A worker has joined, and was handed what was wanted then."""
+        """A worker has joined, and got the plugin if it was wanted then."""
         self._has[address] = UNSURE
 
     def heard(self, address: str) -> RecorderSettings | None:
-        """A plugin says that it was set up there; returns the settings it is to have.
+        """A plugin reports that it was set up; returns the settings that it is to have.
 
-        None: it is not wanted any more, and goes by itself.
+        None: it is no longer wanted, and removes itself.
         """
         if self.wanted == NONE and address not in self._tasks:
             self._has.pop(address, None)
@@ -109,12 +109,12 @@ class Spread:
         return self.settings
 
     def parted(self, address: str) -> None:
-        """A plugin that was removed has said its last word."""
+        """A plugin that was removed has sent everything."""
         if parting := self._partings.pop(address, None):
             parting.set_result(None)
 
     def left(self, address: str) -> None:
-        """One has left for good."""
+        """One has left permanently."""
         self._has.pop(address, None)
         self.failed.pop(address, None)
         if task := self._tasks.get(address):
@@ -122,7 +122,7 @@ class Spread:
 
     @property
     def rests(self) -> bool:
-        """Whether nothing is left to be done."""
+        """Whether nothing is left to do."""
         return not self._tasks
 
     async def settled(self, limit: float) -> dict[str, str]:

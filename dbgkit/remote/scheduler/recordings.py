@@ -1,4 +1,4 @@
-"""A question that is passed on to the recorder's part on this scheduler."""
+"""Passes a question on to the recorder's part on this scheduler."""
 
 from __future__ import annotations
 

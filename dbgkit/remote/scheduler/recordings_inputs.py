@@ -1,7 +1,7 @@
 """Inputs of failed tasks, kept in the workers' memory so that a replay has them.
 
-They are wanted by a client of the recorder's own on the scheduler, as Dask's own queues
-and published data are.
+A client name of the recorder's own holds them on the scheduler, as Dask's own queues
+and published data are held.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class KeptInputs:
         self.trim(scheduler)
 
     def trim(self, scheduler: Any) -> None:
-        """Let go of the oldest that are beyond the limit."""
+        """Release the oldest that are beyond the limit."""
         over = self.nbytes - self.limit
         gone = []
         while over > 0:
@@ -62,7 +62,7 @@ class KeptInputs:
         self._release(scheduler, gone)
 
     def release(self, scheduler: Any) -> None:
-        """Let go of all, and take the client off the scheduler."""
+        """Release all, and remove the client from the scheduler."""
         self._release(scheduler, self.sizes)
         self.sizes.clear()
         scheduler.clients.pop(self.client, None)

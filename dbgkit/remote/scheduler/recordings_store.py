@@ -1,6 +1,6 @@
-"""What runs inside the scheduler: holds recordings, within bounds.
+"""Runs inside the scheduler: holds recordings, within bounds.
 
-Recordings come as events of one topic. They are taken out of the scheduler's own list
+Recordings arrive as events of one topic. They are removed from the scheduler's own list
 of events at once, and never unpacked here.
 """
 
@@ -45,7 +45,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
     name : str
         Of the handlers, and the topic of the events; unique to one version.
     hold : int
-        Bytes to hold at the most.
+        Bytes to hold at most.
     deaths : (str, bytes)
         Name of the part that watches deaths, and that part, pickled: it comes and
         goes with this one.
@@ -87,7 +87,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.scheduler.handlers[name] = Handler(name, self, "on_here")
 
     def remove_handlers(self) -> None:
-        """Take all off: unregistering a plugin does not reach the plugin."""
+        """Remove them, as unregistering a plugin does not notify the plugin."""
         for verb in (*VERBS, "here"):
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
         _forget_events(self.scheduler, self.name)
@@ -107,7 +107,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         plugin: bytes,
         limit: float,
     ) -> OtherSettings | IsOn:
-        """Have the recorder on; where it is, it takes the settings that are given.
+        """Turn the recorder on; if it is, it takes the given settings.
 
         Parameters
         ----------
@@ -281,7 +281,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
     async def on_fetch(
         self, numbers: Iterable[int] = (), nbytes: int = 32_000_000
     ) -> dict[int, bytes]:
-        """Recordings by their numbers, as they came, of so many bytes at the most."""
+        """Recordings by their numbers, in order, of at most so many bytes."""
         wanted, found = set(numbers), {}
         for event in self._events():
             if event["number"] in wanted and event["packed"]:
@@ -301,7 +301,7 @@ def _header(event: RecordingEvent) -> ListedHeader:
 def recording_event(msg: Any) -> RecordingEvent | None:
     """One recording out of an event of its topic; None if no recorder sent it.
 
-    Whoever reaches a scheduler can log events of any topic.
+    Anyone who reaches a scheduler can log events of any topic.
     """
     if not isinstance(msg, Mapping):
         return None

@@ -1,8 +1,8 @@
-"""The recorder's switch: who wants it on, and what there is of it.
+"""The recorder's switch: who wants it on, and which parts are installed.
 
-All that turns it on or off goes through here, in the scheduler's own loop, so that it
-is whole or gone whoever else does so. What is there is asked of the scheduler, the
-workers and the nannies themselves: whoever finds a part missing puts it back.
+Everything that turns it on or off goes through here, in the scheduler's own loop, so
+that it is complete or gone, however many clients use it. The scheduler, the workers and
+the nannies are asked for their parts: a missing one is put back.
 
 This file is sent to the scheduler as source: standard library only.
 """

@@ -1,8 +1,8 @@
-"""Because of which failure other tasks failed: of several, the earliest.
+"""The failure because of which other tasks failed: of several, the earliest.
 
-A task whose inputs fail one after the other is blamed on the last of them that reaches
-it (``exception_blame``, distributed/scheduler.py), while its future keeps the exception
-of the first. So what it needs is followed up to all that failed by themselves.
+If several inputs of a task fail, Dask blames the last of them that is reported
+(``exception_blame``, distributed/scheduler.py), while its future keeps the exception of
+the first. So all dependencies are followed up to those that failed by themselves.
 
 This file is sent to the scheduler as source: standard library and dask only. Its cost
 grows with the failed tasks above those asked for, up to a limit.
@@ -19,7 +19,7 @@ from ..common.texts import COMPARED
 from .followers import is_follower
 
 MOST_LINKS = 10_000  # dependencies that one question follows
-SLICE = 100  # tasks between two looks at the time
+SLICE = 100  # tasks between two checks of the time
 
 
 class Roots:

@@ -1,4 +1,4 @@
-"""Tasks and workers as a visit to the scheduler reports them, in wire form.
+"""Tasks and workers in wire form, as a visit to the scheduler reports them.
 
 This file is sent to the scheduler as source: it imports the standard library, dask and
 distributed only.
@@ -61,7 +61,7 @@ def barriers_after(ts: Any) -> list[Any]:
 
 
 def lost_dependencies(ts: Any) -> list[Any]:
-    """What a task takes that was forgotten with its only copy.
+    """Dependencies of a task that were forgotten with their only copy.
 
     ``Scheduler._propagate_forgotten`` takes it off ``TaskState.dependencies``.
     """

@@ -1,8 +1,8 @@
 """What happened to one task: transitions, events and log lines, from all sides.
 
 This file is sent to the scheduler as source. ``state`` is the live scheduler, or a
-dump that looks like one. Workers are asked one by one, each within a limit, so that
-one that is blocked or gone does not hide what the others say.
+dump that stands in for it. Workers are asked one by one, each within a limit, so that
+one that is blocked or gone does not hide the others' answers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _BEGINNINGS = (
 
 
 async def tell_history(state: Any, question: StoryQuestion) -> StoryForm:
-    """All that is still known of one task.
+    """Everything still known about one task.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ async def tell_history(state: Any, question: StoryQuestion) -> StoryForm:
 
 
 def _resolve(state: Any, log: list[Any], asked: Any) -> Any:
-    """The key that is meant: as it is, or as its text spells it."""
+    """The key that is meant: given as it is, or as its text."""
     if asked is None:
         return _newest_cause(state, log)
     candidates = [as_key(asked)]
@@ -138,7 +138,7 @@ def _newest_cause(state: Any, log: list[Any]) -> Any:
 
 
 def _similar(state: Any, log: list[Any]) -> list[str]:
-    """Texts of keys that may have been meant: those that moved last, and others."""
+    """Texts of keys that may have been meant: the latest in the log, and others."""
     keys = dict.fromkeys(str(entry[0]) for entry in reversed(log))
     keys.update(dict.fromkeys(map(str, islice(state.tasks, SIMILAR))))
     return [text[:200] for text in islice(keys, SIMILAR)]
@@ -190,7 +190,7 @@ def _listed(key: Any) -> Any:
 
 
 def _add_failures(state: Any, key: Any, moments: list[Moment]) -> None:
-    """Say what was raised; the history of failures may reach back further."""
+    """Add what was raised; the history of failures may reach back further."""
     entries = [entry for entry in state.erred_tasks if entry.key == key]
     ts = state.tasks.get(key)
     current = (ts.exception_text if ts is not None else None) or ""
@@ -330,7 +330,7 @@ def _missing_workers(
     moments: list[Moment],
     notes: list[str],
 ) -> None:
-    """Say whose part is missing: workers that have left, logs that rolled over."""
+    """Add notes on missing parts: workers that have left, logs that rolled over."""
     for address in _ran_on(state, key):
         if address not in state.workers:
             notes.append(f"worker {address} has left, so its log is gone")

@@ -54,7 +54,7 @@ def _holds(part: Any, key: Any) -> bool:
 
 
 def names_key(message: Any, key: Any, depth: int = 0) -> bool:
-    """Whether a message has this very key in it; messages may hold anything."""
+    """Whether a message contains exactly this key; messages may hold anything."""
     if _same(message, key):
         return True
     if depth == 3:

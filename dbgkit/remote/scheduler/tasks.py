@@ -1,4 +1,4 @@
-"""Tasks in rows, as a scheduler or a dump has them: filtered first, cut after.
+"""Tasks in rows, from a scheduler or a dump: filtered first, then cut.
 
 This file is sent to the scheduler as source: standard library only.
 """
@@ -88,7 +88,7 @@ async def survey_tasks(state: Any, question: TasksQuestion) -> Tasks:
 
 
 async def survey_counts(state: Any, question: AnyQuestion) -> Counts:
-    """How many tasks are in which state, and workers of which status: no task asked.
+    """How many tasks are in which state, and workers of which status.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def _order(
 
 
 class _Backwards:
-    """A text that sorts the other way round."""
+    """A text that sorts in reverse."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -1,4 +1,4 @@
-"""One visit reports all that a scheduler knows of a failure.
+"""One visit reports everything that a scheduler knows about a failure.
 
 This file is sent to the scheduler as source: standard library, dask and distributed
 only. All that it looks at stays as it is; a pass over many tasks yields to the event

@@ -1,8 +1,8 @@
-"""Why tasks do not move: from what was asked for to the ends of all that it waits for.
+"""Why tasks make no progress: follows what they wait for to its ends.
 
-Runs inside the scheduler, or over a dump. It gives facts; the words are made by
-``dbgkit.diagnose``. Its cost grows with the chain that it follows; with no task asked
-for, with what is under way.
+Runs inside the scheduler, or over a dump. It gives facts, which ``dbgkit.diagnose``
+puts into words. Its cost grows with the chain that it follows, or, for the whole
+cluster, with the tasks that are not finished.
 """
 
 from __future__ import annotations
@@ -300,7 +300,7 @@ async def _whole(
 
 
 def _still_there(groups: dict[Any, Group]) -> dict[Any, Group]:
-    """Groups without the tasks that have moved on while others were looked at."""
+    """Groups without the tasks that have progressed while others were examined."""
     for what, group in groups.items():
         group.tasks = [ts for ts in group.tasks if ts.state == what[0]]
     return {what: group for what, group in groups.items() if group.tasks}

@@ -1,4 +1,4 @@
-"""Facts of a cluster as a whole: who answers, how late the loop is, who waits."""
+"""Facts about a whole cluster: who answers, how late the loop is, who waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts of one task that does not move: what it is in need of, and who comes nearest.
+"""Facts about one task that makes no progress: what it needs, and who is nearest.
 
 `state` is a scheduler, or a dump's stand-in for one that has the same attributes.
 """
@@ -45,7 +45,7 @@ def status_of(ws: Any) -> str:
 
 
 def signature(ts: Any) -> tuple[Any, ...]:
-    """Tasks with one signature do not move for one reason."""
+    """Tasks with one signature are blocked for one reason."""
     state = ts.state
     if state == "processing":
         ws = ts.processing_on
@@ -66,7 +66,7 @@ def signature(ts: Any) -> tuple[Any, ...]:
 
 
 def facts_of(state: Any, ts: Any, now: float) -> EndFacts:
-    """What can be said of a task, by its state; ``code`` is the cause.
+    """What is known about a task, by its state; ``code`` is the cause.
 
     A task that is being processed has the code ``"processing"``: only its worker can
     say more. For one that has failed see `failed_facts`.
@@ -87,7 +87,7 @@ def facts_of(state: Any, ts: Any, now: float) -> EndFacts:
 
 
 def failed_facts(ts: Any, roots: Roots) -> FailedFacts:
-    """What made a task fail: it raised by itself, or another above it did."""
+    """What made a task fail: it raised by itself, or a dependency did."""
     root = roots.cause_of(ts)
     retries = (root.annotations or {}).get("retries")
     text = root.exception_text or ""
@@ -116,13 +116,13 @@ def failed_facts(ts: Any, roots: Roots) -> FailedFacts:
 
 
 def forgotten_facts(log: list[Any], key: Any) -> Forgotten:
-    """What the transition log still has of a task that is not known.
+    """What the transition log still has about a task that is not known.
 
     An entry is ``(key, start, finish, recommendations, stimulus_id, timestamp)``. As a
     task is forgotten, the scheduler recommends it both of those that need it and of
     its inputs that nobody else needs (``_propagate_forgotten``,
     distributed/scheduler.py). The former have lost an input; the latter are just not
-    wanted any more, and nor is what a client has let go of.
+    needed any longer, as are tasks that a client has released.
     """
     found: Forgotten = {
         "key": key,
@@ -158,7 +158,7 @@ def forgotten_facts(log: list[Any], key: Any) -> Forgotten:
 
 
 def unwanted_by(stimulus: str) -> Unwanted:
-    """Why the clients do not want a task any more, by Dask's name of the stimulus.
+    """Why no client needs a task any longer, by Dask's name of the stimulus.
 
     Empty: it is for something else. They are of ``Scheduler.remove_client``,
     ``.client_releases_keys``, ``.stimulus_cancel``, and ``Client.restart``.

@@ -1,7 +1,7 @@
-"""Values that their names give away, in texts of any format.
+"""Values that their names reveal as secret, in texts of any format.
 
-Names are found by what secret ones have in them, and then what follows is read as
-what it is: an assignment, JSON (within JSON), YAML, TOML, XML, an HTTP header, a
+Names are found by words that secret ones contain, and then what follows is parsed by
+its format: an assignment, JSON (within JSON), YAML, TOML, XML, an HTTP header, a
 connection string, a command line, a tuple, a form.
 """
 

@@ -1,7 +1,7 @@
 """Which names are those of secrets: of variables, attributes, keys, options.
 
-How secret a name is decides together with its value (see ``values``): a ``password``
-is hidden whatever it is, a ``token`` if it is no number and no word.
+The name and its value (see ``values``) decide together: a ``password`` is always
+hidden, a ``token`` if it is neither a number nor a word.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Secrets that their own shape or their place in a text gives away, without a name."""
+"""Secrets that their shape or their place in a text reveals, without a name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Secrets in source code: literals that a secret name has for its value.
 
-What stands in texts and comments is read as any other text.
+Strings and comments are read as any other text.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where the value after a name begins and ends, by the format that it stands in.
+"""Where the value after a name begins and ends, by the format of the text.
 
-What is looked for further on is found once for all who look for it, so that no text
-takes more than a time in proportion to its length.
+What is searched for further on is found once for all searches, so that the time is
+proportional to the length of the text.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Tokens that their issuers gave a shape: prefix, alphabet and length.
 
 A table of facts, checked against what gitleaks 8.30.1 (March 2026) knows. A row has
-prefixes, the alphabet of what follows, and its least length; what is longer is hidden
-to its end. A question mark says that words begin so, too: what follows has to look
-made up.
+prefixes, the alphabet of what follows, and its minimum length; what is longer is hidden
+to its end. A question mark means that words begin so, too: what follows has to be
+random.
 """
 
 from __future__ import annotations

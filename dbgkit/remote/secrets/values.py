@@ -1,4 +1,4 @@
-"""What a value is like: how secret its name has to be for it to be hidden."""
+"""Kinds of values: how secret a name has to be for its value to be hidden."""
 
 from __future__ import annotations
 

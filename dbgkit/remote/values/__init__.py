@@ -1,1 +1,1 @@
-"""Values in a bounded text, as they are, or as a fingerprint."""
+"""Values as bounded texts, as they are, or as fingerprints."""

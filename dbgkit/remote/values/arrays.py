@@ -90,7 +90,7 @@ def tell_array(
 
 
 def is_mapped(array: Any) -> bool:
-    """Whether an array looks into a file that is mapped into memory."""
+    """Whether an array is backed by a memory-mapped file."""
     numpy = _numpy()
     base = array
     for _ in range(20):  # a view of a view

@@ -1,8 +1,8 @@
 """Short fingerprints of values, to tell whether two are the same; bounded.
 
-Nothing of the user's own is called: what is no builtin type, and no plain data of
-numpy or pandas, has none. Of large values only parts are read: such a fingerprint can
-tell that two values differ, never that they are the same.
+No code of the user's is called: only builtin types and plain data of numpy or pandas
+have one. Of large values only parts are read: such a fingerprint can show that two
+values differ, never that they are the same.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Small values as they are, in builtin types that can be made into values again.
 
-What is kept can be read back with no code of the user's and no pickle: builtin types,
-and numpy's and pandas' plain data. Anything else, anything that is too large, and
-anything that looks like a secret is not kept.
+What is kept can be read back without code of the user's and without pickle: builtin
+types, and numpy's and pandas' plain data. Anything else, anything too large, and
+anything that resembles a secret is not kept.
 """
 
 from __future__ import annotations

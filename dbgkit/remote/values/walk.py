@@ -2,7 +2,7 @@
 
 No method of the user's classes is called: no ``__repr__``, ``__len__``, ``__eq__``,
 ``__hash__``, ``__getattr__``, ``__class__`` or property, nor any of a metaclass, as
-they may lie, fail, or take for ever. Builtin types are read by the base classes' own
+they may lie, fail, or never return. Builtin types are read by the base classes' own
 methods, objects by their ``__dict__`` and slots. What is hidden, and how arrays and
 frames are described, is handed in (see ``summarize``).
 """

@@ -1,8 +1,8 @@
-"""A worker's black box: a small file that says what it did when it was killed.
+"""A worker's black box: a small file that shows what it was doing when it died.
 
-A worker writes into it as tasks start and end, through a memory map, so that what was
-written is there whatever becomes of the process. It lies outside of the worker's own
-directory, which its nanny clears.
+A worker writes into it as tasks start and end, through a memory map, so that the
+content survives however the process ends. It is outside the worker's own directory,
+which its nanny clears.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _DEEPEST = 200  # frames to look through for one of the user's own
 
 
 class BlackBox:
-    """Says what a worker's process does, in a file.
+    """Records in a file what a worker's process is doing.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class BlackBox:
     Attributes
     ----------
     path, nonce : str
-        What its worker reports to the scheduler: who reads it looks for them.
+        What its worker reports to the scheduler; readers check them.
     refused : str
         Why it is not in the usual folder; empty if it is.
     """
@@ -143,10 +143,10 @@ class BlackBox:
         return head
 
     def _see_crashes(self) -> None:
-        """Say where crashes are written; here, once they are not written elsewhere.
+        """Note where crashes are written: here, unless they are written elsewhere.
 
-        Who enables Python's handler last has them: the user's own code, or the box of
-        another version, which may be off by now.
+        Whoever enables Python's handler last gets them: the user's own code, or the
+        box of another version, which may be off by now.
         """
         if self._watched == "on" and not self._has_crashes():
             self._leave_crashes()
@@ -198,7 +198,7 @@ class BlackBox:
     def begin(
         self, key: Any, inputs: int, run: Any = None, start: float | None = None
     ) -> int:
-        """Say that a task starts; returns what `end` takes.
+        """Note that a task starts; returns what `end` takes.
 
         Parameters
         ----------
@@ -234,7 +234,7 @@ class BlackBox:
         return slot
 
     def end(self, slot: int) -> None:
-        """Say that a task has ended, however."""
+        """Note that a task has ended, in whatever way."""
         if slot < 0:
             return
         self._runs.pop(slot, None)
@@ -247,9 +247,9 @@ class BlackBox:
     def begin_earlier(
         self, key: Any, inputs: int, start: float, runs: Callable[[], bool]
     ) -> None:
-        """Say that a task runs since before there was this box.
+        """Note that a task has been running since before there was this box.
 
-        Nothing says when it ends: it is asked with each sample.
+        Nothing reports its end: each sample checks it.
         """
         slot = self.begin(key, inputs, ELSEWHERE, start)
         self._earlier[slot] = runs
@@ -261,7 +261,7 @@ class BlackBox:
                 self.sample()
 
     def sample(self) -> None:
-        """Write down the memory, and which line each task is at."""
+        """Write the memory in use, and the line that each task is at."""
         now = time()
         memory = self._process.memory_info().rss
         MOVING.pack_into(self._map, MOVING_AT, now, memory, self._left_out)
@@ -282,10 +282,10 @@ class BlackBox:
                 self._write_line(slot, line, now)
 
     def _drop_stack_of_child(self) -> None:
-        """Empty the file for crashes of what a forked child of this process wrote.
+        """Empty the file for crashes if a forked child of this process wrote into it.
 
-        It inherits both the file and the handlers. Not at the first look: this process
-        itself may be just about to end.
+        It inherits both the file and the handlers. Not the first time: this process
+        itself may be about to end.
         """
         if self._crashes is None:
             return
@@ -326,11 +326,10 @@ class BlackBox:
 
 
 def _keep_whole(file: IO[bytes]) -> None:
-    """Have nobody cut off a file that is mapped: its writer would die of SIGBUS.
+    """Protect a mapped file from being truncated: its writer would die of SIGBUS.
 
-    Of the same user, too: by accident (root is not kept from it). Windows refuses to
-    cut what is mapped, and to remove what is read-only; some file systems have no
-    modes.
+    Also from accidents of the same user (not of root). Windows refuses to truncate
+    mapped files, and to remove read-only ones; some file systems have no modes.
     """
     if os.name != "nt":
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""Where black boxes are: below the folder for temporary files, in one folder a user.
+"""Where black boxes are: below the folder for temporary files, one folder per user.
 
-Anybody can make a folder of that name first. Then a worker takes a private one for its
+Anyone can make a folder of that name first. Then a worker makes a private one for its
 box, and reports it.
 
 This file is sent to workers as source.
@@ -45,7 +45,7 @@ def folder_in(parent: str) -> str:
 
 
 def make_file(name: str) -> Made:
-    """Make a file of this name, for this user alone.
+    """Make a file of this name that only this user can access.
 
     Raises
     ------

@@ -24,13 +24,13 @@ TELLING_LIMIT = 5.0  # seconds for the scheduler to take note of a box
 async def box_for(
     worker: Any, fail: Callable[[str, BaseException], None]
 ) -> BlackBox | None:
-    """A black box for a worker; None where its process is not its own, or has none.
+    """A black box for a worker; None if it shares its process, or cannot have one.
 
     Parameters
     ----------
     worker : Worker
     fail : callable
-        Called with what went wrong; the job goes on without a box.
+        Called with what went wrong; the job continues without a box.
     """
     if worker.address.startswith("inproc://"):
         return None  # it cannot die without its scheduler
@@ -60,7 +60,7 @@ async def close_box(box: BlackBox, *, for_good: bool) -> None:
 async def tell_of(
     box: BlackBox, worker: Any, name: str, fail: Callable[[str, BaseException], None]
 ) -> None:
-    """Tell the scheduler, and through it the nanny, which box is this worker's.
+    """Report this worker's box to the scheduler, and through it to the nanny.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ async def tell_of(
 
 
 def _begins_later(ts: Any) -> bool:
-    """Whether a task is the recorder's already, but still waits for its thread.
+    """Whether the recorder has a task already, which still waits for its thread.
 
     See ``recorder_spec.Watched.slot``.
     """
@@ -98,7 +98,7 @@ def _running(worker: Any) -> list[Any]:
 
 
 def _runs_on(ts: Any, start: float) -> bool:
-    """Whether a task still runs that has started then (``TaskState.start_time``)."""
+    """Whether a task that started then is still running (``TaskState.start_time``)."""
     running = ts.state in ("executing", "long-running", "cancelled", "resumed")
     return running and ts.start_time in (None, start)
 

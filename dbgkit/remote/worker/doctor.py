@@ -44,7 +44,7 @@ def probe_worker(dask_worker: Any) -> Checked:
 
 
 def _recorders(worker: Any) -> list[RecorderState]:
-    """How recorders of dbgkit do on this worker: what they dropped, what failed."""
+    """State of dbgkit's recorders on this worker: what they dropped, what failed."""
     return [
         plugin.state()
         for name, plugin in list(worker.plugins.items())
@@ -55,8 +55,8 @@ def _recorders(worker: Any) -> list[RecorderState]:
 def held_by_failed_frames(held_anyway: list[Any]) -> Held:
     """What the frames of failed tasks keep alive: bytes, frames, functions.
 
-    Exceptions, tracebacks and frames refer to each other in a circle, so that they
-    stay until Python's next full garbage collection.
+    Exceptions, tracebacks and frames form reference cycles, so that they stay until
+    Python's next full garbage collection.
     """
     frames: dict[int, FrameType] = {}
     for thing in gc.get_objects():

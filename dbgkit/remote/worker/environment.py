@@ -1,4 +1,4 @@
-"""What a process is surrounded by: run on a worker, and here, to compare the two.
+"""The environment of a process: run on a worker, and here, to compare the two.
 
 This file is sent to the worker as source: standard library and dask only.
 """

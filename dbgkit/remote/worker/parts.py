@@ -1,7 +1,7 @@
 """Attributes of a worker, and its plugins: read by name, for a replay elsewhere.
 
 This file is sent to workers as source: standard library, dask and distributed only.
-Reading changes nothing, and never raises: of what cannot be sent there is the reason.
+Reading changes nothing, and never raises: if a value cannot be sent, the reason is.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _told(error: BaseException) -> str:
 
 
 def _pickled(value: Any, worker: Any, most: int) -> bytes:
-    """A pickle in which the worker itself, and what is its alone, is only named.
+    """A pickle in which the worker itself, and what belongs to it, is only named.
 
     Plugins keep the worker that they were set up on, and locks; neither pickles.
     """

@@ -1,7 +1,7 @@
 """Files in which children of process pools leave their recordings.
 
-Each has a name that nobody can guess, in a folder of this user's alone, and begins with
-that name: what anybody else has put there is not taken.
+Each has a name that cannot be guessed, in a folder that only this user can access, and
+begins with that name: files of others are not taken.
 
 This file is sent to workers as source: standard library only.
 """
@@ -55,7 +55,7 @@ class PoolFiles:
     def take(self, path: str, most: int) -> bytes:
         """What a child has left, which is removed.
 
-        The caller waits for it, and only once for a file system that does not answer.
+        The caller waits for it; after a file system did not answer once, no longer.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class PoolFiles:
             raise
 
     def discard(self, path: str) -> None:
-        """Remove what a child may have left, at leisure."""
+        """Remove what a child may have left, later and in another thread."""
         threading.Thread(
             target=_discard, args=(path,), name="dbgkit files", daemon=True
         ).start()
@@ -99,7 +99,7 @@ class PoolFiles:
 
 
 def leave(path: str, content: bytes) -> None:
-    """Leave something for whoever has made up this path."""
+    """Leave data for the process that chose this path."""
     parent, name = os.path.split(path)
     with OwnFolder(parent) as folder:
         with folder.create(f"{name}.part", name.encode()) as file:

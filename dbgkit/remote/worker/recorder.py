@@ -1,8 +1,8 @@
-"""What runs inside a worker: records a task's frames at the moment that it fails.
+"""Runs inside a worker: records a task's frames at the moment that it fails.
 
-A task's run spec is swapped for a wrapper just before it runs, as nothing else of
-Dask sees the live exception: it is gone before any plugin hears of the failure. The
-scheduler's own copy of the run spec is never touched.
+A task's run spec is replaced by a wrapper just before it runs, as no other hook of Dask
+sees the live exception: it is gone before any plugin is notified of the failure. The
+scheduler's own copy of the run spec is never changed.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         return True
 
     async def teardown(self, worker: Any) -> None:
-        """Give every task that still runs its own run spec back."""
+        """Give every running task its own run spec back."""
         self.worker = None
         worker.handlers.pop(f"{self.topic}-settings", None)
         goes_on = worker.status.name in ("running", "paused")
@@ -216,9 +216,9 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         return self.kinds[kind]
 
     def for_child(self, watched: Watched) -> tuple[Any, ...]:
-        """As what a run spec is pickled that a process pool's child is to run.
+        """What to pickle in place of a run spec that a process pool's child is to run.
 
-        Called in threads of the pools' own.
+        Called in threads of the pools.
         """
         path = self._path_for(watched)
         if not path:
@@ -331,7 +331,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             return kind, ""
 
     def state(self) -> RecorderState:
-        """How it does, for `doctor`."""
+        """Its state, for `doctor`."""
         box = self.box
         return {
             "dropped": self.dropped,
@@ -349,7 +349,7 @@ def _header(
     kind: str = "",
     gap: str = "",
 ) -> RecordedPart:
-    """What the scheduler knows of a recording without unpacking it."""
+    """What the scheduler knows about a recording without unpacking it."""
     told: Any = recording or {}  # a process pool's child may have left anything
     if told and not packed:
         gap = "larger than its limit"

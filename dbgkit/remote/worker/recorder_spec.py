@@ -1,6 +1,6 @@
-"""A run spec that has a failure recorded while its frames are alive.
+"""A run spec that records a failure while its frames are alive.
 
-Stands in the place of a task's own, from just before it runs until its end.
+Replaces a task's own from just before it runs until it ends.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def taken_off(spec: Any) -> tuple[Watched | None, Any]:
 
 
 class Watched:
-    """A run spec that has a failure recorded while its frames are alive.
+    """A run spec that records a failure while its frames are alive.
 
-    Passes as the run spec itself for all that a worker asks of it, and pickles as it.
+    For a worker it behaves as the run spec itself, and pickles as it.
     """
 
     __slots__ = ("inputs", "key", "recorder", "slot", "spec")
@@ -78,21 +78,21 @@ class Watched:
         return repr(self.spec)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For a process pool: as what records there, where this code is there too.
+        """For a process pool: pickled as what records there, if this code is there too.
 
-        For the box it runs from here on: nothing says when it is its turn there.
+        For the box it runs from here on: nothing reports when its turn comes there.
         """
         if self.slot is None:
             self.begin(ELSEWHERE)
         return self.recorder.for_child(self)
 
     def begin(self, run: Any = None) -> None:
-        """Have the box say that it runs."""
+        """Note in the box that it runs."""
         box = self.recorder.box
         self.slot = -1 if box is None else box.begin(self.key, self.inputs, run)
 
     def end(self) -> None:
-        """Have the box say that it does not run any more."""
+        """Note in the box that it no longer runs."""
         slot, self.slot = self.slot, -1
         box = self.recorder.box
         if box is not None and slot is not None:
@@ -129,7 +129,7 @@ async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
 
 
 def pass_as_worker_code(function: Any) -> None:
-    """Have a function's frame left out of the tracebacks that Dask sends home.
+    """Make Dask leave a function's frame out of the tracebacks that it sends.
 
     ``distributed.utils.get_traceback`` leaves out the outer frames of files whose
     path has ``distributed/worker`` in it.

@@ -1,4 +1,4 @@
-"""What runs on a worker, so that a failed task runs again there.
+"""Runs a failed task again on a worker.
 
 This file is sent to workers as source: standard library, dask and distributed only.
 The worker's event loop stays free, and its tasks, their states and their values stay
@@ -51,8 +51,7 @@ class Course:
     ----------
     job : mapping
     tell : callable
-        Is called when another stage begins, and when the thread has come to its end,
-        whatever that is.
+        Called when a stage begins, and when the thread has ended, in whatever way.
     """
 
     def __init__(self, job: Job, tell: Callable[[], None]) -> None:
@@ -72,7 +71,7 @@ class Course:
         self.begin("copy", job["order"][-1])
 
     def begin(self, stage: str, key: Any) -> None:
-        """Say what is done from now on; for each stage there is a time limit."""
+        """Note which stage begins; each has a time limit."""
         limit = self.timeout
         if stage not in ("call", "compute"):  # nothing of the user's own
             limit = max(limit, AROUND) + self.room_for
@@ -82,7 +81,7 @@ class Course:
         self.tell()
 
     def end(self) -> None:
-        """Say that the thread has come to its end."""
+        """Note that the thread has ended."""
         self.ended = True
         self.tell()
 
@@ -205,7 +204,7 @@ def _answer(course: Course, in_time: bool) -> ReplayAnswer:
 async def _wait(course: Course, news: asyncio.Event) -> bool:
     """Whether the thread ended before one of its stages took too long.
 
-    A stage has less time than the one before it, perhaps: who waits is woken for it.
+    A stage may have less time than the one before: the waiting side is woken for it.
     """
     while not course.ended:
         news.clear()
@@ -253,10 +252,10 @@ async def _gather(job: Job, worker: Any) -> tuple[dict[Any, Any], set[Any]]:
 
 
 def _room(worker: Any) -> tuple[int, str]:
-    """Bytes that the worker may take on, and by what that is limited.
+    """Bytes that the worker may take, and what limits them.
 
     As ``WorkerMemoryManager`` (distributed/worker_memory.py) has it: above its pause
-    fraction a worker stops to take on tasks.
+    fraction a worker stops taking tasks.
     """
     import psutil
 

@@ -1,4 +1,4 @@
-"""Locks and semaphores of a task that runs again: taken, given back, never bypassed.
+"""Locks and semaphores of a replayed task: taken, given back, never bypassed.
 
 This file is sent to workers as source: standard library, dask and distributed only.
 """
@@ -17,21 +17,21 @@ from ..common.leases import held_here, refreshed_by
 if TYPE_CHECKING:
     from ..common.wire_leases import HeldLeases, LeasesForm
 
-_AGAIN = 2.0  # seconds between two looks at who holds a lock
-_ANSWER = 5.0  # seconds for the workers to tell
+_AGAIN = 2.0  # seconds between two checks of who holds a lock
+_ANSWER = 5.0  # seconds for the workers to answer
 
 
 def within(timeout: float) -> float:
-    """How long a call that is ended after ``timeout`` seconds may wait for others.
+    """How long a call that is stopped after ``timeout`` seconds may wait for others.
 
-    Less, so that there is time to say what it waited for, and who has that.
+    Less, which leaves time to report what it waited for, and what holds that.
     """
     return max(timeout - _ANSWER, timeout / 2)
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What a replay asks the cluster with, and how it speaks to its user.
+    """How a replay asks the cluster, and reports to its user.
 
     Attributes
     ----------
@@ -42,9 +42,9 @@ class Tools:
     find : bytes
         ``leases.find_leases``, pickled for workers.
     tell : callable
-        Takes a text that the user is to know, once.
+        Takes a text to show to the user, once.
     lacks : callable
-        Makes of a message and a hint the exception that the task gets.
+        Makes the exception that the task gets from a message and a hint.
     """
 
     limit: float
@@ -56,7 +56,7 @@ class Tools:
 
 @dataclass
 class _Held:
-    """Who holds the leases of one name: what may be bypassed, and what is said."""
+    """Who holds the leases of one name: what may be bypassed, and what is reported."""
 
     alive: list[str] = field(default_factory=list)
     left_by: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Leases:
     async def register(
         self, rpc: Any, name: Any, max_leases: int, lease_timeout: Any
     ) -> None:
-        """What nobody knows is not made known: it is this replay's alone."""
+        """A name that is unknown to the scheduler stays private to this replay."""
         self._most[name] = max_leases
         if (await self._state(rpc, name))["known"]:
             await rpc.semaphore_register(
@@ -85,13 +85,13 @@ class Leases:
     async def acquire(
         self, rpc: Any, name: Any, timeout: float | None, lease_id: str
     ) -> bool:
-        """Take a lease: the real one, or a private one where its holder is no more.
+        """Take a lease: the real one, or a private one if its holder is gone.
 
         Raises
         ------
         StandInLacks
-            It is not to be had within the replay's limit, and the task itself would
-            have waited for longer.
+            It is not available within the replay's limit, and the task itself would
+            have waited longer.
         """
         limit = self.tools.limit
         own = timeout is not None and timeout <= limit
@@ -141,7 +141,7 @@ class Leases:
             await rpc.semaphore_close(name=name)
 
     async def give_back(self, rpc: Any, loop: Any, scheduler: Any) -> None:
-        """Let go of what the task has not let go of, and refresh nothing any more.
+        """Release what the task has not released, and stop refreshing leases.
 
         Its semaphores are those whose ``_scheduler`` is the stand-in.
         """
@@ -171,7 +171,7 @@ class Leases:
             )
 
     async def _state(self, rpc: Any, name: Any) -> LeasesForm:
-        """What the scheduler knows; a stranger's scheduler is taken at its word."""
+        """What the scheduler knows, which is not checked."""
         answer = await getattr(rpc, self.tools.ask)(
             verb="leases", question={"name": name}
         )

@@ -1,4 +1,4 @@
-"""What surrounds a task that runs again on a worker: that worker, but for its states.
+"""Stand-in for the worker in a task that is replayed on it: without its states.
 
 This file is sent to workers as source: standard library, dask and distributed only.
 """
@@ -26,10 +26,10 @@ _GIVE_BACK = 10.0  # seconds for the scheduler to take back what the task has ta
 
 
 class InPlaceOfWorker:
-    """Passes for the worker in a task that runs again.
+    """Stands in for the worker in a replayed task.
 
-    What is read comes from the worker itself; what is set stays here; and what would
-    leave a trace (a client, events, news of the task's state) goes elsewhere.
+    Attributes are read from the worker itself; those that are set stay here; and what
+    would leave a trace (a client, events, the task's state) goes elsewhere.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class InPlaceOfWorker:
         return self._dbgkit_key
 
     def handle_stimulus(self, *events: Any) -> None:
-        """``secede`` (distributed/worker.py) tells the worker so; not this one."""
+        """``secede`` (distributed/worker.py) notifies the worker; ignored here."""
 
     def log_event(self, topic: Any, message: Any) -> None:
         """Counted, and not sent."""
@@ -81,7 +81,7 @@ class InPlaceOfWorker:
     def _get_client(self, timeout: float | None = None) -> Any:
         """What ``distributed.get_client`` asks a worker for (distributed/worker.py).
 
-        A client of the task's own: the worker's, once opened, stays.
+        A client for this task only: the worker's would stay open.
         """
         self._dbgkit_asked = True
         if self._dbgkit_client is None:
@@ -117,7 +117,7 @@ class InPlaceOfWorker:
 
 
 def notes_of(stand_in: InPlaceOfWorker) -> list[str]:
-    """What is to be known of what the task asked its worker for."""
+    """Notes on what the task asked its worker for."""
     notes = []
     if stand_in._dbgkit_asked:
         notes.append("the task asked for a client: work it submitted really ran")
@@ -130,7 +130,7 @@ def notes_of(stand_in: InPlaceOfWorker) -> list[str]:
 
 
 class StandInLacks(AttributeError):
-    """The task asked for what a replay does not give it; as dbgkit's own error."""
+    """The task asked for something that a replay does not provide."""
 
 
 def _lack(message: str, hint: str) -> StandInLacks:
@@ -138,7 +138,7 @@ def _lack(message: str, hint: str) -> StandInLacks:
 
 
 def give_back(stand_in: InPlaceOfWorker) -> None:
-    """Let go of locks and queues, from the task's thread."""
+    """Release locks and queues, from the task's thread."""
     worker = stand_in._dbgkit_worker
     client = stand_in._dbgkit_client
 
@@ -189,7 +189,7 @@ def run_to_end(coroutine: Any, stand_in: InPlaceOfWorker) -> Any:
 def in_place_of_worker(
     worker: Any, key: Any, ask: str, find: bytes, limit: float
 ) -> Iterator[InPlaceOfWorker]:
-    """Have ``get_worker`` answer with a stand-in, in this thread.
+    """Make ``get_worker`` return a stand-in, in this thread.
 
     ``ask``, ``find`` and ``limit`` are those of `replay_leases.Tools`.
 
@@ -210,7 +210,7 @@ def in_place_of_worker(
 
 
 def as_task(worker: Any, key: Any) -> AbstractContextManager[Any]:
-    """Have this thread pass for one that runs a task, so that it may secede.
+    """Make this thread count as one that runs a task, so that it may secede.
 
     As ``_run_task`` (distributed/worker.py) does, but for ``Worker.active_threads``.
     The thread itself has to be one of Dask's ``ThreadPoolExecutor``.

@@ -67,7 +67,7 @@ def run(
         Those of them that somebody else in this process holds too.
     worker : Worker
     course : Course
-        Where all that is found goes.
+        Receives all that is found.
     """
     target = job["order"][-1]
     try:
@@ -136,7 +136,7 @@ class _Rerun:
         return nodes
 
     def _compute_inputs(self, keys: list[Any], nodes: Mapping[Any, Any]) -> None:
-        """Compute inputs that are in no memory; they are then this thread's own."""
+        """Compute inputs that no worker has in memory; they belong to this thread."""
         target = self.job["order"][-1]
         data = self._fresh(_inputs_of(keys, nodes), last=False)
         wanted = set(nodes[target].dependencies)
@@ -159,7 +159,7 @@ class _Rerun:
     def _fresh(self, keys: Iterable[Any], *, last: bool) -> dict[Any, Any]:
         """Values that the task may change.
 
-        The last run takes what is this thread's own as it is.
+        The last run takes those that belong to this thread without copying.
         """
         self.course.begin("copy", self.job["order"][-1])
         wanted = [key for key in keys if key in self.values]
@@ -231,7 +231,7 @@ class _Rerun:
     def _tell_steps(
         self, kind: str, begun: Iterable[BegunTask], error: BaseException | None
     ) -> None:
-        """What each step was called with, of one run a kind; ``""`` is passed."""
+        """What each step was called with, one run per kind; ``""`` is passed."""
         told = self.course.steps
         if self.job["ancestors"] and kind not in told and len(told) <= MOST_KINDS:
             steps = steps_of_run(begun, error)
@@ -260,7 +260,7 @@ class _Rerun:
         return header
 
     def _changed(self, data: Mapping[Any, Any]) -> list[Any]:
-        """Inputs that the task has changed in place, of those still there unchanged."""
+        """Inputs that the task has changed in place."""
         if self.job["nbytes"] > COMPARED:
             return []
         return [
@@ -280,7 +280,7 @@ def _inputs_of(keys: Iterable[Any], nodes: Mapping[Any, Any]) -> dict[Any, None]
 
 
 def _copy(values: dict[Any, Any], reading: Reading) -> dict[Any, Any]:
-    """Values in one pickle and out of it, so that what they share stays shared.
+    """Copy values through one pickle, so that shared parts stay shared.
 
     Buffers are copied once, and not through the pickle.
     """
@@ -298,7 +298,7 @@ def _copy(values: dict[Any, Any], reading: Reading) -> dict[Any, Any]:
 
 
 def _culprit(values: dict[Any, Any], reading: Reading) -> Any:
-    """Which value cannot be copied: the error of all of them does not say."""
+    """Which value cannot be copied, as the error for all does not show it."""
     from distributed.protocol.pickle import dumps
 
     for key, value in values.items():
@@ -312,8 +312,8 @@ def _culprit(values: dict[Any, Any], reading: Reading) -> Any:
 def _bytes_of(buffer: pickle.PickleBuffer) -> memoryview:
     """A copy of a buffer, writable where it is writable.
 
-    In parts, so that other threads have their turn: a ``bytearray`` is filled with
-    zeros at once.
+    In parts, so that other threads get their turn: a ``bytearray`` is zero-filled at
+    once.
     """
     raw = buffer.raw()
     large = raw.nbytes > _PART
@@ -327,6 +327,6 @@ _PART = 4 * 2**20  # bytes
 
 
 def _let_go(error: BaseException) -> None:
-    """Let go of the frames of an exception: they hold the copies of the inputs."""
+    """Clear the frames of an exception: they hold the copies of the inputs."""
     for each in linked(error):
         each.__traceback__ = None

@@ -1,4 +1,4 @@
-"""What a task that runs again reaches the scheduler by: each wait has its limit.
+"""How a replayed task reaches the scheduler, with a limit for each wait.
 
 This file is sent to workers as source: standard library, dask and distributed only.
 Locks, semaphores, queues, variables, events and actors all call operations of the
@@ -42,7 +42,7 @@ Reach = Callable[[], tuple[Any, Any]]
 
 
 class SchedulerInPlace:
-    """Passes for the rpc of a worker or a client to its scheduler."""
+    """Stands in for the rpc of a worker or a client to its scheduler."""
 
     def __init__(self, reach: Reach, tools: Tools) -> None:
         self._dbgkit_reach = reach
@@ -114,12 +114,12 @@ class SchedulerInPlace:
         )
 
     def dbgkit_released(self, name: Any) -> None:
-        """The task has let go of a queue by itself."""
+        """The task has released a queue by itself."""
         if name in self._dbgkit_queues:
             self._dbgkit_queues.remove(name)
 
     async def dbgkit_give_back(self) -> list[Any]:
-        """Let go of locks; the names of queues that are still to be let go of."""
+        """Release locks; gives the names of queues that are still to be released."""
         rpc, loop = self._dbgkit_reach()
         queues, self._dbgkit_queues = self._dbgkit_queues, []
         await in_loop(loop, self._dbgkit_leases.give_back, rpc, loop, self)
@@ -127,7 +127,7 @@ class SchedulerInPlace:
 
 
 class RpcInPlace:
-    """Passes for the rpc to an actor's worker: an answer comes within the limit.
+    """Stands in for the rpc to an actor's worker: answers come within the limit.
 
     An exception would be lost: ``Actor.__getattr__`` (distributed/actor.py) calls in
     a callback of the loop, and its caller waits for what that sets.
@@ -173,7 +173,7 @@ class RpcInPlace:
 
 
 class LoopInPlace:
-    """Passes for the loop of the worker: in an async task, it is that task's own."""
+    """Stands in for the worker's loop: in an async task, it is that task's own."""
 
     def __init__(self, base: Callable[[], Any]) -> None:
         self._dbgkit_base = base
@@ -216,10 +216,10 @@ def of_a_coroutine() -> Any:
 
 
 def connect_first(client: Any) -> None:
-    """Have a coroutine's client wait until it is connected, before it asks anything.
+    """Make a coroutine's client wait until it is connected, before it asks anything.
 
-    ``Worker._get_client`` (distributed/worker.py) does not wait for it either, and has
-    given it to most coroutines long before: then its ``scheduler`` is there.
+    ``Worker._get_client`` (distributed/worker.py) does not wait for that either, but
+    usually the client has been open for long: then its ``scheduler`` is there.
     """
     asking = client.sync
 

@@ -1,4 +1,4 @@
-"""What a worker knows of tasks that it is to run; runs on the worker.
+"""What a worker knows about tasks assigned to it; runs on the worker.
 
 This file is sent to workers as source: standard library only. Nothing is changed.
 """
@@ -34,7 +34,7 @@ _WAITS = {
 
 
 def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
-    """State and call stack of some tasks on this worker, and what it is busy with.
+    """State and call stack of some tasks on this worker, and what it executes.
 
     It runs in the worker's event loop: its state does not change meanwhile.
     """
@@ -69,9 +69,9 @@ def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
 def _executing(
     state: Any, threads: dict[Any, int], stacks: dict[int, Any]
 ) -> list[Executing]:
-    """What holds the threads, the longest first; that one with its call stack.
+    """What the threads run, the longest first, that one with its call stack.
 
-    One that the scheduler has let go of is ``"cancelled"`` here, until it ends.
+    A task that the scheduler has released is ``"cancelled"`` here, until it ends.
     """
     longest = sorted(state.executing, key=lambda ts: ts.start_time or 0.0)
     found: list[Executing] = [
@@ -113,7 +113,7 @@ def _task(state: Any, ts: Any, key: Any) -> ProbedTask:
 
 
 def since(log: Any, key: Any) -> float | None:
-    """When a task came into its state: the last entry of the worker's log for it.
+    """When a task entered its state: the last entry of the worker's log for it.
 
     Transitions are ``(key, start, recommended, finish, …, stimulus_id, timestamp)``.
     """
@@ -133,7 +133,7 @@ def stack_lines(frame: Any) -> list[str]:
 
 
 def waits_of(frame: Any) -> Waits | None:
-    """What of Dask's a call stack waits for: its kind and name.
+    """What primitive of Dask a call stack waits for: its kind and name.
 
     The name is a local of Dask's own frames: ``self.name`` of a lock, semaphore,
     event, queue or variable, ``self.names`` of a multi-lock, ``self.key`` of a future.
