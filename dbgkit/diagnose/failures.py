@@ -169,7 +169,7 @@ def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
     killed = [each for each in groups if each.exception_type in (_KILLED, "")]
     keys = [key for group in killed for key in _keys(group)]
     found = deaths_of(view, dict.fromkeys(keys))
-    told = []
+    described = []
     for group in groups:
         known = group.exception_type == _KILLED
         had = found.get(group.example.key, ())
@@ -182,8 +182,8 @@ def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
                     message=tell_of(key, had),
                     location=group.location or line_of(key, had),
                 )
-        told.append(_with_missing(group, view))
-    return told
+        described.append(_with_missing(group, view))
+    return described
 
 
 def _with_missing(group: FailureGroup, view: View) -> FailureGroup:

@@ -70,7 +70,7 @@ def view_plan(plan: Plan) -> PlanView:
         lines.append(
             (
                 "states",
-                f"of {number} change while it runs: a shuffle keeps its own keys",
+                f"of {number} change meanwhile, as a shuffle runs under its own keys",
             )
         )
     ordered = sorted(plan.inputs, key=lambda one: -(one.nbytes or 0))

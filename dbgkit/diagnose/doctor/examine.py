@@ -114,15 +114,15 @@ def _probe(
     function = ShippedFunction("worker.doctor", "probe_worker")
     limit = min(PROBE_LIMIT, link.timeout / 2)
     answers = run_on(link, function, dict.fromkeys(asked, ()), limit)
-    told = {address: answers.get(address) for address in asked}
+    replies = {address: answers.get(address) for address in asked}
     unread = {
         address: said
-        for address, said in told.items()
+        for address, said in replies.items()
         if isinstance(said, AnswerUnreadable)
     }
     notes += [said.message for said in unread.values()]
     return {
         address: None if isinstance(said, BaseException) else said
-        for address, said in told.items()
+        for address, said in replies.items()
         if address not in unread
     }

@@ -278,11 +278,11 @@ def _compose(
 
 def _with_graph(view: View, explained: Explanation, causes: list[Cause]) -> Explanation:
     """Add the graph around the end of the chain, or around the main cause."""
-    told = (explained, *explained.others)
+    candidates = (explained, *explained.others)
     if explained.cause == "p2p-barrier":
-        told = (*explained.others, explained)
+        candidates = (*explained.others, explained)
     lengths = {cause.key: cause.length for cause in causes}
-    for each in told:
+    for each in candidates:
         if each.key is None or each.cause in ("finished", "unknown-key"):
             continue
         chains = {each.key: (each.chain, lengths.get(each.key, 0))}

@@ -59,10 +59,10 @@ def _failed(cause: Cause) -> Words:
     facts = cause.facts
     kind, message = type_and_message(facts["exception_text"])
     what = f"{kind}: {message}" if kind else message
-    told = Shown().text(
+    text = Shown().text(
         facts["traceback_text"], codes_from_wire(facts.get("codes", ()))
     )
-    line = own_line_of_text(told)
+    line = own_line_of_text(text)
     summary = f"{show(cause.key)} failed: {_first_line(what)}"
     evidence = []
     if facts["killed"]:
@@ -125,9 +125,9 @@ def _failed(cause: Cause) -> Words:
 
 def _deaths(key: Any, deaths: Sequence[Death], count: int) -> list[str]:
     """How workers died that had a task, each once, up to a limit."""
-    told = told_first(key, deaths)[:MOST_DEATHS]
-    lines = [tell_of(key, deaths), *(each.summary for each in told[1:])]
-    more = max(len(deaths), count) - len(told)
+    ordered = told_first(key, deaths)[:MOST_DEATHS]
+    lines = [tell_of(key, deaths), *(each.summary for each in ordered[1:])]
+    more = max(len(deaths), count) - len(ordered)
     if more > 0:
         lines.append(f"{counted(more, 'more worker')} died while assigned to it")
     return lines

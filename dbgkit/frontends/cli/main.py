@@ -61,7 +61,7 @@ def run(
     PYTHONBREAKPOINT names, at the line of your own code that failed, with the real
     inputs of the task.
 
-    Exits with the script's own code: 1 after an exception, 130 after Ctrl-C.
+    Exits with the script's own exit code: 1 after an exception, 130 after Ctrl-C.
     """
     from dbgkit.frontends.cli.running import run_script
     from dbgkit.source import name_for_process, read_sources

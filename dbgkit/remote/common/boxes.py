@@ -210,13 +210,13 @@ async def read_boxes_of(wanted: Iterable[BoxPlace]) -> list[BoxUnread | Box]:
     """
     found: list[BoxUnread | Box] = []
     slow: OSError | None = None
-    for told in wanted:
-        worker, pid = told["worker"], told["pid"]
+    for place in wanted:
+        worker, pid = place["worker"], place["pid"]
         try:
             if slow is not None:
                 raise slow
             box: Box = await apart(
-                own_box, told["path"], told["nonce"], limit=READING_LIMIT
+                own_box, place["path"], place["nonce"], limit=READING_LIMIT
             )
         except FileNotFoundError:
             continue

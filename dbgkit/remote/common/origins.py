@@ -130,7 +130,7 @@ class _Search:
         None at all where that are more than can be looked at.
         """
         found: list[Candidate] = []
-        waiting, room = [place], _STEP_LINKS
+        waiting, left = [place], _STEP_LINKS
         while waiting:
             node, names, key, outer = waiting.pop()
             if not _is(node, Task):
@@ -144,8 +144,8 @@ class _Search:
                 continue
             bare = unreified(node)
             arguments = [*bare.args[:_WIDE], *bare.kwargs.values()]
-            room -= len(arguments) + 1
-            if room < 0:
+            left -= len(arguments) + 1
+            if left < 0:
                 return []
             call = self.call(bare, arguments, names)
             if call is not None:
@@ -320,24 +320,26 @@ class _Search:
             return
         own = not is_dasks(function)
         pairs = named_arguments(function, args[:_WIDE], kwargs)
-        told = [[name if own else "", tell(value)] for name, value in pairs[:SHORT]]
+        described = [
+            [name if own else "", tell(value)] for name, value in pairs[:SHORT]
+        ]
         if len(pairs) > SHORT:
-            told.append(["", "…"])
+            described.append(["", "…"])
         scalars = [is_plain(value) for _, value in pairs]
         if first and not (own and any(scalars)):
             return
-        if not own and not (told and all(scalars)):
+        if not own and not (described and all(scalars)):
             return
         what = name_of_function(function) if own else _prefix(key)
-        self.add(key, what=what, args=told, call=True)
+        self.add(key, what=what, args=described, call=True)
 
     def look_at_repeated(self, args: tuple[Any, ...], key: Any, outer: Any) -> None:
         """What ``Bag.map`` hands to each call besides the item (dask/bag/core.py)."""
         calls = [call for _, call in outer if call is not None]
         own = [call[0] for call in calls if not is_dasks(call[0])]
         if own and args and is_plain(args[0]):
-            told = [["", "…"], ["", tell(args[0])]]
-            self.add(key, what=name_of_function(own[-1]), args=told, call=True)
+            described = [["", "…"], ["", tell(args[0])]]
+            self.add(key, what=name_of_function(own[-1]), args=described, call=True)
 
 
 def _inner(node: Any, steps: Mapping[Any, Any], names: _Names) -> _Names:

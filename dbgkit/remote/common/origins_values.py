@@ -155,10 +155,10 @@ def _ends(value: slice) -> str:
 def tell_index(index: Any) -> str:
     """A slice as one writes it: ``[0:5, 10:20]``."""
     parts = index if type(index) is tuple else (index,)
-    told = [_tell_slice(part) for part in parts[:SHORT]]
+    texts = [_tell_slice(part) for part in parts[:SHORT]]
     if len(parts) > SHORT:
-        told.append("…")
-    return f"[{', '.join(told)}]"
+        texts.append("…")
+    return f"[{', '.join(texts)}]"
 
 
 def _tell_slice(part: Any) -> str:

@@ -232,8 +232,8 @@ def _is_whole(parts: _Parts) -> bool:
 def _text(parts: _Parts) -> str:
     """As ``BaseException.__repr__`` has it, where its arguments are plain."""
     args = parts.args if isinstance(parts.args, tuple) else ()
-    told = repr(args[0]) if len(args) == 1 else repr(args)[1:-1]
-    return f"{parts.kind}({told})" if parts.kind else told
+    inner = repr(args[0]) if len(args) == 1 else repr(args)[1:-1]
+    return f"{parts.kind}({inner})" if parts.kind else inner
 
 
 def _frames(tb: Any) -> tuple[Frame, ...]:

@@ -89,8 +89,8 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         """Learn of boxes that were reported before this was here."""
         asking = getattr(nanny.scheduler, f"{self.topic}-boxes")(nanny=nanny.address)
         try:
-            for told in await asyncio.wait_for(asking, ASKING_LIMIT) or ():
-                await self.know(told)
+            for place in await asyncio.wait_for(asking, ASKING_LIMIT) or ():
+                await self.know(place)
         except (OSError, asyncio.TimeoutError) as error:
             self._fail("asking the scheduler for black boxes", error)
 
@@ -101,7 +101,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         if inspect.isawaitable(done):
             await done
 
-    async def know(self, told: BoxPlace) -> None:
+    async def know(self, told: BoxPlace) -> None:  # the message's field
         """Called by the scheduler's part: a worker reports where it has its box."""
         self.told[told["pid"]] = told
         while len(self.told) > MOST_TOLD:
@@ -120,11 +120,11 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         unhook_exits(nanny, self)
         unhook_closing(nanny, self)
         closes = nanny.status.name == "closing"
-        told = list(self.told.values())
+        places = list(self.told.values())
         self.told.clear()
-        if told:
+        if places:
             with suppress(OSError):  # what cannot be removed in time is left
-                await apart(_remove, told, closes, limit=READING_LIMIT)
+                await apart(_remove, places, closes, limit=READING_LIMIT)
 
     def look(self) -> None:
         """Note process id, memory, and the kernel's count of out-of-memory kills."""
@@ -154,8 +154,8 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             # A scheduler that closes takes all that is known of deaths with it, and
             # Dask would try for seconds to connect to it.
             if self.nanny is not None and not self.scheduler_closes:
-                told, report = self.report(exitcode)
-                sending = self._send(self.nanny, told, report)
+                place, report = self.report(exitcode)
+                sending = self._send(self.nanny, place, report)
                 self.sending = asyncio.ensure_future(sending)
                 closes = self.nanny.status.name == "closing_gracefully"
         except Exception as error:
@@ -167,10 +167,10 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             self.passed_on(exitcode)
 
     async def _send(
-        self, nanny: Any, told: BoxPlace | None, report: NannyReport
+        self, nanny: Any, place: BoxPlace | None, report: NannyReport
     ) -> None:
-        if told is not None:
-            await _add_box(report, told)
+        if place is not None:
+            await _add_box(report, place)
         sending = getattr(nanny.scheduler, f"{self.topic}-report")(report=report)
         try:
             await asyncio.wait_for(sending, SENDING_LIMIT)
@@ -179,12 +179,12 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
 
     def report(self, exitcode: int) -> tuple[BoxPlace | None, NannyReport]:
         """What its worker reported about its box, and all else known about its end."""
-        pid, told = self.pid, None
+        pid, place = self.pid, None
         if pid is None and self.told:  # it ended before the first look at it
             pid = next(reversed(self.told))
         if pid is not None:
-            told = self.told.pop(pid, None)
-        address = told["worker"] if told else worker_address(self.nanny) or ""
+            place = self.told.pop(pid, None)
+        address = place["worker"] if place else worker_address(self.nanny) or ""
         kills = oom_kills()
         report: NannyReport = {
             "worker": address,
@@ -207,7 +207,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         }
         self.pid, self.memory, self.errors = None, None, []
         self.kills = self.counted = kills  # this end is accounted for
-        return told, report
+        return place, report
 
     def _lines(self, pid: int | None) -> list[str]:
         """What the nanny logged about it; nannies in one process share their log."""
@@ -232,10 +232,10 @@ def _here(settings: Any) -> bool:
     return True
 
 
-async def _add_box(report: NannyReport, told: BoxPlace) -> None:
+async def _add_box(report: NannyReport, place: BoxPlace) -> None:
     """Read the box of a worker that has ended into a report, and remove it."""
     try:
-        report["box"] = await apart(_take_box, told, limit=READING_LIMIT)
+        report["box"] = await apart(_take_box, place, limit=READING_LIMIT)
     except FileNotFoundError:
         report["closed"] = True  # in good order: then it takes its box away
     except OSError as error:
@@ -243,17 +243,17 @@ async def _add_box(report: NannyReport, told: BoxPlace) -> None:
         report["error"] = "; ".join(filter(None, [report["error"], why]))
 
 
-def _take_box(told: BoxPlace) -> Box:
-    box = own_box(told["path"], told["nonce"])
-    remove_box(told["path"])
+def _take_box(place: BoxPlace) -> Box:
+    box = own_box(place["path"], place["nonce"])
+    remove_box(place["path"])
     return box
 
 
 def _remove(boxes: Iterable[BoxPlace], closes: bool) -> None:
-    for told in boxes:
-        box = read_box(told["path"], told["nonce"])
+    for place in boxes:
+        box = read_box(place["path"], place["nonce"])
         if box and (closes or not is_alive(box["pid"], box["started"])):
-            remove_box(told["path"])
+            remove_box(place["path"])
 
 
 # -- Dask's private names, each in one place -----------------------------------

@@ -38,7 +38,7 @@ def worded(
         return redact_text(str(text), extra=extra, values=values)
 
     what, path, place = str(wire["what"]), hide(wire["path"]), hide(wire["place"])
-    told = [
+    texts = [
         (
             str(name),
             HIDDEN if hides_text(key_secrecy(name, extra), str(text)) else hide(text),
@@ -48,10 +48,10 @@ def worded(
     if path:
         text = f"{what} {path!r}" + (f", {place}" if place else "")
     elif wire.get("call"):
-        args = ", ".join(f"{name}={text}" if name else text for name, text in told)
+        args = ", ".join(f"{name}={text}" if name else text for name, text in texts)
         text = f"{what}({args})"
-    elif told:
-        text = f"{what} {told[0][1]}".strip()
+    elif texts:
+        text = f"{what} {texts[0][1]}".strip()
     else:
         text = f"{what}{' ' if place[:1] in '<[' else ', '}{place}"
     return {

@@ -81,7 +81,7 @@ def steps_wire(
     """Steps in wire form, their values as summaries, within a bounded time."""
     deadline = perf_counter() + SECONDS
 
-    def told(value: Any, name: str = "") -> ValueForm:
+    def describe(value: Any, name: str = "") -> ValueForm:
         left = min(Budget.seconds, max(0.0, deadline - perf_counter()))
         budget = Budget(seconds=left, secret_names=secret_names)
         return summarize(value, name=name, budget=budget)
@@ -99,11 +99,12 @@ def steps_wire(
                 "label": step.label,
                 "failed": step.failed,
                 "arguments": [
-                    (name, told(value, name))
+                    (name, describe(value, name))
                     for name, value in step.arguments[:MOST_VALUES]
                 ],
                 "inputs": [
-                    (plain_key(key), told(value)) for key, value in rest[:MOST_VALUES]
+                    (plain_key(key), describe(value))
+                    for key, value in rest[:MOST_VALUES]
                 ],
             }
         )

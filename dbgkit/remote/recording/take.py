@@ -222,7 +222,7 @@ def _entries(
     names, values = budget.secret_names, budget.secret_values
 
     @cache  # a recursion's frames are of few lines
-    def told(text: str) -> str:
+    def hide(text: str) -> str:
         return redact_text(text, bare=False, extra=names, values=values)
 
     found: list[traceback.FrameSummary] = []
@@ -230,9 +230,9 @@ def _entries(
         filename, lineno, function = place_of(frame, lineno)
         # Cut before anything else: a line may be as long as its file.
         line = linecache.getline(filename, lineno, frame.f_globals)[: _LINE + MARGIN]
-        line = told(line.strip())
+        line = hide(line.strip())
         line = line[:_LINE] + ("…" if len(line) > _LINE else "")
-        filename = told(filename)
+        filename = hide(filename)
         chars -= len(filename) + len(function) + len(line) + _AROUND
         if chars < 0 and found:
             break
@@ -333,7 +333,7 @@ def _with_root(exception: BaseException, nearest: list[_Step]) -> list[_Step]:
 def _keep_locals(
     places: Sequence[Place | int],
     limits: Limits,
-    room: int,
+    left: int,
     budget: Budget,
     deadline: float,
 ) -> list[list[Any]]:
@@ -359,15 +359,15 @@ def _keep_locals(
         if is_machinery(file_of_frame(place[0])) or code.co_flags & _OPTIMIZED == 0:
             continue
         for name, value in list(place[0].f_locals.items())[: limits.locals]:
-            if room <= 0 or perf_counter() > deadline:
+            if left <= 0 or perf_counter() > deadline:
                 return kept
             if len(name) > NAME:
                 continue  # another one may begin alike
-            limit = min(limits.kept, room)
+            limit = min(limits.kept, left)
             one = keep(value, limit, name, budget.secret_names, budget.secret_values)
             if one is not NOT_KEPT:
                 kept.append([index, name, one])
-                room -= len(raw_of(one))
+                left -= len(raw_of(one))
     return kept
 
 

@@ -238,9 +238,9 @@ async def tell_deaths(state: Any, question: DeathsQuestion) -> DeathsForm:
     if not question.get("recorded_only"):
         earlier = await _of_events(state, until, keys)
     answer["total"] += len(earlier)
-    room = limit - len(answer["deaths"])
-    answer["omitted"] += max(0, len(earlier) - room)
-    shown = earlier[: max(0, room)]
+    left = limit - len(answer["deaths"])
+    answer["omitted"] += max(0, len(earlier) - left)
+    shown = earlier[: max(0, left)]
     if shown:
         await _add_logs(state, shown, earlier, answer["notes"])
     answer["deaths"] = [_cut(each, keys) for each in (*answer["deaths"], *shown)]

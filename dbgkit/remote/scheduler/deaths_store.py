@@ -143,16 +143,16 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self, worker: str, nanny: str, pid: int, path: str, nonce: str
     ) -> None:
         """A worker reports where its black box is, and the nonce in it."""
-        told: BoxPlace = {"worker": worker, "pid": pid, "path": path, "nonce": nonce}
-        _keep(self.boxes, (worker, pid), {**told, "nanny": nanny}, MOST_BOXES)
+        place: BoxPlace = {"worker": worker, "pid": pid, "path": path, "nonce": nonce}
+        _keep(self.boxes, (worker, pid), {**place, "nanny": nanny}, MOST_BOXES)
         if nanny:
-            telling = asyncio.ensure_future(self._pass_on(nanny, told))
+            telling = asyncio.ensure_future(self._pass_on(nanny, place))
             self.telling.add(telling)
             telling.add_done_callback(self.telling.discard)
 
-    async def _pass_on(self, nanny: str, told: BoxPlace) -> None:
+    async def _pass_on(self, nanny: str, place: BoxPlace) -> None:
         """Report its worker's box to a nanny, which answers once its worker is up."""
-        asking = getattr(self.scheduler.rpc(nanny), f"{self.name}-box")(told=told)
+        asking = getattr(self.scheduler.rpc(nanny), f"{self.name}-box")(told=place)
         with suppress(OSError, asyncio.TimeoutError):  # it is gone, or asks itself
             await asyncio.wait_for(asking, START_LIMIT)
 
@@ -164,9 +164,9 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         """A nanny that has just begun to watch asks for its workers' boxes."""
         there = {ws.pid for ws in self.workers.values() if ws.nanny == nanny}
         return [
-            told
-            for told in self.boxes.values()
-            if told["nanny"] == nanny and told["pid"] in there
+            place
+            for place in self.boxes.values()
+            if place["nanny"] == nanny and place["pid"] in there
         ]
 
     async def before_close(self) -> None:
@@ -271,15 +271,15 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self._add_prefixes(death)
         self.deaths.append(death)
 
-    def _add_over(self, told: Over) -> None:
+    def _add_over(self, over: Over) -> None:
         """Note that a nanny ends its worker for the memory that it uses."""
-        process = (told["worker"], told["pid"])
+        process = (over["worker"], over["pid"])
         for death in reversed(self.deaths):  # it was quicker than the event
-            late = told["when"] - death["when"] < SOON
+            late = over["when"] - death["when"] < SOON
             if late and death["over"] is None and _is_of(process, death):
-                death["over"] = told
+                death["over"] = over
                 return
-        _keep(self.over, process, told)
+        _keep(self.over, process, over)
 
     def add_report(self, report: NannyReport) -> None:
         """Add a nanny's report to its worker's death, or keep it until there is one."""
@@ -297,8 +297,8 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         box = report["box"]
         if not box:
             return
-        told = self.boxes.get((report["worker"], report["pid"]))
-        if told is None or told["nonce"] != box.pop("nonce", ""):
+        place = self.boxes.get((report["worker"], report["pid"]))
+        if place is None or place["nonce"] != box.pop("nonce", ""):
             report["box"], why = None, [report["error"], _NOT_REPORTED]
             report["error"] = "; ".join(filter(None, why))
 

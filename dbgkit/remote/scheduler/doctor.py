@@ -39,10 +39,10 @@ async def examine(state: Any, question: DoctorQuestion) -> Examined:
     now = now_of(state)
     dump = is_dump(state)
     versions = state.versions if dump else {"scheduler": state.versions()}
-    told = versions.get("workers") or {}
+    reported = versions.get("workers") or {}
     workers = []
     for ws in list(state.workers.values()):
-        there = told.get(ws.address) if dump else ws.versions
+        there = reported.get(ws.address) if dump else ws.versions
         workers.append(_worker(ws, now, there))
         await pace.checkpoint()
     workers.sort(key=_troubled)

@@ -59,9 +59,9 @@ def _home_of(
     if same:
         return same[0] if len(same) == 1 else None
     # Of a group whose code is not known, any may be it, but one only.
-    told = [one for one in signatures if mark_of(one[2][0])]
+    known = [one for one in signatures if mark_of(one[2][0])]
     unknown = [one for one in others if marks.get(one) == ""]
-    return unknown[0] if len(unknown) == len(told) == 1 else None
+    return unknown[0] if len(unknown) == len(known) == 1 else None
 
 
 def absorb(group: Any, other: Any) -> None:

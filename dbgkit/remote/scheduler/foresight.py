@@ -179,8 +179,8 @@ async def _probes(scheduler: Any, answer: Why, names: Foresee) -> Foreseen:
     if not asked:
         return []
     arguments = {address: dumps((keys,)) for address, keys in asked.items()}
-    told = await run_on_workers(scheduler, names["probe"], arguments, names["limit"])
-    return [("probe", asked, told)]
+    answers = await run_on_workers(scheduler, names["probe"], arguments, names["limit"])
+    return [("probe", asked, answers)]
 
 
 async def _after_why(ask: Ask, answer: Why, names: Foresee) -> Foreseen:

@@ -131,12 +131,12 @@ async def _chain(
     length = wanted.get("length") or 0
     if chain and chain[-1] is not find_task(state, wanted["key"]):
         return [], {}  # it is forgotten
-    fell = next((ts for ts in chain if _fell(ts)), None)
-    if fell is not None:
-        roots = await find_roots(state, [fell], pace)
+    cascaded = next((ts for ts in chain if _fell(ts)), None)
+    if cascaded is not None:
+        roots = await find_roots(state, [cascaded], pace)
         culprit = chain[-1]
-        root = culprit if culprit in roots.order else roots.cause_of(fell)
-        chain[chain.index(fell) :] = roots.way(root)
+        root = culprit if culprit in roots.order else roots.cause_of(cascaded)
+        chain[chain.index(cascaded) :] = roots.way(root)
     if len(chain) <= most:
         return chain, {}
     # Where it was cut before, it was cut in its middle as well.

@@ -156,8 +156,8 @@ class Submitted:
 
     def is_stale(self) -> bool:
         """Whether it has to be made anew: of other times, or most of it is gone."""
-        room = 2 * len(self.index.members) + _ROOM
-        return self.dated != self.index.dated or self.size > room
+        most = 2 * len(self.index.members) + _ROOM
+        return self.dated != self.index.dated or self.size > most
 
     async def take(
         self, keys: list[Any], pace: Pace, only: set[str] | None = None
@@ -180,7 +180,7 @@ class Submitted:
             self._unread[number] = [before, key]
 
     async def read(
-        self, texts: Iterable[str], told: dict[Any, float], pace: Pace
+        self, texts: Iterable[str], times: dict[Any, float], pace: Pace
     ) -> None:
         """Look up what failed with some texts; the times of some are handed in."""
         for text in texts:
@@ -190,13 +190,13 @@ class Submitted:
             keys = found if type(found) is list else [found]
             async for part in slices(keys, pace):
                 for key in part:
-                    self._read(key, text, told)
+                    self._read(key, text, times)
 
-    def _read(self, key: Any, text: str, told: dict[Any, float]) -> None:
+    def _read(self, key: Any, text: str, times: dict[Any, float]) -> None:
         if self._text_of(key) != text:
             return
         ts = self.state.tasks[key]
-        when = self.index.when.get(key) or told.get(key) or 0.0
+        when = self.index.when.get(key) or times.get(key) or 0.0
         marked = is_marked(ts)
         for place in places_of(text, ts.traceback_text):
             alike = self.of.get(place)
@@ -263,15 +263,15 @@ class Lookup:
     ) -> Lookup:
         """Of all that is there, and of what the history alone has."""
         lookup = cls((e for e in history if e["key"] not in index.members), texts)
-        told = {entry["key"]: entry["when"] or 0.0 for entry in reversed(history)}
+        times = {entry["key"]: entry["when"] or 0.0 for entry in reversed(history)}
         if len(index.members) > index.most_noted:
             index.submitted = index.fresh = None
             table = Submitted(state, index)
             lookup._own = True
             await table.take(list(index.members), pace, texts)
-            await table.read(texts, told, pace)
+            await table.read(texts, times, pace)
         else:
-            table = await _kept(state, index, texts, told, pace)
+            table = await _kept(state, index, texts, times, pace)
         lookup._table = table
         return lookup
 
@@ -311,17 +311,17 @@ class Lookup:
         return None
 
     def _backwards(self, place: _Place, when: float | None) -> Iterator[_Known]:
-        told = self._told.get(place)
+        times = self._told.get(place)
         alike = None if self._table is None else self._table.of.get(place)
         there: Iterator[_Known] = iter(())
         if alike is not None and self._table is not None:
             there = alike.backwards(when, self._table.is_there)
-        if not told:
+        if not times:
             return there
-        end = len(told)
+        end = len(times)
         if when is not None:
-            end = bisect_right(told, when + _SLACK, key=_when)
-        return merge(reversed(told[:end]), there, key=_when, reverse=True)
+            end = bisect_right(times, when + _SLACK, key=_when)
+        return merge(reversed(times[:end]), there, key=_when, reverse=True)
 
 
 def _when(known: _Known) -> float:
@@ -332,7 +332,7 @@ async def _kept(
     state: Any,
     index: Index,
     texts: set[str],
-    told: dict[Any, float],
+    times: dict[Any, float],
     pace: Pace,
 ) -> Submitted:
     """The table that the index keeps, extended by what has failed since."""
@@ -348,7 +348,7 @@ async def _kept(
             whole = False
             try:
                 await table.take(fresh, pace)
-                await table.read(texts, told, pace)
+                await table.read(texts, times, pace)
                 whole = True
             finally:
                 if not whole and index.submitted is table:

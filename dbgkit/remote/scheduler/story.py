@@ -307,20 +307,20 @@ def _of_worker(
     state: Any, address: str, answer: WorkerStory, key: Any, notes: list[str]
 ) -> list[Moment]:
     """Moments of one worker, by the scheduler's clock."""
-    told = [
+    moments = [
         moment
         for entry in answer["story"]
         if (moment := entry_moment(address, tuple(entry), key)) is not None
     ]
-    told += log_moments(answer["logs"], address, key)
+    moments += log_moments(answer["logs"], address, key)
     delay = float(getattr(state.workers.get(address), "time_delay", 0.0) or 0.0)
-    if not told or abs(delay) < CLOCK_TOLERANCE:
-        return told
+    if not moments or abs(delay) < CLOCK_TOLERANCE:
+        return moments
     notes.append(
         f"the clock of worker {address} is {-delay:+.1f} s off: its times were "
         "converted to the scheduler's"
     )
-    return [(when + delay, source, what, text) for when, source, what, text in told]
+    return [(when + delay, source, what, text) for when, source, what, text in moments]
 
 
 def _missing_workers(
@@ -335,8 +335,8 @@ def _missing_workers(
         if address not in state.workers:
             notes.append(f"worker {address} has left, so its log is gone")
         elif address in answers:
-            told = [what for _, source, what, _ in moments if source == address]
-            begins = told and told[0].startswith(("released ->", *_BEGINNINGS))
+            entries = [what for _, source, what, _ in moments if source == address]
+            begins = entries and entries[0].startswith(("released ->", *_BEGINNINGS))
             if not begins:
                 notes.append(
                     f"the log of worker {address} has rolled over, so the beginning "

@@ -86,22 +86,22 @@ def event_moment(when: float, topic: str, message: Any, key: Any) -> Moment:
     """One event that names a task (Scheduler.remove_worker, or a user's own)."""
     if not isinstance(message, Mapping):
         return when, "event", topic, cut(repr(message), 300)
-    told = [
+    parts = [
         words
         for name, words in _LISTS.items()
         if name in message and names_key(message[name], key)
     ]
-    if told and "expected" in message:
-        told.append("was to leave" if message["expected"] else "left unexpectedly")
-    if not told:
-        told = [
+    if parts and "expected" in message:
+        parts.append("was to leave" if message["expected"] else "left unexpectedly")
+    if not parts:
+        parts = [
             f"{name}={cut(repr(item), 100)}"
             for name, item in message.items()
             if name not in _NOT_TOLD
         ]
     worker = [str(message["worker"])] if "worker" in message else []
     what = str(message.get("action", topic))
-    return when, "event", what, cut(", ".join([*worker, *told]), 600)
+    return when, "event", what, cut(", ".join([*worker, *parts]), 600)
 
 
 def log_moments(lines: Iterable[Any], origin: str, key: Any) -> list[Moment]:

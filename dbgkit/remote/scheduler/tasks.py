@@ -72,8 +72,8 @@ async def survey_tasks(state: Any, question: TasksQuestion) -> Tasks:
             best += part[: limit - len(best)]
     if best and times is None:
         times = await _times_in_state(state, pace, True)
-    fell = [ts for ts in best if ts.state == "erred" and not _failed(ts)]
-    roots = await find_roots(state, fell, pace)
+    cascaded = [ts for ts in best if ts.state == "erred" and not _failed(ts)]
+    roots = await find_roots(state, cascaded, pace)
     rows = []
     async for part in slices(best, pace):
         rows += [_row(ts, now_of(state), times or {}, roots) for ts in part]

@@ -169,7 +169,7 @@ def unwanted_by(stimulus: str) -> Unwanted:
     return ""
 
 
-def given_up(erred: Iterable[Any], told: Any) -> Killers:
+def given_up(erred: Iterable[Any], reported: Any) -> Killers:
     """Tasks that killed their workers besides the one that is reported.
 
     Such a task has no text (``KilledWorker``); what is looked at is bounded.
@@ -177,7 +177,7 @@ def given_up(erred: Iterable[Any], told: Any) -> Killers:
     found = {
         ts.key: None
         for ts in islice(erred, MOST_ERRED)
-        if ts is not told and ts.suspicious and not ts.exception_text
+        if ts is not reported and ts.suspicious and not ts.exception_text
     }
     return {"keys": list(islice(found, SAMPLE)), "count": len(found)}
 

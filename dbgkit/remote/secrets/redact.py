@@ -109,10 +109,10 @@ def _hide_in_source(
     names = names_in(text, extra, words)
     if not names:
         return text
-    told = hide_apart(text, names, lambda inner: hide_named(inner, True, extra))
-    if told is not text:
-        names = names_in(told, extra)
-    return hide_given(told, names)
+    hidden = hide_apart(text, names, lambda inner: hide_named(inner, True, extra))
+    if hidden is not text:
+        names = names_in(hidden, extra)
+    return hide_given(hidden, names)
 
 
 _SHORTEST = 4  # ``pw=x``
@@ -131,13 +131,15 @@ def _redact_escaped(literal: str, extra: tuple[str, ...], within: int) -> str:
     if "\\" not in inner or _KEPT in inner:
         return literal
     said = _ESCAPES.sub(lambda found: _MEANT.get(found[1], _KEPT + found[1]), inner)
-    told = _redact_text(said, True, extra, within)
-    if told == said:
+    hidden = _redact_text(said, True, extra, within)
+    if hidden == said:
         return literal
-    told = told.replace("\\", "\\\\").replace(mark, f"\\{mark}").replace(_KEPT, "\\")
+    hidden = (
+        hidden.replace("\\", "\\\\").replace(mark, f"\\{mark}").replace(_KEPT, "\\")
+    )
     for letter, char in (("n", "\n"), ("r", "\r"), ("t", "\t")):
-        told = told.replace(char, f"\\{letter}")
-    return f"{mark}{told}{mark}"
+        hidden = hidden.replace(char, f"\\{letter}")
+    return f"{mark}{hidden}{mark}"
 
 
 def redact_cut(
@@ -182,13 +184,13 @@ def redact_lines(
         lambda found: "\n".join([HIDDEN] * (found[0].count("\n") + 1)), "\n".join(lines)
     )
     names, texts = tuple(extra), tuple(values)
-    told = redact_text(text, bare=False, extra=names, values=texts).split("\n")
-    if len(told) != len(lines):
-        told = [
+    hidden = redact_text(text, bare=False, extra=names, values=texts).split("\n")
+    if len(hidden) != len(lines):
+        hidden = [
             redact_text(line, bare=False, extra=names, values=texts)
             for line in _hide_in_source(text, names).split("\n")
         ]
-    return told[skip:]
+    return hidden[skip:]
 
 
 def _hide(text: str, value: str) -> str:

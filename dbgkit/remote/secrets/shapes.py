@@ -184,9 +184,9 @@ def _hide_schemes(text: str) -> str:
             before = text[max(0, at - 1) : at]
             if space and not (before.isalnum() or before in tuple("_-")):
                 value = _VALUE.match(text, space.end())
-                told = value[0].rstrip(".:,") if value else ""
-                if told and _follows_scheme(scheme, told, before):
-                    spans.append((space.end(), space.end() + len(told)))
+                secret = value[0].rstrip(".:,") if value else ""
+                if secret and _follows_scheme(scheme, secret, before):
+                    spans.append((space.end(), space.end() + len(secret)))
             at = lower.find(scheme, at + len(scheme))
     pieces, done = [], 0
     for begin, end in sorted(spans):
@@ -249,8 +249,8 @@ def _hide_manifest(text: str) -> str:
 
 
 def _given(found: re.Match[str]) -> str:
-    told = found[2].strip("'\"")
-    return found[0] if needed(told) == NEVER else f"{found[1]}{HIDDEN}"
+    value = found[2].strip("'\"")
+    return found[0] if needed(value) == NEVER else f"{found[1]}{HIDDEN}"
 
 
 def _replacing(*patterns: re.Pattern[str]) -> Callable[[str], str]:

@@ -73,10 +73,10 @@ def hide_apart(text: str, names: list[Name], hide: Callable[[str], str]) -> str:
     pieces, done = [], 0
     for begin, end, _ in _apart(text, names):
         inner = text[begin:end]
-        told = hide(inner)
-        if told is not inner:
-            lost = inner.count("\n") - told.count("\n")
-            pieces += [text[done:begin], told, "\n" * lost]
+        hidden = hide(inner)
+        if hidden is not inner:
+            lost = inner.count("\n") - hidden.count("\n")
+            pieces += [text[done:begin], hidden, "\n" * lost]
             done = end
     return "".join([*pieces, text[done:]]) if pieces else text
 

@@ -85,7 +85,7 @@ class Reader:
         """The value of ``name = value``, ``"name": value`` and their like."""
         text, position = self.text, sign.end()
         colon = sign["sign"] == ":" and not sign["typed"]
-        told = colon and not sign["close"]
+        prose = colon and not sign["close"]
         if colon and (tag := _TAGGED.match(text, position)):
             position = tag.end()
         if bare and colon and (block := _BLOCK.match(text, position)):
@@ -94,7 +94,7 @@ class Reader:
             while text[position : position + 1].isspace():
                 position += 1
         if mark := _MARK.match(text, position):
-            return self.quoted(mark, told)
+            return self.quoted(mark, prose)
         if not bare:
             return (
                 self.bracketed(position)
@@ -111,7 +111,7 @@ class Reader:
             and text[position : position + 2] != "{{"
         ):
             return self.bracketed(position)
-        return self.bare(start, position, line, told)
+        return self.bare(start, position, line, prose)
 
     def quoted(self, mark: re.Match[str], colon: bool = False) -> Span | None:
         """A value between quotes, also where these are escaped."""
@@ -122,8 +122,8 @@ class Reader:
             return None
         after = end + len(sign) if closed else end
         # What is written in pieces: ``"a" "b"``
-        told = f"{sign}{HIDDEN}{sign}"
-        return Span(begin, after, value, told, colon=colon)
+        hidden = f"{sign}{HIDDEN}{sign}"
+        return Span(begin, after, value, hidden, colon=colon)
 
     def _closing(self, mark: str, position: int) -> tuple[int, bool]:
         """Where a quote is closed; where it is not, the line's end."""
@@ -164,7 +164,7 @@ class Reader:
             at = stop
         return Span(position, at, text[position:at], kind="items")
 
-    def bare(self, start: int, position: int, line: int, told: bool) -> Span | None:
+    def bare(self, start: int, position: int, line: int, prose: bool) -> Span | None:
         """A value without quotes: a word, or the rest of a line that it begins."""
         text = self.text
         rest = text[position : min(line, position + 400)]
@@ -187,7 +187,7 @@ class Reader:
         else:
             end = position + self._trimmed(text[position:end])
         return Span(
-            position, end, text[position:end], kind="bare", colon=told, said=rest
+            position, end, text[position:end], kind="bare", colon=prose, said=rest
         )
 
     def whole(self, span: Span) -> Span:
@@ -235,8 +235,8 @@ class Reader:
         value = self.text[body:end]
         if not value.strip() or end <= body:
             return None
-        told = f"{self.text[position:body]}{indent}{HIDDEN}"
-        return Span(position, end, value, told, kind="block")
+        hidden = f"{self.text[position:body]}{indent}{HIDDEN}"
+        return Span(position, end, value, hidden, kind="block")
 
     def nested(self, start: int, line: int) -> Span | None:
         """What stands below a name without a value: a YAML list or mapping."""

@@ -123,15 +123,15 @@ def _tell_module(walker: Walker, value: types.ModuleType) -> str:
 @tells(BaseException)
 def _tell_exception(walker: Walker, value: BaseException) -> str:
     args = BaseException.__dict__["args"].__get__(value)
-    told = walker.items(tuple.__iter__(args), tuple.__len__(args))
-    return f"{class_name(type(value))}({told})"
+    text = walker.items(tuple.__iter__(args), tuple.__len__(args))
+    return f"{class_name(type(value))}({text})"
 
 
 @tells(array.array)
 def _tell_typed(walker: Walker, value: array.array[Any]) -> str:
     first = array.array.__getitem__(value, slice(0, walker.budget.items))
-    told = walker.items(array.array.__iter__(first), array.array.__len__(value))
-    return f"array({array.array.typecode.__get__(value)!r}, [{told}])"
+    items = walker.items(array.array.__iter__(first), array.array.__len__(value))
+    return f"array({array.array.typecode.__get__(value)!r}, [{items}])"
 
 
 @tells(memoryview)

@@ -143,8 +143,10 @@ class _Keeper:
                 value.encode()
             except UnicodeEncodeError:  # half of a surrogate pair
                 raise _NotKept from None
-        told = redact_text(value, extra=self.secret_names, values=self.secret_values)
-        if told != value:
+        redacted = redact_text(
+            value, extra=self.secret_names, values=self.secret_values
+        )
+        if redacted != value:
             raise _NotKept
         return value
 

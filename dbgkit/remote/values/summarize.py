@@ -134,8 +134,8 @@ def message_of(exception: BaseException, budget: Budget) -> str:
     space = instance_dict(exception) or {}
     notes = dict.get(space, "__notes__")
     if type(notes) is list:
-        told = [note[:_LONGEST] for note in notes[:_NOTES] if type(note) is str]
-        text = "\n".join([text, *told])
+        kept = [note[:_LONGEST] for note in notes[:_NOTES] if type(note) is str]
+        text = "\n".join([text, *kept])
     return text[:_LONGEST]
 
 
@@ -144,9 +144,9 @@ def _message(exception: BaseException, walker: Walker) -> str:
     args = args_of(exception)
     builtin = type(class_attribute(kind, "__str__")) is types.WrapperDescriptorType
     if builtin and is_a(kind, OSError):
-        told = _system_message(exception, walker)
-        if told:
-            return told
+        text = _system_message(exception, walker)
+        if text:
+            return text
     if builtin and args and type(args[0]) is str and is_a(kind, group_class()):
         count = len(members_of(exception))
         return f"{args[0][:_LONGEST]} ({count:,} sub-exceptions)"
@@ -305,11 +305,11 @@ def _frame(
     filename, lineno, function = place_of(frame, lineno)
     variables, omitted = _locals(frame, max_locals)
     deadline = perf_counter() + seconds
-    told = []
+    values = []
     for name, value in variables:
         left = min(budget.seconds, deadline - perf_counter())
         one = replace(budget, seconds=left)
-        told.append([name[:NAME], summarize(value, name=name, budget=one)])
+        values.append([name[:NAME], summarize(value, name=name, budget=one)])
     source = _source(frame, lineno, context, budget)
     own = is_own(file_of_frame(frame))
     return {
@@ -317,7 +317,7 @@ def _frame(
         "lineno": lineno,
         "function": function,
         "source": source,
-        "locals": told,
+        "locals": values,
         "own": own,
         "omitted_locals": omitted,
         "code": _code(frame) if own or not source else [],
@@ -388,7 +388,7 @@ def _source(
         return []
     # From further above: a private key's lines are known by its first one.
     start = max(1, first - _BEFORE)
-    told = redact_lines(
+    hidden = redact_lines(
         [_cut_line(line) for line in lines[start - 1 : last]],
         extra=budget.secret_names,
         values=budget.secret_values,
@@ -396,7 +396,7 @@ def _source(
     )
     return [
         [number, line[:_SOURCE_WIDTH] + ("…" if len(line) > _SOURCE_WIDTH else "")]
-        for number, line in enumerate(told, first)
+        for number, line in enumerate(hidden, first)
     ]
 
 

@@ -113,11 +113,11 @@ def _tell_frame(frame: Any, teller: Teller) -> str:
     pieces = []
     for position, label in enumerate(labels):
         foreign = foreign_column(frame, position)
-        told = foreign or _column(frame.iloc[:, position], label, step, teller)
-        pieces.append(f"{teller.tell(label)} {told}")
+        described = foreign or _column(frame.iloc[:, position], label, step, teller)
+        pieces.append(f"{teller.tell(label)} {described}")
     text = f"{rows:,} rows, {columns:,} columns{' (sampled)' if step > 1 else ''}"
-    told = teller.join(pieces, columns)
-    return f"{text}: {told}; index {_labels(frame.index, teller)}"
+    described = teller.join(pieces, columns)
+    return f"{text}: {described}; index {_labels(frame.index, teller)}"
 
 
 def _step(rows: int, share: int) -> int:
@@ -239,8 +239,8 @@ def describe_arrow(value: Any, kind: type, teller: Teller) -> str | None:
             f"{teller.tell(columns[n])} {_arrow_type(schema.types[n])}"
             for n in range(min(len(columns), _COLUMNS))
         ]
-        told = teller.join(pieces, len(columns))
-        return f"{value.num_rows:,} rows, {len(columns):,} columns: {told}"
+        described = teller.join(pieces, len(columns))
+        return f"{value.num_rows:,} rows, {len(columns):,} columns: {described}"
     if is_a(kind, names.get("ChunkedArray")) or is_a(kind, names.get("Array")):
         return _arrow_array(value, teller)
     if kind is names.get("ExtensionScalar"):

@@ -263,8 +263,8 @@ def _tell_bytes(walker: Walker, value: bytes | bytearray) -> str:
     if length <= limit:
         return repr(walker.redacted(begin.decode("latin-1")).encode("latin-1"))
     walker.cut = True
-    told = walker.cut_text(begin.decode("latin-1"), limit)
-    return f"{told.encode('latin-1')!r}… ({length:,} bytes)"
+    kept = walker.cut_text(begin.decode("latin-1"), limit)
+    return f"{kept.encode('latin-1')!r}… ({length:,} bytes)"
 
 
 @tells(list)
@@ -307,8 +307,8 @@ def _tell_dict(walker: Walker, value: dict[Any, Any]) -> str:
         if len(pieces) >= walker.budget.items or walker.spent():
             break
         hide = is_value_of(name) and walker.hides(secret, item)
-        told = HIDDEN if hide else walker.named(name, item)
-        pieces.append(f"{walker.tell(name)}: {told}")
+        text = HIDDEN if hide else walker.named(name, item)
+        pieces.append(f"{walker.tell(name)}: {text}")
     return f"{{{walker.join(pieces, dict.__len__(value))}}}"
 
 

@@ -137,8 +137,8 @@ class BlackBox:
     def _head(self) -> bytes:
         """What does not change, but for where crashes are written."""
         # "elsewhere": somebody has Python write them to another place
-        told = {**self._told, "crashes": self._watched}
-        fixed = msgpack.packb(told, unicode_errors=ERRORS)
+        fields = {**self._told, "crashes": self._watched}
+        fixed = msgpack.packb(fields, unicode_errors=ERRORS)
         head: bytes = FIXED.pack(MAGIC, len(fixed)) + fixed.ljust(FIXED_ROOM, b" ")
         return head
 

@@ -350,13 +350,13 @@ def _header(
     gap: str = "",
 ) -> RecordedPart:
     """What the scheduler knows about a recording without unpacking it."""
-    told: Any = recording or {}  # a process pool's child may have left anything
-    if told and not packed:
+    found: Any = recording or {}  # a process pool's child may have left anything
+    if found and not packed:
         gap = "larger than its limit"
     return {
-        "exception_type": told.get("exception_type", kind),
-        "message": told.get("message", "")[:MOST_MESSAGE],
-        "kind": told.get("kind", kind),
+        "exception_type": found.get("exception_type", kind),
+        "message": found.get("message", "")[:MOST_MESSAGE],
+        "kind": found.get("kind", kind),
         "gap": gap,
         "left_out": left_out,
         "packed": packed,

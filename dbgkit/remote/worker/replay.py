@@ -88,13 +88,13 @@ class Course:
 
 def look(keys: Iterable[Any], dask_worker: Any = None) -> Look:
     """Whether a worker could run a task: what it holds, and its free memory."""
-    room, limit = _room(dask_worker)
+    free, limit = _room(dask_worker)
     return {
         "pid": os.getpid(),
         "status": dask_worker.status.name,
         "held": [key for key in keys if key in dask_worker.data],
         "actors": [key for key in keys if key in dask_worker.state.actors],
-        "room": room,
+        "room": free,
         "limit": limit,
     }
 
@@ -119,15 +119,15 @@ async def rerun(job: Job, dask_worker: Any = None) -> ReplayAnswer:
         ``status`` is ``"done"``, ``"timeout"`` (the thread still runs), or why it
         was not run at all.
     """
-    room, limit = _room(dask_worker)
+    free, limit = _room(dask_worker)
     # Of inputs that are fetched another copy is only made for further runs.
-    if job["nbytes"] > room:
+    if job["nbytes"] > free:
         return {
             "status": "no-room",
             "key": None,
             "text": "",
             "size": job["nbytes"],
-            "room": room,
+            "room": free,
             "limit": limit,
         }
     try:

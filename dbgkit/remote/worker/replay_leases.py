@@ -193,20 +193,20 @@ class Leases:
             held.holders.append("this replay itself")
             left -= mine
         shared = False
-        for address, told in (await self._ask(rpc, left)).items():
-            shared = shared or bool(left.intersection(told["shared"]))
-            replayed = left.intersection(told["replayed"])
+        for address, answer in (await self._ask(rpc, left)).items():
+            shared = shared or bool(left.intersection(answer["shared"]))
+            replayed = left.intersection(answer["replayed"])
             if replayed:
                 held.alive += replayed
                 held.holders.append(f"another replay, on worker {address}")
                 left -= replayed
-            theirs = left.intersection(told["held"])
+            theirs = left.intersection(answer["held"])
             left -= theirs
-            if theirs and not told["running"]:
+            if theirs and not answer["running"]:
                 held.left_by.append(f"worker {address}")
             elif theirs:
                 held.alive += theirs
-                held.holders.append(f"worker {address}, which runs {_some(told)}")
+                held.holders.append(f"worker {address}, which runs {_some(answer)}")
         here = left & held_here(asyncio.get_running_loop(), left).keys()
         if left:
             held.alive += left
@@ -251,7 +251,7 @@ def _called(name: Any, most: int) -> str:
     return f"{'the lock' if most == 1 else 'the semaphore'} {name!r}"
 
 
-def _some(told: HeldLeases) -> str:
-    keys = ", ".join(map(repr, told["keys"]))
-    left = told["running"] - len(told["keys"])
+def _some(answer: HeldLeases) -> str:
+    keys = ", ".join(map(repr, answer["keys"]))
+    left = answer["running"] - len(answer["keys"])
     return f"{keys} and {left:,} more" if left else keys

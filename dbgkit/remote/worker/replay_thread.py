@@ -195,8 +195,8 @@ class _Rerun:
         except BaseException as error:  # the task's own, SystemExit too
             run["seconds"] = perf_counter() - start
             self.course.begin("record", run["key"])
-            told = run["error"] = self._told(error, run["key"])
-            self._tell_steps(told["kind"], begun, error)
+            described = run["error"] = self._told(error, run["key"])
+            self._tell_steps(described["kind"], begun, error)
             _let_go(error)
         else:
             run["seconds"] = perf_counter() - start
