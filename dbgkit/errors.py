@@ -1,4 +1,4 @@
-"""What dbgkit raises: one tree, each error with a hint at what to do next."""
+"""The exceptions that dbgkit raises: one tree, each with a hint at what to do next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dbgkit.remote.common.texts import in_line
 class DbgkitError(Exception):
     """Base of every error that dbgkit raises on purpose: its text is one line.
 
-    Secrets are hidden in what it says, as in all that is shown.
+    Secrets are hidden in its text, as in everything that is shown.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class DbgkitError(Exception):
 
 
 class WrongTarget(DbgkitError, TypeError):
-    """What was handed in is nothing that a failure can be found from."""
+    """The target, or another argument, is not of a kind that can be used."""
 
 
 class NoFailure(DbgkitError):
@@ -63,7 +63,7 @@ class Cancelled(DbgkitError):
 
 
 class NoTask(DbgkitError):
-    """The failure is no task's, or the task cannot be had: nothing to replay."""
+    """No task raised the failure, or the task is gone: there is nothing to replay."""
 
 
 class InputsTooLarge(DbgkitError):
@@ -75,11 +75,11 @@ class InputLost(DbgkitError):
 
 
 class InputMoved(InputLost):
-    """An input was no longer where the scheduler had said; it may be had anew."""
+    """An input was no longer where the scheduler had said; trying again may help."""
 
 
 class InputUnreadable(DbgkitError):
-    """An input came from its worker, and cannot be deserialised here."""
+    """An input arrived from its worker, but cannot be deserialised here."""
 
 
 class InputNotCopyable(DbgkitError):
@@ -87,7 +87,7 @@ class InputNotCopyable(DbgkitError):
 
 
 class RecomputeRefused(DbgkitError):
-    """Inputs would have to be computed again, and that was not wanted."""
+    """Inputs would have to be computed again, which was not allowed."""
 
 
 class RecomputeFailed(DbgkitError):
@@ -95,7 +95,7 @@ class RecomputeFailed(DbgkitError):
 
 
 class Declined(DbgkitError):
-    """The plan was shown and turned down."""
+    """The plan was shown and declined."""
 
 
 class RunSpecUnreadable(DbgkitError):
@@ -125,19 +125,19 @@ class SchedulerGone(DbgkitError):
 
 
 class AnswerUnreadable(DbgkitError):
-    """The scheduler, or a worker, answered what nothing known here would answer."""
+    """The answer of the scheduler, or of a worker, cannot be read."""
 
 
 class DumpUnreadable(DbgkitError):
-    """The file is missing, no cluster dump, or not a whole one."""
+    """The file does not exist, is not a cluster dump, or is incomplete."""
 
 
 class CannotWrite(DbgkitError):
-    """Standard output does not take what is to be shown: it is closed, or full."""
+    """Standard output cannot be written to: it is closed, or full."""
 
 
 class UnknownName(DbgkitError, ValueError):
-    """A state, a column or a worker of this name there is not."""
+    """There is no state, column or worker of this name."""
 
 
 class WaitTimedOut(DbgkitError, TimeoutError):
@@ -145,8 +145,8 @@ class WaitTimedOut(DbgkitError, TimeoutError):
 
 
 class NotHere(DbgkitError):
-    """What was asked for is not built, or not for this case."""
+    """What was asked for is not supported, or not in this case."""
 
 
 class StandInLacks(DbgkitError, AttributeError):
-    """The task asked the stand-in for its worker for what it does not have."""
+    """The task asked for something of its worker that the stand-in does not have."""

@@ -93,7 +93,7 @@ def test_a_task_that_was_killed_has_no_recording_but_a_death(mourning, command):
     assert done.code == 2, done
     assert "no recording of 'leave-1'" in done.out
     assert "KilledWorker" in done.out and "dbgkit deaths --scheduler" in done.out
-    with pytest.raises(NotRecorded, match=r"dbgkit\.deaths\(\) tells why"):
+    with pytest.raises(NotRecorded, match=r"dbgkit\.deaths\(\) says why"):
         dbgkit.debug("leave-1", client=mourning, using="recording", prompt=False)
 
 

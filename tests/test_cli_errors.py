@@ -123,7 +123,7 @@ def test_a_connection_that_comes_to_nothing_is_let_go_of(dbgkit):
 
 def test_the_address_of_a_worker(one, dbgkit):
     (worker,) = one.scheduler_info()["workers"]
-    told(dbgkit("failures", "--scheduler", worker), "is no Dask scheduler")
+    told(dbgkit("failures", "--scheduler", worker), "is not a Dask scheduler")
 
 
 def test_ctrl_c_while_connecting_is_130():
@@ -144,8 +144,8 @@ def test_no_dump(dbgkit, tmp_path):
     path = tmp_path / "missing"
     told(dbgkit("why", "--dump", path), repr(str(path)), "cannot be read")
     path.write_text("hello")
-    told(dbgkit("why", "--dump", path), "is no cluster dump")
-    told(dbgkit("why", "--dump", tmp_path), "is no file")
+    told(dbgkit("why", "--dump", path), "is not a cluster dump")
+    told(dbgkit("why", "--dump", tmp_path), "is not a file")
 
 
 def test_a_truncated_dump(dbgkit, dump, tmp_path):

@@ -13,7 +13,7 @@ from watching import unchanged
 import dbgkit
 from dbgkit.remote.common.pickles import small_pickle_of
 
-NOT_COMPARED = "raised from before is not known"
+NOT_COMPARED = "the causes were not compared"
 CAUSED = ["explicit", "implicit", "hidden", "deep"]
 
 

@@ -181,7 +181,7 @@ def test_no_trace_of_the_failure_is_left_but_the_graph(client):
         again = dbgkit.replay(exception)
     assert again.failure.key == job.key
     assert again.scope == "ancestors"
-    assert any("no longer says which task" in note for note in again.notes)
+    assert any("no longer reports which task" in note for note in again.notes)
     entered(again, "ratio", a=5, b=0)
 
 

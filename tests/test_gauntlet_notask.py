@@ -152,7 +152,7 @@ def test_what_cannot_be_pickled_is_found_and_nothing_runs(processes_client, case
     assert notes[0].startswith("nothing was sent, and no task ran: ")
     assert where in notes[0]
     assert case == "generator" or NO_LOCK in notes[0]
-    assert "make it inside of the task" in notes[1]
+    assert "create it inside the task" in notes[1]
 
 
 def of_a_script(name):
@@ -396,4 +396,4 @@ def test_what_dask_itself_raises():
     import dask.dataframe as dd
 
     notes = told(raised(lambda: dd.read_csv("/nowhere/*.csv")), "dask")
-    assert "by Dask or under it, and by no task" in notes[0]
+    assert "by Dask or by code under it, but not by a task" in notes[0]

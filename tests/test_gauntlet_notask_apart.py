@@ -140,8 +140,8 @@ def test_a_script_without_a_main_guard(tmp_path):
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        f"dbgkit: workers could not start, as each of them runs {script} again, and "
-        'line 7 with it: put that line under if __name__ == "__main__":'
+        f"dbgkit: workers could not start, because each of them runs {script} "
+        'again, with its line 7: put that line under if __name__ == "__main__":'
     ]
 
 

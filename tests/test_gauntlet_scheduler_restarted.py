@@ -1,4 +1,4 @@
-"""A scheduler that is restarted in the middle of a look: one clear line each.
+"""A scheduler that is restarted in the middle of a call: one clear line each.
 
 Dask's client connects to the new one by itself, and has cancelled all its futures.
 """
@@ -16,8 +16,8 @@ import dbgkit
 from dbgkit import errors
 from dbgkit.cluster import connection
 
-RESTARTED = "was restarted in the middle of this"
-AGAIN = "submit the work again, or hand in the exception"
+RESTARTED = "was restarted during this call"
+AGAIN = "submit the work again, or pass the exception"
 
 
 def raised(call, *args, **options):
@@ -129,7 +129,7 @@ def test_what_the_scheduler_alone_knew_went_with_it(cluster):
     assert AGAIN in str(error)
     error = raised(dbgkit.replay, future)
     assert isinstance(error, errors.SchedulerGone)
-    assert "'bad-known' went as the client lost its scheduler" in str(error)
+    assert "'bad-known' was lost when the client lost its scheduler" in str(error)
     assert AGAIN in str(error)
     # Its run specs are here: so the new scheduler can compute its input.
     for where in WHERE:
@@ -146,7 +146,9 @@ def test_a_held_input_that_went_is_told_as_such(cluster):
     for where in WHERE:
         error = raised(dbgkit.replay, failure, where=where)
         assert isinstance(error, errors.InputLost)
-        assert "input 'held' went with the scheduler, which was restarted" in str(error)
+        assert "input 'held' was lost with the scheduler, which was restarted" in str(
+            error
+        )
 
 
 VERBS = {
@@ -197,7 +199,7 @@ def test_each_verb_that_is_under_way_says_so(asked, verb):
 
 
 def test_a_recorder_says_that_it_went(cluster):
-    said = "the recorder, and all that it held, went"
+    said = "the recorder and all that it held are lost"
     with pytest.warns(RuntimeWarning, match=said), dbgkit.record():
         cluster.restarted()
     with dbgkit.record():
@@ -209,7 +211,7 @@ def test_what_leaves_a_recorders_block_is_told_that_it_went(cluster):
         cluster.restarted()
         ratio(1, 0)
     if hasattr(left.value, "add_note"):  # from Python 3.11 on
-        assert "went with the old one" in left.value.__notes__[0]
+        assert "that it held are lost" in left.value.__notes__[0]
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ def test_a_semicolon_silences(shell, magic):
         ("%dbg_tasks --sort size", "column 'size' does not exist"),
         ("%dbg_tasks inc", "for tasks named inc, --prefix inc"),
         ("%dbg_why --failed", "no option --failed; available: --client, --dump"),
-        ("%dbg_why inc", "a function is no target"),
+        ("%dbg_why inc", "unsupported target: a function"),
         ("%dbg_story nonsense", "variable 'nonsense' does not exist either"),
         ("%dbg_story --dump nothing.gz bad-1", "DumpUnreadable: "),
         ("%dbg_why --client 5", "SchedulerGone: no scheduler answers at '5'"),

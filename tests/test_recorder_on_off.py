@@ -132,10 +132,10 @@ def test_where_only_the_client_was_closed_it_is_still_on_and_that_is_said(
 ):
     place = inproc if made_with == "cluster" else inproc.scheduler_address
     with Client(place) as client:
-        with pytest.warns(RuntimeWarning, match="it is on for as long") as caught:
+        with pytest.warns(RuntimeWarning, match="it stays on for as long") as caught:
             with dbgkit.record():
                 client.close()
-            assert "Client, or hand in" not in str(caught[0].message)
+            assert "Client, or pass" not in str(caught[0].message)
         assert caught[0].filename == __file__
     with inproc_client.as_current():
         assert dbgkit.recordings().since is not None
@@ -159,7 +159,7 @@ def test_a_cluster_that_ends_in_an_asynchronous_block(how, recwarn):
                 await (client.shutdown() if how == "shutdown" else client.close())
 
     if how == "client":
-        with pytest.warns(RuntimeWarning, match="it is on for as long") as caught:
+        with pytest.warns(RuntimeWarning, match="it stays on for as long") as caught:
             asyncio.run(job())
         assert caught[0].filename == __file__
     else:

@@ -65,7 +65,7 @@ def test_what_is_only_summarised_says_so(recorded, monkeypatch, capsys):
     dbgkit.debug(future, using="recording", prompt=True)
     out = capsys.readouterr().out
     assert "<recorded" in out
-    assert "only a summary was recorded" in out
+    assert "only a summary of this" in out
 
 
 def test_a_failure_that_does_not_happen_again_is_entered_as_recorded(
@@ -201,7 +201,7 @@ def test_a_replay_says_that_its_inputs_are_those_of_the_failure(recorded):
     wait(future)
     again = dbgkit.replay(future)
     assert again.compared == {"load-same": "same"}
-    assert "the inputs are those that it failed on, as recorded" in again.notes
+    assert "the inputs are those recorded when it failed" in again.notes
 
 
 def test_a_replay_says_that_its_inputs_are_others(recorded, tmp_path):

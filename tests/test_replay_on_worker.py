@@ -230,7 +230,7 @@ def test_its_inputs_are_compared_with_those_recorded(processes_client):
         wait(future)
         replay = dbgkit.replay(future, where="worker")
     assert replay.compared == {"held": "same"}
-    assert "the inputs are those that it failed on, as recorded" in replay.notes
+    assert "the inputs are those recorded when it failed" in replay.notes
 
 
 def on_each(client):

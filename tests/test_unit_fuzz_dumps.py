@@ -271,5 +271,5 @@ def test_counts_that_are_made_up_take_no_memory(tmp_path, kind):
 def test_what_is_no_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", "/dev/zero"):
-        with bounded(), pytest.raises(DumpUnreadable, match="is no file"):
+        with bounded(), pytest.raises(DumpUnreadable, match="is not a file"):
             dbgkit.failures(view=path)

@@ -242,8 +242,9 @@ def test_an_unreadable_answer_says_what_is_wrong_and_what_to_do(told):
     answer = with_wrong(heard["failures"]["failures"], ("groups", 0, "count"), "x")
     error = answered(client, LOOKS["failures"], {"failures": answer})
     assert type(error) is AnswerUnreadable
-    assert "answer to 'failures' cannot be read: groups[0].count is 'x', no whole" in (
-        error.message
+    assert (
+        "answer to 'failures' cannot be read: groups[0].count is 'x', not a whole"
+        in (error.message)
     )
     assert "get_versions" in error.hint and dbgkit.__version__ in error.hint
     with pytest.raises(AnswerUnreadable, match=r"tasks\[0\]\.state is missing"):

@@ -35,7 +35,7 @@ def ask(
     run: Callable[[Any, Any], T],
     asynchronous: bool | None,
 ) -> T | Coroutine[Any, Any, T]:
-    """Run a verb with its client; in the client's own loop, as a coroutine."""
+    """Run a verb with its client; in the client's own loop, return a coroutine."""
     return ask_and_show(target, client, timeout, run, _as_it_is, asynchronous)
 
 
@@ -47,7 +47,7 @@ def ask_and_show(
     show: Callable[[T], R],
     asynchronous: bool | None,
 ) -> R | Coroutine[Any, Any, R]:
-    """As `ask`; what comes is shown in the thread that asks."""
+    """As `ask`; the result is shown in the thread that asks."""
     if target is None:
         target = exception_at_hand()
     target = meant_by(target)
@@ -72,7 +72,7 @@ def look(
     asynchronous: bool | None,
     source: Any = None,
 ) -> T | Coroutine[Any, Any, T]:
-    """Ask a view; in the client's own loop, as a coroutine."""
+    """Ask a view; in the client's own loop, return a coroutine."""
     mine = client if client is not None or view is not None else own_client(target)
     sources = read_sources(source)
 
@@ -88,12 +88,12 @@ def _as_it_is(result: T) -> T:
 
 
 def _is_awaited(client: Any, asynchronous: bool | None) -> bool:
-    """Whether a verb gives a coroutine of its result, and not the result.
+    """Whether a verb returns a coroutine, rather than the result itself.
 
     Raises
     ------
     NotHere
-        It is not to, and would block the event loop that answers it.
+        It must not, and would block the event loop that has to answer it.
     """
     known = not (client is None or isinstance(client, str))
     inside = known and loop_thread_is_here(client)
@@ -108,7 +108,7 @@ def _is_awaited(client: Any, asynchronous: bool | None) -> bool:
 async def _in_thread(run: Callable[[], T]) -> T:
     """Run a verb in a thread of its own; a coroutine that is cancelled stops it.
 
-    So Ctrl-C does, which else would wait for a replay to end.
+    Ctrl-C does that too, which would otherwise wait for a replay to end.
     """
     done: Future[T] = Future()
     context = contextvars.copy_context()

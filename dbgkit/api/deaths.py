@@ -41,21 +41,21 @@ def deaths(
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> Deaths | Coroutine[Any, Any, Deaths]:
-    """Tell why workers went away, and what they ran then.
+    """Say why workers went away, and what they were running then.
 
-    With the recorder on (`record`), each worker keeps a small file about what it
-    does, which its nanny reads once its process has ended: so what ran is told from
-    what only was queued there, with the line it was at. Without it there is what
-    Dask's own events and logs still hold.
+    With the recorder on (`record`), each worker keeps a small file about what it does,
+    which its nanny reads once its process has ended. It tells what ran, and at which
+    line, from what was only queued. Without the recorder, only what Dask's own events
+    and logs still hold is known.
 
     Parameters
     ----------
     client : Client or str, optional
         By default the current one.
     view : str or path, optional
-        A cluster dump to look at. It holds no events, so there is next to nothing.
+        A cluster dump to read. Dumps hold no events, so little is known from one.
     limit : int
-        The most deaths; the rest is counted.
+        At most so many deaths; the rest is counted.
     timeout : str or float
         Limit of each wait on the cluster, in seconds or as ``"30s"``.
     asynchronous : bool, optional
@@ -70,17 +70,17 @@ def deaths(
     Raises
     ------
     NoFailure
-        There is no cluster to look at.
+        There is no cluster to ask.
     SchedulerGone, WaitTimedOut
         The cluster does not answer.
     DumpUnreadable
-        The file is no dump, or not a whole one.
+        The file is not a dump, or is incomplete.
 
     Notes
     -----
-    Costs the scheduler one call, or several within three seconds while a nanny has
-    still to report. Without the recorder, nannies are asked for their logs; without
-    a nanny, one worker of that host is asked for the file that a dead one left.
+    Costs the scheduler one call, or several within three seconds while a nanny has yet
+    to report. Without the recorder, nannies are asked for their logs; without a nanny,
+    one worker of that host is asked for the file that a dead one left.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def deaths(
     ['closed-on-purpose']
     """
     if not isinstance(limit, int) or limit < 1:
-        raise ValueError(f"limit={limit!r}: a whole number from 1")
+        raise ValueError(f"limit={limit!r}: not a whole number of at least 1")
 
     def run(found: View) -> Deaths:
         return tell_deaths(found, limit=limit)

@@ -89,10 +89,10 @@ def debug(
 ) -> Replay | Recording | Coroutine[Any, Any, Replay | Recording]:
     """Open the debugger in the failed task, at the line of the user's own code.
 
-    Where the failure's frames are still alive in this process they are entered as
-    they are; else the task is replayed; and where that cannot be, or the replay
-    does not fail in the same way, what the recorder took on the worker is entered,
-    if it was on. Without a terminal, or without frames, the report is printed.
+    If the failure's frames are still alive in this process, they are entered as they
+    are; otherwise the task is replayed. If it cannot be replayed, or the replay does
+    not fail in the same way, the recording made on the worker is entered, if the
+    recorder was on. Without a terminal, or without frames, the report is printed.
 
     Parameters
     ----------
@@ -103,22 +103,22 @@ def debug(
     prompt : bool, optional
         False: print the report, never prompt.
     notify : callable, optional
-        By default progress is shown on a terminal, and plans of much work are asked
-        about there.
+        By default progress is shown on a terminal, and plans that mean much work have
+        to be confirmed there.
     client, scope, where, times, recompute, timeout, max_bytes, source, asynchronous
-        As for `replay`. ``source="recording"`` and ``source="replay"`` are the former
-        names of ``using=``, and warn.
+        As for `replay`. ``source="recording"`` and ``source="replay"`` are former
+        spellings of ``using=``, and warn.
 
     Returns
     -------
     Replay or Recording
-        What was entered last, after the debugger was left; the `Replay` where there
-        was one. With an asynchronous client, an awaitable.
+        What was entered last, returned once the debugger was left: the `Replay` if
+        there was one. With an asynchronous client, an awaitable.
 
     Raises
     ------
     DbgkitError
-        What `replay` raises, where there is no recording either.
+        Whatever `replay` raises, if there is no recording either.
     NotRecorded
         ``using="recording"``, and there is none.
 
@@ -151,7 +151,7 @@ def debug_as_read(
     notify: Notify | None,
     asynchronous: bool | None,
 ) -> Replay | Recording | Coroutine[Any, Any, Replay | Recording]:
-    """As `debug`, its options being read."""
+    """As `debug`, with its options already read."""
     newest = target is None
 
     def run(target: Any, found: Any) -> _Entrance:
@@ -174,7 +174,7 @@ def debug_as_read(
 def _replay_or_recording(
     target: Any, client: Any, wanted: Wanted, tell: Notify, using: str | None
 ) -> _Entrance:
-    """The replay; the recording where that cannot be, or does not fail the same."""
+    """The replay; the recording if there is no replay, or it does not fail the same."""
     recording: Recording | None = None
     try:
         again, others = _replay_for_debug(target, client, wanted, tell)
@@ -232,7 +232,7 @@ def former_source(using: Any, source: Any) -> tuple[Any, Any]:
         return using, source
     source = source if isinstance(source, str) else source[0]
     warnings.warn(
-        f"debug(source={source!r}) is debug(using={source!r}) now; source= names "
+        f"debug(source={source!r}) is now debug(using={source!r}); source= names "
         "files to find code in",
         DeprecationWarning,
         stacklevel=3,
@@ -242,7 +242,7 @@ def former_source(using: Any, source: Any) -> tuple[Any, Any]:
 
 @dataclass
 class _Entrance:
-    """What to enter: a replay, a recording, or the one after the other."""
+    """What to enter: a replay, a recording, or one after the other."""
 
     replay: Replay | None = None
     others: tuple[Failure, ...] = ()
@@ -295,8 +295,8 @@ class _Entrance:
     ) -> None:
         """Open the debugger on what was replayed, or made of a recording.
 
-        It leaves the exception at the prompt, for ``%debug``: a target like what it
-        was made of.
+        It leaves the exception to ``%debug``, as a target that stands for what it was
+        made of.
         """
         if error is not getattr(entered, "exception", None):
             stands_for(error, entered)

@@ -23,21 +23,22 @@ from dbgkit.targets.ending import to_debug
 class debugging:
     """Debug what fails inside: for scripts, with ``with`` or ``async with``.
 
-    While inside, a ``Client`` that exits because of an exception is first asked for
-    what a replay needs, as it is closed by the time that the exception gets here.
-    Then `debug` is called with the exception, and the exception goes on.
+    A ``Client`` inside that exits because of an exception is first asked for what a
+    replay needs, because it is closed by the time the exception gets here. Then `debug`
+    is called with the exception, and the exception goes on.
 
     Parameters
     ----------
     **options
-        As for `debug`, but for `target` and `asynchronous`. They hold for what is
-        taken of a client too, but for ``where="worker"``: that is refused where the
+        As for `debug`, except `target` and `asynchronous`. They also apply to what is
+        collected from a client, except ``where="worker"``, which is refused once the
         client has closed.
 
     Raises
     ------
     TypeError, ValueError
-        There is no such option, or it has no such value: before anything is run.
+        There is no such option, or it cannot have that value; raised before anything
+        runs.
 
     Examples
     --------
@@ -49,7 +50,7 @@ class debugging:
     def __init__(self, **options: Any) -> None:
         inspect.signature(debug).bind(None, **options)
         if "asynchronous" in options:
-            raise TypeError("asynchronous: that is for with or async with to say")
+            raise TypeError("asynchronous: that is for with and async with to decide")
         using, source = former_source(options.get("using"), options.get("source"))
         one_of("using", using, (None, "replay", "recording"))
         self._options = {**options, "using": using, "source": source}
@@ -77,7 +78,7 @@ class debugging:
                 if asyncio.iscoroutine(done):
                     done.close()
                     raise NotHere(
-                        "an asynchronous client cannot be asked in a with block",
+                        "an asynchronous client cannot be used in a with block",
                         "use async with dbgkit.debugging()",
                     )
         finally:
@@ -116,7 +117,7 @@ def capture(
     notify: Notify | None = None,
     **options: Any,
 ) -> AbstractContextManager[Capture]:
-    """Keep what a replay needs of clients that exit because of an exception.
+    """Keep what a replay needs from clients that exit because of an exception.
 
     Inside, and after such a client has closed, the exception is a target as before,
     for the ``options`` of a replay that are given here.
@@ -125,12 +126,12 @@ def capture(
 
 
 def _read(**options: Any) -> Wanted:
-    """Options of a replay, with those that are not given as `debug` has them."""
+    """Options of a replay; those that are not given are as `debug` has them."""
     return read_options(**{**_replay_options(), **options})
 
 
 def _replay_options() -> dict[str, Any]:
-    """The options of a replay, and what holds where they are not given."""
+    """The options of a replay, and their defaults."""
     known = inspect.signature(debug).parameters
     return {
         name: known[name].default for name in inspect.signature(read_options).parameters
@@ -139,7 +140,7 @@ def _replay_options() -> dict[str, Any]:
 
 @contextmanager
 def _told_on_stderr() -> Iterator[None]:
-    """Say an error of ours, or Ctrl-C, in a line: the user's own exception goes on."""
+    """Print an error of ours, or Ctrl-C, in a line; the user's exception goes on."""
     try:
         yield
     except DbgkitError as error:

@@ -39,7 +39,7 @@ def doctor(
 ) -> Checkup | Coroutine[Any, Any, Checkup]:
     """Check whether a cluster is fit for debugging, and say what to change.
 
-    Looks at versions, workers that do not answer, are paused or have no nanny, the
+    Checks versions, workers that do not answer, are paused or have no nanny, the
     lengths of logs, memory that frames of failed tasks hold, and settings that hide
     failures.
 
@@ -52,7 +52,7 @@ def doctor(
     Returns
     -------
     Checkup
-        Its `findings`, problems first; `healthy` where all of them are ``"ok"``. With
+        Its `findings`, problems first; `healthy` if all of them are ``"ok"``. With
         an asynchronous client, an awaitable.
 
     Raises
@@ -62,8 +62,8 @@ def doctor(
 
     Notes
     -----
-    Costs one call to the scheduler, and one to each worker (64 at most), where it goes
-    once through the objects that Python's garbage collector tracks: some 0.1 s a
+    Costs one call to the scheduler, and one to each worker (at most 64), which passes
+    once over the objects that Python's garbage collector tracks: about 0.1 s per
     million. Nothing is collected.
 
     Examples

@@ -53,23 +53,23 @@ def failures(
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> FailureReport | Coroutine[Any, Any, FailureReport]:
-    """Tell which tasks failed and why, grouped by root cause.
+    """Say which tasks failed and why, grouped by root cause.
 
     Parameters
     ----------
     client : Client or str, optional
         As for `locate`.
     view : str or path, optional
-        A cluster dump to look at, in place of a live cluster.
+        A cluster dump to read, in place of a live cluster.
     since : datetime, timedelta, float or str, optional
-        Only failures since then, or since so long ago: ``"5 minutes"``. What nothing
-        tells the time of is left out, and counted in `notes`.
+        Only failures since then, or since so long ago: ``"5 minutes"``. Failures whose
+        time is unknown are left out, and counted in `notes`.
     of_client : Client or str, optional
         Only failures that took something from this client (or the client of this id).
     span : str, optional
         Only failures in this span, by its name or id.
     limit : int or None
-        The most groups; the rest is counted.
+        At most so many groups; the rest is counted.
     source : str, path or list of them, optional
         As for `replay`.
     timeout : str or float
@@ -86,18 +86,18 @@ def failures(
     Raises
     ------
     NoFailure
-        There is no cluster to look at.
+        There is no cluster to ask.
     SchedulerGone, WaitTimedOut
         The cluster does not answer.
     AnswerUnreadable
-        It answers what no release does that is known here.
+        Its answer is not that of any release known here.
     DumpUnreadable
-        The file is no dump, or not a whole one.
+        The file is not a dump, or is incomplete.
 
     Notes
     -----
     The first call passes once over all tasks of the scheduler, in slices, unless it
-    counts no failed one; from then on the failures are kept in an index.
+    counts no failed task; after that, the failures are kept in an index.
 
     Examples
     --------

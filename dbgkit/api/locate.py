@@ -55,20 +55,20 @@ def locate(
     timeout : str or float
         Limit of each wait on the cluster, in seconds or as ``"30s"``.
     asynchronous : bool, optional
-        True: give an awaitable, with any client; False: never give one. By default
-        an awaitable in the event loop of an asynchronous client, and only there; a
-        type checker, which cannot know of it, takes no awaitable to be meant.
+        True: return an awaitable, with any client; False: never return one. By default
+        an awaitable is returned in the event loop of an asynchronous client, and only
+        there; a type checker, which cannot know, assumes that none is.
 
     Returns
     -------
     Failure
-        The earliest root cause; what failed because of it is not one. `others` has
+        The earliest root cause, not what failed because of it. `others` has
         the keys of further ones. With an asynchronous client, an awaitable.
 
     Raises
     ------
     NoFailure, NotFailed, UnknownKey, Cancelled
-        Nothing has failed, or not (any more) there.
+        Nothing has failed, or the scheduler no longer knows of it.
     SchedulerGone, WaitTimedOut
         The cluster does not answer.
     WrongTarget
@@ -79,8 +79,8 @@ def locate(
     Notes
     -----
     Costs the cluster one call of about 0.5 ms; nothing is run and nothing is pulled.
-    For a failed ``compute()`` of which nothing was kept, the graph in the exception's
-    traceback is made once more on the client.
+    After a failed ``compute()`` whose futures are gone, the graph in the exception's
+    traceback is built once more on the client.
 
     Examples
     --------

@@ -59,36 +59,37 @@ def record(
 ) -> Recorder:
     """Turn the recorder on: what fails from now on is recorded on its worker.
 
-    Frames with their source and locals, each within a budget, are taken at the
-    moment that a task fails, and held by the scheduler; they outlive the futures and
-    the worker. Workers that join later record too. Nothing is installed on the
-    cluster. Where it is on already, it takes the settings that are given here.
+    Frames with their source and locals, each within a budget, are taken at the moment a
+    task fails and held by the scheduler; they outlive the futures and the worker.
+    Workers that join later record too. Nothing is installed on the cluster. If it is on
+    already, it takes the settings that are given here.
 
     Parameters
     ----------
     client : Client or str, optional
         By default the current one.
     hold : str or int, optional
-        Most bytes that the scheduler holds; ``"64 MB"`` by default. Of more, the
-        oldest of the most frequent kind of failure is dropped first, and counted.
+        Most bytes that the scheduler holds; ``"64 MB"`` by default. Beyond that, the
+        oldest recordings of the most frequent kind of failure are dropped first, and
+        counted.
     keep_inputs : str or int, optional
         At most so many bytes of the inputs of failed tasks are kept in the workers'
-        memory, so that a replay computes nothing again; none by default.
+        memory, so that a replay need not compute them again; none by default.
     nbytes : str or int, optional
         Most bytes of one recording as it is sent; ``"256 kB"`` by default.
     kept : str or int, optional
-        A value of up to so many bytes comes along whole; ``"4 kB"`` by default. Of
-        larger ones there is a text.
+        A value of up to so many bytes is recorded whole; ``"4 kB"`` by default. Larger
+        ones are recorded as text.
     time : str or float, optional
         Time that one recording may take, in seconds or as ``"100 ms"``.
     secret_names : iterable of str, optional
-        Names of variables, attributes and keys to hide besides the usual ones, and
-        those that a recorder that is on hides already.
+        Names of variables, attributes and keys to hide in addition to the usual ones
+        and to those that a running recorder already hides.
     timeout : str or float
-        Limit of all waits on the cluster together. Workers have twenty seconds of it
-        at most: those that do not answer get the recorder as soon as they do.
+        Limit of all waits on the cluster together. Workers have at most twenty seconds
+        of it; those that do not answer get the recorder as soon as they do.
     asynchronous : bool, optional
-        As for `locate`; `Recorder.off` goes by it too, unless it is told otherwise.
+        As for `locate`; `Recorder.off` follows it too, unless given its own.
 
     Returns
     -------
@@ -104,19 +105,19 @@ def record(
     RecorderBroken
         It failed on a worker as it started, and is off again.
     ValueError
-        A setting is no size, no time or no name.
+        A setting is not a size, a time or a name.
 
     Warns
     -----
     RuntimeWarning
-        Somebody did not answer in time.
+        A worker or nanny did not answer in time.
 
     Notes
     -----
-    Whoever has turned it on keeps it until turning it off, or until the client has gone
-    and somebody else turns it off. The defaults are those of Dask's configuration,
-    ``dbgkit.record.hold`` and so on. Costs a healthy task some microseconds, a failing
-    one at most `time` or so.
+    It stays on for whoever turned it on until they turn it off, or until their client
+    has gone and somebody else turns it off. The defaults are those of Dask's
+    configuration, ``dbgkit.record.hold`` and so on. Costs a healthy task some
+    microseconds, a failing one at most `time` or so.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The recorder's settings: as they are given, or as Dask's configuration has them."""
+"""The recorder's settings: as given, or as in Dask's configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULTS = {
 
 
 def configured() -> dict[str, Any]:
-    """All settings, as Dask's configuration has them."""
+    """All settings, as in Dask's configuration."""
     import dask
 
     found = {name: dask.config.get(f"dbgkit.record.{name}", None) for name in DEFAULTS}
@@ -30,7 +30,7 @@ def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        One is nothing that the recorder could keep to.
+        One of them is not a valid setting.
     """
     found: dict[str, Any] = {}
     for name, value in given.items():

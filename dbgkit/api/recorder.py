@@ -32,13 +32,13 @@ _handing_out = threading.Lock()
 class Recorder:
     """The recorder of a cluster, as `record` turned it on.
 
-    A context manager that turns it off again, for its own part: where it was on before,
-    or somebody else has turned it on meanwhile, it stays on.
+    A context manager that turns it off again. The recorder stays on if it was on
+    before, or if somebody else has turned it on meanwhile.
 
     Attributes
     ----------
     without : mapping of str to str
-        Addresses of workers, or nannies, that did not answer as it was turned on, and
+        Addresses of workers, or nannies, that did not answer when it was turned on, and
         why. They get it as soon as they answer.
     """
 
@@ -72,28 +72,28 @@ class Recorder:
     ) -> SwitchedOff | Coroutine[Any, Any, SwitchedOff]:
         """Turn it off everywhere; the cluster forgets what it holds.
 
-        It stays on, with all that it holds, for as long as another client that is
-        connected wants it.
+        It stays on, with all that it holds, as long as another connected client wants
+        it.
 
         Parameters
         ----------
         keep : bool
             Keep the newest recordings in this process, for `recordings` and `debug`:
-            50 and 5 MB at most.
+            at most 50, and 5 MB.
         asynchronous : bool, optional
             As for `record`, by default as it was given there.
 
         Returns
         -------
         SwitchedOff
-            ``others``: how many other clients want it; ``without``: who did not answer
-            in time, and loses it as soon as it does. With an asynchronous client, an
-            awaitable.
+            ``others``: how many other clients want it; ``without``: which workers did
+            not answer in time, and lose it as soon as they do. With an asynchronous
+            client, an awaitable.
 
         Warns
         -----
         RuntimeWarning
-            Somebody did not answer in time.
+            A worker or nanny did not answer in time.
         """
         given = self._asynchronous if asynchronous is None else asynchronous
         return record_off(
@@ -107,21 +107,21 @@ class Recorder:
         return _end(self._client, self._timeout, True, asynchronous, block=self)
 
     def _take(self, switched: SwitchedOn) -> None:
-        """Take what became of turning it on."""
+        """Take the result of turning it on."""
         self._was_on, self.without = switched.was_on, switched.without
         self._scheduler = _scheduler_of(self._client)
 
     def _tell_of_restart(self, value: BaseException | None) -> None:
-        """Say where the scheduler was restarted in the block: nothing was left to end.
+        """Warn that the scheduler was restarted: nothing was left to turn off.
 
-        What leaves the block has it as a note.
+        An exception that leaves the block has it as a note.
         """
         found = _scheduler_of(self._client)
         if not (found and self._scheduler) or found == self._scheduler:
             return
         told = (
-            "the scheduler was restarted in the block: the recorder, and all that it "
-            "held, went with the old one"
+            "the scheduler was restarted during the block: the recorder and all that "
+            "it held are lost"
         )
         if value is None:
             warnings.warn(told, RuntimeWarning, stacklevel=3)
@@ -131,9 +131,9 @@ class Recorder:
     def _pass_on(
         self, error: DbgkitError, value: BaseException | None, gone: bool
     ) -> None:
-        """Have what leaves the block be seen, and not what became of the recorder.
+        """Let the exception that leaves the block be seen, not one of the recorder.
 
-        The cluster may have gone in the block, and taken the recorder along.
+        The cluster may have gone during the block, and the recorder with it.
         """
         if value is not None:
             if hasattr(value, "add_note"):  # from Python 3.11 on
@@ -144,7 +144,7 @@ class Recorder:
             if not self._was_on:
                 warnings.warn(
                     f"{error.message}, so the recorder could not be turned off: it "
-                    "is on for as long as the cluster runs",
+                    "stays on for as long as the cluster runs",
                     RuntimeWarning,
                     stacklevel=3,
                 )
@@ -154,10 +154,10 @@ class Recorder:
         return getattr(self._client, "status", "") == "closed"
 
     def _is_gone(self) -> bool:
-        """Whether the cluster went in the block, with its client.
+        """Whether the cluster went away during the block, with its client.
 
-        That of ``Client.shutdown`` looks as any closed client, where it was made with
-        an address.
+        After ``Client.shutdown``, a client that was made with an address looks like
+        any closed one.
         """
         cluster = getattr(self._client, "cluster", None)
         if cluster is not None:
@@ -191,7 +191,7 @@ class Recorder:
             self._tell_of_restart(value)
 
     def __repr__(self) -> str:
-        but = f", but for {', '.join(self.without)}" if self.without else ""
+        but = f", except on {', '.join(self.without)}" if self.without else ""
         return f"<Recorder: on{but}; .off() turns it off, dbgkit.recordings() reads it>"
 
 
@@ -210,14 +210,14 @@ class AsyncRecorder(Recorder):
         self._starting: Coroutine[Any, Any, SwitchedOn] | None = starting
 
     def close(self) -> None:
-        """Do not turn it on, where that was never awaited."""
+        """Do not turn it on if it was never awaited."""
         if self._starting is not None:
             self._starting.close()
 
     def __enter__(self) -> Recorder:
         self.close()
         raise WrongTarget(
-            "an asynchronous client cannot be asked in a with block",
+            "an asynchronous client cannot be used in a with block",
             "use async with dbgkit.record()",
         )
 
@@ -269,8 +269,8 @@ def _end(
 ) -> SwitchedOff | Coroutine[Any, Any, SwitchedOff]:
     """Keep recordings in this process, and turn the recorder off.
 
-    ``block``: for this use of it alone, and not for others of the same client, in
-    other threads or around it.
+    ``block``: for this use of it alone, not for others of the same client, in other
+    threads or around it.
     """
 
     def run(found: View) -> SwitchedOff:
@@ -306,7 +306,7 @@ def _tokens_but(block: Recorder) -> list[str]:
 
 
 def warn_of(without: Mapping[str, str], what: str) -> None:
-    """Name those who did not answer in time."""
+    """Warn of those that did not answer in time."""
     if without:
         shown = [f"{address}: {why}" for address, why in list(without.items())[:NAMED]]
         if len(without) > NAMED:
@@ -319,7 +319,7 @@ def warn_of(without: Mapping[str, str], what: str) -> None:
 
 
 def _scheduler_of(client: Any) -> str:
-    """Id of a client's scheduler; empty for an address, and where none is known."""
+    """Id of a client's scheduler; empty for an address, and if none is known."""
     return "" if client is None or isinstance(client, str) else scheduler_id(client)
 
 

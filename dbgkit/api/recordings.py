@@ -78,8 +78,8 @@ def recordings(
 ) -> Recordings | Coroutine[Any, Any, Recordings]:
     """What the recorder holds, the newest first.
 
-    Where it is off, or there is no cluster any more, what was kept in this process as
-    it was turned off.
+    If it is off, or the cluster is gone, what was kept in this process when it was
+    turned off.
 
     Parameters
     ----------
@@ -88,9 +88,9 @@ def recordings(
     client : Client or str, optional
         By default the current one.
     view : View, optional
-        Of a cluster that is open already; a dump has no recordings.
+        A cluster that is already open; a dump has no recordings.
     limit : int
-        The most recordings; the rest is counted.
+        At most so many recordings; the rest is counted.
     source : str, path or list of them, optional
         As for `replay`.
     timeout : str or float
@@ -102,13 +102,13 @@ def recordings(
     -------
     Recordings
         With `failures`, `gaps` and `dropped` counted since it was turned on, and
-        `unknown`: what of the target was not recorded. With an asynchronous client,
-        an awaitable.
+        `unknown`: those of the target that were not recorded. With an asynchronous
+        client, an awaitable.
 
     Raises
     ------
     NoFailure, SchedulerGone, WaitTimedOut
-        There is no cluster, and nothing was kept; or it does not answer.
+        There is no cluster and nothing was kept, or the cluster does not answer.
 
     Notes
     -----
@@ -147,12 +147,12 @@ def with_source(held: Recordings) -> Recordings:
 
 
 def told_of_tasks(held: Recordings, keys: list[Any], link: Link | None) -> Recordings:
-    """Say what of the tasks that were asked for was not recorded."""
+    """Say which of the requested tasks were not recorded."""
     missing = without_recording(link, keys, held)
     killed = () if link is None else _killed(missing[:MOST_EXPLAINED], link)
     notes = [
         f"{key!r} has no recording, as its worker died (KilledWorker): "
-        f"{advice.call('deaths')} tells why"
+        f"{advice.call('deaths')} says why"
         for key in killed
     ]
     return replace(
@@ -161,7 +161,7 @@ def told_of_tasks(held: Recordings, keys: list[Any], link: Link | None) -> Recor
 
 
 def _killed(keys: list[Any], link: Link) -> list[Any]:
-    """Those of some tasks that failed because their worker died."""
+    """Which of some tasks failed because their worker died."""
     found = []
     for key in keys:
         try:
@@ -184,8 +184,8 @@ def recording_for(
     client : Client or None
     wanted : Wanted
     newest : bool
-        Nothing was asked for, and the target is the exception at hand, if there is
-        one: where it leads to no recording, the newest one there is.
+        No target was given, so it is the current exception, if there is one; if that
+        leads to no recording, the newest recording is taken.
 
     Raises
     ------
@@ -252,13 +252,13 @@ def _alike(link: Link | None, kind: str, message: str) -> Recording | None:
 def _not_recorded(
     target: Any, failure: Failure | None, link: Link | None
 ) -> NotRecorded:
-    """What to raise, where there is no recording: it says why, as far as is known."""
+    """The error to raise if there is no recording; it says why, as far as known."""
     key = failure.key if failure is not None else None
-    told = "" if target is None else " of this exception: it is no task's"
+    told = "" if target is None else " of this exception: no task raised it"
     told = told if key is None else f" of {key!r}"
     hint = f"{advice.call('record')} records what fails from then on"
     if failure is not None and failure.killed:
-        hint = f"its worker died: {advice.call('deaths')} tells why"
+        hint = f"its worker died: {advice.call('deaths')} says why"
     elif link is not None:
         keys = None if key is None else [key]
         held = held_recordings(link, keys, 1, recorded_name)
@@ -270,9 +270,9 @@ def _not_recorded(
 def _although_on(held: Recordings, failure: Failure | None) -> str:
     """Why a recorder that is on has no recording of a failure."""
     if failure is None or failure.key is None:
-        return f"and {advice.call('recordings')} tells what it holds"
+        return f"and {advice.call('recordings')} lists what it holds"
     if len(held) and held[0].gap:
-        return f"but of this failure nothing was recorded: {held[0].gap}"
+        return f"but nothing was recorded of this failure: {held[0].gap}"
     assert held.since is not None
     if failure.when is not None and failure.when < held.since:
         return "but was turned on after this failure"
@@ -283,13 +283,13 @@ def _although_on(held: Recordings, failure: Failure | None) -> str:
 
 
 def recording_of(failure: Failure, client: Any, wanted: Wanted) -> Recording | None:
-    """The recording of a failure, if there is one, with its source lines."""
+    """The recording of a failure, with its source lines; None if there is none."""
     found = _recording_of(failure, client, wanted)
     return None if found is None else Shown(Index(wanted.sources)).recording(found)
 
 
 def _recording_of(failure: Failure, client: Any, wanted: Wanted) -> Recording | None:
-    """The newest recording of a failure that has content; of its root cause, rather."""
+    """The newest recording with content of a failure, preferably of its root cause."""
     there = client is not None and is_open(client)
     link = Link(client, wanted.timeout) if there else None
     found = None
@@ -299,6 +299,6 @@ def _recording_of(failure: Failure, client: Any, wanted: Wanted) -> Recording | 
 
 
 def keys_of(target: Any) -> list[Any]:
-    """Keys of what was handed in: keys, futures, failures."""
+    """Keys of the given keys, futures and failures."""
     members = list(target) if isinstance(target, (list, set)) else [target]
     return [getattr(member, "key", member) for member in members]

@@ -111,31 +111,32 @@ def replay(
     Parameters
     ----------
     target, client, timeout, asynchronous
-        As for `locate`. A finished task is run again too, and is said not to have
+        As for `locate`. A finished task is run again too, with a note that it had not
         failed.
     scope : {"task", "ancestors"}
-        The task alone, its inputs being brought from the cluster; or all that leads
-        to it and is not held by the cluster, here under Dask's synchronous scheduler.
+        The task alone, with its inputs fetched from the cluster; or also all that leads
+        to it and is not held by the cluster, here, under Dask's synchronous scheduler.
     where : {"here", "process", "worker"}, optional
-        In this process, so that the frames stay alive; or in a child, which may die,
-        within ``timeout`` and the worker's memory limit; or on the worker that holds
-        most of its inputs, in a thread of its own, on copies: its outcome comes
-        here with a `Recording` of what it raised, and the data stays there. Past
-        ``timeout`` such a thread still runs, which is said. By default here, but in a
-        child what has killed a worker or cannot be copied.
+        In this process, so that the frames stay alive; or in a child process, which may
+        die, within ``timeout`` and the worker's memory limit; or on the worker that
+        holds most of its inputs, in a separate thread, on copies: the outcome is
+        brought here with a `Recording` of what it raised, and the data stays there.
+        Past ``timeout`` such a thread goes on running, which is reported. By default
+        here, or in a child process if the task has killed a worker or its inputs cannot
+        be copied.
     times : int
-        How often, for what fails now and then.
+        How often, for tasks that fail only sometimes.
     recompute : bool, optional
         False: raise rather than compute released inputs again.
     dry_run : bool
         Return the `Plan` alone.
     max_bytes : str or int
-        Most bytes to bring, in all, be it here or from one worker to another; nothing
-        is pulled if it would be more.
+        Most bytes to transfer in all, to here or between workers; nothing is pulled if
+        it would be more.
     source : str, path or list of them, optional
-        Files (``.py``), notebooks (``.ipynb``) and folders to look for the text of
-        code in that travelled by value, besides what this process knows: for a
-        terminal beside the job.
+        Files (``.py``), notebooks (``.ipynb``) and folders in which to look for the
+        text of code that travelled by value, besides what this process knows: for use
+        in another terminal than the job's.
     notify : callable, optional
         Is given the `Plan` (it may return False to decline), `Progress` and `Notice`.
 
@@ -149,23 +150,24 @@ def replay(
     InputsTooLarge, InputLost, InputNotCopyable
         The inputs are too large, gone, or cannot be copied.
     RecomputeRefused, RecomputeFailed, Declined
-        Released inputs may not be computed again, or failed when they were.
+        Released inputs may not be computed again, or failed when they were; or the plan
+        was declined.
     RunSpecUnreadable
         The task needs a module that is not here.
     WouldKill
-        It killed a worker and was asked to run here, or on another worker.
+        It killed a worker, and was to run here or on another worker.
     NotHere
-        No worker can run it: none is running, memory is short, or what leads to it is
-        part of a P2P shuffle.
+        No worker can run it: none is running, memory is short, or tasks that lead to it
+        are part of a P2P shuffle.
     NoTask
-        The failure is no task's.
+        No task raised the failure.
 
     Notes
     -----
-    Costs the cluster one visit, the transfer of the inputs that are in memory, and
-    the tasks that compute those that are not: on the cluster, under private keys, so
-    that every state and blame stays as it was. What the task itself does to the
-    outside world, it does again.
+    Costs the cluster one call, the transfer of the inputs that are in memory, and the
+    tasks that compute those that are not: on the cluster, under private keys, so that
+    every task keeps its state and blame. Whatever the task does to the outside world,
+    it does again.
 
     Examples
     --------
@@ -213,17 +215,17 @@ def read_options(
     one_of("scope", scope, ("task", "ancestors"))
     one_of("where", where, (None, "here", "process", "worker"))
     if not isinstance(times, int) or times < 1:
-        raise ValueError(f"times={times!r}: a whole number from 1")
+        raise ValueError(f"times={times!r}: not a whole number of at least 1")
     size = parse_bytes(max_bytes)
     sources = read_sources(source)
     return Wanted(scope, where, times, recompute, seconds(timeout), int(size), sources)
 
 
 def one_of(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Raise unless an option has one of its values."""
+    """Raise unless an option has an allowed value."""
     if value not in choices:
         names = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"{name}={value!r} is none of {names}")
+        raise ValueError(f"{name}={value!r} is not one of {names}")
 
 
 def silent(event: Any) -> None:

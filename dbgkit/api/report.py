@@ -1,4 +1,4 @@
-"""One look at everything: what ``dbgkit report`` writes."""
+"""Everything at once: what ``dbgkit report`` writes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def report(
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> ClusterReport | Coroutine[Any, Any, ClusterReport]:
-    """Look at all that there is to see of a cluster, or of a dump.
+    """Collect all that can be said of a cluster, or of a dump.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def report(
     Returns
     -------
     ClusterReport
-        A part that could not be looked at is None, and `notes` says why. With an
+        A part that could not be read is None, and `notes` says why. With an
         asynchronous client, an awaitable.
 
     Raises

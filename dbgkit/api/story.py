@@ -45,12 +45,12 @@ def story(
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> Timeline | Coroutine[Any, Any, Timeline]:
-    """Tell what happened to one task: all that any log still holds, in order of time.
+    """Say what happened to one task: all that any log still holds, in order of time.
 
     Parameters
     ----------
     target : optional
-        What `locate` takes. A key need not have failed, nor be known any more. In a
+        What `locate` takes. A key need not have failed, nor still be known. In a
         dump a key, a failure, or nothing for the newest failure.
     client, view, source, timeout, asynchronous
         As for `failures`. Workers that do not answer within half of `timeout`, or
@@ -60,25 +60,25 @@ def story(
     -------
     Timeline
         Transitions of the scheduler and of the workers, events, and log lines that
-        name the task; `notes` says whose part is missing. What looks like a secret is
+        name the task; `notes` says which parts are missing. What looks like a secret is
         hidden. With an asynchronous client, an awaitable.
 
     Raises
     ------
     UnknownKey
-        No log tells of the key.
+        No log mentions the key.
     NoFailure, WrongTarget
-        No task is meant.
+        There is no task to tell about.
     SchedulerGone, WaitTimedOut
         The cluster does not answer.
     AnswerUnreadable
-        It answers what no release does that is known here.
+        Its answer is not that of any release known here.
     DumpUnreadable
-        The file is no dump, or not a whole one.
+        The file is not a dump, or is incomplete.
 
     Notes
     -----
-    Costs the scheduler a pass over its logs, in slices, and each worker (200 at most)
+    Costs the scheduler a pass over its logs, in slices, and each worker (at most 200)
     two short calls.
 
     Examples

@@ -74,10 +74,10 @@ def tasks(
     failed : bool, optional
         True: only what failed by itself; False: only the rest.
     sort : str, optional
-        A column of `TaskRow`: numbers come largest first, texts from A, and the other
-        way round with a ``-`` before it. By default, as the scheduler has them.
+        A column of `TaskRow`: largest numbers first, texts from A; with a ``-`` before
+        it, the other way round. By default, the scheduler's order.
     limit : int or None
-        The most rows; the rest is counted.
+        At most so many rows; the rest is counted.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Looking at one cluster again and again."""
+"""Reading the state of one cluster again and again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_GROUPS = 50  # root causes of one look
 
 
 def glance(view: View) -> Glance:
-    """One look at a whole cluster: states, failures, and why nothing moves.
+    """The state of a whole cluster: tasks, failures, and why nothing moves.
 
     Notes
     -----
@@ -42,8 +42,8 @@ def glance(view: View) -> Glance:
 class Looks:
     """Looks at one cluster, one after the other, over one connection.
 
-    After a look that failed the next one connects anew: the scheduler may have been
-    started again, or have been out of reach for a while.
+    After a failed look the next one reconnects: the scheduler may have been started
+    again, or have been out of reach for a while.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def why(
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> Explanation | Coroutine[Any, Any, Explanation]:
-    """Tell why a task, a collection or the whole cluster does not move on.
+    """Say why a task, a collection or the whole cluster does not move on.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def why(
     client : Client or str, optional
         As for `locate`.
     view : str or path, optional
-        A cluster dump to look at, in place of a live cluster.
+        A cluster dump to read, in place of a live cluster.
     source : str, path or list of them, optional
         As for `replay`.
     timeout : str or float
@@ -66,8 +66,8 @@ def why(
     -------
     Explanation
         With a stable code in `cause`; further causes are ranked in `others`, and the
-        chain of tasks that wait for one another is followed to its end. `graph` has
-        what is around that end. With an asynchronous client, an awaitable.
+        chain of tasks that wait for one another is followed to its end. `graph` has the
+        tasks around that end. With an asynchronous client, an awaitable.
 
     Raises
     ------
@@ -76,9 +76,9 @@ def why(
     SchedulerGone, WaitTimedOut
         The cluster does not answer.
     AnswerUnreadable
-        It answers what no release does that is known here.
+        Its answer is not that of any release known here.
     DumpUnreadable
-        The file is no dump, or not a whole one.
+        The file is not a dump, or is incomplete.
 
     Notes
     -----

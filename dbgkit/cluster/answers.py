@@ -65,20 +65,20 @@ def _names_its_nodes(graph: tasks.GraphForm) -> str:
     named = [at for edge in graph["edges"] for at in edge]
     named += [at for gap in graph["gaps"] for at in gap[:2]]
     named.append(graph["asked"] or 0)
-    return "names nodes that are not there" if max(named) >= len(graph["nodes"]) else ""
+    return "names nodes that do not exist" if max(named) >= len(graph["nodes"]) else ""
 
 
 @agrees(failures.Fact)
 def _has_frames_of_its_cause(fact: failures.Fact) -> str:
     if fact.get("cause_text") and "cause_frames" not in fact:
-        return "has a text of a cause, and no frames of it"
+        return "has the text of a cause, but not its frames"
     return ""
 
 
 @agrees(tasks.Held)
 def _has_functions(held: tasks.Held) -> str:
     if held["bytes"] and not held["functions"]:
-        return "has bytes of no function"
+        return "has bytes that are not a function's"
     return ""
 
 
@@ -131,7 +131,7 @@ def _suits(name: str, question: AnyQuestion, answer: Mapping[str, Any]) -> None:
             if answer["cluster"] is None:
                 raise Misfit("is missing").within("cluster")
         elif not (answer["ends"] or answer["unknown"]):
-            raise Misfit("has nothing of what was asked for").within("ends")
+            raise Misfit("has nothing that was asked for").within("ends")
 
 
 def _unreadable(name: str, misfit: Misfit) -> AnswerUnreadable:
@@ -141,8 +141,8 @@ def _unreadable(name: str, misfit: Misfit) -> AnswerUnreadable:
 
     return AnswerUnreadable(
         f"the scheduler's answer to {name!r} cannot be read: {misfit}",
-        "does the scheduler run another release of Dask? client.get_versions(check="
-        "True) tells; if it does not, please report this (here are dbgkit "
+        "client.get_versions(check=True) tells whether the scheduler runs another "
+        "release of Dask; if it does not, please report this (here are dbgkit "
         f"{__version__} and distributed {distributed.__version__})",
     )
 
@@ -160,7 +160,7 @@ def read_said(function: ShippedFunction, address: str, said: Any) -> Any:
     except Misfit as misfit:
         return AnswerUnreadable(
             f"the answer of worker {address} cannot be read: {misfit}",
-            "does it run another release of Dask? "
-            "client.get_versions(check=True) tells",
+            "client.get_versions(check=True) tells whether it runs another release of "
+            "Dask",
         )
     return said

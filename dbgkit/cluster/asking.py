@@ -121,7 +121,7 @@ def check_sendable(client: Client, question: Any) -> None:
             ahead += part
         elif isinstance(part, str) and not part.isascii() and sendable(part) != part:
             raise UnknownName(
-                f"nothing on the cluster can be called {part!r}: it is no UTF-8 text",
-                "look how it is spelled",
+                f"nothing on the cluster can be called {part!r}: it is not valid UTF-8",
+                "check the spelling",
                 key=part,
             )

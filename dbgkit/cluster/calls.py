@@ -36,7 +36,7 @@ class Calls:
         if not is_open(client):
             raise SchedulerGone(
                 f"the client is {client.status}",
-                "connect a new Client, or hand in the exception: what its traceback "
+                "connect a new Client, or pass the exception: what its traceback "
                 "still holds may be enough",
             )
         self.client = client
@@ -104,8 +104,8 @@ class Calls:
             # It may have been lost meanwhile, and be back by now.
             self._connection.check(0)
             raise WaitTimedOut(
-                f"{what} did not come within {limit:g} s",
-                f"raise {advice.option('timeout')}, or look {look}",
+                f"{what} did not arrive within {limit:g} s",
+                f"raise {advice.option('timeout')}, or check {look}",
             ) from error
         except (CommClosedError, OSError) as error:
             raise self._cut(what, error, limit) from error

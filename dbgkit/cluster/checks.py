@@ -22,7 +22,7 @@ class Misfit(Exception):
     Attributes
     ----------
     why : str
-        ``is 'x', no text``; ``is missing``.
+        ``is 'x', not text``; ``is missing``.
     path : list
         Where it stands: names of fields and positions, the outermost first.
     """
@@ -51,7 +51,7 @@ class Misfit(Exception):
 
 def unlike(value: Any, wanted: str) -> Misfit:
     """It is not what was wanted."""
-    return Misfit(f"is {reprlib.repr(value)}, no {wanted}")
+    return Misfit(f"is {reprlib.repr(value)}, not {wanted}")
 
 
 def anything(value: Any) -> None:
@@ -70,34 +70,34 @@ def data(value: Any) -> None:
 
 def flag(value: Any) -> None:
     if value is not True and value is not False:
-        raise unlike(value, "truth value")
+        raise unlike(value, "a truth value")
 
 
 def whole(value: Any) -> None:
     """A whole number, of either sign; numpy's too, which are there within a process."""
     if type(value) is not int and (type(value) is bool or not _is(value, Integral)):
-        raise unlike(value, "whole number")
+        raise unlike(value, "a whole number")
     if not -LARGEST < value < LARGEST:
-        raise unlike(value, "whole number of any use")
+        raise unlike(value, "a whole number in range")
 
 
 def count(value: Any) -> None:
     whole(value)
     if value < 0:
-        raise unlike(value, "count")
+        raise unlike(value, "a count")
 
 
 def number(value: Any) -> None:
     """A number that is finite, and that somebody may have measured."""
     real(value)
     if not (math.isfinite(value) and -LARGEST < value < LARGEST):
-        raise unlike(value, "number of any use")
+        raise unlike(value, "a number in range")
 
 
 def real(value: Any) -> None:
     """Any number: an amount of a resource may be infinite."""
     if type(value) is not float and (type(value) is bool or not _is(value, Real)):
-        raise unlike(value, "number")
+        raise unlike(value, "a number")
 
 
 def _is(value: Any, kind: type) -> bool:
@@ -109,7 +109,7 @@ def moment(value: Any) -> None:
     """Seconds since 1970."""
     real(value)
     if not 0 <= value < LATEST:
-        raise unlike(value, "time")
+        raise unlike(value, "a time")
 
 
 def key(value: Any) -> None:
@@ -121,10 +121,10 @@ def key(value: Any) -> None:
         try:
             value.decode()  # as dask.utils.key_split does
         except UnicodeDecodeError:
-            raise unlike(value, "key") from None
+            raise unlike(value, "a key") from None
     elif isinstance(value, tuple):
         if not value:
-            raise unlike(value, "key")
+            raise unlike(value, "a key")
         key(value[0])
 
 
@@ -136,14 +136,14 @@ def asked(value: Any) -> None:
 def _hashable(value: Any, deepest: int) -> None:
     if isinstance(value, tuple):
         if not deepest:
-            raise Misfit("has more tuples within one another than any key")
+            raise Misfit("has tuples nested deeper than in any key")
         for part in value:
             _hashable(part, deepest - 1)
         return
     try:
         hash(value)
     except TypeError:
-        raise unlike(value, "key") from None
+        raise unlike(value, "a key") from None
 
 
 def packed_key(value: Any) -> None:
@@ -155,15 +155,15 @@ def packed_key(value: Any) -> None:
 def scalar(value: Any) -> None:
     """What a configuration has."""
     if not isinstance(value, (str, int, float, type(None))):
-        raise unlike(value, "text or number")
+        raise unlike(value, "text or a number")
 
 
 def mapping(value: Any) -> None:
     if not isinstance(value, Mapping):
-        raise unlike(value, "mapping")
+        raise unlike(value, "a mapping")
 
 
 def exception(value: Any) -> None:
     """What ``distributed.core.clean_exception`` makes an exception of."""
     if not isinstance(value, (bytes, str, BaseException, Serialize, ToPickle)):
-        raise unlike(value, "exception")
+        raise unlike(value, "an exception")

@@ -137,9 +137,9 @@ class _Starting:
         except OutcomeTimeout:
             raise SchedulerGone(
                 f"no scheduler answers at {self.address!r}: something listens there, "
-                f"but has not said a word of Dask's within {self.timeout:g} s",
-                "check the address and its port, as the dashboard has another one; a "
-                "scheduler that is too busy needs a longer timeout",
+                f"but did not speak Dask's protocol within {self.timeout:g} s",
+                "check the address and its port (the dashboard has another one); a "
+                "busy scheduler needs a longer timeout",
             ) from None
 
     def close(self) -> None:
@@ -197,13 +197,13 @@ def _no_scheduler(address: str, error: BaseException) -> SchedulerGone:
     if not isinstance(error, (OSError, ValueError)):
         # Client.__init__ raises a TypeError without a certificate for tls://
         if address.startswith("tls:") and "ssl_context" in str(error):
-            error = ValueError("it takes a certificate, and none was given")
+            error = ValueError("it requires a certificate, and none was given")
             hint = (
                 "name the files as --tls-ca-file, --tls-cert and --tls-key, or in "
                 "Dask's configuration as distributed.comm.tls"
             )
         else:
-            error = ValueError("what answers there is no Dask scheduler")
+            error = ValueError("what answers there is not a Dask scheduler")
             hint = "check the address and its port: workers and dashboards have others"
     gone = SchedulerGone(f"no scheduler answers at {address!r}: {error}", hint)
     gone.__cause__ = error
@@ -234,7 +234,7 @@ def security_of(
     except (OSError, ssl.SSLError, ValueError) as error:
         raise WrongTarget(
             f"the TLS files cannot be used: {error}",
-            "hand in the CA's certificate, a certificate and its private key, each "
+            "pass the CA's certificate, a certificate and its private key, each "
             "in PEM format",
         ) from error
     return security

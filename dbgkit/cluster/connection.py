@@ -23,7 +23,7 @@ NOTICING = 0.5  # seconds until a client sees that all its connections were cut
 _LOOK = 0.02  # seconds between two looks
 
 RESUBMIT = (
-    "submit the work again, or hand in the exception that it raised: what its "
+    "submit the work again, or pass the exception that it raised: what its "
     "traceback still holds may be enough"
 )
 
@@ -66,8 +66,8 @@ class Connection:
         self.scheduler = self.scheduler or found
         if found and found != self.scheduler:
             raise SchedulerGone(
-                f"the scheduler at {address_of(self.client)} was restarted in "
-                "the middle of this: its tasks, and all else that it knew, are gone",
+                f"the scheduler at {address_of(self.client)} was restarted during "
+                "this call: its tasks, and all else that it knew, are gone",
                 RESUBMIT,
             )
 

@@ -134,8 +134,8 @@ def _add_boxes(link: Link, deaths: list[DeathForm]) -> list[str]:
         death["box"] = box
         unpack_keys(box, death["processing"])
     return [
-        f"{sibling} did not answer, and could not tell what workers that had died on "
-        "its host had left there"
+        f"{sibling} did not answer, so what workers that died on its host left there "
+        "is not known"
         for sibling in wanted
         if sibling not in read
     ]

@@ -38,7 +38,9 @@ class Checked(Mapping[str, Any]):
 
     def __init__(self, raw: Any, forms: Mapping[str, Form]) -> None:
         if type(raw) is not dict:
-            raise _other_than_known(f"{_shown(raw)} stands where a part of it should")
+            raise _other_than_known(
+                f"{_shown(raw)} stands where a part of it is expected"
+            )
         self._raw = raw
         self._forms = forms
 
@@ -100,7 +102,9 @@ def last_handled(log: Any) -> float:
 
 
 def _other_than_known(what: str) -> DumpUnreadable:
-    return DumpUnreadable(f"this is no cluster dump that dbgkit knows: {what}", HINT)
+    return DumpUnreadable(
+        f"this is not a cluster dump that dbgkit can read: {what}", HINT
+    )
 
 
 def _shown(value: Any) -> str:

@@ -248,7 +248,7 @@ def _read(name: str) -> DumpState:
     # ones are the scheduler's "address" and "clients", the last ones are "workers", and
     # in it each worker's "type".
     if not isinstance(scheduler, dict) or not {"address", "clients"} <= set(scheduler):
-        raise DumpUnreadable(f"{name!r} is no cluster dump", forms.HINT)
+        raise DumpUnreadable(f"{name!r} is not a cluster dump", forms.HINT)
     if not {"tasks", "workers"} <= set(scheduler):
         raise _cut_off(name)
     workers = content.get("workers")
@@ -279,7 +279,7 @@ def _bytes_of(name: str) -> bytes:
     import fsspec
 
     if os.path.exists(name) and not os.path.isfile(name):
-        raise DumpUnreadable(f"{name!r} is no file", forms.HINT)
+        raise DumpUnreadable(f"{name!r} is not a file", forms.HINT)
     try:
         with fsspec.open(name, "rb") as file:
             data = _bytes_in(file, name)
@@ -345,9 +345,11 @@ def _parse(data: bytes, name: str) -> Any:
             # Keys that are numbers stay numbers.
             return msgpack.unpackb(data, strict_map_key=False)
         except msgpack.ExtraData as error:
-            raise DumpUnreadable(f"{name!r} is no cluster dump", forms.HINT) from error
+            raise DumpUnreadable(
+                f"{name!r} is not a cluster dump", forms.HINT
+            ) from error
         except MemoryError as error:
-            raise _damaged(name, "it announces more than there is") from error
+            raise _damaged(name, "it announces more data than it holds") from error
         except (ValueError, TypeError) as error:
             raise _cut_off(name) from error
     return _parse_yaml(data, name)
@@ -358,7 +360,7 @@ def _parse_yaml(data: bytes, name: str) -> Any:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     if not data[:200].lstrip().startswith(b"scheduler:"):
-        raise DumpUnreadable(f"{name!r} is no cluster dump", forms.HINT)
+        raise DumpUnreadable(f"{name!r} is not a cluster dump", forms.HINT)
     # yaml.dump ends each file with a newline.
     if not data.endswith(b"\n"):
         raise _cut_off(name)
@@ -379,6 +381,6 @@ def _damaged(name: str, why: Any) -> DumpUnreadable:
 
 def _cut_off(name: str) -> DumpUnreadable:
     return DumpUnreadable(
-        f"{name!r} is cut off: the dump was not written to its end",
+        f"{name!r} is cut off: the dump was not written completely",
         "make it again: client.dump_cluster_state(path) waits until it is written",
     )

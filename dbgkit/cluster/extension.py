@@ -71,8 +71,8 @@ async def _put_back(
         with suppress(ValueError):  # it went meanwhile
             await client.unregister_scheduler_plugin(name)
     raise SchedulerGone(
-        "the scheduler's extension is taken off as soon as it is put there",
-        "try again, or find out which client takes it off",
+        "dbgkit's extension is removed from the scheduler as soon as it is installed",
+        "try again, or find out which client removes it",
     )
 
 

@@ -27,8 +27,8 @@ class NeverRead(WaitTimedOut):
 
     def __init__(self, limit: float) -> None:
         super().__init__(
-            f"what was pickled was not read here within {limit:g} s: it waits for "
-            "something",
+            f"what was pickled could not be read here within {limit:g} s: "
+            "reading it waits for something",
             f"{advice.option('where', 'worker')} has a worker read it",
         )
         self.limit = limit

@@ -79,7 +79,7 @@ def pull_values(
         except NeverRead as error:
             raise WaitTimedOut(
                 f"input {name!r} was not unpickled here within {error.limit:g} s: "
-                "it waits for something",
+                "reading it waits for something",
                 f"{advice.option('where', 'worker')} reads it where it was made",
             ) from None
         except Exception as error:  # unpickling runs anybody's code
@@ -147,7 +147,7 @@ class _Pull:
         if response["status"] != "OK":
             raise InputMoved(
                 f"input {response['keys'][0]!r} is gone from the workers",
-                "try again: the scheduler may compute it anew",
+                "try again: the scheduler may compute it again",
                 key=response["keys"][0],
             )
         values: dict[Any, Any] = response["data"]
@@ -207,7 +207,7 @@ def _unreadable(key: Any, error: Exception) -> InputUnreadable:
         why = text.rstrip().rpartition("\n")[2].strip()
         return InputUnreadable(
             f"input {key!r} cannot leave its worker: {why}",
-            "look at the task's recording, where the recorder was on",
+            "if the recorder was on, look at the task's recording",
             key=key,
         )
     return InputUnreadable(

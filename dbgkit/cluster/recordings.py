@@ -97,8 +97,8 @@ def switch_on(
         settings = dict(answer["settings"])  # it is on, and had others
     else:
         raise RecorderBroken(
-            "the recorder's settings are changed as soon as they are agreed on",
-            "try again, or find out which client changes them",
+            "another client changes the recorder's settings as soon as they are set",
+            "try again, or find out which client does so",
         )
     if answer["broken"]:
         where, why = next(iter(answer["broken"].items()))
@@ -232,7 +232,7 @@ def all_left(link: Link | None, keys: list[Any] | None, limit: int) -> Recording
         note = f"the recorder is off: {advice.call('record')} turns it on"
     if found:
         it = "the recorder" if link is None else "it"
-        note += f"; these were kept in this process as {it} was turned off"
+        note += f"; these were kept in this process when {it} was turned off"
     return Recordings(
         tuple(found[:limit]), omitted=max(0, len(found) - limit), notes=(note,)
     )
@@ -309,7 +309,7 @@ def held_recordings(
     question = contents_question(recorder_name(), headers, nbytes)
     packed = link.question("recorder", question)["answer"]
     odd = len(listed["headers"]) - len(headers)
-    notes = ["one that nobody can read was left out"] * odd
+    notes = ["one that cannot be read was left out"] * odd
     found = []
     for header in headers:
         data = (packed or {}).get(header["number"])

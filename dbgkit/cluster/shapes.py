@@ -99,9 +99,9 @@ def _each(kind: Any, least: int = 0) -> Shape:
 def _list_of(shape: Shape, least: int = 0) -> Shape:
     def check(value: Any) -> None:
         if not isinstance(value, (list, tuple)):
-            raise unlike(value, "list")
+            raise unlike(value, "a list")
         if len(value) < least:
-            raise unlike(value, f"list of {least} or more")
+            raise unlike(value, f"a list of at least {least}")
         for at, part in enumerate(value):
             try:
                 shape(part)
@@ -117,7 +117,7 @@ def _row(kinds: Sequence[Any]) -> Shape:
 
     def check(value: Any) -> None:
         if not isinstance(value, (list, tuple)) or len(value) != len(shapes):
-            raise unlike(value, f"list of {len(shapes)}")
+            raise unlike(value, f"a list of {len(shapes)}")
         for at, (shape, part) in enumerate(zip(shapes, value, strict=True)):
             try:
                 shape(part)
@@ -284,7 +284,7 @@ def _by(name: str, kinds: list[Any]) -> Shape:
             raise misfit.within(name) from None
         shape = shapes.get(value[name], rest)
         if shape is None:
-            raise unlike(value[name], f"{name} that is known").within(name)
+            raise unlike(value[name], f"a known {name}").within(name)
         shape(value)
 
     return check

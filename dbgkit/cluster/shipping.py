@@ -137,7 +137,7 @@ class ShippedFunction:
         self.name = name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError(f"{self.name} is to be run where it is sent to")
+        raise TypeError(f"{self.name} can run only where it was sent")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return eval, (_LOAD, _names(self.module, self.name))

@@ -96,9 +96,9 @@ def open_view(view: Any, client: Any, timeout: float) -> Iterator[View]:
     Raises
     ------
     DumpUnreadable
-        The file is no dump, or not a whole one.
+        The file is not a dump, or is incomplete.
     NoFailure
-        There is no cluster to look at.
+        There is no cluster to ask.
     """
     if view is not None:
         if client is not None:

@@ -37,7 +37,7 @@ class RecordedValue:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"{name!r}: of this {self._summary.type} only a summary was recorded"
+            f"{name!r}: only a summary of this {self._summary.type} was recorded"
         )
 
 

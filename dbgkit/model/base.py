@@ -26,7 +26,8 @@ class FoundIn:
     def source(self) -> str:
         """The former name of `found_in`."""
         warnings.warn(
-            f"{type(self).__name__}.source is found_in now: source is text of code",
+            f"{type(self).__name__}.source is now called found_in: source means the "
+            "text of code",
             DeprecationWarning,
             stacklevel=2,
         )

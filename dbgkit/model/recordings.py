@@ -69,7 +69,7 @@ def _but(without: Mapping[str, str]) -> str:
         return "."
     shown = [f"{address} ({why})" for address, why in list(without.items())[:3]]
     more = f" and {len(without) - 3} more" if len(without) > 3 else ""
-    return f", but for {', '.join(shown)}{more}: there as soon as it answers."
+    return f", except on {', '.join(shown)}{more}: it follows as soon as it answers."
 
 
 @dataclass(frozen=True)

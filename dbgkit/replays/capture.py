@@ -79,7 +79,7 @@ class Capture:
         except KeyboardInterrupt:
             # The client still has to close.
             captured.error = DbgkitError(
-                "what a replay needs was not taken: stopped by Ctrl-C"
+                "what a replay needs was not collected: stopped by Ctrl-C"
             )
         self.taken.append(captured)
 
@@ -224,9 +224,9 @@ def prepared_for(captured: Captured, wanted: Wanted) -> Prepared | None:
         return None
     if wanted.scope != prepared.wanted.scope:
         raise NotHere(
-            f"scope={wanted.scope!r} cannot be run any more: the client has closed, "
-            f"and as it closed scope={prepared.wanted.scope!r} was asked for",
-            f"{advice.call('debugging', scope=wanted.scope)} takes what that needs",
+            f"scope={wanted.scope!r} can no longer be run: the client has closed, and "
+            f"scope={prepared.wanted.scope!r} was requested when it closed",
+            f"{advice.call('debugging', scope=wanted.scope)} collects what that needs",
             key=prepared.failure.key,
         )
     where = where_to_run(prepared.failure, wanted)
@@ -240,7 +240,8 @@ def too_late() -> NotHere:
         f"{advice.option('where', 'worker')} needs the client, which closed because of "
         "the exception",
         f"call {advice.call('debug', where='worker')} inside the client's with block, "
-        f"or leave {advice.option('where')} out: what was taken as it closed runs here",
+        f"or leave {advice.option('where')} out: what was collected as it closed runs "
+        "here",
     )
 
 
@@ -250,7 +251,7 @@ def error_of(captured: Captured) -> DbgkitError:
     if isinstance(captured.error, DbgkitError):
         return captured.error
     error = DbgkitError(
-        "what a replay needs could not be taken as the client closed: "
+        "what a replay needs could not be collected as the client closed: "
         f"{safe_repr(captured.error)}",
         f"call {advice.call('debug')} inside the client's with block",
     )

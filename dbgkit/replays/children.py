@@ -42,7 +42,7 @@ def shared_folder() -> Iterator[Path]:
     except OSError as error:
         raise NotHere(
             f"a process of its own needs a temporary folder: {error}",
-            "have TMPDIR name a folder that can be written to",
+            "set TMPDIR to a folder that can be written to",
         ) from None
     with folder as name:
         yield Path(name)
@@ -55,8 +55,8 @@ def _no_room_told() -> Iterator[None]:
         yield
     except OSError as error:
         raise NotHere(
-            f"a process of its own needs room in the temporary folder: {error}",
-            "have TMPDIR name a folder that can be written to",
+            f"a process of its own needs space in the temporary folder: {error}",
+            "set TMPDIR to a folder that can be written to",
         ) from None
 
 

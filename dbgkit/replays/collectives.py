@@ -60,7 +60,7 @@ def refuse_collective(
         if _may_ask(material.rows[key]) or may_train(material.rows[key]):
             raise NotHere(
                 f"{failure.key!r} is part of a collective that is gone: on a worker it "
-                "would wait for the others, and nothing could interrupt that",
+                "would wait for the others, and that could not be interrupted",
                 f"{advice.option('where', 'here')} and "
                 f"{advice.option('where', 'process')} run it in a collective of its "
                 "own",

@@ -56,7 +56,7 @@ def ask_worker(link: Link, failure: Failure) -> Asked:
     except (SchedulerGone, WaitTimedOut, KeyError):
         return (
             None,
-            f"worker {failure.worker} cannot be asked what it is surrounded by: it has "
+            f"worker {failure.worker} cannot be asked about its environment: it has "
             "left, or does not answer",
         )
 

@@ -181,8 +181,8 @@ def _why_not_same(
         except DbgkitError as error:
             notes.append(f"whether the task changes its inputs is not known: {error}")
         notes.extend(
-            f"the task changes its input {key!r} in place: on the worker it had been "
-            "changed before, so that this run began from other values"
+            f"the task changes its input {key!r} in place: on the worker it had "
+            "already been changed, so this run began with other values"
             for key in changed
         )
     return differences_noted(prepared.failure, prepared.there, material.link, notes)

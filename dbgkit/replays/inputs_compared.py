@@ -85,7 +85,7 @@ class InputComparison:
         if changed:
             more = f" and {len(changed) - 3:,} more" if len(changed) > 3 else ""
             told = ", ".join(repr(key) for key in changed[:3])
-            return [f"not the inputs that it failed on, as recorded: {told}{more}"]
+            return [f"inputs differ from those recorded when it failed: {told}{more}"]
         if self.verdicts and set(self.verdicts.values()) == {"same"}:
-            return ["the inputs are those that it failed on, as recorded"]
+            return ["the inputs are those recorded when it failed"]
         return []

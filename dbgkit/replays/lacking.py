@@ -59,8 +59,8 @@ def _hint(failure: Failure, material: Material, advice: str, by_shuffle: bool) -
     row = material.rows.get(failure.key)
     if by_shuffle or (row is not None and row.takes_part_in_p2p):
         return (
-            "it is part of a P2P shuffle, which is over: nothing can run it again; "
-            "a recording has what it saw, where the recorder was on"
+            "it is part of a P2P shuffle, which is over: nothing can run it again; if "
+            "the recorder was on, a recording has what it saw"
         )
     if advice:
         return advice

@@ -76,7 +76,7 @@ class Row:
             raise InputsTooLarge(
                 f"the run spec of {self.key!r} has {self.spec_bytes:,} bytes of "
                 "literals, over the limit",
-                f"raise {advice.option('max_bytes')} to bring it",
+                f"raise {advice.option('max_bytes')} to fetch it",
                 key=self.key,
             )
         return read_spec(self.spec, self.key, self.reader)
@@ -137,7 +137,7 @@ def gather_material(
     Raises
     ------
     NoTask
-        The failure is no task's.
+        No task raised the failure.
     """
     evidence = failure.evidence
     client = evidence.client
@@ -149,9 +149,10 @@ def gather_material(
     visit = evidence.visit
     if visit is None or not visit["tasks"]:
         enter = f"{advice.call('debug')} enters the exception as it is"
-        again = "compute it again, and hold its future until it has been looked at"
+        again = "compute it again, and hold its future while you debug it"
         raise NoTask(
-            "there is no task to replay: " + (failure.notes or ("it is no task's",))[0],
+            "there is no task to replay: "
+            + (failure.notes or ("no task raised it",))[0],
             again if failure.exception is None else enter,
             key=failure.key,
         )
@@ -238,7 +239,7 @@ def _of_graph(
     outputs: tuple[Any, ...] = evidence.outputs
     if key is not None:
         if key not in graph:
-            raise NoTask(f"{key!r} is not in the graph at hand", "", key=key)
+            raise NoTask(f"{key!r} is not in the graph", "", key=key)
         key = follow_aliases(graph, key)
     part = closure(graph, outputs if key is None else [key])
     rows = {

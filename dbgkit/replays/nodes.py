@@ -36,8 +36,8 @@ def read_spec(data: bytes, key: Any, reader: Reader) -> Any:
         return reader.loads(data)
     except NeverRead as error:
         raise WaitTimedOut(
-            f"the task {key!r} was not unpickled here within {error.limit:g} s: it "
-            "waits for something",
+            f"the task {key!r} was not unpickled here within {error.limit:g} s: "
+            "reading it waits for something",
             f"{advice.option('where', 'worker')} has a worker read it",
             key=key,
         ) from None
@@ -52,8 +52,8 @@ def read_spec(data: bytes, key: Any, reader: Reader) -> Any:
         else:
             message = f"the task {key!r} cannot be read here: {safe_str(error)}"
             hint = (
-                "is the code here that of the workers? Theirs runs it with "
-                f"{advice.option('where', 'worker')}"
+                "the code here may differ from the workers'; "
+                f"{advice.option('where', 'worker')} runs theirs"
             )
         raise RunSpecUnreadable(
             message, hint, key=key, missing=missing or ""

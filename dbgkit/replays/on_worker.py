@@ -108,7 +108,7 @@ def run_on_worker(
     if seen is None:
         raise InputMoved(
             f"worker {plan.worker} does not answer (any more)",
-            "try again: another worker may be had",
+            "try again: another worker may be available",
             key=failure.key,
         )
     began = time.perf_counter()
@@ -119,9 +119,9 @@ def run_on_worker(
         raise
     except WaitTimedOut as error:
         raise WaitTimedOut(
-            f"worker {plan.worker} has not said what became of {failure.key!r}, not "
+            f"worker {plan.worker} did not report the outcome of {failure.key!r}, not "
             "even that it takes too long",
-            "the task may keep it from answering, and still run there",
+            "the task may be blocking it, and still be running there",
             key=failure.key,
         ) from error
     if isinstance(answer, dict):
@@ -156,7 +156,7 @@ def readable(failure: Failure, plan: Plan) -> Iterator[None]:
 def _unreadable(failure: Failure, plan: Plan, why: str) -> AnswerUnreadable:
     """The error for an answer that nothing is known from; the worker did answer."""
     return AnswerUnreadable(
-        f"what {plan.worker} answered of {failure.key!r} cannot be read: {why}",
+        f"what {plan.worker} answered about {failure.key!r} cannot be read: {why}",
         f"{advice.option('where', 'process')} runs it in a child of this process",
         key=failure.key,
     )
@@ -170,7 +170,7 @@ def _is_unread(error: BaseException) -> bool:
     return type(error) is Exception and any(isinstance(a, bytes) for a in error.args)
 
 
-_UNSTOPPABLE = "as a thread cannot be stopped"
+_UNSTOPPABLE = "because a thread cannot be stopped"
 
 
 def _job(plan: Plan, material: Material, timeout: float) -> Job:
@@ -254,8 +254,8 @@ def replay_from_wire(
         notes.append(f"it failed before on {failure.worker}, and not on {address}")
     if outcome != "same":
         notes += [
-            f"the task changes its input {key!r} in place: on the worker it had been "
-            "changed before, so that this run began from other values"
+            f"the task changes its input {key!r} in place: on the worker it had "
+            "already been changed, so this run began with other values"
             for key in answer["changed"]
         ]
     if failure.key is None and told and told["key"] is not None:
@@ -283,7 +283,7 @@ def _refuse_lack(failure: Failure, plan: Plan, error: Any) -> None:
         if kind == StandInLacks.__name__:
             raise StandInLacks(
                 f"{failure.key!r} cannot be replayed on {plan.worker}: {message}",
-                "look at its recording, where the recorder was on",
+                "if the recorder was on, look at its recording",
                 key=failure.key,
             )
 
@@ -331,23 +331,27 @@ def _refusal(failure: Failure, plan: Plan, answer: ReplayAnswer) -> DbgkitError:
     if status == "moved":
         return InputMoved(f"input {key!r} is gone from the workers", _AGAIN, key=key)
     if status == "fetch-timeout":
-        message = f"inputs such as {key!r} did not come to {plan.worker} within {text}"
+        on = f"on {plan.worker}"
+        message = f"inputs such as {key!r} did not arrive {on} within {text}"
         return WaitTimedOut(message, f"raise {advice.option('timeout')}", key=key)
     if status == "unreadable-input":
         message = f"input {key!r} cannot be deserialised {where}"
         return InputUnreadable(message, "install there what defines its type", key=key)
     if status == "uncopyable":
         message = f"input {key!r} cannot be copied {where}: {text}"
-        hint = "look at the task's recording, where the recorder was on"
+        hint = "if the recorder was on, look at the task's recording"
         return InputNotCopyable(message, hint, key=key)
     if status == "unreadable":
         message = f"the task {key!r} cannot be read {where}: {text}"
-        return RunSpecUnreadable(message, "is the code there that of here?", key=key)
+        return RunSpecUnreadable(
+            message, "the code there may differ from the code here", key=key
+        )
     if status == "input-failed":
         return RecomputeFailed(
             f"an input of {failure.key!r} failed when it was computed again {where}: "
             f"{key!r}: {text}",
-            f"{advice.option('scope', 'ancestors')} brings home what it saw",
+            f"{advice.option('scope', 'ancestors')} runs it here, where the debugger "
+            "can enter it",
             key=key,
         )
     if status == "actor":
@@ -360,7 +364,7 @@ def _refusal(failure: Failure, plan: Plan, answer: ReplayAnswer) -> DbgkitError:
     return DbgkitError(f"{failure.key!r} could not be run {where}: {text}", key=key)
 
 
-_AGAIN = "try again: the scheduler may compute it anew"
+_AGAIN = "try again: the scheduler may compute it again"
 
 
 def _slow_stage(failure: Failure, plan: Plan, answer: ReplayAnswer) -> WaitTimedOut:
@@ -368,7 +372,7 @@ def _slow_stage(failure: Failure, plan: Plan, answer: ReplayAnswer) -> WaitTimed
     doing = {
         "copy": f"the inputs of {failure.key!r} were not copied",
         "compute": f"input {answer['key']!r} was not computed again",
-    }.get(answer["stage"], f"what became of {failure.key!r} was not recorded")
+    }.get(answer["stage"], f"the outcome of {failure.key!r} was not recorded")
     return WaitTimedOut(
         f"{doing} within {answer['seconds']:.0f} s on {plan.worker}; thread "
         f"{answer['thread']} still runs there, {_UNSTOPPABLE}",
@@ -398,14 +402,14 @@ def _without_answer(
     if not has_ended(link, plan.worker, pid):
         raise SchedulerGone(
             f"the connection to {plan.worker} was lost while {failure.key!r} ran there",
-            "the worker is there still, and perhaps still runs it",
+            "the worker is still there, and may still be running it",
             key=failure.key,
         )
     if closed_on_purpose(link, plan.worker):
         raise SchedulerGone(
             f"worker {plan.worker} was closed on purpose while {failure.key!r} ran "
             "there",
-            "try again: another worker may be had",
+            "try again: another worker may be available",
             key=failure.key,
         )
     detail = how_it_ended(link, pid) or f"its process {pid} has ended"

@@ -102,7 +102,7 @@ def _refuse(failure: Failure, material: Material) -> None:
         )
     if material.link is None:
         raise NotHere(
-            f"there is no cluster any more to run {failure.key!r} on",
+            f"there is no longer a cluster to run {failure.key!r} on",
             f"{advice.option('where', 'here')} or "
             f"{advice.option('where', 'process')} needs none",
             key=failure.key,
@@ -113,8 +113,8 @@ def _refuse_p2p(failure: Failure, material: Material, order: list[Any]) -> None:
     """A P2P shuffle knows its tasks by their keys, and changes with each run."""
     if any(material.rows[key].takes_part_in_p2p for key in order):
         raise NotHere(
-            f"{failure.key!r}, or one of its inputs that is in no memory, is part of "
-            "a P2P shuffle, which cannot run again inside of a worker",
+            f"{failure.key!r}, or one of its inputs that is not in memory, is part of "
+            "a P2P shuffle, which cannot run again inside a worker",
             f"{advice.option('where', 'here')} runs what can run outside of the "
             "shuffle",
             key=failure.key,
@@ -289,11 +289,11 @@ def _warnings(
 ) -> Iterable[str]:
     yield RUNS_AGAIN
     yield (
-        "it runs inside of that worker: should it take the worker down, what is in "
-        "its memory is lost, and other tasks there are started again"
+        "it runs inside that worker: if it takes the worker down, what is in its "
+        "memory is lost, and other tasks there start again"
     )
     if not _may_run(material.rows[order[-1]], failure, chosen):
         yield (
-            f"the task is restricted to other workers than {chosen}, of which none "
-            "is known here to be running"
+            f"the task is restricted to other workers than {chosen}, none of which is "
+            "known here to be running"
         )

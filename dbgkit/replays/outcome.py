@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TRUNCATED = "Long error message"  # distributed.core.truncate_exception
 
 CAUSES_UNKNOWN = (
-    "what it was raised from before is not known here, or not all of it: so that was "
+    "what caused it before is not known here, or not completely, so the causes were "
     "not compared"
 )
 

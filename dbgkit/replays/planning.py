@@ -31,7 +31,7 @@ class Wanted:
     sources: tuple[str, ...] = ()
 
 
-RUNS_AGAIN = "the task runs again: what it writes or sends, it writes or sends again"
+RUNS_AGAIN = "the task runs again: what it writes or sends is written or sent again"
 
 
 def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
@@ -50,7 +50,7 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
         if scope == "task" and material.key is not None:
             never = failure.found_in == "local"
             why = "there is no cluster" if never else "no cluster is left"
-            warnings.append(f"{why}: what leads to the task runs here")
+            warnings.append(f"{why}: the tasks that lead to it run here")
         scope = "ancestors"
     if material.key is None:
         scope = "ancestors"
@@ -58,8 +58,8 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
     pull, recompute, run = _sort(material, scope)
     if put_in_reach(failure, material, run):
         warnings.append(
-            "of the P2P shuffle only that runs which one partition goes through: it "
-            "is checked, split and converted, and nothing is sent"
+            "only the part of the P2P shuffle that handles one partition runs: the "
+            "partition is checked, split and converted, and nothing is sent"
         )
     if run_alone(material, run) or not parts.isdisjoint(run):
         warnings.append(ALONE)
@@ -161,22 +161,23 @@ def refuse_lost(material: Material, keys: list[Any]) -> None:
         if row is None or (row.lost and not row.held):
             if material.link is None:
                 raise InputLost(
-                    f"input {key!r} went with its cluster, which was closed before "
-                    "the failure was looked at",
+                    f"input {key!r} was lost with its cluster, which was closed "
+                    "before the failure was debugged",
                     looked_at_in_time(),
                     key=key,
                 )
             if material.restarted:
                 raise InputLost(
-                    f"input {key!r} went with the scheduler, which was restarted after "
+                    f"input {key!r} was lost with the scheduler, which was restarted "
+                    "after "
                     f"{material.key!r} was located",
                     RESUBMIT,
                     key=key,
                 )
             raise InputLost(
-                f"input {key!r} is lost for good: it is on no worker, and nothing "
+                f"input {key!r} is lost permanently: it is on no worker, and nothing "
                 "can compute it again (scattered data, or a future's only copy)",
-                "scatter it again, and submit the task anew",
+                "scatter it again, and submit the task again",
                 key=key,
             )
 

@@ -121,7 +121,7 @@ def _one_child(
     Raises
     ------
     WaitTimedOut
-        It did not begin with the task within ``start_limit`` seconds.
+        It did not start the task within ``start_limit`` seconds.
     RunSpecUnreadable
         It could not read the task.
     """
@@ -149,12 +149,12 @@ def _refuse_unbegun(failure: Failure, folder: Path, child: Child, why: str) -> N
     """
     if why == "timeout":
         raise WaitTimedOut(
-            f"the process for {failure.key!r} did not begin with the task",
+            f"the process for {failure.key!r} did not start the task",
             "try again when the machine is less busy, or with "
             f"{advice.option('where', 'here')}",
         )
     if (child.poll() or 0) > 0:
-        lines = _tail(folder / "output.txt").splitlines() or ["it said nothing"]
+        lines = _tail(folder / "output.txt").splitlines() or ["it printed nothing"]
         raise RunSpecUnreadable(
             f"the task {failure.key!r} cannot be read in a process of its own: "
             f"{lines[-1]}",
@@ -250,7 +250,7 @@ def _end(
     except MALFORMED as error:
         # What ran there can reach all that is in its process.
         raise DbgkitError(
-            f"what the process for {failure.key!r} left behind cannot be read: "
+            f"the result of the process for {failure.key!r} cannot be read: "
             f"{type(error).__name__}: {safe_str(error)}",
             f"try again, or with {advice.option('where', 'worker')}",
             key=failure.key,

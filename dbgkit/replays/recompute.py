@@ -72,7 +72,7 @@ def recompute(
         if lost:
             raise InputMoved(
                 f"input {lost[0]!r} was forgotten as soon as it was computed again",
-                "try again: the scheduler may compute it anew",
+                "try again: the scheduler may compute it again",
                 key=lost[0],
             )
         size = sum(row["nbytes"] or 0 for row in rows.values())
@@ -253,13 +253,13 @@ def _cancelled(link: Link, plan: Plan, future: Any) -> DbgkitError:
     doing = f"inputs of {plan.key!r} were computed again"
     if reason == "scheduler-connection-lost":
         return SchedulerGone(
-            f"the connection to the scheduler was lost for a moment as {doing}",
+            f"the connection to the scheduler was lost for a moment while {doing}",
             "try again: it is back",
             key=plan.key,
         )
     if reason == "scheduler-restart":
         return Cancelled(
-            f"the cluster was restarted (client.restart(), or another client's) as "
+            "the cluster was restarted (client.restart(), or another client's) while "
             f"{doing}",
             "submit the work again: a restart leaves no task to debug",
             key=plan.key,

@@ -82,15 +82,15 @@ def _of_submitted(prepared: Prepared, key: Any, notify: Notify) -> Replay:
         max_bytes=wanted.max_bytes,
     )[0]
     note = (
-        f"a replay of {outer.key!r} is handed the stored error of {found.key!r}, which "
-        "it submits: so that one alone was run"
+        f"a replay of {outer.key!r} only gets the stored error of {found.key!r}, "
+        "which it submits, so only that one was run"
     )
     before = (*outer.through, outer.key)
     if found.key in before:
         raise NotHere(
-            f"a replay of {outer.key!r} is handed the stored error of {key!r}, which "
-            "it submits, so that nothing runs again",
-            f"let go of the futures of {key!r}, or look at its recording",
+            f"a replay of {outer.key!r} only gets the stored error of {key!r}, which "
+            "it submits, so nothing would run again",
+            f"release the futures of {key!r}, or look at its recording",
             key=outer.key,
         )
     through = (*before, *(each for each in found.through if each not in before))

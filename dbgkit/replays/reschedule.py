@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dbgkit.model import Run
 
 _NOTE = (
-    "the task raised Reschedule: on a cluster that is no failure, the scheduler would "
-    "have run it again, on another worker perhaps"
+    "the task raised Reschedule, which is not a failure on a cluster: the scheduler "
+    "would have run it again, perhaps on another worker"
 )
 
 

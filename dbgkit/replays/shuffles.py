@@ -51,23 +51,21 @@ def put_in_reach(failure: Failure, material: Material, run: Iterable[Any]) -> bo
         if key != material.key and material.rows[key].takes_part_in_p2p:
             raise _refused(
                 failure,
-                f"needs {key!r}, which is part of a P2P shuffle and runs on workers "
-                "alone: nothing before it is run here",
+                f"needs {key!r}, part of a P2P shuffle, which runs only on "
+                "workers: nothing that leads to it is run here",
             )
     row = material.rows.get(material.key)
     if failure.shuffle in ("barrier", "unpack"):
         raise _refused(
             failure,
             f"failed in the {failure.shuffle} phase of a P2P shuffle, whose data is "
-            "gone, so that it cannot run again",
+            "gone, so it cannot run again",
         )
     if row is None or not row.takes_part_in_p2p or not is_p2p(node := row.read()):
         return False
     specs = _specs(material.rows.values()) if goes_in(node) else {}
     if not specs:
-        raise _refused(
-            failure, "is part of a P2P shuffle, outside of which it cannot run"
-        )
+        raise _refused(failure, "is part of a P2P shuffle, and cannot run outside it")
     row.node, row.spec = _with_function(node, IntoShuffle(node.func, specs)), None
     return True
 

@@ -199,9 +199,9 @@ class WorkerStandIn:
             giving.result(_GIVE_BACK)
         except (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError):
             giving.cancel()
-            self._say("locks that the task had taken may not have been given back")
+            self._say("locks that the task had acquired may not have been released")
         except OSError as error:  # the cluster is gone, and its locks with it
-            self._say(f"locks that the task had taken were not given back: {error}")
+            self._say(f"locks that the task had acquired were not released: {error}")
 
     async def _give_back(self, client: Any) -> None:
         for name in await self._scheduler.dbgkit_give_back():
@@ -223,7 +223,7 @@ class WorkerStandIn:
     def notes(self) -> list[str]:
         """What is to be known of what the task asked its worker for."""
         notes = [
-            f"the task asked its worker for {name!r}, which the stand-in has not"
+            f"the task asked its worker for {name!r}, which the stand-in does not have"
             for name in self.lacked
         ]
         if self.submits:
@@ -254,7 +254,7 @@ class WorkerStandIn:
         if client is None:
             raise StandInLacks(
                 "the replayed task asks for a client, and there is no cluster",
-                "connect a Client, or scope the task's submissions out",
+                "connect a Client, or have the task submit nothing",
             )
         return client
 
@@ -331,5 +331,5 @@ def _temporary_folder() -> str:
     except OSError as error:
         raise StandInLacks(
             f"the replayed task asks for a folder to write to: {error}",
-            "have TMPDIR name a folder that can be written to",
+            "set TMPDIR to a folder that can be written to",
         ) from None

@@ -68,7 +68,7 @@ class Parts:
             It cannot be sent, or the worker cannot be asked.
         """
         if path[:2] == _SHUFFLE:
-            raise self.lack(path, "a shuffle is its workers' own")
+            raise self.lack(path, "a shuffle belongs to its workers")
         told = self._ask(path)
         if told["status"] == "missing":
             kind, name = path[-1]
@@ -77,7 +77,7 @@ class Parts:
             raise AttributeError(f"{told['owner']!r} object has no attribute {name!r}")
         if told["status"] != "ok":
             raise self.lack(
-                path, f"a {told['type']} that cannot be had: {told['text']}"
+                path, f"a {told['type']} that is not available: {told['text']}"
             )
         try:
             return unpickled(told["data"], self._named)
@@ -91,13 +91,13 @@ class Parts:
         self.lacked.append(name)
         return StandInLacks(
             f"the replayed task asks its worker for {name!r}, which dbgkit's stand-in "
-            f"for a worker has not: {why}",
+            f"for a worker does not have: {why}",
             "",  # where it can be run is said by `dbgkit.replays.lacking`
         )
 
     def _ask(self, path: Path) -> PartForm:
         if self._blocked():
-            raise self.lack(path, "it was asked for in the client's own loop")
+            raise self.lack(path, "it was requested in the client's own loop")
         client = self._client()
         if client is None:
             raise self.lack(path, "the worker cannot be asked from here")

@@ -32,9 +32,11 @@ def read_sources(source: Any) -> tuple[str, ...]:
         with suppress(FileNotFoundError):  # the working directory was removed
             path = os.path.abspath(path)
         if not os.path.exists(path):
-            raise WrongTarget(f"no source at {path!r}: there is no such file", _HINT)
+            raise WrongTarget(f"no source at {path!r}: the file does not exist", _HINT)
         if not (os.path.isdir(path) or path.endswith((".py", ".pyw", ".ipynb"))):
-            raise WrongTarget(f"{path!r} is no source: neither .py nor .ipynb", _HINT)
+            raise WrongTarget(
+                f"{path!r} is not a source: neither .py nor .ipynb", _HINT
+            )
         paths.append(path)
     return tuple(paths)
 

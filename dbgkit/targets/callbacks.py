@@ -22,9 +22,9 @@ def of_callback(error: BaseException) -> Kind | None:
                     "callback",
                     error,
                     (
-                        f"a callback of the future {key!r} raised this, here and after "
-                        "the task: there is nothing to replay",
-                        "future.add_done_callback(…) has it called; mend that function",
+                        f"a callback of the future {key!r} raised this, here, after "
+                        "the task was done: there is nothing to replay",
+                        "future.add_done_callback(…) has it called; fix that function",
                     ),
                 )
             found = found.f_back

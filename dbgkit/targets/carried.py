@@ -111,7 +111,7 @@ def told_by_batch(failure: Failure, error: BaseException, address: str) -> Failu
         traceback_text=frames,
         worker=address,
         exception=error,
-        notes=("for Dask it is finished: joblib brings exceptions home as results",),
+        notes=("for Dask it is finished: joblib returns exceptions as results",),
         kind="carried",
     )
 
@@ -131,8 +131,8 @@ def of_batch(error: BaseException) -> Kind | None:
         "carried",
         error,
         (
-            "a batch of joblib's raised this, and joblib has let go of it: for Dask "
-            "it was finished, so there is nothing to replay",
+            "a batch of joblib's raised this, and joblib has released it: for Dask it "
+            "was finished, so there is nothing to replay",
             f"{advice.call('record')} before the job keeps what the worker saw: "
             f"{advice.call('recordings')} then has it",
         ),

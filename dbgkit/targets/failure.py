@@ -62,7 +62,7 @@ def failure_from_fact(
         if exception is not None and kind and kind != type(exception).__name__:
             notes = (
                 *notes,
-                f"the exception came home as {type(exception).__name__}: "
+                f"the exception arrived as {type(exception).__name__}: "
                 "its class and message are the scheduler's text",
             )
     elif exception is not None:
@@ -166,8 +166,8 @@ def failure_of_meta(found: Trace) -> Failure:
         found.meta,
         found_in="meta",
         notes=(
-            "Dask called the function on made-up data to learn what it returns; "
-            "meta= spares it that",
+            "Dask called the function on made-up data to learn what it returns; meta= "
+            "avoids that",
         ),
     )
     return replace(failure, kind="meta")

@@ -124,8 +124,8 @@ def notes_of_way(fact: Fact) -> tuple[str, ...]:
         notes.append(submitted_by(through))
         if fact.get("alike", 1) > 1:
             notes.append(
-                f"{fact['alike']} tasks failed so before it did, and any of them may "
-                "be the one that it waited for: this is the last of them"
+                f"{fact['alike']} tasks failed this way before it did, and it may "
+                "have waited for any of them: this is the last one"
             )
     entry = fact.get("submitted")
     if entry:
@@ -145,9 +145,9 @@ def notes_of_way(fact: Fact) -> tuple[str, ...]:
 def _followed_by(keys: Sequence[Any], text: str) -> str:
     more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
     return (
-        f"{keys[0]!r}{more} failed because of it, with {text[:_SHOWN]}: so do the "
-        "others of a collective once one of them has failed, and of the failures of "
-        "the same function this one is the nearest in time"
+        f"{keys[0]!r}{more} failed because of it, with {text[:_SHOWN]}: that is how "
+        "the others of a collective fail once one of them has failed, and this is "
+        "the failure of the same function that is nearest in time"
     )
 
 

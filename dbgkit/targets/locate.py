@@ -55,8 +55,8 @@ def locate_failures(
         found = relocate(found, timeout, specs, max_bytes)
     if not found:
         raise NoFailure(
-            "nothing has failed that could be found",
-            "hand in the exception, a future or a key",
+            "no failure was found",
+            "pass the exception, a future or a key",
         )
     return [with_missing(failure, timeout) for failure in found]
 

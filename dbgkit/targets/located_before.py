@@ -68,6 +68,6 @@ def _with_visit(failure: Failure, timeout: float, max_bytes: int) -> Failure:
         )
     raise UnknownKey(
         f"the scheduler has forgotten {failure.key!r} since it was located",
-        "hold its future, or hand in the exception",
+        "hold its future, or pass the exception",
         key=failure.key,
     )

@@ -83,7 +83,7 @@ def locate_in_graph(
     keys = sorted(entry_of, key=lambda key: entry_of[key]["when"] or 0.0)
     if len(keys) > 1 and not isinstance(found.exception, NoFailure):
         more = (
-            f"{len(keys)} tasks of this graph failed with it, or alike; "
+            f"{len(keys)} tasks of this graph failed with it, or in a similar way; "
             "this is the earliest"
         )
         past = replace(past, notes=(*past.notes, more))
@@ -230,7 +230,7 @@ def _history(
         return answer["erred"], ()
     scheduler = _closed_scheduler(client)
     if scheduler is None or not hasattr(scheduler, "erred_tasks"):
-        return [], ("the client is closed, and the scheduler's history with it",)
+        return [], ("the client is closed, so the scheduler's history cannot be read",)
     return [
         {
             "key": entry.key,
@@ -240,7 +240,7 @@ def _history(
             "traceback_text": entry.traceback_text,
         }
         for entry in scheduler.erred_tasks
-    ], ("the cluster is closed: a replay computes again here what it held",)
+    ], ("the cluster is closed: a replay computes what it held again here",)
 
 
 def _closed_scheduler(client: Any) -> Any:
@@ -360,13 +360,13 @@ def _unmatched(
     """A failure of which the graph is known, but not the key."""
     if isinstance(found.exception, NoFailure):
         raise NoFailure(
-            "no task of this collection has failed that the scheduler still knows",
-            "compute it, and hand in the exception",
+            "the scheduler knows of no failed task of this collection",
+            "compute it, and pass the exception",
         )
     why = (
-        "the scheduler no longer says which task it was"
+        "the scheduler no longer reports which task it was"
         if client is not None
-        else "this scheduler does not say which task it was"
+        else "this scheduler does not report which task it was"
     )
     error = found.exception
     return failure_from_exception(

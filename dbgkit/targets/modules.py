@@ -108,7 +108,7 @@ def advice_of(lack: Lack) -> list[str]:
         else:
             brought[package] = file
     advice = [
-        f"client.upload_file({path!r}) brings it to all workers, those to come too"
+        f"client.upload_file({path!r}) brings it to all workers, later ones too"
         + (" (a package as .zip)" if path.endswith(".zip") else "")
         for path in brought.values()
     ]

@@ -17,7 +17,7 @@ _UNREAD = "Error during deserialization of the task graph"
 
 def ask_why(key: Any) -> str:
     """What tells why a task has not ended."""
-    return f"{advice.call('why', key)} tells what it waits for"
+    return f"{advice.call('why', key)} says what it waits for"
 
 
 def interrupted(exception: BaseException) -> bool:
@@ -30,7 +30,7 @@ def interrupted(exception: BaseException) -> bool:
 def told_by_text(count: int) -> str:
     """What is said of an exception that was found by its text alone."""
     found = "a task" if count == 1 else f"the earliest of {count} tasks"
-    return f"{found} that failed with this text: the exception itself tells no more"
+    return f"{found} that failed with this text: the exception itself says no more"
 
 
 def not_failed(
@@ -47,7 +47,7 @@ def not_failed(
     if state == "memory":
         return NotFailed(
             f"{key!r} has not failed: it is finished",
-            f"{advice.call('replay', key)} runs it again all the same",
+            f"{advice.call('replay', key)} runs it again anyway",
             key=key,
             state="finished",
         )
@@ -71,15 +71,15 @@ def lost_with_scheduler(
         reason, key = getattr(error, "reason", None), getattr(error, "key", None)
         if reason == "scheduler-connection-lost":
             return SchedulerGone(
-                f"the connection to the scheduler was lost while {key!r} was waited "
-                "for, and its tasks are gone with it",
-                "see the scheduler's log for why it went; connect a new Client once it "
-                "runs again, and submit the work anew",
+                f"the connection to the scheduler was lost while waiting for {key!r}, "
+                "and its tasks are lost with it",
+                "see the scheduler's log for why it stopped; connect a new Client "
+                "once it runs again, and submit the work again",
                 key=key,
             )
         if reason == "scheduler-restart":
             return Cancelled(
-                f"{key!r} was cancelled, as the cluster was restarted "
+                f"{key!r} was cancelled, because the cluster was restarted "
                 "(client.restart(), or another client's)",
                 "submit it again: a restart leaves no task to debug",
                 key=key,
@@ -96,8 +96,8 @@ def lost_future(futures: Iterable[Any]) -> SchedulerGone | None:
         reason = getattr(future_error(future), "reason", None)
         if reason == "scheduler-connection-lost":
             return SchedulerGone(
-                f"{future.key!r} went as the client lost its scheduler, and had to "
-                "connect again",
+                f"{future.key!r} was lost when the client lost its scheduler and had "
+                "to connect again",
                 RESUBMIT,
                 key=future.key,
             )
@@ -107,7 +107,7 @@ def lost_future(futures: Iterable[Any]) -> SchedulerGone | None:
 def looked_at_in_time() -> str:
     """What to do for a script whose cluster closes as it fails."""
     return (
-        f"run the script with `dbgkit run`, or have {advice.call('debugging')} around "
+        f"run the script with `dbgkit run`, or put {advice.call('debugging')} around "
         "the client's with block; or keep client and cluster open"
     )
 
@@ -116,8 +116,8 @@ def unanswered(key: Any, status: str) -> SchedulerGone:
     """What says that the client of a failed task cannot be asked any more."""
     if status == "closed":
         return SchedulerGone(
-            f"the client of {key!r} closed before its failure was looked at, as a "
-            "script's does that ends",
+            f"the client of {key!r} closed before its failure was debugged, as it "
+            "does when a script ends",
             looked_at_in_time(),
             key=key,
         )
@@ -138,7 +138,7 @@ def unread_graph(exception: BaseException | None) -> NoTask | None:
     cause = exception.__cause__ or exception.__context__
     why = f": {type(cause).__name__}: {cause}" if cause is not None else ""
     return NoTask(
-        f"no task has run, as the scheduler could not read the graph{why}",
+        f"no task has run, because the scheduler could not read the graph{why}",
         _what_to_send(cause),
     )
 
@@ -157,7 +157,8 @@ def _what_to_send(cause: BaseException | None) -> str:
             f"the workers (a package as .zip), or install {package!r} there"
         )
     return (
-        "what the graph is made of must be there as well: client.upload_file(path) "
+        "the modules that the graph needs must be there as well: "
+        "client.upload_file(path) "
         "brings a module of yours to the scheduler and the workers"
     )
 
@@ -177,7 +178,7 @@ def gone(key: Any, found: Trace) -> UnknownKey | Cancelled:
         return _cancelled(key)
     return UnknownKey(
         f"the scheduler has forgotten {key!r}, which raised this exception",
-        "submit it again, and hold its future until it has been looked at",
+        "submit it again, and hold its future while you debug it",
         key=key,
     )
 
@@ -193,14 +194,14 @@ def _unknown(key: Any, client: Any, status: str) -> UnknownKey:
     if status:
         return UnknownKey(
             f"the scheduler has forgotten {key!r} (the future is {status})",
-            "submit it again, or hand in the exception that it raised",
+            "submit it again, or pass the exception that it raised",
             key=key,
         )
     hint = (
         f"did you mean {close[0]!r}?"
         if close
         else (
-            "the scheduler forgets a task once nobody holds its future: hand in the "
+            "the scheduler forgets a task once nobody holds its future: pass the "
             "exception instead"
         )
     )

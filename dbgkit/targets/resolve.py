@@ -50,7 +50,7 @@ def sort_target(target: Any) -> Sought:
 
 def _sort_into(sought: Sought, target: Any, depth: int) -> None:
     if depth > 10:
-        raise WrongTarget("the target is nested too deep", "hand in a flat list")
+        raise WrongTarget("the target is nested too deep", "pass a flat list")
     target = meant_by(target)
     if isinstance(target, Failure):
         sought.failures.append(target)
@@ -74,8 +74,8 @@ def _sort_into(sought: Sought, target: Any, depth: int) -> None:
             _sort_into(sought, member, depth + 1)
     else:
         raise WrongTarget(
-            f"a {type(target).__name__} is no target",
-            "hand in a future, a collection, a key, an exception, several of "
+            f"unsupported target: a {type(target).__name__}",
+            "pass a future, a collection, a key, an exception, several of "
             "these, or nothing for the last failure",
         )
 

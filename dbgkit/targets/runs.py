@@ -28,11 +28,11 @@ def of_run(error: BaseException) -> Kind | None:
         "run",
         error,
         (
-            f"{what} {where}, and it raised this: that is no task, so there is "
+            f"{what} {where}, and it raised this: that is not a task, so there is "
             "nothing to replay",
             "client.submit(function, workers=[address]) makes it one; "
             f"{advice.call('debug')} enters what is left of it: its frames, without "
-            "values there",
+            "the values",
         ),
     )
 
@@ -59,17 +59,17 @@ def of_plugin(error: BaseException) -> Kind | None:
     named = local.get("name")
     registered = getattr(plugin, "name", None) or named
     stays = (
-        f"it stays registered: client.unregister_worker_plugin({registered!r}) takes "
-        "it off"
+        f"it stays registered: client.unregister_worker_plugin({registered!r}) "
+        "removes it"
         if name == "_register_worker_plugin" and isinstance(registered, str)
-        else "mend it, and register it again"
+        else "fix it, and register it again"
     )
     return Kind(
         "plugin",
         error,
         (
-            f"{method}() of the plugin {kind} raised this {on}, as it was "
-            "registered: that is no task, so there is nothing to replay",
+            f"{method}() of the plugin {kind} raised this {on}, as it was registered: "
+            "that is not a task, so there is nothing to replay",
             stays,
         ),
     )

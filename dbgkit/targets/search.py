@@ -56,8 +56,7 @@ if TYPE_CHECKING:
 
 _OF_ANOTHER = ("it may be another client's failure",)
 _UNFOLLOWED = (
-    "it failed because of more tasks than were looked at: "
-    "an earlier one may have failed"
+    "it failed because of more tasks than were checked: an earlier one may have failed"
 )
 
 
@@ -313,7 +312,7 @@ class Search:
     # -- collections, and nothing at all ------------------------------------
 
     def of_collection(self, collection: Any) -> list[Failure]:
-        found = Trace(NoFailure("no exception is at hand"))
+        found = Trace(NoFailure("there is no exception"))
         found.collections = [collection]
         found.expression = expression_here([collection])
         return replace(self, client=self._open_client())._in_graph(found)
@@ -321,8 +320,8 @@ class Search:
     def newest(self) -> list[Failure]:
         if self.client is None:
             raise NoFailure(
-                "there is no exception at hand, and no client",
-                "hand in an exception, or connect a distributed.Client",
+                "there is no exception, and no client",
+                "pass an exception, or connect a distributed.Client",
             )
         client = self._open_client()
         link = self._link(client)
@@ -334,8 +333,8 @@ class Search:
         failures = self._from_answer(answer, client, notes=notes)
         if not failures:
             raise NoFailure(
-                "no task has failed that the scheduler still knows",
-                "hand in the exception: its traceback may hold the graph",
+                "the scheduler knows of no failed task",
+                "pass the exception: its traceback may hold the graph",
             )
         return failures
 
@@ -350,7 +349,7 @@ class Search:
         if not is_open(self.client):
             raise SchedulerGone(
                 f"the client is {self.client.status}",
-                "hand in the exception: its traceback may hold enough, or use "
+                "pass the exception: its traceback may hold enough, or use "
                 f"{advice.call('debugging')} around the with block of the client",
             )
         return self.client

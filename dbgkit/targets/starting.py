@@ -28,7 +28,7 @@ def of_start(error: BaseException) -> Kind | None:
         error,
         (
             f"no task has run: a {what.lower()} did not start{why}",
-            "what it printed as it started says more, a preload's failure too",
+            "what it printed when it started says more, also of a failed preload",
         ),
     )
 
@@ -49,8 +49,8 @@ def guard_missing(error: BaseException) -> str | None:
         return None
     filename, line = place
     return (
-        f"workers could not start, as each of them runs {filename} again, and line "
-        f'{line} with it: put that line under if __name__ == "__main__":'
+        f"workers could not start, because each of them runs {filename} again, "
+        f'with its line {line}: put that line under if __name__ == "__main__":'
     )
 
 

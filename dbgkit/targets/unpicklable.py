@@ -23,7 +23,8 @@ from dbgkit.targets.without_task_kind import Kind
 
 _SAID = "Could not serialize object of type"
 _MAKE_INSIDE = (
-    "make it inside of the task, or leave it out by __getstate__ of what holds it"
+    "create it inside the task, or leave it out in __getstate__ of the object that "
+    "holds it"
 )
 _TRACEBACK = re.compile(r"^(?P<last>\w[\w.]*(?:Error|Exception)?: .*)$", re.MULTILINE)
 
@@ -79,7 +80,7 @@ def of_result(error: BaseException) -> Kind | None:
         "result",
         error,
         (
-            f"{whose}, a {kind}, cannot be pickled, so that its worker cannot send "
+            f"{whose}, a {kind}, cannot be pickled, so its worker cannot send "
             f"it{why}: the task itself has not failed",
             "have the task return what can be pickled, or go on with the result in a "
             "task on the same worker",
@@ -129,7 +130,7 @@ def _told_unhashed(value: Any, places: list[Any]) -> tuple[str, ...]:
         if argument in local and (
             found := find_culprit(local[argument], clock, argument)
         ):
-            return _in_words(name, found, "cannot be pickled, and so not be hashed")
+            return _in_words(name, found, "cannot be pickled, and so cannot be hashed")
     name = name or repr(getattr(value, "__name__", type(value).__name__))
     return (
         f"{_UNSENT}: an argument of {name} cannot be hashed in the same way each time",
@@ -164,8 +165,11 @@ def _function_name(local: Mapping[str, Any]) -> str:
 def _in_words(whose: str, found: Culprit | None, cannot: str) -> tuple[str, ...]:
     """What cannot be pickled, of which task; and what to do."""
     if found is None:
-        return (f"{_UNSENT}: {whose or 'what was to be sent'} {cannot}", _MAKE_INSIDE)
-    what = found.path or whose or "what was to be sent"
+        return (
+            f"{_UNSENT}: {whose or 'something that was to be sent'} {cannot}",
+            _MAKE_INSIDE,
+        )
+    what = found.path or whose or "something that was to be sent"
     # A function that is named there is the task's own, or says more.
     if found.path and whose and "of '" not in found.path:
         what = f"{found.path} of {whose}"

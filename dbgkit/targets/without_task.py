@@ -77,7 +77,7 @@ def kind_of(exception: BaseException, found: Trace) -> Kind:
             (
                 "none of the futures in its traceback holds this exception (any "
                 "more), so there is no task to replay",
-                "compute it again, and hand in the exception at once",
+                "compute it again, and pass the exception at once",
             ),
         )
     return _whose(exception, errors)
@@ -95,7 +95,7 @@ def _of_actor(exception: BaseException) -> Kind:
         "actor",
         exception,
         (
-            "a method of an actor failed: that is no task, so there is nothing to "
+            "a method of an actor failed: that is not a task, so there is nothing to "
             "replay",
         ),
     )
@@ -109,9 +109,9 @@ def _whose(exception: BaseException, errors: list[BaseException]) -> Kind:
             "remote",
             exception,
             (
-                "it was raised in another process, and nothing tells by which task: "
+                "it was raised in another process, and by which task is not known: "
                 "there is nothing to replay",
-                "hand in the future, the key, or the exception as compute(), "
+                "pass the future, the key, or the exception as compute(), "
                 "result() or gather() raises it",
             ),
         )
@@ -121,8 +121,8 @@ def _whose(exception: BaseException, errors: list[BaseException]) -> Kind:
             exception,
             (
                 "it has no traceback, and no future that is held has failed with it: "
-                "nothing tells whether a task raised it",
-                "hand in the future, the key, or the exception as it was raised",
+                "whether a task raised it is not known",
+                "pass the future, the key, or the exception as it was raised",
             ),
         )
     of_dask = any(type(error).__module__.split(".")[0] in _DASK for error in errors)
@@ -130,7 +130,10 @@ def _whose(exception: BaseException, errors: list[BaseException]) -> Kind:
         return Kind(
             "dask",
             exception,
-            ("it was raised in this process, by Dask or under it, and by no task",),
+            (
+                "it was raised in this process, by Dask or by code under it, but not "
+                "by a task",
+            ),
         )
     return Kind("none", exception, ("this exception has nothing to do with Dask",))
 
