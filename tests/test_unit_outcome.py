@@ -6,7 +6,7 @@ import pytest
 
 from dbgkit.model import Failure, Run
 from dbgkit.remote.recording.raised import broken_repr, raised
-from dbgkit.replays.outcome import difference, overall, run_told
+from dbgkit.replays.outcome import difference, overall, run_of
 
 
 def check(value):
@@ -34,7 +34,7 @@ def failure(kind="ValueError", message="negative: -3", line=10, function="check"
 
 
 def outcome(before, error):
-    return run_told(before, raised(error), 0.1).outcome
+    return run_of(before, raised(error), 0.1).outcome
 
 
 def test_same_class_message_and_line():
@@ -72,7 +72,7 @@ def test_a_message_that_was_cut_on_its_way_counts_as_the_same():
 
 
 def test_no_exception_is_passed():
-    assert run_told(failure(), None, 0.1) == Run("passed", seconds=0.1)
+    assert run_of(failure(), None, 0.1) == Run("passed", seconds=0.1)
 
 
 class Broken(Exception):

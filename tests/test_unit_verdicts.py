@@ -15,7 +15,7 @@ import verdict_tasks as tasks
 from dbgkit.model import Failure
 from dbgkit.remote.recording.raised import raised
 from dbgkit.replays.outcome import difference
-from dbgkit.replays.wording import alike, same_class, told_anew
+from dbgkit.replays.wording import alike, as_worded_now, same_class
 
 # One message as Python's versions have put it: of the first and of a later one.
 WORDINGS = [
@@ -122,11 +122,14 @@ def test_messages_of_two_failures(one, other):
 def test_classes_that_python_renamed():
     assert same_class("error", "PatternError")
     assert not same_class("error", "KeyError")
-    before = told_anew("AttributeError", "__enter__")
+    before = as_worded_now("AttributeError", "__enter__")
     now = "'int' object does not support the context manager protocol"
-    assert told_anew("TypeError", now) == before
-    assert told_anew("TypeError", f"{now} (missed __exit__ method)") == before
-    assert told_anew("AttributeError", "__iter__") == ("AttributeError", "__iter__")
+    assert as_worded_now("TypeError", now) == before
+    assert as_worded_now("TypeError", f"{now} (missed __exit__ method)") == before
+    assert as_worded_now("AttributeError", "__iter__") == (
+        "AttributeError",
+        "__iter__",
+    )
 
 
 # -- places ----------------------------------------------------------------------

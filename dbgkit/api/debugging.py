@@ -71,7 +71,7 @@ class debugging:
         tb: TracebackType | None,
     ) -> None:
         try:
-            with _told_on_stderr():
+            with _errors_on_stderr():
                 done = None
                 if (error := to_debug(value)) is not None:
                     done = debug(error, **self._options)
@@ -94,7 +94,7 @@ class debugging:
         tb: TracebackType | None,
     ) -> None:
         try:
-            with _told_on_stderr():
+            with _errors_on_stderr():
                 if (error := to_debug(value)) is not None:
                     names = ("client", "prompt", "using", "notify")
                     asked = {name: self._options.get(name) for name in names}
@@ -139,7 +139,7 @@ def _replay_options() -> dict[str, Any]:
 
 
 @contextmanager
-def _told_on_stderr() -> Iterator[None]:
+def _errors_on_stderr() -> Iterator[None]:
     """Print an error of ours, or Ctrl-C, in a line; the user's exception goes on."""
     try:
         yield

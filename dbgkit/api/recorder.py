@@ -111,7 +111,7 @@ class Recorder:
         self._was_on, self.without = switched.was_on, switched.without
         self._scheduler = _scheduler_of(self._client)
 
-    def _tell_of_restart(self, value: BaseException | None) -> None:
+    def _warn_of_restart(self, value: BaseException | None) -> None:
         """Warn that the scheduler was restarted: nothing was left to turn off.
 
         An exception that leaves the block has it as a note.
@@ -119,14 +119,14 @@ class Recorder:
         found = _scheduler_of(self._client)
         if not (found and self._scheduler) or found == self._scheduler:
             return
-        told = (
+        message = (
             "the scheduler was restarted during the block: the recorder and all that "
             "it held are lost"
         )
         if value is None:
-            warnings.warn(told, RuntimeWarning, stacklevel=3)
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
         elif hasattr(value, "add_note"):  # from Python 3.11 on
-            value.add_note(told)
+            value.add_note(message)
 
     def _pass_on(
         self, error: DbgkitError, value: BaseException | None, gone: bool
@@ -188,7 +188,7 @@ class Recorder:
             gone = value is None and self._is_gone()
             self._pass_on(error, value, gone)
         else:
-            self._tell_of_restart(value)
+            self._warn_of_restart(value)
 
     def __repr__(self) -> str:
         but = f", except on {', '.join(self.without)}" if self.without else ""
@@ -245,7 +245,7 @@ class AsyncRecorder(Recorder):
             gone = value is None and await asyncio.to_thread(self._is_gone)
             self._pass_on(error, value, gone)
         else:
-            self._tell_of_restart(value)
+            self._warn_of_restart(value)
 
 
 def record_off(

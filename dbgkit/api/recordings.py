@@ -131,12 +131,12 @@ def recordings(
     def run(found: View) -> Recordings:
         link = link_of(found)
         held = with_source(held_recordings(link, keys, limit, recorded_name))
-        return held if keys is None else told_of_tasks(held, keys, link)
+        return held if keys is None else with_missing(held, keys, link)
 
     nobody = client is None and view is None and is_closed(own_client(target))
     if nobody and is_anything_left():
         held = with_source(all_left(None, keys, limit))
-        return held if keys is None else told_of_tasks(held, keys, None)
+        return held if keys is None else with_missing(held, keys, None)
     return look(target, client, view, timeout, run, asynchronous, source)
 
 
@@ -146,7 +146,7 @@ def with_source(held: Recordings) -> Recordings:
     return replace(held, recordings=tuple(map(shown.recording, held.recordings)))
 
 
-def told_of_tasks(held: Recordings, keys: list[Any], link: Link | None) -> Recordings:
+def with_missing(held: Recordings, keys: list[Any], link: Link | None) -> Recordings:
     """Say which of the requested tasks were not recorded."""
     missing = without_recording(link, keys, held)
     killed = () if link is None else _killed(missing[:MOST_EXPLAINED], link)
@@ -238,12 +238,12 @@ def _alike(link: Link | None, kind: str, message: str) -> Recording | None:
         held = all_left(None, None, MOST_ALIKE)
     else:
         held = held_recordings(link, None, MOST_ALIKE, recorded_name)
-    told = (kind, message)
+    raised = (kind, message)
     return next(
         (
             each
             for each in held.recordings
-            if each.frames and (each.exception_type, each.message) == told
+            if each.frames and (each.exception_type, each.message) == raised
         ),
         None,
     )
@@ -254,8 +254,8 @@ def _not_recorded(
 ) -> NotRecorded:
     """The error to raise if there is no recording; it says why, as far as known."""
     key = failure.key if failure is not None else None
-    told = "" if target is None else " of this exception: no task raised it"
-    told = told if key is None else f" of {key!r}"
+    of = "" if target is None else " of this exception: no task raised it"
+    of = of if key is None else f" of {key!r}"
     hint = f"{advice.call('record')} records what fails from then on"
     if failure is not None and failure.killed:
         hint = f"its worker died: {advice.call('deaths')} says why"
@@ -264,7 +264,7 @@ def _not_recorded(
         held = held_recordings(link, keys, 1, recorded_name)
         if held.since is not None:
             hint = f"the recorder is on, {_although_on(held, failure)}"
-    return NotRecorded(f"there is no recording{told}", hint, key=key)
+    return NotRecorded(f"there is no recording{of}", hint, key=key)
 
 
 def _although_on(held: Recordings, failure: Failure | None) -> str:

@@ -1,4 +1,4 @@
-"""Which question has which answer, and what the client makes of one that it has not.
+"""Which answer belongs to which question, and what the client makes of any other.
 
 Each answer is checked once as it arrives: whoever reads it after that relies on the
 types of ``dbgkit.remote.common.wire``. What one worker answers is checked for itself:
@@ -96,11 +96,11 @@ def read_answer(verb: str, question: AnyQuestion, answer: Any) -> Any:
     Raises
     ------
     AnswerUnreadable
-        Nothing that is known here would answer so.
+        The answer has an unknown form.
 
     Notes
     -----
-    Cost: below a microsecond for each row of `tasks`, nothing to speak of for others.
+    Cost: below a microsecond for each row of `tasks`, negligible for others.
     """
     name = f"recorder {question['verb']}" if verb == "recorder" else verb
     try:

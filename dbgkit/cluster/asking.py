@@ -42,7 +42,7 @@ async def ask_with_plugin(
     Returns
     -------
     Any
-        None if the plugin could not be put there: registering it again tells why.
+        None if the plugin could not be put there: registering it again shows why.
     """
     pool, address = client.rpc, address_of(client)
     comm = await pool.connect(address)
@@ -102,8 +102,8 @@ def result_of(answer: Called) -> Any:
 def check_sendable(client: Client, question: Any) -> None:
     """Refuse texts that no message can hold: nothing on a cluster is called so.
 
-    Names of files and arguments that are no UTF-8 come to Python with halves of
-    surrogate pairs in them, which msgpack does not take.
+    Python decodes names of files and arguments that are not UTF-8 to lone surrogates,
+    which msgpack does not accept.
 
     Raises
     ------

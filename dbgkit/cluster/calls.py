@@ -76,12 +76,12 @@ class Calls:
     ) -> T:
         """Run a coroutine function on the client's loop, and wait within a limit.
 
-        ``look``: what to look into where it does not come.
+        ``look``: what to check if no answer arrives.
 
         Raises
         ------
         WaitTimedOut
-            ``what`` did not come within the limit.
+            ``what`` did not arrive within the limit.
         SchedulerGone
             The connection is down, or leads to another scheduler than before.
         """
@@ -118,7 +118,7 @@ class Calls:
         return answer
 
     def _cut(self, what: str, error: Exception, limit: float) -> SchedulerGone:
-        """What to say of an answer that did not come, as a connection was cut."""
+        """The error for an answer lost because the connection was cut."""
         if self._connection.check_cut(limit):
             return SchedulerGone(
                 f"the connection to the scheduler was lost for a moment, and {what} "
@@ -131,6 +131,6 @@ class Calls:
         )
 
     def scheduler(self) -> str:
-        """Id of the scheduler; one that was started anew has another."""
+        """Id of the scheduler; it changes when the scheduler is restarted."""
         self._connection.check(self.left())
         return self._connection.scheduler

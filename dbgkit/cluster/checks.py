@@ -50,12 +50,12 @@ class Misfit(Exception):
 
 
 def unlike(value: Any, wanted: str) -> Misfit:
-    """It is not what was wanted."""
+    """The misfit of a value that is not what was wanted."""
     return Misfit(f"is {reprlib.repr(value)}, not {wanted}")
 
 
 def anything(value: Any) -> None:
-    """What whoever reads it takes as it comes."""
+    """Accepts anything: whoever reads it takes it as it is."""
 
 
 def text(value: Any) -> None:
@@ -88,7 +88,7 @@ def count(value: Any) -> None:
 
 
 def number(value: Any) -> None:
-    """A number that is finite, and that somebody may have measured."""
+    """A finite number of a plausible size."""
     real(value)
     if not (math.isfinite(value) and -LARGEST < value < LARGEST):
         raise unlike(value, "a number in range")

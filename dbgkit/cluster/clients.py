@@ -38,7 +38,7 @@ def current_client() -> Client | None:
 
 @contextmanager
 def client_of(client: Any, timeout: float) -> Iterator[Client | None]:
-    """The client that is meant by ``client=``; one opened for an address is closed.
+    """The client given as ``client=``; one opened for an address is closed afterwards.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def opened_client(
     Raises
     ------
     SchedulerGone
-        Nothing answers at the address, or something else than a scheduler.
+        Nothing answers at the address, or it is not a scheduler.
     """
     from distributed import Client
 
@@ -114,8 +114,8 @@ def opened_client(
 class _Starting:
     """Starts a client in a thread, as Dask's own limit leaves out the handshake.
 
-    Whatever accepts connections and then says nothing would be waited for without
-    end (distributed/comm/core.py, connect).
+    Dask would wait forever for something that accepts connections and then says nothing
+    (distributed/comm/core.py, connect).
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class _Starting:
 def _stop_starting(client: Client) -> None:
     """Cancel ``Client._start`` (distributed/client.py) in the client's own loop.
 
-    Its connection is let go of, and `Client` raises in the thread that starts it.
+    Its connection is released, and `Client` raises in the thread that starts it.
     """
     if getattr(client, "_Client__loop", None) is None:
         return
@@ -218,7 +218,7 @@ def security_of(
     Raises
     ------
     WrongTarget
-        A file is none of the kind.
+        A file is not a valid PEM file of its kind.
     """
     files = {"tls_ca_file": ca_file, "tls_client_cert": cert, "tls_client_key": key}
     given = {name: path for name, path in files.items() if path}
@@ -241,7 +241,7 @@ def security_of(
 
 
 def _close(client: Client) -> None:
-    """Close a client, also one that was never made whole."""
+    """Close a client, even one that never finished starting."""
     # Client.__del__ does nothing either before there is a loop.
     if getattr(client, "_Client__loop", None) is not None:
         client.close()

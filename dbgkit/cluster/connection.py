@@ -1,7 +1,7 @@
 """The scheduler that a client is connected to, and whether it is the same one still.
 
-Dask's client connects again by itself, to whatever listens at the address by then: a
-scheduler that was started anew knows nothing of what was asked of the one before.
+Dask's client reconnects by itself, to whatever listens at the address by then; a
+restarted scheduler knows nothing of what the previous one was asked.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Connection:
         Parameters
         ----------
         limit : float
-            Seconds that it may take: five at most.
+            Seconds that it may take, at most five.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class Connection:
             )
 
     def check_cut(self, limit: float) -> bool:
-        """The same, where an answer did not come as a connection was cut.
+        """As `check`, after an answer did not arrive because a connection was cut.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The client's side of what becomes of workers: on, off, and what is known."""
+"""The client's side of workers' deaths: watching on, off, and what is known."""
 
 from __future__ import annotations
 
@@ -55,14 +55,15 @@ def known_deaths(
         Only workers that had one of these tasks.
     limit : int
     recorded_only : bool
-        Whether to leave out what Dask's own events and logs tell.
+        Whether to leave out what is only in Dask's own events and logs.
 
     Returns
     -------
     dict
         See ``remote.scheduler.deaths.tell_deaths``. Deaths that no nanny reported, and
         whose black box another worker of that host could read, have it as ``box``; as
-        ``unread``, why it could not. ``odd``: how many were left out, as they are none.
+        ``unread``, why it could not. ``odd``: how many entries were left out because
+        they are malformed.
     """
     wanted = None if keys is None else list(keys)
     question = deaths_question(deaths_name(), wanted, limit, recorded_only)
@@ -78,11 +79,11 @@ def known_deaths(
 
 
 def _ask(view: View, question: DeathsQuestion) -> DeathsForm:
-    """The scheduler's answer; ``odd`` counts deaths that nobody of ours has told."""
+    """The scheduler's answer; ``odd`` counts entries that our code did not report."""
     answer: DeathsForm = view.ask("deaths", question).copy()
-    told = [death.copy() for death in answer["deaths"] if fits(DeathForm, death)]
-    answer["odd"] = len(answer["deaths"]) - len(told)
-    answer["deaths"] = told
+    fitting = [death.copy() for death in answer["deaths"] if fits(DeathForm, death)]
+    answer["odd"] = len(answer["deaths"]) - len(fitting)
+    answer["deaths"] = fitting
     return answer
 
 
@@ -98,7 +99,7 @@ def _awaits_report(answer: DeathsForm) -> bool:
 
 
 def _add_boxes(link: Link, deaths: list[DeathForm]) -> list[str]:
-    """Have other workers of the same hosts read what nobody else has read.
+    """Have other workers on the same hosts read the files that nobody has read yet.
 
     Returns notes on those that did not answer.
     """

@@ -1,7 +1,7 @@
-"""What must stand where in a cluster dump, as far as anything is asked of it.
+"""The form of a cluster dump, as far as it is used.
 
-A dump is a file, and anybody may have written it. Its parts are looked at as they are
-read, so that those who ask can go by what distributed's own dumps hold.
+A dump is a file that anybody may have written. Its parts are checked as they are read,
+so that the rest of the code can rely on the form of distributed's own dumps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHOWN = 60  # characters of what is wrong
 
 
 class Checked(Mapping[str, Any]):
-    """A part of a dump, whose fields are looked at as they are asked for.
+    """A part of a dump, whose fields are checked as they are read.
 
     Not before: a dump may hold millions, and most questions read few of them.
 
@@ -45,7 +45,7 @@ class Checked(Mapping[str, Any]):
         self._forms = forms
 
     def get(self, name: str, default: Any = None) -> Any:
-        """A field; the default where there is none, or None."""
+        """A field; the default if it is missing or None."""
         return default if self._raw.get(name) is None else self[name]
 
     def __getitem__(self, name: str) -> Any:
@@ -95,7 +95,7 @@ def transitions(log: Any, last: int = 0) -> Sequence[Any]:
 
 
 def last_handled(log: Any) -> float:
-    """When a worker heard something last; 0 where it does not say."""
+    """When a worker last heard something; 0 if unknown."""
     entry = log[-1] if _sequence(log) and log else None
     when: Any = entry.get("handled") if type(entry) is dict else None
     return float(when) if _time(when) else 0.0
@@ -213,10 +213,10 @@ def _moment(entry: Any) -> bool:
         return False
     if not entry:
         return True
-    return len(entry) >= 3 and _time(entry[-1]) and all(map(_told, entry[:-1]))
+    return len(entry) >= 3 and _time(entry[-1]) and all(map(_part, entry[:-1]))
 
 
-def _told(part: Any) -> bool:
+def _part(part: Any) -> bool:
     return _mapping(part) or _key(part)
 
 
@@ -242,12 +242,12 @@ def _own_task(value: Any) -> bool:
 
 
 def _metrics(value: Any) -> bool:
-    """Of these, the memory is asked for alone."""
+    """Of these, only the memory is used."""
     return _named(value) and (value.get("memory") is None or _number(value["memory"]))
 
 
 def _annotations(value: Any) -> bool:
-    """Of these, retries are asked for alone: a count, or one by task."""
+    """Of these, only retries are used: a count, or one per task."""
     if not value:
         return _mapping(value)
     if not _named(value):

@@ -38,7 +38,7 @@ class Links(Protocol):
 
 
 class DumpTask:
-    """A ``TaskState``; what no dump holds (run spec, exception) is None."""
+    """A ``TaskState``; what dumps do not hold (run spec, exception) is None."""
 
     __slots__ = ("_links", "_raw", "_state_of", "key", "state")
 
@@ -63,7 +63,7 @@ class DumpTask:
         return f"<TaskState {self.key!r} {self.state}>"
 
     def _get(self, name: str, default: Any = None) -> Any:
-        """A field, looked at as it is asked for; None is one that is not there."""
+        """A field, checked as it is read; None if it is missing."""
         value = self._raw.get(name)
         if value is None:
             return default
@@ -190,7 +190,7 @@ class DumpTask:
 
 
 class DumpWorker:
-    """A ``WorkerState``, and in `own` what the worker said of itself."""
+    """A ``WorkerState``; `own` is what the worker reported about itself."""
 
     def __init__(self, address: str, part: Any, links: Links) -> None:
         raw = self._raw = forms.Checked(part, forms.WORKER)

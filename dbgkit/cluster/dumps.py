@@ -49,12 +49,12 @@ class DumpState:
     Attributes
     ----------
     taken : float
-        When it was taken, as far as anything in it has a time.
+        When it was taken, as far as its content shows.
     path : str
     tasks, workers, clients, task_groups, task_prefixes, transition_log
         As ``distributed.Scheduler`` has them.
     worker_dumps : mapping of str to mapping
-        What each worker said of itself, without its configuration.
+        What each worker reported about itself, without its configuration.
     silent_workers : tuple of str
         Workers that the scheduler knew and that did not answer.
     """
@@ -114,7 +114,7 @@ class DumpState:
 
     @cached_property
     def unrunnable(self) -> dict[DumpTask, None]:
-        """Tasks without a worker; since when, no dump holds."""
+        """Tasks without a worker; dumps do not say since when."""
         return {ts: None for ts in self.tasks.values() if ts.state == "no-worker"}
 
     @cached_property
@@ -234,7 +234,7 @@ def read_dump(path: Any) -> DumpState:
     Raises
     ------
     DumpUnreadable
-        The file is missing, is no dump, or is cut off.
+        The file does not exist, is not a dump, or is cut off.
     """
     name = str(path)
     with _no_collection():
@@ -263,8 +263,8 @@ def _read(name: str) -> DumpState:
 def _no_collection() -> Iterator[None]:
     """No garbage collections meanwhile.
 
-    Millions of objects are made and none of them is garbage: to look for some over
-    and over would take as long as the rest.
+    Millions of objects are made, none of them garbage; collecting again and again would
+    take as long as the rest.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -291,8 +291,8 @@ def _bytes_of(name: str) -> bytes:
 
 
 def _bytes_in(file: Any, name: str) -> bytes:
-    """What a file holds, unless that is more than there is room for."""
-    most, size, parts = room(), 0, []
+    """The content of a file, unless it is larger than `most_bytes`."""
+    most, size, parts = most_bytes(), 0, []
     while part := file.read(_CHUNK):
         parts.append(part)
         size += len(part)
@@ -302,8 +302,8 @@ def _bytes_in(file: Any, name: str) -> bytes:
 
 
 def _unpacked(packed: bytes, name: str) -> bytes:
-    """What gzip has packed, unless that is more than there is room for."""
-    most, size, parts = room(), 0, []
+    """The content of a gzip file, unless it is larger than `most_bytes`."""
+    most, size, parts = most_bytes(), 0, []
     while packed:
         member = zlib.decompressobj(zlib.MAX_WBITS | 16)
         parts.append(member.decompress(packed, most - size + 1))
@@ -324,8 +324,8 @@ def _too_large(name: str, most: int) -> DumpUnreadable:
     )
 
 
-def room() -> int:
-    """Bytes of a dump that are read at most: as objects they take several times that.
+def most_bytes() -> int:
+    """At most so many bytes of a dump are read: as objects they take much more.
 
     ``distributed.system.MEMORY_LIMIT`` knows the limits of containers.
     """

@@ -1,6 +1,6 @@
-"""The extension on the scheduler, which answers what is asked of a cluster.
+"""The extension on the scheduler, which answers questions about a cluster.
 
-It is put there with the first question, and again when somebody has taken it off.
+It is installed with the first question, and again when somebody has removed it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def extension_name() -> str:
 
 
 async def ask_extension(client: Client, verb: str, question: AnyQuestion) -> Any:
-    """What the extension on the scheduler answers; it is put there if it is not."""
+    """What the extension on the scheduler answers; it is installed if necessary."""
     check_sendable(client, question)
     name = extension_name()
     # A scheduler that is another one than before has another id.
@@ -58,12 +58,12 @@ async def _put_back(
     verb: str,
     question: AnyQuestion,
 ) -> Any:
-    """Ask an extension of which half was there, or which cannot be put there.
+    """Ask an extension that is only half there, or cannot be installed.
 
     Somebody may have unregistered its plugin in between, or its handlers.
     """
     for _ in range(MOST_TRIES):
-        # Why it cannot be there is told by putting it there.
+        # Installing it shows why it cannot be there.
         await client.register_plugin(plugin, name=name)
         answer = await _handler(client, verb)(**question)
         if answer is not None:

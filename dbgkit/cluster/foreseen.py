@@ -1,4 +1,4 @@
-"""Answers that came along with others: what was asked for before it was asked."""
+"""Answers that came along with others, before their question was asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 class Foreseen:
     """Questions that a scheduler answered unasked, see ``remote.scheduler.foresight``.
 
-    Each answer is given once: who asks again wants to know how it is by now.
+    Each answer is given once: whoever asks again wants the current state.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Foreseen:
 
 
 def _plain(question: Any) -> Any:
-    """A question to compare: on the way, lists become tuples."""
+    """A question in comparable form: in transit, lists become tuples."""
     if isinstance(question, Mapping):
         return {name: _plain(value) for name, value in question.items()}
     if isinstance(question, (list, tuple)):

@@ -1,4 +1,4 @@
-"""One conversation with one cluster: what its scheduler is asked, and answers."""
+"""One conversation with one cluster: questions to its scheduler, and answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Link(Calls):
     Attributes
     ----------
     notes : list of str
-        What is to be said of how data came here.
+        Notes on how data came here.
     foreseen : Foreseen
     """
 
@@ -96,7 +96,7 @@ class Link(Calls):
         return answer
 
     def expect(self, visit: Visit) -> None:
-        """Take the answers that came along with a visit, unless it is long ago."""
+        """Take the answers that came along with a visit, unless that was long ago."""
         if monotonic() - visit.get("arrived", -FRESH) < FRESH:
             self._keep_foreseen(visit.get("foreseen", ()))
 
@@ -105,12 +105,12 @@ class Link(Calls):
         self.foreseen.keep(read_answer("foreseen", {}, answers))
 
     def answer(self, verb: str, question: AnyQuestion, **options: Any) -> Any:
-        """What the extension answers, as it was agreed; see `call`.
+        """The extension's answer, checked; see `call`.
 
         Raises
         ------
         AnswerUnreadable
-            It is nothing that an extension of ours would answer.
+            The answer has another form than that of our extension.
         """
         options.setdefault("what", "the scheduler's answer")
         answer = self.call(self._ask, verb, question, **options)

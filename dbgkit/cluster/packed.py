@@ -1,4 +1,4 @@
-"""Values of the cluster as they were pickled: who wants them unpickles them.
+"""Values of the cluster as they were pickled, for the caller to unpickle.
 
 Dask's comms unpickle by themselves, in the client's event loop, and set classes of
 this process back on the way (`remote.common.unpickling`).
@@ -43,7 +43,7 @@ class Loads(Protocol):
 class PackedPool:
     """A client's pool of connections, over which values come as `Serialized`.
 
-    Has of ``distributed.core.ConnectionPool`` what those ask for who gather data.
+    Has those parts of ``distributed.core.ConnectionPool`` that gathering data uses.
     """
 
     serializers = PICKLED
@@ -64,7 +64,7 @@ class PackedPool:
 
 
 def unpacked(value: Any, loads: Loads) -> Any:
-    """A value as a worker has it; one that came by a pickle is read by ``loads``."""
+    """A value as a worker has it; one that was pickled is read by ``loads``."""
     if not isinstance(value, Serialized):
         return value
     header, frames = value.header, list(value.frames)

@@ -31,7 +31,7 @@ def pull_values(
     link: Link,
     who_has: Mapping[Any, Iterable[str]],
     nbytes: int,
-    told: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] = lambda text: None,
     *,
     loads: Loads,
     called: Mapping[Any, Any] = MappingProxyType({}),
@@ -40,7 +40,7 @@ def pull_values(
 
     Nothing is registered with the scheduler, so that no future and no state
     changes. Where workers cannot be reached from here, the scheduler passes
-    the data on, which ``told`` hears of.
+    the data on, and ``report`` is called with a text that says so.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def pull_values(
     loads : callable
         Unpickles, in the calling thread: ``loads(data, buffers=...)``.
     called : mapping, optional
-        What to call keys that are known to nobody else.
+        Names to show for keys that the user does not know.
 
     Raises
     ------
@@ -63,9 +63,9 @@ def pull_values(
     if not who_has:
         return {}
     came = link.call(
-        _Pull(link, told).values,
+        _Pull(link, report).values,
         {key: set(addresses) for key, addresses in who_has.items()},
-        what=_told_inputs(
+        what=_inputs_shown(
             {called.get(key, key): where for key, where in who_has.items()}
         ),
         limit=link.timeout + nbytes / SLOWEST_PULL,
@@ -88,12 +88,12 @@ def pull_values(
 
 
 class _Pull:
-    """One pull, in the client's event loop; ``told`` hears what takes another way."""
+    """One pull, in the client's event loop; ``report`` hears of detours."""
 
-    def __init__(self, link: Link, told: Callable[[str], None]) -> None:
+    def __init__(self, link: Link, report: Callable[[str], None]) -> None:
         self.link = link
         self.client = link.client
-        self.told = told
+        self.report = report
 
     async def values(self, who_has: dict[Any, set[str]]) -> dict[Any, Any]:
         """Values of keys, still packed, by the way that there is."""
@@ -129,11 +129,11 @@ class _Pull:
     async def _pass_on(
         self, who_has: Mapping[Any, set[str]], keys: list[Any]
     ) -> dict[Any, Any]:
-        """Values of which no worker can be reached; that there is none is remembered.
+        """Values whose workers cannot be reached; that is remembered.
 
-        Unless the scheduler has no data of theirs either.
+        Unless the scheduler cannot get their data either.
         """
-        self.told(_PASSED_ON)
+        self.report(_PASSED_ON)
         values = await self._through_scheduler(keys)
         reach_of(self.client).remember({each for key in keys for each in who_has[key]})
         if PASSED_ON not in self.link.notes:
@@ -177,19 +177,19 @@ class _Pull:
         return True
 
 
-def _told_inputs(who_has: Mapping[Any, Iterable[str]]) -> str:
-    """Inputs that are waited for, and who is to send them."""
+def _inputs_shown(who_has: Mapping[Any, Iterable[str]]) -> str:
+    """The inputs being waited for and the workers to send them, in words."""
     keys = list(map(repr, who_has))
     holders = sorted({address for each in who_has.values() for address in each})
-    told = [
+    shown = [
         ", ".join(each[:2]) + (f" and {len(each) - 2:,} more" if len(each) > 2 else "")
         for each in (keys, holders)
     ]
-    return f"input{'s' if len(keys) > 1 else ''} {told[0]} from {told[1]}"
+    return f"input{'s' if len(keys) > 1 else ''} {shown[0]} from {shown[1]}"
 
 
 def _where_it_is_known() -> str:
-    """What to do where a class is not known here."""
+    """What to do if a class is not known here."""
     return (
         "install what defines its type, in the workers' version, or have a worker run "
         f"it: {advice.option('where', 'worker')}"
@@ -197,10 +197,10 @@ def _where_it_is_known() -> str:
 
 
 def _unreadable(key: Any, error: Exception) -> InputUnreadable:
-    """Why a value that came is none, in one line.
+    """Why what arrived is not a value, in one line.
 
-    What a worker cannot pickle comes as a text that ends with Python's own of it,
-    traceback and all: ``serialization_error_loads`` in distributed/protocol.
+    What a worker cannot pickle arrives as a text that ends with Python's traceback:
+    ``serialization_error_loads`` in distributed/protocol.
     """
     text = safe_str(error)
     if isinstance(error, TypeError) and "Traceback (most recent call last)" in text:

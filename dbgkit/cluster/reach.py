@@ -1,9 +1,9 @@
 """Which workers a client can reach, as far as that was found out.
 
-A client outside of the workers' network (behind a gateway, a NAT, in a namespace of its
-own) finds out by waiting. So it is remembered: whoever has waited once is sent to the
-scheduler from then on, which passes the data on. Whether that still holds is looked at
-now and then, while nobody waits for it.
+A client outside the workers' network (behind a gateway, a NAT, in a namespace of its
+own) finds out by waiting. The result is remembered: after one such wait, data comes
+through the scheduler. Whether that is still necessary is checked now and then, in the
+background.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _known: weakref.WeakKeyDictionary[Any, Reach] = weakref.WeakKeyDictionary()
 
 
 class Reach:
-    """What is known of the ways from one client to the workers.
+    """What is known of how one client reaches the workers.
 
     All of it is used in the client's event loop only.
 
@@ -48,11 +48,11 @@ class Reach:
     async def sort(
         self, client: Client, who_has: Mapping[Any, set[str]], limit: float
     ) -> tuple[dict[Any, set[str]], dict[Any, set[str]]]:
-        """Keys that can be had from their workers, and those that cannot.
+        """Keys that can be fetched from their workers, and those that cannot.
 
-        Each with the addresses that this holds of. Costs nothing for workers of which
-        it is known; the first connection to others, which is kept for the transfer,
-        and for which each has ``limit`` seconds.
+        Each with the addresses concerned. Costs nothing for known workers; for others,
+        a connection, which is kept for the transfer, and for which each has ``limit``
+        seconds.
         """
         near: dict[Any, set[str]] = {}
         far: dict[Any, set[str]] = {}
@@ -74,7 +74,7 @@ class Reach:
         return near, far
 
     def _is_far(self, addresses: set[str]) -> bool:
-        """Whether trying would be in vain: who reached no worker reaches no other."""
+        """Whether trying is pointless: who reached no worker reaches no other."""
         if not self.missed:
             return False
         return not self.reached or addresses <= self.missed
@@ -100,14 +100,14 @@ class Reach:
         self.reached -= self._failed
 
     def remember(self, addresses: Iterable[str]) -> None:
-        """The scheduler had an answer of workers that were not reached from here."""
+        """The scheduler reached workers that could not be reached from here."""
         found = self._failed & set(addresses)
         if not found <= self.missed:
             self.missed |= found
             self._tried = monotonic()
 
     def _look_again(self, client: Client, far: Mapping[Any, set[str]]) -> None:
-        """Try in the background what was out of reach, or taken to be."""
+        """Try again, in the background, workers that were, or seemed, out of reach."""
         again = {each for addresses in far.values() for each in addresses}
         if monotonic() - self._tried < LOOK_AGAIN_AFTER:
             again -= self._failed

@@ -55,8 +55,8 @@ def switch_on(
 ) -> SwitchedOn:
     """Put the recorder on the scheduler and on all workers, later ones too.
 
-    Where it is on, it takes the settings that are given. It is on until whoever wanted
-    it has turned it off.
+    If it is on, it takes the settings that are given. It stays on until everybody who
+    turned it on has turned it off.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ async def preload(scheduler: Any, settings: Mapping[str, Any]) -> None:
 
 
 def _store() -> ShippedPlugin:
-    """The scheduler's part, which brings all others along."""
+    """The scheduler's part, which installs all others."""
     deaths = (deaths_name(), dumps(death_watch()))
     return ShippedPlugin(
         "scheduler.recordings_store", "RecordStore", recorder_name(), 0, deaths
@@ -150,17 +150,17 @@ def _worker_part(settings: Mapping[str, Any]) -> ShippedWorkerPlugin:
 
 
 def switch_off(link: Link, keep: Iterable[str] = (), *, orphans: bool) -> SwitchedOff:
-    """Take the recorder off everything, unless somebody else wants it.
+    """Remove the recorder everywhere, unless somebody else wants it.
 
-    With it goes what it holds. What is left of one that was half taken off goes too.
+    What it holds goes with it, and so do remains of one that was only half removed.
 
     Parameters
     ----------
     link : Link
     keep : iterable of str
-        Tokens of uses of this client's that go on.
+        Tokens of this client's uses that go on.
     orphans : bool
-        Whether to take it from those as well who are not connected any more.
+        Whether to also drop the claims of clients that are no longer connected.
     """
     question = {
         "name": recorder_name(),
@@ -193,7 +193,7 @@ def leave_behind(link: Link, keys: Iterable[Any] | None, names: Any) -> None:
 
 
 def left_behind(key: Any, when: datetime | None) -> Recording | None:
-    """A recording that was kept; none of an earlier failure of the same key."""
+    """A kept recording, unless it is of an earlier failure of the same key."""
     with _leaving:
         _, found = _left.get(key, ("", None))
     if found is None or when is None:
@@ -241,7 +241,7 @@ def all_left(link: Link | None, keys: list[Any] | None, limit: int) -> Recording
 def without_recording(
     link: Link | None, keys: list[Any], held: Recordings
 ) -> list[Any]:
-    """Those of some keys of which there is no recording.
+    """Those of some keys that have no recording.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def without_recording(
 
 
 def _is_key(key: Any, asked: Any) -> bool:
-    """Whether a key is the one that was asked for, which may be its text."""
+    """Whether a key is the requested one, which may be given as text."""
     if isinstance(asked, str) and str(key) == asked:
         return True
     return isinstance(asked, (bytes, int, float, tuple)) and bool(key == asked)
@@ -337,7 +337,7 @@ def read_recording(
     names: Callable[[Any, str], str],
     notes: list[str],
 ) -> Recording:
-    """One recording; a header with a gap where its content is not to be had."""
+    """One recording; a header with a gap if its content is not available."""
     content = None
     if data is not None:
         try:
@@ -356,6 +356,6 @@ def read_recording(
 
 
 def _ask(link: Link, verb: str, **options: Any) -> Any:
-    """Ask the scheduler's part; None where there is none."""
+    """Ask the scheduler's part; None if it is not there."""
     question = {"name": recorder_name(), "verb": verb, "options": options}
     return link.question("recorder", question)["answer"]

@@ -23,13 +23,13 @@ NANNY_WITHIN = 5.0  # seconds until a nanny has told how, and started another wo
 _LOOK = 0.2  # seconds between two looks
 
 # What Nanny.on_exit (distributed/nanny.py, WorkerProcess._death_message) logs.
-_TOLD = ("exited with status", "was killed by")
+_ENDINGS = ("exited with status", "was killed by")
 
 
 def look_at_workers(
     link: Link, addresses: Iterable[str], keys: Iterable[Any]
 ) -> dict[str, Look]:
-    """What ``remote.worker.replay.look`` tells of some workers, all asked at once.
+    """What ``remote.worker.replay.look`` reports of some workers, all asked at once.
 
     Those that do not answer within a few seconds are left out.
     """
@@ -88,7 +88,7 @@ def has_ended(link: Link, address: str, pid: int) -> bool:
 
 
 def closed_on_purpose(link: Link, address: str) -> bool:
-    """Whether the scheduler saw a worker leave as it was told to."""
+    """Whether the scheduler saw a worker leave on request."""
 
     async def ask() -> Any:
         return await link.client.get_events("all")
@@ -105,13 +105,13 @@ def closed_on_purpose(link: Link, address: str) -> bool:
 def how_it_ended(link: Link, pid: int) -> str:
     """What a nanny has logged of the end of its worker's process; empty without one.
 
-    Nannies of one host share their log, so that it is told by the process's id.
+    Nannies of one host share their log, so the line is found by the process's id.
     """
     end = time.monotonic() + NANNY_WITHIN
     while True:
         for lines in logs_of(link, nannies=True).values():
             for line in lines:
-                if f"process {pid} " in line and any(told in line for told in _TOLD):
+                if f"process {pid} " in line and any(e in line for e in _ENDINGS):
                     return line.partition(" - ")[2] or line
         if time.monotonic() > end:
             return ""

@@ -47,7 +47,7 @@ _AGREEMENTS: dict[Any, Agreement] = {}
 
 
 def agrees(kind: Any) -> Callable[[Agreement], Agreement]:
-    """Declare what has to hold between the fields of a `TypedDict`."""
+    """Declare a condition on several fields of a `TypedDict`."""
 
     def note(agreement: Agreement) -> Agreement:
         _AGREEMENTS[kind] = agreement
@@ -92,7 +92,7 @@ def _maybe(shape: Shape) -> Shape:
 
 
 def _each(kind: Any, least: int = 0) -> Shape:
-    """A list, of so many parts at the least; messages make tuples of lists."""
+    """A list of at least so many parts; in messages, lists become tuples."""
     return (not least and _rows(kind)) or _list_of(shape_of(kind), least)
 
 
@@ -112,7 +112,7 @@ def _list_of(shape: Shape, least: int = 0) -> Shape:
 
 
 def _row(kinds: Sequence[Any]) -> Shape:
-    """A list of so many parts, each of a type of its own."""
+    """A list of so many parts, each with its own type."""
     shapes = tuple(map(shape_of, kinds))
 
     def check(value: Any) -> None:
@@ -148,7 +148,7 @@ def _fields(kind: Any) -> dict[str, Any]:
 
 
 def _record(kind: Any) -> Shape:
-    """A mapping with some fields; what else it has is of no concern."""
+    """A mapping with some fields; any others are ignored."""
     shapes = [(name, shape_of(each)) for name, each in _fields(kind).items()]
     wanted = [each for each in shapes if each[0] in kind.__required_keys__]
     others = [each for each in shapes if each not in wanted]
@@ -176,8 +176,8 @@ def _record(kind: Any) -> Shape:
 def _rows(kind: Any) -> Shape | None:
     """A list of records, checked field by field, as there may be thousands.
 
-    Where that finds something odd, each row is checked, to say which one it is. None
-    where there are fields that cannot be checked all at once.
+    If that finds something odd, each row is checked, to say which one it is. None if
+    some fields cannot be checked all at once.
     """
     if not is_typeddict(kind) or kind.__optional_keys__ or kind in _AGREEMENTS:
         return None
@@ -237,7 +237,7 @@ _AT_ONCE: dict[Any, Callable[[list[Any]], bool]] = {
 
 
 def _one_of(names: Sequence[str]) -> Shape:
-    """One of some texts."""
+    """One of several texts."""
 
     def check(value: Any) -> None:
         text(value)
@@ -264,7 +264,7 @@ def _union(kinds: tuple[Any, ...]) -> Shape:
 
 
 def _by(name: str, kinds: list[Any]) -> Shape:
-    """A mapping, whose type the text of one of its fields says."""
+    """A mapping whose type is given by the text of one of its fields."""
     shapes: dict[str, Shape] = {}
     rest = None
     for kind in kinds:

@@ -1,10 +1,10 @@
-"""Code that is not installed over there travels inside its own pickle, as source.
+"""Code that is not installed on the cluster travels inside its own pickle, as source.
 
-Pickling by reference fails where dbgkit is not installed, by value ties the two
-Python versions together, and ``Client.upload_file`` can keep late workers from
-starting. So what is pickled says: make a package of these sources, and take that name
-out of it. The package's name has a digest of its sources, so that two versions on one
-scheduler do not disturb each other.
+Pickling by reference fails where dbgkit is not installed; pickling by value ties the
+two Python versions together, and ``Client.upload_file`` can keep late workers from
+starting. So the pickle says: make a package of these sources, and take this name from
+it. The package's name has a digest of its sources, so that two versions on one
+scheduler do not interfere.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import threading
 import types
 
 
-def room(full):
+def package_at(full):
     module = sys.modules.get(full)
     if module is None:
         module = types.ModuleType(full)
@@ -42,7 +42,7 @@ def add(full, source):
     module = sys.modules.get(full)
     if module is None:
         above = full.rpartition(".")[0]
-        room(above)
+        package_at(above)
         module = types.ModuleType(full)
         module.__package__ = above
         sys.modules[full] = module
@@ -54,7 +54,7 @@ def add(full, source):
     return module
 
 
-with vars(room(package)).setdefault("loading", threading.RLock()):
+with vars(package_at(package)).setdefault("loading", threading.RLock()):
     for part, source in sources:
         found = getattr(add(f"{package}.{part}", source), name, None)
 """

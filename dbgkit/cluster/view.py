@@ -25,7 +25,7 @@ class LiveView:
     Attributes
     ----------
     link : Link
-        For what is asked of the client or the workers besides.
+        For other questions, to the client or the workers.
     """
 
     live = True
@@ -45,7 +45,7 @@ class LiveView:
     ) -> Any:
         """Ask the scheduler one question; one call.
 
-        With ``foresee``, it answers as well what will be asked next: see
+        With ``foresee``, it also answers what will be asked next: see
         ``Link.question``.
         """
         return self.link.question(verb, question, foresee)
@@ -84,7 +84,7 @@ View = LiveView | DumpView
 
 @contextmanager
 def open_view(view: Any, client: Any, timeout: float) -> Iterator[View]:
-    """The view that is meant by ``view=`` and ``client=``.
+    """The view given by ``view=`` and ``client=``.
 
     Parameters
     ----------

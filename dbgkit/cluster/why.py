@@ -1,4 +1,4 @@
-"""What workers know of the tasks that they are to run: live, or in a dump."""
+"""What workers know of the tasks assigned to them: live, or in a dump."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def probe_workers(link: Link, wanted: Mapping[str, Iterable[Any]]) -> dict[str, 
     Returns
     -------
     dict
-        Per address what ``remote.worker.why.look_at_tasks`` tells; workers that do not
-        answer within a few seconds, or that die meanwhile, are left out.
+        Per address what ``remote.worker.why.look_at_tasks`` reports; workers that do
+        not answer within a few seconds, or that die meanwhile, are left out.
     """
     asked = {address: list(keys) for address, keys in wanted.items()}
-    came, told = link.foreseen.take("probe", asked)
+    came, foreseen = link.foreseen.take("probe", asked)
     if came:
-        answers = read_all_said(_PROBE, read_answer("run", {}, told))
+        answers = read_all_said(_PROBE, read_answer("run", {}, foreseen))
         answers = {at: one for at, one in answers.items() if isinstance(one, dict)}
     else:
         arguments = {address: (keys,) for address, keys in asked.items()}
@@ -67,7 +67,7 @@ def missing_on_workers(link: Link, needs: Needs) -> dict[str, list[str]]:
 
 
 def foreseeing(link: Link, nbytes: int) -> Foresee:
-    """Names by which ``remote.scheduler.foresight`` answers what follows.
+    """Names by which ``remote.scheduler.foresight`` answers the next questions.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def none_comes_again(client: Any) -> bool:
 
 
 def _is_closed(worker: Any) -> bool:
-    """Whether what a cluster manager has for a worker will come to nothing."""
+    """Whether a cluster manager's worker will never start."""
     status = getattr(worker, "status", None)
     return getattr(status, "name", "") in ("closed", "failed")
 

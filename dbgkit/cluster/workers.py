@@ -39,7 +39,7 @@ def ask_workers(
     arguments : mapping of str to tuple
         Of each worker, by its address.
     kind : type
-        Of an answer. What a function raised, or what cannot be read, is none.
+        Of an answer. What a function raised, or what cannot be read, is not one.
     limit : float, optional
         Seconds for all of them, `PROBE_LIMIT` by default; no more than a wait of the
         link may take.
@@ -57,9 +57,9 @@ def run_on(
 ) -> dict[str, Any]:
     """What a function returns on some workers, each with its own arguments.
 
-    Workers that the scheduler does not list are not asked. They are left out, as
-    are those that do not answer within the limit. What a function raised is its
-    answer; of an answer that is none, that it cannot be read.
+    Workers that the scheduler does not list are not asked. They are left out, as are
+    those that do not answer within the limit. If a function raised, the exception is
+    its answer; if an answer cannot be read, the error that says so.
 
     Cost: one call, and the scheduler's to the workers, all at once.
     """
@@ -77,7 +77,7 @@ def run_on(
 def read_all_said(
     function: ShippedFunction, answers: Mapping[str, Called]
 ) -> dict[str, Any]:
-    """What workers answered, each read as what such a function answers."""
+    """What workers answered, each checked as an answer of that function."""
     return {
         address: read_said(function, address, result_of(answer))
         for address, answer in answers.items()
@@ -95,7 +95,7 @@ def addresses_of(link: Link) -> list[str]:
 
 
 def surroundings(link: Link, address: str, packages: tuple[str, ...]) -> Surroundings:
-    """What a worker is surrounded by: see ``remote.worker.environment``."""
+    """A worker's environment: see ``remote.worker.environment``."""
     function = ShippedFunction("worker.environment", "describe_process")
     limit = min(link.timeout, 10.0)
     answer = run_on(link, function, {address: (packages,)}, limit).get(address)

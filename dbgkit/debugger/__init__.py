@@ -1,4 +1,4 @@
-"""The only room that touches pdb and IPython's debuggers."""
+"""The only package that touches pdb and IPython's debuggers."""
 
 from dbgkit.debugger.choose import can_prompt, cell_running
 from dbgkit.debugger.entering import enter, remember

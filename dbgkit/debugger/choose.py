@@ -1,4 +1,4 @@
-"""Which debugger to open, and whether anybody is there to type into it."""
+"""Which debugger to open, and whether anybody can type into it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def choose() -> Choice:
 
 
 def usual() -> Choice:
-    """What is opened where nothing was chosen."""
+    """The debugger to open if none was chosen."""
     return Choice("ipython" if running_shell() is not None else "pdb")
 
 

@@ -1,4 +1,4 @@
-"""Post-mortem on an exception, in the debugger that the user already uses."""
+"""Post-mortem on an exception, in the user's own debugger."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _open(
     notes: list[str],
     stop_at: Location | None,
 ) -> None:
-    """Open the chosen debugger, or the usual one where it cannot be had."""
+    """Open the chosen debugger, or the usual one if it is not available."""
     if choice.kind == "module":
         opened = _module(choice.module)
         if opened is None:
@@ -136,7 +136,7 @@ def _above(
     notes: list[str],
     switch: str = "`skip_hidden false` shows them, ",
 ) -> str:
-    """The header, with what else is to be known at the prompt below it."""
+    """The header, followed by what else the user should know at the prompt."""
     hidden = stack.count_hidden(exception.__traceback__)
     above = [*notes, *(_further_in(exception) if switch else ())]
     lines = [*([header] if header else ()), *map(in_line, above)]

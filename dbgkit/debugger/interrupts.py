@@ -1,4 +1,4 @@
-"""Ctrl-C, which pdb's ``continue`` takes for itself."""
+"""Restoring Ctrl-C, which pdb's ``continue`` claims."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def interrupts_kept() -> Iterator[None]:
-    """Give Ctrl-C back to whom it belonged before a prompt, once that was left.
+    """Restore the Ctrl-C handler from before a prompt, once the prompt was left.
 
     ``pdb.Pdb.do_continue`` has it break into the debugger again, and puts that right
     only at the next prompt: after a post-mortem there is nothing to go on with.

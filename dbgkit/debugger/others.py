@@ -1,4 +1,4 @@
-"""Debuggers that are not opened by us: made to stop as ours do, and put away."""
+"""Debuggers that others open: made to stop as ours do, and ours removed again."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def adopt(debugger: Any, exception: BaseException) -> None:
 
 
 def discard(shell: Any) -> None:
-    """Take our debugger off the IPython shell that keeps it."""
+    """Remove our debugger from the IPython shell that keeps it."""
     vars(shell).pop(KEPT, None)

@@ -25,7 +25,7 @@ class RecordedError(Exception):
 
 
 class RecordedValue:
-    """What was recorded of a value that did not come along whole: a text."""
+    """What was recorded of a value that was not recorded whole: a text."""
 
     __slots__ = ("_summary",)
 
@@ -111,7 +111,7 @@ def _run(
 
 
 def _files(recorded: Sequence[Recording | RecordedCause]) -> dict[str, str]:
-    """Each frame's file -> a name under which debuggers find it as it was recorded."""
+    """Each frame's file -> a name under which debuggers find its recorded lines."""
     lines: dict[str, dict[int, str]] = {}
     for each in recorded:
         for frame in each.frames:

@@ -47,7 +47,7 @@ def _is_hidden(entry: tuple[FrameType, int]) -> bool:
 
 
 def _start_of_task(stack: Stack) -> int:
-    """Index from which on the frames are the task's; 0 where that cannot be told."""
+    """Index from which on the frames are the task's; 0 if that is unknown."""
     for index, (frame, _) in enumerate(stack):
         if frame in _asking:
             continue

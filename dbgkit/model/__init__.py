@@ -1,4 +1,4 @@
-"""What we talk about: frozen dataclasses, and the hook by which they are shown."""
+"""The data that verbs return: frozen dataclasses, and the hook that shows them."""
 
 from dbgkit.model.base import Span
 from dbgkit.model.deaths import Death, Deaths, RunningTask

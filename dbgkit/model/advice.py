@@ -1,7 +1,7 @@
-"""What to do next, written as it is typed where the reader is.
+"""What to do next, written as the reader would type it.
 
-Whoever advises names a verb and what to call it with. How that is written the front
-end says: a call by default, a magic with ``%load_ext dbgkit``, a command in a terminal.
+Advice names a verb and its arguments; the front end decides how that is written: a call
+by default, a magic with ``%load_ext dbgkit``, a command in a terminal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Wording(Protocol):
-    """How one front end has verbs and options written."""
+    """How one front end writes verbs and options."""
 
     def call(self, verb: str, targets: tuple[Any, ...], options: dict[str, Any]) -> str:
         """A verb with its target and options."""
@@ -28,7 +28,7 @@ class Wording(Protocol):
         ...
 
     def next_cause(self, key: Any) -> str:
-        """What opens the next root cause; by its key, None: it cannot be asked for."""
+        """How to open the next root cause; ``key`` may be None, see `next_cause`."""
         ...
 
 
@@ -41,7 +41,7 @@ class Variable:
 
 
 class Calls:
-    """As calls of Python: in scripts, and wherever no front end says otherwise."""
+    """As Python calls: in scripts, and wherever no front end decides otherwise."""
 
     def call(self, verb: str, targets: tuple[Any, ...], options: dict[str, Any]) -> str:
         given = [e.text if isinstance(e, Variable) else repr(e) for e in targets]
@@ -69,12 +69,12 @@ def call(verb: str, *targets: Any, **options: Any) -> str:
 
 
 def option(name: str, value: Any = None) -> str:
-    """How to write one option; without a value its name alone."""
+    """How to write one option; just its name if there is no value."""
     return _wording[-1].option(name, value)
 
 
 def next_cause(key: Any) -> str:
-    """How to open the next root cause; empty where nothing does.
+    """How to open the next root cause; empty if that is impossible.
 
     ``key`` is None where the cluster cannot be asked for it any more.
     """
@@ -82,7 +82,7 @@ def next_cause(key: Any) -> str:
 
 
 def made() -> Sequence[str]:
-    """What was last advised to type: a reader may want to copy it as it is."""
+    """What was last advised: a reader may want to copy it exactly."""
     with _lock:
         return tuple(_made)
 
@@ -104,7 +104,7 @@ def word_with(wording: Wording) -> None:
 
 
 def unword(wording: Wording) -> None:
-    """Undo `word_with`; nothing where it was undone already."""
+    """Undo `word_with`; does nothing if it was undone already."""
     with _lock:
         for index in range(len(_wording) - 1, 0, -1):
             if _wording[index] is wording:

@@ -18,7 +18,7 @@ class Span:
 
 
 class FoundIn:
-    """Mixin of what has ``found_in``, which was ``source``, and still is in JSON."""
+    """Mixin for ``found_in``, formerly ``source``, as it still is in JSON."""
 
     found_in: str
 
@@ -34,7 +34,7 @@ class FoundIn:
         return self.found_in
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Take what was pickled under the former name, too."""
+        """Accept pickles with the former name, too."""
         vars(self).update(state)
         if "source" in vars(self):
             vars(self)["found_in"] = vars(self).pop("source")

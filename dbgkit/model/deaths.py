@@ -1,4 +1,4 @@
-"""Deaths: how workers went away, and what they did then."""
+"""Deaths: how workers went away, and what they were doing."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ class RunningTask(FoundIn):
     Attributes
     ----------
     key : Key
-        A target for the verbs; of one that was very long, the beginning of its text.
+        A target for the verbs; of a very long key, the beginning of its text.
     prefix : str
     since : datetime or None
         When it started (timezone-aware, UTC), by the worker's clock.
     seconds : float or None
-        How long it had run; None of one that had ended.
+        How long it had run; None if it had ended.
     line : str
         The innermost line of the user's own code that it was seen at:
         ``file.py:12 in work``; empty where it was not seen.
     line_age : float or None
-        Seconds between then and the end; 0.0: it is where the crash was.
+        Seconds between then and the end; 0.0 if it is where the crash was.
     inputs : int or None
         Bytes of its inputs.
     crashed : bool
-        Whether Python tells that the crash was in the thread that ran it.
+        Whether Python reports that the crash was in the thread that ran it.
     ended : bool
         Whether it had ended by then, but the scheduler had not heard of it.
     found_in : str
-        ``"worker"``: it said so itself, as it started; ``"heartbeat"``: it was running
-        at the last heartbeat, and may have ended since.
+        ``"worker"``: the worker recorded it as the task started; ``"heartbeat"``: it
+        was running at the last heartbeat, and may have ended since.
     """
 
     key: Key
@@ -98,7 +98,7 @@ class Death(Displayed):
     queued_count : int
         How many they were.
     ran_known : bool
-        Whether what ran is told apart; if not, all are in `queued`.
+        Whether it is known which tasks ran; if not, all are in `queued`.
     memory : int or None
         Of its process, in bytes, when last seen.
     memory_age : float or None
@@ -107,7 +107,7 @@ class Death(Displayed):
     lost : int
         How many results the cluster lost with it.
     stack : str
-        What Python wrote of a crash.
+        What Python wrote about a crash.
     notes : tuple of str
         What is not known, and why.
     """
@@ -137,7 +137,7 @@ class Death(Displayed):
 
     @property
     def expected(self) -> bool:
-        """Whether somebody wanted it to go."""
+        """Whether it was meant to go."""
         return self.verdict == "closed-on-purpose"
 
     @property
@@ -167,7 +167,7 @@ class Deaths(Displayed):
     ----------
     deaths : tuple of Death
     total : int
-        How many are known of, those that were left out included.
+        How many are known, including those left out.
     omitted : int
     recorded : bool
         Whether the recorder is on: without it, only what Dask itself logs is known.
@@ -188,7 +188,7 @@ class Deaths(Displayed):
 
     @property
     def healthy(self) -> bool:
-        """Whether no worker went away that nobody wanted to go."""
+        """Whether no worker went away unexpectedly."""
         return all(death.expected for death in self.deaths)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Data shows itself, but does not know how: a renderer is handed in from above."""
+"""Data can show itself by a renderer that a higher layer provides."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def show_with(**renderers: Callable[[Any], Any]) -> None:
 
 
 def was_printed(obj: object, cell_running: Callable[[], object]) -> None:
-    """Know that a verb has printed what it returns; ``cell_running``: in which cell."""
+    """Note that a verb has printed what it returns; ``cell_running``: in which cell."""
     _printed[:] = [(id(obj), cell_running(), cell_running)]
 
 
 def in_short(obj: object) -> bool:
-    """Whether the value of a cell says again what its verb has just printed."""
+    """Whether the value of a cell repeats what its verb has just printed."""
     return any(
         cell is not None and id(obj) == printed and running() == cell
         for printed, cell, running in _printed
@@ -32,7 +32,7 @@ def in_short(obj: object) -> bool:
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether a stream is a terminal; a missing, closed or replaced one is none."""
+    """Whether a stream is a terminal; a missing, closed or replaced one is not."""
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError, OSError):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a failure was located by, and what a replay goes on from.
+    """How a failure was located, and what a replay starts from.
 
     Attributes
     ----------
@@ -43,17 +43,17 @@ class Evidence:
         ``"distributed"``, ``"local"`` (Dask's threads, processes or synchronous
         scheduler), or ``""`` where nothing of Dask ran.
     codes : tuple
-        Which code frames of the traceback were in whose file, or source, it does not
-        tell: see ``remote.common.frame_codes.FrameCode``.
+        Which code ran in frames of the traceback whose file, or source, it does not
+        give: see ``remote.common.frame_codes.FrameCode``.
     needs : mapping or None
         Of a task that killed its workers: see ``remote.common.modules.needs_of``.
     index : source.Index or None
-        What finds the files of code; None: what this process knows by itself.
+        Finds the files of code; None: uses only what this process knows.
     pickled : bytes
         The exception as the scheduler has it; empty where that is not known, or was
         not wanted.
     recording : Recording or None
-        What the recorder saw of it, where nothing else tells what it was raised from.
+        What the recorder saw of it, if nothing else tells what caused it.
     """
 
     client: Client | None = None
@@ -89,7 +89,7 @@ class Failure(FoundIn, Displayed):
     worker : str or None
         Address of the worker that it failed on.
     when : datetime or None
-        When it failed (timezone-aware, UTC); None where Dask does not say.
+        When it failed (timezone-aware, UTC); None if Dask does not say.
     attempts : int
         How many times it was tried.
     found_in : str
@@ -101,8 +101,8 @@ class Failure(FoundIn, Displayed):
     exception : BaseException or None
         The exception as it reached the client, if it did.
     asked : Key or None
-        The key that was asked for, where the failure is upstream of it, or where it
-        failed because of this one in a collective (`notes` says so).
+        The key that was asked for, if the failure is upstream of it, or if it failed
+        because of this one in a collective (`notes` says so).
     killed : bool
         Whether it killed the worker that it ran on.
     came_from : tuple of Origin
@@ -111,22 +111,21 @@ class Failure(FoundIn, Displayed):
     others : tuple of Key
         Keys of further failures among the same target, earliest first.
     through : tuple of Key
-        Tasks that had submitted it, each the next one, and failed because of it.
+        Tasks that led to it, each submitting the next one, and failed because of it.
     forgotten : Key or None
-        The task that it had submitted and failed because of, where the scheduler has
-        forgotten that one: a recording of it may be left.
+        The task that it had submitted and failed because of, if the scheduler has
+        forgotten that one; a recording of it may remain.
     shuffle : str
         ``"transfer"``, ``"barrier"`` or ``"unpack"``: in which phase of a P2P shuffle
         it failed; empty for all else.
     notes : tuple of str
-        What else is to be said: that it may be another client's, that several
-        tasks match, that text was put right; of what no task raised, first what it
-        is and then what to do.
+        Further remarks: that it may be another client's, that several tasks match, that
+        text was corrected; if no task raised it, first what it is and then what to do.
     kind : str
         What raised it: ``"task"``; ``"carried"``: a task, whose exception a library
-        brought home as the task's result; ``"meta"``: Dask, on made-up data; or no
+        returned as the task's result; ``"meta"``: Dask, on made-up data; or no
         task at all: ``"unsent"`` (the client could not pickle what it was to send),
-        ``"result"`` (what a task returned cannot be brought home), ``"run"``
+        ``"result"`` (what a task returned cannot be sent here), ``"run"``
         (``client.run`` and ``run_on_scheduler``), ``"plugin"`` (a plugin as it was
         registered), ``"start"`` (a worker that did not start), ``"callback"`` (one
         of a future's), ``"actor"`` (a method of an actor), ``"dask"`` (Dask itself,

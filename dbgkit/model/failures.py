@@ -28,15 +28,15 @@ class FailureGroup:
         Innermost line of the user's own code: ``file.py:12 in ratio``; empty where
         the traceback has none.
     count : int
-        How many tasks failed so.
+        How many tasks failed this way.
     cascaded : int
         How many more failed because of them.
     forgotten : int
-        How many of `count` the scheduler has forgotten but for its history.
+        How many of `count` the scheduler knows only from its history.
     workers : tuple of str
         Addresses of the workers they failed on.
     first, last : datetime or None
-        Times of the first and last, where the scheduler still has them.
+        Times of the first and last, if the scheduler still has them.
     keys : tuple of Key
         A sample.
     omitted_keys : int
@@ -50,8 +50,8 @@ class FailureGroup:
         What the recorder holds of the example, if it was on.
     deaths : tuple of Death
         How the workers that had the example died, the newest first, if that is why it
-        failed and the recorder was on. Where the example only was queued there, those
-        of another of its tasks, which ran.
+        failed and the recorder was on. If the example was only queued there, the deaths
+        of another of the group's tasks, which ran.
     """
 
     exception_type: str
@@ -72,7 +72,7 @@ class FailureGroup:
 
     @property
     def failure(self) -> Failure:
-        """The example, so that a group is a target itself."""
+        """The example, which makes a group a target."""
         return self.example
 
 
@@ -89,7 +89,7 @@ class FailureReport(Displayed):
     cascaded : int
         How many failed because of them.
     healed : int or None
-        How many failed and then succeeded in a retry; None where nobody knows.
+        How many failed and then succeeded in a retry; None if unknown.
     healed_keys : tuple of Key
         A sample of them.
     omitted : int
@@ -98,7 +98,7 @@ class FailureReport(Displayed):
     notes : tuple of str
         What is missing, and why.
     unknown : tuple of str
-        What was asked for by a name that nothing has: ``"span 'load'"``.
+        Names that were asked for and do not exist: ``"span 'load'"``.
     """
 
     groups: tuple[FailureGroup, ...]

@@ -14,7 +14,7 @@ LONGEST = 1e9  # seconds: 30 years
 
 
 def checked(kind: type[T], value: Any) -> T:
-    """A value that came from another process, if it is of the kind that it should be.
+    """A value that came from another process, checked for its type.
 
     Raises
     ------
@@ -27,12 +27,12 @@ def checked(kind: type[T], value: Any) -> T:
 
 
 def duration(value: Any) -> float:
-    """Seconds that something took, as `checked`.
+    """A duration in seconds, checked as by `checked`.
 
     Raises
     ------
     TypeError, ValueError
-        Nothing takes so long.
+        It is not a possible duration.
     """
     seconds = checked(float, value)
     if not 0.0 <= seconds < LONGEST:
@@ -42,7 +42,7 @@ def duration(value: Any) -> float:
 
 @dataclass(frozen=True)
 class ValueSummary:
-    """One value, told in a bounded text.
+    """One value, described in a bounded text.
 
     Attributes
     ----------
@@ -90,8 +90,8 @@ class FrameSummary:
     omitted_locals : int
         How many locals were left out.
     code : tuple of str
-        What leads to the source elsewhere: the code's fingerprint, its module and the
-        module's file; empty where that was not recorded.
+        What leads to the source on another machine: the code's fingerprint, its module
+        and the module's file; empty if that was not recorded.
     """
 
     filename: str

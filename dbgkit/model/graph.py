@@ -59,7 +59,7 @@ class TaskGraph(Displayed):
 
     @property
     def omitted(self) -> int:
-        """How many neighbours are left out; one of several tasks counts for each."""
+        """How many neighbours are left out, counted once per task."""
         hidden = sum(count for _, _, count in self.gaps)
         return hidden + sum(
             node.more_dependencies + node.more_dependents for node in self.nodes

@@ -29,7 +29,7 @@ class Origin:
     place : str
         Which part: ``"bytes 0 to 44,161"``, ``"row groups [0]"``, ``"[0:5, 10:20]"``.
     key : Key or None
-        The task, or step of a fused one, that has the literal.
+        The task, or the step of a fused task, that has the literal.
     call : bool
         Whether it is a call whose arguments are all literals, or the failed task's
         own with some.

@@ -1,4 +1,4 @@
-"""What a replay is about to do, and how far it is."""
+"""What a replay is about to do, and its progress."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Plan(Displayed):
     scope, where : str
         As resolved: never None.
     inputs : tuple of InputInfo
-        Direct inputs of the task (``scope="task"``), or all that is taken from the
-        cluster or run here (``scope="ancestors"``).
+        Direct inputs of the task (``scope="task"``), or everything that is taken from
+        the cluster or run here (``scope="ancestors"``).
     pull_bytes : int
         Bytes to be pulled, as far as the scheduler knows the sizes; between workers
         where it runs on one.
@@ -69,10 +69,10 @@ class Plan(Displayed):
     times : int
         How often the task itself will run.
     warnings : tuple of str
-        Side effects, and what else is to be known before.
+        Side effects, and what else to know beforehand.
     call : str
         The call in a bounded text, inputs by their keys: ``ratio(25, <load-3>)``;
-        told by a dry run only.
+        filled by a dry run only.
     worker : str
         Address of the worker that it runs on; empty but for ``where="worker"``.
     """
@@ -104,7 +104,7 @@ class Plan(Displayed):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage is: told to ``notify``.
+    """The progress of a stage, passed to ``notify``.
 
     ``stage`` is ``"pull"`` (``unit="bytes"``), ``"recompute"``, ``"run"`` or
     ``"times"`` (``unit="tasks"``).
@@ -118,6 +118,6 @@ class Progress:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something to be known while it happens: told to ``notify``."""
+    """A remark on what is happening, passed to ``notify``."""
 
     text: str

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SwitchedOn:
-    """What became of turning the recorder on.
+    """The result of turning the recorder on.
 
     Attributes
     ----------
@@ -42,12 +42,12 @@ class SwitchedOn:
 
 @dataclass(frozen=True)
 class SwitchedOff:
-    """What became of turning the recorder off.
+    """The result of turning the recorder off.
 
     Attributes
     ----------
     others : int
-        How many other clients want it: it is on for as long as they do.
+        How many other clients want it; it stays on as long as they do.
     without : mapping of str to str
         Addresses of workers, or nannies, that still have it, and why. They lose it as
         soon as they answer.
@@ -64,7 +64,7 @@ class SwitchedOff:
 
 
 def _but(without: Mapping[str, str]) -> str:
-    """The end of a sentence, with those that did not answer."""
+    """The end of a sentence that names those that did not answer."""
     if not without:
         return "."
     shown = [f"{address} ({why})" for address, why in list(without.items())[:3]]
@@ -74,7 +74,7 @@ def _but(without: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class RecordedCause:
-    """What a recorded exception was raised from, or a member of a group.
+    """A cause of a recorded exception, or a member of a group.
 
     Attributes
     ----------
@@ -100,10 +100,10 @@ class RecordedCause:
 
 @dataclass(frozen=True)
 class RecordedInput:
-    """An input of the task, told by its fingerprint.
+    """An input of the task, identified by its fingerprint.
 
-    ``digest`` is empty where there is none; ``whole`` says whether all of the value
-    was read for it.
+    ``digest`` is empty if there is none; ``whole`` says whether the whole value was
+    read for it.
     """
 
     key: Key
@@ -132,26 +132,26 @@ class Recording(Displayed):
     frames : tuple of FrameSummary
         Outermost first, without Dask's own.
     values : mapping
-        Index in `frames` -> ``{name: value}``: locals that were small enough to come
-        along whole.
+        Index in `frames` -> ``{name: value}``: locals that were small enough to be
+        recorded whole.
     causes : tuple of RecordedCause
         What it was raised from, nearest first; the first members of a group.
     more_causes : int
-        How many more there were; 1,000 stands for that or more.
+        How many more there were; 1,000 means 1,000 or more.
     inputs : tuple of RecordedInput
         Fingerprints of the task's inputs, as they were when it had failed.
     came_from : tuple of Origin
         The literals that lead to it, as far as its worker knew them.
     short : bool
-        Whether it is a short one: the worker had recorded enough of its kind.
+        Whether it was kept short because the worker had recorded enough of its kind.
     left_out : int
         How many times something was cut off to keep it within its size.
     gap : str
-        Why there is no content, where there is none; else empty.
+        Why there is no content; empty if there is.
     seconds : float
         How long it took to record.
     secret_names : tuple of str
-        Names that were to be hidden besides the usual ones.
+        Further names that were to be hidden.
     """
 
     key: Key
@@ -175,8 +175,8 @@ class Recording(Displayed):
     secret_names: tuple[str, ...] = field(default=(), repr=False)
 
     def __repr__(self) -> str:
-        told = f"{self.exception_type}: {self.message[:80]!r}"
-        return in_line(f"<Recording of {redact_text(repr(self.key))}: {told}>")
+        raised = f"{self.exception_type}: {self.message[:80]!r}"
+        return in_line(f"<Recording of {redact_text(repr(self.key))}: {raised}>")
 
     def to_json(self) -> dict[str, Any]:
         """Builtin types only, for ``--json``."""
@@ -225,7 +225,7 @@ class Recordings(Displayed):
     dropped : int
         How many were dropped to keep within `hold`.
     held, hold : int
-        Bytes held, and the most that are held.
+        Bytes held, and the limit.
     kept_inputs, kept_bytes : int
         Inputs of failed tasks that are kept on the workers, and their size.
     since : datetime or None
@@ -292,20 +292,20 @@ MALFORMED = (
 def recording_from_wire(
     header: Header, content: Content | None, name: str
 ) -> Recording:
-    """A recording out of what the scheduler holds of it."""
+    """A recording made from what the scheduler holds."""
     # Anybody can have made it: whoever reads it catches `MALFORMED`.
-    told: Any = content or {}
+    body: Any = content or {}
     return Recording(
         key=header["key"],
         name=name,
         exception_type=header["exception_type"],
-        message=told.get("message") or header["message"],
+        message=body.get("message") or header["message"],
         worker=header["worker"],
         pid=header["pid"],
         when=datetime.fromtimestamp(header["when"], tz=timezone.utc),
-        traceback_text=told.get("traceback_text", ""),
-        frames=_frames(told.get("frames", ())),
-        values=_values(told.get("kept", ())),
+        traceback_text=body.get("traceback_text", ""),
+        frames=_frames(body.get("frames", ())),
+        values=_values(body.get("kept", ())),
         causes=tuple(
             RecordedCause(
                 cause["how"],
@@ -315,18 +315,18 @@ def recording_from_wire(
                 _values(cause["kept"]),
                 cause["parent"],
             )
-            for cause in told.get("causes", ())
+            for cause in body.get("causes", ())
         ),
-        more_causes=told.get("more_causes", 0),
+        more_causes=body.get("more_causes", 0),
         inputs=tuple(
-            RecordedInput(as_key(key), *rest) for key, *rest in told.get("inputs", ())
+            RecordedInput(as_key(key), *rest) for key, *rest in body.get("inputs", ())
         ),
-        came_from=tuple(map(Origin.from_wire, told.get("came_from", ()))),
-        short=told.get("short", False),
+        came_from=tuple(map(Origin.from_wire, body.get("came_from", ()))),
+        short=body.get("short", False),
         left_out=header["left_out"],
         gap=header["gap"],
-        seconds=told.get("seconds", 0.0),
-        secret_names=tuple(told.get("secret_names", ())),
+        seconds=body.get("seconds", 0.0),
+        secret_names=tuple(body.get("secret_names", ())),
     )
 
 
@@ -340,19 +340,19 @@ def _values(wire: Any) -> dict[int, dict[str, Any]]:
         try:
             value = restore(kept)
         except (ImportError, *MALFORMED):
-            continue  # its library is not here, or reads it otherwise: told in text
+            continue  # its library is not here, or reads it differently: shown as text
         values.setdefault(index, {})[variable] = value
     return values
 
 
 def restore(kept: Any) -> Any:
-    """The value that ``remote.values.keep.keep`` kept; runs no code of anybody's.
+    """The value that ``remote.values.keep.keep`` kept; runs no user code.
 
     Raises
     ------
     ValueError
-        What was kept is not to be had here: numpy or pandas is missing, or reads it
-        otherwise.
+        The value cannot be restored here: numpy or pandas is missing, or reads it
+        differently.
     """
     if not isinstance(kept, (list, tuple)):
         return kept

@@ -31,7 +31,7 @@ class Run:
         Of what it raised; empty where it raised nothing.
     detail : str
         For ``"died"`` and ``"timeout"``: exit code or signal, and the last line. For
-        ``"different"``, where class and message are as before: what differs.
+        ``"different"`` with the same class and message: what differs.
     seconds : float
         Wall time of the call.
     """
@@ -95,7 +95,7 @@ class Submitted(Protocol):
     """The work that the runs of a replay have submitted to the cluster."""
 
     def let_go(self, exception: BaseException | None) -> None:
-        """Let go of the futures in an exception's frames, but for the user's own."""
+        """Release the futures in an exception's frames, except the user's own."""
 
 
 class Replay(Displayed):
@@ -136,15 +136,15 @@ class Replay(Displayed):
     frames : tuple of FrameSummary
         The failed run's frames in bounded form, outermost first, without Dask's.
     notes : tuple of str
-        What is to be known besides: that inputs were changed in place, that work
-        was submitted to the cluster.
+        Further remarks: that inputs were changed in place, that work was submitted to
+        the cluster.
     differences : tuple of Difference
-        How this process differs from the worker; asked for where the outcome is
-        not ``"same"``, and the worker still answers.
+        How this process differs from the worker; collected if the outcome is not
+        ``"same"`` and the worker still answers.
     compared : mapping of Key to str
-        Whether inputs are those that the task failed on, where the recorder was on:
-        ``"same"``, ``"different"``, or ``"unknown"`` where only a part of a value was
-        compared, or nothing of it can be.
+        Whether inputs are those that the task failed on, if the recorder was on:
+        ``"same"``, ``"different"``, or ``"unknown"`` if only a part of a value, or
+        nothing of it, could be compared.
     crash : str
         For ``"died"``: exit code or signal, and faulthandler's last lines.
     """
@@ -249,9 +249,9 @@ class Replay(Displayed):
         }
 
     def close(self) -> None:
-        """Let go of inputs, result and live frames; the outcome stays.
+        """Release inputs, result and live frames; the outcome stays.
 
-        Of what the task has submitted nobody wants anything any more on our account.
+        What the task has submitted is released too.
         """
         if self._submissions is not None:
             self._submissions.let_go(self.exception)

@@ -1,4 +1,4 @@
-"""All that one look at a cluster or a dump gives."""
+"""Everything that can be said of a cluster or a dump at one moment."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ClusterReport(Displayed):
     graphs : mapping of Key to TaskGraph
         Around examples of the failures, and the task that holds up the others.
     notes : tuple of str
-        Which part is missing (then it is None), and why.
+        Which parts are missing (they are None), and why.
     deaths : Deaths or None
         How workers went away.
     """
@@ -58,7 +58,7 @@ class ClusterReport(Displayed):
 
     @property
     def healthy(self) -> bool:
-        """Whether all parts were looked at, and nothing wrong was found in them."""
+        """Whether all parts could be read, and nothing wrong was found in them."""
         if self.why is None or self.checkup is None:
             return False
         problems = any(found.level == "problem" for found in self.checkup.findings)

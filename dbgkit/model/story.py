@@ -30,7 +30,7 @@ class Moment(FoundIn):
 class Timeline(Displayed):
     """What happened to a task, in order of time.
 
-    ``notes`` says where logs have rolled over, so that the beginning is missing.
+    ``notes`` says where logs have rolled over, so the beginning is missing.
     """
 
     key: Key

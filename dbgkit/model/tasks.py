@@ -36,7 +36,7 @@ class TaskRow:
     restrictions : str
         Of workers, hosts and resources, in words; empty without any.
     since : float or None
-        Seconds in its state, where the scheduler's log still tells.
+        Seconds in its state, if the scheduler's log still has that.
     exception : str
         Text of what it raised, cut.
     blame : Key or None
@@ -77,7 +77,7 @@ class TaskTable(Displayed):
     span : Span or None
     notes : tuple of str
     unknown : tuple of str
-        What was asked for by a name or key that nothing has: ``"prefix 'load'"``.
+        Names and keys that were asked for and do not exist: ``"prefix 'load'"``.
     """
 
     rows: tuple[TaskRow, ...]

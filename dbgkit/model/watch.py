@@ -1,4 +1,4 @@
-"""One look at a cluster as a whole, for a screen that follows it."""
+"""The state of a whole cluster, for a screen that follows it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dbgkit.model.why import Explanation
 
 @dataclass(frozen=True)
 class Glance(Displayed):
-    """What a cluster, or a dump, looks like at one moment.
+    """The state of a cluster, or a dump, at one moment.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class Glance(Displayed):
         Of the scheduler.
     taken : Span
     took : float
-        Seconds that the look took, the way there and back included.
+        Seconds that it took to ask, including round trips.
     failures : FailureReport
     why : Explanation
         Of the whole cluster.

@@ -51,7 +51,7 @@ class Explanation(Displayed):
         Of ``"waiting-on"``, the code of what holds up `key`.
     span : Span or None
     notes : tuple of str
-        What could not be looked at.
+        What could not be read.
     graph : TaskGraph or None
         What `key` needs and what needs it, with the chain.
     """

@@ -49,7 +49,7 @@ def shared_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _no_room_told() -> Iterator[None]:
+def _full_folder_refused() -> Iterator[None]:
     """Say what is missing where the temporary folder is, or is full."""
     try:
         yield
@@ -103,7 +103,7 @@ class Spawned(Child):
         }
         values = write(inputs.values, "the inputs")
         # Without a name, so that nothing of it stays behind, whoever dies.
-        with _no_room_told(), tempfile.TemporaryFile(dir=folder) as file:
+        with _full_folder_refused(), tempfile.TemporaryFile(dir=folder) as file:
             file.write(json.dumps(header).encode() + b"\n")
             file.write(write(task, "the task"))
             file.write(values)

@@ -20,7 +20,7 @@ from dbgkit.replays.inputs_compared import (
 )
 from dbgkit.replays.lacking import lack_in, only_lacking
 from dbgkit.replays.material import Material
-from dbgkit.replays.outcome import CAUSES_UNKNOWN, causes_unknown, overall, run_told
+from dbgkit.replays.outcome import CAUSES_UNKNOWN, causes_unknown, overall, run_of
 from dbgkit.replays.preparing import Notify, Prepared
 from dbgkit.replays.reschedule import reschedule_notes
 from dbgkit.replays.shuffles import own_function
@@ -55,10 +55,10 @@ def replay_here(prepared: Prepared, notify: Notify) -> Replay | HandedStored:
         stored = submissions.handed_to(call.exception, began)
         if stored is not None:
             return stored
-        told = None if call.exception is None else raised(call.exception)
-        run = run_told(failure, told, call.seconds)
+        form = None if call.exception is None else raised(call.exception)
+        run = run_of(failure, form, call.seconds)
         runs.append(run)
-        if causes_unknown(failure, told):
+        if causes_unknown(failure, form):
             notes.append(CAUSES_UNKNOWN)
         if chosen_run is None or _tells_more(run, chosen_run):
             chosen, chosen_run = call, run

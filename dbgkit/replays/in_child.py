@@ -11,7 +11,7 @@ from dbgkit.replays.environment import differences_noted
 from dbgkit.replays.inputs_compared import recorded_failure, with_causes
 from dbgkit.replays.lacking import only_lacking
 from dbgkit.replays.nodes import write
-from dbgkit.replays.outcome import causes_told, overall
+from dbgkit.replays.outcome import causes_known, overall
 from dbgkit.replays.preparing import Notify, Prepared
 from dbgkit.replays.process import ChildEnd, run_in_child
 from dbgkit.replays.reschedule import reschedule_notes
@@ -22,7 +22,7 @@ from dbgkit.replays.submitted import HandedStored
 def replay_in_child(prepared: Prepared, notify: Notify) -> Replay | HandedStored:
     """Run the task as often as wanted, each time in a child of this process."""
     failure, plan, material = prepared.failure, prepared.plan, prepared.material
-    if not failure.killed and not causes_told(failure):
+    if not failure.killed and not causes_known(failure):
         failure = with_causes(failure, recorded_failure(material.link, failure))
     specs = _written(prepared)
     ends: list[ChildEnd] = []

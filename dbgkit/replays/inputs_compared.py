@@ -11,7 +11,7 @@ from dbgkit.cluster.recordings import held_recordings, left_behind
 from dbgkit.model import Failure, Recording
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.remote.values.fingerprints import compare, fingerprints
-from dbgkit.replays.outcome import causes_told
+from dbgkit.replays.outcome import causes_known
 from dbgkit.replays.wording import alike
 from dbgkit.targets.naming import recorded_name
 
@@ -38,7 +38,7 @@ def with_causes(failure: Failure, recording: Recording | None) -> Failure:
     A recording of another failure of the task, an attempt before, say, tells nothing
     of this one.
     """
-    if recording is None or causes_told(failure):
+    if recording is None or causes_known(failure):
         return failure
     message = redact_text(failure.message, extra=recording.secret_names)
     of_it = recording.exception_type == failure.exception_type
@@ -84,8 +84,8 @@ class InputComparison:
         changed = [key for key, word in self.verdicts.items() if word == "different"]
         if changed:
             more = f" and {len(changed) - 3:,} more" if len(changed) > 3 else ""
-            told = ", ".join(repr(key) for key in changed[:3])
-            return [f"inputs differ from those recorded when it failed: {told}{more}"]
+            names = ", ".join(repr(key) for key in changed[:3])
+            return [f"inputs differ from those recorded when it failed: {names}{more}"]
         if self.verdicts and set(self.verdicts.values()) == {"same"}:
             return ["the inputs are those recorded when it failed"]
         return []

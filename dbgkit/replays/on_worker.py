@@ -54,13 +54,13 @@ from dbgkit.replays.inputs_compared import (
     with_causes,
 )
 from dbgkit.replays.material import Material
-from dbgkit.replays.on_worker_plan import no_room, stored_as
+from dbgkit.replays.on_worker_plan import not_enough_memory, stored_as
 from dbgkit.replays.outcome import (
     CAUSES_UNKNOWN,
     causes_unknown,
     overall,
-    run_told,
-    told_from_wire,
+    raised_from_wire,
+    run_of,
 )
 from dbgkit.replays.reschedule import reschedule_notes
 from dbgkit.replays.steps import no_steps, steps_from_wire
@@ -125,11 +125,11 @@ def run_on_worker(
             key=failure.key,
         ) from error
     if isinstance(answer, dict):
-        told = cast("ReplayAnswer", answer)
+        answered = cast("ReplayAnswer", answer)
         with readable(failure, plan):
             handed = [
                 list(each["error"]["handed"])
-                for each in told.get("runs", ())
+                for each in answered.get("runs", ())
                 if each["error"]
             ]
         for keys in handed:
@@ -137,7 +137,7 @@ def run_on_worker(
             if stored is not None:
                 return stored
         with readable(failure, plan):
-            return replay_from_wire(failure, plan, told, comparison)
+            return replay_from_wire(failure, plan, answered, comparison)
     return _without_answer(failure, plan, link, seen["pid"], answer)
 
 
@@ -221,11 +221,11 @@ def replay_from_wire(
     address = plan.worker
     comparison.hear(answer.get("prints", ()))
     notes = [*failure.notes, *(checked(str, n) for n in answer.get("notes", ()))]
-    told_of = answer.get("runs", ())
-    errors = [each["error"] and told_from_wire(each["error"]) for each in told_of]
+    rows = answer.get("runs", ())
+    errors = [each["error"] and raised_from_wire(each["error"]) for each in rows]
     runs = [
-        run_told(failure, error, duration(each["seconds"]))
-        for error, each in zip(errors, told_of, strict=True)
+        run_of(failure, error, duration(each["seconds"]))
+        for error, each in zip(errors, rows, strict=True)
     ]
     if any(causes_unknown(failure, error) for error in errors):
         notes.append(CAUSES_UNKNOWN)
@@ -245,10 +245,10 @@ def replay_from_wire(
     notes += [*comparison.notes(), *reschedule_notes(runs)]
     outcome = overall(runs)
     index = next(i for i, run in enumerate(runs) if run.outcome == outcome)
-    told = answer["runs"][index] if index < len(answer["runs"]) else None
-    _refuse_lack(failure, plan, told["error"] if told else None)
-    recording = _recording(failure, told, answer["recordings"])
-    steps = _steps(told, answer["steps"])
+    row = answer["runs"][index] if index < len(answer["runs"]) else None
+    _refuse_lack(failure, plan, row["error"] if row else None)
+    recording = _recording(failure, row, answer["recordings"])
+    steps = _steps(row, answer["steps"])
     notes += no_steps(plan, outcome, steps)
     if failure.worker and failure.worker != address:
         notes.append(f"it failed before on {failure.worker}, and not on {address}")
@@ -258,8 +258,8 @@ def replay_from_wire(
             "already been changed, so this run began with other values"
             for key in answer["changed"]
         ]
-    if failure.key is None and told and told["key"] is not None:
-        failure = replace(failure, key=told["key"], name=name_of(told["key"]))
+    if failure.key is None and row and row["key"] is not None:
+        failure = replace(failure, key=row["key"], name=name_of(row["key"]))
     return Replay(
         outcome=outcome,
         failure=failure,
@@ -268,7 +268,7 @@ def replay_from_wire(
         frames=recording.frames if recording is not None else (),
         steps=steps,
         recording=recording,
-        returned=_returned(told) if outcome == "passed" else None,
+        returned=_returned(row) if outcome == "passed" else None,
         notes=tuple(dict.fromkeys(notes)),
         compared=comparison.verdicts,
     )
@@ -294,10 +294,10 @@ def _unfinished(answer: ReplayAnswer) -> Run:
 
 
 def _recording(
-    failure: Failure, told: RunForm | None, recordings: Mapping[str, SentRecording]
+    failure: Failure, row: RunForm | None, recordings: Mapping[str, SentRecording]
 ) -> Recording | None:
     """The recording of one run; None where it raised nothing, or one kind too many."""
-    error = told["error"] if told else None
+    error = row["error"] if row else None
     header = recordings.get(error["kind"]) if error else None
     if header is None:
         return None
@@ -308,17 +308,17 @@ def _recording(
 
 
 def _steps(
-    told: RunForm | None, steps: Mapping[str, list[StepForm]]
+    row: RunForm | None, steps: Mapping[str, list[StepForm]]
 ) -> tuple[Step, ...]:
     """The steps of one run; none where it has not ended, or only its task was run."""
-    if not told:
+    if not row:
         return ()
-    kind = told["error"]["kind"] if told["error"] else ""
+    kind = row["error"]["kind"] if row["error"] else ""
     return steps_from_wire(steps.get(kind, ()))
 
 
-def _returned(told: RunForm | None) -> ValueSummary | None:
-    returned = told["returned"] if told else None
+def _returned(row: RunForm | None) -> ValueSummary | None:
+    returned = row["returned"] if row else None
     return ValueSummary.from_wire(returned) if returned else None
 
 
@@ -327,7 +327,7 @@ def _refusal(failure: Failure, plan: Plan, answer: ReplayAnswer) -> DbgkitError:
     key, text, status = answer["key"], answer["text"], answer["status"]
     where = f"on {plan.worker}"
     if status == "no-room":
-        return no_room(failure, plan.worker, answer["size"], answer)
+        return not_enough_memory(failure, plan.worker, answer["size"], answer)
     if status == "moved":
         return InputMoved(f"input {key!r} is gone from the workers", _AGAIN, key=key)
     if status == "fetch-timeout":

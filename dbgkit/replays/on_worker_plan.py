@@ -167,19 +167,19 @@ def _choose(
     size = _bytes(material, taken)
     asked = best_first(known)
     answers = _ask(failure, link, asked, stored)
-    chosen = _first_with_room(asked, answers, size)
+    chosen = _first_with_memory(asked, answers, size)
     if chosen is None:
         others = best_first(set(addresses_of(link)) - known)
         answers.update(_ask(failure, link, others, stored))
         asked += others
-        chosen = _first_with_room(others, answers, size)
+        chosen = _first_with_memory(others, answers, size)
     if chosen is None:
         running = [each for each in asked if _is_running(answers.get(each))]
         if not running:
             raise NotHere(
                 _nobody(failure, asked, answers), _elsewhere(), key=failure.key
             )
-        raise no_room(failure, running[0], size, answers[running[0]])
+        raise not_enough_memory(failure, running[0], size, answers[running[0]])
     held = set(answers[chosen]["held"])
     return chosen, {key for key, name in stored.items() if name in held}
 
@@ -205,7 +205,7 @@ def _is_running(answer: Look | None) -> bool:
     return answer is not None and answer["status"] == "running"
 
 
-def _first_with_room(
+def _first_with_memory(
     addresses: Iterable[str], answers: Mapping[str, Look], size: int
 ) -> str | None:
     for address in addresses:
@@ -220,7 +220,7 @@ def _elsewhere() -> str:
     return f"{here} or {process} brings the inputs here"
 
 
-def no_room(
+def not_enough_memory(
     failure: Failure, address: str, size: int, answer: Look | ReplayAnswer
 ) -> NotHere:
     """The error for a worker whose memory is too short for copies of the inputs."""
@@ -238,14 +238,14 @@ def no_room(
 def _nobody(failure: Failure, asked: list[str], answers: Mapping[str, Look]) -> str:
     if not asked:
         return f"there is no worker to run {failure.key!r} on"
-    told = []
+    states = []
     for address in asked[:3]:
         answer = answers.get(address)
         how = f"is {answer['status']}" if answer else "does not answer"
-        told.append(f"{address} {how}")
+        states.append(f"{address} {how}")
     return (
         f"none of the workers that could run {failure.key!r} is running: "
-        f"{', '.join(told)}"
+        f"{', '.join(states)}"
     )
 
 

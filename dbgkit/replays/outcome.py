@@ -16,7 +16,7 @@ from dbgkit.remote.common.texts import safe_repr, safe_str
 from dbgkit.remote.recording.raised import MOST_CAUSES, raised, task_frames
 from dbgkit.replays.places import Place, failed_at, places_of, same_place
 from dbgkit.replays.recorded_causes import all_known, changed_cause
-from dbgkit.replays.wording import alike, forms_of, same_class, told_anew
+from dbgkit.replays.wording import alike, as_worded_now, forms_of, same_class
 from dbgkit.targets.failure import unpickled
 
 if TYPE_CHECKING:
@@ -30,16 +30,16 @@ CAUSES_UNKNOWN = (
 )
 
 
-def run_told(failure: Failure, told: RaisedForm | None, seconds: float) -> Run:
-    """The outcome of a run; ``told`` is what `remote.recording.raised` tells of it."""
-    if told is None:
+def run_of(failure: Failure, now: RaisedForm | None, seconds: float) -> Run:
+    """The outcome of a run; ``now`` is what `remote.recording.raised` gives of it."""
+    if now is None:
         return Run("passed", seconds=seconds)
-    why = difference(failure, told)
+    why = difference(failure, now)
     outcome: Outcome = "same" if why is None else "different"
-    return Run(outcome, told["type"], told["message"], why or "", seconds)
+    return Run(outcome, now["type"], now["message"], why or "", seconds)
 
 
-def told_from_wire(wire: RaisedForm) -> RaisedForm:
+def raised_from_wire(wire: RaisedForm) -> RaisedForm:
     """What `remote.recording.raised.raised` told in another process.
 
     Raises
@@ -99,20 +99,20 @@ def difference(failure: Failure, now: RaisedForm) -> str | None:
     return _other_causes(failure, now)
 
 
-def causes_unknown(failure: Failure, told: RaisedForm | None) -> bool:
+def causes_unknown(failure: Failure, now: RaisedForm | None) -> bool:
     """Whether a run's failure has causes, and those of before are not (all) known."""
-    if not told or not told["chain"]:
+    if not now or not now["chain"]:
         return False
     known, whole = _chain_before(failure)
     recording = failure.evidence.recording
     return (
         not whole
-        and len(told["chain"]) > len(known)
-        and not (recording is not None and all_known(recording, told["chain"]))
+        and len(now["chain"]) > len(known)
+        and not (recording is not None and all_known(recording, now["chain"]))
     )
 
 
-def causes_told(failure: Failure) -> bool:
+def causes_known(failure: Failure) -> bool:
     """Whether all that a failure was raised from is known without its recording."""
     return _chain_before(failure)[1]
 
@@ -121,10 +121,10 @@ def causes_told(failure: Failure) -> bool:
 
 
 def _same_words(failure: Failure, now: RaisedForm) -> bool:
-    kind, message = told_anew(failure.exception_type, failure.message)
+    kind, message = as_worded_now(failure.exception_type, failure.message)
     if _TRUNCATED in message:
         return _begins_as(failure, now)
-    type_now, message_now = told_anew(now["type"], now["message"])
+    type_now, message_now = as_worded_now(now["type"], now["message"])
     # A class may be lost on its way home, and its own repr need not name it.
     if kind and not same_class(kind, type_now):
         return False
@@ -152,8 +152,8 @@ def _begins_as(failure: Failure, now: RaisedForm) -> bool:
         return False
     rest = message.split(_TRUNCATED, 1)[1]
     start = rest.split("'>, ", 1)[-1].lstrip("',\" ")[:200]
-    told = repr(now["message"])
-    return not start or start[:-20] in told or start[:-20] in now["message"]
+    quoted = repr(now["message"])
+    return not start or start[:-20] in quoted or start[:-20] in now["message"]
 
 
 def _is_what_it_raised(failure: Failure, error: BaseException) -> bool:
@@ -222,7 +222,7 @@ def _other_recorded(failure: Failure, here: Sequence[Sequence[Any]]) -> str | No
 
 def _same_kinds(before: Sequence[Sequence[Any]], here: Sequence[Sequence[Any]]) -> bool:
     return len(before) == len(here) and all(
-        same_class(told_anew(then[0], "")[0], told_anew(now[0], "")[0])
+        same_class(as_worded_now(then[0], "")[0], as_worded_now(now[0], "")[0])
         for then, now in zip(before, here, strict=True)
     )
 
@@ -239,13 +239,13 @@ def _chain_before(failure: Failure) -> tuple[list[list[Any]], bool]:
     local = failure.found_in == "local"
     if error is None or not (local or _is_what_it_raised(failure, error)):
         return [], False
-    told = raised(error)
-    if told["cut"]:
+    form = raised(error)
+    if form["cut"]:
         return [], False
     # Under Dask's processes an exception is pickled as it is: of one of the user's
     # own classes nothing comes along that it was raised from.
     by_pickle = failure.found_in == "local" and failure.key is None
-    return told["chain"], not by_pickle and contexts_travel()
+    return form["chain"], not by_pickle and contexts_travel()
 
 
 def _stored(failure: Failure) -> BaseException | None:
@@ -287,8 +287,8 @@ def _same_chain(before: Sequence[Sequence[Any]], here: Sequence[Sequence[Any]]) 
 
 
 def _same_cause(before: Sequence[Any], here: Sequence[Any]) -> bool:
-    kind, message = told_anew(before[0], before[1])
-    type_now, message_now = told_anew(here[0], here[1])
+    kind, message = as_worded_now(before[0], before[1])
+    type_now, message_now = as_worded_now(here[0], here[1])
     return same_class(kind, type_now) and alike(
         forms_of(message, before[2]) if kind == before[0] else {message},
         forms_of(message_now, here[2]) if type_now == here[0] else {message_now},

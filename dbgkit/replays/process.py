@@ -31,8 +31,8 @@ from dbgkit.replays.material import Material
 from dbgkit.replays.outcome import (
     CAUSES_UNKNOWN,
     causes_unknown,
-    run_told,
-    told_from_wire,
+    raised_from_wire,
+    run_of,
 )
 from dbgkit.replays.planning import Wanted
 from dbgkit.replays.standin import WorkerStandIn, reading
@@ -205,7 +205,7 @@ def _watch(
     import psutil
 
     end = time.monotonic() + start_limit
-    running = told = False
+    running = signalled = False
     most, whose = limit
     while child.poll() is None:
         if not running and (folder / BEGUN).exists():
@@ -214,11 +214,11 @@ def _watch(
             if (folder / RESULT).exists():
                 child.kill()  # nothing is wanted of what is left of it
                 return ""
-            if not running or told:
+            if not running or signalled:
                 child.kill()
                 return "timeout"
             child.tell_where()
-            told, end = True, end + _GRACE
+            signalled, end = True, end + _GRACE
         try:
             resident = psutil.Process(child.pid).memory_info().rss
         except psutil.Error:
@@ -271,23 +271,23 @@ def end_from_wire(failure: Failure, wire: ChildResult) -> ChildEnd:
     steps = steps_from_wire(wire["steps"])
     if error is None:
         return ChildEnd(Run("passed", seconds=seconds), notes=notes, steps=steps)
-    told = told_from_wire(error["told"])
+    raised = raised_from_wire(error["told"])
     text = checked(str, error["traceback_text"])
     frames = tuple(map(FrameSummary.from_wire, error["frames"]))
     if failure.killed and error["ends_worker"]:
         # It does to a worker what it did before, though not to a plain process.
-        detail = f"it raised {told['text']}, which ends a worker"
+        detail = f"it raised {raised['text']}, which ends a worker"
         return ChildEnd(
-            Run("died", told["type"], told["message"], detail, seconds),
+            Run("died", raised["type"], raised["message"], detail, seconds),
             frames=frames,
             traceback_text=text,
             crash=detail,
             notes=notes,
         )
-    if causes_unknown(failure, told):
+    if causes_unknown(failure, raised):
         notes += (CAUSES_UNKNOWN,)
     return ChildEnd(
-        run_told(failure, told, seconds),
+        run_of(failure, raised, seconds),
         frames=frames,
         traceback_text=text,
         notes=notes,

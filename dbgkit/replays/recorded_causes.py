@@ -25,7 +25,7 @@ def changed_cause(recording: Recording, here: Sequence[Row]) -> str | None:
     for cause in _own(recording):
         if not any(_may_be(recording, cause, row) for row in here):
             before = f"{cause.exception_type}: {cause.message[:200]}"
-            return f"before {before}, now {_told(here)}"
+            return f"before {before}, now {_worded(here)}"
     return None
 
 
@@ -54,8 +54,8 @@ def _may_be(recording: Recording, cause: RecordedCause, row: Row) -> bool:
     """Whether it is the same cause, or differs at most in what was not recorded."""
     if not same_class(cause.exception_type, row[0]):
         return False
-    told_apart = _HIDDEN in cause.message or cause.message.endswith("…")
-    return told_apart or _is(recording, cause, row)
+    incomplete = _HIDDEN in cause.message or cause.message.endswith("…")
+    return incomplete or _is(recording, cause, row)
 
 
 def _is(recording: Recording, cause: RecordedCause, row: Row) -> bool:
@@ -69,7 +69,7 @@ def _forms(row: Row) -> set[str]:
     return forms_of(row[1], row[2])
 
 
-def _told(here: Sequence[Row]) -> str:
+def _worded(here: Sequence[Row]) -> str:
     """The nearest cause of a run's own."""
     row = next((row for row in here if row[3]), None)
     if row is None:

@@ -28,8 +28,8 @@ def execute(prepared: Prepared, notify: Notify) -> Replay:
     """
     if ALONE in prepared.plan.warnings:
         failure = prepared.failure
-        told = replace(failure, notes=(*failure.notes, ALONE))
-        prepared = replace(prepared, failure=told)
+        noted = replace(failure, notes=(*failure.notes, ALONE))
+        prepared = replace(prepared, failure=noted)
     try:
         return _execute(prepared, notify)
     except KeyboardInterrupt as interrupt:

@@ -202,9 +202,9 @@ def receive(run: Any, shards: Mapping[str, Any]) -> None:
 
 def _refused(failure: Failure, why: str) -> NotHere:
     """The error for a task that cannot run outside of its shuffle."""
-    told = f" ({failure.exception_type}: {failure.message[:200]})"
+    why_failed = f" ({failure.exception_type}: {failure.message[:200]})"
     return NotHere(
-        f"{failure.key!r} {why}{told}",
+        f"{failure.key!r} {why}{why_failed}",
         _TASKS,
         key=failure.key,
     )

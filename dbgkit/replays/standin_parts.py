@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dbgkit.cluster.clients import event_loop
 from dbgkit.cluster.shipping import ShippedFunction
@@ -69,20 +69,22 @@ class Parts:
         """
         if path[:2] == _SHUFFLE:
             raise self.lack(path, "a shuffle belongs to its workers")
-        told = self._ask(path)
-        if told["status"] == "missing":
+        answer = self._ask(path)
+        if answer["status"] == "missing":
             kind, name = path[-1]
             if kind == "i":
                 raise KeyError(name)
-            raise AttributeError(f"{told['owner']!r} object has no attribute {name!r}")
-        if told["status"] != "ok":
+            raise AttributeError(
+                f"{answer['owner']!r} object has no attribute {name!r}"
+            )
+        if answer["status"] != "ok":
             raise self.lack(
-                path, f"a {told['type']} that is not available: {told['text']}"
+                path, f"a {answer['type']} that is not available: {answer['text']}"
             )
         try:
-            return unpickled(told["data"], self._named)
+            return unpickled(answer["data"], self._named)
         except Exception as error:  # unpickling runs anybody's code
-            why = f"a {told['type']} is unreadable here: {error}"
+            why = f"a {answer['type']} is unreadable here: {error}"
             raise self.lack(path, why) from error
 
     def lack(self, path: Path, why: str) -> StandInLacks:
@@ -106,16 +108,15 @@ class Parts:
             event_loop(client),
         )
         try:
-            told = asking.result(self._limit + 5)
+            answer = asking.result(self._limit + 5)
         except (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError):
             asking.cancel()
             raise self.lack(
                 path, f"worker {self.address} does not answer in {self._limit:g} s"
             ) from None
-        if told is None:
+        if answer is None:
             raise self.lack(path, f"worker {self.address} is gone or cannot be asked")
-        answer: PartForm = told
-        return answer
+        return cast("PartForm", answer)
 
 
 async def read_from(

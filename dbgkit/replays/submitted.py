@@ -86,7 +86,7 @@ class Submissions:
         return None
 
     def let_go(self, exception: BaseException | None) -> None:
-        """Let go of the futures in an exception's frames, but for the user's own."""
+        """Release the futures in an exception's frames, except the user's own."""
         if self._before is None or exception is None:
             return
         for error in islice(chain(exception), MOST_RAISED):

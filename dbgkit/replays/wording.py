@@ -107,7 +107,7 @@ def same_class(one: str, other: str) -> bool:
     return _CLASSES.get(one, one) == _CLASSES.get(other, other)
 
 
-def told_anew(kind: str, message: str) -> tuple[str, str]:
+def as_worded_now(kind: str, message: str) -> tuple[str, str]:
     """Class and message as Python has them today, where the class is another one.
 
     Before 3.11 ``with`` said no more of what is no context manager.

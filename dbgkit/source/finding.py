@@ -155,7 +155,7 @@ class Index:
         texts = [*self._main_texts(), *self._module_texts(module), *there]
         found = _with_code(texts, name, wanted)
         if found:
-            return _told(found)
+            return _alone(found)
         homes = dict.fromkeys(("__main__", module))
         live = [code for home in homes for code in _in_module(home, name)]
         for codes in (live, self._alive(name)):
@@ -167,7 +167,7 @@ class Index:
                 )
         found = _with_code(self._named_texts(), name, wanted)
         if found:
-            return _told(found)
+            return _alone(found)
         moved = find_moved_mark([*texts, *self._named_texts()], name, line, mark)
         if moved is not None:
             return Found(moved)
@@ -189,7 +189,7 @@ class Index:
         found = _with_code(texts, name, lambda code: spans(code, line))
         if len({fingerprint(code) for _, codes in found for code in codes}) != 1:
             return None
-        return _told(found)
+        return _alone(found)
 
     # -- where to look -------------------------------------------------------
 
@@ -229,7 +229,7 @@ def _with_code(
     return list(found.values())
 
 
-def _told(found: list[tuple[Text, list[CodeType]]]) -> Found:
+def _alone(found: list[tuple[Text, list[CodeType]]]) -> Found:
     """The first of some texts with one code; the others are named."""
     (text, (code, *_)), *rest = found
     others = tuple(other.filename for other, _ in rest)

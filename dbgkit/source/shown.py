@@ -60,17 +60,17 @@ class Shown:
             filename, line, name = found["file"], int(found["line"]), found["name"]
             if found["source"] and not (is_dynamic(filename) or is_cell(filename)):
                 return found[0]
-            told = found[0]
+            shown = found[0]
             home = self._home(filename, line, name, known.get((name, line)))
             if home is not None:
-                told = told.replace(f'"{filename}"', f'"{home.filename}"', 1)
+                shown = shown.replace(f'"{filename}"', f'"{home.filename}"', 1)
                 filename = home.filename
             elif not cell_name(filename):
-                return told  # another machine's file: there may be another one here
+                return shown  # another machine's file: there may be another one here
             source = linecache.getline(filename, line).strip()
             if found["source"] or not source:
-                return told
-            return f"{told}\n{found['margin']}    {source}"
+                return shown
+            return f"{shown}\n{found['margin']}    {source}"
 
         return _FRAME.sub(put, text)
 
@@ -205,12 +205,12 @@ def _around(
     if home.last:
         first, last = max(first, home.first), max(lineno, min(last, home.last))
     start = max(1, first - _BEFORE)
-    told = redact_lines(
+    hidden = redact_lines(
         [line.rstrip()[: _WIDTH + MARGIN] for line in lines[start - 1 : last]],
         extra=secret_names,
         skip=first - start,
     )
     return tuple(
         (number, line[:_WIDTH] + ("…" if len(line) > _WIDTH else ""))
-        for number, line in enumerate(told, first)
+        for number, line in enumerate(hidden, first)
     )

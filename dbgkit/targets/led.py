@@ -81,7 +81,7 @@ def cause_in_shuffle(exception: BaseException | None) -> BaseException | None:
     return None if error is exception else error
 
 
-def told_by_shuffle(
+def mendable(
     fact: Fact, exception: BaseException | None
 ) -> tuple[Fact, BaseException | None, str]:
     """A fact with what the user can mend in place of Dask's own exception, if it can.
@@ -109,7 +109,7 @@ def told_by_shuffle(
 
 
 def notes_of_shuffle(fact: Fact, phase: str) -> tuple[str, ...]:
-    """What is to be said of where in a shuffle it failed; `told_by_shuffle` is past."""
+    """What is to be said of where in a shuffle it failed; after `mendable`."""
     if not phase:
         return ()
     text, frames = fact["exception_text"], fact["traceback_text"]

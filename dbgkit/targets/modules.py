@@ -126,8 +126,8 @@ def with_missing(failure: Failure, timeout: float) -> Failure:
     lack = lack_of(failure, timeout)
     if lack is None:
         return failure
-    told = [f"{said_of(lack)}: {advice}" for advice in advice_of(lack)]
-    notes = [note for note in told if note not in failure.notes]
+    advised = [f"{said_of(lack)}: {advice}" for advice in advice_of(lack)]
+    notes = [note for note in advised if note not in failure.notes]
     return replace(failure, notes=(*failure.notes, *notes))
 
 

@@ -76,12 +76,12 @@ class Search:
         That a part has not failed is an error only where no other part has.
         """
         if sought.exceptions:
-            told = [self.of_exception(exception) for exception in sought.exceptions]
-            clients = [group[0].evidence.client for group in told]
+            located = [self.of_exception(exception) for exception in sought.exceptions]
+            clients = [group[0].evidence.client for group in located]
             # The rest is sought where they were raised.
             asked = next((each for each in reversed(clients) if each), self.client)
             rest = replace(sought, exceptions=[])
-            return [*told, *replace(self, client=asked).of_sought(rest, True)]
+            return [*located, *replace(self, client=asked).of_sought(rest, True)]
         groups: list[list[Failure]] = []
         # The outputs of a collection that was persisted are futures: ask for them
         # first, and go to its graph only where none of them has failed.

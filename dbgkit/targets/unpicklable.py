@@ -41,7 +41,7 @@ def of_unsent(error: BaseException) -> Kind | None:
     # begin within.
     if serialized and places[0][0] not in _PICKLING:
         value = serialized[0]["x"]
-        return Kind("unsent", error, _told(getattr(value, "data", value), places))
+        return Kind("unsent", error, _notes_of(getattr(value, "data", value), places))
     hashed = [
         frame.f_locals["o"]
         for place, frame in places
@@ -104,7 +104,7 @@ def _key_waited_for(places: list[Any]) -> Any:
 # --- what it is that cannot be pickled ----------------------------------------
 
 
-def _told(value: Any, places: list[Any]) -> tuple[str, ...]:
+def _notes_of(value: Any, places: list[Any]) -> tuple[str, ...]:
     clock = Clock()
     graph = _graph_of(value)
     whose, found = "", None
