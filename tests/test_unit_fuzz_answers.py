@@ -356,7 +356,7 @@ def answered_task(inproc):
 
 @pytest.mark.parametrize("said", [None, 5, [], "x", Exception(b"\x80\x05.")])
 def test_an_answer_that_is_none_is_not_what_the_worker_failed_in(worker_says, said):
-    with pytest.raises(AnswerUnreadable, match="answered of 'answered-2' cannot be"):
+    with pytest.raises(AnswerUnreadable, match="answered about 'answered-2' cannot be"):
         worker_says(said)
 
 

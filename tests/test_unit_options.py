@@ -131,7 +131,7 @@ def test_choices_are_those_of_the_verb(name, option):
     assert [*option.choices] == documented(name)[option.keyword]
     with pytest.raises(ValueError, match="is not one of") as refused:
         verb_of(name)(**{option.keyword: "nonsense"})
-    known = re.findall(r"'(\w+)'", str(refused.value).partition("none of")[2])
+    known = re.findall(r"'(\w+)'", str(refused.value).partition("not one of")[2])
     assert known == [*option.choices]
 
 

@@ -1,1 +1,1 @@
-"""From a failure to a replay: inputs, the call, ancestors, a process of its own."""
+"""From a failure to a replay: inputs, the call, ancestors, a separate process."""

@@ -1,4 +1,4 @@
-"""Failures that are entered as they are: nothing of theirs is run again."""
+"""Failures that are entered as they are, with nothing run again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dbgkit.replays.steps import fused_steps
 
 
 def live_post_mortem(failure: Failure, wanted: Wanted) -> Replay | None:
-    """A `Replay` that runs nothing, where the failure's own frames are still alive.
+    """A `Replay` that runs nothing, if the failure's own frames are still alive.
 
-    So it is under Dask's threads and synchronous scheduler, if no other run is wanted
-    than one here; when Dask called a function on made-up data; and for exceptions
-    that have nothing to do with Dask.
+    That is the case under Dask's threaded and synchronous schedulers, if a single run
+    here is wanted; when Dask called a function on made-up data; and for exceptions that
+    have nothing to do with Dask.
     """
     error = failure.exception
     evidence = failure.evidence
@@ -48,7 +48,7 @@ def live_post_mortem(failure: Failure, wanted: Wanted) -> Replay | None:
 
 
 def refuse_taskless(failure: Failure) -> None:
-    """Raise where there is no task to run again."""
+    """Raise if there is no task to run again."""
     if failure.found_in in ("meta", "exception"):
         raise NoTask(
             f"there is no task to replay: {(failure.notes or ('',))[0]}",

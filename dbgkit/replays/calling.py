@@ -40,7 +40,7 @@ class Call:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps up to the failure: tasks of a graph, those of fused ones apart."""
+        """The steps up to the failure: tasks of a graph, except fused ones."""
         return begun_steps(self.begun, self.exception)
 
 
@@ -51,7 +51,7 @@ def call_task(
 ) -> Call:
     """Run one node on its inputs.
 
-    Only Ctrl-C goes through; whatever else the task raises is the result.
+    Only Ctrl-C propagates; whatever else the task raises is the result.
     """
     call = Call(data=data, key=node.key)
     handled = sys.exc_info()[1]
@@ -126,7 +126,7 @@ def call_graph(
 def _apart(error: BaseException, handled: BaseException | None) -> BaseException:
     """The error, cut off from what this process was handling when the task was run.
 
-    A replay inside an ``except`` block would else seem to come of that exception.
+    A replay inside an ``except`` block would otherwise seem to be caused by it.
     """
     for link in linked(error) if handled is not None else ():
         if link.__context__ is handled:
@@ -137,15 +137,15 @@ def _apart(error: BaseException, handled: BaseException | None) -> BaseException
 def _with_traceback(
     error: BaseException, dumps: Any
 ) -> tuple[BaseException, TracebackType | None]:
-    """What ``dask.local`` hands on of a task's exception, so as not to raise it yet."""
+    """A task's exception in the form that ``dask.local`` passes on, not raised yet."""
     return error, error.__traceback__
 
 
 def _raise_as_it_is(error: BaseException, tb: TracebackType | None) -> None:
-    """Raise a task's exception, without changing what it was raised while handling.
+    """Raise a task's exception without changing its context.
 
-    Raised as ``dask.local`` does by default that would become what this process is
-    handling, if it is.
+    Raised as ``dask.local`` does by default, it would get the exception that this
+    process is handling, if any, as its context.
     """
     context = error.__context__
     try:
@@ -178,7 +178,7 @@ def _awaited(node: Any) -> Any:
 def invoke(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
-    """Call the task's function; where it is no Python function, one stops here."""
+    """Call the task's function; if it is not a Python function, one stops here."""
     result = function(*args, **kwargs)
     if inspect.iscoroutine(result):
         return run_coroutine(result)

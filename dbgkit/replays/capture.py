@@ -1,4 +1,4 @@
-"""Take what a replay needs while a client is still there.
+"""Collect what a replay needs while a client is still there.
 
 ``with Client() as client:`` has closed the client by the time that anybody outside
 sees the exception. Inside `capturing`, a client that exits because of an exception is
@@ -32,10 +32,10 @@ from dbgkit.targets.tracebacks import chain
 
 @dataclass
 class Captured:
-    """What was taken for one exception.
+    """What was collected for one exception.
 
     Either ``prepared`` is there, or ``error`` says why it is not; ``failures`` and
-    ``plan`` as far as they could be had.
+    ``plan`` as far as they are available.
     """
 
     exception: BaseException
@@ -47,7 +47,7 @@ class Captured:
 
 @dataclass(eq=False)
 class Capture:
-    """One `capturing` block: its options, and what it has taken."""
+    """One `capturing` block: its options, and what it has collected."""
 
     wanted: Wanted
     notify: Notify
@@ -74,7 +74,7 @@ class Capture:
                 keys = [failure.key for failure in captured.failures[:20]]
                 leave_behind(Link(client, self.wanted.timeout), keys, recorded_name)
                 self._plan(captured)
-        except Exception as error:  # kept, and told in place of the replay
+        except Exception as error:  # kept, and reported in place of the replay
             captured.error = error
         except KeyboardInterrupt:
             # The client still has to close.
@@ -110,7 +110,7 @@ _mine: ContextVar[tuple[Capture, ...]] = ContextVar("dbgkit_capturing", default=
 
 
 def find_captured(exception: BaseException) -> Captured | None:
-    """What was taken for an exception, or for one that it was raised from."""
+    """What was collected for an exception, or for one of its causes."""
     errors = {id(error) for error in chain(exception)}
     for capture in _nearest_first():
         for captured in capture.taken:
@@ -132,10 +132,10 @@ def _nearest_first() -> list[Capture]:
 def capturing(
     wanted: Wanted, notify: Notify, *, inputs: bool = True
 ) -> Iterator[Capture]:
-    """Capture while inside; when the last such block has ended ``Client`` is as it was.
+    """Capture while inside; after the last such block ``Client`` is as it was.
 
-    Blocks may overlap in any order, in threads too: each takes what its own thread
-    raises, and what other threads raise that are in no block.
+    Blocks may overlap in any order, in threads too: each handles what its own thread
+    raises, and what threads outside any block raise.
 
     Parameters
     ----------
@@ -160,14 +160,14 @@ def capturing(
 
 
 def _take(client: Any, exception: BaseException) -> None:
-    """Have the nearest block take what a client is asked for as it closes."""
+    """Have the nearest block collect what it needs from a closing client."""
     captures = _nearest_first()
     if captures:
         captures[0].take(client, exception)
 
 
 class _Hooks:
-    """Ways out of a ``Client``'s block, replaced by ours and put back."""
+    """The exits of a ``Client``'s block, replaced by ours and restored."""
 
     def __init__(self) -> None:
         self._own: dict[str, Any] = {}
@@ -209,12 +209,12 @@ def _replacements(own: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepared_for(captured: Captured, wanted: Wanted) -> Prepared | None:
-    """What was taken, to be run as it is wanted now; None if it was not prepared.
+    """What was collected, to be run with the options now given; None if not prepared.
 
     Raises
     ------
     NotHere
-        It cannot be run so, as the client has closed.
+        It cannot be run that way, because the client has closed.
     WouldKill
     """
     prepared = captured.prepared

@@ -1,7 +1,7 @@
 """The child's side of a replay in a process of its own.
 
-Reads a task from a file without a name, runs it, and writes back its outcome in
-wire form: builtin types only. All else (how it died) is the parent's to find out.
+Reads a task from an unnamed file, runs it, and writes back its outcome in wire form:
+builtin types only. The rest (how it died) the parent finds out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BEGUN = "begun"
 
 
 def main(folder: str, parent: str) -> None:
-    """Run the task of the standard input, and leave the result in a folder."""
+    """Run the task read from standard input, and leave the result in a folder."""
     with open(os.path.join(folder, FAULTS), "w") as faults:
         faulthandler.enable(faults)
         with _handed() as file:
@@ -50,7 +50,7 @@ def main(folder: str, parent: str) -> None:
 
 
 def _handed() -> BinaryIO:
-    """The file without a name that the parent has handed over as standard input.
+    """The unnamed file that the parent has passed as standard input.
 
     The task finds an empty one in its place.
     """
@@ -62,7 +62,7 @@ def _handed() -> BinaryIO:
 
 
 def begin(folder: str, lifeline: Lifeline) -> None:
-    """Say that the call begins: its time limit counts from here."""
+    """Report that the call begins: its time limit counts from here."""
     # Imported now, as it may take longer than the limit allows for the call.
     import distributed  # noqa: F401
 
@@ -87,7 +87,7 @@ def read_rest(
 ) -> tuple[WorkerStandIn | None, dict[Any, Any]]:
     """Inputs and run specs, read as the parent has read them.
 
-    What looks for a worker among them finds the stand-in.
+    Those that look for a worker find the stand-in.
     """
     from dbgkit.replays.nodes import read_spec
     from dbgkit.replays.standin import reading

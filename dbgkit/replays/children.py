@@ -34,7 +34,7 @@ _START = "import sys; from dbgkit.replays.child import main; main(*sys.argv[1:])
 
 @contextmanager
 def shared_folder() -> Iterator[Path]:
-    """A folder for this user alone, where the child leaves what it has to say."""
+    """A folder for this user alone, where the child leaves its results."""
     try:
         folder = tempfile.TemporaryDirectory(
             prefix="dbgkit-", ignore_cleanup_errors=True
@@ -50,7 +50,7 @@ def shared_folder() -> Iterator[Path]:
 
 @contextmanager
 def _full_folder_refused() -> Iterator[None]:
-    """Say what is missing where the temporary folder is, or is full."""
+    """Raise a clear error if the temporary folder is missing, or full."""
     try:
         yield
     except OSError as error:
@@ -76,7 +76,7 @@ class Child:
         raise NotImplementedError
 
     def tell_where(self) -> None:
-        """Have it leave its stacks in the file for faults, if it does not itself."""
+        """Have it write its stacks to the file for faults, unless it does so itself."""
 
     def stop(self) -> None:
         """Make sure that it has ended, and reap it."""

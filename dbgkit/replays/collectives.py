@@ -1,9 +1,9 @@
-"""Tasks of a collective, in which all wait for each other: one runs in one of its own.
+"""Tasks of a collective, which all wait for each other: one runs in its own collective.
 
-``xgboost.dask`` starts a tracker, and gives its address to one task on each worker.
-The tracker is gone once the training has failed, and whoever asks it again waits in C,
-where nothing can interrupt it. So the task is given a tracker of its own, or, where it
-is not XGBoost's, no address at all: then it makes a collective of one.
+``xgboost.dask`` starts a tracker, and gives its address to one task on each worker. The
+tracker is gone once the training has failed, and asking it again waits in C, which
+cannot be interrupted. So the task is given a tracker of its own, or, if it is not
+XGBoost's, no address at all: then it makes a collective of one.
 """
 
 from __future__ import annotations

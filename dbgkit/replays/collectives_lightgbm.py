@@ -1,8 +1,8 @@
-"""Tasks of ``lightgbm.dask``: each is told where all the others listen.
+"""Tasks of ``lightgbm.dask``: each is given the addresses of all the others.
 
 A training reserves a port on each worker, and the socket that holds it is an input of
-the task that trains there. A socket cannot be brought to another process, and the
-others do not listen any more: the task is given neither, and trains by itself.
+the task that trains there. A socket cannot be moved to another process, and the others
+no longer listen: the task is given neither, and trains by itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""In what this process differs from the worker that the task failed on."""
+"""How this process differs from the worker that the task failed on."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Asked = tuple["Surroundings | None", str]
 
 
 def ask_worker(link: Link, failure: Failure) -> Asked:
-    """What the failure's worker is surrounded by, or None and why.
+    """The environment of the failure's worker, or None and why.
 
     Costs one call to the worker.
     """
@@ -64,9 +64,9 @@ def ask_worker(link: Link, failure: Failure) -> Asked:
 def differences_noted(
     failure: Failure, asked: Asked | None, link: Link | None, notes: list[str]
 ) -> tuple[Difference, ...]:
-    """In what this process differs from the worker; asks it, if nobody has.
+    """How this process differs from the worker; asks it, if nobody has.
 
-    Where that is not known, a note says why.
+    If that is not known, a note says why.
     """
     if asked is None and link is not None:
         asked = ask_worker(link, failure)
@@ -80,7 +80,7 @@ def differences_noted(
 def find_differences(
     failure: Failure, asked: Asked
 ) -> tuple[tuple[Difference, ...], str]:
-    """Differences of the worker's answer, and a note where there is none."""
+    """Differences from the worker's answer, and a note if there is none."""
     there, note = asked
     if there is None:
         return (), note

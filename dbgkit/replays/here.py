@@ -76,7 +76,7 @@ def _replay_of(
     comparison: InputComparison,
     notes: list[str],
 ) -> Replay:
-    """The replay, told by the run that says the most."""
+    """The replay, described by its most informative run."""
     plan, material = prepared.plan, prepared.material
     notes += material.link.notes if material.link is not None else []
     comparison.look(chosen.data)
@@ -133,13 +133,13 @@ def _run_here(
 
 
 def _tells_more(run: Run, than: Run) -> bool:
-    """Whether a run is the better one to look at: the same failure, else any."""
+    """Whether a run is more informative: the same failure, else any."""
     rank = {"same": 2, "different": 1}
     return rank.get(run.outcome, 0) > rank.get(than.outcome, 0)
 
 
 def _with_key(failure: Failure, call: Call) -> Failure:
-    """The key, where it took the run of the whole graph to find it."""
+    """The key, if it took a run of the whole graph to find it."""
     if failure.key is not None or call.exception is None or call.key is None:
         return failure
     graph, text = failure.evidence.graph, format_exception(call.exception)
@@ -156,7 +156,7 @@ def _named_for_step(
 ) -> Failure:
     """The failure of a fused task, named for the user's function that failed.
 
-    Where none did (a call of a library's), it keeps the name that `locate`, a recording
+    If none did (a library's call failed), it keeps the name that `locate`, a recording
     and a replay elsewhere give it: they do not know which step it was.
     """
     row = material.rows.get(failure.key)
@@ -172,7 +172,7 @@ def _named_for_step(
 def _why_not_same(
     prepared: Prepared, call: Call, notes: list[str]
 ) -> tuple[Difference, ...]:
-    """What may be the reason that it did not fail in the same way."""
+    """Possible reasons why it did not fail in the same way."""
     plan, material = prepared.plan, prepared.material
     if plan.scope == "task":
         changed: list[Any] = []

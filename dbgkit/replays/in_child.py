@@ -1,4 +1,4 @@
-"""A replay in children of this process: how often, and what their ends tell."""
+"""A replay in child processes: repeated runs, and how they end."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def replay_in_child(prepared: Prepared, notify: Notify) -> Replay | HandedStored
 
 
 def _written(prepared: Prepared) -> dict[Any, bytes] | None:
-    """Run specs for a child, by key; None: what it needs cannot be pickled."""
+    """Run specs for a child, by key; None if what it needs cannot be pickled."""
     rows, inputs = prepared.material.rows, prepared.inputs
     try:
         # Written anew, so that its classes are those of the inputs.

@@ -26,9 +26,9 @@ class Inputs:
     Attributes
     ----------
     values : dict of Key to object
-        As they came; not to be handed to the task where they are `shared`.
+        As they arrived; not to be passed to the task if they are `shared`.
     shared : bool
-        Whether somebody else in this process holds the same objects.
+        Whether other code in this process holds the same objects.
     reader : Reader
         Unpickles copies of them, as it did the task.
     """
@@ -41,8 +41,8 @@ class Inputs:
     def fresh(self, *, last: bool) -> dict[Any, Any]:
         """Values for one run, which the task may change.
 
-        What was pulled from another process is our own: the last run takes it as it
-        is, so that large inputs are in memory once.
+        What was pulled from another process is ours alone: the last run takes it as it
+        is, so large inputs are in memory only once.
         """
         if last and not self.shared:
             return dict(self.values)
@@ -75,7 +75,7 @@ class Inputs:
         )
 
     def pickled(self) -> bytes:
-        """All values in one pickle, so that what they share stays shared."""
+        """All values in one pickle, so that shared objects stay shared."""
         try:
             return write(self.values, "the inputs")
         except DbgkitError:
@@ -92,7 +92,7 @@ def pull_inputs(
     timeout: float,
     notify: Callable[[Any], Any],
 ) -> Inputs:
-    """Bring what the plan says from the cluster."""
+    """Pull what the plan says from the cluster."""
     values = {
         info.key: material.have[info.key] for info in plan.inputs if info.how == "have"
     }
@@ -134,7 +134,7 @@ def changed_in_place(
 ) -> list[Any]:
     """Keys of inputs that the task has changed, found by comparing with another copy.
 
-    Only inputs that can be had again for little are compared.
+    Only inputs that are cheap to copy again are compared.
     """
     before = inputs.values
     if not inputs.shared:

@@ -21,7 +21,7 @@ SECONDS = 0.2  # for all inputs of a replay
 def recorded_failure(link: Link | None, failure: Failure) -> Recording | None:
     """The newest recording of a failure that has content; one call to the scheduler.
 
-    Where the recorder or the cluster is gone, what was kept of it in this process.
+    If the recorder or the cluster is gone, what was kept of it in this process.
     """
     if failure.key is None:
         return None
@@ -33,10 +33,10 @@ def recorded_failure(link: Link | None, failure: Failure) -> Recording | None:
 
 
 def with_causes(failure: Failure, recording: Recording | None) -> Failure:
-    """The failure with its recording, where that alone tells what it was raised from.
+    """The failure with its recording, if only that shows its causes.
 
-    A recording of another failure of the task, an attempt before, say, tells nothing
-    of this one.
+    A recording of another failure of the task, an earlier attempt for example, says
+    nothing about this one.
     """
     if recording is None or causes_known(failure):
         return failure
@@ -50,8 +50,8 @@ def with_causes(failure: Failure, recording: Recording | None) -> Failure:
 class InputComparison:
     """Compares the inputs of one run with those recorded.
 
-    They were recorded after the task had failed, perhaps changed by it in place: so
-    they are compared as they are before the run and as they are after it.
+    They were recorded after the task had failed, perhaps changed by it in place, so
+    they are compared both as before the run and as after it.
     """
 
     def __init__(self, recording: Recording | None) -> None:
@@ -60,7 +60,7 @@ class InputComparison:
         self.verdicts: dict[Any, str] = {}
 
     def look(self, values: Mapping[Any, Any]) -> None:
-        """Take the values as they are now into account; ``"same"`` stays so."""
+        """Compare the values as they are now; a verdict of ``"same"`` stays."""
         wanted = {
             key: value
             for key, value in values.items()
@@ -70,7 +70,7 @@ class InputComparison:
 
     @property
     def wanted(self) -> list[Any]:
-        """Keys of the inputs of which there is a fingerprint to compare with."""
+        """Keys of the inputs that have a recorded fingerprint."""
         return list(self._then)
 
     def hear(self, prints: Iterable[Sequence[Any]]) -> None:
@@ -80,7 +80,7 @@ class InputComparison:
                 self.verdicts[key] = compare(self._then[key], now)
 
     def notes(self) -> list[str]:
-        """What is to be said of it."""
+        """Notes on the result."""
         changed = [key for key, word in self.verdicts.items() if word == "different"]
         if changed:
             more = f" and {len(changed) - 3:,} more" if len(changed) > 3 else ""

@@ -1,4 +1,4 @@
-"""What the stand-in for a worker lacks: that is never an outcome of the task's."""
+"""What the stand-in for a worker lacks, which is never an outcome of the task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Lack = tuple[str, str, str, bool]
 
 
 def lack_in(exception: BaseException | None) -> Lack | None:
-    """What the task asked for and did not get, wherever that hangs on its exception.
+    """What the task asked for and did not get, found anywhere among its causes.
 
     A task may put it into an error of its own, or even hide it (``from None``).
     """
@@ -44,7 +44,7 @@ def _asked_by_shuffle(error: BaseException) -> bool:
 def lacks(failure: Failure, material: Material, lack: Lack) -> StandInLacks:
     """The error to raise in place of an outcome.
 
-    It says what the task asked for, and where it can be run, if anywhere.
+    It says what the task asked for, and where it can run, if anywhere.
     """
     message, advice, where, by_shuffle = lack
     at = f" ({where})" if where else ""
@@ -72,12 +72,12 @@ def _hint(failure: Failure, material: Material, advice: str, by_shuffle: bool) -
 def only_lacking(
     failure: Failure, material: Material, lack: Lack, runs: list[Run]
 ) -> str:
-    """A note on a run that asked for what is not here, if another one failed the same.
+    """A note on a run that asked for something missing, if another run failed the same.
 
     Raises
     ------
     StandInLacks
-        There is no such run: then nothing is known of the failure.
+        There is no such run, so nothing is known about the failure.
     """
     error = lacks(failure, material, lack)
     if not any(run.outcome == "same" for run in runs):

@@ -1,6 +1,6 @@
-"""A child of a replay ends with its parent, and has a limit of its own.
+"""A child process of a replay ends with its parent, and has its own limit.
 
-Its parent ends it in time; this is for when the parent is gone, or stands still.
+Normally the parent ends it in time; this is for when the parent is gone, or stopped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SLACK = 60.0  # seconds for a parent that is there to end it first
 
 
 class Lifeline:
-    """A thread of the child that ends it, whatever else it does.
+    """A thread of the child that ends the child, whatever else runs there.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Lifeline:
         thread.start()
 
     def begin(self) -> None:
-        """The task begins; the system ends what never lets this thread run."""
+        """The task begins; the system ends code that never lets this thread run."""
         self._end = time.monotonic() + self._limit + _SLACK
         _limit_processor(self._limit + _SLACK)
 

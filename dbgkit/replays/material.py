@@ -1,4 +1,4 @@
-"""What there is to replay from: run specs and inputs, of the cluster or of a graph."""
+"""What a replay starts from: run specs and inputs, of the cluster or of a graph."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def _free() -> Restrictions:
 class Row:
     """One task that the replay may need: where its value is, what computes it.
 
-    ``stored_as`` is the key that workers have its value by, where that is another:
-    it is an alias of that. ``reader`` unpickles all that belongs to one replay.
+    ``stored_as`` is the key under which workers hold its value, if the task is an alias
+    of that key. ``reader`` unpickles all that belongs to one replay.
     """
 
     key: Any
@@ -56,7 +56,7 @@ class Row:
 
     @property
     def takes_part_in_p2p(self) -> bool:
-        """Whether it, or a step of it, is part of a P2P shuffle; costs no reading."""
+        """Whether it, or a step of it, is part of a P2P shuffle; does not read it."""
         if self.spec is not None:
             return any(mark in self.spec for mark in _P2P_MARKS)
         return self.node is not None and is_p2p(self.node)
@@ -96,13 +96,13 @@ class Material:
     link : Link or None
         The cluster, if there is one to ask.
     shared : bool
-        Whether values that are pulled live in this process all along (inproc).
+        Whether the values to pull live in this process anyway (inproc).
     workers : mapping of str to mapping
         What is known of the workers that are named in the rows.
     reader : Reader
         Unpickles the rows and the inputs.
     restarted : bool
-        Whether the scheduler is another one than that which told of the failure.
+        Whether it is another scheduler than the one that reported the failure.
     """
 
     key: Any
@@ -129,10 +129,10 @@ class Material:
 def gather_material(
     failure: Failure, timeout: float, sources: tuple[str, ...] = ()
 ) -> Material:
-    """All that a replay of this failure can go on from.
+    """All that a replay of this failure can start from.
 
-    Costs nothing where the scheduler's answer has the specs; one visit where they
-    come from a graph.
+    Costs nothing if the scheduler's answer has the specs, and one visit if they come
+    from a graph.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def _row(wire: TaskForm, reader: Reader) -> Row:
 
 
 def _fill_up(rows: dict[Any, Row], key: Any) -> None:
-    """Call lost what a task takes, and of which the scheduler has told nothing."""
+    """Mark as lost the inputs of which the scheduler has reported nothing."""
     stack, seen = [key], {key}
     while stack:
         row = rows.get(stack.pop())
@@ -213,9 +213,9 @@ def _fill_up(rows: dict[Any, Row], key: Any) -> None:
 
 
 def _see_through_aliases(key: Any, rows: Mapping[Any, Row]) -> None:
-    """What is only another name for something held is held, and not to be computed.
+    """An alias of a key that is held counts as held, and is not computed.
 
-    So are the partitions of a persisted DataFrame, in what is built on it.
+    That is so for partitions of a persisted DataFrame, in what is built on it.
     """
     for row in rows.values():
         seen, found = {row.key}, row
@@ -231,7 +231,7 @@ def _see_through_aliases(key: Any, rows: Mapping[Any, Row]) -> None:
 def _of_graph(
     failure: Failure, link: Link | None, shared: bool, reader: Reader
 ) -> Material:
-    """Rows out of a graph, and out of the scheduler what it holds of it."""
+    """Rows made from a graph, and from what the scheduler holds of it."""
     evidence = failure.evidence
     graph = evidence.graph or {}
     have = evidence.cache or {}
@@ -291,7 +291,7 @@ def _of_graph(
 
 
 def _split_off_p2p(rows: dict[Any, Row], key: Any) -> None:
-    """Make inputs of the steps of a fused task that take from a P2P shuffle."""
+    """Turn the steps of a fused task that take from a P2P shuffle into inputs."""
     row = rows.get(key)
     if row is None or not row.takes_part_in_p2p:
         return
@@ -308,9 +308,9 @@ def _split_off_p2p(rows: dict[Any, Row], key: Any) -> None:
 def needed(
     material: Material, keys: Iterable[Any], *, stop_at_held: bool = True
 ) -> list[Any]:
-    """Keys that have to be computed for some keys: none that is held or at hand.
+    """Keys that have to be computed for some keys, without those that are held or here.
 
-    In no particular order; `keys` themselves are part of it if not held.
+    In no particular order; includes `keys` themselves if not held.
     """
     found: dict[Any, None] = {}
     stack = [key for key in keys]

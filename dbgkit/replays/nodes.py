@@ -21,16 +21,16 @@ P2P_WRAPPERS = ("_shuffle_transfer", "assign_index_merge_transfer")
 
 
 def read_spec(data: bytes, key: Any, reader: Reader) -> Any:
-    """A run spec out of its pickle: new objects each time, literals too.
+    """A run spec from its pickle: new objects each time, literals too.
 
-    Its functions are in their files again, and no class of this process changes.
+    Its functions have their files again, and no class of this process changes.
 
     Raises
     ------
     RunSpecUnreadable
-        A module is missing here, or is another one than on the cluster.
+        A module is missing here, or differs from the cluster's.
     WaitTimedOut
-        It waits for something while it is unpickled.
+        Unpickling it waits for something.
     """
     try:
         return reader.loads(data)
@@ -103,7 +103,7 @@ def bind(
 def bind_plainly(
     node: Any, data: Mapping[Any, Any]
 ) -> tuple[Callable[..., Any] | None, tuple[Any, ...], dict[str, Any]]:
-    """As `bind`, where that runs none of the user's code; else nothing is bound."""
+    """As `bind` if that runs no user code; otherwise nothing is bound."""
     from dask._task_spec import Task
 
     plain = isinstance(node, Task) and not any(
@@ -148,8 +148,8 @@ def is_p2p(node: Any) -> bool:
 def without_p2p(node: Any) -> tuple[Any, dict[Any, Any]]:
     """A fused task without its steps that take from a P2P shuffle, and those steps.
 
-    They ask the worker's shuffle for their part, so that they run nowhere else; the
-    task then has them as inputs. Any other task comes back as it is.
+    They ask the worker's shuffle for their part, so they run nowhere else; the task
+    then has them as inputs. Any other task is returned as it is.
     """
     from dask._task_spec import GraphNode
 
@@ -164,7 +164,7 @@ def without_p2p(node: Any) -> tuple[Any, dict[Any, Any]]:
 
 
 def _flat_steps(node: Any) -> dict[Any, Any]:
-    """Steps of a fused task; where one with P2P in it is fused too, its own."""
+    """Steps of a fused task; a fused step with P2P in it counts as its steps."""
     from dask._task_spec import Alias
 
     flat: dict[Any, Any] = {}

@@ -85,14 +85,14 @@ def run_on_worker(
     timeout: float,
     notify: Callable[[Any], Any],
 ) -> Replay | HandedStored:
-    """Run the task on the plan's worker, and compare what comes of it.
+    """Run the task on the plan's worker, and compare the outcome.
 
     Raises
     ------
     InputMoved
         The worker, or an input, is gone; nothing was run.
     WaitTimedOut
-        The worker does not answer, or what comes before the task takes too long.
+        The worker does not answer, or the work before the task takes too long.
     RecomputeFailed, RunSpecUnreadable, InputNotCopyable, InputUnreadable, NotHere
         It cannot be run there.
     """
@@ -103,7 +103,7 @@ def run_on_worker(
     failure = with_causes(failure, recording)
     job = _job(plan, material, timeout)
     job["compared"] = comparison.wanted
-    # Whether the worker died of the task is told by its process: which one is it?
+    # Its process shows whether the worker died of the task: which one is it?
     seen = look_at_workers(link, [plan.worker], ()).get(plan.worker)
     if seen is None:
         raise InputMoved(
@@ -143,7 +143,7 @@ def run_on_worker(
 
 @contextmanager
 def readable(failure: Failure, plan: Plan) -> Iterator[None]:
-    """Say where what a worker answered is nothing that one of ours would."""
+    """Raise a clear error if a worker's answer is malformed."""
     try:
         yield
     except DbgkitError:
@@ -154,7 +154,7 @@ def readable(failure: Failure, plan: Plan) -> Iterator[None]:
 
 
 def _unreadable(failure: Failure, plan: Plan, why: str) -> AnswerUnreadable:
-    """The error for an answer that nothing is known from; the worker did answer."""
+    """The error for an answer that cannot be read, from a worker that did answer."""
     return AnswerUnreadable(
         f"what {plan.worker} answered about {failure.key!r} cannot be read: {why}",
         f"{advice.option('where', 'process')} runs it in a child of this process",
@@ -163,7 +163,7 @@ def _unreadable(failure: Failure, plan: Plan, why: str) -> AnswerUnreadable:
 
 
 def _is_unread(error: BaseException) -> bool:
-    """Whether an exception came that cannot be unpickled here: its bytes are left.
+    """Whether an exception cannot be unpickled here: only its bytes remain.
 
     ``clean_exception`` (distributed/core.py).
     """
@@ -217,7 +217,7 @@ def replay_from_wire(
     answer: ReplayAnswer,
     comparison: InputComparison,
 ) -> Replay:
-    """What the worker's answer says of the failure, if the task was run."""
+    """The replay according to the worker's answer, if the task was run."""
     address = plan.worker
     comparison.hear(answer.get("prints", ()))
     notes = [*failure.notes, *(checked(str, n) for n in answer.get("notes", ()))]
@@ -275,7 +275,7 @@ def replay_from_wire(
 
 
 def _refuse_lack(failure: Failure, plan: Plan, error: Any) -> None:
-    """Raise where the task asked for what a replay does not give: no outcome at all."""
+    """Raise if the task asked for what a replay lacks: there is no outcome."""
     if not error:
         return
     links = [(error["type"], error["message"]), *(row[:2] for row in error["chain"])]
@@ -296,7 +296,7 @@ def _unfinished(answer: ReplayAnswer) -> Run:
 def _recording(
     failure: Failure, row: RunForm | None, recordings: Mapping[str, SentRecording]
 ) -> Recording | None:
-    """The recording of one run; None where it raised nothing, or one kind too many."""
+    """The recording of one run; None if it raised nothing, or was not recorded."""
     error = row["error"] if row else None
     header = recordings.get(error["kind"]) if error else None
     if header is None:
@@ -310,7 +310,7 @@ def _recording(
 def _steps(
     row: RunForm | None, steps: Mapping[str, list[StepForm]]
 ) -> tuple[Step, ...]:
-    """The steps of one run; none where it has not ended, or only its task was run."""
+    """The steps of one run; none if it has not ended, or ran a single task."""
     if not row:
         return ()
     kind = row["error"]["kind"] if row["error"] else ""
@@ -368,7 +368,7 @@ _AGAIN = "try again: the scheduler may compute it again"
 
 
 def _slow_stage(failure: Failure, plan: Plan, answer: ReplayAnswer) -> WaitTimedOut:
-    """The error for what is not the task's own call, and took too long."""
+    """The error for a stage other than the task's own call that took too long."""
     doing = {
         "copy": f"the inputs of {failure.key!r} were not copied",
         "compute": f"input {answer['key']!r} was not computed again",
@@ -384,12 +384,12 @@ def _slow_stage(failure: Failure, plan: Plan, answer: ReplayAnswer) -> WaitTimed
 def _without_answer(
     failure: Failure, plan: Plan, link: Link, pid: int, error: Any
 ) -> Replay:
-    """A replay of which the worker has said nothing: it died, or cannot be asked.
+    """A replay without an answer of the worker: it died, or cannot be asked.
 
     Raises
     ------
     SchedulerGone
-        The worker is there still, or left as it was told to.
+        The worker is still there, or left on request.
     """
     if not isinstance(error, BaseException) or _is_unread(error):
         raise _unreadable(failure, plan, safe_repr(error)[:500])

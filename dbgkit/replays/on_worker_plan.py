@@ -1,4 +1,4 @@
-"""Which worker runs a task again, and what that takes."""
+"""Which worker runs a task again, and what that needs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_ASKED = 8  # workers that are asked whether they could run it
 def plan_on_worker(failure: Failure, material: Material, wanted: Wanted) -> Plan:
     """The plan of a replay on a worker, or the error that says why there is none.
 
-    Costs one call to each of the workers that come into question.
+    Costs one call to each of the candidate workers.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def plan_on_worker(failure: Failure, material: Material, wanted: Wanted) -> Plan
 def in_order(
     material: Material, keys: Iterable[Any], roots: Sequence[Any]
 ) -> list[Any]:
-    """Keys with what each depends on before it, the last root last."""
+    """Keys in topological order, dependencies first, the last root last."""
     left = set(keys)
     ordered: list[Any] = []
     for root in roots:
@@ -102,7 +102,7 @@ def _refuse(failure: Failure, material: Material) -> None:
         )
     if material.link is None:
         raise NotHere(
-            f"there is no longer a cluster to run {failure.key!r} on",
+            f"there is no cluster left to run {failure.key!r} on",
             f"{advice.option('where', 'here')} or "
             f"{advice.option('where', 'process')} needs none",
             key=failure.key,
@@ -126,7 +126,7 @@ def _bytes(material: Material, keys: Iterable[Any]) -> int:
 
 
 def stored_as(material: Material, key: Any) -> Any:
-    """The key by which workers have the value of an input."""
+    """The key under which workers hold the value of an input."""
     return material.rows[key].stored_as or key
 
 
@@ -135,9 +135,9 @@ def _choose(
 ) -> tuple[str, set[Any]]:
     """The worker, and the inputs that it holds.
 
-    Most bytes in memory first, then the one that it failed on; where the task may
-    not run everywhere, those before where it may. Others are asked where none of
-    these is running and has room.
+    Most bytes in memory first, then the one that it failed on; if the task is
+    restricted, workers where it may run come first. Others are asked if none of these
+    is running and has enough memory.
     """
     link = material.link
     assert link is not None
@@ -187,7 +187,7 @@ def _choose(
 def _ask(
     failure: Failure, link: Link, addresses: Sequence[str], stored: Mapping[Any, Any]
 ) -> dict[str, Look]:
-    """What workers tell of themselves; raises where an input is an actor."""
+    """What workers report about themselves; raises if an input is an actor."""
     answers = look_at_workers(link, addresses, set(stored.values()))
     for key, name in stored.items():
         if any(name in answer["actors"] for answer in answers.values()):
@@ -223,7 +223,7 @@ def _elsewhere() -> str:
 def not_enough_memory(
     failure: Failure, address: str, size: int, answer: Look | ReplayAnswer
 ) -> NotHere:
-    """The error for a worker whose memory is too short for copies of the inputs."""
+    """The error for a worker that lacks memory for copies of the inputs."""
     from dask.utils import format_bytes
 
     return NotHere(

@@ -40,12 +40,12 @@ def run_of(failure: Failure, now: RaisedForm | None, seconds: float) -> Run:
 
 
 def raised_from_wire(wire: RaisedForm) -> RaisedForm:
-    """What `remote.recording.raised.raised` told in another process.
+    """What `remote.recording.raised.raised` gave in another process.
 
     Raises
     ------
     Exception
-        One of `MALFORMED`: it did not come from there.
+        One of `MALFORMED`: it is not of that form.
     """
     broken = wire["broken_repr"]
     return {
@@ -69,19 +69,19 @@ def raised_from_wire(wire: RaisedForm) -> RaisedForm:
 
 
 def difference(failure: Failure, now: RaisedForm) -> str | None:
-    """In what a run's failure differs from the one on the cluster; None: the same.
+    """How a run's failure differs from the one on the cluster; None: the same.
 
     Parameters
     ----------
     failure : Failure
         What happened on the cluster.
     now : mapping
-        What `remote.recording.raised.raised` tells of what happened now.
+        What `remote.recording.raised.raised` gives for what happened now.
 
     Returns
     -------
     str or None
-        Empty where class and message tell it; else ``"at another line: before …, now
+        Empty if class and message show it; else ``"at another line: before …, now
         …"`` or ``"with another cause: before …, now …"``.
     """
     if not (failure.exception_type or failure.message):
@@ -100,7 +100,7 @@ def difference(failure: Failure, now: RaisedForm) -> str | None:
 
 
 def causes_unknown(failure: Failure, now: RaisedForm | None) -> bool:
-    """Whether a run's failure has causes, and those of before are not (all) known."""
+    """Whether a run's failure has causes, and the original ones are not (all) known."""
     if not now or not now["chain"]:
         return False
     known, whole = _chain_before(failure)
@@ -113,7 +113,7 @@ def causes_unknown(failure: Failure, now: RaisedForm | None) -> bool:
 
 
 def causes_known(failure: Failure) -> bool:
-    """Whether all that a failure was raised from is known without its recording."""
+    """Whether all causes of a failure are known without its recording."""
     return _chain_before(failure)[1]
 
 
@@ -143,8 +143,8 @@ def _same_words(failure: Failure, now: RaisedForm) -> bool:
 def _begins_as(failure: Failure, now: RaisedForm) -> bool:
     """Whether a long message begins as the one that Dask has cut.
 
-    What is left of it are the arguments of the exception that stands for it, perhaps
-    of another class: ``('Long error message', <class 'job.TooLong'>, 'the text')``.
+    What remains are the arguments of the exception in its place, perhaps of another
+    class: ``('Long error message', <class 'job.TooLong'>, 'the text')``.
     """
     kind, message = failure.exception_type, failure.message
     of_class = kind == "Exception" and f".{now['type']}'>" in message
@@ -157,7 +157,7 @@ def _begins_as(failure: Failure, now: RaisedForm) -> bool:
 
 
 def _is_what_it_raised(failure: Failure, error: BaseException) -> bool:
-    """Whether an exception that is here is what the task raised, and not a text."""
+    """Whether an exception is what the task raised, not made from a text."""
     return (
         not failure.killed
         and type(error).__name__ == failure.exception_type
@@ -169,7 +169,7 @@ def _is_what_it_raised(failure: Failure, error: BaseException) -> bool:
 
 
 def places_before(failure: Failure) -> list[Place]:
-    """Where it failed on the cluster, or in this process without one."""
+    """Where it failed on the cluster, or in this process if there is none."""
     if failure.found_in == "local" and failure.exception is not None:
         return places_of(raised(failure.exception)["frames"])
     return places_of(task_frames(parse_traceback(failure.traceback_text)))
@@ -198,7 +198,7 @@ def _other_causes(failure: Failure, now: RaisedForm) -> str | None:
 
 
 def _other_kinds(failure: Failure, here: Sequence[Sequence[Any]]) -> str | None:
-    """As `_other_causes`, where the classes of its causes are all that can be read."""
+    """As `_other_causes`, if only the classes of the causes can be read."""
     before = kinds_in(_pickled(failure))
     if before is None:
         return None
@@ -212,7 +212,7 @@ def _other_kinds(failure: Failure, here: Sequence[Sequence[Any]]) -> str | None:
 
 
 def _other_recorded(failure: Failure, here: Sequence[Sequence[Any]]) -> str | None:
-    """As `_other_causes`, by what the recorder saw of them, if it was on."""
+    """As `_other_causes`, by what was recorded of them, if the recorder was on."""
     recording = failure.evidence.recording
     if recording is None:
         return None
@@ -228,10 +228,10 @@ def _same_kinds(before: Sequence[Sequence[Any]], here: Sequence[Sequence[Any]]) 
 
 
 def _chain_before(failure: Failure) -> tuple[list[list[Any]], bool]:
-    """What it was raised from, as far as that is known, and whether that is all.
+    """Its known causes, and whether these are all.
 
-    From a cluster all of it comes along, or nothing; but as the client raises it
-    again, Python may put what is being handled there in the place of one.
+    A cluster sends all of them or none; but when the client raises the exception again,
+    Python may replace one by what is being handled there.
     """
     if failure.kind == "carried":
         return [], False  # joblib has put the worker's text in the cause's place
@@ -249,7 +249,7 @@ def _chain_before(failure: Failure) -> tuple[list[list[Any]], bool]:
 
 
 def _stored(failure: Failure) -> BaseException | None:
-    """What the scheduler has, where this client never had the task's future."""
+    """What the scheduler has, if this client never had the task's future."""
     pickled = _pickled(failure)
     return _unpickled(pickled) if pickled else None
 
@@ -257,7 +257,7 @@ def _stored(failure: Failure) -> BaseException | None:
 def _pickled(failure: Failure) -> bytes:
     """The pickle of what the task raised; empty where there is none.
 
-    Of a shuffle that is Dask's own exception, in whose place its cause is told.
+    For a shuffle that is Dask's own exception, and its cause is reported instead.
     """
     stands = failure.killed or failure.shuffle or _TRUNCATED in failure.message
     return b"" if stands else failure.evidence.pickled
@@ -270,7 +270,7 @@ def _unpickled(pickled: bytes) -> BaseException | None:
 
 @cache
 def contexts_travel() -> bool:
-    """Whether contexts are pickled with exceptions: so it is since tblib 3.0."""
+    """Whether contexts are pickled with exceptions, as they are since tblib 3.0."""
     from tblib.pickling_support import unpickle_exception
 
     return "context" in inspect.signature(unpickle_exception).parameters

@@ -1,4 +1,4 @@
-"""Did two runs fail at one place? By the frames of the task, innermost of all."""
+"""Did two runs fail at the same place? By the frames of the task, innermost first."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def places_of(rows: Sequence[FrameRow]) -> list[Place]:
 
 
 def failed_at(places: Sequence[Place]) -> Place | None:
-    """The innermost of the user's own frames, else of those that have a source."""
+    """The innermost of the user's own frames, else of those with source."""
     for test in (_is_users, _has_source):
         for place in reversed(places):
             if test(place):
@@ -45,7 +45,7 @@ def failed_at(places: Sequence[Place]) -> Place | None:
 
 
 def same_place(before: Sequence[Place], now: Sequence[Place]) -> bool:
-    """Whether two runs failed at one place; True where that cannot be told."""
+    """Whether two runs failed at the same place; True if that is unknown."""
     then, here = failed_at(before), failed_at(now)
     if then is None or here is None or _alike(then, here):
         return True
@@ -77,7 +77,7 @@ def _alike(one: Place, other: Place) -> bool:
 
 
 def _one_file(one: str, other: str) -> bool:
-    """Whether two names may be one file's: folders differ between machines."""
+    """Whether two names may mean one file: folders differ between machines."""
     if one in ANY_FILE or other in ANY_FILE:
         return True
     return _base(one) == _base(other)
@@ -99,7 +99,7 @@ def _one_statement(filename: str, one: int, other: int) -> bool:
 
 @lru_cache(maxsize=8)
 def _statements(source: str) -> tuple[tuple[int, int], ...]:
-    """First and last lines of the statements that go over several.
+    """First and last lines of the statements that span several lines.
 
     Of what has a body, these are the lines before it.
     """

@@ -20,7 +20,7 @@ from dbgkit.targets.refusals import looked_at_in_time
 
 @dataclass(frozen=True)
 class Wanted:
-    """The options of a replay, read."""
+    """The options of a replay, parsed."""
 
     scope: Any = "task"
     where: Any = None
@@ -35,7 +35,7 @@ RUNS_AGAIN = "the task runs again: what it writes or sends is written or sent ag
 
 
 def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
-    """The plan, or the error that says why there can be none; nothing is pulled yet.
+    """The plan, or the error that says why there is none; nothing is pulled yet.
 
     For ``where="worker"`` see `on_worker_plan.plan_on_worker`.
 
@@ -100,7 +100,7 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
 
 
 def where_to_run(failure: Failure, wanted: Wanted) -> Any:
-    """Here or in a process of its own, as is wanted or best.
+    """Here or in a separate process, as requested or as is best.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def _sort(material: Material, scope: str) -> tuple[list[Any], list[Any], list[An
 
 
 def refuse_lost(material: Material, keys: list[Any]) -> None:
-    """Raise where one of some keys is to be had nowhere."""
+    """Raise if one of some keys is available nowhere."""
     for key in keys:
         row = material.rows.get(key)
         if row is None or (row.lost and not row.held):
@@ -183,7 +183,7 @@ def refuse_lost(material: Material, keys: list[Any]) -> None:
 
 
 def _own_keys(material: Material, recompute: list[Any]) -> list[Any]:
-    """Keys that can only be computed again under their own names."""
+    """Keys that can be computed again only under their own names."""
     if not recompute:
         return []
     if any(is_p2p(material.rows[key].read()) for key in recompute):

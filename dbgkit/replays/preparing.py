@@ -1,4 +1,4 @@
-"""All that a replay needs of the cluster, planned, asked for and brought."""
+"""All that a replay needs from the cluster: planned, confirmed and pulled."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Notify = Callable[[Any], Any]
 
 @dataclass
 class Prepared:
-    """A replay of which all has been brought that the cluster has to give.
+    """A replay that has everything it needs from the cluster.
 
-    ``there`` is what the worker is surrounded by, where it was asked already;
-    ``stand_in`` is what the inputs have found in place of a worker, where the task
-    failed on one; ``submissions`` is what it gives the task's own work to.
+    ``there`` is the worker's environment, if it was asked already; ``stand_in`` is what
+    the inputs have found in place of a worker, if the task failed on one;
+    ``submissions`` is what the task's own work is submitted through.
     """
 
     failure: Failure
@@ -62,7 +62,7 @@ def plan_alone(failure: Failure, wanted: Wanted) -> Plan:
 
 
 def prepare(failure: Failure, wanted: Wanted, notify: Notify) -> Prepared:
-    """Plan, ask, and bring the inputs.
+    """Plan, ask for confirmation, and pull the inputs.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def prepare(failure: Failure, wanted: Wanted, notify: Notify) -> Prepared:
 
 
 def prepare_once(failure: Failure, wanted: Wanted, notify: Notify) -> Prepared:
-    """As `prepare`, and raises where a value has moved meanwhile."""
+    """As `prepare`, but raises if a value has moved meanwhile."""
     plan, material = plan_replay(failure, wanted)
     if notify(plan) is False:
         raise Declined(f"the replay of {failure.key!r} was declined", key=failure.key)

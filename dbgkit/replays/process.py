@@ -1,4 +1,4 @@
-"""A replay in a process of its own: whatever it does, the user's process survives."""
+"""A replay in a separate process: whatever it does, the user's process survives."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ _LINES = 12  # last lines of what the child printed and of faulthandler's text
 class ChildEnd:
     """How a child ended, and what it left.
 
-    ``lack`` is what the task asked its worker for in vain, ``handed`` the keys of tasks
-    that it had submitted and whose errors it got, as texts; ``steps`` have summaries in
-    place of values.
+    ``lack`` is what the task asked its worker for and did not get, ``handed`` the keys
+    of tasks that it had submitted and whose errors it got, as texts; ``steps`` have
+    summaries in place of values.
     """
 
     run: Run
@@ -116,7 +116,7 @@ def _one_child(
     inputs: Inputs,
     fork: Fork | None,
 ) -> ChildEnd:
-    """Start a child, and wait for its end; ``fork`` has what a fork goes on with.
+    """Start a child, and wait for its end; ``fork`` has what a fork runs.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def _one_child(
 
 
 def _refuse_unbegun(failure: Failure, folder: Path, child: Child, why: str) -> None:
-    """Raise where the task never began, so that nothing can be said of it.
+    """Raise if the task never began, so that there is no outcome.
 
     A child that was ended by a signal died of what it read, as a worker would.
     """
@@ -168,7 +168,7 @@ def _outputs(material: Material) -> list[Any]:
 
 
 def _cluster(material: Material, timeout: float) -> ChildCluster | None:
-    """How the child reaches the cluster; not at all where it lives in this process."""
+    """How the child reaches the cluster; None if that lives in this process."""
     if material.link is None or material.shared:
         return None
     client = material.link.client
@@ -180,7 +180,7 @@ def _cluster(material: Material, timeout: float) -> ChildCluster | None:
 
 
 def _memory_limit(known: Mapping[str, Any]) -> tuple[int, str]:
-    """Bytes that the child may hold, and whose limit that is."""
+    """Bytes that the child may hold, and where that limit comes from."""
     import psutil
 
     free = int(psutil.virtual_memory().available * 0.8)
@@ -263,7 +263,7 @@ def end_from_wire(failure: Failure, wire: ChildResult) -> ChildEnd:
     Raises
     ------
     Exception
-        One of `MALFORMED`: no child of ours wrote it.
+        One of `MALFORMED`: our child process did not write it.
     """
     notes = tuple(checked(str, note) for note in wire["notes"])
     seconds = duration(wire["seconds"])
@@ -317,7 +317,7 @@ def describe_exit(status: int | None) -> str:
 
 
 def _fault(path: Path) -> str:
-    """Where the task was, out of what faulthandler wrote: innermost frame first."""
+    """Where the task was, from faulthandler's output: innermost frame first."""
     lines = _lines(path)
     stacks = [i for i, line in enumerate(lines) if _STACK in line]
     if not stacks:

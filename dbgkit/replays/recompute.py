@@ -1,8 +1,8 @@
 """Released inputs are computed again on the cluster, under private keys.
 
-Under their own keys a recompute that fails would move states and blame; a copy under
-other keys leaves all as it was. P2P shuffles know their tasks by key, so that they
-run under their own.
+Under their own keys, a recompute that fails would change states and blame; a copy under
+other keys leaves all as it was. P2P shuffles know their tasks by key, so they run under
+their own.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def recompute(
     RecomputeFailed
         One of the tasks failed this time; states and blame are as they were.
     WaitTimedOut
-        No task of it finished within the timeout.
+        None of its tasks finished within the timeout.
     InputsTooLarge
-        What came out is over ``max_bytes``; it was not pulled.
+        The results are over ``max_bytes``; they were not pulled.
     """
     link = material.link
     assert link is not None
@@ -238,7 +238,7 @@ def _pause(link: Link, futures: list[Any]) -> None:
 
 
 def _cancelled(link: Link, plan: Plan, future: Any) -> DbgkitError:
-    """What to say where somebody else ended a recompute: the client itself, as a rule.
+    """The error if somebody else ended a recompute: usually the client itself.
 
     ``Client._reconnect`` and ``_handle_restart`` (distributed/client.py) cancel all
     futures with a reason.

@@ -1,8 +1,8 @@
-"""Causes of a run compared with those that were recorded as the task failed.
+"""Causes of a run compared with those recorded when the task failed.
 
-A recording has what is shown of a chain: of an exception either its cause or its
-context, with secrets hidden, and of a long chain not all. So it may tell that a cause
-is another one; that all are the same it tells only where it has as many as there are.
+A recording has what is shown of a chain: for each exception its cause or its context,
+with secrets hidden, and not all of a long chain. So it can show that a cause differs;
+it shows that all are the same only if it has them all.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def all_known(recording: Recording, here: Sequence[Row]) -> bool:
 
 
 def _own(recording: Recording) -> list[RecordedCause]:
-    """Those that the task's own code raised, as far as their frames tell."""
+    """Those that the task's own code raised, as far as their frames show."""
     return [
         cause
         for cause in recording.causes

@@ -19,12 +19,12 @@ from dbgkit.targets.located_before import look_again
 
 
 def execute(prepared: Prepared, notify: Notify) -> Replay:
-    """Run the task as often as wanted, and compare what comes of it.
+    """Run the task as often as wanted, and compare the outcomes.
 
     Raises
     ------
     KeyboardInterrupt
-        Ctrl-C: it says what was stopped.
+        Ctrl-C; the message says what was stopped.
     """
     if ALONE in prepared.plan.warnings:
         failure = prepared.failure
@@ -70,7 +70,7 @@ def _run_as_planned(prepared: Prepared, notify: Notify) -> Replay | HandedStored
 
 
 def _of_submitted(prepared: Prepared, key: Any, notify: Notify) -> Replay:
-    """The replay of what a task had submitted, whose stored error it was handed."""
+    """The replay of a submitted task, whose stored error the outer task only got."""
     outer, wanted = prepared.failure, prepared.wanted
     link = prepared.material.link
     assert link is not None

@@ -13,5 +13,5 @@ _NOTE = (
 
 
 def reschedule_notes(runs: Iterable[Run]) -> list[str]:
-    """What is to be known where a run raised ``distributed.Reschedule``."""
+    """A note for a run that raised ``distributed.Reschedule``."""
     return [_NOTE] if any(run.exception_type == "Reschedule" for run in runs) else []

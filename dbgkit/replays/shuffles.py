@@ -1,4 +1,4 @@
-"""What of a P2P shuffle can run outside of it: how one partition goes in.
+"""The part of a P2P shuffle that can run outside it: how one partition goes in.
 
 A shuffle's tasks ask the plugin of the worker that they run on. In a replay that
 plugin is `_Plugin`, which does with one partition what the worker's does before
@@ -27,7 +27,7 @@ _TASKS = (
 
 
 def goes_in(node: Any) -> bool:
-    """Whether all that a node has to do with a P2P shuffle is to put something in."""
+    """Whether a node only puts something into a P2P shuffle."""
     steps = steps_of(node)
     if steps:
         parts = [step for step in steps.values() if is_p2p(step)]
@@ -37,15 +37,15 @@ def goes_in(node: Any) -> bool:
 
 
 def put_in_reach(failure: Failure, material: Material, run: Iterable[Any]) -> bool:
-    """Have a failed task that is part of a P2P shuffle run outside of it, if it can.
+    """Have a failed task that is part of a P2P shuffle run outside it, if possible.
 
     Returns whether it is part of one.
 
     Raises
     ------
     NotHere
-        It takes out of the shuffle, or something else that would have to run here is
-        part of one.
+        It takes from the shuffle, or another task that would have to run here is part
+        of one.
     """
     for key in run:
         if key != material.key and material.rows[key].takes_part_in_p2p:
@@ -97,7 +97,7 @@ def own_function(function: Any) -> Any:
 class IntoShuffle:
     """A task's function, with what it asks of the shuffle that it puts a partition in.
 
-    Raises what the user can mend, where the function says the shuffle's phase alone.
+    Raises what the user can fix, if the function names only the shuffle's phase.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class IntoShuffle:
 
 
 class _WithPlugin:
-    """A worker with plugins, which is another worker in all else."""
+    """Another worker, with other plugins."""
 
     def __init__(self, worker: Any, plugins: Mapping[str, Any]) -> None:
         self._worker = worker
@@ -137,13 +137,13 @@ class _WithPlugin:
 
 
 class _Plugin:
-    """In place of a worker's plugin for P2P shuffles."""
+    """Stands in for a worker's plugin for P2P shuffles."""
 
     def __init__(self, specs: Mapping[str, Any]) -> None:
         self._specs = specs
 
     def add_partition(self, data: Any, partition_id: Any, id: str) -> int:
-        """As ``ShuffleRun.add_partition``, but that nothing is sent."""
+        """As ``ShuffleRun.add_partition``, but sends nothing."""
         run = bare_run(self._specs[id])
         run.validate_data(data)
         shards = run._shard_partition(data, partition_id)
@@ -185,7 +185,7 @@ def bare_run(spec: Any) -> Any:
 
 
 def receive(run: Any, shards: Mapping[str, Any]) -> None:
-    """What the workers make of a partition's parts: tables again, of the right types.
+    """What workers make of a partition's parts: tables again, of the right types.
 
     ``DataFrameShuffleRun._repartition_buffers`` and ``convert_shards``; an array's
     parts are left as they are.
@@ -201,7 +201,7 @@ def receive(run: Any, shards: Mapping[str, Any]) -> None:
 
 
 def _refused(failure: Failure, why: str) -> NotHere:
-    """The error for a task that cannot run outside of its shuffle."""
+    """The error for a task that cannot run outside its shuffle."""
     why_failed = f" ({failure.exception_type}: {failure.message[:200]})"
     return NotHere(
         f"{failure.key!r} {why}{why_failed}",

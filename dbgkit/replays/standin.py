@@ -36,12 +36,12 @@ _GIVE_BACK = 10.0  # seconds for the scheduler to take back what the task has ta
 
 
 class WorkerStandIn:
-    """Answers for the worker in a replayed task; what it lacks it says by name.
+    """Answers for the worker in a replayed task, and names what it lacks.
 
     Its attributes, plugins and state are the real worker's, read by name, as far as
-    they can be sent. What is set on it stays here. What the task submits, asks an
-    actor or puts into a queue really happens, which is told before; events are kept
-    here; nothing is waited for beyond the limit; and locks are given back.
+    they can be sent. What is set on it stays here. What the task submits, asks an actor
+    or puts into a queue really happens, after a notice; events are kept here; no wait
+    exceeds the limit; and locks are released.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class WorkerStandIn:
     open_client : callable
         Gives the client to go through, or None where there is no cluster.
     notify : callable
-        Is told a `Notice` before something happens on the cluster.
+        Is passed a `Notice` before something happens on the cluster.
     limit : float
         Seconds that each wait may take.
     most : int
@@ -127,9 +127,9 @@ class WorkerStandIn:
             return self._clients[place]
 
     def rpc(self, address: str) -> RpcInPlace:
-        """What actors are asked through (distributed/actor.py): by the scheduler.
+        """What actors are asked through (distributed/actor.py): the scheduler.
 
-        A worker need not be in reach of this process.
+        Their workers may be out of reach of this process.
         """
         return RpcInPlace(lambda: self._proxy(address), address, self._tools)
 
@@ -168,11 +168,11 @@ class WorkerStandIn:
     # -- one run ------------------------------------------------------------
 
     def hear(self, notify: Callable[[Any], Any]) -> None:
-        """Tell somebody else from now on."""
+        """Notify somebody else from now on."""
         self._notify = notify
 
     def in_child(self, open_client: Callable[[], Any]) -> None:
-        """Go on in a fork, which has none of the threads that its parent has.
+        """Go on in a fork, which has none of its parent's threads.
 
         Locks and actors that were read before lead to this stand-in's loop and
         scheduler, so that they go on with it.
@@ -187,7 +187,7 @@ class WorkerStandIn:
         self.active_threads[threading.get_ident()] = key
 
     def end(self) -> None:
-        """Give back, at the end of a run, what the task has taken and not returned."""
+        """Release, at the end of a run, what the task has acquired and not released."""
         self.active_threads.clear()
         if not self._base.opened or self._base.runs_here():
             return
@@ -217,11 +217,11 @@ class WorkerStandIn:
 
     @property
     def lacked(self) -> list[str]:
-        """Names of what the task asked for and could not be had."""
+        """Names of what the task asked for and was not available."""
         return self._parts.lacked
 
     def notes(self) -> list[str]:
-        """What is to be known of what the task asked its worker for."""
+        """Notes on what the task asked its worker for."""
         notes = [
             f"the task asked its worker for {name!r}, which the stand-in does not have"
             for name in self.lacked
@@ -286,7 +286,7 @@ def reading(stand_in: Any) -> Iterator[None]:
 def in_place_of_worker(
     stand_in: WorkerStandIn | None, only: Any, notify: Callable[[Any], Any]
 ) -> Iterator[WorkerStandIn | None]:
-    """Have this thread pass for one in which a worker runs a task.
+    """Have this thread look like one in which a worker runs a task.
 
     Parameters
     ----------
@@ -296,7 +296,7 @@ def in_place_of_worker(
         The task, if it is run alone: a coroutine cannot secede, as what runs in a
         worker's loop cannot.
     notify : callable
-        Is told a `Notice` before something happens on the cluster.
+        Is passed a `Notice` before something happens on the cluster.
     """
     if stand_in is None:
         yield None

@@ -1,4 +1,4 @@
-"""The client that a replayed task is given: the user's own, but for what it waits for.
+"""The client that a replayed task is given: the user's own, with limited waits.
 
 In a coroutine it is one of the coroutine's own loop, which is closed with it.
 """
@@ -30,7 +30,7 @@ _WORK = {
 
 
 class ClientStandIn:
-    """Passes for the client; tells, once, when the task has it do something.
+    """Acts as the client; notifies, once, when the task has it do something.
 
     Its methods run in the context of before the task, where ``get_worker`` finds no
     worker: ``Client.gather`` and ``Client.scatter`` (distributed/client.py) would
@@ -86,7 +86,7 @@ class ClientStandIn:
         return self._dbgkit_bound(await result)
 
     def _dbgkit_bound(self, result: Any) -> Any:
-        """Futures are the client's own: it takes no other's (``Client._gather``)."""
+        """Futures belong to the client, which takes no others (``Client._gather``)."""
         from distributed import Future
 
         each = result if isinstance(result, list) else [result]
@@ -101,7 +101,7 @@ class ClientStandIn:
         self._dbgkit_client._send_to_scheduler(message)
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
-        """It is not the task's to close, as a worker's own is not."""
+        """The task must not close it, as it must not close a worker's own."""
         return _nothing() if self._dbgkit_client.asynchronous else None
 
     def __enter__(self) -> ClientStandIn:

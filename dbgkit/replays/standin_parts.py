@@ -63,7 +63,7 @@ class Parts:
         Raises
         ------
         AttributeError, KeyError
-            The worker has it not either.
+            The worker does not have it either.
         StandInLacks
             It cannot be sent, or the worker cannot be asked.
         """
@@ -122,7 +122,7 @@ class Parts:
 async def read_from(
     client: Any, address: str, path: Path, most: int, limit: float
 ) -> Any:
-    """What ``remote.worker.parts.read_part`` tells, or None without an answer.
+    """What ``remote.worker.parts.read_part`` answers, or None without an answer.
 
     Through the scheduler, as ``Client.run`` does (distributed/client.py): a worker
     need not be in reach of this process.
@@ -147,7 +147,7 @@ async def read_from(
 
 
 def spelled(path: Path) -> str:
-    """A path as one writes it: ``plugins['model'].weights``."""
+    """A path as it is written: ``plugins['model'].weights``."""
     text = ""
     for kind, name in path:
         if kind == "i":
@@ -158,7 +158,7 @@ def spelled(path: Path) -> str:
 
 
 class MappingStandIn(Mapping[Any, Any]):
-    """A mapping of the worker's, whose items come one by one, when they are read."""
+    """A mapping of the worker's, whose items are fetched one by one, when read."""
 
     def __init__(self, parts: Parts, path: Path) -> None:
         self._parts = parts

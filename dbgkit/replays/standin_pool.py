@@ -1,4 +1,4 @@
-"""A thread that passes for one of a worker's pool, so that its task may leave it."""
+"""A thread that looks like one of a worker's pool, so that its task may leave it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PoolStandIn:
         """A pool would start another thread."""
 
     def submit(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """``rejoin`` submits nothing, so that a thread looks who waits to come back."""
+        """``rejoin`` submits nothing to have a thread check who waits to come back."""
         with self._rejoin_lock:
             waiting, self._rejoin_list = self._rejoin_list, []
         for thread, event in waiting:

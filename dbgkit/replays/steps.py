@@ -1,4 +1,4 @@
-"""Steps that had begun as a task failed, in the words of the user."""
+"""Steps that had begun when a task failed, in the user's terms."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _named(
 
 
 def no_steps(plan: Plan, outcome: str, steps: Sequence[Step] = ()) -> list[str]:
-    """The note of a run elsewhere that left before it could tell of its steps."""
+    """The note of a run elsewhere that ended before it could report its steps."""
     cut = outcome in ("died", "timeout") and not steps
     if plan.scope != "ancestors" or len(plan.run_here) < 2 or not cut:
         return []

@@ -18,10 +18,10 @@ _SLACK = 0.001  # seconds of difference between the clocks
 
 @dataclass(frozen=True)
 class HandedStored:
-    """A replayed task was handed the stored error of a task that it had submitted.
+    """A replayed task only got the stored error of a task that it had submitted.
 
-    Nothing of that has run again, so that there is no outcome: ``key`` is to be
-    replayed instead.
+    That task did not run again, so there is no outcome: ``key`` is to be replayed
+    instead.
     """
 
     key: Any
@@ -53,8 +53,8 @@ class Submissions:
     ) -> HandedStored | None:
         """Whether an exception is the error of a task that did not run again.
 
-        A key that had failed before is not run again as it is submitted: its error
-        is handed out at once. One visit to the scheduler, for tasks that submit.
+        A key that had failed before is not run again when it is submitted: its error is
+        returned at once. One visit to the scheduler, for tasks that submit.
         """
         if exception is None:
             return None
@@ -64,7 +64,7 @@ class Submissions:
         return stored
 
     def stored_among(self, keys: Iterable[Any], began: float) -> HandedStored | None:
-        """The first of some tasks, whose error was handed out, that did not run again.
+        """The first of some tasks whose error was returned that did not run again.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Do two texts of exceptions say the same? Whoever said them: another Python, too."""
+"""Do two exception texts say the same, even under another version of Python?"""
 
 from __future__ import annotations
 
@@ -108,9 +108,9 @@ def same_class(one: str, other: str) -> bool:
 
 
 def as_worded_now(kind: str, message: str) -> tuple[str, str]:
-    """Class and message as Python has them today, where the class is another one.
+    """Class and message as current Python has them, if the class has changed.
 
-    Before 3.11 ``with`` said no more of what is no context manager.
+    Before 3.11, ``with`` said less about an object that is not a context manager.
     """
     if kind == "AttributeError" and message in _ENTERING:
         return "TypeError", _NO_CONTEXT
@@ -125,10 +125,10 @@ _NO_CONTEXT = "not a context manager"
 
 
 def forms_of(message: str, text: str = "") -> set[str]:
-    """How an exception may be told: by its ``str``, or out of its ``repr``.
+    """The forms of an exception's message: its ``str``, or the one within its ``repr``.
 
-    They differ where the ``str`` is a ``repr`` itself, as that of `KeyError`, and of
-    its quotes some are escaped in the one and not in the other.
+    They differ if the ``str`` is a ``repr`` itself, as that of `KeyError`, and some of
+    its quotes are escaped in one and not in the other.
     """
     forms = {message}
     if text:
@@ -137,10 +137,10 @@ def forms_of(message: str, text: str = "") -> set[str]:
 
 
 def alike(before: Iterable[str], now: Iterable[str]) -> bool:
-    """Whether one form of one message says what one of the other's does.
+    """Whether a form of one message equals a form of the other.
 
-    Numbers, addresses and tokens do not count, nor does what a version of Python,
-    NumPy or pandas has put in other words, nor the order of a set.
+    Numbers, addresses and tokens are ignored, and so are rewordings between versions of
+    Python, NumPy or pandas, and the order of a set.
     """
     then, here = list(before), list(now)
     if not {normalise(form) for form in then}.isdisjoint(map(normalise, here)):
@@ -151,7 +151,7 @@ def alike(before: Iterable[str], now: Iterable[str]) -> bool:
 
 
 def _plain(message: str) -> str:
-    """A message in the words that are common to all versions."""
+    """A message in words common to all versions."""
     text = normalise(message)
     for pattern, replacement in (*_LIBRARIES, *_REWORDED):
         text = pattern.sub(replacement, text)
@@ -161,13 +161,13 @@ def _plain(message: str) -> str:
 
 
 def _in_order(found: re.Match[str]) -> str:
-    """What is in braces, in one order: that of a set is another in each process."""
+    """What is in braces, sorted: a set's order differs between processes."""
     parts = found[1].split(", ", _MOST_PARTS)
     return "{" + ", ".join(sorted(parts)) + "}"
 
 
 def _begin_alike(one: str, other: str) -> bool:
-    """Whether two texts, of which one was cut, begin alike."""
+    """Whether two texts, one of which was cut, begin alike."""
     if min(len(one), len(other)) < _CUT or not (_is_cut(one) or _is_cut(other)):
         return False
     # The last word may be cut: what is left of a number or a token is another.

@@ -1,8 +1,8 @@
-"""Code -> its file and its text, wherever that is still known.
+"""From code to its file and its text, as far as they are known.
 
-What cloudpickle pickled by value comes without its file's name
-(`remote.common.codes`). It is found again by what the code is: in the texts and
-functions of this process, and in files that somebody names.
+What cloudpickle pickled by value arrives without its file's name
+(`remote.common.codes`). It is found again by the code itself: in the texts and
+functions of this process, and in files that the user names.
 """
 
 from dbgkit.source.finding import Found, Index

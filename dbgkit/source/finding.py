@@ -52,9 +52,9 @@ class Found:
     others : tuple of str
         Further files with the very same code.
     edited : bool
-        Whether the file has another text by now.
+        Whether the file has changed since.
     first, last : int
-        Lines that the code spans; 0 where its text is not known.
+        Lines that the code spans; 0 if its text is not known.
     """
 
     filename: str
@@ -83,7 +83,7 @@ class Index:
     def find(
         self, code: CodeType, module: str = "__main__", path: str = ""
     ) -> Found | None:
-        """The file of some code; None where nobody here knows it.
+        """The file of some code; None if it is not known here.
 
         Parameters
         ----------
@@ -127,16 +127,16 @@ class Index:
         module: str = "__main__",
         file: str = "",
     ) -> Found | None:
-        """The file of code of which a name and a line in it are left, or more.
+        """The file of code of which only a name and a line, or little more, are known.
 
         Parameters
         ----------
         name, line
-            Of a frame: the function, and where it stood.
+            Of a frame: the function, and its line.
         mark : str
-            The code's fingerprint, where that is known: then only that counts.
+            The code's fingerprint, if known; then only that counts.
         module, file : str
-            Where the code is from, as far as something tells.
+            Where the code is from, as far as known.
         """
         which = (name, line, mark, module, file)
         if which not in self._found:
@@ -180,7 +180,7 @@ class Index:
         return Found(f"{file} ({UNKNOWN})")
 
     def _find_line(self, name: str, line: int, module: str) -> Found | None:
-        """The one code that spans a line; texts with equal code are one."""
+        """The only code that spans a line; texts with equal code count as one."""
         texts = [
             *self._main_texts(),
             *self._module_texts(module),
@@ -210,7 +210,7 @@ class Index:
         return self._named
 
     def _alive(self, name: str) -> Iterator[CodeType]:
-        """Code of functions that are alive, whoever has them."""
+        """Code of live functions, wherever they are referenced."""
         if self._live is None:
             self._live = list(_living())
         for code in self._live:
@@ -220,7 +220,7 @@ class Index:
 def _with_code(
     texts: Iterable[Text], name: str, wanted: Callable[[CodeType], bool]
 ) -> list[tuple[Text, list[CodeType]]]:
-    """Texts with code of a name that is wanted, each once, and that code."""
+    """Texts that have code of the wanted name, each once, with that code."""
     found: dict[str, tuple[Text, list[CodeType]]] = {}
     for text in texts:
         codes = [code for code in text.codes_named(name) if wanted(code)]
@@ -230,20 +230,20 @@ def _with_code(
 
 
 def _alone(found: list[tuple[Text, list[CodeType]]]) -> Found:
-    """The first of some texts with one code; the others are named."""
+    """The first of some texts with the same code; the others are named."""
     (text, (code, *_)), *rest = found
     others = tuple(other.filename for other, _ in rest)
     return Found(text.show(), others, False, code.co_firstlineno, last_line(code))
 
 
 def _text_there(file: str) -> list[Text]:
-    """The text of a file that code says it is from, if that is here."""
+    """The text of the file that code says it is from, if it is here."""
     text = read_file(file) if file and not is_dynamic(file) else None
     return [] if text is None else [Text(file, text)]
 
 
 def _in_file(path: str, wanted: Any, code: CodeType) -> Found | None:
-    """The file that code says to be of, if that has it: of a job on this machine."""
+    """The file that code says it is from, if it has that code (same machine)."""
     text = read_file(path) if path.endswith((".py", ".pyw")) else None
     if text is None:
         return None
@@ -256,7 +256,7 @@ def _in_file(path: str, wanted: Any, code: CodeType) -> Found | None:
 
 
 def _in_texts(texts: Iterable[Text], wanted: Any, name: str, line: int) -> Found | None:
-    """The first text with just this code; the others with the same are named."""
+    """The first text with exactly this code; others with the same code are named."""
     found = [
         text
         for text in texts
@@ -269,7 +269,7 @@ def _in_texts(texts: Iterable[Text], wanted: Any, name: str, line: int) -> Found
 
 
 def _of_live(code: CodeType) -> Found:
-    """Where a live function is from: its file may say something else by now."""
+    """Where a live function is from: its file may have changed since."""
     path = code.co_filename
     if not _changed_here(path):
         return Found(path)
@@ -286,7 +286,7 @@ def _of_live(code: CodeType) -> Found:
 
 
 def _is_rewritten(path: str) -> bool:
-    """Whether a module was compiled from more than its text, as pytest does it."""
+    """Whether a module was compiled from more than its text, as pytest does."""
     for module in list(sys.modules.values()):
         if getattr(module, "__file__", None) == path:
             loader = getattr(module, "__loader__", None)
@@ -309,7 +309,7 @@ def _changed_here(path: str) -> bool:
 
 
 def _among(codes: Iterable[CodeType], wanted: Any) -> Found | None:
-    """Where live code is from, if the code that is wanted is among it."""
+    """Where live code is from, if the wanted code is among it."""
     for code in codes:
         if code.co_firstlineno == wanted[1] and identity(code) == wanted:
             return _of_live(code) if has_text(code.co_filename) else None
@@ -317,7 +317,7 @@ def _among(codes: Iterable[CodeType], wanted: Any) -> Found | None:
 
 
 def below_name(module: str, name: str) -> Iterator[CodeType]:
-    """Code of a name below what a module has by that name, decorated or not."""
+    """Code of a name within a module's object of that name, decorated or not."""
     home = sys.modules.get(module)
     for code in _codes_below([vars(home).get(name)] if home is not None else []):
         if code.co_name == name:
@@ -325,7 +325,7 @@ def below_name(module: str, name: str) -> Iterator[CodeType]:
 
 
 def _in_module(module: str, name: str) -> Iterator[CodeType]:
-    """Code of a name below what a module of this process has."""
+    """Code of a name within an object of a module of this process."""
     found = sys.modules.get(module)
     if found is None:
         return

@@ -1,4 +1,4 @@
-"""Files, folders and notebooks that somebody names as source, for a call or all."""
+"""Files, folders and notebooks that the user names as source, for one call or all."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _of_process: list[str] = []
 
 
 def read_sources(source: Any) -> tuple[str, ...]:
-    """What ``source=`` says, as absolute paths; nothing is read yet.
+    """The value of ``source=`` as absolute paths; nothing is read yet.
 
     Raises
     ------
     WrongTarget
-        There is no such file, or it is neither ``.py`` nor ``.ipynb``.
+        The file does not exist, or is neither ``.py`` nor ``.ipynb``.
     """
     if source is None:
         return ()
@@ -42,13 +42,13 @@ def read_sources(source: Any) -> tuple[str, ...]:
 
 
 def named_sources() -> tuple[str, ...]:
-    """What is named at present, for this call and for the process."""
+    """What is named now, for this call and for the process."""
     return tuple(dict.fromkeys([*_of_call.get(), *_of_process]))
 
 
 @contextmanager
 def naming_sources(paths: Iterable[str]) -> Iterator[None]:
-    """Name sources for what is called inside, and no longer."""
+    """Name sources for calls inside the block."""
     token = _of_call.set((*paths, *_of_call.get()))
     try:
         yield
@@ -57,5 +57,5 @@ def naming_sources(paths: Iterable[str]) -> Iterator[None]:
 
 
 def name_for_process(paths: Iterable[str]) -> None:
-    """Name sources for all that this process does: it is a command of ours."""
+    """Name sources for the whole process, which is a command of ours."""
     _of_process[:] = paths

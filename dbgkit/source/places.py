@@ -65,6 +65,6 @@ def cells_alike(filenames: tuple[str, ...]) -> str:
 
 
 def split_line(text: str) -> tuple[str, int, str] | None:
-    """File, line and the rest of ``file.py:12 in work``; None where it is none."""
+    """File, line and the rest of ``file.py:12 in work``; None for any other text."""
     found = _LINE.match(text)
     return None if found is None else (found["file"], int(found["line"]), found["rest"])

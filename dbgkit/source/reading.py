@@ -41,11 +41,11 @@ class Reader(Reading):
     Parameters
     ----------
     sources : iterable of str
-        Files, folders and notebooks that somebody has named.
+        Files, folders and notebooks that the user has named.
     places : mapping, optional
-        What `places` of a reader in another process gave.
+        The result of `places` of a reader in another process.
     limit : float, optional
-        Seconds that unpickling may take: it runs anybody's code.
+        Seconds that unpickling may take: it may run any code.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class Reader(Reading):
         Raises
         ------
         NeverRead
-            It did not within the limit; what it waits for goes on in a thread that
-            nobody waits for.
+            It did not finish within the limit; it goes on in a thread that nobody waits
+            for.
         """
         if self.limit is None:
             return super().loads(data, buffers=buffers)
@@ -109,7 +109,7 @@ class Reader(Reading):
         return self._files[mark]
 
     def notes(self, tb: TracebackType | None) -> Iterator[str]:
-        """What is to be said of the source of a replay's frames, each once."""
+        """Notes on the source of a replay's frames, each once."""
         for name in self.edited:
             yield f"the class {name!r} was {EDITED}: the replay ran it as it was"
         lost, edited = {}, {}
@@ -135,7 +135,7 @@ class Reader(Reading):
 
 
 def _within(limit: float, function: Callable[[], Any]) -> Any:
-    """Call a function in a thread of its own, and wait for it no longer."""
+    """Call a function in a separate thread, and wait no longer than the limit."""
     came: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
     def run() -> None:
@@ -160,14 +160,14 @@ def _within(limit: float, function: Callable[[], Any]) -> Any:
 
 
 def why_unknown() -> str:
-    """Why some code's text is not found, as far as that can be told, and what to do."""
+    """Why some code's text is not found, as far as known, and what to do."""
     if came_from_stdin():
         return "this program came from standard input, and its text is gone"
     return f"name its file, notebook or folder with {advice.option('source')}"
 
 
 def _is_redefined(code: CodeType, module: str) -> bool:
-    """Whether a function of that name is another one by now."""
+    """Whether the function of that name has changed since."""
     if not _has_name(code, module):
         return False
     now = [identity(each, lines=False) for each in below_name(module, code.co_name)]
@@ -177,8 +177,8 @@ def _is_redefined(code: CodeType, module: str) -> bool:
 def _has_name(code: CodeType, module: str) -> bool:
     """Whether code is of a module's function, not of a method or an inner function.
 
-    Its qualified name tells, since Python 3.11. Before that, where a class of the
-    module has a method of the name, nothing does.
+    Since Python 3.11 its qualified name shows that. Before, it is unknown if a class of
+    the module has a method of that name.
     """
     name = code.co_name
     if hasattr(code, "co_qualname"):

@@ -1,7 +1,7 @@
-"""Code that only stands on other lines by now than as it ran.
+"""Code that has only moved to other lines since it ran.
 
-It is shown by its present text, on the lines that it had: what tells of it (tracebacks,
-recordings, the replay itself) has those.
+It is shown by its present text, on the lines that it had: these are what tracebacks,
+recordings and the replay itself refer to.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MOST_LINES = 300  # of one function that are tried against a fingerprint
 
 
 def find_moved(texts: Iterable[Text], code: CodeType) -> str | None:
-    """The name of a text with just this code on other lines; None unless one alone has.
+    """The name of the only text with exactly this code on other lines; else None.
 
     ``linecache`` has the text by that name, moved to the lines as they were.
     """
@@ -35,7 +35,7 @@ def find_moved(texts: Iterable[Text], code: CodeType) -> str | None:
 def find_moved_mark(
     texts: Iterable[Text], name: str, line: int, mark: str
 ) -> str | None:
-    """As `find_moved`, where a line and a fingerprint are all that is known of it."""
+    """As `find_moved`, if only a line and a fingerprint are known."""
     found = {}
     for text, each in _named(texts, name):
         numbers = {number for _, _, number in each.co_lines() if number}
@@ -74,7 +74,7 @@ def _shifted(code: CodeType, down: int) -> CodeType:
 
 
 def _shown(text: Text, down: int) -> str:
-    """Have ``linecache`` give the text on other lines; the name that it has there."""
+    """Have ``linecache`` give the text on other lines; its name there."""
     if not down:
         return text.show()
     lines = text.text.splitlines(keepends=True)

@@ -1,8 +1,8 @@
-"""Frames that are left as text, or were recorded, with their files and source.
+"""Frames known from text or a recording, with their files and source.
 
-Of code that travelled by value a traceback's text says neither. What says which code
-it was (a task's run spec, a fingerprint that was recorded) leads to its file; without
-that the function's name and the line do, where one candidate alone spans it.
+For code that travelled by value, a traceback's text has neither. A task's run spec, or
+a recorded fingerprint, says which code it was and so leads to its file; without them,
+the function's name and line do, if only one candidate spans that line.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Shown:
         return _FRAME.sub(put, text)
 
     def logged(self, text: str) -> str:
-        """A log's text, in which a traceback may stand quoted, with the real files."""
+        """A log's text, which may quote a traceback, with the real files."""
 
         def put(found: re.Match[str]) -> str:
             filename, line, name = found["file"], int(found["line"]), found["name"]
@@ -91,7 +91,7 @@ class Shown:
     def _home(
         self, filename: str, line: int, name: str, code: Any = None
     ) -> Found | None:
-        """Where a frame's code is, if that is not what its text says already."""
+        """Where a frame's code is, if its text does not say so already."""
         if code and code[0]:
             return self.index.find_text(name, line, *code)
         if not is_dynamic(filename):
@@ -99,14 +99,14 @@ class Shown:
         return self.index.find_text(name, line, mark_of(filename))
 
     def failure(self, failure: Failure) -> str:
-        """The traceback's text of a failure, as it is to be shown."""
+        """The traceback's text of a failure, ready to show."""
         return self.text(failure.traceback_text, codes_of_failure(failure))
 
     def place(self, failure: Failure, expected: tuple[int, str] | None = None) -> str:
-        """``file.py:12 in ratio``: the innermost line of the user's own; or empty.
+        """``file.py:12 in ratio``: the innermost line of the user's own code; or empty.
 
-        Cells with equal code are all named. With ``expected``, it is empty also if
-        line and function are others.
+        Cells with equal code are all named. With ``expected``, it is also empty if line
+        and function differ.
         """
         codes = codes_of_failure(failure)
         found = own_line_of_text(self.text(failure.traceback_text, codes))
@@ -126,7 +126,7 @@ class Shown:
         return f" ({cells})" if cells else ""
 
     def line(self, text: str) -> str:
-        """``file.py:12 in work`` as it is to be shown."""
+        """``file.py:12 in work``, ready to show."""
         found = split_line(text)
         if found is None:
             return text
@@ -142,7 +142,7 @@ class Shown:
     def frame(
         self, frame: FrameSummary, secret_names: Iterable[str] = ()
     ) -> FrameSummary:
-        """A recorded frame with its file and source, if it came without."""
+        """A recorded frame with its file and source, if it had none."""
         dynamic = is_dynamic(frame.filename)
         if frame.source and not dynamic:
             return frame
@@ -177,7 +177,7 @@ class Shown:
 
 
 def codes_of_failure(failure: Failure) -> tuple[FrameCode, ...]:
-    """Which code its frames were in: as the scheduler tells, or by its graph."""
+    """Which code its frames ran: as the scheduler reports it, or from its graph."""
     evidence = failure.evidence
     if evidence.codes or not evidence.graph or failure.key not in evidence.graph:
         return evidence.codes
@@ -185,12 +185,12 @@ def codes_of_failure(failure: Failure) -> tuple[FrameCode, ...]:
 
 
 def codes_from_wire(codes: Iterable[CodeForm]) -> tuple[FrameCode, ...]:
-    """Codes out of what the scheduler says of a failure."""
+    """Codes from what the scheduler reports of a failure."""
     return tuple(FrameCode(*one) for one in codes)
 
 
 def shown_text(failure: Failure) -> str:
-    """The traceback's text of a failure, as it is to be shown."""
+    """The traceback's text of a failure, ready to show."""
     return Shown(failure.evidence.index).failure(failure)
 
 

@@ -1,4 +1,4 @@
-"""Texts that code may have been compiled from: scripts, cells, modules, named files."""
+"""Texts that code may be compiled from: scripts, cells, modules, named files."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _SKIPPED = {
 
 @dataclass(frozen=True)
 class Text:
-    """One text, and the name of the file that its code has or is to have.
+    """One text, and the file name that its code has or will have.
 
-    ``cell`` is the number of a notebook's cell, 0 for what is none; ``known`` says
-    that ``linecache`` has the text under that name, or that the file itself is there.
+    ``cell`` is the number of a notebook's cell, 0 for other texts; ``known`` says that
+    ``linecache`` has the text under that name, or that the file itself exists.
     """
 
     filename: str
@@ -58,7 +58,7 @@ class Text:
         return _codes(self.filename, self.text, self.flags).get((name, line), ())
 
     def codes_named(self, name: str) -> Iterator[CodeType]:
-        """Code of a name, wherever in the text it begins."""
+        """Code of a name, on any line of the text."""
         if self._may_have(name):
             for (named, _), found in _codes(
                 self.filename, self.text, self.flags
@@ -67,7 +67,7 @@ class Text:
                     yield from found
 
     def _may_have(self, name: str) -> bool:
-        """Whether a look at the text is worth while; most of a folder's are not."""
+        """Whether the text is worth compiling; most of a folder's are not."""
         word = "lambda" if name == "<lambda>" else name
         return word.startswith("<") or word in self.text
 
@@ -88,7 +88,7 @@ def remember(filename: str, text: str) -> None:
 def _codes(
     filename: str, text: str, flags: int
 ) -> dict[tuple[str, int], tuple[CodeType, ...]]:
-    """All code of a text, by name and first line; nothing of it is run."""
+    """All code of a text, by name and first line; none of it is run."""
     found: dict[tuple[str, int], tuple[CodeType, ...]] = {}
     try:
         with warnings.catch_warnings():
@@ -103,7 +103,7 @@ def _codes(
 
 
 def is_nameless(filename: str) -> bool:
-    """Whether the file that code is said to be of says nothing of where it is from."""
+    """Whether code's file name says nothing about where it is from."""
     if filename == "<string>":  # ``exec`` has that too, before Python 3.13
         return command_line() is not None
     return is_dynamic(filename) or filename == TIMED
@@ -115,7 +115,7 @@ def has_text(filename: str) -> bool:
 
 
 def read_file(path: str) -> str | None:
-    """The text of a file of source as Python reads it; None where it is none."""
+    """The text of a source file as Python reads it; None if it cannot be read."""
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _BIGGEST:
@@ -146,7 +146,7 @@ def text_of_module(module: ModuleType | None) -> Text | None:
 
 
 def main_texts() -> Iterator[Text]:
-    """What ``__main__`` was made of: a script, ``python -c``, cells; newest first."""
+    """The texts behind ``__main__``: a script, ``python -c``, cells; newest first."""
     script = text_of_module(sys.modules.get("__main__"))
     if script is not None:
         yield script
@@ -157,7 +157,7 @@ def main_texts() -> Iterator[Text]:
 
 
 def came_from_stdin() -> bool:
-    """Whether ``__main__`` was read from standard input, so that nobody has it."""
+    """Whether ``__main__`` was read from standard input, so its text is gone."""
     named = getattr(sys.modules.get("__main__"), "__file__", "<stdin>")
     return named == "<stdin>" and sys.argv[:1] in ([""], ["-"]) and not _is_prompt()
 
@@ -168,7 +168,7 @@ def _is_prompt() -> bool:
 
 
 def command_line() -> str | None:
-    """The text of ``python -c``, if this process was started so."""
+    """The text of ``python -c``, if this process was started that way."""
     words = list(getattr(sys, "orig_argv", ()))
     if sys.argv[:1] != ["-c"] or "-c" not in words:
         return None
@@ -177,7 +177,7 @@ def command_line() -> str | None:
 
 
 def cells() -> Iterator[Text]:
-    """Cells of a notebook, of IPython, and what else is in ``linecache`` alone."""
+    """Cells of a notebook, of IPython, and other texts that only ``linecache`` has."""
     numbers = cell_numbers()
     flags = _CELL | _shell_flags()
     for filename, entry in list(linecache.cache.items()):
@@ -193,7 +193,7 @@ def cells() -> Iterator[Text]:
 
 
 def _magic_cells(number: int, flags: int) -> Iterator[Text]:
-    """What follows the first line of a cell such as ``%%time``: it is run apart."""
+    """What follows the first line of a cell such as ``%%time``: it runs apart."""
     raw = _history().get(number, "")
     first, _, rest = raw.partition("\n")
     if number and first.startswith("%%") and rest:
@@ -264,7 +264,7 @@ def by_value_modules() -> list[ModuleType]:
 
 
 def named_texts(paths: Iterable[str]) -> Iterator[Text]:
-    """Texts of files, folders and notebooks that somebody names."""
+    """Texts of files, folders and notebooks that the user names."""
     for path in paths:
         for file in _files_below(path) if os.path.isdir(path) else [path]:
             yield from _texts_of_file(file)
@@ -313,7 +313,7 @@ def _texts_of_notebook(path: str) -> Iterator[Text]:
 
 
 def _as_python(cell: str) -> str:
-    """A cell with its magics as IPython makes Python of them, where IPython is."""
+    """A cell with its magics turned into Python by IPython, if that is installed."""
     if not re.search(r"^\s*[%!?]", cell, re.MULTILINE):
         return cell
     from IPython.core.inputtransformer2 import TransformerManager

@@ -1,8 +1,8 @@
-"""Exceptions that a library brought home as a task's result: joblib's Dask backend.
+"""Exceptions that a library returned as a task's result: joblib's Dask backend.
 
-A batch that fails is finished for Dask: its result carries the exception. The client
-that the backend holds still has the batch's future, as a rule, and the scheduler knows
-the type of its result.
+A batch that fails is finished for Dask: its result carries the exception. Usually the
+backend's client still has the batch's future, and the scheduler knows the type of its
+result.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def backend_client(error: BaseException) -> Any:
 def failed_batches(
     error: BaseException, client: Any, timeout: float
 ) -> list[tuple[Any, str]]:
-    """Keys of the batches that carry an exception home, and where they are held.
+    """Keys of the batches whose results carry an exception, and where they are held.
 
     The newest first.
 
@@ -84,7 +84,7 @@ def failed_batches(
 def _is_same(value: Any, error: BaseException) -> bool:
     """Whether a batch's result carries this exception.
 
-    On its way it is made anew, with the worker's text as its cause.
+    On its way it is re-created, with the worker's text as its cause.
     """
     found = carried_by(value) or value
     if found is error:
@@ -97,7 +97,7 @@ def _is_same(value: Any, error: BaseException) -> bool:
 
 
 def told_by_batch(failure: Failure, error: BaseException, address: str) -> Failure:
-    """The failure of a batch that is finished, with what it carried home."""
+    """The failure of a batch that is finished, with the exception that it carried."""
     frames = "".join(
         line
         for line in remote_text(error).splitlines(keepends=True)
@@ -123,7 +123,7 @@ def remote_text(error: BaseException) -> str:
 
 
 def of_batch(error: BaseException) -> Kind | None:
-    """A batch of joblib's that is not held any more."""
+    """A batch of joblib's that is no longer held."""
     client = backend_client(error)
     if client is None:
         return None

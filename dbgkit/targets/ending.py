@@ -9,11 +9,12 @@ from dbgkit.targets.tracebacks import chain, trace
 
 
 def to_debug(error: BaseException | None) -> BaseException | None:
-    """What is to be debugged of an exception that nobody caught; None: nothing.
+    """The exception to debug, given one that nobody caught; None if there is none.
 
     Any ``Exception`` is. A script that ends itself because a computation failed
     (``sys.exit(1)`` in an ``except``, ``raise SystemExit(1) from error``) is debugged
-    for that; what is no ``Exception`` otherwise, if it is what a future failed with.
+    for that failure; anything else that is not an ``Exception`` only if a future failed
+    with it.
     """
     if error is None or isinstance(error, Exception):
         return error
@@ -25,9 +26,10 @@ def to_debug(error: BaseException | None) -> BaseException | None:
 
 
 def _is_of_future(error: BaseException) -> bool:
-    """Whether a future failed with it, also if its client was closed since.
+    """Whether a future failed with it, even if its client was closed since.
 
-    Not what broke a wait for a future: that no frame of the client raised.
+    An exception that interrupted a wait for a future does not count: no frame of the
+    client raised it.
     """
     found = trace(error)
     if any(holds(future, found.exception) for future in found.futures):

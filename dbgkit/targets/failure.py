@@ -45,8 +45,8 @@ def failure_from_fact(
 ) -> Failure:
     """A `Failure` out of one row of the scheduler's answer.
 
-    Where the exception lost its class or text on its way home, the scheduler's own
-    text is taken.
+    If the exception lost its class or text on its way here, the scheduler's own text is
+    taken.
     """
     way = notes_of_way(fact)
     notes = (*way, *notes) if fact.get("gone") else (*notes, *way)
@@ -105,7 +105,7 @@ def failure_from_fact(
 
 
 def _with_fact(evidence: Evidence, fact: Fact) -> Evidence:
-    """The evidence with what the scheduler tells for a replay."""
+    """The evidence with what the scheduler reports for a replay."""
     pickled = fact.get("pickled")
     return replace(
         evidence,
@@ -133,7 +133,7 @@ def failure_from_exception(
 ) -> Failure:
     """A `Failure` of which the client has the exception itself, with its frames.
 
-    ``graph`` is where its values came from, if the evidence has less than that.
+    ``graph`` is where its values came from, if the evidence lacks that.
     """
     frames = "".join(
         line
@@ -160,7 +160,7 @@ def failure_from_exception(
 
 
 def failure_of_meta(found: Trace) -> Failure:
-    """What a user's function raised on data that Dask had made up."""
+    """What a user's function raised on made-up data of Dask's."""
     assert found.meta is not None
     failure = failure_from_exception(
         found.meta,
@@ -187,7 +187,7 @@ def failure_of_local_task(found: Trace) -> Failure:
 
 
 def _graph_around(found: Trace, node: Any) -> Mapping[Any, Any]:
-    """The graph that a task of this process is of, if it takes from others."""
+    """The graph of a task of this process, if it takes inputs."""
     if not node.dependencies or found.expression is None:
         return {}
     return materialise(found.expression)
@@ -212,7 +212,7 @@ def _moment(timestamp: float | None) -> datetime | None:
 
 
 def unpickled(data: bytes) -> BaseException | None:
-    """An exception as the scheduler has it; None where it cannot be read here."""
+    """An exception as the scheduler has it; None if it cannot be read here."""
     try:
         error = Reader(limit=READ_LIMIT).loads(data)
     except Exception:  # of another version, or it waits: its text has to do

@@ -32,11 +32,10 @@ def materialise(expression: Any) -> dict[Any, Any]:
 def graphs_to_cull(expression: Any) -> list[Any] | None:
     """The graphs of an expression that Dask would only cull; None if it does more.
 
-    ``HighLevelGraph.cull`` takes the square of the number of layers, and `Delayed`
-    has one for each task: seconds at 10,000 of them. Culling is all that
-    ``dask.delayed.optimize`` does, unless it is asked to fuse, and `closure` comes
-    to the same. Reads ``hlg`` and ``low_level_optimizer`` of ``HLGExpr``
-    (dask/_expr.py).
+    ``HighLevelGraph.cull`` takes the square of the number of layers, and `Delayed` has
+    one for each task: seconds at 10,000 of them. Culling is all that
+    ``dask.delayed.optimize`` does, unless it is asked to fuse, and `closure` does the
+    same. Reads ``hlg`` and ``low_level_optimizer`` of ``HLGExpr`` (dask/_expr.py).
     """
     import dask
     from dask._expr import HLGExpr, _HLGExprSequence
@@ -75,7 +74,7 @@ def output_keys(expression: Any) -> list[Any]:
 
 
 def closure(graph: Mapping[Any, Any], keys: Iterable[Any]) -> dict[Any, Any]:
-    """The part of a graph that leads to some keys, and no more."""
+    """The part of a graph that leads to some keys."""
     part: dict[Any, Any] = {}
     stack = list(keys)
     while stack:
@@ -88,7 +87,7 @@ def closure(graph: Mapping[Any, Any], keys: Iterable[Any]) -> dict[Any, Any]:
 
 
 def barriers_after(graph: Mapping[Any, Any], key: Any) -> dict[Any, Any]:
-    """Barriers of P2P shuffles that a task puts something in, but for their inputs.
+    """Barriers of the P2P shuffles that a task puts something in, without their inputs.
 
     ``distributed.shuffle._core.P2PBarrierTask``, whose ``spec`` is the shuffle's.
     """
@@ -106,14 +105,14 @@ def _stands_for(node: Any, key: Any) -> bool:
 
 
 def is_alias(node: Any) -> bool:
-    """Whether a node is only another name for one (dask._task_spec.Alias)."""
+    """Whether a node is only an alias (dask._task_spec.Alias)."""
     from dask._task_spec import Alias
 
     return isinstance(node, Alias)
 
 
 def follow_aliases(graph: Mapping[Any, Any], key: Any) -> Any:
-    """The key that does the work, where a key is only another name for it."""
+    """The key that a key is an alias of, or itself."""
     seen = set()
     while key in graph and key not in seen:
         seen.add(key)

@@ -1,7 +1,7 @@
-"""Which entry of the scheduler's history is an exception's, where no text is equal.
+"""Which entry of the scheduler's history belongs to an exception, if no text is equal.
 
-A text that is longer than Dask sends is cut; one that has an address or a time in it
-is another one on each side.
+A text that is longer than Dask sends is cut; one with an address or a time in it
+differs between the two sides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NO_FILE = "<dynamic-code>"  # cloudpickle's name for code that travelled by val
 
 
 def alike(exception: BaseException, entries: list[HistoryEntry]) -> list[HistoryEntry]:
-    """The entries that are most like an exception: each way only after the one before.
+    """The entries most like an exception, by the first of three ways that finds any.
 
     By the beginning of the text; by the text without addresses; by the class and the
     line that raised it.

@@ -1,8 +1,8 @@
-"""What a failure is told by, where its own exception is not what can be mended.
+"""How to describe a failure whose own exception is not what the user can fix.
 
-A task of a P2P shuffle raises which phase it was in, from what the user can mend; a
-task that waited for what it had submitted raises what that raised, or something else
-from it (see ``remote.scheduler.inner``, ``remote.scheduler.p2p``).
+A task of a P2P shuffle raises an exception that names its phase, caused by what the
+user can fix; a task that waited for what it had submitted raises what that raised, or
+something caused by it (see ``remote.scheduler.inner``, ``remote.scheduler.p2p``).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from dbgkit.targets.tracebacks import chain, is_rebuilt, place_of
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_failures import Fact, HistoryEntry
 
-MOST_RAISED = 20  # exceptions of a chain that are told to the scheduler
+MOST_RAISED = 20  # exceptions of a chain that are sent to the scheduler
 _DEEPEST = 100_000  # frames
 FORGOTTEN = "the scheduler has forgotten the task: only its history is left"
 _SHOWN = 120  # characters of an exception in a note
 
 
 def raised_in(exception: BaseException | None) -> list[tuple[str, list[Any], bool]]:
-    """An exception and what it was raised from, for a visit.
+    """An exception and its causes, for a visit.
 
     Returns
     -------
@@ -55,8 +55,7 @@ def raised_in(exception: BaseException | None) -> list[tuple[str, list[Any], boo
 def _is_waited_for_here(frames: Sequence[tuple[FrameType, int]]) -> bool:
     """Whether frames begin where this client waited, not where a task did.
 
-    A worker in this process leaves its tasks' own frames: what called them is the
-    worker's.
+    A worker in this process leaves the frames of its tasks, called by its own.
     """
     if not frames or is_rebuilt(frames[0][0]):
         return False
@@ -71,7 +70,7 @@ def _is_waited_for_here(frames: Sequence[tuple[FrameType, int]]) -> bool:
 
 
 def cause_in_shuffle(exception: BaseException | None) -> BaseException | None:
-    """What a task of a P2P shuffle was raised from; None for any other exception."""
+    """The cause of a P2P shuffle's exception; None for any other exception."""
     error = exception
     for _ in range(MOST_RAISED):
         if error is None or not phase_of(safe_repr(error)):
@@ -84,12 +83,12 @@ def cause_in_shuffle(exception: BaseException | None) -> BaseException | None:
 def mendable(
     fact: Fact, exception: BaseException | None
 ) -> tuple[Fact, BaseException | None, str]:
-    """A fact with what the user can mend in place of Dask's own exception, if it can.
+    """A fact with what the user can fix in place of Dask's own exception, if possible.
 
     Returns
     -------
     fact, exception, phase
-        The phase is empty where this is no failure of a shuffle.
+        The phase is empty if this is not a failure of a shuffle.
     """
     phase = phase_in(fact["exception_text"], fact["traceback_text"])
     if not phase and not fact["exception_text"] and exception is not None:
@@ -109,7 +108,7 @@ def mendable(
 
 
 def notes_of_shuffle(fact: Fact, phase: str) -> tuple[str, ...]:
-    """What is to be said of where in a shuffle it failed; after `mendable`."""
+    """Notes on where in a shuffle it failed; to be called after `mendable`."""
     if not phase:
         return ()
     text, frames = fact["exception_text"], fact["traceback_text"]
@@ -117,7 +116,7 @@ def notes_of_shuffle(fact: Fact, phase: str) -> tuple[str, ...]:
 
 
 def notes_of_way(fact: Fact) -> tuple[str, ...]:
-    """What is to be said of tasks that had submitted the failure, or that it had."""
+    """Notes on tasks that had submitted the failure, or that it had submitted."""
     notes = [FORGOTTEN] if fact.get("gone") else []
     through = fact.get("through") or ()
     if through:
@@ -164,9 +163,9 @@ def exception_for(
     exception: BaseException | None,
     held: Mapping[Any, Any],
 ) -> BaseException | None:
-    """`exception_of`; of what a task had submitted, out of that task's exception.
+    """As `exception_of`; for a submitted task, taken from the outer task's exception.
 
-    That of a follower tells nothing of the failure that it followed.
+    A follower's exception says nothing about the failure that it followed.
     """
     through = fact.get("through")
     if fact.get("followers") and not through:
@@ -197,7 +196,7 @@ def submitted_entry(
     entries: Iterable[HistoryEntry],
     exception: BaseException | None,
 ) -> HistoryEntry | None:
-    """What the history tells of what a task had submitted; None if nothing."""
+    """The history's entry for what a task had submitted; None if there is none."""
     own = identities(entry["exception_text"], entry["traceback_text"])
     handed: tuple[Identity, ...] = (*own, *of_chain(raised_in(exception)))
     others = [each for each in entries if each["key"] != entry["key"]]

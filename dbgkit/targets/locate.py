@@ -27,16 +27,16 @@ def locate_failures(
     Parameters
     ----------
     target
-        See the words of the project: a future, a collection, a key (also as text),
+        A future, a collection, a key (also as text),
         an exception, several of these, or None.
     client : Client, optional
-        The current client, where the target does not name its own.
+        By default the current client; used if the target does not have its own.
     timeout : float
         Seconds that each wait may take.
     specs : bool
-        Whether the first failure comes with what a replay needs.
+        Whether to fetch what a replay needs of the first failure.
     max_bytes : int
-        The most bytes of run specs to bring.
+        The most bytes of run specs to fetch.
     finished : bool
         Whether a task that has finished counts, for a replay on request.
 
@@ -62,7 +62,7 @@ def locate_failures(
 
 
 def _merged(groups: list[list[Failure]]) -> list[Failure]:
-    """Failures that were found apart, as one list: the earliest first."""
+    """Failures from several searches, as one list: the earliest first."""
     if len(groups) == 1:
         return groups[0]
     each = {

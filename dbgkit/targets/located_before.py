@@ -1,4 +1,4 @@
-"""A failure that was located before, looked at again."""
+"""A failure that was located before, brought up to date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dbgkit.model import Failure
 
 
 def look_again(failure: Failure, timeout: float, max_bytes: int) -> Failure:
-    """The same failure, with what a replay needs as it stands by now."""
+    """The same failure, with what a replay needs as it is now."""
     if not _can_be_asked_of(failure):
         return replace(failure, evidence=replace(failure.evidence, visit=None))
     return _with_visit(failure, timeout, max_bytes)
@@ -21,7 +21,7 @@ def look_again(failure: Failure, timeout: float, max_bytes: int) -> Failure:
 def relocate(
     failures: list[Failure], timeout: float, specs: bool, max_bytes: int
 ) -> list[Failure]:
-    """Failures that were located before: the first again, with what a replay needs."""
+    """Failures that were located before; the first one updated for a replay."""
     if not failures:
         return failures
     first = failures[0]
@@ -43,14 +43,14 @@ def _can_be_asked_of(failure: Failure) -> bool:
 
 
 def _with_visit(failure: Failure, timeout: float, max_bytes: int) -> Failure:
-    """A failure with what the scheduler tells of it now.
+    """A failure with what the scheduler reports of it now.
 
     Raises
     ------
     UnknownKey
-        It has forgotten it.
+        The scheduler has forgotten it.
     SchedulerGone
-        It is another scheduler than that which told of it.
+        It is not the scheduler that reported it.
     """
     evidence = failure.evidence
     answer = Link(evidence.client, timeout).visit(

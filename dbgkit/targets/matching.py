@@ -1,8 +1,8 @@
 """Which task of a graph raised an exception whose futures are gone.
 
-The graph comes out of the traceback, what failed out of the scheduler's history of
-failures (``erred_tasks``): an entry matches if its key is in the graph and its text
-is that of the exception. Never is it simply the newest.
+The graph comes from the traceback, what failed from the scheduler's history of failures
+(``erred_tasks``): an entry matches if its key is in the graph and its text is that of
+the exception. It is never simply the newest.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def locate_in_graph(
     max_bytes: int,
     from_answer: Callable[..., list[Failure]],
 ) -> list[Failure]:
-    """Failures of a computation of which only the graph and the exception are left.
+    """Failures of a computation of which only the graph and the exception remain.
 
-    Costs the materialising of the graph, once, and one visit to the scheduler or two.
+    Costs materialising the graph, once, and one or two visits to the scheduler.
     """
     expression = found.expression
     if expression is None:
@@ -100,15 +100,15 @@ def locate_in_graph(
 
 @dataclass(frozen=True)
 class _Past:
-    """What a history of failures tells of an exception.
+    """What a history of failures has on an exception.
 
     Attributes
     ----------
     matching, entries : list of dict
-        Entries that are its own, and all that were looked at.
+        Entries that are its own, and all that were considered.
     notes : tuple of str
     own : BaseException or None
-        The exception, where it is a task's as it was raised.
+        The exception, if it is exactly what a task raised.
     """
 
     matching: list[HistoryEntry]
@@ -120,7 +120,7 @@ class _Past:
 def _look_back(
     exception: BaseException, graph: Mapping[Any, Any], client: Any, timeout: float
 ) -> _Past:
-    """Look for an exception by its text, then by what is alike, then in the logs."""
+    """Look for an exception by its text, then by similarity, then in the logs."""
     own = None if is_no_tasks(exception) else exception
     entries, notes = _history(exception, client, timeout)
     matching = _match(exception, entries, graph)
@@ -172,9 +172,9 @@ def _led(
     client: Any,
     timeout: float,
 ) -> list[Fact]:
-    """Entries; of what failed as another one of its collective did, that one's.
+    """Entries; for a follower in a collective, the one that it followed.
 
-    As the scheduler tells it of what is there: by `remote.scheduler.followers` too.
+    By `remote.scheduler.followers`, as the scheduler does for tasks that it still has.
     """
     followers = [each for each in matching if is_follower(each["exception_text"])]
     if not followers or client is None:
@@ -199,7 +199,7 @@ def _as_fact(entry: HistoryEntry) -> Fact:
 
 
 def _add_way(fact: Fact, entry: Fact | None) -> None:
-    """Say how what was asked for led to a failure, where its followers did."""
+    """Note how the target led to a failure, if that was through its followers."""
     if entry is not None and entry.get("followers"):
         fact["asked"], fact["followers"] = entry["asked"], entry["followers"]
 
@@ -214,15 +214,15 @@ def _is_clients(found: Trace, client: Any) -> bool:
 def _history(
     exception: BaseException, client: Any, timeout: float, *, every: bool = False
 ) -> tuple[list[HistoryEntry], tuple[str, ...]]:
-    """What the scheduler remembers of failures, and what is to be said of that.
+    """What the scheduler remembers of failures, and notes on that.
 
-    Only failures with the exception's text, unless ``every`` one is wanted.
+    Only failures with the exception's text, unless ``every`` is set.
     """
     if client is None:
         return [], ()
     if is_open(client):
         texts = set() if every else texts_of(exception)
-        # What it was raised from may be told of too (see `submitted_entry`).
+        # Its causes may be sent too (see `submitted_entry`).
         one = len(texts) == 1 and raised_from(exception) is None
         answer = Link(client, timeout).visit(
             exception_text=next(iter(texts)) if one else "",
@@ -279,8 +279,8 @@ def _inside(
 ) -> list[HistoryEntry]:
     """Entries of a graph's own tasks.
 
-    An alias never fails: an entry of its key is of another graph, which was optimised
-    in another way.
+    An alias never fails: an entry with its key is from another graph, optimised
+    differently.
     """
     return [
         entry
@@ -320,7 +320,7 @@ def _bare_entry(key: Any) -> Fact:
 def _logged(
     client: Any, timeout: float, graph: Mapping[Any, Any]
 ) -> list[HistoryEntry]:
-    """Failures out of the workers' logs, where the history has rolled over."""
+    """Failures from the workers' logs, if the history has rolled over."""
     link = Link(client, timeout)
     try:
         logs = logs_of(link)
@@ -357,7 +357,7 @@ def _unmatched(
     client: Any,
     notes: tuple[str, ...],
 ) -> Failure:
-    """A failure of which the graph is known, but not the key."""
+    """A failure whose graph is known, but not its key."""
     if isinstance(found.exception, NoFailure):
         raise NoFailure(
             "the scheduler knows of no failed task of this collection",

@@ -1,4 +1,4 @@
-"""Tasks whose workers ended as they lack one of the task's modules."""
+"""Tasks whose workers ended because they lack one of the task's modules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Lack:
     files : tuple of str
         Their files on the scheduler, as far as they have one.
     workers : tuple of str
-        Workers that said so; none where no worker is left that could.
+        Workers that said so; none if no worker is left to say so.
     """
 
     modules: tuple[str, ...]
@@ -41,14 +41,14 @@ class Lack:
 
 
 def lacking(facts: Mapping[str, Any]) -> Lack | None:
-    """What is missing on workers of a task that others went away with, if anything.
+    """What workers lack for a task that made workers go away, if anything.
 
     Parameters
     ----------
     facts : mapping
-        Of one end, with ``needs`` and, once workers were asked, ``answers``. Where none
-        is left to ask, ``stay_away`` says that no nanny starts one again: one whose
-        worker crashed does.
+        Of one end, with ``needs`` and, once workers were asked, ``answers``. If none is
+        left to ask, ``stay_away`` says that no nanny starts a new one, as it would
+        after a crash.
     """
     needs, answers = facts.get("needs"), facts.get("answers") or {}
     if not needs or not needs["modules"]:
@@ -90,13 +90,13 @@ def modules_of(lack: Lack) -> str:
 
 
 def evidence_of(lack: Lack) -> str:
-    """Who lacks it, as a sentence; empty where nobody was there to say so."""
+    """Who lacks it, as a sentence; empty if no worker was there to say so."""
     workers = ", ".join(lack.workers[:_SHOWN])
     return f"{workers}: no {modules_of(lack).removeprefix('the ')}" if workers else ""
 
 
 def advice_of(lack: Lack) -> list[str]:
-    """How to bring the modules to the workers, those to come included."""
+    """How to get the modules to the workers, including later ones."""
     brought: dict[str, str] = {}
     installed: dict[str, None] = {}
     for name, file in zip(lack.modules, lack.files, strict=True):
@@ -121,7 +121,7 @@ def advice_of(lack: Lack) -> list[str]:
 def with_missing(failure: Failure, timeout: float) -> Failure:
     """A failure that killed its workers, with a note if they lack its modules.
 
-    Cost: a call to some workers, of such a failure alone.
+    Cost: a call to some workers, for such a failure only.
     """
     lack = lack_of(failure, timeout)
     if lack is None:
@@ -132,7 +132,7 @@ def with_missing(failure: Failure, timeout: float) -> Failure:
 
 
 def lack_of(failure: Failure, timeout: float) -> Lack | None:
-    """What workers lack of a failure that killed some of them; None if nothing."""
+    """What workers lack for a failure that killed some of them; None if nothing."""
     needs, client = failure.evidence.needs, failure.evidence.client
     if not failure.killed or not needs or client is None or isinstance(client, str):
         return None

@@ -42,9 +42,9 @@ def step_of(traceback_text: str) -> str:
 
 
 def counted(size: int | None, came_from: Iterable[Origin]) -> int | None:
-    """How many partitions there are, where they are what the user counts.
+    """How many partitions there are, if they are what the user counts.
 
-    They are not where files are read: Dask skips empty ones, and splits large ones.
+    When files are read they are not: Dask skips empty ones, and splits large ones.
     """
     reads = any(one.path and one.what.startswith("read_") for one in came_from)
     return None if reads else size
@@ -93,7 +93,7 @@ def name_of(key: Any, size: int | None = None, step: str = "") -> str:
 
 
 def _chunk_of_edge(place: tuple[Any, ...]) -> tuple[int, ...]:
-    """The chunk that a part of is meant, as ``map_overlap`` names the parts it shares.
+    """The chunk that a part belongs to, as ``map_overlap`` names the parts it shares.
 
     ``expand_key`` (dask/array/overlap.py) takes or adds 0.9 to an index, and
     ``fractional_slice`` rounds it.

@@ -1,7 +1,7 @@
-"""A computation inside an optimisation: its graph, made again and not run.
+"""A computation inside an optimisation: its graph, built again and not run.
 
 ``set_index``, ``sort_values`` and ``repartition(partition_size=)`` compute while the
-expression is optimised that they are part of. Dask cuts the frames of that inner
+expression that they are part of is optimised. Dask cuts the frames of that inner
 computation out of the traceback (``admin.traceback.shorten``), so what leads to it is
 called again, up to where it would compute.
 """
@@ -21,7 +21,7 @@ _COMPUTES = ("compute", "persist")
 
 
 class _Computed(BaseException):
-    """Carries what would be computed; nothing of Dask's catches it."""
+    """Carries what would be computed; Dask never catches it."""
 
     def __init__(self, expression: Any) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class _Computed(BaseException):
 def inner_expression(error: BaseException) -> Any:
     """What was computed within an optimisation when it failed; None if nothing was.
 
-    Runs no task: what would compute is stopped there.
+    Runs no task: it stops where something would be computed.
     """
     again = _what_computed(error)
     if again is None:
@@ -61,7 +61,7 @@ def expression_here(collections: Iterable[Any]) -> Any:
 def futures_here(collection: Any) -> list[Any]:
     """Futures that a collection holds: its outputs, or what it is built on.
 
-    Runs no task; what has to compute before its graph is known tells none.
+    Runs no task; gives none for a collection that has to compute to know its graph.
     """
     from distributed import futures_of
 
@@ -73,7 +73,7 @@ def futures_here(collection: Any) -> list[Any]:
 
 
 def _what_computed(error: BaseException) -> Callable[[], Any] | None:
-    """What to call to come to the innermost computation again."""
+    """What to call to get to the innermost computation again."""
     again: Callable[[], Any] | None = None
     for place, frame in live_places(error):
         if place[:2] == ("dask", "base.py") and place[2] in _COMPUTES:
@@ -111,7 +111,7 @@ def _called(name: str, frame: FrameType) -> Callable[[], Any] | None:
 
 @contextmanager
 def computing_refused() -> Iterator[None]:
-    """Have Dask hand over what it would compute in this thread, and not compute it.
+    """Have Dask hand over what it would compute in this thread, without computing it.
 
     Raises `_Computed` in its place. Other threads compute as before.
     """

@@ -1,4 +1,4 @@
-"""Where a task's values came from, as the scheduler or a graph at hand tells it."""
+"""Where a task's values came from, according to the scheduler or a graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def origins_from_wire(wires: Iterable[OriginForm]) -> tuple[Origin, ...]:
-    """Origins out of what ``remote.common.origins`` found; secrets hidden."""
+    """Origins from what ``remote.common.origins`` found; secrets hidden."""
     names = secret_names()
     return tuple(Origin.from_wire(worded(wire, extra=names)) for wire in wires)
 
@@ -24,10 +24,10 @@ def origins_from_wire(wires: Iterable[OriginForm]) -> tuple[Origin, ...]:
 def origins_in_graph(
     key: Any, graph: Mapping[Any, Any] | None, traceback_text: str = ""
 ) -> tuple[Origin, ...]:
-    """The literals that lead to a task of a graph; nothing where it is not in it.
+    """The literals that lead to a task of a graph; nothing if it is not in it.
 
-    Follows up to some hundred of the graph's nodes; nothing is run. The traceback
-    tells which step of a fused task failed.
+    Follows up to some hundred of the graph's nodes; nothing is run. The traceback shows
+    which step of a fused task failed.
     """
     if key is None or graph is None or key not in graph:
         return ()

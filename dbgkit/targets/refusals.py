@@ -1,4 +1,4 @@
-"""Why there is no failure to be had: the errors, each with what to do next."""
+"""Why there is no failure: the errors, each with what to do next."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _UNREAD = "Error during deserialization of the task graph"
 
 
 def ask_why(key: Any) -> str:
-    """What tells why a task has not ended."""
+    """The call that shows why a task has not ended."""
     return f"{advice.call('why', key)} says what it waits for"
 
 
 def interrupted(exception: BaseException) -> bool:
-    """Whether it was the wait that ended, so that any failure may be meant."""
+    """Whether only the wait ended, so that any failure may be meant."""
     return isinstance(exception, (KeyboardInterrupt, TimeoutError)) or type(
         exception
     ).__name__ in ("TimeoutError", "CancelledError", "FutureCancelledError")
 
 
 def told_by_text(count: int) -> str:
-    """What is said of an exception that was found by its text alone."""
+    """The note on an exception that was found by its text alone."""
     found = "a task" if count == 1 else f"the earliest of {count} tasks"
     return f"{found} that failed with this text: the exception itself says no more"
 
@@ -36,7 +36,7 @@ def told_by_text(count: int) -> str:
 def not_failed(
     key: Any, state: str, status: str, client: Any
 ) -> Cancelled | NotFailed | UnknownKey:
-    """What says that a task that was asked for has not failed.
+    """The error that says that the requested task has not failed.
 
     ``state`` is the scheduler's, ``status`` that of the future, if there is one.
     """
@@ -62,10 +62,10 @@ def not_failed(
 def lost_with_scheduler(
     exceptions: Iterable[BaseException],
 ) -> Cancelled | SchedulerGone | None:
-    """What says that a wait ended because the scheduler went, if one did.
+    """The error that says that a wait ended because the scheduler went away, if so.
 
     ``Client._reconnect`` and ``_handle_restart`` (distributed/client.py) cancel all
-    futures with a reason. Nothing needs to be asked of what is gone.
+    futures with a reason. Nothing is asked of a scheduler that is gone.
     """
     for error in exceptions:
         reason, key = getattr(error, "reason", None), getattr(error, "key", None)
@@ -88,9 +88,9 @@ def lost_with_scheduler(
 
 
 def lost_future(futures: Iterable[Any]) -> SchedulerGone | None:
-    """What says that one of some futures went with its scheduler, if one did.
+    """The error that says that one of some futures was lost with its scheduler, if so.
 
-    It may have failed, or finished, long before: all the same it is cancelled.
+    It is cancelled even if it had failed, or finished, long before.
     """
     for future in futures:
         reason = getattr(future_error(future), "reason", None)
@@ -105,7 +105,7 @@ def lost_future(futures: Iterable[Any]) -> SchedulerGone | None:
 
 
 def looked_at_in_time() -> str:
-    """What to do for a script whose cluster closes as it fails."""
+    """What to do about a script whose cluster closes when it fails."""
     return (
         f"run the script with `dbgkit run`, or put {advice.call('debugging')} around "
         "the client's with block; or keep client and cluster open"
@@ -113,7 +113,7 @@ def looked_at_in_time() -> str:
 
 
 def unanswered(key: Any, status: str) -> SchedulerGone:
-    """What says that the client of a failed task cannot be asked any more."""
+    """The error that says that the client of a failed task can no longer be asked."""
     if status == "closed":
         return SchedulerGone(
             f"the client of {key!r} closed before its failure was debugged, as it "
@@ -129,9 +129,9 @@ def unanswered(key: Any, status: str) -> SchedulerGone:
 
 
 def unread_graph(exception: BaseException | None) -> NoTask | None:
-    """What says that the scheduler could not read a graph, if it says that.
+    """The error that says that the scheduler could not read a graph, if so.
 
-    ``Scheduler.update_graph`` (distributed/scheduler.py) raises it by these words.
+    ``Scheduler.update_graph`` (distributed/scheduler.py) raises it with these words.
     """
     if type(exception) is not RuntimeError or not str(exception).startswith(_UNREAD):
         return None
@@ -144,10 +144,10 @@ def unread_graph(exception: BaseException | None) -> NoTask | None:
 
 
 def _what_to_send(cause: BaseException | None) -> str:
-    """What to do for a graph that cannot be read: a module is missing, as a rule.
+    """What to do about a graph that cannot be read: usually a module is missing.
 
-    Registering it by value does not help where it is missing on the scheduler: other
-    parts of the graph, which is pickled as one, name it all the same.
+    Registering it by value does not help if it is missing on the scheduler: other parts
+    of the graph, which is pickled as one, still name it.
     """
     missing = getattr(cause, "name", None) if isinstance(cause, ImportError) else None
     if missing:

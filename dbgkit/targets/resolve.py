@@ -1,4 +1,4 @@
-"""What a user may hand in, sorted into what can be asked for."""
+"""What a user may pass, sorted into what can be asked for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dbgkit.targets.tracebacks import exception_at_hand, meant_by
 class Sought:
     """A target, sorted.
 
-    ``nothing`` is True where no target was given and no exception is at hand.
+    ``nothing`` is True if no target was given and there is no current exception.
     """
 
     keys: list[Any] = field(default_factory=list)
@@ -36,7 +36,7 @@ def sort_target(target: Any) -> Sought:
     Raises
     ------
     WrongTarget
-        Nothing can be found from it.
+        It is not of a supported kind.
     """
     sought = Sought()
     if target is None:
@@ -87,7 +87,7 @@ def _is_collection(value: Any) -> bool:
 
 
 def _is_key(value: Any) -> bool:
-    """Whether a value can be a key (dask.typing.Key): a tuple begins with a text."""
+    """Whether a value can be a key (dask.typing.Key): a tuple begins with a string."""
     if isinstance(value, (str, bytes, int, float)):
         return not isinstance(value, bool)
     return (

@@ -1,7 +1,7 @@
-"""What a task raised, where another exception came home in its place.
+"""What a task raised, if another exception arrived in its place.
 
-Neither can be raised as it is: ``StopIteration`` out of a coroutine of Dask's client,
-and ``asyncio.CancelledError`` through `distributed.utils.sync`.
+Two exceptions cannot be raised as they are: ``StopIteration`` out of a coroutine of
+Dask's client, and ``asyncio.CancelledError`` through `distributed.utils.sync`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _STOPPED = re.compile(r"(async )?generator raised |coroutine raised ")
 
 
 def as_raised(exception: BaseException) -> BaseException:
-    """What a task raised that an exception stands for; else itself.
+    """What a task raised, given an exception in its place; else the exception itself.
 
     Returns
     -------
     BaseException
-        A ``CancelledError`` without arguments stands for what was lost: any task
-        that failed may be meant.
+        A ``CancelledError`` without arguments stands for an exception that was lost:
+        any failed task may be meant.
     """
     if isinstance(exception, RuntimeError) and _stopped(exception):
         return cause_of(exception) or exception
@@ -33,7 +33,7 @@ def as_raised(exception: BaseException) -> BaseException:
 
 
 def _stopped(error: RuntimeError) -> bool:
-    """Whether Python raised it for a StopIteration that the client was raising.
+    """Whether Python raised it in place of a StopIteration from the client.
 
     A task that raises such a RuntimeError itself has it from its own generator.
     """
@@ -51,10 +51,10 @@ def _stopped(error: RuntimeError) -> bool:
 
 
 def _lost_by_sync(error: UnboundLocalError) -> bool:
-    """Whether `distributed.utils.sync` raised it, as it had caught nothing.
+    """Whether `distributed.utils.sync` raised it because it had caught nothing.
 
-    It catches ``Exception``, which ``CancelledError`` is not, and then returns a
-    result that there is not.
+    It catches ``Exception``, which ``CancelledError`` is not, and then returns a result
+    that does not exist.
     """
     innermost = None
     for frame, _ in walk(traceback_of(error)):

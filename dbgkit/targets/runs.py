@@ -95,7 +95,7 @@ def _function(frames: dict[str, FrameType], name: str) -> str:
 
 
 def _worker_of(local: dict[str, Any]) -> str:
-    """``key`` of ``Client._run`` is the worker whose answer it looks at."""
+    """``key`` of ``Client._run`` is the worker whose answer it handles."""
     address = local.get("key")
     return f"on {address}" if isinstance(address, str) else "on a worker"
 

@@ -1,4 +1,4 @@
-"""What exceptions at the client are called on the scheduler: texts to compare."""
+"""Texts by which the client's exceptions are found on the scheduler."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def texts_of(exception: BaseException) -> set[str]:
 
 
 def is_no_tasks(exception: BaseException) -> bool:
-    """Whether it says only that there is no exception, or that a wait was ended."""
+    """Whether it says only that there is no exception, or that a wait ended."""
     bare = isinstance(exception, asyncio.CancelledError) and not exception.args
     return bare or isinstance(exception, (NoFailure, KeyboardInterrupt))
 
 
 def keys_holding(found: Trace, client: Any) -> list[Any]:
-    """Keys of futures that hold an exception; all that a broken wait was for.
+    """Keys of futures that hold an exception; of a broken wait, all it waited for.
 
     Of a part of a group ``found.exception`` becomes the group that a future holds.
     """
@@ -72,7 +72,7 @@ def keys_holding(found: Trace, client: Any) -> list[Any]:
 
 
 def pickled_in(exception: BaseException) -> bytes:
-    """The pickle that came home in place of an exception; empty if none did."""
+    """The pickle that arrived in place of an exception; empty if none did."""
     first = exception.args[0] if exception.args else None
     return first if isinstance(first, bytes) else b""
 
@@ -106,16 +106,16 @@ def exception_of(
     exception: BaseException | None,
     held: Mapping[Any, Any],
 ) -> BaseException | None:
-    """What a task raised, as far as it is here: handed in, or held by a future.
+    """What a task raised, if it is here: passed in, or held by a future.
 
     Parameters
     ----------
     fact, facts
-        The scheduler's, the one that is meant first.
+        The scheduler's, the relevant one first.
     exception : BaseException, optional
-        As it was handed in.
+        As it was passed in.
     held : mapping of Key to FutureState
-        The future of a task that fell has what one of the failures above it raised.
+        The future of a task that failed because of others has what one of them raised.
     """
     first = fact is facts[0]
     own, asked = (_held_by(held, fact[name]) for name in ("key", "asked"))

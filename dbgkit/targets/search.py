@@ -62,7 +62,7 @@ _UNFOLLOWED = (
 
 @dataclass(frozen=True)
 class Search:
-    """One search: which client is asked, within which limits; see `locate_failures`."""
+    """One search: which client to ask, within which limits; see `locate_failures`."""
 
     client: Any
     timeout: float
@@ -71,9 +71,9 @@ class Search:
     finished: bool
 
     def of_sought(self, sought: Sought, found: bool) -> list[list[Failure]]:
-        """Failures of each part of a target; ``found``: others are there already.
+        """Failures of each part of a target; ``found``: others were found already.
 
-        That a part has not failed is an error only where no other part has.
+        It is an error that a part has not failed only if no other part has.
         """
         if sought.exceptions:
             located = [self.of_exception(exception) for exception in sought.exceptions]
@@ -110,7 +110,7 @@ class Search:
     def of_keys(
         self, keys: list[Any], futures: dict[Any, Any], finished: bool
     ) -> list[Failure]:
-        """Failures that keys lead to; ``finished``: what has not failed is one too."""
+        """Failures that keys lead to; ``finished``: finished tasks count too."""
         client = self._open_client()
         answer = self._link(client).visit(
             keys=keys,
@@ -130,7 +130,7 @@ class Search:
     def _not_failed(
         self, key: Any, state: str, client: Any, future: Any
     ) -> DbgkitError:
-        """Why a task that was asked for is no failure."""
+        """Why a requested task is not a failure."""
         status = future.status if future is not None else ""
         if state == "unknown" and (lost := lost_future([future])) is not None:
             return lost
@@ -199,7 +199,7 @@ class Search:
     # -- exceptions ---------------------------------------------------------
 
     def of_exception(self, exception: BaseException) -> list[Failure]:
-        """Failures that an exception tells of: by its frames, else by what it is."""
+        """Failures that an exception leads to: by its frames, else by what it is."""
         lost = unread_graph(exception) or lost_with_scheduler(chain(exception))
         if lost is not None:
             raise lost
@@ -251,7 +251,7 @@ class Search:
         )
 
     def _of_copy(self, exception: BaseException) -> list[Failure]:
-        """Failures with the very text of an exception that tells nothing else."""
+        """Failures with exactly the text of an exception that has no other traces."""
         texts = texts_of(exception)
         client = self.client
         if client is None or not is_open(client) or not texts:
@@ -327,7 +327,7 @@ class Search:
         link = self._link(client)
         question = {"specs": self.specs, "max_bytes": self.max_bytes}
         answer = link.visit(newest_of=client.id, **question)
-        # Whoever looks from beside the job has no work of its own.
+        # A client in another process than the job's has no work of its own.
         others = answer["of_any"] and not was_opened_here(client)
         notes = _OF_ANOTHER if others else ()
         failures = self._from_answer(answer, client, notes=notes)

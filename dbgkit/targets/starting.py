@@ -40,9 +40,9 @@ def _did_not_start(error: BaseException) -> bool:
 
 
 def guard_missing(error: BaseException) -> str | None:
-    """What to tell of a script that starts workers wherever it is imported.
+    """What to say about a script that starts workers wherever it is imported.
 
-    None where that is not why an exception was raised.
+    None if that is not why an exception was raised.
     """
     place = unguarded_line(error) if _did_not_start(error) else None
     if place is None:
@@ -84,7 +84,7 @@ def _is_main(frame: FrameType) -> bool:
 
 
 def _is_guarded(tree: ast.Module, line: int) -> bool:
-    """Whether a line stands under an ``if`` that asks for the module's name."""
+    """Whether a line is under an ``if`` that checks the module's name."""
     return any(
         node.lineno <= line <= (node.end_lineno or node.lineno)
         and any(

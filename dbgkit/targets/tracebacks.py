@@ -1,4 +1,4 @@
-"""What an exception's traceback still holds: futures, a graph, a task of this process.
+"""What an exception's traceback still holds: futures, a graph, a local task.
 
 No arming is needed: the frames that Dask leaves in a traceback keep their locals.
 """
@@ -82,7 +82,7 @@ def chain(exception: BaseException, *, hidden: bool = False) -> Iterator[BaseExc
 def shown_chain(
     exception: BaseException, *, backwards: bool = False
 ) -> Iterator[tuple[str, BaseException]]:
-    """What Python shows of an exception besides it: how it follows, and what; once.
+    """Exceptions that Python shows with an exception: how each is related; each once.
 
     How is ``"cause"``, ``"context"``, or ``"member"`` of a group: these come first,
     the last of them first if it is to be read ``backwards``.
@@ -111,9 +111,9 @@ def _members(exception: BaseException) -> list[BaseException]:
 
 
 def trace(exception: BaseException) -> Trace:
-    """Read an exception's traceback; of a chain, the first with something of Dask.
+    """Read an exception's traceback; of a chain, the first one that involves Dask.
 
-    What ``raise … from None`` hides is looked at too, after all that is shown.
+    What ``raise … from None`` hides is read too, after all that is shown.
     """
     first = None
     for error in (*chain(exception), *chain(exception, hidden=True)):
@@ -215,7 +215,7 @@ def _local_task(frame: FrameType) -> tuple[Any, Any, Any] | None:
 
 
 def is_rebuilt(frame: FrameType) -> bool:
-    """Whether a frame was made of what another process said of it: without locals.
+    """Whether a frame was re-created from another process's text: without locals.
 
     ``Traceback.as_traceback`` (tblib) runs a stub of this name for each frame.
     """
@@ -239,7 +239,7 @@ def _is_meta_error(error: BaseException) -> bool:
 def exception_at_hand() -> BaseException | None:
     """The exception being handled, else the last one that reached the prompt.
 
-    A debugger of ours leaves there what it was opened on: see `meant_by`.
+    Our debugger leaves there what it was opened on: see `meant_by`.
     """
     handled = sys.exc_info()[1]
     if handled is not None:
@@ -250,9 +250,9 @@ def exception_at_hand() -> BaseException | None:
 
 
 def whole_of(exception: BaseException) -> BaseException:
-    """What led to an exception that was not raised by itself: of a group's member.
+    """What led to an exception that was not raised by itself, a member of a group.
 
-    The exception at hand, if the other one hangs on it.
+    The current exception, if the other one is attached to it.
     """
     at_hand = exception_at_hand()
     if exception.__traceback__ is not None or at_hand is None:
@@ -262,7 +262,7 @@ def whole_of(exception: BaseException) -> BaseException:
 
 
 def stands_for(exception: BaseException, target: Any) -> None:
-    """Have an exception that a replay or a recording made mean what it was made of."""
+    """Let an exception made by a replay or a recording stand for its original."""
     _made[:] = [(exception, target)]
 
 

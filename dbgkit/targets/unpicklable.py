@@ -30,7 +30,7 @@ _TRACEBACK = re.compile(r"^(?P<last>\w[\w.]*(?:Error|Exception)?: .*)$", re.MULT
 
 
 def of_unsent(error: BaseException) -> Kind | None:
-    """What this process could not pickle to send it, or not hash."""
+    """What this process could not pickle to send it, or could not hash."""
     places = live_places(error)
     serialized = [
         frame.f_locals
@@ -122,7 +122,7 @@ def _notes_of(value: Any, places: list[Any]) -> tuple[str, ...]:
 
 
 def _told_unhashed(value: Any, places: list[Any]) -> tuple[str, ...]:
-    """Of what Dask was to hash, as it makes a key: it pickles that to do so."""
+    """For what Dask was to hash to make a key: it pickles that to do so."""
     clock = Clock()
     local = _call_of(places)
     name = _function_name(local)
@@ -205,7 +205,7 @@ def _whose(value: Any, places: list[Any]) -> str:
 
 
 def _graph_of(value: Any) -> Mapping[Any, Any] | None:
-    """The graph that was to be sent; None if that is none."""
+    """The graph that was to be sent; None if it was not a graph."""
     if not hasattr(value, "__dask_graph__"):
         return None
     try:

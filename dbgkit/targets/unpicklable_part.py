@@ -1,6 +1,6 @@
 """What in a value cannot be pickled: the innermost part, and the way to it.
 
-From a value that cannot be pickled it goes to the first of its parts that cannot be,
+From a value that cannot be pickled, the search goes to its first part that cannot be,
 and so on: attributes, items, what a function closes over or takes from its globals,
 whatever ``__getstate__`` or ``__reduce__`` gives. Within a limit of time.
 """
@@ -40,7 +40,7 @@ class Culprit:
     error : Exception
         What pickling it raises.
     complete : bool
-        Whether it was followed to its end: False where the time was up.
+        Whether it was followed to its end: False if the time was up.
     """
 
     path: str
@@ -98,7 +98,7 @@ def _first_part(found: Culprit, clock: Clock, passed: set[int]) -> Culprit | Non
 
 
 def joined(path: str, step: str) -> str:
-    """A path with one step more: an attribute, an item, or words."""
+    """A path with one more step: an attribute, an item, or words."""
     if not path:
         return step.lstrip(".")
     if step[:1] in ".[":
@@ -110,7 +110,7 @@ def joined(path: str, step: str) -> str:
 def why_unpicklable(value: Any, clock: Clock) -> Exception | None:
     """What pickling a value raises, as Dask tries it last; None if it can be pickled.
 
-    ``distributed.protocol.pickle.dumps`` comes to cloudpickle where all else fails.
+    ``distributed.protocol.pickle.dumps`` tries cloudpickle last.
     """
     try:
         _Pickler(clock).dump(value)

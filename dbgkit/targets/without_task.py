@@ -1,7 +1,7 @@
-"""What an exception is, that no failed task is known of: the one place that decides.
+"""What an exception is that no failed task is known for: the one place that decides.
 
-Each family is asked in turn, the most certain first; each says what happened and what
-to do. Nothing is run, and nothing is asked of a cluster.
+Each kind is tried in turn, the most certain first; each says what happened and what to
+do. Nothing is run, and nothing is asked of a cluster.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CERTAIN = ("unsent", "result", "plugin", "run", "start", "callback")
 
 
 def failure_of_kind(kind: Kind) -> Failure:
-    """A `Failure` that no task is known of."""
+    """A `Failure` without a known task."""
     failure = failure_from_exception(
         kind.exception, found_in="exception", notes=kind.notes
     )
@@ -48,7 +48,7 @@ def failure_of_kind(kind: Kind) -> Failure:
 
 
 def kind_of(exception: BaseException, found: Trace) -> Kind:
-    """What an exception is of which no failed task is known.
+    """What an exception is that no failed task is known for.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def kind_of(exception: BaseException, found: Trace) -> Kind:
 
 
 def _each(exception: BaseException) -> list[BaseException]:
-    """An exception and all that it leads to, what is hidden last; each once."""
+    """An exception and all that it leads to, hidden ones last; each once."""
     every = [*chain(exception), *chain(exception, hidden=True)]
     # Not by its hash, nor by equality: a class of the user's may have its own.
     return list({id(error): error for error in every}.values())
@@ -102,7 +102,7 @@ def _of_actor(exception: BaseException) -> Kind:
 
 
 def _whose(exception: BaseException, errors: list[BaseException]) -> Kind:
-    """Whose exception it is, as far as its frames tell."""
+    """Whose exception it is, as far as its frames show."""
     frames = [frame for error in errors for frame, _ in walk(error.__traceback__)]
     if any(is_rebuilt(frame) for frame in frames):
         return Kind(

@@ -1,4 +1,4 @@
-"""What an exception is, that no failed task is known of: what a family says."""
+"""What an exception is that no failed task is known for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Kind:
     code : str
         See ``Failure.kind``.
     exception : BaseException
-        Of a chain, the one that it is about.
+        The relevant one of a chain.
     notes : tuple of str
         What happened, and what to do.
     """
