@@ -24,7 +24,7 @@ from dbgkit.targets.tracebacks import exception_at_hand, meant_by
 T = TypeVar("T")
 R = TypeVar("R")
 
-# What the verbs return shows itself.
+# What the verbs return can show itself.
 render.register()
 
 

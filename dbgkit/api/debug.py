@@ -3,7 +3,8 @@
 From a future to a prompt: `debug` reads its options, `ask_and_show` (asking.py) finds
 the client and the thread, `_replay_or_recording` decides what is entered, and
 `locate_here` (locate.py) hands the target to ``targets``. What is found there goes to
-``replays`` (`prepare`, `execute`), and `_Entrance` takes what comes to the debugger.
+``replays`` (`prepare`, `execute`), and `_Entrance` takes what is entered to the
+debugger.
 """
 
 from __future__ import annotations
@@ -188,7 +189,7 @@ def _replay_or_recording(
             raise error from None
         return _Entrance(recording=recording, refused=error)
     if again.failure.kind == "carried" and again.failure.key is None and not using:
-        # Its frames here are the library's: what was recorded has the task's own.
+        # Its frames here are the library's: the recording has the task's own.
         with suppress(DbgkitError):
             return _Entrance(recording=recording_for(target, client, wanted))
     if again.outcome in ("passed", "different", "died") and using is None:

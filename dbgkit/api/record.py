@@ -142,7 +142,7 @@ def record(
         }
     )
 
-    # The current client may be another one by the time that it is turned off.
+    # The current client may have changed by the time that it is turned off.
     client = own_client(None) if client is None else client
     token = uuid.uuid4().hex
     # It is there before the scheduler hears of its token: another thread whose block

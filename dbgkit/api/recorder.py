@@ -54,7 +54,7 @@ class Recorder:
         self._scheduler = ""
         with _handing_out:
             _handed_out.add(self)
-        # A client that is closed does not know any more where it was connected to.
+        # A closed client no longer knows what it was connected to.
         self._address = getattr(getattr(client, "scheduler", None), "address", None)
 
     @overload

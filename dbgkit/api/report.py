@@ -26,7 +26,7 @@ from dbgkit.model import (
 T = TypeVar("T")
 
 ROWS = 50  # of the table of tasks
-FAILED_ROWS = 20  # of these for what failed; its groups are shown besides
+FAILED_ROWS = 20  # of these for what failed, whose groups are shown too
 DEATHS = 200
 PICTURES = 10  # around examples of failures
 _UNFINISHED = ("no-worker", "processing", "queued", "waiting")

@@ -68,7 +68,7 @@ def story(
     UnknownKey
         No log mentions the key.
     NoFailure, WrongTarget
-        There is no task to tell about.
+        The target is not a task, or there is none.
     SchedulerGone, WaitTimedOut
         The cluster does not answer.
     AnswerUnreadable

@@ -122,7 +122,7 @@ def _suits(name: str, question: AnyQuestion, answer: Mapping[str, Any]) -> None:
         if len(answer["asked"]) < len(question.get("keys", ())):
             raise Misfit("is shorter than what was asked for").within("asked")
         if question.get("specs") and answer["tasks"]:
-            # What leads to the first failure, or to what was asked for, comes along.
+            # With it comes what leads to the first failure, or to the requested one.
             first = (*answer["failures"], *answer["asked"])[:1]
             if first and all(row["key"] != first[0]["key"] for row in answer["tasks"]):
                 raise Misfit(f"lacks {first[0]['key']!r}").within("tasks")
@@ -148,7 +148,7 @@ def _unreadable(name: str, misfit: Misfit) -> AnswerUnreadable:
 
 
 def read_said(function: ShippedFunction, address: str, said: Any) -> Any:
-    """What a worker answered; an error in its place if it is no answer.
+    """What a worker answered; an error in its place if it cannot be read.
 
     What the function raised there is an answer.
     """

@@ -87,14 +87,14 @@ async def connects(client: Client, address: str, limit: float) -> bool:
 
 def result_of(answer: Called) -> Any:
     """What a function returned on a worker, or the exception that it raised."""
-    # Within one process what was marked to be serialised arrives as it was marked.
+    # Within one process, values marked to be serialised arrive as they were marked.
     parts = {
         name: part.data if isinstance(part, (Serialize, ToPickle)) else part
         for name, part in answer.items()
     }
     if parts["status"] == "OK":
         return parts["result"]
-    # Its traceback is of no concern, and need not be readable.
+    # Its traceback is not used, and need not be readable.
     _, exception, _ = clean_exception(parts["exception"])
     return exception
 

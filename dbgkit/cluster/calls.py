@@ -101,7 +101,7 @@ class Calls:
             answer = waiting.result(limit + 5)
         except (asyncio.TimeoutError, concurrent.futures.TimeoutError) as error:
             waiting.cancel()
-            # It may have been lost meanwhile, and be back by now.
+            # It may have been lost meanwhile, and be back now.
             self._connection.check(0)
             raise WaitTimedOut(
                 f"{what} did not arrive within {limit:g} s",
@@ -113,7 +113,7 @@ class Calls:
             waiting.cancel()
             raise
         if is_open(self.client):
-            # What another scheduler answers is no answer to what this one was asked.
+            # Another scheduler's answer is not one to what this one was asked.
             self._connection.check(limit)
         return answer
 

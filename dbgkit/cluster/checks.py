@@ -113,7 +113,7 @@ def moment(value: Any) -> None:
 
 
 def key(value: Any) -> None:
-    """A task's key, of which Dask itself can make a name; None where there is none."""
+    """A task's key, of which Dask itself can make a name; None if there is none."""
     if type(value) is str:
         return
     asked(value)

@@ -127,7 +127,7 @@ class _Starting:
         self.security = security
         self._started: Outcome[None] = Outcome()
         self._lock = threading.Lock()
-        self._given_up = False
+        self._abandoned = False
         threading.Thread(target=self._run, name="dbgkit-connect", daemon=True).start()
 
     def wait(self, limit: float) -> None:
@@ -143,9 +143,9 @@ class _Starting:
             ) from None
 
     def close(self) -> None:
-        """Close the client, now or whenever its start comes to an end."""
+        """Close the client, now or as soon as its start has ended."""
         with self._lock:
-            self._given_up = True
+            self._abandoned = True
             if not self._started.done():
                 _stop_starting(self.client)
                 return
@@ -161,12 +161,12 @@ class _Starting:
                 security=self.security,
                 set_as_default=False,
             )
-        # What listens at an address may be anything, and so is what comes of taking
-        # its words for Dask's: a MemoryError of a web server's, for one.
+        # Anything may listen at an address, so reading its answers as Dask's may raise
+        # anything: a MemoryError for a web server, for example.
         except (Exception, asyncio.CancelledError) as raised:
             error = _no_scheduler(self.address, raised)
         with self._lock:
-            given_up = self._given_up
+            given_up = self._abandoned
             if error is None:
                 self._started.set_result(None)
             else:

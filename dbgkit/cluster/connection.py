@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # as that was away (distributed/comm/core.py, connect), and one starts within two.
 RECONNECTING = 5.0
 NOTICING = 0.5  # seconds until a client sees that all its connections were cut
-_LOOK = 0.02  # seconds between two looks
+_LOOK = 0.02  # seconds between two checks
 
 RESUBMIT = (
     "submit the work again, or pass the exception that it raised: what its "

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire_deaths import BoxPlace, DeathsForm, DeathsQuestion
 
 REPORT_AFTER = 3.0  # seconds in which a nanny reports its worker's end
-PAUSE = 0.1  # seconds between two looks for such a report
+PAUSE = 0.1  # seconds between two checks for such a report
 
 
 def death_watch() -> ShippedPlugin:

@@ -131,7 +131,7 @@ def _count(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    # Not of a number that is none.
+    # False for NaN.
     return type(value) in (int, float) and -MOST < value < MOST
 
 

@@ -47,7 +47,7 @@ class DumpTask:
     traceback = None
 
     def __init__(self, raw: Any, links: Links) -> None:
-        # There may be millions: what is as usual is seen at once.
+        # There may be millions: usual entries are recognised at once.
         part = raw
         if type(raw) is not dict or type(raw.get("state")) is not str:
             part = forms.Checked(raw, forms.TASK)

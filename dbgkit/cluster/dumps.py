@@ -144,7 +144,7 @@ class DumpState:
 
     @cached_property
     def worker_dumps(self) -> dict[str, Mapping[str, Any]]:
-        # The configuration may hold secrets: `setting` gives single values of it.
+        # The configuration may hold secrets: `setting` gives only single values.
         return {
             address: forms.Checked(
                 {name: value for name, value in each.items() if name != "config"},
@@ -371,7 +371,7 @@ def _parse_yaml(data: bytes, name: str) -> Any:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _cut_off(name) from error
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        # PyYAML's own constructors raise them of a number or a date that is none.
+        # PyYAML's own constructors raise them for an invalid number or date.
         raise _damaged(name, error) from error
 
 

@@ -35,7 +35,7 @@ async def ask_extension(client: Client, verb: str, question: AnyQuestion) -> Any
     """What the extension on the scheduler answers; it is installed if necessary."""
     check_sendable(client, question)
     name = extension_name()
-    # A scheduler that is another one than before has another id.
+    # A restarted scheduler has another id.
     scheduler = scheduler_id(client)
     answer = None
     if _installed.get(client) == scheduler + name:

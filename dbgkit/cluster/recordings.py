@@ -304,7 +304,7 @@ def held_recordings(
     listed = _ask(link, "list", keys=wanted, limit=limit)
     if listed is None:
         return all_left(link, wanted, limit)
-    # Whoever reaches a scheduler may have put there what he likes.
+    # Anybody who reaches a scheduler may have put anything there.
     headers = [each for each in listed["headers"] if fits(ListedHeader, each)]
     question = contents_question(recorder_name(), headers, nbytes)
     packed = link.question("recorder", question)["answer"]

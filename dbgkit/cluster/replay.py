@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire_replays import Job, Look
 
 GONE_WITHIN = 10.0  # seconds until the scheduler notices that a worker has ended
-NANNY_WITHIN = 5.0  # seconds until a nanny has told how, and started another worker
-_LOOK = 0.2  # seconds between two looks
+NANNY_WITHIN = 5.0  # seconds until a nanny has logged how, and restarted the worker
+_LOOK = 0.2  # seconds between two checks
 
 # What Nanny.on_exit (distributed/nanny.py, WorkerProcess._death_message) logs.
 _ENDINGS = ("exited with status", "was killed by")

@@ -30,7 +30,7 @@ from dbgkit.cluster.checks import LARGEST, Misfit, mapping, text, unlike
 from dbgkit.remote.common.wire import Count, Key, Number, Size
 
 Shape = Callable[[Any], None]
-# Says what of a mapping's fields cannot be together; or nothing.
+# Says which of a mapping's fields contradict each other; or nothing.
 Agreement = Callable[[Any], str]
 
 
@@ -210,7 +210,7 @@ def _are_counts(values: list[Any]) -> bool:
 def _are_numbers(values: list[Any]) -> bool:
     found = [value for value in values if value is not None]
     return _types(found) <= {int, float} and (
-        # The sum of what is no number is none.
+        # One NaN makes the sum NaN.
         not found or (math.isfinite(sum(found)) and _are_near(found))
     )
 
@@ -223,7 +223,7 @@ def _are_keys(values: list[Any]) -> bool:
     return all(fits(Key, value) for value in values if type(value) is not str)
 
 
-# Whether all of many values are of a type; False where it takes a closer look.
+# Whether all of many values are of a type; False if each has to be checked.
 _AT_ONCE: dict[Any, Callable[[list[Any]], bool]] = {
     str: lambda values: _types(values) <= {str},
     list[str]: lambda values: (

@@ -22,7 +22,7 @@ _IMPORT = re.compile(r"\nfrom (\.+)([\w.]*) import ")
 _LOAD = "exec(loader, space) or space['found']"
 _LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"
 # Runs over there, with `package`, `sources` and `name` as globals.
-# Two threads may get there at once: none takes a module that is only half there.
+# Two threads may do this at once: neither takes a module that is half loaded.
 _LOADER = """
 import sys
 import threading

@@ -7,7 +7,7 @@ from typing import Any
 from dbgkit.debugger import stack
 from dbgkit.debugger.stops import mixin_for
 
-# Where the debugger is kept, on the shell: a terminal one made anew for each prompt
+# Where the debugger is kept, on the shell: a terminal one is made for each prompt
 # would leak an event loop and a thread each time.
 KEPT = "_dbgkit_debugger"
 

@@ -53,7 +53,7 @@ class Evidence:
         The exception as the scheduler has it; empty where that is not known, or was
         not wanted.
     recording : Recording or None
-        What the recorder saw of it, if nothing else tells what caused it.
+        What the recorder saw of it, if nothing else shows what caused it.
     """
 
     client: Client | None = None

@@ -25,7 +25,7 @@ class Origin:
     what : str
         What the user called: ``"read_csv"``; may be empty of a mere value.
     path : str
-        The file, with its protocol; empty where there is none.
+        The file, with its protocol; empty if there is none.
     place : str
         Which part: ``"bytes 0 to 44,161"``, ``"row groups [0]"``, ``"[0:5, 10:20]"``.
     key : Key or None

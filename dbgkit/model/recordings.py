@@ -276,7 +276,7 @@ class Recordings(Displayed):
         }
 
 
-# What reading raises of what no recorder of ours has written.
+# What reading may raise for data that our recorder did not write.
 MALFORMED = (
     ArithmeticError,
     AttributeError,
@@ -293,7 +293,7 @@ def recording_from_wire(
     header: Header, content: Content | None, name: str
 ) -> Recording:
     """A recording made from what the scheduler holds."""
-    # Anybody can have made it: whoever reads it catches `MALFORMED`.
+    # Anybody may have made it: readers catch `MALFORMED`.
     body: Any = content or {}
     return Recording(
         key=header["key"],

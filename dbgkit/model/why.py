@@ -15,7 +15,7 @@ from dbgkit.model.base import Span, iso_span
 if TYPE_CHECKING:
     from dask.typing import Key
 
-# Causes that are no cause for concern.
+# Causes that need no attention.
 _HEALTHY = {
     "finished",
     "queued",

@@ -98,7 +98,7 @@ class Capture:
         link = prepared.material.link
         if link is not None:
             prepared.there = ask_worker(link, failure)
-            # The cluster is about to go: what has to be asked was asked.
+            # The cluster is about to go: everything has been asked.
             prepared.material.link = None
         return prepared
 
@@ -151,7 +151,7 @@ def capturing(
     try:
         yield capture
     finally:
-        # Perhaps in another context, where the block is not known as one's own.
+        # Perhaps in another context, which does not know the block.
         _mine.set(tuple(each for each in _mine.get() if each is not capture))
         with _lock:
             _active.remove(capture)
@@ -185,8 +185,8 @@ class _Hooks:
         from distributed import Client
 
         for name, replacement in self._ours.items():
-            # What somebody else has put around ours meanwhile stays: ours then only
-            # hands on.
+            # What others have wrapped around ours meanwhile stays: ours then only
+            # passes on.
             if Client.__dict__.get(name) is replacement:
                 setattr(Client, name, self._own[name])
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # What a fork goes on with: run specs, what has read them, and the stand-in.
 Fork = tuple[Mapping[Any, Any], Reader, WorkerStandIn | None]
 
-_LOOK = 0.02  # seconds between two looks at a child that is to end
+_LOOK = 0.02  # seconds between two checks of a child that is to end
 _START = "import sys; from dbgkit.replays.child import main; main(*sys.argv[1:])"
 
 
@@ -88,7 +88,7 @@ class Child:
 
 def _absolute(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
-        # What is relative to a working directory that was removed is nowhere.
+        # Paths relative to a removed working directory do not exist.
         with suppress(FileNotFoundError):
             yield os.path.abspath(path)
 
@@ -102,7 +102,7 @@ class Spawned(Child):
             "timeout": task["timeout"],
         }
         values = write(inputs.values, "the inputs")
-        # Without a name, so that nothing of it stays behind, whoever dies.
+        # Unnamed, so that nothing of it stays behind, whichever process dies.
         with _full_folder_refused(), tempfile.TemporaryFile(dir=folder) as file:
             file.write(json.dumps(header).encode() + b"\n")
             file.write(write(task, "the task"))
@@ -144,7 +144,7 @@ class Forked(Child):
         self.held = psutil.Process().memory_info().rss
         parent = os.getpid()
         with warnings.catch_warnings():
-            # Threads of this process do not live on in the child; it needs none of
+            # Threads of this process do not continue in the child; it needs none of
             # them, and its time is bounded.
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
@@ -164,7 +164,7 @@ class Forked(Child):
         import faulthandler
         import gc
 
-        # What would be collected is the parent's: clients, clusters, threads' locks.
+        # Garbage would be the parent's: clients, clusters, threads' locks.
         gc.disable()
 
         code = 70

@@ -76,7 +76,7 @@ def _written(prepared: Prepared) -> dict[Any, bytes] | None:
     """Run specs for a child, by key; None if what it needs cannot be pickled."""
     rows, inputs = prepared.material.rows, prepared.inputs
     try:
-        # Written anew, so that its classes are those of the inputs.
+        # Written again, so that its classes are those of the inputs.
         specs = {
             key: write(rows[key].read(), f"the task {key!r}", key)
             for key in prepared.plan.run_here

@@ -10,7 +10,7 @@ from dbgkit.remote.common.exceptions import linked
 from dbgkit.remote.common.frames import is_own, own_line, package_of, walk
 from dbgkit.replays.material import Material
 
-# What is lacking, the advice, where it was asked for, and whether a P2P shuffle asked.
+# What is missing, the advice, where it was requested, and whether by a P2P shuffle.
 Lack = tuple[str, str, str, bool]
 
 

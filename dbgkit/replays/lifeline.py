@@ -14,7 +14,7 @@ import time
 import psutil
 
 GONE = 70  # the exit status of a child without a parent; nobody is there to read it
-_LOOK = 0.2  # seconds between two looks at the parent
+_LOOK = 0.2  # seconds between two checks of the parent
 _SLACK = 60.0  # seconds for a parent that is there to end it first
 
 
@@ -56,7 +56,7 @@ def is_parent(pid: int) -> bool:
     """Whether a process is there, and this one's parent."""
     if sys.platform == "win32":
         return psutil.pid_exists(pid)
-    # What outlives its parent is given another one.
+    # A process that outlives its parent gets another one.
     return os.getppid() == pid
 
 

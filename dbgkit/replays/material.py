@@ -118,7 +118,7 @@ class Material:
     def worker_of(self, failure: Failure) -> Mapping[str, Any]:
         """What is known of the worker that it failed on; empty if nothing is."""
         known = self.workers.get(failure.worker or "")
-        # A worker that was killed is known to KilledWorker alone.
+        # Only KilledWorker knows of a worker that was killed.
         last = getattr(failure.exception, "last_worker", None)
         if known or last is None:
             return known or {}
@@ -162,7 +162,7 @@ def gather_material(
     if link is not None and not restarted:
         link.expect(visit)
     else:
-        # What was in memory went with the cluster, or with the scheduler.
+        # What was in memory was lost with the cluster, or the scheduler.
         for row in rows.values():
             row.state, row.lost = "unknown", row.spec is None
     _see_through_aliases(failure.key, rows)
@@ -254,7 +254,7 @@ def _of_graph(
         if name not in have or name == key
     }
     if key in rows and rows[key].takes_part_in_p2p:
-        # The barriers know by what is shuffled; their inputs are not wanted.
+        # The barriers know what is shuffled by; their inputs are not needed.
         for name, node in barriers_after(graph, key).items():
             rows.setdefault(name, Row(name, (), node=node))
     outside = {d for row in rows.values() for d in row.dependencies} - rows.keys()
@@ -269,7 +269,7 @@ def _of_graph(
         for wire in answer["tasks"]:
             known = _row(wire, reader)
             if known.key in rows:
-                # The scheduler's run spec is the same, and not wanted twice.
+                # The scheduler's run spec is the same, and not needed twice.
                 known.node = rows[known.key].node
                 known.alias_of = rows[known.key].alias_of
                 known.spec = None
@@ -282,7 +282,7 @@ def _of_graph(
         rows[key].group_size = sum(
             isinstance(name, tuple) and name[0] == key[0] for name in graph
         )
-    # A task that failed is not in memory, whatever its key's state is by now.
+    # A failed task is not in memory, whatever its key's state is now.
     if key is not None and rows[key].held:
         rows[key].state = "unknown"
     _split_off_p2p(rows, key)

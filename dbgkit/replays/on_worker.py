@@ -180,7 +180,7 @@ def _job(plan: Plan, material: Material, timeout: float) -> Job:
     for key in plan.run_here:
         row = material.rows[key]
         if row.spec is None:
-            row.read()  # writes it, or says why it cannot be had
+            row.read()  # writes it, or raises if it is not available
         specs[key] = row.spec
     inside = set(plan.run_here)
     inputs: dict[Any, tuple[Any, Sequence[str]]] = {

@@ -125,7 +125,7 @@ def _same_words(failure: Failure, now: RaisedForm) -> bool:
     if _TRUNCATED in message:
         return _begins_as(failure, now)
     type_now, message_now = as_worded_now(now["type"], now["message"])
-    # A class may be lost on its way home, and its own repr need not name it.
+    # A class may be lost on its way here, and its own repr need not name it.
     if kind and not same_class(kind, type_now):
         return False
     then, here = {message}, {message_now}
@@ -255,7 +255,7 @@ def _stored(failure: Failure) -> BaseException | None:
 
 
 def _pickled(failure: Failure) -> bytes:
-    """The pickle of what the task raised; empty where there is none.
+    """The pickle of what the task raised; empty if there is none.
 
     For a shuffle that is Dask's own exception, and its cause is reported instead.
     """

@@ -49,8 +49,8 @@ def same_place(before: Sequence[Place], now: Sequence[Place]) -> bool:
     then, here = failed_at(before), failed_at(now)
     if then is None or here is None or _alike(then, here):
         return True
-    # What is installed on a worker may be here as a folder of sources: then another
-    # frame counts for the user's own, and all of them are there all the same.
+    # What is installed on a worker may be a folder of sources here: then another frame
+    # counts as the user's own, though all of them are there.
     return (
         _alike(before[-1], now[-1])
         and any(_alike(then, place) for place in now)
@@ -84,7 +84,7 @@ def _one_file(one: str, other: str) -> bool:
 
 
 def _base(filename: str) -> str:
-    # What is made as it runs is numbered: `<lambdifygenerated-3>`.
+    # Code made at run time is numbered: `<lambdifygenerated-3>`.
     if filename.startswith("<"):
         return normalise(filename)
     return re.split(r"[/\\]", filename)[-1]

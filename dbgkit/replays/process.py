@@ -41,7 +41,7 @@ from dbgkit.replays.steps import steps_from_wire
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_replays import ChildCluster, ChildResult, ChildTask
 
-_LOOK = 0.02  # seconds between two looks at the child
+_LOOK = 0.02  # seconds between two checks of the child
 _SLOWEST_START = 60.0  # seconds for the child to import what the task needs
 _SLOWEST_FORK = 10.0  # seconds for a fork, which imports nothing, to begin
 _GRACE = 1.0  # seconds for the child to say where it stands, before it is killed
@@ -248,7 +248,7 @@ def _end(
     try:
         return end_from_wire(failure, json.loads(result.read_text("utf-8")))
     except MALFORMED as error:
-        # What ran there can reach all that is in its process.
+        # Code that ran there can reach everything in its process.
         raise DbgkitError(
             f"the result of the process for {failure.key!r} cannot be read: "
             f"{type(error).__name__}: {safe_str(error)}",

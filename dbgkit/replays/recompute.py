@@ -37,7 +37,7 @@ from dbgkit.replays.material import Material, Row
 from dbgkit.replays.nodes import rename
 
 _UNDONE = ("waiting", "queued", "no-worker", "processing")
-_POLL = 0.2  # seconds between two looks at how far it is
+_POLL = 0.2  # seconds between two checks of its progress
 
 
 def recompute(

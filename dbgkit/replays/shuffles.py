@@ -121,7 +121,7 @@ class IntoShuffle:
                 return self.function(*args, **kwargs)
             except RuntimeError as error:
                 raised = cause_in_shuffle(error) or error
-        # Out here, so that it does not come of Dask's own exception.
+        # Raised out here, so that Dask's own exception is not its context.
         raise raised
 
 

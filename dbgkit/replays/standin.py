@@ -52,7 +52,7 @@ class WorkerStandIn:
     known : mapping
         What the scheduler knows of it.
     open_client : callable
-        Gives the client to go through, or None where there is no cluster.
+        Gives the client to go through, or None if there is no cluster.
     notify : callable
         Is passed a `Notice` before something happens on the cluster.
     limit : float
@@ -151,7 +151,7 @@ class WorkerStandIn:
             self.events.append((topic, message))
 
     def __getattr__(self, name: str) -> Any:
-        # No properties: their AttributeErrors would come here again.
+        # Not properties: their AttributeErrors would end up here again.
         if name in ("client", "_client"):
             return self._get_client()
         if name == "scheduler":

@@ -144,7 +144,7 @@ class Base:
     Parameters
     ----------
     open_client : callable
-        Gives a client that is no coroutine's, or None where there is no cluster.
+        Gives a client that is no coroutine's, or None if there is no cluster.
     """
 
     def __init__(self, open_client: Callable[[], Any]) -> None:
@@ -157,7 +157,7 @@ class Base:
         return self._client is not None
 
     def client(self) -> Any:
-        """The client; None where there is no cluster."""
+        """The client; None if there is no cluster."""
         if self._client is None:
             self._client = self.open_client()
         elif not is_open(self._client):

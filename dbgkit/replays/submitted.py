@@ -41,7 +41,7 @@ class Submissions:
         self._before: set[Any] | None = None
 
     def open_client(self) -> Any:
-        """The client that a task is given; None where there is no cluster."""
+        """The client that a task is given; None if there is no cluster."""
         if self._link is None or not is_open(self._link.client):
             return None
         if self._before is None:
@@ -76,7 +76,7 @@ class Submissions:
         keys = list(keys)
         if not keys or self._link is None or not is_open(self._link.client):
             return None
-        # What runs again has the same way to go as this question has, and then runs.
+        # A task that runs again takes the same way as this question, and then runs.
         ago = time.perf_counter() - began
         answer = self._link.visit(keys=keys, leaders=False)
         for fact in answer["failures"]:

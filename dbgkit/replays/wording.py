@@ -93,7 +93,7 @@ _REWORDED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^(cannot import name '.*' from '.*') \(.*\)$", r"\1"),
     )
 )
-# What NumPy 2 and pandas 3 put in other words than those before.
+# What NumPy 2 and pandas 3 word differently from earlier versions.
 _LIBRARIES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bnp\.(?:str_|bytes_|bool|u?int#?|float#?)\(([^()]*)\)"), r"\1"),
     (re.compile(r"\bnp\.(True|False)_"), r"\1"),

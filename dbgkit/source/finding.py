@@ -99,7 +99,7 @@ class Index:
 
     def _search(self, wanted: Any, code: CodeType, module: str) -> Found | None:
         name, line = code.co_name, code.co_firstlineno
-        # What goes by its own name is found without reading anything.
+        # An object under its own name is found without reading anything.
         for home in dict.fromkeys(("__main__", module)):
             found = _among(below_name(home, name), wanted)
             if found is not None:

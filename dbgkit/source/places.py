@@ -15,7 +15,7 @@ _KERNELS = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$")
 _OF_NOTEBOOK = re.compile(
     r"(?P<file>[^/\\]+\.ipynb)\[(?:cell )?(?P<cell>In\[\d+\]|[^\]]+)\]"
 )
-# As `Index` names what is not as it was, or not known.
+# As `Index` names code that has changed, or is not known.
 _SAID = re.compile(rf"^(?P<file>.+) \((?P<what>{EDITED}|{UNKNOWN}|{MOVED})\)$")
 _LINE = re.compile(r"^(?P<file>.+?):(?P<line>\d+) in (?P<rest>.+)$", re.DOTALL)
 

@@ -29,7 +29,7 @@ from dbgkit.remote.common.unpickling import Reading
 from dbgkit.source.finding import EDITED, Index, below_name
 from dbgkit.source.texts import came_from_stdin, is_nameless, remember
 
-# What code is said to be from that has no text anywhere.
+# File names of code that has no text anywhere.
 _NO_FILES = (DYNAMIC, "<stdin>", "<string>")
 
 
@@ -144,7 +144,7 @@ def _within(limit: float, function: Callable[[], Any]) -> Any:
         except BaseException as error:  # raised where it was asked for
             came.put((None, error))
 
-    # What is read may ask for the worker that it is read in place of.
+    # What is read may ask for the worker that it stands in for.
     context = copy_context()
     Thread(target=context.run, args=(run,), name="dbgkit-reads", daemon=True).start()
     try:
@@ -154,7 +154,7 @@ def _within(limit: float, function: Callable[[], Any]) -> Any:
     if isinstance(error, Exception):
         raise error
     if error is not None:
-        # What would end this process is no wish of the user's: Ctrl-C comes elsewhere.
+        # What would end this process is not the user's wish: Ctrl-C arrives elsewhere.
         raise UnpicklingError(f"it raised {safe_repr(error)}") from error
     return value
 

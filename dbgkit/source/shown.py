@@ -28,7 +28,7 @@ AROUND = 5  # lines of source, before and after
 _WIDTH = 240  # characters of one
 _BEFORE = 80  # lines above that may tell that those shown are a secret
 _FRAME = re.compile(
-    # Members of groups stand behind a margin.
+    # Members of groups are printed behind a margin.
     r'^(?P<margin>(?: *\| )?)  File "(?P<file>.+?)", line (?P<line>\d+), '
     r"in (?P<name>.+)$(?P<source>\n(?P=margin)    )?",
     re.MULTILINE,

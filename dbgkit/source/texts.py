@@ -319,7 +319,7 @@ def _as_python(cell: str) -> str:
     from IPython.core.inputtransformer2 import TransformerManager
 
     with warnings.catch_warnings():
-        # Of lines that end in other ways than Python's.
+        # For lines that end in other ways than Python's.
         warnings.simplefilter("ignore")
         try:
             return str(TransformerManager().transform_cell(cell))

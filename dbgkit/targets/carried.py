@@ -70,7 +70,7 @@ def failed_batches(
         if row["who_has"] and is_carrier(row["type"] or "")
     ][-MOST_FETCHED:]
     where = {row["key"]: row["who_has"] for row in rows}
-    # No class of this process is to change by it.
+    # It must not change any class of this process.
     values = pull_values(link, where, 0, loads=Reading().loads)
     # The newest first: one job is often run again.
     newest = sorted(rows, key=lambda row: held.index(row["key"]), reverse=True)

@@ -92,7 +92,7 @@ def failure_from_fact(
         found_in=found_in,
         exception=exception,
         asked=fact["asked"] if fact.get("asked") != key else None,
-        # Also where only the history and the exception are left to tell it.
+        # Also if only the history and the exception remain.
         came_from=came_from,
         killed=bool(fact.get("killed")) or (not text and kind == "KilledWorker"),
         others=others,

@@ -70,7 +70,7 @@ def _merged(groups: list[list[Failure]]) -> list[Failure]:
         for group in reversed(groups)
         for failure in reversed(group)
     }
-    # As on the scheduler: what has no time happened before all that has one.
+    # As on the scheduler: entries without a time come before all others.
     found = sorted(
         reversed(each.values()),
         key=lambda failure: failure.when.timestamp() if failure.when else 0.0,

@@ -78,7 +78,7 @@ def locate_in_graph(
         return [_unmatched(found, graph, outputs, client, past.notes)]
     facts = _led(past.matching, past.entries, client, timeout)
     facts.sort(key=lambda fact: fact["when"] or 0.0)
-    # A computation that is run again has the same keys: of one, the newest counts.
+    # A computation that is run again has the same keys: the newest entry counts.
     entry_of = {fact["key"]: fact for fact in facts}
     keys = sorted(entry_of, key=lambda key: entry_of[key]["when"] or 0.0)
     if len(keys) > 1 and not isinstance(found.exception, NoFailure):

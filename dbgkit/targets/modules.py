@@ -13,7 +13,7 @@ from dbgkit.model import Failure
 
 _SHOWN = 5  # workers that are named
 AT_ONCE = 5.0  # seconds from when a worker was sent a task until it was gone
-# How workers ended that closed in good order, and of which nobody knows more.
+# How workers ended that closed in good order, or of which nothing is known.
 _QUIETLY = ("unknown", "lost-connection")
 
 
@@ -65,7 +65,7 @@ def lacking(facts: Mapping[str, Any]) -> Lack | None:
     at_once = 0 < facts["suspicious"] <= len(lasted) and max(lasted) < AT_ONCE
     if not at_once or any(code not in _QUIETLY for code in ended):
         return None
-    # What is installed comes along with an environment; a file of one's own does not.
+    # Installed packages come with an environment; files of one's own do not.
     own = [each for each in needs["modules"] if _is_own(each["file"])]
     return _lack(own, []) if own else None
 

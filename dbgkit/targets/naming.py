@@ -86,7 +86,7 @@ def name_of(key: Any, size: int | None = None, step: str = "") -> str:
         of = f" (of {size}, counted from 0)" if size and size > place[0] else ""
         return f'step "{label}" on partition {place[0]}{of}'
     if all(isinstance(part, int) for part in place):
-        # Chunks that were fused in another way are of another group.
+        # Chunks that were fused differently are of another group.
         of = f", one of {size}" if size and size > max(place) else ""
         return f'step "{label}" on chunk {place}{of}'
     return f'step "{label}" at {redact_text(", ".join(map(str, place)))}'

@@ -41,7 +41,7 @@ def inner_expression(error: BaseException) -> Any:
             again()
     except _Computed as computed:
         return computed.expression
-    except Exception:  # it fails before it computes: then no graph is to be had
+    except Exception:  # it fails before it computes: then there is no graph
         return None
     return None
 

@@ -124,7 +124,7 @@ def exception_of(
             return error
     if own is None and asked is not None and is_told_by(asked, fact):
         return asked
-    # Its text may have changed on its way home.
+    # Its text may have changed on its way here.
     for error in (exception, asked) if first else ():
         if error is not None and not any(is_told_by(error, each) for each in facts):
             return error

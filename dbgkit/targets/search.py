@@ -86,7 +86,7 @@ class Search:
         # The outputs of a collection that was persisted are futures: ask for them
         # first, and go to its graph only where none of them has failed.
         if sought.keys:
-            # What is finished is taken only where nothing has failed.
+            # A finished task is taken only if nothing has failed.
             finished = self.finished and not (found or sought.collections)
             try:
                 return [self.of_keys(sought.keys, sought.futures, finished)]
@@ -225,7 +225,7 @@ class Search:
             try:
                 return search._of_held(found, keys)
             except (NotFailed, UnknownKey, Cancelled) as error:
-                # compute() lets go of its futures as it raises: the client may
+                # compute() releases its futures as it raises: the client may
                 # still list them when the scheduler has already forgotten them.
                 if not graph_left:
                     raise lost_future(found.futures) or error from None

@@ -134,7 +134,7 @@ def _told_unhashed(value: Any, places: list[Any]) -> tuple[str, ...]:
     name = name or repr(getattr(value, "__name__", type(value).__name__))
     return (
         f"{_UNSENT}: an argument of {name} cannot be hashed in the same way each time",
-        "give its class __dask_tokenize__, or hand in key= or pure=False",
+        "give its class __dask_tokenize__, or pass key= or pure=False",
     )
 
 

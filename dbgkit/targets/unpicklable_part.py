@@ -24,7 +24,7 @@ from dbgkit.remote.common.texts import safe_repr, safe_str
 LIMIT = 1.5  # seconds
 MOST_STEPS = 50  # from a value to its part
 _AT_A_TIME = 200
-_CHECKED_EVERY = 1_000  # objects between two looks at the clock
+_CHECKED_EVERY = 1_000  # objects between two checks of the clock
 _COPYREG = ("copyreg", "_reconstructor")
 
 

@@ -35,7 +35,7 @@ _FAMILIES: tuple[Callable[[BaseException], Kind | None], ...] = (
 )
 
 
-# Known by frames that nothing else leaves, also where a graph is in the traceback.
+# Known by frames that nothing else leaves, even if a graph is in the traceback.
 CERTAIN = ("unsent", "result", "plugin", "run", "start", "callback")
 
 
@@ -65,7 +65,7 @@ def kind_of(exception: BaseException, found: Trace) -> Kind:
             kind = family(error)
             if kind is not None:
                 return kind
-        # What follows the one that a computation was found for came before it.
+        # What follows the exception that a computation was found for came before it.
         if found.found and error is found.exception:
             break
     if found.actor:
