@@ -252,7 +252,7 @@ def test_a_dump_that_explodes_as_it_is_unpacked_is_refused(tmp_path, monkeypatch
         file.write(b"\x82")
         for _ in range(30):
             file.write(bytes(2**24))
-    monkeypatch.setattr(dumps, "room", lambda: 2**25)
+    monkeypatch.setattr(dumps, "most_bytes", lambda: 2**25)
     with bounded(), pytest.raises(DumpUnreadable, match="holds more than 32 MiB"):
         dbgkit.failures(view=path)
 
