@@ -102,6 +102,15 @@ def test_what_is_whole_is_answered(dumped):
     assert ask_all(path) == 15
 
 
+@pytest.mark.parametrize("delay", [251606566638.0, -9e18, 9e18, 3.5])
+def test_a_clock_may_be_off_by_any_number(dumped, delay):
+    (*_, place) = [place for place in dumped.where if place[-1] == "time_delay"]
+    content = with_wrong(dumped.content, place, delay)
+    path = dumped.folder / "off.msgpack"
+    path.write_bytes(msgpack.packb(content, unicode_errors="surrogatepass"))
+    assert ask_all(path) == 15
+
+
 def test_anything_may_stand_anywhere(dumped):
     path = dumped.folder / "wrong.msgpack"
 

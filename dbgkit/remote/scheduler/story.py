@@ -37,6 +37,7 @@ LOG_LINES = 2000  # newest lines to look through, of each worker
 OWN_LINES = 1000  # of the scheduler: to format them takes its loop some 8 ms
 SIMILAR = 500  # keys that are sent back to look for the one that was meant
 # Workers' clocks that differ by less, network included, are taken as they are.
+LATEST = 1e11  # seconds since 1970: a time that `datetime` still has
 CLOCK_TOLERANCE = 1.0
 # Entries that a worker's story of a task begins with.
 _BEGINNINGS = (
@@ -320,7 +321,11 @@ def _of_worker(
         f"the clock of worker {address} is {-delay:+.1f} s off: its times were "
         "converted to the scheduler's"
     )
-    return [(when + delay, source, what, text) for when, source, what, text in moments]
+    # A dump's clock may be off by any number.
+    return [
+        (min(max(0.0, when + delay), LATEST), source, what, text)
+        for when, source, what, text in moments
+    ]
 
 
 def _missing_workers(
