@@ -526,7 +526,7 @@ def test_a_method_of_an_actor_is_no_task(client):
     with unchanged(client):
         failure = dbgkit.locate(caught.value)
         assert failure.key is None
-        assert "no task" in failure.notes[0]
+        assert "that is not a task" in failure.notes[0]
         with pytest.raises(errors.NoTask, match="actor"):
             dbgkit.replay(caught.value)
 

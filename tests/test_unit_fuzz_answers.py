@@ -206,7 +206,13 @@ def left():
         "s": Task("s", ratio, 4),
         "t": Task("t", boom, TaskRef("s")),
     }
-    task = {"key": None, "scope": "ancestors", "outputs": ["t"], "inputs": {}}
+    task = {
+        "key": None,
+        "scope": "ancestors",
+        "outputs": ["t"],
+        "inputs": {},
+        "secret_names": (),
+    }
     return json.loads(json.dumps(run_nodes(steps, task, Reader(), None)))
 
 

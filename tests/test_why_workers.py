@@ -84,7 +84,7 @@ def test_workers_starting(tmp_path, monkeypatch):
             cluster.scale(1)
             found = why_until("workers-starting", future)
             assert found.healthy
-            assert "the cluster has asked for 1 workers more" in found.evidence
+            assert "the cluster has asked for 1 more worker" in found.evidence
             # No dump holds what the cluster manager is about to do.
             assert from_dump(client, tmp_path, "early").cause == "no-workers"
             (tmp_path / "go").touch()

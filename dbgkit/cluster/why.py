@@ -99,7 +99,8 @@ def planned_workers(client: Any) -> list[str]:
     workers = getattr(cluster, "workers", None) or {}
     missing = {name for name in missing if not _is_closed(workers.get(name))}
     if missing:
-        found.append(f"the cluster has asked for {len(missing)} more workers")
+        more = "worker" if len(missing) == 1 else "workers"
+        found.append(f"the cluster has asked for {len(missing)} more {more}")
     adaptive = getattr(cluster, "_adaptive", None)
     if adaptive is not None:
         most = adaptive.maximum
