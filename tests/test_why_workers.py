@@ -82,12 +82,14 @@ def test_workers_starting(tmp_path, monkeypatch):
             future = client.submit(inc, 1, key="early")
             why_until("no-workers", future)
             cluster.scale(1)
-            found = why_until("workers-starting", future)
-            assert found.healthy
-            assert "the cluster has asked for 1 more worker" in found.evidence
-            # No dump holds what the cluster manager is about to do.
-            assert from_dump(client, tmp_path, "early").cause == "no-workers"
-            (tmp_path / "go").touch()
+            try:
+                found = why_until("workers-starting", future)
+                assert found.healthy
+                assert "the cluster has asked for 1 more worker" in found.evidence
+                # No dump holds what the cluster manager is about to do.
+                assert from_dump(client, tmp_path, "early").cause == "no-workers"
+            finally:  # or the cluster would wait for it as it closes
+                (tmp_path / "go").touch()
             wait(future)
 
 
