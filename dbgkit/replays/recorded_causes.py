@@ -12,6 +12,7 @@ from typing import Any
 
 from dbgkit.model import RecordedCause, Recording
 from dbgkit.remote.common.frames import is_machinery
+from dbgkit.remote.recording.raised import LONGEST_CAUSE
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.replays.wording import alike, forms_of, same_class
 
@@ -54,8 +55,9 @@ def _may_be(recording: Recording, cause: RecordedCause, row: Row) -> bool:
     """Whether it is the same cause, or differs at most in what was not recorded."""
     if not same_class(cause.exception_type, row[0]):
         return False
-    incomplete = _HIDDEN in cause.message or cause.message.endswith("…")
-    return incomplete or _is(recording, cause, row)
+    message = cause.message
+    cut = message.endswith("…") or len(message) >= LONGEST_CAUSE
+    return cut or _HIDDEN in message or _is(recording, cause, row)
 
 
 def _is(recording: Recording, cause: RecordedCause, row: Row) -> bool:

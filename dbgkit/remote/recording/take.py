@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ..common.wire_recordings import CauseForm, Content, RecorderSettings
 
 FORMAT = 3  # of what is packed; a reader of another one says so
-_MESSAGE = 2_000  # characters
+_MESSAGE = 2_000  # characters, as raised.LONGEST_CAUSE
 _TRACEBACK = 20_000
 _LINE = 240  # of its source lines
 _AROUND = 40  # what else there is of a frame in it
