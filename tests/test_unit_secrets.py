@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+import dbgkit
 from dbgkit.diagnose.sentences import show
 from dbgkit.errors import UnknownKey
 from dbgkit.frontends.cli.looking import as_json
@@ -269,3 +272,10 @@ def test_keys_and_names_of_tasks_are_shown_with_their_secrets_hidden():
 def test_keys_of_dask_are_shown_as_they_are():
     for key in (f"sum-{HEX}", (f"read-csv-{HEX}", 3), f"token-{UUID}", f"sk-{HEX}"):
         assert words.key_text(key) == (key if isinstance(key, str) else repr(key))
+
+
+@pytest.mark.parametrize("path", sorted(Path(dbgkit.__file__).parent.rglob("*.py")))
+def test_no_advice_of_our_own_looks_like_a_password(path):
+    """``pass --client`` would be shown as ``pass <hidden>``."""
+    advised = re.compile(r"\bpass (?:--|\{advice)")
+    assert not advised.search(path.read_text("utf-8")), path

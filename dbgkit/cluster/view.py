@@ -113,8 +113,8 @@ def open_view(view: Any, client: Any, timeout: float) -> Iterator[View]:
         if found is None:
             raise NoFailure(
                 "there is no cluster to look at",
-                f"connect a distributed.Client, pass {advice.option('client')}, or a "
-                f"dump's path as {advice.option('view')}",
+                f"connect a distributed.Client, or use {advice.option('client')} or "
+                f"{advice.option('view')} with a dump's path",
             )
         yield LiveView(Link(found, timeout))
 

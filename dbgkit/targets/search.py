@@ -344,7 +344,7 @@ class Search:
         if self.client is None:
             raise NoFailure(
                 "there is no client to ask",
-                f"connect a distributed.Client, or pass {advice.option('client')}",
+                f"connect a distributed.Client, or use {advice.option('client')}",
             )
         if not is_open(self.client):
             raise SchedulerGone(

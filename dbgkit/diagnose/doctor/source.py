@@ -50,7 +50,7 @@ def check_source(groups: Sequence[FailureGroup]) -> list[Finding]:
                 "warning",
                 f"the source of {len(edited)} of {len(groups)} root causes was edited "
                 "after it ran: the lines as they were are no longer known here",
-                f"pass a copy of the file as it was with {advice.option('source')}",
+                f"name a copy of the file as it was with {advice.option('source')}",
                 tuple(edited),
             )
         )

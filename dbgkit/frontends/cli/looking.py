@@ -175,7 +175,7 @@ def _address(given: Mapping[str, Any]) -> str | None:
         scheduler = dask.config.get("scheduler-address", None)
     if not scheduler:
         raise click.UsageError(
-            "there is no cluster to look at: pass --scheduler ADDRESS or --dump FILE, "
+            "there is no cluster to look at: use --scheduler ADDRESS or --dump FILE, "
             "or set DASK_SCHEDULER_ADDRESS"
         )
     return str(scheduler)

@@ -64,5 +64,5 @@ def debug(place: Place, key: str | None, **options: Any) -> int:
 
 def _client(place: Place) -> Any:
     if place.dump is not None:
-        raise click.UsageError("a dump has no tasks to run: pass --scheduler ADDRESS")
+        raise click.UsageError("a dump has no tasks to run: use --scheduler ADDRESS")
     return place.connected()

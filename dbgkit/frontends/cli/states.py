@@ -118,7 +118,7 @@ def record(place: Place, switch: str, **settings: Any) -> int:
         flags = " and ".join(spelled(name, None, str) for name in given)
         raise click.UsageError(f"off takes no {flags}: settings apply to `on` only")
     if place.dump is not None:
-        raise click.UsageError("a dump has no recorder: pass --scheduler ADDRESS")
+        raise click.UsageError("a dump has no recorder: use --scheduler ADDRESS")
     if place.as_json:
         raise click.UsageError("there is nothing to list: use dbgkit recordings --json")
     with place.connected() as client:
