@@ -2,20 +2,17 @@
 
 Each visit costs a round trip, which over a slow line is most of an answer's cost. The
 client asks as if nothing had been sent ahead: if the question was foreseen, it has the
-answer already. So a wrong guess here costs a visit, and no more.
-
-This file is sent to the scheduler as source: the standard library and distributed
-only.
+answer already. So a wrong guess here costs only a visit.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed.protocol.pickle import dumps
+
+from .asking import ask_all
 
 if TYPE_CHECKING:
     from ..common.wire import Foresee
@@ -74,26 +71,21 @@ def deaths_limit(keys: list[Any]) -> int:
 def workers_to_ask(answer: Why, live: bool) -> dict[str, list[Any]]:
     """Per worker the keys that ``why`` asks it for; without keys: all that it runs.
 
-    Parameters
-    ----------
-    answer : mapping
-        See ``why.explain_state``.
-    live : bool
-        Whether a worker that was not asked whether it is there may be asked.
+    Live, only workers that are known to answer are asked about what they process.
     """
-    wanted: dict[str, list[Any]] = {}
+    asks: list[tuple[str, list[Any]]] = []
     for end in answer["ends"]:
-        places = end["places"] if end["code"] == "queued" else ()
-        asks: list[tuple[str, list[Any]]] = [(place["worker"], []) for place in places]
         if end["code"] == "processing":
-            asks = [(end["worker"], [end["key"]])]
-        for worker, keys in asks:
-            if answer["answering"].get(worker, not live) is not False:
-                wanted.setdefault(worker, []).extend(keys)
-    for worker in answer["may_run_it"]:
-        if answer["answering"].get(worker) is not False:
-            unknown = [entry["key"] for entry in answer["unknown"]]
-            wanted.setdefault(worker, []).extend(unknown)
+            asks.append((end["worker"], [end["key"]]))
+        elif end["code"] == "queued":
+            asks += [(place["worker"], []) for place in end["places"]]
+    there = answer["answering"]
+    asks = [ask for ask in asks if there.get(ask[0], not live)]
+    unknown = [entry["key"] for entry in answer["unknown"]]
+    asks += [(each, unknown) for each in answer["may_run_it"] if there.get(each, True)]
+    wanted: dict[str, list[Any]] = {}
+    for worker, keys in asks:
+        wanted.setdefault(worker, []).extend(keys)
     return wanted
 
 
@@ -107,26 +99,13 @@ def tasks_had(ends: Iterable[OneEnd]) -> list[tuple[OneEnd, Any]]:
 
 
 async def foresee(
-    scheduler: Any,
-    ask: Ask,
-    verb: str,
-    answer: Any,
-    names: Foresee,
+    scheduler: Any, ask: Ask, verb: str, answer: Any, names: Foresee
 ) -> Foreseen:
-    """Questions that follow from an answer, each with its own.
+    """Questions that follow from the answer to one of a verb, each with its own.
 
-    Parameters
-    ----------
-    scheduler : Scheduler
-    ask : callable
-        Answers one question, given its verb.
-    verb : str
-    answer : mapping
-        What was said to the question of this verb.
-    names : mapping
-        Of the client's version: ``recorder`` and ``deaths``; ``nbytes``, the most of
-        recordings to send; ``probe``, the function that looks at tasks on a worker,
-        pickled, and ``limit``, the seconds that it may take.
+    The names are of the client's version: ``recorder`` and ``deaths``; with ``nbytes``,
+    the most of recordings to send; ``probe``, the function that examines tasks on a
+    worker, pickled; and ``limit``, the seconds that it may take.
     """
     if verb == "failures":
         return await _after_failures(ask, answer["groups"], names)
@@ -200,20 +179,10 @@ async def _after_why(ask: Ask, answer: Why, names: Foresee) -> Foreseen:
 async def run_on_workers(
     scheduler: Any, function: bytes, arguments: Mapping[str, bytes], limit: float
 ) -> dict[str, Called]:
-    """Run a function on workers, all at once; unlisted workers count as gone.
+    """Run a function on workers, all at once, with a tuple of arguments for each.
 
-    ``Scheduler.broadcast`` (distributed/scheduler.py) with the message that
-    ``Client.run`` sends would try to connect to whatever it is given.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-    function : bytes
-        Pickled by ``distributed.protocol.pickle``, as are ``arguments``.
-    arguments : mapping of str to bytes
-        A tuple for each worker.
-    limit : float
-        Seconds for all to answer.
+    The function and the tuples are pickled by ``distributed.protocol.pickle``; the
+    limit is in seconds, for all to answer.
 
     Returns
     -------
@@ -222,34 +191,21 @@ async def run_on_workers(
         ``"error"``; or ``status`` ``"gone"`` or ``"silent"``.
     """
 
-    gate = asyncio.Semaphore(ASKED_AT_ONCE)
-    deadline = monotonic() + limit
-
-    async def run(address: str, args: bytes) -> Called:
-        async with gate:
-            return await ask(address, args)
-
-    async def ask(address: str, args: bytes) -> Called:
+    async def ask(address: str) -> Called | None:
+        # `broadcast` would try to connect to whatever it is given.
         if address not in scheduler.workers:
             return {"status": "gone"}
-        message = {
+        message = {  # as `Client.run` sends it
             "op": "run",
             "function": function,
-            "args": args,
+            "args": arguments[address],
             "kwargs": b"",
             "wait": True,
         }
-        try:
-            answers = await asyncio.wait_for(
-                scheduler.broadcast(msg=message, workers=[address], on_error="ignore"),
-                deadline - monotonic(),
-            )
-        except asyncio.TimeoutError:
-            return {"status": "silent"}
-        answer: Called = answers.get(address, {"status": "silent"})
-        return answer
+        answers: dict[str, Called] = await scheduler.broadcast(
+            msg=message, workers=[address], on_error="ignore"
+        )
+        return answers.get(address)
 
-    answers = await asyncio.gather(
-        *(run(address, args) for address, args in arguments.items())
-    )
-    return dict(zip(arguments, answers, strict=True))
+    answers = await ask_all(arguments, ask, limit, ASKED_AT_ONCE)
+    return {each: answer or {"status": "silent"} for each, answer in answers.items()}

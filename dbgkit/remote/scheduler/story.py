@@ -1,21 +1,19 @@
 """What happened to one task: transitions, events and log lines, from all sides.
 
-This file is sent to the scheduler as source. ``state`` is the live scheduler, or a
-dump that stands in for it. Workers are asked one by one, each within a limit, so that
-one that is blocked or gone does not hide the others' answers.
+Workers are asked one by one, each within a limit, so that one that is blocked or gone
+does not hide the others' answers.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from itertools import islice
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..common.keys import as_key
 from ..common.pacing import Pace, is_dump, now_of
 from ..common.parsing import literal
+from .asking import ask_all
 from .story_words import (
     Moment,
     clock,
@@ -35,9 +33,9 @@ ASKED_AT_ONCE = 20  # workers
 ASKED_AT_MOST = 200  # workers
 LOG_LINES = 2000  # newest lines to look through, of each worker
 OWN_LINES = 1000  # of the scheduler: to format them takes its loop some 8 ms
-SIMILAR = 500  # keys that are sent back to look for the one that was meant
-# Workers' clocks that differ by less, network included, are taken as they are.
+SIMILAR = 500  # keys that are sent back, to find the one that was meant
 LATEST = 1e11  # seconds since 1970: a time that `datetime` still has
+# Workers' clocks that differ by less, network included, are taken as they are.
 CLOCK_TOLERANCE = 1.0
 # Entries that a worker's story of a task begins with.
 _BEGINNINGS = (
@@ -51,32 +49,32 @@ _BEGINNINGS = (
 async def tell_history(state: Any, question: StoryQuestion) -> StoryForm:
     """Everything still known about one task.
 
-    Parameters
-    ----------
-    state : Scheduler or dump
-    question : dict
-        ``key``: a key, or the text of one; None: the newest root cause.
-        ``limit``: seconds for the workers to answer. ``most``: moments to return.
+    ``key``: a key, or the text of one; None: the newest root cause. ``limit``: seconds
+    for the workers to answer. ``most``: moments to return.
     """
     log = list(state.transition_log)
     key = _resolve(state, log, question.get("key"))
     moments, rolled_over = await _transitions(state, log, key)
     notes = [rolled_over] if rolled_over else []
-    # Nothing older has to be looked for, if the beginning is there.
+    # Nothing older is needed if the beginning is there.
     start = 0.0
     if moments and not rolled_over:
         start = min(moment[0] for moment in moments) - 1
     if is_dump(state):
         notes.append("a dump contains neither events nor the scheduler's own log")
         answers = _dumped_workers(state, key)
-        notes += _silent(state.silent_workers)
+        silent = state.silent_workers
     else:
         moments += await _events(state, key)
         lines = state.get_logs(start, OWN_LINES, True)
         moments += log_moments(lines, "scheduler", key)
-        answers = await _ask_workers(
-            state, key, start, question.get("limit", 10.0), notes
-        )
+        addresses = _to_ask(state, key)
+        if left_out := len(state.workers) - len(addresses):
+            notes.append(f"{left_out} further workers were not asked")
+        limit = question.get("limit", 10.0)
+        answers = await _ask_workers(state, addresses, key, start, limit)
+        silent = [each for each in addresses if each not in answers]
+    notes += [f"worker {each} did not answer: its part is missing" for each in silent]
     for address, answer in answers.items():
         moments += _of_worker(state, address, answer, key, notes)
     moments = in_order(moments)
@@ -139,7 +137,7 @@ def _newest_cause(state: Any, log: list[Any]) -> Any:
 
 
 def _similar(state: Any, log: list[Any]) -> list[str]:
-    """Texts of keys that may have been meant: the latest in the log, and others."""
+    """Texts of keys that may have been meant: the latest in the log, then others."""
     keys = dict.fromkeys(str(entry[0]) for entry in reversed(log))
     keys.update(dict.fromkeys(map(str, islice(state.tasks, SIMILAR))))
     return [text[:200] for text in islice(keys, SIMILAR)]
@@ -228,15 +226,9 @@ async def _events(state: Any, key: Any) -> list[Moment]:
 
 
 async def _ask_workers(
-    state: Any, key: Any, start: float, limit: float, notes: list[str]
+    state: Any, addresses: list[str], key: Any, start: float, limit: float
 ) -> dict[str, WorkerStory]:
-    """Stories and log lines of the workers; notes say who did not answer."""
-    addresses = _to_ask(state, key)
-    if len(addresses) < len(state.workers):
-        left_out = len(state.workers) - len(addresses)
-        notes.append(f"{left_out} further workers were not asked")
-    gate = asyncio.Semaphore(ASKED_AT_ONCE)
-    deadline = monotonic() + limit
+    """Stories and log lines of the workers that answer."""
 
     async def ask(address: str) -> WorkerStory | None:
         worker = state.workers.get(address)
@@ -245,34 +237,20 @@ async def _ask_workers(
         # The worker's clock may be behind the scheduler's.
         delay = max(0.0, float(worker.time_delay))
         rpc = state.rpc(address)
+        logs = await rpc.get_logs(
+            start=max(0.0, start - delay - CLOCK_TOLERANCE),
+            n=LOG_LINES,
+            timestamps=True,
+        )
+        story = await rpc.get_story(keys_or_stimuli=[key])
+        return {"story": list(story), "logs": list(logs)}
 
-        async def both() -> WorkerStory:
-            logs = await rpc.get_logs(
-                start=max(0.0, start - delay - CLOCK_TOLERANCE),
-                n=LOG_LINES,
-                timestamps=True,
-            )
-            story = await rpc.get_story(keys_or_stimuli=[key])
-            return {"story": list(story), "logs": list(logs)}
-
-        async with gate:
-            try:
-                return await asyncio.wait_for(both(), deadline - monotonic())
-            except (OSError, asyncio.TimeoutError):  # gone, or blocked
-                return None
-
-    found = await asyncio.gather(*map(ask, addresses))
-    answers = dict(zip(addresses, found, strict=True))
-    notes += _silent([address for address in addresses if answers[address] is None])
-    return {a: answer for a, answer in answers.items() if answer is not None}
-
-
-def _silent(addresses: Collection[str]) -> list[str]:
-    return [f"worker {each} did not answer: its part is missing" for each in addresses]
+    answers = await ask_all(addresses, ask, limit, ASKED_AT_ONCE)
+    return {each: answer for each, answer in answers.items() if answer is not None}
 
 
 def _to_ask(state: Any, key: Any) -> list[str]:
-    """Workers to ask: first those that the scheduler names, then others to a limit."""
+    """Workers to ask: first those that the scheduler names, then others."""
     named = [each for each in _ran_on(state, key) if each in state.workers]
     return list(dict.fromkeys([*named, *state.workers]))[:ASKED_AT_MOST]
 

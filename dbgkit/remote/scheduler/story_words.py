@@ -1,7 +1,4 @@
-"""Entries of logs and events as moments of one task's story, in words.
-
-This file is sent to the scheduler as source: standard library only.
-"""
+"""Entries of logs and events as moments of one task's story, in words."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ TEXT_LIMIT = 2000  # characters of one log line
 
 _LOGGED_KEY = re.compile(r"^Key: +(.*)$", re.MULTILINE)
 _WRITTEN = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[,.](\d{3}) - ")
-_NOT_TOLD = {"action", "stimulus_id", "worker"}
+_LEFT_OUT = {"action", "stimulus_id", "worker"}
 _LISTS = {
     "processing-tasks": "was processing this task",
     "lost-computed-tasks": "lost this task's result",
@@ -60,7 +57,7 @@ def names_key(message: Any, key: Any, depth: int = 0) -> bool:
     if depth == 3:
         return False
     if isinstance(message, Mapping):
-        # Outermost it has names of fields, which may be like a key's.
+        # The outermost has names of fields, which may equal a key.
         return (depth > 0 and key in message) or any(
             names_key(item, key, depth + 1)
             for name, item in message.items()
@@ -97,7 +94,7 @@ def event_moment(when: float, topic: str, message: Any, key: Any) -> Moment:
         parts = [
             f"{name}={cut(repr(item), 100)}"
             for name, item in message.items()
-            if name not in _NOT_TOLD
+            if name not in _LEFT_OUT
         ]
     worker = [str(message["worker"])] if "worker" in message else []
     what = str(message.get("action", topic))
@@ -146,7 +143,7 @@ def _mention_of(key: Any) -> Callable[[str], bool]:
     """A test whether a log line is about this task, and no other one."""
     spelled = str(key)
     if isinstance(key, (int, float)) or re.fullmatch(r"\w*", spelled):
-        # A mere word may mean anything, a function's name for one.
+        # A mere word may mean anything, for instance a function's name.
         word = re.escape(spelled)
         pattern = re.compile(rf"^Key: +{word}$|'{word}'|\bTask {word}\b", re.MULTILINE)
     else:

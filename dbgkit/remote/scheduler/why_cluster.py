@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from .why_ends import SAMPLE, paused_facts, starting_nannies, status_of
+from .asking import ask_all
+from .why_ends import SAMPLE, paused_facts, starting_nannies
 
 if TYPE_CHECKING:
     from ..common.wire_why import Overview, Quiet, Waiter
@@ -21,17 +22,11 @@ async def answering(
     state: Any, addresses: Iterable[str], limit: float
 ) -> dict[str, bool]:
     """Whether workers answer within a limit, all asked at once; live only."""
-
-    async def ping(address: str) -> bool:
-        try:
-            await asyncio.wait_for(state.rpc(address).identity(), limit)
-        except (OSError, asyncio.TimeoutError):
-            return False
-        return True
-
     asked = sorted(set(addresses))[:MOST_PINGED]
-    answers = await asyncio.gather(*map(ping, asked))
-    return dict(zip(asked, answers, strict=True))
+    answers = await ask_all(
+        asked, lambda address: state.rpc(address).identity(), limit, MOST_PINGED
+    )
+    return {address: answer is not None for address, answer in answers.items()}
 
 
 async def lateness(state: Any) -> float:
@@ -57,8 +52,7 @@ def quiet_workers(state: Any, now: float) -> list[Quiet]:
         for ws in list(state.workers.values())
         if now - ws.last_seen > limit
     ]
-    found.sort(key=lambda worker: -worker["age"])
-    return found
+    return sorted(found, key=lambda worker: -worker["age"])
 
 
 def overview(state: Any, now: float) -> Overview:
@@ -73,7 +67,7 @@ def overview(state: Any, now: float) -> Overview:
     return {
         "states": states,
         "workers": len(workers),
-        "running": sum(status_of(ws) == "running" for ws in workers),
+        "running": sum(ws.status.name == "running" for ws in workers),
         "threads": sum(ws.nthreads for ws in workers),
         "paused": paused[:SAMPLE],
         "paused_count": len(paused),
@@ -84,21 +78,17 @@ def overview(state: Any, now: float) -> Overview:
 
 def waiters(state: Any) -> list[Waiter]:
     """Locks, semaphores, events, queues that somebody waits for; live only."""
-    extensions = state.extensions
-    found = [
-        *_semaphores(extensions.get("semaphores")),
-        *_events(extensions.get("events")),
-        *_queues(extensions.get("queues")),
-        *_multi_locks(extensions.get("multi_locks")),
-    ]
+    found: list[Waiter] = []
+    for name, waiters_of in _WAITERS.items():
+        extension = state.extensions.get(name)
+        if extension is not None:
+            found += waiters_of(extension)
     found.sort(key=lambda waiter: -waiter["waiting"])
     return found[:MOST_LOCKS]
 
 
 def _semaphores(extension: Any) -> list[Waiter]:
     """Locks and semaphores: ``SemaphoreExtension.metrics``, ``.leases``."""
-    if extension is None:
-        return []
     return [
         {
             "kind": "lock" if extension.max_leases.get(name) == 1 else "semaphore",
@@ -114,8 +104,6 @@ def _semaphores(extension: Any) -> list[Waiter]:
 
 def _events(extension: Any) -> list[Waiter]:
     """Events that are not set: ``EventExtension._waiter_count``."""
-    if extension is None:
-        return []
     return [
         {"kind": "event", "name": str(name), "waiting": waiting}
         for name, waiting in list(extension._waiter_count.items())
@@ -125,30 +113,27 @@ def _events(extension: Any) -> list[Waiter]:
 
 def _queues(extension: Any) -> list[Waiter]:
     """Queues that are empty, or full: ``asyncio.Queue._getters`` and ``._putters``."""
-    if extension is None:
-        return []
-    found: list[Waiter] = []
-    for name, queue in list(extension.queues.items()):
-        for end, what in (("_getters", "empty"), ("_putters", "full")):
-            waiting = sum(not waiter.done() for waiter in getattr(queue, end))
-            if waiting:
-                found.append(
-                    {
-                        "kind": "queue",
-                        "name": str(name),
-                        "waiting": waiting,
-                        "queue": what,
-                    }
-                )
-    return found
+    return [
+        {"kind": "queue", "name": str(name), "waiting": waiting, "queue": what}
+        for name, queue in list(extension.queues.items())
+        for end, what in (("_getters", "empty"), ("_putters", "full"))
+        if (waiting := sum(not waiter.done() for waiter in getattr(queue, end)))
+    ]
 
 
 def _multi_locks(extension: Any) -> list[Waiter]:
     """``MultiLockExtension.locks``: name -> users, the first of whom holds it."""
-    if extension is None:
-        return []
     return [
         {"kind": "multi-lock", "name": str(name), "waiting": len(users) - 1, "held": 1}
         for name, users in list(extension.locks.items())
         if len(users) > 1
     ]
+
+
+# By the names of the scheduler's extensions.
+_WAITERS: dict[str, Callable[[Any], list[Waiter]]] = {
+    "semaphores": _semaphores,
+    "events": _events,
+    "queues": _queues,
+    "multi_locks": _multi_locks,
+}
