@@ -151,7 +151,7 @@ def test_a_tasks_dependencies_are_still_held_while_it_counts_as_processing(clien
 
 
 def test_the_scheduler_has_worker_plugins_as_they_were_pickled(client):
-    # Used by `record_store.replace_worker_plugin`.
+    # Used by `recordings_switch.Switch.on`.
     def kinds(dask_scheduler):
         return {
             name: type(each) for name, each in dask_scheduler.worker_plugins.items()

@@ -134,7 +134,7 @@ def test_a_connection_that_broke_is_lost():
         (worker,) = workers(client)
         (nanny,) = client.cluster.workers.values()
         (watch,) = nanny.plugins.values()
-        wait_until(lambda: watch.told, "the nanny knows of the box")
+        wait_until(lambda: watch.boxes, "the nanny knows of the box")
 
         def cut(dask_scheduler):
             dask_scheduler.stream_comms[worker].comm.abort()

@@ -1,1 +1,1 @@
-"""What runs inside nannies."""
+"""What runs inside nannies, which they are sent as source."""

@@ -1,7 +1,7 @@
-"""Runs inside a nanny: reports how its worker's process ended.
+"""Reports how a nanny's worker process ended.
 
 The nanny survives that process, knows its exit code, and reads its black box. It sends
-one event with all of this, which the scheduler's part merges with its own records.
+one report with all of this, which the scheduler's part merges with its own records.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 EVERY = 0.5  # seconds between two samples of the process
 SENDING_LIMIT = 2.0  # seconds for a report to be sent
 ASKING_LIMIT = 2.0  # seconds for the scheduler to say which boxes it knows of
-MOST_TOLD = 4  # boxes to know of: of the worker that there is, and of some before
+MOST_BOXES = 4  # known black boxes: that of the current worker, and of some before
 LOG_LINES = 50  # newest lines of the nanny's log to look through
 MOST_LINES = 5  # of them to send
 
@@ -46,10 +46,7 @@ MOST_LINES = 5  # of them to send
 class DeathWatch(NannyPlugin):  # type: ignore[misc]
     """Reports each end of the worker process of one nanny.
 
-    Parameters
-    ----------
-    topic : str
-        Name of the scheduler's part that it reports to.
+    The topic is the name of the scheduler's part that it reports to.
     """
 
     def __init__(self, topic: str) -> None:
@@ -60,37 +57,39 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         self.since = 0.0
         self.memory: int | None = None
         self.memory_at = 0.0
-        # The counts at the last look, and at the one before.
+        # The counts at the last sample, and at the one before.
         self.counted: dict[str, int] = {}
         self.kills: dict[str, int] = {}
-        # What workers have reported of their boxes, by process id, the newest last.
-        self.told: OrderedDict[int, BoxPlace] = OrderedDict()
+        # Where workers have their boxes, by process id, the newest last.
+        self.boxes: OrderedDict[int, BoxPlace] = OrderedDict()
         self.errors: list[str] = []
         self.scheduler_closes = False
 
     async def setup(self, nanny: Any) -> None:
-        same = [each for each in hooked(nanny) if _topic(each) == self.topic]
+        same = [
+            each for each in hooked(nanny) if getattr(each, "topic", None) == self.topic
+        ]
         self.nanny = nanny
         self.passed_on = hook_exits(nanny, self.ended)
         for before in same:
             await before.teardown(nanny)  # it was handed to this nanny twice
         nanny.handlers[f"{self.topic}-settings"] = _here
         name = f"{self.topic}-box"
-        nanny.handlers[name] = Handler(name, self, "know")
+        nanny.handlers[name] = Handler(name, self, "note_box")
         hook_closing(nanny, self)
-        self.ticking = PeriodicCallback(self.look, EVERY * 1000)
+        self.ticking = PeriodicCallback(self.sample, EVERY * 1000)
         self.ticking.start()
-        self.look()
+        self.sample()
         await announce(nanny, self.topic, self)
         if self.nanny is not None:
             await self._ask_for_boxes(nanny)
 
     async def _ask_for_boxes(self, nanny: Any) -> None:
-        """Learn of boxes that were reported before this was here."""
+        """Learn of boxes that were reported before this was set up."""
         asking = getattr(nanny.scheduler, f"{self.topic}-boxes")(nanny=nanny.address)
         try:
             for place in await asyncio.wait_for(asking, ASKING_LIMIT) or ():
-                await self.know(place)
+                await self.note_box(place)
         except (OSError, asyncio.TimeoutError) as error:
             self._fail("asking the scheduler for black boxes", error)
 
@@ -101,14 +100,14 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         if inspect.isawaitable(done):
             await done
 
-    async def know(self, told: BoxPlace) -> None:  # the message's field
+    async def note_box(self, place: BoxPlace) -> None:
         """Called by the scheduler's part: a worker reports where it has its box."""
-        self.told[told["pid"]] = told
-        while len(self.told) > MOST_TOLD:
-            self.told.popitem(last=False)
+        self.boxes[place["pid"]] = place
+        while len(self.boxes) > MOST_BOXES:
+            self.boxes.popitem(last=False)
 
     async def teardown(self, nanny: Any) -> None:
-        """Remove the hook, and the process's box, which nobody would read.
+        """Remove the hooks, and the process's box, which nobody would read.
 
         A nanny that closes does this first, and then ends its process, by force if need
         be: nobody would remove the box later.
@@ -120,27 +119,27 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         unhook_exits(nanny, self)
         unhook_closing(nanny, self)
         closes = nanny.status.name == "closing"
-        places = list(self.told.values())
-        self.told.clear()
+        places = list(self.boxes.values())
+        self.boxes.clear()
         if places:
             with suppress(OSError):  # what cannot be removed in time is left
                 await apart(_remove, places, closes, limit=READING_LIMIT)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Note process id, memory, and the kernel's count of out-of-memory kills."""
         try:
-            pid = worker_pid(self.nanny)
+            pid = self.nanny.pid
             if pid is None:
                 return
             if pid != self.pid:
                 self.pid, self.since, self.memory = pid, time(), None
                 self.counted = oom_kills()
             memory = psutil.Process(pid).memory_info().rss
-            if not memory:  # it is ending, or has, and it was not reported so far
+            if not memory:  # it is ending, or has ended and was not yet reported
                 return
             self.memory, self.memory_at = memory, time()
-            # A process that has been killed may have its memory for a while yet: what
-            # was counted by now may be that. What was by the look before it is not.
+            # A killed process may still have its memory for a while: what is counted
+            # now may be its own end. What the sample before has counted is not.
             self.kills, self.counted = self.counted, oom_kills()
         except psutil.Error:  # it has just ended
             return
@@ -151,8 +150,8 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         """Called by the nanny in its loop when the worker's process has ended."""
         closes = False
         try:
-            # A scheduler that closes takes all that is known of deaths with it, and
-            # Dask would try for seconds to connect to it.
+            # A scheduler that closes keeps nothing about deaths, and Dask would try for
+            # seconds to connect to it.
             if self.nanny is not None and not self.scheduler_closes:
                 place, report = self.report(exitcode)
                 sending = self._send(self.nanny, place, report)
@@ -178,13 +177,12 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             return
 
     def report(self, exitcode: int) -> tuple[BoxPlace | None, NannyReport]:
-        """What its worker reported about its box, and all else known about its end."""
-        pid, place = self.pid, None
-        if pid is None and self.told:  # it ended before the first look at it
-            pid = next(reversed(self.told))
-        if pid is not None:
-            place = self.told.pop(pid, None)
-        address = place["worker"] if place else worker_address(self.nanny) or ""
+        """Where its worker had its box, and all else that is known about its end."""
+        pid = self.pid
+        if pid is None and self.boxes:  # it ended before the first sample
+            pid = next(reversed(self.boxes))
+        place = None if pid is None else self.boxes.pop(pid, None)
+        address = place["worker"] if place else self.nanny.worker_address or ""
         kills = oom_kills()
         report: NannyReport = {
             "worker": address,
@@ -223,10 +221,6 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         del self.errors[:-5]
 
 
-def _topic(watch: Any) -> Any:
-    return getattr(watch, "topic", None)
-
-
 def _here(settings: Any) -> bool:
     """Called by the scheduler's part to check whether this one is there."""
     return True
@@ -259,16 +253,16 @@ def _remove(boxes: Iterable[BoxPlace], closes: bool) -> None:
 # -- Dask's private names, each in one place -----------------------------------
 
 
-def hook_exits(nanny: Any, told: Any) -> Any:
+def hook_exits(nanny: Any, on_exit: Any) -> Any:
     """Call a function with each exit code; returns the one called before.
 
     ``Nanny.instantiate`` (distributed/nanny.py) makes its ``WorkerProcess`` with
     ``on_exit=self._on_worker_exit_sync``, and keeps it for restarts.
     """
     before = nanny._on_worker_exit_sync
-    nanny._on_worker_exit_sync = told
+    nanny._on_worker_exit_sync = on_exit
     if nanny.process is not None:
-        nanny.process.on_exit = told
+        nanny.process.on_exit = on_exit
     return before
 
 
@@ -277,13 +271,10 @@ def hooked(nanny: Any) -> Iterable[Any]:
 
     The one that was hooked last comes first.
     """
-    told = nanny._on_worker_exit_sync
-    while True:
-        found = getattr(told, "__self__", None)
-        if found is None or found is nanny:
-            return
-        yield found
-        told = getattr(found, "passed_on", None)
+    on_exit = nanny._on_worker_exit_sync
+    while (owner := getattr(on_exit, "__self__", nanny)) is not nanny:
+        yield owner
+        on_exit = getattr(owner, "passed_on", None)
 
 
 def unhook_exits(nanny: Any, watch: DeathWatch) -> None:
@@ -330,44 +321,24 @@ def _watch_of(handler: Any) -> Any:
     return handler.owner() if hasattr(handler, "owner") else None
 
 
-def worker_pid(nanny: Any) -> int | None:
-    """Process id of a nanny's worker, while it is alive (``Nanny.pid``)."""
-    pid: int | None = nanny.pid
-    return pid
-
-
-def worker_address(nanny: Any) -> str | None:
-    """Address of a nanny's worker, or of the last one (``Nanny.worker_address``)."""
-    address: str | None = nanny.worker_address
-    return address
-
-
 # -- the kernel's counts -------------------------------------------------------
 
 
 def oom_kills(root: str = "/") -> dict[str, int]:
     """How many processes the system has killed as memory ran out; Linux only.
 
-    Parameters
-    ----------
-    root : str
-        Where ``proc`` and ``sys`` are.
-
-    Returns
-    -------
-    dict
-        ``"cgroup"``: in this process's control group, which is its worker's too, and
-        in what is below it; ``"host"``: on the host.
+    ``"cgroup"``: in this process's control group, which is its worker's too, and in
+    what is below it; ``"host"``: on the host. ``proc`` and ``sys`` are in ``root``.
     """
     found: dict[str, int] = {}
     for line in _read(os.path.join(root, "proc/self/cgroup")).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        name = "memory.oom_control"
-        folder = "sys/fs/cgroup/memory"
         if not controllers:
-            name, folder = "memory.events", "sys/fs/cgroup"
-        elif "memory" not in controllers.split(","):
+            folder, name = "sys/fs/cgroup", "memory.events"
+        elif "memory" in controllers.split(","):
+            folder, name = "sys/fs/cgroup/memory", "memory.oom_control"
+        else:
             continue
         for inside in (path.lstrip("/"), ""):  # in a container it may be the root
             count = _count_in(_read(os.path.join(root, folder, inside, name)))

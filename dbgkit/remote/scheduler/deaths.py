@@ -1,22 +1,21 @@
 """What the scheduler's events and logs still say about workers that went away.
 
-This file is sent to the scheduler as source. It answers in place of the
-recorder's part if that is on, and adds what happened before it was.
+It answers in place of the recorder's part if that is on, and adds what happened before.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Collection, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import chain, islice
 from time import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgpack
 
 from ..common.keys import as_key
 from ..common.pacing import Pace, is_dump
+from .asking import ask_all
 
 if TYPE_CHECKING:
     from ..common.wire_deaths import (
@@ -37,6 +36,7 @@ NEAR = 3.0  # seconds between a removal and a nanny's line about it
 NEAREST = 0.3  # where others are near, too
 SOON = 1.0  # seconds that a word of what leads to an end may come after it
 LOG_LINES = 500
+OVER_TOPIC = "worker-restart-memory"  # of a nanny that ends a worker for its memory
 
 _REMOVED = re.compile(r"Remove worker addr: (?P<worker>\S+) name: (?P<name>.+?) \(")
 _ENDED = re.compile(
@@ -49,14 +49,8 @@ _ENDED = re.compile(
 def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
     """What a ``remove-worker`` event says about a worker; the rest is empty.
 
-    Parameters
-    ----------
-    when : float
-        Seconds since 1970.
-    msg : mapping
-        See ``Scheduler.remove_worker`` (distributed/scheduler.py).
-    reason : str
-        Why it closed, as it said itself.
+    The event is of ``Scheduler.remove_worker`` (distributed/scheduler.py); the reason
+    to close is the worker's own.
     """
     processing = msg.get("processing-tasks") or ()
     lost = msg.get("lost-computed-tasks") or ()
@@ -83,7 +77,7 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
         "memory_limit": None,
         "unseen": None,
         "heartbeat_tasks": [],
-        "told": None,  # of its black box, by itself: see deaths.DeathStore.on_box
+        "told": None,  # where it had its black box: see DeathStore.on_box
         "report": None,  # of its nanny: see nanny.deaths.DeathWatch.report
         "over": None,  # what its nanny said of its memory
         "lines": [],  # of nannies' logs, where nobody reported
@@ -92,31 +86,27 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
 
 def is_removal(msg: Mapping[str, Any]) -> bool:
     """Whether `removal_fact` can read this: anyone can log events."""
-    keys = ("processing-tasks", "lost-computed-tasks", "lost-scattered-tasks")
+    names = ("processing-tasks", "lost-computed-tasks", "lost-scattered-tasks")
     return isinstance(msg.get("worker"), str) and all(
-        _is_many(msg.get(name) or ()) for name in keys
+        _are_keys(msg.get(name) or ()) for name in names
     )
 
 
-def is_over(msg: Any) -> bool:
-    """Whether a nanny reports that its worker uses too much memory."""
+def over_of(msg: Any, when: float) -> Over | None:
+    """A nanny's report that its worker uses too much memory; None if it is not one."""
+    types = {"worker": str, "pid": int, "rss": int}
     if not isinstance(msg, Mapping):
-        return False
-    return [type(msg.get(name)) for name in ("worker", "pid", "rss")] == [str, int, int]
+        return None
+    whole = all(type(msg.get(name)) is kind for name, kind in types.items())
+    return cast("Over", {**msg, "when": when}) if whole else None
 
 
-def over_of(msg: Mapping[str, Any], when: float) -> Over:
-    """What a nanny reports so, see `is_over`."""
-    found: Any = {**msg, "when": when}
-    return cast("Over", found)
-
-
-def _is_many(value: Any) -> bool:
+def _are_keys(value: Any) -> bool:
     if not isinstance(value, Collection) or isinstance(value, (str, bytes)):
         return False
     try:
         set(value)
-    except TypeError:  # not hashable, so no keys
+    except TypeError:  # not hashable
         return False
     return True
 
@@ -167,13 +157,8 @@ def _is_box(box: Mapping[str, Any]) -> bool:
 def unpack_keys(box: Box, known: Iterable[Any]) -> None:
     """Unpack the keys of a black box in place, once.
 
-    Parameters
-    ----------
-    box : dict
-        See ``boxes.read_box``.
-    known : iterable of Key
-        Keys that the scheduler still had there: one that was too long for the box is
-        looked for among them, and tasks that had ended are named if it did not know.
+    A key that was too long for the box is sought among those that the scheduler still
+    had there. Of tasks that had ended, those stay that it still had there.
     """
     for task in (*box["tasks"], *box["ended"]):
         if task.get("unpacked"):
@@ -185,8 +170,8 @@ def unpack_keys(box: Box, known: Iterable[Any]) -> None:
             text = task["text"]
             found = [key for key in known if repr(key).startswith(text)]
             task["key"] = found[0] if len(found) == 1 else text
-    unheard = set(known) - {task["key"] for task in box["tasks"]}
-    box["ended"] = [task for task in box["ended"] if task["key"] in unheard]
+    unreported = set(known) - {task["key"] for task in box["tasks"]}
+    box["ended"] = [task for task in box["ended"] if task["key"] in unreported]
 
 
 def _key_of(packed: bytes) -> Any:
@@ -202,12 +187,8 @@ def _key_of(packed: bytes) -> Any:
 async def tell_deaths(state: Any, question: DeathsQuestion) -> DeathsForm:
     """How workers went away, the newest first.
 
-    Parameters
-    ----------
-    state : Scheduler or dump
-    question : dict
-        ``name`` of the recorder's part; ``keys``: only workers that had one of them;
-        ``limit``; ``recorded_only``: nothing out of Dask's own events and logs.
+    ``name``: of the recorder's part. ``keys``: only workers that had one of them.
+    ``recorded_only``: nothing out of Dask's own events and logs.
     """
     answer: DeathsForm = {
         "deaths": [],
@@ -227,13 +208,12 @@ async def tell_deaths(state: Any, question: DeathsQuestion) -> DeathsForm:
     limit = question.get("limit", 50)
     keys = question.get("keys")
     handler = state.handlers.get(f"{question['name']}-list")
-    until = time()
+    until = answer["now"]
     if handler is not None:
         held: HeldDeaths = await handler(keys=keys, limit=limit)
         answer["deaths"], answer["recorded"] = held["deaths"], True
         answer["omitted"], answer["total"] = held["omitted"], held["total"]
-        answer["since"] = held["since"]
-        until = held["since"]
+        answer["since"] = until = held["since"]
     earlier = []
     if not question.get("recorded_only"):
         earlier = await _of_events(state, until, keys)
@@ -251,21 +231,22 @@ def _cut(death: DeathForm, keys: Any) -> DeathForm:
     """A death with a sample of its tasks, those that were asked for first."""
     had = death["processing"]
     if keys is not None:
-        wanted = all_spellings(keys)
-        had = sorted(had, key=lambda key: key not in wanted and str(key) not in wanted)
+        is_wanted = one_of(keys)
+        had = sorted(had, key=lambda key: not is_wanted(key))
     return {**death, "processing": had[:MOST_SENT]}
 
 
-def all_spellings(keys: Iterable[Any]) -> set[Any]:
-    """Keys and their texts."""
-    found = {as_key(key) for key in keys}
-    return found | {str(key) for key in found}
+def one_of(keys: Iterable[Any]) -> Callable[[Any], bool]:
+    """A test whether a key is one of these, as it is or by its text."""
+    wanted = {as_key(key) for key in keys}
+    wanted |= {str(key) for key in wanted}
+    return lambda key: key in wanted or str(key) in wanted
 
 
 async def _of_events(state: Any, until: float, keys: Any) -> list[DeathForm]:
     """Deaths that the scheduler's own list of events still has, newest first."""
     pace = Pace()
-    wanted = None if keys is None else all_spellings(keys)
+    is_wanted = None if keys is None else one_of(keys)
     events = state.get_events()
     found: list[DeathForm] = []
     for when, msg in list(events.get("all", ())):
@@ -279,28 +260,24 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[DeathForm]:
         if not is_removal(msg) or _is_still_there(state, events, msg["worker"], when):
             continue
         had = msg.get("processing-tasks") or ()
-        if wanted is not None and not any(k in wanted or str(k) in wanted for k in had):
+        if is_wanted is not None and not any(map(is_wanted, had)):
             continue
         reason = _reason(events.get(msg["worker"], ()), float(when))
         found.append(removal_fact(float(when), msg, reason))
-    over = list(events.get("worker-restart-memory", ()))
+    reported = [over_of(msg, when) for when, msg in events.get(OVER_TOPIC, ())]
     for death in found:
-        for when, msg in over:
-            # What was reported after its end is of the next worker of its nanny.
-            before = -SOON < death["when"] - when < 60
-            if is_over(msg) and msg["worker"] == death["worker"] and before:
-                death["over"] = over_of(msg, when)
-                death["pid"] = msg["pid"]
+        for over in filter(None, reported):
+            # What was reported after its end is about the next worker of its nanny.
+            before = -SOON < death["when"] - over["when"] < 60
+            if before and over["worker"] == death["worker"]:
+                death["over"], death["pid"] = over, over["pid"]
     return found[::-1]
 
 
 def _is_still_there(
     state: Any, events: Mapping[str, Any], worker: str, when: float
 ) -> bool:
-    """Whether a worker is still there, whatever was reported.
-
-    Another one may have its address by now.
-    """
+    """Whether a worker is still there, and not another one with its address."""
     return worker in state.workers and not any(
         at > when and isinstance(msg, Mapping) and msg.get("action") == "add-worker"
         for at, msg in list(events.get(worker, ()))
@@ -308,12 +285,12 @@ def _is_still_there(
 
 
 def note_restart(deaths: Any, workers: Any, when: float) -> None:
-    """Mark deaths that a client requested, the oldest first.
+    """Mark deaths, which come the oldest first, as requested by a client.
 
     ``Scheduler.restart_workers`` logs workers that have just gone; others may have
     had the same address before.
     """
-    if not _is_many(workers):
+    if not _are_keys(workers):
         return
     wanted = {each for each in workers if isinstance(each, str)}
     for death in reversed(deaths):
@@ -325,7 +302,7 @@ def note_restart(deaths: Any, workers: Any, when: float) -> None:
 def _reason(events: Iterable[Any], removed: float) -> str:
     """Why a worker closed, by its own report before or just after its removal.
 
-    The events are of all workers that have had its address.
+    The events are those of all workers that have had its address.
     """
     reason = ""
     for when, msg in list(events):
@@ -351,16 +328,17 @@ async def _add_logs(
     A nanny's line has a process id, and a removal an address: they are matched by time,
     if there is only one of each around it.
     """
-    for line in state.get_logs(0, LOG_LINES, False):
-        found = _REMOVED.search(str(line[1]))
-        for death in deaths if found else ():
-            if found and death["worker"] == found["worker"]:
-                death["name"] = found["name"]
+    names = {
+        removed["worker"]: removed["name"]
+        for line in state.get_logs(0, LOG_LINES, False)
+        if (removed := _REMOVED.search(str(line[1])))
+    }
     lines = await _nanny_lines(state, notes)
     for death in deaths:
-        near = [line for line in lines if abs(line[0] - death["when"]) < NEAR]
+        death["name"] = names.get(death["worker"], "")
+        near = [line for line in lines if abs(line.when - death["when"]) < NEAR]
         if death["pid"] is not None:
-            near = [line for line in near if line[1] == death["pid"]]
+            near = [line for line in near if line.pid == death["pid"]]
         others = [
             other
             for other in known
@@ -368,56 +346,53 @@ async def _add_logs(
         ]
         line = _line_of(death, near, others)
         if line is not None:
-            when, pid, code, text = line
-            death["pid"], death["lines"] = pid, [text]
-            death["report"] = {"code": code, "when": when, "by_time": True}
+            death["pid"], death["lines"] = line.pid, [line.text]
+            death["report"] = {"code": line.code, "when": line.when, "by_time": True}
         else:
-            death["lines"] = [line[3] for line in near][:5]
+            death["lines"] = [line.text for line in near][:5]
+
+
+class _Line(NamedTuple):
+    """A nanny's line about a process that ended."""
+
+    when: float
+    pid: int
+    code: int
+    text: str
 
 
 def _line_of(
-    death: DeathForm,
-    near: list[tuple[float, int, int, str]],
-    others: list[DeathForm],
-) -> tuple[float, int, int, str] | None:
+    death: DeathForm, near: list[_Line], others: list[DeathForm]
+) -> _Line | None:
     """The nanny's line on a worker's end, among those that are near to it.
 
-    Of several with the same text, for as many ends, the nearest is taken.
+    Of several with the same code, for as many ends, the nearest is taken.
     """
     if len(near) == 1 and (not others or death["pid"] is not None):
         return near[0]
-    if len({code for _, _, code, _ in near}) != 1 or len(near) <= len(others):
+    if len({line.code for line in near}) != 1 or len(near) <= len(others):
         return None
-    nearest = [line for line in near if abs(line[0] - death["when"]) < NEAREST]
+    nearest = [line for line in near if abs(line.when - death["when"]) < NEAREST]
     alone = all(abs(each["when"] - death["when"]) > 2 * NEAREST for each in others)
     return nearest[0] if len(nearest) == 1 and alone else None
 
 
-async def _nanny_lines(
-    state: Any, notes: list[str]
-) -> list[tuple[float, int, int, str]]:
-    """Time, process id, exit code and text of each end that nannies have logged."""
+async def _nanny_lines(state: Any, notes: list[str]) -> list[_Line]:
+    """What nannies have logged about ends, the oldest first."""
     nannies = list({ws.nanny for ws in state.workers.values() if ws.nanny})
     if len(nannies) > MOST_NANNIES:
         notes.append(f"{len(nannies) - MOST_NANNIES} nannies were not asked")
 
-    async def ask(address: str) -> Any:
-        asking = state.rpc(address).get_logs(start=0, n=LOG_LINES, timestamps=True)
-        try:
-            return await asyncio.wait_for(asking, NANNIES_LIMIT)
-        except (OSError, asyncio.TimeoutError):
-            return ()
+    def ask(address: str) -> Any:
+        return state.rpc(address).get_logs(start=0, n=LOG_LINES, timestamps=True)
 
+    asked = nannies[:MOST_NANNIES]
+    answers = await ask_all(asked, ask, NANNIES_LIMIT, MOST_NANNIES)
     found = set()
-    for lines in await asyncio.gather(*map(ask, nannies[:MOST_NANNIES])):
-        for when, _, text in lines:
-            ended = _ENDED.search(str(text))
-            if ended is None:
-                continue
-            code = 255
+    for when, _, text in chain.from_iterable(filter(None, answers.values())):
+        if ended := _ENDED.search(str(text)):
+            code = int(ended["status"] or 255)
             if ended["signal"]:
                 code = -int(ended["signal"])
-            elif ended["status"]:
-                code = int(ended["status"])
-            found.add((float(when), int(ended["pid"]), code, str(text)[:500]))
+            found.add(_Line(float(when), int(ended["pid"]), code, str(text)[:500]))
     return sorted(found)

@@ -1,4 +1,4 @@
-"""Runs inside the scheduler: records how workers went away.
+"""Records how workers went away.
 
 A worker's address is gone from the scheduler by the time that plugins are notified of
 its end, so what is known about each is kept from when it joined. Its nanny's report may
@@ -21,17 +21,18 @@ from tornado.ioloop import PeriodicCallback
 
 from ..common.handlers import Handler
 from .deaths import (
+    OVER_TOPIC,
     SOON,
-    all_spellings,
-    is_over,
     is_removal,
     is_report,
     note_restart,
+    one_of,
     over_of,
     removal_fact,
     unpack_keys,
 )
-from .plugins import ADD, REMOVE, Spread
+from .plugins import Spread
+from .rows import name_of
 
 if TYPE_CHECKING:
     from ..common.wire_deaths import BoxPlace, DeathForm, HeldDeaths, NannyReport, Over
@@ -40,11 +41,13 @@ if TYPE_CHECKING:
 VERBS = ("list", "here", "report", "box", "boxes")
 EVERY = 1.0  # seconds between two checks of what workers execute
 MOST_DEATHS = 500
-MOST_WAITING = 500  # reports whose worker has not gone yet, reasons to close
+MOST_WAITING = 500  # reports whose worker is still there; reasons to close
 START_LIMIT = 60.0  # seconds for a worker to start, once it has its plugins
 MOST_BOXES = 10_000  # that workers have reported
 MOST_INPUTS = 10_000  # whose sizes are added up
 _NOT_REPORTED = "what it found is not the black box that its worker reported"
+
+_Process = tuple[str, int | None]  # of a worker: its address and process id
 
 
 class DeathStore(SchedulerPlugin):  # type: ignore[misc]
@@ -63,33 +66,35 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self.watch = watch
         self.is_on = False
         self.scheduler: Any = None
+        self.sending: set[asyncio.Task[None]] = set()
+        self._clear()
+
+    def _clear(self) -> None:
         self.number = 0
         self.since = time()
         self.deaths: deque[DeathForm] = deque(maxlen=MOST_DEATHS)
         self.workers: dict[str, Any] = {}
         self.executing: dict[str, list[Any]] = {}
-        self.reports: OrderedDict[tuple[str, int | None], NannyReport] = OrderedDict()
+        self.reports: OrderedDict[_Process, NannyReport] = OrderedDict()
         self.reasons: OrderedDict[str, str] = OrderedDict()
-        self.over: OrderedDict[tuple[str, int | None], Over] = OrderedDict()
-        # Where workers have their black boxes, and what these are known by.
-        self.boxes: OrderedDict[tuple[str, int | None], BoxPlace] = OrderedDict()
-        self.telling: set[asyncio.Task[None]] = set()
+        self.over: OrderedDict[_Process, Over] = OrderedDict()
+        # Where workers have their black boxes, and what these are recognised by.
+        self.boxes: OrderedDict[_Process, BoxPlace] = OrderedDict()
+        for sending in self.sending:
+            sending.cancel()
 
     async def start(self, scheduler: Any) -> None:
-        """Called as the plugin is added; `turn_on` and `turn_off` handle the nannies.
-
-        Called once more as the scheduler starts, where a preload has put it there.
-        """
-        if self.scheduler is not None:
-            return
-        self.scheduler = scheduler
-        self.ticking = PeriodicCallback(self.look, EVERY * 1000)
-        self.spread = Spread(scheduler, self.name, self._nannies, (ADD, REMOVE))
+        """Called again as the scheduler starts, where a preload has put it there."""
+        if self.scheduler is None:
+            self.scheduler = scheduler
+            self.ticking = PeriodicCallback(self.sample, EVERY * 1000)
+            verbs = "plugin_add", "plugin_remove"  # of a nanny
+            self.spread = Spread(scheduler, self.name, self._nannies, verbs)
 
     def _nannies(self) -> set[str]:
         return {ws.nanny for ws in self.scheduler.workers.values() if ws.nanny}
 
-    def turn_on(self, at_rest: Callable[[], None]) -> None:
+    def turn_on(self, on_idle: Callable[[], None]) -> None:
         """Start watching, and put back missing parts.
 
         ``Scheduler.register_nanny_plugin`` fails where one worker has no nanny, and
@@ -104,27 +109,22 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             self.scheduler.handlers[name] = Handler(name, self, f"on_{verb}")
         # Nannies to come are handed it as they register.
         self.scheduler.nanny_plugins[self.name] = self.watch
-        self.spread.at_rest = at_rest
+        self.spread.on_idle = on_idle
         self.spread.want(1, self.watch, {})
 
-    def turn_off(self, at_rest: Callable[[], None]) -> None:
+    def turn_off(self, on_idle: Callable[[], None]) -> None:
         """Begin to remove it from the nannies, and forget everything."""
         if self.scheduler.nanny_plugins.pop(self.name, None) and not self.is_on:
             self.spread.suppose()  # somebody else has left it there
         self.is_on = False
         self.ticking.stop()
         self.scheduler.handlers.pop(f"{self.name}-list", None)
-        for held in (self.workers, self.deaths, self.executing, self.reports):
-            held.clear()
-        for kept in (self.reasons, self.over, self.boxes):
-            kept.clear()
-        self._stop_telling()
-        self.number = 0
-        self.spread.at_rest = at_rest
+        self._clear()
+        self.spread.on_idle = on_idle
         self.spread.want_none()
 
-    def go(self) -> None:
-        """Take the handlers off: unregistering a plugin does not reach the plugin."""
+    def leave(self) -> None:
+        """Take the handlers off: unregistering a plugin does not notify it."""
         for verb in VERBS:
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
 
@@ -146,19 +146,15 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         place: BoxPlace = {"worker": worker, "pid": pid, "path": path, "nonce": nonce}
         _keep(self.boxes, (worker, pid), {**place, "nanny": nanny}, MOST_BOXES)
         if nanny:
-            telling = asyncio.ensure_future(self._pass_on(nanny, place))
-            self.telling.add(telling)
-            telling.add_done_callback(self.telling.discard)
+            sending = asyncio.ensure_future(self._pass_on(nanny, place))
+            self.sending.add(sending)
+            sending.add_done_callback(self.sending.discard)
 
     async def _pass_on(self, nanny: str, place: BoxPlace) -> None:
         """Report its worker's box to a nanny, which answers once its worker is up."""
-        asking = getattr(self.scheduler.rpc(nanny), f"{self.name}-box")(told=place)
+        asking = getattr(self.scheduler.rpc(nanny), f"{self.name}-box")(place=place)
         with suppress(OSError, asyncio.TimeoutError):  # it is gone, or asks itself
             await asyncio.wait_for(asking, START_LIMIT)
-
-    def _stop_telling(self) -> None:
-        for telling in list(self.telling):
-            telling.cancel()
 
     async def on_boxes(self, nanny: str) -> list[BoxPlace]:
         """A nanny that has just begun to watch asks for its workers' boxes."""
@@ -171,9 +167,9 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
 
     async def before_close(self) -> None:
         self.ticking.stop()
-        self._stop_telling()
+        self._clear()
         self.spread.close()
-        self.go()
+        self.leave()
 
     def add_worker(self, scheduler: Any, worker: str) -> None:
         if not self.is_on:
@@ -187,7 +183,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         if ws.nanny:
             self.spread.look_after(ws.nanny)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Note what each worker executed at its last heartbeat.
 
         The scheduler forgets this when it takes tasks off a worker, before plugins
@@ -203,9 +199,9 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         """Called by the scheduler for each event of any topic."""
         if not self.is_on or not isinstance(msg, Mapping):
             return
-        if topic == "worker-restart-memory":
-            if is_over(msg):
-                self._add_over(over_of(msg, time()))
+        if topic == OVER_TOPIC:
+            if over := over_of(msg, time()):
+                self._add_over(over)
             return
         action = msg.get("action")
         if topic == "all" and action == "remove-worker":
@@ -219,7 +215,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             self._add_reason(topic, str(msg.get("reason", ""))[:300])
 
     def _add_silent(self, workers: Any, ttl: Any) -> None:
-        """Note workers that the scheduler is about to restart: no heartbeats."""
+        """Note workers that the scheduler will restart, as they send no heartbeats."""
         if not isinstance(workers, (list, tuple)) or not isinstance(ttl, (int, float)):
             return
         for address in (getattr(each, "address", each) for each in workers):
@@ -233,10 +229,9 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
     def _add_reason(self, worker: str, reason: str) -> None:
         """Note the reason that a worker reports for closing; the first one counts."""
         if worker in self.workers:
-            if worker not in self.reasons:
-                _keep(self.reasons, worker, reason)
+            _keep(self.reasons, worker, self.reasons.get(worker, reason))
             return
-        for death in reversed(self.deaths):  # it was let go before it closed
+        for death in reversed(self.deaths):  # it was removed before it closed
             if death["worker"] == worker:
                 death["reason"] = death["reason"] or reason
                 return
@@ -253,7 +248,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             _add_worker(death, ws, now)
             if msg.get("expected"):  # its nanny goes with it
                 self.spread.left(ws.nanny)
-        # What has ended since its last heartbeat did not run any more.
+        # What has ended since its last heartbeat no longer ran.
         had = set(msg.get("processing-tasks") or ())
         beats = (each for each in self.executing.pop(address, ()) if each[0] in had)
         death["heartbeat_tasks"] = [
@@ -272,9 +267,9 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self.deaths.append(death)
 
     def _add_over(self, over: Over) -> None:
-        """Note that a nanny ends its worker for the memory that it uses."""
+        """Note that a nanny ends its worker because of the memory that it uses."""
         process = (over["worker"], over["pid"])
-        for death in reversed(self.deaths):  # it was quicker than the event
+        for death in reversed(self.deaths):  # its end came before the event
             late = over["when"] - death["when"] < SOON
             if late and death["over"] is None and _is_of(process, death):
                 death["over"] = over
@@ -295,15 +290,13 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
     def _check_box(self, report: NannyReport) -> None:
         """Drop a box that the worker has not reported: anyone could have made it."""
         box = report["box"]
-        if not box:
-            return
         place = self.boxes.get((report["worker"], report["pid"]))
-        if place is None or place["nonce"] != box.pop("nonce", ""):
+        if box and (place is None or place["nonce"] != box.pop("nonce", "")):
             report["box"], why = None, [report["error"], _NOT_REPORTED]
             report["error"] = "; ".join(filter(None, why))
 
     def _add_prefixes(self, death: DeathForm) -> None:
-        """Make keys of what the black box has, and say what tasks they are of."""
+        """Unpack the keys of its black box, and add the prefixes of their tasks."""
         report = death["report"]
         box = report.get("box") if report else None
         if box:
@@ -315,7 +308,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         """Prefix of a task, and size of its inputs."""
         ts = self.scheduler.tasks.get(key)
         if ts is None:
-            # Forgotten, as its job has ended: Scheduler.new_task makes it so too.
+            # Forgotten, as its job has ended: Scheduler.new_task names it so too.
             return key_split(key), None
         sizes = (each.nbytes for each in islice(ts.dependencies, MOST_INPUTS))
         return ts.prefix.name, sum(size for size in sizes if size >= 0)
@@ -323,8 +316,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
     async def on_list(
         self, keys: Iterable[Any] | None = None, limit: int = 50
     ) -> HeldDeaths:
-        """Deaths, the newest first; see `deaths_events.removal_fact`."""
-        deaths = [*self.deaths]
+        """Deaths, the newest first; see `removal_fact`."""
         # A process that ended before it ever joined, or whose end is not yet noticed.
         now = time()
         alone = [
@@ -333,11 +325,10 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             if report["code"] and now - report["when"] > 5
         ]
         forgotten = self.number - len(self.deaths)
-        deaths += alone
-        deaths.sort(key=lambda death: -death["when"])
+        deaths = sorted([*self.deaths, *alone], key=lambda death: -death["when"])
         if keys is not None:
-            wanted = all_spellings(keys)
-            deaths = [death for death in deaths if concerned(death, wanted)]
+            is_wanted = one_of(keys)
+            deaths = [each for each in deaths if any(map(is_wanted, _tasks_of(each)))]
             forgotten = 0
         return {
             "deaths": deaths[:limit],
@@ -347,21 +338,18 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         }
 
 
-def concerned(death: DeathForm, wanted: set[Any]) -> bool:
-    """Whether a worker had one of some keys when it went away."""
+def _tasks_of(death: DeathForm) -> list[Any]:
+    """Keys of the tasks that a worker had when it went away."""
     box = death["report"].get("box") if death["report"] else None
-    ran = [task["key"] for task in death["heartbeat_tasks"]]
-    ran += [task["key"] for task in box["tasks"]] if box else []
-    return any(
-        key in wanted or str(key) in wanted for key in (*ran, *death["processing"])
-    )
+    ran = [*death["heartbeat_tasks"], *(box["tasks"] if box else ())]
+    return [*(task["key"] for task in ran), *death["processing"]]
 
 
 def _add_worker(death: DeathForm, ws: Any, now: float) -> None:
     metrics = ws.metrics or {}
     death.update(
         {
-            "name": ws.name if isinstance(ws.name, (str, int)) else str(ws.name),
+            "name": name_of(ws),
             "host": ws.host,
             "pid": ws.pid,
             "nanny": ws.nanny or "",
@@ -378,7 +366,7 @@ def _without_removal(report: NannyReport) -> DeathForm:
     msg = {"worker": report["worker"], "expected": None, "stimulus_id": ""}
     death = removal_fact(report["when"], msg, "")
     box = report["box"]
-    if box:  # whose worker may still be removed: another one for here
+    if box:  # a copy, as its worker may still be removed
         tasks = [task.copy() for task in box["tasks"]]
         box = {**box, "tasks": tasks, "ended": []}
         report = {**report, "box": box}
@@ -388,7 +376,7 @@ def _without_removal(report: NannyReport) -> DeathForm:
     return death
 
 
-def _is_of(process: tuple[str, int | None], death: DeathForm) -> bool:
+def _is_of(process: _Process, death: DeathForm) -> bool:
     """Whether a nanny's report about a process belongs to a death.
 
     A nanny has the address of the worker before while the next one is starting, but

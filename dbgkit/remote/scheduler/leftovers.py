@@ -1,7 +1,4 @@
-"""Removes what Dask keeps of dbgkit's own tasks and clients that are gone.
-
-This file is sent to the scheduler as source: the standard library only.
-"""
+"""Removes what Dask keeps of dbgkit's own tasks and clients that are gone."""
 
 from __future__ import annotations
 
@@ -37,13 +34,21 @@ def forget_group(scheduler: Any, group: Any) -> None:
         del scheduler.task_prefixes[prefix.name]
 
 
+def forget_events(scheduler: Any, topic: str) -> None:
+    """Make a scheduler forget the events of a topic.
+
+    ``Scheduler._broker`` (distributed/broker.py) keeps each topic permanently, and
+    1,000 events of it, whatever their size.
+    """
+    scheduler._broker._topics.pop(topic, None)
+
+
 def forget_topic(scheduler: Any, client: str) -> None:
     """Make a scheduler forget the events of a client that has gone.
 
-    ``Scheduler._broker`` (distributed/broker.py) keeps each topic permanently. A client
-    that closes is logged twice (``Scheduler.add_client``): as it says so, and as its
-    connection ends, just before ``client_comms`` lets go of it.
+    A client that closes is logged twice (``Scheduler.add_client``): as it says so, and
+    as its connection ends, just before it is removed from ``client_comms``.
     """
-    scheduler._broker._topics.pop(client, None)
+    forget_events(scheduler, client)
     if client in scheduler.client_comms and scheduler.status.name == "running":
         asyncio.get_running_loop().call_later(LATER, forget_topic, scheduler, client)

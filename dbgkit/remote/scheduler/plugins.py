@@ -3,8 +3,6 @@
 Two messages to one of them may arrive in either order, and one that hangs would block
 all the others. So each has a task of its own here, which sends one message at a time
 and waits for the answer, until the state there is the wanted one.
-
-This file is sent to the scheduler as source: standard library only.
 """
 
 from __future__ import annotations
@@ -18,10 +16,9 @@ if TYPE_CHECKING:
 
 NONE = 0  # revision of a plugin that is not there
 UNSURE = -1  # it may be there: to be asked
-AGAIN = 0.5  # seconds until somebody is tried again who could not be reached
-GONE_LIMIT = 5.0  # seconds for one whom the scheduler does not list any more
-PARTING_LIMIT = 3.0  # seconds for a plugin that was removed to say its last word
-ADD, REMOVE = "plugin_add", "plugin_remove"  # operations of a nanny
+AGAIN = 0.5  # seconds until one that could not be reached is tried again
+GONE_LIMIT = 5.0  # seconds for one that the scheduler no longer lists
+PARTING_LIMIT = 3.0  # seconds for a plugin that was removed to send its last message
 
 
 class Spread:
@@ -37,10 +34,9 @@ class Spread:
     verbs : (str, str)
         Operations that add and remove a plugin.
     parting : bool
-        Whether a plugin that was removed says so itself, after all else that it had
-        to say: see `parted`.
-    at_rest : callable
-        Called each time that nothing is left to be done.
+        Whether a removed plugin calls `parted`, after its last message.
+    on_idle : callable
+        Called each time that nothing is left to do.
     """
 
     def __init__(
@@ -51,14 +47,14 @@ class Spread:
         verbs: tuple[str, str],
         *,
         parting: bool = False,
-        at_rest: Callable[[], None] = lambda: None,
+        on_idle: Callable[[], None] = lambda: None,
     ) -> None:
         self.scheduler = scheduler
         self.name = name
         self.there = there
         self.verbs = verbs
         self.parting = parting
-        self.at_rest = at_rest
+        self.on_idle = on_idle
         self.wanted = NONE
         self.plugin = b""
         self.settings: RecorderSettings = {}
@@ -109,7 +105,7 @@ class Spread:
         return self.settings
 
     def parted(self, address: str) -> None:
-        """A plugin that was removed has sent everything."""
+        """A removed plugin has sent everything."""
         if parting := self._partings.pop(address, None):
             parting.set_result(None)
 
@@ -121,23 +117,20 @@ class Spread:
             task.cancel()
 
     @property
-    def rests(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing is left to do."""
         return not self._tasks
 
     async def settled(self, limit: float) -> dict[str, str]:
-        """Wait until all is as wanted, for so many seconds at most.
+        """Wait until all is as wanted, for at most so many seconds.
 
-        Returns
-        -------
-        dict
-            By address, why it is not; of those that the scheduler knows.
+        By address, why it is not; of those that the scheduler knows.
         """
         tasks = dict(self._tasks)
         if tasks:
             await asyncio.wait(tasks.values(), timeout=limit)
         there = set(self.there())
-        # Others may be at it anew, as somebody else wants it otherwise by now.
+        # Others may have begun anew, as somebody else wants it otherwise by now.
         silent = [address for address, task in tasks.items() if not task.done()]
         found = dict.fromkeys(silent, f"no answer within {limit:.3g} s")
         found.update(self.failed)
@@ -167,8 +160,8 @@ class Spread:
         if not task.cancelled():
             task.result()  # nothing is expected to be raised: Dask's log has it
             self.look_after(address)  # if it was wanted otherwise just now
-        if self.rests:
-            self.at_rest()
+        if self.is_idle:
+            self.on_idle()
 
     async def _step(self, address: str) -> None:
         """Send one message, and note what is there after it."""

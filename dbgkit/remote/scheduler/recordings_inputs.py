@@ -14,12 +14,7 @@ from typing import Any
 class KeptInputs:
     """Keeps inputs of failed tasks, the newest ones, within a limit.
 
-    Parameters
-    ----------
-    client : str
-        Name of the client that wants them.
-    limit : int
-        Bytes; 0 keeps nothing.
+    That is in bytes; 0 keeps nothing. ``client`` is the name that wants them.
     """
 
     def __init__(self, client: str, limit: int) -> None:

@@ -1,4 +1,4 @@
-"""Runs inside the scheduler: holds recordings, within bounds.
+"""Holds recordings, within bounds.
 
 Recordings arrive as events of one topic. They are removed from the scheduler's own list
 of events at once, and never unpacked here.
@@ -16,6 +16,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from ..common.handlers import Handler
 from ..common.keys import as_key
+from .leftovers import forget_events
 from .recordings_inputs import KeptInputs
 from .recordings_switch import Switch, merged, plain
 
@@ -90,11 +91,11 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         """Remove them, as unregistering a plugin does not notify the plugin."""
         for verb in (*VERBS, "here"):
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
-        _forget_events(self.scheduler, self.name)
+        forget_events(self.scheduler, self.name)
 
     def forget(self) -> None:
         """Forget all that is held."""
-        _forget_events(self.scheduler, self.name)
+        forget_events(self.scheduler, self.name)
         self.inputs.release(self.scheduler)
         self._clear()
 
@@ -125,9 +126,8 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         Returns
         -------
         dict
-            ``was_on``; ``without``: by address, why it does not record there (yet);
-            ``broken``: such that failed. Or ``settings``: the plugin is to be made of
-            these, and to be sent again.
+            ``was_on``, and what `Switch.on` returns. Or ``settings``: the plugin has
+            to be made with these, and sent again.
         """
         wanted = plain(settings)
         if self.switch.is_on:
@@ -155,7 +155,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
     async def on_off(
         self, owner: str, keep: Collection[str], orphans: bool, limit: float
     ) -> IsOff:
-        """Have it off, unless somebody else wants it: see `Switch.off`."""
+        """Turn it off, unless somebody else wants it: see `Switch.off`."""
         return await self.switch.off(owner, keep, orphans, limit)
 
     async def on_here(self, address: str) -> Here:
@@ -170,11 +170,11 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         self.switch.spread.left(worker)
 
     def restart(self, scheduler: Any) -> None:
-        """Called as a client restarts the cluster: no task is there any more."""
+        """Called as a client restarts the cluster: no task is left."""
         self.inputs.sizes.clear()
 
     async def before_close(self) -> None:
-        self.switch.close()
+        self.switch.spread.close()
         self.forget()
         self.remove_handlers()
 
@@ -182,12 +182,12 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         """Called by the scheduler for each event of any topic."""
         if topic != self.name:
             return
-        _forget_events(self.scheduler, self.name)
+        forget_events(self.scheduler, self.name)
         if "parted" in msg:
             self.switch.spread.parted(msg["parted"])
             return
         if not self.switch.is_on:
-            return  # it was under way
+            return  # it was on its way
         event = recording_event(msg)
         if event is None:
             return
@@ -242,15 +242,10 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
     async def on_list(
         self, keys: Iterable[Any] | None = None, limit: int = 50
     ) -> RecordingsForm | None:
-        """Headers of recordings, the newest first, and what is not held any more.
+        """Headers of recordings, of all or some tasks, and what is no longer held.
 
-        None while it is off, and only waits for workers to have heard of that.
-
-        Parameters
-        ----------
-        keys : iterable of Key, optional
-            Only of these tasks.
-        limit : int
+        The newest come first. None while it is off, and only waits for the workers to
+        be off.
         """
         if not self.switch.is_on:
             return None
@@ -331,12 +326,3 @@ def _cost(event: RecordingEvent) -> int:
     """Bytes that one recording takes here."""
     texts = sum(len(text) for text in event.values() if isinstance(text, str))
     return len(event["packed"]) + 2 * texts + OVERHEAD
-
-
-def _forget_events(scheduler: Any, topic: str) -> None:
-    """Take the events of a topic out of the scheduler's own list.
-
-    ``Scheduler._broker`` (distributed/broker.py) keeps 1,000 of each topic, whatever
-    their size.
-    """
-    scheduler._broker._topics.pop(topic, None)

@@ -3,8 +3,6 @@
 Everything that turns it on or off goes through here, in the scheduler's own loop, so
 that it is complete or gone, however many clients use it. The scheduler, the workers and
 the nannies are asked for their parts: a missing one is put back.
-
-This file is sent to the scheduler as source: standard library only.
 """
 
 from __future__ import annotations
@@ -30,14 +28,8 @@ class Store(Protocol):
 class Switch:
     """Has a recorder on for as long as somebody wants it.
 
-    Parameters
-    ----------
-    scheduler : Scheduler
-    name : str
-        Of the plugins of scheduler and workers.
-    store : Store
-    deaths : (str, bytes)
-        Name and pickle of the part that watches deaths.
+    The name is that of the plugins of scheduler and workers; ``deaths`` has name and
+    pickle of the part that watches deaths.
     """
 
     def __init__(
@@ -57,7 +49,7 @@ class Switch:
             lambda: scheduler.workers,
             ("plugin-add", "plugin-remove"),
             parting=True,
-            at_rest=self._go,
+            on_idle=self._leave,
         )
 
     @property
@@ -97,15 +89,16 @@ class Switch:
             self.plugin = plugin
         self.scheduler.plugins.setdefault(self.name, self.store)
         self.store.add_handlers()
-        replace_worker_plugin(self.scheduler, self.name, self.plugin)
+        # Workers that join later start with it.
+        self.scheduler.worker_plugins[self.name] = self.plugin
         # First: workers report their black boxes to it as they start.
         deaths = await self._deaths()
-        deaths.turn_on(self._go)
+        deaths.turn_on(self._leave)
         self.spread.want(self.revision, self.plugin, settings)
         without = await self._settled(limit)
         broken = {} if was_on else dict(self.spread.failed)
         if broken:
-            # It would keep workers to come from starting.
+            # It would keep later workers from starting.
             await self.off(owner, (), False, limit)
         return {"without": without, "broken": broken}
 
@@ -120,7 +113,7 @@ class Switch:
         keep : collection of str
             Tokens of uses of the owner's that go on.
         orphans : bool
-            Whether whoever wanted it and is not connected any more counts for nobody.
+            Whether claims of those that are no longer connected are dropped.
         limit : float
             Seconds to wait for workers and nannies.
 
@@ -134,26 +127,24 @@ class Switch:
         if left:
             self.claims[owner] = left
         if orphans:
-            clients = self.scheduler.clients
-            gone = [each for each in self.claims if each not in clients]
-            for each in gone:
-                del self.claims[each]
+            for gone in self.claims.keys() - self.scheduler.clients.keys():
+                del self.claims[gone]
         if self.claims:
             others = len(self.claims) - (owner in self.claims)
             return {"others": others, "without": {}}
         await self._end()
         without = await self._settled(limit)
-        self._go()
+        self._leave()
         return {"others": 0, "without": without}
 
     async def _end(self) -> None:
-        """Begin to take all off, also what somebody else has left of it."""
+        """Begin to remove everything, also what somebody else has left of it."""
         self.scheduler.plugins.setdefault(self.name, self.store)
         if self.scheduler.worker_plugins.pop(self.name, None) and not self.revision:
             self.spread.suppose()
         self.store.forget()
         self.spread.want_none()
-        (await self._deaths()).turn_off(self._go)
+        (await self._deaths()).turn_off(self._leave)
 
     async def _deaths(self) -> Any:
         """The part that watches deaths, which is put there if it is not."""
@@ -172,29 +163,18 @@ class Switch:
         found = await asyncio.gather(*(each.settled(limit) for each in spreads))
         return {address: why for each in found for address, why in each.items()}
 
-    def _go(self) -> None:
-        """Leave the scheduler, once it is off and nobody is left who has it."""
+    def _leave(self) -> None:
+        """Leave the scheduler, once it is off and no worker or nanny has it."""
         deaths = self.scheduler.plugins.get(self.deaths[0])
-        rests = self.spread.rests and (deaths is None or deaths.spread.rests)
-        if self.is_on or not rests:
+        is_idle = self.spread.is_idle and (deaths is None or deaths.spread.is_idle)
+        if self.is_on or not is_idle:
             return
         if deaths is not None:
-            deaths.go()
+            deaths.leave()
             self.scheduler.plugins.pop(self.deaths[0], None)
         self.store.remove_handlers()
         if self.scheduler.plugins.get(self.name) is self.store:
             del self.scheduler.plugins[self.name]
-
-    def close(self) -> None:
-        self.spread.close()
-
-
-def replace_worker_plugin(scheduler: Any, name: str, plugin: bytes) -> None:
-    """Have workers that join later start with this plugin.
-
-    ``Scheduler.worker_plugins`` (distributed/scheduler.py) has each as it was pickled.
-    """
-    scheduler.worker_plugins[name] = plugin
 
 
 def plain(settings: RecorderSettings) -> RecorderSettings:

@@ -1,8 +1,4 @@
-"""Tasks and workers in wire form, as a visit to the scheduler reports them.
-
-This file is sent to the scheduler as source: it imports the standard library, dask and
-distributed only.
-"""
+"""Tasks and workers in wire form, as a visit to the scheduler reports them."""
 
 from __future__ import annotations
 
@@ -14,10 +10,12 @@ from dask._task_spec import Alias
 from dask.sizeof import sizeof
 from distributed.protocol import pickle as wire
 
+from .p2p import is_barrier
+
 if TYPE_CHECKING:
     from ..common.wire_failures import TaskForm, Visit, WorkerForm
 
-MOST_BARRIERS = 100  # dependents of a failed task that are looked at
+MOST_BARRIERS = 100  # dependents of a failed task that are examined
 
 
 def task_row(ts: Any) -> TaskForm:
@@ -46,14 +44,14 @@ def task_row(ts: Any) -> TaskForm:
 
 
 def barriers_after(ts: Any) -> list[Any]:
-    """Barriers of P2P shuffles that a task puts something in: they know how."""
+    """Barriers of P2P shuffles that a task feeds: they know how that is done."""
     found = []
     stack, left = [ts], MOST_BARRIERS
     while stack and left > 0:
         dependents = stack.pop().dependents
         left -= len(dependents)
         for dependent in islice(dependents, MOST_BARRIERS):
-            if str(dependent.key).startswith("shuffle-barrier-"):
+            if is_barrier(dependent.key):
                 found.append(dependent)
             elif isinstance(dependent.run_spec, Alias):
                 stack.append(dependent)
@@ -107,9 +105,14 @@ def add_spec(row: TaskForm, ts: Any, answer: Visit, limit: int) -> None:
     answer["spec_bytes"] += expected
 
 
+def name_of(ws: Any) -> str | int:
+    """Name of a worker, which may be anything."""
+    return ws.name if isinstance(ws.name, (str, int)) else str(ws.name)
+
+
 def worker_row(ws: Any) -> WorkerForm:
     return {
-        "name": ws.name if isinstance(ws.name, (str, int)) else str(ws.name),
+        "name": name_of(ws),
         "status": ws.status.name,
         "memory_limit": ws.memory_limit,
         "pid": ws.pid,
