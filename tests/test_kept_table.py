@@ -235,7 +235,7 @@ def test_what_failed_meanwhile_is_bounded(monkeypatch):
 
 
 def test_what_is_gone_does_not_stay(monkeypatch):
-    monkeypatch.setattr(inner_table, "_ROOM", 10)
+    monkeypatch.setattr(inner_table, "_MOST_GONE", 10)
 
     async def check():
         async with failures() as jobs:
@@ -330,12 +330,12 @@ def test_indices_of_a_map_take_one_pass_for_an_answer(monkeypatch):
         async with Scheduler(port=0, dashboard_address=":0") as scheduler:
             made = await mapped(scheduler, 3_000)
             values = CameFrom(scheduler, Pace())
-            told = [index_of(await values.told(ts)) for ts in made[1_990:2_010]]
+            told = [index_of(await values.of(ts)) for ts in made[1_990:2_010]]
             assert told == [[f"index {number:,}"] for number in range(1_990, 2_010)]
             assert passes == [3_000]
             # AND where one is of another submission it is certain of that one alone
             made[5].priority = (0, 2, 5)
-            told = index_of(await CameFrom(scheduler, Pace()).told(made[7]))
+            told = index_of(await CameFrom(scheduler, Pace()).of(made[7]))
             assert told == ["index 7 of its batch"]
 
     asyncio.run(check())
@@ -348,7 +348,7 @@ def test_of_very_many_tasks_none_is_looked_at(monkeypatch):
         async with Scheduler(port=0, dashboard_address=":0") as scheduler:
             made = await mapped(scheduler, 2_001)
             values = CameFrom(scheduler, Pace())
-            assert index_of(await values.told(made[7])) == []
+            assert index_of(await values.of(made[7])) == []
             assert values._groups is None
 
     asyncio.run(check())

@@ -1,7 +1,4 @@
-"""What is known about one failed task, in wire form.
-
-This file is sent to the scheduler as source: standard library and dask only.
-"""
+"""What is known about one failed task, in wire form."""
 
 from __future__ import annotations
 
@@ -33,12 +30,7 @@ def history_of(state: Any) -> list[HistoryEntry]:
     ]
 
 
-def failure_fact(
-    state: Any,
-    ts: Any,
-    asked: Any,
-    entry: HistoryEntry | None,
-) -> Fact:
+def failure_fact(state: Any, ts: Any, asked: Any, entry: HistoryEntry | None) -> Fact:
     """One root cause: what failed, where, when and how, and on which values."""
     text = ts.exception_text or (entry["exception_text"] if entry else "")
     frames = ts.traceback_text or (entry["traceback_text"] if entry else "")
@@ -46,6 +38,9 @@ def failure_fact(
     tried = int(retries) - ts.retries + 1 if isinstance(retries, int) else 1
     cause = cause_in_shuffle(text, ts.exception)
     killed = not text and ts.suspicious > state.allowed_failures
+    needs = None
+    if killed and not is_dump(state):
+        needs = needs_of(state, ts.key, ts.run_spec)
     return {
         "key": ts.key,
         "asked": asked,
@@ -53,7 +48,7 @@ def failure_fact(
         "erred_on": list(ts.erred_on or ()),
         "exception_text": text[:TEXT_LIMIT],
         "traceback_text": frames[:TEXT_LIMIT],
-        # What the user can mend, where Dask's own exception has only the phase.
+        # What the user can fix, where Dask's own exception has only the phase.
         "cause_text": cause.text[:TEXT_LIMIT] if cause else "",
         "cause_frames": as_text(cause)[:TEXT_LIMIT] if cause else "",
         "went_in": went_in(ts, text, frames),
@@ -61,9 +56,7 @@ def failure_fact(
         # (Scheduler.remove_worker, Scheduler.check_no_workers_timeout).
         "exception": ts.exception if isinstance(ts.exception, bytes) else None,
         "killed": killed,
-        "needs": needs_of(state, ts.key, ts.run_spec)
-        if killed and not is_dump(state)
-        else None,
+        "needs": needs,
         "suspicious": ts.suspicious,
         "tried": max(tried, ts.suspicious),
         "actor": bool(ts.actor),

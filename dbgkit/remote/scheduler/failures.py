@@ -1,6 +1,5 @@
 """Failures in groups of one root cause, as a scheduler or a dump has them.
 
-This file is sent to the scheduler as source: standard library and dask only.
 Nothing is unpickled, and texts are cut to what is shown.
 """
 
@@ -49,36 +48,23 @@ async def survey_failures(
         id ``client`` wants or lost something by, of the span ``span`` (name or id).
     index : ErredIndex, optional
         As kept by the extension; a new one is filled by a pass over all tasks.
-
-    Returns
-    -------
-    dict
-        ``groups`` (see `Group.to_wire`), ``total``, ``cascaded``, ``healed`` and a
-        sample of its keys, ``omitted`` groups, the span of time, and what is missing.
     """
     pace = Pace()
     start = now_of(state)
-    index = ErredIndex() if index is None else index
+    index = index or ErredIndex()
     passed = await index.fill(state, pace)
     history = [entry for entry in history_of(state) if not is_private(entry["key"])]
     await index.find_times(state, history, pace)
     survey = _Survey(state, index, pace, question.get("since"))
     await survey.choose(question.get("client"), question.get("span"))
     await survey.count_all(history)
-    return await survey.told(question.get("limit"), passed, start)
+    return await survey.answer(question.get("limit"), passed, start)
 
 
 class _Survey:
     """One question, while failures are being counted for it.
 
-    Parameters
-    ----------
-    state : Scheduler or DumpState
-    index : ErredIndex
-        Complete, and with times.
-    pace : Pace
-    since : float or None
-        What failed before this time is not counted.
+    The index is complete, and has times; what failed before ``since`` is not counted.
     """
 
     def __init__(
@@ -95,7 +81,7 @@ class _Survey:
         self._missing: Missing = {"undated": 0, "unasked": 0, "span_unknown": False}
 
     async def choose(self, client: str | None, span: str | None) -> None:
-        """Count only what a client or a span is concerned by, if one is asked for."""
+        """Count only what concerns a client or a span, if one is asked for."""
         if client is None and span is None:
             return
         spans: set[str] = set()
@@ -106,13 +92,12 @@ class _Survey:
         async for part in slices(list(self._index.blame.items()), self._pace):
             for key, root in part:
                 ts = self._state.tasks.get(key)
-                if ts is None:
-                    continue
-                if client is not None and not _is_wanted(ts, client):
-                    continue
-                if span is not None and ts.group.span_id not in spans:
-                    continue
-                self._wanted.add(root)
+                if (
+                    ts is not None
+                    and (client is None or _is_wanted(ts, client))
+                    and (span is None or ts.group.span_id in spans)
+                ):
+                    self._wanted.add(root)
 
     async def count_all(self, history: list[HistoryEntry]) -> None:
         """Count failures that are there, those of the history alone, and followers."""
@@ -132,15 +117,15 @@ class _Survey:
         )
         await inner.fill(self._waiting, history, self._pace)
         self._count_history(history, inner)
-        async for alone in self._followers.placed(self._state, self._pace):
-            if isinstance(alone.told, Row):
-                self._count(alone.key, alone.told, alone.when, alone.members)
+        async for left in self._followers.placed(self._state, self._pace):
+            if isinstance(left.known, Row):
+                self._count(left.key, left.known, left.when, left.members)
             else:
-                self._count_forgotten(alone.told, _alike_of_entry(alone.told))
+                self._count_forgotten(left.known, _alike_of_entry(left.known))
         await inner.empty(self._pace)
         await join_moved(self._groups, self._mark)
 
-    async def told(self, limit: int | None, passed: bool, start: float) -> Failures:
+    async def answer(self, limit: int | None, passed: bool, start: float) -> Failures:
         """The groups, and what was counted and left out."""
         index = self._index
         found = sorted(self._groups.values(), key=Group.rank)
@@ -169,9 +154,9 @@ class _Survey:
     # -- what is there ------------------------------------------------------
 
     async def _count_present(self) -> dict[Any, int]:
-        """Count root causes that are there; gives all that were, with their members."""
+        """Count root causes that are there; returns all that were, with members."""
         index, wanted, since = self._index, self._wanted, self._since
-        # As it is now: what is forgotten meanwhile is not counted by the history too.
+        # As it is now: what is forgotten meanwhile is not counted again by the history.
         known = dict(index.members)
         async for part in slices(list(known.items()), self._pace):
             for root, members in part:
@@ -185,7 +170,7 @@ class _Survey:
                 if row is None:
                     known.pop(root)
                 elif when is not None and is_follower_alike(row.alike):
-                    self._followers.add(Follower(root, when, members, row))
+                    self._followers.found.append(Follower(root, when, members, row))
                 elif row.handed:
                     self._waiting.append(Waiting(root, row, when, members))
                 else:
@@ -234,18 +219,17 @@ class _Survey:
             return ""
         key = group.present[-1]
         ts = await self._index.task_of(self._state, key, self._pace)
-        _, function, line = place
-        return "" if ts is None else mark_at(ts.run_spec, function, line)
+        return "" if ts is None else mark_at(ts.run_spec, *place[1:])
 
     async def _example(self, group: Group, values: CameFrom) -> Fact:
-        """One failure of a group; possibly only the history's entry is left of it."""
+        """One failure of a group; perhaps only the history's entry is left of it."""
         if group.present is not None:
             key = group.present[-1]
             ts = await self._index.task_of(self._state, key, self._pace)
             if ts is not None:
                 return {
                     **failure_fact(self._state, ts, key, None),
-                    "came_from": await values.told(ts),
+                    "came_from": await values.of(ts),
                     "when": self._index.when.get(key),
                     "codes": codes_for(ts.run_spec, ts.traceback_text or ""),
                     "submitted": group.submitted.get(key),
@@ -274,7 +258,8 @@ class _Survey:
             else:
                 alike = _alike_of_entry(entry)
                 if is_follower_alike(alike):
-                    self._followers.add(Follower(key, entry["when"] or 0.0, 1, entry))
+                    follower = Follower(key, entry["when"] or 0.0, 1, entry)
+                    self._followers.found.append(follower)
                 else:
                     self._count_forgotten(entry, alike)
 
@@ -311,17 +296,18 @@ def _alike_of_entry(entry: HistoryEntry) -> Signature:
 
 
 def _with_cause(index: ErredIndex, entry: HistoryEntry) -> HistoryEntry:
-    """An entry of the history, with what a task of a P2P shuffle was raised from.
+    """An entry of the history, with the code that its frames were in.
 
-    And with the code that its frames were in.
+    Of a P2P shuffle's task also what it was raised from.
     """
-    codes = index.codes.of(entry["key"])
     shuffled = entry["exception_text"].startswith(P2P)
     cause = index.cause_in_shuffle(entry["key"]) if shuffled else None
-    if cause is None:
-        return {**entry, "codes": codes, "cause_text": "", "cause_frames": ""}
-    frames = as_text(cause)
-    return {**entry, "codes": codes, "cause_text": cause.text, "cause_frames": frames}
+    return {
+        **entry,
+        "codes": index.codes.of(entry["key"]),
+        "cause_text": cause.text if cause else "",
+        "cause_frames": as_text(cause) if cause else "",
+    }
 
 
 def _is_wanted(ts: Any, client: str) -> bool:
@@ -329,7 +315,7 @@ def _is_wanted(ts: Any, client: str) -> bool:
 
 
 def _span_ids(state: Any, span: str) -> tuple[set[str], bool]:
-    """Ids of the spans of a name or an id, and whether there is any such span.
+    """Ids of the spans of a name or an id, those within them too; whether any is known.
 
     distributed.spans.SpansSchedulerExtension; a dump has ids only.
     """

@@ -1,7 +1,4 @@
-"""Failures of the other tasks of a collective are counted with the first one's.
-
-This file is sent to the scheduler as source: standard library and dask only.
-"""
+"""Failures of the other tasks of a collective are counted with the first one's."""
 
 from __future__ import annotations
 
@@ -25,43 +22,39 @@ class Follower(NamedTuple):
     key: Any
     when: float
     members: int  # failed tasks of it, itself included
-    told: Row | HistoryEntry  # or the history's entry, where that is all that is left
+    known: Row | HistoryEntry  # the latter where nothing else is left
 
 
 class Followers:
     """Gives each follower to the group of the failure of its collective."""
 
     def __init__(self) -> None:
-        self._followers: list[Follower] = []
+        self.found: list[Follower] = []
         self._leaders: Leaders[Group] = Leaders()
 
-    def add(self, follower: Follower) -> None:
-        """Note a follower."""
-        self._followers.append(follower)
-
     def note(self, key: Any, when: float | None, group: Group) -> None:
-        """Note a failure that is no follower's."""
+        """Note a failure that is not a follower's."""
         self._leaders.note(key, when, group)
 
     async def placed(self, state: Any, pace: Pace) -> AsyncIterator[Follower]:
-        """Count followers with what they failed because of; gives those left over."""
-        prefixes = {key_split(each.key) for each in self._followers}
+        """Count followers with what they failed because of; yields those left over."""
+        prefixes = {key_split(each.key) for each in self.found}
         runs = await Runs.of(state, prefixes, pace)
-        alone: list[Follower] = []
-        async for part in emptied(self._followers, pace):
+        left: list[Follower] = []
+        async for part in emptied(self.found, pace):
             for follower in part:
                 group = self._leaders.of(follower.key, follower.when, runs)
                 if group is None:
-                    alone.append(follower)
+                    left.append(follower)
                 else:
                     group.cascaded += follower.members
-        # Only now, as whoever counts them notes them: they lead no others.
-        async for part in emptied(alone, pace):
+        # Not before: whoever counts them notes them, but they lead no others.
+        async for part in emptied(left, pace):
             for follower in part:
                 yield follower
 
 
 def is_follower_alike(alike: Signature) -> bool:
-    """As `is_follower`, of what makes failures alike."""
+    """As `is_follower`, by what makes failures alike."""
     kind, message, _ = alike
     return is_follower(f"{kind}({message})")

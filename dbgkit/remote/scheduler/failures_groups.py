@@ -1,13 +1,10 @@
-"""Failures that are alike, while they are being counted.
-
-This file is sent to the scheduler as source: standard library only.
-"""
+"""Failures that are alike, while they are being counted."""
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..common.texts import Signature
 
@@ -22,17 +19,25 @@ TRACEBACK = 8_000  # characters of one
 TRACEBACKS = 100_000  # characters of all tracebacks
 
 
+# When one failed, its key as text, its position, and its key, which may be unorderable.
+Place = tuple[float, str, int, Any]
+
+
+def _order(place: Place) -> tuple[float, str, int]:
+    return place[:3]
+
+
 class Row(NamedTuple):
     """What a report needs of one root cause, kept because its texts are slow to read.
 
-    ``handed`` is what it may have been handed by tasks that it had submitted (see
+    ``handed`` is what it may have received from tasks that it had submitted (see
     ``inner_identities``).
     """
 
     alike: Signature
     name: str
     workers: tuple[str, ...]
-    handed: tuple[Any, ...] = ()
+    handed: tuple[Any, ...]
 
 
 class Group:
@@ -48,9 +53,9 @@ class Group:
         self.last: float | None = None
         # A sample of the earliest, so that a dump shows the same keys. What has no
         # time failed before all that has one.
-        self.keys: list[tuple[float, str, int, Any]] = []
+        self.keys: list[Place] = []
         # The earliest that the scheduler still has, and that it has forgotten.
-        self.present: tuple[float, str, int, Any] | None = None
+        self.present: Place | None = None
         self.entry: HistoryEntry | None = None
         # What is left of the tasks that those of the group had submitted, by key.
         self.submitted: dict[Any, HistoryEntry] = {}
@@ -70,12 +75,7 @@ class Group:
         place = (when, str(entry["key"]), self.count, entry["key"])
         self._count(place, when, entry["erred_on"])
 
-    def _count(
-        self,
-        place: tuple[float, str, int, Any],
-        when: float | None,
-        workers: Iterable[str],
-    ) -> None:
+    def _count(self, place: Place, when: float | None, workers: Iterable[str]) -> None:
         self.count += 1
         for worker in workers:
             self.workers[worker] = None
@@ -85,6 +85,21 @@ class Group:
         if len(self.keys) < SAMPLE or place < self.keys[-1]:
             bisect.insort(self.keys, place)
             del self.keys[SAMPLE:]
+
+    def absorb(self, other: Group) -> None:
+        """Count the failures of another group as this one's own."""
+        self.count += other.count
+        self.cascaded += other.cascaded
+        self.forgotten += other.forgotten
+        self.workers.update(other.workers)
+        self.submitted.update(other.submitted)
+        self.first = min(_known(self.first, other.first), default=None)
+        self.last = max(_known(self.last, other.last), default=None)
+        self.keys = sorted([*self.keys, *other.keys], key=_order)[:SAMPLE]
+        present = _known(self.present, other.present)
+        self.present = min(present, key=_order, default=None)
+        entries = _known(self.entry, other.entry)
+        self.entry = min(entries, key=lambda each: each["when"] or 0.0, default=None)
 
     def rank(self) -> tuple[Any, ...]:
         """The most frequent first, then the earliest."""
@@ -121,7 +136,17 @@ class Group:
         }
 
 
-def group_of(groups: dict[Signature, Group], alike: Signature) -> Group:
+T = TypeVar("T")
+
+
+def _known(*values: T | None) -> list[T]:
+    return [each for each in values if each is not None]
+
+
+Groups = dict[Signature, Group]
+
+
+def group_of(groups: Groups, alike: Signature) -> Group:
     """The group of what is alike, a new one where there is none."""
     group = groups.get(alike)
     if group is None:

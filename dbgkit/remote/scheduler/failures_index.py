@@ -1,7 +1,6 @@
 """Which tasks have failed, and because of which: updated with each change.
 
-This file is sent to the scheduler as source: standard library only. What is done on
-each change of a task's state costs about a microsecond.
+What is done on each change of a task's state costs about a microsecond.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ MOST_HEALED = 10_000  # keys that are remembered; more are only counted
 
 
 class Unread(NamedTuple):
-    """An exception whose pickle has not been looked at."""
+    """An exception whose pickle has not been read yet."""
 
     text: str
     pickle: bytes
@@ -36,7 +35,7 @@ class ErredIndex:
     Attributes
     ----------
     complete : bool
-        Whether all that had failed before is in it too; `dated`: with its times.
+        Whether it has all that had failed before, too; `dated`: with its times.
     blame : dict of Key to Key
         Each failed task and its root cause: itself, or why it failed.
     members : dict of Key to int
@@ -48,7 +47,7 @@ class ErredIndex:
     shuffles : dict of Key to Unread, Raised or None
         What tasks of P2P shuffles were raised from, read once it is asked for (see
         `cause_in_shuffle`); it outlives the task, of which the scheduler's history
-        has the phase alone.
+        has only the phase.
     retried : dict of Key to None
         Tasks that failed while a retry was left, and have not succeeded since.
     forgotten : int
@@ -59,7 +58,7 @@ class ErredIndex:
         Those of `rows` that failed because of what they had submitted, as far as that
         is certain: when, because of which task, and when that one failed.
     submitted : Submitted or None
-        Failures by what whoever waited for them was handed, once that was asked for
+        Failures by what those who waited for them received, once that was asked for
         (see ``inner_table``); `fresh`: root causes that are to be added to it.
     healed : dict of Key to None
         Those that have succeeded since; `healed_more` counts those not kept.
@@ -97,17 +96,13 @@ class ErredIndex:
             self.when[key] = time() if when is None else when
             self.retried.pop(key, None)
             if self.fresh is not None:
-                self._freshen(key)
+                self.fresh.append(key)
+                if len(self.fresh) > self.most_noted:
+                    self.fresh = None  # the table is made anew
             text = ts.exception_text
             if text is not None and text.startswith(P2P):
                 self._add_shuffle(ts)
             self.codes.failed(key)
-
-    def _freshen(self, key: Any) -> None:
-        assert self.fresh is not None
-        self.fresh.append(key)
-        if len(self.fresh) > self.most_noted:
-            self.fresh = None  # it is made anew
 
     def _add_shuffle(self, ts: Any) -> None:
         pickle = pickle_of(ts.exception)
@@ -159,20 +154,21 @@ class ErredIndex:
         """
         if self.complete:
             return False
-        counted = False
+        dump = counted = is_dump(state)
         async for part in slices(list(state.task_prefixes.values()), pace):
             counted = counted or any(prefix.states.get("erred") for prefix in part)
         # From here on the extension's transition() keeps it.
-        if not counted and not is_dump(state):
+        if not counted:
             self.complete = True
             return False
-        dump = is_dump(state)
         async for part in all_tasks(state, pace):
             for ts in part:
-                # Whichever of the two is the quicker to look at.
+                # Whichever of the two is quicker to read.
                 if ts.state == "erred" if dump else ts.exception_blame is not None:
                     if ts.state == "erred" and ts.key not in self.blame:
-                        self._add_old(ts)
+                        self.add(ts)
+                        if self.blame[ts.key] == ts.key:
+                            del self.when[ts.key]  # it was not now
                 elif ts.annotations and _was_healed(ts):
                     self.heal(ts.key)
         self.complete = True
@@ -194,7 +190,7 @@ class ErredIndex:
         self.dated = True
 
     async def task_of(self, state: Any, root: Any, pace: Pace) -> Any:
-        """The task of a root cause; it may be forgotten while others keep its blame."""
+        """The task of a root cause, also if it is forgotten and only others name it."""
         ts = state.tasks.get(root)
         if ts is not None and ts.exception_text is not None:
             return ts
@@ -202,15 +198,10 @@ class ErredIndex:
             return ts
         async for part in slices(list(self.blame.items()), pace):
             for key, blamed in part:
-                fallen = state.tasks.get(key) if blamed == root else None
-                if fallen is not None and fallen.exception_blame is not None:
-                    return fallen.exception_blame
+                other = state.tasks.get(key) if blamed == root else None
+                if other is not None and other.exception_blame is not None:
+                    return other.exception_blame
         return ts
-
-    def _add_old(self, ts: Any) -> None:
-        self.add(ts)
-        if self.blame[ts.key] == ts.key:
-            del self.when[ts.key]  # it was not now
 
 
 def _was_healed(ts: Any) -> bool:

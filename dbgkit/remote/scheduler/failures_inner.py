@@ -1,7 +1,4 @@
-"""A failure and that of the task that submitted it are counted as one.
-
-This file is sent to the scheduler as source: standard library only.
-"""
+"""A failure and that of the task that submitted it are counted as one."""
 
 from __future__ import annotations
 
@@ -10,15 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.pacing import Pace, emptied
 from ..common.texts import Signature
-from .failures_groups import Group, Row, group_of
+from .failures_groups import Group, Groups, Row, group_of
 from .failures_index import ErredIndex
 from .inner_identities import Identity, identities_of_texts, texts_of
 from .inner_table import MOST_WAYS, Lookup
 
 if TYPE_CHECKING:
     from ..common.wire_failures import HistoryEntry
-
-Groups = dict[Signature, Group]
 
 
 class Waiting(NamedTuple):
@@ -42,7 +37,7 @@ class InnerCounts:
     is_counted : callable
         Whether a root cause is counted by itself.
     read : callable
-        Gives a root cause's `Row`.
+        Reads a root cause's `Row`.
     note : callable
         Called with each failure, when it was, and in which group it was counted.
     """
@@ -62,8 +57,8 @@ class InnerCounts:
         self.is_counted = is_counted
         self.read = read
         self.note = note
-        # Entries of the history that are counted with what had submitted them.
-        self.told: set[Any] = set()
+        # Keys of the history that are counted with what had submitted them.
+        self._counted: set[Any] = set()
         self._added: set[Any] = set()
         self._table: Lookup | None = None
         self._handed: dict[Any, tuple[Identity, ...]] = {}
@@ -71,7 +66,7 @@ class InnerCounts:
     async def fill(
         self, waiting: list[Waiting], history: list[HistoryEntry], pace: Pace
     ) -> None:
-        """Look up what they waited for; of what the scheduler has forgotten, too."""
+        """Look up what they waited for, forgotten failures too."""
         for entry in history:
             if entry["key"] not in self.index.members:
                 texts = entry["exception_text"], entry["traceback_text"]
@@ -104,13 +99,13 @@ class InnerCounts:
         root, row, when, members = one
         inner, entry = await self._innermost(root, row, when)
         if inner is None:
-            fallen = members - (self.index.blame.get(root) == root)
+            cascaded = members - (self.index.blame.get(root) == root)
             group = group_of(self.groups, row.alike)
-            group.add(root, row, when, fallen)
+            group.add(root, row, when, cascaded)
             self.note(root, when, group)
             if entry is not None:
                 group.submitted[root] = entry
-                self.told.add(entry["key"])
+                self._counted.add(entry["key"])
             return
         found = await self.read(inner)
         assert found is not None
@@ -123,7 +118,7 @@ class InnerCounts:
         group.cascaded += members
         self.note(root, when, group)
         if not self.is_counted(inner) and inner not in self._added:
-            # The client that is asked for wants the outer one alone.
+            # The client that is asked for wants only the outer one.
             self._added.add(inner)
             own = self.index.members[inner] - (self.index.blame.get(inner) == inner)
             group.add(inner, row, self.index.when.get(inner) or when, own)
@@ -154,7 +149,7 @@ class InnerCounts:
     ) -> tuple[Any, HistoryEntry | None]:
         """The last of those that submitted one another; None: it submitted none.
 
-        Else the history's entry, where that is all that is left of it.
+        And the history's entry of a further one, where that is all that is left of it.
         """
         assert self._table is not None
         seen = {root}
@@ -182,12 +177,12 @@ class InnerCounts:
         entry: HistoryEntry,
         alike_of: Callable[[HistoryEntry], Signature],
     ) -> bool:
-        """Whether a forgotten failure is counted with another one.
+        """Whether a forgotten failure was submitted by another, or waited for another.
 
-        As what a failure had submitted, or as what waited for another failure.
+        Then it is counted with that one.
         """
         key = entry["key"]
-        if key in self.told:
+        if key in self._counted:
             return True
         handed = self._handed.get(key)
         if self._table is None or not handed:

@@ -1,8 +1,6 @@
 """Which failures follow from another one in the same collective, and from which.
 
 This is decided here only, both for locating and for counting.
-
-This file is sent to the scheduler as source: standard library and dask only.
 """
 
 from __future__ import annotations
@@ -10,39 +8,33 @@ from __future__ import annotations
 import bisect
 from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from dask.utils import key_split
 
 from ..common.pacing import Pace, slices
 
 READ = 1_000  # characters of an exception's text
-# Seconds. So long XGBoost waits for the others (``xgboost.collective.Config.timeout``).
+# Seconds that XGBoost waits for the others (``xgboost.collective.Config.timeout``).
 MOST_APART = 300.0
 MOST_LOOKED = 100  # failures before and after a follower's
 MOST_TOGETHER = 1_000  # tasks of one collective that are known by what needs them
 
-Told = TypeVar("Told")
+Known = TypeVar("Known")
 
 
 def is_follower(text: str | None) -> bool:
     """Whether an exception's text is what others of a collective raise as one fails.
 
-    They may be reported before it: its connections are closed before its exception is
-    sent. XGBoost names its own sources in ``src/collective`` (``result.cc``).
+    They may be reported before it, as its connections are closed before its exception
+    is sent. XGBoost names its own sources in ``src/collective`` (``result.cc``).
     """
     text = (text or "")[:READ]
     return text.startswith("XGBoostError(") and "/collective/" in text
 
 
 class Runs:
-    """When tasks of some prefixes ran, and with which others.
-
-    Parameters
-    ----------
-    tasks : mapping of Key to TaskState
-        Those that are still there.
-    """
+    """When tasks of some prefixes ran, and with which others of those still there."""
 
     def __init__(self, tasks: Mapping[Any, Any]) -> None:
         self._tasks = tasks
@@ -65,15 +57,15 @@ class Runs:
     def began_by(self, key: Any, when: float, moment: float) -> bool:
         """Whether a run that failed at a time may have begun by a moment.
 
-        It is given to its worker before it runs; where that is unknown, it may.
+        It is given to its worker before it runs; where that is unknown, it may have.
         """
-        times = [each for each in self._began.get(key, ()) if each <= when]
-        return not times or max(times) <= moment
+        times = (each for each in self._began.get(key, ()) if each <= when)
+        return max(times, default=moment) <= moment
 
     def partners(self, key: Any) -> set[Any] | None:
         """Which tasks make one collective with a task; None: unknown.
 
-        What is made of all of them needs them all, as `xgboost.dask.train` has it.
+        `xgboost.dask.train` has one task that depends on all of them.
         """
         ts = self._tasks.get(key)
         if ts is None:
@@ -97,10 +89,10 @@ class _Failed(NamedTuple):
     when: float
     order: int  # of those at one time, as keys and what is known of them have none
     key: Any
-    told: Any
+    known: Any
 
 
-class Leaders(Generic[Told]):
+class Leaders(Generic[Known]):
     """Failures that followers may have failed because of, and what is known of each.
 
     The scheduler does not know which tasks were in one collective. They run the same
@@ -116,15 +108,15 @@ class Leaders(Generic[Told]):
         # Of those prefixes that were asked for.
         self._by_key: dict[str, dict[Any, _Failed]] = {}
 
-    def note(self, key: Any, when: float | None, told: Told) -> None:
-        """Note a failure that is no follower's."""
+    def note(self, key: Any, when: float | None, known: Known) -> None:
+        """Note a failure that is not a follower's."""
         if when is not None:
             prefix = key_split(key)
             failed = self._failed.setdefault(prefix, [])
-            failed.append(_Failed(when, len(failed), key, told))
+            failed.append(_Failed(when, len(failed), key, known))
             self._by_key.pop(prefix, None)
 
-    def of(self, key: Any, when: float, runs: Runs) -> Told | None:
+    def of(self, key: Any, when: float, runs: Runs) -> Known | None:
         """What is known of the failure that a follower failed because of, if any."""
         prefix = key_split(key)
         failed = self._failed.get(prefix, [])
@@ -139,30 +131,27 @@ class Leaders(Generic[Told]):
                 other.key, other.when, first
             )
 
-        by_key, partners = self._by_key[prefix], runs.partners(key)
-        known = [by_key[each] for each in partners or () if each in by_key]
-        led = _nearest(filter(ran_then, known), when)
-        if led is not None:
-            return cast(Told, led.told)
-
         def may_lead(other: _Failed) -> bool:
             # What is forgotten may have been a partner.
-            known = partners is not None and runs.is_there(other.key)
-            return not known and ran_then(other)
+            partner = partners is None or not runs.is_there(other.key)
+            return partner and ran_then(other)
 
-        at = bisect.bisect_left(failed, (when,))
-        before = failed[max(0, at - MOST_LOOKED) : at]
-        after = failed[at : at + MOST_LOOKED]
-        around = [
-            each
-            for side in (reversed(before), after)
-            for each in islice(filter(may_lead, side), 1)
-        ]
-        led = _nearest(around, when)
-        return None if led is None else cast(Told, led.told)
+        by_key, partners = self._by_key[prefix], runs.partners(key)
+        failed_too = (by_key[each] for each in partners or () if each in by_key)
+        leader = _nearest(filter(ran_then, failed_too), when)
+        if leader is None:
+            at = bisect.bisect_left(failed, (when,))
+            before = failed[max(0, at - MOST_LOOKED) : at]
+            after = failed[at : at + MOST_LOOKED]
+            # Of each side the nearest that may be.
+            sides = (filter(may_lead, side) for side in (reversed(before), after))
+            around = (each for side in sides for each in islice(side, 1))
+            leader = _nearest(around, when)
+        return None if leader is None else leader.known
 
 
 def _nearest(found: Iterable[_Failed], when: float) -> _Failed | None:
     """The nearest in time, unless it is too far from it."""
-    led = min(found, key=lambda each: abs(each.when - when), default=None)
-    return led if led is not None and abs(led.when - when) <= MOST_APART else None
+    nearest = min(found, key=lambda each: abs(each.when - when), default=None)
+    too_far = nearest is None or abs(nearest.when - when) > MOST_APART
+    return None if too_far else nearest

@@ -5,19 +5,17 @@ A task that waits for work that it has submitted (``get_client``, ``worker_clien
 keeps no link from the one to the other. But the traceback of the outer one has, behind
 a frame of the client, the frames of the inner one, and the exception's text is the
 inner one's: that is how they are found.
-
-This file is sent to the scheduler as source: standard library only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.pacing import Pace
 from .failures_index import ErredIndex
 from .inner_identities import Identity, identities, texts_of
-from .inner_table import MOST_WAYS, Lookup
+from .inner_table import MOST_WAYS, Led, Lookup
 
 if TYPE_CHECKING:
     from ..common.wire_failures import HistoryEntry
@@ -55,37 +53,35 @@ async def follow(
     roots: Iterable[tuple[Any, float | None]],
     pace: Pace,
 ) -> list[Found]:
-    """Failures, each followed into the task that it had submitted and waited for.
+    """Failures, and when they were, each followed into what it had waited for.
 
-    Costs nothing but a look at the texts, where none of them waited for another; else
-    a pass over all that has failed, in slices.
-
-    Parameters
-    ----------
-    roots : iterable of (TaskState, float or None)
-        Failed tasks, and when they failed.
+    Where none of them waited for a task that it had submitted, only their texts are
+    read; else it takes a pass over all that has failed, in slices.
     """
     found = [Found(ts, ts, (), 1, None) for ts, _ in roots]
     whens = {ts.key: when for ts, when in roots}
-    handed: dict[Any, tuple[Identity, ...]] = {}
+    read: set[Any] = set()
     for _ in range(MOST_WAYS):
-        new: dict[Any, tuple[Identity, ...]] = {}
-        for each in found:
-            if each.ts.key not in handed:
-                new[each.ts.key] = _identities_of(each.ts)
+        handed: dict[Any, tuple[Identity, ...]] = {}
+        for ts in [each.ts for each in found]:
+            if ts.key not in read:
+                read.add(ts.key)
+                handed[ts.key] = identities(
+                    ts.exception_text, ts.traceback_text, ts.exception
+                )
                 await pace.checkpoint()
-        handed.update(new)
-        texts = texts_of(new.values())
+        texts = texts_of(handed.values())
         if not texts:
             break
         await index.fill(state, pace)
         table = await Lookup.of_failed(state, index, texts, history, pace)
-        found = [
-            _step(state, index, each, new, table, whens)
-            if new.get(each.ts.key)
-            else each
-            for each in found
-        ]
+        for place, each in enumerate(found):
+            key = each.ts.key
+            if own := handed.get(key):
+                when = whens.get(key, index.when.get(key))
+                led = table.of(key, when, own, count=True)
+                if led is not None and led.key not in each.through:
+                    found[place] = _led_to(each, led, state.tasks.get(led.key))
         await table.empty(pace)
     once: dict[Any, Found] = {}
     for each in found:
@@ -95,28 +91,12 @@ async def follow(
     return list(once.values())
 
 
-def _identities_of(ts: Any) -> tuple[Identity, ...]:
-    return identities(ts.exception_text, ts.traceback_text, ts.exception)
-
-
-def _step(
-    state: Any,
-    index: ErredIndex,
-    found: Found,
-    handed: Mapping[Any, tuple[Identity, ...]],
-    table: Lookup,
-    whens: Mapping[Any, float | None],
-) -> Found:
-    key = found.ts.key
-    when = whens.get(key, index.when.get(key))
-    led = table.of(key, when, handed[key], count=True)
-    if led is None or led.key in found.through:
-        return found
-    ts = state.tasks.get(led.key)
+def _led_to(found: Found, led: Led, ts: Any) -> Found:
+    """A failure with the task that it had submitted in its place, if that is left."""
     if led.entry is not None or ts is None:
         return found._replace(forgotten=led.entry)
-    alike = max(found.alike, led.alike)
-    return found._replace(ts=ts, through=(*found.through, key), alike=alike)
+    through = (*found.through, found.ts.key)
+    return found._replace(ts=ts, through=through, alike=max(found.alike, led.alike))
 
 
 async def found_of_forgotten(

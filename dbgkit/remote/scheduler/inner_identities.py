@@ -1,7 +1,4 @@
-"""What identifies a task that another one submitted: its text, and its own frames.
-
-This file is sent to the scheduler as source: standard library only.
-"""
+"""What identifies a task that another one submitted: its text, and its own frames."""
 
 from __future__ import annotations
 
@@ -32,14 +29,11 @@ def _parsed(frames: str) -> tuple[Frame, ...]:
 
 
 class Identity(NamedTuple):
-    """By what a task is known to whoever waited for it.
-
-    ``sure`` is False where it may not have been a task of the cluster.
-    """
+    """What a task is known by to another one that waited for it."""
 
     text: str
     frames: tuple[Frame, ...]
-    sure: bool
+    sure: bool  # False where it may not have been a task of the cluster
 
 
 def compared(text: str) -> str:
@@ -58,12 +52,8 @@ def identities(
 ) -> tuple[Identity, ...]:
     """Identities of tasks that a failed one may have waited for.
 
-    Parameters
-    ----------
-    text, frames : str or None
-        The scheduler's texts of it.
-    exception
-        ``TaskState.exception``, for what was raised from another one.
+    By the scheduler's texts of it, and by ``TaskState.exception``, which has the
+    exceptions that it was raised from.
     """
     found = list(identities_of_texts(text, frames))
     data = pickle_of(exception)
@@ -92,8 +82,8 @@ def of_chain(
 ) -> tuple[Identity, ...]:
     """`identities` out of the texts and frames of exceptions that a client has.
 
-    Behind a wait of the client itself is the task that failed, and nothing that this
-    had submitted: another task may have failed just so before.
+    Behind a wait of the client itself is the task that failed, not one that this had
+    submitted: another task may have failed in the same way before.
     """
     found: list[Identity] = []
     for text, frames, waited_here in raised:
@@ -127,5 +117,5 @@ def _waits(frames: tuple[Frame, ...], index: int) -> bool:
 
 
 def texts_of(handed: Iterable[Iterable[Identity]]) -> set[str]:
-    """The texts that some failures may have been handed."""
+    """The texts that some failures may have received."""
     return {each.text for identities in handed for each in identities}

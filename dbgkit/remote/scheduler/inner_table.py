@@ -3,8 +3,6 @@
 The table is kept on the index between questions, and extended by later failures. It is
 made when a question first meets a failure that may have been passed on to a waiting
 task, and costs nothing until then.
-
-This file is sent to the scheduler as source: standard library only.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from heapq import merge
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..common.frames import parse_traceback
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from ..common.wire_failures import HistoryEntry
 
 MOST_WAYS = 100  # tasks that submitted one another, or that one may have submitted
-_EMPTIED = 5_000  # failures that are let go of in one go
-_ROOM = 1_000  # failures that may be gone before a table is made anew
+_EMPTIED = 5_000  # failures that are freed at once
+_MOST_GONE = 1_000  # failures that may be gone before a table is made anew
 _SLACK = 0.001  # seconds between two clocks of one scheduler
 _MANY = 20  # frames, at the least, of a traceback that may be too long to be sent
 _REPEATED = "[Previous line repeated"
@@ -71,8 +70,8 @@ def places_of(text: str, frames: str | None) -> tuple[_Place, ...]:
     """Where a failure is looked up: without frames, if its traceback was too long.
 
     ``error_message`` (distributed/core.py) leaves out a traceback that takes more
-    than 10,000 bytes; then a task has no text of it, though the history has. Of others
-    the frames come to whoever waits: what has none was raised by the client itself.
+    than 10,000 bytes; then a task has no text of it, though the history has. Other
+    frames reach whoever waits: what has none was raised by the client itself.
     """
     if not frames:
         return ((text, None),)
@@ -85,8 +84,8 @@ def places_of(text: str, frames: str | None) -> tuple[_Place, ...]:
 def is_marked(ts: Any) -> bool:
     """Whether there is a sign that a task was submitted by another one.
 
-    ``Scheduler._set_priorities`` takes 0.01 off the generation of such a one, and a
-    worker's own client is called so (``Worker._get_client``).
+    ``Scheduler._set_priorities`` takes 0.01 off the generation of such a task, and a
+    worker's own client has this name (``Worker._get_client``).
     """
     priority = ts.priority
     if priority is not None and len(priority) > 1 and priority[1] % 1:
@@ -100,13 +99,13 @@ class _Alike:
     __slots__ = ("keys", "marks", "whens")
 
     def __init__(self) -> None:
-        # Side by side, as so many small tuples would take thrice the memory.
+        # Three lists, as so many small tuples would take three times the memory.
         self.whens: list[float] = []
         self.keys: list[Any] = []
         self.marks = bytearray()
 
     def add(self, when: float, key: Any, marked: bool) -> None:
-        # They come in order all but always.
+        # They nearly always come in order.
         place = len(self.whens)
         if place and when < self.whens[-1]:
             place = bisect_right(self.whens, when)
@@ -156,7 +155,7 @@ class Submitted:
 
     def is_stale(self) -> bool:
         """Whether it has to be made anew: of other times, or most of it is gone."""
-        most = 2 * len(self.index.members) + _ROOM
+        most = 2 * len(self.index.members) + _MOST_GONE
         return self.dated != self.index.dated or self.size > most
 
     async def take(
@@ -228,6 +227,9 @@ class Submitted:
                 await pace.checkpoint()
 
 
+_by_time = attrgetter("when")
+
+
 class Lookup:
     """What some tasks may have submitted, for one question.
 
@@ -235,22 +237,20 @@ class Lookup:
     ----------
     entries : iterable of dict
         What the history alone has.
-    texts : set of str, optional
+    texts : set of str
         What may be asked for.
     """
 
-    def __init__(
-        self, entries: Iterable[HistoryEntry], texts: set[str] | None = None
-    ) -> None:
+    def __init__(self, entries: Iterable[HistoryEntry], texts: set[str]) -> None:
         self._table: Submitted | None = None
         self._own = False
-        self._told: dict[_Place, list[_Known]] = {}
+        self._forgotten: dict[_Place, list[_Known]] = {}
         for entry in sorted(entries, key=lambda entry: entry["when"] or 0.0):
             text = compared(entry["exception_text"] or "")
-            if texts is None or text in texts:
+            if text in texts:
                 known = _Known(entry["when"] or 0.0, entry["key"], True, entry)
                 for place in places_of(text, entry["traceback_text"]):
-                    self._told.setdefault(place, []).append(known)
+                    self._forgotten.setdefault(place, []).append(known)
 
     @classmethod
     async def of_failed(
@@ -301,7 +301,7 @@ class Lookup:
                 if known.marked:
                     first = known
                     break
-                first = known if first is None else first
+                first = first or known
             if first is None:
                 continue
             if not count:
@@ -311,21 +311,16 @@ class Lookup:
         return None
 
     def _backwards(self, place: _Place, when: float | None) -> Iterator[_Known]:
-        times = self._told.get(place)
-        alike = None if self._table is None else self._table.of.get(place)
+        times = self._forgotten.get(place)
         there: Iterator[_Known] = iter(())
-        if alike is not None and self._table is not None:
+        if self._table is not None and (alike := self._table.of.get(place)):
             there = alike.backwards(when, self._table.is_there)
         if not times:
             return there
         end = len(times)
         if when is not None:
-            end = bisect_right(times, when + _SLACK, key=_when)
-        return merge(reversed(times[:end]), there, key=_when, reverse=True)
-
-
-def _when(known: _Known) -> float:
-    return known.when
+            end = bisect_right(times, when + _SLACK, key=_by_time)
+        return merge(reversed(times[:end]), there, key=_by_time, reverse=True)
 
 
 async def _kept(

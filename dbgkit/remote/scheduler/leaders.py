@@ -1,9 +1,7 @@
 """The failure of its collective that a follower failed because of.
 
-`Leaders` decides it, for locating as for counting.
-
-This file is sent to the scheduler as source: standard library and dask only. Its cost
-is a pass over all failures, in slices, and only if a follower was asked for.
+`Leaders` decides it, for locating as for counting. The cost is a pass over all
+failures, in slices, and only if a follower was asked for.
 """
 
 from __future__ import annotations
@@ -32,27 +30,21 @@ TEXT = 200  # characters of what a follower raised
 
 
 class Leader(NamedTuple):
-    """The failure of a collective.
-
-    ``entry`` is the history's, where that is all that is left of it.
-    """
+    """The failure of a collective."""
 
     key: Any
     when: float
-    entry: HistoryEntry | None
+    entry: HistoryEntry | None  # the history's, where that is all that is left of it
 
 
 class Follower(NamedTuple):
-    """A failure because of another one of its collective.
-
-    ``asked`` is what was asked for; ``ts`` is None where the task is forgotten.
-    """
+    """A failure because of another one of its collective."""
 
     key: Any
     when: float | None
     text: str
-    asked: Any
-    ts: Any
+    asked: Any  # what was asked for, and led to it
+    ts: Any  # None where the task is forgotten
 
 
 class Led:
@@ -62,20 +54,18 @@ class Led:
         self._leaders = leaders
         self._followers: dict[Any, list[Follower]] = {}
         for each in found:
-            if each.key in leaders:
-                leader = leaders[each.key]
+            if leader := self.leader_of(each.key):
                 self._followers.setdefault(leader.key, []).append(each)
 
-    def by(self, key: Any) -> Leader | None:
+    def leader_of(self, key: Any) -> Leader | None:
         """What a task failed because of; None if it is no follower of anything."""
         return self._leaders.get(key)
 
     def asked(self, key: Any) -> Any:
         """What was asked for and led to a failure by way of its followers."""
-        followers = self._followers.get(key)
-        return followers[0].asked if followers else None
+        return self._followers[key][0].asked
 
-    def told(self, key: Any) -> FollowersForm | None:
+    def followers_form(self, key: Any) -> FollowersForm | None:
         """Who followed a failure, of those that were asked for or are above these."""
         followers = self._followers.get(key)
         if not followers:
@@ -102,28 +92,20 @@ async def find_led(
 
     The exception of the task that failed first may still be on its way: recording takes
     a moment, while others notice closed connections. It is awaited as long as others of
-    the collective run.
-
-    Parameters
-    ----------
-    state : Scheduler
-    index : ErredIndex
-    followers : collection of Follower
-    patience : float
-        Seconds to wait at most.
+    the collective run, for at most ``patience`` seconds.
     """
     if not followers:
         return Led({}, ())
     end = perf_counter() + patience
     while True:
-        leaders = await _leaders(state, index, followers, pace)
+        leaders = await _leaders_of(state, index, followers, pace)
         alone = [each.ts for each in followers if each.key not in leaders]
         if perf_counter() > end or not any(_others_run(state, ts) for ts in alone):
             return Led(leaders, followers)
         await asyncio.sleep(PAUSE)
 
 
-async def _leaders(
+async def _leaders_of(
     state: Any, index: ErredIndex, followers: Collection[Follower], pace: Pace
 ) -> dict[Any, Leader]:
     """What each follower failed because of, by its key."""
@@ -147,8 +129,7 @@ async def _leaders(
     async for some in slices(list(followers), pace):
         for each in some:
             when = index.when.get(each.key, each.when)
-            leader = None if when is None else leaders.of(each.key, when, runs)
-            if leader is not None:
+            if when is not None and (leader := leaders.of(each.key, when, runs)):
                 found[each.key] = leader
     return found
 
@@ -172,32 +153,34 @@ def led_in_history(
     entries: Iterable[HistoryEntry],
     log: Iterable[Any],
 ) -> list[Fact]:
-    """As `find_led`, where entries of the history (newest first) are all there is.
+    """As `find_led`, of a scheduler that is gone: by its history and transition log.
 
-    And the transition log of the scheduler that is gone.
+    Entries of the history come newest first.
     """
     runs = Runs({})
     runs.read(log, {key_split(entry["key"]) for entry in followers})
     leaders: Leaders[Leader] = Leaders()
     _note_forgotten(leaders, {}, entries)
-    found: list[Follower] = []
     leader_of = {}
     for entry in followers:
-        key, when, text = entry["key"], entry["when"], entry["exception_text"]
-        leader = None if when is None else leaders.of(key, when, runs)
-        if leader is not None:
+        key, when = entry["key"], entry["when"]
+        if when is not None and (leader := leaders.of(key, when, runs)):
             leader_of[key] = leader
-            found.append(Follower(key, when, text, key, None))
-    led = Led(leader_of, found)
+    led = Led(leader_of, map(_forgotten_follower, followers))
     return [
         {
             **forgotten_fact(leader.entry),
             "asked": follower.asked,
-            "followers": led.told(leader.key),
+            "followers": led.followers_form(leader.key),
         }
         for leader, follower in led
         if leader.entry is not None
     ]
+
+
+def _forgotten_follower(entry: HistoryEntry) -> Follower:
+    key = entry["key"]
+    return Follower(key, entry["when"], entry["exception_text"], key, None)
 
 
 def _others_run(state: Any, ts: Any) -> bool:
@@ -230,11 +213,10 @@ def followers_of(
     ]
     gone = set(unknown)
     for entry in history if gone else ():
-        key, text = entry["key"], entry["exception_text"]
-        if key in gone:
-            gone.discard(key)  # the newest of each counts
-            if is_follower(text):
-                found.append(Follower(key, entry["when"], text, key, None))
+        if entry["key"] in gone:
+            gone.discard(entry["key"])  # the newest of each counts
+            if is_follower(entry["exception_text"]):
+                found.append(_forgotten_follower(entry))
     return found
 
 
@@ -247,8 +229,7 @@ def starts_of(state: Any, roots: Roots, led: Led) -> list[tuple[Any, float | Non
     whens: dict[Any, float | None] = {}
     for ts in roots.order:
         place, when = roots.places[ts], roots.when[ts.key]
-        leader = led.by(ts.key)
-        if leader is not None:
+        if leader := led.leader_of(ts.key):
             ts, when = _there(state, leader.key), leader.when
             place = (False, place[1], leader.when)
         if ts is not None:
@@ -279,7 +260,7 @@ async def facts_of_gone(
         fact = await _fact_of_gone(state, index, leader, pace)
         if fact is not None:
             fact["asked"] = follower.asked
-            fact["followers"] = led.told(leader.key)
+            fact["followers"] = led.followers_form(leader.key)
             fact["gone"] = True
             found.append(fact)
     return found

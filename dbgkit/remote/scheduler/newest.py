@@ -1,7 +1,4 @@
-"""The failures that a target of None stands for: those of the newest computation.
-
-This file is sent to the scheduler as source: standard library only.
-"""
+"""The failures that a target of None stands for: those of the newest computation."""
 
 from __future__ import annotations
 
@@ -17,36 +14,25 @@ _COMPARED = 20  # dependencies of a task
 async def newest_failed(state: Any, client: str, pace: Pace) -> tuple[list[Any], bool]:
     """The failed tasks of the newest computation that failed, newest first.
 
-    Earlier failures belong to other computations. Of several, the earliest is meant:
-    see ``roots``.
-
-    Parameters
-    ----------
-    state : Scheduler or DumpState
-    client : str
-        Id of a client: those that it wants come before those of any other one.
-
-    Returns
-    -------
-    list of TaskState, bool
-        And whether they are of any client, as that one has none.
+    Those that one client wants, if there are any; else those of any client, which is
+    then True. Of several, the earliest is meant: see ``roots``.
     """
     erred = list(dict.fromkeys(erred_tasks(state)))
     known = state.clients.get(client)
     if known is not None:
         own = [ts for ts in erred if known in (ts.who_wants or ())]
         found = _of_one_computation(state, own)
-        # What it has lost by others' failures, and failures that history has dropped.
-        found = found or await _fallen(state, known, pace)
+        # What it has lost by others' failures, and failures the history has dropped.
+        found = found or await _failed_of(state, known, pace)
         if found:
             return found, False
     return _of_one_computation(state, erred), True
 
 
-async def _fallen(state: Any, client: Any, pace: Pace) -> list[Any]:
-    """What has failed of what a client wants; of those that are alike, one.
+async def _failed_of(state: Any, client: Any, pace: Pace) -> list[Any]:
+    """What has failed of what a client wants; of those with the same roots, one.
 
-    Alike are those with one blame that need the same: they have the same roots.
+    Those are what has the same blame and the same dependencies.
     """
     if not any(group.states.get("erred") for group in state.task_groups.values()):
         return []
@@ -62,7 +48,7 @@ async def _fallen(state: Any, client: Any, pace: Pace) -> list[Any]:
 
 
 def erred_tasks(state: Any) -> Iterator[Any]:
-    """Tasks that failed by themselves, the newest first, as far as it is known."""
+    """Tasks that failed by themselves, as far as it is known the newest first."""
     history = state.erred_tasks
     if is_dump(state):  # has none of it, but mostly the transitions
         history = [e for e in reversed(state.transition_log) if e.finish == "erred"]

@@ -1,7 +1,4 @@
-"""Where a failed task's values came from, as the scheduler knows it.
-
-This file is sent to the scheduler as source: standard library and dask only.
-"""
+"""Where a failed task's values came from, as the scheduler knows it."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from ..common.pacing import Pace, emptied
 if TYPE_CHECKING:
     from ..common.wire_failures import OriginForm
 
-TOLD = 20  # failures of one answer of which it is reported
+MOST_FAILURES = 20  # failures of one answer of which it is reported
 _SUBMISSIONS = 5_000  # of one span that are looked through: less than a millisecond
 _SCANNED = 20_000  # tasks that are looked through for those of one `Client.map`
 _MAPPED = re.compile(r"-(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}-(\d+))$")
@@ -28,20 +25,14 @@ _Places = dict[Any, Counter[Any]]
 
 
 class CameFrom:
-    """Where values of failed tasks came from, for one answer.
-
-    Parameters
-    ----------
-    state : Scheduler or DumpState
-    pace : Pace
-    """
+    """Where values of failed tasks came from, for one answer."""
 
     def __init__(self, state: Any, pace: Pace) -> None:
         self._state = state
         self._pace = pace
         self._groups: dict[Any, _Places] | None = None
 
-    async def told(self, ts: Any) -> list[OriginForm]:
+    async def of(self, ts: Any) -> list[OriginForm]:
         """The literals that lead to a task; nothing where no run spec is left."""
         spec = getattr(ts, "run_spec", None)  # a dump has none
         if spec is None:
@@ -72,9 +63,9 @@ class CameFrom:
         (``dask.order`` of tasks that need none of each other). With ``batch_size``,
         each batch is a submission of its own, and counts anew, as do calls of
         `Client.map` one after the other. So the index within all items is reported
-        only where one submission has had all tasks of the group, those that are
-        forgotten included. A pure ``delayed`` has keys of the same form, and places
-        that are no index: where any was submitted with it, nothing is reported.
+        only where one submission has had all tasks of the group, including those
+        forgotten. A pure ``delayed`` has keys of the same form, whose places are no
+        index: where any was submitted with it, nothing is reported.
         """
         mapped = _MAPPED.search(ts.key) if type(ts.key) is str else None
         priority = ts.priority

@@ -1,7 +1,4 @@
-"""Why a task of a P2P shuffle failed: Dask's own exception only names the phase.
-
-This file is sent to the scheduler as source: standard library only.
-"""
+"""Why a task of a P2P shuffle failed: Dask's own exception only names the phase."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any
 
 from ..common.pickles import Raised, raised_from
 
-P2P = "RuntimeError('P2P "  # so begins the text of each failure of a shuffle
+P2P = "RuntimeError('P2P "  # the text of each failure of a shuffle begins so
 BARRIER = "shuffle-barrier-"  # distributed/shuffle/_core.py, barrier_key
 _FUNCTION = re.compile(r", in (\w+)$", re.MULTILINE)
 # Of ShuffleRun, in the same file, and of ShardsBuffer (_buffer.py): they raise again
@@ -65,20 +62,15 @@ def went_in(ts: Any, text: str | None, frames: str | None) -> int:
 
 
 def where_in_shuffle(phase: str, text: str, frames: str, count: int) -> str:
-    """Where in a shuffle it failed, and whether the partition that did it is known.
+    """Where in a shuffle it failed, and whether the partition that caused it is known.
 
-    Parameters
-    ----------
-    phase : str
-    text, frames : str
-        Of what it was raised from, the frames as lines of a traceback.
-    count : int
-        As `went_in` gives it.
+    The text and the frames, as lines of a traceback, are those of what it was raised
+    from; the count is as of `went_in`.
     """
-    passed = set(_FUNCTION.findall(frames))
-    if phase == "transfer" and not passed & _NOT_ITS_OWN:
+    its_own = _NOT_ITS_OWN.isdisjoint(_FUNCTION.findall(frames))
+    if phase == "transfer" and its_own:
         return "it failed while this partition was sent into a P2P shuffle"
-    if phase == "unpack" and not passed & _NOT_ITS_OWN:
+    if phase == "unpack" and its_own:
         where = "it failed while this partition was built from a P2P shuffle"
     elif phase == "barrier":
         where = "it failed between the two halves of a P2P shuffle"
@@ -97,19 +89,10 @@ def where_in_shuffle(phase: str, text: str, frames: str, count: int) -> str:
 def cause_in_shuffle(text: str | None, exception: Any) -> Raised | None:
     """What a task of a P2P shuffle was raised from: the first of its chain.
 
-    Parameters
-    ----------
-    text : str or None
-        The scheduler's text of the exception.
-    exception
-        ``TaskState.exception``.
+    By ``TaskState.exception`` and its text.
     """
-    if not phase_of(text):
-        return None
-    for raised in raised_from(exception):
-        if not phase_of(raised.text):
-            return raised
-    return None
+    chain = raised_from(exception) if phase_of(text) else ()
+    return next((each for each in chain if not phase_of(each.text)), None)
 
 
 def as_text(raised: Raised) -> str:

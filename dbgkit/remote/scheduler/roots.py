@@ -2,10 +2,8 @@
 
 If several inputs of a task fail, Dask blames the last of them that is reported
 (``exception_blame``, distributed/scheduler.py), while its future keeps the exception of
-the first. So all dependencies are followed up to those that failed by themselves.
-
-This file is sent to the scheduler as source: standard library and dask only. Its cost
-grows with the failed tasks above those asked for, up to a limit.
+the first. So all dependencies are followed up to those that failed by themselves. The
+cost grows with the failed tasks above those asked for, up to a limit.
 """
 
 from __future__ import annotations
@@ -31,11 +29,11 @@ class Roots:
         Tasks that failed by themselves, the earliest first; but first of all those
         with the text that was asked for.
     others : list of TaskState
-        Those of `order` that are first for none of the tasks asked for.
+        Those of `order` that are the first for none of the tasks asked for.
     when : dict of Key to float or None
         When those of `order` failed, as far as that is known.
     places : dict of TaskState to tuple
-        What `order` is by.
+        What `order` is sorted by.
     unfollowed : int
         Tasks whose dependencies were too many: what they are blamed on is taken.
     """
@@ -55,20 +53,17 @@ class Roots:
 
     def way(self, root: Any) -> list[Any]:
         """Tasks from one that was asked for to a root, each of which needs the next."""
-        way = []
-        ts = root
-        while ts is not None:
-            way.append(ts)
-            ts = self._below.get(ts)
-        way.reverse()
-        return way
+        way = [root]
+        while (below := self._below.get(way[-1])) is not None:
+            way.append(below)
+        return way[::-1]
 
 
 def raised(ts: Any) -> bool:
     """Whether a task failed by itself.
 
-    What it raised stays with it should it be blamed on another later on. A dump has
-    the blame only, as the text outlives a retry.
+    What it raised stays with it if it is blamed on another later. A dump has only the
+    blame, as the text outlives a retry.
     """
     return ts.exception_blame is ts or ts.exception is not None
 
@@ -78,16 +73,12 @@ async def find_roots(
 ) -> Roots:
     """The failures above some tasks that have failed, or these themselves.
 
-    Parameters
-    ----------
-    state : Scheduler or DumpState
-    starts : iterable of TaskState
-    texts : collection of str, optional
-        Beginnings (see `COMPARED`) of the exception's text that a future has got.
+    ``texts`` are beginnings (see `COMPARED`) of what futures have as the exception's
+    text.
     """
     roots = Roots()
     starts = list(starts)
-    found, fell_of = await _walk(state, starts, roots, pace)
+    found, failed_by = await _walk(state, starts, roots, pace)
     roots.when = await _times(state, [ts.key for ts in found], pace)
 
     def place(ts: Any) -> tuple[bool, bool, float]:
@@ -105,7 +96,7 @@ async def find_roots(
             if ts in roots._cause:
                 continue
             roots._cause[ts] = root
-            stack += fell_of.get(ts, ())
+            stack += failed_by.get(ts, ())
             steps += 1
             if steps % SLICE == 0:
                 await pace.checkpoint()
@@ -124,12 +115,9 @@ async def _walk(
     below.update(dict.fromkeys(starts))
     order = list(below)
     found: list[Any] = []
-    fell_of: dict[Any, list[Any]] = {}
+    failed_by: dict[Any, list[Any]] = {}
     left = MOST_LINKS
-    at = 0
-    while at < len(order):
-        ts = order[at]
-        at += 1
+    for at, ts in enumerate(order, 1):  # which grows meanwhile
         if at % SLICE == 0:
             await pace.checkpoint()
         # What was forgotten, and others are still blamed on, has lost its own blame.
@@ -145,11 +133,11 @@ async def _walk(
         if not left or not above or state.tasks.get(blame.key) is not blame:
             above.append(blame)
         for dts in above:
-            fell_of.setdefault(dts, []).append(ts)
+            failed_by.setdefault(dts, []).append(ts)
             if dts not in below:
                 below[dts] = ts
                 order.append(dts)
-    return found, fell_of
+    return found, failed_by
 
 
 async def _times(state: Any, keys: list[Any], pace: Pace) -> dict[Any, float | None]:

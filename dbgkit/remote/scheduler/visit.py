@@ -1,9 +1,4 @@
-"""One visit reports everything that a scheduler knows about a failure.
-
-This file is sent to the scheduler as source: standard library, dask and distributed
-only. All that it looks at stays as it is; a pass over many tasks yields to the event
-loop.
-"""
+"""One visit reports everything that a scheduler knows about a failure."""
 
 from __future__ import annotations
 
@@ -24,7 +19,7 @@ from .inner import Found, follow, found_of_forgotten
 from .inner_identities import of_chain
 from .leaders import Led, facts_of_gone, find_led, followers_of, starts_of
 from .newest import newest_failed
-from .origins import TOLD, CameFrom
+from .origins import MOST_FAILURES, CameFrom
 from .roots import Roots, find_roots
 from .rows import (
     add_spec,
@@ -40,7 +35,7 @@ if TYPE_CHECKING:
     from ..common.wire_failures import Visit as Visited
 
 SLICE = 500  # tasks between two yields to the event loop
-MOST_FORGOTTEN = 20  # tasks whose own tasks are looked for although they are gone
+MOST_FORGOTTEN = 20  # forgotten tasks whose own tasks are looked for
 
 
 @dataclass
@@ -77,8 +72,8 @@ class Wanted:
         Whether what failed because another task of its collective did is reported
         as that one (see ``leaders``); else all are reported as they are.
     patience : float
-        Seconds that a failure may be awaited of which only others of its
-        collective are heard of so far.
+        Seconds to wait for that one, where only others of its collective have been
+        reported so far.
     """
 
     keys: Iterable[Any] = ()
@@ -123,7 +118,13 @@ class Visit:
             await self._add_states()
         else:
             self._history = history_of(self._scheduler)
-            self._add_erred()
+            text = self._wanted.exception_text
+            if text is not None:
+                self._answer["erred"] = [
+                    entry
+                    for entry in self._history
+                    if text in ("", entry["exception_text"])
+                ]
             order = await self._add_failures(*await self._sorted())
             if self._wanted.specs:
                 await self._add_specs(order)
@@ -138,18 +139,8 @@ class Visit:
             if ts is not None:
                 self._answer["tasks"].append(task_row(ts))
 
-    def _add_erred(self) -> None:
-        """Entries of the history with the text that is asked for."""
-        text = self._wanted.exception_text
-        if text is not None:
-            self._answer["erred"] = [
-                entry
-                for entry in self._history
-                if text in ("", entry["exception_text"])
-            ]
-
     async def _sorted(self) -> tuple[list[Any], list[Any]]:
-        """Of what is asked for: tasks that have failed, and keys that are not known."""
+        """Of what is asked for: tasks that have failed, and unknown keys."""
         scheduler, answer, keys = self._scheduler, self._answer, self._wanted.keys
         newest_of = self._wanted.newest_of
         if newest_of is not None:
@@ -168,7 +159,7 @@ class Visit:
         return failed, unknown
 
     async def _add_failures(self, failed: list[Any], unknown: list[Any]) -> list[Found]:
-        """What failed by itself, because of which the others did; gives those there."""
+        """What failed by itself, because of which the others did; those still there."""
         scheduler, wanted, answer = self._scheduler, self._wanted, self._answer
         gone = unknown[:MOST_FORGOTTEN]
         roots = await find_roots(scheduler, failed, Pace(), wanted.texts)
@@ -189,7 +180,7 @@ class Visit:
     async def _followed(
         self, starts: list[tuple[Any, float | None]], gone: list[Any]
     ) -> list[Found]:
-        """Failures; each is followed into what it had submitted."""
+        """Failures, each followed into what it had submitted."""
         scheduler, index, history = self._scheduler, self._index, self._history
         pace = Pace()
         order = await follow(scheduler, index, history, starts, pace)
@@ -213,8 +204,8 @@ class Visit:
             facts.append(self._fact(each, roots, times, led))
             await pace.checkpoint()
         values = CameFrom(self._scheduler, pace)
-        for fact, each in zip(facts[:TOLD], order, strict=False):
-            fact["came_from"] = await values.told(each.ts)
+        for fact, each in zip(facts[:MOST_FAILURES], order, strict=False):
+            fact["came_from"] = await values.of(each.ts)
         return facts
 
     def _fact(
@@ -223,7 +214,7 @@ class Visit:
         root, key = found.root, found.ts.key
         asked = found.through[0] if root is None else roots.way(root)[0].key
         # What was asked for may have led to it by its followers alone.
-        followers = None if root is None else led.told(root.key)
+        followers = None if root is None else led.followers_form(root.key)
         if followers and root not in roots.order:
             asked = led.asked(root.key)
         fact = failure_fact(self._scheduler, found.ts, asked, times.get(key))
@@ -242,7 +233,7 @@ class Visit:
         """Run specs of the first failure; or of what is asked for and did not fail."""
         asked = self._answer["asked"]
         if order:
-            # What it was raised from is in its pickle alone, which only clients read.
+            # What it was raised from is in its pickle only, which clients read.
             pickled = small_pickle_of(order[0].ts.exception)
             self._answer["failures"][0]["pickled"] = pickled
             await self._add_closure(order[0].ts)
@@ -252,14 +243,14 @@ class Visit:
                 await self._add_closure(ts)
 
     async def _add_closure(self, root: Any) -> None:
-        """The failed task, and up to what is in memory all that leads to it."""
+        """The failed task, and all that leads to it, up to what is in memory."""
         answer, limit = self._answer, self._wanted.max_bytes
         rows = answer["tasks"]
-        seen = {root.key}
-        for ts in barriers_after(root):
-            seen.add(ts.key)
+        barriers = barriers_after(root)
+        for ts in barriers:
             rows.append(task_row(ts))
             add_spec(rows[-1], ts, answer, limit)
+        seen = {ts.key for ts in (root, *barriers)}
         stack = [root]
         while stack:
             ts = stack.pop()
