@@ -1,7 +1,6 @@
 """Facts on whether a cluster is fit for debugging, as its scheduler knows them.
 
-This file is sent to the scheduler as source. ``state`` is the live scheduler, or a
-dump that stands in for it; what a dump does not contain is None.
+What a dump does not contain is None.
 """
 
 from __future__ import annotations
@@ -27,14 +26,7 @@ MOST_WORKERS = 500  # workers that are listed one by one; what is wrong comes fi
 
 
 async def examine(state: Any, question: DoctorQuestion) -> Examined:
-    """Facts for the checks of ``diagnose.doctor``; all builtin types.
-
-    Parameters
-    ----------
-    state : Scheduler or dump
-    question : dict
-        ``client``: id of the client that asks.
-    """
+    """Facts for the checks of ``diagnose.doctor``, asked by a ``client`` of some id."""
     pace = Pace()
     now = now_of(state)
     dump = is_dump(state)

@@ -1,13 +1,9 @@
-"""Runs inside the scheduler: the handlers that answer questions.
-
-This file is sent to the scheduler as source, so it imports the standard library,
-dask and distributed only. All that it returns is builtin types, and all that it
-looks at stays as it is. A pass over many tasks yields to the event loop.
-"""
+"""The handlers that answer questions, added to a scheduler as a plugin."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +12,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from ..common.frame_codes import read_later
 from ..common.handlers import Handler
 from ..common.leases import tell_leases
-from ..common.pacing import count_with
+from ..common.pacing import Pace, count_with, slices
 from .deaths import tell_deaths
 from .doctor import examine
 from .failures import survey_failures
@@ -28,7 +24,7 @@ from .leftovers import OWN_CLIENT, PRIVATE_PREFIX, forget_group, forget_topic
 from .recordings import ask_recorder
 from .story import tell_history
 from .tasks import survey_counts, survey_tasks
-from .visit import SLICE, Visit, Wanted
+from .visit import Visit, Wanted
 from .why import explain_state
 
 if TYPE_CHECKING:
@@ -39,9 +35,7 @@ if TYPE_CHECKING:
 VERBS = ("visit", "progress", "ask", "run", "remove")
 
 # Questions to a state, be it this scheduler or a dump (see cluster/view.py).
-Question = Callable[[Any, Any], Coroutine[Any, Any, Any]]
-IndexedQuestion = Callable[[Any, Any, ErredIndex], Coroutine[Any, Any, Any]]
-QUESTIONS: dict[str, Question] = {
+QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "failures": survey_failures,
     "tasks": survey_tasks,
     "counts": survey_counts,
@@ -53,21 +47,14 @@ QUESTIONS: dict[str, Question] = {
     "deaths": tell_deaths,
     "leases": tell_leases,
 }
-# Those of them that take the index of failures, where one is kept.
-INDEXED: dict[str, IndexedQuestion] = {
-    "failures": survey_failures,
-    "why": explain_state,
-}
+INDEXED = ("failures", "why")  # these take the index of failures, where one is kept
 
 
 class Extension(SchedulerPlugin):  # type: ignore[misc]
     """Adds the handlers of dbgkit to a scheduler, and takes them off again.
 
-    Parameters
-    ----------
-    name : str
-        Unique to one version of this file, so that two versions on one scheduler
-        do not disturb each other.
+    The name is unique to one version of this code, so that two versions on one
+    scheduler do not disturb each other.
     """
 
     def __init__(self, name: str) -> None:
@@ -82,9 +69,9 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
             scheduler.handlers[name] = Handler(name, self, verb)
 
     async def remove(self) -> None:
-        """Remove everything at once: unregistering a plugin does not notify it.
+        """Remove everything at once: a question in between would find half of it.
 
-        A question in between would find half of it.
+        Unregistering a plugin does not notify it.
         """
         for verb in VERBS:
             self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
@@ -127,7 +114,7 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
                 self.index.retried.pop(key, None)
 
     def remove_client(self, scheduler: Any, client: str) -> None:
-        """Called as a client has gone, and that has been logged."""
+        """Called once a client has gone and that has been logged."""
         if client.startswith(OWN_CLIENT):
             forget_topic(scheduler, client)
 
@@ -141,19 +128,16 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
     async def visit(self, foresee: Foresee | None = None, **wanted: Any) -> Visited:
         """Everything known about some keys, or about exceptions with one text.
 
-        Parameters
-        ----------
-        foresee : dict, optional
-            Whether the recordings of the first failure come along, or of its ``key``:
-            see ``foresight``.
-        **wanted
-            See `Wanted`.
+        With ``foresee`` the recordings of the first failure come along, or of its
+        ``key``: see ``foresight``.
         """
         answer = await Visit(self.scheduler, self.index, Wanted(**wanted)).answer()
+        if foresee is None:
+            return answer
         keys = [fact["key"] for fact in answer["failures"][:1]]
-        if foresee is not None and foresee.get("key") is not None:
+        if foresee.get("key") is not None:
             keys = [foresee["key"]]
-        if foresee is not None and keys:
+        if keys:
             answer["foreseen"] = await recordings_of(self.ask, keys, foresee)
         return answer
 
@@ -163,20 +147,13 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         question: AnyQuestion,
         foresee: Foresee | None = None,
     ) -> Any:
-        """One of `QUESTIONS`, about this scheduler.
+        """The answer to one of `QUESTIONS`, about this scheduler.
 
-        Parameters
-        ----------
-        verb : str
-        question : dict
-        foresee : dict, optional
-            Names for answering what will be asked next: see ``foresight``. The answers
-            are sent along as ``foreseen``.
+        With ``foresee`` what will be asked next is answered too, as ``foreseen``: see
+        ``foresight``.
         """
-        if verb in INDEXED:
-            answer = await INDEXED[verb](self.scheduler, question, self.index)
-        else:
-            answer = await QUESTIONS[verb](self.scheduler, question)
+        indexed = (self.index,) if verb in INDEXED else ()
+        answer = await QUESTIONS[verb](self.scheduler, question, *indexed)
         if foresee is not None:
             answer["foreseen"] = await look_ahead(
                 self.scheduler, self.ask, verb, answer, foresee
@@ -191,11 +168,9 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
 
     async def progress(self, keys: Iterable[Any] = ()) -> dict[str, int]:
         """How many of these keys are in which state; ``"unknown"`` included."""
-        counts: dict[str, int] = {}
-        for count, key in enumerate(keys):
-            if count % SLICE == SLICE - 1:
-                await asyncio.sleep(0)
-            ts = self.scheduler.tasks.get(key)
-            state = "unknown" if ts is None else ts.state
-            counts[state] = counts.get(state, 0) + 1
-        return counts
+        counts: Counter[str] = Counter()
+        async for part in slices(list(keys), Pace()):
+            for key in part:
+                ts = self.scheduler.tasks.get(key)
+                counts["unknown" if ts is None else ts.state] += 1
+        return dict(counts)

@@ -1,13 +1,13 @@
 """The part of the graph around a task: what it needs, and what needs it.
 
-Runs inside the scheduler, or over a dump. Its cost grows with what is shown: of a
-hundred thousand dependencies a few are examined, and the others are counted. This
-file is sent to the scheduler as source: standard library only.
+The cost grows with what is shown: of a hundred thousand dependencies a few are
+examined, and the others are counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cache
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +22,17 @@ MOST_TASKS = 20  # pictures that one question asks for
 MOST_NODES = 200
 MOST_CHAIN = 12  # tasks of a chain; the middle of a longer one is left out
 DEEPEST = 4  # links between the culprit and the farthest that is shown
-SAMPLED = 50  # neighbours of a task that are looked at
+SAMPLED = 50  # neighbours of a task that are examined
 
-# What is shown first of many: the less it is at rest.
+# What is shown first of many: the least at rest.
 _RANKS = {
     state: rank
     for rank, state in enumerate(
         ("erred", "no-worker", "processing", "queued", "waiting", "released", "memory")
     )
 }
+# Neighbours of a task by the name of an attribute.
+_Links = Callable[[Any, str], Collection[Any]]
 _UP = ("waiting_on", "dependencies")
 _DOWN = ("waiters", "dependents")
 
@@ -38,13 +40,9 @@ _DOWN = ("waiters", "dependents")
 async def look_around(state: Any, question: AroundQuestion) -> Around:
     """The neighbourhoods of some tasks.
 
-    Parameters
-    ----------
-    state : Scheduler or DumpState
-    question : dict
-        ``tasks``: list of dicts with ``key``, and of where all waits for that key
-        ``chain`` (keys, the one asked for first) and ``length`` (of the whole chain,
-        if it was cut). ``limit``: the most tasks of one neighbourhood.
+    Each of ``tasks`` has a ``key``, and of what waits for that the ``chain`` (keys, the
+    one asked for first) and its whole ``length``, if it was cut. ``limit``: the most
+    tasks of one neighbourhood.
     """
     pace = Pace()
     limit = max(1, min(int(question["limit"]), MOST_NODES))
@@ -55,24 +53,15 @@ async def look_around(state: Any, question: AroundQuestion) -> Around:
     return {"graphs": graphs}
 
 
-class _Links:
-    """Sets of neighbours, cached, as a dump makes new ones at each access."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[Any, str], Collection[Any]] = {}
-
-    def __call__(self, ts: Any, name: str) -> Collection[Any]:
-        found = self._found.get((ts, name))
-        if found is None:
-            found = self._found[ts, name] = getattr(ts, name) or ()
-        return found
-
-
 async def _graph(
     state: Any, wanted: AroundTask, limit: int, pace: Pace
 ) -> GraphForm | None:
-    """One neighbourhood in wire form: edges name nodes by their position."""
-    links = _Links()
+    """One neighbourhood in wire form, where edges name nodes by their position."""
+
+    @cache  # a dump makes new ones at each access
+    def links(ts: Any, name: str) -> Collection[Any]:
+        return getattr(ts, name) or ()
+
     most = max(2, min(MOST_CHAIN, limit))
     chain, hidden = await _chain(state, wanted, most, pace)
     if not chain:
@@ -131,7 +120,7 @@ async def _chain(
     length = wanted.get("length") or 0
     if chain and chain[-1] is not find_task(state, wanted["key"]):
         return [], {}  # it is forgotten
-    cascaded = next((ts for ts in chain if _fell(ts)), None)
+    cascaded = next((ts for ts in chain if _is_cascaded(ts)), None)
     if cascaded is not None:
         roots = await find_roots(state, [cascaded], pace)
         culprit = chain[-1]
@@ -144,7 +133,7 @@ async def _chain(
     return first + last, {first[-1]: max(length, len(chain)) - most}
 
 
-def _fell(ts: Any) -> bool:
+def _is_cascaded(ts: Any) -> bool:
     """Whether a task failed because of another."""
     return ts.exception_blame is not None and not raised(ts)
 

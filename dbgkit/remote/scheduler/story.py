@@ -106,7 +106,7 @@ def _resolve(state: Any, log: list[Any], asked: Any) -> Any:
             spelled = as_key(literal(asked))
         except ValueError:
             spelled = asked
-        if isinstance(spelled, (str, bytes, int, float)) or _is_key(spelled):
+        if _is_key(spelled):
             candidates.append(spelled)
     for candidate in candidates:
         if candidate in state.tasks:
@@ -120,10 +120,10 @@ def _resolve(state: Any, log: list[Any], asked: Any) -> Any:
 
 
 def _is_key(value: Any) -> bool:
-    """Whether a tuple can be a key: of builtin types all through."""
-    return isinstance(value, tuple) and all(
-        isinstance(part, (str, bytes, int, float)) or _is_key(part) for part in value
-    )
+    """Whether a value can be a key: of builtin types throughout."""
+    if isinstance(value, tuple):
+        return all(map(_is_key, value))
+    return isinstance(value, (str, bytes, int, float))
 
 
 def _newest_cause(state: Any, log: list[Any]) -> Any:

@@ -1,7 +1,4 @@
-"""Tasks in rows, from a scheduler or a dump: filtered first, then cut.
-
-This file is sent to the scheduler as source: standard library only.
-"""
+"""Tasks in rows, from a scheduler or a dump: filtered first, then cut."""
 
 from __future__ import annotations
 
@@ -28,25 +25,16 @@ RESTRICTIONS = 300
 
 Test = Callable[[Any], bool]
 Sieve = Callable[[Any], list[Any]]
+_Value = Callable[[Any], Any]
+_Times = dict[Any, tuple[str, float]]  # key -> state, and when it was entered
 
 
 async def survey_tasks(state: Any, question: TasksQuestion) -> Tasks:
-    """Tasks that match, in rows.
+    """Tasks that match, in rows, and a summary of all.
 
-    Parameters
-    ----------
-    state : Scheduler or DumpState
-    question : dict
-        ``states``, ``prefixes``: lists of names. ``keys``: a list of keys, or a text:
-        a key or a glob pattern. ``worker``: an address or a name. ``failed``: True
-        for what failed by itself, False for the rest. ``sort``: a column, and
-        ``reverse``. ``limit``: the most rows.
-
-    Returns
-    -------
-    dict
-        ``rows``, ``matched``, ``summary`` (prefix -> state -> count, of all tasks),
-        the span of time, and names that were not found.
+    ``keys``: a list of keys, or a text: a key or a glob pattern. ``worker``: an address
+    or a name. ``failed``: True for what failed by itself, False for the rest. ``sort``:
+    a column. ``limit``: the most rows.
     """
     pace = Pace()
     start = now_of(state)
@@ -55,8 +43,10 @@ async def survey_tasks(state: Any, question: TasksQuestion) -> Tasks:
     sieves = _sieves(state, question, asked, answer)
     limit = question.get("limit")
     limit = MOST_ROWS if limit is None else min(limit, MOST_ROWS)
-    times = await _times_in_state(state, pace, question.get("sort") == "since")
-    order = _order(question, times)
+    times: _Times = {}
+    if question.get("sort") == "since":
+        times = await _times_in_state(state, pace)
+    pick, order = _order(question, times)
     everything = found is None and _may_match(state, question)
     matched = 0
     best: list[Any] = []
@@ -67,16 +57,16 @@ async def survey_tasks(state: Any, question: TasksQuestion) -> Tasks:
             part = sieve(part)
         matched += len(part)
         if order is not None:
-            best = heapq.nsmallest(limit, chain(best, part), key=order)
+            best = pick(limit, chain(best, part), key=order)
         elif len(best) < limit:
             best += part[: limit - len(best)]
-    if best and times is None:
-        times = await _times_in_state(state, pace, True)
+    if best and question.get("sort") != "since":
+        times = await _times_in_state(state, pace)
     cascaded = [ts for ts in best if ts.state == "erred" and not _failed(ts)]
     roots = await find_roots(state, cascaded, pace)
     rows = []
     async for part in slices(best, pace):
-        rows += [_row(ts, now_of(state), times or {}, roots) for ts in part]
+        rows += [_row(ts, now_of(state), times, roots) for ts in part]
     return {
         **answer,
         "rows": rows,
@@ -88,20 +78,7 @@ async def survey_tasks(state: Any, question: TasksQuestion) -> Tasks:
 
 
 async def survey_counts(state: Any, question: AnyQuestion) -> Counts:
-    """How many tasks are in which state, and workers of which status.
-
-    Parameters
-    ----------
-    state : Scheduler or DumpState
-    question : dict
-        Nothing.
-
-    Returns
-    -------
-    dict
-        ``summary`` (prefix -> state -> count), ``workers`` (status -> count),
-        ``threads`` of them all, ``address``, and the span of time.
-    """
+    """How many tasks are in which state, and workers of which status."""
     start = now_of(state)
     workers: dict[str, int] = {}
     async for part in slices(list(state.workers.values()), Pace()):
@@ -130,7 +107,7 @@ def _asked_for(
         ts = find_task(state, keys)
         if ts is None and re.search(r"[*?\[]", keys):
             matches = re.compile(fnmatch.translate(keys)).match
-            return None, lambda ts: matches(_text(ts.key)) is not None
+            return None, lambda ts: matches(str(ts.key)) is not None
         keys = [keys]
     found: dict[Any, None] = {}
     for key in keys:
@@ -173,7 +150,7 @@ def _sieves(
 def _look_near(
     answer: NotFound, what: str, wanted: Iterable[str], known: Iterable[str]
 ) -> None:
-    """For each name that is unknown the nearest one, or an empty text."""
+    """Note for each unknown name the nearest one, or an empty text."""
     names = set(known)
     for name in wanted:
         if name not in names:
@@ -201,7 +178,7 @@ def _may_match(state: Any, question: TasksQuestion) -> bool:
 
 
 def _address(state: Any, worker: Any) -> str:
-    """Of a worker that is named by its address or its name."""
+    """The address of a worker, by its address or its name."""
     if worker not in state.workers:
         for address, ws in list(state.workers.items()):
             if str(ws.name) == str(worker):
@@ -221,71 +198,48 @@ def _places(ts: Any) -> list[str]:
 # -- order -------------------------------------------------------------------
 
 # Numbers come largest first, texts from A.
-_NUMBERS: dict[str, Callable[[Any], Any]] = {
+_NUMBERS: dict[str, _Value] = {
     "nbytes": lambda ts: ts.nbytes if ts.nbytes >= 0 else None,
     "waiting_on": lambda ts: len(ts.waiting_on or ()),
     "dependents": lambda ts: len(ts.dependents),
     "retries": lambda ts: ts.retries,
     "suspicious": lambda ts: ts.suspicious,
 }
-_TEXTS: dict[str, Callable[[Any], str]] = {
-    "key": lambda ts: _text(ts.key),
+_TEXTS: dict[str, _Value] = {
+    "key": lambda ts: str(ts.key) or None,
     "state": lambda ts: str(ts.state),
-    "prefix": lambda ts: str(ts.prefix.name),
-    "workers": lambda ts: " ".join(_places(ts)),
-    "restrictions": lambda ts: _restrictions(ts),
-    "exception": lambda ts: ts.exception_text or "",
+    "prefix": lambda ts: str(ts.prefix.name) or None,
+    "workers": lambda ts: " ".join(_places(ts)) or None,
+    "restrictions": lambda ts: _restrictions(ts) or None,
+    "exception": lambda ts: ts.exception_text or None,
 }
 COLUMNS = (*_NUMBERS, *_TEXTS, "since")
 
 
-def _order(
-    question: TasksQuestion, times: dict[Any, tuple[str, float]] | None
-) -> Callable[[Any], Any] | None:
-    """The key of a sort; what has no value comes last either way."""
+def _order(question: TasksQuestion, times: _Times) -> tuple[Any, _Value | None]:
+    """How to pick the first of some, and by what; what has no value comes last."""
     column = question.get("sort")
     if not column:
-        return None
-    reverse = bool(question.get("reverse"))
-    if column in _TEXTS:
-        text = _TEXTS[column]
-        return _Backwards.of(text) if reverse else lambda ts: (not text(ts), text(ts))
+        return None, None
 
-    def number(ts: Any) -> Any:
-        if column != "since":
-            return _NUMBERS[column](ts)
-        entered = _entered(ts, times or {})
+    def since(ts: Any) -> float | None:
+        entered = _entered(ts, times)
         return None if entered is None else -entered  # the longest first
 
-    sign = 1 if reverse else -1
+    value_of = {**_NUMBERS, **_TEXTS, "since": since}[column]
+    largest_first = (column in _TEXTS) == bool(question.get("reverse"))
 
-    def order(ts: Any) -> tuple[bool, float]:
-        value = number(ts)
-        return value is None, 0.0 if value is None else sign * value
+    def order(ts: Any) -> tuple[bool, Any]:
+        value = value_of(ts)
+        return (value is None) != largest_first, 0 if value is None else value
 
-    return order
-
-
-class _Backwards:
-    """A text that sorts in reverse."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __lt__(self, other: _Backwards) -> bool:
-        return self.text > other.text
-
-    @classmethod
-    def of(cls, text: Callable[[Any], str]) -> Callable[[Any], Any]:
-        return lambda ts: (not text(ts), cls(text(ts)))
+    return heapq.nlargest if largest_first else heapq.nsmallest, order
 
 
 # -- rows --------------------------------------------------------------------
 
 
-def _row(
-    ts: Any, now: float, times: dict[Any, tuple[str, float]], roots: Roots
-) -> RowForm:
+def _row(ts: Any, now: float, times: _Times, roots: Roots) -> RowForm:
     places = _places(ts)
     entered = _entered(ts, times)
     blame = roots.cause_of(ts)
@@ -310,12 +264,10 @@ def _row(
 def _restrictions(ts: Any) -> str:
     """In words: ``workers: a, b; resources: GPU 1 (preferred)``."""
     parts = []
-    for name, values in (
-        ("workers", ts.worker_restrictions),
-        ("hosts", ts.host_restrictions),
-    ):
-        if values:
-            parts.append(f"{name}: {', '.join(sorted(map(str, values)))}")
+    if ts.worker_restrictions:
+        parts.append(f"workers: {', '.join(sorted(map(str, ts.worker_restrictions)))}")
+    if ts.host_restrictions:
+        parts.append(f"hosts: {', '.join(sorted(map(str, ts.host_restrictions)))}")
     if ts.resource_restrictions:
         amounts = [f"{k} {v:g}" for k, v in sorted(ts.resource_restrictions.items())]
         parts.append(f"resources: {', '.join(amounts)}")
@@ -325,12 +277,8 @@ def _restrictions(ts: Any) -> str:
     return text if len(text) <= RESTRICTIONS else f"{text[:RESTRICTIONS]}…"
 
 
-async def _times_in_state(
-    state: Any, pace: Pace, wanted: bool
-) -> dict[Any, tuple[str, float]] | None:
+async def _times_in_state(state: Any, pace: Pace) -> _Times:
     """The last state that each task has entered, and when, as far as the log goes."""
-    if not wanted:
-        return None
     times = {}
     async for part in slices(list(state.transition_log), pace):
         for entry in part:
@@ -339,7 +287,7 @@ async def _times_in_state(
     return times
 
 
-def _entered(ts: Any, times: dict[Any, tuple[str, float]]) -> float | None:
+def _entered(ts: Any, times: _Times) -> float | None:
     state, when = times.get(ts.key, ("", 0.0))
     return when if state == ts.state else None
 
@@ -357,7 +305,3 @@ async def _summary(state: Any, pace: Pace) -> dict[str, dict[str, int]]:
             if counts:
                 summary[str(prefix.name)] = counts
     return summary
-
-
-def _text(key: Any) -> str:
-    return key if isinstance(key, str) else str(key)

@@ -1,13 +1,13 @@
 """Why tasks make no progress: follows what they wait for to its ends.
 
-Runs inside the scheduler, or over a dump. It gives facts, which ``dbgkit.diagnose``
-puts into words. Its cost grows with the chain that it follows, or, for the whole
-cluster, with the tasks that are not finished.
+It gives facts, which ``dbgkit.diagnose`` puts into words. Its cost grows with the chain
+that it follows, or, for the whole cluster, with the tasks that are not finished.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -20,39 +20,34 @@ from .inner import Found, follow
 from .newest import erred_tasks, newest_failed
 from .p2p import is_barrier
 from .roots import Roots, find_roots, raised
-from .why_cluster import (
-    MOST_PINGED,
-    answering,
-    lateness,
-    overview,
-    waiters,
-)
+from .why_cluster import MOST_PINGED, answering, lateness, overview, waiters
 from .why_ends import (
     SAMPLE,
     facts_of,
     failed_facts,
     forgotten_facts,
-    given_up,
+    is_restricted,
+    killers,
     signature,
 )
 
 if TYPE_CHECKING:
     from ..common.wire_why import AnyEnd, End, KeyState, Why, WhyQuestion
 
-MOST_GROUPS = 40  # groups of ends that are looked at, of one state
+MOST_GROUPS = 40  # groups of ends that are described
 MOST_CHAIN = 100  # keys of a chain that are sent
 MOST_ORDERED = 100  # inputs of one task
-MOST_ASKED = 64  # workers that are asked whether they run what is not known any more
-_MAY_RUN = (None, "processing", "released")  # when they were forgotten
+MOST_ASKED = 64  # workers that are asked whether they run what is no longer known
+_MAY_RUN = (None, "processing", "released")  # states of tasks that were forgotten
 MOST_PROBED = 4  # tasks of one worker that it is asked about
 
 
+@dataclass
 class Group:
-    """Ends of one signature: how many, and a few to look at."""
+    """Ends of one signature: how many, and a few to examine."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.tasks: list[Any] = []
+    count: int = 0
+    tasks: list[Any] = field(default_factory=list)
 
     def add(self, ts: Any) -> None:
         self.count += 1
@@ -65,16 +60,10 @@ async def explain_state(
 ) -> Why:
     """Facts about what some tasks, or all, wait for.
 
-    Parameters
-    ----------
-    state : Scheduler or DumpState
-    question : dict
-        ``keys``: list of keys, or None for the whole cluster. ``pending``: keys that
-        the client believes pending. ``texts``: what the futures of the keys hold (see
-        ``roots``). ``client``: id of the client whose failures come first.
-        ``ping``: seconds for a worker to answer.
-    index : ErredIndex, optional
-        As kept by the extension.
+    ``keys``: list of keys, or None for the whole cluster. ``pending``: keys that the
+    client believes pending. ``texts``: what the futures of the keys hold (see
+    ``roots``). ``client``: id of the client whose failures come first. ``ping``:
+    seconds for a worker to answer. The index is the extension's, if there is one.
     """
     start = now_of(state)
     pace = Pace()
@@ -156,7 +145,7 @@ async def _ends_of_cluster(
         found = await _located(state, failed[0], roots, index, pace)
         failed, through = [found.ts], found.through
         roots = await find_roots(state, failed, pace)
-        answer["given_up"] = given_up(erred_tasks(state), found.ts)
+        answer["given_up"] = killers(erred_tasks(state), found.ts)
     groups = _still_there(groups)
     for ts in failed:
         if ts.state == "erred":
@@ -186,7 +175,7 @@ async def _located(
 async def _out_of_step(
     state: Any, pending: Iterable[Any], pace: Pace
 ) -> list[KeyState]:
-    """Tasks that a client believes pending, and that are done or gone."""
+    """Tasks that a client believes pending, but that are done or gone."""
     found: list[KeyState] = []
     async for part in slices(list(pending), pace):
         for key in part:
@@ -225,18 +214,15 @@ async def _asked(state: Any, keys: Iterable[Any], answer: Why, pace: Pace) -> li
 async def _walk(
     starts: list[Any], answer: Why, pace: Pace
 ) -> tuple[dict[Any, Group], list[Any], dict[Any, Any]]:
-    """All that some tasks wait for, breadth first: groups of ends, those that failed.
+    """What some tasks wait for, breadth first: groups of ends, those that failed.
 
-    And what each was found from.
+    And from which task each was found.
     """
     failed: list[Any] = []
     parents: dict[Any, Any] = dict.fromkeys(starts)
     order = list(parents)
     groups: dict[Any, Group] = {}
-    at = 0
-    while at < len(order):
-        ts = order[at]
-        at += 1
+    for at, ts in enumerate(order, 1):  # which grows meanwhile
         if at % 100 == 0:
             await pace.checkpoint()
         if is_barrier(ts.key) and answer["barrier"] is None:
@@ -276,19 +262,11 @@ def _inputs(ts: Any) -> list[Any]:
 async def _whole(
     state: Any, client: str, pace: Pace
 ) -> tuple[dict[Any, Group], list[Any]]:
-    """What the whole cluster waits for: all that is ready; and what failed last.
-
-    That is of the newest computation.
-    """
+    """What the whole cluster waits for: all that is ready, and the newest failures."""
     groups: dict[Any, Group] = {}
     await _add_unrunnable(state, groups, pace)
-    queued = Group()
-    for ts in state.queued:
-        queued.add(ts)
-        break
-    if queued.count:
-        queued.count = len(state.queued)
-        groups[("queued",)] = queued
+    if queued := state.queued:
+        groups[("queued",)] = Group(len(queued), [next(iter(queued))])
     for ws in list(state.workers.values()):
         if ws.processing:
             groups[("processing", ws.address)] = _of_worker(ws)
@@ -315,6 +293,7 @@ async def _add_unrunnable(state: Any, groups: dict[Any, Group], pace: Pace) -> N
     """Tasks without a worker; those without restrictions may be very many."""
     free = Group()
     async for part in slices(list(state.unrunnable), pace):
+        # Spelled out here, as a call for each of a million would take too long.
         restricted = [
             ts
             for ts in part
@@ -326,23 +305,18 @@ async def _add_unrunnable(state: Any, groups: dict[Any, Group], pace: Pace) -> N
             groups.setdefault(signature(ts), Group()).add(ts)
         free.count += len(part) - len(restricted)
         if len(free.tasks) < MOST_PROBED:
-            known = set(map(id, restricted))
-            free.tasks += [ts for ts in part if id(ts) not in known]
-            del free.tasks[MOST_PROBED:]
+            others = (ts for ts in part if not is_restricted(ts))
+            free.tasks += islice(others, MOST_PROBED - len(free.tasks))
     if free.tasks:
         groups[signature(free.tasks[0])] = free
 
 
 def _of_worker(ws: Any) -> Group:
     """What a worker has to do: what it executes, and one task that it does not."""
-    group = Group()
     executing = list(ws.executing)[: MOST_PROBED - 1]
-    group.tasks = [ts for ts in executing if ts in ws.processing]
-    idle = next((ts for ts in ws.processing if ts not in ws.executing), None)
-    if idle is not None:
-        group.tasks.append(idle)
-    group.count = len(ws.processing)
-    return group
+    tasks = [ts for ts in executing if ts in ws.processing]
+    idle = (ts for ts in ws.processing if ts not in ws.executing)
+    return Group(len(ws.processing), [*tasks, *islice(idle, 1)])
 
 
 async def _stuck(state: Any, pace: Pace) -> tuple[dict[Any, Group], list[Any]]:
@@ -362,12 +336,9 @@ async def _stuck(state: Any, pace: Pace) -> tuple[dict[Any, Group], list[Any]]:
 
 def _describe(state: Any, ends: Ends, answer: Why, now: float) -> None:
     """Facts of each group's tasks; groups past the limit are counted."""
-    kept = 0
-    for group in sorted(ends.groups.values(), key=lambda group: -group.count):
-        if kept >= MOST_GROUPS:
-            answer["omitted_ends"] += group.count
-            continue
-        kept += 1
+    groups = sorted(ends.groups.values(), key=lambda group: -group.count)
+    answer["omitted_ends"] = sum(group.count for group in groups[MOST_GROUPS:])
+    for group in groups[:MOST_GROUPS]:
         processing = group.tasks[0].state == "processing"
         tasks = group.tasks if processing else group.tasks[:1]
         for ts in tasks:
@@ -401,12 +372,10 @@ def _facts_of_end(state: Any, ts: Any, ends: Ends, now: float) -> Any:
 
 def _chain(end: Any, parents: dict[Any, Any]) -> tuple[list[Any], int]:
     """Keys from the task asked for to an end, the middle left out; how many in all."""
-    keys = []
-    ts = end
-    while ts is not None:
-        keys.append(ts.key)
-        ts = parents.get(ts)
-    keys.reverse()
+    chain = [end]
+    while (parent := parents.get(chain[-1])) is not None:
+        chain.append(parent)
+    keys = [ts.key for ts in reversed(chain)]
     if len(keys) <= MOST_CHAIN:
         return keys, len(keys)
     half = MOST_CHAIN // 2
@@ -415,15 +384,15 @@ def _chain(end: Any, parents: dict[Any, Any]) -> tuple[list[Any], int]:
 
 def _places(state: Any, answer: Why) -> list[str]:
     """Workers that should be asked whether they answer."""
-    found: dict[str, None] = {}
+    found: list[str] = []
     for end in answer["ends"]:
         if end["code"] == "processing":
-            found.setdefault(end["worker"])
+            found.append(end["worker"])
             for missing in end["missing"]:
-                for holder in missing["holders"][:1]:
-                    found.setdefault(holder)
+                found += missing["holders"][:1]
         elif end["code"] == "queued":
-            found.update((place["worker"], None) for place in end["places"])
-    for worker in answer["cluster"]["quiet"] if answer["cluster"] else ():
-        found.setdefault(worker["address"])
-    return [address for address in found if address in state.workers][:MOST_PINGED]
+            found += [place["worker"] for place in end["places"]]
+    if answer["cluster"]:
+        found += [worker["address"] for worker in answer["cluster"]["quiet"]]
+    there = [address for address in dict.fromkeys(found) if address in state.workers]
+    return there[:MOST_PINGED]

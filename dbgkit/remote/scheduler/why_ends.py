@@ -1,7 +1,4 @@
-"""Facts about one task that makes no progress: what it needs, and who is nearest.
-
-`state` is a scheduler, or a dump's stand-in for one that has the same attributes.
-"""
+"""Facts about one task that makes no progress: what it needs, and who is nearest."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from ..common.frame_codes import codes_for
 from ..common.pacing import is_dump
 from .p2p import as_text, cause_in_shuffle, phase_in, went_in, where_in_shuffle
 from .roots import Roots
+from .rows import name_of
 
 if TYPE_CHECKING:
     from ..common.wire_why import (
@@ -30,8 +28,11 @@ if TYPE_CHECKING:
 
 TEXT_LIMIT = 5_000  # characters of an exception's or traceback's text
 SAMPLE = 5  # names that are given where there may be many
-MOST_ERRED = 200  # tasks that have failed, of which those that killed are looked for
-_UNWANTED: dict[str, Unwanted] = {  # beginnings of stimulus ids, and what a client did
+MOST_ERRED = 200  # failed tasks among which those that killed workers are looked for
+# How a client no longer needs a task, by the beginning of the stimulus: of
+# ``Scheduler.remove_client``, ``.client_releases_keys``, ``.stimulus_cancel``, and
+# ``Client.restart``.
+_UNWANTED: dict[str, Unwanted] = {
     "remove-client-": "left",
     "client-releases-keys-": "released",
     "cancel-key-": "cancelled",
@@ -39,9 +40,11 @@ _UNWANTED: dict[str, Unwanted] = {  # beginnings of stimulus ids, and what a cli
 }
 
 
-def status_of(ws: Any) -> str:
-    """Name of a worker's status: ``"running"``, ``"paused"``, …"""
-    return str(getattr(ws.status, "name", ws.status))
+def is_restricted(ts: Any) -> bool:
+    """Whether a task asks for certain workers, hosts or resources."""
+    return bool(
+        ts.worker_restrictions or ts.host_restrictions or ts.resource_restrictions
+    )
 
 
 def signature(ts: Any) -> tuple[Any, ...]:
@@ -50,11 +53,7 @@ def signature(ts: Any) -> tuple[Any, ...]:
     if state == "processing":
         ws = ts.processing_on
         return (state, ws.address if ws is not None else None)
-    if state == "no-worker":
-        if not (
-            ts.worker_restrictions or ts.host_restrictions or ts.resource_restrictions
-        ):
-            return (state,)
+    if state == "no-worker" and is_restricted(ts):
         return (
             state,
             frozenset(ts.worker_restrictions or ()),
@@ -71,18 +70,22 @@ def facts_of(state: Any, ts: Any, now: float) -> EndFacts:
     A task that is being processed has the code ``"processing"``: only its worker can
     say more. For one that has failed see `failed_facts`.
     """
-    make = {
-        "memory": _memory,
-        "no-worker": _no_worker,
-        "queued": _queued,
-        "processing": _processing,
-    }.get(ts.state)
-    if make is not None:
-        return make(state, ts, now)
+    if ts.state == "memory":
+        return _memory(ts)
+    if ts.state == "no-worker":
+        return _no_worker(state, ts)
+    if ts.state == "queued":
+        return _queued(state, ts)
+    if ts.state == "processing":
+        return _processing(ts, now)
     if ts.has_lost_dependencies:
         return {"code": "lost-dependencies", "dependency": None, "when": None}
     if ts.state == "waiting":
-        return _waiting_for_nothing()
+        return _unexplained(
+            "it waits for no other task",
+            "none of its inputs is lost",
+            "it is in no queue",
+        )
     return {"code": "released", "lost": ts.run_spec is None and not is_dump(state)}
 
 
@@ -119,10 +122,10 @@ def forgotten_facts(log: list[Any], key: Any) -> Forgotten:
     """What the transition log still has about a task that is not known.
 
     An entry is ``(key, start, finish, recommendations, stimulus_id, timestamp)``. As a
-    task is forgotten, the scheduler recommends it both of those that need it and of
+    task is forgotten, the scheduler recommends the same for those that need it and for
     its inputs that nobody else needs (``_propagate_forgotten``,
-    distributed/scheduler.py). The former have lost an input; the latter are just not
-    needed any longer, as are tasks that a client has released.
+    distributed/scheduler.py). The former have lost an input; the latter are just no
+    longer needed, as are tasks that a client has released.
     """
     found: Forgotten = {
         "key": key,
@@ -143,7 +146,9 @@ def forgotten_facts(log: list[Any], key: Any) -> Forgotten:
                 stimulus, found["when"] = entry[4], entry[5]
     if stimulus is None:
         return found
-    found["unwanted"] = unwanted_by(stimulus)
+    for name, how in _UNWANTED.items():
+        if stimulus.startswith(name):
+            found["unwanted"] = how
     if found["unwanted"] or found["was"] in ("memory", "erred"):
         return found
     same = [entry for entry in log if entry[4] == stimulus]
@@ -157,22 +162,10 @@ def forgotten_facts(log: list[Any], key: Any) -> Forgotten:
     return found
 
 
-def unwanted_by(stimulus: str) -> Unwanted:
-    """Why no client needs a task any longer, by Dask's name of the stimulus.
-
-    Empty: it is for something else. They are of ``Scheduler.remove_client``,
-    ``.client_releases_keys``, ``.stimulus_cancel``, and ``Client.restart``.
-    """
-    for name, how in _UNWANTED.items():
-        if stimulus.startswith(name):
-            return how
-    return ""
-
-
-def given_up(erred: Iterable[Any], reported: Any) -> Killers:
+def killers(erred: Iterable[Any], reported: Any) -> Killers:
     """Tasks that killed their workers besides the one that is reported.
 
-    Such a task has no text (``KilledWorker``); what is looked at is bounded.
+    Such a task has no text (``KilledWorker``); only some are examined.
     """
     found = {
         ts.key: None
@@ -182,7 +175,7 @@ def given_up(erred: Iterable[Any], reported: Any) -> Killers:
     return {"keys": list(islice(found, SAMPLE)), "count": len(found)}
 
 
-def _memory(state: Any, ts: Any, now: float) -> EndFacts:
+def _memory(ts: Any) -> EndFacts:
     return {
         "code": "finished",
         "workers": sorted(ws.address for ws in ts.who_has or ())[:SAMPLE],
@@ -190,34 +183,24 @@ def _memory(state: Any, ts: Any, now: float) -> EndFacts:
     }
 
 
-def _waiting_for_nothing() -> EndFacts:
-    return {
-        "code": "unexplained",
-        "ruled_out": [
-            "it waits for no other task",
-            "none of its inputs is lost",
-            "it is in no queue",
-        ],
-    }
+def _unexplained(*ruled_out: str) -> EndFacts:
+    return {"code": "unexplained", "ruled_out": list(ruled_out)}
 
 
-def _queued(state: Any, ts: Any, now: float) -> EndFacts:
+def _queued(state: Any, ts: Any) -> EndFacts:
     workers = list(state.workers.values())
-    running = [ws for ws in workers if status_of(ws) == "running"]
+    running = [ws for ws in workers if ws.status.name == "running"]
     if not workers:
         return _no_workers(state, ts)
     if not running:
         return _paused(workers, len(workers))
     free = [ws for ws in running if len(ws.processing) < ws.nthreads]
     if free:
-        return {
-            "code": "unexplained",
-            "ruled_out": [
-                f"{len(running)} workers are running",
-                f"{free[0].address} has {free[0].nthreads} threads and only "
-                f"{len(free[0].processing)} tasks",
-            ],
-        }
+        return _unexplained(
+            f"{len(running)} workers are running",
+            f"{free[0].address} has {free[0].nthreads} threads and only "
+            f"{len(free[0].processing)} tasks",
+        )
     return {
         "code": "queued",
         "queued": len(state.queued),
@@ -261,42 +244,37 @@ def _wanted(ts: Any) -> Wanted:
     }
 
 
-def _no_worker(state: Any, ts: Any, now: float) -> EndFacts:
+def _no_worker(state: Any, ts: Any) -> EndFacts:
     workers = list(state.workers.values())
     if not workers:
         return _no_workers(state, ts)
+    strict = not ts.loose_restrictions
     placed = workers
-    restricted = ts.worker_restrictions or ts.host_restrictions
-    if restricted and not ts.loose_restrictions:
+    if strict and (ts.worker_restrictions or ts.host_restrictions):
         placed = [ws for ws in workers if _placed(ws, ts)]
-        if not placed:
-            return {
-                "code": "restrictions-unmet",
-                "present": len(workers),
-                "nearest": _nearest_place(workers, ts),
-                **_wanted(ts),
-            }
-    fit = placed
-    if ts.resource_restrictions and not ts.loose_restrictions:
-        needed = ts.resource_restrictions
-        fit = [ws for ws in placed if not _lacks(ws, needed)]
-        if not fit:
-            return {
-                "code": "resources-unmet",
-                "present": len(placed),
-                "nearest": _nearest_resources(placed, needed),
-                **_wanted(ts),
-            }
-    if not any(status_of(ws) == "running" for ws in fit):
+    if not placed:
+        return {
+            "code": "restrictions-unmet",
+            "present": len(workers),
+            "nearest": _nearest_place(workers, ts),
+            **_wanted(ts),
+        }
+    needed = (strict and ts.resource_restrictions) or {}
+    fit = [ws for ws in placed if not _lacks(ws, needed)]
+    if not fit:
+        return {
+            "code": "resources-unmet",
+            "present": len(placed),
+            "nearest": _nearest_resources(placed, needed),
+            **_wanted(ts),
+        }
+    if not any(ws.status.name == "running" for ws in fit):
         return _paused(fit, len(workers))
-    return {
-        "code": "unexplained",
-        "ruled_out": [
-            f"{len(workers)} workers are connected",
-            f"{len(fit)} of them meet all restrictions and have all resources",
-            "at least one of these is running, not paused",
-        ],
-    }
+    return _unexplained(
+        f"{len(workers)} workers are connected",
+        f"{len(fit)} of them meet all restrictions and have all resources",
+        "at least one of these is running, not paused",
+    )
 
 
 def _placed(ws: Any, ts: Any) -> bool:
@@ -310,7 +288,7 @@ def _placed(ws: Any, ts: Any) -> bool:
 
 
 def _lacks(ws: Any, needed: dict[str, float]) -> dict[str, tuple[float, float]]:
-    """Resource -> needed, supplied, of what a worker has too little of."""
+    """Resource -> needed, supplied; of those that a worker has too little of."""
     return {
         name: (amount, ws.resources.get(name, 0))
         for name, amount in needed.items()
@@ -337,16 +315,15 @@ def _nearest_place(workers: list[Any], ts: Any) -> NearestPlace:
         for address in ts.worker_restrictions or ()
     }
     needed = ts.resource_restrictions or {}
-    ranked = sorted(
+    nearest = min(
         workers,
         key=lambda ws: (ws.host not in hosts, bool(_lacks(ws, needed)), ws.address),
     )
-    return {**_named(ranked[0]), "same_host": ranked[0].host in hosts}
+    return {**_named(nearest), "same_host": nearest.host in hosts}
 
 
 def _named(ws: Any) -> Named:
-    name = ws.name if isinstance(ws.name, (str, int)) else str(ws.name)
-    return {"address": ws.address, "name": name}
+    return {"address": ws.address, "name": name_of(ws)}
 
 
 def paused_facts(workers: Iterable[Any]) -> list[Paused]:
@@ -354,12 +331,12 @@ def paused_facts(workers: Iterable[Any]) -> list[Paused]:
     return [
         {
             **_named(ws),
-            "status": status_of(ws),
+            "status": ws.status.name,
             "memory": (ws.metrics or {}).get("memory"),
             "limit": ws.memory_limit,
         }
         for ws in workers
-        if status_of(ws) not in ("running", "init")
+        if ws.status.name not in ("running", "init")
     ]
 
 
@@ -376,17 +353,17 @@ def _paused(fit: list[Any], present: int) -> EndFacts:
     }
 
 
-def _processing(state: Any, ts: Any, now: float) -> EndFacts:
+def _processing(ts: Any, now: float) -> EndFacts:
     ws = ts.processing_on
     if ws is None:
-        return {"code": "unexplained", "ruled_out": ["no worker"]}
+        return _unexplained("no worker")
     retries = (ts.annotations or {}).get("retries")
     missing = [dts for dts in ts.dependencies if ws not in (dts.who_has or ())]
     return {
         "code": "processing",
         "worker": ws.address,
-        "worker_name": _named(ws)["name"],
-        "status": status_of(ws),
+        "worker_name": name_of(ws),
+        "status": ws.status.name,
         "paused": paused_facts([ws]),
         "age": max(0.0, now - ws.last_seen),
         "nthreads": ws.nthreads,
