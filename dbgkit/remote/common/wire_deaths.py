@@ -152,8 +152,6 @@ class _Death(TypedDict):
 class DeathForm(_Death, total=False):
     """``scheduler.deaths.removal_fact``"""
 
-    number: int
-    nthreads: int | None
     # Of its black box, where another worker of its host was asked for that.
     box: Box
     unread: str

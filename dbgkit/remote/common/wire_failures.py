@@ -95,9 +95,6 @@ class Fact(_Fact, total=False):
     followers: FollowersForm | None
     gone: bool
     pickled: bytes | None
-    actor: bool
-    prefix: str
-    wanted_by: list[str]
 
 
 class GroupForm(TypedDict):
@@ -160,7 +157,9 @@ class Restrictions(TypedDict, total=False):
     loose: bool
 
 
-class _TaskForm(TypedDict):
+class TaskForm(TypedDict):
+    """``scheduler.rows``: a task as it is to be run again."""
+
     key: Key
     state: str
     nbytes: Size | None
@@ -176,12 +175,6 @@ class _TaskForm(TypedDict):
     spec_error: str
 
 
-class TaskForm(_TaskForm, total=False):
-    """``scheduler.rows``: a task as it is to be run again."""
-
-    actor: bool
-
-
 class WorkerForm(TypedDict):
     name: Scalar
     status: str
@@ -192,18 +185,12 @@ class WorkerForm(TypedDict):
     nthreads: Count
 
 
-class _AskedFor(TypedDict):
+class AskedFor(TypedDict):
+    """What became of a key that was asked for."""
+
     asked: Asked
     key: Asked
     state: str
-
-
-class AskedFor(_AskedFor, total=False):
-    """What became of a key that was asked for."""
-
-    blame: Key
-    actor: bool
-    has_spec: bool
 
 
 class _Visit(TypedDict):

@@ -93,12 +93,8 @@ class FinishedEnd(AnyEnd, FinishedFacts):
     pass
 
 
-class _ReleasedFacts(TypedDict):
+class ReleasedFacts(TypedDict):
     code: Literal["released"]
-
-
-class ReleasedFacts(_ReleasedFacts, total=False):
-    lost: bool
 
 
 class ReleasedEnd(AnyEnd, ReleasedFacts):
@@ -197,16 +193,12 @@ class PausedEnd(AnyEnd, _PausedFacts):
     pass
 
 
-class _MissingInput(TypedDict):
+class MissingInput(TypedDict):
     key: Key
     holders: list[str]
 
 
-class MissingInput(_MissingInput, total=False):
-    nbytes: int
-
-
-class _ProcessingFacts(Placed):
+class ProcessingFacts(Placed):
     code: Literal["processing"]
     status: str
     paused: list[Paused]
@@ -220,11 +212,6 @@ class _ProcessingFacts(Placed):
     suspicious: Count
     missing: list[MissingInput]
     missing_count: Count
-
-
-class ProcessingFacts(_ProcessingFacts, total=False):
-    worker_name: Scalar
-    actor: bool
 
 
 class ProcessingEnd(_Needy, ProcessingFacts):
@@ -318,7 +305,6 @@ class Waiter(_Waiter, total=False):
     """Who waits for a lock, an event, a queue."""
 
     held: Count
-    leases: int | None
     queue: str
 
 
@@ -356,7 +342,6 @@ class Why(_Why, total=False):
     asked: list[Key]
     asked_states: States
     unknown_count: Count
-    walked: Count
     foreseen: list[Any]
 
 

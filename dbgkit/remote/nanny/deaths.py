@@ -54,7 +54,6 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         self.unwanted = False
         self.nanny: Any = None
         self.pid: int | None = None
-        self.since = 0.0
         self.memory: int | None = None
         self.memory_at = 0.0
         # The counts at the last sample, and at the one before.
@@ -132,7 +131,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             if pid is None:
                 return
             if pid != self.pid:
-                self.pid, self.since, self.memory = pid, time(), None
+                self.pid, self.memory = pid, None
                 self.counted = oom_kills()
             memory = psutil.Process(pid).memory_info().rss
             if not memory:  # it is ending, or has ended and was not yet reported

@@ -56,7 +56,6 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
     lost = msg.get("lost-computed-tasks") or ()
     scattered = msg.get("lost-scattered-tasks") or ()
     return {
-        "number": 0,
         "worker": msg["worker"],
         "when": when,
         "expected": msg.get("expected"),
@@ -71,7 +70,6 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
         "host": "",
         "pid": None,
         "nanny": "",
-        "nthreads": None,
         "memory": None,
         "memory_at": None,
         "memory_limit": None,

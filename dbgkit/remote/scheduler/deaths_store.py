@@ -243,7 +243,6 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         now = time()
         death = removal_fact(now, msg, self.reasons.pop(address, ""))
         self.number += 1
-        death["number"] = self.number
         if ws is not None:
             _add_worker(death, ws, now)
             if msg.get("expected"):  # its nanny goes with it
@@ -353,7 +352,6 @@ def _add_worker(death: DeathForm, ws: Any, now: float) -> None:
             "host": ws.host,
             "pid": ws.pid,
             "nanny": ws.nanny or "",
-            "nthreads": ws.nthreads,
             "memory": metrics.get("memory"),
             "memory_at": ws.last_seen,
             "memory_limit": ws.memory_limit or None,

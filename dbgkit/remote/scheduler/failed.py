@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dask.utils import key_split
-
 from ..common.modules import needs_of
 from ..common.pacing import is_dump
 from .p2p import as_text, cause_in_shuffle, went_in
@@ -59,11 +57,8 @@ def failure_fact(state: Any, ts: Any, asked: Any, entry: HistoryEntry | None) ->
         "needs": needs,
         "suspicious": ts.suspicious,
         "tried": max(tried, ts.suspicious),
-        "actor": bool(ts.actor),
-        "prefix": key_split(ts.key),
         "group_size": sum(ts.group.states.values()),
         "came_from": [],
-        "wanted_by": [cs.client_key for cs in ts.who_wants or ()],
     }
 
 

@@ -28,7 +28,6 @@ def task_row(ts: Any) -> TaskForm:
         "who_has": [ws.address for ws in ts.who_has or ()],
         "dependencies": [dependency.key for dependency in ts.dependencies],
         "lost": ts.run_spec is None and ts.state != "memory",
-        "actor": bool(ts.actor),
         "alias_of": ts.run_spec.target if isinstance(ts.run_spec, Alias) else None,
         "group_size": sum(ts.group.states.values()),
         "restrictions": {
@@ -79,7 +78,6 @@ def lost_row(key: Any) -> TaskForm:
         "who_has": [],
         "dependencies": [],
         "lost": True,
-        "actor": False,
         "alias_of": None,
         "group_size": None,
         "restrictions": {},

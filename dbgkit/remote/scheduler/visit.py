@@ -285,12 +285,5 @@ class Visit:
 
 def _asked(key: Any, ts: Any) -> AskedFor:
     if ts is None:
-        return {"asked": key, "key": None, "state": "unknown", "blame": None}
-    return {
-        "asked": key,
-        "key": ts.key,
-        "state": ts.state,
-        "blame": ts.exception_blame.key if ts.exception_blame else None,
-        "actor": bool(ts.actor),
-        "has_spec": ts.run_spec is not None,
-    }
+        return {"asked": key, "key": None, "state": "unknown"}
+    return {"asked": key, "key": ts.key, "state": ts.state}

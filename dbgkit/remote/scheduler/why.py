@@ -244,7 +244,6 @@ async def _walk(
             if dts not in parents:
                 parents[dts] = ts
                 order.append(dts)
-    answer["walked"] = len(order)
     return groups, failed, parents
 
 

@@ -95,7 +95,6 @@ def _semaphores(extension: Any) -> list[Waiter]:
             "name": str(name),
             "waiting": waiting,
             "held": len(extension.leases.get(name, ())),
-            "leases": extension.max_leases.get(name),
         }
         for name, waiting in list(extension.metrics["pending"].items())
         if waiting > 0

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..common.frame_codes import codes_for
-from ..common.pacing import is_dump
 from .p2p import as_text, cause_in_shuffle, phase_in, went_in, where_in_shuffle
 from .roots import Roots
 from .rows import name_of
@@ -86,7 +85,7 @@ def facts_of(state: Any, ts: Any, now: float) -> EndFacts:
             "none of its inputs is lost",
             "it is in no queue",
         )
-    return {"code": "released", "lost": ts.run_spec is None and not is_dump(state)}
+    return {"code": "released"}
 
 
 def failed_facts(ts: Any, roots: Roots) -> FailedFacts:
@@ -362,7 +361,6 @@ def _processing(ts: Any, now: float) -> EndFacts:
     return {
         "code": "processing",
         "worker": ws.address,
-        "worker_name": name_of(ws),
         "status": ws.status.name,
         "paused": paused_facts([ws]),
         "age": max(0.0, now - ws.last_seen),
@@ -379,13 +377,11 @@ def _processing(ts: Any, now: float) -> EndFacts:
         "missing": [
             {
                 "key": dts.key,
-                "nbytes": dts.nbytes,
                 "holders": sorted(holder.address for holder in dts.who_has or ()),
             }
             for dts in missing[:SAMPLE]
         ],
         "missing_count": len(missing),
-        "actor": bool(ts.actor),
     }
 
 
