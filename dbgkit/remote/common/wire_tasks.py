@@ -95,7 +95,7 @@ class AroundQuestion(TypedDict):
 
 
 class StoryForm(TypedDict):
-    """``scheduler.story.tell_history``"""
+    """``scheduler.story.tell_story``"""
 
     now: Moment
     key: Key

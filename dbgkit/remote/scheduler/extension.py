@@ -22,7 +22,7 @@ from .foresight import recordings_of, run_on_workers
 from .graph import look_around
 from .leftovers import OWN_CLIENT, PRIVATE_PREFIX, forget_group, forget_topic
 from .recordings import ask_recorder
-from .story import tell_history
+from .story import tell_story
 from .tasks import survey_counts, survey_tasks
 from .visit import Visit, Wanted
 from .why import explain_state
@@ -41,7 +41,7 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "counts": survey_counts,
     "why": explain_state,
     "around": look_around,
-    "story": tell_history,
+    "story": tell_story,
     "doctor": examine,
     "recorder": ask_recorder,
     "deaths": tell_deaths,

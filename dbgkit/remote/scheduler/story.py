@@ -46,7 +46,7 @@ _BEGINNINGS = (
 )
 
 
-async def tell_history(state: Any, question: StoryQuestion) -> StoryForm:
+async def tell_story(state: Any, question: StoryQuestion) -> StoryForm:
     """Everything still known about one task.
 
     ``key``: a key, or the text of one; None: the newest root cause. ``limit``: seconds
