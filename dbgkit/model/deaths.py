@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dbgkit.model.base import FoundIn, Span, plain_key
+from dbgkit.model.base import FoundIn, Jsonable, Span
 from dbgkit.model.display import Displayed
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RunningTask(FoundIn):
+class RunningTask(FoundIn, Jsonable):
     """A task that a worker ran when it went away, or just before.
 
     Attributes
@@ -53,13 +53,9 @@ class RunningTask(FoundIn):
     crashed: bool = False
     ended: bool = False
     found_in: str = "worker"
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        fields = asdict(self)
-        source = fields.pop("found_in")
-        since = self.since.isoformat() if self.since else None
-        return {**fields, "key": plain_key(self.key), "since": since, "source": source}
+    _json = (
+        "key prefix since seconds line line_age inputs crashed ended source=found_in"
+    )
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,7 @@ class Death(Displayed):
     """
 
     worker: str
-    name: Any
+    name: Key
     host: str
     pid: int | None
     nanny: str
@@ -145,19 +141,6 @@ class Death(Displayed):
         """Keys of the tasks that ran."""
         return tuple(task.key for task in self.ran)
 
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            **asdict(self),
-            "name": plain_key(self.name),
-            "when": self.when.isoformat(),
-            "evidence": list(self.evidence),
-            "said": list(self.said),
-            "notes": list(self.notes),
-            "queued": [plain_key(key) for key in self.queued],
-            "ran": [task.to_json() for task in self.ran],
-        }
-
 
 @dataclass(frozen=True)
 class Deaths(Displayed):
@@ -185,6 +168,7 @@ class Deaths(Displayed):
     since: datetime | None = None
     span: Span | None = None
     notes: tuple[str, ...] = ()
+    _json = "total omitted recorded since span notes deaths"
 
     @property
     def healthy(self) -> bool:
@@ -199,16 +183,3 @@ class Deaths(Displayed):
 
     def __getitem__(self, index: int) -> Death:
         return self.deaths[index]
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        span = self.span
-        return {
-            "total": self.total,
-            "omitted": self.omitted,
-            "recorded": self.recorded,
-            "since": self.since.isoformat() if self.since else None,
-            "span": [span.start.isoformat(), span.end.isoformat()] if span else None,
-            "notes": list(self.notes),
-            "deaths": [death.to_json() for death in self.deaths],
-        }

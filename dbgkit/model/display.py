@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dbgkit.model.base import Jsonable
+
 _renderers: dict[str, Callable[[Any], Any]] = {}
 # The last that a verb has printed and returned, and in which cell.
 _printed: list[tuple[int, object, Callable[[], object]]] = []
@@ -45,7 +47,7 @@ def traceback_shown(failure: Any) -> str:
     return str(shown(failure) if shown else failure.traceback_text)
 
 
-class Displayed:
+class Displayed(Jsonable):
     """Mixin: a rich form on a console, text and HTML in Jupyter.
 
     ``repr`` stays one line, for the debugger and for logs; ``print`` shows the text.

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
+from dbgkit.model.base import Jsonable
 from dbgkit.model.display import Displayed
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Jsonable):
     """One thing that `doctor` found.
 
     ``level`` is ``"ok"``, ``"warning"`` or ``"problem"``.
@@ -31,19 +28,9 @@ class Checkup(Displayed):
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    _json = "healthy notes findings"
 
     @property
     def healthy(self) -> bool:
         """Whether nothing is wrong."""
         return all(finding.level == "ok" for finding in self.findings)
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "healthy": self.healthy,
-            "notes": list(self.notes),
-            "findings": [
-                {**asdict(finding), "evidence": list(finding.evidence)}
-                for finding in self.findings
-            ],
-        }

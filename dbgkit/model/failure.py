@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.model.base import FoundIn, plain_key
+from dbgkit.model.base import FoundIn
 from dbgkit.model.display import Displayed, traceback_shown
 from dbgkit.model.origin import Origin
 from dbgkit.model.recordings import Recording
@@ -153,28 +153,16 @@ class Failure(FoundIn, Displayed):
     notes: tuple[str, ...] = field(default=(), repr=False)
     kind: str = "task"
     evidence: Evidence = field(default=Evidence(), repr=False, compare=False)
+    _json = (
+        "key name exception_type message traceback_text=_shown_traceback worker when "
+        "attempts found_in asked killed came_from others through forgotten shuffle "
+        "notes"
+    )
 
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "key": plain_key(self.key),
-            "name": self.name,
-            "exception_type": self.exception_type,
-            "message": self.message,
-            "traceback_text": traceback_shown(self),
-            "worker": self.worker,
-            "when": self.when.isoformat() if self.when else None,
-            "attempts": self.attempts,
-            "found_in": self.found_in,
-            "asked": plain_key(self.asked),
-            "killed": self.killed,
-            "came_from": [origin.to_json() for origin in self.came_from],
-            "others": [plain_key(key) for key in self.others],
-            "through": [plain_key(key) for key in self.through],
-            "forgotten": plain_key(self.forgotten),
-            "shuffle": self.shuffle,
-            "notes": list(self.notes),
-        }
+    @property
+    def _shown_traceback(self) -> str:
+        """`traceback_text`, with the files and source of its code."""
+        return traceback_shown(self)
 
     def __repr__(self) -> str:
         where = f" on {self.worker}" if self.worker else ""

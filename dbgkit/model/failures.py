@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dbgkit.model.base import Span, iso_span, iso_time, plain_key
+from dbgkit.model.base import Jsonable, Span
 from dbgkit.model.deaths import Death
-from dbgkit.model.display import Displayed, traceback_shown
+from dbgkit.model.display import Displayed
 from dbgkit.model.failure import Failure
 from dbgkit.model.recordings import Recording
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FailureGroup:
+class FailureGroup(Jsonable):
     """Failures with one root cause: class, message without numbers, own line.
 
     Attributes
@@ -69,6 +69,12 @@ class FailureGroup:
     omitted_workers: int = 0
     recording: Recording | None = None
     deaths: tuple[Death, ...] = ()
+    _json = (
+        "exception_type message location count cascaded forgotten workers "
+        "omitted_workers first last keys omitted_keys "
+        "traceback_text=example._shown_traceback came_from=example.came_from deaths "
+        "recording"
+    )
 
     @property
     def failure(self) -> Failure:
@@ -110,37 +116,4 @@ class FailureReport(Displayed):
     notes: tuple[str, ...] = ()
     healed_keys: tuple[Key, ...] = ()
     unknown: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "total": self.total,
-            "cascaded": self.cascaded,
-            "healed": self.healed,
-            "healed_keys": [plain_key(key) for key in self.healed_keys],
-            "omitted": self.omitted,
-            "notes": list(self.notes),
-            "unknown": list(self.unknown),
-            "span": iso_span(self.span),
-            "groups": [
-                {
-                    "exception_type": group.exception_type,
-                    "message": group.message,
-                    "location": group.location,
-                    "count": group.count,
-                    "cascaded": group.cascaded,
-                    "forgotten": group.forgotten,
-                    "workers": list(group.workers),
-                    "omitted_workers": group.omitted_workers,
-                    "first": iso_time(group.first),
-                    "last": iso_time(group.last),
-                    "keys": [plain_key(key) for key in group.keys],
-                    "omitted_keys": group.omitted_keys,
-                    "traceback_text": traceback_shown(group.example),
-                    "came_from": [one.to_json() for one in group.example.came_from],
-                    "deaths": [death.to_json() for death in group.deaths],
-                    "recording": group.recording.to_json() if group.recording else None,
-                }
-                for group in self.groups
-            ],
-        }
+    _json = "total cascaded healed healed_keys omitted notes unknown span groups"

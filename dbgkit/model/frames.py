@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dbgkit.model.base import Jsonable
+
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_recordings import FrameForm, ValueForm
 
@@ -73,7 +75,7 @@ class ValueSummary:
 
 
 @dataclass(frozen=True)
-class FrameSummary:
+class FrameSummary(Jsonable):
     """One frame of a traceback, in bounded form.
 
     Attributes
@@ -102,20 +104,13 @@ class FrameSummary:
     own: bool = True
     omitted_locals: int = 0
     code: tuple[str, ...] = ()
+    _json = "filename lineno function own source locals=_shown_locals omitted_locals"
 
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
+    @property
+    def _shown_locals(self) -> dict[str, dict[str, str]]:
         return {
-            "filename": self.filename,
-            "lineno": self.lineno,
-            "function": self.function,
-            "own": self.own,
-            "source": [list(line) for line in self.source],
-            "locals": {
-                name: {"type": value.type, "text": value.text}
-                for name, value in self.locals
-            },
-            "omitted_locals": self.omitted_locals,
+            name: {"type": value.type, "text": value.text}
+            for name, value in self.locals
         }
 
     @classmethod

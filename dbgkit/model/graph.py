@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dbgkit.model.base import plain_key
+from dbgkit.model.base import Jsonable
 from dbgkit.model.display import Displayed
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GraphNode:
+class GraphNode(Jsonable):
     """One task of a `TaskGraph`.
 
     Attributes
@@ -56,6 +56,7 @@ class TaskGraph(Displayed):
     culprit: Key
     asked: Key | None = None
     gaps: tuple[tuple[Key, Key, int], ...] = ()
+    _json = "culprit asked omitted nodes edges gaps"
 
     @property
     def omitted(self) -> int:
@@ -64,27 +65,3 @@ class TaskGraph(Displayed):
         return hidden + sum(
             node.more_dependencies + node.more_dependents for node in self.nodes
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "culprit": plain_key(self.culprit),
-            "asked": plain_key(self.asked),
-            "omitted": self.omitted,
-            "nodes": [
-                {
-                    "key": plain_key(node.key),
-                    "state": node.state,
-                    "prefix": node.prefix,
-                    "culprit": node.culprit,
-                    "more_dependencies": node.more_dependencies,
-                    "more_dependents": node.more_dependents,
-                }
-                for node in self.nodes
-            ],
-            "edges": [[plain_key(key) for key in edge] for edge in self.edges],
-            "gaps": [
-                [plain_key(dependency), plain_key(dependent), count]
-                for dependency, dependent, count in self.gaps
-            ],
-        }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dbgkit.model.base import as_key
+from dbgkit.model.base import Jsonable
+from dbgkit.remote.common.keys import as_key
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Origin:
+class Origin(Jsonable):
     """A literal that leads to a task: a file, a call, or a value; secrets hidden.
 
     Attributes
@@ -41,17 +42,9 @@ class Origin:
     place: str = ""
     key: Key | None = None
     call: bool = False
+    _json = "text what path place"
 
     @classmethod
     def from_wire(cls, wire: OriginWords) -> Origin:
         """What ``remote.recording.origins.worded`` gives."""
         return cls(**{**wire, "key": as_key(wire.get("key"))})
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "text": self.text,
-            "what": self.what,
-            "path": self.path,
-            "place": self.place,
-        }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from dbgkit.model.base import plain_key
+from dbgkit.model.base import Jsonable
 from dbgkit.model.display import Displayed
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ Where = Literal["here", "process", "worker"]
 
 
 @dataclass(frozen=True)
-class InputInfo:
+class InputInfo(Jsonable):
     """One input of the replay.
 
     Attributes
@@ -90,16 +90,6 @@ class Plan(Displayed):
     warnings: tuple[str, ...] = ()
     call: str = ""
     worker: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        inputs = [{**asdict(each), "key": plain_key(each.key)} for each in self.inputs]
-        keys = {
-            name: [plain_key(key) for key in getattr(self, name)]
-            for name in ("recompute", "own_keys", "run_here")
-        }
-        plan = {**vars(self), **keys, "key": plain_key(self.key), "inputs": inputs}
-        return {**plan, "warnings": list(self.warnings)}
 
 
 @dataclass(frozen=True)

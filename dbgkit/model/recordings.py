@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.model.base import Span, as_key, plain_key
+from dbgkit.model.base import Jsonable, Span
 from dbgkit.model.display import Displayed
 from dbgkit.model.frames import FrameSummary
 from dbgkit.model.origin import Origin
+from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 
@@ -73,7 +74,7 @@ def _but(without: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True)
-class RecordedCause:
+class RecordedCause(Jsonable):
     """A cause of a recorded exception, or a member of a group.
 
     Attributes
@@ -96,6 +97,7 @@ class RecordedCause:
     frames: tuple[FrameSummary, ...] = field(default=(), repr=False)
     values: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     parent: int = -1
+    _json = "how parent exception_type message frames"
 
 
 @dataclass(frozen=True)
@@ -173,39 +175,14 @@ class Recording(Displayed):
     gap: str = ""
     seconds: float = 0.0
     secret_names: tuple[str, ...] = field(default=(), repr=False)
+    _json = (
+        "key name exception_type message worker pid when gap short left_out "
+        "traceback_text came_from frames causes more_causes"
+    )
 
     def __repr__(self) -> str:
         raised = f"{self.exception_type}: {self.message[:80]!r}"
         return in_line(f"<Recording of {redact_text(repr(self.key))}: {raised}>")
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "key": plain_key(self.key),
-            "name": self.name,
-            "exception_type": self.exception_type,
-            "message": self.message,
-            "worker": self.worker,
-            "pid": self.pid,
-            "when": self.when.isoformat(),
-            "gap": self.gap,
-            "short": self.short,
-            "left_out": self.left_out,
-            "traceback_text": self.traceback_text,
-            "came_from": [one.to_json() for one in self.came_from],
-            "frames": [frame.to_json() for frame in self.frames],
-            "causes": [
-                {
-                    "how": cause.how,
-                    "parent": cause.parent,
-                    "exception_type": cause.exception_type,
-                    "message": cause.message,
-                    "frames": [frame.to_json() for frame in cause.frames],
-                }
-                for cause in self.causes
-            ],
-            "more_causes": self.more_causes,
-        }
 
 
 @dataclass(frozen=True)
@@ -253,27 +230,13 @@ class Recordings(Displayed):
     notes: tuple[str, ...] = ()
     asked: tuple[Key, ...] = ()
     unknown: tuple[Key, ...] = ()
+    _json = "failures gaps dropped omitted held hold since notes unknown recordings"
 
     def __len__(self) -> int:
         return len(self.recordings)
 
     def __getitem__(self, index: int) -> Recording:
         return self.recordings[index]
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "failures": self.failures,
-            "gaps": self.gaps,
-            "dropped": self.dropped,
-            "omitted": self.omitted,
-            "held": self.held,
-            "hold": self.hold,
-            "since": self.since.isoformat() if self.since else None,
-            "notes": list(self.notes),
-            "unknown": [plain_key(key) for key in self.unknown],
-            "recordings": [each.to_json() for each in self.recordings],
-        }
 
 
 # What reading may raise for data that our recorder did not write.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from dbgkit.model.base import Jsonable
 from dbgkit.model.display import Displayed
 from dbgkit.model.failure import Failure
 from dbgkit.model.frames import FrameSummary, ValueSummary
@@ -21,7 +23,7 @@ Outcome = Literal["same", "different", "passed", "died", "timeout"]
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Jsonable):
     """One run of the task.
 
     Attributes
@@ -78,7 +80,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Jsonable):
     """One thing in which this process differs from the worker.
 
     ``kind`` is ``"environment"``, ``"configuration"``, ``"directory"``,
@@ -98,6 +100,7 @@ class Submitted(Protocol):
         """Release the futures in an exception's frames, except the user's own."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Replay(Displayed):
     """The outcome of a replay, and what it was reached with.
 
@@ -147,50 +150,32 @@ class Replay(Displayed):
         nothing of it, could be compared.
     crash : str
         For ``"died"``: exit code or signal, and faulthandler's last lines.
+    submissions
+        What the runs have submitted to the cluster, if anything; `close` releases it.
     """
 
-    def __init__(
-        self,
-        *,
-        outcome: Outcome,
-        failure: Failure,
-        plan: Plan,
-        runs: tuple[Run, ...],
-        exception: BaseException | None = None,
-        result: Any = None,
-        function: Callable[..., Any] | None = None,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        inputs: Mapping[Key, Any] | None = None,
-        steps: tuple[Step, ...] = (),
-        frames: tuple[FrameSummary, ...] = (),
-        notes: tuple[str, ...] = (),
-        differences: tuple[Difference, ...] = (),
-        crash: str = "",
-        compared: Mapping[Key, str] | None = None,
-        returned: ValueSummary | None = None,
-        recording: Recording | None = None,
-        submissions: Submitted | None = None,
-    ) -> None:
-        self.outcome = outcome
-        self.failure = failure
-        self.plan = plan
-        self.runs = runs
-        self.exception = exception
-        self.result = result
-        self.function = function
-        self.args = args
-        self.kwargs = dict(kwargs or {})
-        self.inputs = dict(inputs or {})
-        self.steps = steps
-        self.frames = frames
-        self.notes = notes
-        self.differences = differences
-        self.crash = crash
-        self.returned = returned
-        self.recording = recording
-        self.compared = dict(compared or {})
-        self._submissions = submissions
+    outcome: Outcome
+    failure: Failure
+    plan: Plan
+    runs: tuple[Run, ...]
+    exception: BaseException | None = None
+    result: Any = None
+    function: Callable[..., Any] | None = None
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[Key, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+    frames: tuple[FrameSummary, ...] = ()
+    notes: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    crash: str = ""
+    compared: dict[Key, str] = field(default_factory=dict)
+    returned: ValueSummary | None = None
+    recording: Recording | None = None
+    submissions: Submitted | None = None
+    _json = (
+        "outcome failure where scope runs frames=_shown_frames crash notes differences"
+    )
 
     @property
     def where(self) -> str:
@@ -205,56 +190,25 @@ class Replay(Displayed):
     @property
     def tally(self) -> dict[str, int]:
         """How many runs had which outcome."""
-        counts: dict[str, int] = {}
-        for run in self.runs:
-            counts[run.outcome] = counts.get(run.outcome, 0) + 1
-        return counts
+        return dict(Counter(run.outcome for run in self.runs))
 
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``; values in bounded texts."""
+    @property
+    def _shown_frames(self) -> tuple[FrameSummary, ...]:
+        if self.exception is None:
+            return self.frames
         # Late: it is a large part of what importing this would cost.
         from dbgkit.remote.values.summarize import summarize_frames
 
-        frames = self.frames
-        if self.exception is not None:
-            wires = summarize_frames(self.exception.__traceback__)
-            frames = tuple(map(FrameSummary.from_wire, wires))
-        return {
-            "outcome": self.outcome,
-            "failure": self.failure.to_json(),
-            "where": self.where,
-            "scope": self.scope,
-            "runs": [
-                {
-                    "outcome": run.outcome,
-                    "exception_type": run.exception_type,
-                    "message": run.message,
-                    "detail": run.detail,
-                    "seconds": run.seconds,
-                }
-                for run in self.runs
-            ],
-            "frames": [frame.to_json() for frame in frames],
-            "crash": self.crash,
-            "notes": list(self.notes),
-            "differences": [
-                {
-                    "kind": each.kind,
-                    "name": each.name,
-                    "here": each.here,
-                    "there": each.there,
-                }
-                for each in self.differences
-            ],
-        }
+        wires = summarize_frames(self.exception.__traceback__)
+        return tuple(map(FrameSummary.from_wire, wires))
 
     def close(self) -> None:
         """Release inputs, result and live frames; the outcome stays.
 
         What the task has submitted is released too.
         """
-        if self._submissions is not None:
-            self._submissions.let_go(self.exception)
+        if self.submissions is not None:
+            self.submissions.let_go(self.exception)
         self.exception = None
         self.result = None
         self.function = None

@@ -55,6 +55,10 @@ class ClusterReport(Displayed):
     graphs: Mapping[Key, TaskGraph] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     deaths: Deaths | None = None
+    _json = (
+        "address live healthy taken failures why tasks checkup deaths graphs=_graphs "
+        "notes"
+    )
 
     @property
     def healthy(self) -> bool:
@@ -64,21 +68,9 @@ class ClusterReport(Displayed):
         problems = any(found.level == "problem" for found in self.checkup.findings)
         return not self.failures.total and self.why.healthy and not problems
 
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "address": self.address,
-            "live": self.live,
-            "healthy": self.healthy,
-            "taken": [self.taken.start.isoformat(), self.taken.end.isoformat()],
-            "failures": self.failures.to_json(),
-            "why": self.why.to_json() if self.why else None,
-            "tasks": self.tasks.to_json() if self.tasks else None,
-            "checkup": self.checkup.to_json() if self.checkup else None,
-            "deaths": self.deaths.to_json() if self.deaths else None,
-            "graphs": [
-                {"key": plain_key(key), "graph": graph.to_json()}
-                for key, graph in self.graphs.items()
-            ],
-            "notes": list(self.notes),
-        }
+    @property
+    def _graphs(self) -> tuple[Mapping[str, Any], ...]:
+        return tuple(
+            {"key": plain_key(key), "graph": graph}
+            for key, graph in self.graphs.items()
+        )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dbgkit.model.base import FoundIn, iso_time, plain_key
+from dbgkit.model.base import FoundIn, Jsonable
 from dbgkit.model.display import Displayed
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Moment(FoundIn):
+class Moment(FoundIn, Jsonable):
     """One line of a `Timeline`.
 
     ``found_in`` is ``"scheduler"``, a worker's address, ``"event"`` or ``"log"``.
@@ -24,6 +24,7 @@ class Moment(FoundIn):
     found_in: str
     what: str
     detail: str = ""
+    _json = "when source=found_in what detail"
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,4 @@ class Timeline(Displayed):
     key: Key
     moments: tuple[Moment, ...]
     notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "key": plain_key(self.key),
-            "notes": list(self.notes),
-            "moments": [
-                {
-                    "when": iso_time(moment.when),
-                    "source": moment.found_in,
-                    "what": moment.what,
-                    "detail": moment.detail,
-                }
-                for moment in self.moments
-            ],
-        }
+    _json = "key notes moments"

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from dbgkit.model.base import plain_key
+from dbgkit.model.base import Jsonable, Span
 from dbgkit.model.display import Displayed
-
-if TYPE_CHECKING:
-    pass
-from dbgkit.model.base import Span, iso_span
 
 if TYPE_CHECKING:
     import pandas
@@ -19,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TaskRow:
+class TaskRow(Jsonable):
     """One task as the scheduler has it.
 
     Attributes
@@ -87,6 +83,7 @@ class TaskTable(Displayed):
     span: Span | None = None
     notes: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    _json = "matched omitted notes unknown span summary rows"
 
     def to_pandas(self) -> pandas.DataFrame:
         """The rows as a `pandas.DataFrame`, one column an attribute.
@@ -99,28 +96,5 @@ class TaskTable(Displayed):
         import pandas as pd
 
         columns = list(TaskRow.__dataclass_fields__)
-        frame = pd.DataFrame(
-            [[getattr(row, name) for name in columns] for row in self.rows],
-            columns=columns,
-        )
-        return frame
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "matched": self.matched,
-            "omitted": self.omitted,
-            "notes": list(self.notes),
-            "unknown": list(self.unknown),
-            "span": iso_span(self.span),
-            "summary": {name: dict(states) for name, states in self.summary.items()},
-            "rows": [
-                {
-                    **asdict(row),
-                    "key": plain_key(row.key),
-                    "blame": plain_key(row.blame),
-                    "workers": list(row.workers),
-                }
-                for row in self.rows
-            ],
-        }
+        rows = [[getattr(row, name) for name in columns] for row in self.rows]
+        return pd.DataFrame(rows, columns=columns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from dbgkit.model.base import Span
 from dbgkit.model.display import Displayed
@@ -42,22 +41,9 @@ class Glance(Displayed):
     summary: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     workers: Mapping[str, int] = field(default_factory=dict)
     threads: int = 0
+    _json = "healthy address taken took threads workers summary failures why"
 
     @property
     def healthy(self) -> bool:
         """Whether no task has failed, and all is done or goes on by itself."""
         return not self.failures.total and self.why.healthy
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "healthy": self.healthy,
-            "address": self.address,
-            "taken": [self.taken.start.isoformat(), self.taken.end.isoformat()],
-            "took": self.took,
-            "threads": self.threads,
-            "workers": dict(self.workers),
-            "summary": {name: dict(states) for name, states in self.summary.items()},
-            "failures": self.failures.to_json(),
-            "why": self.why.to_json(),
-        }

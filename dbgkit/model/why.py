@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dbgkit.model.base import plain_key
+from dbgkit.model.base import Span
 from dbgkit.model.display import Displayed
-
-if TYPE_CHECKING:
-    from dbgkit.model.graph import TaskGraph
-from dbgkit.model.base import Span, iso_span
+from dbgkit.model.graph import TaskGraph
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -67,6 +64,7 @@ class Explanation(Displayed):
     notes: tuple[str, ...] = ()
     graph: TaskGraph | None = None
     because: str = ""
+    _json = "cause because summary evidence advice key chain others span notes graph"
 
     @property
     def healthy(self) -> bool:
@@ -75,19 +73,3 @@ class Explanation(Displayed):
         if self.cause == "p2p-barrier" and self.others:
             return rest
         return rest and (self.because or self.cause) in _HEALTHY
-
-    def to_json(self) -> dict[str, Any]:
-        """Builtin types only, for ``--json``."""
-        return {
-            "cause": self.cause,
-            "because": self.because,
-            "summary": self.summary,
-            "evidence": list(self.evidence),
-            "advice": list(self.advice),
-            "key": plain_key(self.key),
-            "chain": [plain_key(key) for key in self.chain],
-            "others": [other.to_json() for other in self.others],
-            "span": iso_span(self.span),
-            "notes": list(self.notes),
-            "graph": self.graph.to_json() if self.graph else None,
-        }
