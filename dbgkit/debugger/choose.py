@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dbgkit.model.display import is_terminal
+from dbgkit.source.texts import running_shell
 
 Kind = Literal["ipython", "pdb", "module", "none"]
 
@@ -17,15 +18,7 @@ _IPYTHONS = ("ipdb", "IPython")
 
 @dataclass(frozen=True)
 class Choice:
-    """The debugger to open.
-
-    Attributes
-    ----------
-    kind : {"ipython", "pdb", "module", "none"}
-        ``"module"``: the one in ``module``; ``"none"``: turned off.
-    module : str
-        Name of the module that the user chose, else empty.
-    """
+    """The debugger to open: ``"none"``, or of ``"module"`` the one that it names."""
 
     kind: Kind
     module: str = ""
@@ -54,13 +47,6 @@ def choose() -> Choice:
 def usual() -> Choice:
     """The debugger to open if none was chosen."""
     return Choice("ipython" if running_shell() is not None else "pdb")
-
-
-def running_shell() -> Any:
-    """The IPython shell that runs in this process, or None; imports nothing."""
-    ipython = sys.modules.get("IPython")
-    get_ipython = getattr(ipython, "get_ipython", None)
-    return get_ipython() if get_ipython is not None else None
 
 
 def cell_running() -> int | None:

@@ -47,14 +47,17 @@ def enter(
 
 
 def _enter(exception: BaseException, header: str, stop_at: Location | None) -> None:
-    entered = _with_frames(exception)
+    name = type(exception).__name__
+    with_frames = (e for e in stack.chain(exception) if e.__traceback__ is not None)
+    entered = next(with_frames, None)
     if entered is None:
-        _say(header, in_line(_no_frames(exception)))
+        why = "it was raised by a builtin function, or its traceback was lost on the "
+        _say(header, in_line(f"{name} has no frames to open: {why}way here"))
         return
     notes = []
     if entered is not exception:
         notes.append(
-            f"{type(exception).__name__} has no frames; these are those of the "
+            f"{name} has no frames; these are those of the "
             f"{type(entered).__name__} behind it"
         )
     choice = choose.choose()
@@ -86,33 +89,29 @@ def _open(
     stop_at: Location | None,
 ) -> None:
     """Open the chosen debugger, or the usual one if it is not available."""
+    opened = _module(choice.module) if choice.kind == "module" else None
     if choice.kind == "module":
-        opened = _module(choice.module)
         if opened is None:
             notes.append(
                 f"PYTHONBREAKPOINT names {choice.module!r}, which has nothing to open "
                 "on an exception; this is the usual debugger"
             )
             choice = choose.usual()
-        elif isinstance(opened, type):
-            from dbgkit.debugger import plain
-
-            plain.enter(opened, exception, _above(exception, header, notes), stop_at)
-            return
-        else:
+        elif not isinstance(opened, type):
             _say(_above(exception, header, notes, switch=""))
             opened(exception.__traceback__)
             return
+    header = _above(exception, header, notes)
     if choice.kind == "ipython":
         from dbgkit.debugger import ipython
 
-        ipython.enter(exception, _above(exception, header, notes), stop_at)
-        return
-    import pdb
+        ipython.enter(exception, header, stop_at)
+    else:
+        import pdb
 
-    from dbgkit.debugger import plain
+        from dbgkit.debugger import plain
 
-    plain.enter(pdb.Pdb, exception, _above(exception, header, notes), stop_at)
+        plain.enter(opened or pdb.Pdb, exception, header, stop_at)
 
 
 def _module(name: str) -> Any:
@@ -157,20 +156,6 @@ def _further_in(exception: BaseException) -> list[str]:
         return []
     more = f" and {len(found) - _FEW:,} more" if len(found) > _FEW else ""
     return [f"further in, without source or locals: {', '.join(found[:_FEW])}{more}"]
-
-
-def _with_frames(exception: BaseException) -> BaseException | None:
-    for candidate in stack.chain(exception):
-        if candidate.__traceback__ is not None:
-            return candidate
-    return None
-
-
-def _no_frames(exception: BaseException) -> str:
-    return (
-        f"{type(exception).__name__} has no frames to open: it was raised by a "
-        "builtin function, or its traceback was lost on the way here"
-    )
 
 
 def _say(*texts: str) -> None:

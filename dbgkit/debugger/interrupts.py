@@ -24,13 +24,10 @@ def interrupts_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        if _belongs_to_pdb(signal.getsignal(signal.SIGINT)) and before is not None:
+        owner = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
+        if isinstance(owner, pdb.Pdb) and before is not None:
             signal.signal(signal.SIGINT, before)
             _forget_previous()
-
-
-def _belongs_to_pdb(handler: object) -> bool:
-    return isinstance(getattr(handler, "__self__", None), pdb.Pdb)
 
 
 def _forget_previous() -> None:

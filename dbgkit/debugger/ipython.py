@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from dbgkit.debugger import choose
 from dbgkit.debugger.interrupts import interrupts_kept
 from dbgkit.debugger.others import KEPT
 from dbgkit.debugger.stack import Location
 from dbgkit.debugger.stops import StopsInIPython
+from dbgkit.source.texts import running_shell
 
 
 def enter(exception: BaseException, header: str, stop_at: Location | None) -> None:
@@ -34,7 +34,7 @@ def enter(exception: BaseException, header: str, stop_at: Location | None) -> No
 
 def _debugger() -> Any:
     """The debugger that the running shell keeps for us, made on first use."""
-    shell = choose.running_shell()
+    shell = running_shell()
     if shell is None:
         # ipdb was asked for outside IPython: its debugger brings up a shell.
         from IPython.terminal.debugger import TerminalPdb

@@ -26,24 +26,20 @@ def first_stop(stack: Stack, stop_at: Location | None = None) -> int:
     """
     if stop_at is not None:
         for index in range(len(stack) - 1, -1, -1):
-            if _location(stack[index]) == stop_at:
+            frame, lineno = stack[index]
+            code = frame.f_code
+            if (code.co_filename, lineno, code.co_name) == stop_at:
                 return index
     start = _start_of_task(stack)
-    own = [index for index in range(start, len(stack)) if _is_own(stack[index])]
-    rest = [index for index in range(start, len(stack)) if not _is_hidden(stack[index])]
+    within = range(start, len(stack))
+    files = [frame.f_code.co_filename for frame, _ in stack]
+    own = [index for index in within if frames.is_own(files[index])]
+    rest = [index for index in within if not frames.is_machinery(files[index])]
     for indices in (own, rest):
-        readable = [index for index in indices if _has_both(*stack[index])]
-        if readable or indices:
+        if indices:
+            readable = [index for index in indices if _has_both(*stack[index])]
             return (readable or indices)[-1]
     return len(stack) - 1
-
-
-def _is_own(entry: tuple[FrameType, int]) -> bool:
-    return frames.is_own(entry[0].f_code.co_filename)
-
-
-def _is_hidden(entry: tuple[FrameType, int]) -> bool:
-    return is_hidden(entry[0])
 
 
 def _start_of_task(stack: Stack) -> int:
@@ -58,7 +54,7 @@ def _start_of_task(stack: Stack) -> int:
             package == "dask" and place.endswith(("/local.py", "/_task_spec.py"))
         )
         asked = index > 0 and stack[index - 1][0] in _asking
-        if (runs or asked) and not all(map(_is_hidden, stack[index:])):
+        if (runs or asked) and not all(is_hidden(each) for each, _ in stack[index:]):
             return index
     return 0
 
@@ -81,26 +77,17 @@ def further_in(stack: Stack, index: int) -> list[str]:
 
 
 @contextmanager
-def led_to_by(
-    exception: BaseException, asked: BaseException | None
-) -> Iterator[BaseException]:
+def led_to_by(exception: BaseException, asked: BaseException | None) -> Iterator[None]:
     """Put the frames above a replayed exception that asked for its result.
 
     So ``up`` leads from the task to the line of the user's script or cell. They are
-    the user's own of ``asked``, which reached it; they stay in the traceback, for
-    ``%debug``.
-
-    Parameters
-    ----------
-    exception : BaseException
-        What is about to be opened.
-    asked : BaseException or None
-        The exception as it reached the user's code.
+    the user's own of ``asked``, the exception as it reached that code; they stay in the
+    traceback, for ``%debug``.
     """
     before = list(_asking)
     _asking[:] = lead_to(exception, asked)
     try:
-        yield exception
+        yield
     finally:
         _asking[:] = before
 
@@ -153,8 +140,3 @@ def listed(exception: BaseException) -> tuple[BaseException, ...]:
     """The same as the ``exceptions`` command lists it: the exception itself last."""
     found = shown_chain(exception, backwards=True)
     return (*reversed([error for _, error in found]), exception)
-
-
-def _location(entry: tuple[FrameType, int]) -> Location:
-    frame, lineno = entry
-    return frame.f_code.co_filename, lineno, frame.f_code.co_name

@@ -10,13 +10,9 @@ from dbgkit.debugger import stack
 from dbgkit.debugger.stack import Location
 
 if TYPE_CHECKING:
-    import pdb
-
-    from IPython.core.debugger import Pdb as _IPythonBase
-
-    _Base = pdb.Pdb
+    from pdb import Pdb as _Base
 else:
-    _Base = _IPythonBase = object
+    _Base = object
 
 HAS_EXCEPTIONS = sys.version_info >= (3, 13)  # pdb's ``exceptions``
 
@@ -46,7 +42,10 @@ class StopsInOwn(_Base):
     def _get_tb_and_exceptions(
         self, tb_or_exc: TracebackType | BaseException | None
     ) -> tuple[tuple[BaseException, ...], TracebackType | None]:
-        """Private to pdb (3.13): what ``exceptions`` lists, members of groups too."""
+        """What ``exceptions`` lists, members of groups too.
+
+        Private to pdb (3.13) and to IPython.
+        """
         if isinstance(tb_or_exc, BaseException):
             return stack.listed(tb_or_exc), tb_or_exc.__traceback__
         return (), tb_or_exc
@@ -177,31 +176,14 @@ class StopsInPdbpp(StopsInOwn):
         return self.onecmd("hf_unhide" if show else "hf_hide")
 
 
-class StopsInIPython(_IPythonBase):  # type: ignore[misc, valid-type, unused-ignore]
-    """Mixin: stops in the user's own frame, leaves out Dask's and ours."""
+class StopsInIPython(StopsInOwn):
+    """Mixin for IPython's debuggers, which can hide frames by themselves."""
 
-    stop_at: Location | None = None
     open = False
-
-    def get_stack(
-        self, f: FrameType | None, t: TracebackType | None
-    ) -> tuple[list[tuple[FrameType, int]], int]:
-        entries, index = super().get_stack(f, t)
-        if f is None and entries:
-            index = stack.first_stop(entries, self.stop_at)
-        return entries, index
-
-    def _get_tb_and_exceptions(
-        self, tb_or_exc: TracebackType | BaseException | None
-    ) -> tuple[tuple[BaseException, ...], TracebackType | None]:
-        """Private to IPython: what ``exceptions`` lists, members of groups too."""
-        if isinstance(tb_or_exc, BaseException):
-            return stack.listed(tb_or_exc), tb_or_exc.__traceback__
-        return (), tb_or_exc
 
     def hidden_frames(self, entries: list[tuple[FrameType, int]]) -> list[bool]:
         """Which frames ``where``, ``up`` and ``down`` leave out."""
-        hidden = super().hidden_frames(entries)
+        hidden = super().hidden_frames(entries)  # type: ignore[misc]
         return [
             frame is not self.curframe and bool(left_out or stack.is_hidden(frame))
             for left_out, (frame, _) in zip(hidden, entries, strict=True)

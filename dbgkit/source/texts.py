@@ -218,8 +218,8 @@ def cell_numbers() -> dict[str, int]:
 
 def running_shell() -> Any:
     """The IPython shell of this process, or None; never imports IPython."""
-    ipython = sys.modules.get("IPython")
-    return None if ipython is None else ipython.get_ipython()
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get_ipython() if get_ipython is not None else None
 
 
 def _history() -> dict[int, str]:
