@@ -307,7 +307,6 @@ def test_code_that_moved_is_shown_by_its_present_text(tmp_path, ran, now, said):
         assert found is None and by_mark is None
         return
     assert found.filename == by_mark.filename == f"{path} {said}"
-    assert not found.edited
     assert place(found.filename, 4) == f"{path}:4 {said}"
     assert linecache.getline(found.filename, first + 3) == "    return g()\n"
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dbgkit.model import FrameSummary, RecordedCause, Recording, ValueSummary
+from dbgkit.remote.secrets.redact import LINE_WIDTH
 
 _MOST_LINES = 1_000_000
-_HIDDEN_WIDTH = 240  # source lines are recorded up to here (remote/values/summarize.py)
 
 
 class RecordedError(Exception):
@@ -125,8 +125,8 @@ def _file_for(filename: str, source: Mapping[int, str]) -> str:
         return filename
     linecache.checkcache(filename)
     if all(
-        linecache.getline(filename, number).rstrip()[:_HIDDEN_WIDTH]
-        == line.removesuffix("…")[:_HIDDEN_WIDTH]
+        linecache.getline(filename, number).rstrip()[:LINE_WIDTH]
+        == line.removesuffix("…")[:LINE_WIDTH]
         for number, line in source.items()
     ):
         return filename

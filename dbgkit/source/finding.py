@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.machinery import SourceFileLoader
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import psutil
@@ -51,15 +51,12 @@ class Found:
         A file here, or a name by which ``linecache`` has the text.
     others : tuple of str
         Further files with the very same code.
-    edited : bool
-        Whether the file has changed since.
     first, last : int
         Lines that the code spans; 0 if its text is not known.
     """
 
     filename: str
     others: tuple[str, ...] = ()
-    edited: bool = False
     first: int = 0
     last: int = 0
 
@@ -98,14 +95,14 @@ class Index:
         return self._found[which]
 
     def _search(self, wanted: Any, code: CodeType, module: str) -> Found | None:
-        name, line = code.co_name, code.co_firstlineno
+        name = code.co_name
         # An object under its own name is found without reading anything.
         for home in dict.fromkeys(("__main__", module)):
             found = _among(below_name(home, name), wanted)
             if found is not None:
                 return found
         texts = [*self._main_texts(), *self._module_texts(module)]
-        found = _in_texts(texts, wanted, name, line)
+        found = _in_texts(texts, wanted, name)
         if found is not None:
             return found
         for home in dict.fromkeys(("__main__", module)):
@@ -113,7 +110,7 @@ class Index:
             if found is not None:
                 return found
         found = _among(self._alive(name), wanted)
-        found = found or _in_texts(self._named_texts(), wanted, name, line)
+        found = found or _in_texts(self._named_texts(), wanted, name)
         if found is not None:
             return found
         moved = find_moved([*texts, *self._named_texts()], code)
@@ -155,7 +152,7 @@ class Index:
         texts = [*self._main_texts(), *self._module_texts(module), *there]
         found = _with_code(texts, name, wanted)
         if found:
-            return _alone(found)
+            return _first_of(found)
         homes = dict.fromkeys(("__main__", module))
         live = [code for home in homes for code in _in_module(home, name)]
         for codes in (live, self._alive(name)):
@@ -167,7 +164,7 @@ class Index:
                 )
         found = _with_code(self._named_texts(), name, wanted)
         if found:
-            return _alone(found)
+            return _first_of(found)
         moved = find_moved_mark([*texts, *self._named_texts()], name, line, mark)
         if moved is not None:
             return Found(moved)
@@ -176,7 +173,7 @@ class Index:
         if not there:  # of another machine
             return Found(file)
         if any(True for text in there for _ in text.codes_named(name)):
-            return Found(f"{file} ({EDITED})", edited=True)
+            return Found(f"{file} ({EDITED})")
         return Found(f"{file} ({UNKNOWN})")
 
     def _find_line(self, name: str, line: int, module: str) -> Found | None:
@@ -189,7 +186,7 @@ class Index:
         found = _with_code(texts, name, lambda code: spans(code, line))
         if len({fingerprint(code) for _, codes in found for code in codes}) != 1:
             return None
-        return _alone(found)
+        return _first_of(found)
 
     # -- where to look -------------------------------------------------------
 
@@ -229,11 +226,11 @@ def _with_code(
     return list(found.values())
 
 
-def _alone(found: list[tuple[Text, list[CodeType]]]) -> Found:
+def _first_of(found: list[tuple[Text, list[CodeType]]]) -> Found:
     """The first of some texts with the same code; the others are named."""
     (text, (code, *_)), *rest = found
     others = tuple(other.filename for other, _ in rest)
-    return Found(text.show(), others, False, code.co_firstlineno, last_line(code))
+    return Found(text.show(), others, code.co_firstlineno, last_line(code))
 
 
 def _text_there(file: str) -> list[Text]:
@@ -244,28 +241,31 @@ def _text_there(file: str) -> list[Text]:
 
 def _in_file(path: str, wanted: Any, code: CodeType) -> Found | None:
     """The file that code says it is from, if it has that code (same machine)."""
-    text = read_file(path) if path.endswith((".py", ".pyw")) else None
-    if text is None:
-        return None
-    found = _in_texts([Text(path, text)], wanted, code.co_name, code.co_firstlineno)
-    if found is None and (moved := find_moved([Text(path, text)], code)):
+    there = _text_there(path) if path.endswith((".py", ".pyw")) else []
+    found = _in_texts(there, wanted, code.co_name)
+    if found is None and (moved := find_moved(there, code)):
         return Found(moved)
-    if found is None and any(Text(path, text).codes_named(code.co_name)):
-        return Found(f"{path} ({EDITED})", edited=True)
+    if found is None and any(
+        True for text in there for _ in text.codes_named(code.co_name)
+    ):
+        return Found(f"{path} ({EDITED})")
     return found
 
 
-def _in_texts(texts: Iterable[Text], wanted: Any, name: str, line: int) -> Found | None:
+def _in_texts(texts: Iterable[Text], wanted: Any, name: str) -> Found | None:
     """The first text with exactly this code; others with the same code are named."""
-    found = [
-        text
-        for text in texts
-        if any(identity(code) == wanted for code in text.codes(name, line))
-    ]
+    found = [text for text in texts if _is_among(text.codes_named(name), wanted)]
     if not found:
         return None
     others = tuple(dict.fromkeys(text.filename for text in found[1:]))
     return Found(found[0].show(), others)
+
+
+def _is_among(codes: Iterable[CodeType], wanted: Any) -> bool:
+    """Whether the code of an identity is there: first by its line, which is quick."""
+    return any(
+        code.co_firstlineno == wanted[1] and identity(code) == wanted for code in codes
+    )
 
 
 def _of_live(code: CodeType) -> Found:
@@ -273,16 +273,16 @@ def _of_live(code: CodeType) -> Found:
     path = code.co_filename
     if not _changed_here(path):
         return Found(path)
-    text = read_file(path)
+    there = _text_there(path)
     alike = _signature if _is_rewritten(path) else identity
-    same = text is not None and any(
-        alike(each) == alike(code)
-        for each in Text(path, text).codes(code.co_name, code.co_firstlineno)
+    same = any(
+        each.co_firstlineno == code.co_firstlineno and alike(each) == alike(code)
+        for text in there
+        for each in text.codes_named(code.co_name)
     )
     if same:
         return Found(path)
-    moved = None if text is None else find_moved([Text(path, text)], code)
-    return Found(moved) if moved else Found(f"{path} ({EDITED})", edited=True)
+    return Found(find_moved(there, code) or f"{path} ({EDITED})")
 
 
 def _is_rewritten(path: str) -> bool:
@@ -310,10 +310,10 @@ def _changed_here(path: str) -> bool:
 
 def _among(codes: Iterable[CodeType], wanted: Any) -> Found | None:
     """Where live code is from, if the wanted code is among it."""
-    for code in codes:
-        if code.co_firstlineno == wanted[1] and identity(code) == wanted:
-            return _of_live(code) if has_text(code.co_filename) else None
-    return None
+    code = next((code for code in codes if _is_among([code], wanted)), None)
+    if code is None or not has_text(code.co_filename):
+        return None
+    return _of_live(code)
 
 
 def below_name(module: str, name: str) -> Iterator[CodeType]:
@@ -371,14 +371,10 @@ def _living() -> Iterator[CodeType]:
 
     ``gc.get_referrers`` asks each object in C, and makes no list of all of them.
     """
-    spaces = [vars(module) for module in _own_modules()]
-    for value in gc.get_referrers(*spaces):
+    main = sys.modules.get("__main__")
+    own = [*([main] if main is not None else []), *by_value_modules()]
+    for value in gc.get_referrers(*map(vars, own)):
         if isinstance(value, FunctionType) and not is_nameless(
             value.__code__.co_filename
         ):
             yield value.__code__
-
-
-def _own_modules() -> list[ModuleType]:
-    main = sys.modules.get("__main__")
-    return [*([main] if main is not None else []), *by_value_modules()]

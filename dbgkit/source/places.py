@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from dbgkit.remote.common.codes import DYNAMIC, is_dynamic
+from dbgkit.remote.common.codes import DYNAMIC, is_cell, is_dynamic
 from dbgkit.source.finding import EDITED, UNKNOWN
-from dbgkit.source.texts import MOVED, running_shell
+from dbgkit.source.texts import CELL_NAME, MOVED, running_shell
 
-_NUMBERED = re.compile(r"^<ipython-input-(\d+)-")
-_KERNELS = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$")
 # As `texts` names the cells of a notebook's file.
 _OF_NOTEBOOK = re.compile(
     r"(?P<file>[^/\\]+\.ipynb)\[(?:cell )?(?P<cell>In\[\d+\]|[^\]]+)\]"
@@ -25,13 +23,11 @@ def cell_name(filename: str) -> str:
     own = _own_name(running_shell(), filename)
     if own:
         return own
-    numbered = _NUMBERED.match(filename)
-    if numbered:
+    if numbered := CELL_NAME.match(filename):
         return f"Cell In[{numbered[1]}]"
-    found = _OF_NOTEBOOK.search(filename)
-    if found:
+    if found := _OF_NOTEBOOK.search(filename):
         return f"{found['file']}, Cell {found['cell']}"
-    return "notebook cell" if _KERNELS.search(filename) else ""
+    return "notebook cell" if is_cell(filename) else ""
 
 
 def _own_name(shell: Any, filename: str) -> str:

@@ -21,15 +21,13 @@ def find_moved(texts: Iterable[Text], code: CodeType) -> str | None:
     ``linecache`` has the text by that name, moved to the lines as they were.
     """
     wanted, layout = identity(code, lines=False), _layout(code)
+    first = code.co_firstlineno
     found = {
-        (text.filename, each.co_firstlineno): text
+        (text.filename, each.co_firstlineno): (text, each.co_firstlineno - first)
         for text, each in _named(texts, code.co_name)
         if identity(each, lines=False) == wanted and _layout(each) == layout
     }
-    if len(found) != 1:
-        return None
-    (((_, first), text),) = found.items()
-    return _shown(text, first - code.co_firstlineno)
+    return _shown(*found.popitem()[1]) if len(found) == 1 else None
 
 
 def find_moved_mark(
@@ -42,10 +40,7 @@ def find_moved_mark(
         for number in sorted(numbers)[:_MOST_LINES]:
             if fingerprint(_shifted(each, line - number)) == mark:
                 found[text.filename, each.co_firstlineno] = (text, number - line)
-    if len(found) != 1:
-        return None
-    ((text, down),) = found.values()
-    return _shown(text, down)
+    return _shown(*found.popitem()[1]) if len(found) == 1 else None
 
 
 def _named(texts: Iterable[Text], name: str) -> Iterator[tuple[Text, CodeType]]:

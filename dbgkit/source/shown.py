@@ -17,7 +17,7 @@ from dbgkit.model import Failure, FrameSummary, RecordedCause, Recording
 from dbgkit.remote.common.codes import is_cell, is_dynamic, mark_of
 from dbgkit.remote.common.frame_codes import FrameCode, codes_for, own_place
 from dbgkit.remote.common.frames import own_line_of_text
-from dbgkit.remote.secrets.redact import MARGIN, redact_lines
+from dbgkit.remote.secrets.redact import numbered_lines
 from dbgkit.source.finding import Found, Index
 from dbgkit.source.places import cell_name, cells_alike, place, split_line
 
@@ -25,16 +25,12 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire_failures import CodeForm
 
 AROUND = 5  # lines of source, before and after
-_WIDTH = 240  # characters of one
-_BEFORE = 80  # lines above that may tell that those shown are a secret
 _FRAME = re.compile(
     # Members of groups are printed behind a margin.
     r'^(?P<margin>(?: *\| )?)  File "(?P<file>.+?)", line (?P<line>\d+), '
     r"in (?P<name>.+)$(?P<source>\n(?P=margin)    )?",
     re.MULTILINE,
 )
-
-
 _PLACE = re.compile(
     r'File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<name>[\w<>]+)'
 )
@@ -204,13 +200,4 @@ def _around(
     first, last = max(1, lineno - AROUND), min(len(lines), lineno + AROUND)
     if home.last:
         first, last = max(first, home.first), max(lineno, min(last, home.last))
-    start = max(1, first - _BEFORE)
-    hidden = redact_lines(
-        [line.rstrip()[: _WIDTH + MARGIN] for line in lines[start - 1 : last]],
-        extra=secret_names,
-        skip=first - start,
-    )
-    return tuple(
-        (number, line[:_WIDTH] + ("…" if len(line) > _WIDTH else ""))
-        for number, line in enumerate(hidden, first)
-    )
+    return tuple(numbered_lines(lines, first, last, extra=secret_names))

@@ -13,7 +13,8 @@ import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -27,7 +28,7 @@ _CELL = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # how IPython compiles its cells
 # What `moved` adds to the name of a file.
 MOVED = r"now \d+ lines? (?:down|up)"
 _MOVED_NAME = re.compile(rf" \({MOVED}\)$")
-_CELL_NAME = re.compile(r"^<ipython-input-(\d+)-")
+CELL_NAME = re.compile(r"^<ipython-input-(\d+)-")
 _SKIPPED = {
     "node_modules",
     "site-packages",
@@ -51,25 +52,13 @@ class Text:
     flags: int = 0
     known: bool = True
 
-    def codes(self, name: str, line: int) -> tuple[CodeType, ...]:
-        """Code of a name that begins on a line."""
-        if not self._may_have(name):
-            return ()
-        return _codes(self.filename, self.text, self.flags).get((name, line), ())
-
     def codes_named(self, name: str) -> Iterator[CodeType]:
         """Code of a name, on any line of the text."""
-        if self._may_have(name):
-            for (named, _), found in _codes(
-                self.filename, self.text, self.flags
-            ).items():
-                if named == name:
-                    yield from found
-
-    def _may_have(self, name: str) -> bool:
-        """Whether the text is worth compiling; most of a folder's are not."""
         word = "lambda" if name == "<lambda>" else name
-        return word.startswith("<") or word in self.text
+        # Most texts of a folder are not worth compiling.
+        if word.startswith("<") or word in self.text:
+            codes = _codes(self.filename, self.text, self.flags)
+            yield from (code for code in codes if code.co_name == name)
 
     def show(self) -> str:
         """Have debuggers and tracebacks find the text by its file's name."""
@@ -85,21 +74,15 @@ def remember(filename: str, text: str) -> None:
 
 
 @lru_cache(maxsize=1_000)
-def _codes(
-    filename: str, text: str, flags: int
-) -> dict[tuple[str, int], tuple[CodeType, ...]]:
-    """All code of a text, by name and first line; none of it is run."""
-    found: dict[tuple[str, int], tuple[CodeType, ...]] = {}
+def _codes(filename: str, text: str, flags: int) -> tuple[CodeType, ...]:
+    """All code of a text; none of it is run."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             whole = compile(text, filename, "exec", flags, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        return found  # no Python, or of another version
-    for code in nested(whole):
-        place = (code.co_name, code.co_firstlineno)
-        found[place] = (*found.get(place, ()), code)
-    return found
+        return ()  # no Python, or of another version
+    return tuple(nested(whole))
 
 
 def is_nameless(filename: str) -> bool:
@@ -159,12 +142,8 @@ def main_texts() -> Iterator[Text]:
 def came_from_stdin() -> bool:
     """Whether ``__main__`` was read from standard input, so its text is gone."""
     named = getattr(sys.modules.get("__main__"), "__file__", "<stdin>")
-    return named == "<stdin>" and sys.argv[:1] in ([""], ["-"]) and not _is_prompt()
-
-
-def _is_prompt() -> bool:
-    """Whether somebody types at Python's or IPython's prompt."""
-    return hasattr(sys, "ps1") or running_shell() is not None
+    is_prompt = hasattr(sys, "ps1") or running_shell() is not None
+    return named == "<stdin>" and sys.argv[:1] in ([""], ["-"]) and not is_prompt
 
 
 def command_line() -> str | None:
@@ -178,7 +157,7 @@ def command_line() -> str | None:
 
 def cells() -> Iterator[Text]:
     """Cells of a notebook, of IPython, and other texts that only ``linecache`` has."""
-    numbers = cell_numbers()
+    numbers = _cell_numbers()
     flags = _CELL | _shell_flags()
     for filename, entry in list(linecache.cache.items()):
         # IPython, doctest and Python's own prompt leave no time of change.
@@ -194,14 +173,16 @@ def cells() -> Iterator[Text]:
 
 def _magic_cells(number: int, flags: int) -> Iterator[Text]:
     """What follows the first line of a cell such as ``%%time``: it runs apart."""
-    raw = _history().get(number, "")
+    shell = running_shell()
+    history = getattr(getattr(shell, "history_manager", None), "input_hist_raw", ())
+    raw = history[number] if 0 < number < len(history) else ""
     first, _, rest = raw.partition("\n")
-    if number and first.startswith("%%") and rest:
+    if first.startswith("%%") and rest:
         name = f"<ipython-input-{number}-{first.split()[0]}>"
-        yield Text(name, _transformed(rest), number, flags, known=False)
+        yield Text(name, _transformed(shell, rest), number, flags, known=False)
 
 
-def cell_numbers() -> dict[str, int]:
+def _cell_numbers() -> dict[str, int]:
     """Numbers of the cells of this process, by the names that their code has.
 
     ``CachingCompiler._filename_map`` (IPython/core/compilerop.py).
@@ -210,7 +191,7 @@ def cell_numbers() -> dict[str, int]:
     own = getattr(getattr(shell, "compile", None), "_filename_map", {})
     numbers = {name: number for name, number in own.items() if isinstance(number, int)}
     for filename in list(linecache.cache):
-        found = _CELL_NAME.match(filename)
+        found = CELL_NAME.match(filename)
         if found:
             numbers.setdefault(filename, int(found[1]))
     return numbers
@@ -222,19 +203,15 @@ def running_shell() -> Any:
     return get_ipython() if get_ipython is not None else None
 
 
-def _history() -> dict[int, str]:
-    """Cells as they were typed, by their number."""
-    shell = running_shell()
-    raw = getattr(getattr(shell, "history_manager", None), "input_hist_raw", ())
-    return dict(enumerate(raw))
-
-
-def _transformed(cell: str) -> str:
-    shell = running_shell()
-    try:
-        return str(shell.transform_cell(cell))
-    except SyntaxError:
-        return cell
+def _transformed(transformer: Any, cell: str) -> str:
+    """A cell with its magics turned into Python."""
+    with warnings.catch_warnings():
+        # For lines that end in other ways than Python's.
+        warnings.simplefilter("ignore")
+        try:
+            return str(transformer.transform_cell(cell))
+        except SyntaxError:
+            return cell
 
 
 def _shell_flags() -> int:
@@ -243,10 +220,7 @@ def _shell_flags() -> int:
     import __future__
 
     futures = (getattr(__future__, name) for name in __future__.all_feature_names)
-    mask = 0
-    for future in futures:
-        mask |= future.compiler_flag
-    return int(flags) & mask
+    return int(flags & reduce(or_, (each.compiler_flag for each in futures)))
 
 
 def by_value_modules() -> list[ModuleType]:
@@ -267,7 +241,10 @@ def named_texts(paths: Iterable[str]) -> Iterator[Text]:
     """Texts of files, folders and notebooks that the user names."""
     for path in paths:
         for file in _files_below(path) if os.path.isdir(path) else [path]:
-            yield from _texts_of_file(file)
+            if file.endswith(".ipynb"):
+                yield from _texts_of_notebook(file)
+            elif (text := read_file(file)) is not None:
+                yield Text(file, text)
 
 
 def _files_below(folder: str) -> Iterator[str]:
@@ -280,15 +257,6 @@ def _files_below(folder: str) -> Iterator[str]:
                 if not left:
                     return
                 yield os.path.join(root, name)
-
-
-def _texts_of_file(path: str) -> Iterator[Text]:
-    if path.endswith(".ipynb"):
-        yield from _texts_of_notebook(path)
-        return
-    text = read_file(path)
-    if text is not None:
-        yield Text(path, text)
 
 
 def _texts_of_notebook(path: str) -> Iterator[Text]:
@@ -313,15 +281,9 @@ def _texts_of_notebook(path: str) -> Iterator[Text]:
 
 
 def _as_python(cell: str) -> str:
-    """A cell with its magics turned into Python by IPython, if that is installed."""
+    """A cell of a file with its magics turned into Python, if it has any."""
     if not re.search(r"^\s*[%!?]", cell, re.MULTILINE):
         return cell
     from IPython.core.inputtransformer2 import TransformerManager
 
-    with warnings.catch_warnings():
-        # For lines that end in other ways than Python's.
-        warnings.simplefilter("ignore")
-        try:
-            return str(TransformerManager().transform_cell(cell))
-        except SyntaxError:
-            return cell
+    return _transformed(TransformerManager(), cell)

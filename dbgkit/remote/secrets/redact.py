@@ -193,6 +193,33 @@ def redact_lines(
     return hidden[skip:]
 
 
+def numbered_lines(
+    lines: list[str],
+    first: int,
+    last: int,
+    *,
+    extra: Iterable[str] = (),
+    values: Iterable[str] = (),
+) -> list[tuple[int, str]]:
+    """Some lines of a file with their numbers: secrets hidden, long ones cut."""
+    # From further above: a private key's lines are known by its first one.
+    start = max(1, first - _ABOVE)
+    hidden = redact_lines(
+        [line.rstrip()[: LINE_WIDTH + MARGIN] for line in lines[start - 1 : last]],
+        extra=extra,
+        values=values,
+        skip=first - start,
+    )
+    return [
+        (number, line[:LINE_WIDTH] + ("…" if len(line) > LINE_WIDTH else ""))
+        for number, line in enumerate(hidden, first)
+    ]
+
+
+LINE_WIDTH = 240  # characters of a line of source
+_ABOVE = 80  # lines
+
+
 def _hide(text: str, value: str) -> str:
     """The text without a value, or as much of it as stands there."""
     begin = value[:_BEGIN]

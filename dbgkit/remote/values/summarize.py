@@ -18,8 +18,8 @@ from ..common.codes import file_of_frame, fingerprint
 from ..common.exceptions import args_of, group_class, members_of
 from ..common.frames import is_machinery, is_own, own_index, package_of, walk
 from ..common.objects import class_attribute, instance_dict, is_a, type_name
-from ..secrets.redact import hides_value, redact_cut, redact_lines, redact_text
-from ..secrets.values import HIDDEN, MARGIN
+from ..secrets.redact import hides_value, numbered_lines, redact_cut, redact_text
+from ..secrets.values import HIDDEN
 from .arrays import describe_numpy, is_numbers
 from .builtins import Walker
 from .labelled import describe_sparse, describe_torch, describe_xarray
@@ -33,7 +33,6 @@ __all__ = ["OMITTED", "Budget", "summarize", "summarize_frames", "type_name"]
 
 OMITTED = "<omitted>"  # the filename of an entry that stands for frames left out
 
-_SOURCE_WIDTH = 240
 NAME, _FILENAME = 200, 4_096  # characters of a function's or variable's, and a file's
 
 
@@ -386,22 +385,6 @@ def _source(
         last = min(last, max([lineno, *ends]))
     if not 0 < lineno <= len(lines):
         return []
-    # From further above: a private key's lines are known by its first one.
-    start = max(1, first - _BEFORE)
-    hidden = redact_lines(
-        [_cut_line(line) for line in lines[start - 1 : last]],
-        extra=budget.secret_names,
-        values=budget.secret_values,
-        skip=first - start,
-    )
-    return [
-        [number, line[:_SOURCE_WIDTH] + ("…" if len(line) > _SOURCE_WIDTH else "")]
-        for number, line in enumerate(hidden, first)
-    ]
-
-
-_BEFORE = 80
-
-
-def _cut_line(line: str) -> str:
-    return line.rstrip()[: _SOURCE_WIDTH + MARGIN]
+    names, values = budget.secret_names, budget.secret_values
+    found = numbered_lines(lines, first, last, extra=names, values=values)
+    return [list(each) for each in found]
