@@ -8,7 +8,12 @@ import sys
 from time import perf_counter, sleep
 
 from dbgkit.model import FrameSummary
-from dbgkit.remote.values.summarize import OMITTED, summarize_frames
+from dbgkit.remote.values.summarize import (
+    OMITTED,
+    pick_places,
+    summarize_frames,
+    summarize_places,
+)
 
 
 def traceback_of(function, *args):
@@ -73,7 +78,7 @@ def test_it_is_of_builtin_types_only():
 
 
 def test_a_deep_traceback_is_cut_in_the_middle_and_counted():
-    frames = summarize_frames(traceback_of(recurse, 200), max_frames=9)
+    frames = summarize_places(pick_places(traceback_of(recurse, 200), 9))
     assert [frame["function"] for frame in frames] == [
         *["recurse"] * 3,
         "193 more frames",
@@ -85,7 +90,8 @@ def test_a_deep_traceback_is_cut_in_the_middle_and_counted():
 
 
 def test_locals_beyond_the_limit_are_counted():
-    (frame,) = summarize_frames(traceback_of(many_locals), max_locals=2)
+    places = pick_places(traceback_of(many_locals))
+    (frame,) = summarize_places(places, max_locals=2)
     assert len(frame["locals"]) == 2
     assert frame["omitted_locals"] >= 2
 
@@ -107,7 +113,7 @@ def test_machinery_alone_is_shown():
 def test_the_time_is_bounded_whatever_the_locals_are():
     tb = traceback_of(recurse, 500)
     began = perf_counter()
-    frames = summarize_frames(tb, max_frames=400, seconds=0.0)
+    frames = summarize_places(pick_places(tb, 400), seconds=0.0)
     assert perf_counter() - began < 5
     assert frames[-1]["locals"][0][1]["text"] == "<int>"
 

@@ -16,13 +16,7 @@ from typing import Any
 
 from dbgkit.cluster.packed import NeverRead
 from dbgkit.model import advice
-from dbgkit.remote.common.codes import (
-    DYNAMIC,
-    fingerprint,
-    identity,
-    nested,
-    under,
-)
+from dbgkit.remote.common.codes import DYNAMIC, fingerprint, identity, nested, under
 from dbgkit.remote.common.frames import is_own, walk
 from dbgkit.remote.common.texts import safe_repr
 from dbgkit.remote.common.unpickling import Reading

@@ -9,13 +9,7 @@ import mmap
 import sys
 from typing import Any
 
-from ..common.objects import (
-    Teller,
-    class_module,
-    instance_dict,
-    is_a,
-    namespace,
-)
+from ..common.objects import Teller, class_module, instance_dict, is_a, namespace
 
 FULL = 1_000_000  # elements that are looked at in full; of more, a sample
 SAMPLE = 200_000  # elements of such a sample

@@ -65,7 +65,7 @@ def _tell_path(walker: Walker, value: pathlib.PurePath) -> str:
             return tell_object(walker, value)
     if id(type(value)) not in tellers:
         return tell_object(walker, value)
-    return walker.cut_text(str(value), walker.budget.string)
+    return walker.cut_to(str(value), walker.budget.string)[0]
 
 
 @tells(datetime.datetime, datetime.time, leaf=True)

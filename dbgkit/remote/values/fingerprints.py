@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from time import perf_counter
 from typing import Any
 
-from ..common.objects import class_name, is_a, module_of, type_name
+from ..common.objects import class_name, is_a, module_of, namespace, type_name
 from .arrays import is_mapped
 from .tables import foreign_column, is_foreign
 
@@ -36,25 +35,15 @@ class _None(Exception):
 def fingerprint(value: Any, seconds: float = 0.03) -> list[Any]:
     """``[type, digest, whole]`` of a value; the digest is empty where there is none.
 
-    Parameters
-    ----------
-    value : object
-    seconds : float
-        After this, it is not whole.
-
-    Returns
-    -------
-    list
-        ``whole`` says whether all of the value was read.
+    ``whole`` says whether all of the value was read.
     """
     reader = _Reader(perf_counter() + seconds)
     kind = type_name(type(value))
     try:
         reader.read(value, 0)
-    except _None:
-        return [kind, "", False]
     except Exception:
-        # Another thread may change it meanwhile; extension types raise what they like.
+        # Beside `_None`: another thread may change it meanwhile, and extension types
+        # raise what they like.
         return [kind, "", False]
     return [kind, reader.digest.hexdigest(), reader.whole]
 
@@ -169,20 +158,17 @@ class _Reader:
         self.add(type(value).__name__, b"".join(sorted(parts)))
 
     def data(self, value: Any, kind: type, depth: int) -> None:
-        numpy, package = sys.modules.get("numpy"), module_of(kind)
-        if numpy is not None:
-            if kind is vars(numpy).get("ndarray"):
-                self.array(value, depth)
-                return
-            if package == "numpy" and is_a(kind, vars(numpy).get("generic")):
-                self.array(numpy.asarray(value), depth)
-                return
-        pandas = sys.modules.get("pandas")
-        if pandas is None or package != "pandas":
+        numpy, pandas = namespace("numpy"), namespace("pandas")
+        package = module_of(kind)
+        if kind is numpy.get("ndarray"):
+            self.array(value, depth)
+        elif package == "numpy" and is_a(kind, numpy.get("generic")):
+            self.array(numpy["asarray"](value), depth)
+        elif package != "pandas" or not pandas:
             raise _None
-        if kind is vars(pandas).get("DataFrame"):
+        elif kind is pandas.get("DataFrame"):
             self.frame(value, depth)
-        elif kind is vars(pandas).get("Series"):
+        elif kind is pandas.get("Series"):
             self.surroundings(value, depth)
             self.read(value.name, depth + 1)
             self.index(value.index, depth)
@@ -292,18 +278,10 @@ _DATES = ("DatetimeIndex", "TimedeltaIndex")
 
 
 def compare(then: list[Any], now: list[Any]) -> str:
-    """``"same"``, ``"different"`` or ``"unknown"`` of two fingerprints.
-
-    Parameters
-    ----------
-    then, now : list
-        ``[type, digest, whole]``.
-    """
+    """``"same"``, ``"different"`` or ``"unknown"`` of two fingerprints."""
     if then[0] != now[0]:
         return "different"
-    if not then[1] or not now[1]:
-        return "unknown"
-    if then[2] != now[2]:
+    if not (then[1] and now[1]) or then[2] != now[2]:
         return "unknown"
     if then[1] != now[1]:
         return "different"

@@ -39,23 +39,9 @@ def keep(
 ) -> Any:
     """A value in builtin types that msgpack takes; `NOT_KEPT` if it cannot be.
 
-    Parameters
-    ----------
-    value : object
-        Nothing of the user's own is called on it.
-    limit : int
-        Bytes, roughly: a value of more is not kept.
-    name : str
-        Of the variable; one that sounds like a secret keeps nothing.
-    secret_names : iterable of str
-        Names to hide besides the usual ones.
-    secret_values : iterable of str
-        Texts to hide wherever they stand.
-
-    Returns
-    -------
-    None, bool, int, float, str, bytes or list
-        A list has a tag first: ``["tuple", [1, 2]]``.
+    Nothing of the user's own is called on it. Of a value of more than ``limit`` bytes,
+    roughly, nothing is kept, nor of a variable whose name sounds like a secret. Where
+    it gives a list, that has a tag first: ``["tuple", [1, 2]]``.
     """
     keeper = _Keeper(limit, tuple(secret_names), tuple(secret_values))
     if name and not keeper.may_show(name, value):
@@ -253,13 +239,13 @@ class _Keeper:
             return ["range", name, [value.start, value.stop, value.step]]
         freq = None
         if kind is pandas.get("DatetimeIndex"):
-            freq = _told_freq(value.freq)
+            freq = _text_of_freq(value.freq)
         elif kind is not pandas.get("Index"):
             raise _NotKept
         return ["index", name, self.column(value, depth), freq]
 
 
-def _told_freq(freq: Any) -> str | None:
+def _text_of_freq(freq: Any) -> str | None:
     """A frequency of dates as text; what a text does not say is not kept."""
     if freq is None:
         return None

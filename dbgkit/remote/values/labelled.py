@@ -55,9 +55,8 @@ def _dataset(value: Any, teller: Teller) -> str | None:
         + ("<hidden>" if teller.hidden(name) else _variable(variable, teller))
         for name, variable in own[:_MOST]
     ]
-    told = teller.join(pieces, len(own), "; ")
     labels = [teller.tell(name) for name in list(coordinates)[:_MOST]]
-    text = f"{len(own):,} variables: {told}"
+    text = f"{len(own):,} variables: {teller.join(pieces, len(own), '; ')}"
     if labels:
         text += f"; coordinates {teller.join(sorted(labels), len(coordinates))}"
     return text

@@ -65,11 +65,7 @@ class _Redacting(Walker):
         names, values = self.budget.secret_names, self.budget.secret_values
         return redact_text(text, extra=names, values=values)
 
-    def cut_text(self, text: str, limit: int) -> str:
-        return self.cut_to(text, limit)[0]
-
     def cut_to(self, text: str, limit: int) -> tuple[str, bool]:
-        """The same, and whether there was more."""
         names, values = self.budget.secret_names, self.budget.secret_values
         return redact_cut(text, limit, extra=names, values=values)
 
@@ -77,19 +73,8 @@ class _Redacting(Walker):
 def summarize(value: Any, *, name: str = "", budget: Budget | None = None) -> ValueForm:
     """What a value is, in a bounded text, within a bounded time.
 
-    Parameters
-    ----------
-    value : object
-        Anything; nothing of its own is called.
-    name : str
-        Of the variable: one that sounds like a secret hides the value.
-    budget : Budget, optional
-
-    Returns
-    -------
-    dict
-        ``{"type": str, "text": str, "cut": bool, "hidden": bool}``, as
-        `model.ValueSummary.from_wire` reads it.
+    Nothing of its own is called; a variable's ``name`` that sounds like a secret hides
+    it. `model.ValueSummary.from_wire` reads what it gives.
 
     Examples
     --------
@@ -183,28 +168,55 @@ def _system_message(exception: BaseException, walker: Walker) -> str:
 # --- frames -----------------------------------------------------------------
 
 
+Place = tuple[types.FrameType, int]
+_CONTEXT = 5  # lines of source before and after, within the function
+
+
 def summarize_frames(
-    tb: types.TracebackType | None,
+    tb: types.TracebackType | None, budget: Budget | None = None
+) -> list[FrameForm]:
+    """A traceback's frames with source and locals: see `summarize_places`."""
+    return summarize_places(pick_places(tb), budget=budget)
+
+
+def pick_places(tb: types.TracebackType | None, most: int = 30) -> list[Place | int]:
+    """The frames of a traceback to describe; a number stands for so many left out.
+
+    Frames of Dask, asyncio and dbgkit are left out, unless there are no others. Of
+    many, the outermost and the innermost are kept, and the user's own innermost.
+    """
+    found = list(walk(tb))
+    shown = [pair for pair in found if not is_machinery(file_of_frame(pair[0]))]
+    theirs = [pair for pair in found if package_of(file_of_frame(pair[0])) != "dbgkit"]
+    places = shown or theirs[-3:]
+    if len(places) <= most:
+        return list(places)
+    first = most // 3
+    wanted = {*range(first), *range(len(places) - most + first, len(places))}
+    own = own_index([file_of_frame(frame) for frame, _ in places])
+    if own is not None:
+        wanted.add(own)
+    kept: list[Place | int] = []
+    following = 0
+    for index in sorted(wanted):
+        gap = index - following
+        kept += [gap, places[index]] if gap else [places[index]]
+        following = index + 1
+    return kept
+
+
+def summarize_places(
+    places: Sequence[Place | int],
     *,
-    context: int = 5,
-    max_frames: int = 30,
     max_locals: int = 40,
     seconds: float = 0.3,
     budget: Budget | None = None,
 ) -> list[FrameForm]:
-    """A traceback's frames with source and locals, in bounded form.
-
-    Frames of Dask, asyncio and dbgkit are left out, unless there are no others.
+    """Frames that `pick_places` has picked, with source and locals, in bounded form.
 
     Parameters
     ----------
-    tb : traceback or None
-    context : int
-        Lines of source before and after, within the function.
-    max_frames : int
-        Of more, the outermost and the innermost are kept, and the user's own
-        innermost. An entry whose filename is `OMITTED` stands for those between,
-        and says how many they are.
+    places : sequence
     max_locals : int
         Locals of one frame.
     seconds : float
@@ -216,39 +228,9 @@ def summarize_frames(
     Returns
     -------
     list of dict
-        Outermost first, as `model.FrameSummary.from_wire` reads them.
+        Outermost first, as `model.FrameSummary.from_wire` reads them. One whose
+        filename is `OMITTED` says how many were left out there.
     """
-    return summarize_places(
-        pick_places(tb, max_frames),
-        context=context,
-        max_locals=max_locals,
-        seconds=seconds,
-        budget=budget,
-    )
-
-
-Place = tuple[types.FrameType, int]
-
-
-def pick_places(
-    tb: types.TracebackType | None, max_frames: int = 30
-) -> list[Place | int]:
-    """The frames that `summarize_frames` describes; a number: so many left out."""
-    found = list(walk(tb))
-    shown = [pair for pair in found if not is_machinery(file_of_frame(pair[0]))]
-    theirs = [pair for pair in found if package_of(file_of_frame(pair[0])) != "dbgkit"]
-    return _pick(shown or theirs[-3:], max_frames)
-
-
-def summarize_places(
-    places: Sequence[Place | int],
-    *,
-    context: int = 5,
-    max_locals: int = 40,
-    seconds: float = 0.3,
-    budget: Budget | None = None,
-) -> list[FrameForm]:
-    """What `summarize_frames` gives, of frames that `pick_places` has picked."""
     budget = budget or Budget()
     deadline = perf_counter() + seconds
     frames: list[FrameForm] = []
@@ -257,28 +239,8 @@ def summarize_places(
             frames.append(_gap(entry))
             continue
         left = max(0.0, deadline - perf_counter())
-        frames.append(_frame(*entry, context, max_locals, left, budget))
+        frames.append(_frame(*entry, max_locals, left, budget))
     return frames[::-1]
-
-
-def _pick(places: list[Place], limit: int) -> list[Place | int]:
-    """The frames to keep; a number stands for so many left out."""
-    if len(places) <= limit:
-        return list(places)
-    first = limit // 3
-    wanted = {*range(first), *range(len(places) - limit + first, len(places))}
-    own = own_index([file_of_frame(frame) for frame, _ in places])
-    if own is not None:
-        wanted.add(own)
-    kept: list[Place | int] = []
-    gap = 0
-    for index, place in enumerate(places):
-        if index in wanted:
-            kept += [gap, place] if gap else [place]
-            gap = 0
-        else:
-            gap += 1
-    return kept
 
 
 def _gap(count: int) -> FrameForm:
@@ -296,7 +258,6 @@ def _gap(count: int) -> FrameForm:
 def _frame(
     frame: types.FrameType,
     lineno: int,
-    context: int,
     max_locals: int,
     seconds: float,
     budget: Budget,
@@ -309,7 +270,7 @@ def _frame(
         left = min(budget.seconds, deadline - perf_counter())
         one = replace(budget, seconds=left)
         values.append([name[:NAME], summarize(value, name=name, budget=one)])
-    source = _source(frame, lineno, context, budget)
+    source = _source(frame, lineno, budget)
     own = is_own(file_of_frame(frame))
     return {
         "filename": filename,
@@ -371,14 +332,12 @@ _OPTIMIZED = 1  # inspect.CO_OPTIMIZED: the locals are the frame's own
 _DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
 
 
-def _source(
-    frame: types.FrameType, lineno: int, context: int, budget: Budget
-) -> list[list[Any]]:
+def _source(frame: types.FrameType, lineno: int, budget: Budget) -> list[list[Any]]:
     """Numbered lines around one line, within its function, secrets hidden."""
     code = frame.f_code
     linecache.checkcache(code.co_filename)
     lines = linecache.getlines(code.co_filename, frame.f_globals)
-    first, last = max(1, lineno - context), min(len(lines), lineno + context)
+    first, last = max(1, lineno - _CONTEXT), min(len(lines), lineno + _CONTEXT)
     if code.co_name != "<module>":
         ends = [line for _, _, line in code.co_lines() if line]
         first = max(first, code.co_firstlineno)

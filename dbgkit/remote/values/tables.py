@@ -17,15 +17,7 @@ from ..common.objects import (
     module_of,
     namespace,
 )
-from .arrays import (
-    FULL,
-    HEAD,
-    NUMBERS,
-    dtype_name,
-    figures,
-    in_file,
-    is_mapped,
-)
+from .arrays import FULL, HEAD, NUMBERS, dtype_name, figures, in_file, is_mapped
 
 _COLUMNS = 10
 _OBJECTS = 10_000  # of a column of objects, these are looked at for missing ones
@@ -49,14 +41,9 @@ def describe_pandas(value: Any, kind: type, teller: Teller) -> str | None:
         return f"{begin}{teller.tell(value.left)}, {teller.tell(value.right)}{end}"
     if kind is names.get("Timestamp") and not _known_zone(value):
         return f"{value.to_datetime64()} UTC ({class_name(type(value.tzinfo))})"
-    if any(kind is one for one in _scalars(names)):
-        return str(value)[:200]
-    return None
-
-
-def _scalars(names: dict[str, Any]) -> list[Any]:
-    found = [names.get(name) for name in ("Period", "Timedelta", "Timestamp")]
-    return [*found, type(names.get("NA")), type(names.get("NaT"))]
+    scalars = [names.get(name) for name in ("Period", "Timedelta", "Timestamp")]
+    scalars += [type(names.get("NA")), type(names.get("NaT"))]
+    return str(value)[:200] if any(kind is one for one in scalars) else None
 
 
 def _of(kind: type, package: str) -> bool:
@@ -158,13 +145,14 @@ def _column(column: Any, name: Any, step: int, teller: Teller) -> str:
     if _is_mapped(column):
         return f"{text} (memory-mapped, not read)"
     part = column.iloc[::step]
-    if not _of(type(dtype), "numpy"):
+    of_numpy = _of(type(dtype), "numpy")
+    numbers = of_numpy and dtype.kind in NUMBERS
+    if not of_numpy:
         found = _extended(part, array, teller)
-    elif dtype.kind in NUMBERS:
+    elif numbers:
         found = [each for each in figures(part.to_numpy())[0] if each != "0 NaN"]
     else:
         found = _objects(part)
-    numbers = _of(type(dtype), "numpy") and dtype.kind in NUMBERS
     if teller.hidden(name, numbers) and found:
         return f"{text} ({_HIDDEN})"
     return f"{text} ({', '.join(found)})" if found else text

@@ -13,7 +13,7 @@ import collections
 import enum
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -33,36 +33,16 @@ from ..secrets.values import HIDDEN, MARGIN, STRONG, WEAK
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a summary may take.
+    """How much a summary may take."""
 
-    Attributes
-    ----------
-    seconds : float
-        After this, what is left is given by its type only.
-    chars : int
-        Length of the whole text.
-    string : int
-        Length of one text, or bytes, within it.
-    items : int
-        Items of one container, columns of one frame, attributes of one object.
-    visits : int
-        Values visited in all.
-    depth : int
-        Containers within containers.
-    secret_names : tuple of str
-        Names to hide besides the usual ones.
-    secret_values : tuple of str
-        Texts to hide wherever they stand.
-    """
-
-    seconds: float = 0.03
-    chars: int = 400
-    string: int = 200
-    items: int = 8
-    visits: int = 80
-    depth: int = 3
-    secret_names: tuple[str, ...] = ()
-    secret_values: tuple[str, ...] = ()
+    seconds: float = 0.03  # after this, what is left is given by its type only
+    chars: int = 400  # of the whole text
+    string: int = 200  # of one text, or bytes, within it: their length
+    items: int = 8  # of one container, columns of one frame, attributes of one object
+    visits: int = 80  # values in all
+    depth: int = 3  # containers within containers
+    secret_names: tuple[str, ...] = ()  # to hide besides the usual ones
+    secret_values: tuple[str, ...] = ()  # to hide wherever they stand
 
 
 def _level(name: Any, extra: tuple[str, ...]) -> int:
@@ -89,8 +69,8 @@ class Walker(ABC):
         """A text with its secrets hidden."""
 
     @abstractmethod
-    def cut_text(self, text: str, limit: int) -> str:
-        """The beginning of a long text, secrets hidden before it is cut."""
+    def cut_to(self, text: str, limit: int) -> tuple[str, bool]:
+        """The beginning of a text, cut once its secrets are hidden; was there more?"""
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -225,19 +205,11 @@ def _tell_int(walker: Walker, value: int) -> str:
     return int.__repr__(value) if bits <= 512 else f"<{bits:,} bits>"
 
 
-@tells(bool, leaf=True)
-def _tell_bool(walker: Walker, value: bool) -> str:
-    return "True" if value else "False"
-
-
-@tells(float, leaf=True)
-def _tell_float(walker: Walker, value: float) -> str:
-    return float.__repr__(value)
-
-
-@tells(complex, leaf=True)
-def _tell_complex(walker: Walker, value: complex) -> str:
-    return complex.__repr__(value)
+@tells(bool, float, complex, leaf=True)
+def _tell_number(walker: Walker, value: Any) -> str:
+    kinds: tuple[Any, ...] = (bool, float, complex)
+    text: str = next(k for k in kinds if issubclass(type(value), k)).__repr__(value)
+    return text
 
 
 @tells(str, leaf=True)
@@ -251,7 +223,7 @@ def _tell_str(walker: Walker, value: str) -> str:
         plain = begin.isprintable() and "'" not in begin and "\\" not in begin
         return repr(begin if plain else walker.redacted(begin))
     walker.cut = True
-    return f"{walker.cut_text(begin, limit)!r}… ({length:,} characters)"
+    return f"{walker.cut_to(begin, limit)[0]!r}… ({length:,} characters)"
 
 
 @tells(bytes, bytearray, leaf=True)
@@ -263,7 +235,7 @@ def _tell_bytes(walker: Walker, value: bytes | bytearray) -> str:
     if length <= limit:
         return repr(walker.redacted(begin.decode("latin-1")).encode("latin-1"))
     walker.cut = True
-    kept = walker.cut_text(begin.decode("latin-1"), limit)
+    kept, _ = walker.cut_to(begin.decode("latin-1"), limit)
     return f"{kept.encode('latin-1')!r}… ({length:,} bytes)"
 
 
@@ -328,7 +300,8 @@ def tell_object(walker: Walker, value: Any) -> str:
     count = len(found) + (dict.__len__(attributes) if attributes is not None else 0)
     if not count:
         return f"<{class_name(cls)}>"
-    pairs = _chain(found, dict.items(attributes) if attributes is not None else ())
+    held = dict.items(attributes) if attributes is not None else ()
+    pairs = itertools.chain(found, held)
     return f"{class_name(cls)}({_tell_fields(walker, pairs, count)})"
 
 
@@ -350,11 +323,5 @@ def _tell_fields(walker: Walker, pairs: Iterable[tuple[Any, Any]], count: int) -
             break
         text = name[:60] if type(name) is str else _shell(name)
         hide = is_value_of(name) and walker.hides(secret, item)
-        told = HIDDEN if hide else walker.named(name, item)
-        pieces.append(f"{text}={told}")
+        pieces.append(f"{text}={HIDDEN if hide else walker.named(name, item)}")
     return walker.join(pieces, count)
-
-
-def _chain(*groups: Iterable[Any]) -> Iterator[Any]:
-    for group in groups:
-        yield from group
