@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from .names import SERVICES, STEMS, secrecy, words_of
+from .names import STEMS, secrecy, words_of
 from .spans import Reader, Span
 from .values import (
     KEYED,
@@ -25,6 +25,8 @@ from .values import (
     lowered,
     needed,
     one_of,
+    replaced,
+    set_of,
     vocabulary,
 )
 
@@ -72,12 +74,11 @@ _FORM = re.compile(
     r"(?:\r?\n|(?:\\r)?\\n){2}"
 )
 _FORM_BEFORE = re.compile(r"form-data;[^\r\n]{0,80}\bname=['\"]?$")
-_GETTER_WORDS = (
+_GETTERS = set_of(
     "get read load fetch is has check validate verify count decode parse hash reset "
     "find del delete remove generate create make new list require test assert getpass "
     "tokenize encode requires need needs missing no invalid expects"
 )
-_GETTERS = frozenset(_GETTER_WORDS.split())
 
 
 def hide_named(
@@ -91,19 +92,21 @@ def hide_named(
     With ``bare=False``, as in source code, only those in quotes. ``words`` is its
     `vocabulary`, if that is known.
     """
-    reader: Reader | None = None
-    pieces: list[str] = []
+    return replaced(text, _values(text, bare, names_in(text, extra, words)))
+
+
+def _values(
+    text: str, bare: bool, names: list[tuple[int, int, int]]
+) -> Iterator[tuple[int, int, str]]:
+    """Where values stand that are to be hidden, and what takes their place."""
+    reader = Reader(text)
     done = 0
-    for start, end, level in names_in(text, extra, words):
-        if start < done:
-            continue
-        reader = reader or Reader(text)
-        span = _value(reader, start, end, level, bare)
+    for start, end, level in names:
+        span = _value(reader, start, end, level, bare) if start >= done else None
         if span is not None:
             lost = 0 if bare else text.count("\n", span.begin, span.end)
-            pieces += [text[done : span.begin], span.told, "\n" * lost]
+            yield span.begin, span.end, span.instead + "\n" * lost
             done = span.end
-    return "".join([*pieces, text[done:]]) if pieces else text
 
 
 def names_in(
@@ -140,7 +143,7 @@ def _stems(extra: tuple[str, ...]) -> re.Pattern[bytes]:
     for name in extra:
         parts = re.findall(r"[^\W\d_]+", name.lower())
         more += [max(parts, key=len)] if parts else []
-    words = {*STEMS, *SERVICES, *more}
+    words = {*STEMS, *more}
     kept = [word for word in words if not any(w in word for w in words if w != word)]
     pattern = one_of(dict.fromkeys(kept, ""))
     return re.compile(pattern.encode("utf-8", "surrogatepass"))
@@ -182,10 +185,10 @@ def _name(
 
 def _value(reader: Reader, start: int, end: int, level: int, bare: bool) -> Span | None:
     """What is to be hidden of what stands after a name."""
-    for span, told_by in _candidates(reader, start, end, level, bare):
+    for span in _candidates(reader, start, end, level, bare):
         if span is None or span.end <= span.begin:
             continue
-        if told_by == "prose":
+        if span.prose:
             quoted = span.kind == "quoted"
             most = (level if level == STRONG else SERVICE) if quoted else WEAK
             if needed(span.value) > min(level, most) or is_said(span.value):
@@ -218,7 +221,7 @@ def _items(span: Span, level: int) -> bool:
 
 def _candidates(
     reader: Reader, start: int, end: int, level: int, bare: bool
-) -> Iterator[tuple[Span | None, str]]:
+) -> Iterator[Span | None]:
     """The values that a name may have, by what it stands in."""
     text = reader.text
     if text[end : end + 2].strip().isalnum() and (level < WEAK or not bare):
@@ -226,33 +229,33 @@ def _candidates(
     before = text[max(0, start - 60) : start]
     mark = before[-1:] if before[-1:] in ("'", '"', "`") else ""
     if bare and _OPEN_TAG.search(before) and (found := _TAG.match(text, end)):
-        yield reader.tagged(found.end(), text[start:end]), "tag"
+        yield reader.tagged(found.end(), text[start:end])
         return
     if bare and text[end : end + 1] == ":" and _HEADER.fullmatch(text, start, end):
-        yield reader.header(start, end + 1), "header"
+        yield reader.header(start, end + 1)
         return
     found = _SIGN.match(text, end)
     if found and not (found["close"] and not mark and before[-1:] not in tuple("; 25")):
-        yield reader.assigned(start, found, bare), "sign"
+        yield reader.assigned(start, found, bare)
     if level < WEAK and not mark:
         return
     if mark and (found := _COMMA.match(text, end)):
-        yield reader.paired(start, found.end()), "pair"
+        yield reader.paired(start, found.end())
     if before.rstrip(" '\"\\")[-1:] in (":", "=", ">", "e") and _TITLED.search(before):
         if found := _ATTRIBUTE.match(text, end):
-            yield reader.attribute(found.end(), bare), "attribute"
+            yield reader.attribute(found.end(), bare)
         if _TITLED_TAG.search(before) and (found := _TAG.match(text, end + 1)):
-            yield reader.tagged(found.end(), ""), "tag"
+            yield reader.tagged(found.end(), "")
         if bare and _FORM_BEFORE.search(before) and (found := _FORM.match(text, end)):
-            yield reader.form(found.end()), "form"
+            yield reader.form(found.end())
     if found := _CALL.match(text, end):
         words = words_of(text[start:end].rpartition(".")[2])
         if level >= WEAK and _GETTERS.isdisjoint(words):
-            yield reader.called(found.end()), "call"
+            yield reader.called(found.end())
     if not bare:
         return
     if before.endswith("-") or text[start] == "-":
         if found := _BLANK.match(text, end):
-            yield reader.flagged(found.end()), "flag"
+            yield reader.flagged(found.end())
     elif level >= WEAK and (found := _IS.match(text, end)):
-        yield reader.told(found.end()), "prose"
+        yield reader.stated(found.end())

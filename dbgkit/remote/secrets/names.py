@@ -13,25 +13,30 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from .values import KEYED, SERVICE, STRONG, WEAK, WORDY
+from .values import KEYED, SERVICE, STRONG, WEAK, WORDY, set_of
 
 # Words that make a name secret, wherever they stand in it. "Password" in languages
 # that have a word of its own for it, too.
-_STRONG_WORDS = (
-    "authorization bearer cred creds credential credentials passcode passcodes "
-    "passkey passphrase passphrases passwd passwds password passwords pgpass pswd "
-    "passwrd psw pwd pwds pw secret secrets apikey apikeys sessionkey "
-    "privatekey secretkey accesskey "
-    "passwort passworter kennwort kennworter geheimnis contrasena contrasenas "
-    "contrasenya senha motdepasse mdp wachtwoord losenord passord adgangskode "
-    "salasana haslo heslo jelszo parola parole sifre geslo lozinka parool slaptazodis "
-    "пароль пароли 密码 密碼 口令 パスワード 비밀번호"
+_WORDS = (
+    (WEAK, "token dsn sas crumb mnemonic"),
+    (
+        WORDY,
+        "auth cookie cookies jwt connstr connstring connectionstring sessionid sessid "
+        "phpsessid jsessionid otp totp xsrf csrftoken",
+    ),
+    (
+        STRONG,
+        "authorization bearer cred creds credential credentials passcode passcodes "
+        "passkey passphrase passphrases passwd passwds password passwords pgpass pswd "
+        "passwrd psw pwd pwds pw secret secrets apikey apikeys sessionkey "
+        "privatekey secretkey accesskey "
+        "passwort passworter kennwort kennworter geheimnis contrasena contrasenas "
+        "contrasenya senha motdepasse mdp wachtwoord losenord passord adgangskode "
+        "salasana haslo heslo jelszo parola parole sifre geslo lozinka parool "
+        "slaptazodis пароль пароли 密码 密碼 口令 パスワード 비밀번호",
+    ),
 )
-_WORDY_WORDS = (
-    "auth cookie cookies jwt connstr connstring connectionstring sessionid sessid "
-    "phpsessid jsessionid otp totp xsrf csrftoken"
-)
-_WEAK_WORDS = "token dsn sas crumb mnemonic"
+_LEVELS = {word: level for level, words in _WORDS for word in words.split()}
 # What the second word is the secret of: ``api_key``, ``privateKey``, ``pin_code``.
 _SECRET_KEYS = (
     "api aes age cipher crypt crypto decryption decrypt des dsa ecdsa enc encrypt "
@@ -82,7 +87,7 @@ for _second, _level, _firsts in (
         _PAIRS.setdefault(_second, {})[_first] = _level
 
 # About a secret, but none: ``token_count``, ``password_policy``, ``secret_name``.
-_ABOUT_WORDS = (
+_ABOUT = set_of(
     "age alg algorithm at attempts backend budget bytes callback changed class "
     "classifier cls color colour column columns complexity count counter counts date "
     "dialog dim dims directory dir disabled duration embedding embeddings enabled "
@@ -98,7 +103,7 @@ _ABOUT_WORDS = (
     "validator validity version versions visible widget width zone"
 )
 # Beside a token that is of a text, of a page, or counted.
-_OF_TEXT = (
+_TEXTUAL = set_of(
     "additional answer attention avg batch begin beginning bos char character chat "
     "classification cls code comma completion context continuation control count "
     "delimiter document dot empty encoded end ending eod eof eol eos eot "
@@ -112,7 +117,7 @@ _OF_TEXT = (
     "unexpected unk unknown vocab vocabulary whitespace word"
 )
 # Words of a name that change nothing: ``tokenValue``, ``PASSWORD_PROD``.
-_NEUTRAL_WORDS = (
+_NEUTRAL_WORDS = set_of(
     "a b base base64 b64 backup clear cleartext conf config content data database db "
     "default dev development digest enc encoded encrypted env for forward github "
     "gitlab global google header headers hex id json key live local my new old of "
@@ -121,7 +126,7 @@ _NEUTRAL_WORDS = (
     "system test text the tmp user val value values var variable x y"
 )
 # Names of keys that are no secrets.
-_PLAIN_KEYS = (
+_PLAIN = set_of(
     "a all an anchor any array artifact asset attention attr attribute audio axis b "
     "batch best blob block branch bucket build by c cache category cell chart "
     "checkpoint child "
@@ -151,7 +156,7 @@ _PLAIN_KEYS = (
     "weight wheel where window word worker x xla y yaml year z zarr zip"
 )
 # Whose tokens have no shape of their own.
-_SERVICES = (
+_SPELLED = set_of(
     "adafruit adobe airtable algolia alibaba amplitude asana atlassian artifactory "
     "auth0 aws azure beamer bitbucket bitly bittrex brevo buildkite bugsnag "
     "circleci clearbit cloudant cloudflare codeclimate codecov cohere coinbase "
@@ -170,24 +175,13 @@ _SERVICES = (
     "terraform travis travisci trello twilio twitch twitter typeform vault vercel "
     "wandb watson wistia yandex youtube zendesk zoho bundle"
 )
-_OF_SERVICES = (
+_BY_SERVICE = set_of(
     "access account api app application auth bot client com consumer customer "
     "dev gems enterprise id key keys license live login oauth org personal private "
     "prod project secret service test token tokens user value webhook server"
 )
-_SPELLED = frozenset(_SERVICES.split())
-_BY_SERVICE = frozenset(_OF_SERVICES.split())
-_LEVELS = {
-    **dict.fromkeys(_WEAK_WORDS.split(), WEAK),
-    **dict.fromkeys(_WORDY_WORDS.split(), WORDY),
-    **dict.fromkeys(_STRONG_WORDS.split(), STRONG),
-}
-_ABOUT = frozenset(_ABOUT_WORDS.split())
-_TEXTUAL = frozenset(_OF_TEXT.split())
-_NEUTRAL = frozenset(_NEUTRAL_WORDS.split()) | _SPELLED
-_PLAIN = frozenset(_PLAIN_KEYS.split())
-_MEASURED_WORDS = "n nb num max min has is count total avg mean per"
-_MEASURED = frozenset(_MEASURED_WORDS.split())
+_NEUTRAL = _NEUTRAL_WORDS | _SPELLED
+_MEASURED = set_of("n nb num max min has is count total avg mean per")
 # One lower-case word that ends in these: ``pgpassword``, ``authtoken``.
 _ENDINGS = {
     **dict.fromkeys(("password", "passwd", "passwort", "secret", "apikey"), STRONG),
@@ -197,16 +191,12 @@ _ENDINGS = {
 }
 # What a name that is secret to any degree has in it, in lower case and without
 # accents; ``named`` looks for these.
-STEMS = (
-    *("pass", "pw", "psw", "secret", "token", "key", "auth", "cred", "cookie", "jwt"),
-    *("dsn", "sess", "otp", "xsrf", "csrf", "bearer", "conn", "code", "signature"),
-    *("phrase", "pin", "seed", "sas", "mnemonic", "crumb", "secure", "hmac"),
-    *("kennw", "contrase", "senha", "mdp", "wachtw", "lösen", "losen", "adgangs"),
-    *("salasana", "hasło", "haslo", "heslo", "jelsz", "parol", "şifre", "sifre"),
-    *("geslo", "lozinka", "slapta", "geheimn", "парол", "密码", "密碼", "口令"),
-    *("パスワ", "비밀번", "contrasen"),
+STEMS = _SPELLED | set_of(
+    "pass pw psw secret token key auth cred cookie jwt dsn sess otp xsrf csrf bearer "
+    "conn code signature phrase pin seed sas mnemonic crumb secure hmac kennw contrase "
+    "senha mdp wachtw lösen losen adgangs salasana hasło haslo heslo jelsz parol şifre "
+    "sifre geslo lozinka slapta geheimn парол 密码 密碼 口令 パスワ 비밀번 contrasen"
 )
-SERVICES = tuple(sorted(_SPELLED))
 
 _NAME = re.compile(r"-{0,2}[^\W\d][\w.-]{0,60}")
 # Between the words of ``dbPassword`` and of ``APIKey``.
@@ -289,10 +279,8 @@ _BARELY = ("pw", "pwd", "mdp", "parole", "parola")
 
 
 def _by_ending(word: str) -> int:
-    for ending, level in _ENDINGS.items():
-        if word.endswith(ending) and word != ending:
-            return level
-    return 0
+    ends = (e for e in _ENDINGS if word.endswith(e) and word != e)
+    return _ENDINGS.get(next(ends, ""), 0)
 
 
 def _pair(first: str, second: str) -> int:
@@ -333,10 +321,6 @@ def is_secret_name(name: str, extra: Iterable[str] = ()) -> bool:
         setting (``a.b.c``).
     extra : iterable of str
         Further names to hide, in any case, as a whole or as a word of the name.
-
-    Returns
-    -------
-    bool
 
     Examples
     --------
@@ -396,7 +380,5 @@ def is_value_of(name: Any) -> bool:
     return type(name) is str and name.lower().strip("_") in _VALUES
 
 
-_NAMING_ITEMS = "field id key name option parameter setting var variable"
-_NAMING = frozenset(_NAMING_ITEMS.split())
-_VALUE_ITEMS = "content data default string text val value"
-_VALUES = frozenset(_VALUE_ITEMS.split())
+_NAMING = set_of("field id key name option parameter setting var variable")
+_VALUES = set_of("content data default string text val value")

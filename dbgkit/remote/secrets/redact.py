@@ -19,7 +19,7 @@ from .named import hide_named, names_in
 from .names import is_secret_name, secrecy
 from .shapes import PEM, hide_shapes
 from .source import hide_apart, hide_given
-from .values import HIDDEN, MARGIN, STRONG, WEAK, needed, vocabulary
+from .values import HIDDEN, MARGIN, STRONG, WEAK, needed, set_of, vocabulary
 
 __all__ = ["HIDDEN", "MARGIN", "redact_text"]
 
@@ -45,11 +45,10 @@ def environment_secrets(extra: Iterable[str] = ()) -> tuple[str, ...]:
 
 
 # Settings that stand under such names, and are none: ``AUTH_MODE=password``.
-_USUAL_VALUES = (
+_USUAL = set_of(
     "anonymous default disabled enabled kerberos oauth2 optional password required "
     "secret string"
 )
-_USUAL = frozenset(_USUAL_VALUES.split())
 
 
 def redact_text(
@@ -155,13 +154,13 @@ def redact_cut(
     Cut after it was redacted, so that half of a secret does not pass for none.
     """
     begin = text[: limit + MARGIN]
-    told = redact_text(begin, bare=bare, extra=extra, values=values)
+    redacted = redact_text(begin, bare=bare, extra=extra, values=values)
     if len(begin) < len(text):
         # What is before the last hidden one was not cut.
-        hidden = told.rfind(HIDDEN)
-        safe = max(len(told) - _SLIVER, hidden + len(HIDDEN) if hidden >= 0 else 0)
-        return told[: min(limit, safe)], True
-    return told[:limit], len(told) > limit
+        last = redacted.rfind(HIDDEN)
+        safe = max(len(redacted) - _SLIVER, last + len(HIDDEN) if last >= 0 else 0)
+        return redacted[: min(limit, safe)], True
+    return redacted[:limit], len(redacted) > limit
 
 
 _SLIVER = 300  # the end is never kept: what was hidden made it shorter
@@ -247,25 +246,13 @@ def hides_text(level: int, text: str) -> bool:
     return bool(level) and level >= needed(text)
 
 
-def hides_value(
-    level: int, value: Any, is_numbers: Callable[[Any], bool] | None = None
-) -> bool:
-    """Whether a value of any type is hidden under a name, whatever is in it.
+def hides_value(level: int, value: Any, is_numbers: Callable[[Any], bool]) -> bool:
+    """Whether a value of any type is hidden under a name that is so secret.
 
-    Nothing, yes or no, and numbers with a fraction are no secrets. No method of the
-    value's own class is called.
-
-    Parameters
-    ----------
-    level : int
-        How secret the name is.
-    value : object
-    is_numbers : callable, optional
-        Whether something is an array of numbers: these are hidden by few names.
+    Nothing, yes or no, and numbers with a fraction are no secrets; arrays of numbers
+    are hidden by few names. No method of the value's own class is called.
     """
-    if not _hides(level, value):
-        return False
-    return level >= STRONG or is_numbers is None or not is_numbers(value)
+    return _hides(level, value) and (level >= STRONG or not is_numbers(value))
 
 
 def _hides(level: int, value: Any) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from .tokens import hide_tokens
-from .values import HIDDEN, KEYED, NEVER, WEAK, WORDY, lowered, needed
+from .values import HIDDEN, KEYED, NEVER, WEAK, WORDY, lowered, needed, replaced
 
 # A PEM block; one that was cut has no end.
 PEM = re.compile(
@@ -110,7 +110,7 @@ def hide_shapes(text: str, words: frozenset[bytes]) -> str:
         text = _JWT.sub(HIDDEN, text)
     text = hide_tokens(text)
     if "://" in text:
-        text = _hide_in_links(text)
+        text = replaced(text, _passwords(text))
     for some, parts, hide in _PLACES:
         if not words.isdisjoint(some) and any(part in text for part in parts):
             text = hide(text)
@@ -127,9 +127,9 @@ def _pem(found: re.Match[str]) -> str:
     return found[0] if _PUBLIC.match(found[0]) else HIDDEN
 
 
-def _hide_in_links(text: str) -> str:
-    """Passwords in ``scheme://user:password@host``, whatever they are made of."""
-    pieces, done = [], 0
+def _passwords(text: str) -> Iterator[tuple[int, int, str]]:
+    """Those in ``scheme://user:password@host``, whatever they are made of."""
+    done = 0
     at = text.find("://")
     while at >= 0:
         following = text.find("://", at + 3)
@@ -140,10 +140,9 @@ def _hide_in_links(text: str) -> str:
             stop = _end_of_link(text, scheme.start(), start, stop)
             span = _password(text, start, stop)
             if span:
-                pieces += [text[done : span[0]], HIDDEN]
+                yield *span, HIDDEN
                 done = span[1]
         at = following
-    return "".join([*pieces, text[done:]]) if pieces else text
 
 
 def _end_of_link(text: str, scheme: int, start: int, stop: int) -> int:
@@ -186,14 +185,9 @@ def _hide_schemes(text: str) -> str:
                 value = _VALUE.match(text, space.end())
                 secret = value[0].rstrip(".:,") if value else ""
                 if secret and _follows_scheme(scheme, secret, before):
-                    spans.append((space.end(), space.end() + len(secret)))
+                    spans.append((space.end(), space.end() + len(secret), HIDDEN))
             at = lower.find(scheme, at + len(scheme))
-    pieces, done = [], 0
-    for begin, end in sorted(spans):
-        if begin >= done:
-            pieces += [text[done:begin], HIDDEN]
-            done = end
-    return "".join([*pieces, text[done:]]) if pieces else text
+    return replaced(text, sorted(spans))
 
 
 def _follows_scheme(scheme: str, value: str, before: str) -> bool:
@@ -277,10 +271,6 @@ _PLACES: tuple[_Place, ...] = tuple(
         ("login", "login", _replacing(_NETRC)),
         ("identified", "'", _replacing(_SQL)),
         ("kind", "ecret", _hide_manifest),
-        (
-            "curl wget httpie http https aria lftp smbclient",
-            "-",
-            _hide_users,
-        ),
+        ("curl wget httpie http https aria lftp smbclient", "-", _hide_users),
     )
 )

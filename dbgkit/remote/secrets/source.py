@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from .values import HIDDEN, WEAK, needed
+from .values import HIDDEN, WEAK, needed, replaced
 
 Name = tuple[int, int, int]  # where it begins and ends, and how secret it is
 # What says that a literal is the value of a name: ``name = ``, ``name: str = ``,
@@ -32,8 +32,6 @@ _LITERAL_ENDS = {
 }
 # What a value is looked up by is no value: ``os.environ["DB_PASSWORD"]``.
 _LOOKED_UP = re.compile(r"(?:[\w\])]\[|(?:get|getenv|pop|env)\()\s*$")
-
-
 # Texts and comments. A text that is not closed goes on.
 _APART = re.compile(
     r"""\"{3}(?P<double>(?:[^\\]|\\.)*?)(?:\"{3}|\Z)
@@ -62,23 +60,19 @@ def _apart(text: str, names: list[Name]) -> list[tuple[int, int, range]]:
 def hide_apart(text: str, names: list[Name], hide: Callable[[str], str]) -> str:
     """Source with secrets hidden in its texts and comments, as many lines as before.
 
-    Parameters
-    ----------
-    text : str
-    names : list of tuple
-        Where secret names are in it.
-    hide : callable
-        Hides what is secret in any other text.
+    ``names`` says where secret names are in it; ``hide`` hides what is secret in any
+    other text.
     """
-    pieces, done = [], 0
-    for begin, end, _ in _apart(text, names):
-        inner = text[begin:end]
-        hidden = hide(inner)
-        if hidden is not inner:
-            lost = inner.count("\n") - hidden.count("\n")
-            pieces += [text[done:begin], hidden, "\n" * lost]
-            done = end
-    return "".join([*pieces, text[done:]]) if pieces else text
+
+    def hidden() -> Iterator[tuple[int, int, str]]:
+        for begin, end, _ in _apart(text, names):
+            inner = text[begin:end]
+            other = hide(inner)
+            if other is not inner:
+                lost = inner.count("\n") - other.count("\n")
+                yield begin, end, other + "\n" * lost
+
+    return replaced(text, hidden())
 
 
 def hide_given(text: str, names: list[Name]) -> str:
@@ -86,8 +80,12 @@ def hide_given(text: str, names: list[Name]) -> str:
 
     In as many lines as before; names in texts and comments are left alone.
     """
+    return replaced(text, _given(text, names))
+
+
+def _given(text: str, names: list[Name]) -> Iterator[tuple[int, int, str]]:
     inside = {index for _, _, found in _apart(text, names) for index in found}
-    pieces, done, read = [], 0, 0
+    read = 0
     for index, (start, end, level) in enumerate(names):
         if index in inside:
             continue
@@ -99,10 +97,8 @@ def hide_given(text: str, names: list[Name]) -> str:
         several = "," in line and not any(mark in line for mark in "([{")
         literals, read = _literals(text, sign.end(), several, level)
         for begin, stop, mark in literals:
-            hidden = f"{mark[0]}{HIDDEN}{mark[0]}"
-            pieces += [text[done:begin], hidden, "\n" * text.count("\n", begin, stop)]
-            done = stop
-    return "".join([*pieces, text[done:]])
+            lines = "\n" * text.count("\n", begin, stop)
+            yield begin, stop, f"{mark[0]}{HIDDEN}{mark[0]}{lines}"
 
 
 def _literals(

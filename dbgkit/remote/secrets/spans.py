@@ -17,7 +17,7 @@ _LOOKED_AT = 600  # of one without quotes, to see whether it is a secret
 
 @dataclass(frozen=True)
 class Span:
-    """What may be hidden: from ``begin`` to ``end``, with ``told`` in its place.
+    """What may be hidden: from ``begin`` to ``end``, with ``instead`` in its place.
 
     ``kind`` is ``"quoted" "bare" "items"``, a YAML ``"block"`` or what is ``"nested"``
     below a name; ``said`` is the line's rest.
@@ -26,10 +26,11 @@ class Span:
     begin: int
     end: int
     value: str
-    told: str = HIDDEN
+    instead: str = HIDDEN
     kind: str = "quoted"
     colon: bool = False
     said: str = ""
+    prose: bool = False  # of a sentence
 
 
 _MARK = re.compile(
@@ -41,6 +42,10 @@ _TAGGED = re.compile(r"(?:[!&][\w!/.:-]{0,40}[ \t]{1,4}){1,3}")
 _ODBC = re.compile(r"\{(?![\s'\"{])(?:[^{}\n]|\}\}|\{)*\}(?=\s*(?:;|$|['\"]))")
 _BARE = re.compile(r"[^\s'\"`<>]+(?:['\"`][^\s'\"`<>;,)\]}&]+)*")
 _AND = re.compile(r"\s{0,4},\s{0,20}")
+_ITEM = re.compile(r"[^\s,;'\"(){}\[\]<>]+")
+_AFTER_ITEM = re.compile(r",?\s{0,4}([)\]}])?")
+_IN_TAG = re.compile(r"[^\s,;'\"<>{}\]]+")
+_ARGUMENT = re.compile(r"[^\s'\"<>-][^\s'\"<>]*")
 _UNBROKEN = re.compile(r"[^\s'\"`<>]*")
 _CALLED = re.compile(r"[A-Za-z_][\w.]*[(\[]")
 _NEXT = re.compile(
@@ -310,31 +315,28 @@ class Reader:
         before = (
             text[max(0, start - 4) : start].lower().rstrip("'\"`\\").rstrip("brufx")
         )
-        flag = text[start - 1 : start + 1] != "" and text[start] == "-"
-        if mark := _MARK.match(text, position):
-            span = self.quoted(mark)
-        else:
-            found = re.compile(r"[^\s,;'\"(){}\[\]<>]+").match(text, position)
-            if not found:
-                return None
-            span = Span(position, found.end(), found[0], kind="bare")
+        span = self._quoted_or(_ITEM, position)
         if span is None:
             return None
-        after = re.compile(r",?\s{0,4}([)\]}])?").match(text, span.end)
+        after = _AFTER_ITEM.match(text, span.end)
         closing = after[1] if after else None
-        opened = before[-1:] in "([{" and before[-1:] != ""
+        opened = before[-1:] in tuple("([{")
+        flag = start > 0 and text[start] == "-"
         if flag or closing == ")" or (opened and closing):
             return span if span.kind == "quoted" or closing else None
         return None
 
-    def attribute(self, position: int, bare: bool) -> Span | None:
-        """The value in ``name="password" value="…"``."""
+    def _quoted_or(self, bare: re.Pattern[str], position: int) -> Span | None:
+        """A value in quotes, or what matches without them."""
         if mark := _MARK.match(self.text, position):
             return self.quoted(mark)
-        found = re.compile(r"[^\s,;'\"<>{}\]]+").match(self.text, position)
-        if not (found and bare):
-            return None
-        return Span(position, found.end(), found[0], kind="bare")
+        found = bare.match(self.text, position)
+        return Span(*found.span(), found[0], kind="bare") if found else None
+
+    def attribute(self, position: int, bare: bool) -> Span | None:
+        """The value in ``name="password" value="…"``."""
+        span = self._quoted_or(_IN_TAG, position)
+        return span if bare or (span and span.kind == "quoted") else None
 
     def form(self, position: int) -> Span | None:
         """A field of a multipart form."""
@@ -357,19 +359,19 @@ class Reader:
 
     def flagged(self, position: int) -> Span | None:
         """The value of ``--name value``."""
-        if mark := _MARK.match(self.text, position):
-            return self.quoted(mark)
-        found = re.compile(r"[^\s'\"<>-][^\s'\"<>]*").match(self.text, position)
-        if not found:
-            return None
-        end = position + self._trimmed(found[0])
+        span = self._quoted_or(_ARGUMENT, position)
+        if span is None or span.kind == "quoted":
+            return span
+        end = position + self._trimmed(span.value)
         return Span(position, end, self.text[position:end], kind="bare")
 
-    def told(self, position: int) -> Span | None:
+    def stated(self, position: int) -> Span | None:
         """What is said in a sentence: ``the password is x``, ``PASSWORD 'x'``."""
         if mark := _MARK.match(self.text, position):
             span = self.quoted(mark)
-            return span if span and len(span.value) < 200 else None
+            if span is None or len(span.value) >= 200:
+                return None
+            return replace(span, prose=True)
         found = _BARE.match(self.text, position, position + 400)
         if not found:
             return None
@@ -377,4 +379,4 @@ class Reader:
         value = self.text[position:end]
         if needed(value) == NEVER:
             return None
-        return Span(position, end, value, kind="bare")
+        return Span(position, end, value, kind="bare", prose=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .values import HIDDEN, is_made_up, one_of
+from .values import HIDDEN, is_made_up, one_of, replaced
 
 _ALPHABETS = {
     "hex": "0-9a-fA-F",
@@ -204,7 +204,11 @@ _WHOLE = re.compile(rf"{_EDGE}(?:{'|'.join(_WHOLES)})")
 
 def hide_tokens(text: str) -> str:
     """The text without the tokens that the table knows."""
-    pieces, done, at = [], 0, 0
+    return replaced(text, _tokens(text))
+
+
+def _tokens(text: str) -> Iterator[tuple[int, int, str]]:
+    at = 0
     known: dict[str, list[tuple[int, int]]] = {}
     for word in text.split():
         if len(word) < _SHORTEST:
@@ -215,10 +219,8 @@ def hide_tokens(text: str) -> str:
         if spans:
             at = text.index(word, at)
             for begin, end in spans:
-                pieces += [text[done : at + begin], HIDDEN]
-                done = at + end
+                yield at + begin, at + end, HIDDEN
             at += len(word)
-    return "".join([*pieces, text[done:]]) if pieces else text
 
 
 def _in_word(word: str) -> Iterator[tuple[int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 # How secret a name is; what a value must look like to be hidden under it.
 STRONG = 5  # anything
@@ -18,12 +18,16 @@ MARGIN = 2_000
 NEVER = 99  # no name hides it: it is none, or stands for one
 _LOOKED_AT = 400  # characters
 
+
+def set_of(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 # What says that a secret is to be filled in, or was taken out.
-_NONE_WORDS = (
+_NONE_AT_ALL = set_of(
     "none null nil undefined true false yes no n/a na nan unset empty redacted hidden "
     "masked removed omitted filtered"
 )
-_NONE_AT_ALL = frozenset(_NONE_WORDS.split())
 _PLACEHOLDER = re.compile(
     r"""(?:[b]?['"]{2}
       |<[^<>\n]{0,80}>|\$?\{\{?[^{}\n]{0,100}\}?\}|\$\([^\n]{0,100}\)?|\$\w{1,60}
@@ -66,7 +70,7 @@ _ORDINARY = re.compile(
 _UUID = re.compile(r"\{?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\}?")
 _MADE_UP = re.compile(r"[\w.~+/=:@|$-]{12,}")
 # What parsers and validators say of a field: ``password: field required``.
-_SAID_WORDS = (
+_SAID = set_of(
     "a already an and any are at be been but by can cannot could contains denied does "
     "empty error errors expected expired extra failed failure field fields for found "
     "from given has have if in incorrect input invalid is it length less match "
@@ -75,7 +79,6 @@ _SAID_WORDS = (
     "there this to too type unexpected unknown unrecognized unset unsupported value "
     "wrong was with without you your"
 )
-_SAID = frozenset(_SAID_WORDS.split())
 
 
 def needed(text: str) -> int:
@@ -153,12 +156,23 @@ def is_elsewhere(text: str, name: str) -> bool:
 def is_said(text: str) -> bool:
     """Whether what follows ``password:`` is a sentence of a parser or validator."""
     words = text[:200].split(None, 6)
-    if len(words) < 2:
-        return False
     plain = [word.strip(".,;:!?()'\"").lower() for word in words[:4]]
-    return all(word.isalpha() or not word for word in plain[:2]) and any(
-        word in _SAID for word in plain
-    )
+    alone = all(word.isalpha() or not word for word in plain[:2])
+    return len(words) > 1 and alone and not _SAID.isdisjoint(plain)
+
+
+def replaced(text: str, places: Iterable[tuple[int, int, str]]) -> str:
+    """The text with something else between some places, which are in order.
+
+    What begins before the last one has ended is left out.
+    """
+    pieces: list[str] = []
+    done = 0
+    for begin, end, other in places:
+        if begin >= done:
+            pieces += [text[done:begin], other]
+            done = end
+    return "".join([*pieces, text[done:]]) if pieces else text
 
 
 def one_of(rows: Mapping[str, str]) -> str:

@@ -28,7 +28,7 @@ from ..common.objects import (
     slots,
 )
 from ..secrets.names import announced, is_value_of, key_secrecy, named_within
-from ..secrets.values import HIDDEN, MARGIN, STRONG, WEAK
+from ..secrets.values import HIDDEN, MARGIN, STRONG, WEAK, set_of
 
 
 @dataclass(frozen=True)
@@ -306,12 +306,11 @@ def tell_object(walker: Walker, value: Any) -> str:
 
 
 # Locks, threads, sockets, and what belongs to Dask: what is in them helps nobody.
-_CLOSED = (
+_OPAQUE = set_of(
     "_thread threading asyncio.events asyncio.base_events socket queue "
     "concurrent.futures.thread logging distributed.client distributed.worker "
     "distributed.scheduler distributed.nanny distributed.deploy.local"
 )
-_OPAQUE = frozenset(_CLOSED.split())
 
 
 def _tell_fields(walker: Walker, pairs: Iterable[tuple[Any, Any]], count: int) -> str:
