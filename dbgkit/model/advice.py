@@ -49,9 +49,7 @@ class Calls:
         return f"dbgkit.{verb}({', '.join(given)})"
 
     def option(self, name: str, value: Any) -> str:
-        if value is None:
-            return f"{name}="
-        return f"{name}={value!r}"
+        return f"{name}=" if value is None else f"{name}={value!r}"
 
     def next_cause(self, key: Any) -> str:
         return "" if key is None else self.call("debug", (key,), {})

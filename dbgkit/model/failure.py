@@ -24,48 +24,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evidence:
-    """How a failure was located, and what a replay starts from.
+    """How a failure was located, and what a replay starts from."""
 
-    Attributes
-    ----------
-    client : Client or None
-        The client of the cluster that it failed on; None without a cluster.
-    visit : mapping or None
-        The scheduler's answer, in wire form (see ``remote.scheduler.extension``).
-    graph : mapping or None
-        ``{key: GraphNode}``, where the task is known from a graph that the client
-        still has.
-    cache : mapping or None
-        Values of inputs that are still in this process, by key.
-    outputs : tuple of Key
-        What the graph was computed for, where the failed key is not known.
-    scheduler : str
-        ``"distributed"``, ``"local"`` (Dask's threads, processes or synchronous
-        scheduler), or ``""`` where nothing of Dask ran.
-    codes : tuple
-        Which code ran in frames of the traceback whose file, or source, it does not
-        give: see ``remote.common.frame_codes.FrameCode``.
-    needs : mapping or None
-        Of a task that killed its workers: see ``remote.common.modules.needs_of``.
-    index : source.Index or None
-        Finds the files of code; None: uses only what this process knows.
-    pickled : bytes
-        The exception as the scheduler has it; empty where that is not known, or was
-        not wanted.
-    recording : Recording or None
-        What the recorder saw of it, if nothing else shows what caused it.
-    """
-
-    client: Client | None = None
-    visit: Visit | None = None
+    client: Client | None = None  # None without a cluster
+    visit: Visit | None = None  # the scheduler's answer (remote.scheduler.extension)
+    # ``{key: GraphNode}``, if it is known from a graph that the client still has.
     graph: Mapping[Key, Any] | None = None
-    cache: Mapping[Key, Any] | None = None
+    cache: Mapping[Key, Any] | None = None  # inputs that are still in this process
+    # What the graph was computed for, where the failed key is not known.
     outputs: tuple[Key, ...] = ()
+    # ``"distributed"``, ``"local"`` (Dask's threads, processes or synchronous
+    # scheduler), or ``""`` where nothing of Dask ran.
     scheduler: str = ""
+    # What ran in frames of the traceback whose file, or source, it does not give.
     codes: tuple[FrameCode, ...] = ()
-    needs: Needs | None = None
-    index: Any = None
+    needs: Needs | None = None  # of a task that killed its workers
+    index: Any = None  # `source.Index`; None: uses only what this process knows
+    # The exception as the scheduler has it; empty if not known, or not wanted.
     pickled: bytes = field(default=b"", repr=False)
+    # What the recorder saw of it, if nothing else shows what caused it.
     recording: Recording | None = field(default=None, repr=False)
 
 

@@ -43,34 +43,19 @@ UNKNOWN = "its source is not known"
 
 @dataclass(frozen=True)
 class Found:
-    """Where some code is from.
+    """Where some code is from."""
 
-    Attributes
-    ----------
-    filename : str
-        A file here, or a name by which ``linecache`` has the text.
-    others : tuple of str
-        Further files with the very same code.
-    first, last : int
-        Lines that the code spans; 0 if its text is not known.
-    """
-
-    filename: str
-    others: tuple[str, ...] = ()
-    first: int = 0
+    filename: str  # a file here, or a name by which ``linecache`` has the text
+    others: tuple[str, ...] = ()  # further files with the very same code
+    first: int = 0  # line that it begins on; 0 if its text is not known
     last: int = 0
 
 
 class Index:
-    """Finds the files of code that travelled, for one call.
-
-    Parameters
-    ----------
-    sources : iterable of str
-        Files, folders and notebooks, besides those of `named_sources`.
-    """
+    """Finds the files of code that travelled, for one call."""
 
     def __init__(self, sources: Iterable[str] = ()) -> None:
+        # Files, folders and notebooks.
         self._sources = tuple(dict.fromkeys([*sources, *named_sources()]))
         self._named: list[Text] | None = None
         self._live: list[CodeType] | None = None
@@ -82,11 +67,8 @@ class Index:
     ) -> Found | None:
         """The file of some code; None if it is not known here.
 
-        Parameters
-        ----------
-        code : CodeType
-        module, path : str
-            ``__name__`` and ``__file__`` of the globals that travelled with it.
+        ``module`` and ``path`` are ``__name__`` and ``__file__`` of the globals that
+        travelled with it.
         """
         which = (identity(code), module, path)
         if which not in self._found:
@@ -124,16 +106,10 @@ class Index:
         module: str = "__main__",
         file: str = "",
     ) -> Found | None:
-        """The file of code of which only a name and a line, or little more, are known.
+        """The file of code of which a frame's function and line are known, or more.
 
-        Parameters
-        ----------
-        name, line
-            Of a frame: the function, and its line.
-        mark : str
-            The code's fingerprint, if known; then only that counts.
-        module, file : str
-            Where the code is from, as far as known.
+        If the code's fingerprint is known, its ``mark``, only that counts. ``module``
+        and ``file`` say where it is from, as far as known.
         """
         which = (name, line, mark, module, file)
         if which not in self._found:

@@ -30,16 +30,9 @@ _NO_FILES = (DYNAMIC, "<stdin>", "<string>")
 class Reader(Reading):
     """Unpickles what a replay needs, so that its frames have their source.
 
-    No class of this process changes: see `Reading`.
-
-    Parameters
-    ----------
-    sources : iterable of str
-        Files, folders and notebooks that the user has named.
-    places : mapping, optional
-        The result of `places` of a reader in another process.
-    limit : float, optional
-        Seconds that unpickling may take: it may run any code.
+    No class of this process changes: see `Reading`. ``sources`` are what the user has
+    named; ``places``, the result of `places` of a reader in another process. Unpickling
+    may run any code: it may take ``limit`` seconds.
     """
 
     def __init__(

@@ -39,10 +39,7 @@ _PLACE = re.compile(
 class Shown:
     """Puts files and source where they are missing, for one call.
 
-    Parameters
-    ----------
-    index : Index, optional
-        By default what this process knows by itself.
+    Without an ``index``, it uses only what this process knows by itself.
     """
 
     def __init__(self, index: Index | None = None) -> None:

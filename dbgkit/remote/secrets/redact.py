@@ -233,12 +233,9 @@ def _hide(text: str, value: str) -> str:
     return text
 
 
-def redact_value(name: str, text: str, extra: Iterable[str] = ()) -> str:
+def redact_value(name: str, text: str) -> str:
     """The text of a named value, hidden by its name or by its shape."""
-    extra = tuple(extra)
-    if hides_text(secrecy(name, extra), text):
-        return HIDDEN
-    return redact_text(text, extra=extra)
+    return HIDDEN if hides_text(secrecy(name), text) else redact_text(text)
 
 
 def hides_text(level: int, text: str) -> bool:
