@@ -72,31 +72,28 @@ class Index:
         """
         which = (identity(code), module, path)
         if which not in self._found:
-            found = self._search(which[0], code, module)
-            self._found[which] = found or _in_file(path, which[0], code)
+            found = self._search(which[0], code, module, path)
+            self._found[which] = next(filter(None, found), None)
         return self._found[which]
 
-    def _search(self, wanted: Any, code: CodeType, module: str) -> Found | None:
+    def _search(
+        self, wanted: Any, code: CodeType, module: str, path: str
+    ) -> Iterator[Found | None]:
+        """What is found, place by place: what costs least comes first."""
         name = code.co_name
+        homes = dict.fromkeys(("__main__", module))
         # An object under its own name is found without reading anything.
-        for home in dict.fromkeys(("__main__", module)):
-            found = _among(below_name(home, name), wanted)
-            if found is not None:
-                return found
+        for home in homes:
+            yield _among(below_name(home, name), wanted)
         texts = [*self._main_texts(), *self._module_texts(module)]
-        found = _in_texts(texts, wanted, name)
-        if found is not None:
-            return found
-        for home in dict.fromkeys(("__main__", module)):
-            found = _among(_in_module(home, name), wanted)
-            if found is not None:
-                return found
-        found = _among(self._alive(name), wanted)
-        found = found or _in_texts(self._named_texts(), wanted, name)
-        if found is not None:
-            return found
+        yield _in_texts(texts, wanted, name)
+        for home in homes:
+            yield _among(_in_module(home, name), wanted)
+        yield _among(self._alive(name), wanted)
+        yield _in_texts(self._named_texts(), wanted, name)
         moved = find_moved([*texts, *self._named_texts()], code)
-        return None if moved is None else Found(moved)
+        yield None if moved is None else Found(moved)
+        yield _in_file(path, wanted, code)
 
     def find_text(
         self,

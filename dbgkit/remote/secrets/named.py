@@ -199,16 +199,13 @@ def _value(reader: Reader, start: int, end: int, level: int, bare: bool) -> Span
 
 
 def _is_secret(name: str, span: Span, level: int, bare: bool) -> bool:
-    if span.kind == "bare":
-        if not bare or is_elsewhere(span.value, name):
-            return False
-        if span.colon and is_said(span.said):
-            return False
-    elif span.kind == "quoted" and span.colon and is_said(span.value):
+    if span.kind == "bare" and (not bare or is_elsewhere(span.value, name)):
         return False
-    if span.kind in ("block", "nested", "items"):
-        return level >= WORDY if span.kind != "items" else _items(span, level)
-    return level >= needed(span.value)
+    if span.colon and is_said(span.said or span.value):
+        return False
+    if span.kind == "items":
+        return _items(span, level)
+    return level >= (WORDY if span.kind in ("block", "nested") else needed(span.value))
 
 
 def _items(span: Span, level: int) -> bool:

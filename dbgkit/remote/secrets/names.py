@@ -236,10 +236,8 @@ def _secrecy(name: str, extra: tuple[str, ...]) -> int:
     words = words_of(name)
     if extra:
         more = {word.lower() for word in extra}
-        if name.lower() in more or not more.isdisjoint(words):
-            return STRONG
-        joined = "_".join(words)
-        if any("_".join(words_of(each)) == joined for each in extra if joined):
+        spelled = words and words in map(words_of, extra)
+        if name.lower() in more or not more.isdisjoint(words) or spelled:
             return STRONG
     # The shell's working directory, and no password.
     if not words or name in ("PWD", "OLDPWD"):

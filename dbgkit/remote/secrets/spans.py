@@ -100,21 +100,15 @@ class Reader:
                 position += 1
         if mark := _MARK.match(text, position):
             return self.quoted(mark, prose)
+        opens = text[position : position + 1] in _BRACKETS
         if not bare:
-            return (
-                self.bracketed(position)
-                if text[position : position + 1] in "[{("
-                else None
-            )
+            return self.bracketed(position) if opens else None
         line = self.line_end(position)
         if colon and position >= line and not sign["close"]:
             return self.nested(start, line)
         if odbc := _ODBC.match(text, position, line):
             return Span(position, odbc.end(), odbc[0])
-        if (
-            text[position : position + 1] in _BRACKETS
-            and text[position : position + 2] != "{{"
-        ):
+        if opens and text[position : position + 2] != "{{":
             return self.bracketed(position)
         return self.bare(start, position, line, prose)
 

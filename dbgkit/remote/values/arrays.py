@@ -61,15 +61,13 @@ def _tell_array(value: Any, kind: type, teller: Teller) -> str:
         # The public name is a property, which a subclass may have overridden.
         mask = (instance_dict(value) or {}).get("_mask")
         mask = mask if is_a(type(mask), numpy.ndarray) else None
-    return tell_array(array, teller, mapped=is_mapped(value), mask=mask)
+    return tell_array(array, teller, mask)
 
 
-def tell_array(
-    array: Any, teller: Teller, *, mapped: bool = False, mask: Any = None
-) -> str:
+def tell_array(array: Any, teller: Teller, mask: Any = None) -> str:
     """The text of an array of numpy's own class."""
     text = f"{dtype_name(array.dtype)} {shape_text(array.shape)}"
-    if mapped:
+    if is_mapped(array):
         # The file may be slow, or shorter than it was: reading would end the process.
         return f"{text}, memory-mapped, not read"
     if not array.size:

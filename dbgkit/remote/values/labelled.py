@@ -17,7 +17,7 @@ from ..common.objects import (
     namespace,
     stored,
 )
-from .arrays import in_file, is_mapped, shape_text, tell_array
+from .arrays import in_file, shape_text, tell_array
 
 _MOST = 10  # variables of a dataset, coordinates, dimensions
 
@@ -70,7 +70,7 @@ def _variable(variable: Any, teller: Teller) -> str:
 
 def _data(data: Any, teller: Teller) -> str:
     if type(data) is namespace("numpy").get("ndarray"):
-        return tell_array(data, teller, mapped=is_mapped(data))
+        return tell_array(data, teller)
     if module_of(type(data)) in ("xarray", "dask"):  # to be loaded, or computed
         return f"<{class_name(type(data))}>, not read"
     return teller.tell(data)
@@ -98,9 +98,7 @@ def describe_sparse(value: Any, kind: type, teller: Teller) -> str | None:
     text = shape_text(shape)
     if type(data) is not namespace("numpy").get("ndarray") or data.dtype.kind == "O":
         return text
-    return f"{text}, {data.size:,} stored: " + tell_array(
-        data, teller, mapped=is_mapped(data)
-    )
+    return f"{text}, {data.size:,} stored: {tell_array(data, teller)}"
 
 
 # --- torch --------------------------------------------------------------------
@@ -128,4 +126,4 @@ def describe_torch(value: Any, kind: type, teller: Teller) -> str | None:
         array = value.detach().numpy()
     except (RuntimeError, TypeError):  # conjugated, say; or numpy has no such type
         return text
-    return tell_array(array, teller, mapped=is_mapped(array))
+    return tell_array(array, teller)
