@@ -149,9 +149,7 @@ def _above(
 def _further_in(exception: BaseException) -> list[str]:
     """The frames within the one that the prompt opens in, if they show nothing."""
     entries = list(walk(exception.__traceback__))
-    if not entries:
-        return []
-    found = stack.further_in(entries, stack.first_stop(entries))
+    found = stack.further_in(entries, stack.first_stop(entries)) if entries else []
     if not found:
         return []
     more = f" and {len(found) - _FEW:,} more" if len(found) > _FEW else ""

@@ -33,7 +33,7 @@ def describe_pandas(value: Any, kind: type, teller: Teller) -> str | None:
         return _tell_frame(_plain(value, names["DataFrame"]), teller)
     if is_a(kind, names.get("Series")):
         return _tell_series(_plain(value, names["Series"]), teller)
-    if is_a(kind, names.get("Index")) and _of(kind, "pandas"):
+    if is_a(kind, names.get("Index")) and module_of(kind) == "pandas":
         return f"{len(value):,} labels: {_labels(value, teller)}"
     if kind is names.get("Interval"):
         begin = "[" if value.closed in ("left", "both") else "("
@@ -44,11 +44,6 @@ def describe_pandas(value: Any, kind: type, teller: Teller) -> str | None:
     scalars = [names.get(name) for name in ("Period", "Timedelta", "Timestamp")]
     scalars += [type(names.get("NA")), type(names.get("NaT"))]
     return str(value)[:200] if any(kind is one for one in scalars) else None
-
-
-def _of(kind: type, package: str) -> bool:
-    """Whether a class is of a package's own, by its module."""
-    return module_of(kind) == package
 
 
 def _known_zone(value: Any) -> bool:
@@ -71,7 +66,7 @@ def _plain(value: Any, base: type) -> Any:
 
 def is_foreign(array: Any) -> bool:
     """Whether the values are not of pandas' own classes, or of a foreign time zone."""
-    return not _of(type(array), "pandas") or not _known_zone(array)
+    return module_of(type(array)) != "pandas" or not _known_zone(array)
 
 
 def foreign_column(frame: Any, position: int) -> str:
@@ -131,8 +126,8 @@ def _tell_series(series: Any, teller: Teller) -> str:
 
 
 def _is_mapped(column: Any) -> bool:
-    is_numpy = _of(type(column.dtype), "numpy")
-    return is_numpy and is_mapped(column.to_numpy())
+    of_numpy = module_of(type(column.dtype)) == "numpy"
+    return of_numpy and is_mapped(column.to_numpy())
 
 
 def _column(column: Any, name: Any, step: int, teller: Teller) -> str:
@@ -145,7 +140,7 @@ def _column(column: Any, name: Any, step: int, teller: Teller) -> str:
     if _is_mapped(column):
         return f"{text} (memory-mapped, not read)"
     part = column.iloc[::step]
-    of_numpy = _of(type(dtype), "numpy")
+    of_numpy = module_of(type(dtype)) == "numpy"
     numbers = of_numpy and dtype.kind in NUMBERS
     if not of_numpy:
         found = _extended(part, array, teller)
@@ -188,19 +183,15 @@ def _first_labels(index: Any, count: int) -> list[Any] | None:
     """The first labels of an index; None where that would call foreign code."""
     names = namespace("pandas")
     kind = type(index)
-    if not _of(kind, "pandas"):
+    if module_of(kind) != "pandas":
         return None
     if kind is names.get("MultiIndex"):
-        if any(is_foreign(level.array) for level in index.levels):
-            return None
-    elif kind is not names.get("RangeIndex"):  # its values would have to be made
-        array = index.array
-        if is_foreign(array) or (
-            _of(type(index.dtype), "numpy") and is_mapped(index.to_numpy())
-        ):
-            return None
-    found: list[Any] = index[:count].tolist()
-    return found
+        foreign = any(is_foreign(level.array) for level in index.levels)
+    else:  # the values of a RangeIndex would have to be made
+        foreign = kind is not names.get("RangeIndex") and (
+            is_foreign(index.array) or _is_mapped(index)
+        )
+    return None if foreign else index[:count].tolist()
 
 
 def _labels(index: Any, teller: Teller) -> str:
@@ -217,7 +208,7 @@ def _labels(index: Any, teller: Teller) -> str:
 
 def describe_arrow(value: Any, kind: type, teller: Teller) -> str | None:
     """The text of what pyarrow has classes for; None of others."""
-    if not _of(kind, "pyarrow"):
+    if module_of(kind) != "pyarrow":
         return None
     names = namespace("pyarrow")
     if is_a(kind, names.get("Table")) or is_a(kind, names.get("RecordBatch")):
@@ -244,7 +235,7 @@ def _arrow_array(value: Any, teller: Teller) -> str:
     buffers = [found for chunk in chunks[:1] for found in chunk.buffers() if found]
     if any(in_file(found.address) for found in buffers):
         return f"{text}, memory-mapped, not read"
-    if not _of(type(value.type), "pyarrow"):
+    if module_of(type(value.type)) != "pyarrow":
         return text
     pieces = [teller.tell(item.as_py()) for item in value[:HEAD]]
     return f"{text}, {value.null_count:,} null: [{teller.join(pieces, len(value))}]"
@@ -252,4 +243,8 @@ def _arrow_array(value: Any, teller: Teller) -> str:
 
 def _arrow_type(kind: Any) -> str:
     """A type in words; somebody's own extension type by its class."""
-    return dtype_name(kind) if _of(type(kind), "pyarrow") else class_name(type(kind))
+    return (
+        dtype_name(kind)
+        if module_of(type(kind)) == "pyarrow"
+        else class_name(type(kind))
+    )

@@ -36,8 +36,8 @@ class Budget:
     """How much a summary may take."""
 
     seconds: float = 0.03  # after this, what is left is given by its type only
-    chars: int = 400  # of the whole text
-    string: int = 200  # of one text, or bytes, within it: their length
+    chars: int = 400  # length of the whole text
+    string: int = 200  # length of one text, or bytes, within it
     items: int = 8  # of one container, columns of one frame, attributes of one object
     visits: int = 80  # values in all
     depth: int = 3  # containers within containers
