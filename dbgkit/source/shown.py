@@ -112,9 +112,7 @@ class Shown:
 
     def _alike(self, failure: Failure, codes: tuple[FrameCode, ...]) -> str:
         own = own_place(failure.traceback_text, codes)
-        if own is None or not is_dynamic(own[0]):
-            return ""
-        home = self.index.find_text(own[2], own[1], mark_of(own[0]))
+        home = self._home(*own) if own else None
         cells = cells_alike((home.filename, *home.others)) if home else ""
         return f" ({cells})" if cells else ""
 
@@ -125,10 +123,10 @@ class Shown:
             return text
         filename, line, rest = found
         name, colon, source = rest.partition(": ")
-        if is_dynamic(filename):
-            home = self.index.find_text(name, line, mark_of(filename))
-            filename = filename if home is None else home.filename
-            if home is not None and colon and not source:
+        home = self._home(filename, line, name)
+        if home is not None:
+            filename = home.filename
+            if colon and not source:
                 source = linecache.getline(filename, line).strip()
         return f"{place(filename, line)} in {name}{colon}{source}"
 
