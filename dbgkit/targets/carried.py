@@ -17,11 +17,11 @@ from dbgkit.model import Failure, advice
 from dbgkit.remote.common.carried import carried_by, is_carrier
 from dbgkit.remote.common.texts import safe_repr, safe_str
 from dbgkit.remote.common.unpickling import Reading
-from dbgkit.targets.naming import name_of, step_of
+from dbgkit.targets.naming import lines_of_frames, name_of, step_of
 from dbgkit.targets.tracebacks import live_places
 from dbgkit.targets.without_task_kind import Kind
 
-MOST_FETCHED = 100  # batches that failed and are held
+_MOST_FETCHED = 100  # batches that failed and are held
 _BACKEND = "DaskDistributedBackend"
 
 
@@ -35,10 +35,8 @@ def backend_client(error: BaseException) -> Any:
             continue
         owner = frame.f_locals.get("self")
         parallel = getattr(owner, "parallel", owner)
-        candidates: tuple[Any, ...] = (
-            frame.f_locals.get("backend"),
-            getattr(parallel, "_backend", None),
-        )
+        candidates: list[Any] = [frame.f_locals.get("backend")]
+        candidates.append(getattr(parallel, "_backend", None))
         for backend in candidates:
             if type(backend).__name__ == _BACKEND:
                 return backend.client
@@ -50,25 +48,20 @@ def failed_batches(
 ) -> list[tuple[Any, str]]:
     """Keys of the batches whose results carry an exception, and where they are held.
 
-    The newest first.
-
-    Costs one visit, and the transfer of the exceptions that are held.
+    The newest first. Costs one visit, and the transfer of the exceptions that are held.
     """
     if not is_open(client):
         return []
     link = Link(client, timeout)
-    held = [
-        key
-        for key, state in held_future_states(client).items()
-        if state.status == "finished"
-    ]
+    states = held_future_states(client)
+    held = [key for key, state in states.items() if state.status == "finished"]
     if not held:
         return []
     rows = [
         row
         for row in link.visit(keys=held, states_only=True)["tasks"]
         if row["who_has"] and is_carrier(row["type"] or "")
-    ][-MOST_FETCHED:]
+    ][-_MOST_FETCHED:]
     where = {row["key"]: row["who_has"] for row in rows}
     # It must not change any class of this process.
     values = pull_values(link, where, 0, loads=Reading().loads)
@@ -92,17 +85,13 @@ def _is_same(value: Any, error: BaseException) -> bool:
     return (
         type(found).__name__ == type(error).__name__
         and safe_repr(found) == safe_repr(error)
-        and remote_text(found) == remote_text(error)
+        and _remote_text(found) == _remote_text(error)
     )
 
 
-def told_by_batch(failure: Failure, error: BaseException, address: str) -> Failure:
+def failure_of_batch(failure: Failure, error: BaseException, address: str) -> Failure:
     """The failure of a batch that is finished, with the exception that it carried."""
-    frames = "".join(
-        line
-        for line in remote_text(error).splitlines(keepends=True)
-        if line.startswith("  ")
-    )
+    frames = lines_of_frames(_remote_text(error))
     return replace(
         failure,
         name=name_of(failure.key, step=step_of(frames)),
@@ -116,7 +105,7 @@ def told_by_batch(failure: Failure, error: BaseException, address: str) -> Failu
     )
 
 
-def remote_text(error: BaseException) -> str:
+def _remote_text(error: BaseException) -> str:
     """The traceback, as text, that a carried exception has from its worker."""
     cause = error.__cause__
     return safe_str(cause, 100_000) if cause is not None else ""
@@ -130,10 +119,8 @@ def of_batch(error: BaseException) -> Kind | None:
     return Kind(
         "carried",
         error,
-        (
-            "a batch of joblib's raised this, and joblib has released it: for Dask it "
-            "was finished, so there is nothing to replay",
-            f"{advice.call('record')} before the job keeps what the worker saw: "
-            f"{advice.call('recordings')} then has it",
-        ),
+        "a batch of joblib's raised this, and joblib has released it: for Dask it was "
+        "finished, so there is nothing to replay",
+        f"{advice.call('record')} before the job keeps what the worker saw: "
+        f"{advice.call('recordings')} then has it",
     )

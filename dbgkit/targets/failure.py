@@ -23,15 +23,15 @@ from dbgkit.source import Index, Reader, named_sources
 from dbgkit.source.shown import codes_from_wire
 from dbgkit.targets.graphs import materialise
 from dbgkit.targets.led import mendable, notes_of_shuffle, notes_of_way
-from dbgkit.targets.naming import counted, name_of, step_of
+from dbgkit.targets.naming import counted, lines_of_frames, name_of, step_of
 from dbgkit.targets.origins import origins_from_wire, origins_in_graph
 from dbgkit.targets.tracebacks import Trace
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_failures import Fact
 
-NO_EVIDENCE = Evidence()
-READ_LIMIT = 5.0  # seconds for an exception to be unpickled
+_READ_LIMIT = 5.0  # seconds for an exception to be unpickled
+_NO_EVIDENCE = Evidence()
 
 
 def failure_from_fact(
@@ -69,8 +69,7 @@ def failure_from_fact(
         kind, message = type(exception).__name__, safe_str(exception)
     else:
         kind, message = "", ""
-    erred_on = fact.get("erred_on") or ()
-    submitted = fact.get("submitted")
+    submitted, when = fact.get("submitted"), fact["when"]
     key = fact["key"]
     if "came_from" in fact:
         came_from = origins_from_wire(fact["came_from"])
@@ -82,43 +81,33 @@ def failure_from_fact(
     step = step_of(with_homes(fact["traceback_text"], codes))
     return Failure(
         key=key,
-        name=name_of(key, counted(fact.get("group_size"), came_from), step),
+        name=name_of(key, counted(fact["group_size"], came_from), step),
         exception_type=kind,
         message=message,
         traceback_text=fact["traceback_text"],
-        worker=next(iter(erred_on), None),
-        when=_moment(fact.get("when")),
-        attempts=fact.get("tried", 1),
+        worker=next(iter(fact["erred_on"]), None),
+        when=None if when is None else datetime.fromtimestamp(when, tz=timezone.utc),
+        attempts=fact["tried"],
         found_in=found_in,
         exception=exception,
-        asked=fact["asked"] if fact.get("asked") != key else None,
+        asked=fact["asked"] if fact["asked"] != key else None,
         # Also if only the history and the exception remain.
         came_from=came_from,
-        killed=bool(fact.get("killed")) or (not text and kind == "KilledWorker"),
+        killed=fact["killed"] or (not text and kind == "KilledWorker"),
         others=others,
         through=tuple(fact.get("through") or ()),
         forgotten=submitted["key"] if submitted else None,
         shuffle=phase,
         notes=notes,
-        evidence=_with_source(_with_fact(evidence, fact), codes),
+        evidence=replace(
+            evidence,
+            needs=fact.get("needs"),
+            pickled=fact.get("pickled") or b"",
+            codes=codes,
+            # What was named as source is known as long as the call lasts.
+            index=evidence.index or (Index() if named_sources() else None),
+        ),
     )
-
-
-def _with_fact(evidence: Evidence, fact: Fact) -> Evidence:
-    """The evidence with what the scheduler reports for a replay."""
-    pickled = fact.get("pickled")
-    return replace(
-        evidence,
-        needs=fact.get("needs"),
-        pickled=pickled if isinstance(pickled, bytes) else b"",
-    )
-
-
-def _with_source(evidence: Evidence, codes: tuple[Any, ...]) -> Evidence:
-    """The evidence with what leads to the source of frames, when they are shown."""
-    # What was named as source is known as long as the call lasts.
-    index = evidence.index or (Index() if named_sources() else None)
-    return replace(evidence, codes=codes, index=index)
 
 
 def failure_from_exception(
@@ -126,7 +115,7 @@ def failure_from_exception(
     *,
     key: Any = None,
     found_in: str,
-    evidence: Evidence = NO_EVIDENCE,
+    evidence: Evidence = _NO_EVIDENCE,
     notes: tuple[str, ...] = (),
     others: tuple[Any, ...] = (),
     graph: Mapping[Any, Any] | None = None,
@@ -135,18 +124,13 @@ def failure_from_exception(
 
     ``graph`` is where its values came from, if the evidence lacks that.
     """
-    frames = "".join(
-        line
-        for line in format_exception(exception).splitlines(keepends=True)
-        if line.startswith("  ")
-    )
+    frames = lines_of_frames(format_exception(exception))
     line = own_line(exception)
-    step = outermost_own(exception) if key is not None or found_in == "meta" else ""
+    of_meta = found_in == "meta"
+    step = outermost_own(exception) if key is not None or of_meta else ""
     return Failure(
         key=key,
-        name=name_of(
-            key, step=step or (line[2] if line and found_in == "meta" else "")
-        ),
+        name=name_of(key, step=step or (line[2] if line and of_meta else "")),
         exception_type=type(exception).__name__,
         message=safe_str(exception),
         traceback_text=frames,
@@ -177,20 +161,17 @@ def failure_of_local_task(found: Trace) -> Failure:
     """A task that failed under a scheduler of this process."""
     assert found.local_task is not None
     key, node, data = found.local_task
+    graph = {key: node}
+    around: Mapping[Any, Any] = {}
+    if node.dependencies and found.expression is not None:
+        around = materialise(found.expression)
     return failure_from_exception(
         found.exception,
         key=key,
         found_in="local",
-        evidence=Evidence(graph={key: node}, cache=dict(data), scheduler="local"),
-        graph={**_graph_around(found, node), key: node},
+        evidence=Evidence(graph=graph, cache=dict(data), scheduler="local"),
+        graph={**around, **graph},
     )
-
-
-def _graph_around(found: Trace, node: Any) -> Mapping[Any, Any]:
-    """The graph of a task of this process, if it takes inputs."""
-    if not node.dependencies or found.expression is None:
-        return {}
-    return materialise(found.expression)
 
 
 def outermost_own(exception: BaseException) -> str:
@@ -205,16 +186,10 @@ def outermost_own(exception: BaseException) -> str:
     return plain_name(name)
 
 
-def _moment(timestamp: float | None) -> datetime | None:
-    if timestamp is None:
-        return None
-    return datetime.fromtimestamp(timestamp, tz=timezone.utc)
-
-
 def unpickled(data: bytes) -> BaseException | None:
     """An exception as the scheduler has it; None if it cannot be read here."""
     try:
-        error = Reader(limit=READ_LIMIT).loads(data)
+        error = Reader(limit=_READ_LIMIT).loads(data)
     except Exception:  # of another version, or it waits: its text has to do
         return None
     return error if isinstance(error, BaseException) else None

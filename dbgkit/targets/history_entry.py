@@ -7,8 +7,10 @@ differs between the two sides.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+from dbgkit.remote.common.codes import DYNAMIC
 from dbgkit.remote.common.frames import parse_traceback, walk
 from dbgkit.remote.common.texts import COMPARED, safe_repr, type_and_message
 
@@ -16,7 +18,23 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire_failures import HistoryEntry
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
-_NO_FILE = "<dynamic-code>"  # cloudpickle's name for code that travelled by value
+
+
+def entry_for(
+    key: Any,
+    when: float | None = None,
+    erred_on: Sequence[str] = (),
+    exception_text: str = "",
+    traceback_text: str = "",
+) -> HistoryEntry:
+    """An entry as the scheduler's history has it, with what is known of a failure."""
+    return {
+        "key": key,
+        "when": when,
+        "erred_on": erred_on,
+        "exception_text": exception_text,
+        "traceback_text": traceback_text,
+    }
 
 
 def alike(exception: BaseException, entries: list[HistoryEntry]) -> list[HistoryEntry]:
@@ -54,4 +72,5 @@ def _raised_alike(exception: BaseException, entry: HistoryEntry) -> bool:
 
 def _is_same_line(one: tuple[str, int, str], other: tuple[str, int, str]) -> bool:
     files = {re.split(r"[/\\]", place[0])[-1] for place in (one, other)}
-    return one[1:] == other[1:] and len(files - {_NO_FILE}) <= 1
+    # Code that travelled by value has no file.
+    return one[1:] == other[1:] and len(files - {DYNAMIC}) <= 1

@@ -19,14 +19,13 @@ from dbgkit.remote.common.texts import COMPARED, safe_repr
 from dbgkit.remote.scheduler.inner import entry_of
 from dbgkit.remote.scheduler.inner_identities import Identity, identities, of_chain
 from dbgkit.remote.scheduler.p2p import phase_in, phase_of, where_in_shuffle
-from dbgkit.targets.scheduler_texts import exception_of, is_told_by, texts_of
-from dbgkit.targets.tracebacks import chain, is_rebuilt, place_of
+from dbgkit.targets.scheduler_texts import exception_of, has_text_of
+from dbgkit.targets.tracebacks import callers, chain, is_rebuilt, place_of
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_failures import Fact, HistoryEntry
 
 MOST_RAISED = 20  # exceptions of a chain that are sent to the scheduler
-_DEEPEST = 100_000  # frames
 FORGOTTEN = "the scheduler has forgotten the task: only its history is left"
 _SHOWN = 120  # characters of an exception in a note
 
@@ -59,14 +58,8 @@ def _is_waited_for_here(frames: Sequence[tuple[FrameType, int]]) -> bool:
     """
     if not frames or is_rebuilt(frames[0][0]):
         return False
-    caller: FrameType | None = frames[0][0]
-    for _ in range(_DEEPEST):
-        if caller is None:
-            return True
-        if place_of(caller)[:2] == ("distributed", "worker.py"):
-            return False
-        caller = caller.f_back
-    return True
+    places = map(place_of, callers(frames[0][0]))
+    return all(place[:2] != ("distributed", "worker.py") for place in places)
 
 
 def cause_in_shuffle(exception: BaseException | None) -> BaseException | None:
@@ -170,24 +163,18 @@ def exception_for(
     through = fact.get("through")
     if fact.get("followers") and not through:
         for error in (exception_of(fact, facts, None, held), exception):
-            if error is not None and is_told_by(error, fact):
+            if error is not None and has_text_of(fact, error):
                 return error
         return None
     if not through:
         return exception_of(fact, facts, exception, held)
     keys = (fact["key"], fact["asked"], *through)
     own = [held[key].exception for key in keys if key in held]
-    return _told_in_chain(fact, [*own, exception])
-
-
-def _told_in_chain(fact: Fact, exceptions: Iterable[Any]) -> BaseException | None:
-    text = fact["exception_text"][:COMPARED]
-    for exception in exceptions:
-        if not isinstance(exception, BaseException):
-            continue
-        for error in islice(chain(exception), MOST_RAISED):
-            if text in {each[:COMPARED] for each in texts_of(error)}:
-                return error
+    for outer in (*own, exception):
+        if isinstance(outer, BaseException):
+            for error in islice(chain(outer), MOST_RAISED):
+                if has_text_of(fact, error):
+                    return error
     return None
 
 

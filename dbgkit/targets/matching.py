@@ -8,6 +8,7 @@ the exception. It is never simply the newest.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -23,12 +24,8 @@ from dbgkit.remote.scheduler.failed import forgotten_fact
 from dbgkit.remote.scheduler.followers import is_follower
 from dbgkit.remote.scheduler.leaders import led_in_history
 from dbgkit.targets.failure import failure_from_exception, failure_from_fact
-from dbgkit.targets.graphs import (
-    is_alias,
-    materialise,
-    output_keys,
-)
-from dbgkit.targets.history_entry import alike
+from dbgkit.targets.graphs import is_alias, materialise, output_keys
+from dbgkit.targets.history_entry import alike, entry_for
 from dbgkit.targets.led import raised_in, submitted_entry
 from dbgkit.targets.optimizing import expression_here
 from dbgkit.targets.scheduler_texts import beginnings, is_no_tasks, pickled_in, texts_of
@@ -90,7 +87,10 @@ def locate_in_graph(
     if link is not None:
         answer = link.visit(keys=keys, chain=raised_in(past.own), **limits)
         for fact in answer["failures"]:
-            _add_way(fact, entry_of.get(fact["key"]))
+            # If its followers led to it, the answer does not say so.
+            entry = entry_of.get(fact["key"])
+            if entry is not None and entry.get("followers"):
+                fact["asked"], fact["followers"] = entry["asked"], entry["followers"]
         if answer["failures"]:
             alive = from_answer(answer, client, past.own, past.notes)
             if len(alive) == len(keys):
@@ -102,13 +102,8 @@ def locate_in_graph(
 class _Past:
     """What a history of failures has on an exception.
 
-    Attributes
-    ----------
-    matching, entries : list of dict
-        Entries that are its own, and all that were considered.
-    notes : tuple of str
-    own : BaseException or None
-        The exception, if it is exactly what a task raised.
+    ``matching`` are its entries, out of all ``entries`` that were considered; ``own``
+    is the exception, if it is exactly what a task raised.
     """
 
     matching: list[HistoryEntry]
@@ -198,12 +193,6 @@ def _as_fact(entry: HistoryEntry) -> Fact:
     return cast("Fact", entry) if "asked" in entry else forgotten_fact(entry)
 
 
-def _add_way(fact: Fact, entry: Fact | None) -> None:
-    """Note how the target led to a failure, if that was through its followers."""
-    if entry is not None and entry.get("followers"):
-        fact["asked"], fact["followers"] = entry["asked"], entry["followers"]
-
-
 def _is_clients(found: Trace, client: Any) -> bool:
     """Whether the computation ran on the client's cluster, not in this process."""
     if found.schedule is None:
@@ -232,13 +221,13 @@ def _history(
     if scheduler is None or not hasattr(scheduler, "erred_tasks"):
         return [], ("the client is closed, so the scheduler's history cannot be read",)
     return [
-        {
-            "key": entry.key,
-            "when": entry.timestamp,
-            "erred_on": list(entry.erred_on),
-            "exception_text": entry.exception_text,
-            "traceback_text": entry.traceback_text,
-        }
+        entry_for(
+            entry.key,
+            entry.timestamp,
+            list(entry.erred_on),
+            entry.exception_text,
+            entry.traceback_text,
+        )
         for entry in scheduler.erred_tasks
     ], ("the cluster is closed: a replay computes what it held again here",)
 
@@ -254,11 +243,12 @@ def _match(
     graph: Mapping[Any, Any],
 ) -> list[HistoryEntry]:
     """Entries whose key is in the graph and whose text is the exception's."""
-    task = getattr(exception, "task", None) if not texts_of(exception) else None
+    texts = texts_of(exception)
+    task = None if texts else getattr(exception, "task", None)
     if task is not None and task in graph:
         named = [entry for entry in entries if entry["key"] == task]
-        return named[:1] or [_bare_entry(task)]
-    texts = texts_of(exception)
+        killed: Fact = {**forgotten_fact(entry_for(task)), "killed": True}
+        return named[:1] or [killed]
     inside = _inside(entries, graph)
     if texts:
         return [entry for entry in inside if entry["exception_text"] in texts]
@@ -306,24 +296,12 @@ def _failed_outside(
     return [fact["asked"] for fact in facts if fact["key"] in keys]
 
 
-def _bare_entry(key: Any) -> Fact:
-    entry: HistoryEntry = {
-        "key": key,
-        "when": None,
-        "erred_on": [],
-        "exception_text": "",
-        "traceback_text": "",
-    }
-    return {**forgotten_fact(entry), "killed": True}
-
-
 def _logged(
     client: Any, timeout: float, graph: Mapping[Any, Any]
 ) -> list[HistoryEntry]:
     """Failures from the workers' logs, if the history has rolled over."""
-    link = Link(client, timeout)
     try:
-        logs = logs_of(link)
+        logs = logs_of(Link(client, timeout))
     except (SchedulerGone, WaitTimedOut):
         return []
     keys = {str(key): key for key in graph}
@@ -334,19 +312,11 @@ def _logged(
             if not found or found["key"] not in keys:
                 continue
             try:
-                text = literal(found["exception"])
-                frames = literal(found["traceback"])
+                texts = map(literal, (found["exception"], found["traceback"]))
+                entry = entry_for(keys[found["key"]], None, [address], *texts)
             except ValueError:
                 continue  # a line that was cut, so no evidence
-            entries.append(
-                {
-                    "key": keys[found["key"]],
-                    "when": None,
-                    "erred_on": [address],
-                    "exception_text": text,
-                    "traceback_text": frames,
-                }
-            )
+            entries.append(entry)
     return entries
 
 
@@ -368,14 +338,12 @@ def _unmatched(
         if client is not None
         else "this scheduler does not report which task it was"
     )
-    error = found.exception
     return failure_from_exception(
-        error,
+        found.exception,
         found_in="graph" if client is not None else "local",
         evidence=Evidence(
             client=client if client is not None and is_open(client) else None,
             graph=graph,
-            cache={},
             outputs=tuple(outputs),
             scheduler="distributed" if client is not None else "local",
         ),
@@ -389,8 +357,5 @@ def _unmatched(
 
 def _group_sizes(graph: Mapping[Any, Any], keys: list[Any]) -> dict[Any, int]:
     """How many tasks of a graph share the name of each key."""
-    names = {key[0]: 0 for key in keys if isinstance(key, tuple)}
-    for key in graph:
-        if isinstance(key, tuple) and key[0] in names:
-            names[key[0]] += 1
+    names = Counter(key[0] for key in graph if isinstance(key, tuple))
     return {key: names[key[0]] for key in keys if isinstance(key, tuple)}

@@ -41,6 +41,12 @@ def step_of(traceback_text: str) -> str:
     return ""
 
 
+def lines_of_frames(text: str) -> str:
+    """The lines of a formatted exception that belong to frames."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if line.startswith("  "))
+
+
 def counted(size: int | None, came_from: Iterable[Origin]) -> int | None:
     """How many partitions there are, if they are what the user counts.
 

@@ -21,11 +21,7 @@ _COMPUTES = ("compute", "persist")
 
 
 class _Computed(BaseException):
-    """Carries what would be computed; Dask never catches it."""
-
-    def __init__(self, expression: Any) -> None:
-        super().__init__()
-        self.expression = expression
+    """Its argument is what would be computed; Dask never catches it."""
 
 
 def inner_expression(error: BaseException) -> Any:
@@ -34,16 +30,10 @@ def inner_expression(error: BaseException) -> Any:
     Runs no task: it stops where something would be computed.
     """
     again = _what_computed(error)
-    if again is None:
-        return None
     try:
-        with computing_refused():
-            again()
-    except _Computed as computed:
-        return computed.expression
+        return None if again is None else _up_to_computing(again)[1]
     except Exception:  # it fails before it computes: then there is no graph
         return None
-    return None
 
 
 def expression_here(collections: Iterable[Any]) -> Any:
@@ -51,11 +41,8 @@ def expression_here(collections: Iterable[Any]) -> Any:
 
     Runs no task either.
     """
-    try:
-        with computing_refused():
-            return expression_of(collections)
-    except _Computed as computed:
-        return computed.expression
+    whole, inner = _up_to_computing(lambda: expression_of(collections))
+    return whole if inner is None else inner
 
 
 def futures_here(collection: Any) -> list[Any]:
@@ -65,11 +52,16 @@ def futures_here(collection: Any) -> list[Any]:
     """
     from distributed import futures_of
 
+    return _up_to_computing(lambda: list(futures_of(collection)))[0] or []
+
+
+def _up_to_computing(call: Callable[[], Any]) -> tuple[Any, Any]:
+    """What a call returns, and what it would compute first: one of them is None."""
     try:
         with computing_refused():
-            return list(futures_of(collection))
-    except _Computed:
-        return []
+            return call(), None
+    except _Computed as computed:
+        return None, computed.args[0]
 
 
 def _what_computed(error: BaseException) -> Callable[[], Any] | None:
@@ -111,9 +103,9 @@ def _called(name: str, frame: FrameType) -> Callable[[], Any] | None:
 
 @contextmanager
 def computing_refused() -> Iterator[None]:
-    """Have Dask hand over what it would compute in this thread, without computing it.
+    """Have Dask raise `_Computed` in place of computing anything in this thread.
 
-    Raises `_Computed` in its place. Other threads compute as before.
+    Other threads compute as before.
     """
     import dask
     from dask.base import get_scheduler

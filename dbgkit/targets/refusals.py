@@ -27,7 +27,7 @@ def interrupted(exception: BaseException) -> bool:
     ).__name__ in ("TimeoutError", "CancelledError", "FutureCancelledError")
 
 
-def told_by_text(count: int) -> str:
+def found_by_text(count: int) -> str:
     """The note on an exception that was found by its text alone."""
     found = "a task" if count == 1 else f"the earliest of {count} tasks"
     return f"{found} that failed with this text: the exception itself says no more"

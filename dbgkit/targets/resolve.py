@@ -63,7 +63,10 @@ def _sort_into(sought: Sought, target: Any, depth: int) -> None:
         sought.futures[target.key] = target
         sought.client = sought.client or future_client(target)
     elif _is_collection(target):
-        _sort_collection(sought, target)
+        for future in futures_here(target):
+            _sort_into(sought, future, depth=1)
+        # What was built on persisted chunks may have failed after them.
+        sought.collections.append(target)
     elif isinstance(failure := getattr(target, "failure", None), Failure):
         sought.failures.append(failure)
     elif _is_key(target):
@@ -98,14 +101,3 @@ def _is_key(value: Any) -> bool:
         # ("x-1", "y-2") reads as two keys, ("x-1", 0) as one.
         and (len(value) == 1 or any(not isinstance(part, str) for part in value))
     )
-
-
-def _sort_collection(sought: Sought, collection: Any) -> None:
-    futures = futures_here(collection)
-    if not futures:
-        sought.collections.append(collection)
-        return
-    for future in futures:
-        _sort_into(sought, future, depth=1)
-    # What was built on persisted chunks may have failed after them.
-    sought.collections.append(collection)

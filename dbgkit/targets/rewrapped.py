@@ -19,11 +19,8 @@ _STOPPED = re.compile(r"(async )?generator raised |coroutine raised ")
 def as_raised(exception: BaseException) -> BaseException:
     """What a task raised, given an exception in its place; else the exception itself.
 
-    Returns
-    -------
-    BaseException
-        A ``CancelledError`` without arguments stands for an exception that was lost:
-        any failed task may be meant.
+    A ``CancelledError`` without arguments stands for an exception that was lost: any
+    failed task may be meant.
     """
     if isinstance(exception, RuntimeError) and _stopped(exception):
         return cause_of(exception) or exception
@@ -56,11 +53,9 @@ def _lost_by_sync(error: UnboundLocalError) -> bool:
     It catches ``Exception``, which ``CancelledError`` is not, and then returns a result
     that does not exist.
     """
-    innermost = None
-    for frame, _ in walk(traceback_of(error)):
-        innermost = frame
+    codes = [frame.f_code for frame, _ in walk(traceback_of(error))]
     return (
-        innermost is not None
-        and innermost.f_code.co_name == "sync"
-        and package_of(innermost.f_code.co_filename) == "distributed"
+        bool(codes)
+        and codes[-1].co_name == "sync"
+        and package_of(codes[-1].co_filename) == "distributed"
     )

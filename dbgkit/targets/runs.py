@@ -1,15 +1,18 @@
-"""Exceptions of what runs on workers and schedulers without being a task.
+"""Exceptions of what runs without being a task.
 
-``client.run``, ``run_on_scheduler``, and plugins as they are registered.
+``client.run``, ``run_on_scheduler``, plugins as they are registered, and callbacks of
+futures.
 """
 
 from __future__ import annotations
 
+from itertools import islice
 from types import FrameType
 from typing import Any
 
 from dbgkit.model import advice
-from dbgkit.targets.tracebacks import live_places
+from dbgkit.remote.common.frames import walk
+from dbgkit.targets.tracebacks import callers, live_places, place_of
 from dbgkit.targets.without_task_kind import Kind
 
 
@@ -21,19 +24,18 @@ def of_run(error: BaseException) -> Kind | None:
         where = "on the scheduler"
     elif "_run" in frames:
         what = f"client.run called {_function(frames, 'run')}"
-        where = _worker_of(frames["_run"].f_locals)
+        address = frames["_run"].f_locals.get("key")  # whose answer it handles
+        where = f"on {address}" if isinstance(address, str) else "on a worker"
     else:
         return None
     return Kind(
         "run",
         error,
-        (
-            f"{what} {where}, and it raised this: that is not a task, so there is "
-            "nothing to replay",
-            "client.submit(function, workers=[address]) makes it one; "
-            f"{advice.call('debug')} enters what is left of it: its frames, without "
-            "the values",
-        ),
+        f"{what} {where}, and it raised this: that is not a task, so there is "
+        "nothing to replay",
+        "client.submit(function, workers=[address]) makes it one; "
+        f"{advice.call('debug')} enters what is left of it: its frames, without "
+        "the values",
     )
 
 
@@ -54,10 +56,8 @@ def of_plugin(error: BaseException) -> Kind | None:
     local = frames[name].f_locals
     plugin = local.get("plugin")
     kind = type(plugin).__name__ if plugin is not None else "the plugin"
-    address = _failed_response(local)
-    on = f"on {address}" if address else f"on {where}"
-    named = local.get("name")
-    registered = getattr(plugin, "name", None) or named
+    on = _failed_response(local) or where
+    registered = getattr(plugin, "name", None) or local.get("name")
     stays = (
         f"it stays registered: client.unregister_worker_plugin({registered!r}) "
         "removes it"
@@ -67,12 +67,29 @@ def of_plugin(error: BaseException) -> Kind | None:
     return Kind(
         "plugin",
         error,
-        (
-            f"{method}() of the plugin {kind} raised this {on}, as it was registered: "
-            "that is not a task, so there is nothing to replay",
-            stays,
-        ),
+        f"{method}() of the plugin {kind} raised this on {on}, as it was registered: "
+        "that is not a task, so there is nothing to replay",
+        stays,
     )
+
+
+def of_callback(error: BaseException) -> Kind | None:
+    """``execute_callback`` in ``Future.add_done_callback`` (distributed/client.py).
+
+    It runs in a thread of the client's.
+    """
+    for outermost, _ in islice(walk(error.__traceback__), 1):
+        for frame in callers(outermost):
+            if place_of(frame) == ("distributed", "client.py", "execute_callback"):
+                key = getattr(frame.f_locals.get("fut"), "key", None)
+                return Kind(
+                    "callback",
+                    error,
+                    f"a callback of the future {key!r} raised this, here, after the "
+                    "task was done: there is nothing to replay",
+                    "future.add_done_callback(…) has it called; fix that function",
+                )
+    return None
 
 
 def _client_frames(error: BaseException) -> dict[str, FrameType]:
@@ -94,17 +111,10 @@ def _function(frames: dict[str, FrameType], name: str) -> str:
     return "a function"
 
 
-def _worker_of(local: dict[str, Any]) -> str:
-    """``key`` of ``Client._run`` is the worker whose answer it handles."""
-    address = local.get("key")
-    return f"on {address}" if isinstance(address, str) else "on a worker"
-
-
 def _failed_response(local: dict[str, Any]) -> str:
     """The worker whose answer says that it failed."""
     responses = local.get("responses")
-    if isinstance(responses, dict):
-        for address, response in responses.items():
-            if isinstance(response, dict) and response.get("status") == "error":
-                return str(address)
+    for address, response in responses.items() if isinstance(responses, dict) else ():
+        if isinstance(response, dict) and response.get("status") == "error":
+            return str(address)
     return ""

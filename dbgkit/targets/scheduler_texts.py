@@ -95,7 +95,7 @@ def held_beginnings(client: Any, keys: Iterable[Any]) -> list[str]:
     return beginnings(state.exception for state in islice(failed, MOST_TEXTS))
 
 
-def is_told_by(exception: BaseException, fact: Fact) -> bool:
+def has_text_of(fact: Fact, exception: BaseException) -> bool:
     """Whether a fact of the scheduler's has the text of an exception."""
     return fact["exception_text"][:COMPARED] in beginnings([exception])
 
@@ -120,13 +120,13 @@ def exception_of(
     first = fact is facts[0]
     own, asked = (_held_by(held, fact[name]) for name in ("key", "asked"))
     for error in (exception if first else None, own):
-        if error is not None and (len(facts) == 1 or is_told_by(error, fact)):
+        if error is not None and (len(facts) == 1 or has_text_of(fact, error)):
             return error
-    if own is None and asked is not None and is_told_by(asked, fact):
+    if own is None and asked is not None and has_text_of(fact, asked):
         return asked
     # Its text may have changed on its way here.
     for error in (exception, asked) if first else ():
-        if error is not None and not any(is_told_by(error, each) for each in facts):
+        if error is not None and not any(has_text_of(each, error) for each in facts):
             return error
     return own
 

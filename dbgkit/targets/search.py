@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.cluster.clients import (
-    held_future_states,
-    is_open,
-    was_opened_here,
-)
+from dbgkit.cluster.clients import held_future_states, is_open, was_opened_here
 from dbgkit.cluster.link import Link
 from dbgkit.errors import (
     Cancelled,
@@ -20,31 +16,33 @@ from dbgkit.errors import (
     UnknownKey,
 )
 from dbgkit.model import Evidence, Failure, advice
-from dbgkit.targets.carried import backend_client, failed_batches, told_by_batch
+from dbgkit.remote.scheduler.failed import forgotten_fact
+from dbgkit.targets.carried import backend_client, failed_batches, failure_of_batch
 from dbgkit.targets.failure import (
     failure_from_fact,
     failure_of_local_task,
     failure_of_meta,
 )
+from dbgkit.targets.history_entry import entry_for
 from dbgkit.targets.led import exception_for, raised_in
 from dbgkit.targets.matching import locate_in_graph
 from dbgkit.targets.optimizing import expression_here, inner_expression
 from dbgkit.targets.refusals import (
     ask_why,
+    found_by_text,
     gone,
     interrupted,
     lost_future,
     lost_with_scheduler,
     not_failed,
-    told_by_text,
     unanswered,
     unread_graph,
 )
 from dbgkit.targets.resolve import Sought
 from dbgkit.targets.scheduler_texts import (
     beginnings,
+    has_text_of,
     held_beginnings,
-    is_told_by,
     keys_holding,
     texts_of,
 )
@@ -52,7 +50,7 @@ from dbgkit.targets.tracebacks import Trace, chain, trace, whole_of
 from dbgkit.targets.without_task import CERTAIN, failure_of_kind, kind_of
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_failures import Fact, Visit
+    from dbgkit.remote.common.wire_failures import Visit
 
 _OF_ANOTHER = ("it may be another client's failure",)
 _UNFOLLOWED = (
@@ -147,19 +145,9 @@ class Search:
         row = next((row for row in answer["tasks"] if row["key"] == key), None)
         if row is None:
             raise not_failed(key, "unknown", "", client)
-        fact: Fact = {
-            "key": key,
-            "asked": key,
-            "when": None,
-            "exception_text": "",
-            "traceback_text": "",
-            "erred_on": row["who_has"],
-            "tried": 1,
-            "killed": False,
-            "group_size": row["group_size"],
-        }
+        fact = forgotten_fact(entry_for(key, erred_on=row["who_has"]))
         return failure_from_fact(
-            fact,
+            {**fact, "group_size": row["group_size"]},
             evidence=Evidence(client=client, visit=answer, scheduler="distributed"),
             notes=("it had not failed on the cluster",),
         )
@@ -266,7 +254,7 @@ class Search:
         if not keys:
             return []
         answer = link.visit(keys=keys, specs=self.specs, max_bytes=self.max_bytes)
-        return self._from_answer(answer, client, None, (told_by_text(len(keys)),))
+        return self._from_answer(answer, client, None, (found_by_text(len(keys)),))
 
     def _of_held(self, found: Trace, keys: list[Any]) -> list[Failure]:
         client = self._open_client()
@@ -280,7 +268,7 @@ class Search:
         )
         notes: tuple[str, ...] = ()
         if error is not None:
-            count = sum(is_told_by(error, fact) for fact in answer["failures"])
+            count = sum(has_text_of(fact, error) for fact in answer["failures"])
             if count > 1:
                 notes = (f"{count} tasks failed with this exception",)
         failures = self._from_answer(answer, client, error, notes)
@@ -303,7 +291,7 @@ class Search:
         others = tuple(key for key, _ in batches[1:])
         return [
             replace(
-                told_by_batch(self._finished(key, client), exception, address),
+                failure_of_batch(self._finished(key, client), exception, address),
                 others=others,
             )
             for key, address in batches[:1]

@@ -20,16 +20,14 @@ def of_start(error: BaseException) -> Kind | None:
     what = safe_str(error).split()[0]
     missing = guard_missing(error)
     if missing is not None:
-        return Kind("start", error, (missing,))
+        return Kind("start", error, missing)
     cause = error.__cause__
     why = f": {type(cause).__name__}: {safe_str(cause, 200)}" if cause else ""
     return Kind(
         "start",
         error,
-        (
-            f"no task has run: a {what.lower()} did not start{why}",
-            "what it printed when it started says more, also of a failed preload",
-        ),
+        f"no task has run: a {what.lower()} did not start{why}",
+        "what it printed when it started says more, also of a failed preload",
     )
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from traceback import walk_stack
 from types import FrameType
 from typing import Any
 
@@ -18,6 +19,8 @@ from dbgkit.remote.recording.handed import futures_in, holds
 from dbgkit.targets.rewrapped import as_raised
 
 _MOST_SHOWN = 100  # exceptions
+_DEEPEST = 100_000  # frames
+_COMPUTING = (("dask", "base.py", "compute"), ("dask", "base.py", "persist"))
 
 
 @dataclass
@@ -132,11 +135,7 @@ def _trace_one(error: BaseException) -> Trace:
     for frame, _ in walk(error.__traceback__):
         innermost = frame
         where = place_of(frame)
-        if where == ("dask", "base.py", "compute") or where == (
-            "dask",
-            "base.py",
-            "persist",
-        ):
+        if where in _COMPUTING:
             _take_compute(found, frame.f_locals)
         elif where[0] == "distributed":
             found.actor = found.actor or where[1] == "actor.py"
@@ -164,11 +163,12 @@ def _trace_one(error: BaseException) -> Trace:
 def place_of(frame: FrameType) -> tuple[str, str, str]:
     """Package, name of the file and function of a frame."""
     filename = frame.f_code.co_filename.replace("\\", "/")
-    return (
-        package_of(filename),
-        filename.rsplit("/", 1)[-1],
-        frame.f_code.co_name,
-    )
+    return package_of(filename), filename.rsplit("/", 1)[-1], frame.f_code.co_name
+
+
+def callers(frame: FrameType) -> Iterator[FrameType]:
+    """A frame, what called it, what called that, and so on."""
+    return (found for found, _ in islice(walk_stack(frame), _DEEPEST))
 
 
 def _take_compute(found: Trace, local: dict[str, Any]) -> None:
@@ -199,18 +199,15 @@ def _local_task(frame: FrameType) -> tuple[Any, Any, Any] | None:
     inputs in its locals. It is cut out of tracebacks, but stays the caller of the
     user's frame.
     """
-    caller: FrameType | None = frame
-    for _ in range(100_000):
-        if caller is None:
-            return None
-        if place_of(caller) == ("dask", "local.py", "execute_task"):
+    for caller in callers(frame):
+        place = place_of(caller)
+        if place == ("dask", "local.py", "execute_task"):
             local = caller.f_locals
             if "task" in local and "data" in local:
                 return local["key"], local["task"], local["data"]
-            return None
-        if package_of(caller.f_code.co_filename) == "distributed":
-            return None
-        caller = caller.f_back
+            break
+        if place[0] == "distributed":
+            break
     return None
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dbgkit.remote.common.calls import steps_of
 from dbgkit.remote.common.texts import safe_str
 from dbgkit.targets.graphs import materialise
 from dbgkit.targets.naming import prefix_of
@@ -16,8 +17,8 @@ from dbgkit.targets.unpicklable_part import (
     TimeUp,
     find_culprit,
     first_unpicklable,
+    in_one_line,
     joined,
-    told_error,
 )
 from dbgkit.targets.without_task_kind import Kind
 
@@ -41,7 +42,7 @@ def of_unsent(error: BaseException) -> Kind | None:
     # begin within.
     if serialized and places[0][0] not in _PICKLING:
         value = serialized[0]["x"]
-        return Kind("unsent", error, _notes_of(getattr(value, "data", value), places))
+        return Kind("unsent", error, *_notes_of(getattr(value, "data", value), places))
     hashed = [
         frame.f_locals["o"]
         for place, frame in places
@@ -49,7 +50,7 @@ def of_unsent(error: BaseException) -> Kind | None:
         and "o" in frame.f_locals
     ]
     if hashed and type(error).__module__ == "dask.tokenize":
-        return Kind("unsent", error, _told_unhashed(hashed[-1], places))
+        return Kind("unsent", error, *_notes_of_unhashed(hashed[-1], places))
     return None
 
 
@@ -79,12 +80,10 @@ def of_result(error: BaseException) -> Kind | None:
     return Kind(
         "result",
         error,
-        (
-            f"{whose}, a {kind}, cannot be pickled, so its worker cannot send "
-            f"it{why}: the task itself has not failed",
-            "have the task return what can be pickled, or go on with the result in a "
-            "task on the same worker",
-        ),
+        f"{whose}, a {kind}, cannot be pickled, so its worker cannot send it{why}: the "
+        "task itself has not failed",
+        "have the task return what can be pickled, or go on with the result in a task "
+        "on the same worker",
     )
 
 
@@ -121,7 +120,7 @@ def _notes_of(value: Any, places: list[Any]) -> tuple[str, ...]:
     return _in_words(whose, found, "cannot be pickled")
 
 
-def _told_unhashed(value: Any, places: list[Any]) -> tuple[str, ...]:
+def _notes_of_unhashed(value: Any, places: list[Any]) -> tuple[str, ...]:
     """For what Dask was to hash to make a key: it pickles that to do so."""
     clock = Clock()
     local = _call_of(places)
@@ -164,23 +163,19 @@ def _function_name(local: Mapping[str, Any]) -> str:
 
 def _in_words(whose: str, found: Culprit | None, cannot: str) -> tuple[str, ...]:
     """What cannot be pickled, of which task; and what to do."""
-    if found is None:
-        return (
-            f"{_UNSENT}: {whose or 'something that was to be sent'} {cannot}",
-            _MAKE_INSIDE,
-        )
-    what = found.path or whose or "something that was to be sent"
+    path = found.path if found is not None else ""
+    what = path or whose or "something that was to be sent"
     # A function that is named there is the task's own, or says more.
-    if found.path and whose and "of '" not in found.path:
-        what = f"{found.path} of {whose}"
-    if not found.complete:
-        return (
-            f"{_UNSENT}: something in {what} {cannot}; which part of it was not found "
-            "in time",
-            _MAKE_INSIDE,
-        )
-    about = f"{_kind(found.value)}: {told_error(found.error)}"
-    return (f"{_UNSENT}: {what} {cannot} ({about})", _MAKE_INSIDE)
+    if path and whose and "of '" not in path:
+        what = f"{path} of {whose}"
+    if found is None:
+        said = f"{what} {cannot}"
+    elif found.complete:
+        about = f"{_kind(found.value)}: {in_one_line(found.error)}"
+        said = f"{what} {cannot} ({about})"
+    else:
+        said = f"something in {what} {cannot}; which part of it was not found in time"
+    return f"{_UNSENT}: {said}", _MAKE_INSIDE
 
 
 def _kind(value: Any) -> str:
@@ -247,11 +242,11 @@ def _node_parts(node: Any, path: str) -> Iterator[tuple[Any, str, Any]]:
         return
     if not isinstance(node, Task):
         return
-    steps = _fused_steps(node)
+    steps = steps_of(node)
+    for key, step in steps.items():
+        for inner, where, part in _node_parts(step, ""):
+            yield (key if inner is None else inner), where, part
     if steps:
-        for key, step in steps.items():
-            for inner, where, part in _node_parts(step, ""):
-                yield (key if inner is None else inner), where, part
         return
     nested = isinstance(node, NestedContainer)
     if not nested:
@@ -271,12 +266,3 @@ def _node_parts(node: Any, path: str) -> Iterator[tuple[Any, str, Any]]:
 def _option_step(name: str) -> str:
     """Calls of Delayed may have all their options in one (dask 2025.4)."""
     return ".kwargs" if name == "dask_kwargs" else f".kwargs[{name!r}]"
-
-
-def _fused_steps(node: Any) -> Mapping[Any, Any]:
-    """Steps of a fused task, by key (``GraphNode.fuse``, dask/_task_spec.py)."""
-    if getattr(node.func, "__name__", "") == "_execute_subgraph" and node.args:
-        steps = node.args[0]
-        if isinstance(steps, Mapping):
-            return steps
-    return {}

@@ -13,7 +13,7 @@ import io
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -30,17 +30,10 @@ _COPYREG = ("copyreg", "_reconstructor")
 
 @dataclass(frozen=True)
 class Culprit:
-    """What cannot be pickled.
+    """What cannot be pickled, and what pickling it raises.
 
-    Attributes
-    ----------
-    path : str
-        The way to it from the value: ``"args[0].lock"``; empty: the value itself.
-    value : object
-    error : Exception
-        What pickling it raises.
-    complete : bool
-        Whether it was followed to its end: False if the time was up.
+    ``path`` is the way to it from the value: ``"args[0].lock"``; empty: the value
+    itself. It is not ``complete`` if the time was up before its end.
     """
 
     path: str
@@ -79,7 +72,7 @@ def find_culprit(value: Any, clock: Clock, path: str = "") -> Culprit | None:
         try:
             inner = _first_part(found, clock, passed)
         except TimeUp:
-            return Culprit(found.path, found.value, found.error, complete=False)
+            return replace(found, complete=False)
         if inner is None:
             break
         found = inner
@@ -138,9 +131,9 @@ def first_unpicklable(values: list[Any], clock: Clock) -> int | None:
 
 
 def _can_pickle(values: list[Any]) -> bool:
-    file = _Nowhere()
+    pickler = cloudpickle.Pickler(_Nowhere(), 5, buffer_callback=lambda buffer: None)
     try:
-        cloudpickle.Pickler(file, 5, buffer_callback=lambda buffer: None).dump(values)
+        pickler.dump(values)
     except Exception:  # pickling runs anybody's code
         return False
     return True
@@ -315,14 +308,10 @@ def _reducer(value: Any) -> str:
 
 def _argument_step(value: Any, item: Any, index: int, whose: str) -> str:
     """The attribute that an argument of the constructor is, else its number."""
-    for name, held in _attributes(value):
+    for name, held in getattr(value, "__dict__", {}).items():
         if held is item:
             return f".{name}"
     return f".{whose}[{index}]"
-
-
-def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
-    yield from getattr(value, "__dict__", {}).items()
 
 
 def _state_parts(value: Any, state: Any) -> Iterator[tuple[str, Any]]:
@@ -355,6 +344,6 @@ def _short(value: Any) -> str:
     return safe_repr(value, 60)
 
 
-def told_error(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     """The message of an error, in one line."""
     return " ".join(safe_str(error, 200).split()) or type(error).__name__

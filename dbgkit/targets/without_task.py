@@ -12,12 +12,11 @@ from types import FrameType
 
 from dbgkit.model import Failure
 from dbgkit.remote.common.frames import walk
-from dbgkit.targets.callbacks import of_callback
 from dbgkit.targets.carried import of_batch
 from dbgkit.targets.failure import failure_from_exception
-from dbgkit.targets.runs import of_plugin, of_run
+from dbgkit.targets.runs import of_callback, of_plugin, of_run
 from dbgkit.targets.starting import of_start
-from dbgkit.targets.tracebacks import Trace, chain, is_rebuilt, place_of
+from dbgkit.targets.tracebacks import Trace, callers, chain, is_rebuilt, place_of
 from dbgkit.targets.unpicklable import of_result, of_unsent
 from dbgkit.targets.without_task_kind import Kind
 
@@ -69,16 +68,19 @@ def kind_of(exception: BaseException, found: Trace) -> Kind:
         if found.found and error is found.exception:
             break
     if found.actor:
-        return _of_actor(found.exception)
+        return Kind(
+            "actor",
+            found.exception,
+            "a method of an actor failed: that is not a task, so there is nothing to "
+            "replay",
+        )
     if found.futures:
         return Kind(
             "remote",
             exception,
-            (
-                "none of the futures in its traceback holds this exception (any "
-                "more), so there is no task to replay",
-                "compute it again, and pass the exception at once",
-            ),
+            "none of the futures in its traceback holds this exception (any more), so "
+            "there is no task to replay",
+            "compute it again, and pass the exception at once",
         )
     return _whose(exception, errors)
 
@@ -90,65 +92,39 @@ def _each(exception: BaseException) -> list[BaseException]:
     return list({id(error): error for error in every}.values())
 
 
-def _of_actor(exception: BaseException) -> Kind:
-    return Kind(
-        "actor",
-        exception,
-        (
-            "a method of an actor failed: that is not a task, so there is nothing to "
-            "replay",
-        ),
-    )
-
-
 def _whose(exception: BaseException, errors: list[BaseException]) -> Kind:
     """Whose exception it is, as far as its frames show."""
     frames = [frame for error in errors for frame, _ in walk(error.__traceback__)]
-    if any(is_rebuilt(frame) for frame in frames):
+    if any(map(is_rebuilt, frames)):
         return Kind(
             "remote",
             exception,
-            (
-                "it was raised in another process, and by which task is not known: "
-                "there is nothing to replay",
-                "pass the future, the key, or the exception as compute(), "
-                "result() or gather() raises it",
-            ),
+            "it was raised in another process, and by which task is not known: there "
+            "is nothing to replay",
+            "pass the future, the key, or the exception as compute(), result() or "
+            "gather() raises it",
         )
     if not frames:
         return Kind(
             "remote",
             exception,
-            (
-                "it has no traceback, and no future that is held has failed with it: "
-                "whether a task raised it is not known",
-                "pass the future, the key, or the exception as it was raised",
-            ),
+            "it has no traceback, and no future that is held has failed with it: "
+            "whether a task raised it is not known",
+            "pass the future, the key, or the exception as it was raised",
         )
     of_dask = any(type(error).__module__.split(".")[0] in _DASK for error in errors)
-    if of_dask or any(map(_is_dasks, _with_callers(frames))):
+    # What called the outermost of them runs still.
+    if of_dask or any(map(_is_dasks, (*frames, *callers(frames[0])))):
         return Kind(
             "dask",
             exception,
-            (
-                "it was raised in this process, by Dask or by code under it, but not "
-                "by a task",
-            ),
+            "it was raised in this process, by Dask or by code under it, but not by a "
+            "task",
         )
-    return Kind("none", exception, ("this exception has nothing to do with Dask",))
+    return Kind("none", exception, "this exception has nothing to do with Dask")
 
 
 def _is_dasks(frame: FrameType) -> bool:
     """Whether a frame is Dask's, but for its command line, which runs scripts."""
     package, file, _ = place_of(frame)
     return package in _DASK and (package, file) != ("dask", "cli.py")
-
-
-def _with_callers(frames: list[FrameType]) -> list[FrameType]:
-    """Frames of a traceback, and what still runs below the outermost of them."""
-    found = list(frames)
-    caller = frames[0].f_back
-    while caller is not None and len(found) < 100_000:
-        found.append(caller)
-        caller = caller.f_back
-    return found

@@ -1,24 +1,16 @@
-"""What an exception is that no failed task is known for."""
+"""What an exception is that no failed task is known of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
 class Kind:
-    """What an exception is.
+    """What an exception is, by a code: see ``Failure.kind``.
 
-    Attributes
-    ----------
-    code : str
-        See ``Failure.kind``.
-    exception : BaseException
-        The relevant one of a chain.
-    notes : tuple of str
-        What happened, and what to do.
+    ``exception`` is the relevant one of a chain; ``notes`` say what happened, and what
+    to do.
     """
 
-    code: str
-    exception: BaseException
-    notes: tuple[str, ...]
+    def __init__(self, code: str, exception: BaseException, *notes: str) -> None:
+        self.code = code
+        self.exception = exception
+        self.notes = notes
