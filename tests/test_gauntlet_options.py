@@ -33,7 +33,7 @@ def unwatched():
     """``Client`` as it is where the plugin of pytest does not watch the test."""
     active = list(capture._active)
     capture._active.clear()
-    capture._hooks.take_off()
+    capture._take_off_hooks()
     before = hooks()
     assert before["__exit__"].__module__.startswith("distributed")
     try:
@@ -41,7 +41,7 @@ def unwatched():
         assert hooks() == before
     finally:
         if active:
-            capture._hooks.put()
+            capture._put_hooks()
             capture._active.extend(active)
 
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -59,7 +60,7 @@ def call_task(
     with surroundings or nullcontext():
         try:
             call.function, call.args, call.kwargs = bind(node, data)
-            call.result = invoke(call.function, call.args, call.kwargs)
+            call.result = _invoke(call.function, *call.args, **call.kwargs)
             call.exception = carried_by(call.result)
         except KeyboardInterrupt:
             raise
@@ -166,32 +167,25 @@ def _awaited(node: Any) -> Any:
     from dask._task_spec import Task
 
     if isinstance(node, Task) and inspect.iscoroutinefunction(node.func):
-        function = node.func
-
-        def run(*args: Any, **kwargs: Any) -> Any:
-            return invoke(function, args, kwargs)
-
-        return type(node)(node.key, run, *node.args, **node.kwargs)
+        return type(node)(
+            node.key, partial(_invoke, node.func), *node.args, **node.kwargs
+        )
     return node
 
 
-def invoke(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Any:
-    """Call the task's function; if it is not a Python function, one stops here."""
+def _invoke(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call the task's function; if it is not a Python function, one stops here.
+
+    A coroutine is run to its end, whether or not a loop runs in this thread.
+    """
     result = function(*args, **kwargs)
-    if inspect.iscoroutine(result):
-        return run_coroutine(result)
-    return result
-
-
-def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine to its end, whether or not a loop runs in this thread."""
+    if not inspect.iscoroutine(result):
+        return result
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(to_its_end(coroutine))
-    return _run_in_thread(coroutine)
+        return asyncio.run(to_its_end(result))
+    return _run_in_thread(result)
 
 
 def _run_in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:

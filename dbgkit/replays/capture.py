@@ -90,17 +90,13 @@ class Capture:
         if not self.inputs:
             captured.plan = plan_replay(failure, self.wanted)[0]
             return
-        captured.prepared = self._prepare(failure)
-        captured.plan = captured.prepared.plan
-
-    def _prepare(self, failure: Failure) -> Prepared:
         prepared = prepare(failure, self.wanted, self.notify)
         link = prepared.material.link
         if link is not None:
             prepared.there = ask_worker(link, failure)
             # The cluster is about to go: everything has been asked.
             prepared.material.link = None
-        return prepared
+        captured.prepared, captured.plan = prepared, prepared.plan
 
 
 _active: list[Capture] = []
@@ -145,7 +141,7 @@ def capturing(
     capture = Capture(wanted, notify, inputs)
     with _lock:
         if not _active:
-            _hooks.put()
+            _put_hooks()
         _active.append(capture)
     _mine.set((*_mine.get(), capture))
     try:
@@ -156,7 +152,7 @@ def capturing(
         with _lock:
             _active.remove(capture)
             if not _active:
-                _hooks.take_off()
+                _take_off_hooks()
 
 
 def _take(client: Any, exception: BaseException) -> None:
@@ -166,46 +162,38 @@ def _take(client: Any, exception: BaseException) -> None:
         captures[0].take(client, exception)
 
 
-class _Hooks:
-    """The exits of a ``Client``'s block, replaced by ours and restored."""
-
-    def __init__(self) -> None:
-        self._own: dict[str, Any] = {}
-        self._ours: dict[str, Any] = {}
-
-    def put(self) -> None:
-        from distributed import Client
-
-        self._own = {name: Client.__dict__[name] for name in ("__exit__", "__aexit__")}
-        self._ours = _replacements(self._own)
-        for name, replacement in self._ours.items():
-            setattr(Client, name, replacement)
-
-    def take_off(self) -> None:
-        from distributed import Client
-
-        for name, replacement in self._ours.items():
-            # What others have wrapped around ours meanwhile stays: ours then only
-            # passes on.
-            if Client.__dict__.get(name) is replacement:
-                setattr(Client, name, self._own[name])
+# The exits of a ``Client``'s block that are replaced: ours, and its own.
+_hooks: dict[str, tuple[Any, Any]] = {}
 
 
-_hooks = _Hooks()
+def _put_hooks() -> None:
+    from distributed import Client
 
+    own, own_async = Client.__exit__, Client.__aexit__
 
-def _replacements(own: dict[str, Any]) -> dict[str, Any]:
     def leave(self: Any, kind: Any, value: Any, tb: Any) -> Any:
         if value is not None:
             _take(self, value)
-        return own["__exit__"](self, kind, value, tb)
+        return own(self, kind, value, tb)
 
     async def leave_async(self: Any, kind: Any, value: Any, tb: Any) -> Any:
         if value is not None:
             await asyncio.to_thread(_take, self, value)
-        return await own["__aexit__"](self, kind, value, tb)
+        return await own_async(self, kind, value, tb)
 
-    return {"__exit__": leave, "__aexit__": leave_async}
+    _hooks.update(__exit__=(leave, own), __aexit__=(leave_async, own_async))
+    for name, (ours, _) in _hooks.items():
+        setattr(Client, name, ours)
+
+
+def _take_off_hooks() -> None:
+    from distributed import Client
+
+    for name, (ours, own) in _hooks.items():
+        # What others have wrapped around ours meanwhile stays: ours then only passes
+        # on.
+        if Client.__dict__.get(name) is ours:
+            setattr(Client, name, own)
 
 
 def prepared_for(captured: Captured, wanted: Wanted) -> Prepared | None:

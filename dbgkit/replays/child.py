@@ -126,50 +126,43 @@ def run_nodes(
     from dbgkit.replays.calling import call_graph, call_task
     from dbgkit.replays.standin import in_place_of_worker
 
-    said: list[str] = []
-    only = nodes.get(task["key"]) if task["scope"] == "task" else None
-    surroundings = in_place_of_worker(
-        stand_in, only, lambda event: said.append(getattr(event, "text", ""))
-    )
-    if task["scope"] == "task":
-        call = call_task(nodes[task["key"]], task["inputs"], surroundings)
+    events: list[Any] = []
+    inputs, hidden = task["inputs"], tuple(task["secret_names"])
+    only = nodes[task["key"]] if task["scope"] == "task" else None
+    surroundings = in_place_of_worker(stand_in, only, events.append)
+    if only is not None:
+        call = call_task(only, inputs, surroundings)
+        steps = []
     else:
-        call = call_graph(
-            nodes, task["outputs"], task["inputs"], lambda event: None, surroundings
-        )
-    result: ChildResult = {
+        outputs = task["outputs"]
+        call = call_graph(nodes, outputs, inputs, lambda event: None, surroundings)
+        steps = steps_wire(steps_of_run(call.begun, call.exception), hidden)
+    notes = [event.text for event in events]
+    notes += stand_in.notes() if stand_in is not None else []
+    error = call.exception
+    if error is not None:
+        notes += reader.notes(error.__traceback__)
+    return {
         "seconds": call.seconds,
-        "notes": [text for text in said if text],
-        "exception": None,
-        "steps": [],
+        "notes": notes,
+        "exception": None if error is None else _exception(error, hidden),
+        "steps": steps,
     }
-    if task["scope"] != "task":
-        result["steps"] = steps_wire(
-            steps_of_run(call.begun, call.exception), tuple(task["secret_names"])
-        )
-    if stand_in is not None:
-        result["notes"] += stand_in.notes()
-    if call.exception is not None:
-        result["exception"] = _exception(call.exception, tuple(task["secret_names"]))
-        result["notes"] += reader.notes(call.exception.__traceback__)
-    return result
 
 
 def _exception(exception: BaseException, hidden: tuple[str, ...]) -> ChildError:
-    from dbgkit.remote.common.frames import format_exception
     from dbgkit.remote.recording.handed import handed_keys
     from dbgkit.remote.recording.raised import raised
     from dbgkit.remote.values.summarize import Budget, summarize_frames
     from dbgkit.replays.lacking import lack_in
 
     return {
-        "told": raised(exception),
+        "raised": raised(exception),
         "lack": lack_in(exception),
         # As texts, by which the scheduler finds a tuple key too.
         "handed": [str(key) for key in handed_keys(exception)],
         # distributed.worker.apply_function lets these through, and its loop ends.
         "ends_worker": isinstance(exception, (SystemExit, KeyboardInterrupt)),
-        "traceback_text": format_exception(exception),
         "frames": summarize_frames(
             exception.__traceback__, budget=Budget(secret_names=hidden)
         ),

@@ -35,27 +35,22 @@ _START = "import sys; from dbgkit.replays.child import main; main(*sys.argv[1:])
 @contextmanager
 def shared_folder() -> Iterator[Path]:
     """A folder for this user alone, where the child leaves its results."""
-    try:
+    with _needing("a temporary folder"):
         folder = tempfile.TemporaryDirectory(
             prefix="dbgkit-", ignore_cleanup_errors=True
         )
-    except OSError as error:
-        raise NotHere(
-            f"a process of its own needs a temporary folder: {error}",
-            "set TMPDIR to a folder that can be written to",
-        ) from None
     with folder as name:
         yield Path(name)
 
 
 @contextmanager
-def _full_folder_refused() -> Iterator[None]:
+def _needing(what: str) -> Iterator[None]:
     """Raise a clear error if the temporary folder is missing, or full."""
     try:
         yield
     except OSError as error:
         raise NotHere(
-            f"a process of its own needs space in the temporary folder: {error}",
+            f"a process of its own needs {what}: {error}",
             "set TMPDIR to a folder that can be written to",
         ) from None
 
@@ -95,15 +90,17 @@ def _absolute(paths: Iterable[str]) -> Iterator[str]:
 
 class Spawned(Child):
     def __init__(self, folder: Path, task: ChildTask, inputs: Inputs) -> None:
-        path = list(_absolute(sys.path))
         header = {
-            "path": path,
+            "path": list(_absolute(sys.path)),
             "places": inputs.reader.places(),
             "timeout": task["timeout"],
         }
         values = write(inputs.values, "the inputs")
         # Unnamed, so that nothing of it stays behind, whichever process dies.
-        with _full_folder_refused(), tempfile.TemporaryFile(dir=folder) as file:
+        with (
+            _needing("space in the temporary folder"),
+            tempfile.TemporaryFile(dir=folder) as file,
+        ):
             file.write(json.dumps(header).encode() + b"\n")
             file.write(write(task, "the task"))
             file.write(values)
@@ -149,39 +146,31 @@ class Forked(Child):
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
-            self._run(parent, folder, task, *fork)
+            self._run(parent, str(folder), task, fork)
 
-    def _run(
-        self,
-        parent: int,
-        folder: Path,
-        task: ChildTask,
-        nodes: Mapping[Any, Any],
-        reader: Reader,
-        stand_in: WorkerStandIn | None,
-    ) -> None:
+    def _run(self, parent: int, folder: str, task: ChildTask, fork: Fork) -> None:
         """In the child: never returns."""
         import faulthandler
         import gc
 
         # Garbage would be the parent's: clients, clusters, threads' locks.
         gc.disable()
-
+        nodes, reader, stand_in = fork
         code = 70
         try:
-            output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT)
+            path = os.path.join(folder, "output.txt")
+            output = os.open(path, os.O_WRONLY | os.O_CREAT)
             os.dup2(output, 1)
             os.dup2(output, 2)
-            with open(folder / FAULTS, "w") as faults:
+            with open(os.path.join(folder, FAULTS), "w") as faults:
                 faulthandler.enable(faults)
                 # Not dump_traceback_later: it would wait here for the thread of one
                 # that is under way in the parent, as pytest's faulthandler_timeout.
                 faulthandler.register(signal.SIGUSR1, faults, all_threads=True)
                 if stand_in is not None:
                     stand_in.in_child(lambda: connect(task["cluster"]))
-                lifeline = Lifeline(parent, str(folder), task["timeout"])
-                begin(str(folder), lifeline)
-                leave(str(folder), run_nodes(nodes, task, reader, stand_in))
+                begin(folder, Lifeline(parent, folder, task["timeout"]))
+                leave(folder, run_nodes(nodes, task, reader, stand_in))
             code = 0
         finally:
             os._exit(code)

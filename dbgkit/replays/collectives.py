@@ -19,6 +19,7 @@ from dbgkit.model import Failure, advice
 from dbgkit.remote.common.calls import module_of
 from dbgkit.replays.collectives_lightgbm import may_train
 from dbgkit.replays.material import Material, Row
+from dbgkit.replays.nodes import with_function
 
 ALONE = (
     "it is part of a collective that is gone: it runs in one of its own, as rank 0 of "
@@ -35,15 +36,9 @@ def run_alone(material: Material, keys: Iterable[Any]) -> bool:
     found = False
     for key in keys:
         row = material.rows.get(key)
-        if row is None or not _may_ask(row):
-            continue
-        node = row.read() if row.spec is not None else row.node
-        if _asks(node):
-            row.node, row.spec, found = (
-                _with_function(node, Alone(node.func)),
-                None,
-                True,
-            )
+        if row is not None and _may_ask(row) and _asks(node := row.as_node()):
+            row.replace(with_function(node, Alone(node.func)))
+            found = True
     return found
 
 
@@ -85,19 +80,8 @@ def _asks(node: Any) -> bool:
     return any(_replaced(value, {}) is not value for value in values)
 
 
-def _with_function(node: Any, function: Callable[..., Any]) -> Any:
-    from dask._task_spec import Task
-
-    return Task(node.key, function, *node.args, **node.kwargs)
-
-
 class Alone:
-    """A task's function, which is given the address of another tracker, or none.
-
-    Parameters
-    ----------
-    function : callable
-    """
+    """A task's function, which is given the address of another tracker, or none."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function

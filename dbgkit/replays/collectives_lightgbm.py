@@ -33,30 +33,20 @@ def may_train(row: Row) -> bool:
 
 
 def train_alone(material: Material) -> set[Any]:
-    """Have each such part train by itself, without the socket that it was given.
-
-    Returns their keys.
-    """
+    """Have each such part train by itself, without its socket; returns their keys."""
     from dask._task_spec import Task
 
     found = set()
     for row in material.rows.values():
-        if not may_train(row):
-            continue
-        node = row.read() if row.spec is not None else row.node
+        node: Any = row.as_node() if may_train(row) else None
         if type(node) is not Task or not is_train_part(node):
             continue
-        node = Task(node.key, node.func, *node.args, **_by_itself(node.kwargs))
-        row.node, row.spec = node, None
-        row.dependencies = tuple(node.dependencies)
+        alone = {
+            "machines": f"127.0.0.1:{node.kwargs.get('local_listen_port')}",
+            "num_machines": 1,
+            "remote_socket": None,
+        }
+        kwargs = {name: alone.get(name, value) for name, value in node.kwargs.items()}
+        row.replace(Task(node.key, node.func, *node.args, **kwargs))
         found.add(row.key)
     return found
-
-
-def _by_itself(given: dict[str, Any]) -> dict[str, Any]:
-    alone = {
-        "machines": f"127.0.0.1:{given.get('local_listen_port')}",
-        "num_machines": 1,
-        "remote_socket": None,
-    }
-    return {name: alone.get(name, value) for name, value in given.items()}

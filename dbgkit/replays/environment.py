@@ -68,24 +68,13 @@ def differences_noted(
 
     If that is not known, a note says why.
     """
-    if asked is None and link is not None:
-        asked = ask_worker(link, failure)
     if asked is None:
-        return ()
-    differences, note = find_differences(failure, asked)
-    notes.extend([note] if note else [])
-    return differences
-
-
-def find_differences(
-    failure: Failure, asked: Asked
-) -> tuple[tuple[Difference, ...], str]:
-    """Differences from the worker's answer, and a note if there is none."""
+        asked = ask_worker(link, failure) if link is not None else (None, "")
     there, note = asked
+    notes.extend([note] if note else [])
     if there is None:
-        return (), note
-    here = describe_process(_packages_of(failure))
-    return tuple(compare_surroundings(here, there)), note
+        return ()
+    return tuple(_compare(describe_process(_packages_of(failure)), there))
 
 
 def _packages_of(failure: Failure) -> tuple[str, ...]:
@@ -96,17 +85,14 @@ def _packages_of(failure: Failure) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*_PACKAGES, *found]))
 
 
-def compare_surroundings(
-    here: Surroundings, there: Surroundings
-) -> Iterable[Difference]:
+def _compare(here: Surroundings, there: Surroundings) -> Iterable[Difference]:
     """What differs, secrets hidden; only what was set by somebody."""
-    if here["python"] != there["python"]:
-        yield Difference("python", "version", here["python"], there["python"])
+    version, folder = here["python"], here["directory"]
+    if version != there["python"]:
+        yield Difference("python", "version", version, there["python"])
     yield from _mappings("package", here["packages"], there["packages"])
-    if here["directory"] != there["directory"]:
-        yield Difference(
-            "directory", "working directory", here["directory"], there["directory"]
-        )
+    if folder != there["directory"]:
+        yield Difference("directory", "working directory", folder, there["directory"])
     yield from _mappings("environment", here["environment"], there["environment"])
     yield from _mappings("configuration", here["configuration"], there["configuration"])
 

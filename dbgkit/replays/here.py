@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
 
 from dbgkit.errors import DbgkitError
 from dbgkit.model import Difference, Failure, Progress, Replay, Run, Step
@@ -15,14 +14,20 @@ from dbgkit.replays.environment import differences_noted
 from dbgkit.replays.inputs import changed_in_place
 from dbgkit.replays.inputs_compared import (
     InputComparison,
+    changed_note,
     recorded_failure,
     with_causes,
 )
 from dbgkit.replays.lacking import lack_in, only_lacking
 from dbgkit.replays.material import Material
-from dbgkit.replays.outcome import CAUSES_UNKNOWN, causes_unknown, overall, run_of
+from dbgkit.replays.outcome import (
+    CAUSES_UNKNOWN,
+    causes_unknown,
+    notes_on,
+    overall,
+    run_of,
+)
 from dbgkit.replays.preparing import Notify, Prepared
-from dbgkit.replays.reschedule import reschedule_notes
 from dbgkit.replays.shuffles import own_function
 from dbgkit.replays.standin import in_place_of_worker, reading
 from dbgkit.replays.submitted import HandedStored
@@ -80,21 +85,20 @@ def _replay_of(
     plan, material = prepared.plan, prepared.material
     notes += material.link.notes if material.link is not None else []
     comparison.look(chosen.data)
-    notes += [*comparison.notes(), *reschedule_notes(runs)]
+    notes += [*comparison.notes(), *notes_on(runs)]
     error = chosen.exception
     notes += material.reader.notes(error.__traceback__ if error else None)
     outcome = overall(runs)
     failure = _with_key(failure, chosen)
-    differences: tuple[Difference, ...] = ()
-    if outcome != "same":
-        differences = _why_not_same(prepared, chosen, notes)
+    different = outcome != "same"
+    differences = _why_not_same(prepared, chosen, notes) if different else ()
     steps = chosen.steps
     return Replay(
         outcome=outcome,
         failure=_named_for_step(failure, material, chosen, steps),
         plan=plan,
         runs=tuple(runs),
-        exception=chosen.exception,
+        exception=error,
         result=chosen.result,
         function=own_function(chosen.function),
         args=chosen.args,
@@ -121,13 +125,12 @@ def _run_here(
         data = prepared.inputs.fresh(last=last)
         nodes = {key: material.rows[key].read() for key in plan.run_here}
     comparison.look(data)
-    only = nodes.get(material.key) if plan.scope == "task" else None
+    only = nodes[material.key] if plan.scope == "task" else None
     surroundings = in_place_of_worker(stand_in, only, notify)
-    if plan.scope == "task":
-        call = call_task(nodes[material.key], data, surroundings)
+    if only is not None:
+        call = call_task(only, data, surroundings)
     else:
-        outputs = [material.key] if material.key is not None else material.outputs
-        call = call_graph(nodes, list(outputs), data, notify, surroundings)
+        call = call_graph(nodes, list(material.roots), data, notify, surroundings)
     notes.extend(stand_in.notes() if stand_in is not None else ())
     return call
 
@@ -175,14 +178,9 @@ def _why_not_same(
     """Possible reasons why it did not fail in the same way."""
     plan, material = prepared.plan, prepared.material
     if plan.scope == "task":
-        changed: list[Any] = []
         try:
             changed = changed_in_place(material, plan, prepared.inputs, call.data)
+            notes += map(changed_note, changed)
         except DbgkitError as error:
             notes.append(f"whether the task changes its inputs is not known: {error}")
-        notes.extend(
-            f"the task changes its input {key!r} in place: on the worker it had "
-            "already been changed, so this run began with other values"
-            for key in changed
-        )
     return differences_noted(prepared.failure, prepared.there, material.link, notes)

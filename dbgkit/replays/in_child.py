@@ -11,10 +11,9 @@ from dbgkit.replays.environment import differences_noted
 from dbgkit.replays.inputs_compared import recorded_failure, with_causes
 from dbgkit.replays.lacking import only_lacking
 from dbgkit.replays.nodes import write
-from dbgkit.replays.outcome import causes_known, overall
+from dbgkit.replays.outcome import causes_known, notes_on, overall
 from dbgkit.replays.preparing import Notify, Prepared
 from dbgkit.replays.process import ChildEnd, run_in_child
-from dbgkit.replays.reschedule import reschedule_notes
 from dbgkit.replays.steps import no_steps
 from dbgkit.replays.submitted import HandedStored
 
@@ -31,15 +30,7 @@ def replay_in_child(prepared: Prepared, notify: Notify) -> Replay | HandedStored
     for number in range(plan.times):
         if plan.times > 1:
             notify(Progress("times", number, plan.times))
-        end = run_in_child(
-            failure,
-            plan,
-            material,
-            prepared.inputs,
-            prepared.wanted,
-            specs,
-            prepared.stand_in,
-        )
+        end = run_in_child(failure, prepared, specs)
         if end.lack is not None:
             so_far = [end.run for end in ends]
             notes.append(only_lacking(failure, material, end.lack, so_far))
@@ -53,7 +44,7 @@ def replay_in_child(prepared: Prepared, notify: Notify) -> Replay | HandedStored
     end = next(end for end in ends if end.run.outcome == outcome)
     notes += [note for end in ends for note in end.notes]
     notes += material.link.notes if material.link is not None else []
-    notes += reschedule_notes(runs)
+    notes += notes_on(runs)
     notes += no_steps(plan, outcome, end.steps)
     differences: tuple[Difference, ...] = ()
     if outcome in ("different", "passed"):

@@ -21,16 +21,10 @@ _CHECKED = 64 * 2**20  # bytes of inputs that are pulled again to be compared
 
 @dataclass
 class Inputs:
-    """Inputs by key.
+    """Inputs by key, as they arrived.
 
-    Attributes
-    ----------
-    values : dict of Key to object
-        As they arrived; not to be passed to the task if they are `shared`.
-    shared : bool
-        Whether other code in this process holds the same objects.
-    reader : Reader
-        Unpickles copies of them, as it did the task.
+    If other code in this process holds the same objects, they are ``shared``: the task
+    only gets copies, unpickled by ``reader`` as the task itself was.
     """
 
     values: dict[Any, Any]
@@ -93,14 +87,9 @@ def pull_inputs(
     notify: Callable[[Any], Any],
 ) -> Inputs:
     """Pull what the plan says from the cluster."""
-    values = {
-        info.key: material.have[info.key] for info in plan.inputs if info.how == "have"
-    }
-    for key in plan.run_here:
-        row = material.rows.get(key)
-        for dependency in row.dependencies if row else ():
-            if dependency in material.have:
-                values[dependency] = material.have[dependency]
+    taken = [info.key for info in plan.inputs if info.how == "have"]
+    taken += [key for key in material.inputs_of(plan.run_here) if key in material.have]
+    values = {key: material.have[key] for key in taken}
     shared = material.shared or bool(values)
     if material.link is not None:
         values.update(recompute(material, plan, max_bytes, timeout, notify))
@@ -116,21 +105,20 @@ def _pull(
     if not keys:
         return {}
     notify(Progress("pull", 0, plan.pull_bytes, "bytes"))
-    stored = {key: material.rows[key].stored_as or key for key in keys}
+    stored_as = material.stored_as
     data = pull_values(
         material.link,
-        {stored[key]: material.rows[key].who_has for key in keys},
+        {stored_as(key): material.rows[key].who_has for key in keys},
         plan.pull_bytes,
         lambda text: notify(Notice(text)),
         loads=material.reader.loads,
     )
-    data = {key: data[stored[key]] for key in keys}
     notify(Progress("pull", plan.pull_bytes, plan.pull_bytes, "bytes"))
-    return data
+    return {key: data[stored_as(key)] for key in keys}
 
 
 def changed_in_place(
-    material: Material | None, plan: Plan, inputs: Inputs, after: dict[Any, Any]
+    material: Material, plan: Plan, inputs: Inputs, after: dict[Any, Any]
 ) -> list[Any]:
     """Keys of inputs that the task has changed, found by comparing with another copy.
 
@@ -138,7 +126,7 @@ def changed_in_place(
     """
     before = inputs.values
     if not inputs.shared:
-        if material is None or material.link is None or plan.pull_bytes > _CHECKED:
+        if material.link is None or plan.pull_bytes > _CHECKED:
             return []
         before = _pull(material, plan, lambda event: None)
     return [

@@ -47,6 +47,14 @@ def with_causes(failure: Failure, recording: Recording | None) -> Failure:
     return replace(failure, evidence=replace(failure.evidence, recording=recording))
 
 
+def changed_note(key: Any) -> str:
+    """What to say of an input that is another after the run."""
+    return (
+        f"the task changes its input {key!r} in place: on the worker it had already "
+        "been changed, so this run began with other values"
+    )
+
+
 class InputComparison:
     """Compares the inputs of one run with those recorded.
 

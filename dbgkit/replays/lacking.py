@@ -7,8 +7,9 @@ import re
 from dbgkit.errors import StandInLacks
 from dbgkit.model import Failure, Run
 from dbgkit.remote.common.exceptions import linked
-from dbgkit.remote.common.frames import is_own, own_line, package_of, walk
+from dbgkit.remote.common.frames import package_of, walk
 from dbgkit.replays.material import Material
+from dbgkit.replays.places import own_place
 
 # What is missing, the advice, where it was requested, and whether by a P2P shuffle.
 Lack = tuple[str, str, str, bool]
@@ -23,11 +24,7 @@ def lack_in(exception: BaseException | None) -> Lack | None:
         return None
     for error in linked(exception):
         if isinstance(error, StandInLacks):
-            line = own_line(error)
-            if line is None or not is_own(line[0]):
-                line = own_line(exception)
-            known = line is not None and is_own(line[0])
-            where = "{}:{} in {}".format(*line) if line and known else ""
+            where = own_place(error) or own_place(exception)
             return error.message, error.hint, where, _asked_by_shuffle(error)
     return None
 
@@ -41,21 +38,8 @@ def _asked_by_shuffle(error: BaseException) -> bool:
     )
 
 
-def lacks(failure: Failure, material: Material, lack: Lack) -> StandInLacks:
-    """The error to raise in place of an outcome.
-
-    It says what the task asked for, and where it can run, if anywhere.
-    """
-    message, advice, where, by_shuffle = lack
-    at = f" ({where})" if where else ""
-    return StandInLacks(
-        f"{failure.key!r} cannot be replayed here: {message}{at}",
-        _hint(failure, material, advice, by_shuffle),
-        key=failure.key,
-    )
-
-
 def _hint(failure: Failure, material: Material, advice: str, by_shuffle: bool) -> str:
+    """Where the task can run, if anywhere."""
     row = material.rows.get(failure.key)
     if by_shuffle or (row is not None and row.takes_part_in_p2p):
         return (
@@ -79,7 +63,10 @@ def only_lacking(
     StandInLacks
         There is no such run, so nothing is known about the failure.
     """
-    error = lacks(failure, material, lack)
-    if not any(run.outcome == "same" for run in runs):
-        raise error
-    return f"further runs are left out: {error.message}"
+    what, advice, where, by_shuffle = lack
+    at = f" ({where})" if where else ""
+    message = f"{failure.key!r} cannot be replayed here: {what}{at}"
+    if any(run.outcome == "same" for run in runs):
+        return f"further runs are left out: {message}"
+    hint = _hint(failure, material, advice, by_shuffle)
+    raise StandInLacks(message, hint, key=failure.key)

@@ -28,8 +28,7 @@ def _free() -> Restrictions:
 class Row:
     """One task that the replay may need: where its value is, what computes it.
 
-    ``stored_as`` is the key under which workers hold its value, if the task is an alias
-    of that key. ``reader`` unpickles all that belongs to one replay.
+    ``reader`` unpickles all that belongs to one replay.
     """
 
     key: Any
@@ -46,7 +45,7 @@ class Row:
     spec_error: str = ""
     node: Any = None
     alias_of: Any = None
-    stored_as: Any = None
+    stored_as: Any = None  # the key under which workers hold it, if it is an alias
     reader: Reader = field(default_factory=Reader, repr=False)
 
     @property
@@ -61,18 +60,23 @@ class Row:
             return any(mark in self.spec for mark in _P2P_MARKS)
         return self.node is not None and is_p2p(self.node)
 
+    def as_node(self) -> Any:
+        """Its run spec, to be looked at only; None if it is not here."""
+        return self.node if self.spec is None else self.read()
+
+    def replace(self, node: Any) -> None:
+        """Have another node run in its place."""
+        self.node, self.spec = node, None
+        self.dependencies = tuple(node.dependencies)
+
     def read(self) -> Any:
         """Its run spec: new objects each time, so that literals stay as they are."""
         if self.spec is None and self.node is not None:
             self.spec = write(self.node, f"the task {self.key!r}", self.key)
         if self.spec is None:
             if self.spec_error:
-                raise RunSpecUnreadable(
-                    f"the scheduler cannot send the task {self.key!r}: "
-                    f"{self.spec_error}",
-                    "",
-                    key=self.key,
-                )
+                why = f"cannot send the task {self.key!r}: {self.spec_error}"
+                raise RunSpecUnreadable(f"the scheduler {why}", key=self.key)
             raise InputsTooLarge(
                 f"the run spec of {self.key!r} has {self.spec_bytes:,} bytes of "
                 "literals, over the limit",
@@ -125,6 +129,25 @@ class Material:
         names = ("name", "nthreads", "memory_limit")
         return {name: getattr(last, name, None) for name in names}
 
+    @property
+    def roots(self) -> tuple[Any, ...]:
+        """What is to be computed: the failed task, or the graph's outputs."""
+        return self.outputs if self.key is None else (self.key,)
+
+    def inputs_of(self, keys: Iterable[Any]) -> list[Any]:
+        """What some tasks take, apart from each other; each once."""
+        inside = set(keys)
+        found = (name for key in keys for name in self.rows[key].dependencies)
+        return list(dict.fromkeys(name for name in found if name not in inside))
+
+    def stored_as(self, key: Any) -> Any:
+        """The key under which workers hold the value of an input."""
+        return self.rows[key].stored_as or key
+
+    def nbytes(self, keys: Iterable[Any]) -> int:
+        """Bytes of the values of some tasks, as far as they are known."""
+        return sum(self.rows[key].nbytes or 0 for key in keys)
+
 
 def gather_material(
     failure: Failure, timeout: float, sources: tuple[str, ...] = ()
@@ -148,12 +171,12 @@ def gather_material(
         return _of_graph(failure, link, shared, reader)
     visit = evidence.visit
     if visit is None or not visit["tasks"]:
-        enter = f"{advice.call('debug')} enters the exception as it is"
-        again = "compute it again, and hold its future while you debug it"
+        why = failure.notes[0] if failure.notes else "no task raised it"
         raise NoTask(
-            "there is no task to replay: "
-            + (failure.notes or ("no task raised it",))[0],
-            again if failure.exception is None else enter,
+            f"there is no task to replay: {why}",
+            "compute it again, and hold its future while you debug it"
+            if failure.exception is None
+            else f"{advice.call('debug')} enters the exception as it is",
             key=failure.key,
         )
     rows = {row["key"]: _row(row, reader) for row in visit["tasks"]}
@@ -233,13 +256,11 @@ def _of_graph(
 ) -> Material:
     """Rows made from a graph, and from what the scheduler holds of it."""
     evidence = failure.evidence
-    graph = evidence.graph or {}
-    have = evidence.cache or {}
-    key = failure.key
-    outputs: tuple[Any, ...] = evidence.outputs
+    graph, have = evidence.graph or {}, evidence.cache or {}
+    key, outputs = failure.key, evidence.outputs
     if key is not None:
         if key not in graph:
-            raise NoTask(f"{key!r} is not in the graph", "", key=key)
+            raise NoTask(f"{key!r} is not in the graph", key=key)
         key = follow_aliases(graph, key)
     part = closure(graph, outputs if key is None else [key])
     rows = {
@@ -267,14 +288,11 @@ def _of_graph(
         link.expect(answer)
         workers = answer["workers"]
         for wire in answer["tasks"]:
-            known = _row(wire, reader)
-            if known.key in rows:
+            known, row = _row(wire, reader), rows.get(wire["key"])
+            if row is not None:
                 # The scheduler's run spec is the same, and not needed twice.
-                known.node = rows[known.key].node
-                known.alias_of = rows[known.key].alias_of
-                known.spec = None
-                known.lost = False
-                known.dependencies = rows[known.key].dependencies
+                known.node, known.spec, known.lost = row.node, None, False
+                known.alias_of, known.dependencies = row.alias_of, row.dependencies
             rows[known.key] = known
     for name in outside - rows.keys():
         rows[name] = Row(name, (), lost=True)
@@ -301,25 +319,22 @@ def _split_off_p2p(rows: dict[Any, Row], key: Any) -> None:
     for name, step in taken.items():
         part = Row(name, tuple(step.dependencies), node=step, reader=row.reader)
         rows.setdefault(name, part)
-    row.node, row.spec = node, None
-    row.dependencies = tuple(node.dependencies)
+    row.replace(node)
 
 
-def needed(
-    material: Material, keys: Iterable[Any], *, stop_at_held: bool = True
-) -> list[Any]:
+def needed(material: Material, keys: Iterable[Any]) -> list[Any]:
     """Keys that have to be computed for some keys, without those that are held or here.
 
     In no particular order; includes `keys` themselves if not held.
     """
     found: dict[Any, None] = {}
-    stack = [key for key in keys]
+    stack = list(keys)
     while stack:
         key = stack.pop()
         if key in found or key in material.have:
             continue
         row = material.rows.get(key)
-        if row is None or (stop_at_held and row.held and key != material.key):
+        if row is None or (row.held and key != material.key):
             continue
         found[key] = None
         stack.extend(row.dependencies)

@@ -43,18 +43,17 @@ def read_spec(data: bytes, key: Any, reader: Reader) -> Any:
         ) from None
     except Exception as error:  # unpickling runs anybody's code
         missing = getattr(error, "name", None) if isinstance(error, ImportError) else ""
+        there = advice.option("where", "worker")
         if missing:
-            message = f"the task {key!r} cannot be read here: no module {missing!r}"
+            why = f"no module {missing!r}"
             hint = (
                 f"install {missing.split('.')[0]!r} here, as on the workers, or have "
-                f"a worker run it: {advice.option('where', 'worker')}"
+                f"a worker run it: {there}"
             )
         else:
-            message = f"the task {key!r} cannot be read here: {safe_str(error)}"
-            hint = (
-                "the code here may differ from the workers'; "
-                f"{advice.option('where', 'worker')} runs theirs"
-            )
+            why = safe_str(error)
+            hint = f"the code here may differ from the workers'; {there} runs theirs"
+        message = f"the task {key!r} cannot be read here: {why}"
         raise RunSpecUnreadable(
             message, hint, key=key, missing=missing or ""
         ) from error
@@ -130,6 +129,13 @@ def rename(node: Any, names: Mapping[Any, Any], key: Any) -> Any:
     return renamed
 
 
+def with_function(node: Any, function: Callable[..., Any]) -> Any:
+    """A task that calls another function with the same arguments."""
+    from dask._task_spec import Task
+
+    return Task(node.key, function, *node.args, **node.kwargs)
+
+
 def is_p2p(node: Any) -> bool:
     """Whether a node is part of a P2P shuffle, which knows its tasks by their keys."""
     if any(is_p2p(step) for step in steps_of(node).values()):
@@ -178,13 +184,9 @@ def _flat_steps(node: Any) -> dict[Any, Any]:
         flat.update(_flat_steps(step))
         if outkey != key:
             flat[key] = Alias(key, outkey)
-        flat.update(
-            {
-                name: Alias(name, ref.key)
-                for name, ref in zip(inkeys, refs, strict=True)
-                if name != ref.key
-            }
-        )
+        for name, ref in zip(inkeys, refs, strict=True):
+            if name != ref.key:
+                flat[name] = Alias(name, ref.key)
     return flat
 
 
@@ -199,7 +201,7 @@ def describe_call(node: Any) -> str:
             return f"<{getattr(argument, 'target', argument.key)}>"
         if isinstance(argument, GraphNode):
             keys = ", ".join(
-                f"<{key}>" for key in sorted(argument.dependencies, key=str)
+                f"<{key}>" for key in sorted(map(str, argument.dependencies))
             )
             return f"{type(argument).__name__}({keys[:200]})"
         return summarize(argument, name=name, budget=budget)["text"]

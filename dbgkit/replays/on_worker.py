@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -38,7 +38,6 @@ from dbgkit.model import (
     Recording,
     Replay,
     Run,
-    Step,
     ValueSummary,
     advice,
     recording_from_wire,
@@ -50,19 +49,20 @@ from dbgkit.remote.recording.packing import unpack
 from dbgkit.remote.worker.replay import AROUND
 from dbgkit.replays.inputs_compared import (
     InputComparison,
+    changed_note,
     recorded_failure,
     with_causes,
 )
 from dbgkit.replays.material import Material
-from dbgkit.replays.on_worker_plan import not_enough_memory, stored_as
+from dbgkit.replays.on_worker_plan import not_enough_memory
 from dbgkit.replays.outcome import (
     CAUSES_UNKNOWN,
     causes_unknown,
+    notes_on,
     overall,
     raised_from_wire,
     run_of,
 )
-from dbgkit.replays.reschedule import reschedule_notes
 from dbgkit.replays.steps import no_steps, steps_from_wire
 from dbgkit.replays.submitted import HandedStored, Submissions
 from dbgkit.source.shown import Shown
@@ -72,9 +72,8 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire_replays import (
         Job,
         ReplayAnswer,
-        RunForm,
+        RunError,
         SentRecording,
-        StepForm,
     )
 
 
@@ -101,8 +100,7 @@ def run_on_worker(
     recording = recorded_failure(link, failure)
     comparison = InputComparison(recording)
     failure = with_causes(failure, recording)
-    job = _job(plan, material, timeout)
-    job["compared"] = comparison.wanted
+    job = _job(plan, material, timeout, comparison)
     # Its process shows whether the worker died of the task: which one is it?
     seen = look_at_workers(link, [plan.worker], ()).get(plan.worker)
     if seen is None:
@@ -173,33 +171,29 @@ def _is_unread(error: BaseException) -> bool:
 _UNSTOPPABLE = "because a thread cannot be stopped"
 
 
-def _job(plan: Plan, material: Material, timeout: float) -> Job:
+def _job(
+    plan: Plan, material: Material, timeout: float, comparison: InputComparison
+) -> Job:
     """What ``remote.worker.replay.rerun`` takes."""
-
     specs: dict[Any, Any] = {}
     for key in plan.run_here:
         row = material.rows[key]
         if row.spec is None:
             row.read()  # writes it, or raises if it is not available
         specs[key] = row.spec
-    inside = set(plan.run_here)
-    inputs: dict[Any, tuple[Any, Sequence[str]]] = {
-        name: (stored_as(material, name), material.rows[name].who_has)
-        for key in plan.run_here
-        for name in material.rows[key].dependencies
-        if name not in inside
-    }
+    inputs = material.inputs_of(plan.run_here)
     return {
         "order": list(plan.run_here),
         "specs": specs,
-        "inputs": inputs,
-        "nbytes": sum(material.rows[name].nbytes or 0 for name in inputs),
+        "inputs": {
+            key: (material.stored_as(key), material.rows[key].who_has) for key in inputs
+        },
+        "nbytes": material.nbytes(inputs),
         "times": plan.times,
         "timeout": timeout,
         "ancestors": plan.scope == "ancestors",
-        "limits": {
-            "secret_names": list(secret_names()),
-        },
+        "limits": {"secret_names": list(secret_names())},
+        "compared": comparison.wanted,
     }
 
 
@@ -207,8 +201,7 @@ def _limit(job: Job) -> float:
     """Seconds after which a worker that keeps its own limits has answered."""
     around = max(job["timeout"], AROUND) + job["nbytes"] / SLOWEST_PULL
     once = job["timeout"] * len(job["order"]) + 2 * around
-    limit: float = once * job["times"] + 2 * around
-    return limit
+    return once * job["times"] + 2 * around
 
 
 def replay_from_wire(
@@ -222,13 +215,12 @@ def replay_from_wire(
     comparison.hear(answer.get("prints", ()))
     notes = [*failure.notes, *(checked(str, n) for n in answer.get("notes", ()))]
     rows = answer.get("runs", ())
-    errors = [each["error"] and raised_from_wire(each["error"]) for each in rows]
-    runs = [
-        run_of(failure, error, duration(each["seconds"]))
-        for error, each in zip(errors, rows, strict=True)
-    ]
-    if any(causes_unknown(failure, error) for error in errors):
-        notes.append(CAUSES_UNKNOWN)
+    runs = []
+    for each in rows:
+        error = raised_from_wire(each["error"]) if each["error"] else None
+        runs.append(run_of(failure, error, duration(each["seconds"])))
+        if causes_unknown(failure, error):
+            notes.append(CAUSES_UNKNOWN)
     if answer["status"] not in ("done", "timeout"):
         raise _refusal(failure, plan, answer)
     if answer["status"] == "timeout":
@@ -238,26 +230,29 @@ def replay_from_wire(
             f"thread {answer['thread']} still runs on {address}, {_UNSTOPPABLE}"
         )
     if len(runs) < plan.times:
-        runs.append(_unfinished(answer))
+        detail = f"thread {answer['thread']} still runs"
+        seconds = duration(answer["seconds"])
+        runs.append(Run("timeout", detail=detail, seconds=seconds))
         left = plan.times - len(runs)
         if left:
             notes.append(f"{left:,} further {'run' if left == 1 else 'runs'} left out")
-    notes += [*comparison.notes(), *reschedule_notes(runs)]
+    notes += [*comparison.notes(), *notes_on(runs)]
     outcome = overall(runs)
     index = next(i for i, run in enumerate(runs) if run.outcome == outcome)
-    row = answer["runs"][index] if index < len(answer["runs"]) else None
-    _refuse_lack(failure, plan, row["error"] if row else None)
-    recording = _recording(failure, row, answer["recordings"])
-    steps = _steps(row, answer["steps"])
+    row = rows[index] if index < len(rows) else None  # None: it has not ended
+    raised = row["error"] if row else None
+    recording: Recording | None = None
+    if raised:
+        _refuse_lack(failure, plan, raised)
+        recording = _recording(failure, answer["recordings"].get(raised["kind"]))
+    kind = raised["kind"] if raised else ""
+    steps = steps_from_wire(answer["steps"].get(kind, ())) if row else ()
+    returned = row["returned"] if row and outcome == "passed" else None
     notes += no_steps(plan, outcome, steps)
     if failure.worker and failure.worker != address:
         notes.append(f"it failed before on {failure.worker}, and not on {address}")
     if outcome != "same":
-        notes += [
-            f"the task changes its input {key!r} in place: on the worker it had "
-            "already been changed, so this run began with other values"
-            for key in answer["changed"]
-        ]
+        notes += map(changed_note, answer["changed"])
     if failure.key is None and row and row["key"] is not None:
         failure = replace(failure, key=row["key"], name=name_of(row["key"]))
     return Replay(
@@ -268,16 +263,14 @@ def replay_from_wire(
         frames=recording.frames if recording is not None else (),
         steps=steps,
         recording=recording,
-        returned=_returned(row) if outcome == "passed" else None,
+        returned=ValueSummary.from_wire(returned) if returned else None,
         notes=tuple(dict.fromkeys(notes)),
         compared=comparison.verdicts,
     )
 
 
-def _refuse_lack(failure: Failure, plan: Plan, error: Any) -> None:
+def _refuse_lack(failure: Failure, plan: Plan, error: RunError) -> None:
     """Raise if the task asked for what a replay lacks: there is no outcome."""
-    if not error:
-        return
     links = [(error["type"], error["message"]), *(row[:2] for row in error["chain"])]
     for kind, message in links:
         if kind == StandInLacks.__name__:
@@ -288,38 +281,14 @@ def _refuse_lack(failure: Failure, plan: Plan, error: Any) -> None:
             )
 
 
-def _unfinished(answer: ReplayAnswer) -> Run:
-    detail = f"thread {answer['thread']} still runs"
-    return Run("timeout", detail=detail, seconds=duration(answer["seconds"]))
-
-
-def _recording(
-    failure: Failure, row: RunForm | None, recordings: Mapping[str, SentRecording]
-) -> Recording | None:
-    """The recording of one run; None if it raised nothing, or was not recorded."""
-    error = row["error"] if row else None
-    header = recordings.get(error["kind"]) if error else None
+def _recording(failure: Failure, header: SentRecording | None) -> Recording | None:
+    """The recording of one run, if it was recorded."""
     if header is None:
         return None
     content = unpack(header["packed"]) if header["packed"] else None
     name = failure.name or name_of(header["key"])
     recording = Shown().recording(recording_from_wire(header, content, name))
     return replace(recording, came_from=failure.came_from)
-
-
-def _steps(
-    row: RunForm | None, steps: Mapping[str, list[StepForm]]
-) -> tuple[Step, ...]:
-    """The steps of one run; none if it has not ended, or ran a single task."""
-    if not row:
-        return ()
-    kind = row["error"]["kind"] if row["error"] else ""
-    return steps_from_wire(steps.get(kind, ()))
-
-
-def _returned(row: RunForm | None) -> ValueSummary | None:
-    returned = row["returned"] if row else None
-    return ValueSummary.from_wire(returned) if returned else None
 
 
 def _refusal(failure: Failure, plan: Plan, answer: ReplayAnswer) -> DbgkitError:
@@ -331,8 +300,7 @@ def _refusal(failure: Failure, plan: Plan, answer: ReplayAnswer) -> DbgkitError:
     if status == "moved":
         return InputMoved(f"input {key!r} is gone from the workers", _AGAIN, key=key)
     if status == "fetch-timeout":
-        on = f"on {plan.worker}"
-        message = f"inputs such as {key!r} did not arrive {on} within {text}"
+        message = f"inputs such as {key!r} did not arrive {where} within {text}"
         return WaitTimedOut(message, f"raise {advice.option('timeout')}", key=key)
     if status == "unreadable-input":
         message = f"input {key!r} cannot be deserialised {where}"
@@ -343,9 +311,8 @@ def _refusal(failure: Failure, plan: Plan, answer: ReplayAnswer) -> DbgkitError:
         return InputNotCopyable(message, hint, key=key)
     if status == "unreadable":
         message = f"the task {key!r} cannot be read {where}: {text}"
-        return RunSpecUnreadable(
-            message, "the code there may differ from the code here", key=key
-        )
+        hint = "the code there may differ from the code here"
+        return RunSpecUnreadable(message, hint, key=key)
     if status == "input-failed":
         return RecomputeFailed(
             f"an input of {failure.key!r} failed when it was computed again {where}: "
@@ -356,11 +323,8 @@ def _refusal(failure: Failure, plan: Plan, answer: ReplayAnswer) -> DbgkitError:
         )
     if status == "actor":
         message = f"input {key!r} is an actor, which the task could change"
-        return NotHere(
-            message,
-            f"{advice.option('where', 'here')} replays with a handle of it",
-            key=key,
-        )
+        hint = f"{advice.option('where', 'here')} replays with a handle of it"
+        return NotHere(message, hint, key=key)
     return DbgkitError(f"{failure.key!r} could not be run {where}: {text}", key=key)
 
 

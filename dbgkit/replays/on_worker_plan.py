@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.replay import look_at_workers
 from dbgkit.cluster.workers import addresses_of
-from dbgkit.errors import NotHere, RecomputeRefused, WouldKill
-from dbgkit.model import Failure, InputInfo, Plan, advice
+from dbgkit.errors import NotHere, WouldKill
+from dbgkit.model import Failure, Plan, advice
 from dbgkit.replays.collectives import refuse_collective
 from dbgkit.replays.material import Material, Row, needed
-from dbgkit.replays.planning import RUNS_AGAIN, Wanted, refuse_lost, refuse_size
-from dbgkit.targets.naming import name_of
+from dbgkit.replays.planning import (
+    RUNS_AGAIN,
+    Wanted,
+    input_info,
+    refuse_lost,
+    refuse_recompute,
+    refuse_size,
+)
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_replays import Look, ReplayAnswer
@@ -32,40 +38,23 @@ def plan_on_worker(failure: Failure, material: Material, wanted: Wanted) -> Plan
     WouldKill, NotHere, InputLost, InputsTooLarge, RecomputeRefused
     """
     _refuse(failure, material)
-    roots = material.outputs if material.key is None else (material.key,)
-    order = in_order(material, needed(material, roots), roots)
-    inside = set(order)
-    taken = list(
-        dict.fromkeys(
-            dependency
-            for key in order
-            for dependency in material.rows[key].dependencies
-            if dependency not in inside
-        )
-    )
+    order = _in_order(material)
+    taken = material.inputs_of(order)
     refuse_lost(material, [*order, *taken])
     _refuse_p2p(failure, material, order)
     refuse_collective(failure, material, order)
-    if len(order) > 1 and wanted.recompute is False:
-        raise RecomputeRefused(
-            f"{len(order) - 1} tasks would have to be computed again for the inputs "
-            f"of {failure.key!r}",
-            f"leave {advice.option('recompute', False)} out, or hold the inputs "
-            "with persist()",
-            key=failure.key,
-        )
+    refuse_recompute(failure, len(order) - 1, wanted)
     chosen, held = _choose(failure, material, order[-1], taken)
+    hows = {**dict.fromkeys(order, "run"), **dict.fromkeys(held, "have")}
+    shown = dict.fromkeys([*material.rows[order[-1]].dependencies, *taken])
     fetched = [key for key in taken if key not in held]
-    size = _bytes(material, fetched)
-    if size > wanted.max_bytes:
-        refuse_size(failure, material, fetched, size, wanted.max_bytes)
     return Plan(
         key=failure.key,
         name=failure.name,
         scope="ancestors" if material.key is None else wanted.scope,
         where="worker",
-        inputs=_inputs(material, order, taken, held),
-        pull_bytes=size,
+        inputs=tuple(input_info(material, key, hows.get(key, "pull")) for key in shown),
+        pull_bytes=refuse_size(failure, material, fetched, wanted),
         run_here=tuple(order),
         times=wanted.times,
         warnings=tuple(_warnings(failure, material, order, chosen)),
@@ -73,13 +62,11 @@ def plan_on_worker(failure: Failure, material: Material, wanted: Wanted) -> Plan
     )
 
 
-def in_order(
-    material: Material, keys: Iterable[Any], roots: Sequence[Any]
-) -> list[Any]:
-    """Keys in topological order, dependencies first, the last root last."""
-    left = set(keys)
+def _in_order(material: Material) -> list[Any]:
+    """Keys that run, in topological order: dependencies first, the last root last."""
+    left = set(needed(material, material.roots))
     ordered: list[Any] = []
-    for root in roots:
+    for root in material.roots:
         stack: list[tuple[Any, bool]] = [(root, False)]
         while stack:
             key, ready = stack.pop()
@@ -121,15 +108,6 @@ def _refuse_p2p(failure: Failure, material: Material, order: list[Any]) -> None:
         )
 
 
-def _bytes(material: Material, keys: Iterable[Any]) -> int:
-    return sum(material.rows[key].nbytes or 0 for key in keys)
-
-
-def stored_as(material: Material, key: Any) -> Any:
-    """The key under which workers hold the value of an input."""
-    return material.rows[key].stored_as or key
-
-
 def _choose(
     failure: Failure, material: Material, target: Any, taken: list[Any]
 ) -> tuple[str, set[Any]]:
@@ -163,8 +141,8 @@ def _choose(
             ),
         )[:MOST_ASKED]
 
-    stored = {key: stored_as(material, key) for key in taken}
-    size = _bytes(material, taken)
+    stored = {key: material.stored_as(key) for key in taken}
+    size = material.nbytes(taken)
     asked = best_first(known)
     answers = _ask(failure, link, asked, stored)
     chosen = _first_with_memory(asked, answers, size)
@@ -210,7 +188,7 @@ def _first_with_memory(
 ) -> str | None:
     for address in addresses:
         answer = answers.get(address)
-        if answer is not None and _is_running(answer) and size <= answer["room"]:
+        if answer and _is_running(answer) and size <= answer["room"]:
             return address
     return None
 
@@ -255,33 +233,10 @@ def _may_run(row: Row, failure: Failure, address: str) -> bool:
     workers, hosts = limits.get("workers") or (), limits.get("hosts") or ()
     if address == failure.worker or limits.get("loose"):
         return True
-    if not (workers or hosts or limits.get("resources")):
-        return True
     if limits.get("resources"):
         return False  # which worker has them is not known here
     host = address.partition("://")[2].rpartition(":")[0]
-    return address in workers or host in hosts
-
-
-def _inputs(
-    material: Material, order: list[Any], taken: list[Any], held: set[Any]
-) -> tuple[InputInfo, ...]:
-    row = material.rows[order[-1]]
-    runs = set(order)
-    infos = []
-    for key in dict.fromkeys([*row.dependencies, *taken]):
-        known = material.rows[key]
-        how: Any = "run" if key in runs else "have" if key in held else "pull"
-        infos.append(
-            InputInfo(
-                key=key,
-                name=name_of(key, known.group_size),
-                nbytes=known.nbytes if known.held else None,
-                type=known.type,
-                how=how,
-            )
-        )
-    return tuple(infos)
+    return not (workers or hosts) or address in workers or host in hosts
 
 
 def _warnings(

@@ -15,7 +15,7 @@ from dbgkit.remote.common.pickles import kinds_in
 from dbgkit.remote.common.texts import safe_repr, safe_str
 from dbgkit.remote.recording.raised import MOST_CAUSES, raised, task_frames
 from dbgkit.replays.places import Place, failed_at, places_of, same_place
-from dbgkit.replays.recorded_causes import all_known, changed_cause
+from dbgkit.replays.recorded_causes import Row, all_known, changed_cause, in_words
 from dbgkit.replays.wording import alike, as_worded_now, forms_of, same_class
 from dbgkit.targets.failure import unpickled
 
@@ -60,9 +60,8 @@ def raised_from_wire(wire: RaisedForm) -> RaisedForm:
             for file, line, function in wire["frames"]
         ],
         "chain": [
-            [*(checked(str, text) for text in texts), bool(own)]
+            [checked(str, kind), checked(str, message), checked(str, text), bool(own)]
             for kind, message, text, own in wire["chain"]
-            for texts in ((kind, message, text),)
         ],
         "cut": bool(wire["cut"]),
     }
@@ -71,18 +70,8 @@ def raised_from_wire(wire: RaisedForm) -> RaisedForm:
 def difference(failure: Failure, now: RaisedForm) -> str | None:
     """How a run's failure differs from the one on the cluster; None: the same.
 
-    Parameters
-    ----------
-    failure : Failure
-        What happened on the cluster.
-    now : mapping
-        What `remote.recording.raised.raised` gives for what happened now.
-
-    Returns
-    -------
-    str or None
-        Empty if class and message show it; else ``"at another line: before …, now
-        …"`` or ``"with another cause: before …, now …"``.
+    Empty if class and message show it; else ``"at another line: before …, now …"`` or
+    ``"with another cause: before …, now …"``.
     """
     if not (failure.exception_type or failure.message):
         return ""  # it had not failed
@@ -96,7 +85,8 @@ def difference(failure: Failure, now: RaisedForm) -> str | None:
     before, here = places_before(failure), places_of(now["frames"])
     if not recursion and not same_place(before, here):
         return f"at another line: before {_at(before)}, now {_at(here)}"
-    return _other_causes(failure, now)
+    changed = None if now["cut"] else _changed_causes(failure, now["chain"])
+    return f"with another cause: {changed}" if changed else None
 
 
 def causes_unknown(failure: Failure, now: RaisedForm | None) -> bool:
@@ -184,21 +174,25 @@ def _at(places: Sequence[Place]) -> str:
 # --- causes -------------------------------------------------------------------
 
 
-def _other_causes(failure: Failure, now: RaisedForm) -> str | None:
+def _changed_causes(failure: Failure, here: Sequence[Row]) -> str | None:
+    """The first causes that differ, in words; None: the same, or not known."""
     before, whole = _chain_before(failure)
-    here = now["chain"]
-    if now["cut"]:
-        return None
     if not (before or whole):
-        return _other_kinds(failure, here) or _other_recorded(failure, here)
+        recorded = failure.evidence.recording
+        changed = _changed_kinds(failure, here)
+        if changed is None and recorded is not None:
+            changed = changed_cause(recorded, here)
+        return changed
     for then, since in ((_own(before), _own(here)), (before, here)):
         if _same_chain(then, since if whole else since[: len(then)]):
             return None
-    return f"with another cause: {_changed(before, here)}"
+    pairs = zip_longest(before, here)
+    differ = (pair for pair in pairs if None in pair or not _same_cause(*pair))
+    return "before {}, now {}".format(*map(in_words, next(differ, (None, None))))
 
 
-def _other_kinds(failure: Failure, here: Sequence[Sequence[Any]]) -> str | None:
-    """As `_other_causes`, if only the classes of the causes can be read."""
+def _changed_kinds(failure: Failure, here: Sequence[Row]) -> str | None:
+    """As `_changed_causes`, if only the classes of the causes can be read."""
     before = kinds_in(_pickled(failure))
     if before is None:
         return None
@@ -208,19 +202,10 @@ def _other_kinds(failure: Failure, here: Sequence[Sequence[Any]]) -> str | None:
             return None
     changed = zip_longest(then, here, fillvalue=["none"])
     first = next(pair for pair in changed if not _same_kinds(*([one] for one in pair)))
-    return "with another cause: before {}, now {}".format(*(row[0] for row in first))
+    return "before {}, now {}".format(*(row[0] for row in first))
 
 
-def _other_recorded(failure: Failure, here: Sequence[Sequence[Any]]) -> str | None:
-    """As `_other_causes`, by what was recorded of them, if the recorder was on."""
-    recording = failure.evidence.recording
-    if recording is None:
-        return None
-    changed = changed_cause(recording, here)
-    return None if changed is None else f"with another cause: {changed}"
-
-
-def _same_kinds(before: Sequence[Sequence[Any]], here: Sequence[Sequence[Any]]) -> bool:
+def _same_kinds(before: Sequence[Row], here: Sequence[Row]) -> bool:
     return len(before) == len(here) and all(
         same_class(as_worded_now(then[0], "")[0], as_worded_now(now[0], "")[0])
         for then, now in zip(before, here, strict=True)
@@ -263,9 +248,8 @@ def _pickled(failure: Failure) -> bytes:
     return b"" if stands else failure.evidence.pickled
 
 
-@lru_cache(maxsize=1)
-def _unpickled(pickled: bytes) -> BaseException | None:
-    return unpickled(pickled)  # of all runs of a replay once: it runs anybody's code
+# Once for all runs of a replay: it runs anybody's code.
+_unpickled = lru_cache(maxsize=1)(unpickled)
 
 
 @cache
@@ -276,17 +260,17 @@ def contexts_travel() -> bool:
     return "context" in inspect.signature(unpickle_exception).parameters
 
 
-def _own(chain: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+def _own(chain: Sequence[Row]) -> list[Row]:
     return [row for row in chain if row[3]]
 
 
-def _same_chain(before: Sequence[Sequence[Any]], here: Sequence[Sequence[Any]]) -> bool:
+def _same_chain(before: Sequence[Row], here: Sequence[Row]) -> bool:
     if len(before) != len(here) and min(len(before), len(here)) < MOST_CAUSES:
         return False
     return all(map(_same_cause, before, here))
 
 
-def _same_cause(before: Sequence[Any], here: Sequence[Any]) -> bool:
+def _same_cause(before: Row, here: Row) -> bool:
     kind, message = as_worded_now(before[0], before[1])
     type_now, message_now = as_worded_now(here[0], here[1])
     return same_class(kind, type_now) and alike(
@@ -295,22 +279,19 @@ def _same_cause(before: Sequence[Any], here: Sequence[Any]) -> bool:
     )
 
 
-def _changed(before: Sequence[Sequence[Any]], here: Sequence[Sequence[Any]]) -> str:
-    """The first causes that differ."""
-    pairs = zip_longest(before, here)
-    then, now = next(
-        (one for one in pairs if None in one or not _same_cause(*one)), (None, None)
-    )
-    return f"before {_cause(then)}, now {_cause(now)}"
-
-
-def _cause(row: Sequence[Any] | None) -> str:
-    if row is None:
-        return "none"
-    return f"{row[0]}: {row[1][:200]}" if row[1] else str(row[0])
-
-
 # --- several runs -------------------------------------------------------------
+
+
+_RESCHEDULED = (
+    "the task raised Reschedule, which is not a failure on a cluster: the scheduler "
+    "would have run it again, perhaps on another worker"
+)
+
+
+def notes_on(runs: Iterable[Run]) -> list[str]:
+    """A note if a run raised ``distributed.Reschedule``: it has not failed."""
+    rescheduled = any(run.exception_type == "Reschedule" for run in runs)
+    return [_RESCHEDULED] if rescheduled else []
 
 
 def overall(runs: Iterable[Run]) -> Outcome:

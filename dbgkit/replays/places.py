@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from dbgkit.remote.common.codes import DYNAMIC
-from dbgkit.remote.common.frames import is_own
+from dbgkit.remote.common.frames import is_own, own_line
 from dbgkit.remote.common.parsing import parsed
 from dbgkit.remote.common.texts import normalise
 from dbgkit.remote.recording.raised import FrameRow
@@ -33,6 +33,12 @@ def places_of(rows: Sequence[FrameRow]) -> list[Place]:
             place = (place[0], place[1], places.pop()[2])
         places.append(place)
     return places
+
+
+def own_place(error: BaseException) -> str:
+    """``job.py:12 in ratio``: the user's own line that raised; empty if none did."""
+    line = own_line(error)
+    return "{}:{} in {}".format(*line) if line and is_own(line[0]) else ""
 
 
 def failed_at(places: Sequence[Place]) -> Place | None:

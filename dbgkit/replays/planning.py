@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,24 +71,14 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
         )
     if scope == "ancestors" and len(run) > 1:
         warnings.append(f"{len(run)} tasks run here, under the synchronous scheduler")
-    inputs = _inputs(material, pull, recompute, run)
-    size = sum(material.rows[key].nbytes or 0 for key in pull)
-    if size > wanted.max_bytes:
-        refuse_size(failure, material, pull, size, wanted.max_bytes)
-    if recompute and wanted.recompute is False:
-        raise RecomputeRefused(
-            f"{len(recompute)} tasks would have to be computed again for the inputs "
-            f"of {failure.key!r}",
-            f"leave {advice.option('recompute', False)} out, or hold the inputs "
-            "with persist()",
-            key=failure.key,
-        )
+    size = refuse_size(failure, material, pull, wanted)
+    refuse_recompute(failure, len(recompute), wanted)
     return Plan(
         key=failure.key,
         name=failure.name,
         scope=scope,
         where=where,
-        inputs=inputs,
+        inputs=_inputs(material, pull, recompute, run),
         pull_bytes=size,
         recompute=tuple(recompute),
         own_keys=tuple(own_keys),
@@ -118,36 +107,23 @@ def where_to_run(failure: Failure, wanted: Wanted) -> Any:
 
 def _must_compute(material: Material) -> bool:
     """Whether an input has to be computed, and not only the task itself."""
-    if material.key is None:
-        return True
-    row = material.rows[material.key]
-    return bool(needed(material, row.dependencies))
+    return material.key is None or bool(
+        needed(material, material.rows[material.key].dependencies)
+    )
 
 
 def _sort(material: Material, scope: str) -> tuple[list[Any], list[Any], list[Any]]:
     """Keys to pull, to compute again on the cluster, and to run here."""
-    roots: Sequence[Any] = material.outputs if material.key is None else (material.key,)
     if scope == "task":
         direct = material.rows[material.key].dependencies
         recompute = needed(material, direct)
-        pull = [
-            key
-            for key in direct
-            if key not in material.have
-            and key in material.rows
-            and material.rows[key].held
-        ]
+        rows = {
+            key: material.rows.get(key) for key in direct if key not in material.have
+        }
+        pull = [key for key, row in rows.items() if row is not None and row.held]
         return pull, recompute, [material.key]
-    run = needed(material, roots)
-    inside = set(run)
-    pull = list(
-        dict.fromkeys(
-            dependency
-            for key in run
-            for dependency in material.rows[key].dependencies
-            if dependency not in inside and dependency not in material.have
-        )
-    )
+    run = needed(material, material.roots)
+    pull = [key for key in material.inputs_of(run) if key not in material.have]
     # The failed task last, as it is the one that all others lead to.
     if material.key is not None:
         run = [key for key in run if key != material.key] + [material.key]
@@ -169,8 +145,7 @@ def refuse_lost(material: Material, keys: list[Any]) -> None:
             if material.restarted:
                 raise InputLost(
                     f"input {key!r} was lost with the scheduler, which was restarted "
-                    "after "
-                    f"{material.key!r} was located",
+                    f"after {material.key!r} was located",
                     RESUBMIT,
                     key=key,
                 )
@@ -184,11 +159,8 @@ def refuse_lost(material: Material, keys: list[Any]) -> None:
 
 def _own_keys(material: Material, recompute: list[Any]) -> list[Any]:
     """Keys that can be computed again only under their own names."""
-    if not recompute:
-        return []
-    if any(is_p2p(material.rows[key].read()) for key in recompute):
-        return list(recompute)
-    return []
+    of_p2p = any(is_p2p(material.rows[key].read()) for key in recompute)
+    return recompute if of_p2p else []
 
 
 def _inputs(
@@ -197,40 +169,52 @@ def _inputs(
     direct = (
         material.rows[material.key].dependencies if material.key is not None else ()
     )
-    shown = list(dict.fromkeys([*direct, *pull]))
-    computed, runs = set(recompute), set(run)
-    infos = []
-    for key in shown:
-        row = material.rows.get(key)
-        how: Any = "pull"
-        if key in material.have:
-            how = "have"
-        elif key in computed:
-            how = "recompute"
-        elif key in runs:
-            how = "run"
-        infos.append(
-            InputInfo(
-                key=key,
-                name=name_of(key, row.group_size if row else None),
-                nbytes=row.nbytes if row and row.held else None,
-                type=row.type if row else type(material.have.get(key)).__name__,
-                how=how,
-            )
+    hows = {
+        **dict.fromkeys(run, "run"),
+        **dict.fromkeys(recompute, "recompute"),
+        **dict.fromkeys(material.have, "have"),
+    }
+    shown = dict.fromkeys([*direct, *pull])
+    return tuple(input_info(material, key, hows.get(key, "pull")) for key in shown)
+
+
+def input_info(material: Material, key: Any, how: Any) -> InputInfo:
+    """An input as a plan shows it."""
+    row = material.rows.get(key)
+    return InputInfo(
+        key=key,
+        name=name_of(key, row.group_size if row else None),
+        nbytes=row.nbytes if row and row.held else None,
+        type=row.type if row else type(material.have.get(key)).__name__,
+        how=how,
+    )
+
+
+def refuse_recompute(failure: Failure, count: int, wanted: Wanted) -> None:
+    """Raise if tasks would have to be computed again, and that is not wanted."""
+    if count and wanted.recompute is False:
+        raise RecomputeRefused(
+            f"{count} tasks would have to be computed again for the inputs of "
+            f"{failure.key!r}",
+            f"leave {advice.option('recompute', False)} out, or hold the inputs "
+            "with persist()",
+            key=failure.key,
         )
-    return tuple(infos)
 
 
 def refuse_size(
-    failure: Failure, material: Material, pull: list[Any], size: int, limit: int
-) -> None:
-    """Raise for inputs over the limit."""
+    failure: Failure, material: Material, pull: list[Any], wanted: Wanted
+) -> int:
+    """The bytes of inputs that are to be pulled; raises if they are over the limit."""
     from dask.utils import format_bytes
 
+    size = material.nbytes(pull)
+    if size <= wanted.max_bytes:
+        return size
     largest = max(pull, key=lambda key: material.rows[key].nbytes or 0)
     raise InputsTooLarge(
-        f"inputs of {failure.key!r} are {format_bytes(size)}, over "
-        f"the limit of {format_bytes(limit)}; the largest is {largest!r} "
+        f"inputs of {failure.key!r} are {format_bytes(size)}, over the limit of "
+        f"{format_bytes(wanted.max_bytes)}; the largest is {largest!r} "
         f"({format_bytes(material.rows[largest].nbytes or 0)})",
         f"raise {advice.option('max_bytes')} to pull them",
         key=failure.key,

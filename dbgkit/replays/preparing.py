@@ -86,36 +86,20 @@ def prepare_once(failure: Failure, wanted: Wanted, notify: Notify) -> Prepared:
         nothing = Inputs({}, False, material.reader)
         return Prepared(failure, plan, material, nothing, wanted)
     submissions = Submissions(material.link)
-    stand_in = _stand_in(failure, material, wanted, submissions, notify)
+    stand_in = None
+    # Where it failed there was no worker, under a scheduler of this process.
+    if failure.found_in != "local":
+        stand_in = WorkerStandIn(
+            material.key,
+            failure.worker or "",
+            material.worker_of(failure),
+            submissions.open_client,
+            notify,
+            wanted.timeout,
+            wanted.max_bytes,
+        )
     with reading(stand_in):
         inputs = pull_inputs(material, plan, wanted.max_bytes, wanted.timeout, notify)
     return Prepared(
-        failure,
-        plan,
-        material,
-        inputs,
-        wanted,
-        stand_in=stand_in,
-        submissions=submissions,
-    )
-
-
-def _stand_in(
-    failure: Failure,
-    material: Material,
-    wanted: Wanted,
-    submissions: Submissions,
-    notify: Notify,
-) -> WorkerStandIn | None:
-    if failure.found_in == "local":
-        # Where it failed there was no worker, under a scheduler of this process.
-        return None
-    return WorkerStandIn(
-        material.key,
-        failure.worker or "",
-        material.worker_of(failure),
-        submissions.open_client,
-        notify,
-        wanted.timeout,
-        wanted.max_bytes,
+        failure, plan, material, inputs, wanted, None, stand_in, submissions
     )

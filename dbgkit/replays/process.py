@@ -11,21 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbgkit.errors import DbgkitError, RunSpecUnreadable, WaitTimedOut
-from dbgkit.model import (
-    MALFORMED,
-    Failure,
-    FrameSummary,
-    Plan,
-    Run,
-    Step,
-    advice,
-)
+from dbgkit.model import MALFORMED, Failure, FrameSummary, Run, Step, advice
 from dbgkit.model.frames import checked, duration
 from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.texts import safe_str
 from dbgkit.replays.child import BEGUN, FAULTS, RESULT
-from dbgkit.replays.children import Child, Fork, Forked, Spawned, shared_folder
-from dbgkit.replays.inputs import Inputs
+from dbgkit.replays.children import Child, Forked, Spawned, shared_folder
 from dbgkit.replays.lacking import Lack
 from dbgkit.replays.material import Material
 from dbgkit.replays.outcome import (
@@ -34,8 +25,8 @@ from dbgkit.replays.outcome import (
     raised_from_wire,
     run_of,
 )
-from dbgkit.replays.planning import Wanted
-from dbgkit.replays.standin import WorkerStandIn, reading
+from dbgkit.replays.preparing import Prepared
+from dbgkit.replays.standin import reading
 from dbgkit.replays.steps import steps_from_wire
 
 if TYPE_CHECKING:
@@ -60,7 +51,6 @@ class ChildEnd:
 
     run: Run
     frames: tuple[FrameSummary, ...] = ()
-    traceback_text: str = ""
     crash: str = ""
     notes: tuple[str, ...] = ()
     lack: Lack | None = None
@@ -69,69 +59,51 @@ class ChildEnd:
 
 
 def run_in_child(
-    failure: Failure,
-    plan: Plan,
-    material: Material,
-    inputs: Inputs,
-    wanted: Wanted,
-    specs: Mapping[Any, bytes] | None,
-    stand_in: WorkerStandIn | None,
+    failure: Failure, prepared: Prepared, specs: Mapping[Any, bytes] | None
 ) -> ChildEnd:
     """Run the task in a child; bounded in time and in memory.
 
     The child is a new interpreter. Where the inputs cannot be pickled (``specs`` is
     None), it is a fork of this process: a copy, so that nothing here changes.
-    """
-    task: ChildTask = {
-        "key": material.key,
-        "scope": plan.scope,
-        "outputs": _outputs(material),
-        "inputs": None,  # they come apart
-        "timeout": wanted.timeout,
-        "max_bytes": wanted.max_bytes,
-        "worker": failure.worker or "",
-        "known": dict(material.worker_of(failure)),
-        "secret_names": secret_names(),
-        "cluster": _cluster(material, wanted.timeout),
-        "alone": stand_in is None,
-    }
-    if specs is not None:
-        task["specs"] = dict(specs)
-        return _one_child(failure, wanted.timeout, _SLOWEST_START, task, inputs, None)
-    with reading(stand_in):
-        nodes = {
-            key: row.node if row.node is not None else row.read()
-            for key, row in material.rows.items()
-            if key in set(plan.run_here)
-        }
-    fork = (nodes, inputs.reader, stand_in)
-    return _one_child(failure, wanted.timeout, _SLOWEST_FORK, task, inputs, fork)
-
-
-def _one_child(
-    failure: Failure,
-    timeout: float,
-    start_limit: float,
-    task: ChildTask,
-    inputs: Inputs,
-    fork: Fork | None,
-) -> ChildEnd:
-    """Start a child, and wait for its end; ``fork`` has what a fork runs.
 
     Raises
     ------
     WaitTimedOut
-        It did not start the task within ``start_limit`` seconds.
+        It did not start the task in time.
     RunSpecUnreadable
         It could not read the task.
     """
+    plan, material, inputs = prepared.plan, prepared.material, prepared.inputs
+    timeout, stand_in = prepared.wanted.timeout, prepared.stand_in
+    task: ChildTask = {
+        "key": material.key,
+        "scope": plan.scope,
+        "outputs": list(material.roots),
+        "inputs": None,  # they come apart
+        "timeout": timeout,
+        "max_bytes": prepared.wanted.max_bytes,
+        "worker": failure.worker or "",
+        "known": dict(material.worker_of(failure)),
+        "secret_names": secret_names(),
+        "cluster": _cluster(material, timeout),
+        "alone": stand_in is None,
+    }
     limit = _memory_limit(task["known"])
+    nodes: dict[Any, Any] = {}
+    if specs is None:
+        with reading(stand_in):
+            for key in plan.run_here:
+                row = material.rows[key]
+                nodes[key] = row.read() if row.node is None else row.node
     with shared_folder() as folder:
         start = time.perf_counter()
-        if fork is not None:
-            child: Child = Forked(folder, {**task, "inputs": inputs.values}, fork)
+        if specs is not None:
+            child: Child = Spawned(folder, {**task, "specs": dict(specs)}, inputs)
+            start_limit = _SLOWEST_START
         else:
-            child = Spawned(folder, task, inputs)
+            fork = (nodes, inputs.reader, stand_in)
+            child = Forked(folder, {**task, "inputs": inputs.values}, fork)
+            start_limit = _SLOWEST_FORK
         try:
             why = _watch(child, folder, start_limit, timeout, limit)
         finally:
@@ -161,10 +133,6 @@ def _refuse_unbegun(failure: Failure, folder: Path, child: Child, why: str) -> N
             f"{advice.option('where', 'here')} runs it where it can be read",
             key=failure.key,
         )
-
-
-def _outputs(material: Material) -> list[Any]:
-    return list(material.outputs) if material.key is None else [material.key]
 
 
 def _cluster(material: Material, timeout: float) -> ChildCluster | None:
@@ -271,8 +239,7 @@ def end_from_wire(failure: Failure, wire: ChildResult) -> ChildEnd:
     steps = steps_from_wire(wire["steps"])
     if error is None:
         return ChildEnd(Run("passed", seconds=seconds), notes=notes, steps=steps)
-    raised = raised_from_wire(error["told"])
-    text = checked(str, error["traceback_text"])
+    raised = raised_from_wire(error["raised"])
     frames = tuple(map(FrameSummary.from_wire, error["frames"]))
     if failure.killed and error["ends_worker"]:
         # It does to a worker what it did before, though not to a plain process.
@@ -280,7 +247,6 @@ def end_from_wire(failure: Failure, wire: ChildResult) -> ChildEnd:
         return ChildEnd(
             Run("died", raised["type"], raised["message"], detail, seconds),
             frames=frames,
-            traceback_text=text,
             crash=detail,
             notes=notes,
         )
@@ -289,7 +255,6 @@ def end_from_wire(failure: Failure, wire: ChildResult) -> ChildEnd:
     return ChildEnd(
         run_of(failure, raised, seconds),
         frames=frames,
-        traceback_text=text,
         notes=notes,
         lack=_lack(error["lack"]),
         handed=tuple(checked(str, key) for key in error["handed"]),

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed.protocol.pickle import dumps
 
@@ -35,6 +35,9 @@ from dbgkit.remote.common.unpickling import Reading
 from dbgkit.remote.recording.handed import future_error
 from dbgkit.replays.material import Material, Row
 from dbgkit.replays.nodes import rename
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _UNDONE = ("waiting", "queued", "no-worker", "processing")
 _POLL = 0.2  # seconds between two checks of its progress
@@ -64,8 +67,9 @@ def recompute(
     if not wanted:
         return {}
     names = _names(plan)
-    with _submitted(material, plan, names, wanted) as futures:
-        _wait(material, plan, names, futures, timeout, notify)
+    own = {name: key for key, name in names.items()}
+    with _submitted(link.client, material, plan, names, wanted) as futures:
+        _wait(link, plan, own, futures, timeout, notify)
         answer = link.visit(keys=[names[key] for key in wanted], states_only=True)
         rows = {row["key"]: row for row in answer["tasks"]}
         lost = [key for key in wanted if names[key] not in rows]
@@ -84,7 +88,6 @@ def recompute(
                 key=plan.key,
             )
         who_has = {names[key]: rows[names[key]]["who_has"] for key in wanted}
-        own = {name: key for key, name in names.items()}
         loads = material.reader.loads
         data = pull_values(link, who_has, size, loads=loads, called=own)
     return {key: data[names[key]] for key in wanted}
@@ -100,17 +103,19 @@ def _names(plan: Plan) -> dict[Any, Any]:
 
 @contextmanager
 def _submitted(
-    material: Material, plan: Plan, names: Mapping[Any, Any], wanted: list[Any]
+    client: Client,
+    material: Material,
+    plan: Plan,
+    names: Mapping[Any, Any],
+    wanted: list[Any],
 ) -> Iterator[list[Any]]:
     """Futures of the wanted inputs; they are released, whatever happens."""
-    assert material.link is not None
-    client = material.link.client
-    if plan.own_keys and all(
-        material.rows[key].state != "unknown" for key in plan.recompute
-    ):
-        graph: Any = {}  # the scheduler has it
-    else:
-        graph = _graph(material, plan, names)
+    rows = [material.rows[key] for key in plan.recompute]
+    # Whether the scheduler has them all, under these keys.
+    known = bool(plan.own_keys) and all(row.state != "unknown" for row in rows)
+    # A scheduler of this process would set its classes back: see common/unpickling.py.
+    apart = scheduler_is_here(client)
+    graph = {} if known else _graph(rows, names, bool(plan.own_keys), apart)
     futures = client.get(graph, [names[key] for key in wanted], sync=False)
     try:
         yield list(futures)
@@ -119,20 +124,26 @@ def _submitted(
             future.release()
 
 
-def _graph(material: Material, plan: Plan, names: Mapping[Any, Any]) -> Any:
-    assert material.link is not None
-    # A scheduler of this process would set its classes back: see common/unpickling.py.
-    here = scheduler_is_here(material.link.client)
-    nodes: dict[Any, Any] = _ReadApart() if here else {}
-    for key in plan.recompute:
-        node = material.rows[key].read()
-        nodes[names[key]] = node if plan.own_keys else rename(node, names, names[key])
-    annotated = {
-        names[key]: found
-        for key in plan.recompute
-        if (found := _annotations(material.rows[key]))
+def _graph(rows: list[Row], names: Mapping[Any, Any], own: bool, apart: bool) -> Any:
+    """A graph of tasks under other keys, or their own.
+
+    Of layers, as Dask hangs annotations on layers. A plain one Dask hashes, and pickles
+    and unpickles its values for that (``LLGExpr`` in dask/_expr.py,
+    ``_normalize_pickle`` in dask/tokenize.py).
+    """
+    from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+
+    groups: dict[str, tuple[dict[str, Any], dict[Any, Any]]] = {}
+    for row in rows:
+        found, node, name = _annotations(row), row.read(), names[row.key]
+        layer = found, _ReadApart() if apart else {}
+        nodes = groups.setdefault(repr(found), layer)[1]
+        nodes[name] = node if own else rename(node, names, name)
+    layers = {
+        f"dbgkit-{index}": MaterializedLayer(nodes, annotations=found or None)
+        for index, (found, nodes) in enumerate(groups.values())
     }
-    return _in_layers(nodes, annotated)
+    return HighLevelGraph(layers, {name: set(layers) - {name} for name in layers})
 
 
 def _annotations(row: Row) -> dict[str, Any]:
@@ -159,44 +170,19 @@ def _read_apart(data: bytes) -> dict[Any, Any]:
     return graph
 
 
-def _in_layers(
-    nodes: dict[Any, Any], annotated: Mapping[Any, Mapping[str, Any]]
-) -> Any:
-    """A graph of layers, as Dask hangs annotations on layers.
-
-    A plain one Dask hashes, and pickles and unpickles its values for that
-    (``LLGExpr`` in dask/_expr.py, ``_normalize_pickle`` in dask/tokenize.py).
-    """
-    from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-
-    groups: dict[str, tuple[Mapping[str, Any], dict[Any, Any]]] = {}
-    for key, node in nodes.items():
-        found = annotated.get(key, {})
-        groups.setdefault(repr(found), (found, type(nodes)()))[1][key] = node
-    layers = {
-        f"dbgkit-{index}": MaterializedLayer(part, annotations=dict(found) or None)
-        for index, (found, part) in enumerate(groups.values())
-    }
-    return HighLevelGraph(layers, {name: set(layers) - {name} for name in layers})
-
-
 def _wait(
-    material: Material,
+    link: Link,
     plan: Plan,
-    names: Mapping[Any, Any],
+    own: Mapping[Any, Any],
     futures: list[Any],
     timeout: float,
     notify: Callable[[Any], Any],
 ) -> None:
-    link = material.link
-    assert link is not None
-    keys = list(names.values())
+    """Wait until all are done; ``own`` has the user's own key for each."""
+    keys = list(own)
     left, since = len(keys), time.monotonic()
     notify(Progress("recompute", 0, len(keys)))
-    while any(not future.done() for future in futures):
-        _pause(link, futures)
-        if all(future.done() for future in futures):
-            break
+    while not _all_done_soon(link, futures):
         counts = link.progress(keys)
         undone = sum(counts.get(state, 0) for state in _UNDONE)
         if undone < left:
@@ -217,11 +203,11 @@ def _wait(
     notify(Progress("recompute", len(keys), len(keys)))
     for future in futures:
         if future.status != "finished":
-            raise _failed(material, plan, names, future)
+            raise _failed(link, plan, own, future)
 
 
-def _pause(link: Link, futures: list[Any]) -> None:
-    """Wait until all are done, for a short while at most."""
+def _all_done_soon(link: Link, futures: list[Any]) -> bool:
+    """Whether all are done, perhaps after a short while."""
     from distributed import wait
 
     client = link.client
@@ -234,7 +220,9 @@ def _pause(link: Link, futures: list[Any]) -> None:
         with client.as_current(), suppress(*over):
             await wait(futures, timeout=_POLL)
 
-    link.call(until_done, what="the tasks that run again", limit=30)
+    if not all(future.done() for future in futures):
+        link.call(until_done, what="the tasks that run again", limit=30)
+    return all(future.done() for future in futures)
 
 
 def _cancelled(link: Link, plan: Plan, future: Any) -> DbgkitError:
@@ -272,17 +260,15 @@ def _cancelled(link: Link, plan: Plan, future: Any) -> DbgkitError:
 
 
 def _failed(
-    material: Material, plan: Plan, names: Mapping[Any, Any], future: Any
+    link: Link, plan: Plan, own: Mapping[Any, Any], future: Any
 ) -> RecomputeFailed:
-    assert material.link is not None
-    own_names = {name: key for key, name in names.items()}
-    answer = material.link.visit(keys=[future.key], leaders=False)
+    answer = link.visit(keys=[future.key], leaders=False)
     error = future.exception() if future.status == "error" else None
-    key = own_names.get(future.key)
+    key = own.get(future.key)
     text = safe_repr(error) if error is not None else f"it was {future.status}"
     if answer["failures"]:
         fact = answer["failures"][0]
-        key = own_names.get(fact["key"], key)
+        key = own.get(fact["key"], key)
         text = fact["exception_text"] or text
     failed = RecomputeFailed(
         f"an input of {plan.key!r} failed when it was computed again: {key!r}: {text}",

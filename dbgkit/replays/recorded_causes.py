@@ -26,7 +26,8 @@ def changed_cause(recording: Recording, here: Sequence[Row]) -> str | None:
     for cause in _own(recording):
         if not any(_may_be(recording, cause, row) for row in here):
             before = f"{cause.exception_type}: {cause.message[:200]}"
-            return f"before {before}, now {_worded(here)}"
+            now = next((row for row in here if row[3]), None)  # the nearest of its own
+            return f"before {before}, now {in_words(now)}"
     return None
 
 
@@ -63,17 +64,13 @@ def _may_be(recording: Recording, cause: RecordedCause, row: Row) -> bool:
 def _is(recording: Recording, cause: RecordedCause, row: Row) -> bool:
     if not same_class(cause.exception_type, row[0]):
         return False
-    now = {redact_text(form, extra=recording.secret_names) for form in _forms(row)}
+    forms = forms_of(row[1], row[2])
+    now = {redact_text(form, extra=recording.secret_names) for form in forms}
     return alike({cause.message}, now)
 
 
-def _forms(row: Row) -> set[str]:
-    return forms_of(row[1], row[2])
-
-
-def _worded(here: Sequence[Row]) -> str:
-    """The nearest cause of a run's own."""
-    row = next((row for row in here if row[3]), None)
+def in_words(row: Row | None) -> str:
+    """Class and message of a cause, if there is one."""
     if row is None:
         return "none"
     return f"{row[0]}: {row[1][:200]}" if row[1] else str(row[0])

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from dbgkit.errors import InputMoved, InputNotCopyable, NotHere
-from dbgkit.model import Failure, Replay
-from dbgkit.remote.common.frames import is_own, own_line
+from dbgkit.model import Replay
 from dbgkit.replays.collectives import ALONE
 from dbgkit.replays.here import replay_here
 from dbgkit.replays.in_child import replay_in_child
 from dbgkit.replays.on_worker import run_on_worker
+from dbgkit.replays.places import own_place
 from dbgkit.replays.preparing import Notify, Prepared, prepare_once
 from dbgkit.replays.submitted import HandedStored
 from dbgkit.targets.locate import locate_failures
@@ -33,15 +33,10 @@ def execute(prepared: Prepared, notify: Notify) -> Replay:
     try:
         return _execute(prepared, notify)
     except KeyboardInterrupt as interrupt:
-        stopped = _stopped(prepared.failure, interrupt)
-    raise KeyboardInterrupt(stopped)
-
-
-def _stopped(failure: Failure, interrupt: KeyboardInterrupt) -> str:
-    line = own_line(interrupt)
-    known = line is not None and is_own(line[0])
-    at = ", at {}:{} in {}".format(*line) if line and known else ""
-    return f"the replay of {failure.key!r} was stopped by Ctrl-C{at}"
+        place = own_place(interrupt)
+    at = f", at {place}" if place else ""
+    key = prepared.failure.key
+    raise KeyboardInterrupt(f"the replay of {key!r} was stopped by Ctrl-C{at}")
 
 
 def _execute(prepared: Prepared, notify: Notify) -> Replay:

@@ -15,7 +15,7 @@ from dbgkit.model import Failure
 from dbgkit.remote.common.calls import steps_of
 from dbgkit.replays.collectives import Alone
 from dbgkit.replays.material import Material, Row
-from dbgkit.replays.nodes import is_p2p
+from dbgkit.replays.nodes import is_p2p, with_function
 from dbgkit.replays.standin import reading
 from dbgkit.targets.led import cause_in_shuffle
 
@@ -49,31 +49,20 @@ def put_in_reach(failure: Failure, material: Material, run: Iterable[Any]) -> bo
     """
     for key in run:
         if key != material.key and material.rows[key].takes_part_in_p2p:
-            raise _refused(
-                failure,
-                f"needs {key!r}, part of a P2P shuffle, which runs only on "
-                "workers: nothing that leads to it is run here",
-            )
+            why = "which runs only on workers: nothing that leads to it is run here"
+            raise _refused(failure, f"needs {key!r}, part of a P2P shuffle, {why}")
     row = material.rows.get(material.key)
     if failure.shuffle in ("barrier", "unpack"):
-        raise _refused(
-            failure,
-            f"failed in the {failure.shuffle} phase of a P2P shuffle, whose data is "
-            "gone, so it cannot run again",
-        )
+        where = f"failed in the {failure.shuffle} phase of a P2P shuffle"
+        why = "whose data is gone, so it cannot run again"
+        raise _refused(failure, f"{where}, {why}")
     if row is None or not row.takes_part_in_p2p or not is_p2p(node := row.read()):
         return False
     specs = _specs(material.rows.values()) if goes_in(node) else {}
     if not specs:
         raise _refused(failure, "is part of a P2P shuffle, and cannot run outside it")
-    row.node, row.spec = _with_function(node, IntoShuffle(node.func, specs)), None
+    row.replace(with_function(node, IntoShuffle(node.func, specs)))
     return True
-
-
-def _with_function(node: Any, function: Callable[..., Any]) -> Any:
-    from dask._task_spec import Task
-
-    return Task(node.key, function, *node.args, **node.kwargs)
 
 
 def _specs(rows: Iterable[Row]) -> dict[str, Any]:
@@ -99,11 +88,7 @@ class IntoShuffle:
 
     Raises what the user can fix, if the function names only the shuffle's phase.
 
-    Parameters
-    ----------
-    function : callable
-    specs : mapping of str to ShuffleSpec
-        By the id of the shuffle.
+    ``specs`` are by the id of the shuffle.
     """
 
     def __init__(self, function: Callable[..., Any], specs: Mapping[str, Any]) -> None:
@@ -202,9 +187,5 @@ def receive(run: Any, shards: Mapping[str, Any]) -> None:
 
 def _refused(failure: Failure, why: str) -> NotHere:
     """The error for a task that cannot run outside its shuffle."""
-    why_failed = f" ({failure.exception_type}: {failure.message[:200]})"
-    return NotHere(
-        f"{failure.key!r} {why}{why_failed}",
-        _TASKS,
-        key=failure.key,
-    )
+    failed = f"{failure.exception_type}: {failure.message[:200]}"
+    return NotHere(f"{failure.key!r} {why} ({failed})", _TASKS, key=failure.key)

@@ -79,7 +79,7 @@ class WorkerStandIn:
         self.submits = False
         self.active_threads: dict[int, Any] = {}
         self._key = key
-        self._notify = notify
+        self.notify = notify
         self._said: dict[str, None] = {}
         self._limit = limit
         self._lock = threading.RLock()
@@ -96,14 +96,8 @@ class WorkerStandIn:
         self._scheduler = SchedulerInPlace(self._reach, self._tools)
         self._clients: dict[int, ClientStandIn] = {}
         self._current = ExitStack()
-        self._parts = Parts(
-            address,
-            self._base.client,
-            self._base.runs_here,
-            limit,
-            most,
-            {"worker": self, "loop": self.loop, "scheduler": self._scheduler},
-        )
+        named = {"worker": self, "loop": self.loop, "scheduler": self._scheduler}
+        self._parts = Parts(address, self._base, limit, most, named)
         self.plugins = MappingStandIn(self._parts, (("a", "plugins"),))
         self.data = MappingStandIn(self._parts, (("a", "data"),))
         self.state = PartStandIn(self._parts, (("a", "state"),))
@@ -167,10 +161,6 @@ class WorkerStandIn:
 
     # -- one run ------------------------------------------------------------
 
-    def hear(self, notify: Callable[[Any], Any]) -> None:
-        """Notify somebody else from now on."""
-        self._notify = notify
-
     def in_child(self, open_client: Callable[[], Any]) -> None:
         """Go on in a fork, which has none of its parent's threads.
 
@@ -215,16 +205,11 @@ class WorkerStandIn:
         if client is not None:
             await close_connected(client._dbgkit_client)
 
-    @property
-    def lacked(self) -> list[str]:
-        """Names of what the task asked for and was not available."""
-        return self._parts.lacked
-
     def notes(self) -> list[str]:
         """Notes on what the task asked its worker for."""
         notes = [
             f"the task asked its worker for {name!r}, which the stand-in does not have"
-            for name in self.lacked
+            for name in self._parts.lacked
         ]
         if self.submits:
             notes.append("the task asked for a client: work it submitted really ran")
@@ -242,12 +227,12 @@ class WorkerStandIn:
     def _announce(self) -> None:
         if not self.submits:
             self.submits = True
-            self._notify(Notice(SUBMITS))
+            self.notify(Notice(SUBMITS))
 
     def _say(self, text: str) -> None:
         if text not in self._said:
             self._said[text] = None
-            self._notify(Notice(text))
+            self.notify(Notice(text))
 
     def _reached(self) -> Any:
         client = self._base.client()
@@ -301,7 +286,7 @@ def in_place_of_worker(
     if stand_in is None:
         yield None
         return
-    stand_in.hear(notify)
+    stand_in.notify = notify
     coroutine = bool(getattr(only, "is_coro", False))
     with reading(stand_in):
         stand_in.begin(stand_in.get_current_task())

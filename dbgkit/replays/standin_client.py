@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextvars
 import inspect
 from collections.abc import Callable, Generator
-from types import TracebackType
 from typing import Any
 
 from dbgkit.cluster.clients import event_loop, is_open
@@ -30,30 +29,22 @@ _WORK = {
 
 
 class ClientStandIn:
-    """Acts as the client; notifies, once, when the task has it do something.
+    """Acts as the client; calls ``announce`` when the task has it do something.
 
-    Its methods run in the context of before the task, where ``get_worker`` finds no
-    worker: ``Client.gather`` and ``Client.scatter`` (distributed/client.py) would
-    else take and leave values in the stand-in's memory.
-
-    Parameters
-    ----------
-    client : Client
-    scheduler : SchedulerInPlace
-    tell : callable
-        Is called before the first piece of work.
-    outside : contextvars.Context
+    Its methods run in the context of before the task, ``outside``, where ``get_worker``
+    finds no worker: ``Client.gather`` and ``Client.scatter`` (distributed/client.py)
+    would else take and leave values in the stand-in's memory.
     """
 
     def __init__(
         self,
         client: Any,
         scheduler: SchedulerInPlace,
-        tell: Callable[[], None],
+        announce: Callable[[], None],
         outside: contextvars.Context,
     ) -> None:
         self._dbgkit_client = client
-        self._dbgkit_tell = tell
+        self._dbgkit_announce = announce
         self._dbgkit_outside = outside
         self.scheduler = scheduler
 
@@ -70,7 +61,7 @@ class ClientStandIn:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if name in _WORK:
-                self._dbgkit_tell()
+                self._dbgkit_announce()
             return self._dbgkit_outside.copy().run(value, *args, **kwargs)
 
         return call
@@ -102,18 +93,13 @@ class ClientStandIn:
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """The task must not close it, as it must not close a worker's own."""
-        return _nothing() if self._dbgkit_client.asynchronous else None
+        return self.__aexit__() if self._dbgkit_client.asynchronous else None
 
     def __enter__(self) -> ClientStandIn:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        return None
+    def __exit__(self, *raised: object) -> None:
+        """Leave it open: see `close`."""
 
     def __await__(self) -> Generator[Any, Any, ClientStandIn]:
         yield from self._dbgkit_client.__await__()  # until it is connected
@@ -122,33 +108,26 @@ class ClientStandIn:
     async def __aenter__(self) -> ClientStandIn:
         return await self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        return None
+    async def __aexit__(self, *raised: object) -> None:
+        """Leave it open: see `close`."""
 
     def __repr__(self) -> str:
         return f"<dbgkit's stand-in for {self._dbgkit_client!r}>"
 
 
-async def _nothing() -> None:
-    return None
-
-
 class Base:
     """The client that all goes through, opened when the task first needs one.
 
-    Parameters
-    ----------
-    open_client : callable
-        Gives a client that is no coroutine's, or None if there is no cluster.
+    ``open_client`` gives a client that is no coroutine's, or None if there is no
+    cluster.
     """
 
     def __init__(self, open_client: Callable[[], Any]) -> None:
-        self.open_client = open_client
+        self.reopen(open_client)
+
+    def reopen(self, open_client: Callable[[], Any]) -> None:
+        """Go through another client, opened when it is needed."""
+        self._open_client = open_client
         self._client: Any = None
 
     @property
@@ -159,14 +138,10 @@ class Base:
     def client(self) -> Any:
         """The client; None if there is no cluster."""
         if self._client is None:
-            self._client = self.open_client()
+            self._client = self._open_client()
         elif not is_open(self._client):
             return None
         return self._client
-
-    def reopen(self, open_client: Callable[[], Any]) -> None:
-        """Go through another client, opened when it is needed."""
-        self.open_client, self._client = open_client, None
 
     def runs_here(self) -> bool:
         """Whether this is the thread of the client's own loop."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from dbgkit.cluster.clients import event_loop
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.errors import StandInLacks
 from dbgkit.remote.worker.parts import unpickled
+from dbgkit.replays.standin_client import Base
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_replays import PartForm
@@ -28,10 +29,8 @@ class Parts:
     ----------
     address : str
         The worker's.
-    client : callable
-        Gives the client to ask with, or None.
-    blocked : callable
-        Whether this is the client's own loop, which must not be waited for.
+    base : Base
+        Gives the client to ask with.
     limit : float
         Seconds.
     most : int
@@ -43,16 +42,14 @@ class Parts:
     def __init__(
         self,
         address: str,
-        client: Callable[[], Any],
-        blocked: Callable[[], bool],
+        base: Base,
         limit: float,
         most: int,
         named: Mapping[str, Any],
     ) -> None:
         self.address = address
         self.lacked: list[str] = []
-        self._client = client
-        self._blocked = blocked
+        self._base = base
         self._limit = limit
         self._most = most
         self._named = named
@@ -74,13 +71,11 @@ class Parts:
             kind, name = path[-1]
             if kind == "i":
                 raise KeyError(name)
-            raise AttributeError(
-                f"{answer['owner']!r} object has no attribute {name!r}"
-            )
+            owner = answer["owner"]
+            raise AttributeError(f"{owner!r} object has no attribute {name!r}")
         if answer["status"] != "ok":
-            raise self.lack(
-                path, f"a {answer['type']} that is not available: {answer['text']}"
-            )
+            why = f"a {answer['type']} that is not available: {answer['text']}"
+            raise self.lack(path, why)
         try:
             return unpickled(answer["data"], self._named)
         except Exception as error:  # unpickling runs anybody's code
@@ -98,9 +93,9 @@ class Parts:
         )
 
     def _ask(self, path: Path) -> PartForm:
-        if self._blocked():
+        if self._base.runs_here():
             raise self.lack(path, "it was requested in the client's own loop")
-        client = self._client()
+        client = self._base.client()
         if client is None:
             raise self.lack(path, "the worker cannot be asked from here")
         asking = asyncio.run_coroutine_threadsafe(
@@ -111,9 +106,8 @@ class Parts:
             answer = asking.result(self._limit + 5)
         except (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError):
             asking.cancel()
-            raise self.lack(
-                path, f"worker {self.address} does not answer in {self._limit:g} s"
-            ) from None
+            why = f"worker {self.address} does not answer in {self._limit:g} s"
+            raise self.lack(path, why) from None
         if answer is None:
             raise self.lack(path, f"worker {self.address} is gone or cannot be asked")
         return cast("PartForm", answer)
@@ -157,12 +151,20 @@ def spelled(path: Path) -> str:
     return text
 
 
-class MappingStandIn(Mapping[Any, Any]):
-    """A mapping of the worker's, whose items are fetched one by one, when read."""
-
+class _StandIn:
     def __init__(self, parts: Parts, path: Path) -> None:
         self._parts = parts
         self._path = path
+
+    def __repr__(self) -> str:
+        return f"<{spelled(self._path)} of worker {self._parts.address}>"
+
+
+class MappingStandIn(_StandIn, Mapping[Any, Any]):
+    """A mapping of the worker's, whose items are fetched one by one, when read."""
+
+    def __init__(self, parts: Parts, path: Path) -> None:
+        super().__init__(parts, path)
         self._found: dict[Any, Any] = {}
 
     def __getitem__(self, key: Any) -> Any:
@@ -183,21 +185,11 @@ class MappingStandIn(Mapping[Any, Any]):
     def __len__(self) -> int:
         return len(self._keys())
 
-    def __repr__(self) -> str:
-        return f"<{spelled(self._path)} of worker {self._parts.address}>"
 
-
-class PartStandIn:
+class PartStandIn(_StandIn):
     """An object of the worker's that is too entwined with it to be sent whole."""
-
-    def __init__(self, parts: Parts, path: Path) -> None:
-        self._parts = parts
-        self._path = path
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return self._parts.read((*self._path, ("a", name)))
-
-    def __repr__(self) -> str:
-        return f"<{spelled(self._path)} of worker {self._parts.address}>"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from dbgkit.model import Plan, Step, ValueSummary
 from dbgkit.model.frames import checked
@@ -24,66 +24,42 @@ def begun_steps(
     begun: Iterable[BegunTask], exception: BaseException | None
 ) -> tuple[Step, ...]:
     """The steps of a run in this process, with their live values."""
-    return tuple(map(_live, steps_of_run(begun, exception)))
+    return tuple(map(_named, steps_of_run(begun, exception)))
 
 
 def fused_steps(exception: BaseException) -> tuple[Step, ...]:
     """Steps of fused tasks that had begun, out of a traceback with live frames."""
-    return tuple(map(_live, failed_steps(exception)))
-
-
-def _live(step: BegunStep) -> Step:
-    return _named(
-        step.key,
-        step.function,
-        step.label,
-        step.failed,
-        arguments=step.arguments,
-        inputs=step.inputs,
-    )
+    return tuple(map(_named, failed_steps(exception)))
 
 
 def steps_from_wire(wires: Iterable[StepForm]) -> tuple[Step, ...]:
     """Steps whose values are `ValueSummary`: those themselves are elsewhere."""
     return tuple(
         _named(
-            as_key(wire["key"]),
-            checked(str, wire["function"]),
-            checked(str, wire["label"]),
-            bool(wire["failed"]),
-            arguments=tuple(
-                (checked(str, name), ValueSummary.from_wire(value))
-                for name, value in wire["arguments"]
-            ),
-            inputs={
-                as_key(key): ValueSummary.from_wire(value)
-                for key, value in wire["inputs"]
-            },
+            BegunStep(
+                key=as_key(wire["key"]),
+                function=checked(str, wire["function"]),
+                label=checked(str, wire["label"]),
+                inputs={
+                    as_key(key): ValueSummary.from_wire(value)
+                    for key, value in wire["inputs"]
+                },
+                arguments=tuple(
+                    (checked(str, name), ValueSummary.from_wire(value))
+                    for name, value in wire["arguments"]
+                ),
+                failed=bool(wire["failed"]),
+            )
         )
         for wire in wires
     )
 
 
-def _named(
-    key: Any,
-    function: str,
-    label: str,
-    failed: bool,
-    *,
-    arguments: tuple[tuple[str, Any], ...],
-    inputs: Mapping[Any, Any],
-) -> Step:
+def _named(step: BegunStep) -> Step:
     """A step under its own name, or what Dask calls it where the function is Dask's."""
-    label = label or prefix_of(key)
-    return Step(
-        key=key,
-        name=name_of(key, step=label),
-        function=function,
-        label=label,
-        failed=failed,
-        arguments=arguments,
-        inputs=inputs,
-    )
+    label = step.label or prefix_of(step.key)
+    name = name_of(step.key, step=label)
+    return Step(**{**step._asdict(), "label": label, "name": name})
 
 
 def no_steps(plan: Plan, outcome: str, steps: Sequence[Step] = ()) -> list[str]:

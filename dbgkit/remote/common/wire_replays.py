@@ -177,11 +177,10 @@ class ChildTask(_ChildTask, total=False):
 
 
 class ChildError(TypedDict):
-    told: RaisedForm
+    raised: RaisedForm
     lack: Any
     handed: list[str]
     ends_worker: bool
-    traceback_text: str
     frames: list[FrameForm]
 
 
