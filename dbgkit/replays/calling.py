@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -192,7 +193,7 @@ def _run_in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine in a loop of its own; Ctrl-C cancels it."""
     import contextvars
 
-    outcome: list[Any] = []
+    outcome: Future[Any] = Future()
     running: list[Any] = []
 
     async def main() -> Any:
@@ -201,9 +202,9 @@ def _run_in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
     def run() -> None:
         try:
-            outcome.append((asyncio.run(main()), None))
+            outcome.set_result(asyncio.run(main()))
         except BaseException as error:  # raised again in the calling thread
-            outcome.append((None, error))
+            outcome.set_exception(error)
 
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(run,), daemon=True)
@@ -215,7 +216,4 @@ def _run_in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
             loop, task = running[0]
             loop.call_soon_threadsafe(task.cancel)
         raise
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return result
+    return outcome.result()

@@ -131,12 +131,8 @@ def capturing(
     """Capture while inside; after the last such block ``Client`` is as it was.
 
     Blocks may overlap in any order, in threads too: each handles what its own thread
-    raises, and what threads outside any block raise.
-
-    Parameters
-    ----------
-    inputs : bool
-        Whether the inputs are pulled too, or the replay is planned only.
+    raises, and what threads outside any block raise. Without ``inputs`` the replay is
+    only planned.
     """
     capture = Capture(wanted, notify, inputs)
     with _lock:
@@ -157,9 +153,8 @@ def capturing(
 
 def _take(client: Any, exception: BaseException) -> None:
     """Have the nearest block collect what it needs from a closing client."""
-    captures = _nearest_first()
-    if captures:
-        captures[0].take(client, exception)
+    for capture in _nearest_first()[:1]:
+        capture.take(client, exception)
 
 
 # The exits of a ``Client``'s block that are replaced: ours, and its own.
@@ -199,11 +194,7 @@ def _take_off_hooks() -> None:
 def prepared_for(captured: Captured, wanted: Wanted) -> Prepared | None:
     """What was collected, to be run with the options now given; None if not prepared.
 
-    Raises
-    ------
-    NotHere
-        It cannot be run that way, because the client has closed.
-    WouldKill
+    Raises if it cannot be run that way, because the client has closed.
     """
     prepared = captured.prepared
     if wanted.where == "worker":

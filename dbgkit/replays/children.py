@@ -70,7 +70,7 @@ class Child:
     def kill(self) -> None:
         raise NotImplementedError
 
-    def tell_where(self) -> None:
+    def dump_stacks(self) -> None:
         """Have it write its stacks to the file for faults, unless it does so itself."""
 
     def stop(self) -> None:
@@ -185,5 +185,5 @@ class Forked(Child):
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
 
-    def tell_where(self) -> None:
+    def dump_stacks(self) -> None:
         os.kill(self.pid, signal.SIGUSR1)

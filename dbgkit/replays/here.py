@@ -65,7 +65,7 @@ def replay_here(prepared: Prepared, notify: Notify) -> Replay | HandedStored:
         runs.append(run)
         if causes_unknown(failure, form):
             notes.append(CAUSES_UNKNOWN)
-        if chosen_run is None or _tells_more(run, chosen_run):
+        if chosen_run is None or _says_more(run, chosen_run):
             chosen, chosen_run = call, run
         else:
             submissions.let_go(call.exception)
@@ -84,7 +84,7 @@ def _replay_of(
     """The replay, described by its most informative run."""
     plan, material = prepared.plan, prepared.material
     notes += material.link.notes if material.link is not None else []
-    comparison.look(chosen.data)
+    comparison.compare_values(chosen.data)
     notes += [*comparison.notes(), *notes_on(runs)]
     error = chosen.exception
     notes += material.reader.notes(error.__traceback__ if error else None)
@@ -124,7 +124,7 @@ def _run_here(
     with reading(stand_in):
         data = prepared.inputs.fresh(last=last)
         nodes = {key: material.rows[key].read() for key in plan.run_here}
-    comparison.look(data)
+    comparison.compare_values(data)
     only = nodes[material.key] if plan.scope == "task" else None
     surroundings = in_place_of_worker(stand_in, only, notify)
     if only is not None:
@@ -135,7 +135,7 @@ def _run_here(
     return call
 
 
-def _tells_more(run: Run, than: Run) -> bool:
+def _says_more(run: Run, than: Run) -> bool:
     """Whether a run is more informative: the same failure, else any."""
     rank = {"same": 2, "different": 1}
     return rank.get(run.outcome, 0) > rank.get(than.outcome, 0)

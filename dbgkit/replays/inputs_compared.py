@@ -67,22 +67,22 @@ class InputComparison:
         self._then = {each.key: [each.type, each.digest, each.whole] for each in inputs}
         self.verdicts: dict[Any, str] = {}
 
-    def look(self, values: Mapping[Any, Any]) -> None:
+    def compare_values(self, values: Mapping[Any, Any]) -> None:
         """Compare the values as they are now; a verdict of ``"same"`` stays."""
         wanted = {
             key: value
             for key, value in values.items()
             if key in self._then and self.verdicts.get(key) != "same"
         }
-        self.hear(fingerprints(wanted, SECONDS) if wanted else ())
+        self.compare_prints(fingerprints(wanted, SECONDS) if wanted else ())
 
     @property
     def wanted(self) -> list[Any]:
         """Keys of the inputs that have a recorded fingerprint."""
         return list(self._then)
 
-    def hear(self, prints: Iterable[Sequence[Any]]) -> None:
-        """Take fingerprints of another process into account, as `look` does values."""
+    def compare_prints(self, prints: Iterable[Sequence[Any]]) -> None:
+        """Compare fingerprints, which may be taken in another process."""
         for key, *now in prints:
             if key in self._then and self.verdicts.get(key) != "same":
                 self.verdicts[key] = compare(self._then[key], now)

@@ -58,10 +58,7 @@ def only_lacking(
 ) -> str:
     """A note on a run that asked for something missing, if another run failed the same.
 
-    Raises
-    ------
-    StandInLacks
-        There is no such run, so nothing is known about the failure.
+    Raises if there is none, as then nothing is known about the failure.
     """
     what, advice, where, by_shuffle = lack
     at = f" ({where})" if where else ""

@@ -21,14 +21,8 @@ _SLACK = 60.0  # seconds for a parent that is there to end it first
 class Lifeline:
     """A thread of the child that ends the child, whatever else runs there.
 
-    Parameters
-    ----------
-    parent : int
-        Process id.
-    folder : str
-        What the two of them share: removed if the parent is gone.
-    limit : float
-        Seconds for the task, once it has begun.
+    ``limit`` are the seconds for the task, once it has begun; the folder that the two
+    of them share is removed if the parent is gone.
     """
 
     def __init__(self, parent: int, folder: str, limit: float) -> None:

@@ -103,8 +103,6 @@ class Material:
         Whether the values to pull live in this process anyway (inproc).
     workers : mapping of str to mapping
         What is known of the workers that are named in the rows.
-    reader : Reader
-        Unpickles the rows and the inputs.
     restarted : bool
         Whether it is another scheduler than the one that reported the failure.
     """
@@ -155,12 +153,7 @@ def gather_material(
     """All that a replay of this failure can start from.
 
     Costs nothing if the scheduler's answer has the specs, and one visit if they come
-    from a graph.
-
-    Raises
-    ------
-    NoTask
-        No task raised the failure.
+    from a graph. Raises `NoTask` if no task raised the failure.
     """
     evidence = failure.evidence
     client = evidence.client

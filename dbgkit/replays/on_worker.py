@@ -90,10 +90,8 @@ def run_on_worker(
     ------
     InputMoved
         The worker, or an input, is gone; nothing was run.
-    WaitTimedOut
-        The worker does not answer, or the work before the task takes too long.
-    RecomputeFailed, RunSpecUnreadable, InputNotCopyable, InputUnreadable, NotHere
-        It cannot be run there.
+    DbgkitError
+        It cannot be run there, or does not report its outcome in time.
     """
     link = material.link
     assert link is not None
@@ -212,7 +210,7 @@ def replay_from_wire(
 ) -> Replay:
     """The replay according to the worker's answer, if the task was run."""
     address = plan.worker
-    comparison.hear(answer.get("prints", ()))
+    comparison.compare_prints(answer.get("prints", ()))
     notes = [*failure.notes, *(checked(str, n) for n in answer.get("notes", ()))]
     rows = answer.get("runs", ())
     runs = []
@@ -348,13 +346,7 @@ def _slow_stage(failure: Failure, plan: Plan, answer: ReplayAnswer) -> WaitTimed
 def _without_answer(
     failure: Failure, plan: Plan, link: Link, pid: int, error: Any
 ) -> Replay:
-    """A replay without an answer of the worker: it died, or cannot be asked.
-
-    Raises
-    ------
-    SchedulerGone
-        The worker is still there, or left on request.
-    """
+    """A replay without an answer of its worker; raises if it has not died of it."""
     if not isinstance(error, BaseException) or _is_unread(error):
         raise _unreadable(failure, plan, safe_repr(error)[:500])
     if not isinstance(error, OSError):

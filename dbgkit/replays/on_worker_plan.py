@@ -32,10 +32,6 @@ def plan_on_worker(failure: Failure, material: Material, wanted: Wanted) -> Plan
     """The plan of a replay on a worker, or the error that says why there is none.
 
     Costs one call to each of the candidate workers.
-
-    Raises
-    ------
-    WouldKill, NotHere, InputLost, InputsTooLarge, RecomputeRefused
     """
     _refuse(failure, material)
     order = _in_order(material)

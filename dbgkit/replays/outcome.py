@@ -42,10 +42,7 @@ def run_of(failure: Failure, now: RaisedForm | None, seconds: float) -> Run:
 def raised_from_wire(wire: RaisedForm) -> RaisedForm:
     """What `remote.recording.raised.raised` gave in another process.
 
-    Raises
-    ------
-    Exception
-        One of `MALFORMED`: it is not of that form.
+    Raises one of `MALFORMED` if it is not of that form.
     """
     broken = wire["broken_repr"]
     return {

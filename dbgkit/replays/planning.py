@@ -14,7 +14,7 @@ from dbgkit.replays.material import Material, needed
 from dbgkit.replays.nodes import is_p2p
 from dbgkit.replays.shuffles import put_in_reach
 from dbgkit.targets.naming import name_of
-from dbgkit.targets.refusals import looked_at_in_time
+from dbgkit.targets.refusals import to_debug_in_time
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,15 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
     """The plan, or the error that says why there is none; nothing is pulled yet.
 
     For ``where="worker"`` see `on_worker_plan.plan_on_worker`.
-
-    Raises
-    ------
-    InputLost, InputsTooLarge, RecomputeRefused, WouldKill, NotHere
     """
     where = where_to_run(failure, wanted)
-    scope = wanted.scope
+    scope: Any = "ancestors" if material.key is None else wanted.scope
     warnings = [RUNS_AGAIN]
-    if material.link is None and _must_compute(material):
-        if scope == "task" and material.key is not None:
-            never = failure.found_in == "local"
-            why = "there is no cluster" if never else "no cluster is left"
-            warnings.append(f"{why}: the tasks that lead to it run here")
-        scope = "ancestors"
-    if material.key is None:
-        scope = "ancestors"
+    direct = () if material.key is None else material.rows[material.key].dependencies
+    if scope == "task" and material.link is None and needed(material, direct):
+        scope, never = "ancestors", failure.found_in == "local"
+        why = "there is no cluster" if never else "no cluster is left"
+        warnings.append(f"{why}: the tasks that lead to it run here")
     parts = train_alone(material)
     pull, recompute, run = _sort(material, scope)
     if put_in_reach(failure, material, run):
@@ -89,12 +82,7 @@ def make_plan(failure: Failure, material: Material, wanted: Wanted) -> Plan:
 
 
 def where_to_run(failure: Failure, wanted: Wanted) -> Any:
-    """Here or in a separate process, as requested or as is best.
-
-    Raises
-    ------
-    WouldKill
-    """
+    """Here or in a process of its own, as requested or as is best."""
     if failure.killed and wanted.where == "here":
         raise WouldKill(
             f"{failure.key!r} killed the worker that it ran on, so it is not run in "
@@ -103,13 +91,6 @@ def where_to_run(failure: Failure, wanted: Wanted) -> Any:
             key=failure.key,
         )
     return wanted.where or ("process" if failure.killed else "here")
-
-
-def _must_compute(material: Material) -> bool:
-    """Whether an input has to be computed, and not only the task itself."""
-    return material.key is None or bool(
-        needed(material, material.rows[material.key].dependencies)
-    )
 
 
 def _sort(material: Material, scope: str) -> tuple[list[Any], list[Any], list[Any]]:
@@ -139,7 +120,7 @@ def refuse_lost(material: Material, keys: list[Any]) -> None:
                 raise InputLost(
                     f"input {key!r} was lost with its cluster, which was closed "
                     "before the failure was debugged",
-                    looked_at_in_time(),
+                    to_debug_in_time(),
                     key=key,
                 )
             if material.restarted:

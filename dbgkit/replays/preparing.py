@@ -16,7 +16,7 @@ from dbgkit.replays.on_worker_plan import plan_on_worker
 from dbgkit.replays.planning import Wanted, make_plan
 from dbgkit.replays.standin import WorkerStandIn, reading
 from dbgkit.replays.submitted import Submissions
-from dbgkit.targets.located_before import look_again
+from dbgkit.targets.located_before import brought_up_to_date
 
 Notify = Callable[[Any], Any]
 
@@ -64,16 +64,13 @@ def plan_alone(failure: Failure, wanted: Wanted) -> Plan:
 def prepare(failure: Failure, wanted: Wanted, notify: Notify) -> Prepared:
     """Plan, ask for confirmation, and pull the inputs.
 
-    Raises
-    ------
-    Declined
-        ``notify`` returned False for the plan.
+    Raises `Declined` if ``notify`` returned False for the plan.
     """
     try:
         return prepare_once(failure, wanted, notify)
     except InputMoved:
         # Values move, and are released, between the look and the pull.
-        failure = look_again(failure, wanted.timeout, wanted.max_bytes)
+        failure = brought_up_to_date(failure, wanted.timeout, wanted.max_bytes)
     return prepare_once(failure, wanted, notify)
 
 

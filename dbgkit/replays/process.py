@@ -64,14 +64,8 @@ def run_in_child(
     """Run the task in a child; bounded in time and in memory.
 
     The child is a new interpreter. Where the inputs cannot be pickled (``specs`` is
-    None), it is a fork of this process: a copy, so that nothing here changes.
-
-    Raises
-    ------
-    WaitTimedOut
-        It did not start the task in time.
-    RunSpecUnreadable
-        It could not read the task.
+    None), it is a fork of this process: a copy, so that nothing here changes. Raises if
+    it could not read the task, or did not start it in time.
     """
     plan, material, inputs = prepared.plan, prepared.material, prepared.inputs
     timeout, stand_in = prepared.wanted.timeout, prepared.stand_in
@@ -185,7 +179,7 @@ def _watch(
             if not running or signalled:
                 child.kill()
                 return "timeout"
-            child.tell_where()
+            child.dump_stacks()
             signalled, end = True, end + _GRACE
         try:
             resident = psutil.Process(child.pid).memory_info().rss
@@ -228,10 +222,7 @@ def _end(
 def end_from_wire(failure: Failure, wire: ChildResult) -> ChildEnd:
     """The end of a child that has left its result: see `child.run_nodes`.
 
-    Raises
-    ------
-    Exception
-        One of `MALFORMED`: our child process did not write it.
+    Raises one of `MALFORMED` if our child process did not write it.
     """
     notes = tuple(checked(str, note) for note in wire["notes"])
     seconds = duration(wire["seconds"])

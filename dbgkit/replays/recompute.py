@@ -215,7 +215,7 @@ def _all_done_soon(link: Link, futures: list[Any]) -> bool:
     async def until_done() -> None:
         # wait() takes the current client, which need not be theirs. Two classes of
         # TimeoutError before Python 3.11. What was cancelled, as all is once the
-        # connection is lost, is done: who waits looks why.
+        # connection is lost, is done: the caller finds out why.
         over = (TimeoutError, asyncio.TimeoutError, concurrent.futures.CancelledError)
         with client.as_current(), suppress(*over):
             await wait(futures, timeout=_POLL)
@@ -230,11 +230,6 @@ def _cancelled(link: Link, plan: Plan, future: Any) -> DbgkitError:
 
     ``Client._reconnect`` and ``_handle_restart`` (distributed/client.py) cancel all
     futures with a reason.
-
-    Raises
-    ------
-    SchedulerGone
-        The scheduler is gone, or was restarted.
     """
     link.scheduler()
     reason = getattr(future_error(future), "reason", None)

@@ -15,16 +15,13 @@ from dbgkit.replays.places import own_place
 from dbgkit.replays.preparing import Notify, Prepared, prepare_once
 from dbgkit.replays.submitted import HandedStored
 from dbgkit.targets.locate import locate_failures
-from dbgkit.targets.located_before import look_again
+from dbgkit.targets.located_before import brought_up_to_date
 
 
 def execute(prepared: Prepared, notify: Notify) -> Replay:
     """Run the task as often as wanted, and compare the outcomes.
 
-    Raises
-    ------
-    KeyboardInterrupt
-        Ctrl-C; the message says what was stopped.
+    If Ctrl-C ends it, the message says what was stopped.
     """
     if ALONE in prepared.plan.warnings:
         failure = prepared.failure
@@ -101,6 +98,6 @@ def _on_worker(prepared: Prepared, notify: Notify) -> Replay | HandedStored:
         )
     except InputMoved:
         # Nothing was run yet: values move, and workers come and go.
-        failure = look_again(failure, wanted.timeout, wanted.max_bytes)
+        failure = brought_up_to_date(failure, wanted.timeout, wanted.max_bytes)
     again = prepare_once(failure, wanted, notify)
     return run_on_worker(failure, again.plan, again.material, wanted.timeout, notify)

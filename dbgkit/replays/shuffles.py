@@ -39,13 +39,8 @@ def goes_in(node: Any) -> bool:
 def put_in_reach(failure: Failure, material: Material, run: Iterable[Any]) -> bool:
     """Have a failed task that is part of a P2P shuffle run outside it, if possible.
 
-    Returns whether it is part of one.
-
-    Raises
-    ------
-    NotHere
-        It takes from the shuffle, or another task that would have to run here is part
-        of one.
+    Returns whether it is part of one. Raises if it takes from the shuffle, or another
+    task that would have to run here is part of one.
     """
     for key in run:
         if key != material.key and material.rows[key].takes_part_in_p2p:
@@ -86,9 +81,8 @@ def own_function(function: Any) -> Any:
 class IntoShuffle:
     """A task's function, with what it asks of the shuffle that it puts a partition in.
 
-    Raises what the user can fix, if the function names only the shuffle's phase.
-
-    ``specs`` are by the id of the shuffle.
+    ``specs`` are by the id of the shuffle. Raises what the user can fix, if the
+    function names only the shuffle's phase.
     """
 
     def __init__(self, function: Callable[..., Any], specs: Mapping[str, Any]) -> None:
@@ -137,15 +131,10 @@ class _Plugin:
 
 
 def bare_run(spec: Any) -> Any:
-    """A run of a shuffle that is connected to nothing.
+    """A run of a shuffle that is connected to nothing; raises for an unknown kind.
 
     ``DataFrameShuffleRun`` (distributed/shuffle/_shuffle.py) and ``ArrayRechunkRun``
     (_rechunk.py) with what ``validate_data`` and ``_shard_partition`` read.
-
-    Raises
-    ------
-    NotHere
-        It is a kind of shuffle that is not known.
     """
     from distributed.shuffle._rechunk import ArrayRechunkRun, ArrayRechunkSpec
     from distributed.shuffle._rechunk import split_axes as axes_of

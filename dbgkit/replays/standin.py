@@ -47,18 +47,14 @@ class WorkerStandIn:
     ----------
     key : Key
         The task's.
-    address : str
-        The worker's.
-    known : mapping
-        What the scheduler knows of it.
+    address, known : str, mapping
+        The worker's, and what the scheduler knows of it.
     open_client : callable
         Gives the client to go through, or None if there is no cluster.
     notify : callable
         Is passed a `Notice` before something happens on the cluster.
-    limit : float
-        Seconds that each wait may take.
-    most : int
-        Bytes that a part of the worker may have.
+    limit, most : float, int
+        Seconds that each wait may take, and bytes that a part of the worker may have.
     """
 
     def __init__(
@@ -137,7 +133,7 @@ class WorkerStandIn:
         return self._key
 
     def handle_stimulus(self, *events: Any) -> None:
-        """``secede`` (distributed/worker.py) tells the worker; there is none here."""
+        """``secede`` (distributed/worker.py) notifies the worker: there is none."""
 
     def log_event(self, topic: Any, message: Any) -> None:
         """Kept here, and not sent."""
@@ -273,15 +269,9 @@ def in_place_of_worker(
 ) -> Iterator[WorkerStandIn | None]:
     """Have this thread look like one in which a worker runs a task.
 
-    Parameters
-    ----------
-    stand_in : WorkerStandIn or None
-        None: nothing is done.
-    only : GraphNode or None
-        The task, if it is run alone: a coroutine cannot secede, as what runs in a
-        worker's loop cannot.
-    notify : callable
-        Is passed a `Notice` before something happens on the cluster.
+    ``only`` is the task, if it is run alone: a coroutine cannot secede, as what runs in
+    a worker's loop cannot. ``notify`` is passed a `Notice` before something happens on
+    the cluster. Without a stand-in nothing is done.
     """
     if stand_in is None:
         yield None

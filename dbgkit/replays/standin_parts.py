@@ -23,20 +23,10 @@ _SHUFFLE = (("a", "plugins"), ("i", "shuffle"))
 
 
 class Parts:
-    """Reads parts of one worker; each wait has its limit.
+    """Reads parts of one worker, of at most so many bytes; each wait has its limit.
 
-    Parameters
-    ----------
-    address : str
-        The worker's.
-    base : Base
-        Gives the client to ask with.
-    limit : float
-        Seconds.
-    most : int
-        Bytes that one part may have.
-    named : mapping of str to object
-        What stands for the worker, its loop and its scheduler in what it sends.
+    ``named`` is what stands for the worker, its loop and its scheduler in what it
+    sends.
     """
 
     def __init__(
@@ -57,12 +47,8 @@ class Parts:
     def read(self, path: Path) -> Any:
         """A part's value.
 
-        Raises
-        ------
-        AttributeError, KeyError
-            The worker does not have it either.
-        StandInLacks
-            It cannot be sent, or the worker cannot be asked.
+        Raises as the worker would if it does not have it either; `StandInLacks` if it
+        cannot be sent, or the worker cannot be asked.
         """
         if path[:2] == _SHUFFLE:
             raise self.lack(path, "a shuffle belongs to its workers")

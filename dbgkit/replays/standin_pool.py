@@ -1,4 +1,4 @@
-"""A thread that looks like one of a worker's pool, so that its task may leave it."""
+"""A thread that stands in for one of a worker's pool, so that its task may leave it."""
 
 from __future__ import annotations
 

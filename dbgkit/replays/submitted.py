@@ -28,13 +28,7 @@ class HandedStored:
 
 
 class Submissions:
-    """The work that the runs of one replay submit through a client.
-
-    Parameters
-    ----------
-    link : Link or None
-        The cluster, if there is one.
-    """
+    """The work that the runs of one replay submit through a client."""
 
     def __init__(self, link: Link | None) -> None:
         self._link = link
@@ -64,14 +58,9 @@ class Submissions:
         return stored
 
     def stored_among(self, keys: Iterable[Any], began: float) -> HandedStored | None:
-        """The first of some tasks whose error was returned that did not run again.
+        """The first of some tasks that did not run again, but had its error returned.
 
-        Parameters
-        ----------
-        keys : iterable of Key
-            See `dbgkit.remote.recording.handed`.
-        began : float
-            Before the run, by ``time.perf_counter``.
+        ``began`` is a moment before the run, by ``time.perf_counter``.
         """
         keys = list(keys)
         if not keys or self._link is None or not is_open(self._link.client):

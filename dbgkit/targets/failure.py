@@ -22,7 +22,7 @@ from dbgkit.remote.common.texts import safe_repr, safe_str, type_and_message
 from dbgkit.source import Index, Reader, named_sources
 from dbgkit.source.shown import codes_from_wire
 from dbgkit.targets.graphs import materialise
-from dbgkit.targets.led import mendable, notes_of_shuffle, notes_of_way
+from dbgkit.targets.led import fixable, notes_of_shuffle, notes_of_way
 from dbgkit.targets.naming import counted, lines_of_frames, name_of, step_of
 from dbgkit.targets.origins import origins_from_wire, origins_in_graph
 from dbgkit.targets.tracebacks import Trace
@@ -50,7 +50,7 @@ def failure_from_fact(
     """
     way = notes_of_way(fact)
     notes = (*way, *notes) if fact.get("gone") else (*notes, *way)
-    fact, exception, phase = mendable(fact, exception)
+    fact, exception, phase = fixable(fact, exception)
     notes = (*notes, *notes_of_shuffle(fact, phase))
     text = fact["exception_text"]
     if exception is None and (data := fact.get("exception")):

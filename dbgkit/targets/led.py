@@ -33,10 +33,7 @@ _SHOWN = 120  # characters of an exception in a note
 def raised_in(exception: BaseException | None) -> list[tuple[str, list[Any], bool]]:
     """An exception and its causes, for a visit.
 
-    Returns
-    -------
-    list of (str, list of (str, int, str), bool)
-        Text, frames, and whether they begin in a wait of this client's own.
+    Of each the text, the frames, and whether they begin in a wait of this client's own.
     """
     if exception is None:
         return []
@@ -73,15 +70,12 @@ def cause_in_shuffle(exception: BaseException | None) -> BaseException | None:
     return None if error is exception else error
 
 
-def mendable(
+def fixable(
     fact: Fact, exception: BaseException | None
 ) -> tuple[Fact, BaseException | None, str]:
     """A fact with what the user can fix in place of Dask's own exception, if possible.
 
-    Returns
-    -------
-    fact, exception, phase
-        The phase is empty if this is not a failure of a shuffle.
+    And that exception; and the phase, which is empty if no shuffle has failed.
     """
     phase = phase_in(fact["exception_text"], fact["traceback_text"])
     if not phase and not fact["exception_text"] and exception is not None:
@@ -101,7 +95,7 @@ def mendable(
 
 
 def notes_of_shuffle(fact: Fact, phase: str) -> tuple[str, ...]:
-    """Notes on where in a shuffle it failed; to be called after `mendable`."""
+    """Notes on where in a shuffle it failed; to be called after `fixable`."""
     if not phase:
         return ()
     text, frames = fact["exception_text"], fact["traceback_text"]

@@ -11,7 +11,7 @@ from dbgkit.errors import SchedulerGone, UnknownKey
 from dbgkit.model import Failure
 
 
-def look_again(failure: Failure, timeout: float, max_bytes: int) -> Failure:
+def brought_up_to_date(failure: Failure, timeout: float, max_bytes: int) -> Failure:
     """The same failure, with what a replay needs as it is now."""
     if not _can_be_asked_of(failure):
         return replace(failure, evidence=replace(failure.evidence, visit=None))
@@ -43,15 +43,7 @@ def _can_be_asked_of(failure: Failure) -> bool:
 
 
 def _with_visit(failure: Failure, timeout: float, max_bytes: int) -> Failure:
-    """A failure with what the scheduler reports of it now.
-
-    Raises
-    ------
-    UnknownKey
-        The scheduler has forgotten it.
-    SchedulerGone
-        It is not the scheduler that reported it.
-    """
+    """A failure with what the scheduler reports of it now; raises if it has none."""
     evidence = failure.evidence
     answer = Link(evidence.client, timeout).visit(
         keys=[failure.key], specs=True, max_bytes=max_bytes, leaders=False

@@ -46,8 +46,7 @@ def locate_in_graph(
     *,
     client: Any,
     timeout: float,
-    specs: bool,
-    max_bytes: int,
+    limits: Mapping[str, Any],
     from_answer: Callable[..., list[Failure]],
 ) -> list[Failure]:
     """Failures of a computation of which only the graph and the exception remain.
@@ -62,7 +61,6 @@ def locate_in_graph(
         client = None
     there = client is not None and is_open(client)
     link = Link(client, timeout) if there else None
-    limits = {"specs": specs, "max_bytes": max_bytes}
     past = _look_back(found.exception, graph, client, timeout)
     if not past.matching and link is not None:
         above = _failed_outside(found.exception, graph, link)

@@ -19,15 +19,9 @@ _QUIETLY = ("unknown", "lost-connection")
 
 @dataclass(frozen=True)
 class Lack:
-    """Modules that a task needs and workers lack.
+    """Modules that a task needs and workers lack, and their files on the scheduler.
 
-    Attributes
-    ----------
-    modules : tuple of str
-    files : tuple of str
-        Their files on the scheduler, as far as they have one.
-    workers : tuple of str
-        Workers that said so; none if no worker is left to say so.
+    ``workers`` said so; there are none if no worker is left to say so.
     """
 
     modules: tuple[str, ...]
@@ -43,12 +37,9 @@ class Lack:
 def lacking(facts: Mapping[str, Any]) -> Lack | None:
     """What workers lack for a task that made workers go away, if anything.
 
-    Parameters
-    ----------
-    facts : mapping
-        Of one end, with ``needs`` and, once workers were asked, ``answers``. If none is
-        left to ask, ``stay_away`` says that no nanny starts a new one, as it would
-        after a crash.
+    ``facts`` are of one end, with ``needs`` and, once workers were asked, ``answers``.
+    If none is left to ask, ``stay_away`` says that no nanny starts a new one, as it
+    would after a crash.
     """
     needs, answers = facts.get("needs"), facts.get("answers") or {}
     if not needs or not needs["modules"]:

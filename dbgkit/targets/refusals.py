@@ -104,7 +104,7 @@ def lost_future(futures: Iterable[Any]) -> SchedulerGone | None:
     return None
 
 
-def looked_at_in_time() -> str:
+def to_debug_in_time() -> str:
     """What to do about a script whose cluster closes when it fails."""
     return (
         f"run the script with `dbgkit run`, or put {advice.call('debugging')} around "
@@ -118,7 +118,7 @@ def unanswered(key: Any, status: str) -> SchedulerGone:
         return SchedulerGone(
             f"the client of {key!r} closed before its failure was debugged, as it "
             "does when a script ends",
-            looked_at_in_time(),
+            to_debug_in_time(),
             key=key,
         )
     return SchedulerGone(

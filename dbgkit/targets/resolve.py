@@ -31,13 +31,7 @@ class Sought:
 
 
 def sort_target(target: Any) -> Sought:
-    """Sort a target, of whatever kind, or several in a list, tuple, set or dict.
-
-    Raises
-    ------
-    WrongTarget
-        It is not of a supported kind.
-    """
+    """Sort a target, of whatever kind, or several in a list, tuple, set or dict."""
     sought = Sought()
     if target is None:
         target = exception_at_hand()

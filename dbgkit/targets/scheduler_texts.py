@@ -108,14 +108,8 @@ def exception_of(
 ) -> BaseException | None:
     """What a task raised, if it is here: passed in, or held by a future.
 
-    Parameters
-    ----------
-    fact, facts
-        The scheduler's, the relevant one first.
-    exception : BaseException, optional
-        As it was passed in.
-    held : mapping of Key to FutureState
-        The future of a task that failed because of others has what one of them raised.
+    ``fact`` is one of ``facts``, the relevant one first. The future of a task that
+    failed because of others has what one of them raised.
     """
     first = fact is facts[0]
     own, asked = (_held_by(held, fact[name]) for name in ("key", "asked"))

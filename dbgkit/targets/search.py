@@ -111,10 +111,7 @@ class Search:
         """Failures that keys lead to; ``finished``: finished tasks count too."""
         client = self._open_client()
         answer = self._link(client).visit(
-            keys=keys,
-            specs=self.specs,
-            max_bytes=self.max_bytes,
-            texts=held_beginnings(client, keys),
+            keys=keys, texts=held_beginnings(client, keys), **self._limits
         )
         failures = self._from_answer(answer, client)
         if failures:
@@ -233,8 +230,7 @@ class Search:
             found,
             client=self.client,
             timeout=self.timeout,
-            specs=self.specs,
-            max_bytes=self.max_bytes,
+            limits=self._limits,
             from_answer=self._from_answer,
         )
 
@@ -253,7 +249,7 @@ class Search:
         keys = list(dict.fromkeys(entry["key"] for entry in entries))
         if not keys:
             return []
-        answer = link.visit(keys=keys, specs=self.specs, max_bytes=self.max_bytes)
+        answer = link.visit(keys=keys, **self._limits)
         return self._from_answer(answer, client, None, (found_by_text(len(keys)),))
 
     def _of_held(self, found: Trace, keys: list[Any]) -> list[Failure]:
@@ -261,10 +257,9 @@ class Search:
         error = None if interrupted(found.exception) else found.exception
         answer = self._link(client).visit(
             keys=keys,
-            specs=self.specs,
-            max_bytes=self.max_bytes,
             texts=beginnings([error]),
             chain=raised_in(error),
+            **self._limits,
         )
         notes: tuple[str, ...] = ()
         if error is not None:
@@ -312,9 +307,7 @@ class Search:
                 "pass an exception, or connect a distributed.Client",
             )
         client = self._open_client()
-        link = self._link(client)
-        question = {"specs": self.specs, "max_bytes": self.max_bytes}
-        answer = link.visit(newest_of=client.id, **question)
+        answer = self._link(client).visit(newest_of=client.id, **self._limits)
         # A client in another process than the job's has no work of its own.
         others = answer["of_any"] and not was_opened_here(client)
         notes = _OF_ANOTHER if others else ()
@@ -341,6 +334,11 @@ class Search:
                 f"{advice.call('debugging')} around the with block of the client",
             )
         return self.client
+
+    @property
+    def _limits(self) -> dict[str, Any]:
+        """What a visit is to bring besides the failures."""
+        return {"specs": self.specs, "max_bytes": self.max_bytes}
 
     def _link(self, client: Any) -> Link:
         return Link(client, self.timeout)

@@ -31,12 +31,10 @@ class Trace:
     ----------
     exception : BaseException
         As the task raised it (see `as_raised`).
-    futures : list of Future
-        Futures of Dask's own frames, and of the user's.
+    futures, collections : list
+        Of Dask's own frames, else of the user's.
     expression : object or None
         What ``dask.base.compute`` was computing.
-    collections : list
-        Collections of Dask's own frames, else of the user's.
     schedule : object or None
         The function that computed it: ``Client.get``, ``dask.threaded.get``, …
     local_task : tuple or None

@@ -212,10 +212,7 @@ def _graph_of(value: Any) -> Mapping[Any, Any] | None:
 def find_in_graph(graph: Mapping[Any, Any], clock: Clock) -> tuple[str, Culprit | None]:
     """Whose part of a graph cannot be pickled, and which part that is.
 
-    Raises
-    ------
-    TimeUp
-        It was not found within the clock's limit.
+    Raises `TimeUp` if it was not found within the clock's limit.
     """
     keys = list(graph)
     index = first_unpicklable([graph[key] for key in keys], clock)

@@ -47,14 +47,7 @@ def failure_of_kind(kind: Kind) -> Failure:
 
 
 def kind_of(exception: BaseException, found: Trace) -> Kind:
-    """What an exception is that no failed task is known for.
-
-    Parameters
-    ----------
-    exception : BaseException
-    found : Trace
-        What is in its traceback.
-    """
+    """What an exception with such a traceback is, if no failed task is known of it."""
     errors = _each(exception)
     for error in errors:
         for family in _FAMILIES:
