@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -47,9 +47,7 @@ class Call:
 
 
 def call_task(
-    node: Any,
-    data: dict[Any, Any],
-    surroundings: AbstractContextManager[Any] | None = None,
+    node: Any, data: dict[Any, Any], surroundings: AbstractContextManager[Any]
 ) -> Call:
     """Run one node on its inputs.
 
@@ -58,7 +56,7 @@ def call_task(
     call = Call(data=data, key=node.key)
     handled = sys.exc_info()[1]
     start = time.perf_counter()
-    with surroundings or nullcontext():
+    with surroundings:
         try:
             call.function, call.args, call.kwargs = bind(node, data)
             call.result = _invoke(call.function, *call.args, **call.kwargs)
@@ -76,7 +74,7 @@ def call_graph(
     outputs: list[Any],
     data: dict[Any, Any],
     notify: Callable[[Any], Any],
-    surroundings: AbstractContextManager[Any] | None = None,
+    surroundings: AbstractContextManager[Any],
 ) -> Call:
     """Run a graph under Dask's synchronous scheduler, up to the first task that fails.
 
@@ -107,7 +105,7 @@ def call_graph(
             started += 1
 
     start = time.perf_counter()
-    with surroundings or nullcontext() as worker, Callback(pretask=before):
+    with surroundings as worker, Callback(pretask=before):
         try:
             call.result = get_sync(
                 graph,

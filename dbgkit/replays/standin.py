@@ -64,8 +64,8 @@ class WorkerStandIn:
         known: Mapping[str, Any],
         open_client: Callable[[], Any],
         notify: Callable[[Any], Any],
-        limit: float = 30.0,
-        most: int = 2**30,
+        limit: float,
+        most: int,
     ) -> None:
         self.address = self.contact_address = self.worker_address = address
         self.name = known.get("name", address)

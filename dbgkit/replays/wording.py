@@ -124,16 +124,13 @@ _PROTOCOL = ("context manager protocol", "__exit__ method", "__aexit__ method")
 _NO_CONTEXT = "not a context manager"
 
 
-def forms_of(message: str, text: str = "") -> set[str]:
+def forms_of(message: str, text: str) -> set[str]:
     """The forms of an exception's message: its ``str``, or the one within its ``repr``.
 
     They differ if the ``str`` is a ``repr`` itself, as that of `KeyError`, and some of
     its quotes are escaped in one and not in the other.
     """
-    forms = {message}
-    if text:
-        forms.add(type_and_message(text)[1])
-    return forms
+    return {message, type_and_message(text)[1]} if text else {message}
 
 
 def alike(before: Iterable[str], now: Iterable[str]) -> bool:

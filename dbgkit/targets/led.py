@@ -65,8 +65,7 @@ def cause_in_shuffle(exception: BaseException | None) -> BaseException | None:
     for _ in range(MOST_RAISED):
         if error is None or not phase_of(safe_repr(error)):
             break
-        step = raised_from(error)
-        error = None if step is None else step[1]
+        _, error = raised_from(error) or ("", None)
     return None if error is exception else error
 
 

@@ -193,9 +193,8 @@ def _as_fact(entry: HistoryEntry) -> Fact:
 
 def _is_clients(found: Trace, client: Any) -> bool:
     """Whether the computation ran on the client's cluster, not in this process."""
-    if found.schedule is None:
-        return True
-    return getattr(found.schedule, "__self__", None) is client
+    schedule = found.schedule
+    return schedule is None or getattr(schedule, "__self__", None) is client
 
 
 def _history(

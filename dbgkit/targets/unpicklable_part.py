@@ -21,8 +21,8 @@ import cloudpickle
 
 from dbgkit.remote.common.texts import safe_repr, safe_str
 
-LIMIT = 1.5  # seconds
-MOST_STEPS = 50  # from a value to its part
+_LIMIT = 1.5  # seconds
+_MOST_STEPS = 50  # from a value to its part
 _AT_A_TIME = 200
 _CHECKED_EVERY = 1_000  # objects between two checks of the clock
 _COPYREG = ("copyreg", "_reconstructor")
@@ -49,8 +49,8 @@ class TimeUp(Exception):
 class Clock:
     """A limit of time for several steps."""
 
-    def __init__(self, limit: float = LIMIT) -> None:
-        self._end = time.monotonic() + limit
+    def __init__(self) -> None:
+        self._end = time.monotonic() + _LIMIT
 
     def check(self) -> None:
         if time.monotonic() > self._end:
@@ -67,7 +67,7 @@ def find_culprit(value: Any, clock: Clock, path: str = "") -> Culprit | None:
         return None
     found = Culprit(path, value, error)
     passed: set[int] = set()
-    for _ in range(MOST_STEPS):
+    for _ in range(_MOST_STEPS):
         passed.add(id(found.value))
         try:
             inner = _first_part(found, clock, passed)
