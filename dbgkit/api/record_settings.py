@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_recordings import RecorderSettings
 
 DEFAULTS = {
     "hold": "64 MB",
@@ -16,7 +19,7 @@ DEFAULTS = {
 }
 
 
-def configured() -> dict[str, Any]:
+def configured() -> RecorderSettings:
     """All settings, as in Dask's configuration."""
     import dask
 
@@ -24,7 +27,7 @@ def configured() -> dict[str, Any]:
     return {**parsed(DEFAULTS), **parsed(found)}
 
 
-def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
+def parsed(given: Mapping[str, Any]) -> RecorderSettings:
     """Those settings that are not None, in bytes and seconds.
 
     Raises
@@ -32,7 +35,7 @@ def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
     ValueError
         One of them is not a valid setting.
     """
-    found: dict[str, Any] = {}
+    found: Any = {}
     for name, value in given.items():
         if value is None:
             continue
@@ -47,7 +50,8 @@ def parsed(given: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(
                 f"{name.replace('-', '_')}={value!r}: {_WANTED.get(name, _A_SIZE)}"
             ) from error
-    return found
+    settings: RecorderSettings = found
+    return settings
 
 
 def _size(value: Any) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from threading import Lock
 from typing import Any
@@ -30,7 +30,7 @@ from dbgkit.model import (
     advice,
     recording_from_wire,
 )
-from dbgkit.remote.common.wire_recordings import ListedHeader
+from dbgkit.remote.common.wire_recordings import ListedHeader, RecorderSettings
 from dbgkit.remote.recording.packing import unpack
 from dbgkit.remote.recording.take import FORMAT
 from dbgkit.remote.scheduler.foresight import contents_question
@@ -51,7 +51,7 @@ _leaving = Lock()
 
 
 def switch_on(
-    link: Link, given: Mapping[str, Any], defaults: Mapping[str, Any], token: str
+    link: Link, given: RecorderSettings, defaults: RecorderSettings, token: str
 ) -> SwitchedOn:
     """Put the recorder on the scheduler and on all workers, later ones too.
 
@@ -76,7 +76,7 @@ def switch_on(
     """
     name = recorder_name()
     store = dumps(_store())
-    settings = {**defaults, **given}
+    settings: RecorderSettings = {**defaults, **given}
     for _ in range(MOST_TRIES):
         question = {
             "name": name,
@@ -94,7 +94,7 @@ def switch_on(
         answer = link.question("recorder", question)["answer"]
         if "settings" not in answer:
             break
-        settings = dict(answer["settings"])  # it is on, and had others
+        settings = answer["settings"]  # it is on, and had others
     else:
         raise RecorderBroken(
             "another client changes the recorder's settings as soon as they are set",
@@ -115,7 +115,7 @@ def patience(link: Link, most: float) -> float:
     return min(most, link.left() * 0.7)
 
 
-async def preload(scheduler: Any, settings: Mapping[str, Any]) -> None:
+async def preload(scheduler: Any, settings: RecorderSettings) -> None:
     """Put the recorder on a scheduler from within its own process.
 
     ``Scheduler.register_scheduler_plugin`` (distributed/scheduler.py) is what a
@@ -143,7 +143,7 @@ def _store() -> ShippedPlugin:
     )
 
 
-def _worker_part(settings: Mapping[str, Any]) -> ShippedWorkerPlugin:
+def _worker_part(settings: RecorderSettings) -> ShippedWorkerPlugin:
     limits = {k: v for k, v in settings.items() if k not in ("hold", "keep_inputs")}
     name, deaths = recorder_name(), deaths_name()
     return ShippedWorkerPlugin("worker.recorder", "Recorder", name, limits, deaths)

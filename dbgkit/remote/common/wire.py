@@ -4,8 +4,7 @@ Each form is declared once, as a `TypedDict`: type checkers read it on both side
 what arrives at the client is checked against it (``dbgkit.cluster.shapes``). A text in
 `Annotated` names the check of what a type alone does not say.
 
-These files are not sent to clusters: ``dbgkit.remote`` imports them under
-``TYPE_CHECKING`` only.
+``dbgkit.remote`` imports these files under ``TYPE_CHECKING`` only.
 """
 
 from __future__ import annotations

@@ -128,18 +128,15 @@ class ClientForm(TypedDict):
     packages: dict[str, str]
 
 
-class _ExaminedWorker(TypedDict):
+class ExaminedWorker(TypedDict):
     address: str
+    name: str
     status: str
     nanny: str | None
     silent: Number | None
     memory: Size | None
     memory_limit: Size | None
     packages: dict[str, str] | None
-
-
-class ExaminedWorker(_ExaminedWorker, total=False):
-    name: str
 
 
 class Log(TypedDict):
@@ -154,8 +151,11 @@ class TransitionLog(Log):
     made: Count | None
 
 
-class _Examined(TypedDict):
+class Examined(TypedDict):
+    """``scheduler.doctor.examine``"""
+
     now: Moment
+    address: str
     scheduler: dict[str, str] | None
     clients: list[ClientForm]
     workers: list[ExaminedWorker]
@@ -167,12 +167,6 @@ class _Examined(TypedDict):
     worker_settings: Settings
     not_dumped: list[str]
     lost_tracebacks: list[Key]
-
-
-class Examined(_Examined, total=False):
-    """``scheduler.doctor.examine``"""
-
-    address: str
     tasks: Count
 
 

@@ -14,17 +14,12 @@ class Named(TypedDict):
     name: Scalar
 
 
-class _Paused(TypedDict):
-    address: str
+class Paused(Named):
+    """``scheduler.why_ends.paused_facts``: a worker that does not run."""
+
     status: str
     memory: Size | None
     limit: Size | None
-
-
-class Paused(_Paused, total=False):
-    """``scheduler.why_ends.paused_facts``: a worker that does not run."""
-
-    name: Scalar
 
 
 class Placed(TypedDict):
@@ -279,20 +274,17 @@ class Quiet(TypedDict):
     age: Number
 
 
-class _Overview(TypedDict):
+class Overview(TypedDict):
+    """``scheduler.why_cluster.overview``"""
+
     states: States
     workers: Count
+    running: Count
     threads: Count
     paused: list[Paused]
     paused_count: Count
-    quiet: list[Quiet]
-
-
-class Overview(_Overview, total=False):
-    """``scheduler.why_cluster.overview``"""
-
-    running: Count
     starting: Count
+    quiet: list[Quiet]
 
 
 class _Waiter(TypedDict):
