@@ -32,7 +32,7 @@ from watching import wait_until
 
 import dbgkit
 from dbgkit import render
-from dbgkit.cluster.replay import rerun_on
+from dbgkit.cluster.replay import replay_on
 from dbgkit.cluster.shipping import recorder_name
 from dbgkit.errors import AnswerUnreadable, DbgkitError, RunSpecUnreadable
 from dbgkit.model import MALFORMED, Failure
@@ -294,10 +294,10 @@ def answered(inproc):
     with Client(inproc) as client, pytest.MonkeyPatch.context() as patched:
 
         def listen(link, address, job, limit):
-            found["answer"] = rerun_on(link, address, job, limit)
+            found["answer"] = replay_on(link, address, job, limit)
             return found["answer"]
 
-        patched.setattr(on_worker, "rerun_on", listen)
+        patched.setattr(on_worker, "replay_on", listen)
         bad = client.submit(boom, 1, key="answered-1")
         wait(bad)
         replay = dbgkit.replay(bad, where="worker")
@@ -346,7 +346,7 @@ def worker_says(answered_task, monkeypatch):
     """Replays a task on a worker that answers what is handed in."""
 
     def replay(answer):
-        monkeypatch.setattr(on_worker, "rerun_on", lambda *args: answer)
+        monkeypatch.setattr(on_worker, "replay_on", lambda *args: answer)
         return dbgkit.replay(answered_task, where="worker")
 
     return replay

@@ -39,9 +39,9 @@ def look_at_workers(
     return found
 
 
-def rerun_on(link: Link, address: str, job: Job, limit: float) -> Any:
-    """What ``remote.worker.replay.rerun`` answers, or the exception that came."""
-    function = ShippedFunction("worker.replay", "rerun")
+def replay_on(link: Link, address: str, job: Job, limit: float) -> Any:
+    """What ``remote.worker.replay.replay`` answers, or the exception that came."""
+    function = ShippedFunction("worker.replay", "replay")
     job = {
         **job,
         "ask": f"{extension_name()}-ask",

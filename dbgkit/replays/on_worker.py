@@ -15,7 +15,7 @@ from dbgkit.cluster.replay import (
     has_ended,
     how_it_ended,
     look_at_workers,
-    rerun_on,
+    replay_on,
 )
 from dbgkit.errors import (
     AnswerUnreadable,
@@ -109,7 +109,7 @@ def run_on_worker(
         )
     began = time.perf_counter()
     try:
-        answer = rerun_on(link, plan.worker, job, _limit(job))
+        answer = replay_on(link, plan.worker, job, _limit(job))
     except KeyboardInterrupt:
         notify(Notice(f"the task still runs on {plan.worker}, {_UNSTOPPABLE}"))
         raise
@@ -172,7 +172,7 @@ _UNSTOPPABLE = "because a thread cannot be stopped"
 def _job(
     plan: Plan, material: Material, timeout: float, comparison: InputComparison
 ) -> Job:
-    """What ``remote.worker.replay.rerun`` takes."""
+    """What ``remote.worker.replay.replay`` takes."""
     specs: dict[Any, Any] = {}
     for key in plan.run_here:
         row = material.rows[key]

@@ -1,4 +1,4 @@
-"""Wire forms of replays on workers and in children, and of what they ask workers."""
+"""Wire forms of replays on workers and in children, and of what they ask others."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class RaisedForm(TypedDict):
     """``recording.raised.raised``: what is compared of an exception."""
 
     type: str
-    message: str
-    text: str
-    broken_repr: tuple[str, str] | None
+    message: str  # its `str`
+    text: str  # its `repr`
+    broken_repr: tuple[str, str] | None  # type and message of what that raises
     frames: list[Sequence[Any]]  # file name, line, function
     chain: list[list[Any]]  # type, message, text, whether it is the task's own
-    cut: bool
+    cut: bool  # whether a part of the chain is not the task's
 
 
 class RunError(RaisedForm):
@@ -53,12 +53,12 @@ class SentRecording(Header):
 
 
 class _ReplayAnswer(TypedDict):
-    status: str
+    status: str  # "done", "timeout" (the thread still runs), or why it was not run
     key: Any
 
 
 class ReplayAnswer(_ReplayAnswer, total=False):
-    """``worker.replay.rerun``: what it has found, or why the task was not run."""
+    """``worker.replay.replay``: what it has found, or why the task was not run."""
 
     text: str
     size: int
@@ -76,23 +76,24 @@ class ReplayAnswer(_ReplayAnswer, total=False):
 
 
 class _Job(TypedDict):
-    order: list[Any]
-    specs: dict[Any, bytes]
+    order: list[Any]  # keys to run, the task's own last
+    specs: dict[Any, bytes]  # pickled
+    # Of what is in memory: the key that workers have it by, and their addresses.
     inputs: dict[Any, tuple[Any, Sequence[str]]]
-    nbytes: int
+    nbytes: int  # of these
     times: int
     timeout: float
-    ancestors: bool
-    limits: RecorderSettings
+    ancestors: bool  # whether what leads to the task belongs to each run
+    limits: RecorderSettings  # of a recording
 
 
 class Job(_Job, total=False):
-    """What ``worker.replay.rerun`` takes."""
+    """What ``worker.replay.replay`` takes."""
 
-    compared: list[Any]
-    ask: str
+    compared: list[Any]  # inputs whose fingerprints are wanted before and after a run
+    ask: str  # see `replay_leases.Tools`
     find: bytes
-    code: bytes
+    code: bytes  # `replay_thread.run`
 
 
 # -- calls on workers ----------------------------------------------------------
@@ -140,9 +141,9 @@ class _PartForm(TypedDict):
 class PartForm(_PartForm, total=False):
     """``worker.parts.read_part``"""
 
-    data: bytes
-    owner: str
-    text: str
+    data: bytes  # if it is ok
+    owner: str  # if it is missing: the class that lacks it
+    text: str  # otherwise: why not
 
 
 # -- replays in a child of this process ----------------------------------------

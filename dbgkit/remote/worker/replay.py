@@ -1,6 +1,5 @@
 """Runs a failed task again on a worker.
 
-This file is sent to workers as source: standard library, dask and distributed only.
 The worker's event loop stays free, and its tasks, their states and their values stay
 as they are: the task runs in a thread of its own, on copies.
 """
@@ -14,6 +13,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
+
+from distributed.threadpoolexecutor import ThreadPoolExecutor
 
 if TYPE_CHECKING:
     from ..common.wire_replays import (
@@ -47,17 +48,13 @@ class Stop(Exception):
 class Course:
     """How far the thread is, and what it has found so far.
 
-    Parameters
-    ----------
-    job : mapping
-    tell : callable
-        Called when a stage begins, and when the thread has ended, in whatever way.
+    ``notify`` is called when a stage begins, and when the thread has ended in any way.
     """
 
-    def __init__(self, job: Job, tell: Callable[[], None]) -> None:
+    def __init__(self, job: Job, notify: Callable[[], None]) -> None:
         self.timeout: float = job["timeout"]
-        self.room_for = job["nbytes"] / COPIED_PER_SECOND
-        self.tell = tell
+        self.copying = job["nbytes"] / COPIED_PER_SECOND
+        self.notify = notify
         self.ended = False
         self.stopped = False
         self.thread = ""
@@ -74,21 +71,16 @@ class Course:
         """Note which stage begins; each has a time limit."""
         limit = self.timeout
         if stage not in ("call", "compute"):  # nothing of the user's own
-            limit = max(limit, AROUND) + self.room_for
+            limit = max(limit, AROUND) + self.copying
         self.began = perf_counter()
         self.stage, self.stage_key = stage, key
         self.deadline = monotonic() + limit
-        self.tell()
-
-    def end(self) -> None:
-        """Note that the thread has ended."""
-        self.ended = True
-        self.tell()
+        self.notify()
 
 
 def look(keys: Iterable[Any], dask_worker: Any = None) -> Look:
     """Whether a worker could run a task: what it holds, and its free memory."""
-    free, limit = _room(dask_worker)
+    free, limit = _free(dask_worker)
     return {
         "pid": os.getpid(),
         "status": dask_worker.status.name,
@@ -99,37 +91,13 @@ def look(keys: Iterable[Any], dask_worker: Any = None) -> Look:
     }
 
 
-async def rerun(job: Job, dask_worker: Any = None) -> ReplayAnswer:
-    """Run a task again in a thread of its own, and report its outcome.
-
-    Parameters
-    ----------
-    job : mapping
-        ``order``: keys to run, the task's own last; ``specs``: their pickled run
-        specs; ``inputs``: for each key that is in memory the key that workers have it
-        by, and their addresses; ``nbytes``: size of these; ``times``, ``timeout``;
-        ``ancestors``: whether what leads to the task belongs to each run;
-        ``limits``: of a recording; ``compared``: keys of inputs whose fingerprints
-        are wanted, as they are before and after a run; ``ask``, ``find``: as
-        `replay_leases.Tools` has them; ``code``: `replay_thread.run`, pickled.
-
-    Returns
-    -------
-    dict
-        ``status`` is ``"done"``, ``"timeout"`` (the thread still runs), or why it
-        was not run at all.
-    """
-    free, limit = _room(dask_worker)
+async def replay(job: Job, dask_worker: Any = None) -> ReplayAnswer:
+    """Run a task again in a thread of its own, and report its outcome."""
+    free, limit = _free(dask_worker)
     # Of inputs that are fetched another copy is only made for further runs.
     if job["nbytes"] > free:
-        return {
-            "status": "no-room",
-            "key": None,
-            "text": "",
-            "size": job["nbytes"],
-            "room": free,
-            "limit": limit,
-        }
+        problem = refusal("no-room", None)
+        return {**problem, "size": job["nbytes"], "room": free, "limit": limit}
     try:
         values, shared = await _gather(job, dask_worker)
     except Stop as stop:
@@ -137,12 +105,13 @@ async def rerun(job: Job, dask_worker: Any = None) -> ReplayAnswer:
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
 
-    def tell() -> None:
+    def notify() -> None:
         with suppress(RuntimeError):  # the loop has been closed meanwhile
             loop.call_soon_threadsafe(news.set)
 
-    course = Course(job, tell)
-    executor = _executor()
+    course = Course(job, notify)
+    # Of Dask's own kind: a task may leave its thread (``secede``) and come back.
+    executor = ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME)
     executor.submit(_run, job, values, shared, dask_worker, course)
     del values
     try:
@@ -154,11 +123,7 @@ async def rerun(job: Job, dask_worker: Any = None) -> ReplayAnswer:
 
 
 def _run(
-    job: Job,
-    values: dict[Any, Any],
-    shared: set[Any],
-    worker: Any,
-    course: Course,
+    job: Job, values: dict[Any, Any], shared: set[Any], worker: Any, course: Course
 ) -> None:
     """What the thread does; it never raises."""
     from distributed.protocol.pickle import loads
@@ -172,14 +137,8 @@ def _run(
         course.problem = refusal("broken", job["order"][-1], text)
     finally:
         values.clear()
-        course.end()
-
-
-def _executor() -> Any:
-    """One thread of Dask's own kind: a task may leave it (``secede``) and come back."""
-    from distributed.threadpoolexecutor import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME)
+        course.ended = True
+        course.notify()
 
 
 def _answer(course: Course, in_time: bool) -> ReplayAnswer:
@@ -251,7 +210,7 @@ async def _gather(job: Job, worker: Any) -> tuple[dict[Any, Any], set[Any]]:
     return found, shared
 
 
-def _room(worker: Any) -> tuple[int, str]:
+def _free(worker: Any) -> tuple[int, str]:
     """Bytes that the worker may take, and what limits them.
 
     As ``WorkerMemoryManager`` (distributed/worker_memory.py) has it: above its pause
@@ -261,10 +220,9 @@ def _room(worker: Any) -> tuple[int, str]:
 
     free = int(psutil.virtual_memory().available * _FREE_PART)
     manager = worker.memory_manager
-    if not manager.memory_limit:
-        return free, "what is free on its machine"
-    allowed = int(manager.memory_limit * (manager.memory_pause_fraction or 1))
-    left = max(0, allowed - worker.monitor.get_process_memory())
-    if free < left:
-        return free, "what is free on its machine"
-    return left, "its memory limit"
+    if manager.memory_limit:
+        allowed = int(manager.memory_limit * (manager.memory_pause_fraction or 1))
+        left = max(0, allowed - worker.monitor.get_process_memory())
+        if left <= free:
+            return left, "its memory limit"
+    return free, "what is free on its machine"

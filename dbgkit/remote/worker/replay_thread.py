@@ -1,7 +1,4 @@
-"""The thread on a worker that runs a failed task again, on copies of its inputs.
-
-This file is sent to workers as source: standard library, dask and distributed only.
-"""
+"""The thread on a worker that runs a failed task again, on copies of its inputs."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import pickle
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from mmap import mmap
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
@@ -49,25 +47,12 @@ COMPARED = 16 * 2**20  # bytes of inputs that are compared with what the task le
 
 
 def run(
-    job: Job,
-    values: dict[Any, Any],
-    shared: set[Any],
-    worker: Any,
-    course: Course,
+    job: Job, values: dict[Any, Any], shared: set[Any], worker: Any, course: Course
 ) -> None:
-    """Run a task as often as wanted.
+    """Run a task as often as wanted; ``course`` receives all that is found.
 
-    Parameters
-    ----------
-    job : mapping
-        As `rerun.rerun` takes it.
-    values : dict of Key to object
-        All inputs that were in some worker's memory.
-    shared : set of Key
-        Those of them that somebody else in this process holds too.
-    worker : Worker
-    course : Course
-        Receives all that is found.
+    ``values`` are all inputs that were in some worker's memory, ``shared`` the keys of
+    those that somebody else in this process holds too.
     """
     target = job["order"][-1]
     try:
@@ -75,32 +60,26 @@ def run(
         limit = within(job["timeout"])
         around = in_place_of_worker(worker, target, job["ask"], job["find"], limit)
         with around as stand_in:
-            _Rerun(job, values, shared, worker, course, stand_in).run()
+            _Replay(job, values, shared, worker, course, stand_in).run()
             course.notes += notes_of(stand_in)
             course.begin("end", target)
     except Stop as stop:
         course.problem = stop.answer
 
 
-class _Rerun:
+@dataclass
+class _Replay:
     """One `run`."""
 
-    def __init__(
-        self,
-        job: Job,
-        values: dict[Any, Any],
-        shared: set[Any],
-        worker: Any,
-        course: Course,
-        stand_in: InPlaceOfWorker,
-    ) -> None:
-        self.job = job
-        self.values = values
-        self.shared = shared
-        self.worker = worker
-        self.course = course
-        self.stand_in = stand_in
-        self.limits = Limits.from_wire(job["limits"])
+    job: Job
+    values: dict[Any, Any]
+    shared: set[Any]
+    worker: Any
+    course: Course
+    stand_in: InPlaceOfWorker
+
+    def __post_init__(self) -> None:
+        self.limits = Limits.from_wire(self.job["limits"])
         # Where the worker lives in a user's process, its classes are the user's.
         self.reading = Reading()
 
@@ -146,12 +125,11 @@ class _Rerun:
                 return
             self.course.begin("compute", key)
             try:
-                result = self._call(key, nodes[key], data)
+                data[key] = self._call(key, nodes[key], data)
             except BaseException as error:  # the task's own, SystemExit too
                 raise Stop("input-failed", key, safe_repr(error)) from error
-            data[key] = result
             if key in wanted:
-                self.values[key] = result
+                self.values[key] = data[key]
             for name in nodes[key].dependencies:
                 if last_use[name] == key:
                     del data[name]
@@ -166,8 +144,7 @@ class _Rerun:
         own = [key for key in wanted if last and key not in self.shared]
         data = {key: self.values[key] for key in wanted if key not in own}
         data = _copy(data, self.reading) if data else {}
-        data.update({key: self.values[key] for key in own})
-        return data
+        return {**data, **{key: self.values[key] for key in own}}
 
     def _print(self, data: Mapping[Any, Any]) -> None:
         """Fingerprints of inputs: the task may change them, so before it and after."""
@@ -195,15 +172,15 @@ class _Rerun:
         except BaseException as error:  # the task's own, SystemExit too
             run["seconds"] = perf_counter() - start
             self.course.begin("record", run["key"])
-            described = run["error"] = self._told(error, run["key"])
-            self._tell_steps(described["kind"], begun, error)
+            described = run["error"] = self._describe(error, run["key"])
+            self._add_steps(described["kind"], begun, error)
             _let_go(error)
         else:
             run["seconds"] = perf_counter() - start
             self.course.begin("record", run["key"])
             budget = Budget(secret_names=self.limits.secret_names)
             run["returned"] = summarize(data[keys[-1]], budget=budget)
-            self._tell_steps("", begun, None)
+            self._add_steps("", begun, None)
         return run
 
     def _call(self, key: Any, node: Any, data: dict[Any, Any]) -> Any:
@@ -221,21 +198,21 @@ class _Rerun:
             raise carried
         return result
 
-    def _told(self, error: BaseException, key: Any) -> RunError:
+    def _describe(self, error: BaseException, key: Any) -> RunError:
         kind = kind_of(error)
         recordings = self.course.recordings
         if kind not in recordings and len(recordings) < MOST_KINDS:
             recordings[kind] = self._record(error, key)
         return {**raised(error), "kind": kind, "handed": handed_keys(error)}
 
-    def _tell_steps(
+    def _add_steps(
         self, kind: str, begun: Iterable[BegunTask], error: BaseException | None
     ) -> None:
         """What each step was called with, one run per kind; ``""`` is passed."""
-        told = self.course.steps
-        if self.job["ancestors"] and kind not in told and len(told) <= MOST_KINDS:
+        known = self.course.steps
+        if self.job["ancestors"] and kind not in known and len(known) <= MOST_KINDS:
             steps = steps_of_run(begun, error)
-            told[kind] = steps_wire(steps, self.limits.secret_names)
+            known[kind] = steps_wire(steps, self.limits.secret_names)
 
     def _record(self, error: BaseException, key: Any) -> SentRecording:
         """A recording, as the recorder of a cluster takes it."""
@@ -289,12 +266,10 @@ def _copy(values: dict[Any, Any], reading: Reading) -> dict[Any, Any]:
     buffers: list[Any] = []
     try:
         frame = dumps(values, buffer_callback=buffers.append)
-        copied: dict[Any, Any] = reading.loads(
-            frame, buffers=[_bytes_of(b) for b in buffers]
-        )
+        copied = reading.loads(frame, buffers=[_bytes_of(b) for b in buffers])
     except Exception as error:  # pickling runs anybody's code
         raise Stop("uncopyable", _culprit(values, reading), safe_str(error)) from error
-    return copied
+    return dict(copied)
 
 
 def _culprit(values: dict[Any, Any], reading: Reading) -> Any:
