@@ -2,8 +2,6 @@
 
 A worker that joins while the plugin is being removed may still get it. The setup waits
 for the answer, so that every worker that has joined has also asked.
-
-This file is sent to workers and nannies as source: standard library only.
 """
 
 from __future__ import annotations
@@ -20,13 +18,8 @@ LIMIT = 5.0  # seconds for the scheduler to answer
 async def announce(server: Any, name: str, plugin: Any) -> RecorderSettings | None:
     """The settings that a plugin is to have; None if they are not available.
 
-    Parameters
-    ----------
-    server : Worker or Nanny
-    name : str
-        Of the plugin, and of its part on the scheduler.
-    plugin : WorkerPlugin or NannyPlugin
-        Is ``unwanted`` if it is not wanted, and is taken off again.
+    ``name`` is that of the plugin and of its part on the scheduler. A plugin that is
+    not wanted becomes ``unwanted`` and is taken off again.
     """
     asking = getattr(server.scheduler, f"{name}-here")(address=server.address)
     try:

@@ -1,7 +1,4 @@
-"""A buffer with a maximum size, to pickle into.
-
-This file is sent to schedulers and to workers as source: standard library only.
-"""
+"""A buffer with a maximum size, to pickle into."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ STACK_LIMIT = 4_000  # characters of a crash's stack
 
 MAGIC = b"dbgkit-box-2"
 FIXED = struct.Struct("<12sI")  # the magic, and the length of what is fixed
-FIXED_ROOM = 1_008
+FIXED_BYTES = 1_008
 MOVING = struct.Struct("<dQQ")  # of the last sample: time, memory; tasks left out
 MOVING_AT = 1_024
 SLOTS_AT = 1_088
@@ -37,8 +37,8 @@ SLOTS_AT = 1_088
 # inputs, thread.
 SLOT = struct.Struct("<BBHdQQ4x")  # the key follows
 LINE = struct.Struct("<dH")  # when it was read, and its length
-KEY_AT, KEY_ROOM = 32, 480
-LINE_AT, LINE_ROOM = 512, 512
+KEY_AT, KEY_BYTES = 32, 480
+LINE_AT, LINE_BYTES = 512, 512
 LINE_TEXT_AT = LINE_AT + 16
 SLOT_SIZE = 1_024
 SIZE = SLOTS_AT + SLOTS * SLOT_SIZE
@@ -49,6 +49,7 @@ READING_LIMIT = 2.0  # seconds for boxes to be read
 _STACK_READ = 1_000_000  # bytes
 _TIMES = 4e9  # seconds since 1970; later ones are none
 _TEXTS = ("worker", "nanny", "scheduler", "crashes", "nonce")
+_KINDS = {**dict.fromkeys(_TEXTS, str), "pid": int, "started": float}
 
 
 def file_of(pid: int, started: float) -> str:
@@ -78,21 +79,7 @@ def read_box(path: str, nonce: str = "") -> Box | None:
 def own_box(path: str, nonce: str = "") -> Box:
     """The content of a box, in builtin types.
 
-    Parameters
-    ----------
-    path : str
-    nonce : str
-        What its worker reported; if empty, any will do.
-
-    Returns
-    -------
-    dict
-        ``pid``, ``started``, ``worker``, ``nanny``, ``scheduler``, ``crashes``,
-        ``nonce``; ``sampled``, ``memory``, ``left_out``; ``tasks``: a list of dicts
-        with ``key`` (packed) or ``text`` (of one too long), ``start``, ``inputs``,
-        ``thread``, ``line``, ``line_at``, ``coroutine``; ``ended``: such of tasks that
-        have ended, where no other one has taken their place; and ``stack``, what
-        Python wrote of a crash.
+    ``nonce`` is what its worker reported; if empty, any will do.
 
     Raises
     ------
@@ -116,14 +103,8 @@ def own_box(path: str, nonce: str = "") -> Box:
     tasks.sort(key=lambda task: task["start"])
     # How the key is written: not at all in a slot that nobody ever had.
     ended = [_read_slot(data, at) for at in slots if not data[at] and data[at + 1]]
-    return {
-        "worker": found["worker"],
-        "nanny": found["nanny"],
-        "scheduler": found["scheduler"],
-        "crashes": found["crashes"],
-        "nonce": found["nonce"],
-        "pid": found["pid"],
-        "started": found["started"],
+    box = {
+        **found,
         "stack": stack,
         "sampled": _time(sampled),
         "memory": memory,
@@ -131,6 +112,7 @@ def own_box(path: str, nonce: str = "") -> Box:
         "tasks": tasks,
         "ended": ended,
     }
+    return cast("Box", box)
 
 
 def _fixed(data: bytes) -> BoxFixed | None:
@@ -138,7 +120,7 @@ def _fixed(data: bytes) -> BoxFixed | None:
     if len(data) != SIZE:
         return None
     magic, length = FIXED.unpack_from(data)
-    if magic != MAGIC or length > FIXED_ROOM:
+    if magic != MAGIC or length > FIXED_BYTES:
         return None
     try:
         found = msgpack.unpackb(
@@ -148,12 +130,9 @@ def _fixed(data: bytes) -> BoxFixed | None:
         return None
     if not isinstance(found, dict):
         return None
-    texts = all(isinstance(found.get(name), str) for name in _TEXTS)
-    pid, started = found.get("pid"), found.get("started")
-    if not texts or type(pid) is not int or type(started) is not float:
-        return None
-    fixed = {name: found[name] for name in (*_TEXTS, "pid", "started")}
-    return cast("BoxFixed", fixed)
+    fixed = {name: found.get(name) for name in _KINDS}
+    fit = all(type(fixed[name]) is kind for name, kind in _KINDS.items())
+    return cast("BoxFixed", fixed) if fit else None
 
 
 def _time(seconds: float) -> float:
@@ -163,9 +142,9 @@ def _time(seconds: float) -> float:
 
 def _read_slot(data: bytes, at: int) -> BoxTask:
     used, written, length, start, inputs, thread = SLOT.unpack_from(data, at)
-    packed = data[at + KEY_AT : at + KEY_AT + min(length, KEY_ROOM)]
+    packed = data[at + KEY_AT : at + KEY_AT + min(length, KEY_BYTES)]
     line_at, length = LINE.unpack_from(data, at + LINE_AT)
-    line = data[at + LINE_TEXT_AT :][: min(length, LINE_ROOM - 16)]
+    line = data[at + LINE_TEXT_AT :][: min(length, LINE_BYTES - 16)]
     return {
         "key": packed if written == PACKED else b"",
         "text": "" if written == PACKED else packed.decode("utf-8", "replace"),
@@ -195,18 +174,9 @@ def _read_stack(folder: OwnFolder, name: str, nonce: str) -> str:
 
 
 async def read_boxes_of(wanted: Iterable[BoxPlace]) -> list[BoxUnread | Box]:
-    """Boxes of workers of this host that are gone.
+    """Boxes of workers of this host that are gone: what each has, or why it is unread.
 
-    Parameters
-    ----------
-    wanted : iterable of mapping
-        ``worker``, ``pid``, ``path`` and ``nonce`` of each, as it reported itself.
-
-    Returns
-    -------
-    list of dict
-        What `own_box` gives, and ``alive``: whether the process still runs; or
-        ``worker``, ``pid``, and ``unread``: why it cannot be read.
+    ``wanted`` are their places as the workers themselves reported them.
     """
     found: list[BoxUnread | Box] = []
     slow: OSError | None = None

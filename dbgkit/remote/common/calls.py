@@ -1,6 +1,5 @@
 """The user's own call inside Dask's wrappers.
 
-Sent to the scheduler and to workers as source: standard library and dask only.
 Nothing is run: arguments are read as they stand.
 """
 
@@ -71,11 +70,6 @@ def _pass_extra_kwargs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     return function, tuple(rest[len(keys) :]), {**kwargs, **dict(zip(keys, rest))}  # noqa: B905
 
 
-def _empty_safe_apply(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-    """dask/bag/core.py: ``empty_safe_apply(func, part, is_last)``."""
-    return args[0], args[1:2], {}
-
-
 def _apply(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """dask/utils.py: ``apply(func, args, kwargs=None)``."""
     function, positional, *more = args
@@ -89,11 +83,6 @@ def _apply2(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """dask/delayed.py: ``_apply2(func, *args, dask_kwargs)``."""
     named = kwargs.get("dask_kwargs")
     return args[0], args[1:], dict(named) if type(named) is dict else {}
-
-
-def _overlap_chunk(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-    """dask/dataframe/rolling.py: ``overlap_chunk(func, before, after, *args)``."""
-    return args[0], (), kwargs
 
 
 def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -110,13 +99,19 @@ def _fourth(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
 _WRAPPERS: dict[tuple[str, str], Any] = {
     ("dask.dataframe.core", "apply_and_enforce"): _apply_and_enforce,
     ("dask.array.core", "_pass_extra_kwargs"): _pass_extra_kwargs,
-    ("dask.bag.core", "empty_safe_apply"): _empty_safe_apply,
+    # empty_safe_apply(func, part, is_last)
+    ("dask.bag.core", "empty_safe_apply"): lambda args, _: (args[0], args[1:2], {}),
     ("dask.bag.core", "map_chunk"): _first,
     ("dask.bag.core", "starmap_chunk"): _first,
     ("builtins", "filter"): _first,  # as bags filter
     ("dask.utils", "apply"): _apply,
     ("dask.delayed", "_apply2"): _apply2,  # in 2025.4
-    ("dask.dataframe.rolling", "overlap_chunk"): _overlap_chunk,
+    # overlap_chunk(func, before, after, *args)
+    ("dask.dataframe.rolling", "overlap_chunk"): lambda args, named: (
+        args[0],
+        (),
+        named,
+    ),
     ("dask.dataframe.groupby", "_groupby_slice_apply"): _fourth,
     ("dask.dataframe.groupby", "_groupby_slice_transform"): _fourth,
     ("xarray.core.parallel", "_wrapper"): _first,
@@ -152,7 +147,7 @@ def name_of_function(function: Any) -> str:
 
 
 def plain_name(function: str) -> str:
-    """A function's name as Dask has it in keys; empty where that says nothing."""
+    """A function's name as Dask has it in keys; empty if that says nothing."""
     if function == "<lambda>":
         return "lambda"
     # Of a comprehension; of a class or an object that is called.
@@ -177,8 +172,8 @@ def named_arguments(function: Any, args: Any, kwargs: Mapping[str, Any]) -> Name
 def parameter_names(function: Any) -> tuple[str, ...]:
     """Names of the positional parameters of what Python's own code defines.
 
-    Of a class those of its ``__init__``, of a callable object those of ``__call__``;
-    of what is none of Python's none.
+    For a class, those of its ``__init__``; for a callable object, of ``__call__``; none
+    for what is not written in Python.
     """
     plain, bound = plain_function(function)
     for _ in range(_DEEPEST):

@@ -1,7 +1,6 @@
-"""Exceptions that a library hands back as a task's result.
+"""Exceptions that a library hands back as a task's result: for Dask it has finished.
 
-joblib's Dask backend does, so that for Dask the task is finished. Stands by itself, so
-that it can be sent to a worker as source.
+joblib's Dask backend does.
 """
 
 from __future__ import annotations

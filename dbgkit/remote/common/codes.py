@@ -1,7 +1,5 @@
 """Code objects, compared by what they do: fingerprints, nested code, lines.
 
-Stands by itself, so that it can be sent to a scheduler or a worker as source.
-
 Since version 3.1.3 cloudpickle names the file of all code that it pickles by value
 ``<dynamic-code>``; names, first line, bytecode and constants are unchanged, and
 lead back to the file. The line table does not count: ``-X no_debug_ranges`` changes
@@ -13,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -139,24 +139,19 @@ def functions_of(value: Any, most: int = _MOST_VALUES) -> Iterator[FunctionType]
     nearest.
     """
     seen: set[int] = set()
-    waiting: list[tuple[Any, int]] = [(value, 0)]
-    looked = 0
-    while waiting and looked < most:
-        following: list[tuple[Any, int]] = []
-        for each, depth in waiting:
-            looked += 1
-            if id(each) in seen or looked > most:
-                continue
-            seen.add(id(each))
-            if isinstance(each, FunctionType):
-                yield each
-            if depth < _DEEP:
-                following.extend(
-                    (part, depth + 1)
-                    for part in _parts(each)
-                    if type(part) not in _PLAIN
-                )
-        waiting = following
+    waiting: deque[tuple[Any, int]] = deque([(value, 0)])
+    for _ in range(most):
+        if not waiting:
+            return
+        each, depth = waiting.popleft()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, FunctionType):
+            yield each
+        if depth < _DEEP:
+            parts = (part for part in _parts(each) if type(part) not in _PLAIN)
+            waiting.extend((part, depth + 1) for part in parts)
 
 
 # Packages whose objects are data.
@@ -225,30 +220,23 @@ def _attributes(value: Any) -> list[Any]:
         own = None
     if type(own) is dict:
         found.extend(own.values())
+    names: list[str] = []
     for base in type(value).__mro__[:-1]:
         slots = base.__dict__.get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else tuple(slots):
-            try:
-                found.append(object.__getattribute__(value, name))
-            except AttributeError:
-                continue
+        names += (slots,) if isinstance(slots, str) else tuple(slots)
     # functools.partial keeps what it has outside of both.
-    for name in ("func", "args", "keywords", "__wrapped__"):
-        if name in type(value).__dict__:
-            try:
-                found.append(object.__getattribute__(value, name))
-            except AttributeError:
-                continue
+    outside = ("func", "args", "keywords", "__wrapped__")
+    for name in (*names, *(each for each in outside if each in type(value).__dict__)):
+        with suppress(AttributeError):
+            found.append(object.__getattribute__(value, name))
     return found
 
 
 def _parts_of_function(function: FunctionType) -> list[Any]:
     found: list[Any] = []
     for cell in function.__closure__ or ():
-        try:
+        with suppress(ValueError):  # it is empty as yet
             found.append(cell.cell_contents)
-        except ValueError:  # it is empty as yet
-            continue
     found.extend(function.__defaults__ or ())
     found.extend((function.__kwdefaults__ or {}).values())
     if "__wrapped__" in function.__dict__:

@@ -35,7 +35,7 @@ def group_class() -> Any:
 
 
 def members_of(exception: BaseException) -> tuple[BaseException, ...]:
-    """The exceptions that a group has; none of what is no group."""
+    """The exceptions in a group; none if it is not a group."""
     kind = group_class()
     if not is_a(type(exception), kind):
         return ()
@@ -67,13 +67,7 @@ def linked(
 ) -> Iterator[BaseException]:
     """An exception and those attached to it, the nearest first, each once.
 
-    Parameters
-    ----------
-    exception : BaseException
-    hidden : bool
-        With what was being handled where it was raised ``from None``.
-    members : callable
-        Gives the exceptions that a group has.
+    With ``hidden`` also what was being handled where one was raised ``from None``.
     """
 
     def below(one: BaseException) -> Iterator[BaseException | None]:
@@ -96,10 +90,10 @@ def descent(
     exception: BaseException,
     links: Callable[[BaseException], Iterable[Link]] = shown_links,
 ) -> Iterator[tuple[str, int, BaseException]]:
-    """How an exception follows from its parent, that one's index, and it itself; once.
+    """What is attached to an exception, each once: how, its parent's index, itself.
 
-    What hangs on one comes before its parent's next. The parent of what follows from
-    the first exception, which does not come itself, is -1.
+    What is attached to one comes before its parent's next. The first exception does not
+    come itself: as a parent its index is -1.
     """
     seen = {id(exception)}
     waiting = [(-1, iter(links(exception)))]
@@ -127,5 +121,4 @@ def ancestry(exception: BaseException, most: int) -> list[Link]:
 
 
 def _raised_from_alone(exception: BaseException) -> list[Link]:
-    link = raised_from(exception)
-    return [] if link is None else [link]
+    return [link] if (link := raised_from(exception)) else []

@@ -3,8 +3,6 @@
 Since cloudpickle 3.1.3 code that travelled by value has no file, so that failures on
 the same line of two cells of a notebook are indistinguishable. The run spec, which the
 scheduler has, leads to the code itself (see `codes`).
-
-This file is sent to the scheduler as source: standard library only.
 """
 
 from __future__ import annotations
@@ -40,24 +38,13 @@ _FRAME = re.compile(
 
 
 class FrameCode(NamedTuple):
-    """The code that a frame was in.
+    """The code that a frame was in."""
 
-    Attributes
-    ----------
-    name, line : str, int
-        Of the frame.
-    mark : str
-        The code's fingerprint.
-    module, file : str
-        The module that it is from, and that one's file, or the code's own; empty
-        where that is unknown.
-    """
-
-    name: str
+    name: str  # of the frame
     line: int
-    mark: str
-    module: str
-    file: str
+    mark: str  # the code's fingerprint
+    module: str  # empty if unknown
+    file: str  # that one's, or the code's own; empty if unknown
 
 
 Wanted = frozenset[tuple[str, int]]
@@ -70,14 +57,8 @@ _known: Known = WeakKeyDictionary()
 def codes_for(spec: Any, text: str, *, every: bool = True) -> tuple[FrameCode, ...]:
     """The code of frames of a traceback's text that came without source.
 
-    Parameters
-    ----------
-    spec : GraphNode or None
-        The task's run spec.
-    text : str
-    every : bool
-        Frames without source too whose file is named; else only those of cells, and
-        those without a file.
+    ``spec`` is the task's run spec, if known. Frames whose file is named are only
+    looked for with ``every``; those of cells, and those without a file, always.
     """
     wanted = _lost(text, every)
     if not wanted or spec is None:
@@ -122,7 +103,7 @@ def _has_plain_arguments(spec: Any) -> bool:
 
 
 def _find(value: Any, wanted: Wanted) -> tuple[FrameCode, ...]:
-    """Of each frame that one code alone can be: which one."""
+    """The code of each frame that only one code can be of."""
     found: dict[tuple[str, int], dict[str, FrameCode]] = {}
     names = {name for name, _ in wanted}
     for function in functions_of(value, MOST_LOOKED_AT):
@@ -194,7 +175,7 @@ def own_place(
 
 
 class KeptCodes:
-    """Codes of tasks that failed and are forgotten since: of the last ones.
+    """Codes of the last tasks that failed and have been forgotten since.
 
     As long as a task is there its run spec leads to them. What is done as a task fails
     or goes takes less than a microsecond; the rest is done by `read_one` later.
@@ -222,7 +203,7 @@ class KeptCodes:
         return len(self._waiting) == 1
 
     def read_one(self) -> bool:
-        """Find the codes of one task that went; whether there are more to do."""
+        """Find the codes of one forgotten task; whether there are more to do."""
         if self._waiting:
             key, (spec, text) = self._waiting.popitem()
             self._found[key] = codes_for(spec, text)

@@ -1,7 +1,4 @@
-"""Whose frame is it: Dask's, an installed package's, or the user's own?
-
-Stands by itself (with `codes`), so that it can be sent to a worker as source.
-"""
+"""Whose frame is it: Dask's, an installed package's, or the user's own?"""
 
 from __future__ import annotations
 
@@ -116,7 +113,7 @@ def own_index(filenames: list[str]) -> int | None:
     """Which frame to stop at first; ``filenames`` are outermost first.
 
     The innermost frame of the user's own code; where there is none, the innermost
-    that is not machinery, and rather one with source and locals than a compiled one;
+    that is not machinery, preferably one with source and locals, not a compiled one;
     None where all is machinery.
     """
     for test in (is_own, _is_readable, lambda name: not is_machinery(name)):

@@ -1,7 +1,4 @@
-"""Handlers that a server does not keep permanently.
-
-This file is sent as source: standard library only.
-"""
+"""Handlers that a server does not keep permanently."""
 
 from __future__ import annotations
 
@@ -10,18 +7,11 @@ from weakref import ref
 
 
 class Handler:
-    """Calls a method of whatever has not been collected; else, and then, None.
+    """Calls a method of its owner; answers None once that has been collected.
 
     Dask permanently keeps what has handled a message (``_expects_comm`` in
-    distributed/core.py is cached). Those of one name are equal, so that it keeps one.
-
-    Parameters
-    ----------
-    name : str
-        Of the operation.
-    owner : object
-    method : str
-        A coroutine function of its own.
+    distributed/core.py is cached). Those of one operation (``name``) are equal, so that
+    it keeps one.
     """
 
     def __init__(self, name: str, owner: Any, method: str) -> None:

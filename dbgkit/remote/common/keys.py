@@ -1,7 +1,4 @@
-"""Keys as they are written, and the tasks that they name.
-
-This file is sent to the scheduler as source: standard library only.
-"""
+"""Keys as they are written, and the tasks that they name."""
 
 from __future__ import annotations
 

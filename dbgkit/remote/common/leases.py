@@ -1,15 +1,16 @@
 """Who holds a lock or a semaphore: the scheduler has ids, the workers their owners.
 
-This file is sent to the scheduler and to workers as source: standard library and
-distributed only. All that it looks at stays as it is.
+All that is looked at stays as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import sys
 from collections.abc import Iterable
+from traceback import walk_stack
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +39,7 @@ async def tell_leases(state: Any, question: LeasesQuestion) -> LeasesForm:
 
 
 async def find_leases(ids: Iterable[str], dask_worker: Any = None) -> HeldLeases:
-    """Which leases are held by tasks of a worker, and what runs there.
-
-    Returns
-    -------
-    dict
-        ``held``: ids of the worker's own; ``replayed``: ids of replays that run in
-        its process; ``shared``: these, and ids that may be another worker's or a
-        client's of that process;
-        ``running``: how many tasks run, ``keys``: some of them.
-    """
+    """Which leases are held by tasks of a worker, and what runs there."""
     wanted = set(ids)
     found = held_here(asyncio.get_running_loop(), wanted)
     if wanted - found.keys():
@@ -73,8 +65,7 @@ async def find_leases(ids: Iterable[str], dask_worker: Any = None) -> HeldLeases
 
 def held_here(loop: Any, ids: Iterable[str]) -> dict[str, Any]:
     """Semaphores by ids of their leases, of those that this loop refreshes."""
-    wanted = set(ids)
-    return _by_lease(refreshed_by(loop), wanted)
+    return _by_lease(refreshed_by(loop), set(ids))
 
 
 def refreshed_by(loop: Any) -> list[Any]:
@@ -134,24 +125,19 @@ def _is_alone(worker: Any) -> bool:
 
 def _is_busy(frame: FrameType | None) -> bool:
     """Whether a thread is within what ``distributed/worker.py`` runs in threads."""
-    while frame is not None:
-        path = frame.f_code.co_filename.replace("\\", "/")
-        if path.endswith("distributed/worker.py"):
-            return True
-        frame = frame.f_back
-    return False
+    if frame is None:
+        return False
+    files = (each.f_code.co_filename for each, _ in walk_stack(frame))
+    return any(re.search(r"distributed[/\\]worker\.py$", file) for file in files)
 
 
 def _running(worker: Any) -> list[Any]:
     """Keys of what runs on a worker: tasks, also seceded ones, and actors' methods."""
-    keys: dict[Any, None] = {}
     with worker.active_threads_lock:
         active = dict(worker.active_threads)
     frames = sys._current_frames()
     # An actor's method that raises stays there (apply_function_actor in
     # distributed/worker.py): what its thread does decides.
     busy = [key for thread, key in active.items() if _is_busy(frames.get(thread))]
-    keys.update(dict.fromkeys(busy))
-    for group in (worker.state.executing, worker.state.long_running):
-        keys.update(dict.fromkeys(ts.key for ts in list(group)))
-    return list(keys)
+    tasks = (*worker.state.executing, *worker.state.long_running)
+    return list(dict.fromkeys([*busy, *(ts.key for ts in tasks)]))

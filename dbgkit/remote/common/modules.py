@@ -3,9 +3,6 @@
 A worker that lacks one of them cannot deserialize what the scheduler sends it: it
 closes normally, so that its nanny does not restart it, and does not report why
 (``Worker.handle_scheduler``, distributed/worker.py).
-
-This file is sent to schedulers and to workers as source: the standard library only, and
-what they have of cloudpickle.
 """
 
 from __future__ import annotations
@@ -47,23 +44,10 @@ _IMPORT = ("cloudpickle.cloudpickle", "subimport")
 def needs_of(state: Any, key: Any, spec: Any) -> Needs:
     """The modules of a task, and for how long each worker lasted that it was sent to.
 
-    Parameters
-    ----------
-    state : Scheduler
-    key : Key
-    spec : GraphNode or None
-        Its run spec.
-
-    Returns
-    -------
-    dict
-        ``modules``: of each its ``name`` and its ``file`` on the scheduler; ``lasted``:
-        seconds from when a worker was sent the task until its connection ended;
-        ``since``: for how long the last of them has been gone;
-        ``workers``: addresses of some to ask whether they have the modules.
+    ``spec`` is its run spec, if it is known.
     """
     ended = list(_ended(state, key))
-    modules = [] if spec is None else [_told(name) for name in modules_named(spec)]
+    modules = [] if spec is None else [_module(name) for name in modules_named(spec)]
     return {
         "modules": modules,
         "lasted": [until - since for since, until in ended],
@@ -130,7 +114,7 @@ def _modules_in(data: bytes) -> Iterator[str]:
         return  # it was cut
 
 
-def _told(name: str) -> Module:
+def _module(name: str) -> Module:
     file = getattr(sys.modules.get(name), "__file__", None)
     return {"name": name, "file": file if isinstance(file, str) else ""}
 

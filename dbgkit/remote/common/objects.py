@@ -30,19 +30,15 @@ class Teller(Protocol):
 
     def tell(self, value: Any) -> str:
         """The text of one value within the data."""
-        ...
 
     def named(self, name: Any, value: Any) -> str:
         """The same, under a name that may hide it."""
-        ...
 
     def hidden(self, name: Any, numbers: bool = False) -> bool:
         """Whether a name hides what it names, which may be numbers only."""
-        ...
 
     def join(self, pieces: list[str], count: int, between: str = ", ") -> str:
         """Pieces, and how many more there would have been."""
-        ...
 
 
 def namespace(module: str) -> dict[str, Any]:

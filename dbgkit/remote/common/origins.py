@@ -1,9 +1,8 @@
 """Where a task's values came from: the literals that lead to it.
 
 Read off run specs: of the task, of tasks nested in its arguments, of fused steps, and
-of what it takes from others. Nothing is run, no value is copied, and the work is
-bounded. Sent to the scheduler and to workers as source: standard library and dask
-only; what is returned is builtin types.
+of what it takes from others. Nothing is run, no value is copied, the work is
+bounded, and what is returned is builtin types.
 """
 
 from __future__ import annotations
@@ -55,7 +54,6 @@ def origins_of(
     spec_of: Callable[[Any], Any],
     *,
     frames: Sequence[Frame] = (),
-    most: int = MOST,
     visits: int = VISITS,
 ) -> list[OriginForm]:
     """The literals that lead to a task, the nearest first.
@@ -63,33 +61,18 @@ def origins_of(
     Of a task with several steps, those that lead to the one that failed; where that
     is not certain, those that any of them began with.
 
-    Parameters
-    ----------
-    key : Key
-    node : GraphNode
-        Its run spec.
-    spec_of : callable
-        From a key to the run spec of that task; None where it is not known.
-    frames : sequence of (str, int, str)
-        Of its traceback, outermost first: they show which step failed.
-    most, visits : int
-        How many are listed, and how many run specs are looked at.
-
-    Returns
-    -------
-    list of dict
-        As `model.Origin.from_wire` reads them; one with ``"more"`` says how many
-        were left out.
+    ``node`` is its run spec, and ``spec_of`` gives that of another key, if known. The
+    frames are those of its traceback, outermost first: they show which step failed. At
+    most ``visits`` run specs are looked at.
     """
-    search = _Search(spec_of, most, visits)
+    search = _Search(spec_of, visits)
     search.run(key, node, frames)
-    return search.told()
+    return search.listed()
 
 
 class _Search:
-    def __init__(self, spec_of: Callable[[Any], Any], most: int, visits: int) -> None:
+    def __init__(self, spec_of: Callable[[Any], Any], visits: int) -> None:
         self.spec_of = spec_of
-        self.most = most
         self.left = visits
         self.links = _LINKS
         self.found: dict[tuple[Any, ...], OriginForm] = {}
@@ -127,7 +110,7 @@ class _Search:
     def steps(self, place: _Place) -> list[Candidate]:
         """All that a task calls: steps of fused ones, and those nested in arguments.
 
-        None at all where that are more than can be looked at.
+        Empty if there are more than can be looked at.
         """
         found: list[Candidate] = []
         waiting, left = [place], _STEP_LINKS
@@ -154,13 +137,13 @@ class _Search:
             waiting += [(each, names, key, within) for each in arguments]
         return found
 
-    def told(self) -> list[OriginForm]:
+    def listed(self) -> list[OriginForm]:
         found: list[OriginForm] = list(self.found.values())
-        more = len(found) - self.most
+        more = len(found) - MOST
         cut = self.wide or bool(self.waiting)
         if not found or (more <= 0 and not cut):
             return found
-        return [*found[: self.most], {"more": max(0, more), "least": cut}]
+        return [*found[:MOST], {"more": max(0, more), "least": cut}]
 
     def add(self, key: Any, **wire: Any) -> None:
         step, whole = self.whole
@@ -220,12 +203,9 @@ class _Search:
             for argument in arguments
             if _is(argument, (TaskRef, Alias)) and is_parameter(target_of(argument))
         }
-        known = {
-            name: value
-            for name, value in known.items()
-            if not _is(value, (GraphNode, TaskRef))
-        }
-        return call_of(node, known)
+        # Of those whose value is not a literal, the name stays.
+        nodes = (GraphNode, TaskRef)
+        return call_of(node, {n: v for n, v in known.items() if not _is(v, nodes)})
 
     def leads_on(self, argument: Any, names: _Names) -> bool:
         """Whether an argument is more than a literal of the call."""
@@ -263,10 +243,8 @@ class _Search:
         """Note what a task reads from; False if it reads nothing."""
         if name_of_function(node.func) in _GETTERS and len(node.args) > 1:
             return self.read_slice(node, names, key)
-        values = [
-            literal(self.resolve(argument, names, ask=False)[0])
-            for argument in arguments
-        ]
+        found = (self.resolve(argument, names, ask=False) for argument in arguments)
+        values = [literal(value) for value, _ in found]
         paths = [found for value in values for found in paths_in(value)]
         if not paths:
             return False

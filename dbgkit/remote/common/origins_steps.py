@@ -3,8 +3,6 @@
 A fused task has many steps, and a task may have others nested in its arguments. The
 arguments of later steps have nothing to do with the failure. The frames of the
 traceback show which function was called, but not in which of two steps that call it.
-
-Sent to the scheduler and to workers as source: standard library and dask only.
 """
 
 from __future__ import annotations
@@ -101,7 +99,7 @@ def _code(call: Call | None) -> CodeType | None:
 
 
 def _is_of(frame: Frame, code: CodeType) -> bool:
-    """Whether a frame is of some code, that may be in another folder elsewhere."""
+    """Whether a frame is of some code, whose file may be in another folder there."""
     file, line, name = frame
     if name != code.co_name or _base(file) != _base(code.co_filename):
         return False
@@ -125,7 +123,7 @@ def _is_bags(function: Any) -> bool:
 
 
 def _is_pulled(step: Candidate, before: Frame | None) -> bool:
-    """Whether it is a step before another one that took from it, and no call of its."""
+    """Whether it ran as a later step took from it, and not as that one called it."""
     code = _code(step.call)
     if code is not None and code.co_flags & inspect.CO_GENERATOR:
         return True

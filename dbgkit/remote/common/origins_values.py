@@ -1,7 +1,6 @@
 """Literals of run specs in short texts, and the files that objects read from.
 
-Sent to the scheduler and to workers as source: standard library only. Nothing of the
-user's own is called.
+Nothing of the user's own is called.
 """
 
 from __future__ import annotations
@@ -12,13 +11,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from .objects import (
-    class_module,
-    class_mro,
-    class_name,
-    is_a,
-    stored,
-)
+from .objects import class_module, class_mro, class_name, is_a, module_of, stored
 
 SHORT = 6  # items of a container, arguments of a call
 _DEEPEST = 3  # containers within containers
@@ -50,7 +43,7 @@ def is_plain(value: Any, depth: int = 0) -> bool:
 
 
 def tell(value: Any, depth: int = 0) -> str:
-    """A literal in a short text; of what is none, its type."""
+    """A literal as a short text; for anything else, its type."""
     kind = type(value)
     if kind is dict and None in value and depth == 0:
         chunk = _tell_block_info(value)
@@ -173,9 +166,9 @@ def _tell_slice(part: Any) -> str:
 
 
 def path_of(value: Any) -> str | None:
-    """Where an open file of fsspec is, with its protocol; None if it is none."""
+    """Where an open file of fsspec is, with its protocol; None for anything else."""
     kind = type(value)
-    if class_name(kind) != "OpenFile" or _package(kind) != "fsspec":
+    if class_name(kind) != "OpenFile" or module_of(kind) != "fsspec":
         return None
     path, files = str(stored(value, "path")), stored(value, "fs")
     protocol = getattr(type(files), "protocol", "")
@@ -186,18 +179,13 @@ def path_of(value: Any) -> str | None:
     return f"{protocol}://{path}"[-_PATH:]
 
 
-def _package(kind: type) -> str:
-    module = class_module(kind)
-    return module.split(".")[0] if type(module) is str else ""
-
-
 def paths_in(value: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
     """Files that a literal reads from, and which part of each."""
     path = path_of(value)
     kind = type(value)
     if path is not None:
         yield path, ""
-    elif class_name(kind) == "FragmentWrapper" and _package(kind) == "dask":
+    elif class_name(kind) == "FragmentWrapper" and module_of(kind) == "dask":
         yield from _fragment(value)
     elif kind is dict and "piece" in value:
         yield from _piece(value["piece"])
@@ -229,12 +217,12 @@ def _fragment(wrapper: Any) -> Iterator[tuple[str, str]]:
 
 
 def file_of(value: Any) -> tuple[str, str] | None:
-    """The file that an array-like object reads from, and what of it; None if none.
+    """The file that an array-like object reads from, and which part; None without one.
 
     Knows h5py, zarr, ``numpy.memmap``, and what xarray puts around them.
     """
     for _ in range(_LAYERS):
-        package = _package(type(value))
+        package = module_of(type(value))
         if package in ("h5py", "zarr"):
             return _file_of_store(value, package)
         if class_name(type(value)) == "memmap" and package == "numpy":

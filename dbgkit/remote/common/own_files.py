@@ -7,8 +7,6 @@ between a check and the opening it could be swapped.
 
 On Windows, where each user has a private folder for temporary files, only the kind is
 checked.
-
-This file is sent to workers and nannies as source: standard library only.
 """
 
 from __future__ import annotations
@@ -16,7 +14,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from functools import reduce
 from itertools import islice
+from operator import or_
 from types import TracebackType
 from typing import IO, Any
 
@@ -25,10 +25,7 @@ MOST_NAMES = 10_000  # of one folder that are looked at
 
 def _flags(*names: str) -> int:
     """Flags for opening; those that this system does not have are left out."""
-    found = 0
-    for name in names:
-        found |= getattr(os, name, 0)
-    return found
+    return reduce(or_, (getattr(os, name, 0) for name in names))
 
 
 _SAFE = _flags("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
@@ -56,11 +53,8 @@ class NotOwn(OSError):
 class OwnFolder:
     """A folder that only this user can write to, held open; a context manager.
 
-    Raises
-    ------
-    NotOwn
-        It belongs to someone else, is not a folder, or others can write to it.
-    FileNotFoundError
+    If it belongs to someone else, is not a folder, or others can write to it, it raises
+    `NotOwn`; if there is none, `FileNotFoundError`.
     """
 
     def __init__(self, path: str) -> None:
@@ -105,16 +99,8 @@ class OwnFolder:
     def create(self, name: str, head: bytes = b"") -> IO[bytes]:
         """Make a file for this user alone, to be read and written.
 
-        Parameters
-        ----------
-        name : str
-        head : bytes
-            What it begins with; all else is then appended, also once it was cut.
-
-        Raises
-        ------
-        FileExistsError
-            The name is taken, be it by a link that leads nowhere.
+        What follows its head, if it has one, is appended, also once it was cut. Raises
+        `FileExistsError` if the name is taken, also by a link that leads nowhere.
         """
         flags = _MAKE | (os.O_APPEND if head else 0)
         file = os.fdopen(os.open(flags=flags, mode=0o600, **self._at(name)), "w+b")
@@ -123,12 +109,7 @@ class OwnFolder:
         return file
 
     def read(self, name: str, most: int) -> bytes:
-        """The first bytes of a file.
-
-        Raises
-        ------
-        NotOwn, FileNotFoundError
-        """
+        """The first bytes of a file; raises as the folder does."""
         path = os.path.join(self.path, name)
         try:
             number = os.open(flags=_READ, **self._at(name))

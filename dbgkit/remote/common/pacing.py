@@ -1,7 +1,4 @@
-"""Long passes in slices, so that the scheduler's event loop is not blocked.
-
-This file is sent to the scheduler as source: standard library only.
-"""
+"""Long passes in slices, so that the scheduler's event loop is not blocked."""
 
 from __future__ import annotations
 

@@ -16,10 +16,7 @@ def parsed(text: str, mode: str = "exec") -> Any:
     keeps time in Python, one of them gets a ``SystemError``
     (https://github.com/python/cpython/issues/106905). A retry succeeds.
 
-    Raises
-    ------
-    ValueError
-        It is not Python of this version, or is nested too deeply for the parser.
+    Raises `ValueError` if it is not Python of this version, or nested too deeply.
     """
     for left in reversed(range(TRIES)):
         try:
@@ -33,13 +30,7 @@ def parsed(text: str, mode: str = "exec") -> Any:
 
 
 def literal(text: str) -> Any:
-    """The value of a literal, as `ast.literal_eval` reads it.
-
-    Raises
-    ------
-    ValueError
-        It is not a literal.
-    """
+    """The value of a literal, as `ast.literal_eval` reads it; `ValueError` if none."""
     try:
         return ast.literal_eval(parsed(text.lstrip(" \t"), "eval"))
     except (TypeError, RecursionError, MemoryError) as error:

@@ -3,8 +3,6 @@
 A scheduler has the text of what a task raised, and its pickle; what it was raised from
 is in the pickle alone. Every class and function that a pickle names is replaced by
 an inert stand-in, so that no code of the user's runs or is imported.
-
-This file is sent to the scheduler as source: standard library only.
 """
 
 from __future__ import annotations
@@ -78,7 +76,7 @@ def _stand_in(module: str, name: str) -> type:
 def raised_from(exception: Any) -> list[Raised]:
     """What an exception as a scheduler holds it was raised from, the nearest first.
 
-    Empty where it was raised from nothing, or that cannot be read.
+    Empty if it was raised from nothing, or if that cannot be read.
     """
     return _read(pickle_of(exception), _followed) or []
 
@@ -86,18 +84,9 @@ def raised_from(exception: Any) -> list[Raised]:
 def kinds_in(data: bytes) -> list[tuple[str, str]] | None:
     """Classes of all that an exception was raised from, what is not shown too.
 
-    In the order of ``raised.chain_of``, for exceptions without members.
-
-    Parameters
-    ----------
-    data : bytes
-        As `pickle_of` gives it.
-
-    Returns
-    -------
-    list of (str, str)
-        Name of the class, and the file of its innermost frame (empty if it has
-        none). None where the pickle does not have all of it.
+    In the order of ``raised.chain_of``, for exceptions without members: of each the
+    class's name, and the file of its innermost frame (empty if it has none). None where
+    the pickle (see `pickle_of`) does not have all of it.
     """
     return _read(data, _kinds)
 
@@ -182,13 +171,13 @@ def _parts(made: Any) -> _Parts | None:
 
 def _name_of_made(made: Any) -> str:
     """Name of a class that came by value (``cloudpickle._make_skeleton_class``)."""
-    seen = 0
-    while isinstance(made, _Inert) and seen < 5:
+    for _ in range(5):
+        if not isinstance(made, _Inert):
+            break
         texts = [each for each in made.__dict__["arguments"] if isinstance(each, str)]
         if texts:
             return texts[0]
         made = made.__dict__["arguments"][0] if made.__dict__["arguments"] else None
-        seen += 1
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from .parsing import literal
 
@@ -28,23 +29,22 @@ _NUMBER = re.compile(r"[-+]?\d+(?:[.,_]\d+)*(?:[eE][-+]?\d+)?")
 
 def safe_repr(value: object, limit: int = 10_000) -> str:
     """``repr`` of an exception or key; a broken one is named, not raised."""
-    try:
-        text = repr(value)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a user's own __repr__; also one that exits
-        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
-    return text if len(text) <= limit else f"{text[:limit]}…"
+    return _safely(repr, value, limit)
 
 
 def safe_str(value: object, limit: int = 10_000) -> str:
     """``str`` of an exception; a broken one is named, not raised."""
+    return _safely(str, value, limit)
+
+
+def _safely(show: Callable[[object], str], value: object, limit: int) -> str:
     try:
-        text = str(value)
+        text = show(value)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a user's own __str__; also one that exits
-        return f"<{type(value).__name__}, whose str raises {type(error).__name__}>"
+    except BaseException as error:  # a user's own method; also one that exits
+        name, how = type(value).__name__, show.__name__
+        return f"<{name}, whose {how} raises {type(error).__name__}>"
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 

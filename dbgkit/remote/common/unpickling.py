@@ -6,8 +6,6 @@ what they were (``_make_skeleton_class`` and ``_class_setstate`` in
 cloudpickle/cloudpickle.py): a method that was fixed since is broken again. Here, a
 class of this process is used if it is unchanged since it was pickled; otherwise a
 private one is made.
-
-Stands by itself, so that it can be sent to a worker as source.
 """
 
 from __future__ import annotations
@@ -57,20 +55,13 @@ _DEEP = 10
 class Reading:
     """Unpickles what belongs together: one class is one object in all of it.
 
-    Parameters
-    ----------
-    place : callable, optional
-        Given each function's code, and the globals that travelled with it; gives
-        the code to use.
-
-    Attributes
-    ----------
-    edited : dict of str to class
-        Classes of this process that are no longer what was pickled, by name.
+    ``place``, given each function's code and the globals that travelled with it, gives
+    the code to use.
     """
 
     def __init__(self, place: Place | None = None) -> None:
         self.place = place
+        # Classes of this process that are no longer what was pickled, by name.
         self.edited: dict[str, type] = {}
         self._ours: dict[Any, Any] = {}  # classes that nobody else knows, by key
         self._filled: set[Any] = set()  # of these, which have their attributes
@@ -260,15 +251,12 @@ def _code_differs(now: Any, attributes: Mapping[str, Any]) -> bool:
 
     What cannot be compared is taken for equal.
     """
-    own = {name: value for name, value in vars(now).items() if _is_code(value)}
-    ran = {name: value for name, value in attributes.items() if _is_code(value)}
-    return {name: _codes_of(value) for name, value in own.items()} != {
-        name: _codes_of(value) for name, value in ran.items()
-    }
+    return _methods(vars(now)) != _methods(attributes)
 
 
-def _is_code(value: Any) -> bool:
-    return bool(_codes_of(value))
+def _methods(attributes: Mapping[str, Any]) -> dict[str, list[Any]]:
+    codes = {name: _codes_of(value) for name, value in attributes.items()}
+    return {name: found for name, found in codes.items() if found}
 
 
 def _codes_of(value: Any) -> list[Any]:
@@ -370,7 +358,7 @@ def _pickles_alike(one: Any, other: Any) -> bool | None:
 
 
 def pickle_alike(one: Any, other: Any, loads: Callable[[bytes], Any]) -> bool:
-    """Whether two values pickle alike; True where that cannot be told."""
+    """Whether two values pickle alike; True where that is unknown."""
     from distributed.protocol.pickle import dumps
 
     try:

@@ -9,7 +9,7 @@ from .wire import Count, Key, Moment, Number, Scalar, Size
 
 class _BoxTask(TypedDict):
     key: Annotated[Any, "packed key"]  # or its bytes, as they were written
-    text: str
+    text: str  # of a key that is too long
     start: Moment
     inputs: Count
     thread: Count
@@ -44,15 +44,15 @@ class _Box(TypedDict):
     memory: Count
     left_out: Count
     tasks: list[BoxTask]
-    ended: list[BoxTask]
-    stack: str
+    ended: list[BoxTask]  # as long as no other task has taken their place
+    stack: str  # of a crash, as Python wrote it
     crashes: str
 
 
 class Box(_Box, total=False):
     """``boxes.own_box``"""
 
-    alive: bool
+    alive: bool  # whether its process still runs
     nanny: str
     scheduler: str
     nonce: str
@@ -67,14 +67,14 @@ class BoxUnread(TypedDict):
     pid: Count
 
 
-class _Told(TypedDict):
+class _BoxPlace(TypedDict):
     worker: str
     pid: int
     path: str
     nonce: str
 
 
-class BoxPlace(_Told, total=False):
+class BoxPlace(_BoxPlace, total=False):
     """Where a worker has its black box, as it said itself."""
 
     nanny: str

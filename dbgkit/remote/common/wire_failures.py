@@ -10,16 +10,16 @@ from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm
 
 class Module(TypedDict):
     name: str
-    file: str
+    file: str  # on the scheduler
 
 
 class Needs(TypedDict):
     """``modules.needs_of``: what a task needs that may be missing on workers."""
 
     modules: list[Module]
-    lasted: list[Number]
-    since: Number
-    workers: list[str]
+    lasted: list[Number]  # seconds that each worker had it before its connection ended
+    since: Number  # seconds that the last of them has been gone
+    workers: list[str]  # some to ask whether they have the modules
 
 
 @final

@@ -18,10 +18,10 @@ class LeasesForm(TypedDict):
 
 
 class HeldLeases(TypedDict):
-    """``leases.find_leases``: which of them are held on a worker."""
+    """``leases.find_leases``: which of some leases are held on a worker."""
 
-    held: list[str]
-    replayed: list[str]
-    shared: list[str]
-    running: int
+    held: list[str]  # by its own tasks
+    replayed: list[str]  # by replays in its process
+    shared: list[str]  # by these, or by another worker or client of its process
+    running: int  # tasks; `keys` are some of them
     keys: list[Any]

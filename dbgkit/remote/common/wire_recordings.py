@@ -28,8 +28,8 @@ class ListedHeader(Header):
     size: Count
 
 
-class RecordedPart(TypedDict, total=False):
-    """What was taken down of a failure, until it is sent: of a gap not all of it."""
+class RecordedPart(TypedDict):
+    """What was recorded of a failure, until it is sent."""
 
     exception_type: str
     message: str

@@ -1,7 +1,4 @@
-"""Futures that an exception's frames hold, and which of them handed it out.
-
-This file is sent to workers as source: standard library only.
-"""
+"""Futures that an exception's frames hold, and which of them handed it out."""
 
 from __future__ import annotations
 
@@ -58,7 +55,7 @@ def is_part(error: BaseException, whole: BaseException) -> bool:
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """What groups are made of in the end; an exception that is none: itself."""
+    """The exceptions in a group, and in groups in there; of any other, itself."""
     waiting = [error]
     for _ in range(_MOST):
         if not waiting:
@@ -99,7 +96,7 @@ def futures_of_frames(exception: BaseException) -> list[Any]:
 
 
 def handed_keys(exception: BaseException) -> list[Any]:
-    """Keys of futures of which an exception, or what it hangs on, is the error.
+    """Keys of futures whose error is an exception, or one attached to it.
 
     Futures of a client that has been closed since no longer know what they held.
     """

@@ -1,7 +1,4 @@
-"""What `origins.origins_of` found, in words, with secrets hidden.
-
-Stands by itself (with its siblings), so that it can be sent to a worker as source.
-"""
+"""What `origins.origins_of` found, in words, with secrets hidden."""
 
 from __future__ import annotations
 
@@ -21,12 +18,7 @@ def worded(
 ) -> OriginWords:
     """The fields of a `model.Origin`.
 
-    Parameters
-    ----------
-    wire : mapping
-        One of what `origins_of` found.
-    extra, values : iterable of str
-        Names, and texts, to hide besides the usual ones.
+    ``extra`` and ``values`` are names, and texts, to hide besides the usual ones.
     """
     if "more" in wire:
         least = "at least " if wire["least"] and wire["more"] else ""

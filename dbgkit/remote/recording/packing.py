@@ -37,13 +37,7 @@ def pack(recording: Content, nbytes: int) -> tuple[bytes, int]:
 
 
 def unpack(packed: bytes) -> Any:
-    """What `pack` made.
-
-    Raises
-    ------
-    ValueError
-        It is not a recording, or would be far larger than one.
-    """
+    """What `pack` made; `ValueError` if it is none, or would be far larger than one."""
     reader = zlib.decompressobj()
     try:
         raw = reader.decompress(packed, _MOST_RAW)

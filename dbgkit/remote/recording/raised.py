@@ -1,13 +1,14 @@
 """What a verdict compares of an exception: class, texts, frames, and its causes.
 
-All in builtin types, as it may come from a child or a worker. Stands by itself (with
-its siblings), so that it can be sent to a worker as source.
+All in builtin types, as it may come from a child or a worker.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from traceback import walk_stack
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -39,20 +40,10 @@ FrameRow = Sequence[Any]  # file name, line, function
 
 
 def raised(error: BaseException) -> RaisedForm:
-    """What is to be compared of an exception, in wire form.
-
-    Returns
-    -------
-    dict
-        ``type``, ``message`` (its ``str``), ``text`` (its ``repr``); ``broken_repr``:
-        class and message of what its own ``repr`` raises, or None; ``frames``: see
-        `task_frames`; ``chain``: see `chain_of`; ``cut``: whether a part of the chain
-        was left out, as it is not the task's.
-    """
-    rows, frames = [], []
-    for frame, lineno in walk(traceback_of(error)):
-        rows.append((frame.f_code.co_filename, lineno or 0, frame.f_code.co_name))
-        frames.append(frame)
+    """What is to be compared of an exception, in wire form."""
+    places = list(walk(traceback_of(error)))
+    frames = [frame for frame, _ in places]
+    rows = [(f.f_code.co_filename, line or 0, f.f_code.co_name) for f, line in places]
     around = [*frames[: _entrance(rows)], *_callers(frames)]
     chain, cut = chain_of(error, map(id, around))
     return {
@@ -68,12 +59,9 @@ def raised(error: BaseException) -> RaisedForm:
 
 def _callers(frames: Sequence[FrameType]) -> Iterator[FrameType]:
     """The frames around a traceback, which began where it was caught."""
-    frame = frames[0].f_back if frames else None
-    for _ in range(_DEEPEST):
-        if frame is None:
-            return
-        yield frame
-        frame = frame.f_back
+    above = frames[0].f_back if frames else None
+    if above is not None:
+        yield from (frame for frame, _ in islice(walk_stack(above), _DEEPEST))
 
 
 def task_frames(rows: Sequence[FrameRow]) -> list[FrameRow]:
@@ -107,24 +95,11 @@ def _calls_tasks(filename: str) -> bool:
 def chain_of(
     error: BaseException, outside: Iterable[int] = ()
 ) -> tuple[list[list[Any]], bool]:
-    """What an exception was raised from, and the members of groups.
+    """What an exception was raised from, and members of groups, the nearest first.
 
-    Parameters
-    ----------
-    error : BaseException
-    outside : iterable of int
-        Ids of frames around the task. What was being handled in one of them as the
-        task was called is none of its causes, though Python links it.
-
-    What is not shown (``from None``) belongs to it too.
-
-    Returns
-    -------
-    rows : list
-        Class, message, repr, and whether the code that raised it was the task's own
-        (not Dask's machinery), of each; what is nearest comes first.
-    cut : bool
-        Whether something was left out as it is none of the task's.
+    What is not shown (``from None``) too. ``outside`` are ids of frames around the
+    task: what was being handled in one of them as the task was called is none of its
+    causes, though Python links it. The second value says whether any was left out so.
     """
     around = set(outside)
 
@@ -159,6 +134,7 @@ def _links(error: BaseException) -> list[Link]:
 
 
 def _row(error: BaseException) -> list[Any]:
+    """Class, message, repr, and whether the task's own code raised it."""
     innermost = ""
     for frame, _ in walk(traceback_of(error)):
         innermost = frame.f_code.co_filename

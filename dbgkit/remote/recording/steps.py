@@ -1,7 +1,4 @@
-"""Steps that had begun when a task failed, with the values that they were called with.
-
-Sent to workers as source: standard library and dask only, with its siblings.
-"""
+"""Steps that had begun when a task failed, and the values they were called with."""
 
 from __future__ import annotations
 
@@ -86,29 +83,21 @@ def steps_wire(
         budget = Budget(seconds=left, secret_names=secret_names)
         return summarize(value, name=name, budget=budget)
 
-    found: list[StepForm] = []
-    for step in reversed([*steps][-MOST_STEPS:]):  # the one that failed comes first
+    def form(step: BegunStep) -> StepForm:
         shown = {id(value) for _, value in step.arguments}
-        rest = [
-            (key, each) for key, each in step.inputs.items() if id(each) not in shown
-        ]
-        found.append(
-            {
-                "key": plain_key(step.key),
-                "function": step.function,
-                "label": step.label,
-                "failed": step.failed,
-                "arguments": [
-                    (name, describe(value, name))
-                    for name, value in step.arguments[:MOST_VALUES]
-                ],
-                "inputs": [
-                    (plain_key(key), describe(value))
-                    for key, value in rest[:MOST_VALUES]
-                ],
-            }
-        )
-    return found[::-1]
+        rest = [each for each in step.inputs.items() if id(each[1]) not in shown]
+        arguments = step.arguments[:MOST_VALUES]
+        return {
+            "key": plain_key(step.key),
+            "function": step.function,
+            "label": step.label,
+            "failed": step.failed,
+            "arguments": [(name, describe(value, name)) for name, value in arguments],
+            "inputs": [(plain_key(k), describe(v)) for k, v in rest[:MOST_VALUES]],
+        }
+
+    last = reversed([*steps][-MOST_STEPS:])  # the one that failed comes first
+    return [form(step) for step in last][::-1]
 
 
 def plain_key(key: Any) -> Any:
@@ -140,7 +129,7 @@ def _own_label(node: Any, known: Mapping[Any, Any]) -> str:
 
 
 def _arguments(node: Any, data: Mapping[Any, Any]) -> list[tuple[str, Any]]:
-    """The arguments of the user's own call, by name; of what is Dask's own, none.
+    """The arguments of the user's own call, by name; none if it is Dask's own.
 
     What is made of inputs only as the task runs is left out.
     """
@@ -271,11 +260,9 @@ def _mapped(frame: FrameType | None) -> Call | None:
     """
     if frame is None or frame.f_code.co_name != "__next__":
         return None
-    local = frame.f_locals
-    chunk, values = local.get("self"), local.get("vals")
-    if chunk is None or type(chunk).__name__ != "_MapChunk":
-        return None
-    if not isinstance(values, list):
+    chunk: Any = frame.f_locals.get("self")
+    values = frame.f_locals.get("vals")
+    if type(chunk).__name__ != "_MapChunk" or not isinstance(values, list):
         return None
     names = tuple(chunk.kwarg_keys)
     count = len(values) - len(names)

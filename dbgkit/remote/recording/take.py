@@ -1,6 +1,5 @@
 """One failure, recorded: its frames with source and bounded locals.
 
-Stands by itself (with its siblings), so that it can be sent to a worker as source.
 Nothing of what it makes refers to the user's objects.
 """
 
@@ -55,33 +54,16 @@ _Step = tuple[str, int, BaseException]  # how it follows, index of from what, it
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one recording may take.
+    """How much one recording may take."""
 
-    Attributes
-    ----------
-    seconds : float
-        For all frames together.
-    nbytes : int
-        Of the recording as it is sent, compressed.
-    kept : int
-        Bytes of one value that comes along whole; ``kept_in_all`` of all of them.
-    frames, locals : int
-        Frames, and locals of one frame.
-    repeats : int
-        Recordings of one kind on one worker, after which they are shorter: the frame
-        that failed only, and no value whole.
-    secret_names : tuple of str
-        Names to hide besides the usual ones.
-    """
-
-    seconds: float = 0.1
-    nbytes: int = 256_000
-    kept: int = 4_096
+    seconds: float = 0.1  # for all frames together
+    nbytes: int = 256_000  # of the recording as it is sent, compressed
+    kept: int = 4_096  # bytes of one value that comes along whole
     kept_in_all: int = 65_536
     frames: int = 30
-    locals: int = 40
-    repeats: int = 10
-    secret_names: tuple[str, ...] = ()
+    locals: int = 40  # of one frame
+    repeats: int = 10  # recordings of one kind on one worker; later ones are short
+    secret_names: tuple[str, ...] = ()  # to hide besides the usual ones
 
     @classmethod
     def from_wire(cls, wire: RecorderSettings) -> Limits:
@@ -118,19 +100,10 @@ def take(
     inputs: Mapping[Any, Any] = MappingProxyType({}),
     origins: Sequence[OriginForm] = (),
 ) -> Content:
-    """What is to be recorded of an exception, in builtin types.
+    """What is to be recorded of an exception with live frames, in builtin types.
 
-    Parameters
-    ----------
-    exception : BaseException
-        With live frames.
-    limits : Limits
-    short : bool
-        The frame that failed only, and no value whole.
-    inputs : mapping
-        The task's inputs by key: of each there is a fingerprint.
-    origins : sequence of mapping
-        What `origins.origins_of` found.
+    Where it is to be ``short``, the frame that failed only, and no value whole. Of each
+    of the task's inputs, which come by key, there is a fingerprint.
     """
     start = perf_counter()
     budget = _budget(limits, short)
@@ -258,14 +231,13 @@ def _own_place(tb: types.TracebackType | None) -> tuple[str, int, str] | None:
 
 def _innermost(tb: types.TracebackType | None) -> types.TracebackType | None:
     """The traceback from the innermost frame of the user's own on."""
-    places, filenames = [], []
+    places = []
     while tb is not None:
         places.append(tb)
-        filenames.append(file_of_frame(tb.tb_frame))
         tb = tb.tb_next
-    index = own_index(filenames)
     if not places:
         return None
+    index = own_index([file_of_frame(each.tb_frame) for each in places])
     found = places[-1 if index is None else index]
     return types.TracebackType(None, found.tb_frame, found.tb_lasti, found.tb_lineno)
 
@@ -313,7 +285,7 @@ def _causes(
 
 
 def _with_root(exception: BaseException, nearest: list[_Step]) -> list[_Step]:
-    """The nearest, the last of them for the end of the chain that is cut, if one is.
+    """The nearest; if a chain is cut, its end in place of the last of them.
 
     It is linked to the last one of its chain that is kept.
     """
@@ -339,20 +311,10 @@ def _keep_locals(
 ) -> list[list[Any]]:
     """``[index of the frame, name, value]`` of small locals, innermost frames first.
 
-    Parameters
-    ----------
-    places : sequence
-        The frames, as `pick_places` has picked them.
-    limits : Limits
-    room : int
-        Bytes for all of them.
-    budget : Budget
-    deadline : float
-        When to stop, by `time.perf_counter`.
+    Of at most ``left`` bytes, and until ``deadline``, by `time.perf_counter`.
     """
     kept: list[list[Any]] = []
-    for index in range(len(places) - 1, -1, -1):
-        place = places[index]
+    for index, place in reversed([*enumerate(places)]):
         if isinstance(place, int):
             continue
         code = place[0].f_code

@@ -15,7 +15,9 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable
+from itertools import islice
 from time import time
+from traceback import walk_stack
 from types import FrameType
 from typing import IO, Any
 
@@ -26,12 +28,12 @@ from ..common.boxes import (
     COROUTINE,
     ERRORS,
     FIXED,
-    FIXED_ROOM,
+    FIXED_BYTES,
     KEY_AT,
-    KEY_ROOM,
+    KEY_BYTES,
     LINE,
     LINE_AT,
-    LINE_ROOM,
+    LINE_BYTES,
     MAGIC,
     MOVING,
     MOVING_AT,
@@ -59,29 +61,11 @@ _DEEPEST = 200  # frames to look through for one of the user's own
 class BlackBox:
     """Records in a file what a worker's process is doing.
 
-    Parameters
-    ----------
-    worker : str
-        Address of the worker.
-    nanny : str
-        Of its nanny; empty without one.
-    scheduler : str
-        Of its scheduler.
-    crashes : bool
-        Whether to have Python write the stacks of a crash into a file next to it.
-        There is one place for them in a process: only for one of the worker's own.
+    Its worker reports ``path`` and ``nonce`` to the scheduler; readers check them.
+    Raises `OSError` if the file cannot be made.
 
-    Raises
-    ------
-    OSError
-        The file cannot be made.
-
-    Attributes
-    ----------
-    path, nonce : str
-        What its worker reports to the scheduler; readers check them.
-    refused : str
-        Why it is not in the usual folder; empty if it is.
+    With ``crashes``, Python writes the stacks of a crash into a file next to it. There
+    is one place for them in a process: only for one of the worker's own.
     """
 
     def __init__(self, worker: str, nanny: str, scheduler: str, crashes: bool) -> None:
@@ -92,7 +76,7 @@ class BlackBox:
         self._watched = "off"
         if crashes:
             self._watched = "elsewhere" if faulthandler.is_enabled() else "on"
-        self._told = {
+        self._fields = {
             "pid": os.getpid(),
             "started": started,
             "worker": worker,
@@ -101,7 +85,8 @@ class BlackBox:
             "nonce": self.nonce,
         }
         made = make_file(file_of(os.getpid(), started))
-        self.path, self.refused, file = made.path, made.refused, made.file
+        self.path, file = made.path, made.file
+        self.refused = made.refused  # why it is not in the usual folder
         self._crashes: IO[bytes] | None = None
         self._unheld = 0  # references to it while Python's handler has none
         try:
@@ -137,9 +122,9 @@ class BlackBox:
     def _head(self) -> bytes:
         """What does not change, but for where crashes are written."""
         # "elsewhere": somebody has Python write them to another place
-        fields = {**self._told, "crashes": self._watched}
+        fields = {**self._fields, "crashes": self._watched}
         fixed = msgpack.packb(fields, unicode_errors=ERRORS)
-        head: bytes = FIXED.pack(MAGIC, len(fixed)) + fixed.ljust(FIXED_ROOM, b" ")
+        head: bytes = FIXED.pack(MAGIC, len(fixed)) + fixed.ljust(FIXED_BYTES, b" ")
         return head
 
     def _see_crashes(self) -> None:
@@ -198,18 +183,10 @@ class BlackBox:
     def begin(
         self, key: Any, inputs: int, run: Any = None, start: float | None = None
     ) -> int:
-        """Note that a task starts; returns what `end` takes.
+        """Note that a task starts, with its inputs' bytes; returns what `end` takes.
 
-        Parameters
-        ----------
-        key : Key
-        inputs : int
-            Bytes.
-        run : optional
-            What its line is read from: its coroutine, or `ELSEWHERE`; by default this
-            thread.
-        start : float, optional
-            Seconds since 1970; by default now.
+        Its line is read from ``run``: its coroutine, or `ELSEWHERE`; by default, this
+        thread.
         """
         try:
             slot = self._free.pop()
@@ -298,7 +275,7 @@ class BlackBox:
 
     def _write_line(self, slot: int, line: str, now: float) -> None:
         at = SLOTS_AT + slot * SLOT_SIZE + LINE_AT
-        text = line.encode("utf-8", ERRORS)[-(LINE_ROOM - 16) :]
+        text = line.encode("utf-8", ERRORS)[-(LINE_BYTES - 16) :]
         self._lined.add(slot)
         self._map[at + 16 : at + 16 + len(text)] = text
         LINE.pack_into(self._map, at, now, len(text))
@@ -306,11 +283,8 @@ class BlackBox:
     def close(self, *, for_good: bool) -> None:
         """Stop, and remove all that was made.
 
-        Parameters
-        ----------
-        for_good : bool
-            Whether boxes of dead workers of this cluster are removed too: nobody
-            will ask for them any more.
+        Boxes of dead workers of this cluster too, if it is ``for_good``: nobody will
+        ask for them any more.
         """
         self._stopped.set()
         if self._thread is not threading.current_thread():
@@ -348,19 +322,17 @@ _packers = _Packers()
 
 def _pack_key(key: Any) -> tuple[bytes, int]:
     packed = _packers.pack(key)
-    if len(packed) <= KEY_ROOM:
+    if len(packed) <= KEY_BYTES:
         return packed, PACKED
-    text = repr(key)[:KEY_ROOM].encode("utf-8", "backslashreplace")
-    return text[:KEY_ROOM], TEXT
+    text = repr(key)[:KEY_BYTES].encode("utf-8", "backslashreplace")
+    return text[:KEY_BYTES], TEXT
 
 
 def _of_thread(frame: FrameType | None) -> list[FrameType]:
     """Frames of a thread, outermost first."""
-    found: list[FrameType] = []
-    while frame is not None and len(found) < _DEEPEST:
-        found.append(frame)
-        frame = frame.f_back
-    return found[::-1]
+    if frame is None:
+        return []
+    return [each for each, _ in islice(walk_stack(frame), _DEEPEST)][::-1]
 
 
 def _of_coroutine(coroutine: Any) -> list[FrameType]:

@@ -2,8 +2,6 @@
 
 Anyone can make a folder of that name first. Then a worker makes a private one for its
 box, and reports it.
-
-This file is sent to workers as source.
 """
 
 from __future__ import annotations
@@ -45,13 +43,7 @@ def folder_in(parent: str) -> str:
 
 
 def make_file(name: str) -> Made:
-    """Make a file of this name that only this user can access.
-
-    Raises
-    ------
-    OSError
-        It cannot be made anywhere.
-    """
+    """Make a file of this name that only this user can access, or raise `OSError`."""
     parent = tempfile.gettempdir()
     usual = folder_in(parent)
     refused = f"{usual} is made and removed all the time"

@@ -26,11 +26,7 @@ async def box_for(
 ) -> BlackBox | None:
     """A black box for a worker; None if it shares its process, or cannot have one.
 
-    Parameters
-    ----------
-    worker : Worker
-    fail : callable
-        Called with what went wrong; the job continues without a box.
+    ``fail`` is called with what went wrong; the job continues without a box.
     """
     if worker.address.startswith("inproc://"):
         return None  # it cannot die without its scheduler
@@ -42,8 +38,9 @@ async def box_for(
     except OSError as error:
         fail("making a black box", error)
         return None
-    for ts in _running(worker):
-        if _begins_later(ts):
+    for ts in (*worker.state.executing, *worker.state.long_running):
+        # One that the recorder has already still waits for its thread: `Watched.slot`.
+        if getattr(ts.run_spec, "slot", 0) is None:
             continue
         start = ts.start_time or time()
         box.begin_earlier(ts.key, inputs_of(ts), start, partial(_runs_on, ts, start))
@@ -62,14 +59,7 @@ async def tell_of(
 ) -> None:
     """Report this worker's box to the scheduler, and through it to the nanny.
 
-    Parameters
-    ----------
-    box : BlackBox
-    worker : Worker
-    name : str
-        Of the scheduler's part that watches deaths.
-    fail : callable
-        Called with what went wrong.
+    ``name`` is that of the scheduler's part that watches deaths.
     """
     telling = getattr(worker.scheduler, f"{name}-box")(
         worker=worker.address,
@@ -82,19 +72,6 @@ async def tell_of(
         await asyncio.wait_for(telling, TELLING_LIMIT)
     except (OSError, asyncio.TimeoutError) as error:
         fail("reporting a black box to the scheduler", error)
-
-
-def _begins_later(ts: Any) -> bool:
-    """Whether the recorder has a task already, which still waits for its thread.
-
-    See ``recorder_spec.Watched.slot``.
-    """
-    return getattr(ts.run_spec, "slot", 0) is None
-
-
-def _running(worker: Any) -> list[Any]:
-    """Tasks that a worker runs (``WorkerState.executing``, ``.long_running``)."""
-    return [*worker.state.executing, *worker.state.long_running]
 
 
 def _runs_on(ts: Any, start: float) -> bool:

@@ -1,7 +1,6 @@
 """How a worker is set up for debugging, and what its failed tasks still hold.
 
-This file is sent to the worker as source: standard library, dask and distributed
-only. Nothing is collected, unpickled or changed.
+Nothing is collected, unpickled or changed.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+from collections import Counter
 from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_FRAMES = 2000
 _NO_LOCALS = (FrameType, CodeType, FunctionType, ModuleType, TracebackType, type)
-_OWN_THREADS = ("_run_task_simple", "_run_task_async")  # distributed/worker.py
+_RUNNERS = ("_run_task_simple", "_run_task_async")  # distributed/worker.py
 
 
 def probe_worker(dask_worker: Any) -> Checked:
@@ -60,27 +60,20 @@ def held_by_failed_frames(held_anyway: list[Any]) -> Held:
     """
     frames: dict[int, FrameType] = {}
     for thing in gc.get_objects():
-        if type(thing) is TracebackType and _is_of_task(thing):
+        if type(thing) is TracebackType and thing.tb_frame.f_code.co_name in _RUNNERS:
             below = thing.tb_next
             while below is not None and len(frames) < MOST_FRAMES:
                 frames[id(below.tb_frame)] = below.tb_frame
                 below = below.tb_next
     sizes = {id(value): 0 for value in held_anyway}
-    functions: dict[str, int] = {}
+    functions: Counter[str] = Counter()
     for frame in frames.values():
-        taken = _size_of_locals(frame, sizes)
-        name = frame.f_code.co_name
-        functions[name] = functions.get(name, 0) + taken
-    largest = sorted(functions.items(), key=lambda item: -item[1])[:5]
+        functions[frame.f_code.co_name] += _size_of_locals(frame, sizes)
     return {
         "bytes": sum(sizes.values()),
         "frames": len(frames),
-        "functions": largest,
+        "functions": functions.most_common(5),
     }
-
-
-def _is_of_task(traceback: TracebackType) -> bool:
-    return traceback.tb_frame.f_code.co_name in _OWN_THREADS
 
 
 def _is_snapshot(value: dict[Any, Any], frame: FrameType, ids: set[int]) -> bool:

@@ -1,13 +1,11 @@
-"""The environment of a process: run on a worker, and here, to compare the two.
-
-This file is sent to the worker as source: standard library and dask only.
-"""
+"""The environment of a process: run on a worker, and here, to compare the two."""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +23,8 @@ def describe_process(names: tuple[str, ...] = ()) -> Surroundings:
     """
     versions: dict[str, str | None] = {}
     for name in names:
-        try:
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return {
         "python": platform.python_version(),
         "executable": sys.executable,

@@ -1,6 +1,5 @@
 """Attributes of a worker, and its plugins: read by name, for a replay elsewhere.
 
-This file is sent to workers as source: standard library, dask and distributed only.
 Reading changes nothing, and never raises: if a value cannot be sent, the reason is.
 """
 
@@ -25,22 +24,10 @@ _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 async def read_part(
     path: Sequence[Any], most: int, dask_worker: Any = None
 ) -> PartForm:
-    """One part of a worker, pickled.
+    """One part of a worker, pickled into at most so many bytes.
 
-    Parameters
-    ----------
-    path : sequence
-        Steps from the worker: ``("a", name)`` is an attribute, ``("i", key)`` an item.
-        An item of ``None`` alone is the list of a mapping's keys.
-    most : int
-        Bytes that may be sent.
-
-    Returns
-    -------
-    dict
-        ``status`` is ``"ok"`` with ``data``, or ``"missing"`` with ``owner``, the
-        name of the class that lacks it, or ``"unsendable"`` or ``"large"`` with
-        ``text``; ``type`` is the value's class.
+    ``path`` are steps from the worker: ``("a", name)`` is an attribute, ``("i", key)``
+    an item. An item of ``None`` alone is the list of a mapping's keys.
     """
     value: Any = dask_worker
     for kind, name in path:
@@ -48,7 +35,7 @@ async def read_part(
         try:
             value = _step(value, kind, name)
         except Exception as error:  # a property runs anybody's code
-            return {"status": "unsendable", "text": _told(error), "type": ""}
+            return {"status": "unsendable", "text": _described(error), "type": ""}
         if value is _MISSING:
             return {"status": "missing", "owner": type(owner).__name__, "type": ""}
     if type(value) in _LOCKS:
@@ -61,7 +48,7 @@ async def read_part(
     except TooLarge:
         return {"status": "large", "type": kind, "text": f"over {most:,} bytes"}
     except Exception as error:  # pickling runs anybody's code
-        return {"status": "unsendable", "type": kind, "text": _told(error)}
+        return {"status": "unsendable", "type": kind, "text": _described(error)}
     return {"status": "ok", "type": kind, "data": data}
 
 
@@ -75,7 +62,7 @@ def _step(value: Any, kind: str, name: Any) -> Any:
     return value[name]
 
 
-def _told(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error!s:.300}"
 
 

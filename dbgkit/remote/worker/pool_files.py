@@ -2,8 +2,6 @@
 
 Each has a name that cannot be guessed, in a folder that only this user can access, and
 begins with that name: files of others are not taken.
-
-This file is sent to workers as source: standard library only.
 """
 
 from __future__ import annotations
@@ -33,50 +31,34 @@ class PoolFiles:
         self._slow = False
 
     def new(self, place: str) -> str:
-        """Path for a child to leave something at.
+        """Path for a child to leave something at; raises `OSError`.
 
-        Parameters
-        ----------
-        place : str
-            The worker's own folder: what is in there goes with it, also where the
-            worker is killed.
-
-        Raises
-        ------
-        OSError
+        ``place`` is the worker's own folder: what is in there goes with it, also where
+        the worker is killed.
         """
-        if self._slow:
-            raise TooSlow(errno.ETIMEDOUT, "it took too long before", self.folder)
+        self._check()
         with _making:
             if not self.folder:
                 self.folder = tempfile.mkdtemp(prefix="dbgkit-recorder-", dir=place)
         return os.path.join(self.folder, secrets.token_hex(_NAME // 2))
 
     def take(self, path: str, most: int) -> bytes:
-        """What a child has left, which is removed.
+        """What a child has left, of at most so many bytes, which is removed.
 
         The caller waits for it; after a file system did not answer once, no longer.
-
-        Parameters
-        ----------
-        path : str
-        most : int
-            Bytes.
-
-        Raises
-        ------
-        FileNotFoundError
-            Nothing.
-        OSError
-            It cannot be read in time, or it is not what the child has left.
+        Raises `FileNotFoundError` if there is nothing, another `OSError` if it cannot
+        be read in time, or is not what the child has left.
         """
-        if self._slow:
-            raise TooSlow(errno.ETIMEDOUT, "it took too long before", self.folder)
+        self._check()
         try:
             return in_time(_take, path, most, limit=IN_TIME)
         except TooSlow:
             self._slow = True
             raise
+
+    def _check(self) -> None:
+        if self._slow:
+            raise TooSlow(errno.ETIMEDOUT, "it took too long before", self.folder)
 
     def discard(self, path: str) -> None:
         """Remove what a child may have left, later and in another thread."""

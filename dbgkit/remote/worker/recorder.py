@@ -51,14 +51,8 @@ MOST_MESSAGE = 1_000  # characters of a message outside of the recording
 class Recorder(WorkerPlugin):  # type: ignore[misc]
     """Records failures, and sends them to the scheduler as events.
 
-    Parameters
-    ----------
-    topic : str
-        Of the events; the scheduler's part listens to it.
-    limits : mapping
-        Of one recording: see `take.Limits`.
-    deaths : str
-        Name of the scheduler's part that watches deaths; empty without one.
+    The scheduler's part listens to their ``topic``; ``deaths`` is the name of the one
+    that watches deaths, empty without one.
     """
 
     def __init__(self, topic: str, limits: RecorderSettings, deaths: str = "") -> None:
@@ -68,7 +62,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.worker: Any = None
         self.unwanted = False
         self.box: BlackBox | None = None
-        self.waiting: OrderedDict[Any, RecordedPart] = OrderedDict()
+        # What was recorded, or why it could not be.
+        self.waiting: OrderedDict[Any, RecordedPart | str] = OrderedDict()
         self.kinds: Counter[str] = Counter()
         # What runs in a process pool's child, where that leaves its recording, and of
         # how many bytes at most.
@@ -86,9 +81,6 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         settings = await announce(worker, self.topic, self)
         if settings:
             self.limits = Limits.from_wire(settings)
-        await self._open_box(worker)
-
-    async def _open_box(self, worker: Any) -> None:
         box = None if self.worker is None else await box_for(worker, self.fail)
         if box is None:
             return
@@ -96,16 +88,16 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             await close_box(box, for_good=False)
             return
         self.box = box
-        await self._tell_of_box()
+        await self._report_box()
 
-    async def _tell_of_box(self) -> None:
+    async def _report_box(self) -> None:
         if self.box is not None and self.deaths:
             await tell_of(self.box, self.worker, self.deaths, self.fail)
 
     async def take_settings(self, settings: RecorderSettings) -> bool:
         """Called by the scheduler's part: other limits, from the next recording on."""
         self.limits = Limits.from_wire(settings)
-        await self._tell_of_box()  # the part that watches deaths may be a new one
+        await self._report_box()  # the part that watches deaths may be a new one
         return True
 
     async def teardown(self, worker: Any) -> None:
@@ -116,10 +108,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         if goes_on and not self.unwanted:
             # After all recordings that are still under way: the scheduler's part
             # waits for it.
-            msg = {"parted": worker.address}
-            worker.batched_stream.send(
-                {"op": "log-event", "topic": self.topic, "msg": msg}
-            )
+            self._log(worker, {"parted": worker.address})
         box, self.box = self.box, None
         self.waiting.clear()
         self.elsewhere.clear()
@@ -129,6 +118,10 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         await self.files.close()
         if box is not None:
             await close_box(box, for_good=goes_on)
+
+    def _log(self, worker: Any, msg: Any) -> None:
+        # Not Worker.log_event, which sends later: the failure would be first.
+        worker.batched_stream.send({"op": "log-event", "topic": self.topic, "msg": msg})
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
         """Called by the worker for each change of each task's state, in its loop."""
@@ -183,7 +176,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         except Exception as error:
             # The job goes on whatever happens here; `doctor` reports it.
             self.fail(f"recording {type(exception).__name__}", error)
-            self.waiting[key] = {"packed": b"", "gap": self.errors[-1]}
+            self.waiting[key] = self.errors[-1]
 
     def _origins(
         self, key: Any, spec: Any, exception: BaseException
@@ -223,13 +216,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         path = self._path_for(watched)
         if not path:
             return eval, ("spec", {"spec": watched.spec})
-        names = {
-            "module": __name__,
-            "spec": watched.spec,
-            "path": path,
-            "limits": asdict(self.limits),
-        }
-        return eval, (_IN_CHILD, names)
+        names = {"module": __name__, "spec": watched.spec, "path": path}
+        return eval, (_IN_CHILD, {**names, "limits": asdict(self.limits)})
 
     def _path_for(self, watched: Watched) -> str:
         """A file for a child to leave its recording in; empty where there is none."""
@@ -246,7 +234,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.elsewhere[watched.key] = watched, path, self.limits.nbytes
         return path
 
-    def _fetch(self, key: Any) -> RecordedPart | None:
+    def _fetch(self, key: Any) -> RecordedPart | str | None:
         """What a child of a process pool has recorded; None without any."""
         path, nbytes = self._let_go(key)
         if not path:
@@ -258,7 +246,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             return None
         except (OSError, ValueError) as error:
             self.fail("reading what a process pool's child has recorded", error)
-            return {"gap": f"{_IN_POOL}: {self.errors[-1]}"}
+            return f"{_IN_POOL}: {self.errors[-1]}"
         self._count(recording["kind"])
         return _header(recording, packed, 0)
 
@@ -289,39 +277,27 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
     def send(self, key: Any, ts: Any, gap: str) -> None:
         """Send what was recorded of a task that has failed, ahead of the failure.
 
-        Parameters
-        ----------
-        key : Key
-        ts : TaskState
-            The worker's own.
-        gap : str
-            Why there is no recording, should there be none.
+        ``gap`` is why there is no recording, should there be none.
         """
         recorded = self.waiting.pop(key, None)
         try:
-            recorded = recorded or self._fetch(key)
-            kind, message = self._told(ts)
-            event: dict[str, Any] = {
-                "key": key,
-                "worker": self.worker.address,
-                "pid": os.getpid(),
-                **_header(None, b"", 0, kind=kind, gap=gap),
-                **(recorded or {}),
-            }
+            recorded = recorded or self._fetch(key) or gap
+            kind, message = self._from_dask(ts)
+            if isinstance(recorded, str):
+                recorded = _gap(kind, recorded)
             # Only code of the user's own could have said it: Dask has let it.
-            event["message"] = event["message"] or message
-            for name, value in event.items():
-                if name != "key" and isinstance(value, str):
-                    event[name] = sendable(value)
-            # Not Worker.log_event, which sends later: the failure would be first.
-            self.worker.batched_stream.send(
-                {"op": "log-event", "topic": self.topic, "msg": event}
-            )
+            recorded["message"] = recorded["message"] or message
+            place = {"worker": self.worker.address, "pid": os.getpid()}
+            event = {
+                name: sendable(value) if isinstance(value, str) else value
+                for name, value in {**recorded, **place}.items()
+            }
+            self._log(self.worker, {**event, "key": key})
         except Exception as error:
             self.dropped += 1
             self.fail("sending a recording", error)
 
-    def _told(self, ts: Any) -> tuple[str, str]:
+    def _from_dask(self, ts: Any) -> tuple[str, str]:
         """Class and message of a failure as Dask has them, secrets hidden."""
         kind, message = type_and_message(getattr(ts, "exception_text", "") or "")
         try:
@@ -341,25 +317,27 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         }
 
 
-def _header(
-    recording: Content | None,
-    packed: bytes,
-    left_out: int,
-    *,
-    kind: str = "",
-    gap: str = "",
-) -> RecordedPart:
+def _header(recording: Content, packed: bytes, left_out: int) -> RecordedPart:
     """What the scheduler knows about a recording without unpacking it."""
-    found: Any = recording or {}  # a process pool's child may have left anything
-    if found and not packed:
-        gap = "larger than its limit"
     return {
-        "exception_type": found.get("exception_type", kind),
-        "message": found.get("message", "")[:MOST_MESSAGE],
-        "kind": found.get("kind", kind),
-        "gap": gap,
+        # A process pool's child may have left anything.
+        "exception_type": recording.get("exception_type", ""),
+        "message": recording.get("message", "")[:MOST_MESSAGE],
+        "kind": recording["kind"],
+        "gap": "" if packed else "larger than its limit",
         "left_out": left_out,
         "packed": packed,
+    }
+
+
+def _gap(kind: str, why: str) -> RecordedPart:
+    return {
+        "exception_type": kind,
+        "message": "",
+        "kind": kind,
+        "gap": why,
+        "left_out": 0,
+        "packed": b"",
     }
 
 

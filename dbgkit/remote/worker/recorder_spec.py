@@ -23,19 +23,16 @@ class Watcher(Protocol):
 
     def record(self, key: Any, exception: BaseException, args: Any, spec: Any) -> None:
         """Record a failure, in the thread that the task ran in; never raises."""
-        ...
 
     def look_at_result(self, key: Any, result: Any, args: Any, spec: Any) -> None:
         """Record the exception that a result carries, if it does."""
-        ...
 
     def for_child(self, watched: Watched) -> tuple[Any, ...]:
-        """As what a run spec is pickled that a process pool's child is to run."""
-        ...
+        """What a run spec is pickled as, for a child of a process pool to run it."""
 
 
 def is_wrapped(spec: Any) -> bool:
-    """Whether a run spec is one of a recorder, be it of another version."""
+    """Whether a run spec is a recorder's, also one of another version."""
     return type(spec) is Watched or type(spec).__name__ == Watched.__name__
 
 
@@ -57,10 +54,7 @@ def taken_off(spec: Any) -> tuple[Watched | None, Any]:
 
 
 class Watched:
-    """A run spec that records a failure while its frames are alive.
-
-    For a worker it behaves as the run spec itself, and pickles as it.
-    """
+    """A wrapped run spec: for a worker it behaves, and pickles, as the spec itself."""
 
     __slots__ = ("inputs", "key", "recorder", "slot", "spec")
 
@@ -78,9 +72,9 @@ class Watched:
         return repr(self.spec)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For a process pool: pickled as what records there, if this code is there too.
+        """For a process pool: what records there too, if this code is there.
 
-        For the box it runs from here on: nothing reports when its turn comes there.
+        In the box it runs from here on: nothing reports when its turn comes there.
         """
         if self.slot is None:
             self.begin(ELSEWHERE)

@@ -1,13 +1,10 @@
-"""Locks and semaphores of a replayed task: taken, given back, never bypassed.
-
-This file is sent to workers as source: standard library, dask and distributed only.
-"""
+"""Locks and semaphores of a replayed task: taken, given back, never bypassed."""
 
 from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -31,27 +28,13 @@ def within(timeout: float) -> float:
 
 @dataclass(frozen=True)
 class Tools:
-    """How a replay asks the cluster, and reports to its user.
+    """How a replay asks the cluster, and reports to its user."""
 
-    Attributes
-    ----------
-    limit : float
-        Seconds that each wait may take.
-    ask : str
-        The scheduler's handler that answers ``leases`` (remote/scheduler/extension.py).
-    find : bytes
-        ``leases.find_leases``, pickled for workers.
-    tell : callable
-        Takes a text to show to the user, once.
-    lacks : callable
-        Makes the exception that the task gets from a message and a hint.
-    """
-
-    limit: float
-    ask: str
-    find: bytes
-    tell: Callable[[str], None]
-    lacks: Callable[[str, str], BaseException]
+    limit: float  # seconds that each wait may take
+    ask: str  # the scheduler's handler of ``leases`` (remote/scheduler/extension.py)
+    find: bytes  # `leases.find_leases`, pickled for workers
+    tell: Callable[[str], None]  # takes a text to show to the user, once
+    lacks: Callable[[str, str], BaseException]  # from a message and a hint
 
 
 @dataclass
@@ -87,11 +70,8 @@ class Leases:
     ) -> bool:
         """Take a lease: the real one, or a private one if its holder is gone.
 
-        Raises
-        ------
-        StandInLacks
-            It is not available within the replay's limit, and the task itself would
-            have waited longer.
+        Raises `StandInLacks` if there is none within the replay's limit, and the task
+        itself would have waited longer.
         """
         limit = self.tools.limit
         own = timeout is not None and timeout <= limit
@@ -123,8 +103,7 @@ class Leases:
             await rpc.semaphore_release(name=name, lease_id=lease_id)
 
     async def refresh(self, rpc: Any, name: Any, lease_ids: list[str]) -> None:
-        real = [each for each in lease_ids if each in self._taken]
-        if real:
+        if real := [each for each in lease_ids if each in self._taken]:
             await rpc.semaphore_refresh_leases(name=name, lease_ids=real)
 
     async def value(self, rpc: Any, name: Any) -> int:
@@ -187,34 +166,26 @@ class Leases:
         """Ask all workers which of these leases are theirs."""
         held = _Held()
         left = set(ids)
-        mine = left & self._taken.keys()
-        if mine:
-            held.alive += mine
-            held.holders.append("this replay itself")
-            left -= mine
+
+        def note(ids: Iterable[str], holder: str) -> None:
+            if found := left.intersection(ids):
+                held.alive.extend(found)
+                held.holders.append(holder)
+                left.difference_update(found)
+
+        note(self._taken, "this replay itself")
         shared = False
         for address, answer in (await self._ask(rpc, left)).items():
             shared = shared or bool(left.intersection(answer["shared"]))
-            replayed = left.intersection(answer["replayed"])
-            if replayed:
-                held.alive += replayed
-                held.holders.append(f"another replay, on worker {address}")
-                left -= replayed
-            theirs = left.intersection(answer["held"])
-            left -= theirs
-            if theirs and not answer["running"]:
+            note(answer["replayed"], f"another replay, on worker {address}")
+            if answer["running"]:
+                note(answer["held"], f"worker {address}, which runs {_some(answer)}")
+            elif theirs := left.intersection(answer["held"]):
                 held.left_by.append(f"worker {address}")
-            elif theirs:
-                held.alive += theirs
-                held.holders.append(f"worker {address}, which runs {_some(answer)}")
-        here = left & held_here(asyncio.get_running_loop(), left).keys()
-        if left:
-            held.alive += left
-            held.holders.append(
-                "this process, or another thread of it"
-                if here or shared
-                else "a client, or a worker that is gone or does not answer"
-            )
+                left -= theirs
+        if shared or held_here(asyncio.get_running_loop(), left):
+            note(left, "this process, or another thread of it")
+        note(left, "a client, or a worker that is gone or does not answer")
         return held
 
     async def _ask(self, rpc: Any, ids: set[str]) -> dict[str, HeldLeases]:

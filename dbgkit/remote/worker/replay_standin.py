@@ -1,7 +1,4 @@
-"""Stand-in for the worker in a task that is replayed on it: without its states.
-
-This file is sent to workers as source: standard library, dask and distributed only.
-"""
+"""Stand-in for the worker in a task that is replayed on it: without its states."""
 
 from __future__ import annotations
 
@@ -191,9 +188,8 @@ def in_place_of_worker(
 ) -> Iterator[InPlaceOfWorker]:
     """Make ``get_worker`` return a stand-in, in this thread.
 
-    ``ask``, ``find`` and ``limit`` are those of `replay_leases.Tools`.
-
-    ``distributed.worker._worker_cvar`` is what ``get_worker`` reads.
+    It reads ``distributed.worker._worker_cvar``. ``ask``, ``find`` and ``limit`` are
+    those of `replay_leases.Tools`.
     """
     from distributed.worker import _worker_cvar
 

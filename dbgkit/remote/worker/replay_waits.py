@@ -1,6 +1,5 @@
 """How a replayed task reaches the scheduler, with a limit for each wait.
 
-This file is sent to workers as source: standard library, dask and distributed only.
 Locks, semaphores, queues, variables, events and actors all call operations of the
 scheduler (or of a worker) by their names, in the loop of the worker or the client.
 """
@@ -35,6 +34,14 @@ _CHANGES = {
     "event_clear": "clears the event",
     "multi_lock_acquire": "takes the locks",
 }
+_LEASES: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
+    "semaphore_register": Leases.register,
+    "semaphore_acquire": Leases.acquire,
+    "semaphore_release": Leases.release,
+    "semaphore_refresh_leases": Leases.refresh,
+    "semaphore_value": Leases.value,
+    "semaphore_close": Leases.close,
+}
 _GRACE = 5.0  # seconds more than the limit, for the answer itself
 
 # An rpc (``PooledRPCCall``, distributed/core.py) and the asyncio loop that it is of.
@@ -63,17 +70,8 @@ class SchedulerInPlace:
         return call
 
     async def _dbgkit_call(self, rpc: Any, name: str, kwargs: dict[str, Any]) -> Any:
-        leases = self._dbgkit_leases
-        own: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
-            "semaphore_register": leases.register,
-            "semaphore_acquire": leases.acquire,
-            "semaphore_release": leases.release,
-            "semaphore_refresh_leases": leases.refresh,
-            "semaphore_value": leases.value,
-            "semaphore_close": leases.close,
-        }
-        if name in own:
-            return await own[name](rpc, **kwargs)
+        if name in _LEASES:
+            return await _LEASES[name](self._dbgkit_leases, rpc, **kwargs)
         if name in _CHANGES:
             self._dbgkit_tools.tell(
                 f"the task {_CHANGES[name]} {_named(kwargs)}: this is the real one"
@@ -158,17 +156,16 @@ class RpcInPlace:
         try:
             return await asyncio.wait_for(getattr(rpc, name)(**kwargs), limit)
         except (TimeoutError, asyncio.TimeoutError):
-            error = self._dbgkit_tools.lacks(
-                f"the replayed task asks the actor {kwargs.get('actor')!r} on "
-                f"{self._dbgkit_address}, which has not answered within {limit:g} s",
-                "try again with a longer timeout, or check what the actor is doing",
-            )
+            why = f"has not answered within {limit:g} s"
+            hint = "try again with a longer timeout, or check what the actor is doing"
         except Exception as failed:  # of the connection, or the scheduler's
-            error = self._dbgkit_tools.lacks(
-                f"the replayed task asks the actor {kwargs.get('actor')!r} on "
-                f"{self._dbgkit_address}, which cannot be reached: {failed!r:.300}",
-                "is that worker still running?",
-            )
+            why = f"cannot be reached: {failed!r:.300}"
+            hint = "is that worker still running?"
+        error = self._dbgkit_tools.lacks(
+            f"the replayed task asks the actor {kwargs.get('actor')!r} on "
+            f"{self._dbgkit_address}, which {why}",
+            hint,
+        )
         return {"status": "error", "exception": error}
 
 
@@ -208,11 +205,9 @@ def coroutines_loop() -> Any:
     return running if running in _COROUTINES else None
 
 
-def of_a_coroutine() -> Any:
-    """The loop that runs here, which is a task's coroutine's from now on."""
-    loop = asyncio.get_running_loop()
-    _COROUTINES.add(loop)
-    return loop
+def of_a_coroutine() -> None:
+    """Note that the loop that runs here is one of a task's coroutine."""
+    _COROUTINES.add(asyncio.get_running_loop())
 
 
 def connect_first(client: Any) -> None:

@@ -1,7 +1,4 @@
-"""What a worker knows about tasks assigned to it; runs on the worker.
-
-This file is sent to workers as source: standard library only. Nothing is changed.
-"""
+"""What a worker knows about tasks assigned to it; looking changes nothing."""
 
 from __future__ import annotations
 
