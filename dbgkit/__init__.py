@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from dbgkit.api.record import record
     from dbgkit.api.recordings import recordings
     from dbgkit.api.replay import replay
+    from dbgkit.api.report import report
     from dbgkit.api.story import story
     from dbgkit.api.tasks import tasks
+    from dbgkit.api.watch import watch
     from dbgkit.api.why import why
     from dbgkit.errors import DbgkitError
     from dbgkit.frontends.ipython.magics import (
@@ -56,32 +58,23 @@ __all__ = [
     "record",
     "recordings",
     "replay",
+    "report",
     "story",
     "tasks",
     "unload_ipython_extension",
+    "watch",
     "why",
 ]
 
+# Where the names are that are no verb: a verb has the name of its file.
 _HOMES = {
     "DbgkitError": "dbgkit.errors",
     "Failure": "dbgkit.model",
     "Plan": "dbgkit.model",
     "Recording": "dbgkit.model",
     "Replay": "dbgkit.model",
-    "deaths": "dbgkit.api.deaths",
-    "debug": "dbgkit.api.debug",
-    "debugging": "dbgkit.api.debugging",
-    "doctor": "dbgkit.api.doctor",
-    "failures": "dbgkit.api.failures",
     "load_ipython_extension": "dbgkit.frontends.ipython.magics",
-    "locate": "dbgkit.api.locate",
-    "record": "dbgkit.api.record",
-    "recordings": "dbgkit.api.recordings",
-    "replay": "dbgkit.api.replay",
-    "story": "dbgkit.api.story",
-    "tasks": "dbgkit.api.tasks",
     "unload_ipython_extension": "dbgkit.frontends.ipython.magics",
-    "why": "dbgkit.api.why",
 }
 
 
@@ -90,9 +83,9 @@ def __getattr__(name: str) -> Any:
 
     if name == "errors":
         return import_module("dbgkit.errors")
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_HOMES.get(name, f"dbgkit.api.{name}")), name)
     globals()[name] = value
     return value
 

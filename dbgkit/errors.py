@@ -133,7 +133,7 @@ class DumpUnreadable(DbgkitError):
 
 
 class CannotWrite(DbgkitError):
-    """Standard output cannot be written to: it is closed, or full."""
+    """Standard output, or a file, cannot be written to."""
 
 
 class UnknownName(DbgkitError, ValueError):

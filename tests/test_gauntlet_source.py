@@ -13,6 +13,8 @@ import pytest
 from commands import environment
 from shells import Kernel, plain
 
+import dbgkit
+
 FORMS = Path(__file__).with_name("source_forms.py")
 NAMES = (
     "plain",
@@ -358,6 +360,20 @@ def test_doctor_says_whose_source_is_not_here(moved, tmp_path):
     ]
     assert [each["level"] for each in found] == ["warning", "ok"]
     assert "--source" in found[0]["advice"]
+
+
+@by_value
+def test_calls_find_the_line_in_what_is_named(moved, tmp_path):
+    (tmp_path / "copy.py").write_text(JOB)
+    lost = dbgkit.locate(client=moved)
+    assert "# the line" not in str(lost)
+    assert "# the line" in str(dbgkit.locate(client=moved, source=tmp_path))
+    levels = {
+        each.level
+        for each in dbgkit.doctor(client=moved, source=tmp_path).findings
+        if each.check == "source"
+    }
+    assert levels == {"ok"}
 
 
 def test_a_script_on_this_machine_needs_no_name(job):

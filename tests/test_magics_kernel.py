@@ -68,6 +68,13 @@ def test_a_replay_has_an_html_form(kernel):
     assert "<" in said and "ZeroDivisionError" in said
 
 
+def test_the_state_of_the_cluster_is_shown_once_and_a_report_as_a_card(kernel):
+    for line in ("%dbg_watch", "%dbg_report", "dbgkit.watch()"):
+        status, said = kernel.run(f"import dbgkit\n{line}")
+        assert status == "ok", said
+        assert '<div class="dbgkit ' in said and "Failures" in said, line
+
+
 def test_an_error_of_ours_is_one_line(kernel):
     status, said = kernel.run("%dbg nonsense")
     assert status == "error"

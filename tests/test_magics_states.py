@@ -13,7 +13,14 @@ from tasks import boom, ratio
 from watching import clear_history, forgotten, state_of, wait_until
 from why_tasks import first, inc, wait_for
 
-from dbgkit.model import Explanation, FailureReport, TaskTable, Timeline
+from dbgkit.model import (
+    ClusterReport,
+    Explanation,
+    FailureReport,
+    Glance,
+    TaskTable,
+    Timeline,
+)
 
 MAGICS = ("dbg_failures", "dbg_tasks", "dbg_story", "dbg_why")
 ODD = "[/a/b] 'x' {y} $z"
@@ -92,6 +99,21 @@ def test_each_gives_what_its_call_gives(shell):
     why = run(shell, "%dbg_why waiting-1")
     assert isinstance(why, Explanation)
     assert (why.cause, why.key) == ("waiting-on", "stuck-1")
+    report = run(shell, "%dbg_report --timeout 20s")
+    assert isinstance(report, ClusterReport)
+    assert report.failures.total == 4
+    seen = run(shell, "%dbg_watch")  # once, as there is no terminal
+    assert isinstance(seen, Glance)
+    assert seen.failures.total == 4
+
+
+def test_a_report_is_written_where_a_magic_says(shell, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert run(shell, f"%dbg_report --output {page}") is None
+    assert capsys.readouterr().out == f"written to {page}\n"
+    assert "ValueError" in page.read_text("utf-8")
+    told = refused(shell, f"%dbg_report --output {tmp_path}", capsys)
+    assert told == f"CannotWrite: cannot write '{tmp_path}': it is a folder"
 
 
 @pytest.mark.parametrize(

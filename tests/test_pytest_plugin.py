@@ -132,6 +132,16 @@ def test_pdb_opens_in_the_task_of_a_client_that_has_closed(prompt):
     assert "(700, 0)" in prompt(BODY, "p scaled, b", "c")
 
 
+def test_a_verb_may_be_what_imports_dask_first(run):
+    out = run("""
+        def test_verb():
+            import sys, dbgkit
+            assert "distributed" not in sys.modules
+            assert dbgkit.failures
+    """)
+    assert "1 passed" in out, out
+
+
 def test_pdb_takes_another_debugger(prompt):
     args = ("--pdb", "--pdbcls=IPython.terminal.debugger:TerminalPdb")
     out = prompt(FIXTURE, "p scaled, b", "where", "c", args=args, name="ipdb> ")

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from dbgkit import render
+from dbgkit.frontends.wording import Commands, Magics
 from dbgkit.model import (
     Checkup,
     ClusterReport,
@@ -315,8 +316,20 @@ def test_what_nobody_knows_is_left_out():
 def test_what_cannot_be_replayed_has_no_way_to_go_on():
     dumped = a_group(example=a_failure(evidence=Evidence()))
     assert "dbgkit.debug" not in text_of(dumped)
-    gone = a_group(count=2, forgotten=2)
-    assert "dbgkit.debug()  in the session" in text_of(gone)
+
+
+@pytest.mark.parametrize(
+    ("wording", "typed"),
+    [
+        (advice.Calls(), "dbgkit.debug()"),
+        (Magics(flags=False), "%dbg"),
+        (Commands("dbgkit", ["--dump", "x"], [], dump=True), "dbgkit.debug()"),
+    ],
+)
+def test_what_is_forgotten_is_opened_in_the_session_that_ran_it(wording, typed):
+    with advice.worded(wording):
+        told = text_of(a_group(count=2, forgotten=2))
+    assert f"{typed}  in the session that it was raised in" in told
 
 
 def test_a_key_too_long_to_type_is_reached_through_its_group():

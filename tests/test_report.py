@@ -17,10 +17,11 @@ from tasks import boom, inc, ratio
 from test_render_states import parsed, words_in
 from watching import state_of, wait_until
 
+import dbgkit
 import dbgkit.render.report
 from dbgkit import render
 from dbgkit.api.report import report
-from dbgkit.errors import DumpUnreadable, NoFailure, WaitTimedOut
+from dbgkit.errors import CannotWrite, DumpUnreadable, NoFailure, WaitTimedOut
 from dbgkit.model import ClusterReport
 
 SECRET = "hunter2-and-more"
@@ -185,6 +186,17 @@ def test_an_asynchronous_client_gets_an_awaitable():
 def test_where_nothing_can_be_looked_at_an_error_says_so(tmp_path):
     with pytest.raises(DumpUnreadable):
         report(view=tmp_path / "no.msgpack.gz")
+
+
+def test_a_call_writes_the_page_that_it_returns(harmable, tmp_path):
+    with harmable(processes=False) as client:
+        made = dbgkit.report(tmp_path / "page.html", client=client)
+        assert (tmp_path / "page.html").read_text("utf-8") == render.document(made)
+        # What cannot be written is said before the cluster is asked.
+        nobody = "tcp://127.0.0.1:1"
+        for path, why in ((tmp_path, "is a folder"), ("no/page", "does not exist")):
+            with pytest.raises(CannotWrite, match=why):
+                dbgkit.report(path, client=nobody)
 
 
 def test_without_a_cluster_an_error_says_so():

@@ -20,11 +20,13 @@ from commands import environment, in_process
 from conftest import own_cluster
 from distributed import Client, wait
 from rich.console import Console
+from shells import Terminal
 from tasks import boom, inc, ratio
 from watching import wait_until
 from why_looks import flag
 from why_tasks import loop_until
 
+import dbgkit
 from dbgkit.api.watch import Looks, glance
 from dbgkit.cluster.view import open_view
 from dbgkit.errors import SchedulerGone
@@ -90,6 +92,33 @@ def test_states_and_failures_appear_as_they_come(client):
         assert "2 tasks failed" in text
         assert code == 1
     del held, bad, stuck, more
+
+
+@pytest.mark.parametrize(
+    "call", ["%dbg_watch --client {}", "dbgkit.watch(client={!r})"]
+)
+def test_the_magic_and_the_call_take_the_screen_too(client, tmp_path, call):
+    held = client.submit(boom, 8, key="bad-1")
+    wait(held)
+    terminal = Terminal(tmp_path, TERM="xterm")
+    terminal.run("%load_ext dbgkit")
+    terminal.run("import dbgkit")
+    # WHEN the screen is left
+    terminal.child.sendline(f"seen = {call.format(client.scheduler.address)}")
+    terminal.child.expect_exact("cannot take 8")
+    terminal.child.expect_exact("q quits")
+    terminal.child.send("q")
+    terminal.child.expect_exact("\x1b[?1049l")
+    terminal.child.expect_exact("In [4]: ")
+    terminal.number = 4
+    # THEN it returns what was on it last, and the prompt takes input as before
+    assert "1 False" in terminal.run("print(seen.failures.total, seen.healthy)")
+    terminal.child.close(force=True)
+
+
+def test_a_call_without_a_terminal_looks_once(client):
+    seen = dbgkit.watch(client=client)
+    assert (seen.address, seen.healthy) == (client.scheduler.address, True)
 
 
 @pytest.mark.parametrize("key", ["q", "\x03"], ids=["q", "ctrl-c"])

@@ -7,7 +7,7 @@ import contextvars
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from dbgkit import render
 from dbgkit.cluster.clients import (
@@ -21,11 +21,30 @@ from dbgkit.errors import NotHere
 from dbgkit.source import naming_sources, read_sources
 from dbgkit.targets.tracebacks import exception_at_hand, meant_by
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack as Unpack
+else:
+    Unpack = Any  # in annotations only, which nothing evaluates
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 # What the verbs return can show itself.
 render.register()
+
+
+class Asking(TypedDict, total=False):
+    """Options of each verb that asks a cluster, for its overloads."""
+
+    client: Any
+    timeout: Any
+
+
+class Looking(Asking, total=False):
+    """Of each that reads a dump too, and shows text of code."""
+
+    view: Any
+    source: Any
 
 
 def ask(
@@ -36,7 +55,7 @@ def ask(
     asynchronous: bool | None,
 ) -> T | Coroutine[Any, Any, T]:
     """Run a verb with its client; in the client's own loop, return a coroutine."""
-    return ask_and_show(target, client, timeout, run, _as_it_is, asynchronous)
+    return ask_and_show(target, client, timeout, run, lambda found: found, asynchronous)
 
 
 def ask_and_show(
@@ -80,11 +99,14 @@ def look(
         with open_view(view, mine, seconds(timeout)) as found, naming_sources(sources):
             return run(found)
 
-    return _in_thread(work) if _is_awaited(mine, asynchronous) else work()
+    return now_or_awaited(work, mine, asynchronous)
 
 
-def _as_it_is(result: T) -> T:
-    return result
+def now_or_awaited(
+    work: Callable[[], T], client: Any, asynchronous: bool | None
+) -> T | Coroutine[Any, Any, T]:
+    """The result; in the client's own loop, a coroutine."""
+    return _in_thread(work) if _is_awaited(client, asynchronous) else work()
 
 
 def _is_awaited(client: Any, asynchronous: bool | None) -> bool:

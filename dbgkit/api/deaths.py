@@ -5,31 +5,25 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Literal, overload
 
-from dbgkit.api.asking import look
+from dbgkit.api.asking import Looking, Unpack, look
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.deaths.explain import tell_deaths
 from dbgkit.model import Deaths
 
 
+class _Options(Looking, total=False):
+    limit: int
+
+
 @overload
 def deaths(
-    *,
-    client: Any = None,
-    view: Any = None,
-    limit: int = 50,
-    timeout: Any = "30s",
-    asynchronous: Literal[False] | None = None,
+    *, asynchronous: Literal[False] | None = None, **options: Unpack[_Options]
 ) -> Deaths: ...
 
 
 @overload
 def deaths(
-    *,
-    client: Any = None,
-    view: Any = None,
-    limit: int = 50,
-    timeout: Any = "30s",
-    asynchronous: Literal[True],
+    *, asynchronous: Literal[True], **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, Deaths]: ...
 
 
@@ -38,6 +32,7 @@ def deaths(
     client: Any = None,
     view: Any = None,
     limit: int = 50,
+    source: Any = None,
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> Deaths | Coroutine[Any, Any, Deaths]:
@@ -50,16 +45,10 @@ def deaths(
 
     Parameters
     ----------
-    client : Client or str, optional
-        By default the current one.
-    view : str or path, optional
-        A cluster dump to read. Dumps hold no events, so little is known from one.
+    client, view, source, timeout, asynchronous
+        As for `failures`. Dumps hold no events, so little is known from one.
     limit : int
         At most so many deaths; the rest is counted.
-    timeout : str or float
-        Limit of each wait on the cluster, in seconds or as ``"30s"``.
-    asynchronous : bool, optional
-        As for `locate`.
 
     Returns
     -------
@@ -69,12 +58,8 @@ def deaths(
 
     Raises
     ------
-    NoFailure
-        There is no cluster to ask.
-    SchedulerGone, WaitTimedOut
-        The cluster does not answer.
-    DumpUnreadable
-        The file is not a dump, or is incomplete.
+    NoFailure, SchedulerGone, WaitTimedOut, DumpUnreadable
+        As for `failures`.
 
     Notes
     -----
@@ -99,4 +84,4 @@ def deaths(
     def run(found: View) -> Deaths:
         return tell_deaths(found, limit=limit)
 
-    return look(None, client, view, timeout, run, asynchronous)
+    return look(None, client, view, timeout, run, asynchronous, source)

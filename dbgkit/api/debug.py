@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 from dbgkit import debugger, render
-from dbgkit.api.asking import ask_and_show
+from dbgkit.api.asking import Unpack, ask_and_show
 from dbgkit.api.locate import captured_of, locate_here
 from dbgkit.api.recordings import recording_for, recording_of
-from dbgkit.api.replay import one_of, read_options
+from dbgkit.api.replay import Replaying, one_of, read_options
 from dbgkit.cluster.clients import is_open
 from dbgkit.diagnose.root_causes import root_causes
 from dbgkit.errors import DbgkitError, Declined, WrongTarget
@@ -34,41 +34,23 @@ from dbgkit.source import naming_sources
 from dbgkit.targets.tracebacks import stands_for
 
 
+class _Options(Replaying, total=False):
+    prompt: bool | None
+    using: str | None
+
+
 @overload
 def debug(
     target: Any = None,
     *,
-    client: Any = None,
-    prompt: bool | None = None,
-    using: str | None = None,
-    source: Any = None,
-    notify: Notify | None = None,
-    scope: str = "task",
-    where: str | None = None,
-    times: int = 1,
-    recompute: bool | None = None,
-    timeout: Any = "30s",
-    max_bytes: Any = "1 GiB",
     asynchronous: Literal[False] | None = None,
+    **options: Unpack[_Options],
 ) -> Replay | Recording: ...
 
 
 @overload
 def debug(
-    target: Any = None,
-    *,
-    client: Any = None,
-    prompt: bool | None = None,
-    using: str | None = None,
-    source: Any = None,
-    notify: Notify | None = None,
-    scope: str = "task",
-    where: str | None = None,
-    times: int = 1,
-    recompute: bool | None = None,
-    timeout: Any = "30s",
-    max_bytes: Any = "1 GiB",
-    asynchronous: Literal[True],
+    target: Any = None, *, asynchronous: Literal[True], **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, Replay | Recording]: ...
 
 

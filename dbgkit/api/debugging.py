@@ -6,7 +6,6 @@ import asyncio
 import inspect
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from types import TracebackType
 from typing import Any
 
 from dbgkit import render
@@ -64,12 +63,7 @@ class debugging:
         self._capturing.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, value: BaseException | None, tb: object) -> None:
         try:
             with _errors_on_stderr():
                 done = None
@@ -88,10 +82,7 @@ class debugging:
         return self.__enter__()
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
+        self, kind: object, value: BaseException | None, tb: object
     ) -> None:
         try:
             with _errors_on_stderr():

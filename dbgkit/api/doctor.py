@@ -5,28 +5,20 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Literal, overload
 
-from dbgkit.api.asking import look
+from dbgkit.api.asking import Looking, Unpack, look
 from dbgkit.diagnose.doctor.examine import examine_cluster
 from dbgkit.model import Checkup
 
 
 @overload
 def doctor(
-    *,
-    client: Any = None,
-    view: Any = None,
-    timeout: Any = "30s",
-    asynchronous: Literal[False] | None = None,
+    *, asynchronous: Literal[False] | None = None, **options: Unpack[Looking]
 ) -> Checkup: ...
 
 
 @overload
 def doctor(
-    *,
-    client: Any = None,
-    view: Any = None,
-    timeout: Any = "30s",
-    asynchronous: Literal[True],
+    *, asynchronous: Literal[True], **options: Unpack[Looking]
 ) -> Coroutine[Any, Any, Checkup]: ...
 
 
@@ -34,6 +26,7 @@ def doctor(
     *,
     client: Any = None,
     view: Any = None,
+    source: Any = None,
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> Checkup | Coroutine[Any, Any, Checkup]:
@@ -45,7 +38,7 @@ def doctor(
 
     Parameters
     ----------
-    client, view, timeout, asynchronous
+    client, view, source, timeout, asynchronous
         As for `failures`. Workers that do not answer within half of `timeout`, or
         10 s, are a finding.
 
@@ -75,4 +68,4 @@ def doctor(
     >>> [each.level for each in checkup.findings if each.check == "versions"]
     ['ok']
     """
-    return look(None, client, view, timeout, examine_cluster, asynchronous)
+    return look(None, client, view, timeout, examine_cluster, asynchronous, source)

@@ -5,39 +5,28 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Literal, overload
 
-from dbgkit.api.asking import look
+from dbgkit.api.asking import Looking, Unpack, look
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.failures import report_failures
 from dbgkit.model import FailureReport
 
 
+class _Options(Looking, total=False):
+    since: Any
+    of_client: Any
+    span: str | None
+    limit: int | None
+
+
 @overload
 def failures(
-    *,
-    client: Any = None,
-    view: Any = None,
-    since: Any = None,
-    of_client: Any = None,
-    span: str | None = None,
-    limit: int | None = 20,
-    source: Any = None,
-    timeout: Any = "30s",
-    asynchronous: Literal[False] | None = None,
+    *, asynchronous: Literal[False] | None = None, **options: Unpack[_Options]
 ) -> FailureReport: ...
 
 
 @overload
 def failures(
-    *,
-    client: Any = None,
-    view: Any = None,
-    since: Any = None,
-    of_client: Any = None,
-    span: str | None = None,
-    limit: int | None = 20,
-    source: Any = None,
-    timeout: Any = "30s",
-    asynchronous: Literal[True],
+    *, asynchronous: Literal[True], **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, FailureReport]: ...
 
 

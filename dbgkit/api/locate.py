@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Literal, overload
 
-from dbgkit.api.asking import ask, seconds
+from dbgkit.api.asking import Asking, Unpack, ask, seconds
 from dbgkit.diagnose.root_causes import root_causes
 from dbgkit.model import Failure
 from dbgkit.replays.capture import Captured, error_of, find_captured
 from dbgkit.replays.planning import Wanted
+from dbgkit.source import naming_sources, read_sources
 from dbgkit.targets.locate import locate_failures
+
+
+class _Options(Asking, total=False):
+    source: Any
 
 
 @overload
 def locate(
     target: Any = None,
     *,
-    client: Any = None,
-    timeout: Any = "30s",
     asynchronous: Literal[False] | None = None,
+    **options: Unpack[_Options],
 ) -> Failure: ...
 
 
 @overload
 def locate(
-    target: Any = None,
-    *,
-    client: Any = None,
-    timeout: Any = "30s",
-    asynchronous: Literal[True],
+    target: Any = None, *, asynchronous: Literal[True], **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, Failure]: ...
 
 
@@ -37,6 +37,7 @@ def locate(
     target: Any = None,
     *,
     client: Any = None,
+    source: Any = None,
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> Failure | Coroutine[Any, Any, Failure]:
@@ -52,6 +53,8 @@ def locate(
     client : Client or str, optional
         The client to ask, or the address of a scheduler, to which a client is then
         opened for this call. By default the target's own, else the current one.
+    source : str, path or list of them, optional
+        As for `replay`.
     timeout : str or float
         Limit of each wait on the cluster, in seconds or as ``"30s"``.
     asynchronous : bool, optional
@@ -92,13 +95,13 @@ def locate(
     >>> failure.exception_type, failure.found_in
     ('ZeroDivisionError', 'local')
     """
-    return ask(
-        target,
-        client,
-        timeout,
-        lambda target, found: locate_here(target, found, timeout)[0],
-        asynchronous,
-    )
+    sources = read_sources(source)
+
+    def run(target: Any, found: Any) -> Failure:
+        with naming_sources(sources):
+            return locate_here(target, found, timeout)[0]
+
+    return ask(target, client, timeout, run, asynchronous)
 
 
 def locate_all(

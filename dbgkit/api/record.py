@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, Literal, overload
 
-from dbgkit.api.asking import look, own_client
+from dbgkit.api.asking import Asking, Unpack, look, own_client
 from dbgkit.api.record_settings import configured, parsed
 from dbgkit.api.recorder import AsyncRecorder, Recorder, link_of, warn_of
 from dbgkit.api.recorder import record_off as record_off
@@ -15,33 +15,24 @@ from dbgkit.cluster.view import View
 from dbgkit.model import SwitchedOn
 
 
+class _Options(Asking, total=False):
+    hold: Any
+    keep_inputs: Any
+    nbytes: Any
+    kept: Any
+    time: Any
+    secret_names: Iterable[str] | None
+
+
 @overload
 def record(
-    *,
-    client: Any = None,
-    hold: Any = None,
-    keep_inputs: Any = None,
-    nbytes: Any = None,
-    kept: Any = None,
-    time: Any = None,
-    secret_names: Iterable[str] | None = None,
-    timeout: Any = "30s",
-    asynchronous: Literal[False] | None = None,
+    *, asynchronous: Literal[False] | None = None, **options: Unpack[_Options]
 ) -> Recorder: ...
 
 
 @overload
 def record(
-    *,
-    client: Any = None,
-    hold: Any = None,
-    keep_inputs: Any = None,
-    nbytes: Any = None,
-    kept: Any = None,
-    time: Any = None,
-    secret_names: Iterable[str] | None = None,
-    timeout: Any = "30s",
-    asynchronous: Literal[True],
+    *, asynchronous: Literal[True], **options: Unpack[_Options]
 ) -> AsyncRecorder: ...
 
 

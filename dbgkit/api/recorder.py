@@ -7,7 +7,6 @@ import threading
 import warnings
 import weakref
 from collections.abc import Coroutine, Generator, Mapping
-from types import TracebackType
 from typing import Any, Literal, overload
 
 from dbgkit.api.asking import look
@@ -38,7 +37,7 @@ class Recorder:
     Attributes
     ----------
     without : mapping of str to str
-        Addresses of workers, or nannies, that did not answer when it was turned on, and
+        Addresses of workers and nannies that did not answer when it was turned on, and
         why. They get it as soon as they answer.
     """
 
@@ -104,7 +103,12 @@ class Recorder:
         self, asynchronous: bool
     ) -> SwitchedOff | Coroutine[Any, Any, SwitchedOff]:
         """At the end of a ``with`` block."""
-        return _end(self._client, self._timeout, True, asynchronous, block=self)
+        return record_off(
+            client=self._client,
+            timeout=self._timeout,
+            asynchronous=asynchronous,
+            block=self,
+        )
 
     def _take(self, switched: SwitchedOn) -> None:
         """Take the result of turning it on."""
@@ -176,12 +180,7 @@ class Recorder:
     def __enter__(self) -> Recorder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, value: BaseException | None, tb: object) -> None:
         try:
             self._leave(asynchronous=False)
         except DbgkitError as error:
@@ -232,10 +231,7 @@ class AsyncRecorder(Recorder):
         return await self
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
+        self, kind: object, value: BaseException | None, tb: object
     ) -> None:
         try:
             leaving = self._leave(asynchronous=True)
@@ -254,20 +250,9 @@ def record_off(
     timeout: Any = "30s",
     keep: bool = True,
     asynchronous: bool | None = None,
-) -> SwitchedOff | Coroutine[Any, Any, SwitchedOff]:
-    """Turn the recorder off; see `Recorder.off`."""
-    return _end(client, timeout, keep, asynchronous)
-
-
-def _end(
-    client: Any,
-    timeout: Any,
-    keep: bool,
-    asynchronous: bool | None,
-    *,
     block: Recorder | None = None,
 ) -> SwitchedOff | Coroutine[Any, Any, SwitchedOff]:
-    """Keep recordings in this process, and turn the recorder off.
+    """Turn the recorder off; see `Recorder.off`.
 
     ``block``: for this use of it alone, not for others of the same client, in other
     threads or around it.

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, Literal, overload
 
-from dbgkit.api.asking import look, own_client
+from dbgkit.api.asking import Looking, Unpack, look, own_client
 from dbgkit.api.locate import locate_here
 from dbgkit.api.recorder import is_closed, link_of
 from dbgkit.cluster.clients import is_open
@@ -35,34 +35,25 @@ from dbgkit.source.shown import Shown
 from dbgkit.targets.naming import recorded_name
 
 MOST_ALIKE = 20
-
-
 MOST_EXPLAINED = 3  # tasks without a recording, one call to the scheduler each
+
+
+class _Options(Looking, total=False):
+    limit: int
 
 
 @overload
 def recordings(
     target: Any = None,
     *,
-    client: Any = None,
-    view: Any = None,
-    limit: int = 50,
-    source: Any = None,
-    timeout: Any = "30s",
     asynchronous: Literal[False] | None = None,
+    **options: Unpack[_Options],
 ) -> Recordings: ...
 
 
 @overload
 def recordings(
-    target: Any = None,
-    *,
-    client: Any = None,
-    view: Any = None,
-    limit: int = 50,
-    source: Any = None,
-    timeout: Any = "30s",
-    asynchronous: Literal[True],
+    target: Any = None, *, asynchronous: Literal[True], **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, Recordings]: ...
 
 
@@ -85,18 +76,12 @@ def recordings(
     ----------
     target : optional
         A key (also as text), a future, a failure, or a list of these; by default all.
-    client : Client or str, optional
-        By default the current one.
+    client, source, timeout, asynchronous
+        As for `failures`.
     view : View, optional
         A cluster that is already open; a dump has no recordings.
     limit : int
         At most so many recordings; the rest is counted.
-    source : str, path or list of them, optional
-        As for `replay`.
-    timeout : str or float
-        Limit of each wait on the cluster.
-    asynchronous : bool, optional
-        As for `locate`.
 
     Returns
     -------
@@ -176,21 +161,10 @@ def _killed(keys: list[Any], link: Link) -> list[Any]:
 def recording_for(
     target: Any, client: Any, wanted: Wanted, *, newest: bool = False
 ) -> Recording:
-    """The recording of the failure that a target leads to.
+    """The recording of the failure that a target leads to, or raise `NotRecorded`.
 
-    Parameters
-    ----------
-    target : optional
-    client : Client or None
-    wanted : Wanted
-    newest : bool
-        No target was given, so it is the current exception, if there is one; if that
-        leads to no recording, the newest recording is taken.
-
-    Raises
-    ------
-    NotRecorded
-        There is none.
+    ``newest``: no target was given, so it is the current exception, if there is one; if
+    that leads to no recording, the newest recording is taken.
     """
     found: Recording | None = None
     failure: Failure | None = None
@@ -225,28 +199,24 @@ def recording_for(
 
 def _newest(link: Link | None, keys: list[Any] | None) -> Recording | None:
     """The newest recording with content, of all or of some keys."""
-    if link is None:
-        held = all_left(None, keys, 1)
-    else:
-        held = held_recordings(link, keys, 5, recorded_name)
-    return next((each for each in held.recordings if each.frames), None)
+    return next((each for each in _held(link, keys, 5) if each.frames), None)
 
 
 def _alike(link: Link | None, kind: str, message: str) -> Recording | None:
     """The newest recording of the same exception, where no key leads to it."""
+    for each in _held(link, None, MOST_ALIKE):
+        if each.frames and (each.exception_type, each.message) == (kind, message):
+            return each
+    return None
+
+
+def _held(
+    link: Link | None, keys: list[Any] | None, most: int
+) -> tuple[Recording, ...]:
+    """The newest recordings: of the cluster, or kept in this process without one."""
     if link is None:
-        held = all_left(None, None, MOST_ALIKE)
-    else:
-        held = held_recordings(link, None, MOST_ALIKE, recorded_name)
-    raised = (kind, message)
-    return next(
-        (
-            each
-            for each in held.recordings
-            if each.frames and (each.exception_type, each.message) == raised
-        ),
-        None,
-    )
+        return all_left(None, keys, most).recordings
+    return held_recordings(link, keys, most, recorded_name).recordings
 
 
 def _not_recorded(

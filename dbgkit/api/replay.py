@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Literal, overload
 
-from dbgkit.api.asking import ask, seconds
+from dbgkit.api.asking import Asking, Unpack, ask, seconds
 from dbgkit.api.locate import captured_of, locate_here
-from dbgkit.model import (
-    Plan,
-    Replay,
-)
+from dbgkit.model import Plan, Replay
 from dbgkit.replays.alive import refuse_taskless
 from dbgkit.replays.capture import prepared_for
 from dbgkit.replays.planning import Wanted
@@ -19,21 +16,25 @@ from dbgkit.replays.replaying import execute
 from dbgkit.source import read_sources
 
 
+class Replaying(Asking, total=False):
+    """Options of `replay` and `debug`."""
+
+    scope: str
+    where: str | None
+    times: int
+    recompute: bool | None
+    max_bytes: Any
+    source: Any
+    notify: Notify | None
+
+
 @overload
 def replay(
     target: Any = None,
     *,
-    client: Any = None,
-    scope: str = "task",
-    where: str | None = None,
-    times: int = 1,
-    recompute: bool | None = None,
     dry_run: Literal[False] = False,
-    timeout: Any = "30s",
-    max_bytes: Any = "1 GiB",
-    source: Any = None,
-    notify: Notify | None = None,
     asynchronous: Literal[False] | None = None,
+    **options: Unpack[Replaying],
 ) -> Replay: ...
 
 
@@ -41,17 +42,9 @@ def replay(
 def replay(
     target: Any = None,
     *,
-    client: Any = None,
-    scope: str = "task",
-    where: str | None = None,
-    times: int = 1,
-    recompute: bool | None = None,
     dry_run: Literal[False] = False,
-    timeout: Any = "30s",
-    max_bytes: Any = "1 GiB",
-    source: Any = None,
-    notify: Notify | None = None,
     asynchronous: Literal[True],
+    **options: Unpack[Replaying],
 ) -> Coroutine[Any, Any, Replay]: ...
 
 
@@ -59,17 +52,9 @@ def replay(
 def replay(
     target: Any = None,
     *,
-    client: Any = None,
-    scope: str = "task",
-    where: str | None = None,
-    times: int = 1,
-    recompute: bool | None = None,
     dry_run: Literal[True],
-    timeout: Any = "30s",
-    max_bytes: Any = "1 GiB",
-    source: Any = None,
-    notify: Notify | None = None,
     asynchronous: Literal[False] | None = None,
+    **options: Unpack[Replaying],
 ) -> Plan: ...
 
 
@@ -77,17 +62,9 @@ def replay(
 def replay(
     target: Any = None,
     *,
-    client: Any = None,
-    scope: str = "task",
-    where: str | None = None,
-    times: int = 1,
-    recompute: bool | None = None,
     dry_run: Literal[True],
-    timeout: Any = "30s",
-    max_bytes: Any = "1 GiB",
-    source: Any = None,
-    notify: Notify | None = None,
     asynchronous: Literal[True],
+    **options: Unpack[Replaying],
 ) -> Coroutine[Any, Any, Plan]: ...
 
 

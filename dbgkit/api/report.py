@@ -1,11 +1,13 @@
-"""Everything at once: what ``dbgkit report`` writes."""
+"""``dbgkit.report``: all that is known of a cluster, also as one HTML page."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
-from dbgkit.api.asking import look
+from dbgkit import render
+from dbgkit.api.asking import Looking, Unpack, look
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.diagnose.deaths.explain import tell_deaths
 from dbgkit.diagnose.doctor.examine import examine_cluster
@@ -13,7 +15,7 @@ from dbgkit.diagnose.failures import report_failures
 from dbgkit.diagnose.graph import graph_around
 from dbgkit.diagnose.tasks import table_tasks
 from dbgkit.diagnose.why.explain import explain
-from dbgkit.errors import DbgkitError
+from dbgkit.errors import CannotWrite, DbgkitError
 from dbgkit.model import (
     ClusterReport,
     Explanation,
@@ -24,6 +26,7 @@ from dbgkit.model import (
 )
 
 T = TypeVar("T")
+Path = str | os.PathLike[str]
 
 ROWS = 50  # of the table of tasks
 FAILED_ROWS = 20  # of these for what failed, whose groups are shown too
@@ -34,27 +37,24 @@ _UNFINISHED = ("no-worker", "processing", "queued", "waiting")
 
 @overload
 def report(
+    path: Path | None = None,
     *,
-    client: Any = None,
-    view: Any = None,
-    source: Any = None,
-    timeout: Any = "30s",
     asynchronous: Literal[False] | None = None,
+    **options: Unpack[Looking],
 ) -> ClusterReport: ...
 
 
 @overload
 def report(
+    path: Path | None = None,
     *,
-    client: Any = None,
-    view: Any = None,
-    source: Any = None,
-    timeout: Any = "30s",
     asynchronous: Literal[True],
+    **options: Unpack[Looking],
 ) -> Coroutine[Any, Any, ClusterReport]: ...
 
 
 def report(
+    path: Path | None = None,
     *,
     client: Any = None,
     view: Any = None,
@@ -62,10 +62,12 @@ def report(
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> ClusterReport | Coroutine[Any, Any, ClusterReport]:
-    """Collect all that can be said of a cluster, or of a dump.
+    """Collect all that is known of a cluster, or of a dump.
 
     Parameters
     ----------
+    path : str or path, optional
+        Where to write it as one HTML page, which needs neither scripts nor a network.
     client, view, source, timeout, asynchronous
         As for `failures`.
 
@@ -79,6 +81,8 @@ def report(
     ------
     NoFailure, SchedulerGone, WaitTimedOut, DumpUnreadable
         As for `failures`.
+    CannotWrite
+        The page cannot be written there.
 
     Notes
     -----
@@ -87,12 +91,40 @@ def report(
     Examples
     --------
     >>> from distributed import Client
-    >>> from dbgkit.api.report import report
+    >>> import dbgkit
     >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
-    ...     report().failures.total
+    ...     dbgkit.report().failures.total
     0
     """
-    return look(None, client, view, timeout, gather_report, asynchronous, source)
+    if path is not None:
+        check_place(path)
+
+    def run(found: View) -> ClusterReport:
+        made = gather_report(found)
+        if path is not None:
+            write_to(path, render.document(made))
+        return made
+
+    return look(None, client, view, timeout, run, asynchronous, source)
+
+
+def check_place(path: Path) -> None:
+    """Raise `CannotWrite` where no file can be, before the cluster is asked."""
+    name = os.fspath(path)
+    folder = os.path.dirname(os.path.abspath(name))
+    if os.path.isdir(name):
+        raise CannotWrite(f"cannot write {name!r}: it is a folder")
+    if not os.path.isdir(folder):
+        raise CannotWrite(f"cannot write {name!r}: {folder!r} does not exist")
+
+
+def write_to(path: Path, text: str) -> None:
+    """Write a page, or raise `CannotWrite`."""
+    try:
+        with open(path, "w", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+    except OSError as error:
+        raise CannotWrite(f"cannot write {os.fspath(path)!r}: {error}") from error
 
 
 def gather_report(view: View) -> ClusterReport:

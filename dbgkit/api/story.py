@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Literal, overload
 
-from dbgkit.api.asking import look, seconds
+from dbgkit.api.asking import Looking, Unpack, look, seconds
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.story import tell_story
 from dbgkit.model import Timeline
@@ -16,23 +16,14 @@ from dbgkit.targets.tracebacks import exception_at_hand
 def story(
     target: Any = None,
     *,
-    client: Any = None,
-    view: Any = None,
-    source: Any = None,
-    timeout: Any = "30s",
     asynchronous: Literal[False] | None = None,
+    **options: Unpack[Looking],
 ) -> Timeline: ...
 
 
 @overload
 def story(
-    target: Any = None,
-    *,
-    client: Any = None,
-    view: Any = None,
-    source: Any = None,
-    timeout: Any = "30s",
-    asynchronous: Literal[True],
+    target: Any = None, *, asynchronous: Literal[True], **options: Unpack[Looking]
 ) -> Coroutine[Any, Any, Timeline]: ...
 
 
@@ -69,12 +60,8 @@ def story(
         No log mentions the key.
     NoFailure, WrongTarget
         The target is not a task, or there is none.
-    SchedulerGone, WaitTimedOut
-        The cluster does not answer.
-    AnswerUnreadable
-        Its answer is not that of any release known here.
-    DumpUnreadable
-        The file is not a dump, or is incomplete.
+    SchedulerGone, WaitTimedOut, AnswerUnreadable, DumpUnreadable
+        As for `failures`.
 
     Notes
     -----

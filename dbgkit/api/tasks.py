@@ -5,43 +5,32 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Literal, overload
 
-from dbgkit.api.asking import look
+from dbgkit.api.asking import Asking, Unpack, look
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.tasks import table_tasks
 from dbgkit.model import TaskTable
 
 
+class _Options(Asking, total=False):
+    view: Any
+    state: Any
+    prefix: Any
+    keys: Any
+    worker: Any
+    failed: bool | None
+    sort: str | None
+    limit: int | None
+
+
 @overload
 def tasks(
-    *,
-    client: Any = None,
-    view: Any = None,
-    state: Any = None,
-    prefix: Any = None,
-    keys: Any = None,
-    worker: Any = None,
-    failed: bool | None = None,
-    sort: str | None = None,
-    limit: int | None = 50,
-    timeout: Any = "30s",
-    asynchronous: Literal[False] | None = None,
+    *, asynchronous: Literal[False] | None = None, **options: Unpack[_Options]
 ) -> TaskTable: ...
 
 
 @overload
 def tasks(
-    *,
-    client: Any = None,
-    view: Any = None,
-    state: Any = None,
-    prefix: Any = None,
-    keys: Any = None,
-    worker: Any = None,
-    failed: bool | None = None,
-    sort: str | None = None,
-    limit: int | None = 50,
-    timeout: Any = "30s",
-    asynchronous: Literal[True],
+    *, asynchronous: Literal[True], **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, TaskTable]: ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Literal, overload
 
-from dbgkit.api.asking import look
+from dbgkit.api.asking import Looking, Unpack, look
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.why.explain import explain
 from dbgkit.model import Explanation
@@ -15,23 +15,14 @@ from dbgkit.model import Explanation
 def why(
     target: Any = None,
     *,
-    client: Any = None,
-    view: Any = None,
-    source: Any = None,
-    timeout: Any = "30s",
     asynchronous: Literal[False] | None = None,
+    **options: Unpack[Looking],
 ) -> Explanation: ...
 
 
 @overload
 def why(
-    target: Any = None,
-    *,
-    client: Any = None,
-    view: Any = None,
-    source: Any = None,
-    timeout: Any = "30s",
-    asynchronous: Literal[True],
+    target: Any = None, *, asynchronous: Literal[True], **options: Unpack[Looking]
 ) -> Coroutine[Any, Any, Explanation]: ...
 
 
@@ -51,16 +42,8 @@ def why(
     target : optional
         A future, a persisted collection, a key (also as text), a failure, several of
         these in a list; or nothing: the whole cluster.
-    client : Client or str, optional
-        As for `locate`.
-    view : str or path, optional
-        A cluster dump to read, in place of a live cluster.
-    source : str, path or list of them, optional
-        As for `replay`.
-    timeout : str or float
-        Limit of each wait on the cluster, in seconds or as ``"30s"``.
-    asynchronous : bool, optional
-        As for `locate`.
+    client, view, source, timeout, asynchronous
+        As for `failures`.
 
     Returns
     -------
@@ -73,12 +56,8 @@ def why(
     ------
     WrongTarget, NoFailure
         No task can be found from the target, or there is no cluster.
-    SchedulerGone, WaitTimedOut
-        The cluster does not answer.
-    AnswerUnreadable
-        Its answer is not that of any release known here.
-    DumpUnreadable
-        The file is not a dump, or is incomplete.
+    SchedulerGone, WaitTimedOut, AnswerUnreadable, DumpUnreadable
+        As for `failures`.
 
     Notes
     -----

@@ -15,50 +15,24 @@ _COLUMN = 25  # where the help of an option begins
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a verb, for every front end.
+    """One option of a verb, for every front end."""
 
-    Attributes
-    ----------
-    keyword : str
-        The verb's parameter.
-    help : str
-        What it is, in one phrase.
-    kind : str
-        How it is read: one of `KINDS`; ``"flag"``, which has no value; or all values
-        that there are: ``"task|ancestors"``.
-    default : object
-        What holds where it is not given, as the verb's signature has it.
-    shown : str
-        The default in words, where it is not to be shown as it is.
-    name : str
-        What is typed after ``--``; by default the keyword. A flag with ``no-`` before
-        it stands for False.
-    also : tuple of str
-        Other spellings on the command line.
-    form : str
-        What stands for the value in the help; by default what its kind has.
-    some : callable
-        Values that completion offers, of a kind that takes others too.
-    opposite : str
-        The name of the flag that stands for the opposite.
-    many : bool
-        Whether it may be repeated: its value is a list then.
-    only : str
-        The one front end that it holds in; by default all.
-    """
-
-    keyword: str
-    help: str
+    keyword: str  # the verb's parameter
+    help: str  # what it is, in one phrase
+    # How it is read: one of `KINDS`; "flag", which has no value; or all values that
+    # there are: "task|ancestors".
     kind: str = "text"
-    default: Any = None
-    shown: str = ""
+    default: Any = None  # as the verb's signature has it
+    shown: str = ""  # the default in words, where it is not to be shown as it is
+    # What is typed after --, by default the keyword; a flag with no- stands for False.
     name: str = ""
-    also: tuple[str, ...] = ()
-    form: str = ""
+    also: tuple[str, ...] = ()  # other spellings on the command line
+    form: str = ""  # what stands for the value in the help, by default as its kind has
+    # Values that completion offers, of a kind that takes others too.
     some: Callable[[], tuple[str, ...]] = tuple
-    opposite: str = ""
-    many: bool = False
-    only: str = ""
+    opposite: str = ""  # the name of the flag that stands for the opposite
+    many: bool = False  # whether it may be repeated: its value is a list then
+    only: str = ""  # the one front end that it holds in; by default all
 
     @property
     def flag(self) -> str:
@@ -91,13 +65,7 @@ class Option:
         return "; ".join(["repeatable", *notes] if self.many else notes)
 
     def read(self, text: str) -> Any:
-        """The value that a text stands for; a list where there may be many.
-
-        Raises
-        ------
-        ValueError
-            It stands for none; the text says why.
-        """
+        """The value of a text, a list where there may be many; or `ValueError`."""
         if not self.choices:
             value = KINDS[self.kind][1](text)
             return [value] if self.many and not isinstance(value, list) else value
@@ -189,6 +157,7 @@ KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "list": ("NAME,NAME", _list),
     "moment": ("TIME", _moment),
     "number": ("N", _number),
+    "output": ("FILE", os.path.expanduser),
     "path": ("PATH", _path),
     "size": ("SIZE", _size),
     "text": ("TEXT", str),

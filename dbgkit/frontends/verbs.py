@@ -17,20 +17,11 @@ PAGE = "dbgkit-report.html"  # where a report is written
 
 @dataclass(frozen=True)
 class Verb:
-    """What may be typed after a verb.
-
-    Attributes
-    ----------
-    options : tuple of Option
-    target : str
-        The parameter that needs no name; empty: there is none.
-    only : str
-        The one front end that has it; by default all.
-    """
+    """What may be typed after a verb."""
 
     options: tuple[Option, ...]
-    target: str = ""
-    only: str = ""
+    target: str = ""  # the parameter that needs no name, if there is one
+    only: str = ""  # the one front end that has it; by default all
 
 
 def _states() -> tuple[str, ...]:
@@ -165,14 +156,13 @@ _RECORD = (
     _CLIENT,
     _TIMEOUT,
 )
-_REPORT = (
-    Option(
-        "output",
-        "where to write it; - is standard output",
-        shown=f"{PAGE}, or - with --json",
-        also=("-o",),
-        form="FILE",
-    ),
+_OUTPUT = Option("path", "write it to this file, as a page", "output", name="output")
+# A command has nothing to return, so it always writes.
+_OUTPUT_OF_COMMAND = replace(
+    _OUTPUT,
+    help="where to write it; - is standard output",
+    shown=f"{PAGE}, or - with --json",
+    also=("-o",),
 )
 _WATCH = (
     Option(
@@ -189,20 +179,21 @@ VERBS = {
     "replay": Verb((*_REPLAY, _PLAN), "target"),
     "debug": Verb((*_REPLAY, *_DEBUG), "target"),
     "failures": Verb((*_FAILURES, *_VIEW)),
-    "tasks": Verb((*_TASKS, *_VIEW), "keys"),
+    "tasks": Verb((*_TASKS, _CLIENT, _DUMP, _TIMEOUT), "keys"),  # shows no code
     "story": Verb(_VIEW, "target"),
     "why": Verb(_VIEW, "target"),
     "doctor": Verb(_VIEW),
     "deaths": Verb((*_DEATHS, *_VIEW)),
     "record": Verb(_RECORD, "switch"),
     "recordings": Verb((*_RECORDINGS, *_VIEW), "target"),
-    "report": Verb((*_REPORT, *_VIEW), only=COMMAND_LINE),
-    "watch": Verb((*_WATCH, *_VIEW), only=COMMAND_LINE),
+    "report": Verb((_OUTPUT_OF_COMMAND, *_VIEW)),
+    "watch": Verb((*_WATCH, *_VIEW)),
     "run": Verb(_SCRIPT, only=COMMAND_LINE),
 }
 MAGIC_VERBS = {
     "dbg": VERBS["debug"],
     **{f"dbg_{name}": verb for name, verb in VERBS.items() if not verb.only},
+    "dbg_report": Verb((_OUTPUT, *_VIEW)),
 }
 # What holds for a replay of what was taken as a client closed, too.
 CAPTURED = tuple(option.keyword for option in (*_RUN, _WHERE))

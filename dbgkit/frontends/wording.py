@@ -16,10 +16,7 @@ _RUN_OPTIONS = {option.keyword: option for option in VERBS["run"].options}
 class Magics(Calls):
     """As magics; options of the call that is under way as they were given.
 
-    Parameters
-    ----------
-    flags : bool
-        Whether a magic is under way, so that its options are ``--where process``.
+    ``flags``: a magic is under way, so that its options are ``--where process``.
     """
 
     def __init__(self, *, flags: bool) -> None:
@@ -43,27 +40,15 @@ class Magics(Calls):
 
 
 class Commands(Calls):
-    """As commands in a shell that looks at the same place.
-
-    Parameters
-    ----------
-    program : str
-        What the command line was called as: ``dbgkit``, ``dask dbgkit``, …
-    place : list of str
-        The options that say where to look, as they were given.
-    others : list of str
-        Further options that each command is to be given again.
-    dump : bool
-        Whether the place is a dump, which runs no tasks.
-    """
+    """As commands in a shell that looks at the same place."""
 
     def __init__(
         self, program: str, place: list[str], others: list[str], *, dump: bool
     ) -> None:
-        self.program = program
-        self.place = place
-        self.others = others
-        self.dump = dump
+        self.program = program  # as it was called: ``dbgkit``, ``dask dbgkit``, …
+        self.place = place  # the options that say where to look, as they were given
+        self.others = others  # further options that each command is to be given again
+        self.dump = dump  # whether the place is a dump, which runs no tasks
 
     def call(self, verb: str, targets: tuple[Any, ...], options: dict[str, Any]) -> str:
         if verb not in VERBS:
@@ -79,6 +64,9 @@ class Commands(Calls):
 
     def option(self, name: str, value: Any) -> str:
         return spelled("scheduler" if name == "client" else name, value, quoted)
+
+    def in_session(self, verb: str) -> str:
+        return super().call(verb, (), {})
 
 
 class Run(Calls):
@@ -105,7 +93,7 @@ def quoted(text: str) -> str:
 def _parts(
     verb: str, targets: tuple[Any, ...], options: dict[str, Any], quote: Any
 ) -> tuple[list[Any], list[str]]:
-    """Keys of the targets, also where the verb has a name for them; and the options."""
+    """Keys of the targets, also of one that has a name; and the options as typed."""
     name = VERBS[verb].target
     members = [*targets, *([options[name]] if name in options else [])]
     keys = [each.key if isinstance(each, Variable) else each for each in members]

@@ -27,6 +27,10 @@ class Wording(Protocol):
         """One option, with its value, or with none."""
         ...
 
+    def in_session(self, verb: str) -> str:
+        """A verb in the session that ran the task, about what failed there last."""
+        ...
+
     def next_cause(self, key: Any) -> str:
         """How to open the next root cause; ``key`` may be None, see `next_cause`."""
         ...
@@ -51,6 +55,9 @@ class Calls:
     def option(self, name: str, value: Any) -> str:
         return f"{name}=" if value is None else f"{name}={value!r}"
 
+    def in_session(self, verb: str) -> str:
+        return self.call(verb, (), {})
+
     def next_cause(self, key: Any) -> str:
         return "" if key is None else self.call("debug", (key,), {})
 
@@ -69,6 +76,11 @@ def call(verb: str, *targets: Any, **options: Any) -> str:
 def option(name: str, value: Any = None) -> str:
     """How to write one option; just its name if there is no value."""
     return _wording[-1].option(name, value)
+
+
+def in_session(verb: str) -> str:
+    """How to call a verb in the session that ran the task, which a shell is not."""
+    return _kept(_wording[-1].in_session(verb))
 
 
 def next_cause(key: Any) -> str:

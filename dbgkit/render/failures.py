@@ -14,7 +14,6 @@ from dbgkit.render import templating as html
 from dbgkit.render import words
 from dbgkit.render.fields import Fields, notes_form
 from dbgkit.render.frames import Frame, brief_frames_form, frame_of, frames_of_text
-from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
 from dbgkit.source.shown import shown_text
@@ -141,7 +140,8 @@ def _go_on(group: FailureGroup, index: int) -> tuple[str, ...]:
     if group.forgotten >= group.count and group.recording is not None:
         return (advice.call("debug", key, using="recording"),)
     if group.forgotten >= group.count:
-        return ("dbgkit.debug()  in the session that it was raised in, right after",)
+        call = advice.in_session("debug")
+        return (f"{call}  in the session that it was raised in, right after",)
     if len(repr(key)) > LONG_KEY:
         key = advice.Variable(f"dbgkit.failures().groups[{index}]", key)
     return (advice.call("debug", key),)
@@ -215,11 +215,5 @@ def group_form(view: GroupView, number: int = 0) -> RenderableType:
     return Group(*parts)
 
 
-FAILURES = Renderer[FailureReport](
-    rich=lambda report: failures_form(view_failures(report)),
-    html=lambda report: html.part("failures", view_failures(report)),
-)
-GROUP = Renderer[FailureGroup](
-    rich=lambda group: group_form(view_group(group)),
-    html=lambda group: html.part("failures", view_group(group), show="group"),
-)
+FAILURES = html.renderer("failures", view_failures, failures_form)
+GROUP = html.renderer("failures", view_group, group_form, show="group")

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from rich.console import RenderableType
 
 from dbgkit.remote.common.texts import visible
 from dbgkit.render import style, words
 from dbgkit.render.frames import stop_of
+from dbgkit.render.registry import Renderer
+
+T = TypeVar("T")
+V = TypeVar("V")
 
 
 def part(
     template: str, view: Any, *args: Any, frame: str = "states", show: str = "show"
 ) -> str:
-    """A fragment that brings its own style.
+    """A fragment that brings its own style: what a macro of a template makes of a view.
 
-    Parameters
-    ----------
-    template : str
-        Name of a template, without its ending.
-    view : object
-        What is to be shown, handed to the template's macro, as ``args`` are.
-    frame : str
-        The kind of frame around it.
-    show : str
-        Name of the macro.
+    ``show``: the macro, which is handed ``args`` too; ``frame``: the kind of frame.
     """
     return fill(
         "part", subject=f"{template}.html", view=view, args=args, frame=frame, show=show
+    )
+
+
+def renderer(
+    template: str,
+    view: Callable[[T], V],
+    form: Callable[[V], RenderableType],
+    **options: str,
+) -> Renderer[T]:
+    """How a type is shown by a view of it: by a template, and by a rich form.
+
+    ``options`` are those of `part`.
+    """
+    return Renderer(
+        rich=lambda obj: form(view(obj)),
+        html=lambda obj: part(template, view(obj), **options),
     )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextvars
 import importlib.util
 import os
 import select
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from time import monotonic, sleep
-from typing import IO
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -30,46 +31,25 @@ SLOW = 3.0  # seconds of waiting for an answer that are worth a word
 LONGEST_REST = 30.0  # seconds between two questions, however long they take
 
 
-def takes_screen(file: IO[str] | None = None) -> bool:
-    """Whether a screen can be drawn on a file, standard output if not given."""
-    console = Console(file=file)
+def takes_screen() -> bool:
+    """Whether a screen can be drawn on standard output."""
+    console = Console()
     return console.is_terminal and not console.is_dumb_terminal
 
 
 def watch(
     look: Callable[[], Glance],
     *,
-    every: float = 2.0,
-    patience: float = 30.0,
-    file: IO[str] | None = None,
+    every: float,
+    patience: float,
 ) -> Glance | None:
-    """Show a cluster on the whole screen until ``q`` or Ctrl-C.
+    """Show a cluster on the whole screen until ``q`` or Ctrl-C; give the last answer.
 
-    Questions never overlap, and there is at least as much time between two of them as
-    one takes.
-
-    Parameters
-    ----------
-    look : callable
-        Asks once; called in a thread of its own.
-    every : float
-        Seconds from one question to the next.
-    patience : float
-        Seconds to continue without an answer.
-    file : file, optional
-        A terminal; standard output if not given.
-
-    Returns
-    -------
-    Glance or None
-        The last answer; None if it was ended before there was one.
-
-    Raises
-    ------
-    DbgkitError
-        The first question failed, or no other was answered for `patience` seconds.
+    ``look`` asks once, in a thread of its own. Questions never overlap, and there is at
+    least as much time between two of them as one takes. What the first one raises is
+    raised, and what another does after ``patience`` seconds without an answer.
     """
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     screen = _Screen(look, every, patience)
     with _keys() as pressed:
         try:
@@ -111,31 +91,30 @@ class _Screen:
         self._answered = monotonic()  # the last time
         self._answered_at = datetime.now(timezone.utc)
         self._due = 0.0
-        self._asking: _Asking | None = None
+        self._asking: Future[Glance] | None = None
+        self._began = 0.0
 
     def turn(self) -> None:
         """Take an answer that has arrived, and ask again when it is time to."""
         if self._asking is None:
             if monotonic() >= self._due:
-                self._asking = _Asking(self._look)
+                self._asking, self._began = _asked(self._look), monotonic()
             return
-        if not self._asking.done.is_set():
+        if not self._asking.done():
             return
         asked, self._asking = self._asking, None
         now = monotonic()
-        if asked.glance is not None:
-            self._take(asked.glance, now, now - asked.began)
-        elif isinstance(asked.error, DbgkitError):
-            self.error = asked.error
+        try:
+            self._take(asked.result(), now, now - self._began)
+        except DbgkitError as error:
+            self.error = error
             self._due = now + AGAIN
             self._failed += 1
             # The first one may have used up all the patience, and the next one
             # connects anew.
             over = now - self._answered > self._patience and self._failed > 1
             if self.last is None or over:
-                raise asked.error
-        elif asked.error is not None:
-            raise asked.error
+                raise
 
     def _take(self, glance: Glance, now: float, took: float) -> None:
         self.first = self.first or glance
@@ -167,31 +146,25 @@ class _Screen:
             left = self._patience - silence
             go_on = f"quitting in {left:.0f} s" if left > 0 else "trying once more"
             return f"{since}, {go_on}: {self.error.message}"
-        waiting = self._asking
-        if waiting is not None and monotonic() - waiting.began > SLOW:
+        if self._asking is not None and monotonic() - self._began > SLOW:
             return f"{since}: the scheduler is slow to answer"
         return ""
 
 
-class _Asking:
-    """One question, in a thread of its own, so that screen and keys stay responsive."""
+def _asked(look: Callable[[], Glance]) -> Future[Glance]:
+    """Ask in a thread of its own, so that screen and keys stay responsive."""
+    answer: Future[Glance] = Future()
+    context = contextvars.copy_context()
 
-    def __init__(self, look: Callable[[], Glance]) -> None:
-        self.began = monotonic()
-        self.done = threading.Event()
-        self.glance: Glance | None = None
-        self.error: BaseException | None = None
-        self._look = look
-        # The process may end while the scheduler is still awaited.
-        threading.Thread(target=self._run, name="dbgkit-look", daemon=True).start()
-
-    def _run(self) -> None:
+    def ask() -> None:
         try:
-            self.glance = self._look()
+            answer.set_result(context.run(look))
         except BaseException as error:  # raised again by the thread that waits
-            self.error = error
-        finally:
-            self.done.set()
+            answer.set_exception(error)
+
+    # The process may end while the scheduler is still awaited.
+    threading.Thread(target=ask, name="dbgkit-look", daemon=True).start()
+    return answer
 
 
 @contextmanager

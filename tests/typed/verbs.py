@@ -7,7 +7,6 @@ from typing_extensions import assert_type
 
 import dbgkit
 from dbgkit.api.recorder import AsyncRecorder, Recorder
-from dbgkit.api.report import report
 from dbgkit.model import (
     Checkup,
     ClusterReport,
@@ -15,6 +14,7 @@ from dbgkit.model import (
     Explanation,
     Failure,
     FailureReport,
+    Glance,
     Plan,
     Recording,
     Recordings,
@@ -38,7 +38,9 @@ def with_a_synchronous_client(client: Client, error: Exception) -> None:
     assert_type(dbgkit.doctor(client=client), Checkup)
     assert_type(dbgkit.deaths(client=client), Deaths)
     assert_type(dbgkit.recordings("key", client=client), Recordings)
-    assert_type(report(client=client), ClusterReport)
+    assert_type(dbgkit.report(client=client), ClusterReport)
+    assert_type(dbgkit.report("page.html", client=client), ClusterReport)
+    assert_type(dbgkit.watch(client=client, once=True), Glance | None)
     with dbgkit.record(client=client) as recorder:
         assert_type(recorder, Recorder)
     assert_type(recorder.off(), SwitchedOff)
@@ -58,12 +60,19 @@ async def with_an_asynchronous_client(client: Client, error: Exception) -> None:
     assert_type(await dbgkit.doctor(asynchronous=True), Checkup)
     assert_type(await dbgkit.deaths(asynchronous=True), Deaths)
     assert_type(await dbgkit.recordings("key", asynchronous=True), Recordings)
-    assert_type(await report(asynchronous=True), ClusterReport)
+    assert_type(await dbgkit.report(asynchronous=True), ClusterReport)
+    assert_type(await dbgkit.watch(asynchronous=True), Glance | None)
     assert_type(dbgkit.record(asynchronous=True), AsyncRecorder)
     assert_type(await dbgkit.record(asynchronous=True), Recorder)
     async with dbgkit.record(asynchronous=True) as recorder:
         assert_type(recorder, Recorder)
     assert_type(await recorder.off(asynchronous=True), SwitchedOff)
+
+
+def what_is_no_option(client: Client) -> None:
+    """An error, also where the options of an overload come from a table."""
+    dbgkit.failures(client=client, most=3)  # type: ignore[call-overload]
+    dbgkit.replay(client=client, times="3")  # type: ignore[call-overload]
 
 
 def fields(failures: FailureReport, again: Replay) -> None:

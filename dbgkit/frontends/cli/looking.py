@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -206,6 +207,20 @@ def _quiet() -> Iterator[None]:
 
 
 # -- what comes out ------------------------------------------------------------
+
+
+def ask(place: Place, verb: str, *target: Any, **options: Any) -> Any:
+    """What a verb gives of a place."""
+    call = getattr(import_module(f"dbgkit.api.{verb}"), verb)
+    with place.open() as view:
+        return call(*target, view=view, timeout=place.limit, **options)
+
+
+def shown(place: Place, verb: str, *target: Any, **options: Any) -> Any:
+    """The same, after it has been printed."""
+    found = ask(place, verb, *target, **options)
+    put(place, found)
+    return found
 
 
 def put(place: Place, data: Any) -> None:

@@ -32,7 +32,7 @@ class _Read(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        if self.option.kind in ("dump", "file", "path"):
+        if self.option.kind in ("dump", "file", "output", "path"):
             return [CompletionItem(incomplete, type="file")]
         before, comma, part = incomplete.rpartition(",")
         return [

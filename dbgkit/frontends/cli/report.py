@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, FOUND, CouldNotLook
-from dbgkit.frontends.cli.looking import Place, as_json, command, put, write
+from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, FOUND
+from dbgkit.frontends.cli.looking import Place, as_json, ask, command, put, write
 from dbgkit.frontends.cli.states import why_code
 from dbgkit.frontends.verbs import PAGE
 
 
 @command("report")
-def report(place: Place, output: str | None) -> int:
+def report(place: Place, path: str | None) -> int:
     """Write all that is known about a cluster to one HTML page.
 
     The page needs no network: failures, what is stuck and why, tasks, and what doctor
@@ -23,27 +21,19 @@ def report(place: Place, output: str | None) -> int:
     found a problem, 2 on an error.
     """
     from dbgkit import render
-    from dbgkit.api.report import report as make_report
+    from dbgkit.api.report import check_place, write_to
 
-    output = output or ("-" if place.as_json else PAGE)
-    folder = os.path.dirname(os.path.abspath(output))
-    if os.path.isdir(output):
-        raise CouldNotLook(f"cannot write {output!r}: it is a folder")
-    if output != "-" and not os.path.isdir(folder):
-        raise CouldNotLook(f"cannot write {output!r}: {folder!r} does not exist")
-    with place.open() as view:
-        made = make_report(view=view, timeout=place.limit)
+    path = path or ("-" if place.as_json else PAGE)
+    if path != "-":
+        check_place(path)
+    made = ask(place, "report")
     json = place.as_json
     text = f"{as_json(made.to_json())}\n" if json else render.document(made)
-    if output == "-":
+    if path == "-":
         write(text)
     else:
-        try:
-            with open(output, "w", encoding="utf-8", errors="replace") as file:
-                file.write(text)
-        except OSError as error:
-            raise CouldNotLook(f"cannot write {output!r}: {error}") from error
-        click.echo(f"written to {output}", err=True)
+        write_to(path, text)
+        click.echo(f"written to {path}", err=True)
     return 0 if made.healthy else FOUND
 
 
@@ -58,23 +48,16 @@ def watch(place: Place, every: str, once: bool) -> int:
     was stuck, 2 on an error.
     """
     from dbgkit.api.asking import seconds
-    from dbgkit.api.watch import Looks
+    from dbgkit.api.watch import follow
     from dbgkit.render.watch import takes_screen
-    from dbgkit.render.watch import watch as follow
 
-    can = takes_screen()
-    look = Looks(place.open)
-    try:
-        if once or place.as_json or place.dump is not None or not can:
-            if not (once or place.as_json or can):
-                click.echo("not a terminal: shown only once", err=True)
-            seen = look()
-        else:
-            last = follow(look, every=seconds(every), patience=seconds(place.limit))
-            if last is None:
-                return COULD_NOT_LOOK
-            seen = last
-    finally:
-        look.close()
+    once = once or place.as_json or place.dump is not None
+    if not once and not takes_screen():
+        click.echo("not a terminal: shown only once", err=True)
+        once = True
+    limit = seconds(place.limit)
+    seen = follow(place.open, every=seconds(every), patience=limit, once=once)
+    if seen is None:
+        return COULD_NOT_LOOK
     put(place, seen)
     return FOUND if seen.failures.total else why_code(seen.why)

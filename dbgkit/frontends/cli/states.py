@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, FOUND
-from dbgkit.frontends.cli.looking import Place, command, put, write
+from dbgkit.frontends.cli.looking import Place, ask, command, put, shown, write
 from dbgkit.frontends.verbs import spelled
 from dbgkit.model import advice
 
 if TYPE_CHECKING:
-    from dbgkit.model import Checkup, Explanation, Timeline
+    from dbgkit.model import Explanation, Timeline
 
 
 @command("failures")
@@ -21,11 +21,7 @@ def failures(place: Place, **filters: Any) -> int:
 
     Exits with code 0 if no task failed, 1 if one did, 2 on an error.
     """
-    from dbgkit.api.failures import failures
-
-    with place.open() as view:
-        report = failures(view=view, **filters)
-    put(place, report)
+    report = shown(place, "failures", **filters)
     if report.total:
         return FOUND
     return COULD_NOT_LOOK if report.unknown else 0
@@ -40,12 +36,8 @@ def tasks(place: Place, keys: tuple[str, ...], **filters: Any) -> int:
     Exits with code 0 if no task in the list has failed, 1 if one has, 2 on an error: a
     state, a column or a task does not exist, for instance.
     """
-    from dbgkit.api.tasks import tasks
-
     named: Any = keys[0] if len(keys) == 1 else list(keys) or None
-    with place.open() as view:
-        table = tasks(view=view, keys=named, **filters)
-    put(place, table)
+    table = shown(place, "tasks", keys=named, **filters)
     if any(row.state == "erred" for row in table.rows):
         return FOUND
     return COULD_NOT_LOOK if table.unknown and not table.matched else 0
@@ -60,12 +52,7 @@ def story(place: Place, key: str | None) -> int:
     Exits with code 0 if the task did not end in a failure, 1 if it did, 2 on an error:
     no log has the task, for instance.
     """
-    from dbgkit.api.story import story
-
-    with place.open() as view:
-        found = story(key, view=view, timeout=place.limit)
-    put(place, found)
-    return FOUND if _ended_erred(found) else 0
+    return FOUND if _ended_erred(shown(place, "story", key)) else 0
 
 
 @command("why")
@@ -77,12 +64,7 @@ def why(place: Place, key: str | None) -> int:
     Exits with code 0 if everything is done or progressing, 1 if something is blocked, 2
     on an error: the task does not exist, for instance.
     """
-    from dbgkit.api.why import why
-
-    with place.open() as view:
-        explained = why(key, view=view)
-    put(place, explained)
-    return why_code(explained)
+    return why_code(shown(place, "why", key))
 
 
 @command("deaths")
@@ -93,12 +75,7 @@ def deaths(place: Place, limit: int) -> int:
 
     Exits with code 0 if none died unexpectedly, 1 if one did, 2 on an error.
     """
-    from dbgkit.api.deaths import deaths
-
-    with place.open() as view:
-        found = deaths(view=view, limit=limit, timeout=place.limit)
-    put(place, found)
-    return 0 if found.healthy else FOUND
+    return 0 if shown(place, "deaths", limit=limit).healthy else FOUND
 
 
 @command("record")
@@ -141,10 +118,7 @@ def recordings(place: Place, key: str | None, limit: int) -> int:
     Exits with code 0 if nothing was recorded, 1 if something was, 2 on an error: the
     recorder is off, or has no recording of this task, for instance.
     """
-    from dbgkit.api.recordings import recordings
-
-    with place.open() as view:
-        held = recordings(key, view=view, limit=limit, timeout=place.limit)
+    held = ask(place, "recordings", key, limit=limit)
     one = key is not None and len(held) > 0 and not place.as_json
     put(place, held[0] if one else held)
     if len(held):
@@ -159,12 +133,8 @@ def doctor(place: Place) -> int:
     Exits with code 0 if there is no problem (warnings do not count), 1 if there is one,
     2 on an error.
     """
-    from dbgkit.api.doctor import doctor
-
-    with place.open() as view:
-        checkup = doctor(view=view, timeout=place.limit)
-    put(place, checkup)
-    return doctor_code(checkup)
+    findings = shown(place, "doctor").findings
+    return FOUND if any(each.level == "problem" for each in findings) else 0
 
 
 def why_code(explained: Explanation) -> int:
@@ -172,12 +142,6 @@ def why_code(explained: Explanation) -> int:
     if explained.cause == "unknown-key":
         return COULD_NOT_LOOK
     return 0 if explained.healthy else FOUND
-
-
-def doctor_code(checkup: Checkup | None) -> int:
-    """The exit code."""
-    findings = checkup.findings if checkup is not None else ()
-    return FOUND if any(each.level == "problem" for each in findings) else 0
 
 
 def _ended_erred(found: Timeline) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from types import TracebackType
 from typing import Any
 
 from dbgkit.remote.common.texts import safe_str, visible
@@ -16,21 +15,12 @@ from dbgkit.targets.tracebacks import Trace, trace
 
 
 class ThreadFailures:
-    """Failures in threads, while inside; of the first, what a replay needs.
-
-    Attributes
-    ----------
-    first : BaseException or None
-    thread : str
-        The name of the thread that failed first.
-    count : int
-        How many failed because of Dask's tasks.
-    """
+    """Failures in threads, while inside; of the first, what a replay needs."""
 
     def __init__(self, kept: Capture) -> None:
         self.first: BaseException | None = None
-        self.thread = ""
-        self.count = 0
+        self.thread = ""  # the name of the thread that failed first
+        self.count = 0  # how many failed because of Dask's tasks
         self._kept = kept
         self._lock = threading.Lock()
         # One object, so that it can be known again.
@@ -41,12 +31,7 @@ class ThreadFailures:
         threading.excepthook = self._ours
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         # What somebody else has put in its place meanwhile stays.
         if threading.excepthook is self._ours:
             threading.excepthook = self._own

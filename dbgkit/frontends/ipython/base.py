@@ -19,7 +19,6 @@ from dbgkit.frontends.verbs import MAGIC_VERBS, Verb
 from dbgkit.frontends.wording import Magics
 from dbgkit.model.advice import worded
 from dbgkit.remote.common.texts import in_line
-from dbgkit.source import naming_sources, read_sources
 
 _IN_MAGIC = Magics(flags=True)
 _STOPPED = "_dbgkit_stopped"
@@ -27,29 +26,14 @@ _STOPPED = "_dbgkit_stopped"
 
 @dataclass(frozen=True)
 class Line:
-    """What was typed after a magic.
+    """What was typed after a magic."""
 
-    Attributes
-    ----------
-    target : object
-        What the text without options stands for; None without any.
-    options : dict
-        Keyword arguments for the verb.
-    typed : str
-        The text that `target` was read from.
-    silent : bool
-        Whether it ends with a semicolon: its value is not to be shown.
-    verb : Verb
-    clients : dict of str to str
-        The text that each client was read from, by its parameter.
-    """
-
-    target: Any
-    options: dict[str, Any]
-    typed: str
-    silent: bool
+    target: Any  # what the text without options stands for; None without any
+    options: dict[str, Any]  # keyword arguments for the verb
+    typed: str  # the text that the target was read from
+    silent: bool  # whether it ends with a semicolon: its value is not to be shown
     verb: Verb
-    clients: dict[str, str]
+    clients: dict[str, str]  # the text that each client was read from, by parameter
 
 
 def magic(method: Callable[[Any, Line], Any]) -> Callable[[Any, str], Any]:
@@ -127,21 +111,11 @@ def _spell(asked: Line) -> str:
 def call(verb: Any, *targets: Any, instead: str = "target", **options: Any) -> Any:
     """Call a verb; our own errors, and Ctrl-C, are shown in one line.
 
-    Parameters
-    ----------
-    verb : callable
-    *targets : object
-        At most one.
-    instead : str
-        The arguments to call it with where a magic cannot: with an asynchronous
-        client.
-    **options : object
+    ``instead``: the arguments to call it with where a magic cannot, as the client is
+    asynchronous.
     """
-    named: Any = None
-    if "source" not in inspect.signature(verb).parameters:
-        named = options.pop("source", None)
     try:
-        with worded(_IN_MAGIC), naming_sources(read_sources(named)):
+        with worded(_IN_MAGIC):
             result = verb(*targets, **options)
     except DbgkitError as error:
         if isinstance(error, UnknownKey) and targets and str(targets[0]).isidentifier():

@@ -19,10 +19,7 @@ _OPENED = re.compile(r"(?:^|(?<=\s))(?P<flag>--[a-z][a-z-]*)(?:=|\s+)(?P<value>\
 def complete_value(
     typed: str, symbol: str, options: Sequence[Option]
 ) -> list[str] | None:
-    """Values of the option before the cursor; None if there is none that takes any.
-
-    The parameters are those of `complete_target`.
-    """
+    """Values of the option before the cursor; None if there is none that takes any."""
     found = _OPENED.search(typed)
     named = [o for o in options if found and o.flag == found["flag"]]
     if found is None or not named or named[0].kind == "flag":
@@ -45,19 +42,9 @@ def complete_target(
 ) -> list[str]:
     """What may follow, as replacements of ``symbol``.
 
-    Parameters
-    ----------
-    typed : str
-        All after the magic's name, up to the cursor.
-    symbol : str
-        The last part of ``typed``, which is what is replaced. Parentheses and commas
-        end one, so of a tuple key it is not the whole.
-    namespace : mapping
-        The user's variables.
-    options : sequence of str
-        Options to offer.
-    statuses : collection of str, optional
-        Keys of futures with such a status are offered; None: with any.
+    That is the last part of ``typed``, which is all after the magic's name.
+    Parentheses and commas end one, so of a tuple key it is not the whole. Keys are
+    those of futures with one of the ``statuses``; None: with any.
     """
     last = typed.rsplit(maxsplit=1)[-1] if typed[-1:].strip() else ""
     if last.startswith("-"):

@@ -16,18 +16,11 @@ class NoMore(Exception):
 
 @dataclass
 class Session:
-    """The target that was opened last, and how far its root causes were walked.
+    """The target that was opened last, and how far its root causes were walked."""
 
-    Attributes
-    ----------
-    target : object
-        What was asked for; an exception where nothing was said and one was at hand.
-    options : dict
-        What it was asked for with.
-    """
-
+    # What was asked for; an exception where nothing was said and one was at hand.
     target: Any = None
-    options: dict[str, Any] | None = None
+    options: dict[str, Any] | None = None  # what it was asked for with
     _opened: BaseException | None = None  # a replay's, which no future holds
     _opened_for: Any = None
     _causes: tuple[Failure, ...] | None = None

@@ -15,8 +15,10 @@ from IPython.core.magic import Magics, magics_class
 from dbgkit import render
 from dbgkit.api.doctor import doctor
 from dbgkit.api.failures import failures
+from dbgkit.api.report import report
 from dbgkit.api.story import story
 from dbgkit.api.tasks import tasks
+from dbgkit.api.watch import watch
 from dbgkit.api.why import why
 from dbgkit.errors import WrongTarget
 from dbgkit.frontends.ipython.base import Line, in_one_line, magic, show
@@ -27,7 +29,7 @@ from dbgkit.model.display import in_short
 
 @magics_class
 class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
-    """``%dbg_failures``, ``_tasks``, ``_story``, ``_why`` and ``_doctor``."""
+    """``%dbg_failures``, ``_tasks``, ``_story``, ``_why``, ``_doctor`` and so on."""
 
     def __init__(self, shell: Any, session: Session) -> None:
         super().__init__(shell)
@@ -93,6 +95,27 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
         %dbg_doctor [options]
         """
         return show(asked, doctor)
+
+    @magic
+    def dbg_report(self, asked: Line) -> Any:
+        """All that is known of the cluster, together, also as an HTML page.
+
+        %dbg_report [options]
+        """
+        found = show(asked, report)
+        if "path" not in asked.options:
+            return found
+        print(f"written to {asked.options['path']}")
+        return None
+
+    @magic
+    def dbg_watch(self, asked: Line) -> Any:
+        """Watch the cluster: states of tasks, failures, and what is blocked.
+
+        %dbg_watch [options]
+            The screen stays until q or Ctrl-C. In a notebook there is one update.
+        """
+        return show(asked, watch)
 
     def show_in_colours(self) -> None:
         """Have a terminal show our data in colours, and in its own width."""
