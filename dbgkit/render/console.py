@@ -13,21 +13,19 @@ from dbgkit.render.registry import renderer_of
 from dbgkit.render.saying import put_text, writing
 
 HEADER_WIDTH = 120  # columns of a header, at most
+# Of a console that prints what it is given, and nothing else.
+_PLAIN: Any = {
+    "force_jupyter": False,
+    "highlight": False,
+    "markup": False,
+    "emoji": False,
+}
 
 
 def to_rich(obj: Any, *, whole: bool = False) -> RenderableType:
-    """The rich form of any of our data.
+    """The rich form of any of our data; `TypeError` for what is none.
 
-    Parameters
-    ----------
-    obj : Failure, Plan, Replay, FailureReport, TaskTable, …
-    whole : bool
-        With all that is known, as each own frame with its source and locals.
-
-    Raises
-    ------
-    TypeError
-        It is of no type that we can show.
+    ``whole``: with all that is known, as each own frame with its source and locals.
     """
     renderer = renderer_of(obj)
     return (renderer.whole if whole and renderer.whole else renderer.rich)(obj)
@@ -36,22 +34,8 @@ def to_rich(obj: Any, *, whole: bool = False) -> RenderableType:
 def to_text(obj: Any, *, width: int | None = 100, color: bool | None = False) -> str:
     """The console form as text.
 
-    Parameters
-    ----------
-    obj : Failure, Plan, Replay, FailureReport, TaskTable, …
-    width : int or None
-        In columns; None: the terminal's.
-    color : bool or None
-        Whether to colour it with ANSI sequences; None: if standard output takes them.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    TypeError
-        It is of no type that we can show.
+    ``width``: None: the terminal's. ``color``: with ANSI sequences; None: if standard
+    output takes them.
     """
     if width is None:
         width = Console(file=sys.stderr).width
@@ -59,46 +43,19 @@ def to_text(obj: Any, *, width: int | None = 100, color: bool | None = False) ->
 
 
 def to_html(obj: Any) -> str:
-    """The HTML form: a fragment that brings its own style, everything escaped.
-
-    Parameters
-    ----------
-    obj : Failure, Plan, Replay, FailureReport, TaskTable, …
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    TypeError
-        It is of no type that we can show.
-    """
+    """The HTML form: a fragment that brings its own style, everything escaped."""
     html: str = renderer_of(obj).html(obj)
     return html
 
 
 def show(obj: Any, *, whole: bool = False, file: IO[str] | None = None) -> None:
-    """Print the console form, in colours if the file is a terminal.
+    """Print the console form to a file, or standard output; in colours on a terminal.
 
-    Parameters
-    ----------
-    obj : Failure, Plan, Replay, FailureReport, TaskTable, …
-    whole : bool
-        With all that is known: each own frame with its source and locals.
-    file : file, optional
-        Standard output if not given.
-
-    Raises
-    ------
-    TypeError
-        It is of no type that we can show.
+    ``whole``: as for `to_rich`.
     """
     form = to_rich(obj, whole=whole)
     with writing(file) as stream:
-        console = Console(
-            file=stream, force_jupyter=False, highlight=False, markup=False, emoji=False
-        )
+        console = Console(file=stream, **_PLAIN)
         if console.is_terminal and not console.options.ascii_only:
             console.print(form, crop=False)
             return
@@ -120,10 +77,7 @@ def printed(form: RenderableType, *, width: int, color: bool | None) -> str:
         width=width,
         force_terminal=color,
         color_system="standard" if color else None,
-        force_jupyter=False,
-        highlight=False,
-        markup=False,
-        emoji=False,
+        **_PLAIN,
     )
     with console.capture() as captured:
         console.print(form, crop=False)  # what is to be copied is whole

@@ -192,7 +192,4 @@ DEATH = Renderer[Death](
     rich=lambda death: _form(view_death(death)),
     html=lambda death: html.part("deaths", DeathsView("", (view_death(death),), ())),
 )
-DEATHS = Renderer[Deaths](
-    rich=lambda deaths: deaths_form(view_deaths(deaths)),
-    html=lambda deaths: html.part("deaths", view_deaths(deaths)),
-)
+DEATHS = html.renderer("deaths", view_deaths, deaths_form)

@@ -11,7 +11,6 @@ from dbgkit.remote.common.texts import in_line
 from dbgkit.render import templating as html
 from dbgkit.render import words
 from dbgkit.render.fields import Fields, notes_form
-from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, LEVELS
 from dbgkit.render.text import Text
 
@@ -89,11 +88,5 @@ def _finding_form(view: Finding) -> RenderableType:
     return Group(title, fields)
 
 
-CHECKUP = Renderer[Checkup](
-    rich=lambda checkup: checkup_form(view_checkup(checkup)),
-    html=lambda checkup: html.part("doctor", view_checkup(checkup)),
-)
-FINDING = Renderer[Finding](
-    rich=lambda found: _finding_form(view_finding(found)),
-    html=lambda found: html.part("doctor", view_finding(found), show="finding"),
-)
+CHECKUP = html.renderer("doctor", view_checkup, checkup_form)
+FINDING = html.renderer("doctor", view_finding, _finding_form, show="finding")

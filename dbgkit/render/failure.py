@@ -21,7 +21,6 @@ from dbgkit.render.frames import (
     frames_of_text,
     stop_of,
 )
-from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
 from dbgkit.source.shown import shown_text
@@ -144,17 +143,7 @@ def add_others(fields: Fields, others: tuple[str, ...]) -> None:
 
 
 def place(failure: Failure) -> str:
-    """The frame to look at, with its lines of source; empty if none is known.
-
-    Parameters
-    ----------
-    failure : Failure
-
-    Returns
-    -------
-    str
-        Without a line break at its end.
-    """
+    """The frame to look at, with its lines of source; empty if none is known."""
     frames = view_failure(failure).frames
     stop = stop_of(frames)
     if stop is None:
@@ -163,7 +152,4 @@ def place(failure: Failure) -> str:
     return printed(form, width=100, color=False).rstrip("\n")
 
 
-FAILURE = Renderer[Failure](
-    rich=lambda failure: failure_form(view_failure(failure)),
-    html=lambda failure: html.part("failure", view_failure(failure), frame="failure"),
-)
+FAILURE = html.renderer("failure", view_failure, failure_form, frame="failure")

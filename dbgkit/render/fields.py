@@ -21,13 +21,7 @@ from dbgkit.render.text import Text
 
 
 class Fields:
-    """Rows of a label and what it says.
-
-    Parameters
-    ----------
-    label_width : int
-        Columns of the labels, at the least.
-    """
+    """Rows of a label, at least so many columns wide, and what it says."""
 
     def __init__(self, label_width: int) -> None:
         self._label_width = label_width

@@ -7,7 +7,6 @@ import sys
 import threading
 from contextlib import suppress
 from time import monotonic
-from types import TracebackType
 from typing import IO, Any
 
 from rich.console import Console
@@ -51,17 +50,10 @@ _STAGES = {
 class Notifier:
     """A ``notify`` callable for front ends, to be used in a ``with`` block.
 
-    It says on ``file`` what a replay is about to do, shows progress where that is a
-    terminal, and asks before much is pulled or computed again, where standard
-    input is a terminal too. Without terminals nothing is asked, and `max_bytes` is
-    what limits.
-
-    Parameters
-    ----------
-    file : file, optional
-        Standard error if not given.
-    ask_above_bytes, ask_above_tasks : int
-        Above these a user is asked.
+    It says on ``file``, by default standard error, what a replay is about to do, shows
+    progress where that is a terminal, and asks before much is pulled or computed again,
+    where standard input is a terminal too. Without terminals nothing is asked, and
+    `max_bytes` is what limits.
     """
 
     def __init__(
@@ -88,12 +80,7 @@ class Notifier:
     def __enter__(self) -> Notifier:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def __call__(self, event: Any) -> bool | None:
@@ -123,20 +110,16 @@ class Notifier:
         view = view_plan(plan)
         for line in _lines(view, plan):
             self._say(line)
-        if not self._is_much(plan):
-            return None
-        if not (self.terminal and is_terminal(sys.stdin)):
+        much = (
+            plan.pull_bytes > self.ask_above_bytes
+            or _tasks(plan) > self.ask_above_tasks
+        )
+        if not (much and self.terminal and is_terminal(sys.stdin)):
             return None
         self.close()
         self.file.write(f"dbgkit: Continue? {_much(plan)} [y/N] ")
         self.file.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-    def _is_much(self, plan: Plan) -> bool:
-        return (
-            plan.pull_bytes > self.ask_above_bytes
-            or _tasks(plan) > self.ask_above_tasks
-        )
 
     def _progress(self, event: Progress) -> None:
         if not self.terminal:
@@ -173,17 +156,11 @@ class Notifier:
 class _Done(ProgressColumn):
     """How much is done, in the unit of the stage."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._columns = {
-            "bytes": DownloadColumn(binary_units=True),
-            "tasks": MofNCompleteColumn(),
-        }
+    _bytes, _tasks = DownloadColumn(binary_units=True), MofNCompleteColumn()
 
     def render(self, task: Any) -> RichText:
-        column: Any = self._columns[task.fields["unit"]]
-        text: RichText = column.render(task)
-        return text
+        column = self._bytes if task.fields["unit"] == "bytes" else self._tasks
+        return column.render(task)
 
 
 def _tasks(plan: Plan) -> int:
@@ -201,10 +178,8 @@ def _much(plan: Plan) -> str:
 def _lines(view: PlanView, plan: Plan) -> list[str]:
     """What is said before a replay: what it takes, and its side effects."""
     parts = [f"{label} {text}" for label, text in view.lines]
-    if plan.key is None:
-        return [
-            f"it is not known which task failed: {'; '.join(parts)}",
-            *view.warnings,
-        ]
     name = f"{view.name} " if view.name else ""
-    return [f"replaying {name}[{view.key}]: {'; '.join(parts)}", *view.warnings]
+    what = f"replaying {name}[{view.key}]"
+    if plan.key is None:
+        what = "it is not known which task failed"
+    return [f"{what}: {'; '.join(parts)}", *view.warnings]

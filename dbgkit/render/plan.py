@@ -13,7 +13,6 @@ from dbgkit.render import templating as html
 from dbgkit.render import words
 from dbgkit.render.failure import task_text
 from dbgkit.render.fields import Fields
-from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
 
@@ -108,8 +107,7 @@ def _input(one: InputInfo, plan: Plan) -> tuple[str, str, str, str]:
     return words.key_text(one.key), one.name, kind, how
 
 
-def _form(plan: Plan) -> RenderableType:
-    view = view_plan(plan)
+def _form(view: PlanView) -> RenderableType:
     fields = Fields(8)
     fields.add("task", task_text(view.name, view.key))
     for label, text in view.lines:
@@ -132,6 +130,4 @@ def _form(plan: Plan) -> RenderableType:
     return Group(*parts)
 
 
-PLAN = Renderer[Plan](
-    rich=_form, html=lambda plan: html.part("plan", view_plan(plan), frame="plan")
-)
+PLAN = html.renderer("plan", view_plan, _form, frame="plan")

@@ -15,21 +15,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Renderer(Generic[T]):
-    """How one type is shown.
+    """How one type is shown."""
 
-    Attributes
-    ----------
-    rich : callable
-        Gives the rich form, of which the plain text is made.
-    html : callable
-        Gives the HTML form: a fragment that brings its own style.
-    whole : callable, optional
-        Gives the rich form with all that is known, where that is more.
-    """
-
-    rich: Callable[[T], RenderableType]
-    html: Callable[[T], str]
-    whole: Callable[[T], RenderableType] | None = None
+    rich: Callable[[T], RenderableType]  # the plain text is made of it
+    html: Callable[[T], str]  # a fragment that brings its own style
+    whole: Callable[[T], RenderableType] | None = None  # with all that is known
 
 
 # Qualified name of a type -> where its `Renderer` is.
@@ -55,13 +45,7 @@ RENDERERS = {
 
 
 def renderer_of(obj: object) -> Renderer[Any]:
-    """The renderer of an object's type, or of the nearest type it derives from.
-
-    Raises
-    ------
-    TypeError
-        There is none.
-    """
+    """The renderer of an object's type, or of the nearest type it derives from."""
     for kind in type(obj).__mro__:
         home = RENDERERS.get(f"{kind.__module__}.{kind.__qualname__}")
         if home is not None:

@@ -191,22 +191,8 @@ def header(
 ) -> str:
     """The lines above the prompt: what failed, the outcome, the inputs.
 
-    Parameters
-    ----------
-    replay : Replay
-    others : sequence of Key
-        The keys of further root causes.
-    reachable : bool
-        Whether their cluster can still be asked.
-    color : bool or None
-        Whether to colour it with ANSI sequences; None: if standard output takes them.
-    width : int, optional
-        In columns; the terminal's, at most 120, if not given.
-
-    Returns
-    -------
-    str
-        Without a line break at its end.
+    ``others``: keys of further root causes; ``reachable``: whether their cluster can
+    still be asked; ``color`` and ``width`` as for `to_text`, but 120 columns at most.
     """
     view = view_replay(replay)
     fields = Fields(8)

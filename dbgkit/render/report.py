@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 from rich.console import Group, RenderableType
 
-from dbgkit.model import ClusterReport
+from dbgkit.model import ClusterReport, TaskTable
 from dbgkit.remote.common.texts import in_line
 from dbgkit.render import templating as html
 from dbgkit.render import words
@@ -24,7 +24,7 @@ from dbgkit.render.frames import stop_of
 from dbgkit.render.graph import graph_html
 from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, NOTE
-from dbgkit.render.tasks import TasksView, rank, tasks_form, view_tasks
+from dbgkit.render.tasks import TasksView, rank, tasks_form, totals, view_tasks
 from dbgkit.render.text import Text
 from dbgkit.render.why import WhyView, view_why, why_form
 
@@ -62,7 +62,7 @@ def view_report(report: ClusterReport) -> ReportView:
     if deaths:
         lines.append(("deaths", "Workers that went away", deaths.headline))
     if tasks and report.tasks:
-        lines.append(("tasks", "Tasks", _by_state(report)))
+        lines.append(("tasks", "Tasks", _by_state(report.tasks)))
     if checkup:
         lines.append(("doctor", "Fit for debugging?", checkup.sentence))
     kind = "Dask cluster" if report.live else "Dump of a Dask cluster"
@@ -81,27 +81,17 @@ def view_report(report: ClusterReport) -> ReportView:
     )
 
 
-def _by_state(report: ClusterReport) -> str:
+def _by_state(table: TaskTable) -> str:
     """All tasks by their states: ``98 tasks: 24 erred, 1 no-worker``."""
-    totals: dict[str, int] = {}
-    for counts in report.tasks.summary.values() if report.tasks else ():
-        for state, count in counts.items():
-            totals[state] = totals.get(state, 0) + count
-    if not totals:
+    total = totals(table.summary)
+    if not total:
         return "the scheduler knows no task"
-    ordered = sorted(totals.items(), key=lambda each: rank(each[0]))
-    states = ", ".join(f"{count:,} {in_line(state)}" for state, count in ordered)
-    return f"{words.count(sum(totals.values()), 'task')}: {states}"
+    states = [f"{total[s]:,} {in_line(s)}" for s in sorted(total, key=rank)]
+    return f"{words.count(sum(total.values()), 'task')}: {', '.join(states)}"
 
 
 def _lighter(view: ReportView, *, pictures: bool) -> ReportView:
-    """A report that is smaller, and says so.
-
-    Parameters
-    ----------
-    pictures : bool
-        Whether the graphs around the failures are still shown.
-    """
+    """A report that is smaller, and says so; with the graphs around failures or not."""
     note = (
         "to keep it small, only the innermost frames of a traceback have their source"
     )
@@ -155,14 +145,7 @@ def _form(report: ClusterReport) -> RenderableType:
 def document(report: ClusterReport) -> str:
     """A cluster's report as one HTML page by itself: no network, no scripts.
 
-    Parameters
-    ----------
-    report : ClusterReport
-
-    Returns
-    -------
-    str
-        Everything in it is escaped, and what may be a secret is hidden.
+    Everything in it is escaped, and what may be a secret is hidden.
     """
     view = view_report(report)
     graphs, *rest = _pictures(report)

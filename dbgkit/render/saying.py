@@ -12,15 +12,7 @@ from dbgkit.remote.common.texts import in_line
 
 
 def say(text: object, file: IO[str] | None = None) -> None:
-    """Print a line of our own.
-
-    Parameters
-    ----------
-    text : object
-        What is to be said, or an exception that says it.
-    file : file, optional
-        Standard error if not given.
-    """
+    """Print a line of our own, by default on standard error."""
     file = file or sys.stderr
     if file is not None:  # closed: nothing can be said
         with suppress(OSError, ValueError):  # and no more where it is full
@@ -35,12 +27,8 @@ def say_stopped(interrupt: KeyboardInterrupt) -> None:
 def put_text(text: str, file: IO[str] | None = None) -> None:
     """Write a text, whatever the encoding of standard output, or of another file.
 
-    Raises
-    ------
-    CannotWrite
-        It is closed, or full.
-    BrokenPipeError
-        Nobody reads it any longer.
+    Raises `CannotWrite` where it is closed or full, and `BrokenPipeError` where nobody
+    reads it any longer.
     """
     with writing(file) as stream:
         encoding = getattr(stream, "encoding", None) or "utf-8"

@@ -15,7 +15,6 @@ from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import templating as html
 from dbgkit.render import words
 from dbgkit.render.fields import notes_form, padded
-from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL
 from dbgkit.render.text import Text
 from dbgkit.source.shown import Shown
@@ -95,9 +94,8 @@ def _sentence(story: Timeline) -> str:
 # --- on a console ---------------------------------------------------------------
 
 
-def _form(story: Timeline) -> RenderableType:
+def _form(view: StoryView) -> RenderableType:
     """What is missing, then the entries in order of time."""
-    view = view_story(story)
     title = Text(view.key, style="bold", overflow="fold")
     parts: list[RenderableType] = [
         title.append(f"  {view.sentence}", style="not bold"),
@@ -137,6 +135,4 @@ class _Entries:
                 yield Padding(detail, (0, 0, 0, 3 * GAP))
 
 
-STORY = Renderer[Timeline](
-    rich=_form, html=lambda story: html.part("story", view_story(story))
-)
+STORY = html.renderer("story", view_story, _form)

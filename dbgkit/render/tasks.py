@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,6 @@ from dbgkit.remote.common.texts import in_line, type_and_message
 from dbgkit.render import templating as html
 from dbgkit.render import words
 from dbgkit.render.fields import notes_form, padded
-from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, STATES
 from dbgkit.render.text import Text
 
@@ -124,7 +124,7 @@ def _lines(row: TaskRow) -> list[tuple[str, str]]:
 
 def _sentence(table: TaskTable) -> str:
     """How many tasks match, how many there are, and how many rows are left out."""
-    known = sum(sum(states.values()) for states in table.summary.values())
+    known = sum(totals(table.summary).values())
     if not table.matched:
         of = f"; {words.count(known, 'task')} in all" if known else ""
         return f"no task matches{of}" if known else "the scheduler knows no task"
@@ -144,8 +144,8 @@ def _counts(
     summary: Mapping[str, Mapping[str, int]],
 ) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...], int]:
     """States that occur, a row each prefix, and how many prefixes are left out."""
-    seen = {name for states in summary.values() for name in states}
-    states = tuple(sorted(seen, key=rank))
+    total = totals(summary)
+    states = tuple(sorted(total, key=rank))
     ordered = sorted(summary.items(), key=lambda each: _weight(each[1]))
     rows = [
         (
@@ -155,13 +155,20 @@ def _counts(
         for prefix, of in ordered[:PREFIXES]
     ]
     if len(summary) > 1:
-        sums = [sum(of.get(s, 0) for of in summary.values()) for s in states]
-        rows.append(("all", _numbers(sums)))
+        rows.append(("all", _numbers([total[s] for s in states])))
     return (
         tuple(map(in_line, states)),
         tuple(rows),
         max(0, len(ordered) - PREFIXES),
     )
+
+
+def totals(summary: Mapping[str, Mapping[str, int]]) -> Counter[str]:
+    """How many tasks are in each state."""
+    total: Counter[str] = Counter()
+    for states in summary.values():
+        total.update(states)
+    return total
 
 
 def rank(state: str) -> tuple[int, str]:
@@ -281,7 +288,4 @@ def _more(row: TaskView) -> RenderResult:
         yield Padding(line, (0, 0, 0, 2 * GAP))
 
 
-TASKS = Renderer[TaskTable](
-    rich=lambda table: tasks_form(view_tasks(table)),
-    html=lambda table: html.part("tasks", view_tasks(table)),
-)
+TASKS = html.renderer("tasks", view_tasks, tasks_form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 
@@ -14,6 +15,7 @@ from dbgkit.render import words
 from dbgkit.render.console import printed
 from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, STATES
+from dbgkit.render.tasks import totals
 from dbgkit.render.text import Text
 from dbgkit.render.words import clock
 
@@ -34,27 +36,14 @@ _LETTERS = {
 
 @dataclass
 class Overview:
-    """A `Glance`, with as many lines as fit; the rest is counted.
-
-    Parameters
-    ----------
-    glance : Glance
-    first : Glance, optional
-        An earlier one: what has failed since then is marked.
-    footer : str
-        A line below the first one.
-    trouble : str
-        Why there is no newer answer.
-    screen : bool
-        Whether to fit all into the height of the screen, a line each.
-    """
+    """A `Glance`, with as many lines as fit; the rest is counted."""
 
     glance: Glance
     _: KW_ONLY
-    first: Glance | None = None
-    footer: str = ""
-    trouble: str = ""
-    screen: bool = False
+    first: Glance | None = None  # an earlier one: what has failed since then is marked
+    footer: str = ""  # a line below the first one
+    trouble: str = ""  # why there is no newer answer
+    screen: bool = False  # to fit all into the height of the screen, a line each
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -116,8 +105,8 @@ def _header(glance: Glance) -> Text:
     if others:
         line.append(f" ({', '.join(others)})", "bold red")
     line.append(f", {words.count(glance.threads, 'thread')}")
-    total = _totals(glance.summary)
-    line.append(f" · {words.count(sum(total.values()), 'task')}")
+    total = sum(totals(glance.summary).values())
+    line.append(f" · {words.count(total, 'task')}")
     return line
 
 
@@ -126,14 +115,6 @@ def _taken(glance: Glance) -> str:
 
 
 # -- states --------------------------------------------------------------------
-
-
-def _totals(summary: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for counts in summary.values():
-        for state, number in counts.items():
-            total[state] = total.get(state, 0) + number
-    return total
 
 
 def _tasks(glance: Glance) -> list[Text]:
@@ -147,9 +128,9 @@ def _tasks(glance: Glance) -> list[Text]:
             title.append(f" {name}", LABEL)
     # Where not all fit, what is done is what can be missed.
     prefixes = sorted(glance.summary.items(), key=lambda item: _done(item[1]))
-    rows = [*prefixes]
+    rows: list[tuple[str, Mapping[str, int]]] = [*prefixes]
     if len(rows) > 1:
-        rows.insert(0, ("all", _totals(glance.summary)))
+        rows.insert(0, ("all", totals(glance.summary)))
     names = [_one_line(name, NAME) for name, _ in rows]
     width = max(map(len, names))
     lines = [title]
@@ -197,19 +178,17 @@ def _failures(glance: Glance, first: Glance | None) -> list[Text]:
     if report.healed:
         title.append(f"; {report.healed:,} succeeded in a retry", "")
     before = _counts(first) if first is not None else None
-    lines = [title]
-    for group in report.groups:
-        lines.append(_failure(group, before))
+    lines = [title, *(_failure(group, before) for group in report.groups)]
     if report.omitted:
         more = words.count(report.omitted, "more root cause")
         lines.append(Text(f"  … {more}", LABEL))
     return lines
 
 
-def _failure(group: FailureGroup, before: Mapping[tuple[str, str], int] | None) -> Text:
+def _failure(group: FailureGroup, before: Counter[tuple[str, str]] | None) -> Text:
     line = Text(f"  {group.count:>6,} ")
     if before is not None:
-        known = before.get(_alike(group), 0)
+        known = before[_alike(group)]
         if not known:
             line.append("new ", "bold red")
         elif group.count > known:
@@ -227,11 +206,10 @@ def _alike(group: FailureGroup) -> tuple[str, str]:
     return group.exception_type, group.location
 
 
-def _counts(glance: Glance) -> dict[tuple[str, str], int]:
-    counts: dict[tuple[str, str], int] = {}
+def _counts(glance: Glance) -> Counter[tuple[str, str]]:
+    counts: Counter[tuple[str, str]] = Counter()
     for group in glance.failures.groups:
-        name = _alike(group)
-        counts[name] = counts.get(name, 0) + group.count
+        counts[_alike(group)] += group.count
     return counts
 
 
