@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import escape
 from types import SimpleNamespace
 
 import dask
@@ -60,13 +61,14 @@ def looked(tmp_path_factory):
                 f"{key} is {state}",
             )
         live = report(client=client)
+        seen = dbgkit.watch(client=client, once=True)
         client.dump_cluster_state(path)
         address = client.scheduler.address
         Event("reported", client=client).set()
         busy.result(30)
         del waiting
     dump = report(view=f"{path}.msgpack.gz")
-    yield SimpleNamespace(live=live, dump=dump, address=address, path=path)
+    yield SimpleNamespace(live=live, dump=dump, seen=seen, address=address, path=path)
 
 
 @pytest.fixture(params=["live", "dump"])
@@ -309,6 +311,24 @@ def test_a_browser_shows_the_page(looked, tmp_path):
     assert "CONSOLE" not in log
     assert "script" not in parsed(dom).tags
     assert words_in(dom) == words_in(page)
+
+
+HOLDER = """<iframe style="width: 390px; border: 0" srcdoc="{}"></iframe><script>
+onload = () => {{
+  const page = document.querySelector("iframe").contentDocument.documentElement
+  document.title = `${{page.scrollWidth}} of ${{page.clientWidth}} px`
+}}
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_page_and_cards_fit_a_phone(looked, tmp_path):
+    made = looked.live
+    cards = (made.failures, made.why, made.tasks, made.checkup, looked.seen)
+    for shown in (render.document(made), *map(render.to_html, cards)):
+        dom, _ = browse(HOLDER.format(escape(shown)), tmp_path, "--dump-dom")
+        wide, of = re.search(r"<title>(\d+) of (\d+) px</title>", dom).groups()
+        assert int(wide) <= int(of) <= 390
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")

@@ -48,7 +48,7 @@ def deaths(
     client, view, source, timeout, asynchronous
         As for `failures`. Dumps hold no events, so little is known from one.
     limit : int
-        At most so many deaths; the rest is counted.
+        At most this many deaths are returned; the rest is counted.
 
     Returns
     -------

@@ -82,7 +82,7 @@ def debug(
     target : optional
         As for `replay`; or a `Recording`, which is entered.
     using : {"replay", "recording"}, optional
-        Only replay, or only enter the recording; nothing is run again then.
+        Only replay; or only enter the recording, so that nothing is run again.
     prompt : bool, optional
         False: print the report, never prompt.
     notify : callable, optional

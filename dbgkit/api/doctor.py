@@ -39,8 +39,8 @@ def doctor(
     Parameters
     ----------
     client, view, source, timeout, asynchronous
-        As for `failures`. Workers that do not answer within half of `timeout`, or
-        10 s, are a finding.
+        As for `failures`. Workers that do not answer within half of `timeout`, at
+        most 10 s, are a finding.
 
     Returns
     -------

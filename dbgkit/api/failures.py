@@ -54,11 +54,11 @@ def failures(
         Only failures since then, or since so long ago: ``"5 minutes"``. Failures whose
         time is unknown are left out, and counted in `notes`.
     of_client : Client or str, optional
-        Only failures that took something from this client (or the client of this id).
+        Only failures of this client's work, or of the client with this id.
     span : str, optional
         Only failures in this span, by its name or id.
     limit : int or None
-        At most so many groups; the rest is counted.
+        At most this many groups are returned; the rest is counted.
     source : str, path or list of them, optional
         As for `replay`.
     timeout : str or float

@@ -75,7 +75,7 @@ def locate(
     SchedulerGone, WaitTimedOut
         The cluster does not answer.
     WrongTarget
-        A failure cannot be found from it.
+        The target is not of a kind that leads to a failure.
     NotHere
         ``asynchronous=False`` in the client's own event loop, which it would block.
 

@@ -60,17 +60,17 @@ def record(
     client : Client or str, optional
         By default the current one.
     hold : str or int, optional
-        Most bytes that the scheduler holds; ``"64 MB"`` by default. Beyond that, the
-        oldest recordings of the most frequent kind of failure are dropped first, and
-        counted.
+        The most bytes that the scheduler holds; ``"64 MB"`` by default. Beyond that,
+        the oldest recordings of the most frequent kind of failure are dropped first,
+        and counted.
     keep_inputs : str or int, optional
-        At most so many bytes of the inputs of failed tasks are kept in the workers'
-        memory, so that a replay need not compute them again; none by default.
+        The most bytes of inputs of failed tasks that are kept in the workers' memory,
+        so that a replay need not compute them again; none by default.
     nbytes : str or int, optional
-        Most bytes of one recording as it is sent; ``"256 kB"`` by default.
+        The most bytes of one recording as it is sent; ``"256 kB"`` by default.
     kept : str or int, optional
-        A value of up to so many bytes is recorded whole; ``"4 kB"`` by default. Larger
-        ones are recorded as text.
+        Values of up to this many bytes are recorded whole; ``"4 kB"`` by default.
+        Larger ones are recorded as text.
     time : str or float, optional
         Time that one recording may take, in seconds or as ``"100 ms"``.
     secret_names : iterable of str, optional

@@ -67,10 +67,10 @@ def recordings(
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> Recordings | Coroutine[Any, Any, Recordings]:
-    """What the recorder holds, the newest first.
+    """List what the recorder holds, the newest first.
 
-    If it is off, or the cluster is gone, what was kept in this process when it was
-    turned off.
+    If it is off, or the cluster is gone, that is what was kept in this process when it
+    was turned off.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def recordings(
     view : View, optional
         A cluster that is already open; a dump has no recordings.
     limit : int
-        At most so many recordings; the rest is counted.
+        At most this many recordings are returned; the rest is counted.
 
     Returns
     -------

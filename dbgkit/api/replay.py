@@ -91,18 +91,18 @@ def replay(
         As for `locate`. A finished task is run again too, with a note that it had not
         failed.
     scope : {"task", "ancestors"}
-        The task alone, with its inputs fetched from the cluster; or also all that leads
-        to it and is not held by the cluster, here, under Dask's synchronous scheduler.
+        The task alone, with its inputs fetched from the cluster; or also the tasks that
+        lead to it and whose results the cluster does not hold, here, under Dask's
+        synchronous scheduler.
     where : {"here", "process", "worker"}, optional
-        In this process, so that the frames stay alive; or in a child process, which may
-        die, within ``timeout`` and the worker's memory limit; or on the worker that
-        holds most of its inputs, in a separate thread, on copies: the outcome is
-        brought here with a `Recording` of what it raised, and the data stays there.
-        Past ``timeout`` such a thread goes on running, which is reported. By default
-        here, or in a child process if the task has killed a worker or its inputs cannot
-        be copied.
+        In this process, so that the frames stay alive. Or in a child process, which may
+        die, within `timeout` and the worker's memory limit. Or on the worker that holds
+        most of its inputs, in a separate thread, on copies: the outcome comes back with
+        a `Recording` of what it raised, and the data stays there; a thread that exceeds
+        `timeout` goes on running, which is reported. By default here, or in a child
+        process if the task has killed a worker or its inputs cannot be copied.
     times : int
-        How often, for tasks that fail only sometimes.
+        How often to run it, for tasks that fail only sometimes.
     recompute : bool, optional
         False: raise rather than compute released inputs again.
     dry_run : bool
@@ -113,9 +113,10 @@ def replay(
     source : str, path or list of them, optional
         Files (``.py``), notebooks (``.ipynb``) and folders in which to look for the
         text of code that travelled by value, besides what this process knows: for use
-        in another terminal than the job's.
+        in a terminal other than the job's.
     notify : callable, optional
-        Is given the `Plan` (it may return False to decline), `Progress` and `Notice`.
+        Called with the `Plan` (it may return False to decline it), with each `Progress`
+        and with each `Notice`.
 
     Returns
     -------

@@ -41,11 +41,11 @@ def story(
     Parameters
     ----------
     target : optional
-        What `locate` takes. A key need not have failed, nor still be known. In a
-        dump a key, a failure, or nothing for the newest failure.
+        What `locate` takes. The task need not have failed, nor still be known. In a
+        dump: a key, a failure, or nothing for the newest failure.
     client, view, source, timeout, asynchronous
-        As for `failures`. Workers that do not answer within half of `timeout`, or
-        10 s, are left out and named.
+        As for `failures`. Workers that do not answer within half of `timeout`, at
+        most 10 s, are left out and named.
 
     Returns
     -------

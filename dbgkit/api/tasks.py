@@ -63,10 +63,10 @@ def tasks(
     failed : bool, optional
         True: only what failed by itself; False: only the rest.
     sort : str, optional
-        A column of `TaskRow`: largest numbers first, texts from A; with a ``-`` before
-        it, the other way round. By default, the scheduler's order.
+        A column of `TaskRow`: the largest numbers first, texts from A to Z; reversed
+        with a ``-`` before it. By default, the scheduler's order.
     limit : int or None
-        At most so many rows; the rest is counted.
+        At most this many rows are returned; the rest is counted.
 
     Returns
     -------
