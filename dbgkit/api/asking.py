@@ -7,7 +7,7 @@ import contextvars
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from dbgkit import render
 from dbgkit.cluster.clients import (
@@ -28,6 +28,10 @@ else:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# With ``asynchronous`` as a `Sync` a verb gives its result, as an `Async` an awaitable.
+Sync = Literal[False] | None
+Async = Literal[True]
 
 # What the verbs return can show itself.
 render.register()
@@ -110,13 +114,7 @@ def now_or_awaited(
 
 
 def _is_awaited(client: Any, asynchronous: bool | None) -> bool:
-    """Whether a verb returns a coroutine, rather than the result itself.
-
-    Raises
-    ------
-    NotHere
-        It must not, and would block the event loop that has to answer it.
-    """
+    """Whether a verb returns a coroutine, rather than the result itself."""
     known = not (client is None or isinstance(client, str))
     inside = known and loop_thread_is_here(client)
     if inside and asynchronous is False:

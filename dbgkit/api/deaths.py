@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Literal, overload
+from functools import partial
+from typing import Any, overload
 
-from dbgkit.api.asking import Looking, Unpack, look
-from dbgkit.cluster.view import View
+from dbgkit.api.asking import Async, Looking, Sync, Unpack, look
 from dbgkit.diagnose.deaths.explain import tell_deaths
 from dbgkit.model import Deaths
 
@@ -16,14 +16,12 @@ class _Options(Looking, total=False):
 
 
 @overload
-def deaths(
-    *, asynchronous: Literal[False] | None = None, **options: Unpack[_Options]
-) -> Deaths: ...
+def deaths(*, asynchronous: Sync = None, **options: Unpack[_Options]) -> Deaths: ...
 
 
 @overload
 def deaths(
-    *, asynchronous: Literal[True], **options: Unpack[_Options]
+    *, asynchronous: Async, **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, Deaths]: ...
 
 
@@ -81,7 +79,5 @@ def deaths(
     if not isinstance(limit, int) or limit < 1:
         raise ValueError(f"limit={limit!r}: not a whole number of at least 1")
 
-    def run(found: View) -> Deaths:
-        return tell_deaths(found, limit=limit)
-
+    run = partial(tell_deaths, limit=limit)
     return look(None, client, view, timeout, run, asynchronous, source)

@@ -13,10 +13,10 @@ import warnings
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 from dbgkit import debugger, render
-from dbgkit.api.asking import Unpack, ask_and_show
+from dbgkit.api.asking import Async, Sync, Unpack, ask_and_show
 from dbgkit.api.locate import captured_of, locate_here
 from dbgkit.api.recordings import recording_for, recording_of
 from dbgkit.api.replay import Replaying, one_of, read_options
@@ -41,16 +41,13 @@ class _Options(Replaying, total=False):
 
 @overload
 def debug(
-    target: Any = None,
-    *,
-    asynchronous: Literal[False] | None = None,
-    **options: Unpack[_Options],
+    target: Any = None, *, asynchronous: Sync = None, **options: Unpack[_Options]
 ) -> Replay | Recording: ...
 
 
 @overload
 def debug(
-    target: Any = None, *, asynchronous: Literal[True], **options: Unpack[_Options]
+    target: Any = None, *, asynchronous: Async, **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, Replay | Recording]: ...
 
 

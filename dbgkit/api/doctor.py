@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Literal, overload
+from typing import Any, overload
 
-from dbgkit.api.asking import Looking, Unpack, look
+from dbgkit.api.asking import Async, Looking, Sync, Unpack, look
 from dbgkit.diagnose.doctor.examine import examine_cluster
 from dbgkit.model import Checkup
 
 
 @overload
-def doctor(
-    *, asynchronous: Literal[False] | None = None, **options: Unpack[Looking]
-) -> Checkup: ...
+def doctor(*, asynchronous: Sync = None, **options: Unpack[Looking]) -> Checkup: ...
 
 
 @overload
 def doctor(
-    *, asynchronous: Literal[True], **options: Unpack[Looking]
+    *, asynchronous: Async, **options: Unpack[Looking]
 ) -> Coroutine[Any, Any, Checkup]: ...
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Literal, overload
+from functools import partial
+from typing import Any, overload
 
-from dbgkit.api.asking import Looking, Unpack, look
-from dbgkit.cluster.view import View
+from dbgkit.api.asking import Async, Looking, Sync, Unpack, look
 from dbgkit.diagnose.failures import report_failures
 from dbgkit.model import FailureReport
 
@@ -20,13 +20,13 @@ class _Options(Looking, total=False):
 
 @overload
 def failures(
-    *, asynchronous: Literal[False] | None = None, **options: Unpack[_Options]
+    *, asynchronous: Sync = None, **options: Unpack[_Options]
 ) -> FailureReport: ...
 
 
 @overload
 def failures(
-    *, asynchronous: Literal[True], **options: Unpack[_Options]
+    *, asynchronous: Async, **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, FailureReport]: ...
 
 
@@ -100,9 +100,7 @@ def failures(
     (2, 'ZeroDivisionError')
     """
 
-    def run(found: View) -> FailureReport:
-        return report_failures(
-            found, since=since, of_client=of_client, span=span, limit=limit
-        )
-
+    run = partial(
+        report_failures, since=since, of_client=of_client, span=span, limit=limit
+    )
     return look(None, client, view, timeout, run, asynchronous, source)

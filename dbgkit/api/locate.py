@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Literal, overload
+from typing import Any, overload
 
-from dbgkit.api.asking import Asking, Unpack, ask, seconds
+from dbgkit.api.asking import Asking, Async, Sync, Unpack, ask, seconds
 from dbgkit.diagnose.root_causes import root_causes
 from dbgkit.model import Failure
 from dbgkit.replays.capture import Captured, error_of, find_captured
@@ -20,16 +20,13 @@ class _Options(Asking, total=False):
 
 @overload
 def locate(
-    target: Any = None,
-    *,
-    asynchronous: Literal[False] | None = None,
-    **options: Unpack[_Options],
+    target: Any = None, *, asynchronous: Sync = None, **options: Unpack[_Options]
 ) -> Failure: ...
 
 
 @overload
 def locate(
-    target: Any = None, *, asynchronous: Literal[True], **options: Unpack[_Options]
+    target: Any = None, *, asynchronous: Async, **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, Failure]: ...
 
 
@@ -107,14 +104,7 @@ def locate(
 def locate_all(
     target: Any = None, *, client: Any = None, timeout: Any = "30s"
 ) -> tuple[Failure, ...] | Coroutine[Any, Any, tuple[Failure, ...]]:
-    """One failure of each root cause that a target leads to, the earliest first.
-
-    Takes what `locate` takes, and raises what it raises.
-
-    Returns
-    -------
-    tuple of Failure
-    """
+    """As `locate`, a failure of each root cause that a target leads to."""
     return ask(
         target,
         client,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from typing import Any, Literal, overload
+from typing import Any, overload
 
-from dbgkit.api.asking import Asking, Unpack, look, own_client
+from dbgkit.api.asking import Asking, Async, Sync, Unpack, look, own_client
 from dbgkit.api.record_settings import configured, parsed
 from dbgkit.api.recorder import AsyncRecorder, Recorder, link_of, warn_of
 from dbgkit.api.recorder import record_off as record_off
@@ -25,15 +25,11 @@ class _Options(Asking, total=False):
 
 
 @overload
-def record(
-    *, asynchronous: Literal[False] | None = None, **options: Unpack[_Options]
-) -> Recorder: ...
+def record(*, asynchronous: Sync = None, **options: Unpack[_Options]) -> Recorder: ...
 
 
 @overload
-def record(
-    *, asynchronous: Literal[True], **options: Unpack[_Options]
-) -> AsyncRecorder: ...
+def record(*, asynchronous: Async, **options: Unpack[_Options]) -> AsyncRecorder: ...
 
 
 def record(
@@ -147,7 +143,7 @@ def record(
 
     started = look(None, client, None, timeout, run, asynchronous)
     if not isinstance(started, SwitchedOn):
-        return AsyncRecorder(client, timeout, token, asynchronous, started)
+        return AsyncRecorder(started, client, timeout, token, asynchronous)
     recorder._take(started)
     warn_of(recorder.without, "the recorder is on")
     return recorder

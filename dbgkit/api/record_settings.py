@@ -28,13 +28,7 @@ def configured() -> RecorderSettings:
 
 
 def parsed(given: Mapping[str, Any]) -> RecorderSettings:
-    """Those settings that are not None, in bytes and seconds.
-
-    Raises
-    ------
-    ValueError
-        One of them is not a valid setting.
-    """
+    """Those settings that are not None, in bytes and seconds; or `ValueError`."""
     found: Any = {}
     for name, value in given.items():
         if value is None:

@@ -197,15 +197,8 @@ class Recorder:
 class AsyncRecorder(Recorder):
     """The same with an asynchronous client: to be awaited, or with ``async with``."""
 
-    def __init__(
-        self,
-        client: Any,
-        timeout: Any,
-        token: str,
-        asynchronous: bool | None,
-        starting: Coroutine[Any, Any, SwitchedOn],
-    ) -> None:
-        super().__init__(client, timeout, token, asynchronous)
+    def __init__(self, starting: Coroutine[Any, Any, SwitchedOn], *args: Any) -> None:
+        super().__init__(*args)
         self._starting: Coroutine[Any, Any, SwitchedOn] | None = starting
 
     def close(self) -> None:

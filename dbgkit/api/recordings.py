@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any, Literal, overload
+from typing import Any, overload
 
-from dbgkit.api.asking import Looking, Unpack, look, own_client
+from dbgkit.api.asking import Async, Looking, Sync, Unpack, look, own_client
 from dbgkit.api.locate import locate_here
 from dbgkit.api.recorder import is_closed, link_of
 from dbgkit.cluster.clients import is_open
@@ -44,16 +44,13 @@ class _Options(Looking, total=False):
 
 @overload
 def recordings(
-    target: Any = None,
-    *,
-    asynchronous: Literal[False] | None = None,
-    **options: Unpack[_Options],
+    target: Any = None, *, asynchronous: Sync = None, **options: Unpack[_Options]
 ) -> Recordings: ...
 
 
 @overload
 def recordings(
-    target: Any = None, *, asynchronous: Literal[True], **options: Unpack[_Options]
+    target: Any = None, *, asynchronous: Async, **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, Recordings]: ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Literal, overload
 
-from dbgkit.api.asking import Asking, Unpack, ask, seconds
+from dbgkit.api.asking import Asking, Async, Sync, Unpack, ask, seconds
 from dbgkit.api.locate import captured_of, locate_here
 from dbgkit.model import Plan, Replay
 from dbgkit.replays.alive import refuse_taskless
@@ -33,7 +33,7 @@ def replay(
     target: Any = None,
     *,
     dry_run: Literal[False] = False,
-    asynchronous: Literal[False] | None = None,
+    asynchronous: Sync = None,
     **options: Unpack[Replaying],
 ) -> Replay: ...
 
@@ -43,7 +43,7 @@ def replay(
     target: Any = None,
     *,
     dry_run: Literal[False] = False,
-    asynchronous: Literal[True],
+    asynchronous: Async,
     **options: Unpack[Replaying],
 ) -> Coroutine[Any, Any, Replay]: ...
 
@@ -53,7 +53,7 @@ def replay(
     target: Any = None,
     *,
     dry_run: Literal[True],
-    asynchronous: Literal[False] | None = None,
+    asynchronous: Sync = None,
     **options: Unpack[Replaying],
 ) -> Plan: ...
 
@@ -63,7 +63,7 @@ def replay(
     target: Any = None,
     *,
     dry_run: Literal[True],
-    asynchronous: Literal[True],
+    asynchronous: Async,
     **options: Unpack[Replaying],
 ) -> Coroutine[Any, Any, Plan]: ...
 

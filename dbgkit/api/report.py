@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from dbgkit import render
-from dbgkit.api.asking import Looking, Unpack, look
+from dbgkit.api.asking import Async, Looking, Sync, Unpack, look
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.diagnose.deaths.explain import tell_deaths
 from dbgkit.diagnose.doctor.examine import examine_cluster
@@ -37,19 +37,13 @@ _UNFINISHED = ("no-worker", "processing", "queued", "waiting")
 
 @overload
 def report(
-    path: Path | None = None,
-    *,
-    asynchronous: Literal[False] | None = None,
-    **options: Unpack[Looking],
+    path: Path | None = None, *, asynchronous: Sync = None, **options: Unpack[Looking]
 ) -> ClusterReport: ...
 
 
 @overload
 def report(
-    path: Path | None = None,
-    *,
-    asynchronous: Literal[True],
-    **options: Unpack[Looking],
+    path: Path | None = None, *, asynchronous: Async, **options: Unpack[Looking]
 ) -> Coroutine[Any, Any, ClusterReport]: ...
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Literal, overload
+from typing import Any, overload
 
-from dbgkit.api.asking import Looking, Unpack, look, seconds
+from dbgkit.api.asking import Async, Looking, Sync, Unpack, look, seconds
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.story import tell_story
 from dbgkit.model import Timeline
@@ -14,16 +14,13 @@ from dbgkit.targets.tracebacks import exception_at_hand
 
 @overload
 def story(
-    target: Any = None,
-    *,
-    asynchronous: Literal[False] | None = None,
-    **options: Unpack[Looking],
+    target: Any = None, *, asynchronous: Sync = None, **options: Unpack[Looking]
 ) -> Timeline: ...
 
 
 @overload
 def story(
-    target: Any = None, *, asynchronous: Literal[True], **options: Unpack[Looking]
+    target: Any = None, *, asynchronous: Async, **options: Unpack[Looking]
 ) -> Coroutine[Any, Any, Timeline]: ...
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Literal, overload
+from functools import partial
+from typing import Any, overload
 
-from dbgkit.api.asking import Asking, Unpack, look
-from dbgkit.cluster.view import View
+from dbgkit.api.asking import Asking, Async, Sync, Unpack, look
 from dbgkit.diagnose.tasks import table_tasks
 from dbgkit.model import TaskTable
 
@@ -23,14 +23,12 @@ class _Options(Asking, total=False):
 
 
 @overload
-def tasks(
-    *, asynchronous: Literal[False] | None = None, **options: Unpack[_Options]
-) -> TaskTable: ...
+def tasks(*, asynchronous: Sync = None, **options: Unpack[_Options]) -> TaskTable: ...
 
 
 @overload
 def tasks(
-    *, asynchronous: Literal[True], **options: Unpack[_Options]
+    *, asynchronous: Async, **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, TaskTable]: ...
 
 
@@ -97,16 +95,14 @@ def tasks(
     [('biggest', 28)]
     """
 
-    def run(found: View) -> TaskTable:
-        return table_tasks(
-            found,
-            state=state,
-            prefix=prefix,
-            keys=keys,
-            worker=worker,
-            failed=failed,
-            sort=sort,
-            limit=limit,
-        )
-
+    run = partial(
+        table_tasks,
+        state=state,
+        prefix=prefix,
+        keys=keys,
+        worker=worker,
+        failed=failed,
+        sort=sort,
+        limit=limit,
+    )
     return look(None, client, view, timeout, run, asynchronous)

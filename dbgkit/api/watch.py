@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, ExitStack, closing
 from time import monotonic
-from typing import Any, Literal, overload
+from typing import Any, overload
 
-from dbgkit.api.asking import Looking, Unpack, now_or_awaited, own_client, seconds
+from dbgkit.api.asking import (
+    Async,
+    Looking,
+    Sync,
+    Unpack,
+    now_or_awaited,
+    own_client,
+    seconds,
+)
 from dbgkit.cluster.view import View, open_view
 from dbgkit.diagnose.failures import report_failures, span_of
 from dbgkit.diagnose.why.explain import explain
@@ -25,13 +33,13 @@ class _Options(Looking, total=False):
 
 @overload
 def watch(
-    *, asynchronous: Literal[False] | None = None, **options: Unpack[_Options]
+    *, asynchronous: Sync = None, **options: Unpack[_Options]
 ) -> Glance | None: ...
 
 
 @overload
 def watch(
-    *, asynchronous: Literal[True], **options: Unpack[_Options]
+    *, asynchronous: Async, **options: Unpack[_Options]
 ) -> Coroutine[Any, Any, Glance | None]: ...
 
 

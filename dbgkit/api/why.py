@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Literal, overload
+from functools import partial
+from typing import Any, overload
 
-from dbgkit.api.asking import Looking, Unpack, look
-from dbgkit.cluster.view import View
+from dbgkit.api.asking import Async, Looking, Sync, Unpack, look
 from dbgkit.diagnose.why.explain import explain
 from dbgkit.model import Explanation
 
 
 @overload
 def why(
-    target: Any = None,
-    *,
-    asynchronous: Literal[False] | None = None,
-    **options: Unpack[Looking],
+    target: Any = None, *, asynchronous: Sync = None, **options: Unpack[Looking]
 ) -> Explanation: ...
 
 
 @overload
 def why(
-    target: Any = None, *, asynchronous: Literal[True], **options: Unpack[Looking]
+    target: Any = None, *, asynchronous: Async, **options: Unpack[Looking]
 ) -> Coroutine[Any, Any, Explanation]: ...
 
 
@@ -75,7 +72,5 @@ def why(
     'resources-unmet'
     """
 
-    def run(found: View) -> Explanation:
-        return explain(found, target)
-
+    run = partial(explain, target=target)
     return look(target, client, view, timeout, run, asynchronous, source)

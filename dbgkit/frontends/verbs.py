@@ -138,8 +138,6 @@ _TASKS = (
     ),
     _limit("tasks", 50),
 )
-_DEATHS = (_limit("deaths", 50),)
-_RECORDINGS = (_limit("recordings", 50),)
 # Their defaults are those of Dask's configuration.
 _RECORD = (
     Option(
@@ -183,9 +181,9 @@ VERBS = {
     "story": Verb(_VIEW, "target"),
     "why": Verb(_VIEW, "target"),
     "doctor": Verb(_VIEW),
-    "deaths": Verb((*_DEATHS, *_VIEW)),
+    "deaths": Verb((_limit("deaths", 50), *_VIEW)),
     "record": Verb(_RECORD, "switch"),
-    "recordings": Verb((*_RECORDINGS, *_VIEW), "target"),
+    "recordings": Verb((_limit("recordings", 50), *_VIEW), "target"),
     "report": Verb((_OUTPUT_OF_COMMAND, *_VIEW)),
     "watch": Verb((*_WATCH, *_VIEW)),
     "run": Verb(_SCRIPT, only=COMMAND_LINE),

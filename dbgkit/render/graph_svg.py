@@ -25,6 +25,7 @@ ARROW = 7.0
 SMALLEST = 0.55  # of its own size, before a picture is scrolled instead
 
 Point = tuple[float, float]
+# From which box to which, and whether dashed; once for two boxes.
 Arrows = Sequence[tuple[int, int, bool]]
 
 
@@ -54,14 +55,7 @@ class _Places(NamedTuple):
 
 
 def draw(boxes: Sequence[Box], arrows: Arrows) -> str | None:
-    """An ``<svg>`` element; None where graphviz is missing, fails or takes too long.
-
-    Parameters
-    ----------
-    boxes : sequence of Box
-    arrows : sequence of (int, int, bool)
-        From which box to which, and whether dashed; once for two boxes.
-    """
+    """An ``<svg>`` element; None where graphviz is missing, fails or takes too long."""
     places = _place(_source(boxes, arrows))
     if places is None:
         return None
@@ -116,10 +110,7 @@ def _place(source: str) -> _Places | None:
 def _read(plain: str) -> _Places:
     """What ``dot -Tplain`` writes: ``graph``, ``node`` and ``edge``, a line each.
 
-    Raises
-    ------
-    ValueError, IndexError
-        It is something else.
+    `ValueError` or `IndexError` where it is something else.
     """
     places = _Places((0.0, 0.0), {}, {})
     for line in plain.splitlines():

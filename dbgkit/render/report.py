@@ -69,7 +69,7 @@ def view_report(report: ClusterReport) -> ReportView:
     name = report.address if report.live else os.path.basename(report.address)
     return ReportView(
         title=f"{kind} {in_line(name)}",
-        taken=words.span(report.taken),
+        taken=words.between(report.taken.start, report.taken.end),
         healthy=report.healthy,
         lines=tuple(lines),
         notes=words.safe_each(report.notes),

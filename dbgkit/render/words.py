@@ -10,7 +10,7 @@ from typing import Any
 
 from dask.utils import format_bytes, format_time
 
-from dbgkit.model import Origin, Span
+from dbgkit.model import Origin
 from dbgkit.remote.common.frames import package_of
 from dbgkit.remote.common.texts import in_line, visible
 from dbgkit.remote.secrets.redact import redact_text
@@ -66,11 +66,6 @@ def between(first: datetime | None, last: datetime | None) -> str:
     if start[:10] == end[:10]:
         end = end[11:]
     return f"{start.removesuffix(' UTC')} to {end}"
-
-
-def span(taken: Span | None) -> str:
-    """When an answer was taken."""
-    return between(taken.start, taken.end) if taken else ""
 
 
 # --- texts within limits --------------------------------------------------------

@@ -8,7 +8,7 @@ import math
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
@@ -45,13 +45,17 @@ class Place:
         """Of each wait for an answer."""
         return self.timeout or ANSWER
 
-    def open(self) -> AbstractContextManager[View]:
+    @contextmanager
+    def open(self) -> Iterator[View]:
         """A view of the cluster or the dump, for as long as the context lasts."""
+        from dbgkit.api.asking import seconds
         from dbgkit.cluster.view import open_view
 
-        if self.dump is not None:
-            return open_view(self.dump, None, 0.0)
-        return self._connected()
+        with ExitStack() as stack:
+            dump = self.dump is not None
+            there = None if dump else stack.enter_context(self.connected())
+            limit = seconds(self.limit)
+            yield stack.enter_context(open_view(self.dump, there, limit))
 
     @contextmanager
     def connected(self) -> Iterator[Client]:
@@ -65,17 +69,6 @@ class Place:
             security=security_of(*self.tls),
         ) as client:
             yield client
-
-    @contextmanager
-    def _connected(self) -> Iterator[View]:
-        from dbgkit.api.asking import seconds
-        from dbgkit.cluster.view import open_view
-
-        with (
-            self.connected() as client,
-            open_view(None, client, seconds(self.limit)) as view,
-        ):
-            yield view
 
 
 # -- commands ------------------------------------------------------------------
