@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OF_THE_USER = {"numpy", "pandas"}
 # Imported only as pytest loads the plugin.
 OF_THE_HOST = {"pytest"}
+# Read by type checkers, which bring it; nothing imports it.
+OF_CHECKERS = {"typing_extensions"}
 # Some distributions have another name than what is imported from them.
 RENAMED = {"yaml": "pyyaml"}
 
@@ -40,8 +42,9 @@ def imported():
                 continue
             for name in names:
                 found.setdefault(name.partition(".")[0], path.name)
-    ours = {"dbgkit", *sys.stdlib_module_names, *OF_THE_USER, *OF_THE_HOST}
-    return {name: file for name, file in found.items() if name not in ours}
+    others = {*OF_THE_USER, *OF_THE_HOST, *OF_CHECKERS}
+    others |= {"dbgkit", *sys.stdlib_module_names}
+    return {name: file for name, file in found.items() if name not in others}
 
 
 def distribution(name):
