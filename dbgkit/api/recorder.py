@@ -129,8 +129,7 @@ class Recorder:
         )
         if value is None:
             warnings.warn(message, RuntimeWarning, stacklevel=3)
-        elif hasattr(value, "add_note"):  # from Python 3.11 on
-            value.add_note(message)
+        _note(value, message)
 
     def _pass_on(
         self, error: DbgkitError, value: BaseException | None, gone: bool
@@ -139,10 +138,8 @@ class Recorder:
 
         The cluster may have gone during the block, and the recorder with it.
         """
-        if value is not None:
-            if hasattr(value, "add_note"):  # from Python 3.11 on
-                value.add_note(f"the recorder could not be turned off: {error}")
-        elif not gone:
+        _note(value, f"the recorder could not be turned off: {error}")
+        if value is None and not gone:
             if not self._is_closed():
                 raise error
             if not self._was_on:
@@ -281,6 +278,11 @@ def _tokens_but(block: Recorder) -> list[str]:
     with _handing_out:
         handed_out = list(_handed_out)
     return [each._token for each in handed_out if each._token != block._token]
+
+
+def _note(error: BaseException | None, text: str) -> None:
+    if error is not None and hasattr(error, "add_note"):  # from Python 3.11 on
+        error.add_note(text)
 
 
 def warn_of(without: Mapping[str, str], what: str) -> None:

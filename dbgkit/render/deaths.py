@@ -175,14 +175,12 @@ def _form(view: DeathView) -> RenderableType:
     style = STYLES.get(view.verdict, OTHER_DEATH)
     head = Text(view.verdict, style=style)
     head.append(f"  {view.when}", style=LABEL)
-    parts: list[RenderableType] = [head, Text(f"  {view.summary}")]
-    last = ""
+    fields, last = Fields(10), ""
     for word, text in view.lines:
-        line = Text("  ", overflow="fold")
-        line.append(f"{word if word != last else '':<9}", style=LABEL)
-        line.append(text, style=NOTE if word == "note" else "")
-        parts.append(line)
+        style = NOTE if word == "note" else ""
+        fields.add(word if word != last else "", text, style)
         last = word
+    parts: list[RenderableType] = [head, Text(f"  {view.summary}"), fields]
     if view.stack:
         parts += [Text(f"    {line}", style=LABEL) for line in view.stack.split("\n")]
     return Group(*parts)

@@ -159,13 +159,7 @@ def _hide(one: Difference) -> Difference:
 def _form(replay: Replay, *, whole: bool = False) -> RenderableType:
     """``whole``: each own frame with its source and locals."""
     view = view_replay(replay)
-    fields = Fields(8)
-    add_origin(fields, view.failure)
-    _add_verdict(fields, view)
-    _add_rows(fields, "inputs", view.rows, view.more_rows)
-    _add_steps(fields, view)
-    fields.add_each("cause", view.causes)
-    fields.add_each("note", view.notes, NOTE)
+    fields = _fields(view)
     add_others(fields, view.failure.others)
     parts: list[RenderableType] = [title_text(view.failure), fields]
     parts += frames_form(view.frames, whole=whole, title=view.frames_title)
@@ -195,15 +189,7 @@ def header(
     still be asked; ``color`` and ``width`` as for `to_text`, but 120 columns at most.
     """
     view = view_replay(replay)
-    fields = Fields(8)
-    add_origin(fields, view.failure)
-    _add_verdict(fields, view)
-    if view.place_before:
-        fields.add("before", view.place_before)
-    _add_rows(fields, "inputs", view.rows, view.more_rows, one_line=True)
-    _add_steps(fields, view, one_line=True)
-    fields.add_each("cause", view.few_causes)
-    fields.add_each("note", view.notes, NOTE)
+    fields = _fields(view, short=True)
     if others:
         number = words.count(len(others), "other root cause")
         then = advice.next_cause(others[0] if reachable else None)
@@ -215,21 +201,25 @@ def header(
     return header_text(form, width=width, color=color).rstrip("\n")
 
 
-def _add_verdict(fields: Fields, view: ReplayView) -> None:
+def _fields(view: ReplayView, *, short: bool = False) -> Fields:
+    """What is known of it; ``short``: each value on one line, and few causes."""
+    fields = Fields(8)
+    add_origin(fields, view.failure)
     word, _, rest = view.verdict.partition(":")
-    text = Text(word, style=OUTCOMES[view.outcome], overflow="fold")
-    fields.add("outcome", text.append(f":{rest}", style="not bold default"))
+    outcome = Text(word, style=OUTCOMES[view.outcome], overflow="fold")
+    fields.add("outcome", outcome.append(f":{rest}", style="not bold default"))
+    if short and view.place_before:
+        fields.add("before", view.place_before)
+    _add_rows(fields, "inputs", view.rows, view.more_rows, one_line=short)
+    _add_steps(fields, view, one_line=short)
+    fields.add_each("cause", view.few_causes if short else view.causes)
+    fields.add_each("note", view.notes, NOTE)
+    return fields
 
 
 def _add_rows(
-    fields: Fields,
-    label: str,
-    rows: Sequence[Row],
-    more: int,
-    *,
-    one_line: bool = False,
+    fields: Fields, label: str, rows: Sequence[Row], more: int, *, one_line: bool
 ) -> None:
-    """Each value on one line, if asked for."""
     if not rows:
         return
     fields.add(label, values_form(rows, one_line=one_line))
@@ -237,7 +227,7 @@ def _add_rows(
         fields.add("", f"… {words.count(more, 'more input')}", LABEL)
 
 
-def _add_steps(fields: Fields, view: ReplayView, *, one_line: bool = False) -> None:
+def _add_steps(fields: Fields, view: ReplayView, *, one_line: bool) -> None:
     if not view.steps:
         return
     chain = Text(overflow="fold")

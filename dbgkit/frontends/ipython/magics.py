@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -163,11 +164,8 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
 
     def _next(self, options: dict[str, Any]) -> None:
         """Open the next root cause of what was asked for last."""
-
-        def causes(target: Any, **asked: Any) -> Any:
-            return call(locate_all, target, **asked)
-
         try:
+            causes = partial(call, locate_all)
             failures, options = self.session.next(options, causes)
         except NoMore as error:
             raise UsageError(f"%dbg next: {error}") from None
