@@ -13,7 +13,6 @@ from jobs import delayed_job, fail, failed_compute
 from watching import entered, forgotten, remove_extension, unchanged
 
 import dbgkit
-from dbgkit.api.report import report
 from dbgkit.cluster.extension import extension_name
 from dbgkit.cluster.link import Link
 from dbgkit.errors import NotHere
@@ -137,10 +136,11 @@ CALLS = {
     dbgkit.record: lambda key: {},
     dbgkit.recordings: lambda key: {"target": key},
     dbgkit.replay: lambda key: {"target": key},
+    dbgkit.report: lambda key: {},
     dbgkit.story: lambda key: {"target": key},
     dbgkit.tasks: lambda key: {},
     dbgkit.why: lambda key: {"target": key},
-    report: lambda key: {},
+    dbgkit.watch: lambda key: {},
 }
 each_verb = pytest.mark.parametrize("verb", CALLS, ids=lambda verb: verb.__name__)
 
