@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import compileall
 import gc
 import os
 import signal
 import sys
 from contextlib import closing, contextmanager, suppress
 from contextvars import Context
-from importlib import import_module
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -16,6 +17,7 @@ import dask
 import pytest
 from distributed import Client, LocalCluster, Nanny, Worker
 from distributed.client import _global_clients
+from forked import METHOD, start_fork_server
 from jobs import JOBS
 from watching import forgotten, wait_until
 
@@ -25,14 +27,6 @@ import dbgkit
 # start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# Tests collect garbage many times, and each time Python would go through all that was
-# imported: 90 ms, most of what some of them take.
-for _library in ("dask.array", "dask.bag", "dask.dataframe"):
-    with suppress(ImportError):
-        import_module(_library)
-gc.collect()
-gc.freeze()
 
 # However the tests are run, no terminal's width is known that is not set by a test:
 # a process that starts others as it has loaded readline hands its own on.
@@ -46,6 +40,26 @@ def pytest_addoption(parser: Any) -> None:
         action="store_true",
         help="run each test function once, with one of its sets of parameters",
     )
+
+
+def pytest_configure(config: Any) -> None:
+    """Compile dbgkit once, where Python is told to write no bytecode.
+
+    Each of some thousand processes that tests start would do so: 0.3 s each.
+    """
+    if sys.dont_write_bytecode and not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(dbgkit.__file__).parent, quiet=2)
+
+
+def pytest_collection_finish() -> None:
+    """Keep garbage collection away from all that is there before the first test.
+
+    Tests collect garbage many times, and each time Python would go through what was
+    imported and collected: 90 ms each, most of what some of them take. Workers are
+    forked off a process that does likewise (`forked`).
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: Any, items: Any) -> None:
@@ -77,11 +91,7 @@ QUIET = {
     "distributed.scheduler.active-memory-manager.start": False,
     # A nanny that takes long to start its worker again is not given up.
     "distributed.deploy.lost-worker-timeout": "120s",
-    # Forked off a process that has imported most of what they need, which takes far
-    # less; DBGKIT_TEST_WORKERS=spawn is Dask's own default.
-    "distributed.worker.multiprocessing-method": os.environ.get(
-        "DBGKIT_TEST_WORKERS", "forkserver"
-    ),
+    "distributed.worker.multiprocessing-method": METHOD,
 }
 
 
@@ -93,6 +103,8 @@ RECORDER_OFF: dict[str, list[str]] = {"distributed.scheduler.preload": []}
 @contextmanager
 def own_cluster(**options: Any) -> Any:
     """A cluster of a test's own, with its client: it may be harmed."""
+    if options.get("processes", True):
+        start_fork_server()
     with dask.config.set(QUIET):
         cluster = LocalCluster(**{**SMALL, **options})
         try:
@@ -122,6 +134,7 @@ def unsettled(cluster: Any) -> Any:
 @pytest.fixture(scope="session")
 def processes() -> Any:
     """A cluster of two worker processes, which no test may harm."""
+    start_fork_server()
     with dask.config.set(QUIET), LocalCluster(processes=True, **SMALL) as cluster:
         yield cluster
 

@@ -18,13 +18,13 @@ def wait_until(
 ) -> Any:
     """Poll until a condition holds; returns what it came to.
 
-    Each second that it does not hold, `on_the_way` is called, where there is one.
+    Five times a second that it does not hold, `on_the_way` is called, if given.
     """
     start = called = time.monotonic()
     while not (found := condition()):
         now = time.monotonic()
         assert now < start + limit, f"not within {limit:g} s: {what}"
-        if on_the_way and now > called + 1:
+        if on_the_way and now > called + 0.2:
             on_the_way()
             called = time.monotonic()
         time.sleep(0.02)
