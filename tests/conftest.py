@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from collections import Counter
 from contextlib import closing, contextmanager, suppress
 from contextvars import Context
 from pathlib import Path
@@ -62,14 +63,68 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+# Files that take longest, of which none may be left to one process at the end, while
+# the others have nothing to do. Most of the rest take a few seconds.
+LONG = (
+    "gauntlet_tasks",
+    "gauntlet_random",
+    "examples",
+    "gauntlet_standin",
+    "gauntlet_errors",
+    "gauntlet_leases",
+    "gauntlet_inner",
+    "gauntlet_reach",
+    "why_workers",
+    "gauntlet_files",
+    "gauntlet_inputs",
+    "gauntlet_ancestors",
+    "magics_states",
+    "watch",
+    "gauntlet_scheduler_restarted",
+    "pytest_plugin",
+    "gauntlet_targets",
+    "replay_on_worker",
+    "gauntlet_source",
+    "gauntlet_on_off",
+    "cli",
+    "gauntlet_scripts",
+    "gauntlet_causes",
+    "unit_fuzz_scheduler",
+    "deaths_clusters",
+    "why",
+    "names_of_libraries",
+    "gauntlet_notask_apart",
+    "gauntlet_options",
+    "deaths_alone",
+    "docs",
+    "gauntlet_health",
+    "gauntlet_fronts",
+    "gauntlet_scheduler_killed",
+    "mixed_versions",
+)
+
+
 def pytest_collection_modifyitems(config: Any, items: Any) -> None:
-    """Under ``--one-each``, leave one of each function's sets of parameters.
+    """Under ``--one-each`` leave some tests out; side by side, long files run first."""
+    if config.getoption("--one-each"):
+        _leave_one_each(config, items)
+    if not hasattr(config, "workerinput"):
+        return
+    counts = Counter(item.path for item in items)
+
+    def rank(item: Any) -> Any:
+        name = item.path.stem.removeprefix("test_")
+        return LONG.index(name) if name in LONG else len(LONG), -counts[item.path]
+
+    items.sort(key=rank)
+
+
+def _leave_one_each(config: Any, items: Any) -> None:
+    """Leave one of each function's sets of parameters.
 
     Which one goes by the function's name, so that of a file all parameters have their
     turn, and that each run has the same.
     """
-    if not config.getoption("--one-each"):
-        return
     groups: dict[str, list[Any]] = {}
     for item in items:
         groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
