@@ -10,6 +10,7 @@ import gc
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import tempfile
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -24,9 +25,9 @@ for _name in (
 ):
     with suppress(ImportError):
         import_module(_name)
+tempfile.tempdir = None  # a worker may have another folder in its environment
 gc.collect()
 gc.freeze()
-
 
 # Spawning takes far longer, and is Dask's own default.
 METHOD = os.environ.get("DBGKIT_TEST_WORKERS", "forkserver")

@@ -8,13 +8,12 @@ import signal
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from unittest.mock import patch
 
 import dask
 import hostile_files
 import psutil
 import pytest
-from conftest import QUIET, RECORDER_OFF, own_cluster
+from conftest import RECORDER_OFF, own_cluster
 from deaths_tasks import PATIENT, gone, loop, running, workers
 from distributed import wait
 from hostile_files import OTHER, as_root, hung, within
@@ -39,14 +38,15 @@ def boxes_there(dask_worker):
 def cluster_in(place, **options):
     """A cluster whose folder for temporary files is this one."""
     before = os.environ.get("TMPDIR")
-    os.environ["TMPDIR"] = str(place)
+    variable = {"TMPDIR": str(place)}
+    os.environ.update(variable)
     try:
         temporary = {"temporary-directory": str(place / "dask")}
         with (
-            # Workers that are forked off have the folder of what they are forked off.
-            patch.dict(QUIET, {"distributed.worker.multiprocessing-method": "spawn"}),
             dask.config.set({**PATIENT, **RECORDER_OFF, **temporary}),
-            own_cluster(threads_per_worker=1, **options) as client,
+            # Workers that are forked off would have the folder of what they are forked
+            # off.
+            own_cluster(threads_per_worker=1, env=variable, **options) as client,
         ):
             yield client
             client.wait_for_workers(options["n_workers"], timeout=60)
