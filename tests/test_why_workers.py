@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import dask
+import pytest
 from conftest import RECORDER_OFF
 from distributed import Client, LocalCluster, wait
 from watching import wait_until
@@ -24,6 +25,17 @@ from why_tasks import (
 )
 
 import dbgkit
+from dbgkit.cluster import why as cluster_why
+from dbgkit.cluster import workers
+from dbgkit.diagnose.why import explain
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    """A worker that does not answer is waited for half as long as otherwise."""
+    monkeypatch.setattr(explain, "PING", explain.PING / 2)
+    monkeypatch.setattr(workers, "PROBE_LIMIT", workers.PROBE_LIMIT / 2)
+    monkeypatch.setattr(cluster_why, "PROBE_LIMIT", workers.PROBE_LIMIT)
 
 
 @contextmanager
