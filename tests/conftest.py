@@ -144,7 +144,7 @@ SMALL = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": ":0"}
 QUIET = {
     # It drops replicas of its own accord, while we look whether anything changes.
     "distributed.scheduler.active-memory-manager.start": False,
-    # A nanny that takes long to start its worker again is not given up.
+    # A nanny may take long to start its worker again.
     "distributed.deploy.lost-worker-timeout": "120s",
     "distributed.worker.multiprocessing-method": METHOD,
 }
@@ -215,7 +215,7 @@ def cluster(request: Any) -> Any:
 
 @pytest.fixture
 def client(cluster: Any) -> Any:
-    """A client of each of the shared clusters, which begins with no task at all."""
+    """A client of each of the shared clusters, which begins without any task."""
     without_old_clients(cluster)
     with Client(cluster) as client:
         forgotten(client)
@@ -231,7 +231,7 @@ def processes_client(processes: Any) -> Any:
 
 
 def without_old_clients(cluster: Any) -> None:
-    """Workers of this process let go of clients that have closed meanwhile.
+    """Have workers of this process drop clients that have closed.
 
     ``Worker._get_client`` takes whatever client there is, and keeps it.
     """

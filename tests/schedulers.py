@@ -105,7 +105,7 @@ class Own:
         self.client.wait_for_workers(1, timeout=60)
 
     def stop_answering(self) -> None:
-        """Have the scheduler take no word more, until it is killed."""
+        """Stop the scheduler's process: it answers nothing until it is killed."""
         self._scheduler.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
@@ -205,7 +205,7 @@ def own_scheduler(folder: Any) -> Any:
 
 
 def looked(cluster: Any, harm: Any, ancestors: Any = ()) -> Any:
-    """What looks come to that compute inputs again as a scheduler comes to harm.
+    """How calls and commands end whose scheduler is harmed as they compute inputs.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def looked(cluster: Any, harm: Any, ancestors: Any = ()) -> Any:
         }
 
         def under_way() -> Any:
-            """What has ended before does not come to it, and is told by its test."""
+            """What has ended already is checked by its own test."""
             over = [each for each in commands.values() if each.poll() is not None]
             over += [each for each in calls.values() if each.done()]
             return cluster.runs() + len(over) >= len(commands) + len(calls)

@@ -24,7 +24,7 @@ _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 def plain(text: str) -> Any:
-    """Without colours, and what else a terminal is told."""
+    """Without colours and other control sequences."""
     return _SEQUENCE.sub("", text)
 
 

@@ -10,7 +10,7 @@ from dbgkit import errors
 
 @pytest.fixture(scope="module")
 def looks(tmp_path_factory):
-    """What looks came to that were computing inputs again as the scheduler was killed.
+    """How calls and commands ended whose scheduler was killed as they computed inputs.
 
     By name: how a command has ended; or what a call raised or returned.
     """

@@ -47,7 +47,7 @@ def is_told(line):
 
 @pytest.fixture(scope="module")
 def looks(tmp_path_factory):
-    """What looks came to that were computing inputs again as it was restarted.
+    """How calls and commands ended whose scheduler restarted as they computed inputs.
 
     By name: how a command has ended; or what a call raised or returned; and as
     "left" what there is of ours in the client, and on the new scheduler.

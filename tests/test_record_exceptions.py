@@ -1,4 +1,4 @@
-"""Exceptions that harm whoever looks at them: recorded, and not asked."""
+"""Exceptions whose own code does harm: they are recorded without running it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ PATIENT = Limits(seconds=10)
 
 
 def secret(place):
-    """A text that only its place tells to be a secret, and that no source line has."""
+    """A text that is a secret by its place alone, and that no source line contains."""
     return MARK + place
 
 

@@ -1,4 +1,4 @@
-"""Why tasks do not move, on clusters that have come to harm: live, and from a dump."""
+"""Why tasks do not move on clusters that are damaged: live, and from a dump."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def stopped(client, address):
 def dump_despite(client, address, tmp_path, target):
     """A dump although a worker is stopped, for which Dask itself waits for ever.
 
-    The scheduler is told to give up its connections to the worker.
+    The scheduler drops its connections to the worker.
     """
     with ThreadPoolExecutor(1) as pool:
         dumping = pool.submit(from_dump, client, tmp_path, target)

@@ -1,4 +1,4 @@
-"""What a cluster looks like, and waits (each with a limit) until it looks so."""
+"""The state of a cluster, and waits for one, each with a limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMIT = 30.0  # seconds until a wait fails
 def wait_until(
     condition: Any, what: str, limit: float = LIMIT, *, on_the_way: Any = None
 ) -> Any:
-    """Poll until a condition holds; returns what it came to.
+    """Poll until a condition holds, and return its value.
 
     Five times a second that it does not hold, `on_the_way` is called, if given.
     """
@@ -32,7 +32,7 @@ def wait_until(
 
 
 def collect_garbage(client: Any) -> None:
-    """Let workers let go of the frames of what has failed.
+    """Have workers drop the frames of tasks that have failed.
 
     Dask leaves them in cycles (of the future of a thread, its exception and the frames
     of its traceback), and with them the futures of a worker's own client.
@@ -86,7 +86,7 @@ def wanted(dask_scheduler: Any, client: Any = "") -> Any:
 
 
 def settle(client: Any) -> None:
-    """Wait until nothing runs and the scheduler knows what the client has let go."""
+    """Wait until nothing runs and the scheduler knows what the client has released."""
 
     # Futures in the frames of exceptions are let go of when those are collected.
     gc.collect()
@@ -116,7 +116,7 @@ def picture(client: Any) -> Any:
 
 @contextmanager
 def unchanged(client: Any, *, settled: Any = True) -> Any:
-    """Fail unless the cluster looks as before, once private keys are forgotten.
+    """Fail unless the cluster is as before, once private keys are forgotten.
 
     Parameters
     ----------
