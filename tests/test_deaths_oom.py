@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import dask
 import pytest
 from commands import dask_command
 from conftest import own_cluster
+from deaths_tasks import running
 from distributed import wait
 from watching import wait_until
 
@@ -23,11 +25,14 @@ LIMIT = 600_000_000  # bytes, of the worker and its nanny together
 ROOT = Path("/sys/fs/cgroup")
 
 
-def swell():
-    """Take memory until the system has enough of it."""
+def swell(go):
+    """Once there is a file, take memory until the system kills the process."""
+    while not os.path.exists(go):
+        time.sleep(0.01)
     held = []
     while True:
         held.append(b"x" * 20_000_000)
+        time.sleep(0.05)  # all of it takes longer than between two samples
 
 
 @contextmanager
@@ -72,16 +77,19 @@ def test_a_kill_by_the_system_is_out_of_memory(tmp_path):
         dbgkit.record(client=client),
     ):
         client.wait_for_workers(2, timeout=60)
-        future = client.submit(swell, workers=["small"], key="swell")
+        go = tmp_path / "go"
+        future = client.submit(swell, str(go), workers=["small"], key="swell")
+        running(client, "swell")
+        go.touch()
         wait(future, timeout=60)
 
         (death,) = wait_until(lambda: dbgkit.deaths(client=client).deaths, "a death")
         assert death.verdict == "out-of-memory"
         assert death.signal == "SIGKILL"
         assert "of its control group rose by 1" in " ".join(death.evidence)
-        (running,) = death.ran
-        assert running.key == "swell"
-        assert "in swell" in running.line
+        (ran,) = death.ran
+        assert ran.key == "swell"
+        assert "in swell" in ran.line
         assert death.memory > LIMIT / 3
         (explained,) = dbgkit.failures(client=client).groups
         assert "memory" in str(explained)
