@@ -31,8 +31,9 @@ from dbgkit.cluster.shipping import deaths_name
 from dbgkit.cluster.view import LiveView
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_of
 from dbgkit.diagnose.failures import with_deaths
-from dbgkit.diagnose.why.reasons import Cause
-from dbgkit.diagnose.why.words import words_of
+from dbgkit.diagnose.why.cause import Cause
+from dbgkit.diagnose.why.outcomes import Failure as FailedTask
+from dbgkit.diagnose.why.outcomes import failed
 from dbgkit.model import Deaths, Failure, FailureGroup
 
 
@@ -154,17 +155,25 @@ def test_why_tells_the_death(client, crashed):
 
 
 def evidence_of(key, deaths, count):
-    facts = {
+    end = {
+        "code": "failed",
+        "key": key,
+        "blame": key,
+        "state": "erred",
+        "count": 1,
+        "chain": [key],
+        "length": 1,
         "exception_text": "",
         "traceback_text": "",
+        "codes": [],
+        "shuffle": "",
         "killed": count,
-        "deaths": deaths,
         "erred_on": [],
         "when": None,
         "tried": 1,
         "through": (),
     }
-    return words_of(Cause("failed", key, (key,), 1, [facts], [key]))[1]
+    return failed(Cause(FailedTask(end, deaths), end))[1]
 
 
 def test_each_death_is_told_once_first_those_where_the_task_ran(crashed):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.why import missing_on_workers
-from dbgkit.model import Failure
+from dbgkit.model import Death, Failure
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_failures import Module, Needs
 
 _SHOWN = 5  # workers that are named
 AT_ONCE = 5.0  # seconds from when a worker was sent a task until it was gone
@@ -34,34 +37,37 @@ class Lack:
         return bool(self.workers)
 
 
-def lacking(facts: Mapping[str, Any]) -> Lack | None:
+def lacking(
+    needs: Needs,
+    answers: Mapping[str, list[str]],
+    *,
+    stay_away: bool = False,
+    suspicious: int = 0,
+    deaths: Iterable[Death] = (),
+) -> Lack | None:
     """What workers lack for a task that made workers go away, if anything.
 
-    ``facts`` are of one end, with ``needs`` and, once workers were asked, ``answers``.
-    If none is left to ask, ``stay_away`` says that no nanny starts a new one, as it
-    would after a crash.
+    ``answers`` are those of workers that were asked, by address. If none is left to
+    ask, ``stay_away`` says that no nanny starts a new one, as it would after a crash;
+    ``deaths`` are of the ``suspicious`` workers that had the task.
     """
-    needs, answers = facts.get("needs"), facts.get("answers") or {}
-    if not needs or not needs["modules"]:
+    if not needs["modules"]:
         return None
     if answers:
         lack = {where: names for where, names in answers.items() if names}
         missing = {name for names in lack.values() for name in names}
         wanted = [each for each in needs["modules"] if each["name"] in missing]
         return _lack(wanted, sorted(lack)) if wanted else None
-    if not facts.get("stay_away"):
-        return None
     lasted = needs["lasted"]
-    ended = [death.verdict for death in facts.get("deaths") or ()]
-    at_once = 0 < facts["suspicious"] <= len(lasted) and max(lasted) < AT_ONCE
-    if not at_once or any(code not in _QUIETLY for code in ended):
+    at_once = 0 < suspicious <= len(lasted) and max(lasted) < AT_ONCE
+    if not (stay_away and at_once) or any(d.verdict not in _QUIETLY for d in deaths):
         return None
     # Installed packages come with an environment; files of one's own do not.
     own = [each for each in needs["modules"] if _is_own(each["file"])]
     return _lack(own, []) if own else None
 
 
-def _lack(modules: list[Any], workers: list[str]) -> Lack:
+def _lack(modules: Sequence[Module], workers: list[str]) -> Lack:
     return Lack(
         tuple(each["name"] for each in modules),
         tuple(each["file"] for each in modules),
@@ -128,7 +134,7 @@ def lack_of(failure: Failure, timeout: float) -> Lack | None:
     if not failure.killed or not needs or client is None or isinstance(client, str):
         return None
     answers = missing_on_workers(Link(client, timeout), needs)
-    return lacking({"needs": needs, "answers": answers})
+    return lacking(needs, answers)
 
 
 def said_of(lack: Lack) -> str:

@@ -22,7 +22,7 @@ from traitlets.config import Config
 
 import dbgkit
 from dbgkit.api.record_settings import DEFAULTS
-from dbgkit.diagnose.why.reasons import RANKS
+from dbgkit.diagnose.why.causes import CODES
 from dbgkit.errors import DbgkitError
 from dbgkit.frontends.cli import cli
 from dbgkit.model import Explanation
@@ -184,7 +184,7 @@ def errors() -> Iterator[str]:
 def causes() -> Iterator[str]:
     """The codes of `why`, in the order in which they are ranked."""
     yield "| code | meaning | exit code |\n|---|---|---|"
-    codes = ("waiting-on", *RANKS)
+    codes = ("waiting-on", *(code.name for code in CODES))
     for code in codes:
         end = (
             "2"

@@ -1,0 +1,333 @@
+"""Causes of what a worker has: it waits there, or runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, seconds, several, show
+from dbgkit.diagnose.why.cause import Cause
+from dbgkit.diagnose.why.look import Assigned, Busy, Look, held
+from dbgkit.diagnose.why.threads import run_of, running_for, stack_lines, threads
+from dbgkit.model import advice as advised
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_why import Barrier, QueuedEnd, Waiter
+    from dbgkit.remote.common.wire_why_workers import Waits
+
+_ADD_WORKERS = "wait, or add workers: cluster.scale(n)"
+
+
+def workers_of(parts: list[Assigned]) -> str:
+    """The workers that have some tasks."""
+    return several(sorted({part.end["worker"] for part in parts}))
+
+
+def _stack(task: Assigned) -> list[str]:
+    return stack_lines(task.row["stack"] if task.row else None)
+
+
+def find_at(stage: str) -> Callable[[Look], Iterator[Cause[Assigned]]]:
+    """Finds tasks that are at one stage on their workers."""
+
+    def find(look: Look) -> Iterator[Cause[Assigned]]:
+        return (Cause(each, each.end) for each in look.assigned if each.stage == stage)
+
+    return find
+
+
+def find_running(look: Look) -> Iterator[Cause[Assigned]]:
+    for cause in find_at("executing")(look):
+        if not (cause.first.retried or _waits(cause.first)):
+            yield cause
+    yield from find_at("done")(look)  # the scheduler is about to hear of it
+
+
+def running(cause: Cause[Assigned]) -> Words:
+    evidence = list(map(run_of, cause.parts[:MOST_NAMED]))
+    row = cause.first.row
+    if row and row["waits"]:
+        name = f" {row['waits']['name']}" if row["waits"]["name"] else ""
+        evidence.append(f"it waits for the result of another task{name}")
+    if (
+        row
+        and row["state"] == "executing"
+        and row["stack"] is None
+        and cause.first.live
+    ):
+        evidence.append(
+            "no thread of the worker runs it: either it is an async function, or "
+            "it has ended and the worker missed that"
+        )
+    return (
+        f"{cause.they('runs', 'run')} on {workers_of(cause.parts)}",
+        [*evidence, *_stack(cause.first)],
+        ["wait, or check the call stack: is it where you expect it to be?"],
+    )
+
+
+def find_retrying(look: Look) -> Iterator[Cause[Assigned]]:
+    return (each for each in find_at("executing")(look) if each.first.retried)
+
+
+def retrying(cause: Cause[Assigned]) -> Words:
+    evidence: list[str] = []
+    for task in cause.parts[:MOST_NAMED]:
+        evidence += [*_attempts(task), run_of(task)]
+    failed = [task.end["key"] for task in cause.parts if task.end["tried"] > 0]
+    story = advised.call("story", failed[0] if failed else cause.key)
+    if failed:
+        advice = f"{story} shows the attempts that failed"
+        before = "after a failed attempt"
+    else:
+        deaths = advised.call("deaths")
+        advice = f"{deaths} shows how workers died, {story} what it did"
+        before = "as a worker died while assigned to it"
+    runs = cause.they("runs", "run")
+    return (
+        f"{runs} again on {workers_of(cause.parts)}, {before}",
+        [*evidence, *_stack(cause.first)],
+        [advice],
+    )
+
+
+def _attempts(task: Assigned) -> list[str]:
+    """Earlier attempts of a task, and workers that died."""
+    evidence = []
+    tried, left = task.end["tried"], task.end["retries_left"]
+    if tried > 0:
+        are = "is" if left == 1 else "are"
+        evidence.append(f"{counted(int(tried), 'attempt')} failed, {left} {are} left")
+    died, ran = task.died
+    if died > 0:
+        how = "while running it" if ran >= died else "while assigned to it"
+        evidence.append(f"{counted(died, 'worker')} died {how}")
+    return evidence
+
+
+# -- locks -------------------------------------------------------------------------
+
+
+def _waits(task: Assigned) -> Waits | None:
+    """The lock, event, queue, … that a task waits for."""
+    waits = task.row["waits"] if task.row else None
+    return waits if waits and waits["kind"] != "future" else None
+
+
+class Waiting(NamedTuple):
+    """Who waits for a lock or the like: a task, or whoever the scheduler names."""
+
+    kind: str
+    name: str | None
+    task: Assigned | None
+    waiter: Waiter | None
+
+
+def find_lock_wait(look: Look) -> Iterator[Cause[Waiting]]:
+    waiters = look.answer["waiters"] or ()
+    named = set()
+    for task in look.assigned:
+        waits = _waits(task)
+        if task.stage == "executing" and waits is not None:
+            named.add(waits["name"])
+            same = [each for each in waiters if each["name"] == waits["name"]]
+            waiter = same[0] if same else None
+            waiting = Waiting(waits["kind"], waits["name"], task, waiter)
+            yield Cause(waiting, task.end, like=waiting[:2])
+    for waiter in waiters if look.whole else ():
+        if waiter["name"] not in named:
+            waiting = Waiting(waiter["kind"], waiter["name"], None, waiter)
+            yield Cause(waiting, count=waiter["waiting"], like=waiting[:2])
+
+
+def lock_wait(cause: Cause[Waiting]) -> Words:
+    kind, name, task, waiter = cause.first
+    who = f"{cause.count} wait" if task is None else cause.they("waits", "wait")
+    tasks = [part.task for part in cause.parts[:MOST_NAMED] if part.task]
+    evidence = list(map(run_of, tasks))
+    if waiter:
+        evidence.append(_waiter(waiter))
+    if task:
+        evidence += _stack(task)
+    return (
+        f"{who} for {kind} {name!r}" if name else f"{who} for {kind}",
+        evidence,
+        [
+            "find out what holds it, or should set or fill it, and whether that is "
+            "still running",
+            "pass a timeout where you wait",
+        ],
+    )
+
+
+def _waiter(waiter: Waiter) -> str:
+    text = f"{waiter['waiting']} wait for {waiter['kind']} {waiter['name']!r}"
+    if waiter.get("held"):
+        text += f", {waiter['held']} hold it"
+    if waiter.get("queue"):
+        text += f", which is {waiter['queue']}"
+    return text
+
+
+# -- threads -----------------------------------------------------------------------
+
+
+def _all_held(places: list[Busy]) -> bool:
+    return all(held(probe) for _, probe in places)
+
+
+def find_threads_held(look: Look) -> Iterator[Cause[list[Busy]]]:
+    for task in look.assigned:
+        if task.stage == "held":
+            yield Cause([(task.end, task.probe)], task.end)
+    for end in look.ends:
+        if end["code"] == "queued" and _all_held(places := look.places(end)):
+            yield Cause(places, end)
+
+
+def threads_held(cause: Cause[list[Busy]]) -> Words:
+    places = [place for part in cause.parts for place in part]
+    workers = sorted({place["worker"] for place, _ in places})
+    evidence, advice = threads(places)
+    return (
+        f"{cause.they('waits', 'wait')} for a thread of {several(workers)}, which "
+        f"{'runs' if len(workers) == 1 else 'run'} only tasks that are no longer "
+        "needed",
+        evidence,
+        advice,
+    )
+
+
+def saturated(cause: Cause[Assigned]) -> Words:
+    evidence, advice = threads((task.end, task.probe) for task in cause.parts)
+    waits = cause.they("waits", "wait")
+    return (
+        f"{waits} for a thread of {workers_of(cause.parts)}",
+        evidence,
+        [_ADD_WORKERS, *advice],
+    )
+
+
+def find_queued(look: Look) -> Iterator[Cause[tuple[QueuedEnd, list[Busy]]]]:
+    for end in look.ends:
+        if end["code"] == "queued" and not _all_held(places := look.places(end)):
+            yield Cause((end, places), end)
+
+
+def queued(cause: Cause[tuple[QueuedEnd, list[Busy]]]) -> Words:
+    end, _ = cause.first
+    evidence, advice = threads(at for _, places in cause.parts for at in places)
+    return (
+        f"{cause.tasks}: queued until a thread is free",
+        [
+            f"{counted(end['queued'], 'task')} "
+            f"{'is' if end['queued'] == 1 else 'are'} queued",
+            f"{counted(end['workers'], 'worker')} with "
+            f"{counted(end['threads'], 'thread')} "
+            f"{'has' if end['workers'] == 1 else 'have'} "
+            f"{counted(end['processing'], 'task')} to run",
+            *evidence,
+        ],
+        [_ADD_WORKERS, *advice],
+    )
+
+
+# -- inputs ------------------------------------------------------------------------
+
+
+def transfer(cause: Cause[Assigned]) -> Words:
+    task = cause.first
+    evidence, senders = [], []
+    for entry in task.row["inputs"] if task.row else ():
+        took = running_for(entry["since"], task.probe)
+        evidence.append(
+            f"{show(entry['key'])} from {entry['from']}: {entry['state']}{took}"
+        )
+        if entry["from"]:
+            senders.append(entry["from"])
+    if not evidence:
+        for missing in task.end["missing"]:
+            holders = missing["holders"]
+            evidence.append(f"{show(missing['key'])} is on {several(holders)}")
+            senders += holders[:1]
+    if "sender" in task.hindered:
+        evidence.append(f"{several(dict.fromkeys(senders))} does not answer")
+    if "limit" in task.hindered:
+        evidence.append("as many transfers as the worker allows are under way")
+    stuck, advice = "are on their way", ["wait"]
+    if task.hindered:
+        stuck = "do not arrive"
+        advice = [
+            "check the worker that should send them: is it running, can it be reached?",
+            "client.restart_workers([address]) makes the inputs be computed elsewhere",
+        ]
+    return (
+        f"inputs of {cause.tasks} {stuck} at {workers_of(cause.parts)}",
+        evidence,
+        advice,
+    )
+
+
+def find_barrier(look: Look) -> Iterator[Cause[Barrier]]:
+    found = look.answer["barrier"]
+    if found and not look.whole and found["state"] in ("waiting", "processing"):
+        cause = Cause(found, key=found["key"])
+        cause.chain = tuple(found["chain"])
+        cause.length = len(cause.chain)
+        yield cause
+
+
+def barrier(cause: Cause[Barrier]) -> Words:
+    return (
+        f"the shuffle's barrier {show(cause.key)} is blocked until all its inputs "
+        "have finished",
+        [
+            f"{cause.first['missing']} of {cause.first['inputs']} inputs are missing",
+            f"{cause.first['outputs']} tasks come after it",
+        ],
+        ["see what the missing inputs wait for, below"],
+    )
+
+
+# -- a worker that does not answer ---------------------------------------------------
+
+
+# A worker that does not answer, since when, and how many tasks it has, if it is known.
+Silent = tuple[str, float, "int | None"]
+
+
+def find_not_answering(look: Look) -> Iterator[Cause[Silent]]:
+    for task in look.assigned:
+        if task.stage == "silent":
+            end = task.end
+            yield Cause((end["worker"], end["age"], end["processing"]), end)
+    assigned = {task.end["worker"] for task in look.assigned}
+    cluster = look.answer["cluster"] if look.whole else None
+    for worker in cluster["quiet"] if cluster else ():
+        address = worker["address"]
+        answers = look.answer["answering"].get(address, False)
+        if address not in assigned and answers is False:
+            yield Cause((address, worker["age"], None))
+
+
+def not_answering(cause: Cause[Silent]) -> Words:
+    by_worker: dict[str, Silent] = {}
+    for part in cause.parts:
+        by_worker.setdefault(part[0], part)
+    does = "does" if len(by_worker) == 1 else "do"
+    evidence = []
+    for worker, age, tasks in [*by_worker.values()][:MOST_NAMED]:
+        heard = f"{worker}: last heard from {seconds(age)} ago"
+        if tasks is not None:
+            heard += f", {counted(tasks, 'task')} assigned to it"
+        evidence.append(heard)
+    return (
+        f"{several(sorted(by_worker))} {does} not answer",
+        evidence,
+        [
+            "its process is stopped, swaps, or runs code that never releases the "
+            "GIL: inspect it with top and py-spy dump",
+            "client.restart_workers([address]) restarts it, and its tasks go to "
+            "other workers",
+        ],
+    )

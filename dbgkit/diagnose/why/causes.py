@@ -1,0 +1,102 @@
+"""All causes by their codes: their order, when they are found, and their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from dbgkit.diagnose.sentences import Words
+from dbgkit.diagnose.why import assigned, outcomes, placing
+from dbgkit.diagnose.why.cause import Cause
+from dbgkit.diagnose.why.look import Look
+from dbgkit.model import Explanation
+
+
+class Code(NamedTuple):
+    """One code of `Explanation.cause`.
+
+    Attributes
+    ----------
+    name : str
+    words : callable
+        Summary, evidence and advice of such a cause. What changes with time (durations,
+        ages) is in the evidence, never in the summary, so that a live cluster and a
+        dump of it are described alike.
+    find : callable, optional
+        What it explains; by default the ends to which the scheduler gives this code.
+    """
+
+    name: str
+    words: Callable[[Cause[Any]], Words]
+    find: Callable[[Look], Iterator[Cause[Any]]] | None = None
+
+
+# The most likely to stop everything come first.
+CODES = (
+    Code("client-out-of-step", outcomes.out_of_step, outcomes.find_out_of_step),
+    Code("lost-dependencies", outcomes.lost, outcomes.find_lost),
+    Code("module-missing", placing.module_missing, placing.find_module_missing),
+    Code("no-workers", placing.no_workers, placing.find_no_workers),
+    Code("workers-starting", placing.workers_starting, placing.find_workers_starting),
+    Code("worker-not-answering", assigned.not_answering, assigned.find_not_answering),
+    Code("transfer-stuck", assigned.transfer, assigned.find_at("stuck")),
+    Code("workers-paused", placing.workers_paused, placing.find_workers_paused),
+    Code("resources-unmet", placing.resources_unmet),
+    Code("restrictions-unmet", placing.restrictions_unmet),
+    Code("lock-wait", assigned.lock_wait, assigned.find_lock_wait),
+    Code("threads-held", assigned.threads_held, assigned.find_threads_held),
+    Code("p2p-barrier", assigned.barrier, assigned.find_barrier),
+    Code("scheduler-overloaded", placing.overloaded, placing.find_overloaded),
+    Code("unexplained", placing.unexplained, placing.find_unexplained),
+    Code("failed", outcomes.failed, outcomes.find_failed),
+    Code("cascaded", outcomes.cascaded, outcomes.find_cascaded),
+    Code("transferring", assigned.transfer, assigned.find_at("waiting")),
+    Code("worker-saturated", assigned.saturated, assigned.find_at("ready")),
+    Code("queued", assigned.queued, assigned.find_queued),
+    Code("retrying", assigned.retrying, assigned.find_retrying),
+    Code("running", assigned.running, assigned.find_running),
+    Code("unknown-key", outcomes.unknown_key, outcomes.find_unknown_key),
+    Code("released", outcomes.released),
+    Code("finished", outcomes.finished),
+)
+_BY_NAME = {code.name: code for code in CODES}
+
+
+def causes_of(look: Look) -> list[Cause[Any]]:
+    """All causes, the likelier first.
+
+    Those that read alike are one. Of one code, the deeper in the chain comes first,
+    then what explains more tasks.
+    """
+    found: list[Cause[Any]] = []
+    for code in CODES:
+        merged: dict[Any, Cause[Any]] = {}
+        for cause in code.find(look) if code.find else _said(look, code.name):
+            cause.code = code.name
+            same = merged.setdefault(cause.like, cause)
+            if same is not cause:
+                same.parts += cause.parts
+                same.keys += cause.keys
+                same.count += cause.count
+        found += sorted(merged.values(), key=lambda each: (-each.length, -each.count))
+    return found
+
+
+def _said(look: Look, name: str) -> Iterator[Cause[Any]]:
+    for end in look.ends:
+        if end["code"] == name:
+            wanted = (
+                end.get("only_workers"),
+                end.get("only_hosts"),
+                end.get("resources"),
+            )
+            yield Cause(end, end, like=repr(wanted))
+
+
+def explained(cause: Cause[Any]) -> Explanation:
+    """A cause in words."""
+    summary, evidence, advice = _BY_NAME[cause.code].words(cause)
+    chain = (*cause.chain, cause.key) if cause.code == "cascaded" else cause.chain
+    return Explanation(
+        cause.code, summary, tuple(evidence), tuple(advice), cause.key, chain
+    )

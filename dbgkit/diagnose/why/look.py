@@ -1,0 +1,317 @@
+"""One look at a cluster: what the scheduler says, then the workers and the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dbgkit.cluster.clients import held_future_states
+from dbgkit.cluster.view import LiveView, View
+from dbgkit.cluster.why import (
+    dumped_workers,
+    foreseeing,
+    missing_on_workers,
+    none_comes_again,
+    planned_workers,
+    probe_workers,
+)
+from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
+from dbgkit.model import Death
+from dbgkit.remote.scheduler.foresight import MOST_KILLED, tasks_had, workers_to_ask
+from dbgkit.targets.modules import Lack, lacking
+from dbgkit.targets.scheduler_texts import held_beginnings
+
+if TYPE_CHECKING:
+    from dbgkit.cluster.dumps import DumpState
+    from dbgkit.remote.common.wire_why import (
+        End,
+        Forgotten,
+        Placed,
+        ProcessingEnd,
+        QueuedEnd,
+        Why,
+        WhyQuestion,
+    )
+    from dbgkit.remote.common.wire_why_workers import Probe, ProbedTask
+
+PING = 3.0  # seconds for a worker to answer the scheduler
+MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
+COMES_AGAIN = 15.0  # seconds within which a nanny restarts its worker
+JUST = 60.0  # seconds since a worker left that has just left
+MOST_LEFT = 20
+STUCK_TRANSFER = 30.0  # seconds that one transfer may take
+
+# A worker that has tasks, and what it said itself.
+Busy = tuple["Placed", "Probe | None"]
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """A task that a worker has; that worker knows more of it than the scheduler.
+
+    Its ``stage`` there is ``"waiting"`` for inputs, or ``"stuck"`` if these will not
+    arrive; ``"ready"``, or ``"held"`` if all threads run what the scheduler has
+    released; ``"executing"``, ``"done"``. Or its worker is ``"paused"``, ``"silent"``,
+    or does not know it (``"unheard"``).
+    """
+
+    end: ProcessingEnd
+    probe: Probe | None
+    row: ProbedTask | None  # what the worker said of it
+    stage: str
+    hindered: list[str]  # what shows that its inputs will not arrive
+    deaths: Sequence[Death]  # of workers that had it
+    live: bool
+
+    @property
+    def died(self) -> tuple[int, int]:
+        """How many workers died that may have run it, and how many certainly ran it.
+
+        The scheduler counts all that it was assigned to (``TaskState.suspicious``).
+        Those where the recorder knows that it was only queued are left out.
+        """
+        key = self.end["key"]
+        ran = sum(key in death.keys for death in self.deaths)
+        queued = sum(
+            death.ran_known
+            and not death.expected
+            and key in death.queued
+            # A heartbeat may have been sent before it started.
+            and all(task.found_in == "worker" for task in death.ran)
+            for death in self.deaths
+        )
+        return max(0, self.end["suspicious"] - queued), ran
+
+    @property
+    def retried(self) -> bool:
+        return self.end["tried"] > 0 or self.died[0] > 0
+
+
+class StillRun(NamedTuple):
+    """A worker that runs a task which the scheduler has forgotten."""
+
+    worker: str
+    probe: Probe
+    row: ProbedTask
+
+
+@dataclass
+class Look:
+    """What was found in one look; ``whole`` if it is of the whole cluster."""
+
+    view: View
+    whole: bool
+    answer: Why
+    probes: Mapping[str, Probe]  # by the worker's address
+    deaths: Mapping[Any, Sequence[Death]]  # of workers that had a task
+    lacks: Mapping[Any, Lack]  # what workers lack for the task of an end
+
+    def lack_of(self, end: End) -> Lack | None:
+        """The lack of modules that explains an end.
+
+        What executes was deserialized; what Dask stopped retrying stays failed.
+        """
+        apart = end["code"] in ("failed", "cascaded", "processing")
+        return None if apart else self.lacks.get(end["key"])
+
+    @cached_property
+    def ends(self) -> list[End]:
+        """All that no lack explains."""
+        return [end for end in self.answer["ends"] if self.lack_of(end) is None]
+
+    @cached_property
+    def assigned(self) -> list[Assigned]:
+        return [self._assigned(e) for e in self.ends if e["code"] == "processing"]
+
+    def places(self, end: QueuedEnd) -> list[Busy]:
+        """The workers for whose threads something waits."""
+        return [(place, self.probes.get(place["worker"])) for place in end["places"]]
+
+    def is_silent(self, worker: str | None) -> bool:
+        """Whether a worker was asked by the scheduler, and did not answer."""
+        return worker is not None and self.answer["answering"].get(worker) is False
+
+    def _assigned(self, end: ProcessingEnd) -> Assigned:
+        probe = self.probes.get(end["worker"])
+        row = row_of(probe, end["key"])
+        hindered = self._hindrances(end, probe, row)
+        stage = "silent"
+        if not self.is_silent(end["worker"]):
+            stage = _stage(end, probe, row)
+        if stage == "waiting" and hindered:
+            stage = "stuck"
+        elif stage == "ready" and held(probe):
+            stage = "held"
+        deaths = self.deaths.get(end["key"], ())
+        live = self.answer["late"] is not None
+        return Assigned(end, probe, row, stage, hindered, deaths, live)
+
+    def _hindrances(
+        self, end: ProcessingEnd, probe: Probe | None, row: ProbedTask | None
+    ) -> list[str]:
+        found = []
+        inputs = row["inputs"] if row else []
+        for entry in inputs:
+            if self.is_silent(entry["from"]):
+                found.append("sender")
+            elif entry["state"] == "missing":
+                found.append("missing")
+            elif (lasted(entry["since"], probe) or 0.0) > STUCK_TRANSFER:
+                found.append("slow")
+        if not inputs:
+            for missing in end["missing"]:
+                if any(map(self.is_silent, missing["holders"])):
+                    found.append("sender")
+        limit = probe["transfer_limit"] if probe else None
+        if limit and probe and len(probe["in_flight"]) >= limit:
+            found.append("limit")
+        return found
+
+    def unknown(self, *, lost: bool) -> Iterator[tuple[Forgotten, int]]:
+        """Tasks that the scheduler does not know, and how many each stands for.
+
+        With ``lost``, those of which an input is lost; else the others.
+        """
+        entries = self.answer["unknown"]
+        more = max(0, self.answer.get("unknown_count", 0) - len(entries))
+        for entry in entries:
+            if (entry["dependency"] is not None) == lost:
+                yield entry, 1 + (more if entry is entries[-1] else 0)
+
+    def still_run(self, key: Any) -> list[StillRun]:
+        """Workers that run a task that the scheduler has forgotten."""
+        found = []
+        for address, probe in sorted(self.probes.items()):
+            row = row_of(probe, key)
+            busy = (entry["key"] for entry in probe["executing"])
+            if row is not None and (row["stack"] is not None or key in busy):
+                found.append(StillRun(address, probe, row))
+        return found
+
+    @cached_property
+    def planned(self) -> list[str]:
+        """What the client's cluster manager says of workers that are still to come."""
+        return planned_workers(self.view.client) if self.view.client else []
+
+    @cached_property
+    def left(self) -> list[tuple[float, Death]]:
+        """Workers that have just left, and how long ago; dumps lack them."""
+        if not self.view.live:
+            return []
+        deaths = tell_deaths(self.view, limit=MOST_LEFT)
+        ages = [(self.answer["end"] - each.when.timestamp(), each) for each in deaths]
+        return [(age, death) for age, death in ages if age < JUST]
+
+
+def _stage(end: ProcessingEnd, probe: Probe | None, row: ProbedTask | None) -> str:
+    state = row["state"] if row else None
+    if state is None and probe is not None:
+        return "unheard"
+    if state is None:  # by the last heartbeat, as the worker itself was not asked
+        state = "waiting" if end["missing_count"] else "ready"
+        if end["duration"] is not None or end["long_running"]:
+            state = "executing"
+    if state in ("executing", "long-running", "resumed"):
+        return "executing"
+    if (probe["status"] if probe else end["status"]) != "running":
+        return "paused"
+    if state == "waiting":
+        return "waiting"
+    return "ready" if state in ("ready", "constrained") else "done"
+
+
+def held(probe: Probe | None) -> bool:
+    """Whether a worker runs only tasks that the scheduler has released."""
+    busy = probe["executing"] if probe else ()
+    return bool(busy) and all(entry.get("state") == "cancelled" for entry in busy)
+
+
+def row_of(probe: Probe | None, key: Any) -> ProbedTask | None:
+    """What a worker said of one task."""
+    rows = probe["tasks"] if probe else ()
+    return next((row for row in rows if row["key"] == key), None)
+
+
+def lasted(since: float | None, probe: Probe | None) -> float | None:
+    """For how long something has gone on; clocks differ, and a dump's is not exact."""
+    return max(0.0, probe["now"] - since) if since and probe else None
+
+
+def look_at(view: View, keys: list[Any] | None) -> Look:
+    """One look: asks the scheduler, then the workers of the tasks it assigned.
+
+    ``keys``: None for the whole cluster.
+    """
+    pending = _pending(view, keys)
+    question: WhyQuestion = {"keys": keys, "pending": pending, "ping": PING}
+    if view.client is not None:
+        question["client"] = view.client.id
+        if keys:
+            question["texts"] = held_beginnings(view.client, keys)
+    if isinstance(view, LiveView):
+        answer = view.ask("why", question, foreseeing(view.link, 0))
+        probes = probe_workers(view.link, workers_to_ask(answer, True))
+    else:
+        answer = view.ask("why", question)
+        probes = _dumped(view.state, workers_to_ask(answer, False))
+    had = [key for _, key in tasks_had(answer["ends"])]
+    deaths = deaths_of(view, had[:MOST_KILLED])
+    lacks = _lacks(view, answer["ends"], deaths)
+    return Look(view, keys is None, answer, probes, deaths, lacks)
+
+
+def _pending(view: View, keys: list[Any] | None) -> list[Any]:
+    """Keys of this client's futures that are pending."""
+    if view.client is None:
+        return []
+    states = held_future_states(view.client)
+    wanted = list(states) if keys is None else keys
+    pending = [k for k in wanted if k in states and states[k].status == "pending"]
+    return pending[:MOST_PENDING]
+
+
+def _dumped(state: DumpState, wanted: Mapping[str, list[Any]]) -> dict[str, Probe]:
+    """What workers knew in a dump, with the states of what they executed."""
+    probes = dumped_workers(state, wanted)
+    busy = {
+        address: [entry["key"] for entry in probe["executing"]]
+        for address, probe in probes.items()
+    }
+    for address, probe in dumped_workers(state, busy).items():
+        states = {row["key"]: row["state"] for row in probe["tasks"]}
+        executing = probes[address]["executing"]
+        for entry in executing:
+            entry["state"] = states[entry["key"]] or ""
+        executing.sort(key=lambda entry: entry["since"] or 0.0)
+    return probes
+
+
+def _lacks(
+    view: View, ends: Sequence[End], deaths: Mapping[Any, Sequence[Death]]
+) -> dict[Any, Lack]:
+    """What workers lack for tasks that ended other workers, by key."""
+    found: dict[Any, Lack] = {}
+    if not isinstance(view, LiveView):
+        return found
+    answers: dict[str, dict[str, list[str]]] = {}
+    for end in ends:
+        needs = end.get("needs")
+        if needs is None:
+            continue
+        which = repr(needs["modules"])
+        if which not in answers:
+            answers[which] = missing_on_workers(view.link, needs)
+        lack = lacking(
+            needs,
+            answers[which],
+            # For tasks that Dask stopped retrying only workers that are there count.
+            stay_away=end["state"] != "erred"
+            and (none_comes_again(view.client) or needs["since"] > COMES_AGAIN),
+            suspicious=end.get("suspicious", 0),
+            deaths=deaths.get(end["key"], ()),
+        )
+        if lack is not None:
+            found[end["key"]] = lack
+    return found

@@ -1,0 +1,333 @@
+"""Causes of what is over: it failed, is finished, or is not known any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dbgkit.cluster.clients import held_future_states
+from dbgkit.diagnose.deaths.explain import tell_of, told_first
+from dbgkit.diagnose.sentences import Words, counted, several, show, size
+from dbgkit.diagnose.why.cause import Cause
+from dbgkit.diagnose.why.look import Look, StillRun
+from dbgkit.diagnose.why.threads import restart, running_for, stack_lines
+from dbgkit.model import Death
+from dbgkit.model import advice as advised
+from dbgkit.remote.common.frames import own_line_of_text
+from dbgkit.remote.common.texts import type_and_message
+from dbgkit.source.places import place
+from dbgkit.source.shown import Shown, codes_from_wire
+from dbgkit.targets.led import submitted_by
+from dbgkit.targets.modules import Lack, advice_of, evidence_of, modules_of
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_why import (
+        FailedEnd,
+        FinishedEnd,
+        Forgotten,
+        KeyState,
+        Killers,
+        LostEnd,
+        Overview,
+        ReleasedEnd,
+    )
+
+MOST_DEATHS = 3  # of the workers of one task
+
+
+class Failure(NamedTuple):
+    """A task that failed; ``killers`` if it stands for all failures of the cluster."""
+
+    end: FailedEnd
+    deaths: Sequence[Death] = ()
+    lack: Lack | None = None
+    killers: Killers | None = None
+
+
+def _failure(look: Look, end: FailedEnd) -> Cause[Failure]:
+    deaths, lack = look.deaths.get(end["blame"], ()), look.lacks.get(end["key"])
+    killers = look.answer["given_up"] if look.whole else None
+    return Cause(Failure(end, deaths, lack, killers), end, like=end["blame"])
+
+
+def find_failed(look: Look) -> Iterator[Cause[Failure]]:
+    return (_failure(look, end) for end in look.ends if end["code"] == "failed")
+
+
+def find_cascaded(look: Look) -> Iterator[Cause[Failure]]:
+    return (_failure(look, end) for end in look.ends if end["code"] == "cascaded")
+
+
+def failed(cause: Cause[Failure]) -> Words:
+    end, _, lack, killers = cause.first
+    summary = f"{show(cause.key)} failed: {_what(end)}"
+    evidence = _evidence(cause.first)
+    advice = [_open(cause.key)]
+    if lack is not None:
+        summary += f", as {modules_of(lack)} is missing there"
+        advice = advice_of(lack)
+    if killers is not None and cause.count > 1:
+        summary += f"; {cause.count - 1} more failed"
+        evidence += _others(killers, cause.count - 1)
+        advice.append(
+            f"{advised.call('failures')} lists all {cause.count}, by root cause"
+        )
+    elif cause.count > 1:
+        evidence.append(f"{cause.count} tasks have failed")
+    return summary, evidence, advice
+
+
+def _what(end: FailedEnd) -> str:
+    if end["killed"]:
+        died = counted(end["killed"], "worker")
+        return f"Dask stopped retrying it after {died} died while assigned to it"
+    kind, message = type_and_message(end["exception_text"])
+    return _first_line(f"{kind}: {message}" if kind else message)
+
+
+def _evidence(failure: Failure) -> list[str]:
+    end, deaths, lack, _ = failure
+    evidence = []
+    if end["killed"] and deaths:
+        evidence += _deaths(end["blame"], deaths, end["killed"])
+    elif end["killed"]:
+        evidence.append(
+            "no exception: Dask stops retrying a task (KilledWorker) after losing "
+            "more workers with it than distributed.scheduler.allowed-failures"
+        )
+    line = own_line_of_text(
+        Shown().text(end["traceback_text"], codes_from_wire(end["codes"]))
+    )
+    if line is not None:
+        evidence.append(f"raised at {place(line[0], line[1])} in {line[2]}")
+    if end["shuffle"]:
+        phase = f"in the {end['shuffle']} phase of a P2P shuffle"
+        evidence.append(f"{phase}: {end['in_shuffle']}")
+    if end["through"]:
+        evidence.append(submitted_by(end["through"], show))
+    if end["erred_on"]:
+        evidence.append(f"on {several(end['erred_on'])}")
+    if end["when"]:
+        evidence.append(f"at {_clock(end['when'])}")
+    if lack is not None:
+        evidence.append(evidence_of(lack))
+    if end["tried"] > 1:
+        evidence.append(f"after {end['tried']} attempts")
+    return evidence
+
+
+def _others(killers: Killers, more: int) -> list[str]:
+    """What else failed in the cluster."""
+    evidence = []
+    if killers["count"]:
+        named = several(map(show, killers["keys"]), killers["count"])
+        evidence.append(f"Dask also stopped retrying tasks whose workers died: {named}")
+    rest = more - killers["count"]
+    if rest > 0:
+        evidence.append(
+            f"{rest} more task{'s have' if rest > 1 else ' has'} failed, "
+            "directly or because a dependency failed"
+        )
+    return evidence
+
+
+def cascaded(cause: Cause[Failure]) -> Words:
+    summary, evidence, advice = failed(cause)
+    end = cause.first.end
+    if end["others_count"]:
+        others = several(map(show, end["others"]), end["others_count"])
+        evidence.append(f"other dependencies of it failed as well: {others}")
+    keys = cause.keys
+    which = show(keys[0]) if len(keys) == 1 else f"{len(keys)} tasks"
+    return f"{which} failed because {summary}", evidence, advice
+
+
+def _deaths(key: Any, deaths: Sequence[Death], count: int) -> list[str]:
+    """How workers died that had a task, each once, up to a limit."""
+    ordered = told_first(key, deaths)[:MOST_DEATHS]
+    lines = [tell_of(key, deaths), *(each.summary for each in ordered[1:])]
+    more = max(len(deaths), count) - len(ordered)
+    if more > 0:
+        lines.append(f"{counted(more, 'more worker')} died while assigned to it")
+    return lines
+
+
+def finished(cause: Cause[FinishedEnd]) -> Words:
+    if cause.count > 1:
+        return f"all {cause.count} tasks are finished", [], []
+    where = several(cause.first["workers"])
+    nbytes = size(max(0, cause.first["nbytes"]))
+    return (
+        f"{show(cause.key)} is finished",
+        [f"its result of {nbytes} is in memory on {where}"],
+        [],
+    )
+
+
+def idle(cluster: Overview) -> Words:
+    """What there is to say if no task has a cause."""
+    states = [f"{count} {state}" for state, count in sorted(cluster["states"].items())]
+    return (
+        "nothing is waiting: no task is unfinished",
+        [
+            f"tasks: {several(states)}" if states else "the scheduler knows no task",
+            f"{cluster['workers']} workers, {cluster['threads']} threads",
+        ],
+        [],
+    )
+
+
+def released(cause: Cause[ReleasedEnd]) -> Words:
+    return (
+        f"{cause.tasks}: released, as nothing needs the result now",
+        ["the scheduler computes it once it is needed"],
+        ["hold a future for it, or compute something that depends on it"],
+    )
+
+
+_UNWANTED = {
+    "left": "its client disconnected",
+    "released": "its client released it",
+    "cancelled": "it was cancelled",
+    "restarted": "the client restarted the cluster",
+}
+
+
+class Unknown(NamedTuple):
+    """A task that the scheduler does not know, and the status of a future here."""
+
+    task: Forgotten
+    places: list[StillRun]
+    future: str
+
+
+def find_unknown_key(look: Look) -> Iterator[Cause[Unknown]]:
+    client = look.view.client
+    futures = held_future_states(client) if client else {}
+    for entry, count in look.unknown(lost=False):
+        key = entry["key"]
+        status = futures[key].status if key in futures else ""
+        unknown = Unknown(entry, look.still_run(key), status)
+        like = bool(entry["unwanted"]), bool(unknown.places)
+        yield Cause(unknown, key=key, count=count, like=like)
+
+
+def unknown_key(cause: Cause[Unknown]) -> Words:
+    task, _, future = cause.first
+    evidence = [f"the future here is {future}"] if future else []
+    if task["when"]:
+        evidence.append(
+            f"it was {task['was']}, and forgotten at {_clock(task['when'])}"
+        )
+    else:
+        evidence.append(
+            "the scheduler's transition log has no entry for it, or no longer has one"
+        )
+    summary = f"the scheduler does not know {cause.tasks}"
+    advice = [
+        f"find the right key with {advised.call('tasks', keys='*part of the name*')}",
+        "keep a reference to the future of any task that should stay known",
+    ]
+    if task["unwanted"]:
+        them = "it" if cause.count == 1 else "them"
+        summary = (
+            f"the scheduler has forgotten {cause.tasks}: no client needs {them} any "
+            "longer"
+        )
+        evidence.append(
+            f"{_UNWANTED[task['unwanted']]}: the scheduler forgets tasks that "
+            "nothing needs"
+        )
+        advice = [
+            "submit it again, and keep its future for as long as you need the result",
+        ]
+    workers = sorted({at.worker for part in cause.parts for at in part.places})
+    if workers:
+        runs = "runs it" if cause.count == 1 else "run them"
+        summary += f"; {several(workers)} still {runs}"
+        for part in cause.parts:
+            evidence += _still_run(part)
+        evidence.append("a thread cannot be stopped: it runs until the task ends")
+        advice.append(restart(workers))
+    return summary, evidence, advice
+
+
+def _still_run(part: Unknown) -> list[str]:
+    """How long workers have run a forgotten task, and its line."""
+    evidence = []
+    for at in part.places:
+        since = running_for(at.row["since"], at.probe)
+        evidence += [
+            f"{at.worker} has been running {show(part.task['key'])}{since}",
+            *stack_lines(at.row["stack"]),
+        ]
+    return evidence
+
+
+def find_lost(look: Look) -> Iterator[Cause[LostEnd | Forgotten]]:
+    for end in look.ends:
+        if end["code"] == "lost-dependencies":
+            yield Cause["LostEnd | Forgotten"](end, end)
+    for entry, count in look.unknown(lost=True):
+        yield Cause["LostEnd | Forgotten"](entry, key=entry["key"], count=count)
+
+
+def lost(cause: Cause[LostEnd | Forgotten]) -> Words:
+    first = cause.first
+    lost = first["dependency"]
+    was = cause.they("was", "were")
+    summary = f"{was} dropped by the scheduler: an input is lost"
+    evidence = []
+    if lost is not None:
+        summary += f": {show(lost)}"
+        evidence.append(
+            "no worker holds it, and the scheduler has no task that computes it"
+        )
+    if cause.first["when"]:
+        evidence.append(f"forgotten at {_clock(cause.first['when'])}")
+    return (
+        summary,
+        evidence,
+        [
+            "scatter the input again and submit the task again",
+            "client.scatter(…, broadcast=True) keeps it on all workers; data "
+            "loaded in a task can be computed again",
+        ],
+    )
+
+
+def find_out_of_step(look: Look) -> Iterator[Cause[KeyState]]:
+    for entry in look.answer["out_of_step"]:
+        yield Cause(entry, key=entry["key"])
+
+
+def out_of_step(cause: Cause[KeyState]) -> Words:
+    erred = [part["key"] for part in cause.parts if part["state"] == "erred"]
+    states = sorted({part["state"] for part in cause.parts})
+    return (
+        f"{cause.they('is', 'are')} pending on this client, but "
+        f"{' and '.join(states)} on the scheduler",
+        [
+            "the message did not arrive here, or could not be deserialized (as "
+            "happens with very deep tracebacks)"
+        ],
+        [
+            *map(_open, erred[:1]),
+            "cancel the future and submit again, or connect a new Client",
+        ],
+    )
+
+
+def _first_line(text: str, limit: int = 200) -> str:
+    line = text.strip().split("\n")[0]
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def _clock(when: float) -> str:
+    moment = datetime.fromtimestamp(when, tz=timezone.utc).astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _open(key: Any) -> str:
+    return f"{advised.call('debug', key)} opens the debugger where it failed"
