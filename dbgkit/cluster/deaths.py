@@ -80,7 +80,7 @@ def known_deaths(
 
 def _ask(view: View, question: DeathsQuestion) -> DeathsForm:
     """The scheduler's answer; ``odd`` counts entries that our code did not report."""
-    answer: DeathsForm = view.ask("deaths", question).copy()
+    answer = view.ask("deaths", question).copy()
     fitting = [death.copy() for death in answer["deaths"] if fits(DeathForm, death)]
     answer["odd"] = len(answer["deaths"]) - len(fitting)
     answer["deaths"] = fitting

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from dbgkit.cluster.clients import client_of
 from dbgkit.cluster.link import Link
@@ -16,10 +16,65 @@ from dbgkit.errors import NoFailure, WrongTarget
 from dbgkit.model import advice
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire import AnyQuestion, Foresee
+    from dbgkit.remote.common.wire import Foresee
+    from dbgkit.remote.common.wire_deaths import DeathsForm, DeathsQuestion
+    from dbgkit.remote.common.wire_failures import Failures, FailuresQuestion
+    from dbgkit.remote.common.wire_tasks import (
+        Around,
+        AroundQuestion,
+        Counts,
+        DoctorQuestion,
+        Examined,
+        StoryForm,
+        StoryQuestion,
+        Tasks,
+        TasksQuestion,
+    )
+    from dbgkit.remote.common.wire_why import Why, WhyQuestion
 
 
-class LiveView:
+class _Asked:
+    """What both views are asked: the questions of ``remote.scheduler.extension``."""
+
+    @overload
+    def ask(self, verb: Literal["tasks"], question: TasksQuestion) -> Tasks: ...
+    @overload
+    def ask(self, verb: Literal["counts"], question: TasksQuestion) -> Counts: ...
+    @overload
+    def ask(self, verb: Literal["around"], question: AroundQuestion) -> Around: ...
+    @overload
+    def ask(self, verb: Literal["story"], question: StoryQuestion) -> StoryForm: ...
+    @overload
+    def ask(self, verb: Literal["doctor"], question: DoctorQuestion) -> Examined: ...
+    @overload
+    def ask(self, verb: Literal["deaths"], question: DeathsQuestion) -> DeathsForm: ...
+    @overload
+    def ask(
+        self,
+        verb: Literal["failures"],
+        question: FailuresQuestion,
+        foresee: Foresee | None = None,
+    ) -> Failures: ...
+    @overload
+    def ask(
+        self,
+        verb: Literal["why"],
+        question: WhyQuestion,
+        foresee: Foresee | None = None,
+    ) -> Why: ...
+    def ask(self, verb: str, question: Any, foresee: Foresee | None = None) -> Any:
+        """Ask one question; one call to a live scheduler, none for a dump.
+
+        With ``foresee``, a scheduler also answers what will be asked next: see
+        ``Link.question``.
+        """
+        return self._answer(verb, question, foresee)
+
+    def _answer(self, verb: str, question: Any, foresee: Foresee | None) -> Any:
+        raise NotImplementedError
+
+
+class LiveView(_Asked):
     """A cluster that a client reaches.
 
     Attributes
@@ -37,21 +92,11 @@ class LiveView:
     def client(self) -> Any:
         return self.link.client
 
-    def ask(
-        self,
-        verb: str,
-        question: AnyQuestion,
-        foresee: Foresee | None = None,
-    ) -> Any:
-        """Ask the scheduler one question; one call.
-
-        With ``foresee``, it also answers what will be asked next: see
-        ``Link.question``.
-        """
+    def _answer(self, verb: str, question: Any, foresee: Foresee | None) -> Any:
         return self.link.question(verb, question, foresee)
 
 
-class DumpView:
+class DumpView(_Asked):
     """What ``Client.dump_cluster_state`` wrote.
 
     Attributes
@@ -67,16 +112,10 @@ class DumpView:
 
         self.state = read_dump(path)
 
-    def ask(
-        self,
-        verb: str,
-        question: AnyQuestion,
-        foresee: Foresee | None = None,
-    ) -> Any:
-        """Ask the dump one question, with no event loop; nothing is foreseen."""
+    def _answer(self, verb: str, question: Any, foresee: Foresee | None) -> Any:
         from dbgkit.remote.scheduler.extension import QUESTIONS
 
-        return _finish(QUESTIONS[verb](self.state, dict(question)))
+        return _finish(QUESTIONS[verb](self.state, question))
 
 
 View = LiveView | DumpView

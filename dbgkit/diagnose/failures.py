@@ -24,7 +24,7 @@ from dbgkit.targets.naming import recorded_name
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire import SpanForm
-    from dbgkit.remote.common.wire_failures import Failures, GroupForm
+    from dbgkit.remote.common.wire_failures import Failures, FailuresQuestion, GroupForm
 
 _KILLED = "KilledWorker"
 _AT_ONCE = 0.5  # seconds; the scheduler does both in one go
@@ -44,7 +44,7 @@ def report_failures(
 
     ``index`` finds the files of code that travelled by value.
     """
-    question = {
+    question: FailuresQuestion = {
         "since": moment_of(since),
         "client": _client_id(of_client),
         "span": span,

@@ -10,7 +10,7 @@ from dbgkit.model import GraphNode, TaskGraph
 from dbgkit.remote.scheduler.graph import MOST_TASKS
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_tasks import GraphForm
+    from dbgkit.remote.common.wire_tasks import AroundTask, GraphForm
 
 
 def graph_around(
@@ -42,7 +42,7 @@ def graph_around(
     -----
     One call for 20 keys, which costs what is shown, however many tasks there are.
     """
-    wanted = []
+    wanted: list[AroundTask] = []
     for key in dict.fromkeys(keys):
         chain, length = (chains or {}).get(key, ((), 0))
         wanted.append({"key": key, "chain": list(chain), "length": length})

@@ -9,6 +9,7 @@ from dbgkit.remote.secrets.redact import redact_text
 
 Words = tuple[str, list[str], list[str]]
 MOST_NAMED = 5
+MOST_EVIDENCE = 10  # lines of a finding; the rest is counted
 
 
 def show(key: Any, limit: int = 80) -> str:
@@ -23,6 +24,13 @@ def several(names: Iterable[Any], count: int | None = None) -> str:
     named = ", ".join(str(name) for name in found[:MOST_NAMED])
     more = (len(found) if count is None else count) - min(len(found), MOST_NAMED)
     return f"{named} and {more} more" if more > 0 else named
+
+
+def first_lines(lines: Iterable[str]) -> tuple[str, ...]:
+    """The first lines of some evidence, and how many more there are."""
+    found = tuple(lines)
+    more = len(found) - MOST_EVIDENCE
+    return (*found[:MOST_EVIDENCE], f"and {more} more") if more > 0 else found
 
 
 def seconds(value: float) -> str:

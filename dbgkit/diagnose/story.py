@@ -53,8 +53,8 @@ def tell_story(
     """
     key, notes = _key_of(view, target, timeout, at_hand)
     # Workers that do not answer must not use up the time that the answer has.
-    question = {"key": key, "limit": min(WORKER_LIMIT, timeout / 2)}
-    answer = view.ask("story", question)
+    limit = min(WORKER_LIMIT, timeout / 2)
+    answer = view.ask("story", {"key": key, "limit": limit})
     if key is None and answer["key"] is None:
         raise NoFailure(
             "the cluster's logs have no failed task, or no longer have one",

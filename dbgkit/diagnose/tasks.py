@@ -15,7 +15,7 @@ from dbgkit.remote.scheduler.tasks import COLUMNS, MOST_ROWS
 from dbgkit.targets.resolve import sort_target
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_tasks import RowForm, Tasks
+    from dbgkit.remote.common.wire_tasks import RowForm, Tasks, TasksQuestion
 
 _FIELDS = [field.name for field in fields(TaskRow)]
 # distributed.scheduler.ALL_TASK_STATES, without "forgotten", which no task is in.
@@ -52,7 +52,7 @@ def table_tasks(
     column = (sort or "").removeprefix("-")
     if column:
         _known("column", column, COLUMNS)
-    question = {
+    question: TasksQuestion = {
         "states": states,
         "prefixes": _names(prefix),
         "keys": _keys(keys),

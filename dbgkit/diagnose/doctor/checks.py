@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from dask.utils import format_bytes
-
+from dbgkit.diagnose.sentences import first_lines, size
 from dbgkit.model import Finding, advice
 
 if TYPE_CHECKING:
@@ -16,17 +16,10 @@ if TYPE_CHECKING:
 
 Probes = Mapping[str, "Checked | None"]
 
-MOST_EVIDENCE = 10  # lines; the rest is counted
 # What the scheduler itself runs on: others need not be installed there.
 _SCHEDULER_NEEDS = {
-    "python",
-    "dask",
-    "distributed",
-    "msgpack",
-    "cloudpickle",
-    "tornado",
-    "toolz",
-    "lz4",
+    *("python", "dask", "distributed", "msgpack"),
+    *("cloudpickle", "tornado", "toolz", "lz4"),
 }
 # Tasks are pickled by these: another version can make them unreadable.
 _WIRE = {"dask", "distributed", "cloudpickle"}
@@ -48,23 +41,18 @@ _TTL = "distributed.scheduler.worker-ttl"
 
 def check_versions(facts: Examined, here: Mapping[str, str] | None) -> Finding:
     """Whether client, scheduler and workers have the same packages."""
-    sides: list[tuple[str, Mapping[str, str]]] = []
-    if here is not None:
-        sides.append(("client", here))
-    if facts["scheduler"]:
-        sides.append(("scheduler", facts["scheduler"]))
-    sides += [
-        (f"worker {worker['address']}", worker["packages"])
-        for worker in facts["workers"]
-        if worker["packages"]
+    sides: list[tuple[str, Mapping[str, str] | None]] = [
+        ("client", here),
+        ("scheduler", facts["scheduler"]),
+        *((f"worker {each['address']}", each["packages"]) for each in facts["workers"]),
+        *((f"client {each['id']}", each["packages"]) for each in facts["clients"]),
     ]
-    sides += [(f"client {each['id']}", each["packages"]) for each in facts["clients"]]
-    names = sorted({name for _, packages in sides for name in packages})
-    differing = {
-        name: found for name in names if len(found := _spread(name, sides)) > 1
-    }
+    differing = {name: who for name, who in _spread(sides).items() if len(who) > 1}
     if not differing:
-        return Finding("versions", "ok", f"{_who(here)} have the same versions")
+        who = (
+            "scheduler and workers" if here is None else "client, scheduler and workers"
+        )
+        return Finding("versions", "ok", f"{who} have the same versions")
     grave = [name for name, found in differing.items() if _is_grave(name, found)]
     return Finding(
         "versions",
@@ -72,25 +60,25 @@ def check_versions(facts: Examined, here: Mapping[str, str] | None) -> Finding:
         f"versions differ: {', '.join(differing)}",
         "install the same versions everywhere: a task that is replayed here may "
         "give another outcome than it did there, or not be readable at all",
-        _some(
+        first_lines(
             f"{name}: {'; '.join(_versions(found))}"
             for name, found in differing.items()
         ),
     )
 
 
-def _who(here: Mapping[str, str] | None) -> str:
-    return "scheduler and workers" if here is None else "client, scheduler and workers"
-
-
 def _spread(
-    name: str, sides: Iterable[tuple[str, Mapping[str, str]]]
-) -> dict[str, list[str]]:
-    """Who has each version."""
-    found: dict[str, list[str]] = {}
-    for side, packages in sides:
-        if side != "scheduler" or name in _SCHEDULER_NEEDS:
-            found.setdefault(packages.get(name, "missing"), []).append(side)
+    sides: Iterable[tuple[str, Mapping[str, str] | None]],
+) -> dict[str, dict[str, list[str]]]:
+    """By package who has each version."""
+    known = [(side, packages) for side, packages in sides if packages]
+    found: dict[str, dict[str, list[str]]] = {}
+    for name in sorted({name for _, packages in known for name in packages}):
+        found[name] = {}
+        for side, packages in known:
+            if side != "scheduler" or name in _SCHEDULER_NEEDS:
+                version = packages.get(name, "missing")
+                found[name].setdefault(version, []).append(side)
     return found
 
 
@@ -123,30 +111,27 @@ def check_answers(facts: Examined, probes: Probes, live: bool) -> Iterable[Findi
             "start workers; if some were started, check their own logs",
         )
         return
-    lines = [
-        f"worker {worker['address']}: no heartbeat for {worker['silent']:.0f} s"
-        for worker in workers
-        if (worker["silent"] or 0.0) > SILENT_AFTER and live
-    ]
-    heard = " ".join(lines)
-    silent = [a for a, probe in probes.items() if probe is None] if live else []
-    lines += [f"worker {a}: did not answer" for a in silent if a not in heard]
-    lines += [
-        f"worker {a}: did not answer when the dump was made"
-        for a in facts["not_dumped"]
-    ]
-    if lines:
-        yield Finding(
-            "workers",
-            "problem",
-            f"{len(lines)} of {len(workers)} workers do not answer",
-            "check the processes: a task may hold the GIL, a machine may be out of "
-            "memory, the network may be down; "
-            f"{advice.call('why')} names what runs there",
-            _some(lines),
-        )
+    silent = dict.fromkeys(facts["not_dumped"], "did not answer when the dump was made")
+    if live:
+        silent = {
+            worker["address"]: f"no heartbeat for {worker['silent']:.0f} s"
+            for worker in workers
+            if (worker["silent"] or 0.0) > SILENT_AFTER
+        }
+        for address, probe in probes.items():
+            if probe is None:
+                silent.setdefault(address, "did not answer")
+    if not silent:
+        yield Finding("workers", "ok", f"all {len(workers)} workers answer")
         return
-    yield Finding("workers", "ok", f"all {len(workers)} workers answer")
+    yield Finding(
+        "workers",
+        "problem",
+        f"{len(silent)} of {len(workers)} workers do not answer",
+        "check the processes: a task may hold the GIL, a machine may be out of memory, "
+        f"the network may be down; {advice.call('why')} names what runs there",
+        first_lines(f"worker {address}: {how}" for address, how in silent.items()),
+    )
 
 
 def check_paused(facts: Examined) -> Finding:
@@ -160,21 +145,19 @@ def check_paused(facts: Examined) -> Finding:
         f"{len(paused)} of {len(facts['workers'])} workers are paused",
         "free memory there (release futures, smaller chunks) or give the workers "
         "more: a paused worker starts no task until its memory falls",
-        _some(f"worker {worker['address']}{_usage(worker)}" for worker in paused),
+        first_lines(f"worker {worker['address']}{_usage(worker)}" for worker in paused),
     )
 
 
 def _usage(worker: ExaminedWorker) -> str:
-    if not worker["memory"] or not worker["memory_limit"]:
-        return ""
     used, limit = worker["memory"], worker["memory_limit"]
-    return f": {format_bytes(used)} of {format_bytes(limit)} in use"
+    return f": {size(used)} of {size(limit)} in use" if used and limit else ""
 
 
 def check_nannies(facts: Examined) -> Finding:
     """Whether each worker has a nanny."""
     apart = [w for w in facts["workers"] if not w["address"].startswith("inproc:")]
-    alone = [worker for worker in apart if not worker["nanny"]]
+    alone = [each["address"] for each in apart if not each["nanny"]]
     if not alone:
         said = "each worker has a nanny" if apart else "all run in one process"
         return Finding("nannies", "ok", said)
@@ -184,7 +167,7 @@ def check_nannies(facts: Examined) -> Finding:
         f"{len(alone)} of {len(facts['workers'])} workers have no nanny",
         "start workers with a nanny (the default): without one, nothing enforces a "
         "worker's memory limit, restarts it, or reports how it died",
-        _some(f"worker {worker['address']}" for worker in alone),
+        first_lines(f"worker {address}" for address in alone),
     )
 
 
@@ -208,7 +191,7 @@ def check_logs(facts: Examined, probes: Probes) -> Iterable[Finding]:
             advice,
             (
                 f"{(made or 0) - log['length']} of {made} transitions are gone",
-                *_some(short),
+                *first_lines(short),
             ),
         )
     elif short:
@@ -217,7 +200,7 @@ def check_logs(facts: Examined, probes: Probes) -> Iterable[Finding]:
             "warning",
             "the logs are too short for the stories of more than a few tasks",
             advice,
-            _some(short),
+            first_lines(short),
         )
     else:
         of = f"of {most} " if most else ""
@@ -228,7 +211,7 @@ def check_logs(facts: Examined, probes: Probes) -> Iterable[Finding]:
     silenced = [
         f"worker {address} logs no errors"
         for address, probe in probes.items()
-        if probe and probe.get("hides_failures")
+        if probe and probe["hides_failures"]
     ]
     if few or silenced:
         yield Finding(
@@ -238,7 +221,7 @@ def check_logs(facts: Examined, probes: Probes) -> Iterable[Finding]:
             "retry healed, or that the scheduler has forgotten",
             f"raise {_LOG_LENGTH}, and the level of the logger distributed.worker to "
             "ERROR or finer",
-            _some([*few, *silenced]),
+            first_lines([*few, *silenced]),
         )
     else:
         yield Finding("worker-logs", "ok", "logs keep enough lines")
@@ -284,23 +267,23 @@ def check_failed_frames(probes: Probes, live: bool) -> Iterable[Finding]:
     }
     total = sum(each["bytes"] for each in held.values())
     if total < HELD_BYTES:
-        said = f"frames of failed tasks hold {format_bytes(total)}"
+        said = f"frames of failed tasks hold {size(total)}"
         yield Finding("failed-frames", "ok", said)
         return
     lines = []
     for address, each in sorted(held.items(), key=lambda item: -item[1]["bytes"]):
-        name, size = each["functions"][0]
+        name, nbytes = each["functions"][0]
         lines.append(
-            f"worker {address}: {format_bytes(each['bytes'])} in {each['frames']} "
-            f"frames, most of it in {name} ({format_bytes(size)})"
+            f"worker {address}: {size(each['bytes'])} in {each['frames']} "
+            f"frames, most of it in {name} ({size(nbytes)})"
         )
     yield Finding(
         "failed-frames",
         "warning",
-        f"frames of failed tasks still hold {format_bytes(total)} on the workers",
+        f"frames of failed tasks still hold {size(total)} on the workers",
         "client.run(gc.collect) frees it; Python itself does so only at its next full "
         "garbage collection",
-        _some(lines),
+        first_lines(lines),
     )
 
 
@@ -308,10 +291,8 @@ def check_tracebacks(facts: Examined, probes: Probes) -> Finding:
     """Whether exceptions and tracebacks arrive whole."""
     limits = _setting(facts, probes, _MAX_ERROR)
     short = [f"{who}: {n}" for who, n in limits.items() if _below(n, SHORT_ERROR)]
-    lost = [
-        f"{str(key)[:200]} arrived without its traceback"
-        for key in facts["lost_tracebacks"]
-    ]
+    keys = [str(key)[:200] for key in facts["lost_tracebacks"]]
+    lost = [f"{key} arrived without its traceback" for key in keys]
     if not short and not lost:
         return Finding("tracebacks", "ok", "no traceback is known to have been cut off")
     return Finding(
@@ -320,7 +301,7 @@ def check_tracebacks(facts: Examined, probes: Probes) -> Finding:
         "exceptions are cut short, or arrive without their tracebacks",
         f"raise the setting {_MAX_ERROR} on the workers (bytes); what dbgkit shows is "
         "the scheduler's own text, which is whole",
-        _some([*short, *lost]),
+        first_lines([*short, *lost]),
     )
 
 
@@ -361,19 +342,15 @@ def check_settings(facts: Examined, probes: Probes) -> Iterable[Finding]:
 
 def check_recorder(probes: Probes) -> Iterable[Finding]:
     """Whether the recorder, where it is on, has recorded what it should have."""
-    found = {
-        address: state
+    found = [
+        (address, state)
         for address, probe in probes.items()
-        for state in (probe.get("recorders", ()) if probe else ())
-    }
+        for state in (probe["recorders"] if probe else ())
+    ]
     if not found:
         return
-    failed = [
-        f"worker {address}: {text}"
-        for address, state in found.items()
-        for text in state["errors"]
-    ]
-    dropped = sum(state["dropped"] for state in found.values())
+    failed = [f"worker {at}: {text}" for at, state in found for text in state["errors"]]
+    dropped = sum(state["dropped"] for _, state in found)
     if failed or dropped:
         yield Finding(
             "recorder",
@@ -381,10 +358,11 @@ def check_recorder(probes: Probes) -> Iterable[Finding]:
             f"the recorder failed {len(failed)} times, and dropped {dropped} "
             "recordings",
             "the job is unaffected; these failures have no recording",
-            _some(failed),
+            first_lines(failed),
         )
     else:
-        yield Finding("recorder", "ok", f"the recorder is on, on {len(found)} workers")
+        count = len({address for address, _ in found})
+        yield Finding("recorder", "ok", f"the recorder is on, on {count} workers")
 
 
 # -- what the checks share ----------------------------------------------------
@@ -395,38 +373,21 @@ def _setting(facts: Examined, probes: Probes, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if name in facts["settings"]:
         found["scheduler"] = facts["settings"][name]
-    values = [
-        probe["settings"][name]
-        for probe in probes.values()
-        if probe and name in probe["settings"]
-    ]
-    for value, count in Counter(values).items():
+    known = [probe["settings"] for probe in probes.values() if probe]
+    values = Counter(settings[name] for settings in known if name in settings)
+    for value, count in values.items():
         found[f"{count} workers" if count > 1 else "a worker"] = value
     return found
 
 
 def _one_of_each_process(probes: Probes) -> dict[str, Checked]:
-    found = {}
-    seen = set()
+    found: dict[Any, tuple[str, Checked]] = {}
     for address, probe in probes.items():
-        host = address.partition("://")[2].rpartition(":")[0].partition("/")[0]
-        if probe and (host, probe["pid"]) not in seen:
-            seen.add((host, probe["pid"]))
-            found[address] = probe
-    return found
+        if probe:
+            place = urlsplit(address).hostname, probe["pid"]
+            found.setdefault(place, (address, probe))
+    return dict(found.values())
 
 
 def _below(value: Any, least: int) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and value < least
-    )
-
-
-def _some(lines: Iterable[str]) -> tuple[str, ...]:
-    """The first lines, and how many more there are."""
-    every = list(lines)
-    if len(every) <= MOST_EVIDENCE:
-        return tuple(every)
-    return (*every[:MOST_EVIDENCE], f"and {len(every) - MOST_EVIDENCE} more")
+    return type(value) in (int, float) and bool(value < least)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction
@@ -29,12 +29,7 @@ from dbgkit.errors import AnswerUnreadable
 from dbgkit.model import Checkup
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_tasks import (
-        Checked,
-        Examined,
-        ExaminedWorker,
-        Settings,
-    )
+    from dbgkit.remote.common.wire_tasks import Checked, ExaminedWorker, Held, Settings
 
 PROBED_AT_MOST = 64  # workers that are asked themselves
 PROBE_LIMIT = 10.0  # most seconds for the workers to answer
@@ -49,7 +44,7 @@ def examine_cluster(view: View) -> Checkup:
     view : LiveView or DumpView
     """
     asking = view.client.id if isinstance(view, LiveView) else None
-    facts: Examined = view.ask("doctor", {"client": asking})
+    facts = view.ask("doctor", {"client": asking})
     notes: list[str] = []
     probes: dict[str, Checked | None]
     here: dict[str, str] | None
@@ -87,7 +82,15 @@ def examine_cluster(view: View) -> Checkup:
 
 def _settings_alone(settings: Settings) -> dict[str, Checked | None]:
     """What a dump has in place of workers' answers."""
-    return {"": cast("Checked", {"settings": settings})}
+    nothing: Held = {"bytes": 0, "frames": 0, "functions": []}
+    alone: Checked = {
+        "pid": 0,
+        "settings": settings,
+        "hides_failures": False,
+        "held": nothing,
+        "recorders": [],
+    }
+    return {"": alone}
 
 
 def _packages_here() -> dict[str, str]:
@@ -114,15 +117,11 @@ def _probe(
     function = ShippedFunction("worker.doctor", "probe_worker")
     limit = min(PROBE_LIMIT, link.timeout / 2)
     answers = run_on(link, function, dict.fromkeys(asked, ()), limit)
-    replies = {address: answers.get(address) for address in asked}
-    unread = {
-        address: said
-        for address, said in replies.items()
-        if isinstance(said, AnswerUnreadable)
-    }
-    notes += [said.message for said in unread.values()]
-    return {
-        address: None if isinstance(said, BaseException) else said
-        for address, said in replies.items()
-        if address not in unread
-    }
+    found: dict[str, Checked | None] = {}
+    for address in asked:
+        said = answers.get(address)
+        if isinstance(said, AnswerUnreadable):
+            notes.append(said.message)
+        else:
+            found[address] = None if isinstance(said, BaseException) else said
+    return found

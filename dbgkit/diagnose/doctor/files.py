@@ -6,12 +6,11 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from dbgkit.diagnose.sentences import first_lines
 from dbgkit.model import Finding
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_tasks import Checked
-
-MOST_EVIDENCE = 10  # lines; the rest is counted
 
 
 def check_boxes(probes: Mapping[str, Checked | None]) -> Iterable[Finding]:
@@ -20,18 +19,16 @@ def check_boxes(probes: Mapping[str, Checked | None]) -> Iterable[Finding]:
         f"worker {address}: in {os.path.dirname(state['box'])}, because "
         f"{state['refused']}"
         for address, probe in probes.items()
-        for state in (probe.get("recorders", ()) if probe else ())
+        for state in (probe["recorders"] if probe else ())
         if state.get("refused") and "box" in state
     ]
-    if not apart:
-        return
-    more = len(apart) - MOST_EVIDENCE
-    yield Finding(
-        "black-boxes",
-        "warning",
-        f"{len(apart)} workers keep their black boxes in private folders: others can "
-        "write to the usual one",
-        "nothing is lost; remove that folder before the recorder is turned on "
-        "again, and find out who made it if it was not you",
-        (*apart[:MOST_EVIDENCE], *([f"and {more} more"] if more > 0 else ())),
-    )
+    if apart:
+        yield Finding(
+            "black-boxes",
+            "warning",
+            f"{len(apart)} workers keep their black boxes in private folders: others "
+            "can write to the usual one",
+            "nothing is lost; remove that folder before the recorder is turned on "
+            "again, and find out who made it if it was not you",
+            first_lines(apart),
+        )

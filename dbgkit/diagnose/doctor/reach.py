@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.reach import CONNECT_LIMIT, reach_of
+from dbgkit.diagnose.sentences import first_lines
 from dbgkit.model import Finding, advice
-
-MOST_EVIDENCE = 10  # lines; the rest is counted
 
 
 def look_for_ways(link: Link, addresses: Iterable[str]) -> dict[str, bool]:
@@ -34,10 +33,6 @@ def check_reach(ways: Mapping[str, bool]) -> list[Finding]:
     missed = [address for address, good in ways.items() if not good]
     if not missed:
         return [Finding("reach", "ok", "data comes directly from the workers")]
-    lines = [f"worker {address}" for address in missed]
-    more = len(lines) - MOST_EVIDENCE
-    if more > 0:
-        lines = [*lines[:MOST_EVIDENCE], f"and {more} more"]
     return [
         Finding(
             "reach",
@@ -47,6 +42,6 @@ def check_reach(ways: Mapping[str, bool]) -> list[Finding]:
             "that is slower, and takes the scheduler's memory: debug from within the "
             "workers' network, or leave large data there with "
             f"{advice.option('where', 'worker')}",
-            tuple(lines),
+            first_lines(f"worker {address}" for address in missed),
         )
     ]

@@ -31,28 +31,17 @@ def check_source(groups: Sequence[FailureGroup]) -> list[Finding]:
             continue
         kind = edited if EDITED in frames[index]["file"] else lost
         kind.append(f"{group.location}: {group.exception_type}"[:200])
-    found = []
-    if lost:
-        found.append(
-            Finding(
-                "source",
-                "warning",
-                f"the source of {len(lost)} of {len(groups)} root causes is not known "
-                "here",
-                why_unknown(),
-                tuple(lost),
-            )
-        )
-    if edited:
-        found.append(
-            Finding(
-                "source",
-                "warning",
-                f"the source of {len(edited)} of {len(groups)} root causes was edited "
-                "after it ran: the lines as they were are no longer known here",
-                f"name a copy of the file as it was with {advice.option('source')}",
-                tuple(edited),
-            )
-        )
+    findings = []
+    for which, what, advised in (
+        (lost, "is not known here", why_unknown()),
+        (
+            edited,
+            "was edited after it ran: the lines as they were are no longer known here",
+            f"name a copy of the file as it was with {advice.option('source')}",
+        ),
+    ):
+        if which:
+            said = f"the source of {len(which)} of {len(groups)} root causes {what}"
+            findings.append(Finding("source", "warning", said, advised, tuple(which)))
     text = "the source of each root cause is known here"
-    return found or [Finding("source", "ok", text)]
+    return findings or [Finding("source", "ok", text)]
