@@ -142,7 +142,7 @@ def test_ctrl_c_while_connecting_is_130():
 
 def test_no_dump(dbgkit, tmp_path):
     path = tmp_path / "missing"
-    told(dbgkit("why", "--dump", path), repr(str(path)), "cannot be read")
+    told(dbgkit("why", "--dump", path), f"{str(path)!r} does not exist")
     path.write_text("hello")
     told(dbgkit("why", "--dump", path), "is not a cluster dump")
     told(dbgkit("why", "--dump", tmp_path), "is not a file")

@@ -182,7 +182,7 @@ def test_secrets_of_the_configuration_are_not_given(dumped, path):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(DumpUnreadable, match="cannot be read"):
+    with pytest.raises(DumpUnreadable, match=r"none\.msgpack\.gz' does not exist;"):
         dbgkit.failures(view=tmp_path / "none.msgpack.gz")
 
 

@@ -50,7 +50,6 @@ class DumpState:
     ----------
     taken : float
         When it was taken, as far as its content shows.
-    path : str
     tasks, workers, clients, task_groups, task_prefixes, transition_log
         As ``distributed.Scheduler`` has them.
     worker_dumps : mapping of str to mapping
@@ -155,12 +154,9 @@ class DumpState:
         }
 
     def setting(self, name: str) -> Any:
-        """A value of the workers' Dask configuration; None where it is unknown.
+        """A value of the workers' Dask configuration, as ``dask.config.get`` names it.
 
-        Parameters
-        ----------
-        name : str
-            With dots, as for ``dask.config.get``. Secrets are not given.
+        None where it is unknown, and for secrets.
         """
         for each in self._workers_raw.values():
             value = each.get("config") if isinstance(each, dict) else None
@@ -226,15 +222,8 @@ class DumpState:
 def read_dump(path: Any) -> DumpState:
     """Read a cluster dump: msgpack or yaml, packed with gzip or not.
 
-    Parameters
-    ----------
-    path : str or path
-        Also a URL that fsspec understands.
-
-    Raises
-    ------
-    DumpUnreadable
-        The file does not exist, is not a dump, or is cut off.
+    ``path`` may be a URL that fsspec understands. If it does not exist, is not a dump,
+    or is cut off, `DumpUnreadable` says so.
     """
     name = str(path)
     with _no_collection():
@@ -286,6 +275,8 @@ def _bytes_of(name: str) -> bytes:
         return _unpacked(data, name) if data.startswith(_GZIP) else data
     except zlib.error as error:
         raise _damaged(name, error) from error
+    except FileNotFoundError as error:
+        raise DumpUnreadable(f"{name!r} does not exist", forms.HINT) from error
     except (OSError, ValueError, ImportError) as error:
         raise DumpUnreadable(f"{name!r} cannot be read: {error}", forms.HINT) from error
 
