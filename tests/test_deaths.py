@@ -32,8 +32,7 @@ from dbgkit.cluster.view import LiveView
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_of
 from dbgkit.diagnose.failures import with_deaths
 from dbgkit.diagnose.why.cause import Cause
-from dbgkit.diagnose.why.outcomes import Failure as FailedTask
-from dbgkit.diagnose.why.outcomes import failed
+from dbgkit.diagnose.why.outcomes import FailedTask, failed
 from dbgkit.model import Deaths, Failure, FailureGroup
 
 

@@ -83,24 +83,10 @@ def _has_functions(held: tasks.Held) -> str:
 
 
 def read_answer(verb: str, question: AnyQuestion, answer: Any) -> Any:
-    """An answer of the scheduler's, if it is one.
+    """An answer of the scheduler's; `AnswerUnreadable` if it has an unknown form.
 
-    Parameters
-    ----------
-    verb : str
-        Of ``remote.scheduler.extension.VERBS`` or ``.QUESTIONS``; or ``"foreseen"``.
-    question : mapping
-    answer
-        As it came.
-
-    Raises
-    ------
-    AnswerUnreadable
-        The answer has an unknown form.
-
-    Notes
-    -----
-    Cost: below a microsecond for each row of `tasks`, negligible for others.
+    ``verb`` is one of ``remote.scheduler.extension.VERBS`` or ``.QUESTIONS``, or
+    ``"foreseen"``. Costs below a microsecond for each row of `tasks`.
     """
     name = f"recorder {question['verb']}" if verb == "recorder" else verb
     try:
@@ -112,12 +98,7 @@ def read_answer(verb: str, question: AnyQuestion, answer: Any) -> Any:
 
 
 def _suits(name: str, question: AnyQuestion, answer: Mapping[str, Any]) -> None:
-    """Whether an answer has what its question asked for.
-
-    Raises
-    ------
-    Misfit
-    """
+    """Raise a `Misfit` if an answer lacks what its question asked for."""
     if name == "visit" and not question.get("states_only"):
         if len(answer["asked"]) < len(question.get("keys", ())):
             raise Misfit("is shorter than what was asked for").within("asked")

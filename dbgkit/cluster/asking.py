@@ -35,14 +35,10 @@ async def ask_with_plugin(
 ) -> Any:
     """Put a plugin on the scheduler and ask it, in one round trip.
 
-    ``Server._handle_comm`` (distributed/core.py) takes the messages of a connection
-    one after the other, and a message with ``reply=False`` is not answered. So the
-    plugin is there when the question is looked at.
-
-    Returns
-    -------
-    Any
-        None if the plugin could not be put there: registering it again shows why.
+    ``Server._handle_comm`` (distributed/core.py) takes the messages of a connection one
+    after the other, and a message with ``reply=False`` is not answered. So the plugin
+    is there when the question is looked at. The answer is None if it could not be put
+    there: registering it again shows why.
     """
     pool, address = client.rpc, address_of(client)
     comm = await pool.connect(address)
@@ -77,9 +73,8 @@ async def connects(client: Client, address: str, limit: float) -> bool:
     pool = client.rpc
     try:
         comm = await asyncio.wait_for(pool.connect(address, timeout=limit), limit)
-    except (OSError, asyncio.TimeoutError):
-        return False
-    except ValueError:  # an address of a transport that is not here
+    # A ValueError: an address of a transport that is not here.
+    except (OSError, asyncio.TimeoutError, ValueError):
         return False
     pool.reuse(address, comm)
     return True
@@ -100,15 +95,10 @@ def result_of(answer: Called) -> Any:
 
 
 def check_sendable(client: Client, question: Any) -> None:
-    """Refuse texts that no message can hold: nothing on a cluster is called so.
+    """Raise `UnknownName` for a text that no message can hold.
 
-    Python decodes names of files and arguments that are not UTF-8 to lone surrogates,
-    which msgpack does not accept.
-
-    Raises
-    ------
-    UnknownName
-        One of them is in the question.
+    Nothing on a cluster is called so. Python decodes names of files and arguments that
+    are not UTF-8 to lone surrogates, which msgpack does not accept.
     """
     if address_of(client).startswith("inproc"):
         return  # no message is made of it

@@ -23,13 +23,9 @@ T = TypeVar("T")
 
 
 class Calls:
-    """Runs coroutine functions on a client's event loop, and waits within a limit.
+    """Runs coroutine functions on a client's event loop; each wait has a limit.
 
-    Parameters
-    ----------
-    client : Client
-    timeout : float
-        Seconds that each wait may take.
+    ``timeout``: seconds that it may take.
     """
 
     def __init__(self, client: Client, timeout: float) -> None:
@@ -48,10 +44,7 @@ class Calls:
     def altogether(self, share: float = 1.0) -> Iterator[None]:
         """All waits within the block take no longer than one may.
 
-        Parameters
-        ----------
-        share : float
-            Of what is left of such a block around it.
+        ``share``: of what is left of such a block around it.
         """
         before, self._end = self._end, monotonic() + share * self.left()
         try:
@@ -76,14 +69,9 @@ class Calls:
     ) -> T:
         """Run a coroutine function on the client's loop, and wait within a limit.
 
-        ``look``: what to check if no answer arrives.
-
-        Raises
-        ------
-        WaitTimedOut
-            ``what`` did not arrive within the limit.
-        SchedulerGone
-            The connection is down, or leads to another scheduler than before.
+        ``look``: what to check if no answer arrives. `WaitTimedOut` if ``what`` did not
+        arrive within the limit; `SchedulerGone` if the connection is down, or leads to
+        another scheduler than before.
         """
         if loop_thread_is_here(self.client):
             raise RuntimeError("a Link may not be used in the client's own loop")

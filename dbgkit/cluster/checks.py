@@ -19,12 +19,8 @@ LATEST = 2e11  # seconds since 1970: what any system's calendar knows
 class Misfit(Exception):
     """A value is not what was agreed.
 
-    Attributes
-    ----------
-    why : str
-        ``is 'x', not text``; ``is missing``.
-    path : list
-        Where it stands: names of fields and positions, the outermost first.
+    `why` reads ``is 'x', not text`` or ``is missing``; `path` says where it stands:
+    names of fields and positions, the outermost first.
     """
 
     def __init__(self, why: str) -> None:

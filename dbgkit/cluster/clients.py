@@ -40,17 +40,7 @@ def current_client() -> Client | None:
 def client_of(client: Any, timeout: float) -> Iterator[Client | None]:
     """The client given as ``client=``; one opened for an address is closed afterwards.
 
-    Parameters
-    ----------
-    client : Client, str or None
-        None: the current one, if there is one.
-    timeout : float
-        Seconds to wait for a scheduler at an address.
-
-    Raises
-    ------
-    SchedulerGone
-        Nothing answers at the address.
+    None is the current client, if there is one. See `opened_client`.
     """
     if client is None:
         yield current_client()
@@ -83,18 +73,8 @@ def opened_client(
 ) -> Iterator[Client]:
     """A client of the scheduler at an address, closed at the end.
 
-    Parameters
-    ----------
-    address : str
-    timeout : float
-        Seconds to wait for the scheduler.
-    security : Security, optional
-        As Dask's configuration has it, if not given.
-
-    Raises
-    ------
-    SchedulerGone
-        Nothing answers at the address, or it is not a scheduler.
+    ``security`` is that of Dask's configuration, if not given. If no scheduler answers
+    there within ``timeout`` seconds, `SchedulerGone` says so.
     """
     from distributed import Client
 
@@ -215,10 +195,7 @@ def security_of(
 ) -> Security | None:
     """TLS by files in PEM format; what is not given is as configured. None: no file.
 
-    Raises
-    ------
-    WrongTarget
-        A file is not a valid PEM file of its kind.
+    If a file is not a valid one of its kind, `WrongTarget` says so.
     """
     files = {"tls_ca_file": ca_file, "tls_client_cert": cert, "tls_client_key": key}
     given = {name: path for name, path in files.items() if path}

@@ -31,14 +31,7 @@ RESUBMIT = (
 class Connection:
     """One client's connection to one scheduler: that of the first time it is used.
 
-    Parameters
-    ----------
-    client : Client
-
-    Attributes
-    ----------
-    scheduler : str
-        The scheduler's id; empty until the first use.
+    `scheduler` is its id; empty until then.
     """
 
     def __init__(self, client: Client) -> None:
@@ -48,10 +41,7 @@ class Connection:
     def check(self, limit: float) -> None:
         """Wait until a lost connection is back; each call costs nothing while it is up.
 
-        Parameters
-        ----------
-        limit : float
-            Seconds that it may take, at most five.
+        ``limit``: seconds that it may take, at most five.
 
         Raises
         ------
@@ -61,7 +51,11 @@ class Connection:
         if self.client.status == "connecting":
             self._wait_while("connecting", min(limit, RECONNECTING))
         if self.client.status in ("connecting", "closing", "closed"):
-            raise self._lost()
+            raise SchedulerGone(
+                "the connection to the scheduler is lost (the client is "
+                f"{self.client.status})",
+                "check whether the scheduler still runs, and connect a new Client",
+            )
         found = scheduler_id(self.client)
         self.scheduler = self.scheduler or found
         if found and found != self.scheduler:
@@ -74,10 +68,7 @@ class Connection:
     def check_cut(self, limit: float) -> bool:
         """As `check`, after an answer did not arrive because a connection was cut.
 
-        Returns
-        -------
-        bool
-            Whether the client had lost its scheduler, which is back.
+        Says whether the client had lost its scheduler, which is back.
         """
         self._wait_while("running", min(limit, NOTICING))
         lost: bool = self.client.status != "running"
@@ -92,21 +83,12 @@ class Connection:
                 return
             sleep(_LOOK)
 
-    def _lost(self) -> SchedulerGone:
-        return SchedulerGone(
-            "the connection to the scheduler is lost (the client is "
-            f"{self.client.status})",
-            "check whether the scheduler still runs, and connect a new Client",
-        )
-
 
 def address_of(client: Client) -> str:
     """Address of the scheduler that a client is connected to.
 
-    Raises
-    ------
-    CommClosedError
-        It has closed, as it does where it could not connect again in its time limit.
+    `CommClosedError` if the client has closed, as it does where it could not connect
+    again in its time limit.
     """
     scheduler = client.scheduler
     if scheduler is None:

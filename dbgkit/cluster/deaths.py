@@ -46,24 +46,13 @@ def known_deaths(
 ) -> DeathsForm:
     """What the scheduler knows of workers that went away, the newest first.
 
-    Waits a moment for what nannies have still to report.
+    Waits a moment for what nannies have still to report. With ``keys``, only workers
+    that had one of these tasks; with ``recorded_only``, without what is only in Dask's
+    own events and logs.
 
-    Parameters
-    ----------
-    view : LiveView or DumpView
-    keys : iterable of Key, optional
-        Only workers that had one of these tasks.
-    limit : int
-    recorded_only : bool
-        Whether to leave out what is only in Dask's own events and logs.
-
-    Returns
-    -------
-    dict
-        See ``remote.scheduler.deaths.tell_deaths``. Deaths that no nanny reported, and
-        whose black box another worker of that host could read, have it as ``box``; as
-        ``unread``, why it could not. ``odd``: how many entries were left out because
-        they are malformed.
+    Deaths that no nanny reported, and whose black box another worker of that host could
+    read, have it as ``box``; as ``unread``, why it could not. ``odd``: how many entries
+    were left out because they are malformed.
     """
     wanted = None if keys is None else list(keys)
     question = deaths_question(deaths_name(), wanted, limit, recorded_only)
@@ -110,30 +99,23 @@ def _add_boxes(link: Link, deaths: list[DeathForm]) -> list[str]:
     ]
     if not unread:
         return []
-    siblings: dict[str, str] = {}
-    for address in addresses_of(link):
-        siblings.setdefault(_host_of(address), address)
+    siblings = {_host_of(each): each for each in reversed(addresses_of(link))}
     wanted: dict[str, list[BoxPlace]] = {}
     for death in unread:
         sibling = siblings.get(_host_of(death["worker"]))
         if sibling is not None and death["told"] is not None:
             wanted.setdefault(sibling, []).append(death["told"])
-    if not wanted:
-        return []
     function = ShippedFunction("common.boxes", "read_boxes_of")
     arguments = {sibling: (boxes,) for sibling, boxes in wanted.items()}
     read = ask_workers(link, function, arguments, list)
-    boxes = [box for found in read.values() for box in found]
-    found = {(box["worker"], box["pid"]): box for box in boxes}
+    boxes = {(box["worker"], box["pid"]): box for each in read.values() for box in each}
     for death in unread:
-        box = found.get((death["worker"], death["pid"]))
-        if box is None:
-            continue
-        if "unread" in box:
+        box = boxes.get((death["worker"], death["pid"]))
+        if box is not None and "unread" in box:
             death["unread"] = box["unread"]
-            continue
-        death["box"] = box
-        unpack_keys(box, death["processing"])
+        elif box is not None:
+            death["box"] = box
+            unpack_keys(box, death["processing"])
     return [
         f"{sibling} did not answer, so what workers that died on its host left there "
         "is not known"

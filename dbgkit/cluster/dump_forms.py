@@ -25,13 +25,8 @@ _SHOWN = 60  # characters of what is wrong
 class Checked(Mapping[str, Any]):
     """A part of a dump, whose fields are checked as they are read.
 
-    Not before: a dump may hold millions, and most questions read few of them.
-
-    Parameters
-    ----------
-    raw : mapping
-    forms : mapping of str to callable
-        What its fields have to be; None is a field that is not there.
+    Not before: a dump may hold millions, and most questions read few of them. ``forms``
+    says what they have to be; None is a field that is not there.
     """
 
     __slots__ = ("_forms", "_raw")

@@ -8,7 +8,7 @@ names objects by their ``repr``: the links between them are made as they are fol
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -37,14 +37,44 @@ class Links(Protocol):
     def clients_named(self, texts: Iterable[str] | None) -> set[DumpClient]: ...
 
 
+def _field(name: str, make: Callable[[Any], Any] = lambda value: value) -> Any:
+    """A property of a task: a field of the dump, made into what a scheduler has."""
+    return property(lambda task: make(task._get(name)))
+
+
+def _tasks(name: str) -> Any:
+    """A property of a task: others that a field of the dump names."""
+    return property(lambda task: task._links.tasks_named(task._get(name)))
+
+
+def _names(value: Any) -> set[str]:
+    return set(value or ())
+
+
 class DumpTask:
     """A ``TaskState``; what dumps do not hold (run spec, exception) is None."""
 
-    __slots__ = ("_links", "_raw", "_state_of", "key", "state")
+    __slots__ = ("_links", "_raw", "key", "state")
 
     run_spec = None
     exception = None
     traceback = None
+
+    dependencies: set[DumpTask] = _tasks("dependencies")
+    dependents: set[DumpTask] = _tasks("dependents")
+    waiting_on: set[DumpTask] = _tasks("waiting_on")
+    waiters: set[DumpTask] = _tasks("waiters")
+    erred_on: list[str] = _field("erred_on", lambda value: list(value or ()))
+    type: str | None = _field("type")
+    retries: int = _field("retries", lambda value: value or 0)
+    suspicious: int = _field("suspicious", lambda value: value or 0)
+    actor: bool = _field("actor", bool)
+    has_lost_dependencies: bool = _field("has_lost_dependencies", bool)
+    exception_text: str | None = _field("exception_text")
+    traceback_text: str | None = _field("traceback_text")
+    worker_restrictions: set[str] = _field("worker_restrictions", _names)
+    host_restrictions: set[str] = _field("host_restrictions", _names)
+    loose_restrictions: bool = _field("loose_restrictions", bool)
 
     def __init__(self, raw: Any, links: Links) -> None:
         # There may be millions: usual entries are recognised at once.
@@ -62,12 +92,10 @@ class DumpTask:
     def __repr__(self) -> str:
         return f"<TaskState {self.key!r} {self.state}>"
 
-    def _get(self, name: str, default: Any = None) -> Any:
+    def _get(self, name: str) -> Any:
         """A field, checked as it is read; None if it is missing."""
         value = self._raw.get(name)
-        if value is None:
-            return default
-        if forms.TASK[name](value):
+        if value is None or forms.TASK[name](value):
             return value
         return forms.Checked(self._raw, forms.TASK)[name]  # which says what is wrong
 
@@ -81,36 +109,12 @@ class DumpTask:
 
     @property
     def group_key(self) -> str:
-        return str(self._get("group_key", ""))
-
-    # -- tasks --------------------------------------------------------------
-
-    @property
-    def dependencies(self) -> set[DumpTask]:
-        return self._links.tasks_named(self._get("dependencies"))
-
-    @property
-    def dependents(self) -> set[DumpTask]:
-        return self._links.tasks_named(self._get("dependents"))
-
-    @property
-    def waiting_on(self) -> set[DumpTask]:
-        return self._links.tasks_named(self._get("waiting_on"))
-
-    @property
-    def waiters(self) -> set[DumpTask]:
-        return self._links.tasks_named(self._get("waiters"))
+        return str(self._get("group_key") or "")
 
     @property
     def exception_blame(self) -> DumpTask | None:
         text = self._get("exception_blame")
         return self._links.task_named(text) if text else None
-
-    # -- workers and clients ------------------------------------------------
-
-    @property
-    def who_has(self) -> set[DumpWorker]:
-        return self._links.workers_named(self._get("who_has"))
 
     @property
     def processing_on(self) -> DumpWorker | None:
@@ -118,35 +122,17 @@ class DumpTask:
         return self._links.worker_named(text) if text else None
 
     @property
+    def who_has(self) -> set[DumpWorker]:
+        return self._links.workers_named(self._get("who_has"))
+
+    @property
     def who_wants(self) -> set[DumpClient]:
         return self._links.clients_named(self._get("who_wants"))
 
     @property
-    def erred_on(self) -> list[str]:
-        return list(self._get("erred_on") or ())
-
-    # -- facts --------------------------------------------------------------
-
-    @property
     def nbytes(self) -> int:
-        return int(self._get("nbytes", -1))
-
-    @property
-    def type(self) -> str | None:
-        found: str | None = self._get("type")
-        return found
-
-    @property
-    def retries(self) -> int:
-        return int(self._get("retries") or 0)
-
-    @property
-    def suspicious(self) -> int:
-        return int(self._get("suspicious") or 0)
-
-    @property
-    def actor(self) -> bool:
-        return bool(self._get("actor"))
+        nbytes = self._get("nbytes")
+        return -1 if nbytes is None else int(nbytes)
 
     @property
     def annotations(self) -> Mapping[str, Any]:
@@ -159,34 +145,8 @@ class DumpTask:
         return None if priority is None else tuple(priority)
 
     @property
-    def has_lost_dependencies(self) -> bool:
-        return bool(self._get("has_lost_dependencies"))
-
-    @property
-    def exception_text(self) -> str | None:
-        found: str | None = self._get("exception_text")
-        return found
-
-    @property
-    def traceback_text(self) -> str | None:
-        found: str | None = self._get("traceback_text")
-        return found
-
-    @property
-    def worker_restrictions(self) -> set[str]:
-        return set(self._get("worker_restrictions") or ())
-
-    @property
-    def host_restrictions(self) -> set[str]:
-        return set(self._get("host_restrictions") or ())
-
-    @property
     def resource_restrictions(self) -> dict[str, float]:
         return dict(self._get("resource_restrictions") or {})
-
-    @property
-    def loose_restrictions(self) -> bool:
-        return bool(self._get("loose_restrictions"))
 
 
 class DumpWorker:

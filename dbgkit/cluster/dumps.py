@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import dask
 import msgpack
 
 from dbgkit.cluster import dump_forms as forms
@@ -158,15 +159,14 @@ class DumpState:
 
         None where it is unknown, and for secrets.
         """
+        if any(map(is_secret_name, name.split("."))):
+            return None
         for each in self._workers_raw.values():
-            value = each.get("config") if isinstance(each, dict) else None
-            for part in name.split("."):
-                if is_secret_name(part) or not isinstance(value, dict):
-                    value = None
-                    break
-                value = value.get(part, value.get(part.replace("-", "_")))
-            if value is not None:
-                return value
+            config = each.get("config") if isinstance(each, dict) else None
+            if isinstance(config, dict):
+                value = dask.config.get(name, None, config)
+                if value is not None:
+                    return value
         return None
 
     @cached_property

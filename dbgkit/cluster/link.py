@@ -26,17 +26,8 @@ RECORDED_BYTES = 32_000_000  # of recordings that come along with a visit
 class Link(Calls):
     """Asks one cluster, from outside of its event loop; nothing there is changed.
 
-    Parameters
-    ----------
-    client : Client
-    timeout : float
-        Seconds that each wait may take.
-
-    Attributes
-    ----------
-    notes : list of str
-        Notes on how data came here.
-    foreseen : Foreseen
+    `notes` say how data came here; `foreseen` has answers that came before their
+    questions.
     """
 
     def __init__(self, client: Client, timeout: float) -> None:
@@ -76,13 +67,8 @@ class Link(Calls):
     ) -> Any:
         """One of ``remote.scheduler.extension.QUESTIONS``, answered over there.
 
-        Parameters
-        ----------
-        verb : str
-        question : mapping
-        foresee : mapping, optional
-            Names by which the scheduler answers what will be asked next as well: see
-            ``remote.scheduler.foresight``. Those questions then cost nothing.
+        With ``foresee``, the scheduler answers what will be asked next as well, which
+        then costs nothing: see ``remote.scheduler.foresight``.
         """
         found, answer = self.foreseen.take(verb, question)
         if found:
@@ -105,13 +91,7 @@ class Link(Calls):
         self.foreseen.keep(read_answer("foreseen", {}, answers))
 
     def answer(self, verb: str, question: AnyQuestion, **options: Any) -> Any:
-        """The extension's answer, checked; see `call`.
-
-        Raises
-        ------
-        AnswerUnreadable
-            The answer has another form than that of our extension.
-        """
+        """The extension's answer, checked; ``options`` are those of `call`."""
         options.setdefault("what", "the scheduler's answer")
         answer = self.call(self._ask, verb, question, **options)
         return read_answer(verb, question, answer)

@@ -38,18 +38,18 @@ def pull_values(
 ) -> dict[Any, Any]:
     """Values of keys that are in memory, straight from their workers.
 
-    Nothing is registered with the scheduler, so that no future and no state
-    changes. Where workers cannot be reached from here, the scheduler passes
-    the data on, and ``report`` is called with a text that says so.
+    Nothing is registered with the scheduler, so that no future and no state changes.
+    Where workers cannot be reached from here, the scheduler passes the data on:
+    ``report`` and `Link.notes` say so.
 
     Parameters
     ----------
     link : Link
-        Its `notes` say how the data came, if not straight.
     who_has : mapping of Key to iterable of str
         Addresses of the workers that hold each key.
     nbytes : int
         Their size, as far as it is known; the limit of the wait grows with it.
+    report : callable
     loads : callable
         Unpickles, in the calling thread: ``loads(data, buffers=...)``.
     called : mapping, optional
@@ -170,9 +170,8 @@ class _Pull:
     async def _answers(self, address: str) -> bool:
         try:
             await asyncio.wait_for(self.client.rpc(address).identity(), PROBE_LIMIT)
-        except (OSError, asyncio.TimeoutError):
-            return False
-        except ValueError:  # an address of a transport that is not here
+        # A ValueError: an address of a transport that is not here.
+        except (OSError, asyncio.TimeoutError, ValueError):
             return False
         return True
 

@@ -29,13 +29,9 @@ _known: weakref.WeakKeyDictionary[Any, Reach] = weakref.WeakKeyDictionary()
 class Reach:
     """What is known of how one client reaches the workers.
 
-    All of it is used in the client's event loop only.
-
-    Attributes
-    ----------
-    reached, missed : set of str
-        Addresses of workers that a connection was made to, and of those to which none
-        could be made although the scheduler reaches them.
+    All of it is used in the client's event loop only. `reached` are addresses that a
+    connection was made to, `missed` those to which none could be made although the
+    scheduler reaches them.
     """
 
     def __init__(self) -> None:

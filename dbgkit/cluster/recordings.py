@@ -55,24 +55,11 @@ def switch_on(
 ) -> SwitchedOn:
     """Put the recorder on the scheduler and on all workers, later ones too.
 
-    If it is on, it takes the settings that are given. It stays on until everybody who
-    turned it on has turned it off.
-
-    Parameters
-    ----------
-    link : Link
-    given, defaults : mapping
-        Settings: limits of one recording (see ``remote.recording.take.Limits``), and
-        ``hold`` and ``keep_inputs``, in bytes.
-    token : str
-        Names this use among others of the same client.
-
-    Raises
-    ------
-    WaitTimedOut, SchedulerGone
-        The scheduler does not answer.
-    RecorderBroken
-        It failed on a worker as it started; it is off again.
+    If it is on, it takes the settings that are given: limits of one recording (see
+    ``remote.recording.take.Limits``), ``hold`` and ``keep_inputs``, in bytes. It stays
+    on until everybody who turned it on has turned it off; ``token`` names this use
+    among others of the same client. If it fails on a worker as it starts, it is turned
+    off again, and `RecorderBroken` says so.
     """
     name = recorder_name()
     store = dumps(_store())
@@ -153,14 +140,8 @@ def switch_off(link: Link, keep: Iterable[str] = (), *, orphans: bool) -> Switch
     """Remove the recorder everywhere, unless somebody else wants it.
 
     What it holds goes with it, and so do remains of one that was only half removed.
-
-    Parameters
-    ----------
-    link : Link
-    keep : iterable of str
-        Tokens of this client's uses that go on.
-    orphans : bool
-        Whether to also drop the claims of clients that are no longer connected.
+    ``keep`` has the tokens of this client's uses that go on; with ``orphans``, the
+    claims of clients that are no longer connected are dropped too.
     """
     question = {
         "name": recorder_name(),
@@ -208,15 +189,9 @@ def is_anything_left() -> bool:
 
 
 def all_left(link: Link | None, keys: list[Any] | None, limit: int) -> Recordings:
-    """What was kept in this process, the newest first.
+    """What was kept in this process, the newest first; without a link, of any cluster.
 
-    Parameters
-    ----------
-    link : Link or None
-        To a cluster whose recorder is off; None: there is no cluster, so of any.
-    keys : list of Key, optional
-        Only of these tasks.
-    limit : int
+    The recorder of the link's cluster is off. With ``keys``, only of these tasks.
     """
     with _leaving:
         left = list(reversed(_left.values()))
@@ -241,15 +216,7 @@ def all_left(link: Link | None, keys: list[Any] | None, limit: int) -> Recording
 def without_recording(
     link: Link | None, keys: list[Any], held: Recordings
 ) -> list[Any]:
-    """Those of some keys that have no recording.
-
-    Parameters
-    ----------
-    link : Link or None
-    keys : list of Key
-    held : Recordings
-        What was found when these were asked for.
-    """
+    """Those of some keys that have no recording; ``held`` is what was found of them."""
     missing = [
         key
         for key in keys
@@ -286,18 +253,10 @@ def held_recordings(
     names: Callable[[Any, str], str],
     nbytes: int = FETCHED_AT_ONCE,
 ) -> Recordings:
-    """What the recorder holds, the newest first.
+    """What the recorder holds, the newest first; with ``keys``, only of these tasks.
 
-    Parameters
-    ----------
-    link : Link
-    keys : iterable of Key, optional
-        Only of these tasks.
-    limit : int
-    names : callable
-        From a key and a traceback's text to the task in human words.
-    nbytes : int
-        The most bytes to fetch; recordings beyond are headers with a gap.
+    ``names`` makes the name of a task of its key and a traceback's text. At most
+    ``nbytes`` are fetched: recordings beyond are headers with a gap.
     """
     start = datetime.now(timezone.utc)
     wanted = None if keys is None else list(keys)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from distributed.protocol.pickle import dumps
@@ -48,14 +49,15 @@ def replay_on(link: Link, address: str, job: Job, limit: float) -> Any:
         "find": dumps(ShippedFunction("common.leases", "find_leases")),
         "code": dumps(ShippedFunction("worker.replay_thread", "run")),
     }
-
-    async def run() -> Any:
-        answers = await link.client.run(
-            function, job, workers=[address], on_error="return"
-        )
-        return answers.get(address)
-
-    return link.call(run, what=f"the end of the task on {address}", limit=limit)
+    answers = link.call(
+        link.client.run,
+        *(function, job),
+        workers=[address],
+        on_error="return",
+        what=f"the end of the task on {address}",
+        limit=limit,
+    )
+    return answers.get(address)
 
 
 def has_ended(link: Link, address: str, pid: int) -> bool:
@@ -64,24 +66,23 @@ def has_ended(link: Link, address: str, pid: int) -> bool:
     It is asked again for some seconds, as it may not have noticed yet. A worker of
     another process may have the same address by then.
     """
-
-    async def ask() -> Any:
-        return await link.client.nthreads(workers=[address])
-
-    async def ask_pid() -> Any:
-        return await link.client.run(os.getpid, workers=[address], on_error="return")
-
+    client, there = link.client, [address]
     end = time.monotonic() + GONE_WITHIN
     while True:
-        if address not in link.call(ask, what="the scheduler's answer"):
+        what = "the scheduler's answer"
+        if address not in link.call(client.nthreads, workers=there, what=what):
             return True
-        try:
-            found = link.call(ask_pid, what=f"{address}'s answer", limit=PROBE_LIMIT)
-        except WaitTimedOut:
-            found = {}
-        other = found.get(address)
-        if isinstance(other, int) and other != pid:
-            return True
+        with suppress(WaitTimedOut):
+            found = link.call(
+                client.run,
+                os.getpid,
+                workers=there,
+                on_error="return",
+                what=f"{address}'s answer",
+                limit=PROBE_LIMIT,
+            )
+            if isinstance(found.get(address), int) and found[address] != pid:
+                return True
         if time.monotonic() > end:
             return False
         time.sleep(_LOOK)
@@ -89,15 +90,12 @@ def has_ended(link: Link, address: str, pid: int) -> bool:
 
 def closed_on_purpose(link: Link, address: str) -> bool:
     """Whether the scheduler saw a worker leave on request."""
-
-    async def ask() -> Any:
-        return await link.client.get_events("all")
-
+    events = link.call(link.client.get_events, "all", what="the scheduler's events")
     return any(
         event.get("action") == "remove-worker"
         and event.get("worker") == address
         and event.get("expected")
-        for _, event in link.call(ask, what="the scheduler's events")
+        for _, event in events
         if isinstance(event, Mapping)
     )
 

@@ -75,13 +75,7 @@ class _Asked:
 
 
 class LiveView(_Asked):
-    """A cluster that a client reaches.
-
-    Attributes
-    ----------
-    link : Link
-        For other questions, to the client or the workers.
-    """
+    """A cluster that a client reaches; ``link`` is for other questions."""
 
     live = True
 
@@ -97,12 +91,7 @@ class LiveView(_Asked):
 
 
 class DumpView(_Asked):
-    """What ``Client.dump_cluster_state`` wrote.
-
-    Attributes
-    ----------
-    state : DumpState
-    """
+    """What ``Client.dump_cluster_state`` wrote."""
 
     live = False
     client = None
@@ -123,21 +112,9 @@ View = LiveView | DumpView
 
 @contextmanager
 def open_view(view: Any, client: Any, timeout: float) -> Iterator[View]:
-    """The view given by ``view=`` and ``client=``.
+    """The view given by ``view=`` (a dump's path, or a view) and ``client=``.
 
-    Parameters
-    ----------
-    view : path, DumpView or None
-        A dump's path; None: the cluster of ``client``.
-    client : Client, str or None
-        None: the current one.
-
-    Raises
-    ------
-    DumpUnreadable
-        The file is not a dump, or is incomplete.
-    NoFailure
-        There is no cluster to ask.
+    `DumpUnreadable` for another file; `NoFailure` if there is no cluster to ask.
     """
     if view is not None:
         if client is not None:

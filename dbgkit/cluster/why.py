@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from distributed.protocol.pickle import dumps
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
     from dbgkit.remote.common.wire import Foresee
     from dbgkit.remote.common.wire_failures import Needs
-    from dbgkit.remote.common.wire_why_workers import Probe, ProbedTask
+    from dbgkit.remote.common.wire_why_workers import Executing, Probe, ProbedTask
 
+MOST_EXECUTING = 20  # of one worker of a dump
 _MISSING = ShippedFunction("common.modules", "missing_modules")
 _PROBE = ShippedFunction("worker.why", "look_at_tasks")
 
@@ -27,17 +29,8 @@ _PROBE = ShippedFunction("worker.why", "look_at_tasks")
 def probe_workers(link: Link, wanted: Mapping[str, Iterable[Any]]) -> dict[str, Probe]:
     """State and call stacks of tasks on their workers, all workers asked at once.
 
-    Parameters
-    ----------
-    link : Link
-    wanted : mapping of str to iterable of Key
-        The keys to ask each worker for.
-
-    Returns
-    -------
-    dict
-        Per address what ``remote.worker.why.look_at_tasks`` reports; workers that do
-        not answer within a few seconds, or that die meanwhile, are left out.
+    ``wanted`` has the keys to ask each worker for, by address. Workers that do not
+    answer within a few seconds, or that die meanwhile, are left out.
     """
     asked = {address: list(keys) for address, keys in wanted.items()}
     came, foreseen = link.foreseen.take("probe", asked)
@@ -51,14 +44,7 @@ def probe_workers(link: Link, wanted: Mapping[str, Iterable[Any]]) -> dict[str, 
 
 
 def missing_on_workers(link: Link, needs: Needs) -> dict[str, list[str]]:
-    """Which modules of a task some workers lack, by address; none is imported there.
-
-    Parameters
-    ----------
-    link : Link
-    needs : mapping
-        See ``remote.common.modules.needs_of``.
-    """
+    """Which modules of a task some workers lack, by address; none is imported there."""
     names = [module["name"] for module in needs["modules"]]
     if not names:
         return {}
@@ -69,11 +55,7 @@ def missing_on_workers(link: Link, needs: Needs) -> dict[str, list[str]]:
 def foreseeing(link: Link, nbytes: int) -> Foresee:
     """Names by which ``remote.scheduler.foresight`` answers the next questions.
 
-    Parameters
-    ----------
-    link : Link
-    nbytes : int
-        The most bytes of recordings that come along.
+    At most ``nbytes`` of recordings come along.
     """
     return {
         "recorder": recorder_name(),
@@ -138,15 +120,19 @@ def _dumped_worker(own: Mapping[str, Any], keys: list[Any], now: float) -> Probe
     tasks = {as_key(each["key"]): each for each in own["tasks"].values()}
     log = [[as_key(entry[0]), *entry[1:]] for entry in own.get("log") or () if entry]
     status = str(own.get("status", ""))
-    executing = [as_key(key) for key in own.get("executing") or ()]
+    executing: list[Executing] = [
+        {
+            "key": key,
+            "since": tasks.get(key, {}).get("start_time"),
+            "state": tasks.get(key, {}).get("state") or "",
+        }
+        for key in map(as_key, islice(own.get("executing") or (), MOST_EXECUTING))
+    ]
     return {
         "now": now,
         "status": "running" if "running" in status else status,
         "nthreads": own.get("nthreads") or 0,
-        "executing": [
-            {"key": key, "since": tasks.get(key, {}).get("start_time")}
-            for key in executing[:20]
-        ],
+        "executing": sorted(executing, key=lambda entry: entry["since"] or 0.0),
         "ready": len(own.get("ready") or ()),
         "constrained": len(own.get("constrained") or ()),
         "in_flight": [
@@ -161,35 +147,26 @@ def _dumped_worker(own: Mapping[str, Any], keys: list[Any], now: float) -> Probe
 def _dumped_task(
     tasks: Mapping[Any, Mapping[str, Any]], log: list[Any], key: Any
 ) -> ProbedTask:
-    row: ProbedTask = {
+    ts = tasks.get(key, {})
+    waiting = []
+    if named := ts.get("waiting_for_data"):  # other tasks, by their repr
+        texts = {f"<TaskState {k!r} {each['state']}>": k for k, each in tasks.items()}
+        waiting = [texts[text] for text in named if text in texts]
+    waiting.sort(key=lambda name: tasks[name]["state"] != "flight")
+    return {
         "key": key,
-        "state": None,
-        "since": None,
-        "inputs": [],
-        "input_count": 0,
+        "state": ts.get("state"),
+        "since": (ts.get("start_time") or since(log, key)) if ts else None,
+        "inputs": [
+            {
+                "key": name,
+                "state": tasks[name]["state"],
+                "from": tasks[name].get("coming_from")
+                or next(iter(sorted(tasks[name].get("who_has") or ())), None),
+                "since": since(log, name),
+            }
+            for name in waiting[:SAMPLE]
+        ],
         "stack": None,
         "waits": None,
     }
-    ts = tasks.get(key)
-    if ts is None:
-        return row
-    # Other tasks are there by their repr.
-    texts = {f"<TaskState {k!r} {each['state']}>": k for k, each in tasks.items()}
-    waiting = [
-        texts[text] for text in ts.get("waiting_for_data") or () if text in texts
-    ]
-    row["state"] = ts["state"]
-    row["since"] = ts.get("start_time") or since(log, key)
-    row["input_count"] = len(waiting)
-    waiting.sort(key=lambda name: tasks[name]["state"] != "flight")
-    row["inputs"] = [
-        {
-            "key": name,
-            "state": tasks[name]["state"],
-            "from": tasks[name].get("coming_from")
-            or next(iter(sorted(tasks[name].get("who_has") or ())), None),
-            "since": since(log, name),
-        }
-        for name in waiting[:SAMPLE]
-    ]
-    return row

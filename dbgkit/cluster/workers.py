@@ -32,17 +32,9 @@ def ask_workers(
 ) -> dict[str, T]:
     """What some workers answer, by address; those without such an answer are left out.
 
-    Parameters
-    ----------
-    link : Link
-    function : ShippedFunction
-    arguments : mapping of str to tuple
-        Of each worker, by its address.
-    kind : type
-        Of an answer. What a function raised, or what cannot be read, is not one.
-    limit : float, optional
-        Seconds for all of them, `PROBE_LIMIT` by default; no more than a wait of the
-        link may take.
+    ``arguments`` are those of each worker, by its address. What is not of the ``kind``,
+    or cannot be read, or was raised, is not an answer. All have ``limit`` seconds, at
+    most as long as a wait of the link.
     """
     limit = min(PROBE_LIMIT if limit is None else limit, link.timeout)
     said = run_on(link, function, arguments, limit)
@@ -87,11 +79,7 @@ def read_all_said(
 
 def addresses_of(link: Link) -> list[str]:
     """Addresses of all workers that the scheduler knows."""
-
-    async def ask() -> Any:
-        return await link.client.nthreads()
-
-    return sorted(link.call(ask, what="the scheduler's answer"))
+    return sorted(link.call(link.client.nthreads, what="the scheduler's answer"))
 
 
 def surroundings(link: Link, address: str, packages: tuple[str, ...]) -> Surroundings:
@@ -113,11 +101,8 @@ def surroundings(link: Link, address: str, packages: tuple[str, ...]) -> Surroun
 
 def logs_of(link: Link, *, nannies: bool = False) -> dict[str, list[str]]:
     """Log lines that all workers, or their nannies, still have, by address."""
-
-    async def ask() -> Any:
-        return await link.client.get_worker_logs(nanny=nannies)
-
-    logs = link.call(ask, what=f"the {'nannies' if nannies else 'workers'}' logs")
+    what = f"the {'nannies' if nannies else 'workers'}' logs"
+    logs = link.call(link.client.get_worker_logs, nanny=nannies, what=what)
     return {
         address: [str(message) for _, message in lines]
         for address, lines in logs.items()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.recordings import held_recordings
@@ -76,28 +77,22 @@ def span_of(answer: SpanForm) -> Span:
 def moment_of(since: Any) -> float | None:
     """A time as seconds since 1970.
 
-    Parameters
-    ----------
-    since : datetime, timedelta, float, str or None
-        A time (a datetime without a zone is local), seconds since 1970, or how long
-        ago, as a timedelta or as ``"5 minutes"``.
+    It may be one already, a datetime (local without a zone), or how long ago, as a
+    timedelta or as ``"5 minutes"``.
     """
     if since is None or isinstance(since, (int, float)):
         return since
     if isinstance(since, datetime):
         return since.timestamp()
-    if isinstance(since, timedelta):
-        return (datetime.now(timezone.utc) - since).timestamp()
     from dask.utils import parse_timedelta
 
     try:
-        ago = timedelta(seconds=parse_timedelta(since, "s"))
+        return time.time() - float(parse_timedelta(since, "s"))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise WrongTarget(
             f"since={since!r} is not a time",
             'pass a datetime, or how long ago, as "5 minutes"',
         ) from error
-    return (datetime.now(timezone.utc) - ago).timestamp()
 
 
 def _client_id(client: Any) -> str | None:
@@ -114,13 +109,13 @@ def _at_least_one(limit: int | None) -> int | None:
 
 def _group(group: GroupForm, view: View, shown: Shown) -> FailureGroup:
     example = _example(group, view, shown)
-    killed = group["exception_type"] == _KILLED
     message = example.message
-    if killed:
+    if group["exception_type"] == _KILLED:
         # The exception's own words are in no dump.
         count = group["example"].get("suspicious") or 1
         died = "its worker" if count == 1 else f"{count} workers"
         message = f"{died} died while running it"
+    first, last = group["first"], group["last"]
     return FailureGroup(
         exception_type=group["exception_type"] or example.exception_type,
         message=message,
@@ -130,8 +125,8 @@ def _group(group: GroupForm, view: View, shown: Shown) -> FailureGroup:
         forgotten=group["forgotten"],
         workers=tuple(group["workers"]),
         omitted_workers=group["omitted_workers"],
-        first=_moment_or_none(group["first"]),
-        last=_moment_or_none(group["last"]),
+        first=None if first is None else _moment(first),
+        last=None if last is None else _moment(last),
         keys=tuple(group["keys"]),
         omitted_keys=group["omitted_keys"],
         example=example,
@@ -145,18 +140,16 @@ def _with_recordings(
     if not isinstance(view, LiveView) or not groups:
         return groups
     keys = [group.example.key for group in groups]
-    held = held_recordings(
-        view.link, keys, 5 * len(keys), recorded_name, nbytes=MOST_RECORDED
-    )
+    most = 5 * len(keys)
+    held = held_recordings(view.link, keys, most, recorded_name, MOST_RECORDED)
     if held.since is None:  # it is off
         return groups
     # The newest first: of several of one key the last one stays.
     found = {each.key: each for each in reversed(held.recordings) if each.frames}
+    recorded = [found.get(key) for key in keys]
     return [
-        replace(group, recording=shown.recording(found[group.example.key]))
-        if group.example.key in found
-        else group
-        for group in groups
+        replace(group, recording=shown.recording(each)) if each else group
+        for group, each in zip(groups, recorded, strict=True)
     ]
 
 
@@ -209,15 +202,12 @@ def _telling(
     The example may only have been queued where another task of the group ran. If it
     is not known that all were killed, a task that failed in the same moment.
     """
-    for key in _keys(group):
-        had = found.get(key, ())
+    deaths = {key: found[key] for key in _keys(group) if key in found}
+    for key, had in deaths.items():
         ran = any(key in death.keys for death in had)
         if ran and (known or any(_at_once(group.example, death) for death in had)):
             return key, had
-    for key in _keys(group):
-        if key in found:
-            return key, found[key]
-    return group.example.key, ()
+    return next(iter(deaths.items()), (group.example.key, ()))
 
 
 def _at_once(failure: Failure, death: Death) -> bool:
@@ -228,18 +218,11 @@ def _at_once(failure: Failure, death: Death) -> bool:
 
 
 def _example(group: GroupForm, view: View, shown: Shown) -> Failure:
-    notes: tuple[str, ...] = ()
-    if group["example_forgotten"]:
-        notes = (FORGOTTEN,)
+    evidence = Evidence(client=view.client, scheduler="distributed", index=shown.index)
+    notes: tuple[str, ...] = (FORGOTTEN,) if group["example_forgotten"] else ()
     if not view.live:
         notes += ("it was read from a dump, so it cannot be replayed",)
-    return failure_from_fact(
-        group["example"],
-        evidence=Evidence(
-            client=view.client, scheduler="distributed", index=shown.index
-        ),
-        notes=notes,
-    )
+    return failure_from_fact(group["example"], evidence=evidence, notes=notes)
 
 
 def _location(place: Any, example: Failure, shown: Shown) -> str:
@@ -256,27 +239,22 @@ def _location(place: Any, example: Failure, shown: Shown) -> str:
 def _notes(
     answer: Failures, groups: list[FailureGroup], view: View, span: str | None
 ) -> list[str]:
-    notes = []
-    if answer["undated"]:
-        notes.append(
-            f"{answer['undated']:,} failures were left out: it is not known when they "
-            "happened"
-        )
-    if answer["unasked"]:
-        notes.append(
-            f"{answer['unasked']:,} failures that the scheduler has forgotten were "
-            "left out: its history has neither clients nor spans"
-        )
+    left_out = {
+        "were left out: it is not known when they happened": answer["undated"],
+        "that the scheduler has forgotten were left out: its history has neither "
+        "clients nor spans": answer["unasked"],
+    }
+    notes = [f"{count:,} failures {why}" for why, count in left_out.items() if count]
     if answer["span_unknown"]:
         known = "" if view.live else "; a dump knows spans only by their ids"
         notes.append(f"span {span!r} does not exist{known}")
-    textless = sum(1 for group in groups if not group.exception_type)
+    textless = sum(not group.exception_type for group in groups)
     if textless:
         notes.append(
             f"the class of {textless} of the root causes is not known: "
             "the text of the exception is missing"
         )
-    lost = sum(1 for group in groups if group.location.startswith(DYNAMIC))
+    lost = sum(group.location.startswith(DYNAMIC) for group in groups)
     if lost:
         notes.append(
             f"the source of {lost} of the root causes is not known here: "
@@ -289,7 +267,3 @@ def _notes(
 
 def _moment(timestamp: float) -> datetime:
     return datetime.fromtimestamp(timestamp, tz=timezone.utc)
-
-
-def _moment_or_none(timestamp: float | None) -> datetime | None:
-    return None if timestamp is None else _moment(timestamp)

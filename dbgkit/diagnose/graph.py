@@ -20,26 +20,13 @@ def graph_around(
     limit: int = 40,
     chains: Mapping[Any, tuple[Sequence[Any], int]] | None = None,
 ) -> dict[Any, TaskGraph]:
-    """What some tasks need, and what needs them.
+    """What some tasks need, and what needs them: for each key its graph, if known.
 
-    Parameters
-    ----------
-    view : LiveView or DumpView
-    keys : iterable of Key
-        A task that failed because of another is shown with that one as the culprit.
-    limit : int
-        The most tasks of each graph, the nearest first.
-    chains : mapping of Key to (sequence of Key, int), optional
-        For a key what waits for it, one for the next, the first one first; and how
-        many these are, should the middle be left out. They are shown.
+    A task that failed because of another is shown with that one as the culprit. A graph
+    has at most ``limit`` tasks, the nearest first. ``chains`` are shown: for a key what
+    waits for it, one for the next, the first one first; and how many these are, should
+    the middle be left out.
 
-    Returns
-    -------
-    dict
-        For each key its graph; those that nothing is known of are left out.
-
-    Notes
-    -----
     One call for 20 keys, which costs what is shown, however many tasks there are.
     """
     wanted: list[AroundTask] = []

@@ -14,7 +14,11 @@ MOST_EVIDENCE = 10  # lines of a finding; the rest is counted
 
 def show(key: Any, limit: int = 80) -> str:
     """A key as Python writes it, cut; secrets hidden."""
-    text = redact_text(repr(key))
+    return cut(redact_text(repr(key)), limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """A text of at most so many characters."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -31,25 +31,13 @@ def tell_story(
 ) -> Timeline:
     """What happened to a task, in order of time.
 
-    Parameters
-    ----------
-    view : LiveView or DumpView
-    target : optional
-        What `dbgkit.locate` takes; in a dump a key or a failure, or None for the
-        newest root cause.
-    timeout : float
-        Seconds that each wait may take.
-    at_hand : BaseException, optional
-        What None stands for, if it is a task's.
+    The target is what `dbgkit.locate` takes; in a dump a key or a failure. None is the
+    exception ``at_hand``, if it is a task's, or the newest root cause.
 
     Raises
     ------
-    UnknownKey
-        Nothing is known about the key.
-    WrongTarget
-        No task can be found from it.
-    NoFailure
-        Nothing has failed, and no key was given.
+    UnknownKey, WrongTarget, NoFailure
+        Nothing is known about the key; no task can be found; nothing has failed.
     """
     key, notes = _key_of(view, target, timeout, at_hand)
     # Workers that do not answer must not use up the time that the answer has.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
         Box,
         BoxTask,
         DeathForm,
-        HeartbeatTask,
         NannyReport,
     )
 
@@ -33,7 +33,28 @@ _AWAITED = "in _awaited"  # remote/worker/recorder.py: the loop ran a task's cor
 
 def tell_deaths(view: View, *, limit: int = 50) -> Deaths:
     """How workers of a cluster went away, the newest first."""
-    return _deaths(view, None, limit)
+    start = datetime.now(timezone.utc)
+    answer = known_deaths(view, None, limit)
+    notes = list(answer["notes"])
+    if view.live and not answer["recorded"]:
+        notes.append(
+            f"the recorder is off: {advice.call('record')} makes workers and nannies "
+            "report more from then on: which task ran, at which line, exit codes"
+        )
+    deaths, odd = _whole(answer["deaths"])
+    odd += answer["odd"]
+    if odd:
+        which = "one of them" if odd == 1 else f"{odd} of them"
+        notes.append(f"{which} could not be read: the scheduler's record is malformed")
+    return Deaths(
+        tuple(deaths),
+        total=max(len(deaths), answer["total"] - odd),
+        omitted=answer["omitted"],
+        recorded=answer["recorded"],
+        since=_moment(answer["since"]),
+        span=Span(start, datetime.now(timezone.utc)),
+        notes=tuple(notes),
+    )
 
 
 def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
@@ -41,12 +62,6 @@ def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
 
     `Death.ran` says whether a task ran there or was only queued. Without the recorder
     there are none.
-
-    Parameters
-    ----------
-    view : LiveView or DumpView
-    keys : iterable of Key
-        As the scheduler has them.
     """
     wanted = list(keys)
     found: dict[Any, tuple[Death, ...]] = {}
@@ -88,31 +103,6 @@ def tell_of(key: Any, deaths: Sequence[Death]) -> str:
         return f"{count} died while assigned to it: {deaths[0].summary}"
     others = ", ".join(show(other) for other in deaths[0].keys[:3]) or "no task"
     return f"{count} died with it queued, while running {others}: {deaths[0].summary}"
-
-
-def _deaths(view: View, keys: list[Any] | None, limit: int) -> Deaths:
-    start = datetime.now(timezone.utc)
-    answer = known_deaths(view, keys, limit)
-    notes = list(answer["notes"])
-    if view.live and not answer["recorded"]:
-        notes.append(
-            f"the recorder is off: {advice.call('record')} makes workers and nannies "
-            "report more from then on: which task ran, at which line, exit codes"
-        )
-    deaths, odd = _whole(answer["deaths"])
-    odd += answer["odd"]
-    if odd:
-        which = "one of them" if odd == 1 else f"{odd} of them"
-        notes.append(f"{which} could not be read: the scheduler's record is malformed")
-    return Deaths(
-        tuple(deaths),
-        total=max(len(deaths), answer["total"] - odd),
-        omitted=answer["omitted"],
-        recorded=answer["recorded"],
-        since=_moment(answer["since"]),
-        span=Span(start, datetime.now(timezone.utc)),
-        notes=tuple(notes),
-    )
 
 
 def _whole(facts: Iterable[DeathForm]) -> tuple[list[Death], int]:
@@ -184,41 +174,42 @@ def _running(
     """Tasks that ran, and whether it is known that the others did not."""
     end = fact["when"]
     if box is None:
-        beats = fact["heartbeat_tasks"]
-        return [_of_heartbeat(task) for task in beats], bool(beats)
-    culprit = _crashed_task(box["tasks"], stack)
-    line = _crash_line(stack)
-    shown = Shown()
-    found = []
-    for task in box["tasks"]:
-        crashed = task is culprit
-        at_crash = crashed and line
-        seen = task["line_at"]
-        found.append(
+        beats = [
             RunningTask(
                 key=task["key"],
-                prefix=task.get("prefix", ""),
-                since=_moment(task["start"]),
-                seconds=max(0.0, end - task["start"]),
-                line=shown.line(line if at_crash else task["line"]),
-                line_age=0.0 if at_crash else max(0.0, end - seen) if seen else None,
+                prefix=task["prefix"],
+                seconds=task["seconds"],
                 inputs=task["inputs"],
-                crashed=crashed,
+                found_in="heartbeat",
             )
-        )
-    found += [
-        RunningTask(
-            key=task["key"],
-            prefix=task.get("prefix", ""),
-            since=_moment(task["start"]),
-            line=shown.line(task["line"]),
-            line_age=max(0.0, end - task["line_at"]) if task["line_at"] else None,
-            inputs=task["inputs"],
-            ended=True,
-        )
-        for task in box["ended"]
-    ]
-    return found, True
+            for task in fact["heartbeat_tasks"]
+        ]
+        return beats, bool(beats)
+    culprit = _crashed_task(box["tasks"], stack)
+    line, shown = _crash_line(stack), Shown()
+    found = []
+    for task in box["tasks"]:
+        lasted = max(0.0, end - task["start"])
+        running = replace(_of_box(task, end, shown), seconds=lasted)
+        if task is culprit:
+            running = replace(running, crashed=True)
+            if line:
+                running = replace(running, line=shown.line(line), line_age=0.0)
+        found.append(running)
+    ended = (_of_box(task, end, shown) for task in box["ended"])
+    return [*found, *(replace(task, ended=True) for task in ended)], True
+
+
+def _of_box(task: BoxTask, end: float, shown: Shown) -> RunningTask:
+    seen = task["line_at"]
+    return RunningTask(
+        key=task["key"],
+        prefix=task.get("prefix", ""),
+        since=_moment(task["start"]),
+        line=shown.line(task["line"]),
+        line_age=max(0.0, end - seen) if seen else None,
+        inputs=task["inputs"],
+    )
 
 
 def _crashed_task(tasks: Sequence[BoxTask], stack: str) -> Any:
@@ -235,16 +226,6 @@ def _of_crash(tasks: Sequence[BoxTask], stack: str) -> list[Any]:
     crash = _THREAD.search(stack)
     thread = int(crash[1], 16) if crash else None
     return [task for task in tasks if task["thread"] == thread]
-
-
-def _of_heartbeat(task: HeartbeatTask) -> RunningTask:
-    return RunningTask(
-        key=task["key"],
-        prefix=task["prefix"],
-        seconds=task["seconds"],
-        inputs=task["inputs"],
-        found_in="heartbeat",
-    )
 
 
 def _crash_line(stack: str) -> str:

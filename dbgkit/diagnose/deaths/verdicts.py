@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 # Reasons of Worker.close (distributed/worker.py) by which it lost its scheduler.
 _LOST = ("connection-broken", "worker-heartbeat", "no heartbeat within")
 _HARD = "fail-hard"  # distributed.worker.fail_hard: a fault in the worker itself
-_MEMORY = "its memory was {rss} as its nanny sent it SIGTERM"
 _CRASHES = {  # what faulthandler calls a signal
     "Segmentation fault": "SIGSEGV",
     "Aborted": "SIGABRT",
@@ -45,12 +44,11 @@ def judge(fact: DeathForm) -> Verdict:
     report = fact["report"] or NO_REPORT
     code = report.get("code")
     ending = _ending(code)
-    reason = fact["reason"]
     verdict = (
         _over_limit(fact)
         or _out_of_memory(fact, report)
-        or _lost(fact, reason)
-        or _closed(fact, reason)
+        or _lost(fact)
+        or _closed(fact)
         or _ended(report, ending)
         or _crashed(fact)
         or _unknown(fact)
@@ -89,7 +87,7 @@ def _over_limit(fact: DeathForm) -> Verdict | None:
     return Verdict(
         "out-of-memory",
         f"was ended by its nanny: it used {used}{of} of memory",
-        [_MEMORY.format(rss=f"{used}{of}")],
+        [f"its memory was {used}{of} as its nanny sent it SIGTERM"],
     )
 
 
@@ -100,18 +98,17 @@ def _out_of_memory(fact: DeathForm, report: NannyReport) -> Verdict | None:
         return None
     for where, place in (("cgroup", "of its control group"), ("host", "of its host")):
         if kills.get(where, 0) > 0:
-            return Verdict(
-                "out-of-memory",
-                "was killed by the system as memory ran out",
-                [
-                    f"the kernel's count of out-of-memory kills {place} rose by "
-                    f"{kills[where]} within the second in which it ended"
-                ],
+            evidence = (
+                f"the kernel's count of out-of-memory kills {place} rose by "
+                f"{kills[where]} within the second in which it ended"
             )
+            killed = "was killed by the system as memory ran out"
+            return Verdict("out-of-memory", killed, [evidence])
     return None
 
 
-def _lost(fact: DeathForm, reason: str) -> Verdict | None:
+def _lost(fact: DeathForm) -> Verdict | None:
+    reason = fact["reason"]
     if any(part in reason for part in _LOST) or "worker-ttl" in fact["stimulus"]:
         unseen = fact["unseen"]
         evidence = [f"the reported reason: {reason or fact['stimulus']}"]
@@ -128,8 +125,8 @@ def _lost(fact: DeathForm, reason: str) -> Verdict | None:
     return None
 
 
-def _closed(fact: DeathForm, reason: str) -> Verdict | None:
-    evidence = []
+def _closed(fact: DeathForm) -> Verdict | None:
+    reason, evidence = fact["reason"], []
     if fact["expected"]:
         evidence.append("the scheduler expected it to close")
     if fact["restarted"]:

@@ -37,12 +37,7 @@ _RANKS = {"problem": 0, "warning": 1, "ok": 2}
 
 
 def examine_cluster(view: View) -> Checkup:
-    """Check a cluster for debugging; each finding says what to do.
-
-    Parameters
-    ----------
-    view : LiveView or DumpView
-    """
+    """Check a cluster for debugging; each finding says what to do."""
     asking = view.client.id if isinstance(view, LiveView) else None
     facts = view.ask("doctor", {"client": asking})
     notes: list[str] = []

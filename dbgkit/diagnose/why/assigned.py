@@ -23,10 +23,6 @@ def workers_of(parts: list[Assigned]) -> str:
     return several(sorted({part.end["worker"] for part in parts}))
 
 
-def _stack(task: Assigned) -> list[str]:
-    return stack_lines(task.row["stack"] if task.row else None)
-
-
 def find_at(stage: str) -> Callable[[Look], Iterator[Cause[Assigned]]]:
     """Finds tasks that are at one stage on their workers."""
 
@@ -46,22 +42,17 @@ def find_running(look: Look) -> Iterator[Cause[Assigned]]:
 def running(cause: Cause[Assigned]) -> Words:
     evidence = list(map(run_of, cause.parts[:MOST_NAMED]))
     row = cause.first.row
-    if row and row["waits"]:
+    if row["waits"]:
         name = f" {row['waits']['name']}" if row["waits"]["name"] else ""
         evidence.append(f"it waits for the result of another task{name}")
-    if (
-        row
-        and row["state"] == "executing"
-        and row["stack"] is None
-        and cause.first.live
-    ):
+    if row["state"] == "executing" and row["stack"] is None and cause.first.live:
         evidence.append(
             "no thread of the worker runs it: either it is an async function, or "
             "it has ended and the worker missed that"
         )
     return (
         f"{cause.they('runs', 'run')} on {workers_of(cause.parts)}",
-        [*evidence, *_stack(cause.first)],
+        [*evidence, *stack_lines(cause.first.row["stack"])],
         ["wait, or check the call stack: is it where you expect it to be?"],
     )
 
@@ -86,7 +77,7 @@ def retrying(cause: Cause[Assigned]) -> Words:
     runs = cause.they("runs", "run")
     return (
         f"{runs} again on {workers_of(cause.parts)}, {before}",
-        [*evidence, *_stack(cause.first)],
+        [*evidence, *stack_lines(cause.first.row["stack"])],
         [advice],
     )
 
@@ -110,7 +101,7 @@ def _attempts(task: Assigned) -> list[str]:
 
 def _waits(task: Assigned) -> Waits | None:
     """The lock, event, queue, … that a task waits for."""
-    waits = task.row["waits"] if task.row else None
+    waits = task.row["waits"]
     return waits if waits and waits["kind"] != "future" else None
 
 
@@ -148,7 +139,7 @@ def lock_wait(cause: Cause[Waiting]) -> Words:
     if waiter:
         evidence.append(_waiter(waiter))
     if task:
-        evidence += _stack(task)
+        evidence += stack_lines(task.row["stack"])
     return (
         f"{who} for {kind} {name!r}" if name else f"{who} for {kind}",
         evidence,
@@ -238,7 +229,7 @@ def queued(cause: Cause[tuple[QueuedEnd, list[Busy]]]) -> Words:
 def transfer(cause: Cause[Assigned]) -> Words:
     task = cause.first
     evidence, senders = [], []
-    for entry in task.row["inputs"] if task.row else ():
+    for entry in task.row["inputs"]:
         took = running_for(entry["since"], task.probe)
         evidence.append(
             f"{show(entry['key'])} from {entry['from']}: {entry['state']}{took}"

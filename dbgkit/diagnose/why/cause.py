@@ -15,18 +15,8 @@ Part = TypeVar("Part")
 class Cause(Generic[Part]):
     """One cause of why tasks make no progress.
 
-    Parameters
-    ----------
-    part
-        What is known of the task.
-    end : End, optional
-        The end that it explains.
-    key : Key, optional
-        A task that is no end; without either, it is about the cluster.
-    count : int
-        How many tasks it stands for.
-    like : hashable
-        Causes of one code that have the same are one.
+    It explains an end, or a task (``key``) that is none, or is about the cluster.
+    ``part`` is what is known of the task. Causes of one code that are ``like`` are one.
     """
 
     def __init__(

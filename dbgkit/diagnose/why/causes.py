@@ -1,4 +1,7 @@
-"""All causes by their codes: their order, when they are found, and their words."""
+"""All causes by their codes: their order, when they are found, and their words.
+
+A further one is a line of `CODES`, a function that finds it, and one that words it.
+"""
 
 from __future__ import annotations
 
@@ -69,9 +72,12 @@ def causes_of(look: Look) -> list[Cause[Any]]:
     then what explains more tasks.
     """
     found: list[Cause[Any]] = []
+    ends = [end["key"] for end in look.answer["ends"]]
     for code in CODES:
         merged: dict[Any, Cause[Any]] = {}
-        for cause in code.find(look) if code.find else _said(look, code.name):
+        causes = code.find(look) if code.find else _said(look, code.name)
+        # What several find in turn is in the order of the scheduler's answer.
+        for cause in sorted(causes, key=lambda each: _position(each, ends)):
             cause.code = code.name
             same = merged.setdefault(cause.like, cause)
             if same is not cause:
@@ -82,15 +88,17 @@ def causes_of(look: Look) -> list[Cause[Any]]:
     return found
 
 
+def _position(cause: Cause[Any], ends: list[Any]) -> int:
+    first = cause.keys[0] if cause.keys else None
+    return ends.index(first) if first in ends else len(ends)
+
+
 def _said(look: Look, name: str) -> Iterator[Cause[Any]]:
+    """Ends to which the scheduler gives a code; those that ask for the same are one."""
     for end in look.ends:
         if end["code"] == name:
-            wanted = (
-                end.get("only_workers"),
-                end.get("only_hosts"),
-                end.get("resources"),
-            )
-            yield Cause(end, end, like=repr(wanted))
+            places = end.get("only_workers"), end.get("only_hosts")
+            yield Cause(end, end, like=repr((places, end.get("resources"))))
 
 
 def explained(cause: Cause[Any]) -> Explanation:

@@ -41,18 +41,10 @@ class _Asked:
 
 
 def explain(view: View, target: Any = None) -> Explanation:
-    """Why a target, or the whole cluster, makes no progress.
+    """Why a target, or the whole cluster (None), makes no progress.
 
-    Parameters
-    ----------
-    view : LiveView or DumpView
-    target : optional
-        A future, a collection, a key, a failure, several of these; None: the cluster.
-
-    Raises
-    ------
-    WrongTarget
-        No task can be found from it.
+    The target is a future, a collection, a key, a failure, or several of these; if it
+    leads to no task, `WrongTarget` says so.
     """
     asked = _Asked(None) if target is None else _keys_of(view, target)
     for attempt in range(LOOKS):
@@ -108,19 +100,16 @@ def _of_exceptions(view: View, sought: Sought) -> list[Any]:
 def _compose(asked: _Asked, look: Look, causes: list[Cause[Any]]) -> Explanation:
     """The first cause, with the others."""
     states = look.answer.get("asked_states", {})
+    # What the inputs of a shuffle's barrier wait for comes after it.
+    barriers = [cause for cause in causes if cause.code == "p2p-barrier"]
+    causes = [cause for cause in causes if cause.code != "p2p-barrier"]
     if not look.whole and set(states) != {"memory"}:
         causes = [cause for cause in causes if cause.code != "finished"] or causes
-    # What the inputs of a shuffle's barrier wait for comes after it.
-    causes.sort(key=lambda cause: cause.code != "p2p-barrier")
-    found = list(map(explained, causes)) or [_idle(look)]
-    first = causes[0] if causes else None
-    if (
-        first is not None
-        and not look.whole
-        and first.length > 1
-        and first.code not in ("cascaded", "p2p-barrier")
-    ):
-        found[0] = _waiting(asked, states, first, found[0], causes)
+    found = list(map(explained, [*barriers, *causes])) or [_idle(look)]
+    if not (look.whole or barriers):
+        first = causes[0]
+        if first.length > 1 and first.code != "cascaded":
+            found[0] = _waiting(asked, states, first, found[0], causes)
     return replace(
         found[0],
         others=tuple(found[1:]),
@@ -168,19 +157,13 @@ def _notes(asked: _Asked, look: Look) -> tuple[str, ...]:
     notes, answer = list(asked.notes), look.answer
     if not look.view.live:
         notes.append(_NOT_IN_DUMPS)
-    if answer["omitted_ends"]:
-        notes.append(
-            f"{answer['omitted_ends']} more tasks were counted, but not examined"
-        )
-    if answer["not_asked"]:
-        notes.append(
-            f"{answer['not_asked']} workers were not asked whether they still run it"
-        )
-    if answer["unfollowed"]:
-        notes.append(
-            f"{answer['unfollowed']} tasks failed because of others, and not all their "
-            "dependencies were examined: an earlier failure may be among them"
-        )
+    left_out = {
+        "more tasks were counted, but not examined": answer["omitted_ends"],
+        "workers were not asked whether they still run it": answer["not_asked"],
+        "tasks failed because of others, and not all their dependencies were examined: "
+        "an earlier failure may be among them": answer["unfollowed"],
+    }
+    notes += [f"{count} {what}" for what, count in left_out.items() if count]
     return tuple(notes)
 
 

@@ -14,7 +14,6 @@ from dbgkit.cluster.why import (
     foreseeing,
     missing_on_workers,
     none_comes_again,
-    planned_workers,
     probe_workers,
 )
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
@@ -24,7 +23,6 @@ from dbgkit.targets.modules import Lack, lacking
 from dbgkit.targets.scheduler_texts import held_beginnings
 
 if TYPE_CHECKING:
-    from dbgkit.cluster.dumps import DumpState
     from dbgkit.remote.common.wire_why import (
         End,
         Forgotten,
@@ -59,7 +57,7 @@ class Assigned:
 
     end: ProcessingEnd
     probe: Probe | None
-    row: ProbedTask | None  # what the worker said of it
+    row: ProbedTask  # what the worker said of it, if it was asked
     stage: str
     hindered: list[str]  # what shows that its inputs will not arrive
     deaths: Sequence[Death]  # of workers that had it
@@ -135,12 +133,12 @@ class Look:
 
     def _assigned(self, end: ProcessingEnd) -> Assigned:
         probe = self.probes.get(end["worker"])
-        row = row_of(probe, end["key"])
+        row = row_of(probe, end["key"]) or _not_asked(end["key"])
         hindered = self._hindrances(end, probe, row)
-        stage = "silent"
-        if not self.is_silent(end["worker"]):
-            stage = _stage(end, probe, row)
-        if stage == "waiting" and hindered:
+        stage = _stage(end, probe, row["state"])
+        if self.is_silent(end["worker"]):
+            stage = "silent"
+        elif stage == "waiting" and hindered:
             stage = "stuck"
         elif stage == "ready" and held(probe):
             stage = "held"
@@ -149,21 +147,19 @@ class Look:
         return Assigned(end, probe, row, stage, hindered, deaths, live)
 
     def _hindrances(
-        self, end: ProcessingEnd, probe: Probe | None, row: ProbedTask | None
+        self, end: ProcessingEnd, probe: Probe | None, row: ProbedTask
     ) -> list[str]:
         found = []
-        inputs = row["inputs"] if row else []
-        for entry in inputs:
+        for entry in row["inputs"]:
             if self.is_silent(entry["from"]):
                 found.append("sender")
             elif entry["state"] == "missing":
                 found.append("missing")
             elif (lasted(entry["since"], probe) or 0.0) > STUCK_TRANSFER:
                 found.append("slow")
-        if not inputs:
-            for missing in end["missing"]:
-                if any(map(self.is_silent, missing["holders"])):
-                    found.append("sender")
+        for missing in end["missing"] if not row["inputs"] else ():
+            if any(map(self.is_silent, missing["holders"])):
+                found.append("sender")
         limit = probe["transfer_limit"] if probe else None
         if limit and probe and len(probe["in_flight"]) >= limit:
             found.append("limit")
@@ -191,11 +187,6 @@ class Look:
         return found
 
     @cached_property
-    def planned(self) -> list[str]:
-        """What the client's cluster manager says of workers that are still to come."""
-        return planned_workers(self.view.client) if self.view.client else []
-
-    @cached_property
     def left(self) -> list[tuple[float, Death]]:
         """Workers that have just left, and how long ago; dumps lack them."""
         if not self.view.live:
@@ -205,8 +196,18 @@ class Look:
         return [(age, death) for age, death in ages if age < JUST]
 
 
-def _stage(end: ProcessingEnd, probe: Probe | None, row: ProbedTask | None) -> str:
-    state = row["state"] if row else None
+def _not_asked(key: Any) -> ProbedTask:
+    return {
+        "key": key,
+        "state": None,
+        "since": None,
+        "inputs": [],
+        "stack": None,
+        "waits": None,
+    }
+
+
+def _stage(end: ProcessingEnd, probe: Probe | None, state: str | None) -> str:
     if state is None and probe is not None:
         return "unheard"
     if state is None:  # by the last heartbeat, as the worker itself was not asked
@@ -255,7 +256,7 @@ def look_at(view: View, keys: list[Any] | None) -> Look:
         probes = probe_workers(view.link, workers_to_ask(answer, True))
     else:
         answer = view.ask("why", question)
-        probes = _dumped(view.state, workers_to_ask(answer, False))
+        probes = dumped_workers(view.state, workers_to_ask(answer, False))
     had = [key for _, key in tasks_had(answer["ends"])]
     deaths = deaths_of(view, had[:MOST_KILLED])
     lacks = _lacks(view, answer["ends"], deaths)
@@ -270,22 +271,6 @@ def _pending(view: View, keys: list[Any] | None) -> list[Any]:
     wanted = list(states) if keys is None else keys
     pending = [k for k in wanted if k in states and states[k].status == "pending"]
     return pending[:MOST_PENDING]
-
-
-def _dumped(state: DumpState, wanted: Mapping[str, list[Any]]) -> dict[str, Probe]:
-    """What workers knew in a dump, with the states of what they executed."""
-    probes = dumped_workers(state, wanted)
-    busy = {
-        address: [entry["key"] for entry in probe["executing"]]
-        for address, probe in probes.items()
-    }
-    for address, probe in dumped_workers(state, busy).items():
-        states = {row["key"]: row["state"] for row in probe["tasks"]}
-        executing = probes[address]["executing"]
-        for entry in executing:
-            entry["state"] = states[entry["key"]] or ""
-        executing.sort(key=lambda entry: entry["since"] or 0.0)
-    return probes
 
 
 def _lacks(

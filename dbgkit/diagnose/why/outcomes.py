@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbgkit.cluster.clients import held_future_states
 from dbgkit.diagnose.deaths.explain import tell_of, told_first
-from dbgkit.diagnose.sentences import Words, counted, several, show, size
+from dbgkit.diagnose.sentences import Words, counted, cut, several, show, size
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look, StillRun
 from dbgkit.diagnose.why.threads import restart, running_for, stack_lines
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     )
 
 MOST_DEATHS = 3  # of the workers of one task
+MOST_TEXT = 200  # characters of an exception's first line
 
 
-class Failure(NamedTuple):
+class FailedTask(NamedTuple):
     """A task that failed; ``killers`` if it stands for all failures of the cluster."""
 
     end: FailedEnd
@@ -45,21 +46,21 @@ class Failure(NamedTuple):
     killers: Killers | None = None
 
 
-def _failure(look: Look, end: FailedEnd) -> Cause[Failure]:
+def _failure(look: Look, end: FailedEnd) -> Cause[FailedTask]:
     deaths, lack = look.deaths.get(end["blame"], ()), look.lacks.get(end["key"])
     killers = look.answer["given_up"] if look.whole else None
-    return Cause(Failure(end, deaths, lack, killers), end, like=end["blame"])
+    return Cause(FailedTask(end, deaths, lack, killers), end, like=end["blame"])
 
 
-def find_failed(look: Look) -> Iterator[Cause[Failure]]:
+def find_failed(look: Look) -> Iterator[Cause[FailedTask]]:
     return (_failure(look, end) for end in look.ends if end["code"] == "failed")
 
 
-def find_cascaded(look: Look) -> Iterator[Cause[Failure]]:
+def find_cascaded(look: Look) -> Iterator[Cause[FailedTask]]:
     return (_failure(look, end) for end in look.ends if end["code"] == "cascaded")
 
 
-def failed(cause: Cause[Failure]) -> Words:
+def failed(cause: Cause[FailedTask]) -> Words:
     end, _, lack, killers = cause.first
     summary = f"{show(cause.key)} failed: {_what(end)}"
     evidence = _evidence(cause.first)
@@ -83,10 +84,11 @@ def _what(end: FailedEnd) -> str:
         died = counted(end["killed"], "worker")
         return f"Dask stopped retrying it after {died} died while assigned to it"
     kind, message = type_and_message(end["exception_text"])
-    return _first_line(f"{kind}: {message}" if kind else message)
+    text = f"{kind}: {message}" if kind else message
+    return cut(text.strip().split("\n")[0], MOST_TEXT)
 
 
-def _evidence(failure: Failure) -> list[str]:
+def _evidence(failure: FailedTask) -> list[str]:
     end, deaths, lack, _ = failure
     evidence = []
     if end["killed"] and deaths:
@@ -132,7 +134,7 @@ def _others(killers: Killers, more: int) -> list[str]:
     return evidence
 
 
-def cascaded(cause: Cause[Failure]) -> Words:
+def cascaded(cause: Cause[FailedTask]) -> Words:
     summary, evidence, advice = failed(cause)
     end = cause.first.end
     if end["others_count"]:
@@ -317,11 +319,6 @@ def out_of_step(cause: Cause[KeyState]) -> Words:
             "cancel the future and submit again, or connect a new Client",
         ],
     )
-
-
-def _first_line(text: str, limit: int = 200) -> str:
-    line = text.strip().split("\n")[0]
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def _clock(when: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from dbgkit.cluster.why import planned_workers
 from dbgkit.diagnose.sentences import (
     MOST_NAMED,
     Words,
@@ -82,9 +83,10 @@ def workers_starting(cause: Cause[tuple[list[str], Left]]) -> Words:
 
 def _coming(look: Look, end: NoWorkersEnd) -> list[str]:
     """Evidence of workers that are still to come."""
-    if not end["starting"]:
-        return look.planned
-    return [*look.planned, f"{end['starting']} nannies are starting a worker"]
+    coming = planned_workers(look.view.client) if look.view.client else []
+    if end["starting"]:
+        coming.append(f"{end['starting']} nannies are starting a worker")
+    return coming
 
 
 def _left(left: Left) -> tuple[list[str], list[str]]:

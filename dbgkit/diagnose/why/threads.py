@@ -84,8 +84,8 @@ def stack_lines(stack: Sequence[str] | None) -> list[str]:
 
 def run_of(task: Assigned) -> str:
     """For how long a task has run, and how long its like did."""
-    end, row = task.end, task.row
-    took = lasted(row["since"] if row else None, task.probe)
+    end = task.end
+    took = lasted(task.row["since"], task.probe)
     took = end["duration"] if took is None else took
     text = f"{show(end['key'])} has just started"
     if took is not None:
