@@ -81,9 +81,9 @@ def test_most_of_what_there_is(shell):
 
 
 @pytest.mark.parametrize(
-    "magic", ["dbg_deaths", "dbg_doctor", "dbg_failures", "dbg_recordings", "dbg_tasks"]
+    "magic", ["dbg_deaths", "dbg_doctor", "dbg_failures", "dbg_recordings"]
 )
-def test_source_can_be_named_for_whatever_lists(shell, magic):
+def test_source_can_be_named_for_whatever_shows_code(shell, magic):
     assert shell.run_line_magic(magic, f"--source {__file__}") is not None
     with pytest.raises(UsageError, match=r"'no_such\.py' does not exist"):
         shell.run_line_magic(magic, "--source no_such.py")

@@ -27,13 +27,13 @@ from why_tasks import (
 import dbgkit
 from dbgkit.cluster import why as cluster_why
 from dbgkit.cluster import workers
-from dbgkit.diagnose.why import explain
+from dbgkit.diagnose.why import look
 
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch):
     """A worker that does not answer is waited for half as long as otherwise."""
-    monkeypatch.setattr(explain, "PING", explain.PING / 2)
+    monkeypatch.setattr(look, "PING", look.PING / 2)
     monkeypatch.setattr(workers, "PROBE_LIMIT", workers.PROBE_LIMIT / 2)
     monkeypatch.setattr(cluster_why, "PROBE_LIMIT", workers.PROBE_LIMIT)
 
