@@ -22,6 +22,7 @@ from dbgkit.remote.common import wire_tasks as tasks
 from dbgkit.remote.common import wire_why as why
 from dbgkit.remote.common.wire import Count, Mapped
 from dbgkit.remote.common.wire_deaths import Box, BoxUnread, DeathsForm
+from dbgkit.remote.common.wire_why_waits import Holders, WaitsForm
 from dbgkit.remote.common.wire_why_workers import Probe
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ ANSWERS: dict[str, Any] = {
     "tasks": tasks.Tasks,
     "counts": tasks.Counts,
     "why": why.Why,
+    "waits": WaitsForm,
     "around": tasks.Around,
     "story": tasks.StoryForm,
     "doctor": tasks.Examined,
@@ -51,6 +53,7 @@ ANSWERS: dict[str, Any] = {
 # Functions that are sent to workers, and the types of what they return.
 FUNCTIONS: dict[tuple[str, str], Any] = {
     ("worker.why", "look_at_tasks"): Probe,
+    ("common.leases", "holders_of"): Holders,
     ("common.modules", "missing_modules"): list[str],
     ("worker.doctor", "probe_worker"): tasks.Checked,
     ("worker.replay", "look"): replays.Look,

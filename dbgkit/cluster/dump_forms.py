@@ -336,5 +336,6 @@ _OWN_TASK: dict[str, Form] = {
     "start_time": _time,
     "waiting_for_data": _each(_text),
     "coming_from": _text,
+    "exception_text": _text,
     "who_has": _each(_text),
 }

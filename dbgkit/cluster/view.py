@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         TasksQuestion,
     )
     from dbgkit.remote.common.wire_why import Why, WhyQuestion
+    from dbgkit.remote.common.wire_why_waits import WaitsForm, WaitsQuestion
 
 
 class _Asked:
@@ -48,6 +49,8 @@ class _Asked:
     def ask(self, verb: Literal["doctor"], question: DoctorQuestion) -> Examined: ...
     @overload
     def ask(self, verb: Literal["deaths"], question: DeathsQuestion) -> DeathsForm: ...
+    @overload
+    def ask(self, verb: Literal["waits"], question: WaitsQuestion) -> WaitsForm: ...
     @overload
     def ask(
         self,

@@ -13,17 +13,20 @@ from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction, deaths_name, recorder_name
 from dbgkit.cluster.workers import PROBE_LIMIT, ask_workers, read_all_said
 from dbgkit.remote.common.keys import as_key
-from dbgkit.remote.worker.why import SAMPLE, since
+from dbgkit.remote.common.leases import held_here
+from dbgkit.remote.worker.why import SAMPLE, URGENT, since
 
 if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
     from dbgkit.remote.common.wire import Foresee
     from dbgkit.remote.common.wire_failures import Needs
+    from dbgkit.remote.common.wire_why_waits import Holders
     from dbgkit.remote.common.wire_why_workers import Executing, Probe, ProbedTask
 
 MOST_EXECUTING = 20  # of one worker of a dump
 _MISSING = ShippedFunction("common.modules", "missing_modules")
 _PROBE = ShippedFunction("worker.why", "look_at_tasks")
+_HOLDERS = ShippedFunction("common.leases", "holders_of")
 
 
 def probe_workers(link: Link, wanted: Mapping[str, Iterable[Any]]) -> dict[str, Probe]:
@@ -41,6 +44,21 @@ def probe_workers(link: Link, wanted: Mapping[str, Iterable[Any]]) -> dict[str, 
         arguments = {address: (keys,) for address, keys in asked.items()}
         answers = ask_workers(link, _PROBE, arguments, dict)
     return answers
+
+
+def holders_on_workers(
+    link: Link, workers: Iterable[str], leases: list[str]
+) -> dict[str, Holders]:
+    """Which leases of locks are held on some workers, and by which tasks."""
+    arguments = {address: (leases,) for address in workers}
+    found: dict[str, Any] = ask_workers(link, _HOLDERS, arguments, dict)
+    return found
+
+
+def leases_here(link: Link, leases: list[str]) -> set[str]:
+    """Those that this process holds."""
+    loop = link.client.loop.asyncio_loop
+    return set(held_here(loop, leases))
 
 
 def missing_on_workers(link: Link, needs: Needs) -> dict[str, list[str]]:
@@ -133,6 +151,7 @@ def _dumped_worker(own: Mapping[str, Any], keys: list[Any], now: float) -> Probe
         "status": "running" if "running" in status else status,
         "nthreads": own.get("nthreads") or 0,
         "executing": sorted(executing, key=lambda entry: entry["since"] or 0.0),
+        "seceded": [],
         "ready": len(own.get("ready") or ()),
         "constrained": len(own.get("constrained") or ()),
         "in_flight": [
@@ -152,7 +171,7 @@ def _dumped_task(
     if named := ts.get("waiting_for_data"):  # other tasks, by their repr
         texts = {f"<TaskState {k!r} {each['state']}>": k for k, each in tasks.items()}
         waiting = [texts[text] for text in named if text in texts]
-    waiting.sort(key=lambda name: tasks[name]["state"] != "flight")
+    waiting.sort(key=lambda name: URGENT.get(tasks[name]["state"], 2))
     return {
         "key": key,
         "state": ts.get("state"),
@@ -164,6 +183,7 @@ def _dumped_task(
                 "from": tasks[name].get("coming_from")
                 or next(iter(sorted(tasks[name].get("who_has") or ())), None),
                 "since": since(log, name),
+                "error": tasks[name].get("exception_text") or "",
             }
             for name in waiting[:SAMPLE]
         ],

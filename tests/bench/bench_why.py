@@ -5,16 +5,20 @@ Times are of the scheduler's own thread at work, as in `bench_view`.
 
 from __future__ import annotations
 
+import asyncio
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cloudpickle
 from bench_kit import Figure, interleave
 from big_scheduler import TASKS, big_scheduler, one_liner, paused
+from distributed import Event, Lock
 
 import dbgkit
 from dbgkit.cluster.link import Link
@@ -38,11 +42,72 @@ def measure(quick: bool = False) -> list[Figure]:
         big_scheduler(small_folder, SMALL, 10) as small,
         big_scheduler(folder, count, count // 1_000) as client,
     ):
+        rounds = 3 if quick else 7
         for each in (small, client):
             Link(each, 60).progress([])  # installs the extension
+        with deadlock(client):
+            figures = [deadlock_figure(client, rounds)]
+        for each in (small, client):
             each.run_on_scheduler(put_chain, length=CHAIN)
             each.run_on_scheduler(put_unrunnable)
-        return list(_figures(small, client, 3 if quick else 7, count))
+        return [*figures, *_figures(small, client, rounds, count)]
+
+
+def cross(first: str, second: str) -> None:
+    """Take two locks, the second one once the other task has its first."""
+    with Lock(first):
+        Event(f"has-{first}").set()
+        Event(f"has-{second}").wait()
+        with Lock(second):
+            pass
+
+
+@contextmanager
+def deadlock(client: Any) -> Iterator[None]:
+    """A worker whose two tasks wait for each other's lock."""
+    command = [sys.executable, "-m", "distributed.cli.dask_worker"]
+    options = ["--nthreads", "2", "--no-nanny", "--no-dashboard"]
+    address = client.scheduler.address
+    worker = subprocess.Popen(
+        [*command, address, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+    )
+    futures = []
+    try:
+        client.wait_for_workers(1, timeout=60)
+        names = ("one", "two")
+        futures = client.map(cross, names, names[::-1], key="cross")
+        end = time.monotonic() + 60
+        while dbgkit.why(client=client).cause != "deadlock":
+            assert time.monotonic() < end
+        yield
+    finally:
+        client.cancel(futures)
+        worker.kill()
+        worker.wait(30)
+        client.run_on_scheduler(wait_until_gone)
+
+
+async def wait_until_gone(dask_scheduler: Any) -> None:
+    while dask_scheduler.workers:
+        await asyncio.sleep(0.01)
+
+
+def deadlock_figure(client: Any, rounds: int) -> Figure:
+    def ask() -> None:
+        assert dbgkit.why(client=client).cause == "deadlock"
+
+    one, whole = (
+        statistics.median(side)
+        for side in interleave(
+            rounds,
+            lambda: client.run_on_scheduler(one_liner),
+            lambda: paused(client, ask, False).work,
+        )
+    )
+    detail = f"{whole * 1e3:.0f} ÷ {one * 1e3:.0f} ms"
+    return Figure("why() of a deadlock ÷ one-liner", whole / one, 3.0, detail=detail)
 
 
 def put_chain(dask_scheduler: Any, length: int) -> None:

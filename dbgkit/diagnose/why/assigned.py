@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, seconds, several, show
 from dbgkit.diagnose.why.cause import Cause
+from dbgkit.diagnose.why.deadlocks import holders
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, held
 from dbgkit.diagnose.why.threads import run_of, running_for, stack_lines, threads
 from dbgkit.model import advice as advised
+from dbgkit.remote.common.texts import type_and_message
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import Barrier, QueuedEnd, Waiter
@@ -112,42 +114,55 @@ class Waiting(NamedTuple):
     name: str | None
     task: Assigned | None
     waiter: Waiter | None
+    holders: list[str]
+    limited: bool
 
 
 def find_lock_wait(look: Look) -> Iterator[Cause[Waiting]]:
     waiters = look.answer["waiters"] or ()
-    named = set()
+    named = {step.lock for circle in look.circles.values() for step in circle}
     for task in look.assigned:
         waits = _waits(task)
         if task.stage == "executing" and waits is not None:
             named.add(waits["name"])
             same = [each for each in waiters if each["name"] == waits["name"]]
             waiter = same[0] if same else None
-            waiting = Waiting(waits["kind"], waits["name"], task, waiter)
+            held_by = holders(look.board, waits["name"])
+            limited = waits["limited"]
+            waiting = Waiting(
+                waits["kind"], waits["name"], task, waiter, held_by, limited
+            )
             yield Cause(waiting, task.end, like=waiting[:2])
     for waiter in waiters if look.whole else ():
         if waiter["name"] not in named:
-            waiting = Waiting(waiter["kind"], waiter["name"], None, waiter)
+            waiting = Waiting(waiter["kind"], waiter["name"], None, waiter, [], False)
             yield Cause(waiting, count=waiter["waiting"], like=waiting[:2])
 
 
 def lock_wait(cause: Cause[Waiting]) -> Words:
-    kind, name, task, waiter = cause.first
+    kind, name, task, waiter, held_by, limited = cause.first
     who = f"{cause.count} wait" if task is None else cause.they("waits", "wait")
     tasks = [part.task for part in cause.parts[:MOST_NAMED] if part.task]
     evidence = list(map(run_of, tasks))
     if waiter:
         evidence.append(_waiter(waiter))
+    evidence += held_by
+    if limited:
+        evidence.append("the wait has a timeout")
     if task:
         evidence += stack_lines(task.row["stack"])
+    advice = []
+    if not held_by:
+        advice.append(
+            "find out what holds it, or should set or fill it, and whether that is "
+            "still running"
+        )
+    if not limited:
+        advice.append("pass a timeout where you wait")
     return (
         f"{who} for {kind} {name!r}" if name else f"{who} for {kind}",
         evidence,
-        [
-            "find out what holds it, or should set or fill it, and whether that is "
-            "still running",
-            "pass a timeout where you wait",
-        ],
+        advice,
     )
 
 
@@ -255,6 +270,39 @@ def transfer(cause: Cause[Assigned]) -> Words:
     return (
         f"inputs of {cause.tasks} {stuck} at {workers_of(cause.parts)}",
         evidence,
+        advice,
+    )
+
+
+def transfer_failed(cause: Cause[Assigned]) -> Words:
+    task = cause.first
+    worker = task.end["worker"]
+    entry = next(each for each in task.row["inputs"] if each["error"])
+    missing = [m for m in task.end["missing"] if m["key"] == entry["key"]]
+    sender = entry["from"] or next(
+        (m["holders"][0] for m in missing if m["holders"]), ""
+    )
+    kind, message = type_and_message(entry["error"])
+    lines = message.strip().splitlines() or [""]
+    # Dask repeats the traceback of the sender's own error in the message.
+    pickled = not lines[0].startswith("Could not serialize")
+    error = f"{kind}: {lines[0]}" if pickled or len(lines) == 1 else lines[-1]
+    value = next((f", a {m['type']}," for m in missing if m.get("type")), "")
+    how = f"unpickled on {worker}" if pickled else f"pickled on {sender}"
+    advice = [
+        "return something that can be pickled, or let one task make and use it",
+        f"submit both with workers=[{sender!r}], so that it need not be sent",
+    ]
+    if pickled:
+        advice[0] = (
+            "see that workers have the same packages, and modules of your own: "
+            f"{advised.call('doctor')} compares them"
+        )
+    advice.append("then cancel and submit again: Dask does not try this transfer again")
+    return (
+        f"{cause.they('waits', 'wait')} for {show(entry['key'])}, which cannot be "
+        f"transferred: {error}",
+        [f"{show(entry['key'])}{value} cannot be {how}"],
         advice,
     )
 

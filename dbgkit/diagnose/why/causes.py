@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from dbgkit.diagnose.sentences import Words
-from dbgkit.diagnose.why import assigned, outcomes, placing
+from dbgkit.diagnose.why import assigned, deadlocks, outcomes, placing
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.model import Explanation
@@ -42,10 +42,16 @@ CODES = (
     Code("no-workers", placing.no_workers, placing.find_no_workers),
     Code("workers-starting", placing.workers_starting, placing.find_workers_starting),
     Code("worker-not-answering", assigned.not_answering, assigned.find_not_answering),
+    Code(
+        "transfer-failed",
+        assigned.transfer_failed,
+        assigned.find_at("cut off"),
+    ),
     Code("transfer-stuck", assigned.transfer, assigned.find_at("stuck")),
     Code("workers-paused", placing.workers_paused, placing.find_workers_paused),
     Code("resources-unmet", placing.resources_unmet),
     Code("restrictions-unmet", placing.restrictions_unmet),
+    Code("deadlock", deadlocks.deadlock, deadlocks.find_deadlocks),
     Code("lock-wait", assigned.lock_wait, assigned.find_lock_wait),
     Code("threads-held", assigned.threads_held, assigned.find_threads_held),
     Code("p2p-barrier", assigned.barrier, assigned.find_barrier),

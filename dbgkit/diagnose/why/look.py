@@ -17,6 +17,8 @@ from dbgkit.cluster.why import (
     probe_workers,
 )
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
+from dbgkit.diagnose.why.board import Board, Circle
+from dbgkit.diagnose.why.waiting import find_stuck
 from dbgkit.model import Death
 from dbgkit.remote.scheduler.foresight import MOST_KILLED, tasks_had, workers_to_ask
 from dbgkit.targets.modules import Lack, lacking
@@ -39,6 +41,7 @@ MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
 COMES_AGAIN = 15.0  # seconds within which a nanny restarts its worker
 JUST = 60.0  # seconds since a worker left that has just left
 MOST_LEFT = 20
+_MAY_BE_STUCK = ("processing", "queued")
 STUCK_TRANSFER = 30.0  # seconds that one transfer may take
 
 # A worker that has tasks, and what it said itself.
@@ -50,9 +53,9 @@ class Assigned:
     """A task that a worker has; that worker knows more of it than the scheduler.
 
     Its ``stage`` there is ``"waiting"`` for inputs, or ``"stuck"`` if these will not
-    arrive; ``"ready"``, or ``"held"`` if all threads run what the scheduler has
-    released; ``"executing"``, ``"done"``. Or its worker is ``"paused"``, ``"silent"``,
-    or does not know it (``"unheard"``).
+    arrive, or ``"cut off"`` if one cannot be transferred; ``"ready"``, or ``"held"`` if
+    all threads run what the scheduler has released; ``"executing"``, ``"done"``. Or its
+    worker is ``"paused"``, ``"silent"``, or does not know it (``"unheard"``).
     """
 
     end: ProcessingEnd
@@ -105,6 +108,8 @@ class Look:
     probes: Mapping[str, Probe]  # by the worker's address
     deaths: Mapping[Any, Sequence[Death]]  # of workers that had a task
     lacks: Mapping[Any, Lack]  # what workers lack for the task of an end
+    board: Board  # who waits for whom
+    stuck: set[Any]  # running tasks that never go on
 
     def lack_of(self, end: End) -> Lack | None:
         """The lack of modules that explains an end.
@@ -115,9 +120,22 @@ class Look:
         return None if apart else self.lacks.get(end["key"])
 
     @cached_property
+    def circles(self) -> dict[Any, Circle]:
+        """The deadlocks that explain ends, by the end's key."""
+        if not self.stuck:
+            return {}
+        keys = (end["key"] for end in self.answer["ends"])
+        found = {key: self.board.circle_of(key, self.stuck) for key in keys}
+        return {key: circle for key, circle in found.items() if circle}
+
+    @cached_property
     def ends(self) -> list[End]:
-        """All that no lack explains."""
-        return [end for end in self.answer["ends"] if self.lack_of(end) is None]
+        """All that neither a lack nor a deadlock explains."""
+        return [
+            end
+            for end in self.answer["ends"]
+            if self.lack_of(end) is None and end["key"] not in self.circles
+        ]
 
     @cached_property
     def assigned(self) -> list[Assigned]:
@@ -138,6 +156,8 @@ class Look:
         stage = _stage(end, probe, row["state"])
         if self.is_silent(end["worker"]):
             stage = "silent"
+        elif stage == "waiting" and any(each["error"] for each in row["inputs"]):
+            stage = "cut off"
         elif stage == "waiting" and hindered:
             stage = "stuck"
         elif stage == "ready" and held(probe):
@@ -245,6 +265,7 @@ def look_at(view: View, keys: list[Any] | None) -> Look:
 
     ``keys``: None for the whole cluster.
     """
+    whole = keys is None
     pending = _pending(view, keys)
     question: WhyQuestion = {"keys": keys, "pending": pending, "ping": PING}
     if view.client is not None:
@@ -254,13 +275,16 @@ def look_at(view: View, keys: list[Any] | None) -> Look:
     if isinstance(view, LiveView):
         answer = view.ask("why", question, foreseeing(view.link, 0))
         probes = probe_workers(view.link, workers_to_ask(answer, True))
+        keys = [e["key"] for e in answer["ends"] if e["code"] in _MAY_BE_STUCK]
+        board, stuck = find_stuck(view, probes, keys)
     else:
+        board, stuck = Board(), set()
         answer = view.ask("why", question)
         probes = dumped_workers(view.state, workers_to_ask(answer, False))
     had = [key for _, key in tasks_had(answer["ends"])]
     deaths = deaths_of(view, had[:MOST_KILLED])
     lacks = _lacks(view, answer["ends"], deaths)
-    return Look(view, keys is None, answer, probes, deaths, lacks)
+    return Look(view, whole, answer, probes, deaths, lacks, board, stuck)
 
 
 def _pending(view: View, keys: list[Any] | None) -> list[Any]:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .wire_leases import HeldLeases, LeasesForm, LeasesQuestion
+    from .wire_why_waits import Holders
 
 MOST_NAMED = 5  # tasks of a worker that are listed by name
+MOST_RUNNING = 50  # of which one may hold a lock
 
 
 async def tell_leases(state: Any, question: LeasesQuestion) -> LeasesForm:
@@ -40,27 +42,75 @@ async def tell_leases(state: Any, question: LeasesQuestion) -> LeasesForm:
 
 async def find_leases(ids: Iterable[str], dask_worker: Any = None) -> HeldLeases:
     """Which leases are held by tasks of a worker, and what runs there."""
+    found = await _found(ids)
+    replayed = {id_ for id_, each in found.items() if _of_a_replay(each)}
+    own = _own(found, dask_worker)
+    keys = _running(dask_worker)
+    return {
+        "held": list(own),
+        "replayed": list(replayed),
+        "shared": [id_ for id_ in found if id_ not in own],
+        "running": len(keys),
+        "keys": keys[:MOST_NAMED],
+    }
+
+
+async def holders_of(ids: Iterable[str], dask_worker: Any = None) -> Holders:
+    """Which leases are held in a worker's process, and by which of its tasks.
+
+    A task has a lock at hand if it is a local variable of a frame of its thread, other
+    than those that wait for it. That is not so in ``with Lock("name"):``.
+    """
+    own = _own(await _found(ids), dask_worker)
+    keys = _running(dask_worker)
+    return {
+        "held": list(own),
+        "owners": _owners(own, dask_worker),
+        "running": len(keys),
+        "keys": keys[:MOST_RUNNING],
+    }
+
+
+async def _found(ids: Iterable[str]) -> dict[str, Any]:
+    """Semaphores of this process by ids of their leases."""
     wanted = set(ids)
     found = held_here(asyncio.get_running_loop(), wanted)
     if wanted - found.keys():
         # A lock that came as an argument is refreshed by nobody (Semaphore.__init__
         # had no loop then), and is found by looking at all objects only.
         found.update(await asyncio.to_thread(_held_anywhere, wanted - found.keys()))
-    replayed = {id_ for id_, each in found.items() if _of_a_replay(each)}
-    alone = _is_alone(dask_worker)
-    own = [
-        id_
-        for id_, each in found.items()
-        if id_ not in replayed and (alone or each._scheduler is dask_worker.scheduler)
-    ]
-    keys = _running(dask_worker)
+    return found
+
+
+def _own(found: dict[str, Any], worker: Any) -> dict[str, Any]:
+    """Those that tasks of a worker hold, not a replay or others of its process."""
+    alone = _is_alone(worker)
     return {
-        "held": own,
-        "replayed": list(replayed),
-        "shared": [id_ for id_ in found if id_ not in own],
-        "running": len(keys),
-        "keys": keys[:MOST_NAMED],
+        id_: each
+        for id_, each in found.items()
+        if not _of_a_replay(each) and (alone or each._scheduler is worker.scheduler)
     }
+
+
+def _owners(held: dict[str, Any], worker: Any) -> dict[str, Any]:
+    """Leases whose lock is a variable of one task's thread only, and that task."""
+    with worker.active_threads_lock:
+        active = dict(worker.active_threads)
+    frames = sys._current_frames()
+    users: dict[int, set[Any]] = {}
+    for thread, key in active.items():
+        frame = frames.get(thread)
+        while frame is not None:
+            if not frame.f_code.co_filename.endswith(("semaphore.py", "lock.py")):
+                for value in list(frame.f_locals.values()):
+                    users.setdefault(id(value), set()).add(key)
+            frame = frame.f_back
+    owners = {}
+    for id_, semaphore in held.items():
+        tasks = users.get(id(semaphore), set())
+        if len(tasks) == 1:
+            owners[id_] = next(iter(tasks))
+    return owners
 
 
 def held_here(loop: Any, ids: Iterable[str]) -> dict[str, Any]:

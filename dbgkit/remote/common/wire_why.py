@@ -190,6 +190,7 @@ class PausedEnd(AnyEnd, _PausedFacts):
 
 class MissingInput(TypedDict):
     key: Key
+    type: str  # of the value
     holders: list[str]
 
 

@@ -7,6 +7,16 @@ from typing import Annotated, Any, TypedDict
 from .wire import Count, Key, Moment, Number
 
 
+class Waits(TypedDict):
+    """``worker.why_waits.waits_of``: a primitive of Dask, with the futures' keys."""
+
+    kind: str
+    name: str | None
+    keys: list[Key]
+    any: bool  # of the futures one is enough
+    limited: bool  # it ends by itself
+
+
 class _Executing(TypedDict):
     key: Key
     since: Number | None
@@ -15,18 +25,20 @@ class _Executing(TypedDict):
 class Executing(_Executing, total=False):
     state: str
     stack: list[str] | None
+    waits: Waits | None
 
 
 # One of its fields is a word of Python.
 Fetched = TypedDict(
     "Fetched",
-    {"key": Key, "state": str, "from": str | None, "since": Number | None},
+    {
+        "key": Key,
+        "state": str,
+        "from": str | None,
+        "since": Number | None,
+        "error": str,
+    },
 )
-
-
-class Waits(TypedDict):
-    kind: str
-    name: str | None
 
 
 class _ProbedTask(TypedDict):
@@ -49,6 +61,7 @@ class Probe(TypedDict):
     status: str
     nthreads: Count
     executing: list[Executing]
+    seceded: list[Executing]  # they hold no thread of the worker's
     ready: Count
     constrained: Count
     in_flight: Annotated[list[Any], "apart"]

@@ -26,6 +26,7 @@ from .story import tell_story
 from .tasks import survey_counts, survey_tasks
 from .visit import Visit, Wanted
 from .why import explain_state
+from .why_waits import follow_waits
 
 if TYPE_CHECKING:
     from ..common.wire import AnyQuestion, Foresee
@@ -40,6 +41,7 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "tasks": survey_tasks,
     "counts": survey_counts,
     "why": explain_state,
+    "waits": follow_waits,
     "around": look_around,
     "story": tell_story,
     "doctor": examine,

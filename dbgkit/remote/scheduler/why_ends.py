@@ -377,6 +377,7 @@ def _processing(ts: Any, now: float) -> EndFacts:
         "missing": [
             {
                 "key": dts.key,
+                "type": str(dts.type or ""),
                 "holders": sorted(holder.address for holder in dts.who_has or ()),
             }
             for dts in missing[:SAMPLE]

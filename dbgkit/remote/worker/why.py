@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterable
 from itertools import islice
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from .why_waits import waits_of
+
 if TYPE_CHECKING:
-    from ..common.wire_why_workers import Executing, Probe, ProbedTask, Waits
+    from ..common.wire_why_workers import Executing, Probe, ProbedTask
 
 MOST_LINES = 40  # frames of one call stack
 LOG_ENTRIES = 20_000  # newest entries of the worker's log that are searched
 SAMPLE = 5
+MOST_TEXT = 5_000  # characters of an exception
+URGENT = {"error": 0, "flight": 1}  # states of inputs that come first
 MOST_EXECUTING = 20  # tasks that are reported to hold threads
-
-# File and function of Dask's own that wait, and the kind of what they wait for.
-_WAITS = {
-    ("semaphore.py", "acquire"): "semaphore",
-    ("lock.py", "acquire"): "lock",
-    ("event.py", "wait"): "event",
-    ("queues.py", "get"): "queue",
-    ("queues.py", "put"): "queue",
-    ("variable.py", "get"): "variable",
-    ("multi_lock.py", "acquire"): "multi-lock",
-    ("client.py", "result"): "future",
-    ("client.py", "gather"): "future",
-}
 
 
 def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
@@ -51,7 +43,8 @@ def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
         "now": time(),
         "status": dask_worker.status.name,
         "nthreads": state.nthreads,
-        "executing": _executing(state, threads, stacks),
+        "executing": _executing(state.executing, threads, stacks),
+        "seceded": _executing(state.long_running, threads, stacks),
         "ready": len(state.ready),
         "constrained": len(state.constrained),
         "in_flight": [
@@ -64,20 +57,25 @@ def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
 
 
 def _executing(
-    state: Any, threads: dict[Any, int], stacks: dict[int, Any]
+    running: Iterable[Any], threads: dict[Any, int], stacks: dict[int, Any]
 ) -> list[Executing]:
-    """What the threads run, the longest first, that one with its call stack.
+    """What some tasks do, the longest first; that one, and who waits, with a stack.
 
     A task that the scheduler has released is ``"cancelled"`` here, until it ends.
     """
-    longest = sorted(state.executing, key=lambda ts: ts.start_time or 0.0)
-    found: list[Executing] = [
-        {"key": ts.key, "since": ts.start_time, "state": ts.state}
-        for ts in longest[:MOST_EXECUTING]
-    ]
-    for entry in found[:1]:
-        frame = stacks.get(threads.get(entry["key"], -1))
-        entry["stack"] = stack_lines(frame) if frame is not None else None
+    longest = sorted(running, key=lambda ts: ts.start_time or 0.0)
+    found: list[Executing] = []
+    for ts in longest[:MOST_EXECUTING]:
+        frame = stacks.get(threads.get(ts.key, -1))
+        entry: Executing = {
+            "key": ts.key,
+            "since": ts.start_time,
+            "state": ts.state,
+            "waits": waits_of(frame),
+        }
+        if not found or entry["waits"] is not None:
+            entry["stack"] = stack_lines(frame) if frame is not None else None
+        found.append(entry)
     return found
 
 
@@ -103,8 +101,10 @@ def _task(state: Any, ts: Any, key: Any) -> ProbedTask:
             "state": dts.state,
             "from": dts.coming_from or next(iter(sorted(dts.who_has)), None),
             "since": since(state.log, dts.key),
+            # Why it could not be transferred: that is not tried again.
+            "error": dts.exception_text[:MOST_TEXT] if dts.state == "error" else "",
         }
-        for dts in sorted(waiting, key=lambda dts: dts.state != "flight")[:SAMPLE]
+        for dts in sorted(waiting, key=lambda dts: URGENT.get(dts.state, 2))[:SAMPLE]
     ]
     return row
 
@@ -127,35 +127,3 @@ def stack_lines(frame: Any) -> list[str]:
         f"{line.filename}:{line.lineno} in {line.name}: {line.line or ''}"
         for line in summary
     ]
-
-
-def waits_of(frame: Any) -> Waits | None:
-    """What primitive of Dask a call stack waits for: its kind and name.
-
-    The name is a local of Dask's own frames: ``self.name`` of a lock, semaphore,
-    event, queue or variable, ``self.names`` of a multi-lock, ``self.key`` of a future.
-    """
-    found: Waits | None = None
-    for _ in range(200):
-        if frame is None:
-            break
-        code = frame.f_code
-        path = code.co_filename.replace("\\", "/")
-        folder, _, file = path.rpartition("/")
-        kind = _WAITS.get((file, code.co_name))
-        if kind is not None and folder.endswith("distributed"):
-            waiting = frame.f_locals.get("self")
-            named = ("key",) if kind == "future" else ("name", "names")
-            found = {"kind": kind, "name": _name(waiting, named)}
-        frame = frame.f_back
-    return found
-
-
-def _name(waiting: Any, attributes: tuple[str, ...]) -> str | None:
-    for attribute in attributes:
-        value = getattr(waiting, attribute, None)
-        if attribute == "names" and isinstance(value, list):
-            return ", ".join(map(str, value))[:200]
-        if isinstance(value, (str, bytes, tuple)):
-            return str(value)[:200]
-    return None

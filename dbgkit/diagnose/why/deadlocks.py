@@ -1,0 +1,139 @@
+"""Deadlocks: tasks that are stuck for good, as they wait for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dbgkit.diagnose.sentences import Words, seconds, several, show
+from dbgkit.diagnose.why.board import Board, Circle, Holder, Step
+from dbgkit.diagnose.why.cause import Cause
+from dbgkit.diagnose.why.look import Look
+from dbgkit.diagnose.why.threads import stack_lines
+
+MOST_STEPS = 8  # of a circle that are shown
+_NEVER = "distributed.scheduler.locks.lease-timeout"
+
+
+def find_deadlocks(look: Look) -> Iterator[Cause[Circle]]:
+    for end in look.answer["ends"]:
+        circle = look.circles.get(end["key"])
+        if circle:
+            keys = tuple(step.task.key for step in circle)
+            yield Cause(circle, end, like=keys)
+
+
+def deadlock(cause: Cause[Circle]) -> Words:
+    circle = cause.first
+    evidence = [line for step in circle[:MOST_STEPS] for line in _step(step)]
+    if len(circle) > MOST_STEPS:
+        evidence.append(f"and {len(circle) - MOST_STEPS} more tasks")
+    own = {step.task.key for step in circle}
+    own |= {key for step in circle for key in (step.key, step.behind)}
+    blocked = [key for key in cause.keys if key not in own]
+    if blocked:
+        evidence.append(f"also blocked by this: {several(map(show, blocked))}")
+    return _summary(circle), evidence, _advice(circle)
+
+
+def _summary(circle: Circle) -> str:
+    first = circle[0]
+    name = show(first.task.key)
+    if first.next is None:
+        return f"{name} waits for {_lock(first)}, which is never released"
+    if len(circle) > 1:
+        names = several(show(step.task.key) for step in circle)
+        if all(step.thread for step in circle):
+            return (
+                f"deadlock: {len(circle)} tasks wait for tasks that need their "
+                f"threads: {names}"
+            )
+        return f"deadlock: {len(circle)} tasks wait for each other: {names}"
+    if first.lock is not None:
+        return f"deadlock: {name} waits for {_lock(first)}, which it holds itself"
+    return f"deadlock: {name} waits for {_awaited(first)}, which needs its thread"
+
+
+def _awaited(step: Step) -> str:
+    """The task that is waited for, and the one that this waits for in turn."""
+    if step.behind is None:
+        return show(step.key)
+    return f"{show(step.key)}, which waits for {show(step.behind)}"
+
+
+def _step(step: Step) -> list[str]:
+    """A task, what it waits for, who is in the way; and its line."""
+    text = f"{show(step.task.key)} on {step.task.worker} waits for "
+    if step.holder is not None:
+        text += f"{_lock(step)}, {held_by(step.holder)}"
+    elif not step.thread:
+        text += f"{_awaited(step)}, which is running"
+    elif len(step.thread) == 1 and step.next is not None:
+        text += (
+            f"{_awaited(step)}, which needs a thread of {step.thread[0]}: "
+            f"{show(step.next.key)} holds it"
+        )
+    else:
+        text += f"{_awaited(step)}, which needs a thread of {several(step.thread)}"
+    return [text, *stack_lines(step.task.stack)[-1:]]
+
+
+def _lock(step: Step) -> str:
+    return f"{step.kind} {step.lock!r}"
+
+
+def held_by(holder: Holder) -> str:
+    """Who holds a lease of a lock, as the rest of a sentence about the lock."""
+    if holder.worker is not None:
+        if not holder.tasks:
+            return f"taken on {holder.worker} by a task that ended without releasing it"
+        names = several(map(show, holder.tasks))
+        if len(holder.tasks) == 1 and holder.all_known:
+            return f"held by {names} on {holder.worker}"
+        return f"held by one of the tasks on {holder.worker}: {names}"
+    if holder.here:
+        return "held by this process"
+    if holder.refreshed:
+        return (
+            "held outside the workers: by a client, another process, or somebody who "
+            "has just gone"
+        )
+    if holder.frees is None:
+        return (
+            "held by no worker; if no client holds it, who did has gone, and the "
+            f"scheduler never takes it back ({_NEVER} is inf)"
+        )
+    return (
+        "held by somebody who has gone: the scheduler takes it back in at most "
+        f"{seconds(holder.frees)}"
+    )
+
+
+def holders(board: Board, name: str | None) -> list[str]:
+    """Lines about those who hold a lock, if that is known."""
+    found = board.holders(name) if name is not None else []
+    return list(dict.fromkeys(f"it is {held_by(holder)}" for holder in found))
+
+
+def _advice(circle: Circle) -> list[str]:
+    workers = sorted({step.task.worker for step in circle})
+    ended = [step.holder.worker for step in circle if not step.next and step.holder]
+    if ended:
+        return [
+            "take a lock in a with statement: it is released however the task ends",
+            f"client.restart_workers({ended}) ends the process that keeps it; the "
+            f"scheduler then takes it back after a while ({_NEVER})",
+        ]
+    advice = []
+    if any(step.thread for step in circle):
+        advice += [
+            "submit and wait within worker_client() in place of get_client(), or call "
+            "secede() before waiting: the thread is free for others meanwhile",
+            "more threads let these tasks go on now: cluster.scale(n)",
+        ]
+    if any(step.lock is not None for step in circle):
+        advice += [
+            "take locks in the same order in every task, or all at once with "
+            "MultiLock, and release them before waiting for other tasks",
+            f"client.restart_workers({workers}) ends these tasks; they run again",
+        ]
+    return advice

@@ -1,0 +1,70 @@
+"""Inputs that cannot be transferred, which Dask does not try again."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import own_cluster
+from distributed import wait
+from watching import unchanged
+from why_looks import codes, from_dump, why_until
+
+import dbgkit
+
+
+class NotPicklable:
+    def __reduce__(self):
+        raise TypeError("no thread lock travels")
+
+
+class NotReadable:
+    def __reduce__(self):
+        return refuse, ()
+
+
+def refuse():
+    raise ImportError("No module named 'only_there'")
+
+
+def make(kind):
+    return NotPicklable() if kind == "pickled" else NotReadable()
+
+
+def use(value):
+    return value
+
+
+@pytest.fixture
+def client():
+    # One each: after a transfer that failed, Dask uses its connection again, and the
+    # next one may fail of what is left there.
+    with own_cluster(threads_per_worker=1) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("pickled", "TypeError: no thread lock travels"),
+        ("unpickled", "ImportError: No module named 'only_there'"),
+    ],
+)
+def test_an_input_that_cannot_be_transferred(client, tmp_path, kind, error):
+    sender, receiver = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    value = client.submit(make, kind, key=f"make-{kind}", workers=sender)
+    wait(value)
+    used = client.submit(use, value, key=f"use-{kind}", workers=receiver)
+    after = client.submit(use, used, key=f"after-{kind}")
+    found = why_until("transfer-failed", used)
+    with unchanged(client, settled=False):
+        found = dbgkit.why(client=client)
+    assert codes(found) == ["transfer-failed"]
+    assert found.summary.endswith(error)
+    assert f"make-{kind}" in found.summary
+    assert any(
+        f"cannot be {kind} on {sender if kind == 'pickled' else receiver}" in line
+        for line in found.evidence
+    )
+    assert "wait" not in found.advice
+    assert dbgkit.why(after).because == "transfer-failed"
+    dumped = from_dump(client, tmp_path, used.key)
+    assert (dumped.cause, dumped.summary) == (found.cause, found.summary)
