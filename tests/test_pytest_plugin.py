@@ -11,6 +11,8 @@ import textwrap
 import pexpect
 import pytest
 
+import dbgkit
+
 JOBS = """
     import pytest
 
@@ -132,12 +134,87 @@ def test_pdb_opens_in_the_task_of_a_client_that_has_closed(prompt):
     assert "(700, 0)" in prompt(BODY, "p scaled, b", "c")
 
 
-def test_a_verb_may_be_what_imports_dask_first(run):
+# Each import in a process of its own, forked off where Dask is not imported yet.
+FIRST = """
+    import os, sys, traceback
+    import IPython, dask, rich, tornado.web
+
+    import dbgkit
+
+    LATER = (
+        "dbgkit.api.asking",
+        "dbgkit.api.replay",
+        "dbgkit.cluster.link",
+        "dbgkit.debugger",
+        "dbgkit.diagnose.failures",
+        "dbgkit.frontends.ipython.magics",
+        "dbgkit.render.replay",
+        "dbgkit.replays.capture",
+        "dbgkit.targets.locate",
+    )
+
+    def is_ready(first):
+        exec(first, {})
+        from distributed import Client
+        assert Client.__exit__.__module__ == "dbgkit.replays.capture"
+        assert not [f for f in sys.meta_path if "dbgkit" in type(f).__module__]
+
+    @pytest.mark.parametrize(
+        "first",
+        [f"from dbgkit import {name}" for name in dbgkit.__all__]
+        + [f"import {name}" for name in LATER],
+    )
+    def test_first(first):
+        assert "distributed" not in sys.modules
+        child = os.fork()
+        if not child:
+            try:
+                is_ready(first)
+            except BaseException:
+                os.write(2, traceback.format_exc().encode())
+                os._exit(1)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_whatever_of_dbgkit_a_test_imports_first_is_whole(run):
+    out = run(FIRST, "--assert=plain")  # rewriting dbgkit each time is slow
+    assert f"{len(dbgkit.__all__) + 9} passed" in out, out
+
+
+def test_a_client_is_seen_to_close_if_dbgkit_has_imported_dask(run):
+    out = run(
+        BODY.replace(
+            "from distributed", "from dbgkit import debugging, why; from distributed"
+        )
+    )
+    assert "key     job" in out.partition(" Dask task ")[2]
+
+
+def test_a_run_inside_a_test_waits_for_dask_too(run):
     out = run("""
-        def test_verb():
-            import sys, dbgkit
+        def test_it():
+            from dbgkit.frontends.importing import once_imported
+            seen = []
+            with once_imported("distributed", lambda: seen.append("inner")):
+                from dbgkit import debugging
+            from distributed import Client
+            assert seen == ["inner"]
+            assert Client.__exit__.__module__ == "dbgkit.replays.capture"
+    """)
+    assert "1 passed" in out, out
+
+
+def test_who_only_asks_for_a_spec_gets_a_whole_one(run):
+    out = run("""
+        def test_it():
+            import importlib.util, sys
+            spec = importlib.util.find_spec("distributed")
+            assert "distributed" in spec.loader.get_source("distributed")
             assert "distributed" not in sys.modules
-            assert dbgkit.failures
+            from distributed import Client
+            assert Client.__exit__.__module__ == "dbgkit.replays.capture"
     """)
     assert "1 passed" in out, out
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+_OURS = "dbgkit."
 
 
 @contextmanager
 def once_imported(name: str, action: Callable[[], None]) -> Iterator[None]:
     """Call an action as soon as a module has been imported: now, if it has been.
 
-    While inside only; nothing is left on ``sys.meta_path`` after it.
+    If a module of dbgkit imports it, the action waits until that one is complete, so
+    that it may use any of them. While inside only; nothing is left on
+    ``sys.meta_path`` after it.
     """
     if name in sys.modules:
         action()
@@ -30,11 +34,12 @@ def once_imported(name: str, action: Callable[[], None]) -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Waits for one module, and steps aside once it is asked for."""
+    """Waits for one module, and follows what dbgkit loads until it is there."""
 
     def __init__(self, name: str, action: Callable[[], None]) -> None:
         self.name = name
         self.action = action
+        self.loading: set[str] = set()  # in any thread
 
     def find_spec(
         self,
@@ -42,28 +47,45 @@ class _Finder(MetaPathFinder):
         path: Sequence[str] | None,
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
-        if fullname != self.name:
+        if fullname != self.name and not fullname.startswith(_OURS):
             return None
-        self.leave()
-        for finder in sys.meta_path:
+        finders = list(sys.meta_path)
+        if self not in finders:
+            return None  # another thread was first
+        for finder in finders[finders.index(self) + 1 :]:
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = _Loader(spec.loader, self.action)
+                    spec.loader = _Loader(spec.loader, self)
                 return spec
         return None
 
-    def leave(self) -> None:
-        with suppress(ValueError):  # another thread may have been first
+    def loaded(self) -> None:
+        """Act if the module is there, and all that was being loaded is complete."""
+        if not self.loading and self.name in sys.modules and self.leave():
+            self.action()
+
+    def leave(self) -> bool:
+        """Whether it was still there: another thread may have been first."""
+        try:
             sys.meta_path.remove(self)
+        except ValueError:
+            return False
+        return True
 
 
 class _Loader(Loader):
-    """Loads as the real one does, then acts; the module keeps the real one."""
+    """Loads as the real one does, and tells the finder; the module keeps the real one.
 
-    def __init__(self, real: Any, action: Callable[[], None]) -> None:
+    Some only ask for a spec, and then its loader for more.
+    """
+
+    def __init__(self, real: Any, finder: _Finder) -> None:
         self.real = real
-        self.action = action
+        self.finder = finder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         made: ModuleType | None = self.real.create_module(spec)
@@ -73,5 +95,9 @@ class _Loader(Loader):
         module.__loader__ = self.real
         if module.__spec__ is not None:
             module.__spec__.loader = self.real
-        self.real.exec_module(module)
-        self.action()
+        self.finder.loading.add(module.__name__)
+        try:
+            self.real.exec_module(module)
+        finally:
+            self.finder.loading.discard(module.__name__)
+        self.finder.loaded()

@@ -55,8 +55,6 @@ class DaskTasks:
         self.captured.close()
 
     def _capture(self) -> None:
-        if _is_loading("dbgkit.api.asking"):
-            return  # a verb of ours brings Dask in, and is not there yet itself
         capture = _verbs("debugging").capture
         # Inputs are pulled only for a prompt: a report needs none.
         self.captured.enter_context(capture(timeout=_PATIENCE, inputs=self.pdb))
@@ -126,12 +124,6 @@ def _verbs(name: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return import_module(f"dbgkit.api.{name}")
-
-
-def _is_loading(name: str) -> bool:
-    """Whether a module is being imported now (``_initializing`` is importlib's own)."""
-    spec = getattr(sys.modules.get(name), "__spec__", None)
-    return bool(getattr(spec, "_initializing", False))
 
 
 def _described(exception: BaseException) -> str:
