@@ -280,6 +280,15 @@ def test_a_report_that_cannot_be_written_is_told(broken, dbgkit, tmp_path):
     assert dbgkit("report", "--dump", broken.dump, "-o", tmp_path).code == 2
 
 
+@pytest.mark.parametrize("page", ["no/page.html", "/dev/full"])
+def test_after_a_report_that_cannot_be_written_output_still_can(broken, capfd, page):
+    done = in_process(capfd, "report", "--dump", broken.dump, "-o", page)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"Error: cannot write '{page}': ")
+    print("still here")
+    assert capfd.readouterr().out == "still here\n"
+
+
 # -- where to look -----------------------------------------------------------
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
-from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, FOUND
+from dbgkit.errors import CannotWrite
+from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, FOUND, CouldNotLook
 from dbgkit.frontends.cli.looking import Place, as_json, ask, command, put, write
 from dbgkit.frontends.cli.states import why_code
 from dbgkit.frontends.verbs import PAGE
@@ -25,16 +29,27 @@ def report(place: Place, path: str | None) -> int:
 
     path = path or ("-" if place.as_json else PAGE)
     if path != "-":
-        check_place(path)
+        with _writing_page():
+            check_place(path)
     made = ask(place, "report")
     json = place.as_json
     text = f"{as_json(made.to_json())}\n" if json else render.document(made)
     if path == "-":
         write(text)
     else:
-        write_to(path, text)
+        with _writing_page():
+            write_to(path, text)
         click.echo(f"written to {path}", err=True)
     return 0 if made.healthy else FOUND
+
+
+@contextmanager
+def _writing_page() -> Iterator[None]:
+    """End the command where the page cannot be written; standard output still can."""
+    try:
+        yield
+    except CannotWrite as error:
+        raise CouldNotLook(str(error)) from error
 
 
 @command("watch")
