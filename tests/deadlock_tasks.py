@@ -11,10 +11,13 @@ from distributed import (
     Semaphore,
     as_completed,
     get_client,
+    get_worker,
     secede,
     wait,
     worker_client,
 )
+
+SHARED = []  # a lock of this process, made by the first task that uses it
 
 
 def inc(x):
@@ -100,3 +103,51 @@ def take_and_die(name, taken):
     Lock(name).acquire()
     Event(taken).set()
     os._exit(3)
+
+
+def use_shared(name, event, entered=None):
+    """Hold a lock that all tasks of the process share until an event is set."""
+    if not SHARED:
+        SHARED.append(Lock(name))
+    with SHARED[0]:
+        if entered:
+            Event(entered).set()
+        Event(event).wait()
+
+
+def take_and_keep(name):
+    """Take a lock, and keep it where a later task finds it."""
+    get_worker().kept_lock = lock = Lock(name)
+    return lock.acquire()
+
+
+def release_kept():
+    get_worker().kept_lock.release()
+
+
+class Holding:
+    """An actor that takes a lock in one method, and releases it in another."""
+
+    def __init__(self, name):
+        self.lock = Lock(name)
+
+    def take(self):
+        return self.lock.acquire()
+
+    def release(self):
+        self.lock.release()
+
+
+def take_both_of(first, second, mine, others):
+    """As `take_both`, with locks that came as arguments."""
+    with first:
+        Event(mine).set()
+        Event(others).wait()
+        with second:
+            return True
+
+
+def submit_bound(workers):
+    """Wait for a task that may run on some workers only."""
+    client = get_client()
+    return client.submit(inc, 1, workers=workers, key="bound", pure=False).result()

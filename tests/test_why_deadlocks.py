@@ -6,15 +6,21 @@ import dask
 import pytest
 from conftest import own_cluster
 from deadlock_tasks import (
+    Holding,
     hold_and_submit,
     inc,
+    release_kept,
     submit_and_wait,
+    submit_bound,
     take,
     take_and_die,
     take_and_end,
+    take_and_keep,
     take_and_wait,
     take_both,
+    take_both_of,
     take_for,
+    use_shared,
     wait_without_a_thread,
 )
 from distributed import Client, Event, Lock, wait
@@ -198,6 +204,77 @@ def test_a_lock_that_a_wait_with_a_limit_wants(client, workers):
     found = why_until("lock-wait", waits)
     assert codes(found) == ["lock-wait"]
     assert any("timeout" in line for line in found.evidence)
+
+
+def test_a_lock_that_tasks_of_one_process_share():
+    # A waiter has the lock at hand as its holder has, and is not taken for it.
+    with own_cluster(n_workers=1, threads_per_worker=2) as client:
+        for name in ("end", "entered"):
+            Event(name).clear()
+        holder = client.submit(use_shared, "shared", "end", "entered", key="holder")
+        Event("entered").wait(30)
+        waiter = client.submit(use_shared, "shared", "end", key="waiter")
+        found = why_until("lock-wait", waiter)
+        assert codes(found) == ["lock-wait"]
+        assert any("one of the tasks" in line for line in found.evidence)
+        Event("end").set()
+        client.gather([holder, waiter])
+
+
+@pytest.mark.parametrize("how", ["worker", "actor"])
+def test_a_lock_that_something_may_release_still(client, workers, how):
+    name = f"kept-{how}"
+    if how == "worker":
+        client.submit(take_and_keep, name, workers=workers[0]).result()
+    else:
+        actor = client.submit(Holding, name, actor=True, workers=workers[0]).result()
+        actor.take().result()
+    waits = client.submit(take, name, key="waits", pure=False, workers=workers[1])
+    found = why_until("lock-wait", waits)
+    assert codes(found) == ["lock-wait"]
+    assert any("something else may do still" in line for line in found.evidence)
+    if how == "worker":
+        client.submit(release_kept, workers=workers[0]).result()
+    else:
+        actor.release().result()
+    assert waits.result(30) == name
+
+
+def test_locks_as_arguments_are_taken_back(client, workers):
+    # Nobody refreshes them: the scheduler ends the deadlock by itself.
+    one, two = Lock("arg-1"), Lock("arg-2")
+    for name in ("m1", "m2"):
+        Event(name).clear()
+    futures = [
+        client.submit(take_both_of, one, two, "m1", "m2", workers=workers[0]),
+        client.submit(take_both_of, two, one, "m2", "m1", workers=workers[1]),
+    ]
+    found = why_until("lock-wait", futures[0])
+    assert "deadlock" not in codes(dbgkit.why(client=client))
+    assert any("takes it back in at most" in line for line in found.evidence)
+
+
+def test_no_deadlock_where_another_worker_is_about_to_run_it(client, workers):
+    Event("busy").clear()
+    busy = client.submit(
+        take_and_wait, "free-2", "busy", workers=workers[1], key="busy"
+    )
+    runs(client, "busy")
+    outer = client.submit(submit_bound, workers, workers=workers[0], key="outer")
+    runs(client, "bound")
+    assert "deadlock" not in codes(dbgkit.why(client=client))
+    Event("busy").set()
+    assert outer.result(30) == 2
+    busy.result()
+
+
+def test_a_task_that_is_bound_to_its_submitters_worker(client, workers):
+    outer = client.submit(submit_bound, workers[:1], workers=workers[0], key="outer")
+    found = why_until("deadlock", outer)
+    assert found.summary == (
+        "deadlock: 'outer' waits for 'bound', which needs its thread"
+    )
+    assert not any("scale" in line for line in found.advice)
 
 
 @pytest.mark.parametrize("timeout", ["5 s", "inf"])

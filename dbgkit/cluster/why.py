@@ -47,10 +47,13 @@ def probe_workers(link: Link, wanted: Mapping[str, Iterable[Any]]) -> dict[str, 
 
 
 def holders_on_workers(
-    link: Link, workers: Iterable[str], leases: list[str]
+    link: Link, workers: Iterable[str], leases: list[str], *, everywhere: bool
 ) -> dict[str, Holders]:
-    """Which leases of locks are held on some workers, and by which tasks."""
-    arguments = {address: (leases,) for address in workers}
+    """Which leases of locks are held on some workers, and by which tasks.
+
+    With ``everywhere``, those that nobody refreshes too, which takes longer.
+    """
+    arguments = {address: (leases, everywhere) for address in workers}
     found: dict[str, Any] = ask_workers(link, _HOLDERS, arguments, dict)
     return found
 
@@ -108,6 +111,16 @@ def planned_workers(client: Any) -> list[str]:
         if most == 0:
             return []
     return found
+
+
+def may_grow(client: Any) -> bool:
+    """Whether the client's cluster manager is to have more workers than there are."""
+    cluster = getattr(client, "cluster", None)
+    plan = set(getattr(cluster, "plan", ()))
+    if plan - set(getattr(cluster, "observed", ())):
+        return True
+    adaptive = getattr(cluster, "_adaptive", None)
+    return adaptive is not None and len(plan) < adaptive.maximum
 
 
 def none_comes_again(client: Any) -> bool:

@@ -114,8 +114,8 @@ class Waiting(NamedTuple):
     name: str | None
     task: Assigned | None
     waiter: Waiter | None
-    holders: list[str]
-    limited: bool
+    held_by: tuple[list[str], list[str]]  # lines, and advice
+    limited: bool  # the wait has a timeout
 
 
 def find_lock_wait(look: Look) -> Iterator[Cause[Waiting]]:
@@ -127,7 +127,7 @@ def find_lock_wait(look: Look) -> Iterator[Cause[Waiting]]:
             named.add(waits["name"])
             same = [each for each in waiters if each["name"] == waits["name"]]
             waiter = same[0] if same else None
-            held_by = holders(look.board, waits["name"])
+            held_by = holders(look.board, waits["kind"], waits["name"])
             limited = waits["limited"]
             waiting = Waiting(
                 waits["kind"], waits["name"], task, waiter, held_by, limited
@@ -135,12 +135,15 @@ def find_lock_wait(look: Look) -> Iterator[Cause[Waiting]]:
             yield Cause(waiting, task.end, like=waiting[:2])
     for waiter in waiters if look.whole else ():
         if waiter["name"] not in named:
-            waiting = Waiting(waiter["kind"], waiter["name"], None, waiter, [], False)
+            waiting = Waiting(
+                waiter["kind"], waiter["name"], None, waiter, ([], []), False
+            )
             yield Cause(waiting, count=waiter["waiting"], like=waiting[:2])
 
 
 def lock_wait(cause: Cause[Waiting]) -> Words:
-    kind, name, task, waiter, held_by, limited = cause.first
+    kind, name, task, waiter, (held_by, advice), _ = cause.first
+    limited = all(part.limited for part in cause.parts)
     who = f"{cause.count} wait" if task is None else cause.they("waits", "wait")
     tasks = [part.task for part in cause.parts[:MOST_NAMED] if part.task]
     evidence = list(map(run_of, tasks))
@@ -151,14 +154,13 @@ def lock_wait(cause: Cause[Waiting]) -> Words:
         evidence.append("the wait has a timeout")
     if task:
         evidence += stack_lines(task.row["stack"])
-    advice = []
     if not held_by:
-        advice.append(
+        advice = [
             "find out what holds it, or should set or fill it, and whether that is "
             "still running"
-        )
+        ]
     if not limited:
-        advice.append("pass a timeout where you wait")
+        advice = [*advice, "pass a timeout where you wait"]
     return (
         f"{who} for {kind} {name!r}" if name else f"{who} for {kind}",
         evidence,
@@ -279,19 +281,19 @@ def transfer_failed(cause: Cause[Assigned]) -> Words:
     worker = task.end["worker"]
     entry = next(each for each in task.row["inputs"] if each["error"])
     missing = [m for m in task.end["missing"] if m["key"] == entry["key"]]
-    sender = entry["from"] or next(
-        (m["holders"][0] for m in missing if m["holders"]), ""
-    )
+    senders = [holder for m in missing for holder in m["holders"]]
+    sender = entry["from"] or (senders[0] if senders else None)
     kind, message = type_and_message(entry["error"])
     lines = message.strip().splitlines() or [""]
     # Dask repeats the traceback of the sender's own error in the message.
     pickled = not lines[0].startswith("Could not serialize")
     error = f"{kind}: {lines[0]}" if pickled or len(lines) == 1 else lines[-1]
     value = next((f", a {m['type']}," for m in missing if m.get("type")), "")
-    how = f"unpickled on {worker}" if pickled else f"pickled on {sender}"
+    at = f" on {sender}" if sender else ""
+    how = f"unpickled on {worker}" if pickled else f"pickled{at}"
     advice = [
         "return something that can be pickled, or let one task make and use it",
-        f"submit both with workers=[{sender!r}], so that it need not be sent",
+        f"submit both with workers=[{sender or worker!r}], so that it need not be sent",
     ]
     if pickled:
         advice[0] = (

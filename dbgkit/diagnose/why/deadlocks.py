@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dbgkit.diagnose.sentences import Words, seconds, several, show
-from dbgkit.diagnose.why.board import Board, Circle, Holder, Step
+from dbgkit.diagnose.sentences import MOST_NAMED, Words, seconds, several, show
+from dbgkit.diagnose.why.board import (
+    LOCKS,
+    MOST_JOINED,
+    Board,
+    Circle,
+    Holder,
+    Step,
+)
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.diagnose.why.threads import stack_lines
+from dbgkit.model import advice as advised
 
 MOST_STEPS = 8  # of a circle that are shown
 _NEVER = "distributed.scheduler.locks.lease-timeout"
+_WITH = "take a lock in a with statement: it is released however the task ends"
 
 
 def find_deadlocks(look: Look) -> Iterator[Cause[Circle]]:
+    many = len(look.board.stuck) > MOST_JOINED
     for end in look.answer["ends"]:
         circle = look.circles.get(end["key"])
         if circle:
-            keys = tuple(step.task.key for step in circle)
-            yield Cause(circle, end, like=keys)
+            # Of very many, those that need threads are not told apart.
+            alike = "threads" if many and circle[0].thread else None
+            runs = tuple(step.task.run for step in circle)
+            yield Cause(circle, end, like=alike or runs)
 
 
 def deadlock(cause: Cause[Circle]) -> Words:
@@ -83,35 +95,51 @@ def _lock(step: Step) -> str:
 
 def held_by(holder: Holder) -> str:
     """Who holds a lease of a lock, as the rest of a sentence about the lock."""
+    frees = ""
+    if holder.frees is not None:
+        frees = f"the scheduler takes it back in at most {seconds(holder.frees)}"
     if holder.worker is not None:
-        if not holder.tasks:
-            return f"taken on {holder.worker} by a task that ended without releasing it"
         names = several(map(show, holder.tasks))
-        if len(holder.tasks) == 1 and holder.all_known:
-            return f"held by {names} on {holder.worker}"
-        return f"held by one of the tasks on {holder.worker}: {names}"
+        text = f"held by one of the tasks on {holder.worker}: {names}"
+        if len(holder.tasks) == 1 and holder.all:
+            text = f"held by {names} on {holder.worker}"
+        if not holder.tasks:
+            text = f"taken on {holder.worker} by a task that ended without releasing it"
+        if not holder.tasks and holder.kept:
+            text += ", which something else may do still"
+        return f"{text}; {frees}" if frees else text
     if holder.here:
         return "held by this process"
+    if not holder.asked:
+        return "held by somebody: not all workers were asked, or answered"
     if holder.refreshed:
         return (
             "held outside the workers: by a client, another process, or somebody who "
             "has just gone"
         )
-    if holder.frees is None:
-        return (
-            "held by no worker; if no client holds it, who did has gone, and the "
-            f"scheduler never takes it back ({_NEVER} is inf)"
-        )
+    if frees:
+        return f"held by somebody who has gone: {frees}"
     return (
-        "held by somebody who has gone: the scheduler takes it back in at most "
-        f"{seconds(holder.frees)}"
+        "held by no worker; if no client holds it, who did has gone, and the "
+        f"scheduler never takes it back ({_NEVER} is inf)"
     )
 
 
-def holders(board: Board, name: str | None) -> list[str]:
-    """Lines about those who hold a lock, if that is known."""
-    found = board.holders(name) if name is not None else []
-    return list(dict.fromkeys(f"it is {held_by(holder)}" for holder in found))
+def holders(board: Board, kind: str, name: str | None) -> tuple[list[str], list[str]]:
+    """Lines about those who hold a lock, if that is known, and advice."""
+    found = board.holders(name) if name is not None and kind in LOCKS else []
+    lines = list(dict.fromkeys(f"it is {held_by(holder)}" for holder in found))
+    if len(lines) > MOST_NAMED:
+        lines[MOST_NAMED:] = [f"and by {len(lines) - MOST_NAMED} more"]
+    advice = []
+    if any(each.worker is not None and not each.tasks for each in found):
+        advice.append(_WITH)
+    runs = [key for each in found if len(each.tasks) == 1 for key in each.tasks]
+    if runs:
+        advice.append(f"see what its holder does: {advised.call('why', runs[0])}")
+    if any(not each.refreshed and each.frees is None for each in found):
+        advice.append(f"Semaphore(name={name!r}).close() lets go of what is left of it")
+    return lines, advice
 
 
 def _advice(circle: Circle) -> list[str]:
@@ -119,17 +147,18 @@ def _advice(circle: Circle) -> list[str]:
     ended = [step.holder.worker for step in circle if not step.next and step.holder]
     if ended:
         return [
-            "take a lock in a with statement: it is released however the task ends",
+            _WITH,
             f"client.restart_workers({ended}) ends the process that keeps it; the "
-            f"scheduler then takes it back after a while ({_NEVER})",
+            f"scheduler then takes it back, unless {_NEVER} is inf",
         ]
     advice = []
-    if any(step.thread for step in circle):
-        advice += [
+    if any(step.lock is None for step in circle):
+        advice.append(
             "submit and wait within worker_client() in place of get_client(), or call "
-            "secede() before waiting: the thread is free for others meanwhile",
-            "more threads let these tasks go on now: cluster.scale(n)",
-        ]
+            "secede() before waiting: the thread is free for others meanwhile"
+        )
+    if any(step.thread and not step.bound for step in circle):
+        advice.append("more threads let these tasks go on now: cluster.scale(n)")
     if any(step.lock is not None for step in circle):
         advice += [
             "take locks in the same order in every task, or all at once with "

@@ -109,7 +109,6 @@ class Look:
     deaths: Mapping[Any, Sequence[Death]]  # of workers that had a task
     lacks: Mapping[Any, Lack]  # what workers lack for the task of an end
     board: Board  # who waits for whom
-    stuck: set[Any]  # running tasks that never go on
 
     def lack_of(self, end: End) -> Lack | None:
         """The lack of modules that explains an end.
@@ -122,11 +121,12 @@ class Look:
     @cached_property
     def circles(self) -> dict[Any, Circle]:
         """The deadlocks that explain ends, by the end's key."""
-        if not self.stuck:
-            return {}
-        keys = (end["key"] for end in self.answer["ends"])
-        found = {key: self.board.circle_of(key, self.stuck) for key in keys}
-        return {key: circle for key, circle in found.items() if circle}
+        found: dict[Any, Circle] = {}
+        for end in self.answer["ends"] if self.board.stuck else ():
+            worker = end["worker"] if end["code"] == "processing" else None
+            if circle := self.board.circle_of(end["key"], worker):
+                found[end["key"]] = circle
+        return found
 
     @cached_property
     def ends(self) -> list[End]:
@@ -276,15 +276,15 @@ def look_at(view: View, keys: list[Any] | None) -> Look:
         answer = view.ask("why", question, foreseeing(view.link, 0))
         probes = probe_workers(view.link, workers_to_ask(answer, True))
         keys = [e["key"] for e in answer["ends"] if e["code"] in _MAY_BE_STUCK]
-        board, stuck = find_stuck(view, probes, keys)
+        board = find_stuck(view, probes, keys)
     else:
-        board, stuck = Board(), set()
+        board = Board()
         answer = view.ask("why", question)
         probes = dumped_workers(view.state, workers_to_ask(answer, False))
     had = [key for _, key in tasks_had(answer["ends"])]
     deaths = deaths_of(view, had[:MOST_KILLED])
     lacks = _lacks(view, answer["ends"], deaths)
-    return Look(view, whole, answer, probes, deaths, lacks, board, stuck)
+    return Look(view, whole, answer, probes, deaths, lacks, board)
 
 
 def _pending(view: View, keys: list[Any] | None) -> list[Any]:

@@ -7,6 +7,7 @@ import re
 import site
 import sys
 import sysconfig
+import threading
 import traceback
 from collections.abc import Iterator
 from functools import lru_cache
@@ -21,6 +22,17 @@ _PACKAGE_ROOT = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\]+)")
 _WINDOWS_LIB = re.compile(r"^[A-Za-z]:.*\\lib\\(\w+)(?:\.py)?(?:\\|$)", re.IGNORECASE)
 _CYTHON = (".pyx", ".pxd", ".pxi")
 _LINE = re.compile(r'^  File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>.+)$')
+
+
+def frames_of_threads() -> dict[int, FrameType]:
+    """What each other thread runs, by its id: ``sys._current_frames``.
+
+    Without this thread's own frame, which would refer to itself by what it has here:
+    all frames, with the users' values, would stay alive until garbage is collected.
+    """
+    frames = sys._current_frames()
+    frames.pop(threading.get_ident(), None)
+    return frames
 
 
 def _own_roots() -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from traceback import walk_stack
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from .frames import frames_of_threads
+
 if TYPE_CHECKING:
     from .wire_leases import HeldLeases, LeasesForm, LeasesQuestion
     from .wire_why_waits import Holders
@@ -55,27 +57,56 @@ async def find_leases(ids: Iterable[str], dask_worker: Any = None) -> HeldLeases
     }
 
 
-async def holders_of(ids: Iterable[str], dask_worker: Any = None) -> Holders:
-    """Which leases are held in a worker's process, and by which of its tasks.
+async def holders_of(
+    ids: Iterable[str], everywhere: bool, dask_worker: Any = None
+) -> Holders:
+    """Which leases are held in a worker's process, and what runs there.
 
-    A task has a lock at hand if it is a local variable of a frame of its thread, other
-    than those that wait for it. That is not so in ``with Lock("name"):``.
+    With ``everywhere``, leases that nobody refreshes are looked for among all objects.
     """
-    own = _own(await _found(ids), dask_worker)
+    refreshed = set(held_here(asyncio.get_running_loop(), ids))
+    found = await _found(ids, everywhere)
+    # Counted is how many more references a semaphore has than an object of ours that
+    # is held alike: those may release it still.
+    found = {**found, _OURS: _Timed()}
+    references = {id_: sys.getrefcount(each) for id_, each in found.items()}
+    del found[_OURS]
     keys = _running(dask_worker)
     return {
-        "held": list(own),
-        "owners": _owners(own, dask_worker),
+        "held": [
+            {
+                "id": id_,
+                "refreshed": id_ in refreshed,
+                "own": each._scheduler is dask_worker.scheduler,
+                "kept": references[id_] > references[_OURS],
+            }
+            for id_, each in found.items()
+            if not _of_a_replay(each)
+            and (each._scheduler is dask_worker.scheduler or _is_alone(dask_worker))
+        ],
         "running": len(keys),
         "keys": keys[:MOST_RUNNING],
     }
 
 
-async def _found(ids: Iterable[str]) -> dict[str, Any]:
+_OURS = ""  # is no id of a lease
+
+
+class _Timed:
+    """Referred to as a semaphore is that only its own timer refers to."""
+
+    def __init__(self) -> None:
+        self.timer = self.refresh
+
+    def refresh(self) -> None:
+        pass
+
+
+async def _found(ids: Iterable[str], everywhere: bool = True) -> dict[str, Any]:
     """Semaphores of this process by ids of their leases."""
     wanted = set(ids)
     found = held_here(asyncio.get_running_loop(), wanted)
-    if wanted - found.keys():
+    if everywhere and wanted - found.keys():
         # A lock that came as an argument is refreshed by nobody (Semaphore.__init__
         # had no loop then), and is found by looking at all objects only.
         found.update(await asyncio.to_thread(_held_anywhere, wanted - found.keys()))
@@ -90,27 +121,6 @@ def _own(found: dict[str, Any], worker: Any) -> dict[str, Any]:
         for id_, each in found.items()
         if not _of_a_replay(each) and (alone or each._scheduler is worker.scheduler)
     }
-
-
-def _owners(held: dict[str, Any], worker: Any) -> dict[str, Any]:
-    """Leases whose lock is a variable of one task's thread only, and that task."""
-    with worker.active_threads_lock:
-        active = dict(worker.active_threads)
-    frames = sys._current_frames()
-    users: dict[int, set[Any]] = {}
-    for thread, key in active.items():
-        frame = frames.get(thread)
-        while frame is not None:
-            if not frame.f_code.co_filename.endswith(("semaphore.py", "lock.py")):
-                for value in list(frame.f_locals.values()):
-                    users.setdefault(id(value), set()).add(key)
-            frame = frame.f_back
-    owners = {}
-    for id_, semaphore in held.items():
-        tasks = users.get(id(semaphore), set())
-        if len(tasks) == 1:
-            owners[id_] = next(iter(tasks))
-    return owners
 
 
 def held_here(loop: Any, ids: Iterable[str]) -> dict[str, Any]:
@@ -138,7 +148,12 @@ def refreshed_by(loop: Any) -> list[Any]:
 
 
 def _held_anywhere(ids: set[str]) -> dict[str, Any]:
-    return _by_lease((each for each in gc.get_objects() if _is_semaphore(each)), ids)
+    from distributed.semaphore import Semaphore
+
+    objects = gc.get_objects()
+    found = [each for each in objects if issubclass(type(each), Semaphore)]
+    del objects
+    return _by_lease(found, ids)
 
 
 def _by_lease(semaphores: Iterable[Any], ids: set[str]) -> dict[str, Any]:
@@ -185,7 +200,7 @@ def _running(worker: Any) -> list[Any]:
     """Keys of what runs on a worker: tasks, also seceded ones, and actors' methods."""
     with worker.active_threads_lock:
         active = dict(worker.active_threads)
-    frames = sys._current_frames()
+    frames = frames_of_threads()
     # An actor's method that raises stays there (apply_function_actor in
     # distributed/worker.py): what its thread does decides.
     busy = [key for thread, key in active.items() if _is_busy(frames.get(thread))]

@@ -20,6 +20,7 @@ class Blocker(TypedDict):
     key: Key
     state: str
     worker: str | None
+    bound: bool  # to these workers
     places: list[str]
     places_count: Count
     free: Count  # of these with a thread that has nothing to do
@@ -30,7 +31,6 @@ class WaitedFor(TypedDict):
 
     key: Asked
     state: str
-    wanted_by: list[str]  # clients
     blockers: list[Blocker]
 
 
@@ -56,13 +56,18 @@ class WaitsForm(TypedDict):
     locks: list[LockForm]
 
 
+class HeldLease(TypedDict):
+    """A lease that is held in a worker's process."""
+
+    id: str
+    refreshed: bool  # else the scheduler takes it back after a while
+    own: bool  # taken in a task of this worker
+    kept: bool  # something can release it still, besides tasks that run
+
+
 class Holders(TypedDict):
-    """``common.leases.holders_of``: leases that are held on a worker.
+    """``common.leases.holders_of``: leases held on a worker, and what runs there."""
 
-    ``owners`` has the task of those whose lock one thread alone has at hand.
-    """
-
-    held: list[str]
-    owners: dict[str, Key]
+    held: list[HeldLease]
     running: Count
     keys: list[Key]

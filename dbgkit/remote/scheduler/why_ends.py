@@ -250,7 +250,7 @@ def _no_worker(state: Any, ts: Any) -> EndFacts:
     strict = not ts.loose_restrictions
     placed = workers
     if strict and (ts.worker_restrictions or ts.host_restrictions):
-        placed = [ws for ws in workers if _placed(ws, ts)]
+        placed = [ws for ws in workers if may_be_placed(ws, ts)]
     if not placed:
         return {
             "code": "restrictions-unmet",
@@ -259,7 +259,7 @@ def _no_worker(state: Any, ts: Any) -> EndFacts:
             **_wanted(ts),
         }
     needed = (strict and ts.resource_restrictions) or {}
-    fit = [ws for ws in placed if not _lacks(ws, needed)]
+    fit = [ws for ws in placed if not lacks(ws, needed)]
     if not fit:
         return {
             "code": "resources-unmet",
@@ -276,7 +276,7 @@ def _no_worker(state: Any, ts: Any) -> EndFacts:
     )
 
 
-def _placed(ws: Any, ts: Any) -> bool:
+def may_be_placed(ws: Any, ts: Any) -> bool:
     """As ``SchedulerState.valid_workers``: one of the workers, or on one of the hosts.
 
     Hosts are compared as they are written and by address.
@@ -286,7 +286,7 @@ def _placed(ws: Any, ts: Any) -> bool:
     return any(host in (ws.host, ws.name) for host in ts.host_restrictions or ())
 
 
-def _lacks(ws: Any, needed: dict[str, float]) -> dict[str, tuple[float, float]]:
+def lacks(ws: Any, needed: dict[str, float]) -> dict[str, tuple[float, float]]:
     """Resource -> needed, supplied; of those that a worker has too little of."""
     return {
         name: (amount, ws.resources.get(name, 0))
@@ -299,12 +299,12 @@ def _nearest_resources(
     workers: list[Any], needed: dict[str, float]
 ) -> NearestResources:
     def missing(ws: Any) -> tuple[float, str]:
-        lacks = _lacks(ws, needed)
-        share = sum(1 - has / wanted for wanted, has in lacks.values() if wanted)
+        missed = lacks(ws, needed).values()
+        share = sum(1 - has / wanted for wanted, has in missed if wanted)
         return (share, ws.address)
 
     nearest = min(workers, key=missing)
-    return {**_named(nearest), "lacks": _lacks(nearest, needed)}
+    return {**_named(nearest), "lacks": lacks(nearest, needed)}
 
 
 def _nearest_place(workers: list[Any], ts: Any) -> NearestPlace:
@@ -316,7 +316,7 @@ def _nearest_place(workers: list[Any], ts: Any) -> NearestPlace:
     needed = ts.resource_restrictions or {}
     nearest = min(
         workers,
-        key=lambda ws: (ws.host not in hosts, bool(_lacks(ws, needed)), ws.address),
+        key=lambda ws: (ws.host not in hosts, bool(lacks(ws, needed)), ws.address),
     )
     return {**_named(nearest), "same_host": nearest.host in hosts}
 

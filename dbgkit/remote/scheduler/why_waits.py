@@ -7,12 +7,12 @@ it could run; and since when nobody has said that a lock's lease is still held.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.keys import find_task
-from ..common.pacing import Pace, is_dump
+from ..common.pacing import Pace
+from .why_ends import lacks, may_be_placed
 
 if TYPE_CHECKING:
     from ..common.wire_why_waits import (
@@ -23,22 +23,31 @@ if TYPE_CHECKING:
         WaitsQuestion,
     )
 
-MOST_KEYS = 200  # futures of one question
+MOST_KEYS = 500  # futures of one question
 MOST_LOCKS = 50
-MOST_WALKED = 10_000  # tasks behind the futures of one question
+MOST_WALKED = 10_000  # tasks, and inputs of them, behind the futures of one question
 MOST_BLOCKERS = 20  # of one future
 MOST_PLACES = 64  # workers of which a free thread is awaited
+NAME_LIMIT = 200  # characters of a lock's name, as workers cut it
+_OPEN = ("init", "running", "paused")  # of a worker that runs tasks, or will again
 
 
 async def follow_waits(state: Any, question: WaitsQuestion) -> WaitsForm:
     """What blocks some futures, and who may hold some locks."""
-    pace = Pace()
-    walk = _Walk(state, pace)
+    walk = _Walk(state, Pace())
     keys = question["keys"][:MOST_KEYS]
     return {
         "keys": [await walk.waited_for(key) for key in keys],
         "locks": [_lock(state, name) for name in question["locks"][:MOST_LOCKS]],
     }
+
+
+class _Places(NamedTuple):
+    """Workers that could run some task: some, how many, how many with a free thread."""
+
+    some: list[str]
+    total: int
+    free: int
 
 
 class _Walk:
@@ -48,23 +57,24 @@ class _Walk:
         self.state = state
         self.pace = pace
         self.left = MOST_WALKED
+        self._places: dict[Any, _Places] = {}
+        self._steps = 0
+
+    async def _step(self) -> None:
+        self._steps += 1
+        if self._steps % 100 == 0:
+            await self.pace.checkpoint()
 
     async def waited_for(self, key: Any) -> WaitedFor:
         ts = find_task(self.state, key)
         found: WaitedFor = {
             "key": key,
             "state": "unknown" if ts is None else ts.state,
-            "wanted_by": [],
             "blockers": [],
         }
-        if ts is None:
-            return found
-        clients = (client.client_key for client in ts.who_wants or ())
-        found["wanted_by"] = sorted(map(str, islice(clients, 5)))
-        for end in await self._ends(ts):
-            if len(found["blockers"]) == MOST_BLOCKERS:
-                break
-            found["blockers"].append(self._blocker(end))
+        if ts is not None:
+            for end in (await self._ends(ts))[:MOST_BLOCKERS]:
+                found["blockers"].append(await self._blocker(end))
         return found
 
     async def _ends(self, start: Any) -> list[Any]:
@@ -78,12 +88,14 @@ class _Walk:
             ts = order[at]
             at += 1
             self.left -= 1
-            if at % 100 == 0:
-                await self.pace.checkpoint()
+            await self._step()
             if ts.state == "waiting" and ts.waiting_on:
-                fresh = [dts for dts in ts.waiting_on if dts not in seen]
-                seen.update(fresh)
-                order += fresh
+                for dts in islice(list(islice(ts.waiting_on, self.left)), self.left):
+                    self.left -= 1
+                    await self._step()
+                    if dts not in seen:
+                        seen.add(dts)
+                        order.append(dts)
             elif ts.state in ("processing", "queued", "no-worker"):
                 ends.setdefault(self._place(ts), ts)
         return list(ends.values())
@@ -91,54 +103,80 @@ class _Walk:
     def _place(self, ts: Any) -> Any:
         ws = ts.processing_on if ts.state == "processing" else None
         if ws is None:
-            return (ts.state, frozenset(ts.worker_restrictions or ()))
+            return (ts.state, _restrictions(ts))
         # What a worker executes has an end of its own each.
-        return (ws.address, ts.key if ts in ws.executing else "", _is_bound(ts))
+        return (ws.address, ts.key if ts in ws.executing else "", _restrictions(ts))
 
-    def _blocker(self, ts: Any) -> Blocker:
+    async def _blocker(self, ts: Any) -> Blocker:
         ws = ts.processing_on if ts.state == "processing" else None
-        places = _places(self.state, ts, ws)
-        free = [each for each in places if _has_free_thread(each)]
+        places = await self._places_of(ts, ws)
         return {
             "key": ts.key,
             "state": ts.state,
             "worker": None if ws is None else ws.address,
-            "places": [each.address for each in places[:MOST_PLACES]],
-            "places_count": len(places),
-            "free": len(free),
+            "bound": (ws is not None and not self._steals) or bool(_restrictions(ts)),
+            "places": places.some,
+            "places_count": places.total,
+            "free": places.free,
         }
 
+    async def _places_of(self, ts: Any, ws: Any) -> _Places:
+        """Workers that may run a task that does not run yet.
 
-def _is_bound(ts: Any) -> bool:
-    """Whether a task may run on some workers only."""
-    restricted = ts.worker_restrictions or ts.host_restrictions
-    return bool((restricted and not ts.loose_restrictions) or ts.resource_restrictions)
+        One that was assigned to a worker may be stolen by others that may run it:
+        ``WorkStealing._get_thief`` (distributed/stealing.py). A paused one may go on.
+        """
+        if ws is not None and not self._steals:
+            return _Places([ws.address], 1, int(_has_free_thread(ws)))
+        wanted = _restrictions(ts)
+        found = self._places.get(wanted)
+        if found is None:
+            some: list[str] = []
+            total = free = 0
+            for each in list(self.state.workers.values()):
+                await self._step()
+                if each.status.name not in _OPEN or (wanted and not _may_run(each, ts)):
+                    continue
+                total += 1
+                free += each.status.name == "running" and _has_free_thread(each)
+                if len(some) < MOST_PLACES:
+                    some.append(each.address)
+            found = self._places[wanted] = _Places(some, total, free)
+        if ws is not None and ws.address not in found.some:
+            return _Places([*found.some, ws.address], found.total + 1, found.free)
+        return found
+
+    @property
+    def _steals(self) -> bool:
+        return "stealing" in (getattr(self.state, "extensions", None) or ())
 
 
-def _places(state: Any, ts: Any, ws: Any) -> list[Any]:
-    """Workers that may run a task that does not run yet, as they are now.
+def _restrictions(ts: Any) -> Any:
+    """What binds a task to some workers; empty if it may run on any."""
+    resources = tuple(sorted((ts.resource_restrictions or {}).items()))
+    if ts.loose_restrictions or not (
+        ts.worker_restrictions or ts.host_restrictions or resources
+    ):
+        return ()
+    return (
+        frozenset(ts.worker_restrictions or ()),
+        frozenset(ts.host_restrictions or ()),
+        resources,
+    )
 
-    One that was assigned to a worker may be stolen by others, if it is not bound to
-    it: ``WorkStealing`` (distributed/stealing.py) is there if it is switched on.
-    """
-    if ws is not None and (_is_bound(ts) or not _steals(state)):
-        return [ws]
-    valid = None
-    if _is_bound(ts) and not is_dump(state):
-        valid = state.valid_workers(ts)
-    workers = state.workers.values() if valid is None else valid
-    return [each for each in workers if each.status.name == "running"]
 
-
-def _steals(state: Any) -> bool:
-    return "stealing" in (getattr(state, "extensions", None) or ())
+def _may_run(ws: Any, ts: Any) -> bool:
+    placed = ts.worker_restrictions or ts.host_restrictions
+    return not (placed and not may_be_placed(ws, ts)) and not lacks(
+        ws, ts.resource_restrictions or {}
+    )
 
 
 def _has_free_thread(ws: Any) -> bool:
     return bool(len(ws.processing) - len(ws.long_running) < ws.nthreads)
 
 
-def _lock(state: Any, name: Any) -> LockForm:
+def _lock(state: Any, name: str) -> LockForm:
     """A lock or semaphore by its name, as text: ``SemaphoreExtension`` of distributed.
 
     ``leases`` has when each was last refreshed, ``lease_timeouts`` after how many
@@ -153,14 +191,16 @@ def _lock(state: Any, name: Any) -> LockForm:
         "timeout": None,
         "interval": None,
     }
-    names: Iterable[Any] = () if extension is None else list(extension.max_leases)
-    own = next((each for each in names if str(each) == name), None)
+    known: dict[Any, int] = {} if extension is None else extension.max_leases
+    own: Any = name
+    if name not in known:
+        own = next((each for each in known if str(each)[:NAME_LIMIT] == name), None)
     if extension is None or own is None:
         return found
     from distributed.metrics import time
 
     now = time()
-    found["most"] = extension.max_leases[own]
+    found["most"] = known[own]
     found["leases"] = [
         {"id": id_, "age": max(0.0, now - seen)}
         for id_, seen in list(extension.leases.get(own, {}).items())

@@ -49,7 +49,7 @@ from ..common.boxes import (
     remove_box,
 )
 from ..common.codes import file_of_frame, fingerprint, is_dynamic, marked
-from ..common.frames import own_index
+from ..common.frames import frames_of_threads, own_index
 from ..common.own_files import OwnFolder
 from .black_box_folders import make_file, remove_dead, sweep
 
@@ -249,7 +249,7 @@ class BlackBox:
                 self.end(slot)
         if not self._runs:
             return
-        frames = sys._current_frames()
+        frames = frames_of_threads()
         for slot, run in list(self._runs.items()):
             if isinstance(run, int):
                 line = _line_of(_of_thread(frames.get(run)))

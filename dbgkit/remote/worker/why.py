@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Iterable
 from itertools import islice
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from ..common.frames import frames_of_threads
 from .why_waits import waits_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ LOG_ENTRIES = 20_000  # newest entries of the worker's log that are searched
 SAMPLE = 5
 MOST_TEXT = 5_000  # characters of an exception
 URGENT = {"error": 0, "flight": 1}  # states of inputs that come first
-MOST_EXECUTING = 20  # tasks that are reported to hold threads
+MOST_EXECUTING = 256  # tasks that are reported to hold threads
+MOST_STACKS = 20  # of them whose call stack comes along
 
 
 def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
@@ -29,7 +30,8 @@ def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
     """
     state = dask_worker.state
     threads = {key: ident for ident, key in dask_worker.active_threads.items()}
-    stacks = sys._current_frames()
+    stacks = frames_of_threads()
+    scheduler = dask_worker.scheduler.address
     tasks = []
     for key in keys:
         ts = state.tasks.get(key)
@@ -37,14 +39,14 @@ def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
         frame = stacks.get(threads.get(key, -1))
         if frame is not None:
             row["stack"] = stack_lines(frame)
-            row["waits"] = waits_of(frame)
+            row["waits"] = waits_of(frame, scheduler)
         tasks.append(row)
     return {
         "now": time(),
         "status": dask_worker.status.name,
         "nthreads": state.nthreads,
-        "executing": _executing(state.executing, threads, stacks),
-        "seceded": _executing(state.long_running, threads, stacks),
+        "executing": _executing(state.executing, threads, stacks, scheduler),
+        "seceded": _executing(state.long_running, threads, stacks, scheduler),
         "ready": len(state.ready),
         "constrained": len(state.constrained),
         "in_flight": [
@@ -57,7 +59,10 @@ def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
 
 
 def _executing(
-    running: Iterable[Any], threads: dict[Any, int], stacks: dict[int, Any]
+    running: Iterable[Any],
+    threads: dict[Any, int],
+    stacks: dict[int, Any],
+    scheduler: str,
 ) -> list[Executing]:
     """What some tasks do, the longest first; that one, and who waits, with a stack.
 
@@ -65,16 +70,18 @@ def _executing(
     """
     longest = sorted(running, key=lambda ts: ts.start_time or 0.0)
     found: list[Executing] = []
+    stacked = 0
     for ts in longest[:MOST_EXECUTING]:
         frame = stacks.get(threads.get(ts.key, -1))
         entry: Executing = {
             "key": ts.key,
             "since": ts.start_time,
             "state": ts.state,
-            "waits": waits_of(frame),
+            "waits": waits_of(frame, scheduler),
         }
-        if not found or entry["waits"] is not None:
+        if not found or (entry["waits"] and stacked < MOST_STACKS):
             entry["stack"] = stack_lines(frame) if frame is not None else None
+            stacked += 1
         found.append(entry)
     return found
 

@@ -6,7 +6,6 @@ is changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +37,17 @@ _WAITS = {
 }
 # Of those that wait for futures, the local variable that has them.
 _FUTURES = {"gather": "futures", "wait": "fs"}
+# Those that go on as soon as one of them is done, or has failed.
+_ANY = ("__next__", "gather")
 
 
-def waits_of(frame: FrameType | None) -> Waits | None:
+def waits_of(frame: FrameType | None, scheduler: str) -> Waits | None:
     """What primitive of Dask a call stack waits for; the outermost, if one uses others.
 
     Its name is a local of Dask's own frames: ``self.name`` of a lock, semaphore,
     event, queue or variable, ``self.names`` of a multi-lock. The futures are ``self``,
-    the argument of ``Client.gather`` or ``wait``, or ``as_completed.futures``.
+    the argument of ``Client.gather`` or ``wait``, or ``as_completed.futures``. Those of
+    another cluster than that of the scheduler's address have no keys and no names.
     """
     found: Waits | None = None
     for _ in range(MOST_FRAMES):
@@ -55,30 +57,33 @@ def waits_of(frame: FrameType | None) -> Waits | None:
         folder, _, file = code.co_filename.replace("\\", "/").rpartition("/")
         kind = _WAITS.get((file, code.co_name))
         if kind is not None and folder.endswith("distributed"):
-            found = _waits(kind, code.co_name, frame.f_locals)
+            found = _waits(kind, code.co_name, frame.f_locals, scheduler)
         frame = frame.f_back
     return found
 
 
-def _waits(kind: str, function: str, variables: Any) -> Waits:
+def _waits(kind: str, function: str, variables: Any, scheduler: str) -> Waits:
     waiting = variables.get("self")
+    first = variables.get("return_when") == "FIRST_COMPLETED"
     found: Waits = {
         "kind": kind,
         "name": None,
         "keys": [],
-        "any": function == "__next__"
-        or variables.get("return_when") == "FIRST_COMPLETED",
+        "any": function in _ANY or first,
         "limited": _is_limited(variables.get("timeout"), waiting),
     }
     if kind != "future":
-        found["name"] = _name(waiting)
+        if _address(getattr(waiting, "_scheduler", None)) in (None, scheduler):
+            found["name"] = _name(waiting)
         return found
     futures = variables.get(_FUTURES[function]) if function in _FUTURES else waiting
     if function == "__next__":
         futures = tuple(getattr(waiting, "futures", ()))
-    found["keys"] = list(islice(_pending(futures), MOST_KEYS))
-    if len(found["keys"]) == 1:
-        found["name"] = str(found["keys"][0])[:NAME_LIMIT]
+    keys, others = _pending(futures, scheduler)
+    if not (others and (first or function == "__next__")):
+        found["keys"] = keys
+    if len(keys) == 1:
+        found["name"] = str(keys[0])[:NAME_LIMIT]
     return found
 
 
@@ -91,24 +96,36 @@ def _is_limited(timeout: Any, waiting: Any) -> bool:
     return timeout is not None or bool(getattr(deadline, "expires", False))
 
 
-def _pending(futures: Any) -> Iterable[Any]:
-    """Keys of those futures among nested values that are not done, each once."""
+def _pending(futures: Any, scheduler: str) -> tuple[list[Any], bool]:
+    """Keys of those futures among nested values that are not done, each once.
+
+    And whether there are others: done, of another cluster, or too many.
+    """
     from distributed.client import Future
 
     left: list[Any] = [futures]
-    seen: set[Any] = set()
+    keys: dict[Any, None] = {}
+    others = False
     for _ in range(MOST_FUTURES):
-        if not left:
-            return
+        if not left or len(keys) == MOST_KEYS:
+            break
         value = left.pop()
         if issubclass(type(value), Future):
-            if value.key not in seen and value.status == "pending":
-                seen.add(value.key)
-                yield value.key
+            own = _address(getattr(value.client, "scheduler", None)) == scheduler
+            if own and value.status == "pending":
+                keys[value.key] = None
+            else:
+                others = True
         elif type(value) is dict:
             left += islice(value.values(), MOST_FUTURES)
         elif type(value) in (list, tuple, set, frozenset):
             left += islice(value, MOST_FUTURES)
+    return list(keys), others or bool(left)
+
+
+def _address(rpc: Any) -> Any:
+    """The address that an rpc, or a pooled one, goes to."""
+    return getattr(rpc, "address", None) or getattr(rpc, "addr", None)
 
 
 def _name(waiting: Any) -> str | None:
