@@ -53,13 +53,20 @@ def measure(quick: bool = False) -> list[Figure]:
         return [*figures, *_figures(small, client, rounds, count)]
 
 
-def cross(first: str, second: str) -> None:
-    """Take two locks, the second one once the other task has its first."""
-    with Lock(first):
-        Event(f"has-{first}").set()
-        Event(f"has-{second}").wait()
-        with Lock(second):
-            pass
+def crossing() -> Any:
+    """A task that takes two locks, the second once the other task has its first.
+
+    A function of its own, as neither scheduler nor worker can import this module.
+    """
+
+    def cross(first: str, second: str) -> None:
+        with Lock(first):
+            Event(f"has-{first}").set()
+            Event(f"has-{second}").wait()
+            with Lock(second):
+                pass
+
+    return cross
 
 
 @contextmanager
@@ -77,7 +84,7 @@ def deadlock(client: Any) -> Iterator[None]:
     try:
         client.wait_for_workers(1, timeout=60)
         names = ("one", "two")
-        futures = client.map(cross, names, names[::-1], key="cross")
+        futures = client.map(crossing(), names, names[::-1], key="cross")
         end = time.monotonic() + 60
         while dbgkit.why(client=client).cause != "deadlock":
             assert time.monotonic() < end
