@@ -16,7 +16,7 @@ import dask
 import pexpect
 import pytest
 
-from dbgkit.debugger import can_prompt, choose, enter, stack
+from dbgkit.debugger import can_prompt, choose, enter, ipython, stack
 from dbgkit.debugger.stops import StopsInIPython, StopsInPdb
 
 
@@ -43,7 +43,8 @@ def failed(function, *args):
 def session(monkeypatch, capsys):
     """Run a scripted debugger session; the last command has to leave it."""
     monkeypatch.delenv("PYTHONBREAKPOINT", raising=False)
-    monkeypatch.setattr(choose, "running_shell", lambda: None)
+    for each in (choose, ipython):
+        monkeypatch.setattr(each, "running_shell", lambda: None)
 
     def run(exception, *commands, **options):
         monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(commands) + "\n"))
@@ -216,7 +217,8 @@ def test_zero_turns_the_prompt_off(session, monkeypatch):
     ],
 )
 def test_the_users_choice_is_read_as_python_reads_it(monkeypatch, value, kind, module):
-    monkeypatch.setattr(choose, "running_shell", lambda: None)
+    for each in (choose, ipython):
+        monkeypatch.setattr(each, "running_shell", lambda: None)
     monkeypatch.setenv("PYTHONBREAKPOINT", value)
     assert choose.choose() == choose.Choice(kind, module)
 

@@ -13,7 +13,7 @@ from watching import wait_until
 
 import dbgkit
 from dbgkit import render
-from dbgkit.debugger import choose
+from dbgkit.debugger import choose, ipython
 from dbgkit.remote.common.origins import VISITS, origins_of
 from dbgkit.remote.values.summarize import summarize
 from dbgkit.targets.origins import origins_in_graph
@@ -135,7 +135,8 @@ def test_a_recording_names_the_file_and_the_users_function(recorded, tmp_path):
 def commands(monkeypatch):
     """Type these at the next prompt of pdb."""
     monkeypatch.delenv("PYTHONBREAKPOINT", raising=False)
-    monkeypatch.setattr(choose, "running_shell", lambda: None)
+    for each in (choose, ipython):
+        monkeypatch.setattr(each, "running_shell", lambda: None)
 
     def typed(*lines):
         monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join([*lines, "q", ""])))

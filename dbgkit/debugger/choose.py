@@ -7,8 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dbgkit.model.display import is_terminal
-from dbgkit.source.texts import running_shell
+from dbgkit.model.display import is_terminal, running_shell
 
 Kind = Literal["ipython", "pdb", "module", "none"]
 

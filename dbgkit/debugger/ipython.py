@@ -9,7 +9,7 @@ from dbgkit.debugger.interrupts import interrupts_kept
 from dbgkit.debugger.others import KEPT
 from dbgkit.debugger.stack import Location
 from dbgkit.debugger.stops import StopsInIPython
-from dbgkit.source.texts import running_shell
+from dbgkit.model.display import running_shell
 
 
 def enter(exception: BaseException, header: str, stop_at: Location | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,12 @@ from dbgkit.model.base import Jsonable
 _renderers: dict[str, Callable[[Any], Any]] = {}
 # The last that a verb has printed and returned, and in which cell.
 _printed: list[tuple[int, object, Callable[[], object]]] = []
+
+
+def running_shell() -> Any:
+    """The IPython shell of this process, or None; never imports IPython."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get_ipython() if get_ipython is not None else None
 
 
 def show_with(**renderers: Callable[[Any], Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -150,8 +150,6 @@ class Replay(Displayed):
         nothing of it, could be compared.
     crash : str
         For ``"died"``: exit code or signal, and faulthandler's last lines.
-    submissions
-        What the runs have submitted to the cluster, if anything; `close` releases it.
     """
 
     outcome: Outcome
@@ -172,10 +170,16 @@ class Replay(Displayed):
     compared: dict[Key, str] = field(default_factory=dict)
     returned: ValueSummary | None = None
     recording: Recording | None = None
-    submissions: Submitted | None = None
+    submissions: InitVar[Submitted | None] = None
     _json = (
         "outcome failure where scope runs frames=_shown_frames crash notes differences"
     )
+
+    def __post_init__(self, submissions: Submitted | None) -> None:
+        self._submissions = submissions
+        # Whoever changes them changes nothing of what the call was made with.
+        self.kwargs, self.inputs = dict(self.kwargs), dict(self.inputs)
+        self.compared = dict(self.compared)
 
     @property
     def where(self) -> str:
@@ -207,8 +211,8 @@ class Replay(Displayed):
 
         What the task has submitted is released too.
         """
-        if self.submissions is not None:
-            self.submissions.let_go(self.exception)
+        if self._submissions is not None:
+            self._submissions.let_go(self.exception)
         self.exception = None
         self.result = None
         self.function = None

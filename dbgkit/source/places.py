@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from dbgkit.model.display import running_shell
 from dbgkit.remote.common.codes import DYNAMIC, is_cell, is_dynamic
 from dbgkit.source.finding import EDITED, UNKNOWN
-from dbgkit.source.texts import CELL_NAME, MOVED, running_shell
+from dbgkit.source.texts import CELL_NAME, MOVED
 
 # As `texts` names the cells of a notebook's file.
 _OF_NOTEBOOK = re.compile(

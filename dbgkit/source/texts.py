@@ -18,6 +18,7 @@ from operator import or_
 from types import CodeType, ModuleType
 from typing import Any
 
+from dbgkit.model.display import running_shell
 from dbgkit.remote.common.codes import is_dynamic, nested
 
 TIMED = "<timed exec>"  # what IPython calls the file of a cell below ``%%time``
@@ -195,12 +196,6 @@ def _cell_numbers() -> dict[str, int]:
         if found:
             numbers.setdefault(filename, int(found[1]))
     return numbers
-
-
-def running_shell() -> Any:
-    """The IPython shell of this process, or None; never imports IPython."""
-    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    return get_ipython() if get_ipython is not None else None
 
 
 def _transformed(transformer: Any, cell: str) -> str:
