@@ -81,14 +81,67 @@ def test_failures_are_grouped_by_root_cause(client):
     # WHEN asked
     with unchanged(client):
         report = dbgkit.failures(client=client)
-    # THEN each kind is one group, the most frequent first
+    # THEN each kind is one group
     assert as_dict(report) == {
         "ValueError": (5, 5),
         "ZeroDivisionError": (3, 0),
         "RuntimeError": (1, 0),
     }
     assert (report.total, report.cascaded, report.omitted) == (9, 5, 0)
-    assert [group.count for group in report.groups] == [5, 3, 1]
+
+
+def lookup(users, name):
+    if name not in users:
+        raise LookupError(f"user {name!r} of 'shop' not found")
+
+
+def test_messages_that_differ_in_some_words_are_one_group(client, tmp_path):
+    # GIVEN failures of one line, each with a message of its own
+    names = [f"user-{chr(ord('a') + index)}" for index in range(10)]
+    futures = client.map(lookup, [()] * 10, names)
+    other = client.submit(fails_with, "user 'x' of 'shop' not found")
+    wait([*futures, other])
+    client.dump_cluster_state(str(tmp_path / "dump"))
+    for view in (None, f"{tmp_path}/dump.msgpack.gz"):
+        report = dbgkit.failures(client=None if view else client, view=view)
+        # THEN what they have in common is told once, and what differs beneath
+        assert as_dict(report) == {"LookupError": (10, 0), "RuntimeError": (1, 0)}
+        group = next(each for each in report.groups if each.count == 10)
+        assert group.pattern == "user '…' of 'shop' not found"
+        assert group.different == 10
+        assert set(group.messages) < {f"user {n!r} of 'shop' not found" for n in names}
+        assert group.message == group.example.message != group.pattern
+        shown = str(report)
+        assert "LookupError: user '…' of 'shop' not found (10 different)" in shown
+        assert group.messages[0] in shown
+        assert "… 6 more" in shown
+        found = group.to_json()
+        assert (found["pattern"], found["different"]) == (group.pattern, 10)
+
+
+def test_what_differs_has_no_secrets(client):
+    futures = client.map(
+        fails_with, [f"login with password='hunter{n}' failed" for n in range(3)]
+    )
+    wait(futures)
+    report = dbgkit.failures(client=client)
+    (group,) = report.groups
+    assert group.different == 3
+    assert "hunter" not in str(report)
+    assert "hunter" not in str(report)
+
+
+def test_the_newest_comes_first_and_ones_own_before_others(processes, processes_client):
+    with Client(processes, set_as_default=False) as other, Client(processes) as own:
+        held = []
+        for asked, kind in ((other, boom), (own, fails_with), (other, ratio)):
+            arguments = {boom: (3,), fails_with: ("own",), ratio: (1, 0)}[kind]
+            held.append(asked.submit(kind, *arguments, pure=False))
+            wait(held)
+        kinds = [group.exception_type for group in dbgkit.failures(client=own).groups]
+        assert kinds == ["RuntimeError", "ZeroDivisionError", "ValueError"]
+        kinds = [group.exception_type for group in dbgkit.failures(client=other).groups]
+        assert kinds == ["ZeroDivisionError", "ValueError", "RuntimeError"]
 
 
 def test_a_group_says_where_when_and_which(client):

@@ -69,8 +69,8 @@ def failures(
     Returns
     -------
     FailureReport
-        The most frequent root cause first. A group, and its `example`, are targets
-        for `debug` and `replay`. With an asynchronous client, an awaitable.
+        This client's own failures first, then the newest. A group, and its `example`,
+        are targets for `debug` and `replay`. With an asynchronous client, an awaitable.
 
     Raises
     ------

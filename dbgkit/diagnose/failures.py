@@ -48,6 +48,7 @@ def report_failures(
     question: FailuresQuestion = {
         "since": moment_of(since),
         "client": _client_id(of_client),
+        "first": _client_id(view.client),
         "span": span,
         "limit": _at_least_one(limit),
     }
@@ -119,6 +120,9 @@ def _group(group: GroupForm, view: View, shown: Shown) -> FailureGroup:
     return FailureGroup(
         exception_type=group["exception_type"] or example.exception_type,
         message=message,
+        pattern=group["message"] if group["messages"] else message,
+        different=group["different"],
+        messages=tuple(group["messages"]),
         location=_location(group["place"], example, shown),
         count=group["count"],
         cascaded=group["cascaded"],

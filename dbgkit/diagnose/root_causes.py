@@ -11,7 +11,7 @@ from dbgkit.source.shown import codes_of_failure
 
 
 def signature_of(failure: Failure) -> Signature:
-    """What identical failures share; numbers and addresses in messages do not count."""
+    """What identical failures share; what varies in messages does not count."""
     return signature(
         failure.exception_type,
         failure.message,

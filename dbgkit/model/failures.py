@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FailureGroup(Jsonable):
-    """Failures with one root cause: class, message without numbers, own line.
+    """Failures with one root cause: class, own line, message but for what varies.
 
     Attributes
     ----------
     exception_type, message : str
         Of the example.
+    pattern : str
+        What the messages have in common, with "…" for what differs: quoted words,
+        paths, ids, addresses, times or numbers. The message if all have the same.
+    different : int
+        How many different messages there are, at least; 1,000 are told apart.
+    messages : tuple of str
+        A sample of them; empty if all are the same.
     location : str
         Innermost line of the user's own code: ``file.py:12 in ratio``; empty where
         the traceback has none.
@@ -69,9 +76,12 @@ class FailureGroup(Jsonable):
     omitted_workers: int = 0
     recording: Recording | None = None
     deaths: tuple[Death, ...] = ()
+    pattern: str = ""
+    different: int = 1
+    messages: tuple[str, ...] = ()
     _json = (
-        "exception_type message location count cascaded forgotten workers "
-        "omitted_workers first last keys omitted_keys "
+        "exception_type message pattern different messages location count cascaded "
+        "forgotten workers omitted_workers first last keys omitted_keys "
         "traceback_text=example._shown_traceback came_from=example.came_from deaths "
         "recording"
     )
@@ -89,7 +99,7 @@ class FailureReport(Displayed):
     Attributes
     ----------
     groups : tuple of FailureGroup
-        The most frequent first.
+        This client's own first, then the newest.
     total : int
         How many tasks failed by themselves.
     cascaded : int

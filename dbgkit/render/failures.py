@@ -20,6 +20,7 @@ from dbgkit.source.shown import shown_text
 
 KEYS = 5  # of one group, or healed
 WORKERS = 3  # named; the rest is counted
+MOST_SEEN = 1_000  # different messages of a group that the scheduler tells apart
 LONG_KEY = 120  # is not to be typed
 
 
@@ -76,7 +77,7 @@ def view_group(group: FailureGroup, index: int = 0) -> GroupView:
         title = "as recorded on the worker when it failed"
     return GroupView(
         exception_type=in_line(group.exception_type) or "exception not known",
-        message=words.clip(redact_text(group.message)),
+        message=_message(group),
         count=words.count(group.count, "task"),
         fields=tuple(_group_fields(group)),
         frames=frames,
@@ -84,6 +85,15 @@ def view_group(group: FailureGroup, index: int = 0) -> GroupView:
         go_on=_go_on(group, index),
         notes=words.safe_each(_group_notes(group)),
     )
+
+
+def _message(group: FailureGroup) -> str:
+    """The message, or what all have in common and how many there are."""
+    if not group.messages:
+        return words.clip(redact_text(group.message))
+    least = "at least " if group.different >= MOST_SEEN else ""
+    text = words.clip(redact_text(group.pattern or group.message))
+    return f"{text} ({least}{group.different:,} different)"
 
 
 def _came_from(group: FailureGroup) -> list[tuple[str, str]]:
@@ -102,6 +112,7 @@ def _group_fields(group: FailureGroup) -> list[tuple[str, str]]:
             "task" if group.count == 1 else "tasks",
             words.listed(keys, KEYS, group.omitted_keys),
         ),
+        *_messages(group),
         ("line", in_line(group.location)),
         *_came_from(group),
         ("workers", words.listed(group.workers, WORKERS, group.omitted_workers)),
@@ -114,6 +125,16 @@ def _group_fields(group: FailureGroup) -> list[tuple[str, str]]:
     if group.example.attempts > 1:
         fields.append(("tried", f"{group.example.attempts:,} times"))
     return [(label, text) for label, text in fields if text]
+
+
+def _messages(group: FailureGroup) -> list[tuple[str, str]]:
+    """Some of the messages, if they differ."""
+    if not group.messages:
+        return []
+    shown = [in_line(words.clip(redact_text(each))) for each in group.messages]
+    if group.different > len(shown):
+        shown.append(f"… {group.different - len(shown):,} more")
+    return [("" if index else "messages", text) for index, text in enumerate(shown)]
 
 
 def _group_notes(group: FailureGroup) -> list[str]:
@@ -180,7 +201,7 @@ def _on_workers(report: FailureReport) -> str:
 
 
 def failures_form(view: FailuresView) -> RenderableType:
-    """One sentence, then what failed alike, the most frequent first."""
+    """One sentence, then what failed alike, in the report's order."""
     style = "bold red" if view.failed else "bold green"
     parts: list[RenderableType] = [Text(view.sentence, style, overflow="fold")]
     parts += notes_form(view.notes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from .parsing import literal
 
@@ -109,6 +110,79 @@ def normalise(message: str) -> str:
     return message
 
 
+# What varies from one message of a place to the next.
+_VARIES = re.compile(
+    r"""
+    (?P<quoted>
+        (?<!\w)b?'[^'\n]{0,500}'(?!\w) | (?<!\w)b?"[^"\n]{0,500}" | `[^`\n]{0,500}`
+    )
+    | (?P<other>
+        [a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s'"<>,;)\]}]{1,2000}  # a URL
+        | (?<![\w.])(?:~|\.{1,2})?/[^\s'":,;()<>\[\]]{1,2000}  # paths
+        | \b[A-Za-z]:\\[^\s'":,;()<>\[\]]{1,2000}
+        | \b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?
+        | \b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b  # an address
+        | \b0x[0-9a-fA-F]+\b
+        | \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b
+        | \b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b
+        | \btmp[a-z0-9_]{8}\b
+        | \b(?=[A-Za-z0-9]*\d[A-Za-z]+\d)[A-Za-z0-9]{6,64}\b  # other ids
+        | (?<![\w.])[-+]?(?:inf|nan|NaN)\b
+        | [-+]?\d+(?:[.,_]\d+)*(?:[eE][-+]?\d+)?
+    )
+    """,
+    re.VERBOSE,
+)
+_BLANK = "\0"  # stands for what varies; what is shown has no such character
+_LISTED = re.compile(r"(b?['\"`]?\0['\"`]?)(?:, \1)+")
+
+
+class Likeness(NamedTuple):
+    """A message without what varies, and that in the order in which it stands."""
+
+    words: str
+    parts: tuple[str, ...]
+
+
+def likeness(message: str) -> Likeness:
+    """What a message has in common with others that one line of code raises.
+
+    Taken out are quoted words, paths, URLs, addresses, ids, times and numbers; of a
+    list it does not matter how many there are.
+
+    >>> likeness("user 'ann' not found, 3 tries").parts
+    ("'ann'", '3')
+    """
+    parts: list[str] = []
+
+    def take(found: re.Match[str]) -> str:
+        text = found[0]
+        parts.append(text)
+        if found.lastgroup != "quoted":
+            return _BLANK
+        start = 2 if text.startswith("b") else 1
+        return f"{text[:start]}{_BLANK}{text[-1]}"
+
+    words = _VARIES.sub(take, message)
+    return Likeness(_LISTED.sub(r"\1", words), tuple(parts))
+
+
+def filled(words: str, parts: Sequence[str | None]) -> str:
+    """Words with their parts put back; "…" for those that are None.
+
+    All are "…" if there are more parts than places, as a list had several.
+    """
+    pieces = re.split(r"(b?['\"`]\0['\"`]|\0)", words)
+    places = pieces[1::2]
+    if len(places) != len(parts):
+        parts = [None] * len(places)
+    pieces[1::2] = [
+        place.replace(_BLANK, "…") if part is None else part
+        for place, part in zip(places, parts, strict=True)
+    ]
+    return "".join(pieces)
+
+
 Signature = tuple[str, str, tuple[str, str, int] | None]
 
 
@@ -117,10 +191,11 @@ def signature(
 ) -> Signature:
     """What makes two failures the same: class, message, innermost own line.
 
-    Of the line's file only the name counts, as folders differ between machines.
+    What varies in messages does not count where they are of one line. Of the line's
+    file only the name counts, as folders differ between machines.
     """
-    place = None
-    if line is not None:
-        filename, lineno, function = line
-        place = (re.split(r"[/\\]", filename)[-1], function, lineno)
-    return exception_type, normalise(message), place
+    if line is None:
+        return exception_type, normalise(message), None
+    filename, lineno, function = line
+    place = (re.split(r"[/\\]", filename)[-1], function, lineno)
+    return exception_type, likeness(message).words, place

@@ -101,7 +101,9 @@ class GroupForm(TypedDict):
     """``scheduler.failures_groups.Group.to_wire``: failures that are alike."""
 
     exception_type: str | None
-    message: str
+    message: str  # "…" for what differs between them
+    messages: list[str]  # a sample, if they differ
+    different: Count  # messages
     place: tuple[str, str, int] | None
     count: Count
     cascaded: Count
@@ -144,6 +146,7 @@ class FailuresQuestion(TypedDict, total=False):
     limit: int | None
     since: float | None
     client: str | None
+    first: str | None
     span: str | None
 
 

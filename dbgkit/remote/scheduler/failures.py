@@ -5,19 +5,21 @@ Nothing is unpickled, and texts are cut to what is shown.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from dask.utils import key_split
 
 from ..common.frame_codes import FrameCode, codes_for, mark_at, own_place
 from ..common.pacing import Pace, is_dump, now_of, slices
-from ..common.texts import Signature, signature, type_and_message
+from ..common.texts import Signature, likeness, signature, type_and_message
 from .failed import failure_fact, forgotten_fact, history_of
-from .failures_followers import Follower, Followers, is_follower_alike
+from .failures_followers import Follower, Followers
 from .failures_groups import TRACEBACKS, Group, Row, group_of, sample_of
 from .failures_index import ErredIndex
 from .failures_inner import InnerCounts, Waiting
 from .failures_joined import join_moved
+from .followers import is_follower
 from .inner_identities import identities
 from .leftovers import is_private
 from .origins import CameFrom
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         Missing,
     )
 
+MOST_WANTED = 20_000  # tasks of one client that are looked at
 COMPARED = 10_000  # characters of a text that count for what is alike
 
 
@@ -46,6 +49,7 @@ async def survey_failures(
     question : dict
         ``limit`` groups; only those since the time ``since``, that the client of
         id ``client`` wants or lost something by, of the span ``span`` (name or id).
+        ``first``: id of the client whose failures come first.
     index : ErredIndex, optional
         As kept by the extension; a new one is filled by a pass over all tasks.
     """
@@ -57,6 +61,7 @@ async def survey_failures(
     await index.find_times(state, history, pace)
     survey = _Survey(state, index, pace, question.get("since"))
     await survey.choose(question.get("client"), question.get("span"))
+    survey.find_own(question.get("first"))
     await survey.count_all(history)
     return await survey.answer(question.get("limit"), passed, start)
 
@@ -78,6 +83,7 @@ class _Survey:
         self._groups: dict[Signature, Group] = {}
         self._waiting: list[Waiting] = []
         self._followers = Followers()
+        self._own: set[Any] = set()
         self._missing: Missing = {"undated": 0, "unasked": 0, "span_unknown": False}
 
     async def choose(self, client: str | None, span: str | None) -> None:
@@ -99,6 +105,16 @@ class _Survey:
                 ):
                     self._wanted.add(root)
 
+    def find_own(self, client: str | None) -> None:
+        """Root causes that a client lost something by, as far as that is quickly seen.
+
+        Only of what it wants itself, and of that not more than `MOST_WANTED`.
+        """
+        known = None if client is None else self._state.clients.get(client)
+        for ts in islice(known.wants_what if known is not None else (), MOST_WANTED):
+            if ts.state == "erred":
+                self._own.add(self._index.blame.get(ts.key))
+
     async def count_all(self, history: list[HistoryEntry]) -> None:
         """Count failures that are there, those of the history alone, and followers."""
         known = await self._count_present()
@@ -113,7 +129,7 @@ class _Survey:
             self._groups,
             self._is_counted,
             self._read,
-            self._followers.note,
+            self._note,
         )
         await inner.fill(self._waiting, history, self._pace)
         self._count_history(history, inner)
@@ -169,7 +185,7 @@ class _Survey:
                 row = index.rows.get(root) or await self._read(root)
                 if row is None:
                     known.pop(root)
-                elif when is not None and is_follower_alike(row.alike):
+                elif when is not None and row.follows:
                     self._followers.found.append(Follower(root, when, members, row))
                 elif row.handed:
                     self._waiting.append(Waiting(root, row, when, members))
@@ -187,6 +203,11 @@ class _Survey:
     def _count(self, root: Any, row: Row, when: float | None, members: int) -> None:
         group = group_of(self._groups, row.alike)
         group.add(root, row, when, members - (self._index.blame.get(root) == root))
+        self._note(root, when, group)
+
+    def _note(self, root: Any, when: float | None, group: Group) -> None:
+        """Note of a failure that it is counted in a group."""
+        group.own = group.own or root in self._own
         self._followers.note(root, when, group)
 
     async def _read(self, root: Any) -> Row | None:
@@ -208,7 +229,9 @@ class _Survey:
         if not ts.exception_text and ts.suspicious > state.allowed_failures:
             alike = ("KilledWorker", alike[1], alike[2])
         handed = identities(ts.exception_text, ts.traceback_text, ts.exception)
-        row = Row(alike, str(root), tuple(ts.erred_on or ()), handed)
+        parts = _parts(text)
+        workers = tuple(ts.erred_on or ())
+        row = Row(alike, parts, str(root), workers, handed, is_follower(text))
         index.note_row(root, row)
         return row
 
@@ -257,7 +280,7 @@ class _Survey:
                 self._missing["unasked"] += 1  # the history has no clients or spans
             else:
                 alike = _alike_of_entry(entry)
-                if is_follower_alike(alike):
+                if is_follower(entry["cause_text"] or entry["exception_text"]):
                     follower = Follower(key, entry["when"] or 0.0, 1, entry)
                     self._followers.found.append(follower)
                 else:
@@ -265,8 +288,10 @@ class _Survey:
 
     def _count_forgotten(self, entry: HistoryEntry, alike: Signature) -> None:
         group = group_of(self._groups, alike)
-        group.add_forgotten(entry)
-        self._followers.note(entry["key"], entry["when"], group)
+        group.add_forgotten(
+            entry, _parts(entry["cause_text"] or entry["exception_text"])
+        )
+        self._note(entry["key"], entry["when"], group)
 
 
 _NOTHING_LEFT: HistoryEntry = {
@@ -286,6 +311,11 @@ def _signature(
         return "", "", ("", key_split(key), 0)
     kind, message = type_and_message(text[:COMPARED])
     return signature(kind, message, own_place((frames or "")[-COMPARED:], codes))
+
+
+def _parts(text: str | None) -> tuple[str, ...]:
+    """What varies in a message."""
+    return likeness(type_and_message(text[:COMPARED])[1]).parts if text else ()
 
 
 def _alike_of_entry(entry: HistoryEntry) -> Signature:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dask.utils import key_split
 
 from ..common.pacing import Pace, emptied
-from ..common.texts import Signature
 from .failures_groups import Group, Row
-from .followers import Leaders, Runs, is_follower
+from .followers import Leaders, Runs
 
 if TYPE_CHECKING:
     from ..common.wire_failures import HistoryEntry
@@ -52,9 +51,3 @@ class Followers:
         async for part in emptied(left, pace):
             for follower in part:
                 yield follower
-
-
-def is_follower_alike(alike: Signature) -> bool:
-    """As `is_follower`, by what makes failures alike."""
-    kind, message, _ = alike
-    return is_follower(f"{kind}({message})")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..common.texts import Signature
+from ..common.texts import Signature, filled
 
 if TYPE_CHECKING:
     from ..common.wire_failures import Fact, GroupForm, HistoryEntry
@@ -16,6 +17,8 @@ SAMPLE_TEXT = 2_000  # characters of all of them
 MOST_WORKERS = 20  # of one group
 MESSAGE = 1_000  # characters of one message
 TRACEBACK = 8_000  # characters of one
+MOST_SEEN = 1_000  # different messages of one group that are told apart
+MOST_SHOWN = 4  # of them
 TRACEBACKS = 100_000  # characters of all tracebacks
 
 
@@ -31,13 +34,63 @@ class Row(NamedTuple):
     """What a report needs of one root cause, kept because its texts are slow to read.
 
     ``handed`` is what it may have received from tasks that it had submitted (see
-    ``inner_identities``).
+    ``inner_identities``). ``parts`` is what varies in its message.
+    ``follows``: it is what others of a collective raise as one of them fails.
     """
 
     alike: Signature
+    parts: tuple[str, ...]
     name: str
     workers: tuple[str, ...]
     handed: tuple[Any, ...]
+    follows: bool
+
+
+class Messages:
+    """The messages of one group, which differ in some of their parts only.
+
+    Attributes
+    ----------
+    seen : dict
+        The parts of the different ones, at most `MOST_SEEN`, in order.
+    constant : list of str or None
+        Parts that all have, None where they differ; None if some have more than others.
+    """
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        self.seen: dict[tuple[str, ...], None] = {}
+        self.constant: list[str | None] | None = None
+
+    def add(self, parts: tuple[str, ...]) -> None:
+        """Count a message; next to nothing for one that was there already."""
+        if parts in self.seen or len(self.seen) >= MOST_SEEN:
+            return
+        if not self.seen:
+            self.constant = [*parts]
+        elif self.constant is not None:
+            if len(parts) != len(self.constant):
+                self.constant = None
+            else:
+                pairs = zip(self.constant, parts, strict=True)
+                self.constant = [a if a == b else None for a, b in pairs]
+        self.seen[parts] = None
+
+    def absorb(self, other: Messages) -> None:
+        for parts in other.seen:
+            self.add(parts)
+
+    @property
+    def pattern(self) -> str:
+        """What all have in common, "…" for what differs."""
+        return filled(self.words, () if self.constant is None else self.constant)
+
+    @property
+    def sample(self) -> list[str]:
+        """Some of them, if there is more than one."""
+        if len(self.seen) < 2:
+            return []
+        return [filled(self.words, parts) for parts in islice(self.seen, MOST_SHOWN)]
 
 
 class Group:
@@ -57,6 +110,8 @@ class Group:
         # The earliest that the scheduler still has, and that it has forgotten.
         self.present: Place | None = None
         self.entry: HistoryEntry | None = None
+        self.messages = Messages(alike[1])
+        self.own = False  # whether it concerns the client that asks
         # What is left of the tasks that those of the group had submitted, by key.
         self.submitted: dict[Any, HistoryEntry] = {}
 
@@ -65,10 +120,12 @@ class Group:
         place = (when or 0.0, row.name, self.count, key)
         if self.present is None or place < self.present:
             self.present = place
+        self.messages.add(row.parts)
         self._count(place, when, row.workers)
 
-    def add_forgotten(self, entry: HistoryEntry) -> None:
+    def add_forgotten(self, entry: HistoryEntry, parts: tuple[str, ...]) -> None:
         self.forgotten += 1
+        self.messages.add(parts)
         when = entry["when"] or 0.0
         if self.entry is None or when < (self.entry["when"] or 0.0):
             self.entry = entry
@@ -93,6 +150,8 @@ class Group:
         self.forgotten += other.forgotten
         self.workers.update(other.workers)
         self.submitted.update(other.submitted)
+        self.messages.absorb(other.messages)
+        self.own = self.own or other.own
         self.first = min(_known(self.first, other.first), default=None)
         self.last = max(_known(self.last, other.last), default=None)
         self.keys = sorted([*self.keys, *other.keys], key=_order)[:SAMPLE]
@@ -102,19 +161,21 @@ class Group:
         self.entry = min(entries, key=lambda each: each["when"] or 0.0, default=None)
 
     def rank(self) -> tuple[Any, ...]:
-        """The most frequent first, then the earliest."""
-        return -self.count, self.first or 0.0, self.alike[:2]
+        """Those of whoever asks first, then the newest, then the most frequent."""
+        return not self.own, -(self.last or 0.0), -self.count, self.alike[:2]
 
     def to_wire(self, example: Fact, traceback: int) -> GroupForm:
         """The group; its example's traceback is cut to so many characters."""
-        kind, message, place = self.alike
+        kind, _, place = self.alike
         workers = sorted(self.workers)
         keys = sample_of(key for *_, key in self.keys)
         text, frames = example["exception_text"], example["traceback_text"]
         most = min(TRACEBACK, traceback)
         return {
             "exception_type": kind,
-            "message": cut(message, MESSAGE),
+            "message": cut(self.messages.pattern, MESSAGE),
+            "messages": [cut(each, MESSAGE) for each in self.messages.sample],
+            "different": len(self.messages.seen),
             "place": place,
             "count": self.count,
             "cascaded": self.cascaded,
