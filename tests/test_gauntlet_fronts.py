@@ -13,6 +13,7 @@ import pytest
 from cells import WITH_PATHS
 from commands import environment, in_process
 from shells import Kernel, Terminal, shell_of_its_own
+from watching import clear_history
 
 import dbgkit
 from dbgkit.frontends.cli.main import cli
@@ -250,6 +251,7 @@ def test_tracebacks_in_json_have_their_files_and_lines(processes_client, capsys,
     def look_up(table):
         return table["XYZ"]
 
+    processes_client.run_on_scheduler(clear_history)  # failures of other tests
     future = processes_client.submit(look_up, {}, key="json-1")
     future.exception()
     there = processes_client.scheduler.address

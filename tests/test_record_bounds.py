@@ -78,7 +78,7 @@ def client():
     """A client of a cluster with the recorder on."""
     with (
         own_cluster(n_workers=1, threads_per_worker=1) as client,
-        dbgkit.record(client=client, time="2 s"),
+        dbgkit.record(client=client, time="10 s"),
     ):
         yield client
 
