@@ -72,8 +72,8 @@ def story(
     >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
     ...     future = client.submit(divmod, 1, 0, key="ratio-1")
     ...     _ = wait(future)
-    ...     told = dbgkit.story("ratio-1")
-    >>> [each.what for each in told.moments if each.found_in == "scheduler"]
+    ...     story = dbgkit.story("ratio-1")
+    >>> [each.what for each in story.moments if each.found_in == "scheduler"]
     ['released -> waiting', 'waiting -> processing', 'processing -> erred']
     """
     limit = seconds(timeout)

@@ -95,7 +95,7 @@ def _add_boxes(link: Link, deaths: list[DeathForm]) -> list[str]:
     unread = [
         death
         for death in deaths
-        if death["report"] is None and death["told"] and not death["expected"]
+        if death["report"] is None and death["box_at"] and not death["expected"]
     ]
     if not unread:
         return []
@@ -103,8 +103,8 @@ def _add_boxes(link: Link, deaths: list[DeathForm]) -> list[str]:
     wanted: dict[str, list[BoxPlace]] = {}
     for death in unread:
         sibling = siblings.get(_host_of(death["worker"]))
-        if sibling is not None and death["told"] is not None:
-            wanted.setdefault(sibling, []).append(death["told"])
+        if sibling is not None and death["box_at"] is not None:
+            wanted.setdefault(sibling, []).append(death["box_at"])
     function = ShippedFunction("common.boxes", "read_boxes_of")
     arguments = {sibling: (boxes,) for sibling, boxes in wanted.items()}
     read = ask_workers(link, function, arguments, list)

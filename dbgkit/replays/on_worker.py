@@ -293,7 +293,7 @@ def _refusal(failure: Failure, plan: Plan, answer: ReplayAnswer) -> DbgkitError:
     """Why the task was not run, as an error of ours."""
     key, text, status = answer["key"], answer["text"], answer["status"]
     where = f"on {plan.worker}"
-    if status == "no-room":
+    if status == "no-memory":
         return not_enough_memory(failure, plan.worker, answer["size"], answer)
     if status == "moved":
         return InputMoved(f"input {key!r} is gone from the workers", _AGAIN, key=key)

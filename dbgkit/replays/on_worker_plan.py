@@ -184,7 +184,7 @@ def _first_with_memory(
 ) -> str | None:
     for address in addresses:
         answer = answers.get(address)
-        if answer and _is_running(answer) and size <= answer["room"]:
+        if answer and _is_running(answer) and size <= answer["free"]:
             return address
     return None
 
@@ -203,7 +203,7 @@ def not_enough_memory(
     return NotHere(
         f"memory is short on {address}: a copy of the inputs of {failure.key!r} takes "
         f"{format_bytes(size)}, and {answer['limit']} leaves "
-        f"{format_bytes(answer['room'])}",
+        f"{format_bytes(answer['free'])}",
         _elsewhere(),
         key=failure.key,
     )

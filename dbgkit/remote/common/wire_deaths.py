@@ -143,7 +143,7 @@ class _Death(TypedDict):
     memory_limit: Size | None
     unseen: Number | None
     heartbeat_tasks: list[HeartbeatTask]
-    told: Annotated[BoxPlace, "mapping"] | None
+    box_at: Annotated[BoxPlace, "mapping"] | None
     report: NannyReport | None
     over: Over | None
     lines: list[str]

@@ -62,7 +62,7 @@ class ReplayAnswer(_ReplayAnswer, total=False):
 
     text: str
     size: int
-    room: int
+    free: int
     limit: str
     runs: list[RunForm]
     recordings: dict[str, SentRecording]
@@ -126,7 +126,7 @@ class Look(TypedDict):
     status: str
     held: list[Key]
     actors: list[Key]
-    room: Count
+    free: Count
     limit: str
 
 

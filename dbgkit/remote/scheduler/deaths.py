@@ -75,7 +75,7 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
         "memory_limit": None,
         "unseen": None,
         "heartbeat_tasks": [],
-        "told": None,  # where it had its black box: see DeathStore.on_box
+        "box_at": None,  # where it had its black box: see DeathStore.on_box
         "report": None,  # of its nanny: see nanny.deaths.DeathWatch.report
         "over": None,  # what its nanny said of its memory
         "lines": [],  # of nannies' logs, where nobody reported

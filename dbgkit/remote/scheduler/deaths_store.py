@@ -255,7 +255,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             for key, duration in islice(beats, 50)
             for prefix, inputs in (self._of_task(key),)
         ]
-        death["told"] = self.boxes.get((address, death["pid"]))
+        death["box_at"] = self.boxes.get((address, death["pid"]))
         for found in list(self.reports):
             if found[0] == address and found[1] in (None, death["pid"]):
                 death["report"] = self.reports.pop(found)

@@ -86,7 +86,7 @@ def look(keys: Iterable[Any], dask_worker: Any = None) -> Look:
         "status": dask_worker.status.name,
         "held": [key for key in keys if key in dask_worker.data],
         "actors": [key for key in keys if key in dask_worker.state.actors],
-        "room": free,
+        "free": free,
         "limit": limit,
     }
 
@@ -96,8 +96,8 @@ async def replay(job: Job, dask_worker: Any = None) -> ReplayAnswer:
     free, limit = _free(dask_worker)
     # Of inputs that are fetched another copy is only made for further runs.
     if job["nbytes"] > free:
-        problem = refusal("no-room", None)
-        return {**problem, "size": job["nbytes"], "room": free, "limit": limit}
+        problem = refusal("no-memory", None)
+        return {**problem, "size": job["nbytes"], "free": free, "limit": limit}
     try:
         values, shared = await _gather(job, dask_worker)
     except Stop as stop:
