@@ -56,6 +56,21 @@ def test_no_address(dbgkit):
     told(dbgkit("failures", "--scheduler", ""), "no cluster to look at")
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://10.0.0.5:8787/status", ["dashboard", "tcp://HOST:8786"]),
+        ("https://10.0.0.5/x", ["a web page"]),
+        ("gateway://10.0.0.5:8786", ["dask_gateway", "hand in the client"]),
+        ("localhost", ["has no port", "tcp://localhost:8786"]),
+        ("tls://host", ["has no port", "tls://host:8786"]),
+    ],
+)
+@pytest.mark.parametrize("verb", ["failures", "why", "doctor"])
+def test_what_is_no_address_of_a_scheduler(dbgkit, verb, address, words):
+    told(dbgkit(verb, "--scheduler", address), address, *words)
+
+
 def test_two_places_at_once(dbgkit, dump):
     done = dbgkit("failures", "--scheduler", "tcp://127.0.0.1:1", "--dump", dump)
     told(done, "pass only one of --scheduler and --dump")
@@ -70,12 +85,16 @@ def test_nothing_listens(dbgkit, command):
     told(done, f"no scheduler answers at '{address}'")
 
 
-@pytest.mark.parametrize("address", ["nonsense", "tcp://", "zzz://127.0.0.1:1"])
-def test_what_is_no_address(dbgkit, address):
-    told(
-        dbgkit("failures", "--scheduler", address),
-        f"no scheduler answers at '{address}'",
-    )
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("nonsense", "'nonsense' has no port"),
+        ("tcp://", "'tcp://' has no port"),
+        ("zzz://127.0.0.1:1", "no scheduler answers at 'zzz://127.0.0.1:1'"),
+    ],
+)
+def test_what_is_no_address(dbgkit, address, words):
+    told(dbgkit("failures", "--scheduler", address), words)
 
 
 class Page(BaseHTTPRequestHandler):

@@ -451,6 +451,15 @@ def test_an_address_where_nothing_listens():
         dbgkit.failures(client="tcp://127.0.0.1:9", timeout="0.5s")
 
 
+@pytest.mark.parametrize(
+    "timeout", ["x", "", -1, 0, None, float("inf"), float("nan"), []]
+)
+def test_a_timeout_that_is_none_is_refused(inproc_client, timeout):
+    for verb in (dbgkit.failures, dbgkit.why, dbgkit.locate, dbgkit.tasks):
+        with pytest.raises(ValueError, match=r"timeout=.*expected a number of seconds"):
+            verb(client=inproc_client, timeout=timeout)
+
+
 def test_no_cluster_at_all():
     with pytest.raises(NoFailure, match="no cluster to look at"):
         dbgkit.failures()

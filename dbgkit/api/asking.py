@@ -18,6 +18,7 @@ from dbgkit.cluster.clients import (
 )
 from dbgkit.cluster.view import View, open_view
 from dbgkit.errors import NotHere
+from dbgkit.remote.common.texts import safe_repr
 from dbgkit.source import naming_sources, read_sources
 from dbgkit.targets.tracebacks import exception_at_hand, meant_by
 
@@ -173,6 +174,16 @@ def own_client(target: Any) -> Any:
 
 
 def seconds(timeout: Any) -> float:
+    """A ``timeout=``: seconds, or a text such as ``"5 s"``; else `ValueError`."""
     from dask.utils import parse_timedelta
 
-    return float(parse_timedelta(timeout, "s"))
+    try:
+        value = float(parse_timedelta(timeout, "s"))
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError(
+            f"timeout={safe_repr(timeout, 100)}: expected a number of seconds above 0, "
+            "or a text such as '5 s'"
+        )
+    return value

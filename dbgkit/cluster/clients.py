@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -78,6 +79,7 @@ def opened_client(
     """
     from distributed import Client
 
+    _check_address(address)
     # A client that could not connect has to be closed as well: Client.__del__ would
     # do so whenever it is collected, and waits for ever if that is while another
     # client starts (distributed/utils.py, LoopRunner: both take one lock).
@@ -89,6 +91,30 @@ def opened_client(
         yield opened
     finally:
         starting.close()
+
+
+def _check_address(address: str) -> None:
+    """Raise `WrongTarget` for what is no address of a scheduler, if that is clear."""
+    scheme, separated, place = address.partition("://")
+    if separated and scheme in ("http", "https"):
+        raise WrongTarget(
+            f"{address!r} is the address of a web page, such as the dashboard, and not "
+            "of a scheduler",
+            "a scheduler's is like tcp://HOST:8786: client.scheduler.address shows it",
+        )
+    if scheme == "gateway" and separated:
+        raise WrongTarget(
+            f"{address!r} can only be reached through dask_gateway",
+            "connect with it in Python, and hand in the client: client=",
+        )
+    if not re.search(r":\d+/?$", place if separated else address) and (
+        not separated or scheme in ("tcp", "tls")
+    ):
+        host = (place if separated else address).rstrip(":/") or "HOST"
+        raise WrongTarget(
+            f"{address!r} has no port",
+            f"a scheduler's address is like {scheme if separated else 'tcp'}://{host}:8786",
+        )
 
 
 class _Starting:
