@@ -443,9 +443,16 @@ def test_an_address_where_nothing_listens(verb):
         verb("some-key", client="tcp://127.0.0.1:1", timeout="2s")
 
 
-@pytest.mark.parametrize("address", ["no address", "nowhere://x:1", "tcp://"])
-def test_an_address_that_is_none(address):
-    with refused(errors.SchedulerGone, "check the address"):
+@pytest.mark.parametrize(
+    ("address", "error", "words"),
+    [
+        ("no address", errors.WrongTarget, "has no port.*tcp://HOST:8786"),
+        ("nowhere://x:1", errors.SchedulerGone, "check the address"),
+        ("tcp://", errors.WrongTarget, "has no port.*tcp://HOST:8786"),
+    ],
+)
+def test_an_address_that_is_none(address, error, words):
+    with refused(error, words):
         dbgkit.locate("some-key", client=address, timeout="2s")
 
 

@@ -110,7 +110,8 @@ def _check_address(address: str) -> None:
     if not re.search(r":\d+/?$", place if separated else address) and (
         not separated or scheme in ("tcp", "tls")
     ):
-        host = (place if separated else address).rstrip(":/") or "HOST"
+        host = (place if separated else address).rstrip(":/")
+        host = host if re.fullmatch(r"[\w.-]+", host) else "HOST"
         raise WrongTarget(
             f"{address!r} has no port",
             f"a scheduler's address is like {scheme if separated else 'tcp'}://{host}:8786",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable
-from itertools import islice
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..common.texts import Signature, filled
@@ -90,7 +90,9 @@ class Messages:
         """Some of them, if there is more than one."""
         if len(self.seen) < 2:
             return []
-        return [filled(self.words, parts) for parts in islice(self.seen, MOST_SHOWN)]
+        # In an order of their own: a dump has the tasks in another one.
+        sample = nsmallest(MOST_SHOWN, self.seen)
+        return [filled(self.words, parts) for parts in sample]
 
 
 class Group:
