@@ -91,6 +91,8 @@ def test_what_waits_for_it_is_blocked_by_it(client, workers):
         )
         for n, worker in enumerate(workers)
     ]
+    for number in range(2):
+        runs(client, f"outer-{number}")
     after = client.submit(inc, outer[0], key="after")
     queued = client.submit(inc, 1, key="queued")
     found = why_until("waiting-on", after)
@@ -158,10 +160,11 @@ def test_locks_that_are_taken_crosswise(client, workers):
 
 
 def test_a_lock_and_a_future(client, workers):
-    client.submit(hold_and_submit, "mixed", workers=workers[0], key="holds")
+    held = client.submit(hold_and_submit, "mixed", workers=workers[0], key="holds")
     found = why_until("deadlock", client=client)
     assert "'holds'" in text_of(found)
     assert "'needs-mixed'" in text_of(found)
+    assert held.status == "pending"
 
 
 @pytest.mark.parametrize("kind", ["lock", "semaphore"])
@@ -181,13 +184,15 @@ def test_a_lock_whose_task_has_ended(client, workers, kind):
 
 def test_a_lock_that_a_task_holds_which_goes_on(client, workers):
     Event("release").clear()
-    client.submit(take_and_wait, "held", "release", workers=workers[0], key="holder")
+    holder = client.submit(
+        take_and_wait, "held", "release", workers=workers[0], key="holder"
+    )
     wait_until(lambda: Lock("held").locked(), "it is taken")
     waits = client.submit(take, "held", key="waits", pure=False, workers=workers[1])
     found = why_until("lock-wait", waits)
     assert any("'holder'" in line and workers[0] in line for line in found.evidence)
     Event("release").set()
-    waits.result()
+    client.gather([holder, waits])
 
 
 def test_a_lock_that_this_process_holds(client, workers):
