@@ -56,13 +56,12 @@ def _summary(circle: Circle) -> str:
         names = several(show(step.task.key) for step in circle)
         if all(step.thread for step in circle):
             return (
-                f"deadlock: {len(circle)} tasks wait for tasks that need their "
-                f"threads: {names}"
+                f"{len(circle)} tasks wait for tasks that need their threads: {names}"
             )
-        return f"deadlock: {len(circle)} tasks wait for each other: {names}"
+        return f"{len(circle)} tasks wait for each other: {names}"
     if first.lock is not None:
-        return f"deadlock: {name} waits for {_lock(first)}, which it holds itself"
-    return f"deadlock: {name} waits for {_awaited(first)}, which needs its thread"
+        return f"{name} waits for {_lock(first)}, which it holds itself"
+    return f"{name} waits for {_awaited(first)}, which needs its thread"
 
 
 def _awaited(step: Step) -> str:
