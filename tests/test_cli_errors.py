@@ -61,7 +61,7 @@ def test_no_address(dbgkit):
     [
         ("http://10.0.0.5:8787/status", ["dashboard", "tcp://HOST:8786"]),
         ("https://10.0.0.5/x", ["a web page"]),
-        ("gateway://10.0.0.5:8786", ["dask_gateway", "hand in the client"]),
+        ("gateway://10.0.0.5:8786", ["dask_gateway", "pass the client that it gives"]),
         ("localhost", ["has no port", "tcp://localhost:8786"]),
         ("tls://host", ["has no port", "tls://host:8786"]),
     ],

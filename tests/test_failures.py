@@ -115,6 +115,8 @@ def test_messages_that_differ_in_some_words_are_one_group(client, tmp_path):
         assert "LookupError: user '…' of 'shop' not found (10 different)" in shown
         assert group.messages[0] in shown
         assert "… 6 more" in shown
+        glance = dbgkit.watch(client=None if view else client, view=view, once=True)
+        assert "user '…' of 'shop' not found (10 different)" in str(glance)
         found = group.to_json()
         assert (found["pattern"], found["different"]) == (group.pattern, 10)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from dbgkit.diagnose.why.board import MOST_JOINED, Board
+from dbgkit.diagnose.why.board import Board
+from dbgkit.diagnose.why.circles import MOST_JOINED, Circles
 
 
 def waits(*keys, any_=False, kind="future", name=None, limited=False):
@@ -59,7 +60,7 @@ def test_of_many_threads_all_are_stuck_and_quickly_found():
     board = starved(workers=64, threads=8)
     start = time.process_time()
     assert len(board.stuck) == 512 > MOST_JOINED
-    assert board.circle_of("in-w0-0", "w0")
+    assert Circles(board).of("in-w0-0", "w0")
     assert time.process_time() - start < 5
 
 
@@ -146,10 +147,10 @@ def crosswise(**options):
 def test_locks_crosswise():
     board = crosswise()
     assert board.stuck == {("v", "one"), ("w", "two")}
-    circle = board.circle_of("one", "v")
+    circle = Circles(board).of("one", "v")
     assert [step.task.key for step in circle] == ["one", "two"]
     assert [step.lock for step in circle] == ["b", "a"]
-    assert board.circle_of("two", "w") == circle
+    assert Circles(board).of("two", "w") == circle
 
 
 def test_what_is_not_known_of_a_lock_is_no_deadlock():

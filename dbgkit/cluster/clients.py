@@ -105,7 +105,7 @@ def _check_address(address: str) -> None:
     if scheme == "gateway" and separated:
         raise WrongTarget(
             f"{address!r} can only be reached through dask_gateway",
-            "connect with it in Python, and hand in the client: client=",
+            "connect with dask_gateway in Python, and pass the client that it gives",
         )
     if not re.search(r":\d+/?$", place if separated else address) and (
         not separated or scheme in ("tcp", "tls")

@@ -77,7 +77,7 @@ def view_group(group: FailureGroup, index: int = 0) -> GroupView:
         title = "as recorded on the worker when it failed"
     return GroupView(
         exception_type=in_line(group.exception_type) or "exception not known",
-        message=_message(group),
+        message=message_of(group),
         count=words.count(group.count, "task"),
         fields=tuple(_group_fields(group)),
         frames=frames,
@@ -87,12 +87,12 @@ def view_group(group: FailureGroup, index: int = 0) -> GroupView:
     )
 
 
-def _message(group: FailureGroup) -> str:
+def message_of(group: FailureGroup, limit: int = words.MESSAGE_LIMIT) -> str:
     """The message, or what all have in common and how many there are."""
     if not group.messages:
-        return words.clip(redact_text(group.message))
+        return words.clip(redact_text(group.message), limit)
     least = "at least " if group.different >= MOST_SEEN else ""
-    text = words.clip(redact_text(group.pattern or group.message))
+    text = words.clip(redact_text(group.pattern), limit)
     return f"{text} ({least}{group.different:,} different)"
 
 

@@ -13,6 +13,7 @@ from dbgkit.remote.common.texts import in_line
 from dbgkit.render import templating as html
 from dbgkit.render import words
 from dbgkit.render.console import printed
+from dbgkit.render.failures import message_of
 from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, STATES
 from dbgkit.render.tasks import totals
@@ -194,7 +195,8 @@ def _failure(group: FailureGroup, before: Counter[tuple[str, str]] | None) -> Te
         elif group.count > known:
             line.append(f"+{group.count - known:,} ", "bold red")
     kind = group.exception_type or "an exception of a class that is not known"
-    line.append(_one_line(words.said(kind, group.message, 300)), "red")
+    text = message_of(group, 300)
+    line.append(_one_line(f"{kind}: {text}" if text else kind), "red")
     if group.location:
         line.append(f"  {_one_line(group.location)}", LABEL)
     if group.last is not None:

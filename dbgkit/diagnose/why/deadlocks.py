@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dbgkit.diagnose.sentences import MOST_NAMED, Words, seconds, several, show
-from dbgkit.diagnose.why.board import (
-    LOCKS,
-    MOST_JOINED,
-    Board,
-    Circle,
-    Holder,
-    Step,
-)
+from dbgkit.diagnose.why.board import LOCKS, Board, Holder
 from dbgkit.diagnose.why.cause import Cause
+from dbgkit.diagnose.why.circles import MOST_JOINED, Circle, Step
 from dbgkit.diagnose.why.look import Look
 from dbgkit.diagnose.why.threads import stack_lines
 from dbgkit.model import advice as advised

@@ -17,7 +17,8 @@ from dbgkit.cluster.why import (
     probe_workers,
 )
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
-from dbgkit.diagnose.why.board import Board, Circle
+from dbgkit.diagnose.why.board import Board
+from dbgkit.diagnose.why.circles import Circle, Circles
 from dbgkit.diagnose.why.waiting import find_stuck
 from dbgkit.model import Death
 from dbgkit.remote.scheduler.foresight import MOST_KILLED, tasks_had, workers_to_ask
@@ -122,9 +123,10 @@ class Look:
     def circles(self) -> dict[Any, Circle]:
         """The deadlocks that explain ends, by the end's key."""
         found: dict[Any, Circle] = {}
+        circles = Circles(self.board)
         for end in self.answer["ends"] if self.board.stuck else ():
             worker = end["worker"] if end["code"] == "processing" else None
-            if circle := self.board.circle_of(end["key"], worker):
+            if circle := circles.of(end["key"], worker):
                 found[end["key"]] = circle
         return found
 

@@ -80,9 +80,7 @@ async def holders_of(
                 "own": each._scheduler is dask_worker.scheduler,
                 "kept": references[id_] > references[_OURS],
             }
-            for id_, each in found.items()
-            if not _of_a_replay(each)
-            and (each._scheduler is dask_worker.scheduler or _is_alone(dask_worker))
+            for id_, each in _own(found, dask_worker).items()
         ],
         "running": len(keys),
         "keys": keys[:MOST_RUNNING],
