@@ -44,9 +44,14 @@ def find_running(look: Look) -> Iterator[Cause[Assigned]]:
 def running(cause: Cause[Assigned]) -> Words:
     evidence = list(map(run_of, cause.parts[:MOST_NAMED]))
     row = cause.first.row
-    if row["waits"]:
-        name = f" {row['waits']['name']}" if row["waits"]["name"] else ""
-        evidence.append(f"it waits for the result of another task{name}")
+    waits = row["waits"]
+    if waits and waits["name"]:
+        evidence.append(f"it waits for the result of another task {waits['name']}")
+    elif waits and waits["keys"]:
+        names = several(map(show, waits["keys"]))
+        evidence.append(f"it waits for the results of other tasks: {names}")
+    elif waits:
+        evidence.append("it waits for the result of another task")
     if row["state"] == "executing" and row["stack"] is None and cause.first.live:
         evidence.append(
             "no thread of the worker runs it: either it is an async function, or "
