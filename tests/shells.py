@@ -72,6 +72,8 @@ class Terminal:
             timeout=60,
             dimensions=(50, 200),
         )
+        # A busy machine takes longer to end a process than the usual 0.1 s.
+        self.child.ptyproc.delayafterterminate = 1.0
         self.number = 1
         self.child.expect_exact("In [1]: ")
 
