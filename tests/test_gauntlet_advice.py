@@ -14,9 +14,9 @@ from distributed import Client
 from watching import clear_history, settings_on
 
 import dbgkit
+from dbgkit import advice
 from dbgkit.cluster import recordings
 from dbgkit.frontends.wording import Commands, Magics, Run, quoted
-from dbgkit.model import advice
 from dbgkit.remote.common.texts import type_and_message
 
 

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dbgkit import render
+from dbgkit import advice, render
 from dbgkit.frontends.wording import Commands, Magics
 from dbgkit.model import (
     Checkup,
@@ -29,7 +29,6 @@ from dbgkit.model import (
     TaskRow,
     TaskTable,
     Timeline,
-    advice,
 )
 
 WHEN = datetime(2026, 11, 23, 12, 3, 4, tzinfo=timezone.utc)

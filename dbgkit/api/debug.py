@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, overload
 
-from dbgkit import debugger, render
+from dbgkit import advice, debugger, render
 from dbgkit.api.asking import Async, Sync, Unpack, ask_and_show
 from dbgkit.api.locate import captured_of, locate_here
 from dbgkit.api.recordings import recording_for, recording_of
@@ -23,7 +23,7 @@ from dbgkit.api.replay import Replaying, one_of, read_options
 from dbgkit.cluster.clients import is_open
 from dbgkit.diagnose.root_causes import root_causes
 from dbgkit.errors import DbgkitError, Declined, WrongTarget
-from dbgkit.model import Failure, Recording, Replay, advice
+from dbgkit.model import Failure, Recording, Replay
 from dbgkit.model.display import was_printed
 from dbgkit.replays.alive import live_post_mortem
 from dbgkit.replays.capture import error_of, prepared_for
@@ -32,6 +32,8 @@ from dbgkit.replays.preparing import Notify, prepare
 from dbgkit.replays.replaying import execute
 from dbgkit.source import naming_sources
 from dbgkit.targets.tracebacks import stands_for
+
+render.load()  # whatever it is that fails later
 
 
 class _Options(Replaying, total=False):

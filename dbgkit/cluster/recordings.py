@@ -10,6 +10,7 @@ from typing import Any
 
 from distributed.protocol.pickle import dumps
 
+from dbgkit import advice
 from dbgkit.cluster.deaths import death_watch
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shapes import fits
@@ -27,7 +28,6 @@ from dbgkit.model import (
     Span,
     SwitchedOff,
     SwitchedOn,
-    advice,
     recording_from_wire,
 )
 from dbgkit.remote.common.wire_recordings import ListedHeader, RecorderSettings

@@ -10,10 +10,10 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from dbgkit import advice
 from dbgkit.cluster.clients import client_of
 from dbgkit.cluster.link import Link
 from dbgkit.errors import NoFailure, WrongTarget
-from dbgkit.model import advice
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire import Foresee

@@ -6,7 +6,9 @@ what a front end leaves out on purpose.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 from dbgkit.frontends.kinds import Option
@@ -227,6 +229,12 @@ PLACE = (
 )
 
 _KNOWN = {each.keyword: each for verb in VERBS.values() for each in verb.options}
+
+
+def function_of(verb: str) -> Callable[..., Any]:
+    """The function of a verb, loaded on first use."""
+    found: Callable[..., Any] = getattr(import_module(f"dbgkit.api.{verb}"), verb)
+    return found
 
 
 def spelled(keyword: str, value: Any, quote: Any) -> str:

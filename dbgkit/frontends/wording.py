@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from dbgkit.advice import Calls, Variable
 from dbgkit.frontends.verbs import MAGIC_VERBS, VERBS, spelled
-from dbgkit.model.advice import Calls, Variable
-from dbgkit.remote.secrets.redact import redact_text
 
 _NEED_A_CLUSTER = ("debug", "locate", "record", "replay")
 _RUN_OPTIONS = {option.keyword: option for option in VERBS["run"].options}
@@ -107,11 +106,15 @@ def _quoted(text: str) -> str:
 
 def _text(key: Any) -> str:
     """A key as the command line reads it."""
+    from dbgkit.remote.secrets.redact import redact_text
+
     plain = isinstance(key, str) and key.isprintable() and key != ""
     return redact_text(key if plain else repr(key))
 
 
 def _in_magic(key: Any) -> str:
     """A key as a magic reads it; a pattern is no literal, and needs no quotes."""
+    from dbgkit.remote.secrets.redact import redact_text
+
     plain = isinstance(key, str) and "*" in key and " " not in key
     return redact_text(key if plain else repr(key))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from rich.console import Group, RenderableType
 
-from dbgkit.model import Failure, advice
+from dbgkit import advice
+from dbgkit.model import Failure
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import templating as html

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 
-from dbgkit.model import FailureGroup, FailureReport, advice
+from dbgkit import advice
+from dbgkit.model import FailureGroup, FailureReport
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import templating as html

@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text as RichText
 
-from dbgkit.model import advice
+from dbgkit import advice
 from dbgkit.remote.common.texts import visible
 from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from dbgkit.model import Difference, Failure, Replay, advice
+from dbgkit import advice
+from dbgkit.model import Difference, Failure, Replay
 from dbgkit.remote.secrets.redact import redact_text, redact_value
 from dbgkit.render import templating as html
 from dbgkit.render import words

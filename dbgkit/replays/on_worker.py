@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from dbgkit import advice
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.pulls import SLOWEST_PULL
 from dbgkit.cluster.replay import (
@@ -39,7 +40,6 @@ from dbgkit.model import (
     Replay,
     Run,
     ValueSummary,
-    advice,
     recording_from_wire,
 )
 from dbgkit.model.frames import checked, duration

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from dbgkit import advice as advised
 from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, seconds, several, show
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.deadlocks import holders
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, held
 from dbgkit.diagnose.why.threads import run_of, running_for, stack_lines, threads
-from dbgkit.model import advice as advised
 from dbgkit.remote.common.texts import type_and_message
 
 if TYPE_CHECKING:

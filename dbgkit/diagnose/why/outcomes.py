@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dbgkit import advice as advised
 from dbgkit.cluster.clients import held_future_states
 from dbgkit.diagnose.deaths.explain import tell_of, told_first
 from dbgkit.diagnose.sentences import Words, counted, cut, several, show, size
@@ -13,7 +14,6 @@ from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look, StillRun
 from dbgkit.diagnose.why.threads import restart, running_for, stack_lines
 from dbgkit.model import Death
-from dbgkit.model import advice as advised
 from dbgkit.remote.common.frames import own_line_of_text
 from dbgkit.remote.common.texts import type_and_message
 from dbgkit.source.places import place

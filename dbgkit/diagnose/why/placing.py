@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from dbgkit import advice as advised
 from dbgkit.cluster.why import planned_workers
 from dbgkit.diagnose.sentences import (
     MOST_NAMED,
@@ -18,7 +19,6 @@ from dbgkit.diagnose.sentences import (
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.model import Death
-from dbgkit.model import advice as advised
 from dbgkit.targets.modules import Lack, advice_of, evidence_of, modules_of
 
 if TYPE_CHECKING:

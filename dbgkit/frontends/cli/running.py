@@ -14,13 +14,13 @@ from typing import Any
 
 import click
 
+from dbgkit.advice import worded
 from dbgkit.errors import CannotWrite, DbgkitError
 from dbgkit.frontends.cli.ending import INTERRUPTED, drop, patient_pipe
 from dbgkit.frontends.cli.guard import quiet_without_guard
 from dbgkit.frontends.cli.threads import ThreadFailures
 from dbgkit.frontends.verbs import CAPTURED
 from dbgkit.frontends.wording import Run
-from dbgkit.model.advice import worded
 from dbgkit.remote.common.texts import visible
 from dbgkit.render.saying import say, say_stopped
 from dbgkit.targets.ending import to_debug

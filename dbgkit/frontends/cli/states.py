@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dbgkit import advice
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, FOUND
 from dbgkit.frontends.cli.looking import Place, ask, command, put, shown, write
 from dbgkit.frontends.verbs import spelled
-from dbgkit.model import advice
 
 if TYPE_CHECKING:
     from dbgkit.model import Explanation, Timeline

@@ -12,19 +12,13 @@ from typing import Any
 
 from IPython.core.magic import Magics, magics_class
 
-from dbgkit import render
-from dbgkit.api.doctor import doctor
-from dbgkit.api.failures import failures
-from dbgkit.api.report import report
-from dbgkit.api.story import story
-from dbgkit.api.tasks import tasks
-from dbgkit.api.watch import watch
-from dbgkit.api.why import why
 from dbgkit.errors import WrongTarget
 from dbgkit.frontends.ipython.base import Line, in_one_line, magic, show
 from dbgkit.frontends.ipython.session import Session
-from dbgkit.model import Displayed
-from dbgkit.model.display import in_short
+from dbgkit.frontends.verbs import function_of
+
+# By its name, since nothing is shown yet that would need the class.
+_DISPLAYED = ("dbgkit.model.display", "Displayed")
 
 
 @magics_class
@@ -41,7 +35,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
 
         %dbg_failures [options]
         """
-        return show(asked, failures)
+        return show(asked, function_of("failures"))
 
     @magic
     def dbg_tasks(self, asked: Line) -> Any:
@@ -54,7 +48,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
         if asked.target is not None:
             asked.options["keys"] = asked.target
         try:
-            return show(asked, tasks)
+            return show(asked, function_of("tasks"))
         except WrongTarget as error:
             if asked.typed.isidentifier():
                 error.hint += f"; for tasks named {asked.typed}, --prefix {asked.typed}"
@@ -70,7 +64,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
             or nothing: the last failure.
         """
         last = self._session.meant(None) if asked.target is None else asked.target
-        return show(asked, story, last)
+        return show(asked, function_of("story"), last)
 
     @magic
     def dbg_why(self, asked: Line) -> Any:
@@ -80,7 +74,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
             The target is a future's or a persisted collection's variable, a key, or
             nothing: the whole cluster.
         """
-        found = show(asked, why, asked.target)
+        found = show(asked, function_of("why"), asked.target)
         name = asked.typed
         if found.cause != "unknown-key" or not name.isidentifier():
             return found
@@ -94,7 +88,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
 
         %dbg_doctor [options]
         """
-        return show(asked, doctor)
+        return show(asked, function_of("doctor"))
 
     @magic
     def dbg_report(self, asked: Line) -> Any:
@@ -102,7 +96,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
 
         %dbg_report [options]
         """
-        found = show(asked, report)
+        found = show(asked, function_of("report"))
         if "path" not in asked.options:
             return found
         print(f"written to {asked.options['path']}")
@@ -115,22 +109,25 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
         %dbg_watch [options]
             The screen stays until q or Ctrl-C. In a notebook there is one update.
         """
-        return show(asked, watch)
+        return show(asked, function_of("watch"))
 
     def show_in_colours(self) -> None:
         """Have a terminal show our data in colours, and in its own width."""
         terminal = sys.modules.get("IPython.terminal.interactiveshell")
         if terminal and isinstance(self.shell, terminal.TerminalInteractiveShell):
             formatter = self.shell.display_formatter.mimebundle_formatter
-            formatter.for_type(Displayed, _in_colours)
+            formatter.for_type_by_name(*_DISPLAYED, _in_colours)
 
     def show_as_before(self) -> None:
         """Undo `show_in_colours`."""
         formatter = self.shell.display_formatter.mimebundle_formatter
-        formatter.pop(Displayed, None)
+        formatter.pop(".".join(_DISPLAYED), None)
 
 
 def _in_colours(obj: Any) -> dict[str, str]:
+    from dbgkit import render
+    from dbgkit.model.display import in_short
+
     if in_short(obj):
         return {"text/plain": repr(obj)}
     return {"text/plain": render.to_text(obj, width=None, color=None).rstrip("\n")}
