@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -47,12 +50,23 @@ def test_opens_the_prompt_where_the_front_end_takes_input(kernel):
     assert "(700, 0)" in said
 
 
-def test_prints_the_report_where_it_takes_none(kernel):
+def cards(said):
+    html = (text for kind, text in said if kind == "text/html")
+    return [text for text in html if 'class="dbgkit ' in text]
+
+
+@pytest.mark.parametrize("line", ["%dbg", "import dbgkit; again = dbgkit.debug()"])
+def test_shows_the_card_of_a_replay_where_it_takes_no_input(kernel, line):
     kernel.run(FAILS)
-    status, said = kernel.run("%dbg")
+    status, said = kernel.run_parts(line)
     assert status == "ok"
-    assert "ZeroDivisionError: division by zero" in said
-    assert "scaled = 700" in said
+    (card,) = cards(said)
+    assert "ZeroDivisionError" not in "".join(t for kind, t in said if kind == "stream")
+    (other,) = cards(kernel.run_parts("import dbgkit; dbgkit.replay()")[1])
+    same = re.compile(r"\(\d[\d.]* \w+\)")  # how long it ran
+    assert same.sub("", card) == same.sub("", other)
+    for text in ("ZeroDivisionError", "scaled", "700", "return", "%dbg 'ratio-"):
+        assert text in unescape(card)
 
 
 def test_the_call_opens_the_prompt_as_the_magic_does(kernel):

@@ -243,7 +243,7 @@ class _Entrance:
                 self._enter(error, again.failure, header)
                 entered = True
             else:
-                render.show(again, whole=True)
+                render.present(again)
         if self.refused is not None:
             render.say(f"not replayed: {self.refused}")
         if recording is not None:
@@ -257,7 +257,7 @@ class _Entrance:
                 self._enter(debugger.as_exception(recording), recording, header)
             else:
                 print()
-                render.show(recording, whole=True)
+                render.present(recording)
         found = again if again is not None else recording
         assert found is not None
         was_printed(found, debugger.cell_running)

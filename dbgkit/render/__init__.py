@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from dbgkit.render.console import present as present
     from dbgkit.render.console import show as show
     from dbgkit.render.console import to_html as to_html
     from dbgkit.render.console import to_rich as to_rich
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from dbgkit.render.saying import say_stopped as say_stopped
 
 _HOMES = {
-    "console": ("show", "to_html", "to_rich", "to_text"),
+    "console": ("present", "show", "to_html", "to_rich", "to_text"),
     "failure": ("place",),
     "notifier": ("ASK_ABOVE_BYTES", "ASK_ABOVE_TASKS", "Notifier"),
     "recordings": ("recording_header",),

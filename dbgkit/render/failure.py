@@ -41,6 +41,7 @@ class FailureView:
     others: tuple[str, ...]
     notes: tuple[str, ...]
     came_from: tuple[str, ...] = ()
+    open: str = ""  # what to type to get to the frame
 
 
 def view_failure(failure: Failure) -> FailureView:
@@ -71,7 +72,15 @@ def view_failure(failure: Failure) -> FailureView:
         others=tuple(words.key_text(key) for key in failure.others),
         notes=notes,
         came_from=words.came_from(failure.came_from),
+        open=_open(failure),
     )
+
+
+def _open(failure: Failure) -> str:
+    """What opens it; empty where that needs more than its key, or runs nothing."""
+    if failure.key is None or failure.killed or failure.evidence.client is None:
+        return ""
+    return advice.call("debug", failure.key)
 
 
 def _origin(failure: Failure) -> str:

@@ -69,7 +69,11 @@ class Notifier:
         self.ask_above_tasks = ask_above_tasks
         self.terminal = is_terminal(self.file)
         self._console = Console(
-            file=self.file, highlight=False, markup=False, soft_wrap=True
+            file=self.file,
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+            force_jupyter=False,
         )
         # Progress may come from the thread of the client's event loop.
         self._lock = threading.Lock()
