@@ -10,7 +10,7 @@ debugger.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, overload
@@ -34,6 +34,12 @@ from dbgkit.source import naming_sources
 from dbgkit.targets.tracebacks import stands_for
 
 render.load()  # whatever it is that fails later
+
+Before = Callable[[Failure | Recording, bool], bool]
+
+
+def _says_all(shown: Failure | Recording, prompting: bool) -> bool:
+    return False
 
 
 class _Options(Replaying, total=False):
@@ -132,8 +138,13 @@ def debug_as_read(
     using: str | None,
     notify: Notify | None,
     asynchronous: bool | None,
+    before: Before | None = None,
 ) -> Replay | Recording | Coroutine[Any, Any, Replay | Recording]:
-    """As `debug`, with its options already read."""
+    """As `debug`, with its options already read.
+
+    ``before`` is told what is about to be shown, and whether a prompt opens on it; it
+    gives whether the exception itself is to be left out.
+    """
     newest = target is None
 
     def run(target: Any, found: Any) -> _Entrance:
@@ -148,7 +159,7 @@ def debug_as_read(
     def show(entrance: _Entrance) -> Replay | Recording:
         wants_prompt = debugger.can_prompt() if prompt is None else prompt
         with naming_sources(wanted.sources):
-            return entrance.enter(wants_prompt)
+            return entrance.enter(wants_prompt, before or _says_all)
 
     return ask_and_show(target, client, wanted.timeout, run, show, asynchronous)
 
@@ -231,7 +242,7 @@ class _Entrance:
     recording: Recording | None = None
     refused: DbgkitError | None = None
 
-    def enter(self, wants_prompt: bool) -> Replay | Recording:
+    def enter(self, wants_prompt: bool, before: Before) -> Replay | Recording:
         again, recording = self.replay, self.recording
         entered = False
         if again is not None:
@@ -239,11 +250,15 @@ class _Entrance:
             if error is None and again.recording is not None:
                 error = debugger.as_exception(again.recording)
             if error is not None and wants_prompt:
-                header = self._header(again)
+                titled = not before(again.failure, True)
+                header = self._header(again, titled)
                 self._enter(error, again.failure, header)
                 entered = True
             else:
+                before(again.failure, False)
                 render.present(again)
+        elif recording is not None:
+            before(recording, wants_prompt)
         if self.refused is not None:
             render.say(f"not replayed: {self.refused}")
         if recording is not None:
@@ -263,13 +278,14 @@ class _Entrance:
         was_printed(found, debugger.cell_running)
         return found
 
-    def _header(self, again: Replay) -> str:
+    def _header(self, again: Replay, titled: bool) -> str:
         client = again.failure.evidence.client
         return render.header(
             again,
             others=[other.key for other in self.others],
             reachable=client is not None and is_open(client),
             color=None,
+            titled=titled,
         )
 
     def _enter(

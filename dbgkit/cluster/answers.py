@@ -39,6 +39,7 @@ ANSWERS: dict[str, Any] = {
     "failures": failures.Failures,
     "tasks": tasks.Tasks,
     "counts": tasks.Counts,
+    "workers": tasks.Workers,
     "why": why.Why,
     "waits": WaitsForm,
     "around": tasks.Around,

@@ -37,6 +37,24 @@ def current_client() -> Client | None:
     return client
 
 
+def dashboard_of(client: Client, port: int | None) -> str:
+    """Address of Dask's own dashboard, as the cluster has it, if it has a port."""
+    from distributed.utils import format_dashboard_link
+
+    if port is None:
+        return ""
+    known = getattr(client.cluster, "dashboard_link", None)
+    if known:
+        return str(known)
+    assert client.scheduler is not None
+    host = client.scheduler.address.partition("://")[2].rpartition(":")[0]
+    inproc = client.scheduler.address.startswith("inproc")
+    try:
+        return str(format_dashboard_link("localhost" if inproc else host, port))
+    except KeyError:  # the link that is configured needs a variable of another machine
+        return ""
+
+
 @contextmanager
 def client_of(client: Any, timeout: float) -> Iterator[Client | None]:
     """The client given as ``client=``; one opened for an address is closed afterwards.

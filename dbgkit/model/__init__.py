@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from dbgkit.model.tasks import TaskTable as TaskTable
     from dbgkit.model.watch import Glance as Glance
     from dbgkit.model.why import Explanation as Explanation
+    from dbgkit.model.workers import WorkerLoad as WorkerLoad
 
 _HOMES = {
     "base": "Span",
@@ -72,6 +73,7 @@ _HOMES = {
     "tasks": "TaskRow TaskTable",
     "watch": "Glance",
     "why": "Explanation",
+    "workers": "WorkerLoad",
 }
 
 

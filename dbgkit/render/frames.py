@@ -184,25 +184,30 @@ def _value(row: Row, *, one_line: bool) -> Text:
 
 def frames_form(
     frames: tuple[Frame, ...], *, whole: bool, title: str = ""
-) -> list[RenderableType]:
-    """The frames, outermost first; one is shown with all that is known of it.
+) -> tuple[list[RenderableType], list[RenderableType]]:
+    """The frame to look at, which comes first, and the others, outermost first.
 
-    ``whole``: so is each of the user's own.
+    ``whole``: each of the user's own with all that is known. Under a title all are
+    others: it says of which exception.
     """
-    if not frames:
-        return []
     stop = stop_of(frames)
-    parts: list[RenderableType] = [Text("")]
-    if title:
-        parts.append(Text(title, style="bold yellow", overflow="fold"))
+    if stop is None:
+        return [], []
+    first = [] if title else [frame_form(frames[stop]), Text("")]
+    rest: list[RenderableType] = []
     for index, frame in enumerate(frames):
-        if index == stop:
-            parts.append(frame_form(frame))
-        elif whole and frame.own and not frame.gap:
-            parts.append(frame_form(frame, pointed=False))
-        else:
-            parts.append(_brief(frame))
-    return parts
+        if index == stop and title:
+            rest.append(frame_form(frame))
+        elif index != stop and whole and frame.own and not frame.gap:
+            rest.append(frame_form(frame, pointed=False))
+        elif index != stop:
+            rest.append(_brief(frame))
+    if not rest:
+        return first, []
+    if title:
+        return [], [Text(""), Text(title, style="bold yellow", overflow="fold"), *rest]
+    more = words.count(len(rest), "more frame")
+    return first, [Text(f"\n{more}, outermost first", style=LABEL), *rest]
 
 
 def _brief(frame: Frame) -> Text:

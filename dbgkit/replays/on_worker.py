@@ -36,6 +36,7 @@ from dbgkit.model import (
     Failure,
     Notice,
     Plan,
+    Progress,
     Recording,
     Replay,
     Run,
@@ -108,6 +109,7 @@ def run_on_worker(
             key=failure.key,
         )
     began = time.perf_counter()
+    notify(Progress("times", 0, plan.times))
     try:
         answer = replay_on(link, plan.worker, job, _limit(job))
     except KeyboardInterrupt:
@@ -120,6 +122,7 @@ def run_on_worker(
             "the task may be blocking it, and still be running there",
             key=failure.key,
         ) from error
+    notify(Progress("times", plan.times, plan.times))
     if isinstance(answer, dict):
         answered = cast("ReplayAnswer", answer)
         with readable(failure, plan):

@@ -63,6 +63,26 @@ class Counts(SpanForm):
     address: str
 
 
+class WorkerLoadForm(TypedDict):
+    """What one worker has to do, and how full it is."""
+
+    address: str
+    name: str
+    status: str
+    threads: Count
+    tasks: Count
+    memory: Size | None
+    memory_limit: Size | None
+
+
+class Workers(SpanForm):
+    """``scheduler.workers.survey_workers``"""
+
+    rows: list[WorkerLoadForm]
+    omitted: Count
+    dashboard_port: Count | None
+
+
 class GraphForm(TypedDict):
     """``scheduler.graph``: edges and gaps name nodes by their position."""
 

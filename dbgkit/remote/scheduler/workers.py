@@ -1,0 +1,67 @@
+"""What workers have to do, and how full they are."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any
+
+from ..common.pacing import Pace, now_of, slices
+
+if TYPE_CHECKING:
+    from ..common.wire import AnyQuestion
+    from ..common.wire_tasks import WorkerLoadForm, Workers
+
+
+async def survey_workers(state: Any, question: AnyQuestion) -> Workers:
+    """Workers in rows, those first that are not running, then the fullest.
+
+    ``limit``: the most rows.
+    """
+    start = now_of(state)
+    limit = int(question.get("limit", 50))
+    best: list[WorkerLoadForm] = []
+    workers = list(state.workers.values())
+    async for part in slices(workers, Pace()):
+        best = heapq.nsmallest(limit, [*best, *map(_load, part)], key=_order)
+    return {
+        "rows": best,
+        "omitted": len(workers) - len(best),
+        "dashboard_port": _dashboard_port(state),
+        "start": start,
+        "end": now_of(state),
+    }
+
+
+def _dashboard_port(state: Any) -> int | None:
+    """Of Dask's own dashboard, if the scheduler has one.
+
+    ``Server.services`` has its server in any case (distributed/node.py); the dashboard
+    itself is one of the ``applications`` of that (distributed/http/routing.py).
+    """
+    served = getattr(state, "services", {}).get("dashboard")
+    if not getattr(getattr(state, "http_application", None), "applications", ()):
+        return None
+    port = getattr(served, "port", None)
+    return port if isinstance(port, int) else None
+
+
+def _load(ws: Any) -> WorkerLoadForm:
+    return {
+        "address": str(ws.address),
+        "name": str(ws.name),
+        "status": ws.status.name,
+        "threads": ws.nthreads,
+        "tasks": len(ws.processing),
+        "memory": (ws.metrics or {}).get("memory"),
+        "memory_limit": ws.memory_limit or None,
+    }
+
+
+def _order(load: WorkerLoadForm) -> tuple[bool, float, str]:
+    return load["status"] == "running", -(filled(load) or 0.0), load["address"]
+
+
+def filled(load: WorkerLoadForm) -> float | None:
+    """How much of its memory a worker uses, of 1; None if that is not known."""
+    used, limit = load["memory"], load["memory_limit"]
+    return used / limit if used is not None and limit else None
