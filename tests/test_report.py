@@ -358,6 +358,29 @@ def test_of_many_long_tracebacks_the_page_leaves_out_the_outer_frames(
     assert told.count("raise ValueError(kind)") == 20
 
 
+def test_whatever_is_in_it_a_page_is_small(looked):
+    failures, tasks = looked.live.failures, looked.live.tasks
+    text = "".join(
+        f'  File "/srv/mod{n}.py", line {n}, in func_{n}\n    x = "<{n}>" * len(y)\n'
+        for n in range(60)
+    )
+    group = failures.groups[0]
+    example = replace(group.example, traceback_text=text, notes=("&" * 3_000,) * 20)
+    group = replace(group, example=example, message="<&>" * 3_000, messages=())
+    row = replace(tasks.rows[0], key="k" * 300, exception="ValueError('" + "<" * 3_000)
+    large = replace(
+        looked.live,
+        failures=replace(failures, groups=(group,) * 200),
+        tasks=replace(tasks, rows=(row,) * 500),
+    )
+    page = render.document(large)
+    assert len(page.encode()) <= 300_000
+    told = words_in(page)
+    assert re.search(
+        r"to keep it small, \d+ ways of failing and \d+ tasks are left", told
+    )
+
+
 # -- in a browser --------------------------------------------------------------------
 
 

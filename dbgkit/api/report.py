@@ -67,7 +67,7 @@ def report(
     Parameters
     ----------
     path : str or path, optional
-        Where to write it as one HTML page, which needs neither scripts nor a network.
+        Where to write it as one HTML page, which needs no network, nor its script.
     client, view, source, timeout, asynchronous
         As for `failures`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 
 from markupsafe import Markup
 from rich.console import Group, RenderableType
@@ -30,6 +31,7 @@ from dbgkit.render.why import WhyView, view_why, why_form
 from dbgkit.render.workers import WorkersView, view_workers, workers_form
 
 TASKS = "What failed by itself, then what is unfinished"
+FEWER = (12, 6, 3, 1)  # of each, where a page is still too large
 PAGE = 290_000  # bytes of a page from which on less is shown
 
 
@@ -107,7 +109,7 @@ def _by_state(table: TaskTable) -> str:
     return f"{words.count(sum(total.values()), 'task')}: {', '.join(states)}"
 
 
-def _lighter(view: ReportView, *, pictures: bool) -> ReportView:
+def _lighter(view: ReportView, *, pictures: bool = False) -> ReportView:
     """A report that is smaller, and says so; with the graphs around failures or not."""
     note = (
         "to keep it small, only the innermost frames of a traceback have their source"
@@ -118,6 +120,29 @@ def _lighter(view: ReportView, *, pictures: bool) -> ReportView:
     return replace(
         view,
         failures=replace(view.failures, groups=groups),
+        notes=(*view.notes, note),
+    )
+
+
+def _fewer(view: ReportView, most: int) -> ReportView:
+    """A report that has so many of each only, and says so."""
+    view = _lighter(view)
+    failures, deaths, tasks = view.failures, view.deaths, view.tasks
+    left = {
+        "way of failing": len(failures.groups) - most,
+        "kind of death": len(deaths.deaths) - most if deaths else 0,
+        "task": len(tasks.rows) - most if tasks else 0,
+    }
+    plural = {"way of failing": "ways of failing", "kind of death": "kinds of deaths"}
+    counted = [
+        words.count(n, name, plural.get(name, "")) for name, n in left.items() if n > 0
+    ]
+    note = f"to keep it small, {' and '.join(counted)} are left out"
+    return replace(
+        view,
+        failures=replace(failures, groups=failures.groups[:most]),
+        deaths=replace(deaths, deaths=deaths.deaths[:most]) if deaths else None,
+        tasks=replace(tasks, rows=tasks.rows[:most]) if tasks else None,
         notes=(*view.notes, note),
     )
 
@@ -169,12 +194,13 @@ def document(report: ClusterReport) -> str:
     """
     view = view_report(report)
     graphs, *rest = _pictures(report)
+    lighter = partial(_lighter, view, pictures=True), partial(_lighter, view)
+    fewer = (partial(_fewer, view, most) for most in FEWER)
     page = html.fill("page", view=view, args=(graphs, *rest))
-    for kept in (graphs, {}):
+    for step, make in enumerate((*lighter, *fewer)):
         if len(page.encode()) <= PAGE:
             break
-        lighter = _lighter(view, pictures=bool(kept))
-        page = html.fill("page", view=lighter, args=(kept, *rest))
+        page = html.fill("page", view=make(), args=({} if step else graphs, *rest))
     return page
 
 
