@@ -10,6 +10,7 @@ from html import unescape
 from html.parser import HTMLParser
 
 import pytest
+from shells import uncoloured
 
 from dbgkit import advice, render
 from dbgkit.frontends.wording import Commands, Magics
@@ -195,8 +196,7 @@ def parsed(html):
 
 def words_in(html):
     """What a reader sees of a page, with single blanks; code is not taken apart."""
-    html = re.sub(r'<span class="[bcfkns]">([^<]*)</span>', r"\1", html)
-    return " ".join(" ".join(parsed(html).texts).split())
+    return " ".join(" ".join(parsed(uncoloured(html)).texts).split())
 
 
 # -- whatever a key or a message says ----------------------------------------

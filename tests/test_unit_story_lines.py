@@ -17,8 +17,10 @@ START = datetime(2026, 11, 23, 12, 3, 4, tzinfo=timezone.utc)
 WORKER = "tcp://10.0.0.7:4001"
 BLOCK = (
     "distributed.worker - ERROR - Compute Failed\nKey:       a\nState:     executing\n"
-    "Task:  <Task 'a' work(...)>\nException: \"OSError('no')\"\nTraceback: 'x'\n"
+    "Task:  <Task 'a' work(...)>\nException: \"OSError('no')\"\n"
+    """Traceback: '  File "/srv/job.py", line 3, in work\\n'\n"""
 )
+PLACE = "at /srv/job.py:3 in work"
 
 
 def at(ms, source, what, detail=""):
@@ -69,7 +71,7 @@ def test_a_block_of_the_log_is_said_with_its_transition():
     )
     assert [(line.what, line.detail) for line in lines] == [
         ("ready → executing", ""),
-        ("executing → error", "OSError('no')"),
+        ("executing → error", f"OSError('no') {PLACE}"),
         ("processing → released", "to be retried"),
     ]
 
@@ -82,12 +84,12 @@ def test_an_exception_that_the_scheduler_says_next_is_said_once():
             at(101, "scheduler", "processing -> erred", "OSError('no'); it failed"),
         ]
     )
-    assert [line.detail for line in lines] == ["", "OSError('no'); it failed"]
+    assert [line.detail for line in lines] == [PLACE, "OSError('no'); it failed"]
 
 
 def test_a_block_without_its_transition_is_short():
     (line,) = story_lines([at(0, "log", f"error on {WORKER}", BLOCK)])
-    assert line.detail == "Compute Failed: OSError('no')"
+    assert line.detail == f"Compute Failed: OSError('no') {PLACE}"
 
 
 def test_other_log_lines_are_whole():

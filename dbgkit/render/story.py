@@ -51,7 +51,8 @@ class StoryView:
 
 def view_story(story: Timeline) -> StoryView:
     """Gather what is shown of a task's story: the last lines, if there are many."""
-    every, shown = story_lines(story.moments), Shown()
+    shown = Shown()
+    every = story_lines(story.moments, shown.line)
     lines = every[-LINES:]
     left = len(every) - len(lines)
     days = {each.when.astimezone(timezone.utc).date() for each in story.moments}

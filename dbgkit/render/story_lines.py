@@ -9,12 +9,13 @@ counted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
 from dbgkit.model import Moment
+from dbgkit.remote.common.frames import own_line_of_text
 from dbgkit.remote.common.parsing import literal
 
 ARROW = " → "
@@ -28,7 +29,10 @@ _STEP = re.compile(r"^(\S+) -> (\S+)$")
 # What a worker notes before the transitions that follow from it.
 _BEFORE = {"compute-task", "free-keys"}
 # As a worker logs it: ``Worker.execute`` in distributed/worker.py.
-_BLOCK = re.compile(r"\bCompute Failed\n.*^Exception: (.*)\nTraceback:", re.S | re.M)
+_BLOCK = re.compile(
+    r"\bCompute Failed\n.*^Exception: (?P<raised>.*)\nTraceback: (?P<traceback>.*)",
+    re.S | re.M,
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,15 @@ class Line:
     until: datetime | None = None
 
 
-def story_lines(moments: Sequence[Moment]) -> list[Line]:
-    """The lines to show for the entries of a story, in order."""
+def story_lines(
+    moments: Sequence[Moment], place: Callable[[str], str] = str
+) -> list[Line]:
+    """The lines to show for the entries of a story, in order.
+
+    ``place``: how ``job.py:3 in load`` is shown.
+    """
     lines: list[Line] = []
-    parts = list(_parts(_without_blocks(moments)))
+    parts = list(_parts(_without_blocks(moments, place)))
     for _, alike in groupby(parts, _signature):
         same = list(alike)
         lines += _counted(_lines(same[0]), same)
@@ -73,7 +82,9 @@ def _line(moment: Moment) -> Line:
 # -- what Dask logs of a failure -----------------------------------------------
 
 
-def _without_blocks(moments: Sequence[Moment]) -> Iterator[Moment]:
+def _without_blocks(
+    moments: Sequence[Moment], place: Callable[[str], str]
+) -> Iterator[Moment]:
     """Entries, where a block of the log is said with its transition."""
     raised: dict[int, str] = {}
     dropped = set()
@@ -81,14 +92,15 @@ def _without_blocks(moments: Sequence[Moment]) -> Iterator[Moment]:
         found = _BLOCK.search(moment.detail) if moment.found_in == "log" else None
         if found is None:
             continue
-        exception = _unquoted(found[1])
+        exception, line = _unquoted(found["raised"]), _line_of(found["traceback"])
+        at_line = f"at {place(line)}" if line else ""
         home = _failed_at(moments, at)
         if home is None:
-            raised[at] = f"Compute Failed: {exception}"
+            raised[at] = f"Compute Failed: {exception} {at_line}".strip()
             continue
         dropped.add(at)
-        if not _said_by_scheduler(moments, home, exception):
-            raised[home] = exception
+        said = _said_by_scheduler(moments, home, exception)
+        raised[home] = at_line if said else f"{exception} {at_line}".strip()
     for at, moment in enumerate(moments):
         if at in raised:
             yield replace(moment, detail=raised[at])
@@ -97,11 +109,17 @@ def _without_blocks(moments: Sequence[Moment]) -> Iterator[Moment]:
 
 
 def _unquoted(text: str) -> str:
-    """An exception's text without the quotes that the log has around it."""
+    """A text without the quotes that the log has around it."""
     try:
-        return str(literal(text))
+        return str(literal(text.strip()))
     except ValueError:  # cut, or not Dask's
         return text
+
+
+def _line_of(traceback: str) -> str:
+    """``job.py:3 in load``: the line that raised; empty if there is none."""
+    found = own_line_of_text(_unquoted(traceback))
+    return "" if found is None else "{}:{} in {}".format(*found)
 
 
 def _failed_at(moments: Sequence[Moment], at: int) -> int | None:
