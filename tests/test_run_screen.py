@@ -100,6 +100,19 @@ def test_what_dask_logs_of_other_failures_stays(run):
     assert done.stdout.count("division by zero") == 1
 
 
+def test_others_that_failed_alike_are_named_in_a_line(run):
+    body = [
+        "from distributed import wait",
+        'wait(more := client.map(ratio, range(5), [0] * 5, key=list("abcde")))',
+        "ask(client)",
+    ]
+    done = run(body)
+    assert BLOCK not in done.stdout
+    assert done.stdout.startswith(LINE) and done.stdout.count(LINE) == 1
+    line = "dbgkit: 5 more tasks failed in the same way: a, b, c and 2 more"
+    assert done.stdout.rstrip().endswith(line)
+
+
 def test_a_script_that_goes_on_sees_soon_what_was_logged(run):
     body = [
         "from distributed import wait",

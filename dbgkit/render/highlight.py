@@ -56,9 +56,10 @@ def css_code() -> str:
 
 
 def _lines(text: str) -> Iterator[Markup]:
-    from pygments.lexers.python import PythonLexer
+    from rich.syntax import Syntax
 
-    lexer = PythonLexer(stripnl=False, ensurenl=False)
+    lexer = Syntax("", "python").lexer  # Pygments' own, with blank lines
+    assert lexer is not None
     line = Markup()
     for kind, token in lexer.get_tokens(text):
         name = _class_of(kind)

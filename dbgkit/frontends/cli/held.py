@@ -17,12 +17,21 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 SOON = 2.0  # seconds until a script that goes on sees what was logged
 _LOOKS = 0.5  # seconds between looks whether something was
 _LOGGER = "distributed.worker"
 _BEGINS = "Compute Failed\n"
+
+
+class Block(NamedTuple):
+    """What one attempt of a task was logged with."""
+
+    when: float
+    key: str
+    raised: str  # the exception's text, and the traceback's
+    text: str
 
 
 class HeldBlocks:
@@ -33,7 +42,7 @@ class HeldBlocks:
 
     def __init__(self, ending: Callable[[], object]) -> None:
         self._ending = ending
-        self._held: list[tuple[float, str, str]] = []  # when, key, text
+        self._held: list[Block] = []
         self._read = 0  # bytes of the file
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -58,12 +67,18 @@ class HeldBlocks:
         with self._undo:
             self.settle(())
 
-    def settle(self, shown: Collection[str]) -> None:
-        """Print what is held back, but for that of keys that are shown."""
+    def settle(self, shown: Collection[str]) -> list[str]:
+        """Print what is held back, but for that of keys that are shown.
+
+        Nor that of others that have failed alike, which are given to be named.
+        """
         with self._lock:
             self._look()
-            _print(text for _, key, text in self._held if key not in shown)
+            known = {each.raised for each in self._held if each.key in shown}
+            _print(each.text for each in self._held if each.raised not in known)
+            alike = [each.key for each in self._held if each.raised in known]
             self._held.clear()
+        return [key for key in dict.fromkeys(alike) if key not in shown]
 
     def _watch(self) -> None:
         while not self._stop.wait(_LOOKS):
@@ -72,8 +87,8 @@ class HeldBlocks:
             with self._lock:
                 self._look()
                 until = time.time() - SOON
-                _print(text for when, _, text in self._held if when < until)
-                self._held[:] = [each for each in self._held if each[0] >= until]
+                _print(each.text for each in self._held if each.when < until)
+                self._held[:] = [each for each in self._held if each.when >= until]
 
     def _look(self) -> None:
         """Read what was put into the file meanwhile, up to the last whole line."""
@@ -86,8 +101,7 @@ class HeldBlocks:
         whole = new[: new.rfind(b"\n") + 1]
         self._read += len(whole)
         for line in whole.splitlines():
-            when, key, text = json.loads(line)
-            self._held.append((when, key, text))
+            self._held.append(Block(*json.loads(line)))
 
 
 def _print(texts: Iterator[str]) -> None:
@@ -106,7 +120,8 @@ def hold_back(path: str) -> Callable[[], None]:
 class _Held(logging.Filter):
     """Puts what the console would show of a block into a file.
 
-    ``Worker.execute`` (distributed/worker.py) logs it with the key as its first value.
+    ``Worker.execute`` (distributed/worker.py) logs it with key, state, task, and the
+    texts of the exception and of the traceback.
     """
 
     def __init__(self, path: str) -> None:
@@ -132,7 +147,8 @@ class _Held(logging.Filter):
     def _write(self, record: logging.LogRecord, consoles: list[Any]) -> None:
         assert isinstance(record.args, tuple)
         text = "".join(each.format(record) + each.terminator for each in consoles)
-        line = json.dumps([record.created, str(record.args[0]), text])
+        raised = " ".join(map(str, record.args[3:]))
+        line = json.dumps(Block(record.created, str(record.args[0]), raised, text))
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(file, f"{line}\n".encode())  # at once: others write there too

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
@@ -23,7 +24,9 @@ from dbgkit.frontends.cli.telling import Telling
 from dbgkit.frontends.cli.threads import ThreadFailures
 from dbgkit.frontends.verbs import CAPTURED
 from dbgkit.frontends.wording import Run
+from dbgkit.model import Progress
 from dbgkit.remote.common.texts import visible
+from dbgkit.render.notifier import Notifier
 from dbgkit.render.saying import say, say_stopped
 from dbgkit.targets.ending import to_debug
 from dbgkit.targets.starting import guard_missing
@@ -53,14 +56,18 @@ def run_script(
     from dbgkit.api.debugging import capture
 
     with (
-        capture(**{n: options[n] for n in CAPTURED if n in options}) as kept,
+        Notifier() as notify,
+        capture(
+            notify=partial(_progress, notify),
+            **{n: options[n] for n in CAPTURED if n in options},
+        ) as kept,
         quiet_without_guard(),
         HeldBlocks(lambda: kept.taken) as held,
         worded(Run()),
         ThreadFailures(kept) as threads,
     ):
         status, ended, failed = _run(code, main)
-        telling = Telling(ended, held)
+        telling = Telling(ended, held, notify)
         if isinstance(ended, KeyboardInterrupt):
             return INTERRUPTED
         if failed is not None:
@@ -94,6 +101,12 @@ def _run(
     return 0, None, None
 
 
+def _progress(notify: Notifier, event: Any) -> None:
+    """Of what is taken from a client that closes, only the progress is shown."""
+    if isinstance(event, Progress):
+        notify(event)
+
+
 def _debug(
     error: BaseException,
     status: int | str | None,
@@ -102,13 +115,12 @@ def _debug(
 ) -> int | str | None:
     """Debug an exception; gives the exit code: ``status`` unless it is stopped."""
     from dbgkit.api.debugging import debug_ended
-    from dbgkit.render.notifier import Notifier
 
     try:
-        with patient_pipe(), Notifier() as notify:
-            telling.begin(notify)
-            debug_ended(error, telling.before, notify=notify, **options)
+        with patient_pipe(), telling.finding():
+            debug_ended(error, telling.before, notify=telling.notify, **options)
         telling.told()
+        telling.name_others()
     except DbgkitError as ours:
         telling.by_traceback()
         say(ours)

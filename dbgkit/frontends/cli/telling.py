@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dbgkit.frontends.cli.held import HeldBlocks
 from dbgkit.model import Failure, Progress, Recording
 from dbgkit.model.display import is_terminal
 from dbgkit.remote.common.texts import safe_str, visible
-from dbgkit.render.words import said
+from dbgkit.render.notifier import Notifier
+from dbgkit.render.saying import say
+from dbgkit.render.words import count, listed, said, short_key
+
+_NAMED = 3  # keys
 
 
 class Telling:
@@ -21,25 +26,32 @@ class Telling:
     standard error, or the user has an ``excepthook``, the traceback is printed at once.
     """
 
-    def __init__(self, error: BaseException | None, held: HeldBlocks) -> None:
+    def __init__(
+        self, error: BaseException | None, held: HeldBlocks, notify: Notifier
+    ) -> None:
         self._error = error
         self._held = held
+        self.notify = notify
         self._untold = error is not None
-        self._notify: Any = None
+        self._alike: list[str] = []  # keys of others that failed in the same way
         if sys.excepthook is not sys.__excepthook__ or not _one_place():
             self.by_traceback()
 
-    def begin(self, notify: Any) -> None:
-        """Say on a terminal that it is looked for, if that takes long."""
-        self._notify = notify
+    @contextmanager
+    def finding(self) -> Iterator[None]:
+        """Say on a terminal what it is that is looked for, if that takes long."""
         if self._untold and self._error is not None:
             what = said(type(self._error).__name__, safe_str(self._error), 100)
-            notify(Progress(f"{what}: finding its task", 0, 0))
+            self.notify(Progress(f"{what}: finding its task", 0, 0))
+        try:
+            yield
+        finally:
+            self.notify.close()
 
     def before(self, shown: Failure | Recording, prompting: bool) -> bool:
         """Before a report: whether it is to leave out the exception, just printed."""
-        self._notify.close()
-        self._held.settle(_keys(shown))
+        self.notify.close()
+        self._alike = self._held.settle(_keys(shown))
         alone = prompting and isinstance(shown, Failure) and shown.kind == "none"
         printed = self._untold and (alone or not self._is_said(shown))
         if printed:
@@ -51,6 +63,13 @@ class Telling:
     def told(self) -> None:
         """Note that the report was shown."""
         self._untold = False
+
+    def name_others(self) -> None:
+        """Name those that failed in the same way, whose logs were left out."""
+        if self._alike:
+            number = count(len(self._alike), "more task")
+            keys = list(map(short_key, self._alike))
+            say(f"{number} failed in the same way: {listed(keys, _NAMED)}")
 
     def by_traceback(self) -> None:
         """Print the traceback, if nothing else has said it."""
