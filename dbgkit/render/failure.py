@@ -101,7 +101,11 @@ def _open(failure: Failure) -> str:
     """What opens it; empty where that needs more than its key, or runs nothing."""
     if failure.key is None or failure.killed or failure.evidence.client is None:
         return ""
-    return advice.call("debug", failure.key)
+    if failure.found_in == "scheduler":
+        return advice.call("debug", failure.key)
+    # The scheduler has forgotten it: the exception leads there, as long as it is the
+    # last one of its session.
+    return f"{advice.in_session('debug')}  right after it was raised, in its session"
 
 
 def _origin(failure: Failure) -> str:
