@@ -344,7 +344,7 @@ Silent = tuple[str, float, "int | None"]
 
 def find_not_answering(look: Look) -> Iterator[Cause[Silent]]:
     for task in look.assigned:
-        if task.stage == "silent":
+        if task.stage == "silent" and not task.end["joining"]:
             end = task.end
             yield Cause((end["worker"], end["age"], end["processing"]), end)
     assigned = {task.end["worker"] for task in look.assigned}

@@ -165,26 +165,32 @@ class ResourcesEnd(AnyEnd, ResourcesFacts):
     pass
 
 
+class Joining(TypedDict):
+    """A worker that has registered, and is still being set up."""
+
+    address: str
+    age: Number  # seconds since it registered
+    pid: Count | None
+    plugins: list[str]  # which are set up then
+
+
 class StartingFacts(TypedDict):
     code: Literal["workers-starting"]
-    joining: list[str]
+    joining: Annotated[list[Joining], "some"]
 
 
 class StartingEnd(AnyEnd, StartingFacts):
     pass
 
 
-class _PausedFacts(TypedDict):
+class PausedFacts(TypedDict):
     code: Literal["workers-paused"]
     paused: list[Paused]
-    present: Count
+    paused_count: Count
+    running: Count  # workers, which cannot run it
 
 
-class PausedFacts(_PausedFacts):
-    count: Count  # of such workers: it takes the place of that of tasks
-
-
-class PausedEnd(AnyEnd, _PausedFacts):
+class PausedEnd(AnyEnd, PausedFacts):
     pass
 
 
@@ -198,6 +204,8 @@ class ProcessingFacts(Placed):
     code: Literal["processing"]
     status: str
     paused: list[Paused]
+    running: Count  # workers
+    joining: Joining | None
     age: Number
     duration: Number | None
     long_running: bool
@@ -286,6 +294,7 @@ class Overview(TypedDict):
     paused_count: Count
     starting: Count
     quiet: list[Quiet]
+    joining: list[Joining]
 
 
 class _Waiter(TypedDict):

@@ -391,7 +391,10 @@ def _places(state: Any, answer: Why) -> list[str]:
                 found += missing["holders"][:1]
         elif end["code"] == "queued":
             found += [place["worker"] for place in end["places"]]
+        elif end["code"] == "workers-paused":
+            found += [worker["address"] for worker in end["paused"]]
     if answer["cluster"]:
+        found += [worker["address"] for worker in answer["cluster"]["paused"]]
         found += [worker["address"] for worker in answer["cluster"]["quiet"]]
     there = [address for address in dict.fromkeys(found) if address in state.workers]
     return there[:MOST_PINGED]
