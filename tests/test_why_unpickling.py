@@ -15,7 +15,6 @@ from watching import look, wait_until
 import dbgkit
 from dbgkit.remote.common.modules import missing_names, needs_of
 
-
 # As what a script or a notebook defines, which travels by value.
 SCRIPT = """
 import os

@@ -16,6 +16,7 @@ from dbgkit.cluster.workers import PROBE_LIMIT, ask_workers, read_all_said
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.leases import held_here
 from dbgkit.remote.worker.why import SAMPLE, URGENT, since
+from dbgkit.remote.worker.why_plugins import logged_plugins
 
 if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
@@ -187,6 +188,7 @@ def _dumped_worker(own: Mapping[str, Any], keys: list[Any], now: float) -> Probe
         "transfer_limit": None,
         "tasks": [_dumped_task(tasks, log, key) for key in keys],
         "memory": None,
+        "plugins": logged_plugins(own.get("logs") or ()),
     }
 
 

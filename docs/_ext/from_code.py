@@ -233,6 +233,7 @@ MEANINGS = {
     "queued": "the scheduler holds it back until a worker has a free thread",
     "retrying": "it runs again, after an attempt that failed or a worker that died",
     "running": "it runs",
+    "plugin-failed": "a worker plugin's setup failed on workers that are involved",
     "unknown-key": "the scheduler does not know the key",
     "released": "no client has a future for it, or for a task that depends on it",
     "finished": "it is done",

@@ -15,6 +15,7 @@ from dbgkit.diagnose.why import (
     outcomes,
     paused,
     placing,
+    plugins,
     starting,
     unpickling,
 )
@@ -85,6 +86,7 @@ CODES = (
     Code("queued", assigned.queued, assigned.find_queued),
     Code("retrying", assigned.retrying, assigned.find_retrying),
     Code("running", assigned.running, assigned.find_running),
+    Code("plugin-failed", plugins.plugin_failed, plugins.find_plugin_failed),
     Code("unknown-key", outcomes.unknown_key, outcomes.find_unknown_key),
     Code("released", outcomes.released),
     Code("finished", outcomes.finished),

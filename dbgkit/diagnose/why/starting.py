@@ -24,7 +24,8 @@ from dbgkit.model import advice as advised
 from dbgkit.remote.secrets.redact import redact_text
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_why import Joining, NoWorkersEnd
+    from dbgkit.remote.common.wire_why import NoWorkersEnd
+    from dbgkit.remote.common.wire_why_workers import Joining
 
 LONG = 60.0  # seconds after which a start is hardly just slow
 _START_SOME = "start workers: cluster.scale(n), or dask worker ADDRESS"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
 from .wire_failures import CodeForm, Needs
+from .wire_why_workers import Joining
 
 
 class Named(TypedDict):
@@ -165,15 +166,6 @@ class ResourcesEnd(AnyEnd, ResourcesFacts):
     pass
 
 
-class Joining(TypedDict):
-    """A worker that has registered, and is still being set up."""
-
-    address: str
-    age: Number  # seconds since it registered
-    pid: Count | None
-    plugins: list[str]  # which are set up then
-
-
 class StartingFacts(TypedDict):
     code: Literal["workers-starting"]
     joining: Annotated[list[Joining], "some"]
@@ -283,6 +275,22 @@ class Quiet(TypedDict):
     age: Number
 
 
+Port = Literal["open", "closed", "silent", "unreachable", "unknown"]
+
+
+class Reach(TypedDict):
+    """``scheduler.why_reach.reach_of``: of a worker that did not answer.
+
+    Whether its nanny and another worker of its host answer; None if there is none.
+    """
+
+    host: str
+    pid: Count | None
+    port: Port
+    nanny: bool | None
+    mate: bool | None
+
+
 class Overview(TypedDict):
     """``scheduler.why_cluster.overview``"""
 
@@ -335,6 +343,7 @@ class _Why(SpanForm):
     late: Number | None
     waiters: list[Waiter] | None
     answering: dict[str, bool]
+    reach: dict[str, Reach]
     unfollowed: Count
 
 

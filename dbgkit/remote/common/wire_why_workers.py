@@ -7,6 +7,15 @@ from typing import Annotated, Any, TypedDict
 from .wire import Count, Key, Moment, Number, Size
 
 
+class Joining(TypedDict):
+    """A worker that has registered, and is still being set up."""
+
+    address: str
+    age: Number  # seconds since it registered
+    pid: Count | None
+    plugins: list[str]  # which are set up then
+
+
 class Waits(TypedDict):
     """``worker.why_waits.waits_of``: a primitive of Dask, with the futures' keys."""
 
@@ -81,6 +90,14 @@ class Memory(TypedDict):
     spilling: Spilling | None
 
 
+class FailedPlugin(TypedDict):
+    """``worker.why_plugins.failed_plugins``"""
+
+    name: str
+    error: str
+    when: Number | None
+
+
 class Probe(TypedDict):
     """``worker.why.look_at_tasks``"""
 
@@ -95,3 +112,4 @@ class Probe(TypedDict):
     transfer_limit: Count | None
     tasks: list[ProbedTask]
     memory: Memory | None
+    plugins: list[FailedPlugin]

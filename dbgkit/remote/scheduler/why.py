@@ -30,6 +30,7 @@ from .why_ends import (
     killers,
     signature,
 )
+from .why_reach import reach_of
 
 if TYPE_CHECKING:
     from ..common.wire_why import AnyEnd, End, KeyState, Why, WhyQuestion
@@ -86,6 +87,7 @@ async def explain_state(
         "late": None,
         "waiters": None,
         "answering": {},
+        "reach": {},
     }
     if keys is None:
         ends = await _ends_of_cluster(state, question, index, answer, pace)
@@ -98,9 +100,10 @@ async def explain_state(
     else:
         answer["late"] = await lateness(state)
         answer["waiters"] = waiters(state)
-        answer["answering"] = await answering(
-            state, _places(state, answer), question.get("ping") or 2.0
-        )
+        limit = question.get("ping") or 2.0
+        asked = await answering(state, _places(state, answer), limit)
+        answer["answering"] = asked
+        answer["reach"] = await reach_of(state, asked, limit)
     answer["end"] = now_of(state)
     return answer
 

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..common.wire_why import Joining
+    from ..common.wire_why_workers import Joining
 
 MOST_PLUGINS = 10
 _NOT_USERS = ("shuffle", "dbgkit-")  # of Dask itself, and of dbgkit
