@@ -11,8 +11,10 @@ import dask
 import pytest
 from conftest import RECORDER_OFF
 from watching import look, wait_until
+from why_looks import from_dump
 
 import dbgkit
+from dbgkit.diagnose.why import look as diagnosed
 from dbgkit.remote.common.modules import missing_names, needs_of
 
 # As what a script or a notebook defines, which travels by value.
@@ -49,7 +51,7 @@ def settled(client):
     )
 
 
-def test_nobody_knows_why_and_no_worker_is_left(harmable):
+def test_nobody_knows_why_and_no_worker_is_left(harmable, tmp_path, monkeypatch):
     with dask.config.set(RECORDER_OFF), harmable(n_workers=2) as client:
         future = client.submit(take, OnlyHere(), key="poison")
         after = client.submit(len, future, key="after")
@@ -65,7 +67,13 @@ def test_nobody_knows_why_and_no_worker_is_left(harmable):
         assert 'below "Failed to deserialize"' in str(found.evidence)
         assert found.advice[0].startswith("waiting does not help")
         assert not any(each.startswith("wait some") for each in found.advice)
+        assert "their nannies have logged that they closed" in str(found.evidence)
         assert dbgkit.why().cause == "cannot-unpickle"
+        # A dump does not know of nannies, but that no worker came back for a while.
+        monkeypatch.setattr(diagnosed, "COMES_AGAIN", -1.0)
+        dumped = from_dump(client, tmp_path, "poison")
+        assert (dumped.cause, dumped.summary) == (found.cause, found.summary)
+        assert "if they had no nannies" in str(dumped.advice)
         chained = dbgkit.why(after)
         assert (chained.cause, chained.because) == ("waiting-on", "cannot-unpickle")
 

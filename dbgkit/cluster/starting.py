@@ -13,6 +13,9 @@ from dbgkit.remote.common.texts import safe_repr, type_and_message
 
 LATELY = 300.0  # seconds in which worker processes ended that count
 _ENDED = re.compile(r"^Worker process \d+ (exited with status \d+|was killed by .*)")
+# ``Nanny.close_gracefully``, and the reason of ``Worker.handle_scheduler``.
+_CLOSES = "Closing Nanny gracefully"
+_BROKEN = "worker-handle-scheduler-connection-broken"
 _NO_REASON = "Nanny failed to start"  # what it says where its process just ended
 
 
@@ -45,12 +48,14 @@ class Starting:
 class Starts:
     """What nannies of this process have to do with one scheduler's workers to come.
 
-    ``ended`` is how their worker processes ended lately, the newest first; nannies do
-    not say which of them started which.
+    ``ended`` is how their worker processes ended lately that did not end well, the
+    newest first; nannies do not say which of them started which. ``left`` of them
+    closed in good order, as the stream of messages from the scheduler broke off.
     """
 
     nannies: tuple[Starting, ...] = ()
     ended: tuple[str, ...] = ()
+    left: int = 0
 
     def of(self, state: str) -> list[Starting]:
         return [nanny for nanny in self.nannies if nanny.state == state]
@@ -63,7 +68,10 @@ def starts_here(client: Any) -> Starts:
     """
     nannies = _nannies_of(client)
     found = (each for nanny in nannies if (each := _starting(nanny)) is not None)
-    return Starts(tuple(found), _ended(nannies))
+    lines = _lines_of(nannies)
+    ended = (match[1] for line in lines if (match := _ENDED.match(line)))
+    left = sum(line.startswith(_CLOSES) and line.endswith(_BROKEN) for line in lines)
+    return Starts(tuple(found), tuple(ended), left)
 
 
 def _nannies_of(client: Any) -> list[Any]:
@@ -78,10 +86,11 @@ def _nannies_of(client: Any) -> list[Any]:
 
 
 def _starting(nanny: Any) -> Starting | None:
-    """``Server.status``, and ``WorkerProcess.status`` of its worker's process."""
+    """``WorkerProcess.status`` of its worker's process; ``Server.__startup_exc``."""
     name, status = str(nanny.name), nanny.status.name
-    if status == "failed":
-        return Starting(name, "failed", error=_why_failed(nanny))
+    error = getattr(nanny, "_Server__startup_exc", None)
+    if error is not None:
+        return Starting(name, "failed", error=_why_failed(error))
     process = nanny.process
     waits = process is not None and process.status.name == "starting"
     if status in ("init", "starting", "running") and waits:
@@ -101,27 +110,23 @@ def _age_of(pid: int | None) -> float | None:
         return None
 
 
-def _why_failed(nanny: Any) -> str:
-    """The error that a nanny failed with: ``Server.__startup_exc``.
-
-    It is its worker's own, if that could still send it.
-    """
-    error = getattr(nanny, "_Server__startup_exc", None)
-    while error is not None and error.__cause__ is not None:
+def _why_failed(error: BaseException) -> str:
+    """The error that a nanny failed with: its worker's own, if that could send it."""
+    while error.__cause__ is not None:
         error = error.__cause__
-    if error is None or str(error).startswith(_NO_REASON):
+    if str(error).startswith(_NO_REASON):
         return ""
     kind, message = type_and_message(safe_repr(error))
     return f"{kind}: {(message.strip().splitlines() or [''])[0]}"
 
 
-def _ended(nannies: list[Any]) -> tuple[str, ...]:
-    """How worker processes ended, from the log that all nannies of a process share."""
+def _lines_of(nannies: list[Any]) -> list[str]:
+    """What nannies of a process logged lately, the newest first: they share one log."""
     handlers = [getattr(nanny, "_deque_handler", None) for nanny in nannies[:1]]
     since = time.time() - LATELY
-    return tuple(
-        match[1]
+    return [
+        record.getMessage()
         for handler in filter(None, handlers)
         for record in reversed(list(handler.deque))
-        if record.created > since and (match := _ENDED.match(record.getMessage()))
-    )
+        if record.created > since
+    ]

@@ -324,8 +324,7 @@ def _not_unpickled(
     """
     lacks: dict[Any, Lack] = {}
     unread: dict[Any, Unreadable] = {}
-    if not isinstance(view, LiveView):
-        return lacks, unread
+    here = starts_here(view.client) if view.client else Starts()
     missing: dict[str, dict[str, list[str]]] = {}
     lacked: dict[str, dict[str, Any]] = {}
     for end in ends:
@@ -338,7 +337,9 @@ def _not_unpickled(
         suspicious, died = end.get("suspicious", 0), deaths.get(end["key"], ())
         which = repr((needs["modules"], needs["names"]))
         if which not in missing:
-            missing[which] = missing_on_workers(view.link, needs)
+            missing[which] = lacked[which] = {}
+            if isinstance(view, LiveView):
+                missing[which] = missing_on_workers(view.link, needs)
         lack = lacking(
             needs,
             missing[which],
@@ -349,12 +350,13 @@ def _not_unpickled(
         if lack is not None:
             lacks[end["key"]] = lack
             continue
-        if which not in lacked:
+        if isinstance(view, LiveView) and not lacked[which]:
             lacked[which] = lacked_names(view.link, needs)
         found = unreadable(
             needs,
             lacked[which],
-            stay_away=stay_away and not needs["workers"],
+            # What crashed was no error of unpickling.
+            stay_away=stay_away and not needs["workers"] and not here.ended,
             suspicious=suspicious,
             deaths=died,
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dbgkit.cluster.starting import Starting, Starts
-from dbgkit.cluster.why import planned_workers
+from dbgkit.cluster.why import none_comes_again, planned_workers
 from dbgkit.diagnose.sentences import (
     MOST_NAMED,
     Words,
@@ -32,21 +32,26 @@ _START_SOME = "start workers: cluster.scale(n), or dask worker ADDRESS"
 
 # How long ago workers left, and how; the newest first.
 Left = list[tuple[float, Death]]
+# They, and whether their nannies may start others.
+Leaving = tuple["NoWorkersEnd", Left, bool]
 
 
 # -- no worker ---------------------------------------------------------------------
 
 
-def find_no_workers(look: Look) -> Iterator[Cause[tuple[NoWorkersEnd, Left]]]:
+def find_no_workers(look: Look) -> Iterator[Cause[Leaving]]:
     for end in look.ends:
         if end["code"] == "no-workers" and _prospect(look, end) == "none":
-            yield Cause((end, look.left), end)
+            others = not none_comes_again(look.view.client)
+            yield Cause((end, look.left, others), end)
 
 
-def no_workers(cause: Cause[tuple[NoWorkersEnd, Left]]) -> Words:
-    end, left = cause.first
+def no_workers(cause: Cause[Leaving]) -> Words:
+    end, left, others = cause.first
     wanted = wanted_of(end)
     evidence, advice = of_left(left)
+    if not others:
+        advice = ["waiting does not help: their nannies have closed"] if left else []
     if wanted:
         evidence.append(f"it asks for {wanted}")
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.diagnose.sentences import Words, counted, seconds, show
 from dbgkit.diagnose.why.cause import Cause
@@ -49,15 +49,19 @@ def module_missing(cause: Cause[tuple[Needs, Lack]]) -> Words:
     return summary, evidence, advice
 
 
-def find_cannot_unpickle(look: Look) -> Iterator[Cause[tuple[Needs, Unreadable]]]:
+# What a task needs, why it cannot be unpickled, how many nannies closed in good order.
+NotRead = tuple["Needs", Unreadable, int]
+
+
+def find_cannot_unpickle(look: Look) -> Iterator[Cause[NotRead]]:
     for end in look.answer["ends"]:
         found, needs = look.unread_of(end), end.get("needs")
         if found is not None and needs is not None:
-            yield Cause((needs, found), end, like=found)
+            yield Cause((needs, found, look.starts.left), end, like=found)
 
 
-def cannot_unpickle(cause: Cause[tuple[Needs, Unreadable]]) -> Words:
-    needs, found = cause.first
+def cannot_unpickle(cause: Cause[NotRead]) -> Words:
+    needs, found, closed = cause.first
     reason = reason_of(found)
     because = f": {reason}" if reason else ""
     surely = "as" if found.names else "most likely as"
@@ -73,12 +77,20 @@ def cannot_unpickle(cause: Cause[tuple[Needs, Unreadable]]) -> Words:
                 "it holds code, which only workers of the same Python can unpickle; "
                 "which one they ran is not recorded"
             )
-        advice += [
-            "look for that line in the output of the workers, or of the cluster's jobs",
+        advice.append(
+            "look for that line in the output of the workers, or of the cluster's jobs"
+        )
+    if closed:
+        evidence.append(
+            "they did not crash: their nannies have logged that they closed as they "
+            "could not read on what the scheduler sent"
+        )
+    elif not found.known:
+        advice.append(
             "if they had no nannies, it may have crashed them instead: "
             f"{advised.call('record')} before the next worker starts makes "
-            f"{advised.call('deaths')} say more",
-        ]
+            f"{advised.call('deaths')} say more"
+        )
     if not needs["workers"]:
         advice.append(_START_SOME)
     return (
@@ -88,15 +100,13 @@ def cannot_unpickle(cause: Cause[tuple[Needs, Unreadable]]) -> Words:
     )
 
 
-def _ends(cause: Cause[tuple[Needs, Unreadable]] | Cause[tuple[Needs, Lack]]) -> str:
+def _ends(cause: Cause[Any]) -> str:
     if cause.count > 1:
         return f"{cause.tasks} end every worker that receives one of them"
     return f"{show(cause.key)} ends every worker that receives it"
 
 
-def _lasted(
-    cause: Cause[tuple[Needs, Unreadable]] | Cause[tuple[Needs, Lack]], needs: Needs
-) -> list[str]:
+def _lasted(cause: Cause[Any], needs: Needs) -> list[str]:
     if not needs["lasted"]:
         return []
     longest = max(needs["lasted"])

@@ -17,13 +17,13 @@ from contextlib import suppress
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from itertools import islice
-from time import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .wire_failures import Module, Needs
 
 from .bounded import Bounded
+from .pacing import now_of
 
 MOST_BYTES = 500_000  # of a pickle; what is longer is looked at as far as that
 MOST_STEPS = 20_000  # of reading it: some 20 ms
@@ -59,7 +59,7 @@ def needs_of(state: Any, key: Any, spec: Any) -> Needs:
     return {
         "modules": [_module(name) for name in _not_everywhere(named)],
         "lasted": [until - since for since, until in ended],
-        "since": time() - ended[0][1] if ended else 0.0,
+        "since": now_of(state) - ended[0][1] if ended else 0.0,
         "workers": [ws.address for ws in workers],
         "names": _names(named),
         "by_value": any(name in _BY_VALUE for name in named),

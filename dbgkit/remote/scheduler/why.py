@@ -366,8 +366,9 @@ def _facts_of_end(state: Any, ts: Any, ends: Ends, now: float) -> Any:
     else:
         facts = facts_of(state, ts, now)
     # Only what was on workers that went away may have been the reason.
-    if not is_dump(state) and (facts["killed"] if erred else ts.suspicious):
-        facts["needs"] = needs_of(state, had.key, had.run_spec)
+    if facts["killed"] if erred else ts.suspicious:
+        spec = None if is_dump(state) else had.run_spec
+        facts["needs"] = needs_of(state, had.key, spec)
         facts["suspicious"] = had.suspicious
     return facts
 
