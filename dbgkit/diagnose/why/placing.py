@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from dbgkit.diagnose.sentences import (
-    Words,
-    several,
-)
+from dbgkit.diagnose.sentences import Words, several
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 

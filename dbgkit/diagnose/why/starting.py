@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dbgkit import advice as advised
 from dbgkit.cluster.starting import Starting, Starts
 from dbgkit.cluster.why import none_comes_again, planned_workers
 from dbgkit.diagnose.sentences import (
@@ -20,7 +21,6 @@ from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Assigned, Look
 from dbgkit.diagnose.why.placing import wanted_of
 from dbgkit.model import Death
-from dbgkit.model import advice as advised
 from dbgkit.remote.secrets.redact import redact_text
 
 if TYPE_CHECKING:

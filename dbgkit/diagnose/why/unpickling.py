@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from dbgkit import advice as advised
 from dbgkit.diagnose.sentences import Words, counted, seconds, show
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
-from dbgkit.model import advice as advised
 from dbgkit.targets.modules import Lack, advice_of, evidence_of, modules_of
 from dbgkit.targets.unreadable import (
     Unreadable,
