@@ -11,7 +11,9 @@ from watching import wait_until
 import dbgkit
 
 # What no dump holds: call stacks, times of failures, who waits, futures of the client.
-_LIVE_ONLY = re.compile(r"^(at |the longest, |\d+ wait for |the future here )")
+_LIVE_ONLY = re.compile(
+    r"^(at |the longest, |\d+ wait for |the future here |as the scheduler sees it: )"
+)
 
 
 @contextmanager

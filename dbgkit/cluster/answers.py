@@ -56,6 +56,7 @@ FUNCTIONS: dict[tuple[str, str], Any] = {
     ("worker.why", "look_at_tasks"): Probe,
     ("common.leases", "holders_of"): Holders,
     ("common.modules", "missing_modules"): list[str],
+    ("common.modules", "missing_names"): list[tuple[str, str]],
     ("worker.doctor", "probe_worker"): tasks.Checked,
     ("worker.replay", "look"): replays.Look,
     ("common.boxes", "read_boxes_of"): list[BoxUnread | Box],

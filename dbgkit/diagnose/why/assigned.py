@@ -10,11 +10,12 @@ from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, seconds, sever
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.deadlocks import holders
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, held
+from dbgkit.diagnose.why.reach import of_reach, reach_advice
 from dbgkit.diagnose.why.threads import run_of, running_for, stack_lines, threads
 from dbgkit.remote.common.texts import type_and_message
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_why import Barrier, QueuedEnd, Waiter
+    from dbgkit.remote.common.wire_why import Barrier, QueuedEnd, Reach, Waiter
     from dbgkit.remote.common.wire_why_workers import Waits
 
 _ADD_WORKERS = "wait, or add workers: cluster.scale(n)"
@@ -338,22 +339,25 @@ def barrier(cause: Cause[Barrier]) -> Words:
 # -- a worker that does not answer ---------------------------------------------------
 
 
-# A worker that does not answer, since when, and how many tasks it has, if it is known.
-Silent = tuple[str, float, "int | None"]
+# A worker that does not answer, since when, how many tasks it has, how far one gets.
+Silent = tuple[str, float, "int | None", "Reach | None"]
 
 
 def find_not_answering(look: Look) -> Iterator[Cause[Silent]]:
     for task in look.assigned:
-        if task.stage == "silent":
+        if task.stage == "silent" and not task.end["joining"]:
             end = task.end
-            yield Cause((end["worker"], end["age"], end["processing"]), end)
+            reach = look.answer["reach"].get(end["worker"])
+            yield Cause((end["worker"], end["age"], end["processing"], reach), end)
     assigned = {task.end["worker"] for task in look.assigned}
     cluster = look.answer["cluster"] if look.whole else None
     for worker in cluster["quiet"] if cluster else ():
         address = worker["address"]
         answers = look.answer["answering"].get(address, False)
         if address not in assigned and answers is False:
-            yield Cause((address, worker["age"], None))
+            yield Cause(
+                (address, worker["age"], None, look.answer["reach"].get(address))
+            )
 
 
 def not_answering(cause: Cause[Silent]) -> Words:
@@ -362,17 +366,17 @@ def not_answering(cause: Cause[Silent]) -> Words:
         by_worker.setdefault(part[0], part)
     does = "does" if len(by_worker) == 1 else "do"
     evidence = []
-    for worker, age, tasks in [*by_worker.values()][:MOST_NAMED]:
+    for worker, age, tasks, reach in [*by_worker.values()][:MOST_NAMED]:
         heard = f"{worker}: last heard from {seconds(age)} ago"
         if tasks is not None:
             heard += f", {counted(tasks, 'task')} assigned to it"
-        evidence.append(heard)
+        evidence += [heard, *of_reach(reach)]
+    reached = {worker: reach for worker, _, _, reach in by_worker.values() if reach}
     return (
         f"{several(sorted(by_worker))} {does} not answer",
         evidence,
         [
-            "its process is stopped, swaps, or runs code that never releases the "
-            "GIL: inspect it with top and py-spy dump",
+            *reach_advice(by_worker, reached),
             "client.restart_workers([address]) restarts it, and its tasks go to "
             "other workers",
         ],

@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from dbgkit.diagnose.sentences import Words
-from dbgkit.diagnose.why import assigned, deadlocks, outcomes, placing
+from dbgkit.diagnose.why import (
+    assigned,
+    deadlocks,
+    outcomes,
+    paused,
+    placing,
+    plugins,
+    starting,
+    unpickling,
+)
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.model import Explanation
@@ -38,9 +47,16 @@ class Code(NamedTuple):
 CODES = (
     Code("client-out-of-step", outcomes.out_of_step, outcomes.find_out_of_step),
     Code("lost-dependencies", outcomes.lost, outcomes.find_lost),
-    Code("module-missing", placing.module_missing, placing.find_module_missing),
-    Code("no-workers", placing.no_workers, placing.find_no_workers),
-    Code("workers-starting", placing.workers_starting, placing.find_workers_starting),
+    Code("module-missing", unpickling.module_missing, unpickling.find_module_missing),
+    Code(
+        "cannot-unpickle",
+        unpickling.cannot_unpickle,
+        unpickling.find_cannot_unpickle,
+    ),
+    Code("start-failed", starting.start_failed, starting.find_start_failed),
+    Code("no-workers", starting.no_workers, starting.find_no_workers),
+    Code("start-stuck", starting.start_stuck, starting.find_start_stuck),
+    Code("workers-starting", starting.workers_starting, starting.find_workers_starting),
     Code("worker-not-answering", assigned.not_answering, assigned.find_not_answering),
     Code(
         "transfer-failed",
@@ -48,7 +64,13 @@ CODES = (
         assigned.find_at("cut off"),
     ),
     Code("transfer-stuck", assigned.transfer, assigned.find_at("stuck")),
-    Code("workers-paused", placing.workers_paused, placing.find_workers_paused),
+    Code("spill-failed", paused.spill_failed, paused.find_paused("spill-failed")),
+    Code(
+        "paused-for-good",
+        paused.paused_for_good,
+        paused.find_paused("paused-for-good"),
+    ),
+    Code("workers-paused", paused.workers_paused, paused.find_paused("workers-paused")),
     Code("resources-unmet", placing.resources_unmet),
     Code("restrictions-unmet", placing.restrictions_unmet),
     Code("deadlock", deadlocks.deadlock, deadlocks.find_deadlocks),
@@ -64,6 +86,7 @@ CODES = (
     Code("queued", assigned.queued, assigned.find_queued),
     Code("retrying", assigned.retrying, assigned.find_retrying),
     Code("running", assigned.running, assigned.find_running),
+    Code("plugin-failed", plugins.plugin_failed, plugins.find_plugin_failed),
     Code("unknown-key", outcomes.unknown_key, outcomes.find_unknown_key),
     Code("released", outcomes.released),
     Code("finished", outcomes.finished),

@@ -20,6 +20,10 @@ class Needs(TypedDict):
     lasted: list[Number]  # seconds that each worker had it before its connection ended
     since: Number  # seconds that the last of them has been gone
     workers: list[str]  # some to ask whether they have the modules
+    names: list[tuple[str, str]]  # module and name of what its pickle imports
+    by_value: bool  # it holds code: only a worker of the same Python can unpickle it
+    python: str  # of the scheduler, which pickles it
+    pythons: dict[str, str]  # of these workers, as far as they are known
 
 
 @final

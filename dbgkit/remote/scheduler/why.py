@@ -30,6 +30,7 @@ from .why_ends import (
     killers,
     signature,
 )
+from .why_reach import reach_of
 
 if TYPE_CHECKING:
     from ..common.wire_why import AnyEnd, End, KeyState, Why, WhyQuestion
@@ -86,6 +87,7 @@ async def explain_state(
         "late": None,
         "waiters": None,
         "answering": {},
+        "reach": {},
     }
     if keys is None:
         ends = await _ends_of_cluster(state, question, index, answer, pace)
@@ -98,9 +100,10 @@ async def explain_state(
     else:
         answer["late"] = await lateness(state)
         answer["waiters"] = waiters(state)
-        answer["answering"] = await answering(
-            state, _places(state, answer), question.get("ping") or 2.0
-        )
+        limit = question.get("ping") or 2.0
+        asked = await answering(state, _places(state, answer), limit)
+        answer["answering"] = asked
+        answer["reach"] = await reach_of(state, asked, limit)
     answer["end"] = now_of(state)
     return answer
 
@@ -363,8 +366,9 @@ def _facts_of_end(state: Any, ts: Any, ends: Ends, now: float) -> Any:
     else:
         facts = facts_of(state, ts, now)
     # Only what was on workers that went away may have been the reason.
-    if not is_dump(state) and (facts["killed"] if erred else ts.suspicious):
-        facts["needs"] = needs_of(state, had.key, had.run_spec)
+    if facts["killed"] if erred else ts.suspicious:
+        spec = None if is_dump(state) else had.run_spec
+        facts["needs"] = needs_of(state, had.key, spec)
         facts["suspicious"] = had.suspicious
     return facts
 
@@ -391,7 +395,10 @@ def _places(state: Any, answer: Why) -> list[str]:
                 found += missing["holders"][:1]
         elif end["code"] == "queued":
             found += [place["worker"] for place in end["places"]]
+        elif end["code"] == "workers-paused":
+            found += [worker["address"] for worker in end["paused"]]
     if answer["cluster"]:
+        found += [worker["address"] for worker in answer["cluster"]["paused"]]
         found += [worker["address"] for worker in answer["cluster"]["quiet"]]
     there = [address for address in dict.fromkeys(found) if address in state.workers]
     return there[:MOST_PINGED]

@@ -10,6 +10,7 @@ from ..common.frame_codes import codes_for
 from .p2p import as_text, cause_in_shuffle, phase_in, went_in, where_in_shuffle
 from .roots import Roots
 from .rows import name_of
+from .why_starting import is_joining, joining_facts, starting_nannies
 
 if TYPE_CHECKING:
     from ..common.wire_why import (
@@ -72,11 +73,11 @@ def facts_of(state: Any, ts: Any, now: float) -> EndFacts:
     if ts.state == "memory":
         return _memory(ts)
     if ts.state == "no-worker":
-        return _no_worker(state, ts)
+        return _no_worker(state, ts, now)
     if ts.state == "queued":
-        return _queued(state, ts)
+        return _queued(state, ts, now)
     if ts.state == "processing":
-        return _processing(ts, now)
+        return _processing(state, ts, now)
     if ts.has_lost_dependencies:
         return {"code": "lost-dependencies", "dependency": None, "when": None}
     if ts.state == "waiting":
@@ -186,13 +187,13 @@ def _unexplained(*ruled_out: str) -> EndFacts:
     return {"code": "unexplained", "ruled_out": list(ruled_out)}
 
 
-def _queued(state: Any, ts: Any) -> EndFacts:
+def _queued(state: Any, ts: Any, now: float) -> EndFacts:
     workers = list(state.workers.values())
     running = [ws for ws in workers if ws.status.name == "running"]
     if not workers:
         return _no_workers(state, ts)
     if not running:
-        return _paused(workers, len(workers))
+        return _paused(state, workers, now)
     free = [ws for ws in running if len(ws.processing) < ws.nthreads]
     if free:
         return _unexplained(
@@ -226,15 +227,6 @@ def _no_workers(state: Any, ts: Any) -> EndFacts:
     }
 
 
-def starting_nannies(state: Any) -> list[str]:
-    """Addresses of nannies that are starting a worker.
-
-    ``Scheduler._starting_nannies`` (distributed/scheduler.py) is filled while a nanny
-    starts its process for the first time.
-    """
-    return sorted(getattr(state, "_starting_nannies", ()))
-
-
 def _wanted(ts: Any) -> Wanted:
     return {
         "only_workers": sorted(ts.worker_restrictions or ())[:SAMPLE],
@@ -243,7 +235,7 @@ def _wanted(ts: Any) -> Wanted:
     }
 
 
-def _no_worker(state: Any, ts: Any) -> EndFacts:
+def _no_worker(state: Any, ts: Any, now: float) -> EndFacts:
     workers = list(state.workers.values())
     if not workers:
         return _no_workers(state, ts)
@@ -268,7 +260,7 @@ def _no_worker(state: Any, ts: Any) -> EndFacts:
             **_wanted(ts),
         }
     if not any(ws.status.name == "running" for ws in fit):
-        return _paused(fit, len(workers))
+        return _paused(state, fit, now)
     return _unexplained(
         f"{len(workers)} workers are connected",
         f"{len(fit)} of them meet all restrictions and have all resources",
@@ -339,20 +331,21 @@ def paused_facts(workers: Iterable[Any]) -> list[Paused]:
     ]
 
 
-def _paused(fit: list[Any], present: int) -> EndFacts:
+def _paused(state: Any, fit: list[Any], now: float) -> EndFacts:
     found = paused_facts(fit)
     if not found:  # they have joined, and are still setting themselves up
-        joining = sorted(ws.address for ws in fit)
-        return {"code": "workers-starting", "joining": joining[:SAMPLE]}
+        fit = sorted(fit, key=lambda ws: ws.address)[:SAMPLE]
+        joining = [joining_facts(state, ws, now) for ws in fit]
+        return {"code": "workers-starting", "joining": joining}
     return {
         "code": "workers-paused",
         "paused": found[:SAMPLE],
-        "count": len(found),
-        "present": present,
+        "paused_count": len(found),
+        "running": len(state.running),
     }
 
 
-def _processing(ts: Any, now: float) -> EndFacts:
+def _processing(state: Any, ts: Any, now: float) -> EndFacts:
     ws = ts.processing_on
     if ws is None:
         return _unexplained("no worker")
@@ -363,6 +356,8 @@ def _processing(ts: Any, now: float) -> EndFacts:
         "worker": ws.address,
         "status": ws.status.name,
         "paused": paused_facts([ws]),
+        "running": len(state.running),
+        "joining": joining_facts(state, ws, now) if is_joining(state, ws) else None,
         "age": max(0.0, now - ws.last_seen),
         "nthreads": ws.nthreads,
         "processing": len(ws.processing),
