@@ -63,6 +63,7 @@ class RecorderSettings(TypedDict, total=False):
     secret_names: list[str]
     hold: int
     keep_inputs: int
+    dashboard: bool
 
 
 class Here(TypedDict):

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
+from .wire import (
+    Asked,
+    Count,
+    Key,
+    Moment,
+    Number,
+    PagePlace,
+    Scalar,
+    Size,
+    SpanForm,
+    States,
+)
 
 
 class RowForm(TypedDict):
@@ -188,6 +199,7 @@ class Examined(TypedDict):
     not_dumped: list[str]
     lost_tracebacks: list[Key]
     tasks: Count
+    page: PagePlace | None
 
 
 class DoctorQuestion(TypedDict, total=False):

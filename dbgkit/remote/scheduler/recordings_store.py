@@ -107,6 +107,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         settings: RecorderSettings,
         plugin: bytes,
         limit: float,
+        page: bytes | None = None,
     ) -> OtherSettings | IsOn:
         """Turn the recorder on; if it is, it takes the given settings.
 
@@ -122,6 +123,8 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
             The workers' part.
         limit : float
             Seconds to wait for the workers.
+        page : bytes, optional
+            The part that shows a page, if it is to be there.
 
         Returns
         -------
@@ -138,9 +141,8 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         if not was_on:
             self._clear()
         limits = self._take(wanted)
-        without = await self.switch.on(
-            owner, token, plugin if changed or not was_on else None, limits, limit
-        )
+        sent = plugin if changed or not was_on else None
+        without = await self.switch.on(owner, token, sent, limits, page, limit)
         return {"was_on": was_on, **without}
 
     def _take(self, settings: RecorderSettings) -> RecorderSettings:
@@ -148,6 +150,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         limits = settings.copy()
         self.settings = settings
         self.hold, self.inputs.limit = limits.pop("hold"), limits.pop("keep_inputs")
+        limits.pop("dashboard")
         self._trim()
         self.inputs.trim(self.scheduler)
         return limits
