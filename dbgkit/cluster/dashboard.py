@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from dbgkit.cluster.view import LiveView, View
-
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire import PagePlace
 
 
-def page_link(view: View, place: PagePlace | None) -> str:
-    """Where the page is opened; empty if there is none, or in a dump.
+def page_link(client: Any, place: PagePlace | None) -> str:
+    """Where the page is opened; empty if there is none, or no way to it is known.
 
     It is next to Dask's dashboard, whose link may lead through a proxy.
     """
-    if place is None or not isinstance(view, LiveView):
+    if place is None or client is None:
         return ""
-    link = _dashboard_link(view.client, place["port"])
+    link = _dashboard_link(client, place["port"])
     if not link.startswith(("http://", "https://")):
         return ""
     return beside(link, place["path"])

@@ -11,6 +11,7 @@ from typing import Any
 from distributed.protocol.pickle import dumps
 
 from dbgkit import advice
+from dbgkit.cluster.dashboard import page_link
 from dbgkit.cluster.deaths import death_watch
 from dbgkit.cluster.extension import extension_name
 from dbgkit.cluster.link import Link
@@ -98,7 +99,8 @@ def switch_on(
             "workers need Python 3.10 or newer: "
             f"{advice.call('doctor')} compares versions",
         )
-    return SwitchedOn(answer["was_on"], answer["without"])
+    page = page_link(link.client, answer["page"])
+    return SwitchedOn(answer["was_on"], answer["without"], page)
 
 
 def patience(link: Link, most: float) -> float:

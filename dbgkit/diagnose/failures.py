@@ -68,7 +68,7 @@ def report_failures(
         span=span_of(answer),
         notes=tuple(_notes(answer, groups, view, span)),
         unknown=(f"span {span!r}",) if answer["span_unknown"] else (),
-        page=page_link(view, answer["page"]),
+        page=page_link(view.client, answer["page"]),
     )
 
 

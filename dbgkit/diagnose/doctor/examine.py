@@ -73,7 +73,7 @@ def examine_cluster(view: View) -> Checkup:
         *check_boxes(probes),
     ]
     findings.sort(key=lambda finding: _RANKS[finding.level])
-    page = page_link(view, facts["page"])
+    page = page_link(view.client, facts["page"])
     return Checkup(tuple(findings), tuple(notes), page)
 
 

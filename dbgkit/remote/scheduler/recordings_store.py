@@ -16,6 +16,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from ..common.handlers import Handler
 from ..common.keys import as_key
+from .dashboard_place import page_of
 from .leftovers import forget_events
 from .recordings_inputs import KeptInputs
 from .recordings_switch import Switch, merged, plain
@@ -129,8 +130,8 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         Returns
         -------
         dict
-            ``was_on``, and what `Switch.on` returns. Or ``settings``: the plugin has
-            to be made with these, and sent again.
+            ``was_on``, where the ``page`` is, and what `Switch.on` returns. Or
+            ``settings``: the plugin has to be made with these, and sent again.
         """
         wanted = plain(settings)
         if self.switch.is_on:
@@ -143,7 +144,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         limits = self._take(wanted)
         sent = plugin if changed or not was_on else None
         without = await self.switch.on(owner, token, sent, limits, page, limit)
-        return {"was_on": was_on, **without}
+        return {"was_on": was_on, "page": page_of(self.scheduler), **without}
 
     def _take(self, settings: RecorderSettings) -> RecorderSettings:
         """Take settings; returns those of one recording, for the workers."""
