@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from dbgkit.cluster.clients import dashboard_of
+
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire import PagePlace
 
@@ -16,7 +18,7 @@ def page_link(client: Any, place: PagePlace | None) -> str:
     """
     if place is None or client is None:
         return ""
-    link = _dashboard_link(client, place["port"])
+    link = dashboard_of(client, place["port"])
     if not link.startswith(("http://", "https://")):
         return ""
     return beside(link, place["path"])
@@ -36,23 +38,3 @@ def beside(link: str, path: str) -> str:
     if not base.endswith(prefix):  # Dask's own link leaves it out
         base += prefix
     return urlunsplit((parts.scheme, parts.netloc, f"{base}/{name}", "", ""))
-
-
-def _dashboard_link(client: Any, port: int) -> str:
-    """As ``Client.dashboard_link``, which may ask the scheduler, without a limit.
-
-    A cluster manager knows of its proxies; Dask's own are configured as
-    ``distributed.dashboard.link``.
-    """
-    from distributed.utils import format_dashboard_link
-
-    try:
-        link = getattr(client.cluster, "dashboard_link", None)
-        if isinstance(link, str) and link:
-            return link
-        host = str(client.scheduler.address).partition("://")[2].rpartition(":")[0]
-        if client.scheduler.address.startswith("inproc:"):
-            host = "localhost"
-        return str(format_dashboard_link(host or "localhost", port))
-    except KeyError:  # a variable of the template is not set here
-        return ""

@@ -173,6 +173,7 @@ _WATCH = (
         "2s",
     ),
     Option("once", "print one update, and exit", "flag", False),
+    Option("updates", "exit after so many updates", "number"),
 )
 
 VERBS = {

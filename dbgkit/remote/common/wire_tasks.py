@@ -65,15 +65,6 @@ class TasksQuestion(TypedDict, total=False):
     limit: int | None
 
 
-class Counts(SpanForm):
-    """``scheduler.tasks.survey_counts``"""
-
-    summary: dict[str, States]
-    workers: dict[str, Count]
-    threads: Count
-    address: str
-
-
 class WorkerLoadForm(TypedDict):
     """What one worker has to do, and how full it is."""
 
@@ -84,6 +75,16 @@ class WorkerLoadForm(TypedDict):
     tasks: Count
     memory: Size | None
     memory_limit: Size | None
+
+
+class Counts(SpanForm):
+    """``scheduler.tasks.survey_counts``"""
+
+    summary: dict[str, States]
+    workers: dict[str, Count]
+    threads: Count
+    address: str
+    loads: list[WorkerLoadForm]
 
 
 class Workers(SpanForm):
