@@ -19,7 +19,7 @@ import dask
 import pytest
 from commands import in_process
 from conftest import own_cluster
-from distributed import Client, Scheduler, wait
+from distributed import Client, wait
 from distributed.security import Security
 from on_off_looks import is_gone, parts
 from tasks import boom, inc, ratio
@@ -31,7 +31,7 @@ from dbgkit.api.record import record_off
 from dbgkit.cluster.dashboard import beside
 from dbgkit.cluster.shipping import recorder_name
 from dbgkit.remote.scheduler.dashboard_html import HEADERS, page, tag
-from dbgkit.remote.scheduler.dashboard_place import add_page, page_of, prefix_of
+from dbgkit.remote.scheduler.dashboard_place import page_of
 from dbgkit.remote.scheduler.recordings_switch import page_name
 
 pytestmark = pytest.mark.usefixtures("recorder_off")
@@ -140,33 +140,6 @@ def test_a_scheduler_that_closes_has_none_left():
         assert read(link(client))[0] == 200
         scheduler = client.cluster.scheduler
     assert page_of(scheduler) is None
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"http_prefix": "/pre/fix"}, {"dashboard": False}, {"http_prefix": "pre/"}],
-)
-def test_it_is_next_to_dasks_own_pages(options):
-    """Contract: a scheduler has /health, below its prefix, and asks applications."""
-
-    class Page:
-        async def html(self):
-            return "it is there"
-
-    async def look():
-        from dbgkit.remote.scheduler.dashboard import Handler
-
-        async with Scheduler(port=0, dashboard_address=":0", **options) as scheduler:
-            add_page(scheduler, Handler, Page())
-            place = page_of(scheduler)
-            prefix = options.get("http_prefix", "").strip("/")
-            assert prefix_of(scheduler.http_application).strip("/") == prefix
-            base = f"http://127.0.0.1:{place['port']}"
-            for path in (place["path"], place["path"].replace("dbgkit", "health")):
-                status, _, text = await asyncio.to_thread(read, base + path)
-                assert (status, text) in ((200, "it is there"), (200, "ok"))
-
-    asyncio.run(look())
 
 
 def test_a_preload_shows_it_if_its_setting_says_so():

@@ -57,9 +57,10 @@ def drop_page(scheduler: Any, application: Any) -> None:
 def has_dashboard(scheduler: Any) -> bool:
     """Whether Dask shows its own dashboard: Bokeh is there, and it is not turned off.
 
-    As distributed/http/routing.py (DirectoryHandler) finds it.
+    Its application is of a subclass of Bokeh's (distributed/dashboard/core.py).
     """
-    return any("bokeh" in str(each) for each in http_of(scheduler).applications)
+    applications = http_of(scheduler).applications
+    return any("bokeh" in type(each).__name__.lower() for each in applications)
 
 
 def page_of(state: Any) -> PagePlace | None:
