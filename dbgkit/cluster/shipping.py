@@ -138,6 +138,7 @@ def _recorder_digest() -> str:
     parts = (
         *("worker.recorder", "nanny.deaths"),
         *("scheduler.recordings_store", "scheduler.deaths_store"),
+        "scheduler.dashboard",
     )
     digests = " ".join(map(digest_of, parts))
     return hashlib.sha256(digests.encode()).hexdigest()[:12]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from dbgkit.cluster.dashboard import page_link
 from dbgkit.cluster.recordings import held_recordings
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.why import foreseeing
@@ -67,6 +68,7 @@ def report_failures(
         span=span_of(answer),
         notes=tuple(_notes(answer, groups, view, span)),
         unknown=(f"span {span!r}",) if answer["span_unknown"] else (),
+        page=page_link(view.client, answer["page"]),
     )
 
 

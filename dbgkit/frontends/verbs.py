@@ -153,6 +153,7 @@ _RECORD = (
     Option("kept", "keep values up to this size whole", "size", shown="4 kB"),
     Option("time", "maximum time for one recording", "duration", shown="100 ms"),
     Option("secret_names", "names to hide, besides the usual ones", "list", many=True),
+    Option("dashboard", "show a page, /dbgkit, next to Dask's dashboard", "flag"),
     _CLIENT,
     _TIMEOUT,
 )
@@ -172,6 +173,7 @@ _WATCH = (
         "2s",
     ),
     Option("once", "print one update, and exit", "flag", False),
+    Option("updates", "exit after so many updates", "number"),
 )
 
 VERBS = {

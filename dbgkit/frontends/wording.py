@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from dbgkit.advice import Calls, Variable
 from dbgkit.frontends.verbs import MAGIC_VERBS, VERBS, spelled
+from dbgkit.remote.common.sentences import quoted as quoted
 
 _NEED_A_CLUSTER = ("debug", "locate", "record", "replay")
 _RUN_OPTIONS = {option.keyword: option for option in VERBS["run"].options}
@@ -76,17 +76,6 @@ class Run(Calls):
         if known is None or (known.choices and value not in (None, *known.choices)):
             return super().option(name, value)
         return spelled(name, value, quoted)
-
-
-def quoted(text: str) -> str:
-    """A text as one word of a shell, in double quotes where it has single ones.
-
-    >>> print(quoted("('x', 0)"), quoted("load-1"), quoted("a b"))
-    "('x', 0)" load-1 'a b'
-    """
-    if "'" in text and not any(each in text for each in '"\\$`!'):
-        return f'"{text}"'
-    return shlex.quote(text)
 
 
 def _parts(

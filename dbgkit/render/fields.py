@@ -76,6 +76,14 @@ def notes_form(notes: Iterable[str]) -> list[RenderableType]:
     return [fields] if fields else []
 
 
+def page_form(page: str) -> list[RenderableType]:
+    """Where all this is followed live; nothing if there is no such page."""
+    fields = Fields(11)
+    if page:
+        fields.add("live", Text(page, overflow="fold"))
+    return [fields] if fields else []
+
+
 def padded(text: str, width: int, right: bool = False) -> str:
     """A text as wide as a column."""
     blanks = " " * max(0, width - cell_len(text))

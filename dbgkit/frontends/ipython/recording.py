@@ -31,8 +31,10 @@ class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
         if word not in ("", "on", "off"):
             raise UsageError(f"%dbg_record: on, off, or nothing; not {word!r}")
         if word == "on":
-            show(asked, function_of("record"))
+            recorder = show(asked, function_of("record"))
             print("The recorder is on. %dbg_record shows what it holds.")
+            if recorder.page:
+                print(in_line(f"{recorder.page} shows what fails and what blocks."))
             return None
         given = [name for name in asked.options if name not in ("client", "timeout")]
         if given:

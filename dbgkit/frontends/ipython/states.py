@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from itertools import chain, repeat
 from typing import Any
 
 from IPython.core.magic import Magics, magics_class
@@ -104,12 +105,32 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
 
     @magic
     def dbg_watch(self, asked: Line) -> Any:
-        """Watch the cluster: states of tasks, failures, and what is blocked.
+        """Watch the cluster: states of tasks, failures, what is blocked, workers.
 
         %dbg_watch [options]
-            The screen stays until q or Ctrl-C. In a notebook there is one update.
+            The screen is a list to move in: ? shows the keys, and q or Ctrl-C leaves
+            it. In a notebook the output is updated in place, until you interrupt the
+            cell; where nobody could, there is one update.
         """
+        options = asked.options
+        alone = options.get("once") or options.get("view") is not None
+        # A notebook can update what it has displayed.
+        if not alone and hasattr(self.shell, "kernel"):
+            from dbgkit.debugger.choose import can_prompt
+
+            if options.get("updates") is not None or can_prompt():
+                return self._watch_in_place(asked)
         return show(asked, function_of("watch"))
+
+    def _watch_in_place(self, asked: Line) -> None:
+        from IPython.display import DisplayHandle
+
+        from dbgkit.api.watch import watch_with
+        from dbgkit.render.watch import in_place
+
+        handle = DisplayHandle()
+        ways = chain([handle.display], repeat(handle.update))
+        show(asked, watch_with, in_place(lambda seen: next(ways)(seen)))
 
     def show_in_colours(self) -> None:
         """Have a terminal show our data in colours, and in its own width."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, TypedDict, final
 
-from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm
+from .wire import (
+    Asked,
+    Count,
+    Key,
+    Moment,
+    Number,
+    PagePlace,
+    Scalar,
+    Size,
+    SpanForm,
+)
 
 
 class Module(TypedDict):
@@ -137,6 +147,7 @@ class _Failures(SpanForm, Missing):
     cascaded: Count
     healed: Count | None
     healed_keys: list[Key]
+    page: PagePlace | None
 
 
 class Failures(_Failures, total=False):

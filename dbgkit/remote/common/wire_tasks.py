@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
+from .wire import (
+    Asked,
+    Count,
+    Key,
+    Moment,
+    Number,
+    PagePlace,
+    Scalar,
+    Size,
+    SpanForm,
+    States,
+)
 
 
 class RowForm(TypedDict):
@@ -54,15 +65,6 @@ class TasksQuestion(TypedDict, total=False):
     limit: int | None
 
 
-class Counts(SpanForm):
-    """``scheduler.tasks.survey_counts``"""
-
-    summary: dict[str, States]
-    workers: dict[str, Count]
-    threads: Count
-    address: str
-
-
 class WorkerLoadForm(TypedDict):
     """What one worker has to do, and how full it is."""
 
@@ -73,6 +75,16 @@ class WorkerLoadForm(TypedDict):
     tasks: Count
     memory: Size | None
     memory_limit: Size | None
+
+
+class Counts(SpanForm):
+    """``scheduler.tasks.survey_counts``"""
+
+    summary: dict[str, States]
+    workers: dict[str, Count]
+    threads: Count
+    address: str
+    loads: list[WorkerLoadForm]
 
 
 class Workers(SpanForm):
@@ -188,6 +200,7 @@ class Examined(TypedDict):
     not_dumped: list[str]
     lost_tracebacks: list[Key]
     tasks: Count
+    page: PagePlace | None
 
 
 class DoctorQuestion(TypedDict, total=False):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, Any
 
-from ..common.pacing import Pace, now_of, slices
+from ..common.pacing import Pace, is_dump, now_of, slices
+from .dashboard_place import has_dashboard
 
 if TYPE_CHECKING:
     from ..common.wire import AnyQuestion
@@ -35,24 +36,24 @@ async def survey_workers(state: Any, question: AnyQuestion) -> Workers:
 def _dashboard_port(state: Any) -> int | None:
     """Of Dask's own dashboard, if the scheduler has one.
 
-    ``Server.services`` has its server in any case (distributed/node.py); the dashboard
-    itself is one of the ``applications`` of that (distributed/http/routing.py).
+    ``Server.services`` has its server in any case (distributed/node.py).
     """
     served = getattr(state, "services", {}).get("dashboard")
-    if not getattr(getattr(state, "http_application", None), "applications", ()):
+    if is_dump(state) or not has_dashboard(state):
         return None
     port = getattr(served, "port", None)
     return port if isinstance(port, int) else None
 
 
 def _load(ws: Any) -> WorkerLoadForm:
+    memory = (ws.metrics or {}).get("memory")  # a dump may have anything there
     return {
         "address": str(ws.address),
         "name": str(ws.name),
         "status": ws.status.name,
         "threads": ws.nthreads,
         "tasks": len(ws.processing),
-        "memory": (ws.metrics or {}).get("memory"),
+        "memory": memory if isinstance(memory, int) else None,
         "memory_limit": ws.memory_limit or None,
     }
 
