@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, overload
 
 from dbgkit.api.asking import Async, Looking, Sync, Unpack, look
+from dbgkit.api.by_name import by_name
 from dbgkit.diagnose.doctor.examine import examine_cluster
 from dbgkit.model import Checkup
 
@@ -20,6 +21,7 @@ def doctor(
 ) -> Coroutine[Any, Any, Checkup]: ...
 
 
+@by_name
 def doctor(
     *,
     client: Any = None,
