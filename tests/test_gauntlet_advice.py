@@ -192,7 +192,7 @@ def test_a_replay_can_be_planned_alone(command):
 def test_failures_of_one_client_by_either_name(command, failed):
     for flag in ("--client", "--of-client"):
         assert command("failures", flag, failed.id).code == 1
-        assert command("failures", flag, "nobody").code == 0
+        assert command("failures", flag, "nobody").code == 2
 
 
 @pytest.mark.parametrize(

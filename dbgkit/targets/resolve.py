@@ -96,7 +96,7 @@ def _instead(value: Any) -> str:
     if kind.__name__ == "Client" and module == "distributed":
         return f"pass a client as {advice.option('client')}"
     if module == "distributed" and kind.__name__.endswith("Cluster"):
-        return f"connect a Client to it, for {advice.option('client')}"
+        return f"connect a Client to it: {advice.option('client')} takes that"
     if module in _DATA:
         return "it holds data, not tasks: pass Dask's own collection, a future or a key"
     if isinstance(value, type) and issubclass(value, BaseException):
