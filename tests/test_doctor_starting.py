@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -171,6 +172,34 @@ def test_workers_that_leave_as_they_start(harmable, tmp_path):
         assert len(found.evidence) == 2
         assert "left after 0." in found.evidence[0]
         assert "dbgkit.deaths()" in found.advice
+
+
+def test_workers_that_cannot_read_a_registered_plugin(harmable, tmp_path, monkeypatch):
+    (tmp_path / "dbgkit_plugs.py").write_text(
+        "from distributed import WorkerPlugin\n\nclass Plug(WorkerPlugin):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugs = importlib.import_module("dbgkit_plugs")
+    with harmable(n_workers=1) as client:
+        client.register_plugin(plugs.Plug(), name="plug")
+        address = client.scheduler.address
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", address]
+        process = subprocess.Popen(
+            command, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+
+            def failed():
+                found = finding(dbgkit.doctor(timeout="1s"), "worker-starts")
+                return found if found.level == "problem" else None
+
+            found = wait_until(failed, "the start has failed")
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # its nanny may wait for long
+            process.wait()
+    assert found.summary == "the start of 1 worker failed"
+    assert found.evidence[0].endswith("its start failed with ModuleNotFoundError")
+    assert "client.unregister_worker_plugin(name)" in found.advice
 
 
 def test_a_nanny_that_cannot_start_its_worker_again(harmable, tmp_path):

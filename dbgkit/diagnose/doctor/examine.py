@@ -79,8 +79,8 @@ def examine_cluster(view: View) -> Checkup:
         notes.append(f"{facts['workers_left_out']} further workers were left out")
     # Of one level, what keeps jobs from running comes first.
     findings = [
-        *check_answers(facts, probes, view.live),
         *check_leavers(facts),
+        *check_answers(facts, probes, view.live),
         check_paused(facts),
         *check_plugins(facts, probes),
         check_versions(facts, here),

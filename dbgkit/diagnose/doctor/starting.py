@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
 
 Probes = Mapping[str, "Checked | None"]
 
+EARLY = 30.0  # seconds: a worker that leaves sooner than that hardly started
 MANY_LEFT = 2  # workers that leave at start: one may have been told to
+
+
+# Why a worker closes whose start failed (Server.start in distributed/core.py).
+_FAILED = re.compile(r"failure-to-start-(?:<class ')?(?P<error>[\w.]+)")
 
 
 def check_leavers(facts: Examined) -> Iterable[Finding]:
@@ -23,35 +29,54 @@ def check_leavers(facts: Examined) -> Iterable[Finding]:
     nannies = facts["nannies"]
     if nannies is None:
         return
-    left, no_start = facts["leavers"], nannies["no_start"]
+    no_start = nannies["no_start"]
+    failed = [each for each in facts["leavers"] if _FAILED.search(each["reason"])]
+    left = [
+        each
+        for each in facts["leavers"]
+        if each not in failed and each["lived"] < EARLY
+    ]
     if len(left) < MANY_LEFT:
         left = []
-    if not (left or no_start):
+    if not (failed or left or no_start):
         said = "no workers are known to have left as they started"
         yield Finding("worker-starts", "ok", said)
         return
     told = []
+    if failed:
+        told.append(f"the start of {counted(len(failed), 'worker')} failed")
     if left:
-        told.append(f"{len(left)} workers left within 30 s of joining")
+        told.append(f"{len(left)} workers left within {EARLY:.0f} s of joining")
     if no_start:
         times = counted(len(no_start), "time")
         told.append(f"nannies could not start a worker {times}")
     hint = "the output of these workers has the error at their start"
     if any(each["tasks"] for each in left):
         hint = "a task may end the workers that it runs on"
+    elif any("ModuleNotFoundError" in each["reason"] for each in failed):
+        hint = (
+            "a plugin that is registered, or a preload, may need a module that they "
+            "lack: client.unregister_worker_plugin(name), or bring the module there"
+        )
     yield Finding(
         "worker-starts",
         "problem",
         " and ".join(told),
         f"{advice.call('deaths')} says what is known of each worker that left; {hint}",
         first_lines(
-            [*map(_left, left), *(f"a nanny: {redact_text(each)}" for each in no_start)]
+            [
+                *map(_left, (*failed, *left)),
+                *(f"a nanny: {redact_text(each)}" for each in no_start),
+            ]
         ),
     )
 
 
 def _left(leaver: Leaver) -> str:
     had = f", with {counted(leaver['tasks'], 'task')}" if leaver["tasks"] else ""
+    failed = _FAILED.search(leaver["reason"])
+    if failed is not None:
+        return f"worker {leaver['worker']}: its start failed with {failed['error']}"
     why = f": {leaver['reason']}" if leaver["reason"] else ""
     return f"worker {leaver['worker']} left after {leaver['lived']:.1f} s{had}{why}"
 

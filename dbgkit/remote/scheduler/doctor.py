@@ -69,7 +69,7 @@ async def examine(state: Any, question: DoctorQuestion) -> Examined:
         "failed_plugins": failed_in_dump(state) if dump else [],
         "raising": [] if dump else await raising_plugins(state, pace),
         "hides_raising": None if dump else hides_plugins(state),
-        "leavers": [] if dump else await early_leavers(state, pace),
+        "leavers": [] if dump else await early_leavers(state, now, pace),
         "nannies": None if dump else await nannies_said(state, limit),
         "preloads": [] if dump else preloads_of(state),
     }

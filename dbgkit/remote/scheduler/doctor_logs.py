@@ -90,8 +90,11 @@ def hides_plugins(state: Any) -> bool:
 # -- workers that left as they started -------------------------------------------
 
 
-async def early_leavers(state: Any, pace: Pace) -> list[Leaver]:
-    """Workers that left by themselves soon after they had joined, newest first."""
+async def early_leavers(state: Any, now: float, pace: Pace) -> list[Leaver]:
+    """Workers that left by themselves soon after they had joined, newest first.
+
+    Also those that are leaving.
+    """
     joined: dict[str, float] = {}
     found: list[dict[str, Any]] = []
     for when, msg in state.get_events("all"):
@@ -111,6 +114,12 @@ async def early_leavers(state: Any, pace: Pace) -> list[Leaver]:
                     {"worker": worker, "when": when, "lived": lived, "tasks": tasks}
                 )
     left = [each for each in found if not each.get("restarted")]
+    # One whose start failed may be listed for long: it has closed, but not its nanny.
+    left += [
+        {"worker": ws.address, "when": now, "lived": now - joined[ws.address]}
+        for ws in list(state.workers.values())
+        if ws.status.name == "closing" and ws.address in joined
+    ]
     return [
         _leaver(each, state.get_events(each["worker"]))
         for each in left[-MOST_LEAVERS:][::-1]
@@ -119,18 +128,20 @@ async def early_leavers(state: Any, pace: Pace) -> list[Leaver]:
 
 def _leaver(left: Mapping[str, Any], events: Iterable[Any]) -> Leaver:
     """A worker that left, with the reason that it gave, if it gave one."""
-    reasons = [
-        str(msg.get("reason", ""))
+    since, until = left["when"] - left["lived"], left["when"] + RESTART
+    closing = [
+        (float(when) - since, str(msg.get("reason", "")))
         for when, msg in events
         if isinstance(msg, Mapping)
         and msg.get("action") == "closing-worker"
-        and left["when"] - EARLY <= when <= left["when"] + RESTART
+        and since <= when <= until
     ]
+    lived, reason = closing[-1] if closing else (left["lived"], "")
     return {
         "worker": left["worker"],
-        "lived": left["lived"],
-        "tasks": left["tasks"],
-        "reason": reasons[-1][:MOST_TEXT] if reasons else "",
+        "lived": max(0.0, lived),
+        "tasks": left.get("tasks", 0),
+        "reason": reason[:MOST_TEXT],
     }
 
 
