@@ -212,7 +212,7 @@ def test_what_it_means_that_the_source_is_dynamic_code(harmable):
         found = finding(dbgkit.doctor(), "source")
     assert found.level == "warning"
     assert "cloudpickle sends functions of notebooks and scripts as" in found.summary
-    assert found.evidence == ("<dynamic-code>:5 in divides: ZeroDivisionError",)
+    assert found.evidence == ("line 5 in divides: ZeroDivisionError",)
     assert "functions of a module that workers can import" in found.advice
 
 
