@@ -15,6 +15,7 @@ from dbgkit.cluster.why import foreseeing
 from dbgkit.diagnose.deaths.explain import deaths_of, line_of, tell_of
 from dbgkit.errors import WrongTarget
 from dbgkit.model import Death, Evidence, Failure, FailureGroup, FailureReport, Span
+from dbgkit.remote.common.texts import with_article
 from dbgkit.source import Index
 from dbgkit.source.places import has_no_file
 from dbgkit.source.reading import why_unknown
@@ -66,8 +67,8 @@ def report_failures(
         healed_keys=tuple(answer["healed_keys"]),
         omitted=answer["omitted"],
         span=span_of(answer),
-        notes=tuple(_notes(answer, groups, view, span)),
-        unknown=(f"span {span!r}",) if answer["span_unknown"] else (),
+        notes=tuple(_notes(answer, groups, view, span, of_client)),
+        unknown=_unknown(answer, span, of_client),
         page=page_link(view.client, answer["page"]),
     )
 
@@ -99,7 +100,24 @@ def moment_of(since: Any) -> float | None:
 
 
 def _client_id(client: Any) -> str | None:
-    return client if client is None or isinstance(client, str) else str(client.id)
+    if client is None or isinstance(client, str):
+        return client
+    name = getattr(client, "id", None)
+    if not isinstance(name, str):
+        what = with_article(type(client).__name__)
+        raise WrongTarget(
+            f"of_client takes a Client or its id, not {what}",
+            "client.id is that of a Client",
+        )
+    return name
+
+
+def _unknown(answer: Failures, span: str | None, client: Any) -> tuple[str, ...]:
+    """What was asked for and is not there."""
+    unknown = [f"span {span!r}"] if answer["span_unknown"] else []
+    if answer["client_unknown"]:
+        unknown.append(f"client {_client_id(client)!r}")
+    return tuple(unknown)
 
 
 def _at_least_one(limit: int | None) -> int | None:
@@ -243,7 +261,11 @@ def _location(place: Any, example: Failure, shown: Shown) -> str:
 
 
 def _notes(
-    answer: Failures, groups: list[FailureGroup], view: View, span: str | None
+    answer: Failures,
+    groups: list[FailureGroup],
+    view: View,
+    span: str | None,
+    client: Any,
 ) -> list[str]:
     left_out = {
         "were left out: it is not known when they happened": answer["undated"],
@@ -254,6 +276,11 @@ def _notes(
     if answer["span_unknown"]:
         known = "" if view.live else "; a dump knows spans only by their ids"
         notes.append(f"span {span!r} does not exist{known}")
+    if answer["client_unknown"]:
+        notes.append(
+            f"no client {_client_id(client)!r} is connected: client.id is a client's, "
+            "and what one had is released once it has left"
+        )
     textless = sum(not group.exception_type for group in groups)
     if textless:
         notes.append(

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from dbgkit import advice
-from dbgkit.cluster.clients import held_future_states
+from dbgkit.cluster.clients import future_client, held_future_states, is_open
 from dbgkit.cluster.connection import RESUBMIT
 from dbgkit.errors import Cancelled, NoTask, NotFailed, SchedulerGone, UnknownKey
+from dbgkit.remote.common.frames import walk
 from dbgkit.remote.recording.handed import future_error
-from dbgkit.targets.tracebacks import Trace
+from dbgkit.targets.tracebacks import Trace, chain
 
 _UNREAD = "Error during deserialization of the task graph"
 
@@ -125,6 +126,54 @@ def unanswered(key: Any, status: str) -> SchedulerGone:
         f"{key!r} cannot be asked about: the client is {status}",
         "check whether the scheduler still runs, and connect a new Client",
         key=key,
+    )
+
+
+def after_close(
+    exception: BaseException, futures: Iterable[Any]
+) -> SchedulerGone | None:
+    """The error for what a closed client raised: of no task, and nothing to look for.
+
+    ``futures`` are those of its traceback.
+    """
+    if all(map(_is_of_closed_client, chain(exception))):
+        return SchedulerGone(
+            "the client had been closed before this call: nothing was sent to the "
+            "cluster, and no task raised it",
+            "connect a new Client, or move the call to before the client is closed",
+        )
+    kinds = ("FutureCancelledError", "CancelledError")  # the first since 2024
+    if type(exception).__name__ in kinds:
+        for future in futures:
+            client = future_client(future)
+            if client is not None and not is_open(client):
+                return SchedulerGone(
+                    f"{future.key!r} was cancelled, and its client is {client.status}: "
+                    "what its task returned or raised is not known here any more",
+                    to_debug_in_time(),
+                    key=future.key,
+                )
+    return None
+
+
+def _is_of_closed_client(error: BaseException) -> bool:
+    """Whether a client raised this because it is closed.
+
+    ``Client._send_to_scheduler`` says so. Other methods find that the client has no
+    scheduler any more (``Client._close``; distributed/client.py).
+    """
+    kind = type(error)
+    if (kind.__module__, kind.__name__) == ("distributed.client", "ClosedClientError"):
+        return True
+    if kind is not AttributeError:
+        return False
+    *_, (frame, _) = (None, None), *walk(error.__traceback__)
+    client = frame.f_locals.get("self") if frame is not None else None
+    return (
+        frame is not None
+        and frame.f_globals.get("__name__") == "distributed.client"
+        and getattr(client, "status", "") == "closed"
+        and getattr(client, "scheduler", "") is None
     )
 
 

@@ -29,6 +29,7 @@ from dbgkit.targets.led import exception_for, raised_in
 from dbgkit.targets.matching import locate_in_graph
 from dbgkit.targets.optimizing import expression_here, inner_expression
 from dbgkit.targets.refusals import (
+    after_close,
     ask_why,
     found_by_text,
     gone,
@@ -195,6 +196,8 @@ class Search:
             return [failure_of_meta(found)]
         if found.local_task is not None:
             return [failure_of_local_task(found)]
+        if (closed := after_close(exception, found.futures)) is not None:
+            raise closed
         owner = found.futures[0]._client if found.futures else None
         client = found.client or self.client
         keys = keys_holding(found, client)

@@ -21,6 +21,7 @@ from dbgkit.advice import worded
 from dbgkit.errors import DbgkitError
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, patient_pipe
 from dbgkit.frontends.cli.options import declared
+from dbgkit.frontends.cli.typed import Command
 from dbgkit.frontends.verbs import (
     ANSWER,
     CONNECT,
@@ -113,7 +114,7 @@ def command(name: str) -> Callable[[Callable[..., int]], click.Command]:
             taken = click.argument("key", required=False)(taken)
         elif verb.target == "keys":
             taken = click.argument("keys", nargs=-1)(taken)
-        return click.command(name)(taken)
+        return click.command(name, cls=Command)(taken)
 
     return decorate
 

@@ -10,6 +10,7 @@ from dbgkit._version import __version__
 from dbgkit.frontends.cli import replay, report, states
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, flushed
 from dbgkit.frontends.cli.options import declared
+from dbgkit.frontends.cli.typed import meant_command
 from dbgkit.frontends.verbs import VERBS
 
 
@@ -19,6 +20,11 @@ class Commands(click.Group):
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         with ending():
             return super().make_context(*args, **extra)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None and (hint := meant_command(args[0])):
+            ctx.fail(f"{args[0]!r} is no command: {hint}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, context: click.Context) -> Any:
         with ending():
@@ -32,8 +38,9 @@ class Commands(click.Group):
 def cli() -> None:
     """From a failed Dask job to a prompt in the frame that failed.
 
-    Commands that examine a cluster exit with code 0 if nothing is wrong, 1 if something
-    is, 2 on an error; `run` exits with the script's own code.
+    Commands that examine a cluster take the scheduler's address, and exit with code 0
+    if nothing is wrong, 1 if something is, 2 on an error; `run` exits with the script's
+    own code.
     """
 
 

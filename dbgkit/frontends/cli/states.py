@@ -117,15 +117,15 @@ def recordings(place: Place, key: str | None, limit: int) -> int:
 
     KEY is written as Dask does, such as "('x', 0)".
 
-    Exits with code 0 if nothing was recorded, 1 if something was, 2 on an error: the
-    recorder is off, or has no recording of this task, for instance.
+    Exits with code 0 if nothing was recorded, also with the recorder off, 1 if
+    something was, 2 on an error: there is no recording of this task, for instance.
     """
     held = ask(place, "recordings", key, limit=limit)
     one = key is not None and len(held) > 0 and not place.as_json
     put(place, held[0] if one else held)
     if len(held):
         return FOUND
-    return COULD_NOT_LOOK if held.since is None or held.unknown else 0
+    return COULD_NOT_LOOK if key is not None or held.unknown else 0
 
 
 @command("doctor")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -70,23 +71,42 @@ def read_line(magic: str, line: str, names: Mapping[str, Any]) -> Line:
     silent = line.endswith(";")
     try:
         typed, keywords = split_options(line.removesuffix(";"), verb.options)
+        typed = _without_address(typed, keywords, verb)
         target = read_target(typed, names)
     except BadUsage as error:
         raise UsageError(in_line(f"%{magic}: {error}")) from None
     if target is not None and not verb.target:
-        raise UsageError(
-            f"%{magic} takes options only, not {typed!r}; a value with spaces needs "
-            "quotes"
-        )
+        more = "a value with spaces needs quotes"
+        if type(target).__name__ == "Client":
+            more = f"a client is named with --client {typed}"
+        raise UsageError(f"%{magic} takes options only, not {typed!r}; {more}")
     clients = {}
     for option in verb.options:
         text = keywords.get(option.keyword)
         named = names.get(text, text) if isinstance(text, str) else text
         if text is not None and option.kind == "client":
+            name = named if isinstance(named, str) and named is text else ""
+            if name.isidentifier() and name != "localhost":
+                other = "a scheduler's address"
+                if option.keyword != "client":
+                    other = "its id"
+                raise UsageError(
+                    f"%{magic}: variable {text!r} does not exist; {option.flag} takes "
+                    f"a client's variable, or {other}"
+                )
             keywords[option.keyword], clients[option.keyword] = named, text
         elif option.kind == "dump" and isinstance(named, (str, os.PathLike)):
             keywords[option.keyword] = named
     return Line(target, keywords, typed, silent, verb, clients)
+
+
+def _without_address(typed: str, keywords: dict[str, Any], verb: Verb) -> str:
+    """What was typed in place of a target; an address is that of ``--client``."""
+    takes = {option.keyword for option in verb.options} - keywords.keys()
+    if "client" in takes and re.fullmatch(r"(tcp|tls|ucx|wss?|inproc)://\S+", typed):
+        keywords["client"] = typed
+        return ""
+    return typed
 
 
 def show(asked: Line, verb: Any, *targets: Any, **others: Any) -> Any:

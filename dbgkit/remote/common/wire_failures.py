@@ -138,6 +138,7 @@ class Missing(TypedDict):
     undated: Count
     unasked: Count
     span_unknown: bool
+    client_unknown: bool
 
 
 class _Failures(SpanForm, Missing):

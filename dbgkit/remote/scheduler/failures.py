@@ -85,12 +85,19 @@ class _Survey:
         self._waiting: list[Waiting] = []
         self._followers = Followers()
         self._own: set[Any] = set()
-        self._missing: Missing = {"undated": 0, "unasked": 0, "span_unknown": False}
+        self._missing: Missing = {
+            "undated": 0,
+            "unasked": 0,
+            "span_unknown": False,
+            "client_unknown": False,
+        }
 
     async def choose(self, client: str | None, span: str | None) -> None:
         """Count only what concerns a client or a span, if one is asked for."""
         if client is None and span is None:
             return
+        if client is not None:
+            self._missing["client_unknown"] = client not in self._state.clients
         spans: set[str] = set()
         if span is not None:
             spans, known = _span_ids(self._state, span)
@@ -167,6 +174,7 @@ class _Survey:
             "unasked": self._missing["unasked"],
             "span_unknown": self._missing["span_unknown"],
             "page": page_of(self._state),
+            "client_unknown": self._missing["client_unknown"],
         }
 
     # -- what is there ------------------------------------------------------
