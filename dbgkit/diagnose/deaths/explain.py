@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,23 @@ from typing import TYPE_CHECKING, Any
 from dbgkit import advice
 from dbgkit.cluster.deaths import known_deaths
 from dbgkit.cluster.view import View
-from dbgkit.diagnose.deaths.verdicts import NO_REPORT, Verdict, judge, stack_of
+from dbgkit.diagnose.deaths.verdicts import (
+    NO_REPORT,
+    Verdict,
+    box_of,
+    judge,
+    stack_of,
+)
 from dbgkit.diagnose.sentences import show
-from dbgkit.model import MALFORMED, Death, Deaths, RunningTask, Span
+from dbgkit.model import (
+    MALFORMED,
+    Death,
+    Deaths,
+    LoggedLine,
+    RunningTask,
+    Span,
+)
+from dbgkit.remote.common.boxes import history
 from dbgkit.remote.common.frames import own_index
 from dbgkit.remote.scheduler.foresight import deaths_limit
 from dbgkit.source.shown import Shown
@@ -78,9 +93,13 @@ def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
 
 
 def line_of(key: Any, deaths: Iterable[Death]) -> str:
-    """The line that a task was at, from the newest death that has it."""
-    lines = (task.line for each in deaths for task in each.ran if task.key == key)
-    return next(filter(None, lines), "")
+    """The line that a task was at, from the newest death that has it.
+
+    Of one that nobody saw at any, the first of its function, if it has only one.
+    """
+    ran = [task for each in deaths for task in each.ran if task.key == key]
+    first = (task.first_lines[0] for task in ran if len(task.first_lines) == 1)
+    return next(filter(None, [*(task.line for task in ran), *first]), "")
 
 
 def told_first(key: Any, deaths: Iterable[Death]) -> list[Death]:
@@ -120,7 +139,7 @@ def _whole(facts: Iterable[DeathForm]) -> tuple[list[Death], int]:
 def death_from_fact(fact: DeathForm) -> Death:
     """A death from the form that ``remote.scheduler.deaths.removal_fact`` makes."""
     report = fact["report"] or NO_REPORT
-    box = report.get("box") or fact.get("box")
+    box = box_of(fact)
     verdict = judge(fact)
     stack = stack_of(fact)
     ran, ran_known = _running(fact, box, stack)
@@ -147,6 +166,9 @@ def death_from_fact(fact: DeathForm) -> Death:
         memory=memory,
         memory_age=max(0.0, fact["when"] - seen) if seen else None,
         memory_limit=fact["memory_limit"],
+        memory_history=_history(fact, report, box),
+        logged=tuple(_logged(fact, box)),
+        logged_known=box is not None,
         lost=fact["lost_count"] + fact["lost_scattered"],
         stack=stack,
         notes=tuple(_notes(fact, report, box)),
@@ -156,7 +178,11 @@ def death_from_fact(fact: DeathForm) -> Death:
 def _summary(fact: DeathForm, verdict: Verdict, ran: list[RunningTask]) -> str:
     name = fact["name"]
     worker = f"worker {name}" if name not in ("", fact["worker"]) else "worker"
-    text = f"{worker} ({fact['worker'] or 'never joined'}) {verdict.words}"
+    who = f"{worker} ({fact['worker'] or 'never joined'})"
+    for task in ran:
+        if task.raised and task.raised in verdict.words:
+            return f"{who} ended because {show(task.key)} raised {task.raised}"
+    text = f"{who} {verdict.words}"
     crashed = [task for task in ran if task.crashed] or ran
     if not crashed or verdict.code == "closed-on-purpose":
         return text
@@ -190,7 +216,9 @@ def _running(
     line, shown = _crash_line(stack), Shown()
     found = []
     for task in box["tasks"]:
-        lasted = max(0.0, end - task["start"])
+        # Dask takes a while to end a worker.
+        until = task["line_at"] if task["raised"] else end
+        lasted = max(0.0, until - task["start"])
         running = replace(_of_box(task, end, shown), seconds=lasted)
         if task is culprit:
             running = replace(running, crashed=True)
@@ -207,7 +235,9 @@ def _of_box(task: BoxTask, end: float, shown: Shown) -> RunningTask:
         key=task["key"],
         prefix=task.get("prefix", ""),
         since=_moment(task["start"]),
+        first_lines=tuple(map(shown.line, task["first"].splitlines())),
         line=shown.line(task["line"]),
+        raised=task["raised"],
         line_age=max(0.0, end - seen) if seen else None,
         inputs=task["inputs"],
     )
@@ -260,6 +290,25 @@ def _memory(
     return value, at
 
 
+def _history(
+    fact: DeathForm, report: NannyReport, box: Box | None
+) -> tuple[tuple[float, int], ...]:
+    """Memory in the last minute, by the nanny and by the worker itself."""
+    samples = [*report.get("history", ()), *(box["history"] if box else ())]
+    end = fact["when"]
+    return tuple((max(0.0, end - at), int(memory)) for at, memory in history(samples))
+
+
+def _logged(fact: DeathForm, box: Box | None) -> Iterator[LoggedLine]:
+    shown = Shown()
+    for line in box["logged"] if box else ():
+        level = logging.getLevelName(line["level"])
+        if level.startswith("Level "):  # a library's own, which has no name here
+            level = level.lower()
+        age = max(0.0, fact["when"] - line["when"])
+        yield LoggedLine(level, shown.logged(line["text"]), age)
+
+
 def _notes(
     fact: DeathForm,
     report: NannyReport,
@@ -286,6 +335,11 @@ def _notes(
             notes.append(
                 "Python's faulthandler was on in that process already: look for the "
                 "stack of a crash where that writes, by default its standard error"
+            )
+        if box["unlogged"]:
+            notes.append(
+                f"of what it logged, {box['unlogged']:,} lines that came too fast "
+                "were left out"
             )
         if box["left_out"]:
             notes.append(f"{box['left_out']} tasks that it ran were left out")

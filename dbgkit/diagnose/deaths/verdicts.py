@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dbgkit.diagnose.sentences import seconds, size
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_deaths import DeathForm, NannyReport
+    from dbgkit.remote.common.wire_deaths import Box, DeathForm, NannyReport
 
 # Reasons of Worker.close (distributed/worker.py) by which it lost its scheduler.
 _LOST = ("connection-broken", "worker-heartbeat", "no heartbeat within")
@@ -47,6 +47,7 @@ def judge(fact: DeathForm) -> Verdict:
     verdict = (
         _over_limit(fact)
         or _out_of_memory(fact, report)
+        or _raised(fact)
         or _lost(fact)
         or _closed(fact)
         or _ended(report, ending)
@@ -105,6 +106,25 @@ def _out_of_memory(fact: DeathForm, report: NannyReport) -> Verdict | None:
             killed = "was killed by the system as memory ran out"
             return Verdict("out-of-memory", killed, [evidence])
     return None
+
+
+def box_of(fact: DeathForm) -> Box | None:
+    """A worker's black box, whoever has read it."""
+    return (fact["report"] or NO_REPORT).get("box") or fact.get("box")
+
+
+def _raised(fact: DeathForm) -> Verdict | None:
+    """What a task raised that Dask does not take for a failure."""
+    box = box_of(fact)
+    raised = [task["raised"] for task in box["tasks"] if task["raised"]] if box else []
+    if not raised or (box and box.get("alive")):
+        return None
+    kind = raised[0].partition(":")[0]
+    return Verdict(
+        "exit",
+        f"ended because a task raised {raised[0]}",
+        [f"a task raised {kind}: Dask ends the worker, instead of failing the task"],
+    )
 
 
 def _lost(fact: DeathForm) -> Verdict | None:
@@ -193,7 +213,7 @@ def stack_of(fact: DeathForm) -> str:
     A forked child of the process writes into the same file.
     """
     report = fact["report"] or NO_REPORT
-    box = report.get("box") or fact.get("box")
+    box = box_of(fact)
     stack = box["stack"] if box else ""
     name, code = _crash_of(stack), report["code"]
     if not name or code is None or code == UNREADABLE:

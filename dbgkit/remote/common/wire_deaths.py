@@ -6,6 +6,16 @@ from typing import Annotated, Any, TypedDict
 
 from .wire import Count, Key, Moment, Number, Scalar, Size
 
+MemoryForm = tuple[Moment, Size]  # when, and bytes of a process's memory
+
+
+class LoggedForm(TypedDict):
+    """A warning or an error that a worker's process logged, secrets hidden."""
+
+    when: Moment
+    level: Count
+    text: str
+
 
 class _BoxTask(TypedDict):
     key: Annotated[Any, "packed key"]  # or its bytes, as they were written
@@ -14,8 +24,10 @@ class _BoxTask(TypedDict):
     inputs: Count
     thread: Count
     coroutine: bool
+    first: str  # the first lines of its functions
     line: str
     line_at: Moment
+    raised: str  # what it raised that ends a worker, secrets hidden
 
 
 class BoxTask(_BoxTask, total=False):
@@ -47,6 +59,9 @@ class _Box(TypedDict):
     ended: list[BoxTask]  # as long as no other task has taken their place
     stack: str  # of a crash, as Python wrote it
     crashes: str
+    history: list[MemoryForm]  # the oldest first
+    logged: list[LoggedForm]  # the oldest first
+    unlogged: Count  # how many more there were just then
 
 
 class Box(_Box, total=False):
@@ -93,6 +108,7 @@ class NannyReport(_Report, total=False):
     closed: bool
     memory: Size | None
     memory_at: Moment | None
+    history: list[MemoryForm]
     kills: dict[str, int]
     lines: list[str]
     error: str

@@ -121,6 +121,7 @@ _REPORTED: dict[str, tuple[type, ...]] = {
     "closed": (bool,),
     "memory": (int, _NONE),
     "memory_at": (float, int, _NONE),
+    "history": (list, tuple),
     "kills": (dict,),
     "lines": (list, tuple),
     "error": (str,),

@@ -43,7 +43,9 @@ async def box_for(
         if getattr(ts.run_spec, "slot", 0) is None:
             continue
         start = ts.start_time or time()
-        box.begin_earlier(ts.key, inputs_of(ts), start, partial(_runs_on, ts, start))
+        first = box.first_lines.of(ts.run_spec)
+        runs = partial(_runs_on, ts, start)
+        box.begin_earlier(ts.key, inputs_of(ts), start, runs, first)
     return box
 
 

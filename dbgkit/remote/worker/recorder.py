@@ -27,6 +27,7 @@ from ..recording.packing import pack, unpack
 from ..recording.take import Limits, hide_secrets, kind_of, take
 from .black_box import BlackBox
 from .deaths import box_for, close_box, inputs_of, tell_of
+from .last_words import LastWords
 from .pool_files import PoolFiles, leave
 from .recorder_spec import (
     NO_FAILURES,
@@ -62,6 +63,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.worker: Any = None
         self.unwanted = False
         self.box: BlackBox | None = None
+        self.words: LastWords | None = None
         # What was recorded, or why it could not be.
         self.waiting: OrderedDict[Any, RecordedPart | str] = OrderedDict()
         self.kinds: Counter[str] = Counter()
@@ -88,6 +90,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             await close_box(box, for_good=False)
             return
         self.box = box
+        self.words = LastWords(box, lambda: self.limits, self.fail)
         await self._report_box()
 
     async def _report_box(self) -> None:
@@ -110,6 +113,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             # waits for it.
             self._log(worker, {"parted": worker.address})
         box, self.box = self.box, None
+        if self.words is not None:
+            self.words.stop()
         self.waiting.clear()
         self.elsewhere.clear()
         for ts in list(worker.state.tasks.values()):
@@ -269,6 +274,11 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         if watched.slot is None:
             return "its worker failed before it ran, or could not send it to a process"
         return "its worker failed outside the task itself"
+
+    def note_ending(self, slot: int | None, error: BaseException) -> None:
+        """Note what a task has raised that ends its worker; never raises."""
+        if self.words is not None and slot is not None:
+            self.words.note_ending(slot, error)
 
     def fail(self, doing: str, error: BaseException) -> None:
         self.errors.append(f"{doing}: {type(error).__name__}: {error!s:.200}")
