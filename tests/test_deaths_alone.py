@@ -96,6 +96,11 @@ def boxes_of(pid):
     return [box for box in boxes if os.path.basename(box).startswith(f"{pid}-")]
 
 
+def seen(box):
+    """Whether a task was seen in its loop."""
+    return any(" in loop" in task["line"] for task in read_box(str(box))["tasks"])
+
+
 def death_of(client, address):
     def found():
         deaths = dbgkit.deaths(client=client)
@@ -133,7 +138,7 @@ def test_a_kill_is_unknown_but_what_ran_is_not(client, sibling, mortal, tmp_path
         loop, str(tmp_path / "never"), key="loop-alone", workers=[address]
     )
     (box,) = map(Path, boxes_of(process.pid))
-    wait_until(lambda: b" in loop" in box.read_bytes(), "its line is there")
+    wait_until(lambda: seen(box), "its line is there")
     os.kill(process.pid, signal.SIGKILL)
     wait(future)
     process.wait(20)
@@ -163,7 +168,7 @@ def test_a_crash_of_a_forked_child_is_not_the_workers(
     never = str(tmp_path / "never")
     future = client.submit(fork_a_crash, never, key="forks", workers=[address])
     (box,) = map(Path, boxes_of(process.pid))
-    wait_until(lambda: b" in loop" in box.read_bytes(), "the child has crashed")
+    wait_until(lambda: seen(box), "the child has crashed")
     wait_until(lambda: not read_box(str(box))["stack"], "what it wrote is dropped")
     os.kill(process.pid, signal.SIGKILL)
     wait(future)
@@ -185,7 +190,7 @@ def test_a_port_that_is_used_again(client, sibling, tmp_path):
             process = stack.enter_context(one)
             future = client.submit(loop, never, key=f"on-{name}", workers=[name])
             (box,) = map(Path, boxes_of(process.pid))
-            wait_until(lambda: b" in loop" in box.read_bytes(), "its line is there")  # noqa: B023
+            wait_until(lambda: seen(box), "its line is there")  # noqa: B023
             process.kill()
             process.wait(20)
             wait(future)

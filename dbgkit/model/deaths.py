@@ -80,11 +80,14 @@ class LoggedLine(Jsonable):
         The logger's name, and its message; secrets are hidden.
     age : float
         Seconds between then and the end.
+    times : int
+        How often it was logged, with other numbers in it; ``age`` is of the last time.
     """
 
     level: str
     text: str
     age: float
+    times: int = 1
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from dbgkit.model import Death, Deaths, RunningTask
+from dbgkit.model import Death, Deaths, LoggedLine, RunningTask
 from dbgkit.remote.common.texts import in_line
 from dbgkit.render import templating as html
 from dbgkit.render import words
@@ -172,14 +172,19 @@ def _logged(death: Death) -> list[str]:
     """The last warnings and errors, or why there are none."""
     if not death.logged_known:
         return [] if death.expected else ["not recorded"]
-    shown = [
-        f"{line.level} {words.duration(line.age)} before: {line.text}"
-        for line in death.logged[-MOST_LOGGED:]
-    ]
-    more = len(death.logged) - len(shown)
+    # As it closes, a worker warns of each task that it stops.
+    told = [line for line in death.logged if line.level != "WARNING"]
+    logged = told if death.expected else death.logged
+    shown = [_line(line) for line in logged[-MOST_LOGGED:]]
+    more = len(logged) - len(shown)
     if more:
         shown.insert(0, f"{words.count(more, 'earlier line')} left out")
-    return shown or ["no warning and no error"]
+    return shown or ([] if death.expected else ["no warning and no error"])
+
+
+def _line(line: LoggedLine) -> str:
+    often = "" if line.times == 1 else f", the last of {line.times:,}"
+    return f"{line.level} {words.duration(line.age)} before{often}: {line.text}"
 
 
 def _where(death: Death) -> str:

@@ -164,15 +164,24 @@ def death_from_fact(fact: DeathForm) -> Death:
         queued_count=max(len(queued), fact["processing_count"] - len(ran)),
         ran_known=ran_known,
         memory=memory,
-        memory_age=max(0.0, fact["when"] - seen) if seen else None,
+        memory_age=_before(fact, seen) if seen else None,
         memory_limit=fact["memory_limit"],
         memory_history=_history(fact, report, box),
         logged=tuple(_logged(fact, box)),
-        logged_known=box is not None,
+        logged_known=box is not None or fact["logged"] is not None,
         lost=fact["lost_count"] + fact["lost_scattered"],
         stack=stack,
         notes=tuple(_notes(fact, report, box)),
     )
+
+
+def _before(fact: DeathForm, when: float) -> float:
+    """Seconds between something on a worker and its end.
+
+    Its nanny's report has that by the same clock; the scheduler's may be another one.
+    """
+    report = fact["report"] or NO_REPORT
+    return max(0.0, (report["when"] or fact["when"]) - when)
 
 
 def _summary(fact: DeathForm, verdict: Verdict, ran: list[RunningTask]) -> str:
@@ -199,7 +208,6 @@ def _running(
     fact: DeathForm, box: Box | None, stack: str
 ) -> tuple[list[RunningTask], bool]:
     """Tasks that ran, and whether it is known that the others did not."""
-    end = fact["when"]
     if box is None:
         beats = [
             RunningTask(
@@ -217,19 +225,20 @@ def _running(
     found = []
     for task in box["tasks"]:
         # Dask takes a while to end a worker.
-        until = task["line_at"] if task["raised"] else end
-        lasted = max(0.0, until - task["start"])
-        running = replace(_of_box(task, end, shown), seconds=lasted)
+        lasted = _before(fact, task["start"])
+        if task["raised"]:
+            lasted = max(0.0, task["line_at"] - task["start"])
+        running = replace(_of_box(task, fact, shown), seconds=lasted)
         if task is culprit:
             running = replace(running, crashed=True)
             if line:
                 running = replace(running, line=shown.line(line), line_age=0.0)
         found.append(running)
-    ended = (_of_box(task, end, shown) for task in box["ended"])
+    ended = (_of_box(task, fact, shown) for task in box["ended"])
     return [*found, *(replace(task, ended=True) for task in ended)], True
 
 
-def _of_box(task: BoxTask, end: float, shown: Shown) -> RunningTask:
+def _of_box(task: BoxTask, fact: DeathForm, shown: Shown) -> RunningTask:
     seen = task["line_at"]
     return RunningTask(
         key=task["key"],
@@ -238,7 +247,7 @@ def _of_box(task: BoxTask, end: float, shown: Shown) -> RunningTask:
         first_lines=tuple(map(shown.line, task["first"].splitlines())),
         line=shown.line(task["line"]),
         raised=task["raised"],
-        line_age=max(0.0, end - seen) if seen else None,
+        line_age=_before(fact, seen) if seen else None,
         inputs=task["inputs"],
     )
 
@@ -295,18 +304,17 @@ def _history(
 ) -> tuple[tuple[float, int], ...]:
     """Memory in the last minute, by the nanny and by the worker itself."""
     samples = [*report.get("history", ()), *(box["history"] if box else ())]
-    end = fact["when"]
-    return tuple((max(0.0, end - at), int(memory)) for at, memory in history(samples))
+    return tuple((_before(fact, at), int(memory)) for at, memory in history(samples))
 
 
 def _logged(fact: DeathForm, box: Box | None) -> Iterator[LoggedLine]:
     shown = Shown()
-    for line in box["logged"] if box else ():
+    for line in (box["logged"] if box else fact["logged"]) or ():
         level = logging.getLevelName(line["level"])
         if level.startswith("Level "):  # a library's own, which has no name here
             level = level.lower()
-        age = max(0.0, fact["when"] - line["when"])
-        yield LoggedLine(level, shown.logged(line["text"]), age)
+        text = shown.logged(line["text"])
+        yield LoggedLine(level, text, _before(fact, line["when"]), line["times"])
 
 
 def _notes(

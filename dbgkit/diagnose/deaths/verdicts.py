@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,7 +12,11 @@ from dbgkit.diagnose.sentences import seconds, size
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_deaths import Box, DeathForm, NannyReport
 
-# Reasons of Worker.close (distributed/worker.py) by which it lost its scheduler.
+# Reasons of Worker.close and Nanny.close (distributed/worker.py, nanny.py). The command
+# ``dask worker`` gives the signal that it was sent (distributed/cli/dask_worker.py).
+_SENT = re.compile(r"^signal-(\d+)$")
+_NO_REASON = "worker-close"  # the default
+# By which it lost its scheduler.
 _LOST = ("connection-broken", "worker-heartbeat", "no heartbeat within")
 _HARD = "fail-hard"  # distributed.worker.fail_hard: a fault in the worker itself
 _CRASHES = {  # what faulthandler calls a signal
@@ -49,6 +54,7 @@ def judge(fact: DeathForm) -> Verdict:
         or _out_of_memory(fact, report)
         or _raised(fact)
         or _lost(fact)
+        or _closed_by_itself(fact)
         or _closed(fact)
         or _ended(report, ending)
         or _crashed(fact)
@@ -141,6 +147,33 @@ def _lost(fact: DeathForm) -> Verdict | None:
             "lost-connection",
             "lost its connection",
             ["its process is still running, though the scheduler has lost it"],
+        )
+    return None
+
+
+def _closed_by_itself(fact: DeathForm) -> Verdict | None:
+    """A worker that closed in good order, though nobody of its cluster wanted it to."""
+    reason = fact["reason"]
+    if fact["expected"] or fact["restarted"]:
+        return None
+    sent = _SENT.match(reason)
+    if sent:
+        name = signal_name(int(sent[1]))
+        return Verdict(
+            "signal",
+            f"closed because its process was sent {name}",
+            [
+                f"it gave the reason {reason!r}: batch systems, Kubernetes and cloud "
+                "machines send SIGTERM to what they end, Ctrl-C sends SIGINT"
+            ],
+            signal=name,
+        )
+    if reason == _NO_REASON and fact["nanny"]:
+        # Without a nanny, it may be the end of ``async with Worker(…)``.
+        return Verdict(
+            "exit",
+            "closed itself without giving a reason",
+            ["code in it called its close(), or its process was interrupted (SIGINT)"],
         )
     return None
 

@@ -46,7 +46,7 @@ MEMORY_AT = 1_088
 MEMORY = struct.Struct("<dQ")  # time, memory
 MEMORY_SAMPLES = 300  # the newest takes the oldest one's place
 LOGGED_AT = MEMORY_AT + MEMORY_SAMPLES * MEMORY.size
-LOGGED = struct.Struct("<dHH")  # time, level, length; the text follows
+LOGGED = struct.Struct("<dIHH")  # time, how often, level, length; the text follows
 LOGGED_LINES = 16  # the newest takes the oldest one's place
 LOGGED_BYTES = 512
 SLOTS_AT = LOGGED_AT + LOGGED_LINES * LOGGED_BYTES
@@ -133,7 +133,7 @@ def own_box(path: str, nonce: str = "") -> Box:
         "tasks": tasks,
         "ended": ended,
         "history": history(_read_memory(data)),
-        "logged": _read_logged(data),
+        "logged": read_logged(data),
         "unlogged": unlogged,
     }
     return cast("Box", box)
@@ -195,15 +195,15 @@ def _read_memory(data: bytes) -> list[MemoryForm]:
     return [(when, memory) for when, memory in found if _time(when)]
 
 
-def _read_logged(data: bytes) -> list[LoggedForm]:
+def read_logged(data: bytes) -> list[LoggedForm]:
     """Lines that were logged, the oldest first."""
     found: list[LoggedForm] = []
     for at in range(LOGGED_AT, SLOTS_AT, LOGGED_BYTES):
-        when, level, length = LOGGED.unpack_from(data, at)
+        when, times, level, length = LOGGED.unpack_from(data, at)
         text = data[at + LOGGED.size : at + min(LOGGED.size + length, LOGGED_BYTES)]
         if _time(when) and text:
             shown = text.decode("utf-8", "replace")
-            found.append({"when": when, "level": level, "text": shown})
+            found.append({"when": when, "level": level, "text": shown, "times": times})
     return sorted(found, key=lambda line: line["when"])
 
 

@@ -12,9 +12,10 @@ MemoryForm = tuple[Moment, Size]  # when, and bytes of a process's memory
 class LoggedForm(TypedDict):
     """A warning or an error that a worker's process logged, secrets hidden."""
 
-    when: Moment
+    when: Moment  # the last time
     level: Count
     text: str
+    times: Count  # with other numbers in it
 
 
 class _BoxTask(TypedDict):
@@ -162,6 +163,7 @@ class _Death(TypedDict):
     box_at: Annotated[BoxPlace, "mapping"] | None
     report: NannyReport | None
     over: Over | None
+    logged: list[LoggedForm] | None  # of one that closed in good order
     lines: list[str]
 
 

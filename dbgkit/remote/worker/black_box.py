@@ -31,10 +31,6 @@ from ..common.boxes import (
     LINE,
     LINE_AT,
     LINE_BYTES,
-    LOGGED,
-    LOGGED_AT,
-    LOGGED_BYTES,
-    LOGGED_LINES,
     MAGIC,
     MEMORY,
     MEMORY_AT,
@@ -64,10 +60,13 @@ from .black_box_lines import (
     frames_of_thread,
     line_of,
 )
+from .black_box_logs import LoggedLines
 
 EVERY = 0.2  # seconds between two samples of lines and memory
+# What a task may raise that ends its worker, instead of failing the task
+# (``_run_task_simple`` in distributed/worker.py).
+ENDINGS = (SystemExit, KeyboardInterrupt)
 ELSEWHERE = "elsewhere"  # a task whose line is not seen: in another process, say
-MOST_LOGGED = 40  # lines between two samples; more are counted
 
 
 class BlackBox:
@@ -125,8 +124,8 @@ class BlackBox:
         self._elsewhere: dict[int, Any] = {}  # keys of those that are not seen
         self._lined: set[int] = set()  # slots that a line was written to
         self.first_lines = FirstLines()
-        self._samples, self._lines = count(), count()
-        self._logged = self._unlogged = 0  # lines since the last sample; left out
+        self._samples = count()
+        self.lines = LoggedLines(self._map)
         self._stopped = threading.Event()
         sweep()
         self.sample()
@@ -282,22 +281,6 @@ class BlackBox:
         """Slots and keys of tasks that run where they are not seen."""
         return list(self._elsewhere.items())
 
-    def has_room(self) -> bool:
-        """Whether one more line that is logged may be noted; counts those that not."""
-        self._logged += 1
-        if self._logged <= MOST_LOGGED:
-            return True
-        self._unlogged += 1
-        return False
-
-    def add_line(self, when: float, level: int, text: str) -> None:
-        """Note a line that was logged, in place of the oldest."""
-        at = LOGGED_AT + next(self._lines) % LOGGED_LINES * LOGGED_BYTES
-        written = text.encode("utf-8", ERRORS)[: LOGGED_BYTES - LOGGED.size]
-        head = LOGGED.pack(when, max(0, min(level, 999)), len(written))
-        with contextlib.suppress(ValueError):  # it was closed meanwhile
-            self._map[at : at + len(head) + len(written)] = head + written
-
     def _watch(self) -> None:
         while not self._stopped.wait(EVERY):
             with contextlib.suppress(ValueError):  # it was closed meanwhile
@@ -308,11 +291,10 @@ class BlackBox:
         """Write the memory in use, and the line that each task is at."""
         now = time()
         memory = self._process.memory_info().rss
-        lost = self._left_out, self._unlogged
+        lost = self._left_out, self.lines.sampled()
         MOVING.pack_into(self._map, MOVING_AT, now, memory, *lost)
         at = MEMORY_AT + next(self._samples) % MEMORY_SAMPLES * MEMORY.size
         MEMORY.pack_into(self._map, at, now, memory)
-        self._logged = 0
         self._drop_stack_of_child()
         for slot, runs in list(self._earlier.items()):
             if not runs():

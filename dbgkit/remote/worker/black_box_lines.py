@@ -118,7 +118,7 @@ class FirstLines:
         own: dict[bytes, None] = {}
         other = b""
         for step in _in_order(spec):
-            function = getattr(step, "func", None)
+            function: Any = getattr(step, "func", None)
             line = self._of_callable(function)
             if line is None and (call := call_of(step)) is not None:
                 function = plain_function(call[0])[0]

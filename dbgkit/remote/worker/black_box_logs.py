@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ..common.boxes import (
+    ERRORS,
+    LOGGED,
+    LOGGED_AT,
+    LOGGED_BYTES,
+    LOGGED_LINES,
+    read_logged,
+)
+
+if TYPE_CHECKING:
+    from mmap import mmap
+
+    from ..common.wire_deaths import LoggedForm
 
 Note = Callable[[logging.LogRecord], None]
+MOST = 40  # lines between two samples; more are counted
+_DIGITS = re.compile(r"\d+")
 
 
 class LogWatch:
@@ -51,3 +70,46 @@ class LogWatch:
                 later.before = self.before
                 return
             later = later.before
+
+
+class LoggedLines:
+    """The lines of a box's file that say what was logged."""
+
+    def __init__(self, place: mmap) -> None:
+        self._map = place
+        self._lock = threading.Lock()
+        # Line -> its place and how often it was logged, the oldest first.
+        self._placed: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._count = self._left_out = 0
+
+    def sampled(self) -> int:
+        """Make room for as many again; returns how many were left out until now."""
+        self._count = 0
+        return self._left_out
+
+    def has_room(self) -> bool:
+        """Whether one more may be added before the next sample; else it is counted."""
+        self._count += 1
+        if self._count <= MOST:
+            return True
+        self._left_out += 1
+        return False
+
+    def add(self, when: float, level: int, text: str) -> None:
+        """Add a line in place of the oldest, or of one with other numbers in it."""
+        alike = _DIGITS.sub("0", text)
+        with self._lock:
+            place, times = self._placed.pop(alike, (-1, 0))
+            if place < 0 and len(self._placed) < LOGGED_LINES:
+                place = len(self._placed)
+            elif place < 0:
+                place, _ = self._placed.popitem(last=False)[1]
+            self._placed[alike] = place, times + 1
+        at = LOGGED_AT + place * LOGGED_BYTES
+        written = text.encode("utf-8", ERRORS)[: LOGGED_BYTES - LOGGED.size]
+        head = LOGGED.pack(when, times + 1, max(0, min(level, 999)), len(written))
+        with suppress(ValueError):  # it was closed meanwhile
+            self._map[at : at + len(head) + len(written)] = head + written
+
+    def read(self) -> list[LoggedForm]:
+        return read_logged(self._map[:])

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..common.frames import own_line_of_text
-from ..recording.take import hide_secrets, type_and_words
+from .black_box import ENDINGS
 from .black_box_lines import line_of_error
 from .black_box_logs import LogWatch
-from .recorder_spec import ENDINGS
 
 if TYPE_CHECKING:
-    from ..recording.take import Limits
     from .black_box import BlackBox
 
 LONGEST = 480  # characters of a line, or of what was raised
@@ -23,23 +22,31 @@ _LOOK = 4_000  # characters of a message to look at
 class LastWords:
     """Has a black box keep warnings and errors, and what tasks raise to end a worker.
 
-    ``limits`` gives the recorder's, which say which secrets to hide; ``fail`` is called
-    with what goes wrong here, and the job continues.
+    ``hide`` gives at most so many characters of a text, and ``tell`` the type and the
+    message of an exception, secrets hidden; ``fail`` is called with what goes wrong
+    here, and the job continues.
     """
 
     def __init__(
         self,
         box: BlackBox,
-        limits: Callable[[], Limits],
+        hide: Callable[[str, int], str],
+        tell: Callable[[BaseException, int], str],
         fail: Callable[[str, BaseException], None],
     ) -> None:
         self.box = box
-        self.limits = limits
+        self.hide = hide
+        self.tell = tell
         self.fail = fail
+        self.ends = False  # a task has raised what ends the worker
         self._watch = LogWatch(self.note_line)
 
     def stop(self) -> None:
         self._watch.stop()
+
+    def told(self, worker: str) -> dict[str, Any]:
+        """What a worker that closes tells the scheduler, as its box goes with it."""
+        return {"worker": worker, "pid": os.getpid(), "logged": self.box.lines.read()}
 
     def note_line(self, record: logging.LogRecord) -> None:
         """Note a log record, whatever is in it."""
@@ -48,22 +55,23 @@ class LastWords:
             text = record.getMessage()[:_LOOK]
             if isinstance(error, ENDINGS):
                 self._note_ending_elsewhere(text, error)
-            if not self.box.has_room():
+            if not self.box.lines.has_room():
                 return
-            limits = self.limits()
-            text = hide_secrets(f"{record.name}: {text}", limits, LONGEST)
+            text = self.hide(f"{record.name}: {text}", LONGEST)
             if error is not None:
-                raised = type_and_words(error, limits, LONGEST // 3)
+                raised = self.tell(error, LONGEST // 3)
                 text = f"{text[: LONGEST - len(raised) - 3]} ({raised})"
-            self.box.add_line(record.created, record.levelno, text)
+            self.box.lines.add(record.created, record.levelno, text)
         except Exception as failure:  # whoever logs goes on
             self.fail("noting what was logged", failure)
 
     def note_ending(self, slot: int, error: BaseException, line: str = "") -> None:
         """Note that the task of a slot has raised what ends its worker."""
+        self.ends = True
         try:
-            told = type_and_words(error, self.limits(), LONGEST)
-            self.box.raised(slot, told, line or line_of_error(error))
+            self.box.raised(
+                slot, self.tell(error, LONGEST), line or line_of_error(error)
+            )
         except Exception as failure:  # the worker is about to end
             self.fail("noting what ends a worker", failure)
 

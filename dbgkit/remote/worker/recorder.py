@@ -24,7 +24,13 @@ from ..common.origins import origins_of
 from ..common.origins_steps import frames_of
 from ..common.texts import sendable, type_and_message
 from ..recording.packing import pack, unpack
-from ..recording.take import Limits, hide_secrets, kind_of, take
+from ..recording.take import (
+    Limits,
+    hide_secrets,
+    kind_of,
+    take,
+    type_and_words,
+)
 from .black_box import BlackBox
 from .deaths import box_for, close_box, inputs_of, tell_of
 from .last_words import LastWords
@@ -90,7 +96,12 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             await close_box(box, for_good=False)
             return
         self.box = box
-        self.words = LastWords(box, lambda: self.limits, self.fail)
+        self.words = LastWords(
+            box,
+            lambda text, most: hide_secrets(text, self.limits, most),
+            lambda error, most: type_and_words(error, self.limits, most),
+            self.fail,
+        )
         await self._report_box()
 
     async def _report_box(self) -> None:
@@ -113,15 +124,22 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             # waits for it.
             self._log(worker, {"parted": worker.address})
         box, self.box = self.box, None
-        if self.words is not None:
-            self.words.stop()
+        words, self.words = self.words, None
+        if words is not None:
+            words.stop()
+            if not goes_on and self.deaths:
+                told = words.told(worker.address)
+                worker.batched_send(
+                    {"op": "log-event", "topic": self.deaths, "msg": told}
+                )
         self.waiting.clear()
         self.elsewhere.clear()
         for ts in list(worker.state.tasks.values()):
             if is_wrapped(ts.run_spec):
                 _, ts.run_spec = taken_off(ts.run_spec)
         await self.files.close()
-        if box is not None:
+        # A box that says why its worker ends is left for others to read.
+        if box is not None and not (words and words.ends and not goes_on):
             await close_box(box, for_good=goes_on)
 
     def _log(self, worker: Any, msg: Any) -> None:

@@ -10,10 +10,8 @@ from typing import Any, Protocol
 
 from distributed import Reschedule
 
-from .black_box import ELSEWHERE, BlackBox
+from .black_box import ELSEWHERE, ENDINGS, BlackBox
 
-# They end a worker (``_run_task_simple`` in distributed/worker.py).
-ENDINGS = (SystemExit, KeyboardInterrupt)
 NO_FAILURES = (Reschedule, *ENDINGS)
 
 
