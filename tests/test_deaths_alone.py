@@ -14,7 +14,7 @@ from pathlib import Path
 import dask
 import pytest
 from conftest import RECORDER_OFF, own_cluster
-from deaths_tasks import crash, loop
+from deaths_tasks import crash, loop, raise_it
 from distributed import wait
 from watching import wait_until
 
@@ -235,14 +235,34 @@ def test_no_nannys_line_is_taken_for_one_that_had_none(tmp_path):
 
 
 def test_no_more_is_claimed_than_is_known(client, sibling, mortal):
-    # GIVEN a worker that SIGTERM ends: it does not get to tell anybody why
     process, address = mortal
-    process.terminate()
+    process.kill()
     process.wait(20)
     death = death_of(client, address)
     assert death.verdict == "unknown"
     assert "broke without notice" in death.evidence[0]
     assert not death.ran and not death.stack
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_was_sent_a_signal_is_told(client, sibling, mortal, sent):
+    # GIVEN a worker without a nanny, which does not tell its scheduler why it ends
+    process, address = mortal
+    process.send_signal(sent)
+    process.wait(20)
+    death = death_of(client, address)
+    assert (death.verdict, death.signal) == ("signal", sent.name)
+    assert f"was sent {sent.name}" in death.summary
+
+
+def test_what_a_task_raised_is_told_without_a_nanny(client, sibling, mortal):
+    process, address = mortal
+    wait(client.submit(raise_it, "status", key="exits-alone", workers=[address]))
+    process.wait(30)
+    death = death_of(client, address)
+    assert death.summary.endswith("ended because 'exits-alone' raised SystemExit: 7")
+    (task,) = death.ran
+    assert task.line.endswith("in raise_it")
 
 
 def test_a_worker_that_does_not_answer_is_lost(tmp_path):

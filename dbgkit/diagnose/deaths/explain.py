@@ -17,6 +17,7 @@ from dbgkit.diagnose.deaths.verdicts import (
     Verdict,
     box_of,
     judge,
+    logged_by,
     stack_of,
 )
 from dbgkit.diagnose.sentences import show
@@ -167,7 +168,7 @@ def death_from_fact(fact: DeathForm) -> Death:
         memory_age=_before(fact, seen) if seen else None,
         memory_limit=fact["memory_limit"],
         memory_history=_history(fact, report, box),
-        logged=tuple(_logged(fact, box)),
+        logged=tuple(_logged(fact)),
         logged_known=box is not None or fact["logged"] is not None,
         lost=fact["lost_count"] + fact["lost_scattered"],
         stack=stack,
@@ -307,9 +308,9 @@ def _history(
     return tuple((_before(fact, at), int(memory)) for at, memory in history(samples))
 
 
-def _logged(fact: DeathForm, box: Box | None) -> Iterator[LoggedLine]:
+def _logged(fact: DeathForm) -> Iterator[LoggedLine]:
     shown = Shown()
-    for line in (box["logged"] if box else fact["logged"]) or ():
+    for line in logged_by(fact):
         level = logging.getLevelName(line["level"])
         if level.startswith("Level "):  # a library's own, which has no name here
             level = level.lower()

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING
 from dbgkit.diagnose.sentences import seconds, size
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_deaths import Box, DeathForm, NannyReport
+    from dbgkit.remote.common.wire_deaths import Box, DeathForm, LoggedForm, NannyReport
 
 # Reasons of Worker.close and Nanny.close (distributed/worker.py, nanny.py). The command
 # ``dask worker`` gives the signal that it was sent (distributed/cli/dask_worker.py).
 _SENT = re.compile(r"^signal-(\d+)$")
+# What is logged of it without a nanny (distributed/_signals.py).
+_RECEIVED = re.compile(r"^distributed\._signals: Received signal \w+ \((\d+)\)")
+# distributed.protocol.core.loads; the stream of messages, and the worker with it, ends.
+_UNPICKLED = re.compile(
+    r"^distributed\.protocol\.core: Failed to deserialize \((.+)\)$", re.DOTALL
+)
 _NO_REASON = "worker-close"  # the default
 # By which it lost its scheduler.
 _LOST = ("connection-broken", "worker-heartbeat", "no heartbeat within")
@@ -53,6 +59,7 @@ def judge(fact: DeathForm) -> Verdict:
         _over_limit(fact)
         or _out_of_memory(fact, report)
         or _raised(fact)
+        or _by_line(fact)
         or _lost(fact)
         or _closed_by_itself(fact)
         or _closed(fact)
@@ -133,6 +140,45 @@ def _raised(fact: DeathForm) -> Verdict | None:
     )
 
 
+def _by_line(fact: DeathForm) -> Verdict | None:
+    """What Dask has logged just before it closed a worker, or let it end.
+
+    Pinned by tests/test_deaths_contract.py.
+    """
+    if fact["expected"] or fact["restarted"]:
+        return None
+    for line in logged_by(fact)[::-1]:
+        if found := _UNPICKLED.match(line["text"]):
+            return Verdict(
+                "exit",
+                f"closed because it could not unpickle what it was sent: {found[1]}",
+                [
+                    f"it logged {line['text']!r}; something that is missing there, or "
+                    "of another version, is the usual reason"
+                ],
+            )
+        if found := _RECEIVED.match(line["text"]):
+            return _sent_signal(int(found[1]), f"it logged {line['text']!r}")
+    return None
+
+
+def logged_by(fact: DeathForm) -> list[LoggedForm]:
+    """What its process logged, whoever says so; the oldest first."""
+    box = box_of(fact)
+    return list(box["logged"] if box is not None else fact["logged"] or ())
+
+
+def _sent_signal(number: int, evidence: str) -> Verdict:
+    name = signal_name(number)
+    why = (
+        "Ctrl-C in its terminal sends that"
+        if name == "SIGINT"
+        else "batch systems, Kubernetes and clouds send that to what they end"
+    )
+    words = f"ended because its process was sent {name}"
+    return Verdict("signal", words, [f"{evidence}: {why}"], signal=name)
+
+
 def _lost(fact: DeathForm) -> Verdict | None:
     reason = fact["reason"]
     if any(part in reason for part in _LOST) or "worker-ttl" in fact["stimulus"]:
@@ -158,23 +204,13 @@ def _closed_by_itself(fact: DeathForm) -> Verdict | None:
         return None
     sent = _SENT.match(reason)
     if sent:
-        name = signal_name(int(sent[1]))
-        return Verdict(
-            "signal",
-            f"closed because its process was sent {name}",
-            [
-                f"it gave the reason {reason!r}: batch systems, Kubernetes and cloud "
-                "machines send SIGTERM to what they end, Ctrl-C sends SIGINT"
-            ],
-            signal=name,
+        return _sent_signal(int(sent[1]), f"it gave the reason {reason!r}")
+    if reason == _NO_REASON:
+        evidence = (
+            "code in its process called its close(), as the end of `async with "
+            "Worker(...)` does, or the process was interrupted (SIGINT)"
         )
-    if reason == _NO_REASON and fact["nanny"]:
-        # Without a nanny, it may be the end of ``async with Worker(…)``.
-        return Verdict(
-            "exit",
-            "closed itself without giving a reason",
-            ["code in it called its close(), or its process was interrupted (SIGINT)"],
-        )
+        return Verdict("exit", "closed itself without giving a reason", [evidence])
     return None
 
 

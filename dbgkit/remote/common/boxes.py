@@ -42,6 +42,7 @@ FIXED_BYTES = 1_008
 # Of the last sample: time, memory; tasks left out, lines left out.
 MOVING = struct.Struct("<dQQQ")
 MOVING_AT = 1_024
+CLOSED_AT = MOVING_AT + MOVING.size  # 1: its worker closed in good order
 MEMORY_AT = 1_088
 MEMORY = struct.Struct("<dQ")  # time, memory
 MEMORY_SAMPLES = 300  # the newest takes the oldest one's place
@@ -135,6 +136,7 @@ def own_box(path: str, nonce: str = "") -> Box:
         "history": history(_read_memory(data)),
         "logged": read_logged(data),
         "unlogged": unlogged,
+        "closed": data[CLOSED_AT] == 1,
     }
     return cast("Box", box)
 

@@ -63,6 +63,7 @@ class _Box(TypedDict):
     history: list[MemoryForm]  # the oldest first
     logged: list[LoggedForm]  # the oldest first
     unlogged: Count  # how many more there were just then
+    closed: bool  # in good order, but it could not tell its scheduler
 
 
 class Box(_Box, total=False):

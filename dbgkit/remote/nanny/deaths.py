@@ -236,7 +236,7 @@ async def _add_box(report: NannyReport, place: BoxPlace) -> None:
     """Read the box of a worker that has ended into a report, and remove it."""
     try:
         box: Box = await apart(_take_box, place, limit=READING_LIMIT)
-        report["box"] = box
+        report["box"], report["closed"] = box, box["closed"]
         # The worker has more samples; the nanny also those of while it was stuck.
         report["history"] = history([*report["history"], *box["history"]])
         box["history"] = []

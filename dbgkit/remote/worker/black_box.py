@@ -23,6 +23,7 @@ import msgpack
 import psutil
 
 from ..common.boxes import (
+    CLOSED_AT,
     COROUTINE,
     ERRORS,
     FIXED,
@@ -333,11 +334,11 @@ class BlackBox:
         self._map[at + 16 : at + 16 + len(text)] = text
         LINE.pack_into(self._map, at, now, len(text))
 
-    def close(self, *, for_good: bool) -> None:
+    def close(self, *, for_good: bool, keep: bool = False) -> None:
         """Stop, and remove all that was made.
 
         Boxes of dead workers of this cluster too, if it is ``for_good``: nobody will
-        ask for them any more.
+        ask for them any more. With ``keep``, the file stays for others to read.
         """
         self._stopped.set()
         if self._thread is not threading.current_thread():
@@ -347,7 +348,11 @@ class BlackBox:
         self._leave_crashes()
         self._runs.clear()
         self._elsewhere.clear()
+        if keep:
+            self._map[CLOSED_AT] = 1
         self._map.close()
+        if keep:
+            return
         if for_good:
             remove_dead(self.scheduler, [os.path.dirname(self.path)])
         remove_box(self.path)

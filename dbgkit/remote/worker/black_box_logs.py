@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 Note = Callable[[logging.LogRecord], None]
 MOST = 40  # lines between two samples; more are counted
+SIGNALS = "distributed._signals"  # logs what signal a worker was sent, as information
 _DIGITS = re.compile(r"\d+")
 
 
 class LogWatch:
-    """Sees each log record of this process, of whatever logger, as it is made.
+    """Sees warnings and errors of this process, of whatever logger, as they are made.
 
     Python has one factory of log records, which this wraps. A handler would have to be
     added to the root logger, and would silence what Python logs where there is none.
@@ -47,7 +48,9 @@ class LogWatch:
         level = getattr(record, "levelno", None)
         # Of `logging.makeLogRecord` it is not set yet. What is logged while a record is
         # being noted, by a message's own code say, is not noted itself.
-        if type(level) is not int or level < logging.WARNING:
+        if type(level) is not int or (
+            level < logging.WARNING and record.name != SIGNALS
+        ):
             return record
         note = self.note
         if note is not None and not getattr(self._here, "noting", False):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..common.frames import own_line_of_text
 from .black_box import ENDINGS
@@ -43,10 +42,6 @@ class LastWords:
 
     def stop(self) -> None:
         self._watch.stop()
-
-    def told(self, worker: str) -> dict[str, Any]:
-        """What a worker that closes tells the scheduler, as its box goes with it."""
-        return {"worker": worker, "pid": os.getpid(), "logged": self.box.lines.read()}
 
     def note_line(self, record: logging.LogRecord) -> None:
         """Note a log record, whatever is in it."""

@@ -32,7 +32,7 @@ from ..recording.take import (
     type_and_words,
 )
 from .black_box import BlackBox
-from .deaths import box_for, close_box, inputs_of, tell_of
+from .deaths import box_for, close_box, inputs_of, tell_of, tell_words
 from .last_words import LastWords
 from .pool_files import PoolFiles, leave
 from .recorder_spec import (
@@ -125,13 +125,10 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             self._log(worker, {"parted": worker.address})
         box, self.box = self.box, None
         words, self.words = self.words, None
+        keep = False
         if words is not None:
             words.stop()
-            if not goes_on and self.deaths:
-                told = words.told(worker.address)
-                worker.batched_send(
-                    {"op": "log-event", "topic": self.deaths, "msg": told}
-                )
+            keep = not goes_on and tell_words(words, worker, self.deaths)
         self.waiting.clear()
         self.elsewhere.clear()
         for ts in list(worker.state.tasks.values()):
@@ -140,7 +137,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         await self.files.close()
         # A box that says why its worker ends is left for others to read.
         if box is not None and not (words and words.ends and not goes_on):
-            await close_box(box, for_good=goes_on)
+            await close_box(box, for_good=goes_on, keep=keep)
 
     def _log(self, worker: Any, msg: Any) -> None:
         # Not Worker.log_event, which sends later: the failure would be first.
