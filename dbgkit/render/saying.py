@@ -9,9 +9,9 @@ from typing import IO
 
 from dbgkit.errors import CannotWrite
 from dbgkit.remote.common.texts import in_line
-from dbgkit.render.words import BARS
 
-# Where there are no bars of eight heights: digits.
+BARS = "▁▂▃▄▅▆▇█"
+# Where there are no bars: digits.
 _PLAIN_BARS = str.maketrans(BARS, "12345678")
 
 # Signs of our own, rules of tables and branches of trees.

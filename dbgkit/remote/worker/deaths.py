@@ -15,7 +15,6 @@ from distributed import Client, Scheduler, Worker
 
 from ..common.own_thread import apart
 from .black_box import BlackBox
-from .last_words import LastWords
 
 MOST_INPUTS = 10_000  # whose sizes are added up
 FILES_LIMIT = 2.0  # seconds for the file system, as a box is made or removed
@@ -75,20 +74,6 @@ async def tell_of(
         await asyncio.wait_for(telling, TELLING_LIMIT)
     except (OSError, asyncio.TimeoutError) as error:
         fail("reporting a black box to the scheduler", error)
-
-
-def tell_words(words: LastWords, worker: Any, topic: str) -> bool:
-    """Have a worker that closes tell what it has logged, as its box goes with it.
-
-    Returns whether the box is needed all the same: its connection is gone, say.
-    """
-    logged = words.box.lines.read()
-    stream = worker.batched_stream
-    if stream is None or stream.closed() or not topic:
-        return bool(logged)
-    told = {"worker": worker.address, "pid": os.getpid(), "logged": logged}
-    stream.send({"op": "log-event", "topic": topic, "msg": told})
-    return False
 
 
 def _runs_on(ts: Any, start: float) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..common.frames import own_line_of_text
 from .black_box import ENDINGS
@@ -42,6 +43,19 @@ class LastWords:
 
     def stop(self) -> None:
         self._watch.stop()
+
+    def tell_scheduler(self, worker: Any, topic: str) -> bool:
+        """Have a worker that closes tell what it has logged, as its box goes with it.
+
+        Returns whether the box is needed all the same: its connection is gone, say.
+        """
+        logged = self.box.lines.read()
+        stream = worker.batched_stream
+        if stream is None or stream.closed() or not topic:
+            return bool(logged)
+        told = {"worker": worker.address, "pid": os.getpid(), "logged": logged}
+        stream.send({"op": "log-event", "topic": topic, "msg": told})
+        return False
 
     def note_line(self, record: logging.LogRecord) -> None:
         """Note a log record, whatever is in it."""

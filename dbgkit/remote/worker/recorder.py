@@ -32,7 +32,7 @@ from ..recording.take import (
     type_and_words,
 )
 from .black_box import BlackBox
-from .deaths import box_for, close_box, inputs_of, tell_of, tell_words
+from .deaths import box_for, close_box, inputs_of, tell_of
 from .last_words import LastWords
 from .pool_files import PoolFiles, leave
 from .recorder_spec import (
@@ -128,7 +128,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         keep = False
         if words is not None:
             words.stop()
-            keep = not goes_on and tell_words(words, worker, self.deaths)
+            keep = not goes_on and words.tell_scheduler(worker, self.deaths)
         self.waiting.clear()
         self.elsewhere.clear()
         for ts in list(worker.state.tasks.values()):
