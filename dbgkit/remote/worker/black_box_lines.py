@@ -72,16 +72,16 @@ class FirstLines:
     """
 
     def __init__(self) -> None:
-        # Equal code may be of different files.
-        self._known: dict[tuple[CodeType, Any], bytes | None] = {}
+        # Equal code may be of different files: those come with it.
+        self._known: dict[CodeType, tuple[str, str | None, bytes | None]] = {}
 
     def of(self, spec: Any) -> bytes:
         """The first line of what a run spec calls; empty if it is none of Python's.
 
         Of a fused task, those of all steps that call the user's own code.
         """
-        known = self._of_callable(getattr(spec, "func", None))
-        return self._within(spec) if known is None else known
+        line = self._of_callable(getattr(spec, "func", None))
+        return self._within(spec) if line is None else line
 
     def _of_callable(self, function: Any) -> bytes | None:
         kind = type(function)
@@ -92,26 +92,34 @@ class FirstLines:
     def _of_function(self, function: FunctionType) -> bytes | None:
         """As `of`, of a function; None if it is one of Dask's that calls another."""
         code = function.__code__
-        filename: Any = code.co_filename
-        if is_dynamic(filename):
+        filename, home = code.co_filename, None
+        if filename[:1] == "<":  # it may have travelled by value
             home = function.__globals__.get("__file__")
-            filename = home if type(home) is str and home else filename
+            home = home if type(home) is str else None
         try:
-            return self._known[code, filename]
-        except KeyError:
-            pass
+            known = self._known.get(code)
         except TypeError:  # somebody has made code that has no hash
             return b""
-        line: bytes | None = b""
-        if is_wrapper(function):
-            line = None
-        elif not is_machinery(filename):
-            worded = _worded(filename, code, code.co_firstlineno)
-            line = worded.encode("utf-8", ERRORS)[-FIRST_BYTES:]
+        if known is not None and known[0] == filename and known[1] == home:
+            return known[2]
+        line = self._look_up(function, filename, home)
         if len(self._known) >= _MOST_CODES:
             self._known.clear()
-        self._known[code, filename] = line
+        self._known[code] = filename, home, line
         return line
+
+    def _look_up(
+        self, function: FunctionType, filename: str, home: str | None
+    ) -> bytes | None:
+        if home and is_dynamic(filename):
+            filename = home
+        if is_wrapper(function):
+            return None
+        if is_machinery(filename):
+            return b""
+        code = function.__code__
+        worded = _worded(filename, code, code.co_firstlineno)
+        return worded.encode("utf-8", ERRORS)[-FIRST_BYTES:]
 
     def _within(self, spec: Any) -> bytes:
         """As `of`, where Dask's code calls the user's."""
