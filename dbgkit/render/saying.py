@@ -10,10 +10,6 @@ from typing import IO
 from dbgkit.errors import CannotWrite
 from dbgkit.remote.common.texts import in_line
 
-BARS = "▁▂▃▄▅▆▇█"
-# Where there are no bars: digits.
-_PLAIN_BARS = str.maketrans(BARS, "12345678")
-
 # Signs of our own, rules of tables and branches of trees.
 _IN_ASCII = str.maketrans(
     {
@@ -46,14 +42,7 @@ def put_text(text: str, file: IO[str] | None = None) -> None:
     reads it any longer.
     """
     with writing(file) as stream:
-<<<<<<< HEAD
         stream.write(writable(text, stream))
-=======
-        encoding = getattr(stream, "encoding", None) or "utf-8"
-        if not encoding.lower().startswith("utf"):
-            text = text.translate(_PLAIN_BARS)
-        stream.write(text.encode(encoding, "replace").decode(encoding))
->>>>>>> dcfbe52 (Deaths show last warnings, memory's last minute, first lines, and what tasks raised)
         stream.flush()
 
 

@@ -14,7 +14,6 @@ from dbgkit.model import Origin
 from dbgkit.remote.common.frames import package_of
 from dbgkit.remote.common.texts import in_line, visible
 from dbgkit.remote.secrets.redact import redact_text
-from dbgkit.render.saying import BARS
 from dbgkit.source import places
 
 MESSAGE_LIMIT = 1_500
@@ -52,6 +51,9 @@ def moment(when: datetime | None) -> str:
     if when is None:
         return ""
     return when.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def spark(samples: Sequence[tuple[float, int]], columns: int = 24) -> str:
