@@ -78,6 +78,7 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
         "box_at": None,  # where it had its black box: see DeathStore.on_box
         "report": None,  # of its nanny: see nanny.deaths.DeathWatch.report
         "over": None,  # what its nanny said of its memory
+        "logged": None,  # what it said as it closed: see DeathStore.log_event
         "lines": [],  # of nannies' logs, where nobody reported
     }
 
@@ -121,6 +122,7 @@ _REPORTED: dict[str, tuple[type, ...]] = {
     "closed": (bool,),
     "memory": (int, _NONE),
     "memory_at": (float, int, _NONE),
+    "history": (list, tuple),
     "kills": (dict,),
     "lines": (list, tuple),
     "error": (str,),
