@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.dashboard import page_link
 from dbgkit.cluster.recordings import held_recordings
+from dbgkit.cluster.shipping import deaths_name
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.why import foreseeing
 from dbgkit.diagnose.deaths.explain import deaths_of, line_of, tell_of
@@ -20,13 +21,17 @@ from dbgkit.source.places import has_no_file
 from dbgkit.source.reading import why_unknown
 from dbgkit.source.shown import Shown
 from dbgkit.targets.failure import failure_from_fact
-from dbgkit.targets.led import FORGOTTEN
+from dbgkit.targets.led import FORGOTTEN, named_of, shared_worker
 from dbgkit.targets.modules import lack_of, said_of
 from dbgkit.targets.naming import recorded_name
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire import SpanForm
-    from dbgkit.remote.common.wire_failures import Failures, FailuresQuestion, GroupForm
+    from dbgkit.remote.common.wire_failures import (
+        Failures,
+        FailuresQuestion,
+        GroupForm,
+    )
 
 _KILLED = "KilledWorker"
 _AT_ONCE = 0.5  # seconds; the scheduler does both in one go
@@ -50,6 +55,7 @@ def report_failures(
         "since": moment_of(since),
         "client": _client_id(of_client),
         "first": _client_id(view.client),
+        "deaths": deaths_name(),
         "span": span,
         "limit": _at_least_one(limit),
     }
@@ -61,6 +67,7 @@ def report_failures(
     return FailureReport(
         groups=tuple(groups),
         total=answer["total"],
+        bystanders=answer["bystanders"],
         cascaded=answer["cascaded"],
         healed=answer["healed"],
         healed_keys=tuple(answer["healed_keys"]),
@@ -115,9 +122,7 @@ def _group(group: GroupForm, view: View, shown: Shown) -> FailureGroup:
     message = example.message
     if group["exception_type"] == _KILLED:
         # The exception's own words are in no dump.
-        count = group["example"].get("suspicious") or 1
-        died = "its worker" if count == 1 else f"{count} workers"
-        message = f"{died} died while running it"
+        message = _of_killed(group)
     first, last = group["first"], group["last"]
     return FailureGroup(
         exception_type=group["exception_type"] or example.exception_type,
@@ -125,6 +130,7 @@ def _group(group: GroupForm, view: View, shown: Shown) -> FailureGroup:
         pattern=group["message"] if group["messages"] else message,
         different=group["different"],
         messages=tuple(group["messages"]),
+        role=f"{example.role}s" if example.role else "",
         location=_location(group["place"], example, shown),
         count=group["count"],
         cascaded=group["cascaded"],
@@ -137,6 +143,23 @@ def _group(group: GroupForm, view: View, shown: Shown) -> FailureGroup:
         omitted_keys=group["omitted_keys"],
         example=example,
     )
+
+
+def _of_killed(group: GroupForm) -> str:
+    """What happened to tasks that failed as their workers died."""
+    count = group["example"].get("suspicious") or 1
+    died = "its worker" if count == 1 else f"{count} workers"
+    shared = group["example"].get("shared")
+    if shared is None:
+        return f"{died} died while running it"
+    if shared["role"] == "suspect":
+        them = "it" if count == 1 else "them"
+        return f"{died} died; {_TO_BLAME.format(f'the tasks assigned to {them}')}"
+    there = "it was" if group["count"] == 1 else "they were"
+    return f"{died} died while running {named_of(shared)}; {there} only there"
+
+
+_TO_BLAME = "which of {} is to blame is not known"
 
 
 def _with_recordings(
@@ -178,11 +201,19 @@ def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
             if had:
                 group = replace(
                     group,
-                    message=tell_of(key, had),
+                    message=_told(group, key, had),
                     location=group.location or line_of(key, had),
                 )
         described.append(_with_missing(group, view))
     return described
+
+
+def _told(group: FailureGroup, key: Any, deaths: Sequence[Death]) -> str:
+    """How the workers of a group died, and whether it is known that it killed them."""
+    text = tell_of(key, deaths)
+    if group.role == "suspects":
+        return f"{text}; {_TO_BLAME.format('them')}"
+    return group.message if group.role else text
 
 
 def _with_missing(group: FailureGroup, view: View) -> FailureGroup:
@@ -228,7 +259,15 @@ def _example(group: GroupForm, view: View, shown: Shown) -> Failure:
     notes: tuple[str, ...] = (FORGOTTEN,) if group["example_forgotten"] else ()
     if not view.live:
         notes += ("it was read from a dump, so it cannot be replayed",)
-    return failure_from_fact(group["example"], evidence=evidence, notes=notes)
+    fact = group["example"]
+    failure = failure_from_fact(fact, evidence=evidence, notes=notes)
+    shared = fact.get("shared")
+    if shared is None:
+        return failure
+    # What its role is, the group's message says.
+    own = shared_worker(shared)
+    rest = tuple(note for note in failure.notes if note not in own)
+    return replace(failure, notes=(*rest, *shared_worker(shared, own=False)))
 
 
 def _location(place: Any, example: Failure, shown: Shown) -> str:

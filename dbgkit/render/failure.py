@@ -112,9 +112,10 @@ def _origin(failure: Failure) -> str:
     """Where a failure was, in one line; empty where that is not known."""
     pieces = [failure.worker] if failure.worker else []
     if failure.killed and failure.worker:
-        pieces = [f"{failure.worker}, which it killed"]
+        died = "which died" if failure.role else "which it killed"
+        pieces = [f"{failure.worker}, {died}"]
     elif failure.killed:
-        pieces = ["killed its worker"]
+        pieces = ["its worker died" if failure.role else "killed its worker"]
     if failure.found_in == "meta":
         pieces.append("on the client, on made-up data (meta inference)")
     if failure.found_in == "local":

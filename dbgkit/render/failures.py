@@ -161,6 +161,8 @@ def _go_on(group: FailureGroup, index: int) -> tuple[str, ...]:
     key = group.example.key
     if group.example.evidence.client is None or key is None:
         return ()
+    if group.role == "bystanders":
+        return ()
     if group.forgotten >= group.count and group.recording is not None:
         return (advice.call("debug", key, using="recording"),)
     if group.forgotten >= group.count:
@@ -175,7 +177,8 @@ def _sentence(report: FailureReport) -> str:
     """How many failed, in how many ways, and what became of the rest."""
     parts = []
     if report.total:
-        ways = len(report.groups) + report.omitted
+        own = sum(group.role != "bystanders" for group in report.groups)
+        ways = own + report.omitted
         text = f"{words.count(report.total, 'task')} failed"
         if report.total > 1:
             text += f" in {ways:,} ways" if ways > 1 else " in the same way"
@@ -185,6 +188,11 @@ def _sentence(report: FailureReport) -> str:
             parts.append(f"{report.cascaded:,} more failed because of {them}")
     else:
         parts.append("no task has failed")
+    if report.bystanders:
+        were = "was" if report.bystanders == 1 else "were"
+        parts.append(
+            f"{report.bystanders:,} {were} only on a worker that another task killed"
+        )
     if report.healed:
         were = "was" if report.healed == 1 else "were"
         parts.append(f"{report.healed:,} failed and {were} healed by a retry")

@@ -23,10 +23,11 @@ from dbgkit.targets.scheduler_texts import exception_of, has_text_of
 from dbgkit.targets.tracebacks import callers, chain, is_rebuilt, place_of
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_failures import Fact, HistoryEntry
+    from dbgkit.remote.common.wire_failures import Fact, HistoryEntry, SharedForm
 
 MOST_RAISED = 20  # exceptions of a chain that are sent to the scheduler
 FORGOTTEN = "the scheduler has forgotten the task: only its history is left"
+_NAMED = 3  # of several keys
 _SHOWN = 120  # characters of an exception in a note
 
 
@@ -123,8 +124,47 @@ def notes_of_way(fact: Fact) -> tuple[str, ...]:
         )
     followers = fact.get("followers")
     if followers:
-        notes.append(_followed_by(followers["keys"], followers["text"]))
+        tell = _with_worker if fact["killed"] else _followed_by
+        notes.append(tell(followers["keys"], followers["text"]))
+    if shared := fact.get("shared"):
+        notes += shared_worker(shared)
     return tuple(notes)
+
+
+def shared_worker(shared: SharedForm, own: bool = True) -> tuple[str, ...]:
+    """What a task has to do with the end of its worker, which others were on, too.
+
+    Without ``own``, for several tasks of which that is said already.
+    """
+    if shared["role"] == "bystander":
+        text = (
+            f"its worker died while running {named_of(shared)}, and it was only there"
+        )
+        return (text,) if own else ()
+    notes: tuple[str, ...] = ()
+    if own:
+        notes = (
+            "which task killed the worker is not known: it, or one of "
+            f"{named_of(shared)}",
+        )
+    if shared["ran"]:
+        ran = ", ".join(map(repr, shared["ran"][:_NAMED]))
+        more = ", …" if len(shared["ran"]) > _NAMED else ""
+        notes = (*notes, f"the worker's last heartbeat had {ran}{more} running")
+    return notes
+
+
+def named_of(shared: SharedForm) -> str:
+    """The other tasks that a task shared its worker with, and how many more."""
+    count = len(shared["keys"]) + shared["more"]
+    more = f" and {count - _NAMED:,} more" if count > _NAMED else ""
+    return ", ".join(map(repr, shared["keys"][:_NAMED])) + more
+
+
+def _with_worker(keys: Sequence[Any], text: str) -> str:
+    more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
+    they = "they were" if more else "it was"
+    return f"{keys[0]!r}{more} failed because of it, as {they} on the same worker"
 
 
 def _followed_by(keys: Sequence[Any], text: str) -> str:

@@ -88,6 +88,15 @@ class FollowersForm(TypedDict):
     text: str
 
 
+class SharedForm(TypedDict):
+    """``scheduler.killings.Blame``: what else was on workers that died with a task."""
+
+    role: str  # "suspect" or "bystander"
+    keys: list[Key]  # the other suspects; or what killed them
+    more: Count
+    ran: list[Key]  # of all suspects those that ran at the last heartbeat
+
+
 class _Fact(HistoryEntry):
     asked: Asked
     tried: Count
@@ -109,6 +118,7 @@ class Fact(_Fact, total=False):
     followers: FollowersForm | None
     gone: bool
     pickled: bytes | None
+    shared: SharedForm | None
 
 
 class GroupForm(TypedDict):
@@ -144,6 +154,7 @@ class _Failures(SpanForm, Missing):
     groups: list[GroupForm]
     omitted: Count
     total: Count
+    bystanders: Count  # that were only on a worker that another task killed
     cascaded: Count
     healed: Count | None
     healed_keys: list[Key]
@@ -163,6 +174,7 @@ class FailuresQuestion(TypedDict, total=False):
     client: str | None
     first: str | None
     span: str | None
+    deaths: str
 
 
 # -- visits --------------------------------------------------------------------

@@ -23,7 +23,6 @@ from ..common.handlers import Handler
 from .deaths import (
     OVER_TOPIC,
     SOON,
-    is_removal,
     is_report,
     note_restart,
     one_of,
@@ -32,6 +31,7 @@ from .deaths import (
     unpack_keys,
 )
 from .plugins import Spread
+from .removals import is_removal
 from .rows import name_of
 
 if TYPE_CHECKING:

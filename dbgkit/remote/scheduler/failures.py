@@ -20,8 +20,10 @@ from .failures_groups import TRACEBACKS, Group, Row, group_of, sample_of
 from .failures_index import ErredIndex
 from .failures_inner import InnerCounts, Waiting
 from .failures_joined import join_moved
+from .failures_killed import Killed, KilledCounts
 from .followers import is_follower
 from .inner_identities import identities
+from .killings import was_killed
 from .leftovers import is_private
 from .origins import CameFrom
 from .p2p import P2P, as_text, cause_in_shuffle
@@ -50,7 +52,8 @@ async def survey_failures(
     question : dict
         ``limit`` groups; only those since the time ``since``, that the client of
         id ``client`` wants or lost something by, of the span ``span`` (name or id).
-        ``first``: id of the client whose failures come first.
+        ``first``: id of the client whose failures come first. ``deaths``: name of the
+        recorder's part that has the ends of workers.
     index : ErredIndex, optional
         As kept by the extension; a new one is filled by a pass over all tasks.
     """
@@ -60,7 +63,8 @@ async def survey_failures(
     passed = await index.fill(state, pace)
     history = [entry for entry in history_of(state) if not is_private(entry["key"])]
     await index.find_times(state, history, pace)
-    survey = _Survey(state, index, pace, question.get("since"))
+    recorder = question.get("deaths") or ""
+    survey = _Survey(state, index, pace, question.get("since"), recorder)
     await survey.choose(question.get("client"), question.get("span"))
     survey.find_own(question.get("first"))
     await survey.count_all(history)
@@ -74,7 +78,12 @@ class _Survey:
     """
 
     def __init__(
-        self, state: Any, index: ErredIndex, pace: Pace, since: float | None
+        self,
+        state: Any,
+        index: ErredIndex,
+        pace: Pace,
+        since: float | None,
+        recorder: str,
     ) -> None:
         self._state = state
         self._index = index
@@ -84,6 +93,8 @@ class _Survey:
         self._groups: dict[Signature, Group] = {}
         self._waiting: list[Waiting] = []
         self._followers = Followers()
+        self._recorder = recorder
+        self._killed = KilledCounts()
         self._own: set[Any] = set()
         self._missing: Missing = {"undated": 0, "unasked": 0, "span_unknown": False}
 
@@ -119,6 +130,9 @@ class _Survey:
     async def count_all(self, history: list[HistoryEntry]) -> None:
         """Count failures that are there, those of the history alone, and followers."""
         known = await self._count_present()
+        await self._killed.fill(
+            self._state, self._recorder, self._own, self._count, self._pace
+        )
         history = [
             _with_cause(self._index, entry)
             for entry in history
@@ -156,7 +170,8 @@ class _Survey:
         return {
             "groups": wire,
             "omitted": len(found) - len(shown),
-            "total": sum(group.count for group in found),
+            "total": sum(group.count for group in found if not group.bystanders),
+            "bystanders": sum(group.count for group in found if group.bystanders),
             "cascaded": sum(group.cascaded for group in found),
             "healed": len(index.healed) + index.healed_more,
             "healed_keys": sample_of(index.healed),
@@ -189,6 +204,8 @@ class _Survey:
                     known.pop(root)
                 elif when is not None and row.follows:
                     self._followers.found.append(Follower(root, when, members, row))
+                elif row.killed:
+                    self._killed.found.append(Killed(root, row, when, members))
                 elif row.handed:
                     self._waiting.append(Waiting(root, row, when, members))
                 else:
@@ -228,12 +245,11 @@ class _Survey:
             text, frames = cause.text, as_text(cause)
         codes = codes_for(ts.run_spec, frames, every=False)
         alike = _signature(root, text, frames, codes)
-        if not ts.exception_text and ts.suspicious > state.allowed_failures:
-            alike = ("KilledWorker", alike[1], alike[2])
         handed = identities(ts.exception_text, ts.traceback_text, ts.exception)
         parts = _parts(text)
         workers = tuple(ts.erred_on or ())
-        row = Row(alike, parts, str(root), workers, handed, is_follower(text))
+        killed = was_killed(state, ts)
+        row = Row(alike, parts, str(root), workers, handed, is_follower(text), killed)
         index.note_row(root, row)
         return row
 
@@ -249,7 +265,7 @@ class _Survey:
     async def _example(self, group: Group, values: CameFrom) -> Fact:
         """One failure of a group; perhaps only the history's entry is left of it."""
         if group.present is not None:
-            key = group.present[-1]
+            key = self._killed.first_of(group.present[-1])
             ts = await self._index.task_of(self._state, key, self._pace)
             if ts is not None:
                 return {
@@ -258,6 +274,7 @@ class _Survey:
                     "when": self._index.when.get(key),
                     "codes": codes_for(ts.run_spec, ts.traceback_text or ""),
                     "submitted": group.submitted.get(key),
+                    "shared": self._killed.shared(key),
                 }
         return forgotten_fact(group.entry or _NOTHING_LEFT)
 

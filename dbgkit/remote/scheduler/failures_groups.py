@@ -36,6 +36,7 @@ class Row(NamedTuple):
     ``handed`` is what it may have received from tasks that it had submitted (see
     ``inner_identities``). ``parts`` is what varies in its message.
     ``follows``: it is what others of a collective raise as one of them fails.
+    ``killed``: it raised nothing, its workers died.
     """
 
     alike: Signature
@@ -44,6 +45,7 @@ class Row(NamedTuple):
     workers: tuple[str, ...]
     handed: tuple[Any, ...]
     follows: bool
+    killed: bool
 
 
 class Messages:
@@ -162,9 +164,18 @@ class Group:
         entries = _known(self.entry, other.entry)
         self.entry = min(entries, key=lambda each: each["when"] or 0.0, default=None)
 
+    @property
+    def bystanders(self) -> bool:
+        """Whether they were only on a worker that another task killed."""
+        return self.alike[:2] == ("KilledWorker", "bystander")
+
     def rank(self) -> tuple[Any, ...]:
-        """Those of whoever asks first, then the newest, then the most frequent."""
-        return not self.own, -(self.last or 0.0), -self.count, self.alike[:2]
+        """Those of whoever asks first, then the newest, then the most frequent.
+
+        Those that only were there as another task killed the worker come last.
+        """
+        place = -(self.last or 0.0), -self.count, self.alike[:2]
+        return self.bystanders, not self.own, *place
 
     def to_wire(self, example: Fact, traceback: int) -> GroupForm:
         """The group; its example's traceback is cut to so many characters."""

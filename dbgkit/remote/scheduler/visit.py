@@ -17,7 +17,15 @@ from .failed import failure_fact, history_of
 from .failures_index import ErredIndex
 from .inner import Found, follow, found_of_forgotten
 from .inner_identities import of_chain
-from .leaders import Led, facts_of_gone, find_led, followers_of, starts_of
+from .killings import Killings, was_killed
+from .leaders import (
+    Led,
+    facts_of_gone,
+    find_led,
+    followers_of,
+    led_to_death,
+    starts_of,
+)
 from .newest import newest_failed
 from .origins import MOST_FAILURES, CameFrom
 from .roots import Roots, find_roots
@@ -74,6 +82,8 @@ class Wanted:
     patience : float
         Seconds to wait for that one, where only others of its collective have been
         reported so far.
+    deaths : str
+        Name of the recorder's part that has the ends of workers (see ``killings``).
     """
 
     keys: Iterable[Any] = ()
@@ -88,6 +98,7 @@ class Wanted:
     limit: int = 1000
     leaders: bool = True
     patience: float = 0.0
+    deaths: str = ""
 
 
 class Visit:
@@ -164,11 +175,17 @@ class Visit:
         gone = unknown[:MOST_FORGOTTEN]
         roots = await find_roots(scheduler, failed, Pace(), wanted.texts)
         pace = Pace()
+        killed = [ts.key for ts in roots.order if was_killed(scheduler, ts)]
+        killings = await Killings.of(scheduler, killed, wanted.deaths, pace)
         followers = followers_of(roots, gone, self._history) if wanted.leaders else []
         led = await find_led(scheduler, self._index, followers, pace, wanted.patience)
-        starts = starts_of(scheduler, roots, led)
+        if wanted.leaders:
+            led = led.joined(led_to_death(roots, killings))
+        starts = killings.seen_first(starts_of(scheduler, roots, led))
         order = await self._followed(starts[: wanted.limit], gone)
         facts = await self._facts(order, roots, led, pace)
+        for fact in facts:
+            fact["shared"] = killings.blame(fact["key"]).shared(fact["key"])
         # What was forgotten meanwhile is left out, as it would be a moment later.
         there = [(each.root or each.ts).state != "forgotten" for each in order]
         answer["failures"] = list(compress(facts, there))
