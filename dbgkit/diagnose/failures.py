@@ -15,13 +15,21 @@ from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.why import foreseeing
 from dbgkit.diagnose.deaths.explain import deaths_of, line_of, tell_of
 from dbgkit.errors import WrongTarget
-from dbgkit.model import Death, Evidence, Failure, FailureGroup, FailureReport, Span
+from dbgkit.model import (
+    Death,
+    Evidence,
+    Failure,
+    FailureGroup,
+    FailureReport,
+    Recording,
+    Span,
+)
 from dbgkit.source import Index
 from dbgkit.source.places import has_no_file
 from dbgkit.source.reading import why_unknown
 from dbgkit.source.shown import Shown
 from dbgkit.targets.failure import failure_from_fact
-from dbgkit.targets.led import FORGOTTEN, named_of, shared_worker
+from dbgkit.targets.led import named_of, note_of_past, shared_worker
 from dbgkit.targets.modules import lack_of, said_of
 from dbgkit.targets.naming import recorded_name
 
@@ -135,6 +143,7 @@ def _group(group: GroupForm, view: View, shown: Shown) -> FailureGroup:
         count=group["count"],
         cascaded=group["cascaded"],
         forgotten=group["forgotten"],
+        again=group["again"],
         workers=tuple(group["workers"]),
         omitted_workers=group["omitted_workers"],
         first=None if first is None else _moment(first),
@@ -177,9 +186,18 @@ def _with_recordings(
     found = {each.key: each for each in reversed(held.recordings) if each.frames}
     recorded = [found.get(key) for key in keys]
     return [
-        replace(group, recording=shown.recording(each)) if each else group
+        _recorded_so(group, shown.recording(each)) if each else group
         for group, each in zip(groups, recorded, strict=True)
     ]
+
+
+def _recorded_so(group: FailureGroup, recording: Recording) -> FailureGroup:
+    """A group with the recording of its example, which is all that may be left."""
+    example = group.example
+    if example.found_in == "history":
+        evidence = replace(example.evidence, recording=recording)
+        example = replace(example, evidence=evidence)
+    return replace(group, recording=recording, example=example)
 
 
 def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
@@ -256,11 +274,14 @@ def _at_once(failure: Failure, death: Death) -> bool:
 
 def _example(group: GroupForm, view: View, shown: Shown) -> Failure:
     evidence = Evidence(client=view.client, scheduler="distributed", index=shown.index)
-    notes: tuple[str, ...] = (FORGOTTEN,) if group["example_forgotten"] else ()
+    notes: tuple[str, ...] = ()
+    if group["example_forgotten"]:
+        notes = (note_of_past(group["example"]),)
     if not view.live:
         notes += ("it was read from a dump, so it cannot be replayed",)
     fact = group["example"]
-    failure = failure_from_fact(fact, evidence=evidence, notes=notes)
+    found_in = "history" if group["example_forgotten"] else "scheduler"
+    failure = failure_from_fact(fact, evidence=evidence, notes=notes, found_in=found_in)
     shared = fact.get("shared")
     if shared is None:
         return failure

@@ -72,6 +72,8 @@ class Failure(FoundIn, Displayed):
     found_in : str
         Where it was found: ``"scheduler"`` (the task is still there), ``"graph"``
         (the scheduler has forgotten it, the graph is in the traceback),
+        ``"history"`` (it has, and only its history of failures, the recorder or a log
+        is left: it cannot be run again),
         ``"local"`` (a scheduler in this process), ``"meta"`` (Dask called the
         function on made-up data, on the client), ``"exception"`` (no task raised
         it: see ``kind``).

@@ -40,6 +40,9 @@ class FailureGroup(Jsonable):
         How many more failed because of them.
     forgotten : int
         How many of `count` the scheduler knows only from its history.
+    again : int
+        How many of `count` it knows only from its history, too, as their keys have been
+        submitted or retried since, and have not finished yet.
     workers : tuple of str
         Addresses of the workers they failed on.
     first, last : datetime or None
@@ -84,9 +87,10 @@ class FailureGroup(Jsonable):
     different: int = 1
     messages: tuple[str, ...] = ()
     role: str = ""
+    again: int = 0
     _json = (
         "exception_type message pattern different messages role location count "
-        "cascaded forgotten workers omitted_workers first last keys omitted_keys "
+        "cascaded forgotten again workers omitted_workers first last keys omitted_keys "
         "traceback_text=example._shown_traceback came_from=example.came_from deaths "
         "recording"
     )

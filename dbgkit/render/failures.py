@@ -142,6 +142,10 @@ def _messages(group: FailureGroup) -> list[tuple[str, str]]:
 
 def _group_notes(group: FailureGroup) -> list[str]:
     notes = list(group.example.notes)
+    if group.again and group.again < group.count:
+        notes.append(
+            f"the keys of {group.again:,} of them have been submitted or retried since"
+        )
     if group.forgotten and group.forgotten < group.count:
         notes.append(
             f"the scheduler has forgotten {group.forgotten:,} of them: only its "
@@ -163,9 +167,10 @@ def _go_on(group: FailureGroup, index: int) -> tuple[str, ...]:
         return ()
     if group.role == "bystanders":
         return ()
-    if group.forgotten >= group.count and group.recording is not None:
+    past = group.forgotten + group.again >= group.count
+    if past and group.recording is not None:
         return (advice.call("debug", key, using="recording"),)
-    if group.forgotten >= group.count:
+    if past:
         call = advice.in_session("debug")
         return (f"{call}  in the session that it was raised in, right after",)
     if len(repr(key)) > LONG_KEY:
@@ -194,8 +199,8 @@ def _sentence(report: FailureReport) -> str:
             f"{report.bystanders:,} {were} only on a worker that another task killed"
         )
     if report.healed:
-        were = "was" if report.healed == 1 else "were"
-        parts.append(f"{report.healed:,} failed and {were} healed by a retry")
+        have = "has" if report.healed == 1 else "have"
+        parts.append(f"{report.healed:,} failed and {have} succeeded since")
     return "; ".join(parts)
 
 

@@ -102,6 +102,15 @@ def notes_of_shuffle(fact: Fact, phase: str) -> tuple[str, ...]:
     return (where_in_shuffle(phase, text, frames, fact.get("went_in") or 0),)
 
 
+def note_of_past(entry: HistoryEntry) -> str:
+    """What has become of a failure of which the history alone has anything."""
+    now = entry.get("now")
+    if now is None:
+        return FORGOTTEN
+    became = "it has finished" if now == "memory" else f"it is in state {now!r} now"
+    return f"its key has been submitted or retried since, and {became}"
+
+
 def notes_of_way(fact: Fact) -> tuple[str, ...]:
     """Notes on tasks that had submitted the failure, or that it had submitted."""
     notes = [FORGOTTEN] if fact.get("gone") else []

@@ -79,6 +79,7 @@ class HistoryEntry(_HistoryEntry, total=False):
     cause_text: str
     cause_frames: str
     codes: Sequence[CodeForm]
+    now: str  # state of a task of the same key, as it was submitted or retried since
 
 
 class FollowersForm(TypedDict):
@@ -132,6 +133,7 @@ class GroupForm(TypedDict):
     count: Count
     cascaded: Count
     forgotten: Count
+    again: Count  # whose key has been submitted or retried since
     workers: list[str]
     omitted_workers: Count
     first: Moment | None
@@ -230,6 +232,7 @@ class _Visit(TypedDict):
     omitted: Count
     unfollowed: Count
     erred: list[HistoryEntry]
+    past: list[HistoryEntry]  # what the history alone has of what is asked for
     tasks: list[TaskForm]
     workers: dict[str, WorkerForm]
     of_any: bool

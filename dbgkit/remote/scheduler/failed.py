@@ -64,7 +64,7 @@ def failure_fact(state: Any, ts: Any, asked: Any, entry: HistoryEntry | None) ->
 
 def forgotten_fact(entry: HistoryEntry) -> Fact:
     """As `failure_fact`, if only an entry of the history is left of it."""
-    return {
+    fact: Fact = {
         "key": entry["key"],
         "when": entry["when"],
         "erred_on": entry["erred_on"],
@@ -79,3 +79,6 @@ def forgotten_fact(entry: HistoryEntry) -> Fact:
         "tried": 1,
         "group_size": None,
     }
+    if "now" in entry:
+        fact["now"] = entry["now"]
+    return fact

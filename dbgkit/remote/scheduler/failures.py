@@ -26,7 +26,7 @@ from .inner_identities import identities
 from .killings import was_killed
 from .leftovers import is_private
 from .origins import CameFrom
-from .p2p import P2P, as_text, cause_in_shuffle
+from .p2p import as_text, cause_in_shuffle
 
 if TYPE_CHECKING:
     from ..common.wire_failures import (
@@ -134,7 +134,7 @@ class _Survey:
             self._state, self._recorder, self._own, self._count, self._pace
         )
         history = [
-            _with_cause(self._index, entry)
+            self._index.with_cause(entry)
             for entry in history
             if entry["key"] not in known
         ]
@@ -298,6 +298,8 @@ class _Survey:
             elif self._wanted is not None:
                 self._missing["unasked"] += 1  # the history has no clients or spans
             else:
+                if ts is not None:
+                    entry = {**entry, "now": ts.state}
                 alike = _alike_of_entry(entry)
                 if is_follower(entry["cause_text"] or entry["exception_text"]):
                     follower = Follower(key, entry["when"] or 0.0, 1, entry)
@@ -342,21 +344,6 @@ def _alike_of_entry(entry: HistoryEntry) -> Signature:
     frames = entry["cause_frames"] or entry["traceback_text"]
     codes = cast("tuple[FrameCode, ...]", entry["codes"])
     return _signature(entry["key"], text, frames, codes)
-
-
-def _with_cause(index: ErredIndex, entry: HistoryEntry) -> HistoryEntry:
-    """An entry of the history, with the code that its frames were in.
-
-    Of a P2P shuffle's task also what it was raised from.
-    """
-    shuffled = entry["exception_text"].startswith(P2P)
-    cause = index.cause_in_shuffle(entry["key"]) if shuffled else None
-    return {
-        **entry,
-        "codes": index.codes.of(entry["key"]),
-        "cause_text": cause.text if cause else "",
-        "cause_frames": as_text(cause) if cause else "",
-    }
 
 
 def _is_wanted(ts: Any, client: str) -> bool:

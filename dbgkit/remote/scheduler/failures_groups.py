@@ -105,6 +105,7 @@ class Group:
         self.count = 0
         self.cascaded = 0
         self.forgotten = 0
+        self.again = 0
         self.workers: dict[str, None] = {}
         self.first: float | None = None
         self.last: float | None = None
@@ -128,7 +129,9 @@ class Group:
         self._count(place, when, row.workers)
 
     def add_forgotten(self, entry: HistoryEntry, parts: tuple[str, ...]) -> None:
-        self.forgotten += 1
+        again = "now" in entry
+        self.again += again
+        self.forgotten += not again
         self.messages.add(parts)
         when = entry["when"] or 0.0
         if self.entry is None or when < (self.entry["when"] or 0.0):
@@ -152,6 +155,7 @@ class Group:
         self.count += other.count
         self.cascaded += other.cascaded
         self.forgotten += other.forgotten
+        self.again += other.again
         self.workers.update(other.workers)
         self.submitted.update(other.submitted)
         self.messages.absorb(other.messages)
@@ -193,6 +197,7 @@ class Group:
             "count": self.count,
             "cascaded": self.cascaded,
             "forgotten": self.forgotten,
+            "again": self.again,
             "workers": workers[:MOST_WORKERS],
             "omitted_workers": max(0, len(workers) - MOST_WORKERS),
             "first": self.first,

@@ -26,6 +26,7 @@ from .leaders import (
     led_to_death,
     starts_of,
 )
+from .leftovers import is_private
 from .newest import newest_failed
 from .origins import MOST_FAILURES, CameFrom
 from .roots import Roots, find_roots
@@ -116,6 +117,7 @@ class Visit:
             "omitted": 0,
             "unfollowed": 0,
             "erred": [],
+            "past": [],
             "tasks": [],
             "spec_bytes": 0,
             "workers": {},
@@ -137,6 +139,8 @@ class Visit:
                     if text in ("", entry["exception_text"])
                 ]
             order = await self._add_failures(*await self._sorted())
+            if not self._answer["failures"]:
+                self._add_past()
             if self._wanted.specs:
                 await self._add_specs(order)
         self._add_workers()
@@ -245,6 +249,27 @@ class Visit:
             "followers": followers,
             "codes": codes_for(found.ts.run_spec, fact["traceback_text"]),
         }
+
+    def _add_past(self) -> None:
+        """What the history alone has of what is asked for, of each key the newest.
+
+        Of nothing in particular all that has been forgotten.
+        """
+        asked = self._answer["asked"][:MOST_FORGOTTEN]
+        every = self._wanted.newest_of is not None and not asked
+        keys = {each["asked"] if each["key"] is None else each["key"] for each in asked}
+        texts = {key for key in keys if isinstance(key, str)}
+        seen = set()
+        for entry in self._history:
+            key = entry["key"]
+            ts = self._scheduler.tasks.get(key)
+            wanted = key in keys or str(key) in texts or (every and ts is None)
+            if not wanted or key in seen or is_private(key):
+                continue
+            seen.add(key)
+            if ts is not None:
+                entry = {**entry, "now": ts.state}
+            self._answer["past"].append(self._index.with_cause(entry))
 
     async def _add_specs(self, order: list[Found]) -> None:
         """Run specs of the first failure; or of what is asked for and did not fail."""
