@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.dashboard import page_link
 from dbgkit.cluster.recordings import held_recordings
-from dbgkit.cluster.shipping import deaths_name
+from dbgkit.cluster.shipping import deaths_name, recorder_name
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.why import foreseeing
 from dbgkit.diagnose.deaths.explain import deaths_of, line_of, tell_of
@@ -24,6 +25,7 @@ from dbgkit.model import (
     Recording,
     Span,
 )
+from dbgkit.remote.common.frames import own_index
 from dbgkit.source import Index
 from dbgkit.source.places import has_no_file
 from dbgkit.source.reading import why_unknown
@@ -64,6 +66,7 @@ def report_failures(
         "client": _client_id(of_client),
         "first": _client_id(view.client),
         "deaths": deaths_name(),
+        "recorder": recorder_name(),
         "span": span,
         "limit": _at_least_one(limit),
     }
@@ -197,7 +200,21 @@ def _recorded_so(group: FailureGroup, recording: Recording) -> FailureGroup:
     if example.found_in == "history":
         evidence = replace(example.evidence, recording=recording)
         example = replace(example, evidence=evidence)
-    return replace(group, recording=recording, example=example)
+    location = group.location or _own_line(recording)
+    return replace(group, recording=recording, example=example, location=location)
+
+
+def _own_line(recording: Recording) -> str:
+    """The innermost line of the user's own code in a recording; empty if there is none.
+
+    Its files are those that `Shown` shows.
+    """
+    at = own_index([frame.filename for frame in recording.frames])
+    if at is None:
+        return ""
+    frame = recording.frames[at]
+    name = PurePath(frame.filename).name
+    return f"{name}:{frame.lineno} in {frame.function}"
 
 
 def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:

@@ -53,10 +53,10 @@ def view_failure(failure: Failure) -> FailureView:
     frames: tuple[Frame, ...] = ()
     # What failed in this process has its locals still; what came from a worker has
     # none, and perhaps another file by the same name here.
-    if (
-        failure.found_in not in ("scheduler", "graph", "history")
-        and failure.exception is not None
-    ):
+    there = failure.found_in in ("scheduler", "graph", "history")
+    # An exception that a library handed back has that library's frames alone.
+    there = there or failure.kind == "carried"
+    if not there and failure.exception is not None:
         frames = frames_of(failure.exception)
     if not frames:
         frames = frames_of_text(shown_text(failure))

@@ -151,7 +151,8 @@ def _group_notes(group: FailureGroup) -> list[str]:
             f"the scheduler has forgotten {group.forgotten:,} of them: only its "
             "history of failures is left"
         )
-    if not group.example.traceback_text and not group.example.killed:
+    told = group.example.traceback_text or group.recording is not None
+    if not told and not group.example.killed:
         notes.append("there is no traceback")
     return notes
 

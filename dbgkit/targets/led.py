@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MOST_RAISED = 20  # exceptions of a chain that are sent to the scheduler
 FORGOTTEN = "the scheduler has forgotten the task: only its history is left"
+CARRIED = "for Dask it is finished: joblib returns exceptions as results"
 _NAMED = 3  # of several keys
 _SHOWN = 120  # characters of an exception in a note
 
@@ -104,6 +105,8 @@ def notes_of_shuffle(fact: Fact, phase: str) -> tuple[str, ...]:
 
 def note_of_past(entry: HistoryEntry) -> str:
     """What has become of a failure of which the history alone has anything."""
+    if entry.get("carried"):
+        return CARRIED
     now = entry.get("now")
     if now is None:
         return FORGOTTEN

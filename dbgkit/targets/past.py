@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbgkit import advice
+from dbgkit.cluster.clients import is_open
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.recordings import held_recordings
 from dbgkit.cluster.workers import logs_of
@@ -21,7 +22,7 @@ from dbgkit.remote.common.parsing import literal
 from dbgkit.remote.scheduler.failed import forgotten_fact
 from dbgkit.targets.failure import failure_from_fact
 from dbgkit.targets.history_entry import entry_for
-from dbgkit.targets.led import FORGOTTEN
+from dbgkit.targets.led import CARRIED, FORGOTTEN
 from dbgkit.targets.naming import recorded_name
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _LOGGED = re.compile(
     re.DOTALL,
 )
 _RECORDED_BYTES = 100_000  # of recordings that are fetched
+_MOST_RECORDED = 100  # recordings among which a batch's is looked for
+_BATCH_BYTES = 1_000_000
 
 
 def forgotten_failures(
@@ -69,6 +72,43 @@ def forgotten_failures(
         replace(each, others=tuple(key for key in found_keys if key != each.key))
         for each in found
     ]
+
+
+def recorded_batch(
+    error: BaseException, remote_text: str, client: Any, timeout: float
+) -> Failure | None:
+    """The recorded failure of a batch of joblib's, by the exception that it carried.
+
+    Several batches may have failed alike: the newest is taken. ``remote_text`` is the
+    traceback on the worker.
+    """
+    if not is_open(client):
+        return None
+    link = Link(client, timeout)
+    held = held_recordings(link, None, _MOST_RECORDED, recorded_name, _BATCH_BYTES)
+    alike = [
+        each
+        for each in held.recordings
+        if each.frames
+        and each.exception_type == type(error).__name__
+        and _place(each) in remote_text
+    ]
+    if not alike:
+        return None
+    failure = failure_from_fact(
+        forgotten_fact({**_entry_of(alike[0]), "carried": True}),
+        evidence=Evidence(client=client, scheduler="distributed", recording=alike[0]),
+        exception=error,
+        others=tuple(each.key for each in alike[1:]),
+        notes=(CARRIED, *_said_of(alike[0])),
+        found_in="history",
+    )
+    return replace(failure, kind="carried", came_from=alike[0].came_from)
+
+
+def _place(recording: Recording) -> str:
+    frame = recording.frames[-1]
+    return f'File "{frame.filename}", line {frame.lineno}, in {frame.function}'
 
 
 def _said_of(recording: Recording | None) -> tuple[str, ...]:

@@ -190,8 +190,8 @@ def not_again(failure: Failure) -> UnknownKey:
     """The error that says why a failure that was forgotten cannot be run again."""
     recording = failure.evidence.recording
     what_to_do = (
-        "submit it again and hold its future while you debug it; after "
-        f"{advice.call('record')}, what the worker saw is kept as well"
+        "pass the exception that it raised, or submit it again and hold its future; "
+        f"after {advice.call('record')}, what the worker saw is kept as well"
     )
     if recording is not None and recording.frames:
         call = advice.call("debug", failure.key, using="recording")

@@ -18,7 +18,12 @@ from dbgkit.errors import (
 )
 from dbgkit.model import Evidence, Failure
 from dbgkit.remote.scheduler.failed import forgotten_fact
-from dbgkit.targets.carried import backend_client, failed_batches, failure_of_batch
+from dbgkit.targets.carried import (
+    backend_client,
+    failed_batches,
+    failure_of_batch,
+    remote_text,
+)
 from dbgkit.targets.failure import (
     failure_from_fact,
     failure_of_local_task,
@@ -28,7 +33,7 @@ from dbgkit.targets.history_entry import entry_for
 from dbgkit.targets.led import exception_for, raised_in
 from dbgkit.targets.matching import locate_in_graph
 from dbgkit.targets.optimizing import expression_here, inner_expression
-from dbgkit.targets.past import forgotten_failures, said_of_past
+from dbgkit.targets.past import forgotten_failures, recorded_batch, said_of_past
 from dbgkit.targets.refusals import (
     ask_why,
     found_by_text,
@@ -58,6 +63,10 @@ _OF_ANOTHER = ("it may be another client's failure",)
 _UNFOLLOWED = (
     "it failed because of more tasks than were checked: an earlier one may have failed"
 )
+
+
+def _as_list(failure: Failure | None) -> list[Failure]:
+    return [] if failure is None else [failure]
 
 
 @dataclass(frozen=True)
@@ -297,6 +306,7 @@ class Search:
     def _of_batches(self, exception: BaseException) -> list[Failure]:
         """Batches of joblib's that failed, which the scheduler calls finished."""
         client = backend_client(exception)
+        text = remote_text(exception)
         batches = failed_batches(exception, client, self.timeout)
         others = tuple(key for key, _ in batches[1:])
         return [
@@ -305,7 +315,7 @@ class Search:
                 others=others,
             )
             for key, address in batches[:1]
-        ]
+        ] or _as_list(recorded_batch(exception, text, client, self.timeout))
 
     # -- collections, and nothing at all ------------------------------------
 

@@ -79,6 +79,7 @@ class HistoryEntry(_HistoryEntry, total=False):
     cause_text: str
     cause_frames: str
     codes: Sequence[CodeForm]
+    carried: bool  # the task's result carried it: for Dask it has finished
     now: str  # state of a task of the same key, as it was submitted or retried since
 
 
@@ -177,6 +178,7 @@ class FailuresQuestion(TypedDict, total=False):
     first: str | None
     span: str | None
     deaths: str
+    recorder: str
 
 
 # -- visits --------------------------------------------------------------------

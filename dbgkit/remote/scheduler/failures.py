@@ -14,7 +14,7 @@ from ..common.frame_codes import FrameCode, codes_for, mark_at, own_place
 from ..common.pacing import Pace, is_dump, now_of, slices
 from ..common.texts import Signature, likeness, signature, type_and_message
 from .dashboard_place import page_of
-from .failed import failure_fact, forgotten_fact, history_of
+from .failed import carried_history, failure_fact, forgotten_fact, history_of
 from .failures_followers import Follower, Followers
 from .failures_groups import TRACEBACKS, Group, Row, group_of, sample_of
 from .failures_index import ErredIndex
@@ -53,7 +53,8 @@ async def survey_failures(
         ``limit`` groups; only those since the time ``since``, that the client of
         id ``client`` wants or lost something by, of the span ``span`` (name or id).
         ``first``: id of the client whose failures come first. ``deaths``: name of the
-        recorder's part that has the ends of workers.
+        recorder's part that has the ends of workers, ``recorder`` of that which has
+        recordings.
     index : ErredIndex, optional
         As kept by the extension; a new one is filled by a pass over all tasks.
     """
@@ -63,6 +64,7 @@ async def survey_failures(
     passed = await index.fill(state, pace)
     history = [entry for entry in history_of(state) if not is_private(entry["key"])]
     await index.find_times(state, history, pace)
+    history += await carried_history(state, question.get("recorder") or "")
     recorder = question.get("deaths") or ""
     survey = _Survey(state, index, pace, question.get("since"), recorder)
     await survey.choose(question.get("client"), question.get("span"))
@@ -291,14 +293,14 @@ class _Survey:
             if self._since is not None and (entry["when"] or 0.0) < self._since:
                 continue
             ts = self._state.tasks.get(key)
-            if ts is not None and ts.state == "memory":
+            if ts is not None and ts.state == "memory" and "carried" not in entry:
                 self._index.heal(key)
             elif inner.counts_elsewhere(entry, _alike_of_entry):
                 continue
             elif self._wanted is not None:
                 self._missing["unasked"] += 1  # the history has no clients or spans
             else:
-                if ts is not None:
+                if ts is not None and "carried" not in entry:
                     entry = {**entry, "now": ts.state}
                 alike = _alike_of_entry(entry)
                 if is_follower(entry["cause_text"] or entry["exception_text"]):

@@ -131,7 +131,7 @@ class Group:
     def add_forgotten(self, entry: HistoryEntry, parts: tuple[str, ...]) -> None:
         again = "now" in entry
         self.again += again
-        self.forgotten += not again
+        self.forgotten += not (again or entry.get("carried"))
         self.messages.add(parts)
         when = entry["when"] or 0.0
         if self.entry is None or when < (self.entry["when"] or 0.0):
