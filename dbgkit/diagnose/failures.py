@@ -84,7 +84,7 @@ def report_failures(
         healed_keys=tuple(answer["healed_keys"]),
         omitted=answer["omitted"],
         span=span_of(answer),
-        notes=tuple(_notes(answer, groups, view, span)),
+        notes=tuple(_notes(answer, groups, view, question)),
         unknown=(f"span {span!r}",) if answer["span_unknown"] else (),
         page=page_link(view.client, answer["page"]),
     )
@@ -320,14 +320,22 @@ def _location(place: Any, example: Failure, shown: Shown) -> str:
 
 
 def _notes(
-    answer: Failures, groups: list[FailureGroup], view: View, span: str | None
+    answer: Failures,
+    groups: list[FailureGroup],
+    view: View,
+    question: FailuresQuestion,
 ) -> list[str]:
+    since, span = question.get("since"), question.get("span")
     left_out = {
         "were left out: it is not known when they happened": answer["undated"],
         "that the scheduler has forgotten were left out: its history has neither "
         "clients nor spans": answer["unasked"],
     }
-    notes = [f"{count:,} failures {why}" for why, count in left_out.items() if count]
+    notes = []
+    if since is not None:
+        start = f"{_moment(since):%Y-%m-%d %H:%M:%S} UTC"
+        notes.append(f"what failed before {start} is left out")
+    notes += [f"{count:,} failures {why}" for why, count in left_out.items() if count]
     if answer["span_unknown"]:
         known = "" if view.live else "; a dump knows spans only by their ids"
         notes.append(f"span {span!r} does not exist{known}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
+from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,16 +48,16 @@ class End(NamedTuple):
         return self.had if self.ran is None else self.ran
 
 
-class Suspects:
+class Suspects(NamedTuple):
     """Tasks that may have killed some workers, or that did.
 
-    One for all tasks that were on the same ones, as these may be many.
+    ``ran`` are those of them that ran at the last heartbeat.
     """
 
-    def __init__(self, keys: Iterable[Any], ran: tuple[Any, ...] = ()) -> None:
-        self.keys = sorted(keys, key=str)
-        self.ran = ran  # those of them that ran at the last heartbeat
-        self.prefixes = ", ".join(sorted({key_split(key) for key in self.keys}))
+    number: int
+    keys: tuple[Any, ...]  # the first of them, by their text
+    prefixes: str
+    ran: tuple[Any, ...] = ()
 
 
 class Blame(NamedTuple):
@@ -73,12 +74,33 @@ class Blame(NamedTuple):
         """What is sent of it, of a task."""
         if not self.role:
             return None
-        some = self.suspects.keys[: MOST_SHARED + 1]
-        keys = [each for each in some if each != key][:MOST_SHARED]
-        others = len(self.suspects.keys) - (self.role == "suspect")
+        keys = [each for each in self.suspects.keys if each != key][:MOST_SHARED]
+        others = self.suspects.number - (self.role == "suspect")
         ran = list(self.suspects.ran)
         more = others - len(keys)
         return {"role": self.role, "keys": keys, "more": more, "ran": ran}
+
+
+class _Failed(NamedTuple):
+    """Tasks that failed by some ends: all, the first by their text, and prefixes."""
+
+    keys: set[Any]
+    first: list[Any]
+    prefixes: set[str]
+
+    def add(self, keys: list[Any]) -> None:
+        self.keys.update(keys)
+        self.prefixes.update(map(key_split, keys))
+        self._keep_first(keys)
+
+    def join(self, other: _Failed) -> None:
+        self.keys.update(other.keys)
+        self.prefixes.update(other.prefixes)
+        self._keep_first(other.first)
+
+    def _keep_first(self, keys: list[Any]) -> None:
+        some = dict.fromkeys([*self.first, *keys])
+        self.first[:] = nsmallest(MOST_SHARED + 1, some, key=str)
 
 
 def was_killed(state: Any, ts: Any) -> bool:
@@ -102,6 +124,7 @@ class Killings:
         ends = list(ends)
         self._ends = [end for end in ends if not end.had.isdisjoint(asked)]
         self._failed: dict[Any, bool] = {}
+        self._of_end: dict[int, _Failed] = {}
         self._suspects: dict[tuple[str, frozenset[int]], Suspects] = {}
         self._blames: dict[Any, Blame] = {}
         # Tasks that are known to have killed a worker, as nothing else ran there.
@@ -128,7 +151,12 @@ class Killings:
         missing = asked.difference(*(end.had for end in ends))
         if missing:
             ends += await _ends_of_log(state, missing, pace)
-        return cls(state, ends, asked)
+        killings = cls(state, ends, asked)
+        for at, end in enumerate(killings._ends):
+            failed = killings._of_end[at] = _Failed(set(), [], set())
+            async for part in slices(list(end.suspects), pace):
+                failed.add(list(filter(killings.has_failed, part)))
+        return killings
 
     def blame(self, key: Any) -> Blame:
         """What a task that failed as its workers died has to do with that."""
@@ -138,7 +166,7 @@ class Killings:
 
     def _judged(self, key: Any) -> Blame:
         mine = [at for at, end in enumerate(self._ends) if key in end.had]
-        alone = Blame("", Suspects([key]))
+        alone = Blame("", Suspects(1, (key,), key_split(key)))
         if not mine or key in self._proven:
             return alone
         doubted = [at for at in mine if self._may_be_by(key, self._ends[at])]
@@ -147,7 +175,7 @@ class Killings:
         if not doubted and all_known:
             return Blame("bystander", self._suspects_of("bystander", mine))
         suspects = self._suspects_of("suspect", doubted)
-        return Blame("suspect", suspects) if len(suspects.keys) > 1 else alone
+        return Blame("suspect", suspects) if suspects.number > 1 else alone
 
     def _may_be_by(self, key: Any, end: End) -> bool:
         return key in end.suspects and self._proven.isdisjoint(end.suspects)
@@ -156,13 +184,18 @@ class Killings:
         """Who may have caused some ends; for bystanders, who did, or ran there."""
         at = role, frozenset(positions)
         if at not in self._suspects:
-            keys: set[Any] = set()
-            for end in map(self._ends.__getitem__, positions):
-                if role == "bystander":
-                    keys |= (self._proven & end.suspects) or end.suspects
-                else:
-                    keys.update(filter(self.has_failed, end.suspects))
-            self._suspects[at] = Suspects(keys, self._ran_last(keys))
+            found = _Failed(set(), [], set())
+            for position in positions:
+                if role == "suspect":
+                    found.join(self._of_end[position])
+                else:  # known to be few, as these ran
+                    ran = self._ends[position].suspects
+                    found.add(list((self._proven & ran) or ran))
+            names = ", ".join(sorted(found.prefixes))
+            keys = tuple(found.first)
+            self._suspects[at] = Suspects(
+                len(found.keys), keys, names, self._ran_last(found.keys)
+            )
         return self._suspects[at]
 
     def _ran_last(self, keys: Iterable[Any]) -> tuple[Any, ...]:

@@ -116,17 +116,19 @@ async def find_led(
         await asyncio.sleep(PAUSE)
 
 
-def led_to_death(roots: Roots, killings: Killings) -> Led:
+async def led_to_death(roots: Roots, killings: Killings, pace: Pace) -> Led:
     """Tasks that were only on a worker that another one killed, each with that one."""
     leaders: dict[Any, Leader] = {}
     found = []
-    for ts in roots.order:
-        blame = killings.blame(ts.key)
-        culprits = list(filter(killings.has_failed, blame.suspects.keys))
-        if blame.role == "bystander" and culprits:
-            when = roots.when[ts.key]
-            leaders[ts.key] = Leader(culprits[0], when or 0.0, None)
-            found.append(Follower(ts.key, when, "", roots.way(ts)[0].key, ts))
+    async for part in slices(roots.order, pace):
+        for ts in part:
+            blame = killings.blame(ts.key)
+            culprits = list(filter(killings.has_failed, blame.suspects.keys))
+            if blame.role == "bystander" and culprits:
+                when = roots.when[ts.key]
+                leaders[ts.key] = Leader(culprits[0], when or 0.0, None)
+                asked = roots.way(ts)[0].key
+                found.append(Follower(ts.key, when, "", asked, ts))
     return Led(leaders, found)
 
 

@@ -183,8 +183,8 @@ class Visit:
         killings = await Killings.of(scheduler, killed, wanted.deaths, pace)
         followers = followers_of(roots, gone, self._history) if wanted.leaders else []
         led = await find_led(scheduler, self._index, followers, pace, wanted.patience)
-        if wanted.leaders:
-            led = led.joined(led_to_death(roots, killings))
+        if wanted.leaders and killed:
+            led = led.joined(await led_to_death(roots, killings, pace))
         starts = killings.seen_first(starts_of(scheduler, roots, led))
         order = await self._followed(starts[: wanted.limit], gone)
         facts = await self._facts(order, roots, led, pace)
