@@ -150,6 +150,9 @@ def test_what_was_only_there_leads_to_the_killer(recorded_dead):
     else:
         assert failure.key in ("killer", "other-0")
         assert failure.asked == "other-2"
+        shown = " ".join(str(failure).split())
+        assert "'other-2' failed with it, as it was on the same worker" in shown
+        assert "because of it" not in shown
 
 
 # -- without it ----------------------------------------------------------------

@@ -46,6 +46,7 @@ class FailureView:
     came_from: tuple[str, ...] = ()
     called: str = ""
     open: str = ""  # what to type to get to the frame
+    fell: str = ""  # what became of what was asked for
 
 
 def view_failure(failure: Failure) -> FailureView:
@@ -75,6 +76,8 @@ def view_failure(failure: Failure) -> FailureView:
         key="" if failure.key is None else words.key_text(failure.key),
         origin=_origin(failure),
         asked=words.key_text(failure.asked) if upstream else "",
+        # Of several that may have killed the worker, it is not known because of which.
+        fell="failed with it" if failure.role else "failed because of it",
         frames=frames,
         others=tuple(words.key_text(key) for key in failure.others),
         notes=notes,
@@ -167,7 +170,7 @@ def add_origin(fields: Fields, view: FailureView) -> None:
     if view.name or view.key:
         fields.add("task", task_text(view.name, view.key))
     if view.asked:
-        fields.add("asked", f"for {view.asked}, which failed because of it")
+        fields.add("asked", f"for {view.asked}, which {view.fell}")
     if view.origin:
         fields.add("where", view.origin)
     fields.add_each("from", view.came_from)

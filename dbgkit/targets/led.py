@@ -136,8 +136,10 @@ def notes_of_way(fact: Fact) -> tuple[str, ...]:
         )
     followers = fact.get("followers")
     if followers:
-        tell = _with_worker if fact["killed"] else _followed_by
-        notes.append(tell(followers["keys"], followers["text"]))
+        if fact["killed"]:
+            notes.append(_on_its_worker(followers["keys"], fact.get("shared")))
+        else:
+            notes.append(_followed_by(followers["keys"], followers["text"]))
     if shared := fact.get("shared"):
         notes += shared_worker(shared)
     return tuple(notes)
@@ -155,8 +157,9 @@ def shared_worker(shared: SharedForm, own: bool = True) -> tuple[str, ...]:
         return (text,) if own else ()
     notes: tuple[str, ...] = ()
     if own:
+        others = "" if len(shared["keys"]) + shared["more"] == 1 else "one of "
         notes = (
-            "which task killed the worker is not known: it, or one of "
+            f"which task killed the worker is not known: it, or {others}"
             f"{named_of(shared)}",
         )
     if shared["ran"]:
@@ -173,10 +176,12 @@ def named_of(shared: SharedForm) -> str:
     return ", ".join(map(repr, shared["keys"][:_NAMED])) + more
 
 
-def _with_worker(keys: Sequence[Any], text: str) -> str:
+def _on_its_worker(keys: Sequence[Any], shared: SharedForm | None) -> str:
+    """That others were on the worker that a task killed, or may have killed."""
     more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
     they = "they were" if more else "it was"
-    return f"{keys[0]!r}{more} failed because of it, as {they} on the same worker"
+    because = "because of it" if shared is None else "with it"
+    return f"{keys[0]!r}{more} failed {because}, as {they} on the same worker"
 
 
 def _followed_by(keys: Sequence[Any], text: str) -> str:
