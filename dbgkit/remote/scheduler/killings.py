@@ -198,16 +198,14 @@ class Killings:
             )
         return self._suspects[at]
 
-    def _ran_last(self, keys: Iterable[Any]) -> tuple[Any, ...]:
-        """Tasks that ran at the last heartbeat of the worker under which they failed.
+    def _ran_last(self, keys: Collection[Any]) -> tuple[Any, ...]:
+        """Those of some tasks that ran at the last heartbeat of their worker.
 
-        In the exception of each, as those that failed before it are not in there.
+        Each exception names what ran of what had not failed before it.
         """
-        return tuple(
-            key
-            for key in islice(keys, MOST_READ)
-            if (ts := self._state.tasks.get(key)) and key in ran_last(ts.exception)
-        )
+        tasks = filter(None, map(self._state.tasks.get, islice(keys, MOST_READ)))
+        ran = set().union(*(ran_last(ts.exception) for ts in tasks))
+        return tuple(sorted(ran.intersection(keys), key=str))
 
     def seen_first(
         self, tasks: list[tuple[Any, float | None]]
