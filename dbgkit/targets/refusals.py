@@ -9,6 +9,7 @@ from dbgkit import advice
 from dbgkit.cluster.clients import future_client, held_future_states, is_open
 from dbgkit.cluster.connection import RESUBMIT
 from dbgkit.errors import Cancelled, NoTask, NotFailed, SchedulerGone, UnknownKey
+from dbgkit.model import Failure
 from dbgkit.remote.common.frames import walk
 from dbgkit.remote.recording.handed import future_error
 from dbgkit.targets.tracebacks import Trace, chain
@@ -35,25 +36,27 @@ def found_by_text(count: int) -> str:
 
 
 def not_failed(
-    key: Any, state: str, status: str, client: Any
+    key: Any, state: str, status: str, client: Any, past: str = ""
 ) -> Cancelled | NotFailed | UnknownKey:
     """The error that says that the requested task has not failed.
 
     ``state`` is the scheduler's, ``status`` that of the future, if there is one.
+    ``past``: that it has failed before, if so.
     """
     if status == "cancelled" or (state == "unknown" and status == "lost"):
         return _cancelled(key)
     if state == "unknown":
         return _unknown(key, client, status)
+    before = f"; {past}" if past else ""
     if state == "memory":
         return NotFailed(
-            f"{key!r} has not failed: it is finished",
+            f"{key!r} has not failed: it is finished{before}",
             f"{advice.call('replay', key)} runs it again anyway",
             key=key,
             state="finished",
         )
     return NotFailed(
-        f"{key!r} has not failed: it is in state {state!r}",
+        f"{key!r} has not failed: it is in state {state!r}{before}",
         ask_why(key),
         key=key,
         state=state,
@@ -229,6 +232,24 @@ def gone(key: Any, found: Trace) -> UnknownKey | Cancelled:
         f"the scheduler has forgotten {key!r}, which raised this exception",
         "submit it again, and hold its future while you debug it",
         key=key,
+    )
+
+
+def not_again(failure: Failure) -> UnknownKey:
+    """The error that says why a failure that was forgotten cannot be run again."""
+    recording = failure.evidence.recording
+    what_to_do = (
+        "pass the exception that it raised, or submit it again and hold its future; "
+        f"after {advice.call('record')}, what the worker saw is kept as well"
+    )
+    if recording is not None and recording.frames:
+        call = advice.call("debug", failure.key, using="recording")
+        what_to_do = f"{call} shows what was recorded of it, or submit it again"
+    return UnknownKey(
+        f"{failure.key!r} cannot be run again: the scheduler has forgotten the task, "
+        "and with it its function and inputs",
+        what_to_do,
+        key=failure.key,
     )
 
 

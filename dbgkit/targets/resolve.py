@@ -13,6 +13,7 @@ from dbgkit.cluster.clients import future_client, is_future
 from dbgkit.errors import WrongTarget
 from dbgkit.model import Failure, Recording
 from dbgkit.remote.common.texts import with_article
+from dbgkit.targets.executors import behind, is_executors_future
 from dbgkit.targets.optimizing import futures_here
 from dbgkit.targets.tracebacks import exception_at_hand, meant_by
 
@@ -49,6 +50,8 @@ def _sort_into(sought: Sought, target: Any, depth: int) -> None:
     if depth > 10:
         raise WrongTarget("the target is nested too deep", "pass a flat list")
     target = meant_by(target)
+    if is_executors_future(target):
+        target = behind(target)
     if isinstance(target, Failure):
         sought.failures.append(target)
     elif isinstance(target, Recording):

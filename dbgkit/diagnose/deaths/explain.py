@@ -30,6 +30,7 @@ from dbgkit.model import (
     Span,
 )
 from dbgkit.remote.common.boxes import history
+from dbgkit.remote.common.crashes import AWAITED, crashed_task, of_crash
 from dbgkit.remote.common.frames import own_index
 from dbgkit.remote.scheduler.foresight import deaths_limit
 from dbgkit.source.shown import Shown
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
 # As faulthandler writes them, the innermost frame first.
 _FRAME = re.compile(r'^  File "(.+?)", line (\d+) in (.+)$', re.MULTILINE)
-_THREAD = re.compile(r"^Current thread 0x([0-9a-f]+)", re.MULTILINE)
-_AWAITED = "in _awaited"  # remote/worker/recorder.py: the loop ran a task's coroutine
 
 
 def tell_deaths(view: View, *, limit: int = 50) -> Deaths:
@@ -221,7 +220,7 @@ def _running(
             for task in fact["heartbeat_tasks"]
         ]
         return beats, bool(beats)
-    culprit = _crashed_task(box["tasks"], stack)
+    culprit = crashed_task(box["tasks"], stack)
     line, shown = _crash_line(stack), Shown()
     found = []
     for task in box["tasks"]:
@@ -251,22 +250,6 @@ def _of_box(task: BoxTask, fact: DeathForm, shown: Shown) -> RunningTask:
         line_age=_before(fact, seen) if seen else None,
         inputs=task["inputs"],
     )
-
-
-def _crashed_task(tasks: Sequence[BoxTask], stack: str) -> Any:
-    """The task that a crash was in; None where that is not certain."""
-    there = _of_crash(tasks, stack)
-    if len(there) != 1:  # coroutines share the thread of the worker's loop
-        return None
-    (task,) = there
-    return task if not task["coroutine"] or _AWAITED in stack else None
-
-
-def _of_crash(tasks: Sequence[BoxTask], stack: str) -> list[Any]:
-    """Tasks of the thread that a crash was in."""
-    crash = _THREAD.search(stack)
-    thread = int(crash[1], 16) if crash else None
-    return [task for task in tasks if task["thread"] == thread]
 
 
 def _crash_line(stack: str) -> str:
@@ -334,7 +317,7 @@ def _notes(
         notes.append(f"its black box could not be read: {fact['unread']}")
     if box is not None:
         stack = stack_of(fact)
-        if _AWAITED in stack and len(_of_crash(box["tasks"], stack)) > 1:
+        if AWAITED in stack and len(of_crash(box["tasks"], stack)) > 1:
             line = Shown().line(_crash_line(stack))
             notes.append(
                 f"the crash was at {line}, in one of several tasks that share the "

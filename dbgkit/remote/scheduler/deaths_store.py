@@ -23,7 +23,6 @@ from ..common.handlers import Handler
 from .deaths import (
     OVER_TOPIC,
     SOON,
-    is_removal,
     is_report,
     note_restart,
     one_of,
@@ -34,6 +33,7 @@ from .deaths import (
 from .deaths_parts import Process, add_worker, is_of, tasks_of, without_removal
 from .leftovers import forget_events
 from .plugins import Spread
+from .removals import is_removal
 
 if TYPE_CHECKING:
     from ..common.wire_deaths import BoxPlace, DeathForm, HeldDeaths, NannyReport, Over

@@ -16,7 +16,8 @@ from ..common.log_records import error_of, records_of
 from ..common.pacing import Pace
 from ..common.texts import safe_repr
 from .asking import ask_all
-from .deaths import is_removal, note_restart
+from .deaths import note_restart
+from .removals import is_removal
 
 if TYPE_CHECKING:
     from ..common.wire_tasks import FailedPlugin, Leaver, NanniesSaid, RaisingPlugin

@@ -313,9 +313,10 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             # Only code of the user's own could have said it: Dask has let it.
             recorded["message"] = recorded["message"] or message
             place = {"worker": self.worker.address, "pid": os.getpid()}
+            carried = {"carried": key in self.carried}
             event = {
                 name: sendable(value) if isinstance(value, str) else value
-                for name, value in {**recorded, **place}.items()
+                for name, value in {**recorded, **place, **carried}.items()
             }
             self._log(self.worker, {**event, "key": key})
         except Exception as error:
