@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from dbgkit import advice
 from dbgkit.cluster.dashboard import page_link
 from dbgkit.cluster.recordings import held_recordings
 from dbgkit.cluster.view import LiveView, View
@@ -224,7 +225,12 @@ def _at_once(failure: Failure, death: Death) -> bool:
 
 
 def _example(group: GroupForm, view: View, shown: Shown) -> Failure:
-    evidence = Evidence(client=view.client, scheduler="distributed", index=shown.index)
+    evidence = Evidence(
+        client=view.client,
+        scheduler="distributed",
+        index=shown.index,
+        again=advice.again(),
+    )
     notes: tuple[str, ...] = (FORGOTTEN,) if group["example_forgotten"] else ()
     if not view.live:
         notes += ("it was read from a dump, so it cannot be replayed",)
