@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from dbgkit import advice
 from dbgkit.cluster.dashboard import page_link
 from dbgkit.cluster.recordings import held_recordings
 from dbgkit.cluster.shipping import deaths_name, recorder_name
@@ -308,7 +309,12 @@ def _at_once(failure: Failure, death: Death) -> bool:
 
 
 def _example(group: GroupForm, view: View, shown: Shown) -> Failure:
-    evidence = Evidence(client=view.client, scheduler="distributed", index=shown.index)
+    evidence = Evidence(
+        client=view.client,
+        scheduler="distributed",
+        index=shown.index,
+        again=advice.again(),
+    )
     notes: tuple[str, ...] = ()
     if group["example_forgotten"]:
         notes = (note_of_past(group["example"]),)

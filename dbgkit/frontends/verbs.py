@@ -14,6 +14,7 @@ from typing import Any
 from dbgkit.frontends.kinds import Option
 
 COMMAND_LINE, MAGICS = "command line", "magics"
+SWITCH = ("on", "off")  # of the recorder
 PAGE = "dbgkit-report.html"  # where a report is written
 
 

@@ -42,6 +42,8 @@ class Evidence:
     index: Any = None  # `source.Index`; None: uses only what this process knows
     # The exception as the scheduler has it; empty if not known, or not wanted.
     pickled: bytes = field(default=b"", repr=False)
+    # Options of the call that found it which the next one needs too (`advice`).
+    again: Mapping[str, Any] = field(default_factory=dict)
     # What the recorder saw of it, if nothing else shows what caused it.
     recording: Recording | None = field(default=None, repr=False)
 

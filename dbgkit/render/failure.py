@@ -66,7 +66,8 @@ def view_failure(failure: Failure) -> FailureView:
         frames = frames_of(failure.exception)
     notes = failure.notes
     if failure.killed:
-        call = advice.call("deaths")
+        with advice.repeating(failure.evidence.again):
+            call = advice.call("deaths")
         notes += (f"{call} shows why its worker died, and in which line",)
     upstream = failure.asked is not None and failure.asked != failure.key
     return FailureView(
@@ -107,8 +108,9 @@ def _open(failure: Failure) -> str:
     """What opens it; empty where that needs more than its key, or runs nothing."""
     if failure.key is None or failure.killed or failure.evidence.client is None:
         return ""
-    if failure.found_in == "scheduler":
-        return advice.call("debug", failure.key)
+    with advice.repeating(failure.evidence.again):
+        if failure.found_in == "scheduler":
+            return advice.call("debug", failure.key)
     # The scheduler has forgotten it: the exception leads there, as long as it is the
     # last one of its session.
     return f"{advice.in_session('debug')}  right after it was raised, in its session"

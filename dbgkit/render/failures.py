@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -168,15 +169,22 @@ def _go_on(group: FailureGroup, index: int) -> tuple[str, ...]:
         return ()
     if group.role == "bystanders":
         return ()
+    with advice.repeating(group.example.evidence.again):
+        return (_command(group, key, index),)
+
+
+def _command(group: FailureGroup, key: Any, index: int) -> str:
     past = group.forgotten + group.again >= group.count
     if past and group.recording is not None:
-        return (advice.call("debug", key, using="recording"),)
+        return advice.call("debug", key, using="recording")
     if past:
         call = advice.in_session("debug")
-        return (f"{call}  in the session that it was raised in, right after",)
-    if len(repr(key)) > LONG_KEY:
-        key = advice.Variable(f"dbgkit.failures().groups[{index}]", key)
-    return (advice.call("debug", key),)
+        return f"{call}  in the session that it was raised in, right after"
+    text = repr(key)
+    if len(text) > LONG_KEY or redact_text(text) != text:
+        listed = f"{advice.call('failures')}.groups[{index}]"
+        key = advice.Variable(listed, index + 1, key)
+    return advice.call("debug", key)
 
 
 def _sentence(report: FailureReport) -> str:

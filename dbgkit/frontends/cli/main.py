@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from dbgkit._version import __version__
 from dbgkit.frontends.cli import replay, report, states
@@ -17,9 +18,15 @@ from dbgkit.frontends.verbs import VERBS
 class Commands(click.Group):
     """The commands; what dbgkit raises on purpose ends any of them with one line."""
 
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+    def make_context(
+        self, info_name: str | None, args: list[str], *others: Any, **extra: Any
+    ) -> click.Context:
+        if extra.get("resilient_parsing"):  # a shell is completing a line
+            from dbgkit.frontends.cli.completing import whole_words
+
+            args = whole_words(args)
         with ending():
-            return super().make_context(*args, **extra)
+            return super().make_context(info_name, args, *others, **extra)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if self.get_command(ctx, args[0]) is None and (hint := meant_command(args[0])):
@@ -29,6 +36,11 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         with ending():
             return super().invoke(context)
+
+
+def _files(*asked: Any) -> list[CompletionItem]:
+    """Have the shell complete names of files."""
+    return [CompletionItem(asked[-1], type="file")]
 
 
 @click.group(
@@ -53,8 +65,8 @@ def cli() -> None:
 )
 @click.option("-m", "module", is_flag=True, help="SCRIPT is the name of a module.")
 @declared(VERBS["run"].options)
-@click.argument("script")
-@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("script", shell_complete=_files)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED, shell_complete=_files)
 def run(
     script: str,
     args: tuple[str, ...],

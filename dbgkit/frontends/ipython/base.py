@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
@@ -16,6 +16,7 @@ from IPython.core.magic import line_magic, no_var_expand
 from dbgkit.advice import worded
 from dbgkit.errors import DbgkitError, UnknownKey
 from dbgkit.frontends.ipython.arguments import BadUsage, read_target, split_options
+from dbgkit.frontends.ipython.session import NoMore, Session
 from dbgkit.frontends.kinds import listed
 from dbgkit.frontends.verbs import MAGIC_VERBS, Verb
 from dbgkit.frontends.wording import Magics
@@ -35,6 +36,7 @@ class Line:
     silent: bool  # whether it ends with a semicolon: its value is not to be shown
     verb: Verb
     clients: dict[str, str]  # the text that each client was read from, by parameter
+    number: int = 0  # of the target in the list that was last shown; 0: it is no number
 
 
 def magic(method: Callable[[Any, Line], Any]) -> Callable[[Any, str], Any]:
@@ -46,7 +48,7 @@ def magic(method: Callable[[Any, Line], Any]) -> Callable[[Any, str], Any]:
 
     @wraps(method)
     def run(self: Any, line: str) -> Any:
-        asked = read_line(name, line, self.shell.user_ns)
+        asked = read_line(name, line, self.shell.user_ns, self.session)
         found = method(self, asked)
         return None if asked.silent else found
 
@@ -61,10 +63,13 @@ def document(magic: Any, name: str) -> None:
     magic.__doc__ = f"{text}\n\n{listed(MAGIC_VERBS[name].options)}\n"
 
 
-def read_line(magic: str, line: str, names: Mapping[str, Any]) -> Line:
+def read_line(
+    magic: str, line: str, names: Mapping[str, Any], session: Session
+) -> Line:
     """Read a line; what cannot be understood is a `UsageError`.
 
-    A client and a dump's path may be given by the name of a variable.
+    A client and a dump's path may be given by the name of a variable, and a failure by
+    its number in the list that was last shown.
     """
     verb = MAGIC_VERBS[magic]
     line = line.rstrip()
@@ -97,7 +102,22 @@ def read_line(magic: str, line: str, names: Mapping[str, Any]) -> Line:
             keywords[option.keyword], clients[option.keyword] = named, text
         elif option.kind == "dump" and isinstance(named, (str, os.PathLike)):
             keywords[option.keyword] = named
-    return Line(target, keywords, typed, silent, verb, clients)
+    asked = Line(target, keywords, typed, silent, verb, clients)
+    numbered = verb.target == "target" and typed.isascii() and typed.isdecimal()
+    return _numbered(magic, asked, session) if numbered else asked
+
+
+def _numbered(magic: str, asked: Line, session: Session) -> Line:
+    """A line that names a failure by its number, with what that stands for."""
+    number = int(asked.typed)
+    try:
+        target, given = session.listed(number)
+    except NoMore as error:
+        raise UsageError(f"%{magic}: {error}") from None
+    known = {option.keyword for option in asked.verb.options}
+    options = {n: v for n, v in given.items() if n in known} | asked.options
+    typed = repr(getattr(target, "key", target))
+    return replace(asked, target=target, options=options, typed=typed, number=number)
 
 
 def _without_address(typed: str, keywords: dict[str, Any], verb: Verb) -> str:
