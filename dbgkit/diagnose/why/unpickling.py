@@ -64,7 +64,7 @@ def cannot_unpickle(cause: Cause[NotRead]) -> Words:
     needs, found, closed = cause.first
     reason = reason_of(found)
     because = f": {reason}" if reason else ""
-    surely = "as" if found.names else "most likely as"
+    surely = "as" if found.error or found.names else "most likely as"
     evidence = [*unreadable_evidence(found), *_lasted(cause, needs), _CLOSES]
     advice = [_NO_USE, *unreadable_advice(found)]
     if not found.known:
@@ -80,7 +80,7 @@ def cannot_unpickle(cause: Cause[NotRead]) -> Words:
         advice.append(
             "look for that line in the output of the workers, or of the cluster's jobs"
         )
-    if closed:
+    if closed and not found.known:
         evidence.append(
             "they did not crash: their nannies have logged that they closed as they "
             "could not read on what the scheduler sent"
