@@ -65,7 +65,8 @@ def cannot_unpickle(cause: Cause[NotRead]) -> Words:
     reason = reason_of(found)
     because = f": {reason}" if reason else ""
     surely = "as" if found.error or found.names else "most likely as"
-    evidence = [*unreadable_evidence(found), *_lasted(cause, needs), _CLOSES]
+    lasted = _lasted(cause, needs, told=bool(found.error))
+    evidence = [*unreadable_evidence(found), *lasted, _CLOSES]
     advice = [_NO_USE, *unreadable_advice(found)]
     if not found.known:
         evidence.append(
@@ -106,12 +107,12 @@ def _ends(cause: Cause[Any]) -> str:
     return f"{show(cause.key)} ends every worker that receives it"
 
 
-def _lasted(cause: Cause[Any], needs: Needs) -> list[str]:
+def _lasted(cause: Cause[Any], needs: Needs, told: bool = False) -> list[str]:
     if not needs["lasted"]:
         return []
     longest = max(needs["lasted"])
     when = "at once" if longest < 0.1 else f"within {seconds(longest)}"
     return [
         f"{counted(len(needs['lasted']), 'worker')} that {show(cause.key)} was "
-        f"sent to ended {when}, without an error message"
+        f"sent to ended {when}{'' if told else ', without an error message'}"
     ]
