@@ -181,3 +181,11 @@ def grow_and_die():
         time.sleep(0.05)
     time.sleep(1)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def terminate():
+    """End as C++ does on an exception that nobody catches."""
+    time.sleep(0.5)  # longer than between two samples
+    os.write(2, b"terminate called after throwing an instance of 'Bad'\n")
+    os.write(2, b"  what():  token=hunter2hunter2\n")
+    os.abort()

@@ -106,7 +106,7 @@ def box_fact(**known):
     """What a black box says."""
     found = {"sampled": time.time(), "memory": 1, "left_out": 0, "crashes": "on"}
     found |= {"tasks": [], "ended": [], "stack": ""}
-    return {**found, "history": [], "logged": [], "unlogged": 0, **known}
+    return {**found, "history": [], "logged": [], "unlogged": 0, "stderr": "", **known}
 
 
 @pytest.mark.parametrize(("code", "kept"), [(-11, True), (255, True), (-9, False)])
@@ -350,7 +350,7 @@ def test_a_box_is_kept_for_an_hour_after_the_last_sample(tmp_path, monkeypatch):
     os.chmod(path, 0o600)
     with open(path, "r+b") as file:
         file.seek(MOVING_AT)
-        file.write(MOVING.pack(time.time() - 2 * KEPT, 0, 0, 0))
+        file.write(MOVING.pack(time.time() - 2 * KEPT, 0, 0, 0, 0))
     os.utime(path, (0, 0))
     BlackBox("tcp://10.0.0.1:2", "", "", False).close(for_good=False)
     assert not os.path.exists(path)
