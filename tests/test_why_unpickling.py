@@ -136,7 +136,7 @@ def prefer(folder):
 @pytest.mark.parametrize("imported", [False, True])
 def test_the_code_of_workers_is_older(harmable, two_versions, imported):
     name, folder = two_versions
-    with harmable(n_workers=3) as client:
+    with dask.config.set(RECORDER_OFF), harmable(n_workers=3) as client:
         client.run(prefer, folder)
         if imported:
             client.run(importlib.import_module, name)
