@@ -13,6 +13,9 @@ import dbgkit
 # What no dump holds: call stacks, times of failures, who waits, futures of the client.
 _LIVE_ONLY = re.compile(r"^(at |the longest, |\d+ wait for |the future here )")
 
+# A dump knows of tasks that are still known only.
+_OTHERS = re.compile(r"; (others named .* on average|how long others .* not known)$")
+
 
 @contextmanager
 def flag(tmp_path: Any) -> Any:
@@ -49,7 +52,7 @@ def from_dump(client: Any, tmp_path: Any, target: Any = None) -> Any:
 def plain(lines: Any) -> Any:
     """Lines without numbers, and without what no dump holds."""
     return [
-        re.sub(r"\d+(\.\d+)?( [kMG]iB| min| s)?", "#", line)
+        re.sub(r"\d+(\.\d+)?( [kMG]iB| min| s)?", "#", _OTHERS.sub("", line))
         for line in lines
         if not _LIVE_ONLY.match(line)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from typing import Any
 
 from dbgkit.remote.secrets.redact import redact_text
@@ -44,6 +45,12 @@ def seconds(value: float) -> str:
     if value < 120:
         return f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def clock(when: float) -> str:
+    """A moment, in local time."""
+    moment = datetime.fromtimestamp(when, tz=timezone.utc).astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def size(nbytes: float) -> str:

@@ -34,36 +34,6 @@ def find_at(stage: str) -> Callable[[Look], Iterator[Cause[Assigned]]]:
     return find
 
 
-def find_running(look: Look) -> Iterator[Cause[Assigned]]:
-    for cause in find_at("executing")(look):
-        if not (cause.first.retried or _waits(cause.first)):
-            yield cause
-    yield from find_at("done")(look)  # the scheduler is about to hear of it
-
-
-def running(cause: Cause[Assigned]) -> Words:
-    evidence = list(map(run_of, cause.parts[:MOST_NAMED]))
-    row = cause.first.row
-    waits = row["waits"]
-    if waits and waits["name"]:
-        evidence.append(f"it waits for the result of another task {waits['name']}")
-    elif waits and waits["keys"]:
-        names = several(map(show, waits["keys"]))
-        evidence.append(f"it waits for the results of other tasks: {names}")
-    elif waits:
-        evidence.append("it waits for the result of another task")
-    if row["state"] == "executing" and row["stack"] is None and cause.first.live:
-        evidence.append(
-            "no thread of the worker runs it: either it is an async function, or "
-            "it has ended and the worker missed that"
-        )
-    return (
-        f"{cause.they('runs', 'run')} on {workers_of(cause.parts)}",
-        [*evidence, *stack_lines(cause.first.row["stack"])],
-        ["wait, or check the call stack: is it where you expect it to be?"],
-    )
-
-
 def find_retrying(look: Look) -> Iterator[Cause[Assigned]]:
     return (each for each in find_at("executing")(look) if each.first.retried)
 
@@ -106,7 +76,7 @@ def _attempts(task: Assigned) -> list[str]:
 # -- locks -------------------------------------------------------------------------
 
 
-def _waits(task: Assigned) -> Waits | None:
+def waits_for(task: Assigned) -> Waits | None:
     """The lock, event, queue, … that a task waits for."""
     waits = task.row["waits"]
     return waits if waits and waits["kind"] != "future" else None
@@ -127,7 +97,7 @@ def find_lock_wait(look: Look) -> Iterator[Cause[Waiting]]:
     waiters = look.answer["waiters"] or ()
     named = {step.lock for circle in look.circles.values() for step in circle}
     for task in look.assigned:
-        waits = _waits(task)
+        waits = waits_for(task)
         if task.stage == "executing" and waits is not None:
             named.add(waits["name"])
             same = [each for each in waiters if each["name"] == waits["name"]]
@@ -185,7 +155,7 @@ def _waiter(waiter: Waiter) -> str:
 # -- threads -----------------------------------------------------------------------
 
 
-def _all_held(places: list[Busy]) -> bool:
+def all_held(places: list[Busy]) -> bool:
     return all(held(probe) for _, probe in places)
 
 
@@ -194,7 +164,7 @@ def find_threads_held(look: Look) -> Iterator[Cause[list[Busy]]]:
         if task.stage == "held":
             yield Cause([(task.end, task.probe)], task.end)
     for end in look.ends:
-        if end["code"] == "queued" and _all_held(places := look.places(end)):
+        if end["code"] == "queued" and all_held(places := look.places(end)):
             yield Cause(places, end)
 
 
@@ -219,12 +189,6 @@ def saturated(cause: Cause[Assigned]) -> Words:
         evidence,
         [_ADD_WORKERS, *advice],
     )
-
-
-def find_queued(look: Look) -> Iterator[Cause[tuple[QueuedEnd, list[Busy]]]]:
-    for end in look.ends:
-        if end["code"] == "queued" and not _all_held(places := look.places(end)):
-            yield Cause((end, places), end)
 
 
 def queued(cause: Cause[tuple[QueuedEnd, list[Busy]]]) -> Words:

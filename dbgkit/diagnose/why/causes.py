@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from dbgkit.diagnose.sentences import Words
-from dbgkit.diagnose.why import assigned, deadlocks, outcomes, placing
+from dbgkit.diagnose.why import assigned, deadlocks, outcomes, placing, slow
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.model import Explanation
@@ -34,8 +34,8 @@ class Code(NamedTuple):
     find: Callable[[Look], Iterator[Cause[Any]]] | None = None
 
 
-# The most likely to stop everything come first.
-CODES = (
+# What tasks wait for in vain, or may.
+_BLOCKING = (
     Code("client-out-of-step", outcomes.out_of_step, outcomes.find_out_of_step),
     Code("lost-dependencies", outcomes.lost, outcomes.find_lost),
     Code("module-missing", placing.module_missing, placing.find_module_missing),
@@ -54,28 +54,43 @@ CODES = (
     Code("deadlock", deadlocks.deadlock, deadlocks.find_deadlocks),
     Code("lock-wait", assigned.lock_wait, assigned.find_lock_wait),
     Code("threads-held", assigned.threads_held, assigned.find_threads_held),
+    Code("slow-task", slow.slow_task, slow.find_slow),
     Code("p2p-barrier", assigned.barrier, assigned.find_barrier),
     Code("scheduler-overloaded", placing.overloaded, placing.find_overloaded),
     Code("unexplained", placing.unexplained, placing.find_unexplained),
+)
+# What is over: nothing waits for it in the cluster any more.
+_FAILED = (
     Code("failed", outcomes.failed, outcomes.find_failed),
     Code("cascaded", outcomes.cascaded, outcomes.find_cascaded),
+)
+# What goes on by itself, or is done.
+_OTHER = (
     Code("transferring", assigned.transfer, assigned.find_at("waiting")),
-    Code("worker-saturated", assigned.saturated, assigned.find_at("ready")),
-    Code("queued", assigned.queued, assigned.find_queued),
+    Code("worker-saturated", assigned.saturated, slow.find_saturated),
+    Code("queued", assigned.queued, slow.find_queued),
     Code("retrying", assigned.retrying, assigned.find_retrying),
-    Code("running", assigned.running, assigned.find_running),
+    Code("running", slow.running, slow.find_running),
     Code("unknown-key", outcomes.unknown_key, outcomes.find_unknown_key),
     Code("released", outcomes.released),
     Code("finished", outcomes.finished),
 )
+CODES = (*_BLOCKING, *_FAILED, *_OTHER)
 _BY_NAME = {code.name: code for code in CODES}
+_PLACES = {code.name: place for place, code in enumerate(CODES)}
+_FIRST, _LATER, _LAST = range(3)
+_RANKS = {
+    **{code.name: _FIRST for code in _BLOCKING},
+    **{code.name: _LATER for code in _FAILED},
+    **{code.name: _LAST for code in _OTHER},
+}
 
 
 def causes_of(look: Look) -> list[Cause[Any]]:
-    """All causes, the likelier first.
+    """All causes, what blocks the most tasks first; those that read alike are one.
 
-    Those that read alike are one. Of one code, the deeper in the chain comes first,
-    then what explains more tasks.
+    What has failed comes after all that blocks others, and before what goes on by
+    itself.
     """
     found: list[Cause[Any]] = []
     ends = [end["key"] for end in look.answer["ends"]]
@@ -87,11 +102,22 @@ def causes_of(look: Look) -> list[Cause[Any]]:
             cause.code = code.name
             same = merged.setdefault(cause.like, cause)
             if same is not cause:
-                same.parts += cause.parts
-                same.keys += cause.keys
-                same.count += cause.count
-        found += sorted(merged.values(), key=lambda each: (-each.length, -each.count))
-    return found
+                same.merge(cause)
+        found += merged.values()
+    return sorted(found, key=_rank)
+
+
+def _rank(cause: Cause[Any]) -> tuple[int, ...]:
+    """The place of a cause; of one code, the deeper in the chain comes first."""
+    rank, place = _RANKS[cause.code], _PLACES[cause.code]
+    if cause.urgent:
+        rank = _FIRST
+    if cause.code in ("workers-paused", "worker-not-answering") and not cause.blocked:
+        rank = _LATER
+        place = len(CODES)
+    if rank == _FIRST:
+        return rank, -cause.blocked, place, -cause.length
+    return rank, place, cause.indirect, -cause.length, -cause.count
 
 
 def _position(cause: Cause[Any], ends: list[Any]) -> int:
@@ -110,6 +136,7 @@ def _said(look: Look, name: str) -> Iterator[Cause[Any]]:
 def explained(cause: Cause[Any]) -> Explanation:
     """A cause in words."""
     summary, evidence, advice = _BY_NAME[cause.code].words(cause)
+    evidence = [*evidence, *cause.waiting]
     chain = (*cause.chain, cause.key) if cause.code == "cascaded" else cause.chain
     return Explanation(
         cause.code, summary, tuple(evidence), tuple(advice), cause.key, chain

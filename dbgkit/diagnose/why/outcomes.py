@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbgkit.cluster.clients import held_future_states
 from dbgkit.diagnose.deaths.explain import tell_of, told_first
-from dbgkit.diagnose.sentences import Words, counted, cut, several, show, size
+from dbgkit.diagnose.sentences import Words, clock, counted, cut, several, show, size
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look, StillRun
 from dbgkit.diagnose.why.threads import restart, running_for, stack_lines
@@ -111,7 +110,7 @@ def _evidence(failure: FailedTask) -> list[str]:
     if end["erred_on"]:
         evidence.append(f"on {several(end['erred_on'])}")
     if end["when"]:
-        evidence.append(f"at {_clock(end['when'])}")
+        evidence.append(f"at {clock(end['when'])}")
     if lack is not None:
         evidence.append(evidence_of(lack))
     if end["tried"] > 1:
@@ -219,9 +218,7 @@ def unknown_key(cause: Cause[Unknown]) -> Words:
     task, _, future = cause.first
     evidence = [f"the future here is {future}"] if future else []
     if task["when"]:
-        evidence.append(
-            f"it was {task['was']}, and forgotten at {_clock(task['when'])}"
-        )
+        evidence.append(f"it was {task['was']}, and forgotten at {clock(task['when'])}")
     else:
         evidence.append(
             "the scheduler's transition log has no entry for it, or no longer has one"
@@ -287,7 +284,7 @@ def lost(cause: Cause[LostEnd | Forgotten]) -> Words:
             "no worker holds it, and the scheduler has no task that computes it"
         )
     if cause.first["when"]:
-        evidence.append(f"forgotten at {_clock(cause.first['when'])}")
+        evidence.append(f"forgotten at {clock(cause.first['when'])}")
     return (
         summary,
         evidence,
@@ -319,11 +316,6 @@ def out_of_step(cause: Cause[KeyState]) -> Words:
             "cancel the future and submit again, or connect a new Client",
         ],
     )
-
-
-def _clock(when: float) -> str:
-    moment = datetime.fromtimestamp(when, tz=timezone.utc).astimezone()
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _open(key: Any) -> str:

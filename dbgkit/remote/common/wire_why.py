@@ -22,13 +22,21 @@ class Paused(Named):
     limit: Size | None
 
 
+class Executed(TypedDict):
+    """A task that a worker executes: seconds so far, and those that others took."""
+
+    key: Key
+    duration: Number | None
+    average: Number | None
+
+
 class Placed(TypedDict):
-    """A worker, and what it has to do."""
+    """A worker, and what it has to do; of what it executes the longest."""
 
     worker: str
     nthreads: Count
     processing: Count
-    executing: list[Key]
+    executing: list[Executed]
 
 
 class Wanted(TypedDict):
@@ -50,6 +58,8 @@ class _End(TypedDict):
 class _Needy(_End, total=False):
     keys: list[Key]
     needs: Needs | None
+    waiting: Count  # unfinished tasks that need it, for the whole cluster
+    waiting_cut: bool  # there may be more
 
 
 class AnyEnd(_Needy, total=False):
@@ -141,10 +151,19 @@ class NearestPlace(Named):
     same_host: bool
 
 
+class Gone(TypedDict):
+    """A worker that has left; ``expected`` if it was to."""
+
+    address: str
+    when: Moment
+    expected: bool
+
+
 class RestrictionsFacts(Wanted):
     code: Literal["restrictions-unmet"]
     present: Count
     nearest: NearestPlace
+    gone: list[Gone]
 
 
 class RestrictionsEnd(AnyEnd, RestrictionsFacts):
@@ -155,10 +174,26 @@ class NearestResources(Named):
     lacks: dict[str, tuple[float, float]]  # needed, and supplied
 
 
+class Lacking(Named):
+    """A resource of which no worker has enough, and the worker that has the most."""
+
+    resource: str
+    wanted: Number
+    has: Number
+
+
 class ResourcesFacts(Wanted):
+    """``nearest`` are some workers, what each lacks; those ``elsewhere`` lack nothing.
+
+    They are not among those that the task may run on.
+    """
+
     code: Literal["resources-unmet"]
     present: Count
-    nearest: NearestResources
+    nearest: Annotated[list[NearestResources], "some"]
+    lacking: list[Lacking]
+    offered: list[str]
+    elsewhere: list[Named]
 
 
 class ResourcesEnd(AnyEnd, ResourcesFacts):
@@ -203,6 +238,7 @@ class ProcessingFacts(Placed):
     long_running: bool
     average: Number | None
     prefix: str
+    queued: Count  # tasks that the scheduler holds back
     retries_left: Number
     tried: Number
     suspicious: Count

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .asking import ask_all
-from .why_ends import SAMPLE, paused_facts, starting_nannies
+from .why_places import SAMPLE, paused_facts, starting_nannies
 
 if TYPE_CHECKING:
     from ..common.wire_why import Overview, Quiet, Waiter
