@@ -70,10 +70,13 @@ def test_what_holds_all_threads_comes_before_what_has_failed(client, tmp_path, s
         bad = fails(client)
         hogs = occupies(client, path, "hog")
         many = client.map(inc, range(30), key=[f"many-{i}" for i in range(30)])
-        end = "; 30 tasks cannot go on"
-        found = until(client, lambda found: found.summary.endswith(end), end)
+
+        def all_run(found):
+            start, end = "4 tasks ('hog-", "; 30 tasks cannot go on"
+            return found.summary.startswith(start) and found.summary.endswith(end)
+
+        found = until(client, all_run, "all have run for long")
         assert codes(found)[:2] == ["running", "failed"]
-        assert found.summary.startswith("4 tasks ('hog-")
         assert "wait" not in found.advice[0]
         assert "all 2 threads of" in str(found.evidence)
         # Which of those that are queued is named differs.

@@ -216,6 +216,7 @@ MEANINGS = {
     "deadlock": "tasks wait for each other, or for a lock that is never released",
     "lock-wait": "it waits for a lock, a semaphore, an event, a queue or the like",
     "threads-held": "its worker's threads run only tasks that are no longer needed",
+    "retry-loop": "it has been run five times or more, and is run again each time",
     "slow-task": "a task runs far longer than others of its name did",
     "p2p-barrier": "a P2P shuffle waits for all of its input",
     "scheduler-overloaded": "the scheduler's event loop is late",

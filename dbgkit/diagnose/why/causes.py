@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from dbgkit.diagnose.sentences import Words
-from dbgkit.diagnose.why import assigned, deadlocks, outcomes, placing, slow
+from dbgkit.diagnose.why import assigned, deadlocks, loops, outcomes, placing, slow
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.model import Explanation
@@ -54,6 +54,7 @@ _BLOCKING = (
     Code("deadlock", deadlocks.deadlock, deadlocks.find_deadlocks),
     Code("lock-wait", assigned.lock_wait, assigned.find_lock_wait),
     Code("threads-held", assigned.threads_held, assigned.find_threads_held),
+    Code("retry-loop", loops.loop, loops.find_loops),
     Code("slow-task", slow.slow_task, slow.find_slow),
     Code("p2p-barrier", assigned.barrier, assigned.find_barrier),
     Code("scheduler-overloaded", placing.overloaded, placing.find_overloaded),

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dbgkit.cluster.clients import held_future_states
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.why import (
+    dumped_errors,
     dumped_workers,
     foreseeing,
+    logged_errors,
     missing_on_workers,
     none_comes_again,
     probe_workers,
 )
+from dbgkit.cluster.workers import addresses_of
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
 from dbgkit.diagnose.why.board import Board
 from dbgkit.diagnose.why.circles import Circle, Circles
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import (
         End,
         Forgotten,
+        Loop,
         Placed,
         ProcessingEnd,
         QueuedEnd,
@@ -42,6 +46,7 @@ MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
 COMES_AGAIN = 15.0  # seconds within which a nanny restarts its worker
 JUST = 60.0  # seconds since a worker left that has just left
 MOST_LEFT = 20
+MOST_LOGS = 32  # workers whose logs are searched for an error
 _MAY_BE_STUCK = ("processing", "queued")
 STUCK_TRANSFER = 30.0  # seconds that one transfer may take
 
@@ -110,6 +115,7 @@ class Look:
     deaths: Mapping[Any, Sequence[Death]]  # of workers that had a task
     lacks: Mapping[Any, Lack]  # what workers lack for the task of an end
     board: Board  # who waits for whom
+    errors: Mapping[Any, str]  # of tasks that are run again and again, by key
 
     def lack_of(self, end: End) -> Lack | None:
         """The lack of modules that explains an end.
@@ -132,12 +138,21 @@ class Look:
 
     @cached_property
     def ends(self) -> list[End]:
-        """All that neither a lack nor a deadlock explains."""
+        """All that neither a lack, nor a deadlock, nor a loop explains."""
+        loops = {loop["key"] for loop in self.loops}
         return [
             end
             for end in self.answer["ends"]
-            if self.lack_of(end) is None and end["key"] not in self.circles
+            if self.lack_of(end) is None
+            and end["key"] not in self.circles
+            and end.get("blame", end["key"]) not in loops
         ]
+
+    @cached_property
+    def loops(self) -> list[Loop]:
+        """Tasks that are run again and again, for no other reason that is known."""
+        lacking = {end["key"] for end in self.answer["ends"] if self.lack_of(end)}
+        return [each for each in self.answer["loops"] if each["key"] not in lacking]
 
     @cached_property
     def assigned(self) -> list[Assigned]:
@@ -284,9 +299,31 @@ def look_at(view: View, keys: list[Any] | None) -> Look:
         answer = view.ask("why", question)
         probes = dumped_workers(view.state, workers_to_ask(answer, False))
     had = [key for _, key in tasks_had(answer["ends"])]
+    had += [loop["key"] for loop in answer["loops"] if loop["died"]]
     deaths = deaths_of(view, had[:MOST_KILLED])
     lacks = _lacks(view, answer["ends"], deaths)
-    return Look(view, whole, answer, probes, deaths, lacks, board)
+    errors = _errors(view, answer)
+    return Look(view, whole, answer, probes, deaths, lacks, board, errors)
+
+
+def _errors(view: View, answer: Why) -> dict[Any, str]:
+    """The last error of each task that is run again and again, if it can be found."""
+    found = {each["key"]: each["error"] for each in answer["loops"] if each["error"]}
+    unknown = [
+        loop["key"]
+        for loop in answer["loops"]
+        if loop["failed"] and loop["key"] not in found
+    ]
+    if not unknown:
+        return found
+    if isinstance(view, LiveView):
+        workers = list(addresses_of(view.link))[:MOST_LOGS]
+        logged = logged_errors(view.link, workers, unknown)
+    else:
+        logged = dumped_errors(view.state, unknown)
+    for each in logged:
+        found.setdefault(each["key"], each["error"])
+    return found
 
 
 def _pending(view: View, keys: list[Any] | None) -> list[Any]:

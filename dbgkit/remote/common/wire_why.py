@@ -342,6 +342,38 @@ class KeyState(TypedDict):
     state: str
 
 
+class Retrier(TypedDict):
+    """A client that has failed tasks run again, and how often it did."""
+
+    client: str
+    times: Count
+
+
+class Loop(TypedDict):
+    """``scheduler.why_loops``: a task that is run again and again.
+
+    Attempts that ``failed``, raised ``Reschedule``, or whose worker ``died``, and how
+    often a client ``retried`` it; at least, unless that is ``exact``.
+    """
+
+    key: Key
+    state: str
+    failed: Count
+    rescheduled: Count
+    died: Count
+    retried: Count
+    exact: bool
+    since: Moment
+    last: Moment
+    retries_left: Number
+    error: str
+    clients: list[Retrier]
+    chain: Annotated[list[Key], "some"]
+    length: Count
+    waiting: Count
+    waiting_cut: bool
+
+
 class Killers(TypedDict):
     """Tasks that killed their workers, besides the one that is explained."""
 
@@ -352,6 +384,7 @@ class Killers(TypedDict):
 class _Why(SpanForm):
     ends: list[End]
     omitted_ends: Count
+    loops: list[Loop]
     barrier: Barrier | None
     unknown: list[Forgotten]
     may_run_it: list[str]

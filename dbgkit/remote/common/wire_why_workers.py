@@ -67,3 +67,11 @@ class Probe(TypedDict):
     in_flight: Annotated[list[Any], "apart"]
     transfer_limit: Count | None
     tasks: list[ProbedTask]
+
+
+class LoggedError(TypedDict):
+    """``worker.why_errors.last_errors``: the newest error of a task in a log."""
+
+    key: Key
+    when: Moment
+    error: str

@@ -29,6 +29,7 @@ from .why_ends import (
     killers,
     signature,
 )
+from .why_loops import Loops, find_loops, with_errors
 from .why_order import MOST_PROBED, Group, chosen, count_waiting, of_worker
 from .why_places import SAMPLE
 
@@ -61,6 +62,7 @@ async def explain_state(
         "asked": [],
         "ends": [],
         "omitted_ends": 0,
+        "loops": [],
         "barrier": None,
         "unknown": [],
         "may_run_it": [],
@@ -73,12 +75,16 @@ async def explain_state(
         "waiters": None,
         "answering": {},
     }
+    loops = await find_loops(state, start, pace)
     if keys is None:
         ends = await _ends_of_cluster(state, question, index, answer, pace)
     else:
         ends = await _ends_of_keys(state, keys, question, answer, pace)
     # Nothing has changed since then, until all is described.
-    _describe(state, ends, answer, start)
+    if keys is not None:
+        walked = {*ends.parents, *ends.roots.order}
+        loops = [loop for loop in loops if loop[0] in walked]
+    _describe(state, ends, with_errors(state, loops), answer, start)
     if is_dump(state):
         answer["answering"] = dict.fromkeys(state.silent_workers, False)
     else:
@@ -311,7 +317,7 @@ async def _stuck(state: Any, pace: Pace) -> tuple[dict[Any, Group], list[Any]]:
     return groups, failed
 
 
-def _describe(state: Any, ends: Ends, answer: Why, now: float) -> None:
+def _describe(state: Any, ends: Ends, loops: Loops, answer: Why, now: float) -> None:
     """Facts of each group's tasks; groups past the limit are counted."""
     groups, omitted = chosen(ends.groups.values())
     answer["omitted_ends"] = sum(group.count for group in omitted)
@@ -322,7 +328,15 @@ def _describe(state: Any, ends: Ends, answer: Why, now: float) -> None:
         found += [(group, ts) for ts in some]
     # A look at one task costs nothing that grows with the cluster.
     averages = Averages()
-    waiting = count_waiting(found) if answer["cluster"] else {}
+    whole = answer["cluster"] is not None
+    looping = [(Group(1, [ts]), ts) for ts, _ in loops]
+    waiting = count_waiting([*looping, *found]) if whole else {}
+    for ts, loop in loops:
+        if ts in waiting:
+            loop["waiting"], loop["waiting_cut"] = waiting[ts]
+        if ts in ends.parents:
+            loop["chain"], loop["length"] = _chain(ts, ends.parents)
+        answer["loops"].append(loop)
     for group, ts in found:
         chain, length = _chain(ts, ends.parents)
         end: AnyEnd = {
