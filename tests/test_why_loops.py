@@ -171,6 +171,11 @@ def test_a_task_whose_workers_die(harmable, tmp_path, monkeypatch):
     with dask.config.set(many), harmable(n_workers=1) as client:
         future = client.submit(die, key="deadly")
         after = client.submit(inc, future, key="after")
+
+        def died():
+            return client.run_on_scheduler(suspicious, key="deadly") > 1
+
+        wait_until(died, "two workers died", 60)
         found = why_until("retry-loop", "deadly")
         assert found.summary == (
             "workers die with 'deadly', which is sent to others again and again"
@@ -181,3 +186,8 @@ def test_a_task_whose_workers_die(harmable, tmp_path, monkeypatch):
         assert dbgkit.why(after).because == "retry-loop"
         same_as_dumped(client, tmp_path, found, "deadly")
         client.cancel([future, after])
+
+
+def suspicious(dask_scheduler, key):
+    ts = dask_scheduler.tasks.get(key)
+    return ts.suspicious if ts is not None else 0

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, seconds, several, show
 from dbgkit.diagnose.why.cause import Cause
-from dbgkit.diagnose.why.deadlocks import holders
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, held
 from dbgkit.diagnose.why.threads import run_of, running_for, stack_lines, threads
 from dbgkit.model import advice as advised
 from dbgkit.remote.common.texts import type_and_message
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_why import Barrier, QueuedEnd, Waiter
-    from dbgkit.remote.common.wire_why_workers import Waits
+    from dbgkit.remote.common.wire_why import Barrier, QueuedEnd
 
 _ADD_WORKERS = "wait, or add workers: cluster.scale(n)"
 
@@ -71,85 +69,6 @@ def _attempts(task: Assigned) -> list[str]:
         how = "while running it" if ran >= died else "while assigned to it"
         evidence.append(f"{counted(died, 'worker')} died {how}")
     return evidence
-
-
-# -- locks -------------------------------------------------------------------------
-
-
-def waits_for(task: Assigned) -> Waits | None:
-    """The lock, event, queue, … that a task waits for."""
-    waits = task.row["waits"]
-    return waits if waits and waits["kind"] != "future" else None
-
-
-class Waiting(NamedTuple):
-    """Who waits for a lock or the like: a task, or whoever the scheduler names."""
-
-    kind: str
-    name: str | None
-    task: Assigned | None
-    waiter: Waiter | None
-    held_by: tuple[list[str], list[str]]  # lines, and advice
-    limited: bool  # the wait has a timeout
-
-
-def find_lock_wait(look: Look) -> Iterator[Cause[Waiting]]:
-    waiters = look.answer["waiters"] or ()
-    named = {step.lock for circle in look.circles.values() for step in circle}
-    for task in look.assigned:
-        waits = waits_for(task)
-        if task.stage == "executing" and waits is not None:
-            named.add(waits["name"])
-            same = [each for each in waiters if each["name"] == waits["name"]]
-            waiter = same[0] if same else None
-            held_by = holders(look.board, waits["kind"], waits["name"])
-            limited = waits["limited"]
-            waiting = Waiting(
-                waits["kind"], waits["name"], task, waiter, held_by, limited
-            )
-            yield Cause(waiting, task.end, like=waiting[:2])
-    for waiter in waiters if look.whole else ():
-        if waiter["name"] not in named:
-            waiting = Waiting(
-                waiter["kind"], waiter["name"], None, waiter, ([], []), False
-            )
-            yield Cause(waiting, count=waiter["waiting"], like=waiting[:2])
-
-
-def lock_wait(cause: Cause[Waiting]) -> Words:
-    kind, name, task, waiter, (held_by, advice), _ = cause.first
-    limited = all(part.limited for part in cause.parts)
-    who = f"{cause.count} wait" if task is None else cause.they("waits", "wait")
-    tasks = [part.task for part in cause.parts[:MOST_NAMED] if part.task]
-    evidence = list(map(run_of, tasks))
-    if waiter:
-        evidence.append(_waiter(waiter))
-    evidence += held_by
-    if limited:
-        evidence.append("the wait has a timeout")
-    if task:
-        evidence += stack_lines(task.row["stack"])
-    if not held_by:
-        advice = [
-            "find out what holds it, or should set or fill it, and whether that is "
-            "still running"
-        ]
-    if not limited:
-        advice = [*advice, "pass a timeout where you wait"]
-    return (
-        f"{who} for {kind} {name!r}" if name else f"{who} for {kind}",
-        evidence,
-        advice,
-    )
-
-
-def _waiter(waiter: Waiter) -> str:
-    text = f"{waiter['waiting']} wait for {waiter['kind']} {waiter['name']!r}"
-    if waiter.get("held"):
-        text += f", {waiter['held']} hold it"
-    if waiter.get("queue"):
-        text += f", which is {waiter['queue']}"
-    return text
 
 
 # -- threads -----------------------------------------------------------------------

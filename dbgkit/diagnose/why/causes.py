@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from dbgkit.diagnose.sentences import Words
-from dbgkit.diagnose.why import assigned, deadlocks, loops, outcomes, placing, slow
+from dbgkit.diagnose.why import (
+    assigned,
+    deadlocks,
+    locks,
+    loops,
+    outcomes,
+    placing,
+    slow,
+)
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.model import Explanation
@@ -52,7 +60,7 @@ _BLOCKING = (
     Code("resources-unmet", placing.resources_unmet),
     Code("restrictions-unmet", placing.restrictions_unmet),
     Code("deadlock", deadlocks.deadlock, deadlocks.find_deadlocks),
-    Code("lock-wait", assigned.lock_wait, assigned.find_lock_wait),
+    Code("lock-wait", locks.lock_wait, locks.find_lock_wait),
     Code("threads-held", assigned.threads_held, assigned.find_threads_held),
     Code("retry-loop", loops.loop, loops.find_loops),
     Code("slow-task", slow.slow_task, slow.find_slow),
@@ -87,6 +95,10 @@ _RANKS = {
 }
 
 
+# What no task may be waiting for.
+_MAY_BLOCK = ("workers-paused", "worker-not-answering", "lock-wait")
+
+
 def causes_of(look: Look) -> list[Cause[Any]]:
     """All causes, what blocks the most tasks first; those that read alike are one.
 
@@ -113,9 +125,8 @@ def _rank(cause: Cause[Any]) -> tuple[int, ...]:
     rank, place = _RANKS[cause.code], _PLACES[cause.code]
     if cause.urgent:
         rank = _FIRST
-    if cause.code in ("workers-paused", "worker-not-answering") and not cause.blocked:
-        rank = _LATER
-        place = len(CODES)
+    if cause.code in _MAY_BLOCK and not cause.blocked:
+        rank, place = _LATER, len(CODES)
     if rank == _FIRST:
         return rank, -cause.blocked, place, -cause.length
     return rank, place, cause.indirect, -cause.length, -cause.count

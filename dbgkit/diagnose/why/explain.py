@@ -15,6 +15,7 @@ from dbgkit.diagnose.graph import graph_around
 from dbgkit.diagnose.sentences import several, show
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.causes import causes_of, explained
+from dbgkit.diagnose.why.locks import open_waits
 from dbgkit.diagnose.why.look import Look, look_at
 from dbgkit.diagnose.why.outcomes import idle
 from dbgkit.errors import AnswerUnreadable, SchedulerGone, WaitTimedOut, WrongTarget
@@ -114,7 +115,7 @@ def _compose(asked: _Asked, look: Look, causes: list[Cause[Any]]) -> Explanation
         found[0],
         others=tuple(found[1:]),
         span=span_of(look.answer),
-        notes=_notes(asked, look),
+        notes=_notes(asked, look, causes),
     )
 
 
@@ -122,7 +123,7 @@ def _idle(look: Look) -> Explanation:
     cluster = look.answer["cluster"]
     assert cluster is not None  # it was asked for
     summary, evidence, _ = idle(cluster)
-    return Explanation("finished", summary, tuple(evidence))
+    return Explanation("finished", summary, (*evidence, *open_waits(look)))
 
 
 def _waiting(
@@ -153,8 +154,10 @@ def _waiting(
     )
 
 
-def _notes(asked: _Asked, look: Look) -> tuple[str, ...]:
+def _notes(asked: _Asked, look: Look, causes: list[Cause[Any]]) -> tuple[str, ...]:
     notes, answer = list(asked.notes), look.answer
+    if causes:
+        notes += open_waits(look)
     if not look.view.live:
         notes.append(_NOT_IN_DUMPS)
     left_out = {

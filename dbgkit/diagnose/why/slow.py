@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, several, show
-from dbgkit.diagnose.why.assigned import all_held, find_at, waits_for, workers_of
+from dbgkit.diagnose.why.assigned import all_held, find_at, workers_of
 from dbgkit.diagnose.why.cause import Cause
+from dbgkit.diagnose.why.locks import waits_for
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, lasted
 from dbgkit.diagnose.why.threads import restart, run_of, stack_lines, threads
 from dbgkit.model import advice as advised
