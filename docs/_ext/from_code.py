@@ -223,6 +223,7 @@ MEANINGS = {
     "unexplained": "no known cause explains it; the evidence is what was found",
     "failed": "it raised, or has lost more workers than `allowed-failures` permits",
     "cascaded": "it failed because a dependency failed",
+    "cancelled": "its future is cancelled; the evidence has the reason that it gives",
     "transferring": "an input is being transferred",
     "worker-saturated": "its worker is busy with other tasks",
     "queued": "the scheduler holds it back until a worker has a free thread",

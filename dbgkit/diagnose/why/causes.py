@@ -12,6 +12,7 @@ from dbgkit.diagnose.sentences import Words
 from dbgkit.diagnose.why import (
     assigned,
     deadlocks,
+    gone,
     locks,
     loops,
     outcomes,
@@ -45,7 +46,7 @@ class Code(NamedTuple):
 # What tasks wait for in vain, or may.
 _BLOCKING = (
     Code("client-out-of-step", outcomes.out_of_step, outcomes.find_out_of_step),
-    Code("lost-dependencies", outcomes.lost, outcomes.find_lost),
+    Code("lost-dependencies", gone.lost, gone.find_lost),
     Code("module-missing", placing.module_missing, placing.find_module_missing),
     Code("no-workers", placing.no_workers, placing.find_no_workers),
     Code("workers-starting", placing.workers_starting, placing.find_workers_starting),
@@ -72,6 +73,7 @@ _BLOCKING = (
 _FAILED = (
     Code("failed", outcomes.failed, outcomes.find_failed),
     Code("cascaded", outcomes.cascaded, outcomes.find_cascaded),
+    Code("cancelled", gone.cancelled, gone.find_cancelled),
 )
 # What goes on by itself, or is done.
 _OTHER = (
@@ -80,7 +82,7 @@ _OTHER = (
     Code("queued", assigned.queued, slow.find_queued),
     Code("retrying", assigned.retrying, assigned.find_retrying),
     Code("running", slow.running, slow.find_running),
-    Code("unknown-key", outcomes.unknown_key, outcomes.find_unknown_key),
+    Code("unknown-key", gone.unknown_key, gone.find_unknown_key),
     Code("released", outcomes.released),
     Code("finished", outcomes.finished),
 )

@@ -39,6 +39,7 @@ class _Asked:
 
     keys: list[Any] | None
     notes: list[str] = field(default_factory=list)
+    futures: dict[Any, Any] = field(default_factory=dict)  # by their keys
 
 
 def explain(view: View, target: Any = None) -> Explanation:
@@ -51,7 +52,7 @@ def explain(view: View, target: Any = None) -> Explanation:
     for attempt in range(LOOKS):
         if attempt:
             time.sleep(PAUSE)
-        look = look_at(view, asked.keys)
+        look = look_at(view, asked.keys, asked.futures)
         causes = causes_of(look)
         if not (view.live and any(map(_may_change, causes))):
             break
@@ -67,7 +68,7 @@ def _keys_of(view: View, target: Any) -> _Asked:
     sought = sort_target(target)
     keys = [*sought.keys, *(failure.key for failure in sought.failures)]
     keys += _of_exceptions(view, sought)
-    asked = _Asked(keys)
+    asked = _Asked(keys, futures=sought.futures)
     if sought.collections and not sought.futures:
         for collection in sought.collections:
             keys += flatten([collection.__dask_keys__()])
@@ -179,7 +180,7 @@ def _with_graph(
         candidates = (*explained.others, explained)
     lengths = {cause.key: cause.length for cause in causes}
     for each in candidates:
-        if each.key is None or each.cause in ("finished", "unknown-key"):
+        if each.key is None or each.cause in ("finished", "unknown-key", "cancelled"):
             continue
         chains = {each.key: (each.chain, lengths.get(each.key, 0))}
         try:

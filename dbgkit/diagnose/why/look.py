@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dbgkit.cluster.clients import held_future_states
+from dbgkit.cluster.clients import (
+    held_future_states,
+)
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.why import (
-    dumped_errors,
     dumped_workers,
     foreseeing,
-    logged_errors,
     missing_on_workers,
     none_comes_again,
     probe_workers,
 )
-from dbgkit.cluster.workers import addresses_of
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
 from dbgkit.diagnose.why.board import Board
 from dbgkit.diagnose.why.circles import Circle, Circles
+from dbgkit.diagnose.why.here import FutureHere, futures_here, last_errors
 from dbgkit.diagnose.why.waiting import find_stuck
 from dbgkit.model import Death
 from dbgkit.remote.scheduler.foresight import MOST_KILLED, tasks_had, workers_to_ask
@@ -46,7 +46,6 @@ MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
 COMES_AGAIN = 15.0  # seconds within which a nanny restarts its worker
 JUST = 60.0  # seconds since a worker left that has just left
 MOST_LEFT = 20
-MOST_LOGS = 32  # workers whose logs are searched for an error
 _MAY_BE_STUCK = ("processing", "queued")
 STUCK_TRANSFER = 30.0  # seconds that one transfer may take
 
@@ -116,6 +115,7 @@ class Look:
     lacks: Mapping[Any, Lack]  # what workers lack for the task of an end
     board: Board  # who waits for whom
     errors: Mapping[Any, str]  # of tasks that are run again and again, by key
+    futures: Mapping[Any, FutureHere]  # of tasks that the scheduler does not know
 
     def lack_of(self, end: End) -> Lack | None:
         """The lack of modules that explains an end.
@@ -277,10 +277,12 @@ def lasted(since: float | None, probe: Probe | None) -> float | None:
     return max(0.0, probe["now"] - since) if since and probe else None
 
 
-def look_at(view: View, keys: list[Any] | None) -> Look:
+def look_at(
+    view: View, keys: list[Any] | None, futures: Mapping[Any, Any] | None = None
+) -> Look:
     """One look: asks the scheduler, then the workers of the tasks it assigned.
 
-    ``keys``: None for the whole cluster.
+    ``keys``: None for the whole cluster; ``futures`` of some of them.
     """
     whole = keys is None
     pending = _pending(view, keys)
@@ -302,28 +304,9 @@ def look_at(view: View, keys: list[Any] | None) -> Look:
     had += [loop["key"] for loop in answer["loops"] if loop["died"]]
     deaths = deaths_of(view, had[:MOST_KILLED])
     lacks = _lacks(view, answer["ends"], deaths)
-    errors = _errors(view, answer)
-    return Look(view, whole, answer, probes, deaths, lacks, board, errors)
-
-
-def _errors(view: View, answer: Why) -> dict[Any, str]:
-    """The last error of each task that is run again and again, if it can be found."""
-    found = {each["key"]: each["error"] for each in answer["loops"] if each["error"]}
-    unknown = [
-        loop["key"]
-        for loop in answer["loops"]
-        if loop["failed"] and loop["key"] not in found
-    ]
-    if not unknown:
-        return found
-    if isinstance(view, LiveView):
-        workers = list(addresses_of(view.link))[:MOST_LOGS]
-        logged = logged_errors(view.link, workers, unknown)
-    else:
-        logged = dumped_errors(view.state, unknown)
-    for each in logged:
-        found.setdefault(each["key"], each["error"])
-    return found
+    errors = last_errors(view, answer)
+    here = futures_here(view, answer, futures or {})
+    return Look(view, whole, answer, probes, deaths, lacks, board, errors, here)
 
 
 def _pending(view: View, keys: list[Any] | None) -> list[Any]:

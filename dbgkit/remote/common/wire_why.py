@@ -382,6 +382,7 @@ class Killers(TypedDict):
 
 
 class _Why(SpanForm):
+    started: Moment | None  # of the scheduler
     ends: list[End]
     omitted_ends: Count
     loops: list[Loop]

@@ -58,6 +58,7 @@ async def explain_state(
     answer: Why = {
         "start": start,
         "end": start,
+        "started": state.time_started,
         "unfollowed": 0,
         "asked": [],
         "ends": [],
