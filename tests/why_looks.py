@@ -10,8 +10,12 @@ from watching import wait_until
 
 import dbgkit
 
-# What no dump holds: call stacks, times of failures, who waits, futures of the client.
-_LIVE_ONLY = re.compile(r"^(at |the longest, |\d+ wait for |the future here )")
+# What no dump holds: call stacks, times of failures, who waits, futures of the client,
+# what nannies see.
+_LIVE_ONLY = re.compile(
+    r"^(at |the longest, |\d+ wait for |the future here |its process: |its machine |"
+    r"what its process )"
+)
 
 # A dump knows of tasks that are still known only.
 _OTHERS = re.compile(r"; (others named .* on average|how long others .* not known)$")

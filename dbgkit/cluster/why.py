@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
     from dbgkit.remote.common.wire import Foresee
     from dbgkit.remote.common.wire_failures import Needs
+    from dbgkit.remote.common.wire_why_late import Usage
     from dbgkit.remote.common.wire_why_waits import Holders
     from dbgkit.remote.common.wire_why_workers import (
         Executing,
@@ -33,6 +34,7 @@ MOST_EXECUTING = 20  # of one worker of a dump
 _MISSING = ShippedFunction("common.modules", "missing_modules")
 _PROBE = ShippedFunction("worker.why", "look_at_tasks")
 _ERRORS = ShippedFunction("worker.why_errors", "last_errors")
+_PROCESS = ShippedFunction("nanny.why", "look_at_process")
 _HOLDERS = ShippedFunction("common.leases", "holders_of")
 
 
@@ -81,6 +83,13 @@ def dumped_errors(state: DumpState, keys: list[Any]) -> list[LoggedError]:
     for own in state.worker_dumps.values():
         lines = ((0.0, str(line[-1])) for line in own.get("logs") or () if line)
         found += errors_in(lines, keys)
+    return found
+
+
+def processes_of(link: Link, workers: Iterable[str]) -> dict[str, Usage]:
+    """What processes of workers do, as their nannies see it; without one, nothing."""
+    arguments: dict[str, tuple[Any, ...]] = {address: () for address in workers}
+    found: dict[str, Any] = ask_workers(link, _PROCESS, arguments, dict, nannies=True)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, seconds, several, show
+from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, several, show
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, held
 from dbgkit.diagnose.why.threads import run_of, running_for, stack_lines, threads
@@ -215,48 +215,4 @@ def barrier(cause: Cause[Barrier]) -> Words:
             f"{cause.first['outputs']} tasks come after it",
         ],
         ["see what the missing inputs wait for, below"],
-    )
-
-
-# -- a worker that does not answer ---------------------------------------------------
-
-
-# A worker that does not answer, since when, and how many tasks it has, if it is known.
-Silent = tuple[str, float, "int | None"]
-
-
-def find_not_answering(look: Look) -> Iterator[Cause[Silent]]:
-    for task in look.assigned:
-        if task.stage == "silent":
-            end = task.end
-            yield Cause((end["worker"], end["age"], end["processing"]), end)
-    assigned = {task.end["worker"] for task in look.assigned}
-    cluster = look.answer["cluster"] if look.whole else None
-    for worker in cluster["quiet"] if cluster else ():
-        address = worker["address"]
-        answers = look.answer["answering"].get(address, False)
-        if address not in assigned and answers is False:
-            yield Cause((address, worker["age"], None))
-
-
-def not_answering(cause: Cause[Silent]) -> Words:
-    by_worker: dict[str, Silent] = {}
-    for part in cause.parts:
-        by_worker.setdefault(part[0], part)
-    does = "does" if len(by_worker) == 1 else "do"
-    evidence = []
-    for worker, age, tasks in [*by_worker.values()][:MOST_NAMED]:
-        heard = f"{worker}: last heard from {seconds(age)} ago"
-        if tasks is not None:
-            heard += f", {counted(tasks, 'task')} assigned to it"
-        evidence.append(heard)
-    return (
-        f"{several(sorted(by_worker))} {does} not answer",
-        evidence,
-        [
-            "its process is stopped, swaps, or runs code that never releases the "
-            "GIL: inspect it with top and py-spy dump",
-            "client.restart_workers([address]) restarts it, and its tasks go to "
-            "other workers",
-        ],
     )

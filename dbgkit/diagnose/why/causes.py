@@ -17,6 +17,7 @@ from dbgkit.diagnose.why import (
     loops,
     outcomes,
     placing,
+    silent,
     slow,
 )
 from dbgkit.diagnose.why.cause import Cause
@@ -50,7 +51,7 @@ _BLOCKING = (
     Code("module-missing", placing.module_missing, placing.find_module_missing),
     Code("no-workers", placing.no_workers, placing.find_no_workers),
     Code("workers-starting", placing.workers_starting, placing.find_workers_starting),
-    Code("worker-not-answering", assigned.not_answering, assigned.find_not_answering),
+    Code("worker-not-answering", silent.not_answering, silent.find_not_answering),
     Code(
         "transfer-failed",
         assigned.transfer_failed,
@@ -66,7 +67,7 @@ _BLOCKING = (
     Code("retry-loop", loops.loop, loops.find_loops),
     Code("slow-task", slow.slow_task, slow.find_slow),
     Code("p2p-barrier", assigned.barrier, assigned.find_barrier),
-    Code("scheduler-overloaded", placing.overloaded, placing.find_overloaded),
+    Code("scheduler-overloaded", silent.overloaded, silent.find_overloaded),
     Code("unexplained", placing.unexplained, placing.find_unexplained),
 )
 # What is over: nothing waits for it in the cluster any more.

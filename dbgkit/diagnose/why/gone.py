@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbgkit.diagnose.sentences import Words, clock, cut, several, show
 from dbgkit.diagnose.why.cause import Cause
-from dbgkit.diagnose.why.look import FutureHere, Look, StillRun
+from dbgkit.diagnose.why.here import FutureHere
+from dbgkit.diagnose.why.look import Look, StillRun
 from dbgkit.diagnose.why.threads import restart, running_for, stack_lines
 from dbgkit.model import advice as advised
 from dbgkit.remote.secrets.redact import redact_text

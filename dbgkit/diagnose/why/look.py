@@ -17,6 +17,7 @@ from dbgkit.cluster.why import (
     missing_on_workers,
     none_comes_again,
     probe_workers,
+    processes_of,
 )
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
 from dbgkit.diagnose.why.board import Board
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         Why,
         WhyQuestion,
     )
+    from dbgkit.remote.common.wire_why_late import Usage
     from dbgkit.remote.common.wire_why_workers import Probe, ProbedTask
 
 PING = 3.0  # seconds for a worker to answer the scheduler
@@ -157,6 +159,14 @@ class Look:
     @cached_property
     def assigned(self) -> list[Assigned]:
         return [self._assigned(e) for e in self.ends if e["code"] == "processing"]
+
+    @cached_property
+    def processes(self) -> Mapping[str, Usage]:
+        """What the processes of workers do that do not answer, by their addresses."""
+        silent = [each for each, there in self.answer["answering"].items() if not there]
+        if not silent or not isinstance(self.view, LiveView):
+            return {}
+        return processes_of(self.view.link, silent)
 
     def places(self, end: QueuedEnd) -> list[Busy]:
         """The workers for whose threads something waits."""

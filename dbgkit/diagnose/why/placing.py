@@ -1,4 +1,4 @@
-"""Causes of what no worker takes; of a late scheduler; and of none of them all."""
+"""Causes of what no worker takes, and of what has no cause that is known."""
 
 from __future__ import annotations
 
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
         Wanted,
     )
 
-LATE = 0.25  # seconds of the scheduler's event loop
-_OVER = ("finished", "failed", "cascaded", "released")
 
 # How long ago workers left, and how; the newest first.
 Left = list[tuple[float, Death]]
@@ -292,26 +290,6 @@ def _wanted(wanted: Wanted) -> str:
 
 def _amounts(resources: Mapping[str, float]) -> str:
     return ", ".join(f"{name}={amount:g}" for name, amount in sorted(resources.items()))
-
-
-def find_overloaded(look: Look) -> Iterator[Cause[float]]:
-    late = look.answer["late"]
-    waiting = any(
-        end["code"] not in _OVER or look.lack_of(end) for end in look.answer["ends"]
-    ) or any(look.unknown(lost=True))
-    if late is not None and late > LATE and (look.whole or waiting):
-        yield Cause(late)
-
-
-def overloaded(cause: Cause[float]) -> Words:
-    return (
-        "the scheduler is overloaded",
-        [f"its event loop is {cause.first * 1000:.0f} ms late"],
-        [
-            "make fewer, larger tasks; keep big objects out of the graph",
-            "check for code that runs on the scheduler: plugins, run_on_scheduler",
-        ],
-    )
 
 
 def find_unexplained(look: Look) -> Iterator[Cause[tuple[str, list[str]]]]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
 from .wire_failures import CodeForm, Needs
+from .wire_why_late import LoopForm
 
 
 class Named(TypedDict):
@@ -394,6 +395,7 @@ class _Why(SpanForm):
     cluster: Overview | None
     out_of_step: list[KeyState]
     late: Number | None
+    loop: LoopForm | None  # if it is late
     waiters: list[Waiter] | None
     answering: dict[str, bool]
     unfollowed: Count

@@ -29,6 +29,7 @@ from .why_ends import (
     killers,
     signature,
 )
+from .why_late import look_at_loop
 from .why_loops import Loops, find_loops, with_errors
 from .why_order import MOST_PROBED, Group, chosen, count_waiting, of_worker
 from .why_places import SAMPLE
@@ -73,6 +74,7 @@ async def explain_state(
         "cluster": overview(state, start) if keys is None else None,
         "out_of_step": await _out_of_step(state, question.get("pending") or (), pace),
         "late": None,
+        "loop": None,
         "waiters": None,
         "answering": {},
     }
@@ -89,7 +91,8 @@ async def explain_state(
     if is_dump(state):
         answer["answering"] = dict.fromkeys(state.silent_workers, False)
     else:
-        answer["late"] = await lateness(state)
+        answer["late"] = late = await lateness(state)
+        answer["loop"] = await look_at_loop(state, late)
         answer["waiters"] = waiters(state)
         answer["answering"] = await answering(
             state, _places(state, answer), question.get("ping") or 2.0
