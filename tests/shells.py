@@ -28,6 +28,11 @@ def plain(text: str) -> Any:
     return _SEQUENCE.sub("", text)
 
 
+def uncoloured(html: str) -> str:
+    """A page or a card whose code is not taken apart."""
+    return re.sub(r'<span class="[bcfkns]">([^<]*)</span>', r"\1", html)
+
+
 @contextmanager
 def shell_of_its_own(folder: Any) -> Any:
     """A shell in this process, which leaves no trace."""

@@ -362,7 +362,7 @@ def test_as_a_command_of_dask_with_an_encoding_of_few_letters(broken):
         process = start(*words, env=plain)
     done = ended(process)
     assert (done.code, done.err) == (1, "")
-    assert "failed: '?-x' failed: ValueError: cannot take 8" in done.out
+    assert "failed: '\\u03c0-x' failed: ValueError: cannot take 8" in done.out
 
 
 def test_a_pipe_that_nobody_reads_any_more(broken):

@@ -103,8 +103,8 @@ def test_ipython_calls_a_cell_by_its_number():
         ("/home/me/shop.ipynb[In[8]] %%time", "shop.ipynb, Cell In[8], line 2"),
         ("/home/me/shop.py", "/home/me/shop.py:2"),
         ("C:\\jobs\\shop.py", "C:\\jobs\\shop.py:2"),
-        (DYNAMIC, "<dynamic-code>:2"),
-        (f"{DYNAMIC} 0123456789ab", "<dynamic-code>:2"),
+        (DYNAMIC, "line 2"),
+        (f"{DYNAMIC} 0123456789ab", "line 2"),
         ("shop.py (edited since it ran)", "shop.py:2 (edited since it ran)"),
     ],
 )

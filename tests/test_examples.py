@@ -234,7 +234,7 @@ def test_failures_and_a_hang_are_explained(
     assert "waiting-on" in why
     assert re.search(r"needs GPU=1,\s+which\s+no\s+worker\s+has", why)
     assert "draw-1" in tasks and "no-worker" in tasks
-    assert "processing -> erred" in story
+    assert "processing → erred" in story
     assert "Traceback (most recent call last)" not in done.stderr
 
 

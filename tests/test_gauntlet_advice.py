@@ -14,9 +14,9 @@ from distributed import Client
 from watching import clear_history, settings_on
 
 import dbgkit
+from dbgkit import advice
 from dbgkit.cluster import recordings
 from dbgkit.frontends.wording import Commands, Magics, Run, quoted
-from dbgkit.model import advice
 from dbgkit.remote.common.texts import type_and_message
 
 
@@ -158,6 +158,7 @@ def test_the_recorder_is_turned_on_and_off_as_advised(command, capsys, monkeypat
 
 def test_the_recorder_takes_all_settings(command, failed):
     settings = "--hold 2MB --keep-inputs 1MB --nbytes 9kB --kept 8 --time 50ms"
+    settings += " --dashboard"
     try:
         names = ("--secret-names", "vault,salary", "--secret-names", "iban")
         done = command("record", *settings.split(), *names)
@@ -169,6 +170,7 @@ def test_the_recorder_takes_all_settings(command, failed):
             "kept": 8,
             "seconds": 0.05,
             "secret_names": ["vault", "salary", "iban"],
+            "dashboard": True,
         }
     finally:
         command("record", "off")

@@ -14,8 +14,7 @@ from conftest import own_cluster
 from distributed import wait
 
 import dbgkit
-from dbgkit import render
-from dbgkit.model import advice
+from dbgkit import advice, render
 
 KEY = ("divide a rather long name by nothing", 2)
 

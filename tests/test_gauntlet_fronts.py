@@ -149,25 +149,25 @@ def test_after_an_error_the_failure_is_there_still(run, refused, before):
 
 def test_after_a_refusal_the_failure_is_there_still(run):
     run(FAILS)
-    run("from dbgkit.frontends.ipython import magics; whole = magics.debug")
+    run("from dbgkit.api import debug; whole = debug.debug")
     run(
         "def declines(*args, **options): "
         "return whole(*args, **options, notify=lambda event: False)"
     )
-    run("magics.debug = declines")
+    run("debug.debug = declines")
     said = run("%dbg --no-prompt --where process")
-    run("magics.debug = whole")
+    run("debug.debug = whole")
     assert "Declined" in said
     assert "KeyError: 'XYZ'" in run("%dbg --no-prompt")
 
 
 def test_after_ctrl_c_the_failure_is_there_still(run):
     run(FAILS)
-    run("from dbgkit.frontends.ipython import magics; whole = magics.debug")
+    run("from dbgkit.api import debug; whole = debug.debug")
     run("def stopped(*args, **options): raise KeyboardInterrupt")
-    run("magics.debug = stopped")
+    run("debug.debug = stopped")
     run("%dbg")
-    run("magics.debug = whole")
+    run("debug.debug = whole")
     assert "KeyError: 'XYZ'" in run("%dbg --no-prompt")
 
 
@@ -335,7 +335,6 @@ def test_the_story_names_the_file_in_what_a_worker_logged(processes_client, caps
     args = ["--scheduler", there, "--source", __file__, "logged-1"]
     done = in_process(capsys, "story", *args)
     assert done.code == 1, done
-    assert "Traceback: '  File" in done.out
     assert "<dynamic-code>" not in done.out
     assert "test_gauntlet_fronts.py" in done.out
 

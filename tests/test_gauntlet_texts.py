@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from cells import WITH_PATHS, cells
 from distributed import wait
+from shells import uncoloured
 from watching import clear_history, forgotten, settle, unchanged
 
 import dbgkit
@@ -77,7 +78,7 @@ def test_a_group_shows_the_lines_of_its_own_cell(client):
     with cells(*texts, first=3) as (shop, bank):
         futures = [fails(client, space["price"], 0) for space in (shop, bank)]
         found = dbgkit.failures(client=client)
-        text, html = str(found), html_of(found)
+        text, html = str(found), uncoloured(html_of(found))
         del futures
     assert "return 100 // item" in text and "return 5 // (item * 2)" in text
     assert "return 100 // item" in html and "return 5 // (item * 2)" in html
@@ -146,7 +147,7 @@ def test_a_method_of_an_argument_is_found(client):
         assert locations(client) == {"Cell In[1], line 7 in predict": 1}
         text = str(dbgkit.failures(client=client))
         del future
-        page = html_of(dbgkit.failures(client=client))
+        page = uncoloured(html_of(dbgkit.failures(client=client)))
     assert "return self.weight // x" in text
     assert "return model.predict(x)" in page
 
@@ -312,7 +313,7 @@ def test_locate_shows_the_line_and_keeps_the_schedulers_text(client):
     with cells(SHOP, first=9) as (space,):
         future = fails(client, space["price"], 0)
         failure = dbgkit.locate(future)
-        text, html = str(failure), html_of(failure)
+        text, html = str(failure), uncoloured(html_of(failure))
     assert "Cell In[9], line 3" in text and "return 100 / item" in text
     assert "Cell In[9], line 3" in html and "return 100 / item" in html
     assert "Cell" not in failure.traceback_text
@@ -328,7 +329,7 @@ def test_why_names_the_cell(client):
 def test_the_report_shows_the_line(client):
     with cells(SHOP, first=9) as (space,):
         future = fails(client, space["price"], 0)
-        page = document(report(client=client))
+        page = uncoloured(document(report(client=client)))
         del future
     assert "Cell In[9], line 3" in page and "return 100 / item" in page
     assert "dynamic-code" not in page

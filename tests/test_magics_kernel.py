@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from shells import Kernel, plain
+from shells import Kernel
 
 JOBS = """
 from dask import delayed
@@ -47,12 +50,32 @@ def test_opens_the_prompt_where_the_front_end_takes_input(kernel):
     assert "(700, 0)" in said
 
 
-def test_prints_the_report_where_it_takes_none(kernel):
+def cards(said):
+    html = (text for kind, text in said if kind == "text/html")
+    return [text for text in html if 'class="dbgkit ' in text]
+
+
+@pytest.mark.parametrize("line", ["%dbg", "import dbgkit; again = dbgkit.debug()"])
+def test_shows_the_card_of_a_replay_where_it_takes_no_input(kernel, line):
     kernel.run(FAILS)
-    status, said = kernel.run("%dbg")
+    status, said = kernel.run_parts(line)
     assert status == "ok"
-    assert "ZeroDivisionError: division by zero" in said
-    assert "scaled = 700" in said
+    (card,) = cards(said)
+    assert "ZeroDivisionError" not in "".join(t for kind, t in said if kind == "stream")
+    (other,) = cards(kernel.run_parts("import dbgkit; dbgkit.replay()")[1])
+    same = re.compile(r"\(\d[\d.]* \w+\)")  # how long it ran
+    assert same.sub("", card) == same.sub("", other)
+    for text in ("ZeroDivisionError", "scaled", "700", "return", "%dbg  right after"):
+        assert text in unescape(card)
+
+
+def test_the_line_that_a_card_names_opens_it(kernel):
+    kernel.run("kept = client.submit(ratio, 7, 0, key='ratio-kept'); kept.exception()")
+    (card,) = cards(kernel.run_parts("%dbg_locate kept")[1])
+    (line,) = re.findall(r"%dbg [^<]*", unescape(card))
+    assert line == "%dbg 'ratio-kept'"
+    status, said = kernel.run(line, "p scaled, b", "q")
+    assert (status, "(700, 0)" in said) == ("ok", True)
 
 
 def test_the_call_opens_the_prompt_as_the_magic_does(kernel):
@@ -88,7 +111,7 @@ def test_a_cell_that_failed_stays_failed(kernel):
     assert "(700, 0)" in said
 
 
-def test_a_notebook_that_nobody_watches_gets_the_report(tmp_path):
+def test_a_notebook_that_nobody_watches_gets_the_card(tmp_path):
     cells = ["%load_ext dbgkit", JOBS, f"%%dbg\n{FAILS}", "print('never')"]
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
@@ -99,6 +122,8 @@ def test_a_notebook_that_nobody_watches_gets_the_report(tmp_path):
     with pytest.raises(CellExecutionError):
         client.execute()
     outputs = notebook.cells[2].outputs
-    said = plain("".join(output.get("text", "") for output in outputs))
-    assert "scaled = 700" in said
+    shown = [output["data"] for output in outputs if "data" in output]
+    (card,) = cards([each for data in shown for each in data.items()])
+    assert "scaled" in card and "700" in card
+    assert any("scaled = 700" in data["text/plain"] for data in shown)
     assert not notebook.cells[3].outputs

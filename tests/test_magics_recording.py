@@ -55,7 +55,7 @@ def test_all_settings_of_on(shell):
     shell.run_line_magic(
         "dbg_record",
         "on --hold 2MB --keep-inputs 1MB --nbytes 9kB --kept 8 --time 50ms "
-        "--secret-names a,salary --secret-names pair --timeout 20s",
+        "--secret-names a,salary --secret-names pair --dashboard --timeout 20s",
     )
     assert settings_on(shell.user_ns["client"]) == {
         "hold": 2_000_000,
@@ -64,6 +64,7 @@ def test_all_settings_of_on(shell):
         "kept": 8,
         "seconds": 0.05,
         "secret_names": ["a", "salary", "pair"],
+        "dashboard": True,
     }
     fail(shell)
     (recording,) = shell.run_line_magic("dbg_record", "")

@@ -233,7 +233,7 @@ def test_ctrl_c_is_one_line_too(shell, held, capsys, monkeypatch):
     def interrupted(*args, **options):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("dbgkit.frontends.ipython.states.why", interrupted)
+    monkeypatch.setattr("dbgkit.api.why.why", interrupted)
     assert threading.current_thread() is threading.main_thread()
     assert refused(shell, "%dbg_why", capsys) == "KeyboardInterrupt"
 

@@ -1,8 +1,9 @@
-"""The graph around a task as a tree, as a picture, and as nested lists."""
+"""The graph around a task as a tree, and as a picture."""
 
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import xml.etree.ElementTree as ET
 from html import unescape
@@ -192,10 +193,17 @@ def test_boxes_are_inside_the_picture_and_apart():
             assert x + wide < u or u + w < x or y + high < v or v + h < y
 
 
-def test_without_graphviz_it_is_nested_lists(monkeypatch):
+def test_without_graphviz_it_is_a_tree(monkeypatch):
     monkeypatch.setenv("PATH", "")
     html = graph_html(fan())
-    assert "<svg" not in html
+    assert "<svg" not in html and "<li" not in html
+    lines = re.sub("<[^>]*>", "", html).splitlines()
+    assert [line[:4] for line in lines if line[:1] in "├└"] == ["├── ", "└── "]
+    # THEN its branches are those of the console
+    told = render.to_text(fan(), width=200).splitlines()
+    assert [re.match("[│├└─ ]*", line)[0] for line in told] == [
+        re.match("[│├└─ ]*", line)[0] for line in lines
+    ]
     assert "… 99,960 more tasks" in texts(html)
     told = " ".join(texts(html))
     assert "right erred also needs 1 other · needed by total (above)" in told
@@ -235,6 +243,6 @@ def test_a_graph_shows_itself():
     graph = fan()
     bundle = graph._repr_mimebundle_()
     assert bundle["text/plain"].startswith("❱ bad")
-    assert 'class="dbgkit-graph"' in bundle["text/html"]
+    assert 'class="dbgkit-graph' in bundle["text/html"]
     assert bundle["text/html"].lstrip().startswith('<div class="dbgkit')
     assert repr(graph).startswith("TaskGraph(")

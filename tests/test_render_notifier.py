@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import textwrap
 
@@ -96,10 +97,83 @@ def test_at_a_terminal_many_tasks_are_asked_for():
     child.close()
 
 
-def test_at_a_terminal_little_is_not_asked_for_and_progress_is_shown():
-    child = spawn("pull_bytes=10")
-    child.expect_exact("answer: None")
-    child.expect_exact("computing inputs again")
-    child.expect_exact("120/120")
+MOVING = """
+    import sys
+    from dbgkit.model import Plan, Progress
+    from dbgkit.render import Notifier
+    with Notifier() as notify:
+        notify(Plan("k", "ratio", "task", "process"))
+        for stage, done, total in {events}:
+            notify(Progress(stage, done, total))
+        {then}
+    print("end")
+"""
+
+
+def moving(events, then="sys.stdin.readline()", **options):
+    pexpect = pytest.importorskip("pexpect")
+    code = textwrap.dedent(MOVING.format(events=events, then=then))
+    return pexpect.spawn(
+        sys.executable,
+        ["-c", code],
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(24, 100),
+        **options,
+    )
+
+
+def test_at_a_terminal_a_line_moves_while_a_task_runs_and_then_is_gone():
+    child = moving([("times", 0, 1)])
+    child.expect_exact("running the task again in a process of its own")
+    child.expect_exact("0:00:01")  # it moves although nothing is reported
+    child.sendline("")
+    child.expect_exact("\x1b[2K")  # the line is taken off
+    child.expect_exact("end")
+    child.close()
+
+
+def test_of_several_there_is_one_line_with_a_bar():
+    child = moving([("pull", 1, 9), ("recompute", 0, 120), ("recompute", 60, 120)])
+    child.expect("computing inputs again[^\n]* 60/120")
+    assert "pulling" not in child.before
+    child.sendline("")
+    child.expect_exact("end")
+    child.close()
+
+
+def test_what_is_done_at_once_shows_nothing():
+    child = moving([("recompute", 0, 120), ("recompute", 120, 120)], "pass")
+    child.expect_exact("end")
+    assert "computing" not in child.before
+    child.close()
+
+
+def test_on_a_dumb_terminal_nothing_moves():
+    child = moving([("times", 0, 1)], env={**os.environ, "TERM": "dumb"})
+    child.sendline("")
+    child.expect_exact("end")
+    assert "running the task again" not in child.before
+    child.close()
+
+
+def test_a_breakpoint_in_the_task_has_the_terminal_to_itself():
+    then = "import time; time.sleep(1); breakpoint(); notify"
+    child = moving([("times", 0, 1)], then)
+    child.expect_exact("running the task again")
+    child.expect_exact("(Pdb) ")
+    child.sendline("p sys.breakpointhook is sys.__breakpointhook__")
+    child.expect_exact("True")
+    child.expect_exact("(Pdb) ")
+    child.sendline("c")
+    child.expect_exact("end")
+    child.close()
+
+
+def test_a_line_of_progress_is_one_line_whatever_it_says():
+    child = moving([("no\nsuch \x1b[31m stage " * 40, 0, 0)])
+    child.expect_exact("no\\nsuch \\x1b[31m stage")
+    child.expect_exact("…")
+    child.sendline("")
     child.expect_exact("end")
     child.close()

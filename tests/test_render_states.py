@@ -10,8 +10,9 @@ from html import unescape
 from html.parser import HTMLParser
 
 import pytest
+from shells import uncoloured
 
-from dbgkit import render
+from dbgkit import advice, render
 from dbgkit.frontends.wording import Commands, Magics
 from dbgkit.model import (
     Checkup,
@@ -29,7 +30,6 @@ from dbgkit.model import (
     TaskRow,
     TaskTable,
     Timeline,
-    advice,
 )
 
 WHEN = datetime(2026, 11, 23, 12, 3, 4, tzinfo=timezone.utc)
@@ -195,8 +195,8 @@ def parsed(html):
 
 
 def words_in(html):
-    """What a reader sees of a page, with single blanks."""
-    return " ".join(" ".join(parsed(html).texts).split())
+    """What a reader sees of a page, with single blanks; code is not taken apart."""
+    return " ".join(" ".join(parsed(uncoloured(html)).texts).split())
 
 
 # -- whatever a key or a message says ----------------------------------------
@@ -407,23 +407,23 @@ def test_a_story_has_times_sources_and_marked_gaps():
     )  # fmt: skip
     told = text_of(story).splitlines()
     assert told[0] == (
-        "('ratio-1', 3)  2 entries within 1.50 s, from 2026-11-23 12:03:04 UTC"
+        "('ratio-1', 3)  2 log entries within 1.50 s, from 2026-11-23 12:03:04 UTC"
     )
     assert told[1].split(maxsplit=1)[0] == "note"
     assert told[2].split() == [
-        "12:03:04.000", "+0.000", "s", "scheduler", "released", "->", "waiting",
+        "12:03:04.000", "+0.000", "s", "scheduler", "released", "→", "waiting",
     ]  # fmt: skip
     assert told[3].split()[:4] == ["12:03:05.500", "+1.500", "s", "tcp://10.0.0.7:1"]
     alone = text_of(replace(story, moments=story.moments[:1])).splitlines()
-    assert alone[0] == "('ratio-1', 3)  1 entry, at 2026-11-23 12:03:04 UTC"
+    assert alone[0] == "('ratio-1', 3)  1 log entry, at 2026-11-23 12:03:04 UTC"
     assert [line.strip() for line in told[4:]] == ["why", "so"]
     page = words_in(render.to_html(story))
-    assert "12:03:05.500 +1.500 s tcp://10.0.0.7:1 executing -> error why so" in page
+    assert "12:03:05.500 +1.500 s tcp://10.0.0.7:1 executing → error why so" in page
     assert "the beginning is missing" in page
 
 
 def test_a_story_of_several_days_has_dates():
-    moments = [Moment(WHEN + timedelta(days=n), "log", "x") for n in range(2)]
+    moments = [Moment(WHEN + timedelta(days=n), "log", f"x {n}") for n in range(2)]
     assert "  2026-11-24 12:03:04.000" in text_of(Timeline("k", tuple(moments)))
 
 
@@ -432,7 +432,7 @@ def test_of_a_long_story_the_last_entries_are_shown():
         Moment(WHEN + timedelta(seconds=n), "log", f"number {n}") for n in range(600)
     )
     told = text_of(Timeline("k", moments))
-    assert "… 100 earlier entries, not shown" in told
+    assert "… 100 earlier lines, not shown" in told
     assert "number 599" in told and "number 99\n" not in told
 
 

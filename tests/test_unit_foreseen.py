@@ -42,6 +42,7 @@ def test_workers_that_do_not_answer_the_scheduler_are_not_asked():
         "may_run_it": ["c"],
         "unknown": [{"key": "gone"}],
         "answering": {"a": True, "b": False, "c": True},
+        "cluster": None,
     }
     assert workers_to_ask(answer, True) == {"a": ["x"], "c": ["gone"]}
     # In a dump, what is not said to be silent has told.

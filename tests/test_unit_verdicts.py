@@ -166,7 +166,7 @@ def test_of_code_that_travelled_line_and_function_count():
     for row in (("<dynamic-code>", line + 1, name), ("<dynamic-code>", line, "other")):
         why = difference(before([*outer, row]), now)
         assert why is not None
-        assert "at another line: before <dynamic-code>:" in why
+        assert "at another line: before line " in why
 
 
 def test_what_is_installed_there_may_be_a_folder_of_sources_here():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -16,13 +17,13 @@ from time import monotonic, sleep
 
 import pexpect
 import pytest
-from commands import environment, in_process
+from commands import environment, in_process, start
 from conftest import own_cluster
 from distributed import Client, wait
 from rich.console import Console
-from shells import Terminal
+from shells import Kernel, Terminal
 from tasks import boom, inc, ratio
-from watching import wait_until
+from watching import clear_history, wait_until
 from why_looks import flag
 from why_tasks import loop_until
 
@@ -31,8 +32,12 @@ from dbgkit.api.watch import Looks, glance
 from dbgkit.cluster.view import open_view
 from dbgkit.errors import SchedulerGone
 from dbgkit.model import Explanation, Failure, FailureGroup, FailureReport, Glance, Span
-from dbgkit.render.watch import _Screen
+from dbgkit.render.text import Text
+from dbgkit.render.watch_asking import Asking
+from dbgkit.render.watch_keys import listening
+from dbgkit.render.watch_list import Choice
 from dbgkit.render.watch_overview import Overview
+from dbgkit.render.watch_sections import Entry, Section, sections_of
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
 
@@ -133,14 +138,14 @@ def test_it_ends_with_0_if_nothing_was_wrong(client, key):
 
 
 def test_it_fits_into_a_window_that_changes(client):
-    held = [client.submit(inc, n, key=f"{chr(97 + n) * 4}-1") for n in range(20)]
+    held = [client.submit(inc, n, key=f"{chr(97 + n) * 4}-1") for n in range(16)]
     wait(held)
     with watching(client.scheduler.address) as child:
-        child.expect_exact("tttt")  # the last one
+        child.expect_exact("pppp")  # the last one
         child.setwinsize(16, 80)
         child.expect_exact("more lines")
         child.setwinsize(40, 110)
-        child.expect_exact("tttt")
+        child.expect_exact("pppp")
         child.send("q")
         assert left(child)[1] == 0
 
@@ -222,6 +227,194 @@ def test_a_scheduler_that_hangs_is_told():
         assert left(child)[1] in (0, 1)
 
 
+# -- the list ----------------------------------------------------------------
+
+
+def test_an_entry_is_opened_and_leads_on(client):
+    held = [client.submit(boom, 8, key="bad-1"), client.submit(inc, 1, key="good-1")]
+    wait(held)
+    address = client.scheduler.address
+    with watching(address) as child:
+        child.expect_exact("> ")  # the first failure is selected
+        child.send("\r")
+        child.expect_exact("go on")
+        child.expect_exact(f"debug --scheduler {address} bad-1")
+        child.expect_exact("raise ValueError")
+        child.expect_exact("Esc goes back")
+        # WHEN it goes while it is open
+        del held[0]
+        client.run_on_scheduler(clear_history)
+        child.expect_exact("it is no longer there")
+        # THEN what was seen of it stays until one goes back
+        child.send("\x1b")
+        child.expect_exact(": none")
+        child.send("?")
+        child.expect_exact("the entry above")
+        child.send("?G\r")  # the last entry is a worker
+        child.expect_exact("worker tcp://")
+        child.expect_exact("running or waiting there")
+        child.send("q")
+        assert left(child)[1] == 0
+    del held
+
+
+def test_what_is_selected_stays_so_as_others_come():
+    choice = Choice()
+    choice.take(sections_of(a_glance(failures=report_of("E1", "E2"))))
+    assert choice.at[1] == "E1"
+    choice.press("down")
+    choice.take(sections_of(a_glance(failures=report_of("E0", "E1", "E2"))))
+    assert choice.at[1] == "E2"
+    # WHEN it goes, its neighbour is next; and there is an end at both ends
+    choice.take(sections_of(a_glance(failures=report_of("E0", "E1"))))
+    assert choice.at is not None
+    for key, kind in {"end": "cause", "home": "failure", "k": "failure"}.items():
+        choice.press(key)
+        assert choice.at[0] == kind
+    choice.take([])
+    choice.press("enter")
+    assert choice.opened is None
+
+
+def test_details_that_do_not_fit_are_scrolled_and_none_is_lost():
+    choice = Choice()
+    lines = [f"line {n}: {'x' * 100} end" for n in range(30)]
+    wide = Text("\n".join(lines), no_wrap=True, overflow="ignore")  # as a command is
+    entry = Entry(("x",), (Text("x"),), lambda: wide)
+    choice.take([Section(Text("t"), (entry,))])
+    choice.press("enter")
+    console = Console(file=io.StringIO(), width=80, height=12, color_system=None)
+    seen = ""
+    for _ in range(60):
+        with console.capture() as captured:
+            console.print(choice.details(console, ""))
+        text = captured.get()
+        assert len(text.splitlines()) <= 12
+        seen += text
+        choice.press("down")
+    assert all(f"line {n}:" in seen for n in range(30))
+    assert "lines 51 to 60 of 60" in seen  # wide ones are folded
+
+
+def report_of(*kinds):
+    groups = tuple(group(kind, message=kind) for kind in kinds)
+    return FailureReport(groups, 3 * len(groups), 0)
+
+
+@pytest.mark.parametrize("height", [8, 12, 24])
+@pytest.mark.parametrize("index", [0, 20, 39])
+def test_what_is_selected_is_on_the_screen(height, index):
+    choice = Choice()
+    choice.take(sections_of(CROWDED))
+    for _ in range(index):
+        choice.press("j")
+    text = printed(Overview(CROWDED, screen=True, at=choice.at), height=height)
+    (line,) = [each for each in text.splitlines() if each.startswith("> ")]
+    assert f" E{index}:" in line
+    assert len(text.splitlines()) <= height
+
+
+def test_secrets_are_hidden_in_all_lists():
+    text = "no answer from postgres://ann:hunter2@db/sales"
+    secret = a_glance(
+        address="tcp://ann:hunter2@x:1",
+        failures=FailureReport((group("E", message=text),), 1, 0, notes=(text,)),
+        why=Explanation("failed", text, evidence=(text,), advice=(text,)),
+    )
+    shown = printed(Overview(secret), width=300)
+    for section in sections_of(secret):
+        for entry in section.entries:
+            shown += printed(entry.details(), width=300)
+    assert "hunter2" not in shown and shown.count("ann:<hidden>@") > 6
+
+
+# -- the terminal is put back --------------------------------------------------
+
+
+@contextmanager
+def shell():
+    """A shell with job control, at a terminal."""
+    child = pexpect.spawn(
+        "bash",
+        ["--norc", "--noprofile", "--noediting", "-i"],
+        dimensions=(30, 110),
+        encoding="utf8",
+        timeout=60,
+        env=environment(TERM="xterm", PS1="", PROMPT_COMMAND="", COLUMNS="", LINES=""),
+    )
+    try:
+        yield child
+    finally:
+        child.close(force=True)
+
+
+def settings(child, name):
+    """How a shell finds its terminal, in one word."""
+    child.sendline(f"echo {name}=$(stty -g)=")
+    child.expect(rf"\r\n{name}=([0-9a-f:]+)=\r\n")
+    return child.match[1]
+
+
+@pytest.mark.parametrize("how", ["q", "\x03", "TERM", "HUP"], ids=repr)
+def test_the_terminal_is_as_before_however_it_ends(client, how):
+    command = f"{sys.executable} -m dbgkit watch --scheduler {client.scheduler.address}"
+    with shell() as child:
+        before = settings(child, "before")
+        child.sendline(f"{command} --every 200ms & echo pid=$!=; fg")
+        child.expect(r"pid=(\d+)=")
+        pid = int(child.match[1])
+        child.expect_exact("Nothing is blocked")
+        number = getattr(signal, f"SIG{how}", None)
+        if number is None:
+            child.send(how)
+        else:
+            os.kill(pid, number)
+        child.expect_exact("\x1b[?1049l")
+        child.sendline("echo code=$?=")
+        child.expect(r"code=(\d+)=")
+        assert int(child.match[1]) == (128 + number if number else 0)
+        assert settings(child, "after") == before
+
+
+def test_it_is_suspended_and_continued(client):
+    command = f"{sys.executable} -m dbgkit watch --scheduler {client.scheduler.address}"
+    with shell() as child:
+        before = settings(child, "before")
+        child.sendline(f"{command} --every 200ms")
+        child.expect_exact("Nothing is blocked")
+        child.send("\x1a")
+        child.expect_exact("\x1b[?1049l")
+        child.expect_exact("Stopped")
+        assert settings(child, "stopped") == before
+        child.sendline("fg")
+        child.expect_exact("\x1b[?1049h")
+        child.expect_exact("Nothing is blocked")
+        child.send("?")
+        child.expect_exact("the entry above")
+        child.send("q")
+        child.expect_exact("\x1b[?1049l")
+        assert settings(child, "after") == before
+
+
+def test_the_terminal_is_as_before_where_something_breaks():
+    import pty
+    import termios
+
+    main, other = pty.openpty()
+    before = termios.tcgetattr(other)
+    with open(other, closefd=False) as terminal, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", terminal)
+        with pytest.raises(KeyError), listening() as pressed:
+            assert termios.tcgetattr(other)[3] != before[3]
+            os.write(main, b"\x1b[")
+            os.write(main, b"B")
+            assert pressed() == ["down"]
+            raise KeyError
+    assert termios.tcgetattr(other) == before
+    os.close(main)
+    os.close(other)
+
+
 # -- without one -------------------------------------------------------------
 
 
@@ -230,16 +423,120 @@ def test_once_without_a_terminal(client, capsys):
     fallen = client.submit(inc, bad[0], key="fallen-1")
     wait([*bad, fallen])
     where = ("--scheduler", client.scheduler.address)
-    done = in_process(capsys, "watch", *where)
-    assert done.code == 1
-    assert done.err == "not a terminal: shown only once\n"
+    done = in_process(capsys, "watch", "--updates", "1", *where)
+    assert (done.code, done.err) == (1, "")
     assert "2 tasks failed, of 2 root causes; 1 more failed because of them" in done.out
     once = in_process(capsys, "watch", "--once", *where)
     assert (once.code, once.err) == (1, "")
     told = json.loads(in_process(capsys, "watch", "--json", *where).out)
     assert told["failures"]["total"] == 2
     assert told["workers"] == {"running": 1}
+    (worker,) = told["loads"]
+    assert (worker["status"], worker["threads"]) == ("running", 2)
+    assert worker["memory"] > 0
     assert told["summary"]["zero"] == {"erred": 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_without_a_terminal_each_change_is_printed(client, number):
+    process = start(
+        "watch", "--scheduler", client.scheduler.address, "--every", "100ms"
+    )
+    blocks = []
+
+    def read():
+        for line in process.stdout:
+            blocks.append(line.decode())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    wait_until(lambda: "Workers" in "".join(blocks), "the first block")
+    held = client.submit(boom, 8, key="bad-1")
+    wait_until(lambda: "cannot take 8" in "".join(blocks), "the second one")
+    sleep(1)  # nothing changes: no block comes
+    process.send_signal(number)
+    assert process.wait(30) == (1 if number == signal.SIGINT else -number)
+    reader.join()
+    text = "".join(blocks)
+    assert "\x1b" not in text and process.stderr.read() == b""
+    assert 2 <= text.count("\nTasks") <= 4
+    process.stdout.close()
+    process.stderr.close()
+    del held
+
+
+def test_it_ends_quietly_where_nobody_reads_any_longer(client):
+    process = start(
+        "watch", "--scheduler", client.scheduler.address, "--every", "100ms"
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    held = client.submit(boom, 8, key="bad-1")
+    assert process.wait(30) in (1, 2)
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    del held
+
+
+def test_updates_are_as_many_as_were_asked_for(client, capsys):
+    where = ("--scheduler", client.scheduler.address, "--every", "50ms")
+    assert in_process(capsys, "watch", "--updates", "3", *where).code == 0
+    assert dbgkit.watch(client=client, every="50ms", updates=3).healthy
+    with pytest.raises(ValueError, match="updates=0"):
+        dbgkit.watch(client=client, updates=0)
+
+
+# -- in a notebook -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    kernel = Kernel(tmp_path_factory.mktemp("kernel"))
+    yield kernel
+    kernel.stop()
+
+
+def outputs(kernel, code, *, takes_input=True, stop_after=None):
+    """Types and texts of what a cell displays, and how it ended."""
+    found = []
+
+    def hear(message):
+        if message["msg_type"] in ("display_data", "update_display_data"):
+            content = message["content"]
+            found.append((message["msg_type"], content["data"]["text/plain"]))
+            ids.add(content["transient"]["display_id"])
+        elif message["msg_type"] in ("execute_result", "stream", "error"):
+            found.append((message["msg_type"], str(message["content"])))
+        if len(found) == stop_after:
+            kernel.manager.interrupt_kernel()
+
+    ids = set()
+    reply = kernel.client.execute_interactive(
+        code, allow_stdin=takes_input, output_hook=hear, timeout=60
+    )
+    assert len(ids) <= 1
+    return reply["content"]["status"], found
+
+
+def test_a_notebook_updates_its_output_in_place(client, kernel):
+    address = client.scheduler.address
+    assert outputs(kernel, "%load_ext dbgkit") == ("ok", [])
+    line = f"%dbg_watch --client {address} --every 100ms"
+    status, found = outputs(kernel, f"{line} --updates 3")
+    kinds = ["display_data", "update_display_data", "update_display_data"]
+    assert (status, [kind for kind, _ in found]) == ("ok", kinds)
+    assert all("Nothing is blocked" in text for _, text in found)
+    # WHEN the cell is interrupted
+    status, found = outputs(kernel, line, stop_after=4)
+    assert status == "ok" and len(found) >= 4
+    assert {kind for kind, _ in found} == {*kinds}
+
+
+def test_where_nobody_can_interrupt_a_notebook_there_is_one_update(client, kernel):
+    outputs(kernel, "%load_ext dbgkit")
+    line = f"%dbg_watch --client {client.scheduler.address}"
+    status, found = outputs(kernel, line, takes_input=False)
+    assert (status, [kind for kind, _ in found]) == ("ok", ["execute_result"])
 
 
 def test_a_glance_counts_and_looks_at_no_task_without_need(client):
@@ -301,7 +598,7 @@ def test_looks_never_overlap_and_leave_as_much_time_as_they_take():
         inside.release()
         return a_glance()
 
-    screen = _Screen(look, every=0.0, patience=10.0)
+    screen = Asking(look, every=0.0, patience=10.0)
     wait_until(lambda: screen.turn() or len(times) == 4, "four looks")
     for (_, end), (begin, _) in pairwise(times):
         assert begin - end >= 0.09
@@ -311,7 +608,7 @@ def test_an_error_that_is_none_of_ours_is_raised():
     def look():
         raise KeyError("a mistake")
 
-    screen = _Screen(look, every=1.0, patience=10.0)
+    screen = Asking(look, every=1.0, patience=10.0)
     with pytest.raises(KeyError):
         wait_until(screen.turn, "it is raised")
 

@@ -131,9 +131,9 @@ def test_workers_paused_for_their_memory(tmp_path):
         LocalCluster(n_workers=1, memory_limit="1 GiB", dashboard_address=":0") as c,
         Client(c) as client,
     ):
-        why_until("workers-paused")
+        why_until("paused-for-good")
         future = client.submit(inc, 1, key="held up")
-        found = why_until("workers-paused", future)
+        found = why_until("paused-for-good", future)
         assert "'held up' cannot run" in found.summary
         assert any("of 1.00 GiB in use" in line for line in found.evidence)
         assert not found.healthy
@@ -148,6 +148,11 @@ def test_worker_not_answering(harmable, tmp_path):
         with stopped(client, address):
             found = why_until("worker-not-answering", future)
             assert found.summary == f"{address} does not answer"
+            (seen,) = (each for each in found.evidence if each.startswith("as the s"))
+            assert seen.startswith(
+                "as the scheduler sees it: its port takes connections; its nanny "
+                "answers; another worker of its host answers (process "
+            )
             same_words(found, dump_despite(client, address, tmp_path, "stuck"))
             why_until("worker-not-answering")
 

@@ -13,8 +13,8 @@ import dbgkit
 # What no dump holds: call stacks, times of failures, who waits, futures of the client,
 # what nannies see.
 _LIVE_ONLY = re.compile(
-    r"^(at |the longest, |\d+ wait for |the future here |its process: |its machine |"
-    r"what its process )"
+    r"^(at |the longest, |\d+ wait for |the future here |as the scheduler sees it: |"
+    r"its process: |its machine |what its process )"
 )
 
 # A dump knows of tasks that are still known only.

@@ -10,12 +10,12 @@ debugger.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, overload
 
-from dbgkit import debugger, render
+from dbgkit import advice, debugger, render
 from dbgkit.api.asking import Async, Sync, Unpack, ask_and_show
 from dbgkit.api.locate import captured_of, locate_here
 from dbgkit.api.recordings import recording_for, recording_of
@@ -23,7 +23,7 @@ from dbgkit.api.replay import Replaying, one_of, read_options
 from dbgkit.cluster.clients import is_open
 from dbgkit.diagnose.root_causes import root_causes
 from dbgkit.errors import DbgkitError, Declined, WrongTarget
-from dbgkit.model import Failure, Recording, Replay, advice
+from dbgkit.model import Failure, Recording, Replay
 from dbgkit.model.display import was_printed
 from dbgkit.replays.alive import live_post_mortem
 from dbgkit.replays.capture import error_of, prepared_for
@@ -32,6 +32,14 @@ from dbgkit.replays.preparing import Notify, prepare
 from dbgkit.replays.replaying import execute
 from dbgkit.source import naming_sources
 from dbgkit.targets.tracebacks import stands_for
+
+render.load()  # whatever it is that fails later
+
+Before = Callable[[Failure | Recording, bool], bool]
+
+
+def _says_all(shown: Failure | Recording, prompting: bool) -> bool:
+    return False
 
 
 class _Options(Replaying, total=False):
@@ -130,8 +138,13 @@ def debug_as_read(
     using: str | None,
     notify: Notify | None,
     asynchronous: bool | None,
+    before: Before | None = None,
 ) -> Replay | Recording | Coroutine[Any, Any, Replay | Recording]:
-    """As `debug`, with its options already read."""
+    """As `debug`, with its options already read.
+
+    ``before`` is told what is about to be shown, and whether a prompt opens on it; it
+    gives whether the exception itself is to be left out.
+    """
     newest = target is None
 
     def run(target: Any, found: Any) -> _Entrance:
@@ -146,7 +159,7 @@ def debug_as_read(
     def show(entrance: _Entrance) -> Replay | Recording:
         wants_prompt = debugger.can_prompt() if prompt is None else prompt
         with naming_sources(wanted.sources):
-            return entrance.enter(wants_prompt)
+            return entrance.enter(wants_prompt, before or _says_all)
 
     return ask_and_show(target, client, wanted.timeout, run, show, asynchronous)
 
@@ -229,7 +242,7 @@ class _Entrance:
     recording: Recording | None = None
     refused: DbgkitError | None = None
 
-    def enter(self, wants_prompt: bool) -> Replay | Recording:
+    def enter(self, wants_prompt: bool, before: Before) -> Replay | Recording:
         again, recording = self.replay, self.recording
         entered = False
         if again is not None:
@@ -237,11 +250,15 @@ class _Entrance:
             if error is None and again.recording is not None:
                 error = debugger.as_exception(again.recording)
             if error is not None and wants_prompt:
-                header = self._header(again)
+                titled = not before(again.failure, True)
+                header = self._header(again, titled)
                 self._enter(error, again.failure, header)
                 entered = True
             else:
-                render.show(again, whole=True)
+                before(again.failure, False)
+                render.present(again)
+        elif recording is not None:
+            before(recording, wants_prompt)
         if self.refused is not None:
             render.say(f"not replayed: {self.refused}")
         if recording is not None:
@@ -255,19 +272,20 @@ class _Entrance:
                 self._enter(debugger.as_exception(recording), recording, header)
             else:
                 print()
-                render.show(recording, whole=True)
+                render.present(recording)
         found = again if again is not None else recording
         assert found is not None
         was_printed(found, debugger.cell_running)
         return found
 
-    def _header(self, again: Replay) -> str:
+    def _header(self, again: Replay, titled: bool) -> str:
         client = again.failure.evidence.client
         return render.header(
             again,
             others=[other.key for other in self.others],
             reachable=client is not None and is_open(client),
             color=None,
+            titled=titled,
         )
 
     def _enter(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from dbgkit import render
 from dbgkit.api.debug import debug, debug_as_read, former_source
 from dbgkit.api.replay import one_of, read_options, silent
 from dbgkit.errors import DbgkitError, NotHere
-from dbgkit.model import Recording, Replay
+from dbgkit.model import Failure, Recording, Replay
 from dbgkit.replays.capture import Capture, capturing
 from dbgkit.replays.planning import Wanted
 from dbgkit.replays.preparing import Notify
@@ -114,6 +114,27 @@ def capture(
     for the ``options`` of a replay that are given here.
     """
     return capturing(_read(**options), notify or silent, inputs=inputs)
+
+
+def debug_ended(
+    error: BaseException,
+    before: Callable[[Failure | Recording, bool], bool],
+    *,
+    notify: Notify,
+    prompt: bool | None = None,
+    using: str | None = None,
+    source: Any = None,
+    **options: Any,
+) -> None:
+    """`debug` what ended a script; ``before`` is told what is about to be shown.
+
+    It is handed that, and whether a prompt opens on it; it gives whether the report is
+    to leave out the exception itself.
+    """
+    using, source = former_source(using, source)
+    one_of("using", using, (None, "replay", "recording"))
+    wanted = _read(source=source, **options)
+    debug_as_read(error, None, wanted, prompt, using, notify, None, before)
 
 
 def _read(**options: Any) -> Wanted:

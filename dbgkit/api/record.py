@@ -22,6 +22,7 @@ class _Options(Asking, total=False):
     kept: Any
     time: Any
     secret_names: Iterable[str] | None
+    dashboard: bool | None
 
 
 @overload
@@ -41,6 +42,7 @@ def record(
     kept: Any = None,
     time: Any = None,
     secret_names: Iterable[str] | None = None,
+    dashboard: bool | None = None,
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> Recorder:
@@ -72,6 +74,10 @@ def record(
     secret_names : iterable of str, optional
         Names of variables, attributes and keys to hide in addition to the usual ones
         and to those that a running recorder already hides.
+    dashboard : bool, optional
+        Show failures by root cause, and what blocks, on a page of the scheduler's own
+        HTTP server: ``/dbgkit``, next to Dask's dashboard and for whoever can open
+        that. The page stays until the recorder is off. By default there is none.
     timeout : str or float
         Limit of all waits on the cluster together. Workers have at most twenty seconds
         of it; those that do not answer get the recorder as soon as they do.
@@ -126,6 +132,7 @@ def record(
             "kept": kept,
             "time": time,
             "secret-names": secret_names,
+            "dashboard": dashboard,
         }
     )
 

@@ -16,6 +16,7 @@ DEFAULTS = {
     "kept": "4 kB",
     "time": "100 ms",
     "secret-names": [],
+    "dashboard": False,
 }
 
 
@@ -38,6 +39,8 @@ def parsed(given: Mapping[str, Any]) -> RecorderSettings:
                 found["seconds"] = _time(value)
             elif name == "secret-names":
                 found["secret_names"] = _names(value)
+            elif name == "dashboard":
+                found["dashboard"] = _switch(value)
             else:
                 found[name.replace("-", "_")] = _size(value)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
@@ -74,5 +77,15 @@ def _names(value: Any) -> list[str]:
     return names
 
 
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(value)
+    return value
+
+
 _A_SIZE = "a size such as 500MB or 2GiB"
-_WANTED = {"time": "a time such as 100ms or 2s", "secret-names": "a list of names"}
+_WANTED = {
+    "time": "a time such as 100ms or 2s",
+    "secret-names": "a list of names",
+    "dashboard": "True or False",
+}

@@ -39,12 +39,15 @@ class Recorder:
     without : mapping of str to str
         Addresses of workers and nannies that did not answer when it was turned on, and
         why. They get it as soon as they answer.
+    page : str
+        Address of the page on the scheduler's HTTP server, if there is one.
     """
 
     def __init__(
         self, client: Any, timeout: Any, token: str, asynchronous: bool | None
     ) -> None:
         self.without: Mapping[str, str] = {}
+        self.page = ""
         self._client = client
         self._timeout = timeout
         self._was_on = False
@@ -113,6 +116,7 @@ class Recorder:
     def _take(self, switched: SwitchedOn) -> None:
         """Take the result of turning it on."""
         self._was_on, self.without = switched.was_on, switched.without
+        self.page = switched.page
         self._scheduler = _scheduler_of(self._client)
 
     def _warn_of_restart(self, value: BaseException | None) -> None:

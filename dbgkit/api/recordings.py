@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, overload
 
+from dbgkit import advice
 from dbgkit.api.asking import Async, Looking, Sync, Unpack, look, own_client
 from dbgkit.api.locate import locate_here
 from dbgkit.api.recorder import is_closed, link_of
@@ -26,7 +27,7 @@ from dbgkit.errors import (
     SchedulerGone,
     UnknownKey,
 )
-from dbgkit.model import Failure, Recording, Recordings, advice
+from dbgkit.model import Failure, Recording, Recordings
 from dbgkit.remote.common.texts import safe_str
 from dbgkit.replays.inputs_compared import recorded_failure
 from dbgkit.replays.planning import Wanted

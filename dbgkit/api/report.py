@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from dbgkit import render
 from dbgkit.api.asking import Async, Looking, Sync, Unpack, look
+from dbgkit.cluster.clients import dashboard_of
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.diagnose.deaths.explain import tell_deaths
 from dbgkit.diagnose.doctor.examine import examine_cluster
@@ -23,7 +24,11 @@ from dbgkit.model import (
     Span,
     TaskGraph,
     TaskTable,
+    WorkerLoad,
 )
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_tasks import Workers
 
 T = TypeVar("T")
 Path = str | os.PathLike[str]
@@ -31,6 +36,7 @@ Path = str | os.PathLike[str]
 ROWS = 50  # of the table of tasks
 FAILED_ROWS = 20  # of these for what failed, whose groups are shown too
 DEATHS = 200
+WORKERS = 40
 PICTURES = 10  # around examples of failures
 _UNFINISHED = ("no-worker", "processing", "queued", "waiting")
 
@@ -61,7 +67,7 @@ def report(
     Parameters
     ----------
     path : str or path, optional
-        Where to write it as one HTML page, which needs neither scripts nor a network.
+        Where to write it as one HTML page, which needs no network, nor its script.
     client, view, source, timeout, asynchronous
         As for `failures`.
 
@@ -138,6 +144,9 @@ def gather_report(view: View) -> ClusterReport:
     checkup = attempt("the check of the cluster", lambda: examine_cluster(view))
     deaths = attempt("why workers went away", lambda: tell_deaths(view, limit=DEATHS))
     graphs = attempt("the graph", lambda: _graphs(view, failures, why))
+    workers = attempt(
+        "the list of workers", lambda: view.ask("workers", {"limit": WORKERS})
+    )
     spans = [part.span for part in (failures, why, tasks) if part and part.span]
     return ClusterReport(
         address=_address(view),
@@ -150,7 +159,16 @@ def gather_report(view: View) -> ClusterReport:
         deaths=deaths,
         graphs=graphs or {},
         notes=tuple(notes),
+        workers=tuple(WorkerLoad(**row) for row in workers["rows"]) if workers else (),
+        more_workers=workers["omitted"] if workers else 0,
+        dashboard=_dashboard(view, workers) if workers else "",
     )
+
+
+def _dashboard(view: View, workers: Workers) -> str:
+    if not isinstance(view, LiveView):
+        return ""
+    return dashboard_of(view.client, workers["dashboard_port"])
 
 
 def _failed_and_unfinished(view: View) -> TaskTable:

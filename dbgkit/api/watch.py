@@ -20,15 +20,18 @@ from dbgkit.cluster.view import View, open_view
 from dbgkit.diagnose.failures import report_failures, span_of
 from dbgkit.diagnose.why.explain import explain
 from dbgkit.errors import DbgkitError
-from dbgkit.model import Glance
+from dbgkit.model import Glance, WorkerLoad
 from dbgkit.source import naming_sources, read_sources
 
+# What looks, how often, how long it may go without an answer, and how many updates.
+Show = Callable[[Callable[[], Glance], float, float, "int | None"], "Glance | None"]
 MOST_GROUPS = 50  # root causes of one look
 
 
 class _Options(Looking, total=False):
     every: Any
     once: bool
+    updates: int | None
 
 
 @overload
@@ -49,15 +52,17 @@ def watch(
     view: Any = None,
     every: Any = "2s",
     once: bool = False,
+    updates: int | None = None,
     source: Any = None,
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> Glance | Coroutine[Any, Any, Glance | None] | None:
-    """Watch a cluster on a live screen: states of tasks, failures, what is blocked.
+    """Watch a cluster on a live screen: tasks, failures, what is blocked, workers.
 
-    The screen stays until ``q`` or Ctrl-C, also while the scheduler is unreachable for
-    less than `timeout`. Without a terminal, as in a notebook, and for a dump, there is
-    one update only.
+    The screen is a list to move in, with details to open: ``?`` shows the keys. It
+    stays until ``q`` or Ctrl-C, also while the scheduler is unreachable for less than
+    `timeout`. Without a terminal there is one update, unless `updates` asks for more:
+    then each that differs from the one before is printed. A dump has one.
 
     Parameters
     ----------
@@ -67,6 +72,8 @@ def watch(
         Time between updates; none begins before the last has ended.
     once : bool
         Return one update, without a screen.
+    updates : int, optional
+        End after so many updates.
 
     Returns
     -------
@@ -93,34 +100,64 @@ def watch(
     >>> seen.healthy, seen.failures.total
     (True, 0)
     """
-    from dbgkit.render.watch import takes_screen
+    from dbgkit.render.watch import in_blocks, on_screen, takes_screen
 
+    screen = takes_screen()
+    if once or view is not None or (updates is None and not screen):
+        updates = 1
+    show = on_screen if screen else in_blocks
+    return watch_with(
+        show,
+        client=client,
+        view=view,
+        every=every,
+        updates=updates,
+        source=source,
+        timeout=timeout,
+        asynchronous=asynchronous,
+    )
+
+
+def watch_with(
+    show: Show,
+    *,
+    client: Any = None,
+    view: Any = None,
+    every: Any = "2s",
+    updates: int | None = None,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: bool | None = None,
+) -> Glance | Coroutine[Any, Any, Glance | None] | None:
+    """As `watch`, with a function that shows updates; it is not called for only one."""
+    if updates is not None and (not isinstance(updates, int) or updates < 1):
+        raise ValueError(f"updates={updates!r}: expected a whole number of at least 1")
     mine = own_client(None) if client is None and view is None else client
     limit, period, sources = seconds(timeout), seconds(every), read_sources(source)
-    only_once = once or view is not None or not takes_screen()
 
     def connect() -> AbstractContextManager[View]:
         return open_view(view, mine, limit)
 
     def work() -> Glance | None:
         with naming_sources(sources):
-            return follow(connect, every=period, patience=limit, once=only_once)
+            return follow(connect, show, every=period, patience=limit, updates=updates)
 
     return now_or_awaited(work, mine, asynchronous)
 
 
 def follow(
     connect: Callable[[], AbstractContextManager[View]],
+    show: Show,
     *,
     every: float,
     patience: float,
-    once: bool,
+    updates: int | None,
 ) -> Glance | None:
-    """Look once, or again and again on the screen; the last look."""
-    from dbgkit.render.watch import watch as on_screen
-
+    """Look once, or again and again, and have that shown; the last look."""
     with closing(Looks(connect)) as look:
-        return look() if once else on_screen(look, every=every, patience=patience)
+        if updates == 1:
+            return look()
+        return show(look, every, patience, updates)
 
 
 def glance(view: View) -> Glance:
@@ -138,6 +175,7 @@ def glance(view: View) -> Glance:
         summary=counts["summary"],
         workers=counts["workers"],
         threads=counts["threads"],
+        loads=tuple(WorkerLoad(**row) for row in counts["loads"]),
     )
 
 

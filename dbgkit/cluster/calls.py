@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed.comm import CommClosedError
 
+from dbgkit import advice
 from dbgkit.cluster.clients import event_loop, is_open, loop_thread_is_here
 from dbgkit.cluster.connection import Connection
 from dbgkit.errors import SchedulerGone, WaitTimedOut
-from dbgkit.model import advice
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future as Outcome
 from concurrent.futures import TimeoutError as OutcomeTimeout
 from contextlib import contextmanager
@@ -35,6 +35,24 @@ def current_client() -> Client | None:
     except ValueError:
         return None
     return client
+
+
+def dashboard_of(client: Client, port: int | None) -> str:
+    """Address of Dask's own dashboard, as the cluster has it, if it has a port."""
+    from distributed.utils import format_dashboard_link
+
+    if port is None:
+        return ""
+    known = getattr(client.cluster, "dashboard_link", None)
+    if known:
+        return str(known)
+    assert client.scheduler is not None
+    host = client.scheduler.address.partition("://")[2].rpartition(":")[0]
+    inproc = client.scheduler.address.startswith("inproc")
+    try:
+        return str(format_dashboard_link("localhost" if inproc else host, port))
+    except KeyError:  # the link that is configured needs a variable of another machine
+        return ""
 
 
 @contextmanager
@@ -70,12 +88,17 @@ def was_opened_here(client: Client) -> bool:
 
 @contextmanager
 def opened_client(
-    address: str, timeout: float, *, security: Security | None = None
+    address: str,
+    timeout: float,
+    *,
+    security: Security | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[Client]:
     """A client of the scheduler at an address, closed at the end.
 
     ``security`` is that of Dask's configuration, if not given. If no scheduler answers
-    there within ``timeout`` seconds, `SchedulerGone` says so.
+    there within ``timeout`` seconds, `SchedulerGone` says so. ``meanwhile`` is called
+    while it connects.
     """
     from distributed import Client
 
@@ -87,6 +110,7 @@ def opened_client(
     starting = _Starting(opened, address, timeout, security)
     _opened.add(opened)
     try:
+        meanwhile()
         starting.wait(timeout + HANDSHAKE)
         yield opened
     finally:

@@ -138,6 +138,10 @@ def _amount(value: Any) -> bool:
     return type(value) in (int, float) and value >= 0
 
 
+def _share(value: Any) -> bool:
+    return value is False or _amount(value)
+
+
 def _name(value: Any) -> bool:
     return type(value) in (str, int, float) and value == value
 
@@ -330,6 +334,8 @@ OWN: dict[str, Form] = {
     "ready": _sequence,
     "constrained": _sequence,
     "in_flight_workers": _by_text(_sequence),
+    "memory_pause_fraction": _share,
+    "memory_spill_fraction": _share,
 }
 _OWN_TASK: dict[str, Form] = {
     "key": _key,

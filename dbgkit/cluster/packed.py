@@ -15,8 +15,8 @@ from distributed.protocol.serialize import Serialized
 from distributed.protocol.utils import merge_memoryviews
 from distributed.utils import ensure_memoryview
 
+from dbgkit import advice
 from dbgkit.errors import WaitTimedOut
-from dbgkit.model import advice
 
 # The first that can serialise a value does; all of it is then one pickle.
 PICKLED = ["pickle", "dask"]

@@ -10,6 +10,7 @@ from typing import Any
 from distributed.core import PooledRPCCall
 from distributed.utils_comm import gather_from_workers
 
+from dbgkit import advice
 from dbgkit.cluster.clients import is_inproc
 from dbgkit.cluster.connection import address_of
 from dbgkit.cluster.link import Link
@@ -17,7 +18,6 @@ from dbgkit.cluster.packed import PICKLED, Loads, NeverRead, PackedPool, unpacke
 from dbgkit.cluster.reach import CONNECT_LIMIT, reach_of
 from dbgkit.cluster.workers import PROBE_LIMIT
 from dbgkit.errors import InputMoved, InputUnreadable, WaitTimedOut
-from dbgkit.model import advice
 from dbgkit.remote.common.texts import safe_str
 
 PROBE_AFTER = 2.0  # seconds that a pull may take before its workers are probed

@@ -10,7 +10,10 @@ from typing import Any
 
 from distributed.protocol.pickle import dumps
 
+from dbgkit import advice
+from dbgkit.cluster.dashboard import page_link
 from dbgkit.cluster.deaths import death_watch
+from dbgkit.cluster.extension import extension_name
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shapes import fits
 from dbgkit.cluster.shipping import (
@@ -27,13 +30,13 @@ from dbgkit.model import (
     Span,
     SwitchedOff,
     SwitchedOn,
-    advice,
     recording_from_wire,
 )
 from dbgkit.remote.common.wire_recordings import ListedHeader, RecorderSettings
 from dbgkit.remote.recording.packing import unpack
 from dbgkit.remote.recording.take import FORMAT
 from dbgkit.remote.scheduler.foresight import contents_question
+from dbgkit.remote.scheduler.recordings_switch import page_name
 
 FETCHED_AT_ONCE = 32_000_000  # bytes
 MOST_LEFT = 50  # recordings that outlive their recorder in this process
@@ -41,6 +44,7 @@ LEFT_BYTES = 5_000_000
 MOST_TRIES = 20  # to agree on settings with others who change them
 START_LIMIT = 20.0  # seconds for workers to answer as it is turned on,
 END_LIMIT = 10.0  # and off
+_SCHEDULERS = ("hold", "keep_inputs", "dashboard")  # settings of its part alone
 PRELOADED = "preload"  # who wants the recorder of a scheduler that was started with it
 SAME_TIME = 1.0  # seconds between a failure and its recording, at the scheduler
 
@@ -76,6 +80,7 @@ def switch_on(
                 "settings": settings,
                 "plugin": dumps(_worker_part(settings)),
                 "limit": patience(link, START_LIMIT),
+                "page": _page(settings),
             },
         }
         answer = link.question("recorder", question)["answer"]
@@ -94,7 +99,8 @@ def switch_on(
             "workers need Python 3.10 or newer: "
             f"{advice.call('doctor')} compares versions",
         )
-    return SwitchedOn(answer["was_on"], answer["without"])
+    page = page_link(link.client, answer["page"])
+    return SwitchedOn(answer["was_on"], answer["without"], page)
 
 
 def patience(link: Link, most: float) -> float:
@@ -119,6 +125,7 @@ async def preload(scheduler: Any, settings: RecorderSettings) -> None:
         settings=settings,
         plugin=dumps(_worker_part(settings)),
         limit=0.0,
+        page=_page(settings),
     )
 
 
@@ -130,8 +137,19 @@ def _store() -> ShippedPlugin:
     )
 
 
+def _page(settings: RecorderSettings) -> bytes | None:
+    """The part that shows a page on the scheduler's HTTP server, if it is wanted."""
+    if not settings["dashboard"]:
+        return None
+    extension = extension_name()
+    answering = dumps(ShippedPlugin("scheduler.extension", "Extension", extension))
+    parts = (recorder_name(), deaths_name(), (extension, answering))
+    page: bytes = dumps(ShippedPlugin("scheduler.dashboard", "Dashboard", *parts))
+    return page
+
+
 def _worker_part(settings: RecorderSettings) -> ShippedWorkerPlugin:
-    limits = {k: v for k, v in settings.items() if k not in ("hold", "keep_inputs")}
+    limits = {k: v for k, v in settings.items() if k not in _SCHEDULERS}
     name, deaths = recorder_name(), deaths_name()
     return ShippedWorkerPlugin("worker.recorder", "Recorder", name, limits, deaths)
 
@@ -147,7 +165,7 @@ def switch_off(link: Link, keep: Iterable[str] = (), *, orphans: bool) -> Switch
         "name": recorder_name(),
         "verb": "off",
         "plugin": dumps(_store()),
-        "remains": [deaths_name()],
+        "remains": [deaths_name(), page_name(recorder_name())],
         "options": {
             "owner": link.client.id,
             "keep": list(keep),

@@ -27,6 +27,7 @@ _LOADER = """
 import sys
 import threading
 import types
+from importlib.util import find_spec
 
 
 def package_at(full):
@@ -38,7 +39,24 @@ def package_at(full):
     return module
 
 
-def add(full, source):
+def run(module, part, source):
+    # Where this process has this very version, Python has compiled it before.
+    here = f"dbgkit.remote.{part}"
+    try:
+        spec = find_spec(here) if "dbgkit.remote" in sys.modules else None
+        same = spec is not None and spec.loader.get_source(here) == source
+    except (ImportError, AttributeError):  # it is another version, or pytest loads it
+        same = False
+    if same:
+        module.__file__ = spec.origin
+        code = spec.loader.get_code(here)
+    else:
+        code = compile(source, f"<{module.__name__}>", "exec")
+    exec(code, module.__dict__)
+
+
+def add(part, source):
+    full = f"{package}.{part}"
     module = sys.modules.get(full)
     if module is None:
         above = full.rpartition(".")[0]
@@ -47,7 +65,7 @@ def add(full, source):
         module.__package__ = above
         sys.modules[full] = module
         try:
-            exec(compile(source, f"<{full}>", "exec"), module.__dict__)
+            run(module, part, source)
         except BaseException:
             del sys.modules[full]
             raise
@@ -56,7 +74,7 @@ def add(full, source):
 
 with vars(package_at(package)).setdefault("loading", threading.RLock()):
     for part, source in sources:
-        found = getattr(add(f"{package}.{part}", source), name, None)
+        found = getattr(add(part, source), name, None)
 """
 
 
@@ -69,14 +87,13 @@ def sources_of(module: str) -> tuple[tuple[str, str], ...]:
     which begins a line with ``from``; those that are indented are for type checkers. A
     test compares what is read here with what Python's own parser finds.
     """
-    folder = resources.files("dbgkit.remote")
     found: dict[str, str] = {}
 
     def add(part: str) -> None:
         if part in found:
             return
         above = part.split(".")[:-1]
-        text = (folder / f"{part.replace('.', '/')}.py").read_text("utf-8")
+        text = _text_of(part)
         for dots, named in _IMPORT.findall(text):
             add(".".join([*above[: len(above) + 1 - len(dots)], named]))
         found[part] = text
@@ -86,9 +103,21 @@ def sources_of(module: str) -> tuple[tuple[str, str], ...]:
 
 
 @cache
+def _text_of(part: str) -> str:
+    file = f"{part.replace('.', '/')}.py"
+    return (resources.files("dbgkit.remote") / file).read_text("utf-8")
+
+
+@cache
+def _digest_of_text(part: str) -> str:
+    return hashlib.sha256(_text_of(part).encode()).hexdigest()
+
+
+@cache
 def digest_of(module: str) -> str:
     """Short digest of a module's sources: one name for one version of it."""
-    return hashlib.sha256(repr(sources_of(module)).encode()).hexdigest()[:12]
+    parts = [(part, _digest_of_text(part)) for part, _ in sources_of(module)]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 def recorder_name() -> str:
@@ -109,6 +138,7 @@ def _recorder_digest() -> str:
     parts = (
         *("worker.recorder", "nanny.deaths"),
         *("scheduler.recordings_store", "scheduler.deaths_store"),
+        "scheduler.dashboard",
     )
     digests = " ".join(map(digest_of, parts))
     return hashlib.sha256(digests.encode()).hexdigest()[:12]

@@ -10,10 +10,10 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from dbgkit import advice
 from dbgkit.cluster.clients import client_of
 from dbgkit.cluster.link import Link
 from dbgkit.errors import NoFailure, WrongTarget
-from dbgkit.model import advice
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire import Foresee
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         StoryQuestion,
         Tasks,
         TasksQuestion,
+        Workers,
     )
     from dbgkit.remote.common.wire_why import Why, WhyQuestion
     from dbgkit.remote.common.wire_why_waits import WaitsForm, WaitsQuestion
@@ -41,6 +42,8 @@ class _Asked:
     def ask(self, verb: Literal["tasks"], question: TasksQuestion) -> Tasks: ...
     @overload
     def ask(self, verb: Literal["counts"], question: TasksQuestion) -> Counts: ...
+    @overload
+    def ask(self, verb: Literal["workers"], question: TasksQuestion) -> Workers: ...
     @overload
     def ask(self, verb: Literal["around"], question: AroundQuestion) -> Around: ...
     @overload

@@ -11,11 +11,13 @@ from distributed.protocol.pickle import dumps
 from dbgkit.cluster.answers import read_answer
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction, deaths_name, recorder_name
+from dbgkit.cluster.why_memory import dumped_memory
 from dbgkit.cluster.workers import PROBE_LIMIT, ask_workers, read_all_said
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.leases import held_here
 from dbgkit.remote.worker.why import SAMPLE, URGENT, since
 from dbgkit.remote.worker.why_errors import errors_in
+from dbgkit.remote.worker.why_plugins import logged_plugins
 
 if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 MOST_EXECUTING = 20  # of one worker of a dump
 _MISSING = ShippedFunction("common.modules", "missing_modules")
+_LACKED = ShippedFunction("common.modules", "missing_names")
 _PROBE = ShippedFunction("worker.why", "look_at_tasks")
 _ERRORS = ShippedFunction("worker.why_errors", "last_errors")
 _PROCESS = ShippedFunction("nanny.why", "look_at_process")
@@ -108,6 +111,14 @@ def missing_on_workers(link: Link, needs: Needs) -> dict[str, list[str]]:
     return ask_workers(link, _MISSING, arguments, list)
 
 
+def lacked_names(link: Link, needs: Needs) -> dict[str, list[list[str]]]:
+    """Which names some workers' modules lack of those that a task imports."""
+    if not needs["names"]:
+        return {}
+    arguments = {address: (needs["names"],) for address in needs["workers"]}
+    return ask_workers(link, _LACKED, arguments, list)
+
+
 def foreseeing(link: Link, nbytes: int) -> Foresee:
     """Names by which ``remote.scheduler.foresight`` answers the next questions.
 
@@ -178,7 +189,10 @@ def dumped_workers(
     for address, keys in wanted.items():
         own = state.worker_dumps.get(address)
         if own is not None and "tasks" in own:
-            found[address] = _dumped_worker(own, list(keys), state.taken)
+            probe = _dumped_worker(own, list(keys), state.taken)
+            if probe["status"] != "running":
+                probe["memory"] = dumped_memory(state, address)
+            found[address] = probe
     return found
 
 
@@ -208,6 +222,8 @@ def _dumped_worker(own: Mapping[str, Any], keys: list[Any], now: float) -> Probe
         ],
         "transfer_limit": None,
         "tasks": [_dumped_task(tasks, log, key) for key in keys],
+        "memory": None,
+        "plugins": logged_plugins(own.get("logs") or ()),
     }
 
 

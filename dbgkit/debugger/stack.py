@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 from dbgkit.remote.common import frames
-from dbgkit.targets.tracebacks import shown_chain
+from dbgkit.targets.tracebacks import leading, shown_chain
 
 Stack = Sequence[tuple[FrameType, int]]
 Location = tuple[str, int, str]  # filename, line number, function
@@ -96,29 +96,16 @@ def lead_to(exception: BaseException, asked: BaseException | None) -> list[Frame
     """As `led_to_by`, for a prompt that others open; gives the frames put above."""
     if asked is None or asked is exception:
         return []
-    leading = _leading(asked.__traceback__)
+    above = leading(asked.__traceback__)
     inside = exception.__traceback__
     known = {id(frame) for frame, _ in frames.walk(inside)}
-    if inside is not None and not any(id(each.tb_frame) in known for each in leading):
-        for each in reversed(leading):
+    if inside is not None and not any(id(each.tb_frame) in known for each in above):
+        for each in reversed(above):
             # A line of 0, or none, is of code that stands in no file.
             lineno = max(1, each.tb_lineno or 1)
             inside = TracebackType(inside, each.tb_frame, each.tb_lasti, lineno)
         exception.__traceback__ = inside
-    return [each.tb_frame for each in leading]
-
-
-def _leading(tb: TracebackType | None) -> list[TracebackType]:
-    """From the first frame of the user's own on, up to where Dask takes over."""
-    found: list[TracebackType] = []
-    while tb is not None:
-        filename = tb.tb_frame.f_code.co_filename
-        if found and frames.is_machinery(filename):
-            return found
-        if found or frames.is_own(filename):
-            found.append(tb)
-        tb = tb.tb_next
-    return []  # Dask did not take over: nothing was asked of it there
+    return [each.tb_frame for each in above]
 
 
 def is_hidden(frame: FrameType) -> bool:

@@ -8,14 +8,15 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from dbgkit.cluster.dashboard import page_link
 from dbgkit.cluster.recordings import held_recordings
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.why import foreseeing
 from dbgkit.diagnose.deaths.explain import deaths_of, line_of, tell_of
 from dbgkit.errors import WrongTarget
 from dbgkit.model import Death, Evidence, Failure, FailureGroup, FailureReport, Span
-from dbgkit.remote.common.codes import DYNAMIC
 from dbgkit.source import Index
+from dbgkit.source.places import has_no_file
 from dbgkit.source.reading import why_unknown
 from dbgkit.source.shown import Shown
 from dbgkit.targets.failure import failure_from_fact
@@ -67,6 +68,7 @@ def report_failures(
         span=span_of(answer),
         notes=tuple(_notes(answer, groups, view, span)),
         unknown=(f"span {span!r}",) if answer["span_unknown"] else (),
+        page=page_link(view.client, answer["page"]),
     )
 
 
@@ -258,7 +260,7 @@ def _notes(
             f"the class of {textless} of the root causes is not known: "
             "the text of the exception is missing"
         )
-    lost = sum(group.location.startswith(DYNAMIC) for group in groups)
+    lost = sum(has_no_file(group.location) for group in groups)
     if lost:
         notes.append(
             f"the source of {lost} of the root causes is not known here: "

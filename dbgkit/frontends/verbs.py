@@ -6,7 +6,9 @@ what a front end leaves out on purpose.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 from dbgkit.frontends.kinds import Option
@@ -151,6 +153,7 @@ _RECORD = (
     Option("kept", "keep values up to this size whole", "size", shown="4 kB"),
     Option("time", "maximum time for one recording", "duration", shown="100 ms"),
     Option("secret_names", "names to hide, besides the usual ones", "list", many=True),
+    Option("dashboard", "show a page, /dbgkit, next to Dask's dashboard", "flag"),
     _CLIENT,
     _TIMEOUT,
 )
@@ -170,6 +173,7 @@ _WATCH = (
         "2s",
     ),
     Option("once", "print one update, and exit", "flag", False),
+    Option("updates", "exit after so many updates", "number"),
 )
 
 VERBS = {
@@ -227,6 +231,12 @@ PLACE = (
 )
 
 _KNOWN = {each.keyword: each for verb in VERBS.values() for each in verb.options}
+
+
+def function_of(verb: str) -> Callable[..., Any]:
+    """The function of a verb, loaded on first use."""
+    found: Callable[..., Any] = getattr(import_module(f"dbgkit.api.{verb}"), verb)
+    return found
 
 
 def spelled(keyword: str, value: Any, quote: Any) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
+from dbgkit.advice import Calls, Variable
 from dbgkit.frontends.verbs import MAGIC_VERBS, VERBS, spelled
-from dbgkit.model.advice import Calls, Variable
-from dbgkit.remote.secrets.redact import redact_text
+from dbgkit.remote.common.sentences import quoted as quoted
 
 _NEED_A_CLUSTER = ("debug", "locate", "record", "replay")
 _RUN_OPTIONS = {option.keyword: option for option in VERBS["run"].options}
@@ -79,17 +78,6 @@ class Run(Calls):
         return spelled(name, value, quoted)
 
 
-def quoted(text: str) -> str:
-    """A text as one word of a shell, in double quotes where it has single ones.
-
-    >>> print(quoted("('x', 0)"), quoted("load-1"), quoted("a b"))
-    "('x', 0)" load-1 'a b'
-    """
-    if "'" in text and not any(each in text for each in '"\\$`!'):
-        return f'"{text}"'
-    return shlex.quote(text)
-
-
 def _parts(
     verb: str, targets: tuple[Any, ...], options: dict[str, Any], quote: Any
 ) -> tuple[list[Any], list[str]]:
@@ -107,11 +95,15 @@ def _quoted(text: str) -> str:
 
 def _text(key: Any) -> str:
     """A key as the command line reads it."""
+    from dbgkit.remote.secrets.redact import redact_text
+
     plain = isinstance(key, str) and key.isprintable() and key != ""
     return redact_text(key if plain else repr(key))
 
 
 def _in_magic(key: Any) -> str:
     """A key as a magic reads it; a pattern is no literal, and needs no quotes."""
+    from dbgkit.remote.secrets.redact import redact_text
+
     plain = isinstance(key, str) and "*" in key and " " not in key
     return redact_text(key if plain else repr(key))

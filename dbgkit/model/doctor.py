@@ -24,11 +24,15 @@ class Finding(Jsonable):
 
 @dataclass(frozen=True)
 class Checkup(Displayed):
-    """What `doctor` found, problems first."""
+    """What `doctor` found, problems first.
+
+    ``page`` is the address of the cluster's live page, if there is one: see `record`.
+    """
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
-    _json = "healthy notes findings"
+    page: str = ""
+    _json = "healthy page notes findings"
 
     @property
     def healthy(self) -> bool:

@@ -113,6 +113,8 @@ class FailureReport(Displayed):
     span : Span or None
     notes : tuple of str
         What is missing, and why.
+    page : str
+        Address of the live page of this cluster, if there is one: see `record`.
     unknown : tuple of str
         Names that were asked for and do not exist: ``"span 'load'"``.
     """
@@ -126,4 +128,5 @@ class FailureReport(Displayed):
     notes: tuple[str, ...] = ()
     healed_keys: tuple[Key, ...] = ()
     unknown: tuple[str, ...] = ()
-    _json = "total cascaded healed healed_keys omitted notes unknown span groups"
+    page: str = ""
+    _json = "total cascaded healed healed_keys omitted notes page unknown span groups"

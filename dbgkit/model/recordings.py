@@ -32,10 +32,13 @@ class SwitchedOn:
     without : mapping of str to str
         Addresses of workers, or nannies, that do not have it yet, and why. They get it
         as soon as they answer.
+    page : str
+        Address of the page, if there is one.
     """
 
     was_on: bool
     without: Mapping[str, str] = field(default_factory=dict)
+    page: str = ""
 
     def __str__(self) -> str:
         return f"The recorder is on{_but(self.without)}"

@@ -14,6 +14,7 @@ from dbgkit.model.failures import FailureReport
 from dbgkit.model.graph import TaskGraph
 from dbgkit.model.tasks import TaskTable
 from dbgkit.model.why import Explanation
+from dbgkit.model.workers import WorkerLoad
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -43,6 +44,12 @@ class ClusterReport(Displayed):
         Which parts are missing (they are None), and why.
     deaths : Deaths or None
         How workers went away.
+    workers : tuple of WorkerLoad
+        Those first that are not running, then the fullest.
+    more_workers : int
+        How many more there are.
+    dashboard : str
+        Address of Dask's own dashboard; empty if there is none.
     """
 
     address: str
@@ -55,9 +62,12 @@ class ClusterReport(Displayed):
     graphs: Mapping[Key, TaskGraph] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     deaths: Deaths | None = None
+    workers: tuple[WorkerLoad, ...] = ()
+    more_workers: int = 0
+    dashboard: str = ""
     _json = (
-        "address live healthy taken failures why tasks checkup deaths graphs=_graphs "
-        "notes"
+        "address live healthy dashboard taken failures why tasks workers more_workers "
+        "checkup deaths graphs=_graphs notes"
     )
 
     @property

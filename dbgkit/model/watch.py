@@ -9,6 +9,7 @@ from dbgkit.model.base import Span
 from dbgkit.model.display import Displayed
 from dbgkit.model.failures import FailureReport
 from dbgkit.model.why import Explanation
+from dbgkit.model.workers import WorkerLoad
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Glance(Displayed):
         Status -> count.
     threads : int
         Of all workers.
+    loads : tuple of WorkerLoad
+        At most 100 workers: those first that are not running, then the fullest.
     """
 
     address: str
@@ -41,7 +44,8 @@ class Glance(Displayed):
     summary: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     workers: Mapping[str, int] = field(default_factory=dict)
     threads: int = 0
-    _json = "healthy address taken took threads workers summary failures why"
+    loads: tuple[WorkerLoad, ...] = ()
+    _json = "healthy address taken took threads workers loads summary failures why"
 
     @property
     def healthy(self) -> bool:

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from dbgkit.render.console import present as present
     from dbgkit.render.console import show as show
     from dbgkit.render.console import to_html as to_html
     from dbgkit.render.console import to_rich as to_rich
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from dbgkit.render.saying import say_stopped as say_stopped
 
 _HOMES = {
-    "console": ("show", "to_html", "to_rich", "to_text"),
+    "console": ("present", "show", "to_html", "to_rich", "to_text"),
     "failure": ("place",),
     "notifier": ("ASK_ABOVE_BYTES", "ASK_ABOVE_TASKS", "Notifier"),
     "recordings": ("recording_header",),
@@ -37,6 +38,9 @@ _HOMES = {
     "report": ("document",),
     "saying": ("say", "say_stopped"),
 }
+
+
+_CONSOLE = "dbgkit.render.console"
 
 
 def __getattr__(name: str) -> Any:
@@ -49,14 +53,22 @@ def __getattr__(name: str) -> Any:
 
 
 def register() -> None:
-    """Let all of our data show itself with this package.
-
-    The modules that show a failure are loaded now, not once something has failed: a
-    script may have modules of its own with the same names as those that they import.
-    """
+    """Let all of our data show itself with this package."""
     from dbgkit.model import show_with
-    from dbgkit.render import notifier, recordings, replay  # noqa: F401
-    from dbgkit.render.console import to_html, to_rich, to_text
     from dbgkit.source.shown import shown_text
 
-    show_with(rich=to_rich, text=to_text, html=to_html, traceback=shown_text)
+    show_with(
+        rich=lambda obj: import_module(_CONSOLE).to_rich(obj),
+        text=lambda obj: import_module(_CONSOLE).to_text(obj),
+        html=lambda obj: import_module(_CONSOLE).to_html(obj),
+        traceback=shown_text,
+    )
+
+
+def load() -> None:
+    """Load now what shows a failure.
+
+    Once something has failed, a script may have modules of its own with the same names
+    as those that this imports.
+    """
+    from dbgkit.render import console, notifier, recordings, replay  # noqa: F401

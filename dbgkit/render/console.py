@@ -9,8 +9,9 @@ from typing import IO, Any
 
 from rich.console import Console, RenderableType
 
+from dbgkit.model.display import running_shell
 from dbgkit.render.registry import renderer_of
-from dbgkit.render.saying import put_text, writing
+from dbgkit.render.saying import put_text, writable, writing
 
 HEADER_WIDTH = 120  # columns of a header, at most
 # Of a console that prints what it is given, and nothing else.
@@ -64,6 +65,18 @@ def show(obj: Any, *, whole: bool = False, file: IO[str] | None = None) -> None:
     put_text(printed(form, width=width, color=False), file)
 
 
+def present(obj: Any) -> None:
+    """Show what a verb was to open, and could not: a card in Jupyter, else all of it.
+
+    In Jupyter that is what the value of a cell shows.
+    """
+    shell = running_shell()
+    if getattr(shell, "kernel", None) is None:
+        show(obj, whole=True)
+    else:
+        shell.display_pub.publish(obj._repr_mimebundle_())
+
+
 def printed(form: RenderableType, *, width: int, color: bool | None) -> str:
     """A rich form as text, without spaces at the ends of lines.
 
@@ -88,4 +101,4 @@ def header_text(form: RenderableType, *, width: int | None, color: bool | None) 
     """The lines above a prompt, without a line break at their end."""
     if width is None:
         width = min(HEADER_WIDTH, Console(file=sys.stderr).width)
-    return printed(form, width=width, color=color)
+    return writable(printed(form, width=width, color=color), sys.stdout)

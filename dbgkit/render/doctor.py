@@ -10,7 +10,7 @@ from dbgkit.model import Checkup, Finding
 from dbgkit.remote.common.texts import in_line
 from dbgkit.render import templating as html
 from dbgkit.render import words
-from dbgkit.render.fields import Fields, notes_form
+from dbgkit.render.fields import Fields, notes_form, page_form
 from dbgkit.render.style import LABEL, LEVELS
 from dbgkit.render.text import Text
 
@@ -24,6 +24,7 @@ class CheckupView:
     wrong: tuple[Finding, ...]
     fine: tuple[Finding, ...]
     notes: tuple[str, ...]
+    page: str  # where failures are followed live
 
 
 def view_checkup(checkup: Checkup) -> CheckupView:
@@ -35,6 +36,7 @@ def view_checkup(checkup: Checkup) -> CheckupView:
         wrong=tuple(one for one in findings if one.level != "ok"),
         fine=tuple(one for one in findings if one.level == "ok"),
         notes=words.safe_each(checkup.notes),
+        page=in_line(checkup.page),
     )
 
 
@@ -70,6 +72,7 @@ def checkup_form(view: CheckupView) -> RenderableType:
     style = LEVELS[view.wrong[0].level if view.wrong else "ok"]
     parts: list[RenderableType] = [Text(view.sentence, style, overflow="fold")]
     parts += notes_form(view.notes)
+    parts += page_form(view.page)
     parts += map(_finding_form, view.wrong)
     if view.fine:
         passed = Fields(11)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from rich.console import Group, RenderableType
 
-from dbgkit.model import Failure, advice
+from dbgkit import advice
+from dbgkit.model import Failure
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import templating as html
@@ -24,6 +25,9 @@ from dbgkit.render.frames import (
 from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
 from dbgkit.source.shown import shown_text
+from dbgkit.targets.tracebacks import leading
+
+CALLS = 4  # lines that led to a task
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class FailureView:
     others: tuple[str, ...]
     notes: tuple[str, ...]
     came_from: tuple[str, ...] = ()
+    called: str = ""
+    open: str = ""  # what to type to get to the frame
 
 
 def view_failure(failure: Failure) -> FailureView:
@@ -62,7 +68,7 @@ def view_failure(failure: Failure) -> FailureView:
     return FailureView(
         exception_type=in_line(failure.exception_type),
         message=words.clip(redact_text(failure.message)),
-        name=in_line(failure.name),
+        name="" if failure.kind == "none" else in_line(failure.name),
         key="" if failure.key is None else words.key_text(failure.key),
         origin=_origin(failure),
         asked=words.key_text(failure.asked) if upstream else "",
@@ -70,7 +76,36 @@ def view_failure(failure: Failure) -> FailureView:
         others=tuple(words.key_text(key) for key in failure.others),
         notes=notes,
         came_from=words.came_from(failure.came_from),
+        called=_called(failure),
+        open=_open(failure),
     )
+
+
+def _called(failure: Failure) -> str:
+    """The user's own lines that led to the task; empty if that says nothing more."""
+    error = failure.exception
+    lines = leading(None if error is None else error.__traceback__)
+    if len(lines) < 2:
+        return ""
+    places = [
+        f"{words.place(tb.tb_frame.f_code.co_filename, tb.tb_lineno or 1)} in "
+        f"{in_line(tb.tb_frame.f_code.co_name)}"
+        for tb in lines
+    ]
+    if len(places) > CALLS:
+        places[1 : 1 - CALLS] = ["…"]
+    return " → ".join(places)
+
+
+def _open(failure: Failure) -> str:
+    """What opens it; empty where that needs more than its key, or runs nothing."""
+    if failure.key is None or failure.killed or failure.evidence.client is None:
+        return ""
+    if failure.found_in == "scheduler":
+        return advice.call("debug", failure.key)
+    # The scheduler has forgotten it: the exception leads there, as long as it is the
+    # last one of its session.
+    return f"{advice.in_session('debug')}  right after it was raised, in its session"
 
 
 def _origin(failure: Failure) -> str:
@@ -102,8 +137,8 @@ def failure_form(
     add_origin(fields, view)
     fields.add_each("note", view.notes, NOTE)
     add_others(fields, view.others)
-    shown = frames_form(view.frames, whole=whole) if frames else []
-    return Group(title_text(view), fields, *shown)
+    first, others = frames_form(view.frames, whole=whole) if frames else ([], [])
+    return Group(title_text(view), *first, fields, *others)
 
 
 def title_text(view: FailureView) -> Text:
@@ -132,6 +167,8 @@ def add_origin(fields: Fields, view: FailureView) -> None:
     if view.origin:
         fields.add("where", view.origin)
     fields.add_each("from", view.came_from)
+    if view.called:
+        fields.add("called", view.called)
 
 
 def add_others(fields: Fields, others: tuple[str, ...]) -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 
-from dbgkit.model import FailureGroup, FailureReport, advice
+from dbgkit import advice
+from dbgkit.model import FailureGroup, FailureReport
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import templating as html
 from dbgkit.render import words
-from dbgkit.render.fields import Fields, notes_form
+from dbgkit.render.fields import Fields, notes_form, page_form
 from dbgkit.render.frames import Frame, brief_frames_form, frame_of, frames_of_text
 from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
@@ -48,6 +49,7 @@ class FailuresView:
     omitted: str
     healed: str
     notes: tuple[str, ...]
+    page: str  # where it is followed live
 
 
 def view_failures(report: FailureReport) -> FailuresView:
@@ -64,6 +66,7 @@ def view_failures(report: FailureReport) -> FailuresView:
         omitted=f"{more}, not shown" if report.omitted else "",
         healed=words.listed(keys, KEYS, unnamed),
         notes=words.safe_each(report.notes),
+        page=in_line(report.page),
     )
 
 
@@ -205,6 +208,7 @@ def failures_form(view: FailuresView) -> RenderableType:
     style = "bold red" if view.failed else "bold green"
     parts: list[RenderableType] = [Text(view.sentence, style, overflow="fold")]
     parts += notes_form(view.notes)
+    parts += page_form(view.page)
     if view.healed:
         healed = Fields(11)
         healed.add("healed", view.healed)

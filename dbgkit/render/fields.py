@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text as RichText
 
-from dbgkit.model import advice
+from dbgkit import advice
 from dbgkit.remote.common.texts import visible
 from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
@@ -73,6 +73,14 @@ def notes_form(notes: Iterable[str]) -> list[RenderableType]:
     """Notes as fields; nothing if there are none."""
     fields = Fields(11)
     fields.add_each("note", notes, NOTE)
+    return [fields] if fields else []
+
+
+def page_form(page: str) -> list[RenderableType]:
+    """Where all this is followed live; nothing if there is no such page."""
+    fields = Fields(11)
+    if page:
+        fields.add("live", Text(page, overflow="fold"))
     return [fields] if fields else []
 
 

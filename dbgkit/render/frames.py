@@ -184,25 +184,30 @@ def _value(row: Row, *, one_line: bool) -> Text:
 
 def frames_form(
     frames: tuple[Frame, ...], *, whole: bool, title: str = ""
-) -> list[RenderableType]:
-    """The frames, outermost first; one is shown with all that is known of it.
+) -> tuple[list[RenderableType], list[RenderableType]]:
+    """The frame to look at, which comes first, and the others, outermost first.
 
-    ``whole``: so is each of the user's own.
+    ``whole``: each of the user's own with all that is known. Under a title all are
+    others: it says of which exception.
     """
-    if not frames:
-        return []
     stop = stop_of(frames)
-    parts: list[RenderableType] = [Text("")]
-    if title:
-        parts.append(Text(title, style="bold yellow", overflow="fold"))
+    if stop is None:
+        return [], []
+    first = [] if title else [frame_form(frames[stop]), Text("")]
+    rest: list[RenderableType] = []
     for index, frame in enumerate(frames):
-        if index == stop:
-            parts.append(frame_form(frame))
-        elif whole and frame.own and not frame.gap:
-            parts.append(frame_form(frame, pointed=False))
-        else:
-            parts.append(_brief(frame))
-    return parts
+        if index == stop and title:
+            rest.append(frame_form(frame))
+        elif index != stop and whole and frame.own and not frame.gap:
+            rest.append(frame_form(frame, pointed=False))
+        elif index != stop:
+            rest.append(_brief(frame))
+    if not rest:
+        return first, []
+    if title:
+        return [], [Text(""), Text(title, style="bold yellow", overflow="fold"), *rest]
+    more = words.count(len(rest), "more frame")
+    return first, [Text(f"\n{more}, outermost first", style=LABEL), *rest]
 
 
 def _brief(frame: Frame) -> Text:
@@ -215,7 +220,9 @@ def frame_form(frame: Frame, *, pointed: bool = True) -> RenderableType:
     """One frame, with all that is known of it; ``pointed``: the one to look at."""
     head = Text(frame.place, style="bold" if pointed else "", overflow="fold")
     head.append(" in ", style="not bold dim").append(frame.function, style="bold blue")
-    parts: list[RenderableType] = [head, *_source(frame, pointed=pointed)]
+    parts: list[RenderableType] = [head]
+    if frame.source:
+        parts.append(_source(frame, pointed=pointed))
     if frame.locals:
         parts.append(Padding(values_form(frame.locals), (0, 0, 0, 4)))
     if frame.omitted:
@@ -225,18 +232,24 @@ def frame_form(frame: Frame, *, pointed: bool = True) -> RenderableType:
     return Group(*parts)
 
 
-def _source(frame: Frame, *, pointed: bool = True, quiet: bool = False) -> list[Text]:
-    """Numbered lines, the one that failed marked; ``quiet``: the others are dim."""
+def _source(
+    frame: Frame, *, pointed: bool = True, quiet: bool = False
+) -> RenderableType:
+    """Numbered lines, the one that failed marked, and whole however long it is.
+
+    ``quiet``: the others are dim.
+    """
+    table = Table.grid(pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
     width = len(str(frame.source[-1][0])) if frame.source else 0
-    lines = []
     for number, line in frame.source:
         here = number == frame.lineno
         mark, style = ("❱", "bold red" if pointed else "bold") if here else (" ", "dim")
-        text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(f"  {mark} {number:>{width}} │ ", style=style)
-        plain = "bold" if here else ""
-        lines.append(text.append(line, style=style if quiet else plain))
-    return lines
+        text = Text(line, style=style if quiet else "bold" if here else "")
+        text.no_wrap, text.overflow = not here, "fold" if here else "ellipsis"
+        table.add_row(Text(f"  {mark} {number:>{width}} │ ", style=style), text)
+    return table
 
 
 def brief_frames_form(frames: tuple[Frame, ...], title: str) -> RenderableType:
@@ -254,7 +267,8 @@ def brief_frames_form(frames: tuple[Frame, ...], title: str) -> RenderableType:
         parts.append(head)
         if not here:
             continue
-        parts += _source(frame, quiet=True)
+        if frame.source:
+            parts.append(_source(frame, quiet=True))
         for row in frame.locals:
             local = Text(f"    {row.name} = ", style="cyan", overflow="fold")
             parts.append(local.append(row.value, style="default"))

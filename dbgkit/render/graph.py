@@ -193,7 +193,7 @@ def _grow(tree: Tree, items: Iterable[Item], title: str) -> None:
 
 
 def graph_html(graph: TaskGraph | None) -> Markup | None:
-    """The graph as a picture by graphviz, or as nested lists: safe HTML.
+    """The graph as a picture by graphviz, or as a tree: safe HTML.
 
     The picture needs the program ``dot``; nothing that a key says gets there.
     """
@@ -203,7 +203,7 @@ def graph_html(graph: TaskGraph | None) -> Markup | None:
     boxes, arrows = _boxes(graph, view)
     svg = draw(boxes, arrows)
     if svg is None:
-        return Markup(f'<div class="dbgkit-graph">{_list(view)}</div>')
+        return Markup(f'<div class="dbgkit-graph dbgkit-tree">{_tree(view)}</div>')
     caption = f'<div style="opacity:.65">{_CAPTION}</div>' if arrows else ""
     return Markup(
         f'<div class="dbgkit-graph" style="overflow-x:auto">{svg}{caption}</div>'
@@ -245,19 +245,26 @@ def _box(item: Item) -> Box:
     )
 
 
-def _list(view: GraphView) -> str:
-    sides = "".join(
-        f"<li>{escape(title)}{_items(items, title)}</li>"
-        for title, _, items in view.sides
-    )
-    return f"<div>{_entry(view.culprit)}</div><ul>{sides}</ul>"
+def _tree(view: GraphView) -> str:
+    """The tree in lines, with the branches that a console has."""
+    lines = [_entry(view.culprit)]
+    for number, (title, _, items) in enumerate(view.sides, 1):
+        mark, bar = _branch(number == len(view.sides))
+        lines.append(f"{mark}{escape(title)}")
+        lines += _branches(items, title, bar)
+    return "\n".join(lines)
 
 
-def _items(items: Iterable[Item], title: str) -> str:
-    entries = "".join(
-        f"<li>{_entry(item, title)}{_items(item.items, title)}</li>" for item in items
-    )
-    return f"<ul>{entries}</ul>" if entries else ""
+def _branches(items: Sequence[Item], title: str, before: str) -> Iterator[str]:
+    for number, item in enumerate(items, 1):
+        mark, bar = _branch(number == len(items))
+        yield f"{before}{mark}{_entry(item, title)}"
+        yield from _branches(item.items, title, before + bar)
+
+
+def _branch(last: bool) -> tuple[str, str]:
+    """What leads to a line, and what stands before those below it."""
+    return ("└── ", "    ") if last else ("├── ", "│   ")
 
 
 def _entry(item: Item, title: str = "") -> str:

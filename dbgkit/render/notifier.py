@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import io
 import sys
-import threading
 from contextlib import suppress
-from time import monotonic
 from typing import IO, Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
-from rich.text import Text as RichText
 
 from dbgkit.model import Notice, Plan, Progress
 from dbgkit.model.display import is_terminal
 from dbgkit.remote.common.texts import in_line
 from dbgkit.render import words
 from dbgkit.render.plan import PlanView, view_plan
+from dbgkit.render.progress import ProgressLine
 from dbgkit.render.text import Text
 
 ASK_ABOVE_BYTES = 256 * 2**20
@@ -35,16 +23,13 @@ ASK_ABOVE_BYTES = 256 * 2**20
 ASK_ABOVE_TASKS = 100
 """Tasks to compute again above which a user at a terminal is asked first."""
 
-# A bar for what is done at once would only flicker.
-_SLOW = 0.3
-_MANY = {"bytes": 16 * 2**20, "tasks": 50}
-
 _STAGES = {
     "pull": "pulling inputs",
     "recompute": "computing inputs again",
     "run": "computing ancestors",
-    "times": "running the task",
+    "times": "running the task again",
 }
+_PLACES = {"here": "here", "process": "in a process of its own"}
 
 
 class Notifier:
@@ -69,13 +54,14 @@ class Notifier:
         self.ask_above_tasks = ask_above_tasks
         self.terminal = is_terminal(self.file)
         self._console = Console(
-            file=self.file, highlight=False, markup=False, soft_wrap=True
+            file=self.file,
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+            force_jupyter=False,
         )
-        # Progress may come from the thread of the client's event loop.
-        self._lock = threading.Lock()
-        self._bars: Bars | None = None
-        self._tasks: dict[str, TaskID] = {}
-        self._began: dict[str, float] = {}
+        self._line = ProgressLine(self._console)
+        self._where = ""
 
     def __enter__(self) -> Notifier:
         return self
@@ -95,11 +81,7 @@ class Notifier:
 
     def close(self) -> None:
         """Take the progress off the screen."""
-        with self._lock:
-            if self._bars is not None:
-                self._bars.stop()
-            self._bars = None
-            self._tasks.clear()
+        self._line.close()
 
     def _say(self, text: str) -> None:
         line = Text(f"dbgkit: {in_line(text)}")
@@ -107,6 +89,7 @@ class Notifier:
             self._console.print(line, style="dim" if self.terminal else "")
 
     def _plan(self, plan: Plan) -> bool | None:
+        self._where = _PLACES.get(plan.where, f"on {in_line(plan.worker)}")
         view = view_plan(plan)
         for line in _lines(view, plan):
             self._say(line)
@@ -122,45 +105,12 @@ class Notifier:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def _progress(self, event: Progress) -> None:
-        if not self.terminal:
+        if not self._console.is_interactive:  # nor on a dumb terminal
             return
-        with self._lock:
-            now = monotonic()
-            began = self._began.setdefault(event.stage, now)
-            quick = now - began < _SLOW and event.total < _MANY[event.unit]
-            if event.stage not in self._tasks and (
-                quick or event.done >= event.total > 0
-            ):
-                return
-            if self._bars is None:
-                self._bars = Bars(
-                    TextColumn("{task.description}", markup=False),
-                    BarColumn(),
-                    _Done(),
-                    TimeRemainingColumn(),
-                    console=self._console,
-                    transient=True,
-                )
-                self._bars.start()
-            if event.stage not in self._tasks:
-                self._tasks[event.stage] = self._bars.add_task(
-                    _STAGES.get(event.stage, event.stage), unit=event.unit
-                )
-            self._bars.update(
-                self._tasks[event.stage],
-                completed=event.done,
-                total=event.total or None,
-            )
-
-
-class _Done(ProgressColumn):
-    """How much is done, in the unit of the stage."""
-
-    _bytes, _tasks = DownloadColumn(binary_units=True), MofNCompleteColumn()
-
-    def render(self, task: Any) -> RichText:
-        column = self._bytes if task.fields["unit"] == "bytes" else self._tasks
-        return column.render(task)
+        text = _STAGES.get(event.stage, event.stage)
+        if event.stage == "times" and self._where:
+            text = f"{text} {self._where}"
+        self._line.show(event, text)
 
 
 def _tasks(plan: Plan) -> int:

@@ -15,6 +15,7 @@ from dbgkit.render import templating as html
 from dbgkit.render import words
 from dbgkit.render.console import header_text
 from dbgkit.render.failure import FailureView, failure_form
+from dbgkit.render.fields import Fields
 from dbgkit.render.frames import frame_of
 from dbgkit.render.registry import Renderer
 from dbgkit.render.style import LABEL, NOTE
@@ -137,8 +138,9 @@ def _recordings_form(held: Recordings) -> RenderableType:
         parts.append(line)
     if held.omitted:
         parts.append(Text(f"  … {words.count(held.omitted, 'more recording')}"))
-    parts += [Text(f"  note    {note}", style=NOTE) for note in held.notes]
-    return Group(*parts)
+    notes = Fields(8)
+    notes.add_each("note", held.notes, NOTE)
+    return Group(*parts, *([notes] if notes else []))
 
 
 def _recordings_html(held: Recordings) -> str:

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from dbgkit.model import Difference, Failure, Replay, advice
+from dbgkit import advice
+from dbgkit.model import Difference, Failure, Replay
 from dbgkit.remote.secrets.redact import redact_text, redact_value
 from dbgkit.render import templating as html
 from dbgkit.render import words
@@ -161,9 +162,10 @@ def _form(replay: Replay, *, whole: bool = False) -> RenderableType:
     view = view_replay(replay)
     fields = _fields(view)
     add_others(fields, view.failure.others)
-    parts: list[RenderableType] = [title_text(view.failure), fields]
-    parts += frames_form(view.frames, whole=whole, title=view.frames_title)
-    parts += frames_form(view.before, whole=False, title=view.before_title)
+    first, others = frames_form(view.frames, whole=whole, title=view.frames_title)
+    _, before = frames_form(view.before, whole=False, title=view.before_title)
+    parts: list[RenderableType] = [title_text(view.failure), *first, fields]
+    parts += [*others, *before]
     if view.crash:
         parts += [Text("\nlast lines of the process", style=LABEL)]
         parts.append(Padding(Text(view.crash), (0, 0, 0, 2)))
@@ -182,11 +184,13 @@ def header(
     reachable: bool = True,
     color: bool | None = False,
     width: int | None = None,
+    titled: bool = True,
 ) -> str:
     """The lines above the prompt: what failed, the outcome, the inputs.
 
     ``others``: keys of further root causes; ``reachable``: whether their cluster can
-    still be asked; ``color`` and ``width`` as for `to_text`, but 120 columns at most.
+    still be asked; ``color`` and ``width`` as for `to_text`, but 120 columns at most;
+    without ``titled`` the exception has just been printed.
     """
     view = view_replay(replay)
     fields = _fields(view, short=True)
@@ -197,7 +201,8 @@ def header(
         keys += ", …" if len(others) > 3 else ""
         more = f"{number}; {then} opens the next" if then else f"{number}: {keys}"
         fields.add("more", more)
-    form = Group(title_text(view.failure), fields)
+    title = [title_text(view.failure)] if titled else []
+    form = Group(*title, fields)
     return header_text(form, width=width, color=color).rstrip("\n")
 
 
@@ -205,9 +210,10 @@ def _fields(view: ReplayView, *, short: bool = False) -> Fields:
     """What is known of it; ``short``: each value on one line, and few causes."""
     fields = Fields(8)
     add_origin(fields, view.failure)
-    word, _, rest = view.verdict.partition(":")
-    outcome = Text(word, style=OUTCOMES[view.outcome], overflow="fold")
-    fields.add("outcome", outcome.append(f":{rest}", style="not bold default"))
+    if view.failure.name or view.failure.key:  # else its note says that it is no task's
+        word, _, rest = view.verdict.partition(":")
+        outcome = Text(word, style=OUTCOMES[view.outcome], overflow="fold")
+        fields.add("outcome", outcome.append(f":{rest}", style="not bold default"))
     if short and view.place_before:
         fields.add("before", view.place_before)
     _add_rows(fields, "inputs", view.rows, view.more_rows, one_line=short)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 
 from markupsafe import Markup
 from rich.console import Group, RenderableType
@@ -27,9 +28,11 @@ from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.tasks import TasksView, rank, tasks_form, totals, view_tasks
 from dbgkit.render.text import Text
 from dbgkit.render.why import WhyView, view_why, why_form
+from dbgkit.render.workers import WorkersView, view_workers, workers_form
 
 TASKS = "What failed by itself, then what is unfinished"
-PAGE = 300_000  # characters of a page from which on less is shown
+FEWER = (12, 6, 3, 1)  # of each, where a page is still too large
+PAGE = 290_000  # bytes of a page from which on less is shown
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class ReportView:
     tasks: TasksView | None
     checkup: CheckupView | None
     deaths: DeathsView | None
+    workers: WorkersView | None
+    dashboard: str
 
 
 def view_report(report: ClusterReport) -> ReportView:
@@ -58,7 +63,13 @@ def view_report(report: ClusterReport) -> ReportView:
     deaths = view_deaths(gone) if gone is not None and gone.deaths else None
     lines = [("failures", "Failures", failures.sentence)]
     if why:
-        lines.append(("why", "What blocks it", f"{why.cause}: {why.summary}"))
+        # What blocks comes before what has failed, perhaps long ago.
+        blocks = not why.healthy and why.cause != "failed"
+        said = ("why", "What blocks it", f"{why.cause}: {why.summary}")
+        lines.insert(0 if blocks else 1, said)
+    workers = view_workers(report.workers, report.more_workers)
+    if workers.rows:
+        lines.append(("workers", "Workers", workers.sentence))
     if deaths:
         lines.append(("deaths", "Workers that went away", deaths.headline))
     if tasks and report.tasks:
@@ -78,7 +89,15 @@ def view_report(report: ClusterReport) -> ReportView:
         tasks=tasks,
         checkup=checkup,
         deaths=deaths,
+        workers=workers if workers.rows else None,
+        dashboard=_web_address(report.dashboard),
     )
+
+
+def _web_address(text: str) -> str:
+    """An address that a page may link to; empty for what is none."""
+    address = in_line(text)
+    return address if address.startswith(("http://", "https://")) else ""
 
 
 def _by_state(table: TaskTable) -> str:
@@ -90,7 +109,7 @@ def _by_state(table: TaskTable) -> str:
     return f"{words.count(sum(total.values()), 'task')}: {', '.join(states)}"
 
 
-def _lighter(view: ReportView, *, pictures: bool) -> ReportView:
+def _lighter(view: ReportView, *, pictures: bool = False) -> ReportView:
     """A report that is smaller, and says so; with the graphs around failures or not."""
     note = (
         "to keep it small, only the innermost frames of a traceback have their source"
@@ -101,6 +120,29 @@ def _lighter(view: ReportView, *, pictures: bool) -> ReportView:
     return replace(
         view,
         failures=replace(view.failures, groups=groups),
+        notes=(*view.notes, note),
+    )
+
+
+def _fewer(view: ReportView, most: int) -> ReportView:
+    """A report that has so many of each only, and says so."""
+    view = _lighter(view)
+    failures, deaths, tasks = view.failures, view.deaths, view.tasks
+    left = {
+        "way of failing": len(failures.groups) - most,
+        "kind of death": len(deaths.deaths) - most if deaths else 0,
+        "task": len(tasks.rows) - most if tasks else 0,
+    }
+    plural = {"way of failing": "ways of failing", "kind of death": "kinds of deaths"}
+    counted = [
+        words.count(n, name, plural.get(name, "")) for name, n in left.items() if n > 0
+    ]
+    note = f"to keep it small, {' and '.join(counted)} are left out"
+    return replace(
+        view,
+        failures=replace(failures, groups=failures.groups[:most]),
+        deaths=replace(deaths, deaths=deaths.deaths[:most]) if deaths else None,
+        tasks=replace(tasks, rows=tasks.rows[:most]) if tasks else None,
         notes=(*view.notes, note),
     )
 
@@ -123,11 +165,13 @@ def _form(report: ClusterReport) -> RenderableType:
     parts: list[RenderableType] = [
         Text(view.title, style="bold", overflow="fold"),
         Text(f"as of {view.taken}", style=LABEL),
+        *([Text(f"Dask's dashboard: {view.dashboard}")] if view.dashboard else []),
         *(Text(f"note: {note}", style=NOTE, overflow="fold") for note in view.notes),
     ]
     forms = {
         "failures": failures_form(view.failures),
         "why": why_form(view.why) if view.why else None,
+        "workers": workers_form(view.workers) if view.workers else None,
         "deaths": deaths_form(view.deaths) if view.deaths else None,
         "tasks": tasks_form(view.tasks) if view.tasks else None,
         "doctor": checkup_form(view.checkup) if view.checkup else None,
@@ -143,18 +187,20 @@ def _form(report: ClusterReport) -> RenderableType:
 
 
 def document(report: ClusterReport) -> str:
-    """A cluster's report as one HTML page by itself: no network, no scripts.
+    """A cluster's report as one HTML page by itself: no network, no need of scripts.
 
-    Everything in it is escaped, and what may be a secret is hidden.
+    Everything in it is escaped, and what may be a secret is hidden. Its one script
+    makes buttons that copy; its policy lets nothing else run, and nothing be loaded.
     """
     view = view_report(report)
     graphs, *rest = _pictures(report)
+    lighter = partial(_lighter, view, pictures=True), partial(_lighter, view)
+    fewer = (partial(_fewer, view, most) for most in FEWER)
     page = html.fill("page", view=view, args=(graphs, *rest))
-    for kept in (graphs, {}):
-        if len(page) <= PAGE:
+    for step, make in enumerate((*lighter, *fewer)):
+        if len(page.encode()) <= PAGE:
             break
-        lighter = _lighter(view, pictures=bool(kept))
-        page = html.fill("page", view=lighter, args=(kept, *rest))
+        page = html.fill("page", view=make(), args=({} if step else graphs, *rest))
     return page
 
 

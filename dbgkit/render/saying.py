@@ -10,6 +10,17 @@ from typing import IO
 from dbgkit.errors import CannotWrite
 from dbgkit.remote.common.texts import in_line
 
+# Signs of our own, rules of tables and branches of trees.
+_IN_ASCII = str.maketrans(
+    {
+        "❱": ">", "→": "->", "…": "...", "·": "-", "×": "x", "÷": "/",
+        "│": "|", "─": "-", "├": "|", "└": "`", "┌": "+", "┐": "+", "┘": "+",
+        "█": "#", "▓": "#", "▒": "=", "░": ".", "━": "-", "╸": "-", "╺": "-",
+        "▁": "_", "▂": "_", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#",
+        "–": "-", "—": "-", "“": '"', "”": '"', "‘": "'", "’": "'",
+    }
+)  # fmt: skip
+
 
 def say(text: object, file: IO[str] | None = None) -> None:
     """Print a line of our own, by default on standard error."""
@@ -31,9 +42,19 @@ def put_text(text: str, file: IO[str] | None = None) -> None:
     reads it any longer.
     """
     with writing(file) as stream:
-        encoding = getattr(stream, "encoding", None) or "utf-8"
-        stream.write(text.encode(encoding, "replace").decode(encoding))
+        stream.write(writable(text, stream))
         stream.flush()
+
+
+def writable(text: str, stream: IO[str] | None) -> str:
+    """A text as a stream can write it: where it has no Unicode, signs in ASCII."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+        return text
+    except UnicodeEncodeError:
+        plain = text.translate(_IN_ASCII)
+        return plain.encode(encoding, "backslashreplace").decode(encoding)
 
 
 @contextmanager

@@ -15,18 +15,20 @@ from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import templating as html
 from dbgkit.render import words
 from dbgkit.render.fields import notes_form, padded
+from dbgkit.render.story_lines import Line, story_lines
 from dbgkit.render.style import LABEL
 from dbgkit.render.text import Text
 from dbgkit.source.shown import Shown
 
-MOMENTS = 500  # entries of a story
+LINES = 500  # of a story
 DETAIL = 1_000  # characters of one
 GAP = 2
+BAD = ("erred", "error", "no-worker")
 
 
 @dataclass(frozen=True)
 class MomentView:
-    """One entry of a story."""
+    """One line of a story."""
 
     when: str
     after: str
@@ -48,28 +50,43 @@ class StoryView:
 
 
 def view_story(story: Timeline) -> StoryView:
-    """Gather what is shown of a task's story: the last entries, if there are many."""
-    moments, shown = story.moments[-MOMENTS:], Shown()
-    left = len(story.moments) - len(moments)
-    days = {each.when.astimezone(timezone.utc).date() for each in moments}
-    entries = words.count(left, "earlier entry", "earlier entries")
+    """Gather what is shown of a task's story: the last lines, if there are many."""
+    shown = Shown()
+    every = story_lines(story.moments, shown.line)
+    lines = every[-LINES:]
+    left = len(every) - len(lines)
+    days = {each.when.astimezone(timezone.utc).date() for each in story.moments}
+    dated = len(days) > 1
     return StoryView(
         key=words.short_key(story.key),
         sentence=_sentence(story),
         moments=tuple(
             MomentView(
-                when=_clock(each.when, dated=len(days) > 1),
-                after=f"+{(each.when - moments[0].when).total_seconds():.3f} s",
-                source=in_line(each.found_in),
-                what=words.safe(each.what),
+                when="" if each.repeated else _clock(each.when, dated=dated),
+                after="" if each.repeated else _after(lines[0].when, each.when),
+                source=in_line(each.source),
+                what=words.safe(each.what) + _again(each, dated=dated),
                 detail=words.clip(redact_text(shown.logged(each.detail)), DETAIL),
-                bad=each.what.endswith(("erred", "error", "no-worker")),
+                bad=each.what.partition(" ×")[0].endswith(BAD),
             )
-            for each in moments
+            for each in lines
         ),
-        omitted=f"{entries}, not shown" if left else "",
+        omitted=f"{words.count(left, 'earlier line')}, not shown" if left else "",
         notes=words.safe_each(story.notes),
     )
+
+
+def _after(first: datetime, when: datetime) -> str:
+    return f"+{(when - first).total_seconds():.3f} s"
+
+
+def _again(line: Line, *, dated: bool) -> str:
+    """Until when it came again, and which lines if these are others."""
+    if line.until is None:
+        return ""
+    lines = {0: "", 1: ": the line above"}
+    which = lines.get(line.repeated, f": the {line.repeated} lines above")
+    return f"{which}, until {_clock(line.until, dated=dated)}"
 
 
 def _clock(when: datetime, *, dated: bool) -> str:
@@ -80,10 +97,10 @@ def _clock(when: datetime, *, dated: bool) -> str:
 
 
 def _sentence(story: Timeline) -> str:
-    """How many entries there are, and from when to when."""
+    """How many entries the logs have, and from when to when."""
     if not story.moments:
         return "no log mentions it any more"
-    entries = words.count(len(story.moments), "entry", "entries")
+    entries = words.count(len(story.moments), "log entry", "log entries")
     first, last = story.moments[0].when, story.moments[-1].when
     took = (last - first).total_seconds()
     if took < 0.001:
@@ -118,6 +135,10 @@ class _Entries:
         self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
         for entry in self._entries:
+            if not entry.when:
+                again = Text(entry.what, style=LABEL, overflow="fold")
+                yield Padding(again, (0, 0, 0, GAP))
+                continue
             head = Text(" " * GAP + entry.when, overflow="fold")
             head.append(f"  {entry.after:>{self._after}}  ", style="dim")
             source = padded(entry.source, self._sources)

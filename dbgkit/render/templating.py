@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
 from functools import cache
+from importlib import resources
 from typing import Any, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,6 +16,7 @@ from rich.console import RenderableType
 from dbgkit.remote.common.texts import visible
 from dbgkit.render import style, words
 from dbgkit.render.frames import stop_of
+from dbgkit.render.highlight import css_code, highlighted
 from dbgkit.render.registry import Renderer
 
 T = TypeVar("T")
@@ -59,6 +63,19 @@ def _visible(value: Any) -> Any:
 
 
 @cache
+def _script() -> Markup:
+    """The one script of a page, which nothing of a cluster gets into."""
+    folder = resources.files("dbgkit.render") / "templates"
+    return Markup((folder / "copy.js").read_text("utf-8"))
+
+
+def _script_hash() -> str:
+    """The script as a page's policy names it, which lets no other run."""
+    digest = hashlib.sha256(_script().encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("dbgkit.render", "templates"),
@@ -75,5 +92,9 @@ def _environment() -> Environment:
         known_deaths=style.DEATHS,
         css_palette=style.css_palette,
         css_rules=style.css_rules,
+        css_code=css_code,
+        script=_script,
+        script_hash=_script_hash,
+        highlighted=highlighted,
     )
     return environment

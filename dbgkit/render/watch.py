@@ -1,34 +1,26 @@
-"""The live screen: an overview of a cluster, updated regularly."""
+"""A cluster that is followed: on a screen of its own, or line by line."""
 
 from __future__ import annotations
 
-import contextvars
-import importlib.util
-import os
-import select
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
-from datetime import datetime, timezone
-from time import monotonic, sleep
+from collections.abc import Callable
+from time import monotonic
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from dbgkit.errors import DbgkitError
 from dbgkit.model import Glance
-from dbgkit.model.display import is_terminal
 from dbgkit.render import words
+from dbgkit.render.console import printed
+from dbgkit.render.saying import put_text
 from dbgkit.render.text import Text
+from dbgkit.render.watch_asking import Asking, each_answer
+from dbgkit.render.watch_keys import Signals, has_keys, listening
+from dbgkit.render.watch_list import KEYS, Choice, help_form
 from dbgkit.render.watch_overview import Overview
+from dbgkit.render.watch_sections import sections_of
 from dbgkit.render.words import clock
 
-TICK = 0.1  # seconds between two readings of the keyboard
-AGAIN = 1.0  # seconds until a failed question is asked again
-SLOW = 3.0  # seconds of waiting for an answer that are worth a word
-LONGEST_REST = 30.0  # seconds between two questions, however long they take
+Look = Callable[[], Glance]
 
 
 def takes_screen() -> bool:
@@ -37,162 +29,156 @@ def takes_screen() -> bool:
     return console.is_terminal and not console.is_dumb_terminal
 
 
-def watch(
-    look: Callable[[], Glance],
-    *,
-    every: float,
-    patience: float,
+def on_screen(
+    look: Look, every: float, patience: float, updates: int | None
 ) -> Glance | None:
     """Show a cluster on the whole screen until ``q`` or Ctrl-C; give the last answer.
 
-    ``look`` asks once, in a thread of its own. Questions never overlap, and there is at
-    least as much time between two of them as one takes. What the first one raises is
-    raised, and what another does after ``patience`` seconds without an answer.
+    For ``look`` and ``patience`` see `Asking`. The terminal is put back as it was,
+    whatever ends it; suspended and continued, it is drawn anew.
     """
     console = Console(highlight=False, markup=False, emoji=False)
-    screen = _Screen(look, every, patience)
-    with _keys() as pressed:
+    screen = _Screen(Asking(look, every, patience), updates)
+    with Signals() as signals:
         try:
-            with Live(
-                screen.form(), console=console, screen=True, auto_refresh=False
-            ) as live:
-                _follow(screen, live, console, pressed)
+            while not screen.over:
+                with (
+                    listening() as pressed,
+                    Live(
+                        screen.form(console),
+                        console=console,
+                        screen=True,
+                        auto_refresh=False,
+                    ) as live,
+                ):
+                    _follow(screen, live, console, pressed, signals)
+                if not signals.suspend():
+                    break
         except KeyboardInterrupt:
             pass
-    return screen.last
+    signals.deliver()
+    return screen.asking.last
 
 
 def _follow(
-    screen: _Screen, live: Live, console: Console, pressed: Callable[[], str]
+    screen: _Screen,
+    live: Live,
+    console: Console,
+    pressed: Callable[[], list[str]],
+    signals: Signals,
 ) -> None:
+    """Until the screen is over, or a signal has come."""
     shown: tuple[object, ...] = ()
-    while not any(key in "qQ" for key in pressed()):
+    while signals.received is None:
+        keys = pressed()
+        for key in keys:
+            screen.press(key)
         screen.turn()
+        if screen.over:
+            return
         # The age of what is shown is in seconds, and the window may change.
-        now = (screen.last, screen.error, console.size, int(monotonic()))
-        if now != shown:
+        asking = screen.asking
+        now = (asking.count, asking.error, console.size, int(monotonic()))
+        if keys or now != shown:
             shown = now
-            live.update(screen.form(), refresh=True)
+            live.update(screen.form(console), refresh=True)
 
 
 class _Screen:
-    """What is on the screen, and when to ask next."""
+    """What is on the screen: the list, what is open of it, or the help."""
 
-    def __init__(
-        self, look: Callable[[], Glance], every: float, patience: float
-    ) -> None:
-        self._look = look
-        self._every = every
-        self._patience = patience
-        self.first: Glance | None = None
-        self.last: Glance | None = None
-        self.error: DbgkitError | None = None
-        self._failed = 0  # questions in a row
-        self._answered = monotonic()  # the last time
-        self._answered_at = datetime.now(timezone.utc)
-        self._due = 0.0
-        self._asking: Future[Glance] | None = None
-        self._began = 0.0
+    def __init__(self, asking: Asking, updates: int | None = None) -> None:
+        self.asking = asking
+        self.over = False
+        self._updates = updates
+        self._choice = Choice() if has_keys() else None
+
+    def press(self, key: str) -> None:
+        if key in "qQ":
+            self.over = True
+        elif self._choice is not None:
+            self._choice.press(key)
 
     def turn(self) -> None:
-        """Take an answer that has arrived, and ask again when it is time to."""
-        if self._asking is None:
-            if monotonic() >= self._due:
-                self._asking, self._began = _asked(self._look), monotonic()
+        before = self.asking.count
+        self.asking.turn()
+        last = self.asking.last
+        if self.asking.count == before or last is None:
             return
-        if not self._asking.done():
-            return
-        asked, self._asking = self._asking, None
-        now = monotonic()
-        try:
-            self._take(asked.result(), now, now - self._began)
-        except DbgkitError as error:
-            self.error = error
-            self._due = now + AGAIN
-            self._failed += 1
-            # The first one may have used up all the patience, and the next one
-            # connects anew.
-            over = now - self._answered > self._patience and self._failed > 1
-            if self.last is None or over:
-                raise
+        if self._choice is not None:
+            self._choice.take(sections_of(last, self.asking.first))
+        if self._updates is not None:
+            self.over = self.over or self.asking.count >= self._updates
 
-    def _take(self, glance: Glance, now: float, took: float) -> None:
-        self.first = self.first or glance
-        self.last = glance
-        self.error, self._failed = None, 0
-        self._answered, self._answered_at = now, datetime.now(timezone.utc)
-        self._due = now + max(self._every - took, min(took, LONGEST_REST))
-
-    def form(self) -> RenderableType:
-        if self.last is None:
-            waited = monotonic() - self._answered
-            return Text(f"asking the scheduler, for {waited:.0f} s (q quits)")
+    def form(self, console: Console) -> RenderableType:
+        last, choice = self.asking.last, self._choice
+        leave = "Ctrl-C quits" if choice is None else "q quits"
+        if last is None:
+            waited = f"asking the scheduler, for {self.asking.waited:.0f} s"
+            return Text(f"{waited} ({leave})")
+        if choice is not None and choice.help:
+            return help_form()
+        if choice is not None and choice.opened is not None:
+            return choice.details(console, self.asking.trouble())
         footer = (
-            f"updated {clock(self.last.taken.end)}, took "
-            f"{words.duration(self.last.took)}; every {self._every:g} s; q quits"
+            f"updated {clock(last.taken.end)}, took {words.duration(last.took)}, "
+            f"every {self.asking.every:g} s; {leave if choice is None else KEYS}"
         )
         return Overview(
-            self.last,
-            first=self.first,
+            last,
+            first=self.asking.first,
             footer=footer,
-            trouble=self._trouble(),
+            trouble=self.asking.trouble(),
             screen=True,
+            at=None if choice is None else choice.at,
         )
 
-    def _trouble(self) -> str:
-        silence = monotonic() - self._answered
-        since = f"no answer since {clock(self._answered_at)}"
-        if self.error is not None:
-            left = self._patience - silence
-            go_on = f"quitting in {left:.0f} s" if left > 0 else "trying once more"
-            return f"{since}, {go_on}: {self.error.message}"
-        if self._asking is not None and monotonic() - self._began > SLOW:
-            return f"{since}: the scheduler is slow to answer"
-        return ""
+
+# -- without a screen ------------------------------------------------------------
 
 
-def _asked(look: Callable[[], Glance]) -> Future[Glance]:
-    """Ask in a thread of its own, so that screen and keys stay responsive."""
-    answer: Future[Glance] = Future()
-    context = contextvars.copy_context()
+def in_place(show: Callable[[Glance], object]) -> Callable[..., Glance | None]:
+    """A function that has each update shown, until Ctrl-C."""
 
-    def ask() -> None:
+    def follow(
+        look: Look, every: float, patience: float, updates: int | None
+    ) -> Glance | None:
+        asking = Asking(look, every, patience)
         try:
-            answer.set_result(context.run(look))
-        except BaseException as error:  # raised again by the thread that waits
-            answer.set_exception(error)
+            for glance in each_answer(asking, updates):
+                show(glance)
+        except KeyboardInterrupt:
+            pass
+        return asking.last
 
-    # The process may end while the scheduler is still awaited.
-    threading.Thread(target=ask, name="dbgkit-look", daemon=True).start()
-    return answer
-
-
-@contextmanager
-def _keys() -> Iterator[Callable[[], str]]:
-    """A function that waits for a moment and returns what was typed meanwhile."""
-    # Without a terminal to type at, or on a system without termios, Ctrl-C ends it.
-    if not is_terminal(sys.stdin) or importlib.util.find_spec("termios") is None:
-        yield _no_keys
-        return
-    import termios
-    import tty
-
-    number = sys.stdin.fileno()
-    before = termios.tcgetattr(number)
-
-    def pressed() -> str:
-        if not select.select([number], [], [], TICK)[0]:
-            return ""
-        typed = os.read(number, 64).decode("ascii", "replace")
-        return typed or _no_keys()
-
-    try:
-        tty.setcbreak(number)
-        yield pressed
-    finally:
-        termios.tcsetattr(number, termios.TCSADRAIN, before)
+    return follow
 
 
-def _no_keys() -> str:
-    sleep(TICK)
-    return ""
+def in_blocks(
+    look: Look, every: float, patience: float, updates: int | None
+) -> Glance | None:
+    """Print a cluster each time that it has changed, until Ctrl-C.
+
+    Times, and how much memory workers use, do not count as a change.
+    """
+    before: object = None
+
+    def show(glance: Glance) -> None:
+        nonlocal before
+        now = _state(glance)
+        if now != before:
+            block = printed(Overview(glance), width=100, color=False)
+            put_text(block if before is None else f"\n{block}")
+            before = now
+
+    return in_place(show)(look, every, patience, updates)
+
+
+def _state(glance: Glance) -> object:
+    """What counts as a change."""
+    report, why = glance.failures, glance.why
+    groups = [(g.exception_type, g.location, g.pattern, g.count) for g in report.groups]
+    causes = [(each.cause, each.summary) for each in (why, *why.others)]
+    workers = sorted((load.address, load.status) for load in glance.loads)
+    counts = report.total, report.cascaded, report.healed
+    return glance.summary, glance.workers, groups, counts, causes, workers

@@ -91,10 +91,12 @@ def why_form(view: WhyView) -> RenderableType:
         parts += [Text(""), Padding(graph_form(view.graph), (0, 0, 0, 2))]
     if view.others:
         parts.append(Text("\nother causes, in order of what they block", style=LABEL))
+    others = Fields(4)
     for number, (cause, summary, healthy) in enumerate(view.others, 1):
-        other = Text(f"  {number}. ", style=LABEL, overflow="fold")
-        other.append(cause, style=f"not dim {verdict_style(healthy)}")
-        parts.append(other.append(f": {summary}", style="not dim default"))
+        other = Text(cause, style=verdict_style(healthy), overflow="fold")
+        others.add(f"{number}.", other.append(f": {summary}", style="default"))
+    if others:
+        parts.append(others)
     if view.more_others:
         parts.append(Text(f"  … {view.more_others}", style=LABEL))
     return Group(*parts)

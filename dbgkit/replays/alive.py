@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dbgkit import advice
 from dbgkit.errors import NoTask
-from dbgkit.model import Failure, Plan, Replay, Run, advice
+from dbgkit.model import Failure, Plan, Replay, Run
 from dbgkit.replays.nodes import bind_plainly
 from dbgkit.replays.planning import Wanted
 from dbgkit.replays.steps import fused_steps

@@ -15,11 +15,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.cluster.clients import is_open
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.recordings import leave_behind
 from dbgkit.errors import DbgkitError, NotHere
-from dbgkit.model import Failure, Plan, advice
+from dbgkit.model import Failure, Plan, Progress
 from dbgkit.remote.common.texts import safe_repr
 from dbgkit.replays.environment import ask_worker
 from dbgkit.replays.planning import Wanted, where_to_run
@@ -81,6 +82,8 @@ class Capture:
             captured.error = DbgkitError(
                 "what a replay needs was not collected: stopped by Ctrl-C"
             )
+        finally:
+            self.notify(Progress("pull", 1, 1))  # also where that has failed
         self.taken.append(captured)
 
     def _plan(self, captured: Captured) -> None:

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.errors import NotHere
-from dbgkit.model import Failure, advice
+from dbgkit.model import Failure
 from dbgkit.remote.common.calls import module_of
 from dbgkit.replays.collectives_lightgbm import may_train
 from dbgkit.replays.material import Material, Row

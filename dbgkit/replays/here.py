@@ -49,8 +49,7 @@ def replay_here(prepared: Prepared, notify: Notify) -> Replay | HandedStored:
     submissions = prepared.submissions
     began = time.perf_counter()
     for number in range(plan.times):
-        if plan.times > 1:
-            notify(Progress("times", number, plan.times))
+        notify(Progress("times", number, plan.times))
         last = number == plan.times - 1
         call = _run_here(prepared, last, notify, notes, comparison)
         lack = lack_in(call.exception)
@@ -69,6 +68,7 @@ def replay_here(prepared: Prepared, notify: Notify) -> Replay | HandedStored:
             chosen, chosen_run = call, run
         else:
             submissions.let_go(call.exception)
+    notify(Progress("times", plan.times, plan.times))
     assert chosen is not None
     return _replay_of(prepared, failure, runs, chosen, comparison, notes)
 

@@ -28,8 +28,7 @@ def replay_in_child(prepared: Prepared, notify: Notify) -> Replay | HandedStored
     notes = list(failure.notes)
     began = time.perf_counter()
     for number in range(plan.times):
-        if plan.times > 1:
-            notify(Progress("times", number, plan.times))
+        notify(Progress("times", number, plan.times))
         end = run_in_child(failure, prepared, specs)
         if end.lack is not None:
             so_far = [end.run for end in ends]
@@ -39,6 +38,7 @@ def replay_in_child(prepared: Prepared, notify: Notify) -> Replay | HandedStored
         if stored is not None:
             return stored
         ends.append(end)
+    notify(Progress("times", plan.times, plan.times))
     runs = tuple(end.run for end in ends)
     outcome = overall(runs)
     end = next(end for end in ends if end.run.outcome == outcome)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.cluster.pulls import pull_values
 from dbgkit.errors import DbgkitError, InputNotCopyable
-from dbgkit.model import Notice, Plan, Progress, advice
+from dbgkit.model import Notice, Plan, Progress
 from dbgkit.remote.common.texts import safe_str
 from dbgkit.remote.common.unpickling import pickle_alike
 from dbgkit.replays.material import Material

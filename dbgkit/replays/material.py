@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from dbgkit import advice
 from dbgkit.cluster.clients import is_inproc, is_open
 from dbgkit.cluster.link import Link
 from dbgkit.errors import InputsTooLarge, NoTask, RunSpecUnreadable
-from dbgkit.model import Failure, advice
+from dbgkit.model import Failure
 from dbgkit.replays.nodes import P2P_WRAPPERS, is_p2p, read_spec, without_p2p, write
 from dbgkit.source import Reader
 from dbgkit.targets.graphs import barriers_after, closure, follow_aliases, is_alias

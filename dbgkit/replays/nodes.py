@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from itertools import chain, repeat
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.cluster.packed import NeverRead
 from dbgkit.errors import InputNotCopyable, RunSpecUnreadable, WaitTimedOut
-from dbgkit.model import advice
 from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.calls import call_of, parameter_names, steps_of
 from dbgkit.remote.common.texts import safe_str

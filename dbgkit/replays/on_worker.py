@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from dbgkit import advice
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.pulls import SLOWEST_PULL
 from dbgkit.cluster.replay import (
@@ -35,11 +36,11 @@ from dbgkit.model import (
     Failure,
     Notice,
     Plan,
+    Progress,
     Recording,
     Replay,
     Run,
     ValueSummary,
-    advice,
     recording_from_wire,
 )
 from dbgkit.model.frames import checked, duration
@@ -108,6 +109,7 @@ def run_on_worker(
             key=failure.key,
         )
     began = time.perf_counter()
+    notify(Progress("times", 0, plan.times))
     try:
         answer = replay_on(link, plan.worker, job, _limit(job))
     except KeyboardInterrupt:
@@ -120,6 +122,7 @@ def run_on_worker(
             "the task may be blocking it, and still be running there",
             key=failure.key,
         ) from error
+    notify(Progress("times", plan.times, plan.times))
     if isinstance(answer, dict):
         answered = cast("ReplayAnswer", answer)
         with readable(failure, plan):

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dbgkit import advice
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.replay import look_at_workers
 from dbgkit.cluster.workers import addresses_of
 from dbgkit.errors import NotHere, WouldKill
-from dbgkit.model import Failure, Plan, advice
+from dbgkit.model import Failure, Plan
 from dbgkit.replays.collectives import refuse_collective
 from dbgkit.replays.material import Material, Row, needed
 from dbgkit.replays.planning import (

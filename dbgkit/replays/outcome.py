@@ -17,6 +17,7 @@ from dbgkit.remote.recording.raised import MOST_CAUSES, raised, task_frames
 from dbgkit.replays.places import Place, failed_at, places_of, same_place
 from dbgkit.replays.recorded_causes import Row, all_known, changed_cause, in_words
 from dbgkit.replays.wording import alike, as_worded_now, forms_of, same_class
+from dbgkit.source.places import place as line_of
 from dbgkit.targets.failure import unpickled
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def places_before(failure: Failure) -> list[Place]:
 def _at(places: Sequence[Place]) -> str:
     place = failed_at(places)
     assert place is not None  # else they would not differ
-    return f"{place[0]}:{place[1]} in {place[2]}"
+    return f"{line_of(place[0], place[1])} in {place[2]}"
 
 
 # --- causes -------------------------------------------------------------------

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.cluster.connection import RESUBMIT
 from dbgkit.errors import InputLost, InputsTooLarge, RecomputeRefused, WouldKill
-from dbgkit.model import Failure, InputInfo, Plan, advice
+from dbgkit.model import Failure, InputInfo, Plan
 from dbgkit.replays.collectives import ALONE, run_alone
 from dbgkit.replays.collectives_lightgbm import train_alone
 from dbgkit.replays.material import Material, needed

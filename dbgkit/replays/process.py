@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dbgkit import advice
 from dbgkit.errors import DbgkitError, RunSpecUnreadable, WaitTimedOut
-from dbgkit.model import MALFORMED, Failure, FrameSummary, Run, Step, advice
+from dbgkit.model import MALFORMED, Failure, FrameSummary, Run, Step
 from dbgkit.model.frames import checked, duration
 from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.texts import safe_str

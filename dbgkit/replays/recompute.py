@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.protocol.pickle import dumps
 
+from dbgkit import advice
 from dbgkit.cluster.clients import scheduler_is_here
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.pulls import pull_values
@@ -29,7 +30,7 @@ from dbgkit.errors import (
     SchedulerGone,
     WaitTimedOut,
 )
-from dbgkit.model import Plan, Progress, advice
+from dbgkit.model import Plan, Progress
 from dbgkit.remote.common.texts import safe_repr
 from dbgkit.remote.common.unpickling import Reading
 from dbgkit.remote.recording.handed import future_error

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from dbgkit.model.display import running_shell
-from dbgkit.remote.common.codes import DYNAMIC, is_cell, is_dynamic
+from dbgkit.remote.common.codes import is_cell, is_dynamic
 from dbgkit.source.finding import EDITED, UNKNOWN
 from dbgkit.source.texts import CELL_NAME, MOVED
 
@@ -16,6 +16,7 @@ _OF_NOTEBOOK = re.compile(
 )
 # As `Index` names code that has changed, or is not known.
 _SAID = re.compile(rf"^(?P<file>.+) \((?P<what>{EDITED}|{UNKNOWN}|{MOVED})\)$")
+_NO_FILE = re.compile(r"^line \d+ in ")
 _LINE = re.compile(r"^(?P<file>.+?):(?P<line>\d+) in (?P<rest>.+)$", re.DOTALL)
 
 
@@ -42,16 +43,21 @@ def _own_name(shell: Any, filename: str) -> str:
 
 
 def place(filename: str, lineno: int) -> str:
-    """``file.py:12``, or ``Cell In[8], line 12``."""
+    """``file.py:12``, or ``Cell In[8], line 12``; ``line 12`` if no file is known."""
     cell = cell_name(filename)
     if cell:
         return f"{cell}, line {lineno}"
     if is_dynamic(filename):
-        return f"{DYNAMIC}:{lineno}"
+        return f"line {lineno}"
     said = _SAID.match(filename)
     if said:
         return f"{said['file']}:{lineno} ({said['what']})"
     return f"{filename}:{lineno}"
+
+
+def has_no_file(text: str) -> bool:
+    """Whether it is ``line 12 in work``, of code whose file is not known."""
+    return _NO_FILE.match(text) is not None
 
 
 def cells_alike(filenames: tuple[str, ...]) -> str:

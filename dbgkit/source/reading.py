@@ -14,8 +14,8 @@ from threading import Thread
 from types import CodeType, TracebackType
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.cluster.packed import NeverRead
-from dbgkit.model import advice
 from dbgkit.remote.common.codes import DYNAMIC, fingerprint, identity, nested, under
 from dbgkit.remote.common.frames import is_own, walk
 from dbgkit.remote.common.texts import safe_repr

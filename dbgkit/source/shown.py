@@ -122,13 +122,14 @@ class Shown:
         if found is None:
             return text
         filename, line, rest = found
-        name, colon, source = rest.partition(": ")
+        name, _, source = rest.partition(": ")
         home = self._home(filename, line, name)
         if home is not None:
             filename = home.filename
-            if colon and not source:
+            if not source:
                 source = linecache.getline(filename, line).strip()
-        return f"{place(filename, line)} in {name}{colon}{source}"
+        where = f"{place(filename, line)} in {name}"
+        return f"{where}: {source}" if source else where
 
     def frame(
         self, frame: FrameSummary, secret_names: Iterable[str] = ()

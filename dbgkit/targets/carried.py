@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.cluster.clients import held_future_states, is_open
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.pulls import pull_values
-from dbgkit.model import Failure, advice
+from dbgkit.model import Failure
 from dbgkit.remote.common.carried import carried_by, is_carrier
 from dbgkit.remote.common.texts import safe_repr, safe_str
 from dbgkit.remote.common.unpickling import Reading

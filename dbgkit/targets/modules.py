@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SHOWN = 5  # workers that are named
 AT_ONCE = 5.0  # seconds from when a worker was sent a task until it was gone
 # How workers ended that closed in good order, or of which nothing is known.
-_QUIETLY = ("unknown", "lost-connection")
+QUIETLY = ("unknown", "lost-connection")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def lacking(
         return _lack(wanted, sorted(lack)) if wanted else None
     lasted = needs["lasted"]
     at_once = 0 < suspicious <= len(lasted) and max(lasted) < AT_ONCE
-    if not (stay_away and at_once) or any(d.verdict not in _QUIETLY for d in deaths):
+    if not (stay_away and at_once) or any(d.verdict not in QUIETLY for d in deaths):
         return None
     # Installed packages come with an environment; files of one's own do not.
     own = [each for each in needs["modules"] if _is_own(each["file"])]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.cluster.clients import held_future_states
 from dbgkit.cluster.connection import RESUBMIT
 from dbgkit.errors import Cancelled, NoTask, NotFailed, SchedulerGone, UnknownKey
-from dbgkit.model import advice
 from dbgkit.remote.recording.handed import future_error
 from dbgkit.targets.tracebacks import Trace
 

@@ -10,7 +10,7 @@ from itertools import islice
 from types import FrameType
 from typing import Any
 
-from dbgkit.model import advice
+from dbgkit import advice
 from dbgkit.remote.common.frames import walk
 from dbgkit.targets.tracebacks import callers, live_places, place_of
 from dbgkit.targets.without_task_kind import Kind

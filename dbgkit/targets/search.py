@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from dbgkit import advice
 from dbgkit.cluster.clients import held_future_states, is_open, was_opened_here
 from dbgkit.cluster.link import Link
 from dbgkit.errors import (
@@ -15,7 +16,7 @@ from dbgkit.errors import (
     SchedulerGone,
     UnknownKey,
 )
-from dbgkit.model import Evidence, Failure, advice
+from dbgkit.model import Evidence, Failure
 from dbgkit.remote.scheduler.failed import forgotten_fact
 from dbgkit.targets.carried import backend_client, failed_batches, failure_of_batch
 from dbgkit.targets.failure import (

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from traceback import walk_stack
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 from dbgkit.remote.common.exceptions import Link, descent, linked, raised_from
-from dbgkit.remote.common.frames import is_machinery, package_of, walk
+from dbgkit.remote.common.frames import is_machinery, is_own, package_of, walk
 from dbgkit.remote.recording.handed import futures_in, holds
 from dbgkit.targets.rewrapped import as_raised
 
@@ -271,3 +271,16 @@ def meant_by(target: Any) -> Any:
 
 # The newest alone: the debuggers remember no more of them either.
 _made: list[tuple[BaseException, Any]] = []
+
+
+def leading(tb: TracebackType | None) -> list[TracebackType]:
+    """From the first frame of the user's own on, up to where Dask takes over."""
+    found: list[TracebackType] = []
+    while tb is not None:
+        filename = tb.tb_frame.f_code.co_filename
+        if found and is_machinery(filename):
+            return found
+        if found or is_own(filename):
+            found.append(tb)
+        tb = tb.tb_next
+    return []  # Dask did not take over: nothing was asked of it there

@@ -49,7 +49,7 @@ def big_scheduler(folder, tasks=TASKS, failures=FAILURES):
                 yield client
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)  # with a million tasks it takes its time
 
 
 def build(client, tasks, failures, label="load"):

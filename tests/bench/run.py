@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 NAMES = (
     *("small", "large", "ancestors", "forgotten", "import", "view", "why"),
+    "report",
+    "start",
     "recorder",
     "redaction",
     "inner",

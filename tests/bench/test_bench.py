@@ -18,6 +18,8 @@ pytestmark = pytest.mark.bench
     "name",
     [
         *("small", "large", "ancestors", "forgotten", "import", "view", "why"),
+        "report",
+        "start",
         "recorder",
         "redaction",
         "inner",

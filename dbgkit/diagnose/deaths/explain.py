@@ -8,11 +8,12 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from dbgkit import advice
 from dbgkit.cluster.deaths import known_deaths
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.deaths.verdicts import NO_REPORT, Verdict, judge, stack_of
 from dbgkit.diagnose.sentences import show
-from dbgkit.model import MALFORMED, Death, Deaths, RunningTask, Span, advice
+from dbgkit.model import MALFORMED, Death, Deaths, RunningTask, Span
 from dbgkit.remote.common.frames import own_index
 from dbgkit.remote.scheduler.foresight import deaths_limit
 from dbgkit.source.shown import Shown

@@ -8,8 +8,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from dbgkit import advice
 from dbgkit.diagnose.sentences import first_lines, size
-from dbgkit.model import Finding, advice
+from dbgkit.model import Finding
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_tasks import Checked, Examined, ExaminedWorker

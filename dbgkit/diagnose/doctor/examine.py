@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from dbgkit.cluster.dashboard import page_link
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.cluster.view import LiveView, View
@@ -72,7 +73,8 @@ def examine_cluster(view: View) -> Checkup:
         *check_boxes(probes),
     ]
     findings.sort(key=lambda finding: _RANKS[finding.level])
-    return Checkup(tuple(findings), tuple(notes))
+    page = page_link(view.client, facts["page"])
+    return Checkup(tuple(findings), tuple(notes), page)
 
 
 def _settings_alone(settings: Settings) -> dict[str, Checked | None]:

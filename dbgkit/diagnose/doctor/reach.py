@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from dbgkit import advice
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.reach import CONNECT_LIMIT, reach_of
 from dbgkit.diagnose.sentences import first_lines
-from dbgkit.model import Finding, advice
+from dbgkit.model import Finding
 
 
 def look_for_ways(link: Link, addresses: Iterable[str]) -> dict[str, bool]:

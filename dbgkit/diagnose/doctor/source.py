@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dbgkit.model import FailureGroup, Finding, advice
+from dbgkit import advice
+from dbgkit.model import FailureGroup, Finding
 from dbgkit.remote.common.frames import own_index
 from dbgkit.source.finding import EDITED
 from dbgkit.source.reading import why_unknown

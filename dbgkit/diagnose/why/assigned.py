@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from dbgkit import advice as advised
 from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, several, show
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, held
 from dbgkit.diagnose.why.threads import run_of, running_for, stack_lines, threads
-from dbgkit.model import advice as advised
 from dbgkit.remote.common.texts import type_and_message
 
 if TYPE_CHECKING:

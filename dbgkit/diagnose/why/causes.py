@@ -16,9 +16,13 @@ from dbgkit.diagnose.why import (
     locks,
     loops,
     outcomes,
+    paused,
     placing,
+    plugins,
     silent,
     slow,
+    starting,
+    unpickling,
 )
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
@@ -48,9 +52,16 @@ class Code(NamedTuple):
 _BLOCKING = (
     Code("client-out-of-step", outcomes.out_of_step, outcomes.find_out_of_step),
     Code("lost-dependencies", gone.lost, gone.find_lost),
-    Code("module-missing", placing.module_missing, placing.find_module_missing),
-    Code("no-workers", placing.no_workers, placing.find_no_workers),
-    Code("workers-starting", placing.workers_starting, placing.find_workers_starting),
+    Code("module-missing", unpickling.module_missing, unpickling.find_module_missing),
+    Code(
+        "cannot-unpickle",
+        unpickling.cannot_unpickle,
+        unpickling.find_cannot_unpickle,
+    ),
+    Code("start-failed", starting.start_failed, starting.find_start_failed),
+    Code("no-workers", starting.no_workers, starting.find_no_workers),
+    Code("start-stuck", starting.start_stuck, starting.find_start_stuck),
+    Code("workers-starting", starting.workers_starting, starting.find_workers_starting),
     Code("worker-not-answering", silent.not_answering, silent.find_not_answering),
     Code(
         "transfer-failed",
@@ -58,7 +69,13 @@ _BLOCKING = (
         assigned.find_at("cut off"),
     ),
     Code("transfer-stuck", assigned.transfer, assigned.find_at("stuck")),
-    Code("workers-paused", placing.workers_paused, placing.find_workers_paused),
+    Code("spill-failed", paused.spill_failed, paused.find_paused("spill-failed")),
+    Code(
+        "paused-for-good",
+        paused.paused_for_good,
+        paused.find_paused("paused-for-good"),
+    ),
+    Code("workers-paused", paused.workers_paused, paused.find_paused("workers-paused")),
     Code("resources-unmet", placing.resources_unmet),
     Code("restrictions-unmet", placing.restrictions_unmet),
     Code("deadlock", deadlocks.deadlock, deadlocks.find_deadlocks),
@@ -83,6 +100,7 @@ _OTHER = (
     Code("queued", assigned.queued, slow.find_queued),
     Code("retrying", assigned.retrying, assigned.find_retrying),
     Code("running", slow.running, slow.find_running),
+    Code("plugin-failed", plugins.plugin_failed, plugins.find_plugin_failed),
     Code("unknown-key", gone.unknown_key, gone.find_unknown_key),
     Code("released", outcomes.released),
     Code("finished", outcomes.finished),
@@ -99,7 +117,14 @@ _RANKS = {
 
 
 # What no task may be waiting for.
-_MAY_BLOCK = ("workers-paused", "worker-not-answering", "lock-wait")
+_MAY_BLOCK = (
+    "worker-not-answering",
+    "start-stuck",
+    "spill-failed",
+    "paused-for-good",
+    "workers-paused",
+    "lock-wait",
+)
 
 
 def causes_of(look: Look) -> list[Cause[Any]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dbgkit import advice as advised
 from dbgkit.diagnose.sentences import MOST_NAMED, Words, seconds, several, show
 from dbgkit.diagnose.why.board import LOCKS, Board, Holder
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.circles import MOST_JOINED, Circle, Step
 from dbgkit.diagnose.why.look import Look
 from dbgkit.diagnose.why.threads import stack_lines
-from dbgkit.model import advice as advised
 
 MOST_STEPS = 8  # of a circle that are shown
 _NEVER = "distributed.scheduler.locks.lease-timeout"

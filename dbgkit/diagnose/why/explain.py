@@ -9,6 +9,7 @@ from typing import Any
 
 from dask.core import flatten
 
+from dbgkit import advice
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.failures import span_of
 from dbgkit.diagnose.graph import graph_around
@@ -19,7 +20,7 @@ from dbgkit.diagnose.why.locks import open_waits
 from dbgkit.diagnose.why.look import Look, look_at
 from dbgkit.diagnose.why.outcomes import idle
 from dbgkit.errors import AnswerUnreadable, SchedulerGone, WaitTimedOut, WrongTarget
-from dbgkit.model import Explanation, advice
+from dbgkit.model import Explanation
 from dbgkit.remote.common.texts import safe_repr
 from dbgkit.targets.resolve import Sought, sort_target
 from dbgkit.targets.scheduler_texts import keys_holding

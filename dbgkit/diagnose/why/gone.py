@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dbgkit import advice as advised
 from dbgkit.diagnose.sentences import Words, clock, cut, several, show
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.here import FutureHere
 from dbgkit.diagnose.why.look import Look, StillRun
 from dbgkit.diagnose.why.threads import restart, running_for, stack_lines
-from dbgkit.model import advice as advised
 from dbgkit.remote.secrets.redact import redact_text
 
 if TYPE_CHECKING:

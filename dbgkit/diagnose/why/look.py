@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dbgkit.cluster.clients import (
-    held_future_states,
-)
+from dbgkit.cluster.clients import held_future_states
+from dbgkit.cluster.starting import Starts, starts_here
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.why import (
     dumped_workers,
     foreseeing,
+    lacked_names,
     missing_on_workers,
     none_comes_again,
     probe_workers,
@@ -28,6 +28,7 @@ from dbgkit.model import Death
 from dbgkit.remote.scheduler.foresight import MOST_KILLED, tasks_had, workers_to_ask
 from dbgkit.targets.modules import Lack, lacking
 from dbgkit.targets.scheduler_texts import held_beginnings
+from dbgkit.targets.unreadable import Unreadable, unreadable
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import (
@@ -48,6 +49,7 @@ MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
 COMES_AGAIN = 15.0  # seconds within which a nanny restarts its worker
 JUST = 60.0  # seconds since a worker left that has just left
 MOST_LEFT = 20
+_WENT_ON = ("failed", "cascaded", "processing")
 _MAY_BE_STUCK = ("processing", "queued")
 STUCK_TRANSFER = 30.0  # seconds that one transfer may take
 
@@ -115,6 +117,7 @@ class Look:
     probes: Mapping[str, Probe]  # by the worker's address
     deaths: Mapping[Any, Sequence[Death]]  # of workers that had a task
     lacks: Mapping[Any, Lack]  # what workers lack for the task of an end
+    unread: Mapping[Any, Unreadable]  # why they cannot unpickle it
     board: Board  # who waits for whom
     errors: Mapping[Any, str]  # of tasks that are run again and again, by key
     futures: Mapping[Any, FutureHere]  # of tasks that the scheduler does not know
@@ -124,8 +127,11 @@ class Look:
 
         What executes was deserialized; what Dask stopped retrying stays failed.
         """
-        apart = end["code"] in ("failed", "cascaded", "processing")
-        return None if apart else self.lacks.get(end["key"])
+        return None if end["code"] in _WENT_ON else self.lacks.get(end["key"])
+
+    def unread_of(self, end: End) -> Unreadable | None:
+        """As `lack_of`: why workers cannot unpickle the task of an end."""
+        return None if end["code"] in _WENT_ON else self.unread.get(end["key"])
 
     @cached_property
     def circles(self) -> dict[Any, Circle]:
@@ -140,12 +146,13 @@ class Look:
 
     @cached_property
     def ends(self) -> list[End]:
-        """All that neither a lack, nor a deadlock, nor a loop explains."""
+        """All that neither what cannot be unpickled, a deadlock nor a loop explains."""
         loops = {loop["key"] for loop in self.loops}
         return [
             end
             for end in self.answer["ends"]
             if self.lack_of(end) is None
+            and self.unread_of(end) is None
             and end["key"] not in self.circles
             and end.get("blame", end["key"]) not in loops
         ]
@@ -153,8 +160,17 @@ class Look:
     @cached_property
     def loops(self) -> list[Loop]:
         """Tasks that are run again and again, for no other reason that is known."""
-        lacking = {end["key"] for end in self.answer["ends"] if self.lack_of(end)}
-        return [each for each in self.answer["loops"] if each["key"] not in lacking]
+        unpickled = {
+            end["key"]
+            for end in self.answer["ends"]
+            if self.lack_of(end) is None and self.unread_of(end) is None
+        }
+        ends = {end["key"] for end in self.answer["ends"]}
+        return [
+            each
+            for each in self.answer["loops"]
+            if each["key"] in unpickled or each["key"] not in ends
+        ]
 
     @cached_property
     def assigned(self) -> list[Assigned]:
@@ -175,6 +191,12 @@ class Look:
     def is_silent(self, worker: str | None) -> bool:
         """Whether a worker was asked by the scheduler, and did not answer."""
         return worker is not None and self.answer["answering"].get(worker) is False
+
+    @cached_property
+    def starts(self) -> Starts:
+        """What nannies of this process start, or failed to start."""
+        client = self.view.client
+        return Starts() if client is None else starts_here(client)
 
     def _assigned(self, end: ProcessingEnd) -> Assigned:
         probe = self.probes.get(end["worker"])
@@ -313,10 +335,10 @@ def look_at(
     had = [key for _, key in tasks_had(answer["ends"])]
     had += [loop["key"] for loop in answer["loops"] if loop["died"]]
     deaths = deaths_of(view, had[:MOST_KILLED])
-    lacks = _lacks(view, answer["ends"], deaths)
+    lacks, unread = _not_unpickled(view, answer["ends"], deaths)
     errors = last_errors(view, answer)
     here = futures_here(view, answer, futures or {})
-    return Look(view, whole, answer, probes, deaths, lacks, board, errors, here)
+    return Look(view, whole, answer, probes, deaths, lacks, unread, board, errors, here)
 
 
 def _pending(view: View, keys: list[Any] | None) -> list[Any]:
@@ -329,30 +351,51 @@ def _pending(view: View, keys: list[Any] | None) -> list[Any]:
     return pending[:MOST_PENDING]
 
 
-def _lacks(
+def _not_unpickled(
     view: View, ends: Sequence[End], deaths: Mapping[Any, Sequence[Death]]
-) -> dict[Any, Lack]:
-    """What workers lack for tasks that ended other workers, by key."""
-    found: dict[Any, Lack] = {}
-    if not isinstance(view, LiveView):
-        return found
-    answers: dict[str, dict[str, list[str]]] = {}
+) -> tuple[dict[Any, Lack], dict[Any, Unreadable]]:
+    """Why workers cannot unpickle tasks that ended other workers, by key.
+
+    They lack a module, or there is another reason.
+    """
+    lacks: dict[Any, Lack] = {}
+    unread: dict[Any, Unreadable] = {}
+    here = starts_here(view.client) if view.client else Starts()
+    missing: dict[str, dict[str, list[str]]] = {}
+    lacked: dict[str, dict[str, Any]] = {}
     for end in ends:
         needs = end.get("needs")
         if needs is None:
             continue
-        which = repr(needs["modules"])
-        if which not in answers:
-            answers[which] = missing_on_workers(view.link, needs)
+        # For tasks that Dask stopped retrying only workers that are there count.
+        gone = needs["since"] > COMES_AGAIN or none_comes_again(view.client)
+        stay_away = end["state"] != "erred" and gone
+        suspicious, died = end.get("suspicious", 0), deaths.get(end["key"], ())
+        which = repr((needs["modules"], needs["names"]))
+        if which not in missing:
+            missing[which] = lacked[which] = {}
+            if isinstance(view, LiveView):
+                missing[which] = missing_on_workers(view.link, needs)
         lack = lacking(
             needs,
-            answers[which],
-            # For tasks that Dask stopped retrying only workers that are there count.
-            stay_away=end["state"] != "erred"
-            and (none_comes_again(view.client) or needs["since"] > COMES_AGAIN),
-            suspicious=end.get("suspicious", 0),
-            deaths=deaths.get(end["key"], ()),
+            missing[which],
+            stay_away=stay_away,
+            suspicious=suspicious,
+            deaths=died,
         )
         if lack is not None:
-            found[end["key"]] = lack
-    return found
+            lacks[end["key"]] = lack
+            continue
+        if isinstance(view, LiveView) and not lacked[which]:
+            lacked[which] = lacked_names(view.link, needs)
+        found = unreadable(
+            needs,
+            lacked[which],
+            # What crashed was no error of unpickling.
+            stay_away=stay_away and not needs["workers"] and not here.ended,
+            suspicious=suspicious,
+            deaths=died,
+        )
+        if found is not None:
+            unread[end["key"]] = found
+    return lacks, unread

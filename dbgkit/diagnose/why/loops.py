@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from dbgkit import advice as advised
 from dbgkit.diagnose.deaths.explain import tell_of
 from dbgkit.diagnose.sentences import (
     MOST_NAMED,
@@ -17,7 +18,6 @@ from dbgkit.diagnose.sentences import (
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.model import Death
-from dbgkit.model import advice as advised
 from dbgkit.remote.common.texts import type_and_message
 
 if TYPE_CHECKING:

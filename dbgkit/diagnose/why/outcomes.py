@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dbgkit import advice as advised
 from dbgkit.diagnose.deaths.explain import tell_of, told_first
 from dbgkit.diagnose.sentences import Words, clock, counted, cut, several, show, size
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.model import Death
-from dbgkit.model import advice as advised
 from dbgkit.remote.common.frames import own_line_of_text
 from dbgkit.remote.common.texts import type_and_message
 from dbgkit.source.places import place
 from dbgkit.source.shown import Shown, codes_from_wire
 from dbgkit.targets.led import submitted_by
 from dbgkit.targets.modules import Lack, advice_of, evidence_of, modules_of
+from dbgkit.targets.unreadable import (
+    Unreadable,
+    reason_of,
+    unreadable_advice,
+    unreadable_evidence,
+)
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import (
@@ -39,12 +45,14 @@ class FailedTask(NamedTuple):
     deaths: Sequence[Death] = ()
     lack: Lack | None = None
     killers: Killers | None = None
+    unread: Unreadable | None = None
 
 
 def _failure(look: Look, end: FailedEnd) -> Cause[FailedTask]:
     deaths, lack = look.deaths.get(end["blame"], ()), look.lacks.get(end["key"])
     killers = look.answer["given_up"] if look.whole else None
-    return Cause(FailedTask(end, deaths, lack, killers), end, like=end["blame"])
+    task = FailedTask(end, deaths, lack, killers, look.unread.get(end["key"]))
+    return Cause(task, end, like=end["blame"])
 
 
 def find_failed(look: Look) -> Iterator[Cause[FailedTask]]:
@@ -56,13 +64,17 @@ def find_cascaded(look: Look) -> Iterator[Cause[FailedTask]]:
 
 
 def failed(cause: Cause[FailedTask]) -> Words:
-    end, _, lack, killers = cause.first
+    end, _, lack, killers, unread = cause.first
     summary = f"{show(cause.key)} failed: {_what(end)}"
     evidence = _evidence(cause.first)
     advice = [_open(cause.key)]
     if lack is not None:
         summary += f", as {modules_of(lack)} is missing there"
         advice = advice_of(lack)
+    elif unread is not None:
+        summary += f", as they could not unpickle it: {reason_of(unread)}"
+        evidence += unreadable_evidence(unread)
+        advice = unreadable_advice(unread)
     if killers is not None and cause.count > 1:
         summary += f"; {cause.count - 1} more failed"
         evidence += _others(killers, cause.count - 1)
@@ -84,7 +96,7 @@ def _what(end: FailedEnd) -> str:
 
 
 def _evidence(failure: FailedTask) -> list[str]:
-    end, deaths, lack, _ = failure
+    end, deaths, lack, *_ = failure
     evidence = []
     if end["killed"] and deaths:
         evidence += _deaths(end["blame"], deaths, end["killed"])

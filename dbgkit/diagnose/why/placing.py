@@ -5,190 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from dbgkit.cluster.why import planned_workers
-from dbgkit.diagnose.sentences import (
-    MOST_NAMED,
-    Words,
-    clock,
-    counted,
-    cut,
-    seconds,
-    several,
-    show,
-    size,
-)
+from dbgkit.diagnose.sentences import Words, clock, cut, several
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
-from dbgkit.model import Death
-from dbgkit.model import advice as advised
-from dbgkit.targets.modules import Lack, advice_of, evidence_of, modules_of
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_failures import Needs
     from dbgkit.remote.common.wire_why import (
         Gone,
         Lacking,
         Named,
         NearestResources,
-        NoWorkersEnd,
-        Paused,
         ResourcesEnd,
         RestrictionsEnd,
         Wanted,
-    )
-
-
-# How long ago workers left, and how; the newest first.
-Left = list[tuple[float, Death]]
-
-
-def find_no_workers(look: Look) -> Iterator[Cause[tuple[NoWorkersEnd, Left]]]:
-    for end in look.ends:
-        if end["code"] == "no-workers" and not _coming(look, end):
-            yield Cause((end, look.left), end)
-
-
-def no_workers(cause: Cause[tuple[NoWorkersEnd, Left]]) -> Words:
-    end, left = cause.first
-    wanted = _wanted(end)
-    evidence, advice = _left(left)
-    if wanted:
-        evidence.append(f"it asks for {wanted}")
-    return (
-        f"no worker is connected; {cause.tasks} cannot run",
-        evidence,
-        [
-            *advice,
-            "start workers: cluster.scale(n), or dask worker ADDRESS",
-            f"if there were some, find out why they left: {advised.call('deaths')}, "
-            "and the logs of the workers and nannies",
-        ],
-    )
-
-
-def find_workers_starting(look: Look) -> Iterator[Cause[tuple[list[str], Left]]]:
-    for end in look.ends:
-        if end["code"] == "workers-starting":
-            joining = [f"{place} is being set up" for place in end["joining"]]
-            yield Cause((joining, look.left), end)
-        elif end["code"] == "no-workers" and (coming := _coming(look, end)):
-            yield Cause((coming, look.left), end)
-
-
-def workers_starting(cause: Cause[tuple[list[str], Left]]) -> Words:
-    coming, left = cause.first
-    waits = cause.they("waits", "wait")
-    return (
-        f"workers are being started; {waits} for the first",
-        [*coming, *_left(left)[0]],
-        ["wait; if none starts, check the log of the cluster manager"],
-    )
-
-
-def _coming(look: Look, end: NoWorkersEnd) -> list[str]:
-    """Evidence of workers that are still to come."""
-    coming = planned_workers(look.view.client) if look.view.client else []
-    if end["starting"]:
-        coming.append(f"{end['starting']} nannies are starting a worker")
-    return coming
-
-
-def _left(left: Left) -> tuple[list[str], list[str]]:
-    """Evidence of workers that have just left, the newest first, and advice."""
-    if not left:
-        return [], []
-    evidence = [
-        f"{counted(len(left), 'worker')} left within the last minute, the last one "
-        f"{seconds(left[0][0])} ago"
-    ]
-    for _, death in left[:3]:
-        had = several(map(show, death.queued), death.queued_count)
-        had = f"; it was assigned {had}" if had and not death.ran else ""
-        evidence.append(f"{death.summary}{had}")
-    # What is not known of it has no process id either.
-    alone = all(death.pid and not death.nanny for _, death in left)
-    if alone or all(death.expected for _, death in left):
-        return evidence, []
-    return evidence, [
-        "wait some seconds and ask again: their nannies may be restarting them",
-    ]
-
-
-def find_module_missing(look: Look) -> Iterator[Cause[tuple[Needs, Lack]]]:
-    for end in look.answer["ends"]:
-        lack, needs = look.lack_of(end), end.get("needs")
-        if lack is not None and needs is not None:
-            yield Cause((needs, lack), end, like=(lack.modules, lack.certain))
-
-
-def module_missing(cause: Cause[tuple[Needs, Lack]]) -> Words:
-    needs, lack = cause.first
-    surely = "as" if lack.certain else "most likely as"
-    evidence = [evidence_of(lack)] if lack.certain else []
-    if needs["lasted"]:
-        longest = max(needs["lasted"])
-        when = "at once" if longest < 0.1 else f"within {seconds(longest)}"
-        evidence.append(
-            f"{counted(len(needs['lasted']), 'worker')} that {show(cause.key)} was "
-            f"sent to ended {when}, without an error message"
-        )
-    evidence.append(
-        "a worker that cannot deserialize a task closes, and its nanny does not "
-        "restart it"
-    )
-    advice = [
-        "waiting does not help: every further worker would end in the same way",
-        *advice_of(lack),
-    ]
-    if not needs["workers"]:
-        advice.append("then start workers: cluster.scale(n), or dask worker ADDRESS")
-    advice.append(
-        "registering a module by value does not help: the graph is pickled as a whole"
-    )
-    sent = f"{show(cause.key)} ends every worker that receives it"
-    if cause.count > 1:
-        sent = f"{cause.tasks} end every worker that receives one of them"
-    summary = f"{sent}, {surely} {modules_of(lack)} is missing there"
-    return summary, evidence, advice
-
-
-# Some of the workers that are paused, and how many there are.
-AllPaused = tuple[list["Paused"], int]
-
-
-def find_workers_paused(look: Look) -> Iterator[Cause[AllPaused]]:
-    known = False
-    for end in look.ends:
-        if end["code"] == "workers-paused":
-            known = True
-            yield Cause((end["paused"], end["count"]), end)
-    for task in look.assigned:
-        if task.stage == "paused":
-            known = True
-            yield Cause((task.end["paused"], len(task.end["paused"])), task.end)
-    cluster = look.answer["cluster"] if look.whole and not known else None
-    if cluster and cluster["paused_count"]:
-        yield Cause((cluster["paused"], cluster["paused_count"]))
-
-
-def workers_paused(cause: Cause[AllPaused]) -> Words:
-    found = {each["address"]: each for paused, _ in cause.parts for each in paused}
-    evidence = []
-    for address, worker in sorted(found.items())[:MOST_NAMED]:
-        memory = ""
-        if worker["memory"] and worker["limit"]:
-            memory = f", {size(worker['memory'])} of {size(worker['limit'])} in use"
-        evidence.append(f"{address}: {worker['status']}{memory}")
-    count = max(len(found), cause.first[1])
-    workers = "1 worker is" if count == 1 else f"{count} workers are"
-    about = f"; {cause.tasks} cannot run" if cause.key is not None else ""
-    return (
-        f"{workers} paused{about}",
-        evidence,
-        [
-            "free memory: release futures, make chunks smaller, or give workers more",
-            "unmanaged memory stays until its owner frees it: restart those workers",
-        ],
     )
 
 
@@ -209,7 +38,7 @@ def restrictions_unmet(cause: Cause[RestrictionsEnd]) -> Words:
             "host to workers="
         )
     return (
-        f"{cause.tasks} may run only on {_wanted(end)}, and no such worker is "
+        f"{cause.tasks} may run only on {wanted_of(end)}, and no such worker is "
         "connected",
         [
             *map(_gone, end["gone"]),
@@ -281,7 +110,8 @@ def _placed(wanted: Wanted) -> list[str]:
     return [*wanted["only_workers"], *hosts]
 
 
-def _wanted(wanted: Wanted) -> str:
+def wanted_of(wanted: Wanted) -> str:
+    """What a task asks of a worker, in words."""
     parts = _placed(wanted)
     if wanted["resources"]:
         parts.append(_amounts(wanted["resources"]))

@@ -15,10 +15,12 @@ from dbgkit.diagnose.sentences import (
 )
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
+from dbgkit.diagnose.why.reach import of_reach, reach_advice
 from dbgkit.diagnose.why.threads import stack_lines
 from dbgkit.remote.scheduler.why_late import LATE
 
 if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_why import Reach
     from dbgkit.remote.common.wire_why_late import LoopForm, Usage
 
 # Of what its process uses: a thread that runs all the time. Others may use the machine.
@@ -30,33 +32,37 @@ _OVER = ("finished", "failed", "cascaded", "released")
 
 
 class Silent(NamedTuple):
-    """A worker that does not answer, since when; its tasks and process, if known."""
+    """A worker that does not answer, since when, how many tasks it has.
+
+    And how far the scheduler gets to it, what its process does; if known.
+    """
 
     worker: str
     age: float
     tasks: int | None
+    reach: Reach | None
     usage: Usage | None
 
 
 def find_not_answering(look: Look) -> Iterator[Cause[Silent]]:
     for task in look.assigned:
-        if task.stage == "silent":
+        if task.stage == "silent" and not task.end["joining"]:
             end, worker = task.end, task.end["worker"]
-            usage = look.processes.get(worker)
+            silent = _silent(look, worker, end["age"], end["processing"])
             others = {worker: max(0, end["processing"] - 1)}
-            yield Cause(
-                Silent(worker, end["age"], end["processing"], usage),
-                end,
-                besides=others,
-            )
+            yield Cause(silent, end, besides=others)
     assigned = {task.end["worker"] for task in look.assigned}
     cluster = look.answer["cluster"] if look.whole else None
     for quiet in cluster["quiet"] if cluster else ():
         address = quiet["address"]
         answers = look.answer["answering"].get(address, False)
         if address not in assigned and answers is False:
-            usage = look.processes.get(address)
-            yield Cause(Silent(address, quiet["age"], None, usage))
+            yield Cause(_silent(look, address, quiet["age"], None))
+
+
+def _silent(look: Look, worker: str, age: float, tasks: int | None) -> Silent:
+    reach = look.answer["reach"].get(worker)
+    return Silent(worker, age, tasks, reach, look.processes.get(worker))
 
 
 def not_answering(cause: Cause[Silent]) -> Words:
@@ -65,11 +71,11 @@ def not_answering(cause: Cause[Silent]) -> Words:
         by_worker.setdefault(part.worker, part)
     does = "does" if len(by_worker) == 1 else "do"
     evidence = []
-    for worker, age, tasks, usage in [*by_worker.values()][:MOST_NAMED]:
+    for worker, age, tasks, reach, usage in [*by_worker.values()][:MOST_NAMED]:
         heard = f"{worker}: last heard from {seconds(age)} ago"
         if tasks is not None:
             heard += f", {counted(tasks, 'task')} assigned to it"
-        evidence.append(heard)
+        evidence += [heard, *of_reach(reach)]
         if usage is not None:
             evidence += [f"its process: {_of_process(usage)}", *_loaded(usage)]
         else:
@@ -77,11 +83,12 @@ def not_answering(cause: Cause[Silent]) -> Words:
                 "what its process does is not known: its nanny, if it has one, has not "
                 "said"
             )
+    reached = {each.worker: each.reach for each in by_worker.values() if each.reach}
     return (
         f"{several(sorted(by_worker))} {does} not answer",
         evidence,
         [
-            "inspect its process with top and py-spy dump",
+            *reach_advice(by_worker, reached),
             "client.restart_workers([address]) restarts it, and its tasks go to "
             "other workers",
         ],
@@ -157,7 +164,8 @@ Late = tuple[float, "LoopForm | None"]
 def find_overloaded(look: Look) -> Iterator[Cause[Late]]:
     late = look.answer["late"]
     waiting = any(
-        end["code"] not in _OVER or look.lack_of(end) for end in look.answer["ends"]
+        end["code"] not in _OVER or look.lack_of(end) or look.unread_of(end)
+        for end in look.answer["ends"]
     ) or any(look.unknown(lost=True))
     if late is not None and late > LATE and (look.whole or waiting):
         yield Cause((late, look.answer["loop"]))

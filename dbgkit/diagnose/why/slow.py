@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dbgkit import advice as advised
 from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, several, show
 from dbgkit.diagnose.why.assigned import all_held, find_at, workers_of
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.locks import waits_for
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, lasted
 from dbgkit.diagnose.why.threads import restart, run_of, stack_lines, threads
-from dbgkit.model import advice as advised
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import QueuedEnd

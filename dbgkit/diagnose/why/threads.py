@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dbgkit import advice as advised
 from dbgkit.diagnose.sentences import MOST_NAMED, counted, seconds, several, show
 from dbgkit.diagnose.why.look import Assigned, Busy, lasted
-from dbgkit.model import advice as advised
 from dbgkit.remote.common.frames import is_own
 from dbgkit.source.shown import Shown
 

@@ -10,48 +10,17 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any
+
+from dbgkit.frontends.cli.children import run_in_children
 
 _REFUSED = "An attempt has been made to start a new process before"
-# Run in the new process before the script is: as little as can be, and never an error.
-_IN_CHILD = (
-    "__import__('dbgkit.frontends.cli.guard', fromlist=['keep_quiet']).keep_quiet() "
-    "if __import__('importlib.util', fromlist=['find_spec']).find_spec('dbgkit') "
-    "else None"
-)
 
 
-class _KeepsQuiet:
-    """When unpickled in a new process, keeps it quiet about a missing guard."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return eval, (_IN_CHILD,)
-
-
-@contextmanager
-def quiet_without_guard() -> Iterator[None]:
-    """Keep child processes quiet about a missing main guard.
-
-    ``multiprocessing.spawn.get_preparation_data`` says what a new process gets
-    before it runs the script; what it does not know of it leaves alone.
-    """
-    from multiprocessing import spawn
-
-    before: Any = spawn.get_preparation_data
-
-    def prepared(name: str) -> dict[str, Any]:
-        data: dict[str, Any] = before(name)
-        data["dbgkit"] = _KeepsQuiet()
-        return data
-
-    spawn.get_preparation_data = prepared
-    try:
-        yield
-    finally:
-        spawn.get_preparation_data = before
+def quiet_without_guard() -> AbstractContextManager[None]:
+    """Keep child processes quiet about a missing main guard."""
+    return run_in_children(f"{__name__}:{keep_quiet.__name__}")
 
 
 def keep_quiet() -> None:

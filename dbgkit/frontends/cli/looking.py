@@ -12,16 +12,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dbgkit.advice import worded
 from dbgkit.errors import DbgkitError
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, patient_pipe
 from dbgkit.frontends.cli.options import declared
-from dbgkit.frontends.verbs import ANSWER, CONNECT, PLACE, VERBS, spelled
+from dbgkit.frontends.verbs import (
+    ANSWER,
+    CONNECT,
+    PLACE,
+    VERBS,
+    function_of,
+    spelled,
+)
 from dbgkit.frontends.wording import Commands
-from dbgkit.model.advice import worded
 from dbgkit.remote.secrets.redact import redact_text
 
 if TYPE_CHECKING:
@@ -32,8 +40,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """Where to look: at a scheduler, or into a dump."""
+    """Where a verb is to look: at a scheduler, or into a dump."""
 
+    verb: str
     scheduler: str | None
     dump: str | None
     tls: tuple[str | None, str | None, str | None]
@@ -67,8 +76,15 @@ class Place:
             str(self.scheduler),
             seconds(self.timeout or CONNECT),
             security=security_of(*self.tls),
+            meanwhile=self._load,
         ) as client:
             yield client
+
+    def _load(self) -> None:
+        """Import what the verb needs, and what shows the answer."""
+        function_of(self.verb)
+        if not self.as_json and find_spec(f"dbgkit.render.{self.verb}"):
+            import_module(f"dbgkit.render.{self.verb}")
 
 
 # -- commands ------------------------------------------------------------------
@@ -87,7 +103,7 @@ def command(name: str) -> Callable[[Callable[..., int]], click.Command]:
         @wraps(function)
         def run(**given: Any) -> None:
             with ending():
-                place = _place(given)
+                place = _place(name, given)
                 with _own_mistakes(), _quiet(), worded(_wording()):
                     code = function(place, **given)
             raise SystemExit(code)
@@ -102,13 +118,14 @@ def command(name: str) -> Callable[[Callable[..., int]], click.Command]:
     return decorate
 
 
-def _place(given: dict[str, Any]) -> Place:
+def _place(verb: str, given: dict[str, Any]) -> Place:
     """The place to look at, from the options; sets what the whole process uses."""
     from dbgkit.source import name_for_process, read_sources
 
     taken = {option.keyword: given.pop(option.keyword) for option in PLACE}
     name_for_process(read_sources(taken["source"]))
     return Place(
+        verb,
         _address(taken),
         taken["view"],
         (taken["tls_ca_file"], taken["tls_cert"], taken["tls_key"]),
@@ -204,7 +221,7 @@ def _quiet() -> Iterator[None]:
 
 def ask(place: Place, verb: str, *target: Any, **options: Any) -> Any:
     """What a verb gives of a place."""
-    call = getattr(import_module(f"dbgkit.api.{verb}"), verb)
+    call = function_of(verb)
     with place.open() as view:
         return call(*target, view=view, timeout=place.limit, **options)
 

@@ -8,7 +8,12 @@ from contextlib import contextmanager
 import click
 
 from dbgkit.errors import CannotWrite
-from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, FOUND, CouldNotLook
+from dbgkit.frontends.cli.ending import (
+    COULD_NOT_LOOK,
+    FOUND,
+    CouldNotLook,
+    patient_pipe,
+)
 from dbgkit.frontends.cli.looking import Place, as_json, ask, command, put, write
 from dbgkit.frontends.cli.states import why_code
 from dbgkit.frontends.verbs import PAGE
@@ -53,26 +58,32 @@ def _writing_page() -> Iterator[None]:
 
 
 @command("watch")
-def watch(place: Place, every: str, once: bool) -> int:
-    """Watch a cluster: states of tasks, failures, and what is stuck.
+def watch(place: Place, every: str, once: bool, updates: int | None) -> int:
+    """Watch a cluster: states of tasks, failures, what is stuck, and workers.
 
-    The screen stays until q or Ctrl-C, also while the scheduler is unreachable for less
-    than --timeout. Without a terminal, with --json or --dump, it is printed once.
+    The screen is a list to move in, with details to open: ? shows the keys. It stays
+    until q or Ctrl-C, also while the scheduler is unreachable for less than --timeout.
+    Without a terminal, it is printed each time that it has changed; with --json or
+    --dump, once.
 
     Exits with code 0 if nothing was wrong in the last update, 1 if a task had failed or
     was stuck, 2 on an error.
     """
     from dbgkit.api.asking import seconds
     from dbgkit.api.watch import follow
-    from dbgkit.render.watch import takes_screen
+    from dbgkit.render.watch import in_blocks, on_screen, takes_screen
 
-    once = once or place.as_json or place.dump is not None
-    if not once and not takes_screen():
-        click.echo("not a terminal: shown only once", err=True)
-        once = True
-    limit = seconds(place.limit)
-    seen = follow(place.open, every=seconds(every), patience=limit, once=once)
+    if once or place.as_json or place.dump is not None:
+        updates = 1
+    screen = takes_screen()
+    show = on_screen if screen else in_blocks
+    limit, seen = seconds(place.limit), None
+    with patient_pipe():
+        seen = follow(
+            place.open, show, every=seconds(every), patience=limit, updates=updates
+        )
     if seen is None:
         return COULD_NOT_LOOK
-    put(place, seen)
+    if screen or updates == 1:  # blocks have been printed
+        put(place, seen)
     return FOUND if seen.failures.total else why_code(seen.why)

@@ -8,20 +8,25 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 import click
 
+from dbgkit.advice import worded
 from dbgkit.errors import CannotWrite, DbgkitError
 from dbgkit.frontends.cli.ending import INTERRUPTED, drop, patient_pipe
 from dbgkit.frontends.cli.guard import quiet_without_guard
+from dbgkit.frontends.cli.held import HeldBlocks
+from dbgkit.frontends.cli.telling import Telling
 from dbgkit.frontends.cli.threads import ThreadFailures
 from dbgkit.frontends.verbs import CAPTURED
 from dbgkit.frontends.wording import Run
-from dbgkit.model.advice import worded
+from dbgkit.model import Progress
 from dbgkit.remote.common.texts import visible
+from dbgkit.render.notifier import Notifier
 from dbgkit.render.saying import say, say_stopped
 from dbgkit.targets.ending import to_debug
 from dbgkit.targets.starting import guard_missing
@@ -51,74 +56,83 @@ def run_script(
     from dbgkit.api.debugging import capture
 
     with (
-        capture(**{n: options[n] for n in CAPTURED if n in options}) as kept,
+        Notifier() as notify,
+        capture(
+            notify=partial(_progress, notify),
+            **{n: options[n] for n in CAPTURED if n in options},
+        ) as kept,
         quiet_without_guard(),
+        HeldBlocks(lambda: kept.taken) as held,
         worded(Run()),
         ThreadFailures(kept) as threads,
     ):
-        status, failed = _run(code, main)
-        if isinstance(failed, KeyboardInterrupt):
+        status, ended, failed = _run(code, main)
+        telling = Telling(ended, held, notify)
+        if isinstance(ended, KeyboardInterrupt):
             return INTERRUPTED
         if failed is not None:
-            status = _debug(failed, status, **options)
+            status = _debug(failed, status, telling, **options)
         if threads.first is not None:
             say(threads)
             if failed is None:
-                status = _debug(threads.first, status, **options)
+                status = _debug(threads.first, status, telling, **options)
     return status
 
 
 def _run(
     code: CodeType, main: ModuleType
-) -> tuple[int | str | None, BaseException | None]:
-    """Run a script: its exit code, and the exception to debug, if any."""
+) -> tuple[int | str | None, BaseException | None, BaseException | None]:
+    """Run a script: its exit code, what ended it, and the exception to debug."""
     try:
         exec(code, main.__dict__)
     except SystemExit as error:
         # Python says no more of it, so that the report has to.
-        return error.code, to_debug(error)
+        return error.code, None, to_debug(error)
     except KeyboardInterrupt as error:
         error.__traceback__ = _without_us(error.__traceback__)
         sys.stderr.write(visible("".join(traceback.format_exception(error))))
-        return INTERRUPTED, error
+        return INTERRUPTED, error, None
     except BaseException as error:
         error.__traceback__ = _without_us(error.__traceback__)
         if (missing := guard_missing(error)) is not None:
             say(missing)
-            return 1, None
-        _print_exception(error)
-        return 1, to_debug(error)
-    return 0, None
+            return 1, None, None
+        return 1, error, to_debug(error)
+    return 0, None, None
 
 
-def _print_exception(error: BaseException) -> None:
-    """Print it as Python does, with files and lines of code that travelled by value."""
-    if sys.excepthook is not sys.__excepthook__:
-        sys.excepthook(type(error), error, error.__traceback__)
-        return
-    from dbgkit.source.shown import Shown
-
-    text = Shown().text("".join(traceback.format_exception(error)))
-    sys.stderr.write(visible(text))
+def _progress(notify: Notifier, event: Any) -> None:
+    """Of what is taken from a client that closes, only the progress is shown."""
+    if isinstance(event, Progress):
+        notify(event)
 
 
 def _debug(
-    error: BaseException, status: int | str | None, **options: Any
+    error: BaseException,
+    status: int | str | None,
+    telling: Telling,
+    **options: Any,
 ) -> int | str | None:
     """Debug an exception; gives the exit code: ``status`` unless it is stopped."""
-    from dbgkit.api.debug import debug
+    from dbgkit.api.debugging import debug_ended
 
     try:
-        with patient_pipe():
-            debug(error, **options)
+        with patient_pipe(), telling.finding():
+            debug_ended(error, telling.before, notify=telling.notify, **options)
+        telling.told()
+        telling.name_others()
     except DbgkitError as ours:
+        telling.by_traceback()
         say(ours)
         if isinstance(ours, CannotWrite):
             drop(sys.stdout)
     except KeyboardInterrupt as interrupt:
+        telling.by_traceback()
         # Where it was while it ran again says no more than that.
         say_stopped(interrupt)
         return INTERRUPTED
+    finally:
+        telling.by_traceback()
     return status
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dbgkit import advice
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, FOUND
 from dbgkit.frontends.cli.looking import Place, ask, command, put, shown, write
 from dbgkit.frontends.verbs import spelled
-from dbgkit.model import advice
 
 if TYPE_CHECKING:
     from dbgkit.model import Explanation, Timeline
@@ -103,9 +103,11 @@ def record(place: Place, switch: str, **settings: Any) -> int:
             record_off(client=client, timeout=place.limit, keep=False)
             write("The recorder is off.\n")
             return 0
-        record(client=client, timeout=place.limit, **settings)
+        page = record(client=client, timeout=place.limit, **settings).page
     listing = advice.call("recordings")
     write(f"The recorder is on: {listing} lists what it holds.\n")
+    if page:
+        write(f"{page} shows what fails and what blocks.\n")
     return 0
 
 

@@ -12,12 +12,12 @@ from typing import Any
 from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, no_var_expand
 
+from dbgkit.advice import worded
 from dbgkit.errors import DbgkitError, UnknownKey
 from dbgkit.frontends.ipython.arguments import BadUsage, read_target, split_options
 from dbgkit.frontends.kinds import listed
 from dbgkit.frontends.verbs import MAGIC_VERBS, Verb
 from dbgkit.frontends.wording import Magics
-from dbgkit.model.advice import worded
 from dbgkit.remote.common.texts import in_line
 
 _IN_MAGIC = Magics(flags=True)

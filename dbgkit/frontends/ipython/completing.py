@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from dbgkit.cluster.clients import current_client, held_future_states, is_future
 from dbgkit.frontends.kinds import Option
 
 _MOST = 200
@@ -57,6 +56,8 @@ def complete_target(
 
 def _held_keys(statuses: Collection[str] | None) -> list[str]:
     """Keys of futures that the current client holds, the newest first."""
+    from dbgkit.cluster.clients import current_client, held_future_states
+
     client = current_client()
     if client is None:
         return []
@@ -78,6 +79,8 @@ def _variables(namespace: Mapping[str, Any]) -> list[str]:
 
 
 def _is_target(value: Any) -> bool:
+    from dbgkit.cluster.clients import is_future
+
     if isinstance(value, (list, tuple, set)):
         return any(is_future(member) for member in islice(value, _MOST_MEMBERS))
     if isinstance(value, type):

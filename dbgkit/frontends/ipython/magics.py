@@ -17,11 +17,7 @@ from IPython.core.magic import (
     no_var_expand,
 )
 
-from dbgkit import debugger, render
-from dbgkit.api.debug import debug
-from dbgkit.api.debugging import capture
-from dbgkit.api.locate import locate, locate_all
-from dbgkit.api.replay import replay
+from dbgkit.advice import unword, word_with
 from dbgkit.errors import (
     Cancelled,
     DbgkitError,
@@ -48,14 +44,11 @@ from dbgkit.frontends.ipython.recording import RecordMagics
 from dbgkit.frontends.ipython.session import NoMore, Session, last_exception
 from dbgkit.frontends.ipython.states import StateMagics
 from dbgkit.frontends.recognise import touches_dask
-from dbgkit.frontends.verbs import CAPTURED, MAGIC_VERBS
+from dbgkit.frontends.verbs import CAPTURED, MAGIC_VERBS, function_of
 from dbgkit.frontends.wording import Magics as Wording
-from dbgkit.model.advice import unword, word_with
 from dbgkit.remote.common.codes import DYNAMIC as NO_FILE
 from dbgkit.remote.common.frames import own_line_of_text
 from dbgkit.remote.common.texts import in_line
-from dbgkit.source.places import place
-from dbgkit.source.shown import Shown
 
 HINT = "%dbg opens this in the task that failed, with the values it failed on"
 
@@ -120,7 +113,7 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         """
         target = self.session.meant(asked.target)
         with self._going_on(target, asked.options):
-            return show(asked, locate, target)
+            return show(asked, function_of("locate"), target)
 
     @magic
     def dbg_replay(self, asked: Line) -> Any:
@@ -129,9 +122,11 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         %dbg_replay [options] [target]
             Takes what %dbg takes, but opens no prompt and returns the Replay.
         """
+        from dbgkit.render import Notifier
+
         target = self.session.meant(asked.target)
-        with self._going_on(target, asked.options), render.Notifier() as notify:
-            return show(asked, replay, target, notify=notify)
+        with self._going_on(target, asked.options), Notifier() as notify:
+            return show(asked, function_of("replay"), target, notify=notify)
 
     def _open(self, asked: Line) -> None:
         if asked.typed == "next":
@@ -142,7 +137,7 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
     def _begin(self, target: Any, options: dict[str, Any]) -> None:
         target = self.session.meant(target)
         with self._going_on(target, options):
-            found = call(debug, target, **options)
+            found = call(function_of("debug"), target, **options)
         self._left(found)
 
     @contextmanager
@@ -164,17 +159,22 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
 
     def _next(self, options: dict[str, Any]) -> None:
         """Open the next root cause of what was asked for last."""
+        from dbgkit.api.locate import locate_all
+
         try:
             causes = partial(call, locate_all)
             failures, options = self.session.next(options, causes)
         except NoMore as error:
             raise UsageError(f"%dbg next: {error}") from None
-        found = call(debug, failures, **options)
+        found = call(function_of("debug"), failures, **options)
         self.session.went_on()
         self._left(found)
 
     def _run_cell(self, cell: str, options: dict[str, Any]) -> None:
         """Run a cell, and open what it raises; the exception goes on."""
+        from dbgkit.api.debugging import capture
+        from dbgkit.render import say
+
         kept = {name: options[name] for name in CAPTURED if name in options}
         before = last_exception()
         with capture(**kept):
@@ -189,7 +189,7 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
                 try:
                     self._begin(found, options)
                 except DbgkitError as ours:
-                    render.say(ours, sys.stdout)
+                    say(ours, sys.stdout)
         if error is None:
             return
         # Or "run all" would go on with the next cell. Its traceback was shown.
@@ -213,7 +213,9 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
             return
         if isinstance(error, (UsageError, DbgkitError)) or was_stopped(error):
             # A mistyped line is not what `%dbg` and `%debug` are to open next.
-            debugger.remember(self._last)
+            from dbgkit.debugger import remember
+
+            remember(self._last)
             return
         if isinstance(error, Exception) and touches_dask(error):
             print(f"{HINT}{in_line(_place(error))}")
@@ -268,7 +270,10 @@ def unload_ipython_extension(shell: Any) -> None:
     unword(_WORDING)
     tracebacks.show_as_before(shell)
     _unset_completers(shell)
-    debugger.discard(shell)
+    if "dbgkit.debugger" in sys.modules:  # or there is none of ours
+        from dbgkit.debugger import discard
+
+        discard(shell)
 
 
 def _shown_since(before: BaseException | None) -> BaseException | None:
@@ -285,6 +290,9 @@ def _place(error: BaseException) -> str:
     text = "".join(traceback.format_tb(error.__traceback__))
     if NO_FILE not in text:
         return "."
+    from dbgkit.source.places import place
+    from dbgkit.source.shown import Shown
+
     found = own_line_of_text(Shown().text(text))
     if found is None or found[0] == NO_FILE:
         return "."

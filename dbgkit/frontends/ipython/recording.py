@@ -7,11 +7,8 @@ from typing import Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, magics_class
 
-from dbgkit.api.deaths import deaths
-from dbgkit.api.record import record, record_off
-from dbgkit.api.recordings import recordings
 from dbgkit.frontends.ipython.base import Line, magic, show
-from dbgkit.frontends.verbs import spelled
+from dbgkit.frontends.verbs import function_of, spelled
 from dbgkit.remote.common.texts import in_line
 
 
@@ -34,20 +31,24 @@ class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
         if word not in ("", "on", "off"):
             raise UsageError(f"%dbg_record: on, off, or nothing; not {word!r}")
         if word == "on":
-            show(asked, record)
+            recorder = show(asked, function_of("record"))
             print("The recorder is on. %dbg_record shows what it holds.")
+            if recorder.page:
+                print(in_line(f"{recorder.page} shows what fails and what blocks."))
             return None
         given = [name for name in asked.options if name not in ("client", "timeout")]
         if given:
             flags = " and ".join(spelled(name, None, str) for name in given)
             raise UsageError(f"%dbg_record: {flags}: settings apply to `on` only")
         if word == "":
-            return show(asked, recordings)
+            return show(asked, function_of("recordings"))
+        from dbgkit.api.record import record_off
+
         off = show(asked, record_off)
         if off.others:
             print(in_line(str(off)))
             return None
-        kept = show(asked, recordings)
+        kept = show(asked, function_of("recordings"))
         more = " %dbg_record shows what was kept of it." if len(kept) else ""
         print(f"The recorder is off.{more}")
         return None
@@ -60,7 +61,7 @@ class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
             The target is a future's or a collection's variable, a key, or nothing:
             all recordings.
         """
-        return show(asked, recordings, asked.target)
+        return show(asked, function_of("recordings"), asked.target)
 
     @magic
     def dbg_deaths(self, asked: Line) -> Any:
@@ -68,4 +69,4 @@ class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
 
         %dbg_deaths [options]
         """
-        return show(asked, deaths)
+        return show(asked, function_of("deaths"))

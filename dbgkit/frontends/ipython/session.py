@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dbgkit.model import Failure
+if TYPE_CHECKING:
+    from dbgkit.model import Failure
 
 
 class NoMore(Exception):

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from itertools import chain, repeat
 from typing import Any
 
 from IPython.core.magic import Magics, magics_class
 
-from dbgkit import render
-from dbgkit.api.doctor import doctor
-from dbgkit.api.failures import failures
-from dbgkit.api.report import report
-from dbgkit.api.story import story
-from dbgkit.api.tasks import tasks
-from dbgkit.api.watch import watch
-from dbgkit.api.why import why
 from dbgkit.errors import WrongTarget
 from dbgkit.frontends.ipython.base import Line, in_one_line, magic, show
 from dbgkit.frontends.ipython.session import Session
-from dbgkit.model import Displayed
-from dbgkit.model.display import in_short
+from dbgkit.frontends.verbs import function_of
+
+# By its name, since nothing is shown yet that would need the class.
+_DISPLAYED = ("dbgkit.model.display", "Displayed")
 
 
 @magics_class
@@ -41,7 +36,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
 
         %dbg_failures [options]
         """
-        return show(asked, failures)
+        return show(asked, function_of("failures"))
 
     @magic
     def dbg_tasks(self, asked: Line) -> Any:
@@ -54,7 +49,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
         if asked.target is not None:
             asked.options["keys"] = asked.target
         try:
-            return show(asked, tasks)
+            return show(asked, function_of("tasks"))
         except WrongTarget as error:
             if asked.typed.isidentifier():
                 error.hint += f"; for tasks named {asked.typed}, --prefix {asked.typed}"
@@ -70,7 +65,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
             or nothing: the last failure.
         """
         last = self._session.meant(None) if asked.target is None else asked.target
-        return show(asked, story, last)
+        return show(asked, function_of("story"), last)
 
     @magic
     def dbg_why(self, asked: Line) -> Any:
@@ -80,7 +75,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
             The target is a future's or a persisted collection's variable, a key, or
             nothing: the whole cluster.
         """
-        found = show(asked, why, asked.target)
+        found = show(asked, function_of("why"), asked.target)
         name = asked.typed
         if found.cause != "unknown-key" or not name.isidentifier():
             return found
@@ -94,7 +89,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
 
         %dbg_doctor [options]
         """
-        return show(asked, doctor)
+        return show(asked, function_of("doctor"))
 
     @magic
     def dbg_report(self, asked: Line) -> Any:
@@ -102,7 +97,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
 
         %dbg_report [options]
         """
-        found = show(asked, report)
+        found = show(asked, function_of("report"))
         if "path" not in asked.options:
             return found
         print(f"written to {asked.options['path']}")
@@ -110,27 +105,50 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
 
     @magic
     def dbg_watch(self, asked: Line) -> Any:
-        """Watch the cluster: states of tasks, failures, and what is blocked.
+        """Watch the cluster: states of tasks, failures, what is blocked, workers.
 
         %dbg_watch [options]
-            The screen stays until q or Ctrl-C. In a notebook there is one update.
+            The screen is a list to move in: ? shows the keys, and q or Ctrl-C leaves
+            it. In a notebook the output is updated in place, until you interrupt the
+            cell; where nobody could, there is one update.
         """
-        return show(asked, watch)
+        options = asked.options
+        alone = options.get("once") or options.get("view") is not None
+        # A notebook can update what it has displayed.
+        if not alone and hasattr(self.shell, "kernel"):
+            from dbgkit.debugger.choose import can_prompt
+
+            if options.get("updates") is not None or can_prompt():
+                return self._watch_in_place(asked)
+        return show(asked, function_of("watch"))
+
+    def _watch_in_place(self, asked: Line) -> None:
+        from IPython.display import DisplayHandle
+
+        from dbgkit.api.watch import watch_with
+        from dbgkit.render.watch import in_place
+
+        handle = DisplayHandle()
+        ways = chain([handle.display], repeat(handle.update))
+        show(asked, watch_with, in_place(lambda seen: next(ways)(seen)))
 
     def show_in_colours(self) -> None:
         """Have a terminal show our data in colours, and in its own width."""
         terminal = sys.modules.get("IPython.terminal.interactiveshell")
         if terminal and isinstance(self.shell, terminal.TerminalInteractiveShell):
             formatter = self.shell.display_formatter.mimebundle_formatter
-            formatter.for_type(Displayed, _in_colours)
+            formatter.for_type_by_name(*_DISPLAYED, _in_colours)
 
     def show_as_before(self) -> None:
         """Undo `show_in_colours`."""
         formatter = self.shell.display_formatter.mimebundle_formatter
-        formatter.pop(Displayed, None)
+        formatter.pop(".".join(_DISPLAYED), None)
 
 
 def _in_colours(obj: Any) -> dict[str, str]:
+    from dbgkit import render
+    from dbgkit.model.display import in_short
+
     if in_short(obj):
         return {"text/plain": repr(obj)}
     return {"text/plain": render.to_text(obj, width=None, color=None).rstrip("\n")}

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbgkit.remote.common.codes import is_dynamic, mark_of
 from dbgkit.remote.common.frames import walk
-from dbgkit.source import Found, Index
-from dbgkit.targets.tracebacks import chain
+
+if TYPE_CHECKING:
+    from dbgkit.source import Found, Index
 
 _MOST_FRAMES = 1_000
 _OURS = (Exception,)  # known by its identity from a tuple of the user's
@@ -48,6 +49,8 @@ def _show(
 @contextmanager
 def _with_lines(error: BaseException) -> Iterator[None]:
     """Tracebacks of an exception, and of what it came from, that say their files."""
+    from dbgkit.targets.tracebacks import chain
+
     before = [
         (each, each.__traceback__)
         for each in chain(error)
@@ -56,6 +59,8 @@ def _with_lines(error: BaseException) -> Iterator[None]:
     if not before:
         yield
         return
+    from dbgkit.source import Index
+
     index = Index()
     try:
         for each, tb in before:

@@ -7,25 +7,28 @@ closes normally, so that its nanny does not restart it, and does not report why
 
 from __future__ import annotations
 
+import ast
 import pickle
 import pickletools
+import platform
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from itertools import islice
-from time import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .wire_failures import Module, Needs
 
 from .bounded import Bounded
+from .pacing import now_of
 
 MOST_BYTES = 500_000  # of a pickle; what is longer is looked at as far as that
 MOST_STEPS = 20_000  # of reading it: some 20 ms
 MOST_MODULES = 20
+MOST_SOURCE = 200_000  # bytes of a module that are parsed: some 0.1 s
 MOST_ASKED = 16  # workers
 MOST_ENTRIES = 20_000  # of the scheduler's log of transitions, the newest
 _LOST = "handle-worker-cleanup-"  # Scheduler.add_worker, as a connection ends
@@ -39,6 +42,10 @@ _EVERYWHERE = frozenset(
 )
 _STRINGS = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE")
 _IMPORT = ("cloudpickle.cloudpickle", "subimport")
+_BY_VALUE = (
+    ("cloudpickle.cloudpickle", "_make_function"),
+    ("cloudpickle.cloudpickle", "_make_skeleton_class"),
+)
 
 
 def needs_of(state: Any, key: Any, spec: Any) -> Needs:
@@ -47,21 +54,48 @@ def needs_of(state: Any, key: Any, spec: Any) -> Needs:
     ``spec`` is its run spec, if it is known.
     """
     ended = list(_ended(state, key))
-    modules = [] if spec is None else [_module(name) for name in modules_named(spec)]
+    named = [] if spec is None else list(_named_in(_pickled(spec)))
+    workers = list(islice(state.workers.values(), MOST_ASKED))
     return {
-        "modules": modules,
+        "modules": [_module(name) for name in _not_everywhere(named)],
         "lasted": [until - since for since, until in ended],
-        "since": time() - ended[0][1] if ended else 0.0,
-        "workers": list(islice(state.workers, MOST_ASKED)),
+        "since": now_of(state) - ended[0][1] if ended else 0.0,
+        "workers": [ws.address for ws in workers],
+        "names": _names(named),
+        "by_value": any(name in _BY_VALUE for name in named),
+        "python": platform.python_version(),
+        "pythons": {
+            ws.address: version for ws in workers if (version := _python_of(ws))
+        },
     }
+
+
+def _python_of(ws: Any) -> str:
+    """The version that a worker has reported: ``"3.11.7"``, or nothing."""
+    host = (getattr(ws, "versions", None) or {}).get("host") or {}
+    return ".".join(str(dict(host).get("python", "")).split(".")[:3])
 
 
 def modules_named(value: Any) -> list[str]:
     """Modules that the pickle of a value names, as far as it is looked at."""
+    return _not_everywhere(_named_in(_pickled(value)))
+
+
+def _not_everywhere(named: Iterable[tuple[str, str]]) -> list[str]:
     found: dict[str, None] = {}
-    for name in _modules_in(_pickled(value)):
-        if name.split(".")[0] not in _EVERYWHERE:
-            found.setdefault(name)
+    for module, _ in named:
+        if module.split(".")[0] not in _EVERYWHERE:
+            found.setdefault(module)
+    return list(islice(found, MOST_MODULES))
+
+
+def _names(named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What is imported from modules that workers may have in another version."""
+    found = dict.fromkeys(
+        (module, name)
+        for module, name in named
+        if name and module.split(".")[0] not in _EVERYWHERE
+    )
     return list(islice(found, MOST_MODULES))
 
 
@@ -77,8 +111,8 @@ def _pickled(value: Any) -> bytes:
     return file.getvalue()
 
 
-def _modules_in(data: bytes) -> Iterator[str]:
-    """Names of modules in a pickle; nothing of it is loaded."""
+def _named_in(data: bytes) -> Iterator[tuple[str, str]]:
+    """Modules in a pickle, with what is taken from them; nothing of it is loaded."""
     memo: list[Any] = []
     last: Any = None  # what stands on top of the stack, if it is known
     strings: list[str] = []
@@ -96,11 +130,11 @@ def _modules_in(data: bytes) -> Iterator[str]:
                 last = argument
             elif name == "STACK_GLOBAL" and len(strings) > 1:
                 last = (strings[-2], strings[-1])
-                yield strings[-2]
+                yield last
             elif name == "GLOBAL":
                 module, _, attribute = str(argument).partition(" ")
                 last = (module, attribute)
-                yield module
+                yield last
             elif name in ("FRAME", "MARK"):
                 continue
             else:
@@ -108,7 +142,7 @@ def _modules_in(data: bytes) -> Iterator[str]:
             if isinstance(last, str):
                 strings = [*strings[-1:], last]
                 if importing:
-                    yield last
+                    yield last, ""
             importing = last == _IMPORT
     except (ValueError, pickle.UnpicklingError, IndexError):
         return  # it was cut
@@ -153,3 +187,45 @@ def _is_there(name: str) -> bool:
         return PathFinder.find_spec(name, places) is not None
     except (ImportError, ValueError, AttributeError):
         return False
+
+
+def missing_names(names: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What modules of this process lack; none of them is imported, nothing is run."""
+    named = [(module, name.split(".")[0], name) for module, name in names]
+    there = {module: _names_of(module) for module, _, _ in named}
+    return [
+        (module, name)
+        for module, first, name in named
+        if (known := there[module]) is not None and first not in known
+    ]
+
+
+def _names_of(module: str) -> set[str] | None:
+    """Names that a module has, or whose code may define them; None if in doubt."""
+    if module in sys.modules:
+        found = set(vars(sys.modules[module]))
+    else:
+        try:
+            spec = None if "." in module else find_spec(module)
+            if spec is None or not str(spec.origin).endswith(".py"):
+                return None
+            with open(str(spec.origin), "rb") as file:
+                found = _defined(ast.parse(file.read(MOST_SOURCE)))
+        except (ImportError, ValueError, AttributeError, OSError, SyntaxError):
+            return None  # or it was cut
+    return None if found & {"*", "__getattr__"} else found
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    """Names that a module's code may define, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).split(".")[0])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)  # globals()["name"] = …, setattr(module, "name", …)
+    return found

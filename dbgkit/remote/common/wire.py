@@ -35,6 +35,13 @@ AnyQuestion = Mapping[str, Any]
 States = dict[str, Count]
 
 
+class PagePlace(TypedDict):
+    """``scheduler.dashboard_place.page_of``: a page on the scheduler's HTTP server."""
+
+    path: str
+    port: Count
+
+
 class SpanForm(TypedDict):
     """The time that a look took."""
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, TypedDict, final
 
-from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm
+from .wire import (
+    Asked,
+    Count,
+    Key,
+    Moment,
+    Number,
+    PagePlace,
+    Scalar,
+    Size,
+    SpanForm,
+)
 
 
 class Module(TypedDict):
@@ -20,6 +30,10 @@ class Needs(TypedDict):
     lasted: list[Number]  # seconds that each worker had it before its connection ended
     since: Number  # seconds that the last of them has been gone
     workers: list[str]  # some to ask whether they have the modules
+    names: list[tuple[str, str]]  # module and name of what its pickle imports
+    by_value: bool  # it holds code: only a worker of the same Python can unpickle it
+    python: str  # of the scheduler, which pickles it
+    pythons: dict[str, str]  # of these workers, as far as they are known
 
 
 @final
@@ -133,6 +147,7 @@ class _Failures(SpanForm, Missing):
     cascaded: Count
     healed: Count | None
     healed_keys: list[Key]
+    page: PagePlace | None
 
 
 class Failures(_Failures, total=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, TypedDict
 
-from .wire import Count, Key, Moment
+from .wire import Count, Key, Moment, PagePlace
 
 
 class Header(TypedDict):
@@ -63,6 +63,7 @@ class RecorderSettings(TypedDict, total=False):
     secret_names: list[str]
     hold: int
     keep_inputs: int
+    dashboard: bool
 
 
 class Here(TypedDict):
@@ -108,6 +109,7 @@ class Without(TypedDict):
 
 class IsOn(Without):
     was_on: bool
+    page: PagePlace | None
 
 
 class IsOff(TypedDict):

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
+from .wire import (
+    Asked,
+    Count,
+    Key,
+    Moment,
+    Number,
+    PagePlace,
+    Scalar,
+    Size,
+    SpanForm,
+    States,
+)
 
 
 class RowForm(TypedDict):
@@ -54,6 +65,18 @@ class TasksQuestion(TypedDict, total=False):
     limit: int | None
 
 
+class WorkerLoadForm(TypedDict):
+    """What one worker has to do, and how full it is."""
+
+    address: str
+    name: str
+    status: str
+    threads: Count
+    tasks: Count
+    memory: Size | None
+    memory_limit: Size | None
+
+
 class Counts(SpanForm):
     """``scheduler.tasks.survey_counts``"""
 
@@ -61,6 +84,15 @@ class Counts(SpanForm):
     workers: dict[str, Count]
     threads: Count
     address: str
+    loads: list[WorkerLoadForm]
+
+
+class Workers(SpanForm):
+    """``scheduler.workers.survey_workers``"""
+
+    rows: list[WorkerLoadForm]
+    omitted: Count
+    dashboard_port: Count | None
 
 
 class GraphForm(TypedDict):
@@ -168,6 +200,7 @@ class Examined(TypedDict):
     not_dumped: list[str]
     lost_tracebacks: list[Key]
     tasks: Count
+    page: PagePlace | None
 
 
 class DoctorQuestion(TypedDict, total=False):

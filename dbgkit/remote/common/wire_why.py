@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
 from .wire_failures import CodeForm, Needs
 from .wire_why_late import LoopForm
+from .wire_why_workers import Joining
 
 
 class Named(TypedDict):
@@ -203,24 +204,21 @@ class ResourcesEnd(AnyEnd, ResourcesFacts):
 
 class StartingFacts(TypedDict):
     code: Literal["workers-starting"]
-    joining: list[str]
+    joining: Annotated[list[Joining], "some"]
 
 
 class StartingEnd(AnyEnd, StartingFacts):
     pass
 
 
-class _PausedFacts(TypedDict):
+class PausedFacts(TypedDict):
     code: Literal["workers-paused"]
     paused: list[Paused]
-    present: Count
+    paused_count: Count
+    running: Count  # workers, which cannot run it
 
 
-class PausedFacts(_PausedFacts):
-    count: Count  # of such workers: it takes the place of that of tasks
-
-
-class PausedEnd(AnyEnd, _PausedFacts):
+class PausedEnd(AnyEnd, PausedFacts):
     pass
 
 
@@ -234,6 +232,8 @@ class ProcessingFacts(Placed):
     code: Literal["processing"]
     status: str
     paused: list[Paused]
+    running: Count  # workers
+    joining: Joining | None
     age: Number
     duration: Number | None
     long_running: bool
@@ -312,6 +312,22 @@ class Quiet(TypedDict):
     age: Number
 
 
+Port = Literal["open", "closed", "silent", "unreachable", "unknown"]
+
+
+class Reach(TypedDict):
+    """``scheduler.why_reach.reach_of``: of a worker that did not answer.
+
+    Whether its nanny and another worker of its host answer; None if there is none.
+    """
+
+    host: str
+    pid: Count | None
+    port: Port
+    nanny: bool | None
+    mate: bool | None
+
+
 class Overview(TypedDict):
     """``scheduler.why_cluster.overview``"""
 
@@ -323,6 +339,7 @@ class Overview(TypedDict):
     paused_count: Count
     starting: Count
     quiet: list[Quiet]
+    joining: list[Joining]
 
 
 class _Waiter(TypedDict):
@@ -398,6 +415,7 @@ class _Why(SpanForm):
     loop: LoopForm | None  # if it is late
     waiters: list[Waiter] | None
     answering: dict[str, bool]
+    reach: dict[str, Reach]
     unfollowed: Count
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from .wire import Count, Key, Moment, Number
+from .wire import Count, Key, Moment, Number, Size
+
+
+class Joining(TypedDict):
+    """A worker that has registered, and is still being set up."""
+
+    address: str
+    age: Number  # seconds since it registered
+    pid: Count | None
+    plugins: list[str]  # which are set up then
 
 
 class Waits(TypedDict):
@@ -54,6 +63,41 @@ class ProbedTask(_ProbedTask, total=False):
     input_count: Count
 
 
+class Spilling(TypedDict):
+    """How a worker spills: where, how much at most, and what failed how long ago."""
+
+    folder: str
+    free: Size | None  # bytes of that disk; None if the folder is gone
+    most: Size | None
+    blocked_by: Key  # its oldest value, if that cannot be pickled
+    unpicklable: list[Key]
+    not_written: Number | None
+    no_room: Number | None
+
+
+class Memory(TypedDict):
+    """``worker.why_memory.memory_of``, in bytes; a threshold that is off is None.
+
+    ``held``: of values that are not spilled, by their estimated sizes.
+    """
+
+    used: Size | None
+    limit: Size | None
+    pause: Number | None
+    spill: Number | None
+    held: Size
+    spilled: Size
+    spilling: Spilling | None
+
+
+class FailedPlugin(TypedDict):
+    """``worker.why_plugins.failed_plugins``"""
+
+    name: str
+    error: str
+    when: Number | None
+
+
 class Probe(TypedDict):
     """``worker.why.look_at_tasks``"""
 
@@ -67,6 +111,8 @@ class Probe(TypedDict):
     in_flight: Annotated[list[Any], "apart"]
     transfer_limit: Count | None
     tasks: list[ProbedTask]
+    memory: Memory | None
+    plugins: list[FailedPlugin]
 
 
 class LoggedError(TypedDict):

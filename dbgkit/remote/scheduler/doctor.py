@@ -11,6 +11,7 @@ import dask
 
 from ..common.pacing import Pace, is_dump, now_of
 from ..common.settings import SETTINGS, read_settings
+from .dashboard_place import page_of
 
 if TYPE_CHECKING:
     from ..common.wire_tasks import (
@@ -54,6 +55,7 @@ async def examine(state: Any, question: DoctorQuestion) -> Examined:
         "not_dumped": list(state.silent_workers) if dump else [],
         "lost_tracebacks": [] if dump else _lost_tracebacks(state),
         "tasks": len(state.tasks),
+        "page": page_of(state),
     }
 
 

@@ -27,6 +27,7 @@ from .tasks import survey_counts, survey_tasks
 from .visit import Visit, Wanted
 from .why import explain_state
 from .why_waits import follow_waits
+from .workers import survey_workers
 
 if TYPE_CHECKING:
     from ..common.wire import AnyQuestion, Foresee
@@ -40,6 +41,7 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "failures": survey_failures,
     "tasks": survey_tasks,
     "counts": survey_counts,
+    "workers": survey_workers,
     "why": explain_state,
     "waits": follow_waits,
     "around": look_around,

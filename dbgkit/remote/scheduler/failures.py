@@ -13,6 +13,7 @@ from dask.utils import key_split
 from ..common.frame_codes import FrameCode, codes_for, mark_at, own_place
 from ..common.pacing import Pace, is_dump, now_of, slices
 from ..common.texts import Signature, likeness, signature, type_and_message
+from .dashboard_place import page_of
 from .failed import failure_fact, forgotten_fact, history_of
 from .failures_followers import Follower, Followers
 from .failures_groups import TRACEBACKS, Group, Row, group_of, sample_of
@@ -165,6 +166,7 @@ class _Survey:
             "undated": self._missing["undated"],
             "unasked": self._missing["unasked"],
             "span_unknown": self._missing["span_unknown"],
+            "page": page_of(self._state),
         }
 
     # -- what is there ------------------------------------------------------

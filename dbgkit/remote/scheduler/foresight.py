@@ -79,6 +79,10 @@ def workers_to_ask(answer: Why, live: bool) -> dict[str, list[Any]]:
             asks.append((end["worker"], [end["key"]]))
         elif end["code"] == "queued":
             asks += [(place["worker"], []) for place in end["places"]]
+        elif end["code"] == "workers-paused":
+            asks += [(worker["address"], []) for worker in end["paused"]]
+    if answer["cluster"]:
+        asks += [(worker["address"], []) for worker in answer["cluster"]["paused"]]
     there = answer["answering"]
     asks = [ask for ask in asks if there.get(ask[0], not live)]
     unknown = [entry["key"] for entry in answer["unknown"]]

@@ -16,6 +16,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from ..common.handlers import Handler
 from ..common.keys import as_key
+from .dashboard_place import page_of
 from .leftovers import forget_events
 from .recordings_inputs import KeptInputs
 from .recordings_switch import Switch, merged, plain
@@ -107,6 +108,7 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         settings: RecorderSettings,
         plugin: bytes,
         limit: float,
+        page: bytes | None = None,
     ) -> OtherSettings | IsOn:
         """Turn the recorder on; if it is, it takes the given settings.
 
@@ -122,12 +124,14 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
             The workers' part.
         limit : float
             Seconds to wait for the workers.
+        page : bytes, optional
+            The part that shows a page, if it is to be there.
 
         Returns
         -------
         dict
-            ``was_on``, and what `Switch.on` returns. Or ``settings``: the plugin has
-            to be made with these, and sent again.
+            ``was_on``, where the ``page`` is, and what `Switch.on` returns. Or
+            ``settings``: the plugin has to be made with these, and sent again.
         """
         wanted = plain(settings)
         if self.switch.is_on:
@@ -138,16 +142,16 @@ class RecordStore(SchedulerPlugin):  # type: ignore[misc]
         if not was_on:
             self._clear()
         limits = self._take(wanted)
-        without = await self.switch.on(
-            owner, token, plugin if changed or not was_on else None, limits, limit
-        )
-        return {"was_on": was_on, **without}
+        sent = plugin if changed or not was_on else None
+        without = await self.switch.on(owner, token, sent, limits, page, limit)
+        return {"was_on": was_on, "page": page_of(self.scheduler), **without}
 
     def _take(self, settings: RecorderSettings) -> RecorderSettings:
         """Take settings; returns those of one recording, for the workers."""
         limits = settings.copy()
         self.settings = settings
         self.hold, self.inputs.limit = limits.pop("hold"), limits.pop("keep_inputs")
+        limits.pop("dashboard")
         self._trim()
         self.inputs.trim(self.scheduler)
         return limits

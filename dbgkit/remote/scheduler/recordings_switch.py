@@ -25,6 +25,11 @@ class Store(Protocol):
     def forget(self) -> None: ...
 
 
+def page_name(name: str) -> str:
+    """Name of the page's part, by that of the recorder's."""
+    return f"{name}-dashboard"
+
+
 class Switch:
     """Has a recorder on for as long as somebody wants it.
 
@@ -62,6 +67,7 @@ class Switch:
         token: str,
         plugin: bytes | None,
         settings: RecorderSettings,
+        page: bytes | None,
         limit: float,
     ) -> Without:
         """Turn it on for somebody, and put back what is missing of it.
@@ -73,6 +79,8 @@ class Switch:
             The workers' part, if it is another one than before.
         settings : dict
             As that part has them.
+        page : bytes or None
+            The part that shows a page, if it is wanted.
         limit : float
             Seconds to wait for workers and nannies.
 
@@ -94,6 +102,7 @@ class Switch:
         # First: workers report their black boxes to it as they start.
         deaths = await self._deaths()
         deaths.turn_on(self._leave)
+        await self._show(page)
         self.spread.want(self.revision, self.plugin, settings)
         without = await self._settled(limit)
         broken = {} if was_on else dict(self.spread.failed)
@@ -143,8 +152,24 @@ class Switch:
         if self.scheduler.worker_plugins.pop(self.name, None) and not self.revision:
             self.spread.suppose()
         self.store.forget()
+        self._hide()
         self.spread.want_none()
         (await self._deaths()).turn_off(self._leave)
+
+    async def _show(self, page: bytes | None) -> None:
+        """Show a page, if there is to be one and there is none yet."""
+        name = page_name(self.name)
+        if page is not None and name not in self.scheduler.plugins:
+            await self.scheduler.register_scheduler_plugin(
+                page, name=name, idempotent=True
+            )
+            if not self.is_on:  # it was turned off meanwhile
+                self._hide()
+
+    def _hide(self) -> None:
+        page = self.scheduler.plugins.pop(page_name(self.name), None)
+        if page is not None:
+            page.leave()
 
     async def _deaths(self) -> Any:
         """The part that watches deaths, which is put there if it is not."""
@@ -185,7 +210,15 @@ def plain(settings: RecorderSettings) -> RecorderSettings:
 def merged(current: RecorderSettings, given: RecorderSettings) -> RecorderSettings:
     """Settings of a recorder that is on, and those that are given.
 
-    What somebody wanted hidden stays hidden.
+    What somebody wanted hidden stays hidden, and a page stays for whoever wanted it.
     """
     names = [*current["secret_names"], *given.get("secret_names", ())]
-    return plain({**current, **given, "secret_names": list(dict.fromkeys(names))})
+    page = current["dashboard"] or given.get("dashboard", False)
+    return plain(
+        {
+            **current,
+            **given,
+            "secret_names": list(dict.fromkeys(names)),
+            "dashboard": page,
+        }
+    )

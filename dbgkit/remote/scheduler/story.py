@@ -21,9 +21,11 @@ from .story_words import (
     entry_moment,
     event_moment,
     in_order,
+    joined,
     lines_with_times,
     log_moments,
     names_key,
+    set_off_by,
 )
 
 if TYPE_CHECKING:
@@ -160,15 +162,14 @@ async def _transitions(
         other, start, finish, recommended, stimulus, when = tuple(entry)[:6]
         if other == key:
             first = first or start
-            detail = [str(stimulus)]
+            detail = [set_off_by(stimulus)]
             cause = causes.get((stimulus, finish))
             if cause is not None:
                 detail.insert(0, f"after {cut(repr(cause[0]), 100)} went to {cause[1]}")
             if start == "processing" and str(stimulus).startswith("task-erred"):
                 detail.insert(0, "it failed" if finish == "erred" else "to be retried")
-            moments.append(
-                (float(when), "scheduler", f"{start} -> {finish}", "; ".join(detail))
-            )
+            what = f"{start} -> {finish}"
+            moments.append((float(when), "scheduler", what, joined(*detail)))
         else:
             for name in spelled & recommended.keys():
                 causes[stimulus, recommended[name]] = (other, finish)
@@ -201,7 +202,7 @@ def _add_failures(state: Any, key: Any, moments: list[Moment]) -> None:
         for entry in same:
             entries.remove(entry)
         if text:
-            moments[index] = (when, source, what, f"{cut(text, 300)}; {detail}")
+            moments[index] = (when, source, what, joined(cut(text, 300), detail))
     moments += [
         (float(entry.timestamp), "scheduler", "erred", cut(entry.exception_text, 300))
         for entry in entries

@@ -14,6 +14,36 @@ TEXT_LIMIT = 2000  # characters of one log line
 _LOGGED_KEY = re.compile(r"^Key: +(.*)$", re.MULTILINE)
 _WRITTEN = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[,.](\d{3}) - ")
 _LEFT_OUT = {"action", "stimulus_id", "worker"}
+# What set something off, by how the stimulus's id begins (distributed/scheduler.py,
+# worker_state_machine.py). The longest that fits counts; others say no more than the
+# states do.
+_SET_OFF_BY = {
+    "cancel-key": "a client cancelled it",
+    "cancelled-by-worker-close": "its worker was closing",
+    "check-no-workers-timeout": "no worker could run it in time",
+    "check-worker-ttl": "a worker had sent no heartbeat for too long",
+    "client-releases-keys": "no client needs it any longer",
+    "client-restart": "a client restarted the cluster",
+    "client-restart-workers": "a client restarted workers",
+    "find-missing": "an input was looked for again",
+    "gather-dep-busy": "the worker that has an input was busy",
+    "gather-dep-failed": "an input could not be unpacked",
+    "gather-dep-network-failure": "an input could not be fetched",
+    "handle-worker-cleanup": "a worker left",
+    "remove-client": "its client left",
+    "reschedule": "it asked to be run again elsewhere",
+    "retire-workers": "a worker was retired",
+    "secede": "it left its thread to others",
+    "steal": "another worker had less to do",
+    "stimulus-retry": "a client asked for it again",
+    "update-data": "a client sent its value",
+    "update-graph": "a client submitted it",
+    "worker-close-gracefully": "a worker was closing",
+    "worker-closing": "a worker was closing",
+    "worker-connect": "a worker joined",
+    "worker-send-comm-fail": "a worker could not be reached",
+    "worker-status-change": "a worker was paused, or went on",
+}
 _LISTS = {
     "processing-tasks": "was processing this task",
     "lost-computed-tasks": "lost this task's result",
@@ -29,21 +59,33 @@ def entry_moment(address: str, entry: tuple[Any, ...], key: Any) -> Moment | Non
     time)``.
     """
     *fields, stimulus, when = entry
+    cause = set_off_by(stimulus)
     if fields[0] == key:
         if len(fields) == 5 and isinstance(fields[4], Mapping):
             _, start, recommended, finish, _ = fields
-            aside = "" if recommended == finish else f"{recommended} was asked for; "
-            what, detail = f"{start} -> {finish}", f"{aside}{stimulus}"
+            aside = "" if recommended == finish else f"{recommended} was asked for"
+            what, detail = f"{start} -> {finish}", joined(aside, cause)
         else:
-            rest = "".join(f"{part}; " for part in fields[2:])
-            what, detail = str(fields[1]), f"{cut(rest, 300)}{stimulus}"
+            rest = joined(*map(str, fields[2:]))
+            what, detail = str(fields[1]), joined(cut(rest, 300), cause)
         return float(when), address, what, detail
     others = [part for part in fields[1:] if _holds(part, key)]
     if not others or not isinstance(fields[0], str):
         return None
-    rest = "".join(f"{part}; " for part in fields[1:] if isinstance(part, str))
-    among = f"one of {len(others[0])} keys; " if len(others[0]) > 1 else ""
-    return float(when), address, fields[0], f"{cut(rest, 300)}{among}{stimulus}"
+    rest = joined(*(part for part in fields[1:] if isinstance(part, str)))
+    among = f"one of {len(others[0])} keys" if len(others[0]) > 1 else ""
+    return float(when), address, fields[0], joined(cut(rest, 300), among, cause)
+
+
+def set_off_by(stimulus: Any) -> str:
+    """What set something off, in words; empty where that says nothing more."""
+    found = [each for each in _SET_OFF_BY if str(stimulus).startswith(f"{each}-")]
+    return _SET_OFF_BY[max(found, key=len)] if found else ""
+
+
+def joined(*parts: str) -> str:
+    """Those parts of a detail that there are."""
+    return "; ".join(filter(None, parts))
 
 
 def _holds(part: Any, key: Any) -> bool:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from ..common.keys import find_task
 from ..common.pacing import Pace, all_tasks, now_of, slices
 from .roots import Roots, find_roots, raised
+from .workers import survey_workers
 
 if TYPE_CHECKING:
     from ..common.wire import AnyQuestion
     from ..common.wire_tasks import Counts, NotFound, RowForm, Tasks, TasksQuestion
 
 MOST_ROWS = 10_000  # of one answer, also where no limit was asked for
+MOST_WORKERS = 100  # that are listed one by one
 MOST_PLACES = 10  # workers of one row
 EXCEPTION = 300  # characters of an exception's text in a row
 RESTRICTIONS = 300
@@ -89,6 +91,7 @@ async def survey_counts(state: Any, question: AnyQuestion) -> Counts:
         "workers": workers,
         "threads": state.total_nthreads,
         "address": str(state.address),
+        "loads": (await survey_workers(state, {"limit": MOST_WORKERS}))["rows"],
         "start": start,
         "end": now_of(state),
     }

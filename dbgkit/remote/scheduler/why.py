@@ -33,6 +33,7 @@ from .why_late import look_at_loop
 from .why_loops import Loops, find_loops, with_errors
 from .why_order import MOST_PROBED, Group, chosen, count_waiting, of_worker
 from .why_places import SAMPLE
+from .why_reach import reach_of
 
 if TYPE_CHECKING:
     from ..common.wire_why import AnyEnd, End, KeyState, Why, WhyQuestion
@@ -77,6 +78,7 @@ async def explain_state(
         "loop": None,
         "waiters": None,
         "answering": {},
+        "reach": {},
     }
     loops = await find_loops(state, start, pace)
     if keys is None:
@@ -94,9 +96,10 @@ async def explain_state(
         answer["late"] = late = await lateness(state)
         answer["loop"] = await look_at_loop(state, late)
         answer["waiters"] = waiters(state)
-        answer["answering"] = await answering(
-            state, _places(state, answer), question.get("ping") or 2.0
-        )
+        limit = question.get("ping") or 2.0
+        asked = await answering(state, _places(state, answer), limit)
+        answer["answering"] = asked
+        answer["reach"] = await reach_of(state, asked, limit)
     answer["end"] = now_of(state)
     return answer
 
@@ -368,8 +371,9 @@ def _facts_of_end(
     else:
         facts = facts_of(state, ts, now, averages)
     # Only what was on workers that went away may have been the reason.
-    if not is_dump(state) and (facts["killed"] if erred else ts.suspicious):
-        facts["needs"] = needs_of(state, had.key, had.run_spec)
+    if facts["killed"] if erred else ts.suspicious:
+        spec = None if is_dump(state) else had.run_spec
+        facts["needs"] = needs_of(state, had.key, spec)
         facts["suspicious"] = had.suspicious
     return facts
 
@@ -396,7 +400,10 @@ def _places(state: Any, answer: Why) -> list[str]:
                 found += missing["holders"][:1]
         elif end["code"] == "queued":
             found += [place["worker"] for place in end["places"]]
+        elif end["code"] == "workers-paused":
+            found += [worker["address"] for worker in end["paused"]]
     if answer["cluster"]:
+        found += [worker["address"] for worker in answer["cluster"]["paused"]]
         found += [worker["address"] for worker in answer["cluster"]["quiet"]]
     there = [address for address in dict.fromkeys(found) if address in state.workers]
     return there[:MOST_PINGED]

@@ -8,7 +8,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .asking import ask_all
-from .why_places import SAMPLE, paused_facts, starting_nannies
+from .why_places import SAMPLE, paused_facts
+from .why_starting import is_joining, joining_facts, starting_nannies
 
 if TYPE_CHECKING:
     from ..common.wire_why import Overview, Quiet, Waiter
@@ -50,7 +51,7 @@ def quiet_workers(state: Any, now: float) -> list[Quiet]:
     found: list[Quiet] = [
         {"address": ws.address, "age": now - ws.last_seen}
         for ws in list(state.workers.values())
-        if now - ws.last_seen > limit
+        if now - ws.last_seen > limit and not is_joining(state, ws)
     ]
     return sorted(found, key=lambda worker: -worker["age"])
 
@@ -73,6 +74,9 @@ def overview(state: Any, now: float) -> Overview:
         "paused_count": len(paused),
         "starting": len(starting_nannies(state)),
         "quiet": quiet_workers(state, now)[:MOST_PINGED],
+        "joining": [
+            joining_facts(state, ws, now) for ws in workers if is_joining(state, ws)
+        ][:MOST_PINGED],
     }
 
 

@@ -16,9 +16,9 @@ from .why_places import (
     paused_facts,
     resources_unmet,
     restrictions_unmet,
-    starting_nannies,
     wanted_by,
 )
+from .why_starting import is_joining, joining_facts, starting_nannies
 
 if TYPE_CHECKING:
     from ..common.wire_why import (
@@ -77,9 +77,9 @@ def facts_of(state: Any, ts: Any, now: float, averages: Averages) -> EndFacts:
     if ts.state == "memory":
         return _memory(ts)
     if ts.state == "no-worker":
-        return _no_worker(state, ts)
+        return _no_worker(state, ts, now)
     if ts.state == "queued":
-        return _queued(state, ts, averages)
+        return _queued(state, ts, now, averages)
     if ts.state == "processing":
         return _processing(state, ts, now, averages)
     if ts.has_lost_dependencies:
@@ -191,13 +191,13 @@ def _unexplained(*ruled_out: str) -> EndFacts:
     return {"code": "unexplained", "ruled_out": list(ruled_out)}
 
 
-def _queued(state: Any, ts: Any, averages: Averages) -> EndFacts:
+def _queued(state: Any, ts: Any, now: float, averages: Averages) -> EndFacts:
     workers = list(state.workers.values())
     running = [ws for ws in workers if ws.status.name == "running"]
     if not workers:
         return _no_workers(state, ts)
     if not running:
-        return _paused(workers, len(workers))
+        return _paused(state, workers, now)
     free = [ws for ws in running if len(ws.processing) < ws.nthreads]
     if free:
         return _unexplained(
@@ -231,7 +231,7 @@ def _no_workers(state: Any, ts: Any) -> EndFacts:
     }
 
 
-def _no_worker(state: Any, ts: Any) -> EndFacts:
+def _no_worker(state: Any, ts: Any, now: float) -> EndFacts:
     workers = list(state.workers.values())
     if not workers:
         return _no_workers(state, ts)
@@ -246,7 +246,7 @@ def _no_worker(state: Any, ts: Any) -> EndFacts:
     if not fit:
         return resources_unmet(workers, placed, ts)
     if not any(ws.status.name == "running" for ws in fit):
-        return _paused(fit, len(workers))
+        return _paused(state, fit, now)
     return _unexplained(
         f"{len(workers)} workers are connected",
         f"{len(fit)} of them meet all restrictions and have all resources",
@@ -254,16 +254,17 @@ def _no_worker(state: Any, ts: Any) -> EndFacts:
     )
 
 
-def _paused(fit: list[Any], present: int) -> EndFacts:
+def _paused(state: Any, fit: list[Any], now: float) -> EndFacts:
     found = paused_facts(fit)
     if not found:  # they have joined, and are still setting themselves up
-        joining = sorted(ws.address for ws in fit)
-        return {"code": "workers-starting", "joining": joining[:SAMPLE]}
+        fit = sorted(fit, key=lambda ws: ws.address)[:SAMPLE]
+        joining = [joining_facts(state, ws, now) for ws in fit]
+        return {"code": "workers-starting", "joining": joining}
     return {
         "code": "workers-paused",
         "paused": found[:SAMPLE],
-        "count": len(found),
-        "present": present,
+        "paused_count": len(found),
+        "running": len(state.running),
     }
 
 
@@ -278,6 +279,8 @@ def _processing(state: Any, ts: Any, now: float, averages: Averages) -> EndFacts
         "worker": ws.address,
         "status": ws.status.name,
         "paused": paused_facts([ws]),
+        "running": len(state.running),
+        "joining": joining_facts(state, ws, now) if is_joining(state, ws) else None,
         "age": max(0.0, now - ws.last_seen),
         "nthreads": ws.nthreads,
         "processing": len(ws.processing),

@@ -149,12 +149,3 @@ def paused_facts(workers: Iterable[Any]) -> list[Paused]:
         for ws in workers
         if ws.status.name not in ("running", "init")
     ]
-
-
-def starting_nannies(state: Any) -> list[str]:
-    """Addresses of nannies that are starting a worker.
-
-    ``Scheduler._starting_nannies`` (distributed/scheduler.py) is filled while a nanny
-    starts its process for the first time.
-    """
-    return sorted(getattr(state, "_starting_nannies", ()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from .values import HIDDEN, is_made_up, one_of, replaced
 
@@ -196,10 +197,18 @@ def _rows() -> Iterator[tuple[str, str, bool]]:
             yield prefix, f"[{_ALPHABETS[alphabet]}]{{{least}}}", unsure
 
 
-_PREFIXED = re.compile(_EDGE + one_of({p: rest for p, rest, _ in _rows()}))
 _UNSURE = tuple(prefix for prefix, _, unsure in _rows() if unsure)
 _SURE = tuple(prefix for prefix, _, unsure in _rows() if not unsure)
-_WHOLE = re.compile(rf"{_EDGE}(?:{'|'.join(_WHOLES)})")
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Of the beginning of a token, and of a whole one.
+
+    They take some 30 ms to compile: not before there is what may be a token.
+    """
+    begins = _EDGE + one_of({prefix: rest for prefix, rest, _ in _rows()})
+    return re.compile(begins), re.compile(rf"{_EDGE}(?:{'|'.join(_WHOLES)})")
 
 
 def hide_tokens(text: str) -> str:
@@ -234,7 +243,8 @@ def _in_word(word: str) -> Iterator[tuple[int, int]]:
 def _within(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Where tokens begin and end in a part of a text that has no space."""
     position = start
-    while found := _PREFIXED.search(text, position, stop):
+    begins, whole = _patterns()
+    while found := begins.search(text, position, stop):
         position = found.end()
         rest = _REST.match(text, position, min(stop, position + _LONGEST))
         end = rest.end() if rest else position
@@ -242,7 +252,7 @@ def _within(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
             position = end
             yield found.start(), end
     if position == start and stop - start < 2_000:
-        for found in _WHOLE.finditer(text, start, stop):
+        for found in whole.finditer(text, start, stop):
             yield found.span()
 
 

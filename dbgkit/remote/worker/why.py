@@ -9,6 +9,8 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from ..common.frames import frames_of_threads
+from .why_memory import memory_of
+from .why_plugins import failed_plugins
 from .why_waits import waits_of
 
 if TYPE_CHECKING:
@@ -55,7 +57,13 @@ def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
         ],
         "transfer_limit": state.transfer_incoming_count_limit,
         "tasks": tasks,
+        "memory": memory_of(dask_worker) if _is_paused(dask_worker) else None,
+        "plugins": failed_plugins(dask_worker),
     }
+
+
+def _is_paused(worker: Any) -> bool:
+    return bool(worker.status.name == "paused")
 
 
 def _executing(

@@ -1,0 +1,54 @@
+"""Parts of sentences, on whichever side they are written: counts, durations, sizes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+MOST_NAMED = 5
+
+
+def cut(text: str, limit: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def several(names: Iterable[Any], count: int | None = None) -> str:
+    """The first few of some names, and how many more there are."""
+    found = list(names)
+    named = ", ".join(str(name) for name in found[:MOST_NAMED])
+    more = (len(found) if count is None else count) - min(len(found), MOST_NAMED)
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def seconds(value: float) -> str:
+    """A duration: ``0.5 s``, ``12 s``, ``3 min``."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def size(nbytes: float) -> str:
+    """A number of bytes."""
+    from dask.utils import format_bytes
+
+    return str(format_bytes(int(nbytes)))
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 task``, ``2 tasks``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def quoted(text: str) -> str:
+    """A text as one word of a shell, in double quotes where it has single ones.
+
+    >>> print(quoted("('x', 0)"), quoted("load-1"), quoted("a b"))
+    "('x', 0)" load-1 'a b'
+    """
+    if "'" in text and not any(each in text for each in '"\\$`!'):
+        return f'"{text}"'
+    return shlex.quote(text)

@@ -1,0 +1,114 @@
+"""A worker's host that is cut off, told from a worker that is blocked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import dask
+import pytest
+from watching import wait_until
+from why_looks import flag, why_until
+from why_tasks import loop_until
+
+import dbgkit
+
+NAME = f"dbgkit{os.getpid() % 10_000}"
+HERE, THERE = "10.213.77.1", "10.213.77.2"
+
+
+def ip(*words):
+    return subprocess.run(
+        ["ip", *words], capture_output=True, timeout=10, check=True, text=True
+    )
+
+
+@contextmanager
+def other_host():
+    """A network of its own, with one cable to this one; skips where it may not be."""
+    near, far = f"{NAME}a", f"{NAME}b"
+    try:
+        ip("netns", "add", NAME)
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"no network may be made here: {error}")
+    try:
+        ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", NAME)
+        ip("addr", "add", f"{HERE}/24", "dev", near)
+        ip("link", "set", near, "up")
+        inside = ("-n", NAME)
+        ip(*inside, "addr", "add", f"{THERE}/24", "dev", far)
+        ip(*inside, "link", "set", "lo", "up")
+        ip(*inside, "link", "set", far, "up")
+        yield lambda: ip(*inside, "link", "set", far, "down")
+    except subprocess.SubprocessError as error:
+        pytest.skip(f"no network may be made here: {error}")
+    finally:
+        ip("netns", "del", NAME)
+
+
+@contextmanager
+def worker_there(address, folder):
+    command = [
+        *("ip", "netns", "exec", NAME),
+        *(sys.executable, "-m", "distributed.cli.dask_worker", address),
+        *("--nthreads", "1", "--no-dashboard", "--host", THERE),
+    ]
+    here = os.path.dirname(__file__)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])}
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_its_host_is_cut_off(harmable, tmp_path):
+    with (
+        other_host() as cut,
+        dask.config.set({"distributed.comm.timeouts.tcp": "120s"}),
+        harmable(n_workers=0, host=HERE) as client,
+        worker_there(client.scheduler.address, tmp_path),
+        flag(tmp_path) as path,
+    ):
+        wait_until(lambda: client.nthreads(), "it is there")
+        (worker,) = client.nthreads()
+        future = client.submit(loop_until, path, key="far away")
+        why_until("running", future)
+        cut()
+        found = why_until("worker-not-answering", future)
+        assert found.summary == f"{worker} does not answer"
+        (seen,) = (each for each in found.evidence if each.startswith("as the s"))
+        assert "its nanny does not answer" in seen
+        assert ("nothing comes back" in seen) or ("cannot be reached" in seen)
+        assert f"the network to {THERE} comes back" in found.advice[0]
+        assert "GIL" not in str(found.advice)
+
+
+def test_a_blocked_event_loop_is_none(harmable, tmp_path):
+    with harmable(n_workers=1) as client, flag(tmp_path) as path:
+        future = client.submit(loop_until, path, key="busy")
+        why_until("running", future)
+        client.run(block, seconds=12)
+        found = why_until("worker-not-answering", future)
+        (seen,) = (each for each in found.evidence if each.startswith("as the s"))
+        assert seen.startswith(
+            "as the scheduler sees it: its port takes connections; its nanny answers "
+            "(process "
+        )
+        assert "GIL" in found.advice[0]
+        assert not any("network" in each for each in found.advice)
+        assert dbgkit.why().cause == "worker-not-answering"
+
+
+def block(dask_worker, seconds):
+    dask_worker.loop.call_later(0.1, time.sleep, seconds)
