@@ -6,8 +6,9 @@ by default, a magic with ``%load_ext dbgkit``, a command in a terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,16 +32,17 @@ class Wording(Protocol):
         """A verb in the session that ran the task, about what failed there last."""
         ...
 
-    def next_cause(self, key: Any) -> str:
+    def next_cause(self, key: Any, options: Mapping[str, Any]) -> str:
         """How to open the next root cause; ``key`` may be None, see `next_cause`."""
         ...
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A target by an expression of Python; where none can be typed, by its key."""
+    """A target by an expression of Python, by its number in a list, or by its key."""
 
     text: str
+    number: int
     key: Key
 
 
@@ -58,19 +60,36 @@ class Calls:
     def in_session(self, verb: str) -> str:
         return self.call(verb, (), {})
 
-    def next_cause(self, key: Any) -> str:
-        return "" if key is None else self.call("debug", (key,), {})
+    def next_cause(self, key: Any, options: Mapping[str, Any]) -> str:
+        given = {n: v for n, v in options.items() if "debug" not in _WITHOUT[n]}
+        return "" if key is None else self.call("debug", (key,), given)
 
 
 _wording: list[Wording] = [Calls()]
 _MOST_MADE = 200
 _made: dict[str, None] = {}  # the latest last
 _lock = Lock()  # of what was made, and of how it is worded
+# Options of the call that is under way that the next one needs too.
+_again: ContextVar[Mapping[str, Any]] = ContextVar("dbgkit_again")
+# What some verbs do not take: these need a cluster, or show no code.
+_WITHOUT = {
+    "client": ("debugging",),
+    "view": ("debug", "debugging", "locate", "record", "replay"),
+    "source": ("debugging", "record", "tasks"),
+}
 
 
 def call(verb: str, *targets: Any, **options: Any) -> str:
-    """How to call a verb with a target, by its key, and with options."""
-    return _kept(_wording[-1].call(verb, targets, options))
+    """How to call a verb with a target, by its key, and with options.
+
+    Those that the call under way was given are repeated: see `repeating`.
+    """
+    given = {
+        name: value
+        for name, value in again().items()
+        if verb not in _WITHOUT[name] and name not in options
+    }
+    return _kept(_wording[-1].call(verb, targets, {**options, **given}))
 
 
 def option(name: str, value: Any = None) -> str:
@@ -88,7 +107,22 @@ def next_cause(key: Any) -> str:
 
     ``key`` is None where the cluster cannot be asked for it any more.
     """
-    return _kept(_wording[-1].next_cause(key))
+    return _kept(_wording[-1].next_cause(key, again()))
+
+
+@contextmanager
+def repeating(options: Mapping[str, Any]) -> Iterator[None]:
+    """Have advice repeat options while inside: ``client``, ``view`` and ``source``."""
+    token = _again.set(options)
+    try:
+        yield
+    finally:
+        _again.reset(token)
+
+
+def again() -> Mapping[str, Any]:
+    """What advice repeats now."""
+    return _again.get({})
 
 
 def made() -> Sequence[str]:

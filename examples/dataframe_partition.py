@@ -13,9 +13,15 @@ the prompt: ``p sales.month.unique()`` for the month,
 
 from __future__ import annotations
 
-import dask.dataframe as dd
-import pandas as pd
 from distributed import Client, LocalCluster
+
+try:
+    import dask.dataframe as dd
+    import pandas as pd
+except ImportError:
+    raise SystemExit(
+        "this example needs pandas: python -m pip install 'dask[dataframe]'"
+    ) from None
 
 SHOPS = ["Ghent", "Lyon", "Porto"]
 

@@ -21,11 +21,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import dask.array as da
-import numpy as np
 from dask import delayed
 from distributed import Client, LocalCluster, wait
 
+try:
+    import dask.array as da
+    import numpy as np
+except ImportError:
+    raise SystemExit(
+        "this example needs NumPy: python -m pip install 'dask[array]'"
+    ) from None
 try:
     import h5py
 except ImportError:

@@ -266,6 +266,14 @@ def no_scheduler_left() -> None:
             dask.config.config.pop("scheduler")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_its_own(tmp_path_factory: Any) -> Any:
+    """What commands keep of a list of failures is not put where the user's is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_exception_at_hand(monkeypatch: Any) -> None:
     """The interpreter remembers no exception of another test."""

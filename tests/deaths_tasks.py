@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
+import signal
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,3 +117,65 @@ def die(client, function, *args, key):
     (death,) = (each for each in dbgkit.deaths(client=client) if key in each.keys)
     assert death.worker in before
     return future, death
+
+
+class Custom(BaseException):
+    """What neither Python nor Dask knows."""
+
+
+ENDINGS = {
+    "exit": lambda: SystemExit("token=hunter2hunter2"),
+    "status": lambda: SystemExit(7),
+    "interrupt": lambda: KeyboardInterrupt("stop it"),
+}
+FAILURES = {
+    "generator": lambda: GeneratorExit("g"),
+    "cancelled": lambda: asyncio.CancelledError("c"),
+    "custom": lambda: Custom("m"),
+}
+
+
+def raise_it(kind):
+    raise {**ENDINGS, **FAILURES}[kind]()
+
+
+async def raise_it_later(kind):
+    await asyncio.sleep(0.01)
+    raise {**ENDINGS, **FAILURES}[kind]()
+
+
+def start_then_raise(started, go):
+    Path(started).touch()
+    loop(go)
+    raise SystemExit(9)
+
+
+def leave_at_once(status=6):
+    os._exit(status)
+
+
+def add_one(number):
+    return number + 1
+
+
+def leave_with(number):
+    os._exit(number)
+
+
+def log_and_leave():
+    log = logging.getLogger("my.library")
+    for number in range(30):
+        log.warning("try %d failed", number)
+    try:
+        raise_it("custom")
+    except Custom:
+        log.exception("login with %s", {"password": "hunter2hunter2"})
+    os._exit(8)
+
+
+def grow_and_die(seconds=2.5):
+    held, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        held.append(b"x" * 20_000_000)
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -64,11 +64,88 @@ def test_no_address(dbgkit):
         ("gateway://10.0.0.5:8786", ["dask_gateway", "pass the client that it gives"]),
         ("localhost", ["has no port", "tcp://localhost:8786"]),
         ("tls://host", ["has no port", "tls://host:8786"]),
+        ("8786", ["a port alone", "tcp://HOST:8786"]),
+        (":8786", ["has no host", "tcp://HOST:8786"]),
+        ("tcp://10.0.0.5:99999", ["has no valid port", "65535"]),
+        ("tcp//10.0.0.5:8786", ["not an address", "tcp://HOST:8786"]),
+        ("10.0.0.5:8786:1", ["not an address"]),
+        ("state.msgpack.gz", ["is a file", "--dump"]),
+        (r"C:/jobs/state", ["is a file", "--dump"]),
     ],
 )
 @pytest.mark.parametrize("verb", ["failures", "why", "doctor"])
 def test_what_is_no_address_of_a_scheduler(dbgkit, verb, address, words):
     told(dbgkit(verb, "--scheduler", address), address, *words)
+
+
+# -- typed without its option --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(("failures",), ("why",), ("why", "bad-1"), ("tasks", "bad-*"), ("doctor",)),
+        *(("story", "bad-1"), ("deaths",), ("recordings",), ("locate", "bad-1")),
+        *(("report", "-o", "-"), ("replay", "bad-1"), ("watch", "--once")),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_an_address_needs_no_option(one, dbgkit, command, first):
+    address = one.scheduler.address
+    verb, *rest = command
+    typed = dbgkit(*(verb, address, *rest) if first else (*command, address))
+    named = dbgkit(*command, "--scheduler", address)
+    assert typed.code == named.code in (0, 1)
+    assert typed.err == named.err
+    assert typed.out.split("\n")[0] == named.out.split("\n")[0]
+
+
+def test_the_value_of_an_option_is_no_address(dbgkit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = told(dbgkit("failures", "--span", "tcp://10.0.0.5:8786"))
+    assert "there is no cluster to look at" in said
+    # Nor is what follows the end of the options.
+    told(dbgkit("why", "--", "tcp://10.0.0.5:8786"), "no cluster to look at")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [("tcp://10.0.0.6:8786",), ("--scheduler", "tcp://10.0.0.6:8786")],
+)
+def test_two_addresses(dbgkit, more):
+    said = told(dbgkit("failures", "tcp://10.0.0.5:8786", *more))
+    assert "only one scheduler's address" in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (("failures", "10.0.0.5:8786"), "use --scheduler 10.0.0.5:8786"),
+        (("doctor", "8786"), "use --scheduler tcp://HOST:8786"),
+        (("why", "bad-1", "localhost"), "use --scheduler tcp://localhost:8786"),
+        (("failures", "state.msgpack.gz"), "use --dump state.msgpack.gz"),
+        (("report", "page.html"), "use -o page.html"),
+        (("failures", "job.py"), "to run a script, use dbgkit run job.py"),
+        (("debug", "job.py"), "to run a script, use dbgkit run job.py"),
+        (("job.py",), "to run a script, use dbgkit run job.py"),
+        (("tcp://10.0.0.5:8786",), "dbgkit failures tcp://10.0.0.5:8786"),
+        (("state.yaml",), "dbgkit failures --dump state.yaml"),
+        (("failures", "bad-1"), "unexpected argument 'bad-1'"),
+    ],
+)
+def test_what_was_meant_is_said(dbgkit, tmp_path, monkeypatch, typed, meant):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.py").touch()
+    told(dbgkit(*typed), meant)
+
+
+def test_a_client_that_is_not_connected(one, dbgkit):
+    there = ("--scheduler", one.scheduler.address)
+    done = dbgkit("failures", "--of-client", "nobody", *there)
+    assert done.code == 2
+    assert "no client 'nobody' is connected" in done.out
+    assert dbgkit("failures", "--of-client", one.id, *there).code == 1
 
 
 def test_two_places_at_once(dbgkit, dump):

@@ -15,7 +15,7 @@ from watching import forgotten, settle
 
 from dbgkit.remote.common.codes import DYNAMIC, fingerprint, mark_of
 from dbgkit.remote.common.frame_codes import codes_for, own_place, with_homes
-from dbgkit.remote.worker.black_box import _line_of
+from dbgkit.remote.worker.black_box_lines import line_of
 from dbgkit.source.places import cell_name, cells_alike, place, split_line
 
 
@@ -162,7 +162,7 @@ def test_a_black_box_tells_the_code_of_a_line_without_a_file():
         frame = sys._current_frames()[thread.ident]
         while frame.f_code.co_name != "wait" or frame.f_code.co_filename != DYNAMIC:
             frame = frame.f_back
-        found.append(_line_of([frame]))
+        found.append(line_of([frame]))
         done.set()
 
     thread = threading.Thread(target=space["wait"], args=(ready, done))

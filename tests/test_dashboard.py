@@ -6,20 +6,24 @@ import asyncio
 import gc
 import http.server
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
+from time import sleep
 
 import dask
 import pytest
 from commands import in_process
 from conftest import own_cluster
-from distributed import Client, wait
+from distributed import Client, Lock, wait
+from distributed.core import Status
 from distributed.security import Security
 from on_off_looks import is_gone, parts
 from tasks import boom, inc, ratio
@@ -230,6 +234,84 @@ def test_what_blocks_is_in_the_words_of_why(failed):
     assert found["restrictions-unmet"] in text
 
 
+def summaries(client):
+    why = dbgkit.why(client=client)
+    return {each.cause: each.summary for each in (why, *why.others)}
+
+
+def test_a_cluster_without_workers_is_told_as_why_tells_it():
+    with (
+        own_cluster(n_workers=0, processes=False) as client,
+        dbgkit.record(dashboard=True),
+    ):
+        future = client.submit(inc, 1, key="homeless-1")
+        text = wait_until(
+            lambda: "homeless-1" in (text := shown(client)) and text, "it is known"
+        )
+        assert summaries(client)["no-workers"] in text
+        # WHEN one comes
+        client.cluster.scale(1)
+        assert future.result(30) == 2
+        assert "no worker is connected" not in shown(client)
+
+
+def test_paused_workers_are_told_as_why_tells_it():
+    def pause(dask_worker):
+        # Its monitor would have it go on at once.
+        dask_worker.memory_manager.memory_pause_fraction = False
+        dask_worker.status = Status.paused
+
+    with (
+        own_cluster(n_workers=1, processes=False) as client,
+        dbgkit.record(dashboard=True),
+    ):
+        client.run(pause)
+        wait_until(lambda: "1 worker is paused" in shown(client), "that is known")
+        future = client.submit(inc, 1, key="late-1")
+        wait_until(
+            lambda: "1 worker is paused; 'late-1' cannot run" in shown(client),
+            "what it blocks is named",
+        )
+        told = " ".join(summaries(client).values())
+        assert re.search("1 worker is paused.*; 'late-1' cannot run", told)
+        del future
+
+
+def test_a_worker_that_does_not_answer_is_told_as_why_tells_it():
+    with own_cluster(n_workers=1) as client, dbgkit.record(dashboard=True):
+        future = client.submit(sleep, 60, key="slow-1")
+        wait_until(lambda: "'slow-1' runs on" in shown(client), "it runs")
+        ((address, pid),) = client.run(os.getpid).items()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            text = shown(client)
+            assert summaries(client)["worker-not-answering"] in text
+            assert f"{address} does not answer" in text
+            assert "'slow-1' runs on" not in text
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        del future
+
+
+def test_who_waits_for_a_lock_is_told(inproc_client):
+    def hold(name, dask_worker=None):
+        from distributed import Lock
+
+        with Lock(name):
+            pass
+
+    with dbgkit.record(dashboard=True):
+        lock = Lock("index")
+        assert lock.acquire(timeout=10)
+        future = inproc_client.submit(hold, "index", key="waits-1")
+        wait_until(
+            lambda: "1 wait for lock 'index', 1 hold it" in shown(inproc_client),
+            "it waits",
+        )
+        lock.release()
+        future.result(30)
+
+
 def test_secrets_are_hidden_and_nothing_is_markup(failed):
     failed.run_on_scheduler(due, name=page_name(recorder_name()))
     _, headers, text = read(link(failed))
@@ -279,8 +361,6 @@ def keys_known(dask_scheduler):
 
 
 def test_workers_that_died_are_named():
-    import os
-
     with own_cluster(n_workers=1) as client, dbgkit.record(dashboard=True):
         future = client.submit(os._exit, 3, key="dies-1")
         wait(future)

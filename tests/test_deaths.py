@@ -388,6 +388,7 @@ REPORT = {
     "closed": False,
     "memory": None,
     "memory_at": None,
+    "history": [],
     "kills": {},
     "lines": [],
     "error": "",

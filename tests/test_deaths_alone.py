@@ -14,7 +14,7 @@ from pathlib import Path
 import dask
 import pytest
 from conftest import RECORDER_OFF, own_cluster
-from deaths_tasks import crash, loop
+from deaths_tasks import crash, loop, raise_it
 from distributed import wait
 from watching import wait_until
 
@@ -96,6 +96,11 @@ def boxes_of(pid):
     return [box for box in boxes if os.path.basename(box).startswith(f"{pid}-")]
 
 
+def seen(box):
+    """Whether a task was seen in its loop."""
+    return any(" in loop" in task["line"] for task in read_box(str(box))["tasks"])
+
+
 def death_of(client, address):
     def found():
         deaths = dbgkit.deaths(client=client)
@@ -133,7 +138,7 @@ def test_a_kill_is_unknown_but_what_ran_is_not(client, sibling, mortal, tmp_path
         loop, str(tmp_path / "never"), key="loop-alone", workers=[address]
     )
     (box,) = map(Path, boxes_of(process.pid))
-    wait_until(lambda: b" in loop" in box.read_bytes(), "its line is there")
+    wait_until(lambda: seen(box), "its line is there")
     os.kill(process.pid, signal.SIGKILL)
     wait(future)
     process.wait(20)
@@ -163,7 +168,7 @@ def test_a_crash_of_a_forked_child_is_not_the_workers(
     never = str(tmp_path / "never")
     future = client.submit(fork_a_crash, never, key="forks", workers=[address])
     (box,) = map(Path, boxes_of(process.pid))
-    wait_until(lambda: b" in loop" in box.read_bytes(), "the child has crashed")
+    wait_until(lambda: seen(box), "the child has crashed")
     wait_until(lambda: not read_box(str(box))["stack"], "what it wrote is dropped")
     os.kill(process.pid, signal.SIGKILL)
     wait(future)
@@ -185,7 +190,7 @@ def test_a_port_that_is_used_again(client, sibling, tmp_path):
             process = stack.enter_context(one)
             future = client.submit(loop, never, key=f"on-{name}", workers=[name])
             (box,) = map(Path, boxes_of(process.pid))
-            wait_until(lambda: b" in loop" in box.read_bytes(), "its line is there")  # noqa: B023
+            wait_until(lambda: seen(box), "its line is there")  # noqa: B023
             process.kill()
             process.wait(20)
             wait(future)
@@ -230,14 +235,34 @@ def test_no_nannys_line_is_taken_for_one_that_had_none(tmp_path):
 
 
 def test_no_more_is_claimed_than_is_known(client, sibling, mortal):
-    # GIVEN a worker that SIGTERM ends: it does not get to tell anybody why
     process, address = mortal
-    process.terminate()
+    process.kill()
     process.wait(20)
     death = death_of(client, address)
     assert death.verdict == "unknown"
     assert "broke without notice" in death.evidence[0]
     assert not death.ran and not death.stack
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_was_sent_a_signal_is_told(client, sibling, mortal, sent):
+    # GIVEN a worker without a nanny, which does not tell its scheduler why it ends
+    process, address = mortal
+    process.send_signal(sent)
+    process.wait(20)
+    death = death_of(client, address)
+    assert (death.verdict, death.signal) == ("signal", sent.name)
+    assert f"was sent {sent.name}" in death.summary
+
+
+def test_what_a_task_raised_is_told_without_a_nanny(client, sibling, mortal):
+    process, address = mortal
+    wait(client.submit(raise_it, "status", key="exits-alone", workers=[address]))
+    process.wait(30)
+    death = death_of(client, address)
+    assert death.summary.endswith("ended because 'exits-alone' raised SystemExit: 7")
+    (task,) = death.ran
+    assert task.line.endswith("in raise_it")
 
 
 def test_a_worker_that_does_not_answer_is_lost(tmp_path):

@@ -109,3 +109,45 @@ assert sys.getrefcount(one) == before
 
 def test_python_holds_the_file_that_crashes_are_written_to():
     subprocess.run([sys.executable, "-c", HANDLER], check=True, timeout=60)
+
+
+def test_the_worker_logs_what_a_task_raised_that_ends_it():
+    from distributed.worker_state_machine import BaseWorker
+
+    source = inspect.getsource(BaseWorker)
+    assert 'f"execute({inst.key!r})"' in source
+    assert 'logger.exception(f"Unhandled exception in async instruction for' in source
+
+
+def test_what_is_let_through_ends_a_worker():
+    from distributed import worker
+
+    for function in (worker._run_task_simple, worker._run_task_async):
+        source = inspect.getsource(function)
+        assert "except (SystemExit, KeyboardInterrupt):" in source
+        assert "except BaseException as e:" in source
+
+
+def test_why_workers_close():
+    assert inspect.signature(Worker.close).parameters["reason"].default == (
+        "worker-close"
+    )
+    cli = inspect.getsource(__import__("distributed.cli.dask_worker").cli.dask_worker)
+    assert 'reason=f"signal-{signum}"' in cli
+
+
+def test_what_is_logged_of_signals_and_of_what_cannot_be_unpickled():
+    from distributed import _signals
+    from distributed.protocol import core
+
+    assert _signals.logger.name == "distributed._signals"
+    assert '"Received signal %s (%d)"' in inspect.getsource(_signals.wait_for_signals)
+    assert core.logger.name == "distributed.protocol.core"
+    assert 'logger.critical("Failed to deserialize", exc_info=True)' in (
+        inspect.getsource(core.loads)
+    )
+
+
+def test_plugins_are_removed_while_a_worker_can_still_send():
+    closing = inspect.getsource(Worker.close)
+    assert closing.index("self.plugin_remove(") < closing.index("close-stream")

@@ -93,7 +93,8 @@ STACK = "Fatal Python error: Segmentation fault\nCurrent thread 0x01 (most recen
 def box_fact(**known):
     """What a black box says."""
     found = {"sampled": time.time(), "memory": 1, "left_out": 0, "crashes": "on"}
-    return {**found, "tasks": [], "ended": [], "stack": "", **known}
+    found |= {"tasks": [], "ended": [], "stack": ""}
+    return {**found, "history": [], "logged": [], "unlogged": 0, **known}
 
 
 @pytest.mark.parametrize(("code", "kept"), [(-11, True), (255, True), (-9, False)])
@@ -160,6 +161,7 @@ def test_deaths_stay_alike_where_the_job_was_let_go_of_between_them():
 def test_an_end_that_nobody_noticed_is_told_and_counted():
     store = DeathStore("deaths", b"")
     task = {"key": b"\xa3x-1", "text": "", "start": 0.0, "line": "", "line_at": 0.0}
+    task |= {"first": "", "raised": ""}
     task.update(inputs=0, thread=0, coroutine=False)
     found = box_fact(tasks=[task], nonce="n")
     ended = report(3, box=found, name="one", nanny="", when=time.time() - 10)
@@ -336,7 +338,7 @@ def test_a_box_is_kept_for_an_hour_after_the_last_sample(tmp_path, monkeypatch):
     os.chmod(path, 0o600)
     with open(path, "r+b") as file:
         file.seek(MOVING_AT)
-        file.write(MOVING.pack(time.time() - 2 * KEPT, 0, 0))
+        file.write(MOVING.pack(time.time() - 2 * KEPT, 0, 0, 0))
     os.utime(path, (0, 0))
     BlackBox("tcp://10.0.0.1:2", "", "", False).close(for_good=False)
     assert not os.path.exists(path)

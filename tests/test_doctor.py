@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import inspect
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 
+import cloudpickle
 import dask
 import pytest
 import tasks
@@ -24,6 +26,7 @@ from watching import started_again, unchanged, wait_until
 
 import dbgkit
 from dbgkit.diagnose.doctor.checks import check_versions
+from dbgkit.remote.common.codes import DYNAMIC
 
 
 def finding(checkup, check):
@@ -183,6 +186,34 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-ttl": None,
 }
+
+
+SCRIPT = """
+from dask.distributed import Client, fire_and_forget, wait
+def divides(x):
+    y = x - 1
+    return 1 / y
+with Client({!r}) as client:
+    future = client.submit(divides, 1)
+    fire_and_forget(future)
+    wait(future)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(cloudpickle.cloudpickle, "_code_reduce")
+    or DYNAMIC not in inspect.getsource(cloudpickle.cloudpickle._code_reduce),
+    reason="cloudpickle 3.1.3 is the first that leaves out the name of the file",
+)
+def test_what_it_means_that_the_source_is_dynamic_code(harmable):
+    with harmable(n_workers=1) as client:
+        script = SCRIPT.format(client.scheduler.address)
+        subprocess.run([sys.executable, "-"], input=script.encode(), check=True)
+        found = finding(dbgkit.doctor(), "source")
+    assert found.level == "warning"
+    assert "cloudpickle sends functions of notebooks and scripts as" in found.summary
+    assert found.evidence == ("line 5 in divides: ZeroDivisionError",)
+    assert "functions of a module that workers can import" in found.advice
 
 
 def test_settings_that_hide_failures(harmable, tmp_path):

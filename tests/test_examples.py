@@ -208,6 +208,32 @@ def test_without_a_terminal_the_report_is_printed(
     assert re.search(rf"^ +{example.local}", printed, re.M), printed
 
 
+@pytest.mark.parametrize("how", [(), ("-m", "dbgkit", "run")], ids=["plain", "run"])
+@pytest.mark.parametrize(
+    ("script", "module", "extra"),
+    [
+        ("dataframe_partition.py", "pandas", "dask[dataframe]"),
+        ("persisted_array.py", "numpy", "dask[array]"),
+    ],
+)
+def test_an_example_that_needs_more_says_so(
+    how: tuple[str, ...],
+    script: str,
+    module: str,
+    extra: str,
+    tmp_path: Path,
+    environment: dict[str, str],
+) -> None:
+    (tmp_path / f"{module}.py").write_text("raise ImportError('it is not installed')")
+    path = os.pathsep.join([str(tmp_path), environment.get("PYTHONPATH", "")])
+    environment = {**environment, "PYTHONPATH": path}
+    done = run(*how, EXAMPLES / script, cwd=tmp_path, environment=environment)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("this example needs ")
+    assert line.endswith(f": python -m pip install '{extra}'")
+
+
 def test_the_examples_leave_no_data_behind(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:

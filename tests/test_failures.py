@@ -391,6 +391,9 @@ def test_since_leaves_out_what_was_before(harmable):
         for since in (now, now.timestamp()):
             report = dbgkit.failures(client=client, since=since)
             assert as_dict(report) == {"ZeroDivisionError": (1, 0)}
+            assert f"what failed before {now:%Y-%m-%d %H:%M:%S} UTC is left" in str(
+                report
+            )
         for since in ("1 hour", timedelta(hours=1)):
             assert dbgkit.failures(client=client, since=since).total == 2
 

@@ -16,6 +16,8 @@ from watching import clear_history, settings_on
 import dbgkit
 from dbgkit import advice
 from dbgkit.cluster import recordings
+from dbgkit.frontends.ipython.base import read_line
+from dbgkit.frontends.ipython.session import Session
 from dbgkit.frontends.wording import Commands, Magics, Run, quoted
 from dbgkit.remote.common.texts import type_and_message
 
@@ -28,7 +30,19 @@ def fail(number):
     raise ValueError(f"no {number}")
 
 
-KEYS = ["plain-1", ("tuple", 0), "it's", "both '\"$HOME", "-dash", "two words", "a\nb"]
+KEYS = [
+    "plain-1",
+    ("tuple", 0),
+    "it's",
+    "both '\"$HOME",
+    "-dash",
+    "two words",
+    "a\nb",
+    "12",
+    "x --where here",
+    "what? {y} !z",
+    "ü\\",
+]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +87,8 @@ def as_a_shell_reads(line):
 
 @pytest.mark.parametrize("key", KEYS)
 def test_what_why_advises_opens_the_task_as_typed(command, capsys, key):
-    text = key if isinstance(key, str) and key.isprintable() else repr(key)
+    plain = isinstance(key, str) and key.isprintable() and not key.isdecimal()
+    text = key if plain else repr(key)
     done = command("why", "--json", "--", text)
     assert done.code == 1, done
     (line,) = [
@@ -144,7 +159,7 @@ def test_the_recorder_is_turned_on_and_off_as_advised(command, capsys, monkeypat
     monkeypatch.setattr(recordings, "_left", {})  # of other tests in this process
     try:
         done = command("recordings")
-        assert done.code == 2
+        assert done.code == 0
         typed = advised(done.out, "record")
         _, *args = as_a_shell_reads(typed)
         done = in_process(capsys, *args)
@@ -153,7 +168,7 @@ def test_the_recorder_is_turned_on_and_off_as_advised(command, capsys, monkeypat
     finally:
         done = command("record", "off")
     assert (done.code, done.out) == (0, "The recorder is off.\n")
-    assert command("recordings").code == 2
+    assert command("recordings").code == 0
 
 
 def test_the_recorder_takes_all_settings(command, failed):
@@ -161,7 +176,7 @@ def test_the_recorder_takes_all_settings(command, failed):
     settings += " --dashboard"
     try:
         names = ("--secret-names", "vault,salary", "--secret-names", "iban")
-        done = command("record", *settings.split(), *names)
+        done = command("record", "on", *settings.split(), *names)
         assert done.code == 0, done
         assert settings_on(failed) == {
             "hold": 2_000_000,
@@ -192,18 +207,19 @@ def test_a_replay_can_be_planned_alone(command):
 def test_failures_of_one_client_by_either_name(command, failed):
     for flag in ("--client", "--of-client"):
         assert command("failures", flag, failed.id).code == 1
-        assert command("failures", flag, "nobody").code == 0
+        assert command("failures", flag, "nobody").code == 2
 
 
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         (("record", "off", "--hold", "1MB"), "apply to `on` only"),
+        (("record", "--hold", "1MB"), "apply to `on` only"),
         (("record", "off", "--time", "1s", "--kept", "0"), "--time and --kept"),
-        (("record", "--nbytes", "-1"), "invalid size '-1'"),
-        (("record", "--time", "0s"), "invalid duration '0s'"),
-        (("record", "--hold", "much"), "invalid size 'much'"),
-        (("record", "--json"), "dbgkit recordings --json"),
+        (("record", "on", "--nbytes", "-1"), "invalid size '-1'"),
+        (("record", "on", "--time", "0s"), "invalid duration '0s'"),
+        (("record", "on", "--hold", "much"), "invalid size 'much'"),
+        (("record", "on", "--json"), "dbgkit recordings --json"),
         (("record", "maybe"), "'maybe' is not one of"),
     ],
 )
@@ -285,7 +301,7 @@ def test_a_script_is_advised_calls(tmp_path):
             Commands("dbgkit", ["--scheduler", "tcp://h:1"], [], dump=False),
             [
                 "dbgkit debug --scheduler tcp://h:1 --using recording \"('x', 0)\"",
-                "dbgkit record --scheduler tcp://h:1",
+                "dbgkit record on --scheduler tcp://h:1",
                 "dbgkit tasks --scheduler tcp://h:1 '*ab*'",
                 "--where process",
                 "--max-bytes",
@@ -299,7 +315,7 @@ def test_a_script_is_advised_calls(tmp_path):
             [
                 "dbgkit debug --scheduler ADDRESS --source a --using recording "
                 "\"('x', 0)\"",
-                "dbgkit record --scheduler ADDRESS --source a",
+                "dbgkit record on --scheduler ADDRESS --source a",
                 "dbgkit tasks --dump 'my dump.gz' --source a '*ab*'",
                 "--where process",
                 "--max-bytes",
@@ -347,6 +363,41 @@ def test_wordings_are_taken_off_in_any_order():
     advice.unword(second)
     advice.unword(second)
     assert advice.call("why") == "dbgkit.why()"
+
+
+@pytest.mark.parametrize("key", [*KEYS, 7, b"raw", ("x --where", "it's", 1), "a;"])
+def test_a_magic_reads_back_the_key_that_was_advised(key):
+    with advice.worded(Magics(flags=True)):
+        line = advice.call("debug", key, client="tcp://h:1", where="here")
+    asked = read_line("dbg", line.removeprefix("%dbg"), {}, Session())
+    assert (asked.target, asked.options["where"]) == (key, "here")
+    assert asked.options["client"] == "tcp://h:1"
+
+
+def test_advice_repeats_where_to_look_and_what_to_read(failed, tmp_path):
+    there = failed.scheduler.address
+    source = str(tmp_path)
+    with Client(processes=False, dashboard_address=":0"):  # another is current
+        explained = dbgkit.why("plain-1", client=there, source=source)
+        (line,) = [each for each in explained.advice if "dbgkit.debug" in each]
+        call = f"dbgkit.debug('plain-1', client={there!r}, source={source!r})"
+        assert line.startswith(call)
+        report = dbgkit.failures(client=there)
+    # What is shown later repeats it too, as whoever reads it would write it.
+    assert f"client={there!r})" in str(report)
+    with advice.worded(Magics(flags=False)):
+        assert f"%dbg --client {there} " in str(report)
+    place = Commands("dbgkit", ["--scheduler", "S"], [], dump=False)
+    with advice.worded(place):
+        assert "dbgkit debug --scheduler S " in str(report)
+    with advice.repeating({"view": "a dump"}):
+        assert advice.call("why", "x") == "dbgkit.why('x', view='a dump')"
+        assert advice.call("debug", "x") == "dbgkit.debug('x')"
+
+
+def test_of_the_current_cluster_no_client_is_named(failed):
+    with Client(failed.scheduler.address, set_as_default=False) as second:
+        assert "client=" not in str(dbgkit.failures(client=second))
 
 
 @pytest.mark.parametrize("text", [*map(str, KEYS), "`id`", "a!b'c", "", "é"])

@@ -11,6 +11,7 @@ import tasks
 from distributed import Client, wait
 from jobs import JOBS, delayed_job, fail, failed_compute, newest_erred
 from watching import (
+    clear_history,
     entered,
     forgotten,
     own_frame,
@@ -150,6 +151,7 @@ def test_the_newest_failed_future_is_the_default_target(client):
 
 
 def test_nothing_has_failed(client):
+    client.run_on_scheduler(clear_history)
     with unchanged(client), pytest.raises(NoFailure):
         dbgkit.locate(client=client)
 

@@ -8,7 +8,8 @@ import time
 import dask
 import pandas as pd
 import pytest
-from watching import forgotten, wait_until
+from distributed import Future
+from watching import clear_history, forgotten, wait_until
 
 import dbgkit
 from dbgkit import errors
@@ -226,14 +227,41 @@ def test_a_failed_batch_of_joblib_is_found_and_entered(processes_client, monkeyp
     assert (frames[-1].f_code.co_name, frames[-1].f_locals["value"]) == ("ratio", 3)
 
 
+def let_go(client):
+    """As joblib does sooner or later."""
+    client.cancel([Future(key, client) for key in list(client.futures)])
+    forgotten(client)
+
+
+def test_a_batch_that_joblib_has_let_go_of_shows_where_it_failed(processes_client):
+    client = processes_client
+    dbgkit.record(client=client).off()
+    exception = raised(lambda: run_with_joblib(4))
+    let_go(client)
+    failure = dbgkit.locate(exception)
+    assert (failure.kind, failure.key) == ("carried", None)
+    assert failure.name == 'function "ratio"'
+    assert "return factor / distance" in str(failure)
+    assert "joblib/parallel.py" not in str(failure)
+
+
 def test_a_batch_that_joblib_has_let_go_of_is_recorded(processes_client, capsys):
     client = processes_client
     dbgkit.record(client=client).off()
     with dbgkit.record(client=client):
+        client.run_on_scheduler(clear_history)
         exception = raised(lambda: run_with_joblib(4))
-        forgotten(client)
+        let_go(client)
         failure = dbgkit.locate(exception)
-        assert (failure.kind, failure.key) == ("carried", None)
+        assert failure.kind == "carried"
+        assert failure.key.startswith("batch_of_ratio_")
+        assert "in ratio" in failure.traceback_text
+        with pytest.raises(errors.UnknownKey, match="using='recording'"):
+            dbgkit.replay(exception)
+        (group,) = dbgkit.failures().groups
+        assert (group.keys, group.count) == ((failure.key,), 1)
+        assert group.location.endswith("in ratio")
+        assert "joblib returns exceptions as results" in str(dbgkit.failures())
         recorded = [each for each in dbgkit.recordings().recordings if each.frames]
         assert [each.exception_type for each in recorded] == ["ZeroDivisionError"]
         assert recorded[0].key.startswith("batch_of_ratio_")

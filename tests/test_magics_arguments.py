@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dbgkit.frontends.ipython.arguments import BadUsage, read_target, split_options
-from dbgkit.frontends.ipython.completing import complete_target
+from dbgkit.frontends.ipython.completing import offered
+from dbgkit.frontends.ipython.session import Session
 from dbgkit.frontends.verbs import VERBS
 
 OPTIONS = VERBS["debug"].options
@@ -103,10 +104,9 @@ def test_reading_a_target_leaves_the_namespace_alone():
 
 def test_completes_exceptions_and_lists_but_no_hidden_names():
     names = {"error": ValueError(), "_error": ValueError(), "number": 5}
-    assert complete_target(" e", "e", names, ()) == ["error"]
-    assert complete_target(" ", "", names, ()) == ["error"]
+    assert offered("dbg", " e", names, Session()) == ("e", ["error"])
+    assert offered("dbg", " ", names, Session()).texts[:2] == ["error", "next"]
 
 
 def test_completes_options():
-    options = ("--scope", "--where")
-    assert complete_target(" fut --s", "--s", {}, options) == ["--scope"]
+    assert offered("dbg", " fut --sc", {}, Session()) == ("--sc", ["--scope"])

@@ -176,15 +176,21 @@ def test_a_dump_in_place_of_a_cluster(shell, dump):
 def test_failures_of_one_client_and_since_a_moment(shell, held):
     shell.user_ns["mine"] = held["odd"].client
     assert run(shell, "%dbg_failures --of-client mine").total == 4
-    assert run(shell, "%dbg_failures --of-client nobody").total == 0
+    assert run(shell, "%dbg_failures --of-client Client-nobody").total == 0
     assert run(shell, "%dbg_failures --since 2001-01-01T00:00").total == 4
 
 
-def test_another_client_or_an_address(shell, held, inproc):
+def test_another_client_or_an_address(shell, held, inproc, capsys):
     shell.user_ns["mine"] = held["odd"].client
     assert run(shell, "%dbg_failures --client mine").total == 4
     address = inproc.scheduler_address
     assert run(shell, f"%dbg_tasks --client {address}").matched == 7
+    # An address needs no option, as on the command line.
+    assert run(shell, f"%dbg_tasks {address}").matched == 7
+    assert run(shell, f"%dbg_failures {address} --limit 1").total == 4
+    assert "takes options only, not 'mine'; a client is named with --client mine" in (
+        refused(shell, "%dbg_failures mine", capsys)
+    )
 
 
 @pytest.mark.parametrize("magic", MAGICS)
@@ -219,7 +225,13 @@ def test_a_semicolon_silences(shell, magic):
         ("%dbg_story nonsense", "variable 'nonsense' does not exist either"),
         ("%dbg_story --dump nothing.gz bad-1", "DumpUnreadable: "),
         ("%dbg_why --client 5", "SchedulerGone: no scheduler answers at '5'"),
-        ("%dbg_why --client inc", "client= takes a Client or an address"),
+        ("%dbg_why --client inc", "--client takes a Client or an address"),
+        (
+            "%dbg_why --client nobody",
+            "variable 'nobody' does not exist; --client takes",
+        ),
+        ("%dbg_failures --of-client nobody", "a client's variable, or its id"),
+        ("%dbg_why tcp://127.0.0.1:9 inc", "is an address, not a target"),
     ],
 )
 def test_an_error_is_one_line(shell, line, said, capsys):

@@ -557,6 +557,30 @@ def test_a_file_that_cannot_hold_the_characters_gets_what_it_can():
     assert b"division by zero" in raw.getvalue()
 
 
+def test_where_there_is_no_unicode_signs_are_in_ascii():
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="ascii")
+    replay = a_replay(failure=a_failure(message="größe 日"))
+    render.show(replay, file=file)
+    file.flush()
+    told = raw.getvalue().decode("ascii")
+    assert "  > " in told and " | " in told
+    assert "?" not in told
+    assert "gr\\xf6\\xdfe \\u65e5" in told
+    # THEN it is as it would be, but for these signs
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="utf-8")
+    render.show(replay, file=file)
+    file.flush()
+    lines = raw.getvalue().decode("utf-8").splitlines()
+    assert len(lines) == len(told.splitlines())
+    assert [line for line in lines if line.isascii()] == [
+        line
+        for line, whole in zip(told.splitlines(), lines, strict=True)
+        if whole.isascii()
+    ]
+
+
 # --- words --------------------------------------------------------------------
 
 

@@ -259,7 +259,7 @@ def test_failures_begin_with_one_sentence():
     (sentence, *_) = render.to_text(report, width=200).splitlines()
     assert sentence == (
         "1,000 tasks failed in 3 ways on at least 4 workers; 2,310 more failed because "
-        "of them; 12 failed and were healed by a retry"
+        "of them; 12 failed and have succeeded since"
     )
     assert sentence in words_in(render.to_html(report))
 

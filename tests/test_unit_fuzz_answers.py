@@ -393,6 +393,7 @@ EVENT = {
     "kind": "a kind",
     "gap": "",
     "left_out": 0,
+    "carried": False,
     "packed": b"",
 }
 

@@ -136,7 +136,7 @@ def test_a_value_that_cannot_be_pickled_keeps_others_from_being_spilled(
 def test_spilling_has_no_room(spacious, worker):
     _, late = filled(spacious, worker, (Block, VALUE), (Block, VALUE), most=10)
     found = why_until("spill-failed", late)
-    assert "max-spill of 10 B is reached: 0 B are on disk" in found.evidence
+    assert any("max-spill of 10 B is reached" in line for line in found.evidence)
     assert any("distributed.worker.memory.max-spill" in each for each in found.advice)
 
 

@@ -90,7 +90,7 @@ def test_what_keeps_a_worker_from_answering(tmp_path, task, text):
 
 def test_a_worker_without_a_nanny_may_do_anything():
     """As one that has none; a dump has nothing of it."""
-    seen = silent.Silent("tcp://x:1", 9.0, None, None)
+    seen = silent.Silent("tcp://x:1", 9.0, None, None, None)
     _, evidence, _ = silent.not_answering(Cause(seen))
     assert evidence[1] == (
         "what its process does is not known: its nanny, if it has one, has not said"

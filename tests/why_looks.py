@@ -68,7 +68,11 @@ def same_words(live: Any, dumped: Any) -> None:
     assert dumped.summary == live.summary
     assert (dumped.key, dumped.chain) == (live.key, live.chain)
     assert plain(dumped.evidence) == plain(live.evidence)
-    assert dumped.advice == live.advice
+    where = re.compile(r"(, )?(client|view)='[^']*'")
+    told, live_told = (
+        [where.sub("", t) for t in each.advice] for each in (dumped, live)
+    )
+    assert told == live_told
     assert [o.summary for o in dumped.others] == [o.summary for o in live.others]
     assert any("from a dump" in note for note in dumped.notes)
     assert not any("from a dump" in note for note in live.notes)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from dbgkit import render
+from dbgkit.advice import repeating
 from dbgkit.cluster.clients import (
     client_of,
     current_client,
@@ -58,9 +60,12 @@ def ask(
     timeout: Any,
     run: Callable[[Any, Any], T],
     asynchronous: bool | None,
+    source: Any = None,
 ) -> T | Coroutine[Any, Any, T]:
     """Run a verb with its client; in the client's own loop, return a coroutine."""
-    return ask_and_show(target, client, timeout, run, lambda found: found, asynchronous)
+    return ask_and_show(
+        target, client, timeout, run, lambda found: found, asynchronous, source
+    )
 
 
 def ask_and_show(
@@ -70,6 +75,7 @@ def ask_and_show(
     run: Callable[[Any, Any], T],
     show: Callable[[T], R],
     asynchronous: bool | None,
+    source: Any = None,
 ) -> R | Coroutine[Any, Any, R]:
     """As `ask`; the result is shown in the thread that asks."""
     if target is None:
@@ -82,9 +88,14 @@ def ask_and_show(
             return run(target, found)
 
     async def awaited() -> R:
-        return show(await _in_thread(work))
+        with repeating(given):
+            return show(await _in_thread(work))
 
-    return awaited() if _is_awaited(mine, asynchronous) else show(work())
+    given = _again(mine, None, source)
+    if _is_awaited(mine, asynchronous):
+        return awaited()
+    with repeating(given):
+        return show(work())
 
 
 def look(
@@ -101,7 +112,11 @@ def look(
     sources = read_sources(source)
 
     def work() -> T:
-        with open_view(view, mine, seconds(timeout)) as found, naming_sources(sources):
+        with (
+            repeating(_again(mine, view, source)),
+            open_view(view, mine, seconds(timeout)) as found,
+            naming_sources(sources),
+        ):
             return run(found)
 
     return now_or_awaited(work, mine, asynchronous)
@@ -112,6 +127,29 @@ def now_or_awaited(
 ) -> T | Coroutine[Any, Any, T]:
     """The result; in the client's own loop, a coroutine."""
     return _in_thread(work) if _is_awaited(client, asynchronous) else work()
+
+
+def _again(client: Any, view: Any, source: Any) -> dict[str, Any]:
+    """Options of a call which the next one needs too, as texts.
+
+    A client has no name that is known here; of the current cluster, none is needed.
+    """
+    address = client if isinstance(client, str) else _address_of(client)
+    if address == _address_of(current_client()):
+        address = None
+    paths = source if isinstance(source, (list, tuple)) else [source]
+    files = [os.fspath(p) for p in paths if isinstance(p, (str, os.PathLike))]
+    given = {
+        "client": address,
+        "view": os.fspath(view) if isinstance(view, (str, os.PathLike)) else None,
+        "source": files[0] if len(files) == 1 else files or None,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _address_of(client: Any) -> str | None:
+    """Address of the scheduler of a client; None if it has closed, or is none."""
+    return getattr(getattr(client, "scheduler", None), "address", None)
 
 
 def _is_awaited(client: Any, asynchronous: bool | None) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, overload
 
 from dbgkit.api.asking import Async, Looking, Sync, Unpack, look
+from dbgkit.api.by_name import by_name
 from dbgkit.diagnose.deaths.explain import tell_deaths
 from dbgkit.model import Deaths
 
@@ -25,6 +26,7 @@ def deaths(
 ) -> Coroutine[Any, Any, Deaths]: ...
 
 
+@by_name
 def deaths(
     *,
     client: Any = None,

@@ -161,7 +161,10 @@ def debug_as_read(
         with naming_sources(wanted.sources):
             return entrance.enter(wants_prompt, before or _says_all)
 
-    return ask_and_show(target, client, wanted.timeout, run, show, asynchronous)
+    sources = wanted.sources
+    return ask_and_show(
+        target, client, wanted.timeout, run, show, asynchronous, sources
+    )
 
 
 def _replay_or_recording(

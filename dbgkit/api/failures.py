@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, overload
 
 from dbgkit.api.asking import Async, Looking, Sync, Unpack, look
+from dbgkit.api.by_name import by_name
 from dbgkit.diagnose.failures import report_failures
 from dbgkit.model import FailureReport
 
@@ -30,6 +31,7 @@ def failures(
 ) -> Coroutine[Any, Any, FailureReport]: ...
 
 
+@by_name
 def failures(
     *,
     client: Any = None,

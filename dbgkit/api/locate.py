@@ -98,7 +98,7 @@ def locate(
         with naming_sources(sources):
             return locate_here(target, found, timeout)[0]
 
-    return ask(target, client, timeout, run, asynchronous)
+    return ask(target, client, timeout, run, asynchronous, source)
 
 
 def locate_all(

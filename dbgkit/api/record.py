@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, overload
 
 from dbgkit.api.asking import Asking, Async, Sync, Unpack, look, own_client
+from dbgkit.api.by_name import by_name
 from dbgkit.api.record_settings import configured, parsed
 from dbgkit.api.recorder import AsyncRecorder, Recorder, link_of, warn_of
 from dbgkit.api.recorder import record_off as record_off
@@ -33,6 +34,7 @@ def record(*, asynchronous: Sync = None, **options: Unpack[_Options]) -> Recorde
 def record(*, asynchronous: Async, **options: Unpack[_Options]) -> AsyncRecorder: ...
 
 
+@by_name
 def record(
     *,
     client: Any = None,

@@ -175,7 +175,7 @@ def replay(
             return plan_alone(failure, wanted)
         return execute(prepare(failure, wanted, tell), tell)
 
-    return ask(target, client, timeout, run, asynchronous)
+    return ask(target, client, timeout, run, asynchronous, source)
 
 
 def read_options(

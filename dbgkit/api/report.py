@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from dbgkit import render
+from dbgkit import advice, render
 from dbgkit.api.asking import Async, Looking, Sync, Unpack, look
 from dbgkit.cluster.clients import dashboard_of
 from dbgkit.cluster.view import LiveView, View
@@ -16,7 +16,7 @@ from dbgkit.diagnose.failures import report_failures
 from dbgkit.diagnose.graph import graph_around
 from dbgkit.diagnose.tasks import table_tasks
 from dbgkit.diagnose.why.explain import explain
-from dbgkit.errors import CannotWrite, DbgkitError
+from dbgkit.errors import CannotWrite, DbgkitError, WrongTarget
 from dbgkit.model import (
     ClusterReport,
     Explanation,
@@ -111,6 +111,11 @@ def report(
 def check_place(path: Path) -> None:
     """Raise `CannotWrite` where no file can be, before the cluster is asked."""
     name = os.fspath(path)
+    if "://" in name:
+        raise WrongTarget(
+            f"{name!r} is an address, not a path of a file",
+            f"pass a scheduler's as {advice.option('client')}",
+        )
     folder = os.path.dirname(os.path.abspath(name))
     if os.path.isdir(name):
         raise CannotWrite(f"cannot write {name!r}: it is a folder")

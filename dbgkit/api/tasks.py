@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, overload
 
 from dbgkit.api.asking import Asking, Async, Sync, Unpack, look
+from dbgkit.api.by_name import by_name
 from dbgkit.diagnose.tasks import table_tasks
 from dbgkit.model import TaskTable
 
@@ -32,6 +33,7 @@ def tasks(
 ) -> Coroutine[Any, Any, TaskTable]: ...
 
 
+@by_name
 def tasks(
     *,
     client: Any = None,

@@ -16,6 +16,7 @@ from dbgkit.api.asking import (
     own_client,
     seconds,
 )
+from dbgkit.api.by_name import by_name
 from dbgkit.cluster.view import View, open_view
 from dbgkit.diagnose.failures import report_failures, span_of
 from dbgkit.diagnose.why.explain import explain
@@ -46,6 +47,7 @@ def watch(
 ) -> Coroutine[Any, Any, Glance | None]: ...
 
 
+@by_name
 def watch(
     *,
     client: Any = None,

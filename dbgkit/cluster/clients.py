@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 import threading
@@ -13,7 +14,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from dbgkit import advice
 from dbgkit.errors import SchedulerGone, WrongTarget
+from dbgkit.remote.common.texts import with_article
 from dbgkit.remote.recording.handed import is_future as is_future
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 # In the ids of clients that are opened here, see remote/scheduler/leftovers.py.
 OWN_NAME = "dbgkit"
+LAST_PORT = 65_535
 HANDSHAKE = 1.0  # seconds more than the limit, for what Dask does at its end
 
 
@@ -70,10 +74,7 @@ def client_of(client: Any, timeout: float) -> Iterator[Client | None]:
         yield client
         return
     if not isinstance(client, str):
-        raise WrongTarget(
-            f"client= takes a Client or an address, not a {type(client).__name__}",
-            "leave it out for the current client",
-        )
+        raise _no_client(client)
     with opened_client(client, timeout) as opened:
         yield opened
 
@@ -131,15 +132,51 @@ def _check_address(address: str) -> None:
             f"{address!r} can only be reached through dask_gateway",
             "connect with dask_gateway in Python, and pass the client that it gives",
         )
-    if not re.search(r":\d+/?$", place if separated else address) and (
-        not separated or scheme in ("tcp", "tls")
-    ):
-        host = (place if separated else address).rstrip(":/")
-        host = host if re.fullmatch(r"[\w.-]+", host) else "HOST"
+    host, _, port = (place if separated else address).rstrip("/").rpartition(":")
+    if separated and scheme not in ("tcp", "tls"):
+        return
+    like = f"a scheduler's address is like {scheme if separated else 'tcp'}://"
+    if _looks_like_file(address):
+        hint = f"pass a dump's path as {advice.option('view')}"
+        raise WrongTarget(f"{address!r} is a file, not an address", hint)
+    if address.isdigit():
+        raise WrongTarget(f"{address!r} is a port alone", f"{like}HOST:{address}")
+    if not port.isdigit():
+        named = (place if separated else address).rstrip(":/")
+        host = named if re.fullmatch(r"[\w.-]+", named) else "HOST"
+        raise WrongTarget(f"{address!r} has no port", f"{like}{host}:8786")
+    if not host:
+        raise WrongTarget(f"{address!r} has no host", f"{like}HOST:{port}")
+    if int(port) > LAST_PORT:
         raise WrongTarget(
-            f"{address!r} has no port",
-            f"a scheduler's address is like {scheme if separated else 'tcp'}://{host}:8786",
+            f"{address!r} has no valid port", f"ports go up to {LAST_PORT}"
         )
+    if not re.fullmatch(r"\[[\w:.%]+\]|[\w.-]+", host):
+        raise WrongTarget(f"{address!r} is not an address", f"{like}HOST:{port}")
+
+
+def _looks_like_file(text: str) -> bool:
+    """Whether a text names a file, or would on Windows."""
+    dumps = (".msgpack", ".msgpack.gz", ".yaml", ".yml")
+    drive = re.match(r"[A-Za-z]:[\\/]", text) is not None
+    return drive or text.endswith(dumps) or os.path.isfile(text)
+
+
+def _no_client(value: Any) -> WrongTarget:
+    """The error for what is neither a client nor an address."""
+    kind = type(value)
+    hint = "leave it out for the current client"
+    if isinstance(value, int) and not isinstance(value, bool):
+        hint = f"a scheduler's address is like tcp://HOST:{value}"
+    elif isinstance(value, type):
+        hint = f"pass an object, not the class {value.__name__}"
+    elif kind.__module__.startswith("distributed.deploy."):
+        hint = "connect one with Client(cluster), and pass that"
+    elif isinstance(value, os.PathLike):
+        hint = f"pass a dump's path as {advice.option('view')}"
+    name = advice.option("client")
+    what = with_article(kind.__name__)
+    return WrongTarget(f"{name} takes a Client or an address, not {what}", hint)
 
 
 class _Starting:

@@ -10,7 +10,7 @@ from dbgkit.cluster.answers import read_answer
 from dbgkit.cluster.calls import Calls
 from dbgkit.cluster.extension import ask_extension
 from dbgkit.cluster.foreseen import Foreseen
-from dbgkit.cluster.shipping import recorder_name
+from dbgkit.cluster.shipping import deaths_name, recorder_name
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -43,6 +43,7 @@ class Link(Calls):
         Cost: one call of 0.5 ms.
         """
         question.setdefault("patience", min(PATIENCE, self.timeout / 4))
+        question["deaths"] = deaths_name()
         if question.get("specs") or "recordings_of" in question:
             question["foresee"] = {
                 "recorder": recorder_name(),

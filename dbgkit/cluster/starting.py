@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 from dbgkit.remote.common.texts import safe_repr, type_and_message
 
+AGAIN = 2  # restarts of processes that ended as they started
 LATELY = 300.0  # seconds in which worker processes ended that count
 _ENDED = re.compile(r"^Worker process \d+ (exited with status \d+|was killed by .*)")
 # ``Nanny.close_gracefully``, and the reason of ``Worker.handle_scheduler``.
 _CLOSES = "Closing Nanny gracefully"
 _BROKEN = "worker-handle-scheduler-connection-broken"
+_RESTARTS = "Restarting worker"  # ``Nanny._on_worker_exit``
 _NO_REASON = "Nanny failed to start"  # what it says where its process just ended
 
 
@@ -28,7 +30,8 @@ class Starting:
     name : str
         Of the worker.
     state : str
-        ``"starting"``; ``"failed"`` if it has given up, and has closed.
+        ``"starting"``; ``"failed"`` if its processes have ended as they started: it has
+        closed, or tries again and again.
     pid : int or None
         Of the worker's process, while there is one.
     seconds : float or None
@@ -67,8 +70,10 @@ def starts_here(client: Any) -> Starts:
     Only those of a cluster that was started here (`LocalCluster`, for example) are.
     """
     nannies = _nannies_of(client)
-    found = (each for nanny in nannies if (each := _starting(nanny)) is not None)
     lines = _lines_of(nannies)
+    # Until 2025, one whose first process ended as it started tried without end.
+    again = sum(line.startswith(_RESTARTS) for line in lines) >= AGAIN
+    found = (each for nanny in nannies if (each := _starting(nanny, again)) is not None)
     ended = (match[1] for line in lines if (match := _ENDED.match(line)))
     left = sum(line.startswith(_CLOSES) and line.endswith(_BROKEN) for line in lines)
     return Starts(tuple(found), tuple(ended), left)
@@ -85,14 +90,19 @@ def _nannies_of(client: Any) -> list[Any]:
     return []
 
 
-def _starting(nanny: Any) -> Starting | None:
-    """``WorkerProcess.status`` of its worker's process; ``Server.__startup_exc``."""
+def _starting(nanny: Any, again: bool) -> Starting | None:
+    """``WorkerProcess.status`` of its worker's process; ``Server.__startup_exc``.
+
+    ``again``: nannies have started more than one process in place of one that ended.
+    """
     name, status = str(nanny.name), nanny.status.name
     error = getattr(nanny, "_Server__startup_exc", None)
     if error is not None:
         return Starting(name, "failed", error=_why_failed(error))
     process = nanny.process
     waits = process is not None and process.status.name == "starting"
+    if status == "init" and waits and again:
+        return Starting(name, "failed")
     if status in ("init", "starting", "running") and waits:
         pid = process.pid
         return Starting(name, "starting", pid, _age_of(pid))

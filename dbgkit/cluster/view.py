@@ -6,6 +6,8 @@ through the extension, or here, over what a dump holds.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -14,6 +16,7 @@ from dbgkit import advice
 from dbgkit.cluster.clients import client_of
 from dbgkit.cluster.link import Link
 from dbgkit.errors import NoFailure, WrongTarget
+from dbgkit.remote.common.texts import with_article
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire import Foresee
@@ -129,7 +132,10 @@ def open_view(view: Any, client: Any, timeout: float) -> Iterator[View]:
                 f"{dump} and {cluster} were both given",
                 f"leave one out: {dump} reads a dump, {cluster} asks a cluster",
             )
-        yield view if isinstance(view, (LiveView, DumpView)) else DumpView(view)
+        if not isinstance(view, (LiveView, DumpView)):
+            _check_path(view)
+            view = DumpView(view)
+        yield view
         return
     with client_of(client, timeout) as found:
         if found is None:
@@ -139,6 +145,23 @@ def open_view(view: Any, client: Any, timeout: float) -> Iterator[View]:
                 f"{advice.option('view')} with a dump's path",
             )
         yield LiveView(Link(found, timeout))
+
+
+def _check_path(view: Any) -> None:
+    """Raise `WrongTarget` for what is clearly no path of a dump."""
+    name, cluster = advice.option("view"), advice.option("client")
+    if not isinstance(view, (str, os.PathLike)):
+        what = with_article(type(view).__name__)
+        hint = f"{cluster} asks a cluster"
+        raise WrongTarget(f"{name} takes the path of a dump, not {what}", hint)
+    text = os.fspath(view)
+    if not text:
+        raise WrongTarget(f"{name} is empty", "pass the path of a dump")
+    if isinstance(text, str) and re.match(
+        r"(tcp|tls|ucx|wss?|inproc|gateway)://", text
+    ):
+        hint = f"pass it as {cluster}"
+        raise WrongTarget(f"{text!r} is an address, not the path of a dump", hint)
 
 
 def _finish(answering: Coroutine[Any, Any, Any]) -> Any:

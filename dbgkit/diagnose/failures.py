@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from dbgkit import advice
 from dbgkit.cluster.dashboard import page_link
 from dbgkit.cluster.recordings import held_recordings
+from dbgkit.cluster.shipping import deaths_name, recorder_name
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.why import foreseeing
 from dbgkit.diagnose.deaths.explain import deaths_of, line_of, tell_of
 from dbgkit.errors import WrongTarget
-from dbgkit.model import Death, Evidence, Failure, FailureGroup, FailureReport, Span
+from dbgkit.model import (
+    Death,
+    Evidence,
+    Failure,
+    FailureGroup,
+    FailureReport,
+    Recording,
+    Span,
+)
+from dbgkit.remote.common.frames import own_index
+from dbgkit.remote.common.texts import with_article
 from dbgkit.source import Index
 from dbgkit.source.places import has_no_file
 from dbgkit.source.reading import why_unknown
 from dbgkit.source.shown import Shown
 from dbgkit.targets.failure import failure_from_fact
-from dbgkit.targets.led import FORGOTTEN
+from dbgkit.targets.led import named_of, note_of_past, shared_worker
 from dbgkit.targets.modules import lack_of, said_of
 from dbgkit.targets.naming import recorded_name
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire import SpanForm
-    from dbgkit.remote.common.wire_failures import Failures, FailuresQuestion, GroupForm
+    from dbgkit.remote.common.wire_failures import (
+        Failures,
+        FailuresQuestion,
+        GroupForm,
+    )
 
 _KILLED = "KilledWorker"
 _AT_ONCE = 0.5  # seconds; the scheduler does both in one go
@@ -50,6 +67,8 @@ def report_failures(
         "since": moment_of(since),
         "client": _client_id(of_client),
         "first": _client_id(view.client),
+        "deaths": deaths_name(),
+        "recorder": recorder_name(),
         "span": span,
         "limit": _at_least_one(limit),
     }
@@ -61,13 +80,14 @@ def report_failures(
     return FailureReport(
         groups=tuple(groups),
         total=answer["total"],
+        bystanders=answer["bystanders"],
         cascaded=answer["cascaded"],
         healed=answer["healed"],
         healed_keys=tuple(answer["healed_keys"]),
         omitted=answer["omitted"],
         span=span_of(answer),
-        notes=tuple(_notes(answer, groups, view, span)),
-        unknown=(f"span {span!r}",) if answer["span_unknown"] else (),
+        notes=tuple(_notes(answer, groups, view, question, of_client)),
+        unknown=_unknown(answer, span, of_client),
         page=page_link(view.client, answer["page"]),
     )
 
@@ -99,7 +119,24 @@ def moment_of(since: Any) -> float | None:
 
 
 def _client_id(client: Any) -> str | None:
-    return client if client is None or isinstance(client, str) else str(client.id)
+    if client is None or isinstance(client, str):
+        return client
+    name = getattr(client, "id", None)
+    if not isinstance(name, str):
+        what = with_article(type(client).__name__)
+        raise WrongTarget(
+            f"of_client takes a Client or its id, not {what}",
+            "client.id is that of a Client",
+        )
+    return name
+
+
+def _unknown(answer: Failures, span: str | None, client: Any) -> tuple[str, ...]:
+    """What was asked for and is not there."""
+    unknown = [f"span {span!r}"] if answer["span_unknown"] else []
+    if answer["client_unknown"]:
+        unknown.append(f"client {_client_id(client)!r}")
+    return tuple(unknown)
 
 
 def _at_least_one(limit: int | None) -> int | None:
@@ -115,9 +152,7 @@ def _group(group: GroupForm, view: View, shown: Shown) -> FailureGroup:
     message = example.message
     if group["exception_type"] == _KILLED:
         # The exception's own words are in no dump.
-        count = group["example"].get("suspicious") or 1
-        died = "its worker" if count == 1 else f"{count} workers"
-        message = f"{died} died while running it"
+        message = _of_killed(group)
     first, last = group["first"], group["last"]
     return FailureGroup(
         exception_type=group["exception_type"] or example.exception_type,
@@ -125,10 +160,12 @@ def _group(group: GroupForm, view: View, shown: Shown) -> FailureGroup:
         pattern=group["message"] if group["messages"] else message,
         different=group["different"],
         messages=tuple(group["messages"]),
+        role=f"{example.role}s" if example.role else "",
         location=_location(group["place"], example, shown),
         count=group["count"],
         cascaded=group["cascaded"],
         forgotten=group["forgotten"],
+        again=group["again"],
         workers=tuple(group["workers"]),
         omitted_workers=group["omitted_workers"],
         first=None if first is None else _moment(first),
@@ -137,6 +174,23 @@ def _group(group: GroupForm, view: View, shown: Shown) -> FailureGroup:
         omitted_keys=group["omitted_keys"],
         example=example,
     )
+
+
+def _of_killed(group: GroupForm) -> str:
+    """What happened to tasks that failed as their workers died."""
+    count = group["example"].get("suspicious") or 1
+    died = "its worker" if count == 1 else f"{count} workers"
+    shared = group["example"].get("shared")
+    if shared is None:
+        return f"{died} died while running it"
+    if shared["role"] == "suspect":
+        them = "it" if count == 1 else "them"
+        return f"{died} died; {_TO_BLAME.format(f'the tasks assigned to {them}')}"
+    there = "it was" if group["count"] == 1 else "they were"
+    return f"{died} died while running {named_of(shared)}; {there} only there"
+
+
+_TO_BLAME = "which of {} is to blame is not known"
 
 
 def _with_recordings(
@@ -154,9 +208,32 @@ def _with_recordings(
     found = {each.key: each for each in reversed(held.recordings) if each.frames}
     recorded = [found.get(key) for key in keys]
     return [
-        replace(group, recording=shown.recording(each)) if each else group
+        _recorded_so(group, shown.recording(each)) if each else group
         for group, each in zip(groups, recorded, strict=True)
     ]
+
+
+def _recorded_so(group: FailureGroup, recording: Recording) -> FailureGroup:
+    """A group with the recording of its example, which is all that may be left."""
+    example = group.example
+    if example.found_in == "history":
+        evidence = replace(example.evidence, recording=recording)
+        example = replace(example, evidence=evidence)
+    location = group.location or _own_line(recording)
+    return replace(group, recording=recording, example=example, location=location)
+
+
+def _own_line(recording: Recording) -> str:
+    """The innermost line of the user's own code in a recording; empty if there is none.
+
+    Its files are those that `Shown` shows.
+    """
+    at = own_index([frame.filename for frame in recording.frames])
+    if at is None:
+        return ""
+    frame = recording.frames[at]
+    name = PurePath(frame.filename).name
+    return f"{name}:{frame.lineno} in {frame.function}"
 
 
 def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
@@ -178,11 +255,19 @@ def with_deaths(groups: list[FailureGroup], view: View) -> list[FailureGroup]:
             if had:
                 group = replace(
                     group,
-                    message=tell_of(key, had),
+                    message=_told(group, key, had),
                     location=group.location or line_of(key, had),
                 )
         described.append(_with_missing(group, view))
     return described
+
+
+def _told(group: FailureGroup, key: Any, deaths: Sequence[Death]) -> str:
+    """How the workers of a group died, and whether it is known that it killed them."""
+    text = tell_of(key, deaths)
+    if group.role == "suspects":
+        return f"{text}; {_TO_BLAME.format('them')}"
+    return group.message if group.role else text
 
 
 def _with_missing(group: FailureGroup, view: View) -> FailureGroup:
@@ -224,11 +309,27 @@ def _at_once(failure: Failure, death: Death) -> bool:
 
 
 def _example(group: GroupForm, view: View, shown: Shown) -> Failure:
-    evidence = Evidence(client=view.client, scheduler="distributed", index=shown.index)
-    notes: tuple[str, ...] = (FORGOTTEN,) if group["example_forgotten"] else ()
+    evidence = Evidence(
+        client=view.client,
+        scheduler="distributed",
+        index=shown.index,
+        again=advice.again(),
+    )
+    notes: tuple[str, ...] = ()
+    if group["example_forgotten"]:
+        notes = (note_of_past(group["example"]),)
     if not view.live:
         notes += ("it was read from a dump, so it cannot be replayed",)
-    return failure_from_fact(group["example"], evidence=evidence, notes=notes)
+    fact = group["example"]
+    found_in = "history" if group["example_forgotten"] else "scheduler"
+    failure = failure_from_fact(fact, evidence=evidence, notes=notes, found_in=found_in)
+    shared = fact.get("shared")
+    if shared is None:
+        return failure
+    # What its role is, the group's message says.
+    own = shared_worker(shared)
+    rest = tuple(note for note in failure.notes if note not in own)
+    return replace(failure, notes=(*rest, *shared_worker(shared, own=False)))
 
 
 def _location(place: Any, example: Failure, shown: Shown) -> str:
@@ -243,17 +344,31 @@ def _location(place: Any, example: Failure, shown: Shown) -> str:
 
 
 def _notes(
-    answer: Failures, groups: list[FailureGroup], view: View, span: str | None
+    answer: Failures,
+    groups: list[FailureGroup],
+    view: View,
+    question: FailuresQuestion,
+    client: Any,
 ) -> list[str]:
+    since, span = question.get("since"), question.get("span")
     left_out = {
         "were left out: it is not known when they happened": answer["undated"],
         "that the scheduler has forgotten were left out: its history has neither "
         "clients nor spans": answer["unasked"],
     }
-    notes = [f"{count:,} failures {why}" for why, count in left_out.items() if count]
+    notes = []
+    if since is not None:
+        start = f"{_moment(since):%Y-%m-%d %H:%M:%S} UTC"
+        notes.append(f"what failed before {start} is left out")
+    notes += [f"{count:,} failures {why}" for why, count in left_out.items() if count]
     if answer["span_unknown"]:
         known = "" if view.live else "; a dump knows spans only by their ids"
         notes.append(f"span {span!r} does not exist{known}")
+    if answer["client_unknown"]:
+        notes.append(
+            f"no client {_client_id(client)!r} is connected: client.id is a client's, "
+            "and what one had is released once it has left"
+        )
     textless = sum(not group.exception_type for group in groups)
     if textless:
         notes.append(

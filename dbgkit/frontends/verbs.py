@@ -14,6 +14,7 @@ from typing import Any
 from dbgkit.frontends.kinds import Option
 
 COMMAND_LINE, MAGICS = "command line", "magics"
+SWITCH = ("on", "off")  # of the recorder
 PAGE = "dbgkit-report.html"  # where a report is written
 
 
@@ -165,6 +166,13 @@ _OUTPUT_OF_COMMAND = replace(
     shown=f"{PAGE}, or - with --json",
     also=("-o",),
 )
+_EXIT_CODE = Option(
+    "exit_code",
+    "exit with code 1 if a task failed or is stuck, or doctor found a problem",
+    "flag",
+    False,
+    only=COMMAND_LINE,
+)
 _WATCH = (
     Option(
         "every",
@@ -188,7 +196,7 @@ VERBS = {
     "deaths": Verb((_limit("deaths", 50), *_VIEW)),
     "record": Verb(_RECORD, "switch"),
     "recordings": Verb((_limit("recordings", 50), *_VIEW), "target"),
-    "report": Verb((_OUTPUT_OF_COMMAND, *_VIEW)),
+    "report": Verb((_OUTPUT_OF_COMMAND, _EXIT_CODE, *_VIEW)),
     "watch": Verb((*_WATCH, *_VIEW)),
     "run": Verb(_SCRIPT, only=COMMAND_LINE),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from dbgkit.advice import Calls, Variable
@@ -9,6 +11,7 @@ from dbgkit.frontends.verbs import MAGIC_VERBS, VERBS, spelled
 from dbgkit.remote.common.sentences import quoted as quoted
 
 _NEED_A_CLUSTER = ("debug", "locate", "record", "replay")
+_PLACED = ("client", "view")
 _RUN_OPTIONS = {option.keyword: option for option in VERBS["run"].options}
 
 
@@ -26,15 +29,15 @@ class Magics(Calls):
             return super().call(verb, targets, options)
         name = "%dbg" if verb == "debug" else f"%dbg_{verb}"
         words = [name, *(["on"] if verb == "record" else [])]
-        keys, given = _parts(verb, targets, options, _quoted)
-        return " ".join([*words, *given, *map(_in_magic, keys)])
+        named, given = _parts(verb, targets, options, _quoted)
+        return " ".join([*words, *given, *map(_in_magic, named)])
 
     def option(self, name: str, value: Any) -> str:
         return (
             spelled(name, value, _quoted) if self.flags else super().option(name, value)
         )
 
-    def next_cause(self, key: Any) -> str:
+    def next_cause(self, key: Any, options: Mapping[str, Any]) -> str:
         return "%dbg next"
 
 
@@ -54,9 +57,13 @@ class Commands(Calls):
             return super().call(verb, targets, options)
         far = self.dump and verb in _NEED_A_CLUSTER
         given = ["--scheduler", "ADDRESS"] if far else self.place
-        words = [verb.replace("_", "-"), *map(quoted, [*given, *self.others])]
-        keys, options_given = _parts(verb, targets, options, quoted)
-        texts = list(map(_text, keys))
+        name = [verb.replace("_", "-"), *(["on"] if verb == "record" else [])]
+        words = [*name, *map(quoted, [*given, *self.others])]
+        # The place has these, and each command is given the files again.
+        options = {n: v for n, v in options.items() if n not in (*_PLACED, "source")}
+        named, options_given = _parts(verb, targets, options, quoted)
+        keys = [each.key if isinstance(each, Variable) else each for each in named]
+        texts = list(map(shell_text, keys))
         if any(text.startswith("-") for text in texts):
             options_given.append("--")
         return " ".join([self.program, *words, *options_given, *map(quoted, texts)])
@@ -81,29 +88,44 @@ class Run(Calls):
 def _parts(
     verb: str, targets: tuple[Any, ...], options: dict[str, Any], quote: Any
 ) -> tuple[list[Any], list[str]]:
-    """Keys of the targets, also of one that has a name; and the options as typed."""
+    """The targets, also one that has a name; and the options as they are typed."""
     name = VERBS[verb].target
-    members = [*targets, *([options[name]] if name in options else [])]
-    keys = [each.key if isinstance(each, Variable) else each for each in members]
-    return keys, [spelled(n, v, quote) for n, v in options.items() if n != name]
+    targets = (*targets, *([options[name]] if name in options else []))
+    return [*targets], [
+        spelled(option, each, quote)
+        for option, value in options.items()
+        if option != name
+        for each in (value if isinstance(value, (list, tuple)) else [value])
+    ]
 
 
 def _quoted(text: str) -> str:
     """A value of a magic's option: in quotes where it has blanks."""
-    return f'"{text}"' if " " in text else text
+    mark = "'" if '"' in text else '"'
+    return f"{mark}{text}{mark}" if re.search(r"\s", text) else text
 
 
-def _text(key: Any) -> str:
-    """A key as the command line reads it."""
+def shell_text(key: Any) -> str:
+    """A key as the command line reads it, where a bare number is another thing."""
     from dbgkit.remote.secrets.redact import redact_text
 
     plain = isinstance(key, str) and key.isprintable() and key != ""
-    return redact_text(key if plain else repr(key))
+    return redact_text(key if plain and not key.isdecimal() else _literal(key))
 
 
 def _in_magic(key: Any) -> str:
     """A key as a magic reads it; a pattern is no literal, and needs no quotes."""
     from dbgkit.remote.secrets.redact import redact_text
 
+    if isinstance(key, Variable):
+        return str(key.number)
     plain = isinstance(key, str) and "*" in key and " " not in key
-    return redact_text(key if plain else repr(key))
+    # What stands after a blank in a text is not to be read as an option.
+    text = key if plain else re.sub(r"(?<=\s)--", r"\\x2d-", _literal(key))
+    return redact_text(text)
+
+
+def _literal(key: Any) -> str:
+    """A key as Python spells it, but for a bare number."""
+    text = repr(key)
+    return f"({text})" if text.isdecimal() else text

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dbgkit.model.base import Span as Span
     from dbgkit.model.deaths import Death as Death
     from dbgkit.model.deaths import Deaths as Deaths
+    from dbgkit.model.deaths import LoggedLine as LoggedLine
     from dbgkit.model.deaths import RunningTask as RunningTask
     from dbgkit.model.display import Displayed as Displayed
     from dbgkit.model.display import show_with as show_with
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "base": "Span",
-    "deaths": "Death Deaths RunningTask",
+    "deaths": "Death Deaths LoggedLine RunningTask",
     "display": "Displayed show_with",
     "doctor": "Checkup Finding",
     "failure": "Evidence Failure",

@@ -27,11 +27,18 @@ class RunningTask(FoundIn, Jsonable):
         When it started (timezone-aware, UTC), by the worker's clock.
     seconds : float or None
         How long it had run; None if it had ended.
+    first_lines : tuple of str
+        The first line of its function: ``file.py:10 in work``; of a fused task, of each
+        function of the user's own. Empty if it is not known, or not Python code.
     line : str
         The innermost line of the user's own code that it was seen at:
         ``file.py:12 in work``; empty where it was not seen.
     line_age : float or None
         Seconds between then and the end; 0.0 if it is where the crash was.
+    raised : str
+        What it raised that ended the worker: ``SystemExit: 3``. Dask lets
+        ``SystemExit`` and ``KeyboardInterrupt`` through; any other exception of a task
+        is a failure.
     inputs : int or None
         Bytes of its inputs.
     crashed : bool
@@ -47,15 +54,40 @@ class RunningTask(FoundIn, Jsonable):
     prefix: str = ""
     since: datetime | None = None
     seconds: float | None = None
+    first_lines: tuple[str, ...] = ()
     line: str = ""
     line_age: float | None = None
+    raised: str = ""
     inputs: int | None = None
     crashed: bool = False
     ended: bool = False
     found_in: str = "worker"
     _json = (
-        "key prefix since seconds line line_age inputs crashed ended source=found_in"
+        "key prefix since seconds first_lines line line_age raised inputs crashed ended"
+        " source=found_in"
     )
+
+
+@dataclass(frozen=True)
+class LoggedLine(Jsonable):
+    """A warning or an error that was logged in a worker's process.
+
+    Attributes
+    ----------
+    level : str
+        ``"WARNING"``, ``"ERROR"`` or ``"CRITICAL"``; of other levels, ``"level 35"``.
+    text : str
+        The logger's name, and its message; secrets are hidden.
+    age : float
+        Seconds between then and the end.
+    times : int
+        How often it was logged, with other numbers in it; ``age`` is of the last time.
+    """
+
+    level: str
+    text: str
+    age: float
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -100,6 +132,13 @@ class Death(Displayed):
     memory_age : float or None
         Seconds between then and the end.
     memory_limit : int or None
+    memory_history : tuple of (float, int)
+        Its memory in its last minute, as far as the recorder ran: seconds before the
+        end, and the most bytes in that second; the oldest first.
+    logged : tuple of LoggedLine
+        The last warnings and errors that its process logged, the oldest first.
+    logged_known : bool
+        Whether they were recorded; if not, `logged` is empty whatever it logged.
     lost : int
         How many results the cluster lost with it.
     stack : str
@@ -127,6 +166,9 @@ class Death(Displayed):
     memory: int | None = None
     memory_age: float | None = None
     memory_limit: int | None = None
+    memory_history: tuple[tuple[float, int], ...] = ()
+    logged: tuple[LoggedLine, ...] = ()
+    logged_known: bool = False
     lost: int = 0
     stack: str = ""
     notes: tuple[str, ...] = ()

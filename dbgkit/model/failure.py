@@ -42,6 +42,8 @@ class Evidence:
     index: Any = None  # `source.Index`; None: uses only what this process knows
     # The exception as the scheduler has it; empty if not known, or not wanted.
     pickled: bytes = field(default=b"", repr=False)
+    # Options of the call that found it which the next one needs too (`advice`).
+    again: Mapping[str, Any] = field(default_factory=dict)
     # What the recorder saw of it, if nothing else shows what caused it.
     recording: Recording | None = field(default=None, repr=False)
 
@@ -72,6 +74,8 @@ class Failure(FoundIn, Displayed):
     found_in : str
         Where it was found: ``"scheduler"`` (the task is still there), ``"graph"``
         (the scheduler has forgotten it, the graph is in the traceback),
+        ``"history"`` (it has, and only its history of failures, the recorder or a log
+        is left: it cannot be run again),
         ``"local"`` (a scheduler in this process), ``"meta"`` (Dask called the
         function on made-up data, on the client), ``"exception"`` (no task raised
         it: see ``kind``).
@@ -81,7 +85,10 @@ class Failure(FoundIn, Displayed):
         The key that was asked for, if the failure is upstream of it, or if it failed
         because of this one in a collective (`notes` says so).
     killed : bool
-        Whether it killed the worker that it ran on.
+        Whether it killed the worker that it ran on, or may have (see `role`).
+    role : str
+        ``"suspect"``: it is one of several tasks that may have killed their worker;
+        ``"bystander"``: it was only there. Empty for all else.
     came_from : tuple of Origin
         The literals that lead to it, the nearest first: which file and bytes, which
         call.
@@ -129,11 +136,12 @@ class Failure(FoundIn, Displayed):
     shuffle: str = ""
     notes: tuple[str, ...] = field(default=(), repr=False)
     kind: str = "task"
+    role: str = ""
     evidence: Evidence = field(default=Evidence(), repr=False, compare=False)
     _json = (
         "key name exception_type message traceback_text=_shown_traceback worker when "
-        "attempts found_in asked killed came_from others through forgotten shuffle "
-        "notes"
+        "attempts found_in asked killed role came_from others through forgotten "
+        "shuffle notes"
     )
 
     @property

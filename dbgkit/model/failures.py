@@ -40,6 +40,9 @@ class FailureGroup(Jsonable):
         How many more failed because of them.
     forgotten : int
         How many of `count` the scheduler knows only from its history.
+    again : int
+        How many of `count` it knows only from its history, too, as their keys have been
+        submitted or retried since, and have not finished yet.
     workers : tuple of str
         Addresses of the workers they failed on.
     first, last : datetime or None
@@ -55,6 +58,10 @@ class FailureGroup(Jsonable):
         How many more workers there are.
     recording : Recording or None
         What the recorder holds of the example, if it was on.
+    role : str
+        What tasks whose workers died have to do with that: ``"suspects"``: one of them
+        killed the workers, which one is not known; ``"bystanders"``: another one did,
+        and they were only on the same workers. Empty for all else.
     deaths : tuple of Death
         How the workers that had the example died, the newest first, if that is why it
         failed and the recorder was on. If the example was only queued there, the deaths
@@ -79,9 +86,11 @@ class FailureGroup(Jsonable):
     pattern: str = ""
     different: int = 1
     messages: tuple[str, ...] = ()
+    role: str = ""
+    again: int = 0
     _json = (
-        "exception_type message pattern different messages location count cascaded "
-        "forgotten workers omitted_workers first last keys omitted_keys "
+        "exception_type message pattern different messages role location count "
+        "cascaded forgotten again workers omitted_workers first last keys omitted_keys "
         "traceback_text=example._shown_traceback came_from=example.came_from deaths "
         "recording"
     )
@@ -99,9 +108,12 @@ class FailureReport(Displayed):
     Attributes
     ----------
     groups : tuple of FailureGroup
-        This client's own first, then the newest.
+        This client's own first, then the newest. What was only on a worker that
+        another task killed comes last.
     total : int
         How many tasks failed by themselves.
+    bystanders : int
+        How many were only on a worker that another task killed.
     cascaded : int
         How many failed because of them.
     healed : int or None
@@ -129,4 +141,8 @@ class FailureReport(Displayed):
     healed_keys: tuple[Key, ...] = ()
     unknown: tuple[str, ...] = ()
     page: str = ""
-    _json = "total cascaded healed healed_keys omitted notes page unknown span groups"
+    bystanders: int = 0
+    _json = (
+        "total bystanders cascaded healed healed_keys omitted notes page unknown span "
+        "groups"
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from dbgkit.model import Death, Deaths, RunningTask
+from dbgkit.model import Death, Deaths, LoggedLine, RunningTask
 from dbgkit.remote.common.texts import in_line
 from dbgkit.render import templating as html
 from dbgkit.render import words
@@ -20,7 +20,9 @@ from dbgkit.render.text import Text
 
 MOST_RAN = 10  # tasks of one worker
 MOST_QUEUED = 3
+MOST_LOGGED = 5
 STACK_LINES = 12
+STEADY = 1.2  # the most memory by the least: no more than this is not worth a picture
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def view_death(death: Death, alike: Sequence[Death] = ()) -> DeathView:
         lines.append(("queued" if death.ran_known else "had", _queued(death)))
     if death.memory:
         lines.append(("memory", _memory(death)))
+    if len(death.memory_history) > 1:
+        lines.append(("memory", _history(death.memory_history)))
     if death.lost:
         lines.append(("lost", f"{words.count(death.lost, 'result')} that it held"))
     lines.append(("where", _where(death)))
@@ -64,6 +68,7 @@ def view_death(death: Death, alike: Sequence[Death] = ()) -> DeathView:
         count = "1 more" if len(alike) == 1 else f"{len(alike):,} more"
         first = words.moment(alike[-1].when)
         lines.append(("alike", f"{count} ended in the same way, the first at {first}"))
+    lines += [("logged", line) for line in _logged(death)]
     lines += [("nanny", line) for line in death.said]
     lines += [("note", note) for note in death.notes]
     return DeathView(
@@ -121,10 +126,15 @@ def _ran(task: RunningTask) -> str:
         text += ", at its last heartbeat"
     if task.line:
         text += f", at {task.line}"
-        if task.crashed:
+        if task.raised:
+            text += f" (where it raised {task.raised})"
+        elif task.crashed:
             text += " (the crash)"
         elif task.line_age is not None:
             text += f" ({words.duration(task.line_age)} before)"
+    elif task.first_lines:
+        which = "the function" if len(task.first_lines) == 1 else "one of the functions"
+        text += f", in {which} at {'; '.join(task.first_lines)}"
     if task.inputs:
         text += f", with inputs of {words.size(task.inputs)}"
     return text
@@ -144,6 +154,37 @@ def _memory(death: Death) -> str:
     if death.memory_age is not None:
         text += f", {words.duration(death.memory_age)} before"
     return text
+
+
+def _history(samples: Sequence[tuple[float, int]]) -> str:
+    """How memory changed: ``▁▂▄█ 66.00 MiB to 1.90 GiB within 42.00 s``."""
+    sizes = [nbytes for _, nbytes in samples]
+    within = words.duration(samples[0][0] - samples[-1][0])
+    if max(sizes) <= STEADY * min(sizes):
+        return f"about {words.size(max(sizes))} for {within}"
+    text = f"{words.spark(samples)} {words.size(sizes[0])} to {words.size(sizes[-1])}"
+    if max(sizes) > STEADY * sizes[-1]:
+        text += f", at most {words.size(max(sizes))},"
+    return f"{text} within {within}"
+
+
+def _logged(death: Death) -> list[str]:
+    """The last warnings and errors, or why there are none."""
+    if not death.logged_known:
+        return [] if death.expected else ["not recorded"]
+    # As it closes, a worker warns of each task that it stops.
+    told = [line for line in death.logged if line.level != "WARNING"]
+    logged = told if death.expected else death.logged
+    shown = [_line(line) for line in logged[-MOST_LOGGED:]]
+    more = len(logged) - len(shown)
+    if more:
+        shown.insert(0, f"{words.count(more, 'earlier line')} left out")
+    return shown or ([] if death.expected else ["no warning and no error"])
+
+
+def _line(line: LoggedLine) -> str:
+    often = "" if line.times == 1 else f", the last of {line.times:,}"
+    return f"{line.level} {words.duration(line.age)} before{often}: {line.text}"
 
 
 def _where(death: Death) -> str:

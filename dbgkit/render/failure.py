@@ -46,6 +46,7 @@ class FailureView:
     came_from: tuple[str, ...] = ()
     called: str = ""
     open: str = ""  # what to type to get to the frame
+    fell: str = ""  # what became of what was asked for
 
 
 def view_failure(failure: Failure) -> FailureView:
@@ -53,7 +54,10 @@ def view_failure(failure: Failure) -> FailureView:
     frames: tuple[Frame, ...] = ()
     # What failed in this process has its locals still; what came from a worker has
     # none, and perhaps another file by the same name here.
-    if failure.found_in not in ("scheduler", "graph") and failure.exception is not None:
+    there = failure.found_in in ("scheduler", "graph", "history")
+    # An exception that a library handed back has that library's frames alone.
+    there = there or failure.kind == "carried"
+    if not there and failure.exception is not None:
         frames = frames_of(failure.exception)
     if not frames:
         frames = frames_of_text(shown_text(failure))
@@ -62,7 +66,8 @@ def view_failure(failure: Failure) -> FailureView:
         frames = frames_of(failure.exception)
     notes = failure.notes
     if failure.killed:
-        call = advice.call("deaths")
+        with advice.repeating(failure.evidence.again):
+            call = advice.call("deaths")
         notes += (f"{call} shows why its worker died, and in which line",)
     upstream = failure.asked is not None and failure.asked != failure.key
     return FailureView(
@@ -72,6 +77,8 @@ def view_failure(failure: Failure) -> FailureView:
         key="" if failure.key is None else words.key_text(failure.key),
         origin=_origin(failure),
         asked=words.key_text(failure.asked) if upstream else "",
+        # Of several that may have killed the worker, it is not known because of which.
+        fell="failed with it" if failure.role else "failed because of it",
         frames=frames,
         others=tuple(words.key_text(key) for key in failure.others),
         notes=notes,
@@ -101,8 +108,9 @@ def _open(failure: Failure) -> str:
     """What opens it; empty where that needs more than its key, or runs nothing."""
     if failure.key is None or failure.killed or failure.evidence.client is None:
         return ""
-    if failure.found_in == "scheduler":
-        return advice.call("debug", failure.key)
+    with advice.repeating(failure.evidence.again):
+        if failure.found_in == "scheduler":
+            return advice.call("debug", failure.key)
     # The scheduler has forgotten it: the exception leads there, as long as it is the
     # last one of its session.
     return f"{advice.in_session('debug')}  right after it was raised, in its session"
@@ -112,9 +120,10 @@ def _origin(failure: Failure) -> str:
     """Where a failure was, in one line; empty where that is not known."""
     pieces = [failure.worker] if failure.worker else []
     if failure.killed and failure.worker:
-        pieces = [f"{failure.worker}, which it killed"]
+        died = "which died" if failure.role else "which it killed"
+        pieces = [f"{failure.worker}, {died}"]
     elif failure.killed:
-        pieces = ["killed its worker"]
+        pieces = ["its worker died" if failure.role else "killed its worker"]
     if failure.found_in == "meta":
         pieces.append("on the client, on made-up data (meta inference)")
     if failure.found_in == "local":
@@ -163,7 +172,7 @@ def add_origin(fields: Fields, view: FailureView) -> None:
     if view.name or view.key:
         fields.add("task", task_text(view.name, view.key))
     if view.asked:
-        fields.add("asked", f"for {view.asked}, which failed because of it")
+        fields.add("asked", f"for {view.asked}, which {view.fell}")
     if view.origin:
         fields.add("where", view.origin)
     fields.add_each("from", view.came_from)

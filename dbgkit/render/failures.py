@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -142,12 +143,17 @@ def _messages(group: FailureGroup) -> list[tuple[str, str]]:
 
 def _group_notes(group: FailureGroup) -> list[str]:
     notes = list(group.example.notes)
+    if group.again and group.again < group.count:
+        notes.append(
+            f"the keys of {group.again:,} of them have been submitted or retried since"
+        )
     if group.forgotten and group.forgotten < group.count:
         notes.append(
             f"the scheduler has forgotten {group.forgotten:,} of them: only its "
             "history of failures is left"
         )
-    if not group.example.traceback_text and not group.example.killed:
+    told = group.example.traceback_text or group.recording is not None
+    if not told and not group.example.killed:
         notes.append("there is no traceback")
     return notes
 
@@ -161,21 +167,32 @@ def _go_on(group: FailureGroup, index: int) -> tuple[str, ...]:
     key = group.example.key
     if group.example.evidence.client is None or key is None:
         return ()
-    if group.forgotten >= group.count and group.recording is not None:
-        return (advice.call("debug", key, using="recording"),)
-    if group.forgotten >= group.count:
+    if group.role == "bystanders":
+        return ()
+    with advice.repeating(group.example.evidence.again):
+        return (_command(group, key, index),)
+
+
+def _command(group: FailureGroup, key: Any, index: int) -> str:
+    past = group.forgotten + group.again >= group.count
+    if past and group.recording is not None:
+        return advice.call("debug", key, using="recording")
+    if past:
         call = advice.in_session("debug")
-        return (f"{call}  in the session that it was raised in, right after",)
-    if len(repr(key)) > LONG_KEY:
-        key = advice.Variable(f"dbgkit.failures().groups[{index}]", key)
-    return (advice.call("debug", key),)
+        return f"{call}  in the session that it was raised in, right after"
+    text = repr(key)
+    if len(text) > LONG_KEY or redact_text(text) != text:
+        listed = f"{advice.call('failures')}.groups[{index}]"
+        key = advice.Variable(listed, index + 1, key)
+    return advice.call("debug", key)
 
 
 def _sentence(report: FailureReport) -> str:
     """How many failed, in how many ways, and what became of the rest."""
     parts = []
     if report.total:
-        ways = len(report.groups) + report.omitted
+        own = sum(group.role != "bystanders" for group in report.groups)
+        ways = own + report.omitted
         text = f"{words.count(report.total, 'task')} failed"
         if report.total > 1:
             text += f" in {ways:,} ways" if ways > 1 else " in the same way"
@@ -185,9 +202,14 @@ def _sentence(report: FailureReport) -> str:
             parts.append(f"{report.cascaded:,} more failed because of {them}")
     else:
         parts.append("no task has failed")
+    if report.bystanders:
+        were = "was" if report.bystanders == 1 else "were"
+        parts.append(
+            f"{report.bystanders:,} {were} only on a worker that another task killed"
+        )
     if report.healed:
-        were = "was" if report.healed == 1 else "were"
-        parts.append(f"{report.healed:,} failed and {were} healed by a retry")
+        have = "has" if report.healed == 1 else "have"
+        parts.append(f"{report.healed:,} failed and {have} succeeded since")
     return "; ".join(parts)
 
 

@@ -105,8 +105,6 @@ class ProgressLine:
 class _Description(ProgressColumn):
     """What is under way, on one line whatever a key or a message says."""
 
-    max_refresh = None
-
     def render(self, task: Any) -> RichText:
         return Text(in_line(task.description), no_wrap=True, overflow="ellipsis")
 

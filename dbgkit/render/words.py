@@ -53,6 +53,27 @@ def moment(when: datetime | None) -> str:
     return when.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def spark(samples: Sequence[tuple[float, int]], columns: int = 24) -> str:
+    """Numbers over time as bars, each the highest of its part; blank without any.
+
+    The samples are the oldest first, with how long ago they were taken.
+    """
+    parts = [number for _, number in samples]
+    if len(samples) > columns:
+        start, end = samples[0][0], samples[-1][0]
+        width = (start - end) / columns or 1.0
+        parts = [0] * columns
+        for ago, number in samples:
+            part = min(columns - 1, int((start - ago) / width))
+            parts[part] = max(parts[part], number)
+    most = max(parts) or 1
+    bars = (BARS[min(7, number * 8 // most)] if number else " " for number in parts)
+    return "".join(bars)
+
+
 def clock(when: datetime) -> str:
     """A time of day, for a screen of today."""
     return when.astimezone(timezone.utc).strftime("%H:%M:%S UTC")

@@ -46,12 +46,18 @@ class Call:
         return begun_steps(self.begun, self.exception)
 
 
+CTRL_C = (KeyboardInterrupt,)  # propagates where somebody can press it
+
+
 def call_task(
-    node: Any, data: dict[Any, Any], surroundings: AbstractContextManager[Any]
+    node: Any,
+    data: dict[Any, Any],
+    surroundings: AbstractContextManager[Any],
+    through: tuple[type[BaseException], ...] = CTRL_C,
 ) -> Call:
     """Run one node on its inputs.
 
-    Only Ctrl-C propagates; whatever else the task raises is the result.
+    What is to go ``through`` propagates; whatever else the task raises is the result.
     """
     call = Call(data=data, key=node.key)
     handled = sys.exc_info()[1]
@@ -61,7 +67,7 @@ def call_task(
             call.function, call.args, call.kwargs = bind(node, data)
             call.result = _invoke(call.function, *call.args, **call.kwargs)
             call.exception = carried_by(call.result)
-        except KeyboardInterrupt:
+        except through:
             raise
         except BaseException as error:  # the task's own, SystemExit too
             call.exception = _apart(error, handled)
@@ -75,6 +81,7 @@ def call_graph(
     data: dict[Any, Any],
     notify: Callable[[Any], Any],
     surroundings: AbstractContextManager[Any],
+    through: tuple[type[BaseException], ...] = CTRL_C,
 ) -> Call:
     """Run a graph under Dask's synchronous scheduler, up to the first task that fails.
 
@@ -113,7 +120,7 @@ def call_graph(
                 pack_exception=_with_traceback,
                 raise_exception=_raise_as_it_is,
             )[-1]
-        except KeyboardInterrupt:
+        except through:
             raise
         except BaseException as error:  # the task's own, SystemExit too
             call.exception = _apart(error, handled)

@@ -69,11 +69,13 @@ class Capture:
                 specs=True,
                 max_bytes=self.wanted.max_bytes,
             )
-            if captured.failures[0].found_in == "exception":
+            found_in = captured.failures[0].found_in
+            if found_in == "exception":
                 return
-            if captured.failures[0].found_in in ("scheduler", "graph"):
+            if found_in in ("scheduler", "graph", "history"):
                 keys = [failure.key for failure in captured.failures[:20]]
                 leave_behind(Link(client, self.wanted.timeout), keys, recorded_name)
+            if found_in in ("scheduler", "graph"):
                 self._plan(captured)
         except Exception as error:  # kept, and reported in place of the replay
             captured.error = error

@@ -121,7 +121,10 @@ def run_nodes(
     reader: Reader,
     stand_in: WorkerStandIn | None,
 ) -> ChildResult:
-    """Run nodes that are read already; their result in wire form."""
+    """Run nodes that are read already; their result in wire form.
+
+    A ``KeyboardInterrupt`` is a result too: at Ctrl-C the parent ends this process.
+    """
     from dbgkit.remote.recording.steps import steps_of_run, steps_wire
     from dbgkit.replays.calling import call_graph, call_task
     from dbgkit.replays.standin import in_place_of_worker
@@ -131,11 +134,13 @@ def run_nodes(
     only = nodes[task["key"]] if task["scope"] == "task" else None
     surroundings = in_place_of_worker(stand_in, only, events.append)
     if only is not None:
-        call = call_task(only, inputs, surroundings)
+        call = call_task(only, inputs, surroundings, through=())
         steps = []
     else:
         outputs = task["outputs"]
-        call = call_graph(nodes, outputs, inputs, lambda event: None, surroundings)
+        call = call_graph(
+            nodes, outputs, inputs, lambda event: None, surroundings, through=()
+        )
         steps = steps_wire(steps_of_run(call.begun, call.exception), hidden)
     notes = [event.text for event in events]
     notes += stand_in.notes() if stand_in is not None else []

@@ -20,13 +20,19 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire_tasks import Surroundings
 
 _PACKAGES = ("dask", "distributed", "numpy", "pandas", "pyarrow", "cloudpickle")
-# Differs between any two processes, and says nothing.
+# Differs between any two processes or sessions, and says nothing. Dask sets some itself
+# (distributed/nanny.py, proctitle.py, scheduler.py).
 _NOISE = re.compile(
-    r"^(_|PWD|OLDPWD|SHLVL|LINES|COLUMNS|TERM.*|PS\d|LS_COLORS|"
-    r"DASK_INTERNAL_.*|MALLOC_TRIM_THRESHOLD_|(OMP|MKL|OPENBLAS)_NUM_THREADS|"
+    r"^(_|PWD|OLDPWD|SHLVL|LINES|COLUMNS|TERM.*|COLORTERM|PS\d|LS_COLORS|"
+    r"DASK_INTERNAL_.*|__DASK_PARENT_PID|DASK_SCHEDULER_ADDRESS|"
+    r"MALLOC_TRIM_THRESHOLD_|(OMP|MKL|OPENBLAS)_NUM_THREADS|"
+    r"TMP|TEMP|TMPDIR|HOSTNAME|WINDOWID|SSH_.*|XDG_(SESSION_.*|RUNTIME_DIR)|DBUS_.*|"
+    r"TMUX.*|STY|INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID|"
     r"PYTEST_.*|JPY_.*|GIT_PAGER|PAGER|CLICOLOR.*|FORCE_COLOR|MPLBACKEND|"
     r"PYDEVD_.*|IPY_.*)$"
 )
+# Nanny.__init__ (distributed/nanny.py) sets it, unless somebody has set another.
+_NANNYS_SEED = "6640"
 _NOISY_SETTINGS = (
     "distributed.worker",
     "distributed.nanny",
@@ -103,6 +109,8 @@ def _mappings(
     for name in sorted(here.keys() | there.keys()):
         one, other = here.get(name), there.get(name)
         if one == other or _is_noise(kind, name):
+            continue
+        if name == "PYTHONHASHSEED" and {one, other} <= {None, "0", _NANNYS_SEED}:
             continue
         yield Difference(kind, name, _shown(name, one), _shown(name, other))
 

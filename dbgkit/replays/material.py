@@ -14,6 +14,7 @@ from dbgkit.model import Failure
 from dbgkit.replays.nodes import P2P_WRAPPERS, is_p2p, read_spec, without_p2p, write
 from dbgkit.source import Reader
 from dbgkit.targets.graphs import barriers_after, closure, follow_aliases, is_alias
+from dbgkit.targets.refusals import not_again
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_failures import Restrictions, TaskForm, WorkerForm
@@ -164,6 +165,8 @@ def gather_material(
     if evidence.graph is not None:
         return _of_graph(failure, link, shared, reader)
     visit = evidence.visit
+    if failure.found_in == "history":
+        raise not_again(failure)
     if visit is None or not visit["tasks"]:
         why = failure.notes[0] if failure.notes else "no task raised it"
         raise NoTask(

@@ -18,6 +18,7 @@ from dbgkit.model import Failure
 from dbgkit.remote.common.carried import carried_by, is_carrier
 from dbgkit.remote.common.texts import safe_repr, safe_str
 from dbgkit.remote.common.unpickling import Reading
+from dbgkit.targets.led import CARRIED
 from dbgkit.targets.naming import lines_of_frames, name_of, step_of
 from dbgkit.targets.tracebacks import live_places
 from dbgkit.targets.without_task_kind import Kind
@@ -86,13 +87,13 @@ def _is_same(value: Any, error: BaseException) -> bool:
     return (
         type(found).__name__ == type(error).__name__
         and safe_repr(found) == safe_repr(error)
-        and _remote_text(found) == _remote_text(error)
+        and remote_text(found) == remote_text(error)
     )
 
 
 def failure_of_batch(failure: Failure, error: BaseException, address: str) -> Failure:
     """The failure of a batch that is finished, with the exception that it carried."""
-    frames = lines_of_frames(_remote_text(error))
+    frames = lines_of_frames(remote_text(error))
     return replace(
         failure,
         name=name_of(failure.key, step=step_of(frames)),
@@ -101,12 +102,24 @@ def failure_of_batch(failure: Failure, error: BaseException, address: str) -> Fa
         traceback_text=frames,
         worker=address,
         exception=error,
-        notes=("for Dask it is finished: joblib returns exceptions as results",),
+        notes=(CARRIED,),
         kind="carried",
     )
 
 
-def _remote_text(error: BaseException) -> str:
+def as_on_worker(failure: Failure, error: BaseException) -> Failure:
+    """A failure whose batch is no longer held, with its frames on the worker.
+
+    The exception itself has the frames of joblib alone.
+    """
+    frames = lines_of_frames(remote_text(error))
+    if not frames:
+        return failure
+    name = name_of(None, step=step_of(frames))
+    return replace(failure, name=name, traceback_text=frames)
+
+
+def remote_text(error: BaseException) -> str:
     """The traceback, as text, that a carried exception has from its worker."""
     cause = error.__cause__
     return safe_str(cause, 100_000) if cause is not None else ""

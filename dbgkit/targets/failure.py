@@ -94,6 +94,7 @@ def failure_from_fact(
         # Also if only the history and the exception remain.
         came_from=came_from,
         killed=fact["killed"] or (not text and kind == "KilledWorker"),
+        role=shared["role"] if (shared := fact.get("shared")) else "",
         others=others,
         through=tuple(fact.get("through") or ()),
         forgotten=submitted["key"] if submitted else None,

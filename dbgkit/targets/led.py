@@ -23,10 +23,12 @@ from dbgkit.targets.scheduler_texts import exception_of, has_text_of
 from dbgkit.targets.tracebacks import callers, chain, is_rebuilt, place_of
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_failures import Fact, HistoryEntry
+    from dbgkit.remote.common.wire_failures import Fact, HistoryEntry, SharedForm
 
 MOST_RAISED = 20  # exceptions of a chain that are sent to the scheduler
 FORGOTTEN = "the scheduler has forgotten the task: only its history is left"
+CARRIED = "for Dask it is finished: joblib returns exceptions as results"
+_NAMED = 3  # of several keys
 _SHOWN = 120  # characters of an exception in a note
 
 
@@ -101,6 +103,17 @@ def notes_of_shuffle(fact: Fact, phase: str) -> tuple[str, ...]:
     return (where_in_shuffle(phase, text, frames, fact.get("went_in") or 0),)
 
 
+def note_of_past(entry: HistoryEntry) -> str:
+    """What has become of a failure of which the history alone has anything."""
+    if entry.get("carried"):
+        return CARRIED
+    now = entry.get("now")
+    if now is None:
+        return FORGOTTEN
+    became = "it has finished" if now == "memory" else f"it is in state {now!r} now"
+    return f"its key has been submitted or retried since, and {became}"
+
+
 def notes_of_way(fact: Fact) -> tuple[str, ...]:
     """Notes on tasks that had submitted the failure, or that it had submitted."""
     notes = [FORGOTTEN] if fact.get("gone") else []
@@ -123,8 +136,52 @@ def notes_of_way(fact: Fact) -> tuple[str, ...]:
         )
     followers = fact.get("followers")
     if followers:
-        notes.append(_followed_by(followers["keys"], followers["text"]))
+        if fact["killed"]:
+            notes.append(_on_its_worker(followers["keys"], fact.get("shared")))
+        else:
+            notes.append(_followed_by(followers["keys"], followers["text"]))
+    if shared := fact.get("shared"):
+        notes += shared_worker(shared)
     return tuple(notes)
+
+
+def shared_worker(shared: SharedForm, own: bool = True) -> tuple[str, ...]:
+    """What a task has to do with the end of its worker, which others were on, too.
+
+    Without ``own``, for several tasks of which that is said already.
+    """
+    if shared["role"] == "bystander":
+        text = (
+            f"its worker died while running {named_of(shared)}, and it was only there"
+        )
+        return (text,) if own else ()
+    notes: tuple[str, ...] = ()
+    if own:
+        others = "" if len(shared["keys"]) + shared["more"] == 1 else "one of "
+        notes = (
+            f"which task killed the worker is not known: it, or {others}"
+            f"{named_of(shared)}",
+        )
+    if shared["ran"]:
+        ran = ", ".join(map(repr, shared["ran"][:_NAMED]))
+        more = ", …" if len(shared["ran"]) > _NAMED else ""
+        notes = (*notes, f"the worker's last heartbeat had {ran}{more} running")
+    return notes
+
+
+def named_of(shared: SharedForm) -> str:
+    """The other tasks that a task shared its worker with, and how many more."""
+    count = len(shared["keys"]) + shared["more"]
+    more = f" and {count - _NAMED:,} more" if count > _NAMED else ""
+    return ", ".join(map(repr, shared["keys"][:_NAMED])) + more
+
+
+def _on_its_worker(keys: Sequence[Any], shared: SharedForm | None) -> str:
+    """That others were on the worker that a task killed, or may have killed."""
+    more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
+    they = "they were" if more else "it was"
+    because = "because of it" if shared is None else "with it"
+    return f"{keys[0]!r}{more} failed {because}, as {they} on the same worker"
 
 
 def _followed_by(keys: Sequence[Any], text: str) -> str:

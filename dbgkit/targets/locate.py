@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.errors import NoFailure
 from dbgkit.model import Failure
 from dbgkit.targets.located_before import relocate
@@ -58,7 +59,15 @@ def locate_failures(
             "no failure was found",
             "pass the exception, a future or a key",
         )
-    return [with_missing(failure, timeout) for failure in found]
+    return [_to_repeat(with_missing(failure, timeout)) for failure in found]
+
+
+def _to_repeat(failure: Failure) -> Failure:
+    """A failure that knows what the next call needs as well: see `advice`."""
+    given = advice.again()
+    if not given:
+        return failure
+    return replace(failure, evidence=replace(failure.evidence, again=given))
 
 
 def _merged(groups: list[list[Failure]]) -> list[Failure]:

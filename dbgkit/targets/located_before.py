@@ -9,6 +9,8 @@ from dbgkit.cluster.connection import RESUBMIT
 from dbgkit.cluster.link import Link
 from dbgkit.errors import SchedulerGone, UnknownKey
 from dbgkit.model import Failure
+from dbgkit.targets.past import said_of_past
+from dbgkit.targets.refusals import not_again, not_failed
 
 
 def brought_up_to_date(failure: Failure, timeout: float, max_bytes: int) -> Failure:
@@ -58,6 +60,12 @@ def _with_visit(failure: Failure, timeout: float, max_bytes: int) -> Failure:
             RESUBMIT,
             key=failure.key,
         )
+    state = answer["asked"][0]["state"]
+    if state not in ("unknown", "erred"):
+        past = said_of_past(answer, failure.key)
+        raise not_failed(failure.key, state, "", evidence.client, past)
+    if failure.found_in == "history":
+        raise not_again(failure)
     raise UnknownKey(
         f"the scheduler has forgotten {failure.key!r} since it was located",
         "hold its future, or pass the exception",

@@ -7,7 +7,6 @@ the exception. It is never simply the newest.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dbgkit.cluster.clients import is_open
 from dbgkit.cluster.link import Link
-from dbgkit.cluster.workers import logs_of
-from dbgkit.errors import NoFailure, SchedulerGone, WaitTimedOut
+from dbgkit.errors import NoFailure
 from dbgkit.model import Evidence, Failure
 from dbgkit.remote.common.exceptions import members_of, raised_from
-from dbgkit.remote.common.parsing import literal
 from dbgkit.remote.scheduler.failed import forgotten_fact
 from dbgkit.remote.scheduler.followers import is_follower
 from dbgkit.remote.scheduler.leaders import led_in_history
@@ -28,17 +25,12 @@ from dbgkit.targets.graphs import is_alias, materialise, output_keys
 from dbgkit.targets.history_entry import alike, entry_for
 from dbgkit.targets.led import raised_in, submitted_entry
 from dbgkit.targets.optimizing import expression_here
+from dbgkit.targets.past import logged_failures
 from dbgkit.targets.scheduler_texts import beginnings, is_no_tasks, pickled_in, texts_of
 from dbgkit.targets.tracebacks import Trace
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_failures import Fact, HistoryEntry
-
-_LOGGED = re.compile(
-    r"Compute Failed\nKey: +(?P<key>.*)\nState: .*?\n.*?"
-    r"\nException: (?P<exception>.*)\nTraceback: (?P<traceback>.*)\n?",
-    re.DOTALL,
-)
 
 
 def locate_in_graph(
@@ -124,7 +116,9 @@ def _look_back(
             # `except*` makes a group of its own, of some members of the one raised.
             own = None
     if not matching and client is not None and is_open(client):
-        matching = _match(exception, _logged(client, timeout, graph), graph)
+        matching = _match(
+            exception, logged_failures(Link(client, timeout), graph), graph
+        )
     return _Past(matching, entries, notes, own)
 
 
@@ -291,30 +285,6 @@ def _failed_outside(
     matching = _match(exception, facts, {fact["key"]: None for fact in facts})
     keys = {entry["key"] for entry in matching}
     return [fact["asked"] for fact in facts if fact["key"] in keys]
-
-
-def _logged(
-    client: Any, timeout: float, graph: Mapping[Any, Any]
-) -> list[HistoryEntry]:
-    """Failures from the workers' logs, if the history has rolled over."""
-    try:
-        logs = logs_of(Link(client, timeout))
-    except (SchedulerGone, WaitTimedOut):
-        return []
-    keys = {str(key): key for key in graph}
-    entries: list[HistoryEntry] = []
-    for address, lines in logs.items():
-        for line in lines:
-            found = _LOGGED.search(line)
-            if not found or found["key"] not in keys:
-                continue
-            try:
-                texts = map(literal, (found["exception"], found["traceback"]))
-                entry = entry_for(keys[found["key"]], None, [address], *texts)
-            except ValueError:
-                continue  # a line that was cut, so no evidence
-            entries.append(entry)
-    return entries
 
 
 def _unmatched(

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from dbgkit import advice
-from dbgkit.cluster.clients import held_future_states
+from dbgkit.cluster.clients import future_client, held_future_states, is_open
 from dbgkit.cluster.connection import RESUBMIT
 from dbgkit.errors import Cancelled, NoTask, NotFailed, SchedulerGone, UnknownKey
+from dbgkit.model import Failure
+from dbgkit.remote.common.frames import walk
 from dbgkit.remote.recording.handed import future_error
-from dbgkit.targets.tracebacks import Trace
+from dbgkit.targets.tracebacks import Trace, chain
 
 _UNREAD = "Error during deserialization of the task graph"
 
@@ -34,25 +36,27 @@ def found_by_text(count: int) -> str:
 
 
 def not_failed(
-    key: Any, state: str, status: str, client: Any
+    key: Any, state: str, status: str, client: Any, past: str = ""
 ) -> Cancelled | NotFailed | UnknownKey:
     """The error that says that the requested task has not failed.
 
     ``state`` is the scheduler's, ``status`` that of the future, if there is one.
+    ``past``: that it has failed before, if so.
     """
     if status == "cancelled" or (state == "unknown" and status == "lost"):
         return _cancelled(key)
     if state == "unknown":
         return _unknown(key, client, status)
+    before = f"; {past}" if past else ""
     if state == "memory":
         return NotFailed(
-            f"{key!r} has not failed: it is finished",
+            f"{key!r} has not failed: it is finished{before}",
             f"{advice.call('replay', key)} runs it again anyway",
             key=key,
             state="finished",
         )
     return NotFailed(
-        f"{key!r} has not failed: it is in state {state!r}",
+        f"{key!r} has not failed: it is in state {state!r}{before}",
         ask_why(key),
         key=key,
         state=state,
@@ -128,6 +132,54 @@ def unanswered(key: Any, status: str) -> SchedulerGone:
     )
 
 
+def after_close(
+    exception: BaseException, futures: Iterable[Any]
+) -> SchedulerGone | None:
+    """The error for what a closed client raised: of no task, and nothing to look for.
+
+    ``futures`` are those of its traceback.
+    """
+    if all(map(_is_of_closed_client, chain(exception))):
+        return SchedulerGone(
+            "the client had been closed before this call: nothing was sent to the "
+            "cluster, and no task raised it",
+            "connect a new Client, or move the call to before the client is closed",
+        )
+    kinds = ("FutureCancelledError", "CancelledError")  # the first since 2024
+    if type(exception).__name__ in kinds:
+        for future in futures:
+            client = future_client(future)
+            if client is not None and not is_open(client):
+                return SchedulerGone(
+                    f"{future.key!r} was cancelled, and its client is {client.status}: "
+                    "what its task returned or raised is not known here any more",
+                    to_debug_in_time(),
+                    key=future.key,
+                )
+    return None
+
+
+def _is_of_closed_client(error: BaseException) -> bool:
+    """Whether a client raised this because it is closed.
+
+    ``Client._send_to_scheduler`` says so. Other methods find that the client has no
+    scheduler any more (``Client._close``; distributed/client.py).
+    """
+    kind = type(error)
+    if (kind.__module__, kind.__name__) == ("distributed.client", "ClosedClientError"):
+        return True
+    if kind is not AttributeError:
+        return False
+    *_, (frame, _) = (None, None), *walk(error.__traceback__)
+    client = frame.f_locals.get("self") if frame is not None else None
+    return (
+        frame is not None
+        and frame.f_globals.get("__name__") == "distributed.client"
+        and getattr(client, "status", "") == "closed"
+        and getattr(client, "scheduler", "") is None
+    )
+
+
 def unread_graph(exception: BaseException | None) -> NoTask | None:
     """The error that says that the scheduler could not read a graph, if so.
 
@@ -180,6 +232,24 @@ def gone(key: Any, found: Trace) -> UnknownKey | Cancelled:
         f"the scheduler has forgotten {key!r}, which raised this exception",
         "submit it again, and hold its future while you debug it",
         key=key,
+    )
+
+
+def not_again(failure: Failure) -> UnknownKey:
+    """The error that says why a failure that was forgotten cannot be run again."""
+    recording = failure.evidence.recording
+    what_to_do = (
+        "pass the exception that it raised, or submit it again and hold its future; "
+        f"after {advice.call('record')}, what the worker saw is kept as well"
+    )
+    if recording is not None and recording.frames:
+        call = advice.call("debug", failure.key, using="recording")
+        what_to_do = f"{call} shows what was recorded of it, or submit it again"
+    return UnknownKey(
+        f"{failure.key!r} cannot be run again: the scheduler has forgotten the task, "
+        "and with it its function and inputs",
+        what_to_do,
+        key=failure.key,
     )
 
 

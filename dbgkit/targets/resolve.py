@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.cluster.clients import future_client, is_future
 from dbgkit.errors import WrongTarget
 from dbgkit.model import Failure, Recording
+from dbgkit.remote.common.texts import with_article
+from dbgkit.targets.executors import behind, is_executors_future
 from dbgkit.targets.optimizing import futures_here
 from dbgkit.targets.tracebacks import exception_at_hand, meant_by
 
@@ -46,6 +50,8 @@ def _sort_into(sought: Sought, target: Any, depth: int) -> None:
     if depth > 10:
         raise WrongTarget("the target is nested too deep", "pass a flat list")
     target = meant_by(target)
+    if is_executors_future(target):
+        target = behind(target)
     if isinstance(target, Failure):
         sought.failures.append(target)
     elif isinstance(target, Recording):
@@ -63,6 +69,11 @@ def _sort_into(sought: Sought, target: Any, depth: int) -> None:
         sought.collections.append(target)
     elif isinstance(failure := getattr(target, "failure", None), Failure):
         sought.failures.append(failure)
+    elif isinstance(target, str) and _ADDRESS.match(target):
+        raise WrongTarget(
+            f"{target!r} is an address, not a target",
+            f"pass it as {advice.option('client')}",
+        )
     elif _is_key(target):
         sought.keys.append(target)
     elif isinstance(target, (list, tuple, set, frozenset, dict)):
@@ -71,10 +82,37 @@ def _sort_into(sought: Sought, target: Any, depth: int) -> None:
             _sort_into(sought, member, depth + 1)
     else:
         raise WrongTarget(
-            f"unsupported target: a {type(target).__name__}",
-            "pass a future, a collection, a key, an exception, several of "
-            "these, or nothing for the last failure",
+            f"unsupported target: {with_article(type(target).__name__)}",
+            _instead(target),
         )
+
+
+# Of Dask's protocols: a URL may be a key.
+_ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss|inproc|gateway)://")
+_DATA = ("pandas", "numpy", "pyarrow", "polars", "xarray", "scipy")
+
+
+def _instead(value: Any) -> str:
+    """What to pass in place of what is no target."""
+    kind = type(value)
+    module = str(kind.__module__).partition(".")[0]
+    if kind.__name__ == "Client" and module == "distributed":
+        return f"pass a client as {advice.option('client')}"
+    if module == "distributed" and kind.__name__.endswith("Cluster"):
+        return f"connect a Client to it: {advice.option('client')} takes that"
+    if module in _DATA:
+        return "it holds data, not tasks: pass Dask's own collection, a future or a key"
+    if isinstance(value, type) and issubclass(value, BaseException):
+        return "pass the exception itself, not its class"
+    if callable(value):
+        return (
+            "a function is no task: pass the future of its call, the delayed call, or "
+            "the exception"
+        )
+    return (
+        "pass a future, a collection, a key, an exception, several of these, or "
+        "nothing for the last failure"
+    )
 
 
 def _is_collection(value: Any) -> bool:

@@ -18,7 +18,12 @@ from dbgkit.errors import (
 )
 from dbgkit.model import Evidence, Failure
 from dbgkit.remote.scheduler.failed import forgotten_fact
-from dbgkit.targets.carried import backend_client, failed_batches, failure_of_batch
+from dbgkit.targets.carried import (
+    backend_client,
+    failed_batches,
+    failure_of_batch,
+    remote_text,
+)
 from dbgkit.targets.failure import (
     failure_from_fact,
     failure_of_local_task,
@@ -28,7 +33,9 @@ from dbgkit.targets.history_entry import entry_for
 from dbgkit.targets.led import exception_for, raised_in
 from dbgkit.targets.matching import locate_in_graph
 from dbgkit.targets.optimizing import expression_here, inner_expression
+from dbgkit.targets.past import forgotten_failures, recorded_batch, said_of_past
 from dbgkit.targets.refusals import (
+    after_close,
     ask_why,
     found_by_text,
     gone,
@@ -57,6 +64,10 @@ _OF_ANOTHER = ("it may be another client's failure",)
 _UNFOLLOWED = (
     "it failed because of more tasks than were checked: an earlier one may have failed"
 )
+
+
+def _as_list(failure: Failure | None) -> list[Failure]:
+    return [] if failure is None else [failure]
 
 
 @dataclass(frozen=True)
@@ -121,10 +132,15 @@ class Search:
         key = row["key"] if row["key"] is not None else row["asked"]
         if row["state"] == "memory" and finished:
             return [self._finished(key, client)]
-        raise self._not_failed(key, row["state"], client, futures.get(key))
+        refused = self._not_failed(answer, key, row["state"], client, futures.get(key))
+        if isinstance(refused, UnknownKey):
+            past = forgotten_failures(answer, client, self.timeout)
+            if past:
+                return past
+        raise refused
 
     def _not_failed(
-        self, key: Any, state: str, client: Any, future: Any
+        self, answer: Visit, key: Any, state: str, client: Any, future: Any
     ) -> DbgkitError:
         """Why a requested task is not a failure."""
         status = future.status if future is not None else ""
@@ -134,7 +150,7 @@ class Search:
             unread = unread_graph(held[key].exception)
             if unread is not None:
                 return unread
-        return not_failed(key, state, status, client)
+        return not_failed(key, state, status, client, said_of_past(answer, key))
 
     def _finished(self, key: Any, client: Any) -> Failure:
         answer = self._link(client).visit(
@@ -195,6 +211,8 @@ class Search:
             return [failure_of_meta(found)]
         if found.local_task is not None:
             return [failure_of_local_task(found)]
+        if (closed := after_close(exception, found.futures)) is not None:
+            raise closed
         owner = found.futures[0]._client if found.futures else None
         client = found.client or self.client
         keys = keys_holding(found, client)
@@ -209,7 +227,7 @@ class Search:
         graph_left = found.expression is not None or bool(found.collections)
         if keys:
             try:
-                return search._of_held(found, keys)
+                return search._of_held(found, keys, graph_left)
             except (NotFailed, UnknownKey, Cancelled) as error:
                 # compute() releases its futures as it raises: the client may
                 # still list them when the scheduler has already forgotten them.
@@ -253,7 +271,10 @@ class Search:
         answer = link.visit(keys=keys, **self._limits)
         return self._from_answer(answer, client, None, (found_by_text(len(keys)),))
 
-    def _of_held(self, found: Trace, keys: list[Any]) -> list[Failure]:
+    def _of_held(
+        self, found: Trace, keys: list[Any], graph_left: bool
+    ) -> list[Failure]:
+        """Failures of futures; ``graph_left``: what is forgotten is found otherwise."""
         client = self._open_client()
         error = None if interrupted(found.exception) else found.exception
         answer = self._link(client).visit(
@@ -271,7 +292,12 @@ class Search:
         if not failures:
             state = answer["asked"][0]["state"]
             if state == "unknown":
-                raise gone(keys[0], found)
+                refused = gone(keys[0], found)
+                if not graph_left and isinstance(refused, UnknownKey):
+                    past = forgotten_failures(answer, client, self.timeout)
+                    if past:
+                        return [replace(past[0], exception=error), *past[1:]]
+                raise refused
             raise NotFailed(
                 f"{keys[0]!r} has not failed: it is in state {state!r}",
                 ask_why(keys[0]),
@@ -283,6 +309,7 @@ class Search:
     def _of_batches(self, exception: BaseException) -> list[Failure]:
         """Batches of joblib's that failed, which the scheduler calls finished."""
         client = backend_client(exception)
+        text = remote_text(exception)
         batches = failed_batches(exception, client, self.timeout)
         others = tuple(key for key, _ in batches[1:])
         return [
@@ -291,7 +318,7 @@ class Search:
                 others=others,
             )
             for key, address in batches[:1]
-        ]
+        ] or _as_list(recorded_batch(exception, text, client, self.timeout))
 
     # -- collections, and nothing at all ------------------------------------
 
@@ -313,6 +340,9 @@ class Search:
         others = answer["of_any"] and not was_opened_here(client)
         notes = _OF_ANOTHER if others else ()
         failures = self._from_answer(answer, client, notes=notes)
+        if not failures:
+            notes = () if was_opened_here(client) else _OF_ANOTHER
+            failures = forgotten_failures(answer, client, self.timeout, notes)
         if not failures:
             raise NoFailure(
                 "the scheduler knows of no failed task",

@@ -12,7 +12,7 @@ from types import FrameType
 
 from dbgkit.model import Failure
 from dbgkit.remote.common.frames import walk
-from dbgkit.targets.carried import of_batch
+from dbgkit.targets.carried import as_on_worker, of_batch
 from dbgkit.targets.failure import failure_from_exception
 from dbgkit.targets.runs import of_callback, of_plugin, of_run
 from dbgkit.targets.starting import of_start
@@ -43,7 +43,10 @@ def failure_of_kind(kind: Kind) -> Failure:
     failure = failure_from_exception(
         kind.exception, found_in="exception", notes=kind.notes
     )
-    return replace(failure, kind=kind.code)
+    failure = replace(failure, kind=kind.code)
+    if kind.code == "carried":
+        return as_on_worker(failure, kind.exception)
+    return failure
 
 
 def kind_of(exception: BaseException, found: Trace) -> Kind:

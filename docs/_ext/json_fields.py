@@ -40,6 +40,7 @@ BELOW = {
     "doctor": model.Checkup,
     "deaths": model.Death,
     "ran": model.RunningTask,
+    "logged": model.LoggedLine,
     "recordings": model.Recording,
     "recording": model.Recording,
     "causes": model.RecordedCause,

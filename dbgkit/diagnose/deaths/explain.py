@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,25 @@ from typing import TYPE_CHECKING, Any
 from dbgkit import advice
 from dbgkit.cluster.deaths import known_deaths
 from dbgkit.cluster.view import View
-from dbgkit.diagnose.deaths.verdicts import NO_REPORT, Verdict, judge, stack_of
+from dbgkit.diagnose.deaths.verdicts import (
+    NO_REPORT,
+    Verdict,
+    box_of,
+    judge,
+    logged_by,
+    stack_of,
+)
 from dbgkit.diagnose.sentences import show
-from dbgkit.model import MALFORMED, Death, Deaths, RunningTask, Span
+from dbgkit.model import (
+    MALFORMED,
+    Death,
+    Deaths,
+    LoggedLine,
+    RunningTask,
+    Span,
+)
+from dbgkit.remote.common.boxes import history
+from dbgkit.remote.common.crashes import AWAITED, crashed_task, of_crash
 from dbgkit.remote.common.frames import own_index
 from dbgkit.remote.scheduler.foresight import deaths_limit
 from dbgkit.source.shown import Shown
@@ -28,8 +45,6 @@ if TYPE_CHECKING:
 
 # As faulthandler writes them, the innermost frame first.
 _FRAME = re.compile(r'^  File "(.+?)", line (\d+) in (.+)$', re.MULTILINE)
-_THREAD = re.compile(r"^Current thread 0x([0-9a-f]+)", re.MULTILINE)
-_AWAITED = "in _awaited"  # remote/worker/recorder.py: the loop ran a task's coroutine
 
 
 def tell_deaths(view: View, *, limit: int = 50) -> Deaths:
@@ -78,9 +93,13 @@ def deaths_of(view: View, keys: Iterable[Any]) -> dict[Any, tuple[Death, ...]]:
 
 
 def line_of(key: Any, deaths: Iterable[Death]) -> str:
-    """The line that a task was at, from the newest death that has it."""
-    lines = (task.line for each in deaths for task in each.ran if task.key == key)
-    return next(filter(None, lines), "")
+    """The line that a task was at, from the newest death that has it.
+
+    Of one that nobody saw at any, the first of its function, if it has only one.
+    """
+    ran = [task for each in deaths for task in each.ran if task.key == key]
+    first = (task.first_lines[0] for task in ran if len(task.first_lines) == 1)
+    return next(filter(None, [*(task.line for task in ran), *first]), "")
 
 
 def told_first(key: Any, deaths: Iterable[Death]) -> list[Death]:
@@ -120,7 +139,7 @@ def _whole(facts: Iterable[DeathForm]) -> tuple[list[Death], int]:
 def death_from_fact(fact: DeathForm) -> Death:
     """A death from the form that ``remote.scheduler.deaths.removal_fact`` makes."""
     report = fact["report"] or NO_REPORT
-    box = report.get("box") or fact.get("box")
+    box = box_of(fact)
     verdict = judge(fact)
     stack = stack_of(fact)
     ran, ran_known = _running(fact, box, stack)
@@ -145,18 +164,34 @@ def death_from_fact(fact: DeathForm) -> Death:
         queued_count=max(len(queued), fact["processing_count"] - len(ran)),
         ran_known=ran_known,
         memory=memory,
-        memory_age=max(0.0, fact["when"] - seen) if seen else None,
+        memory_age=_before(fact, seen) if seen else None,
         memory_limit=fact["memory_limit"],
+        memory_history=_history(fact, report, box),
+        logged=tuple(_logged(fact)),
+        logged_known=box is not None or fact["logged"] is not None,
         lost=fact["lost_count"] + fact["lost_scattered"],
         stack=stack,
         notes=tuple(_notes(fact, report, box)),
     )
 
 
+def _before(fact: DeathForm, when: float) -> float:
+    """Seconds between something on a worker and its end.
+
+    Its nanny's report has that by the same clock; the scheduler's may be another one.
+    """
+    report = fact["report"] or NO_REPORT
+    return max(0.0, (report["when"] or fact["when"]) - when)
+
+
 def _summary(fact: DeathForm, verdict: Verdict, ran: list[RunningTask]) -> str:
     name = fact["name"]
     worker = f"worker {name}" if name not in ("", fact["worker"]) else "worker"
-    text = f"{worker} ({fact['worker'] or 'never joined'}) {verdict.words}"
+    who = f"{worker} ({fact['worker'] or 'never joined'})"
+    for task in ran:
+        if task.raised and task.raised in verdict.words:
+            return f"{who} ended because {show(task.key)} raised {task.raised}"
+    text = f"{who} {verdict.words}"
     crashed = [task for task in ran if task.crashed] or ran
     if not crashed or verdict.code == "closed-on-purpose":
         return text
@@ -173,7 +208,6 @@ def _running(
     fact: DeathForm, box: Box | None, stack: str
 ) -> tuple[list[RunningTask], bool]:
     """Tasks that ran, and whether it is known that the others did not."""
-    end = fact["when"]
     if box is None:
         beats = [
             RunningTask(
@@ -186,47 +220,36 @@ def _running(
             for task in fact["heartbeat_tasks"]
         ]
         return beats, bool(beats)
-    culprit = _crashed_task(box["tasks"], stack)
+    culprit = crashed_task(box["tasks"], stack)
     line, shown = _crash_line(stack), Shown()
     found = []
     for task in box["tasks"]:
-        lasted = max(0.0, end - task["start"])
-        running = replace(_of_box(task, end, shown), seconds=lasted)
+        # Dask takes a while to end a worker.
+        lasted = _before(fact, task["start"])
+        if task["raised"]:
+            lasted = max(0.0, task["line_at"] - task["start"])
+        running = replace(_of_box(task, fact, shown), seconds=lasted)
         if task is culprit:
             running = replace(running, crashed=True)
             if line:
                 running = replace(running, line=shown.line(line), line_age=0.0)
         found.append(running)
-    ended = (_of_box(task, end, shown) for task in box["ended"])
+    ended = (_of_box(task, fact, shown) for task in box["ended"])
     return [*found, *(replace(task, ended=True) for task in ended)], True
 
 
-def _of_box(task: BoxTask, end: float, shown: Shown) -> RunningTask:
+def _of_box(task: BoxTask, fact: DeathForm, shown: Shown) -> RunningTask:
     seen = task["line_at"]
     return RunningTask(
         key=task["key"],
         prefix=task.get("prefix", ""),
         since=_moment(task["start"]),
+        first_lines=tuple(map(shown.line, task["first"].splitlines())),
         line=shown.line(task["line"]),
-        line_age=max(0.0, end - seen) if seen else None,
+        raised=task["raised"],
+        line_age=_before(fact, seen) if seen else None,
         inputs=task["inputs"],
     )
-
-
-def _crashed_task(tasks: Sequence[BoxTask], stack: str) -> Any:
-    """The task that a crash was in; None where that is not certain."""
-    there = _of_crash(tasks, stack)
-    if len(there) != 1:  # coroutines share the thread of the worker's loop
-        return None
-    (task,) = there
-    return task if not task["coroutine"] or _AWAITED in stack else None
-
-
-def _of_crash(tasks: Sequence[BoxTask], stack: str) -> list[Any]:
-    """Tasks of the thread that a crash was in."""
-    crash = _THREAD.search(stack)
-    thread = int(crash[1], 16) if crash else None
-    return [task for task in tasks if task["thread"] == thread]
 
 
 def _crash_line(stack: str) -> str:
@@ -260,6 +283,24 @@ def _memory(
     return value, at
 
 
+def _history(
+    fact: DeathForm, report: NannyReport, box: Box | None
+) -> tuple[tuple[float, int], ...]:
+    """Memory in the last minute, by the nanny and by the worker itself."""
+    samples = [*report.get("history", ()), *(box["history"] if box else ())]
+    return tuple((_before(fact, at), int(memory)) for at, memory in history(samples))
+
+
+def _logged(fact: DeathForm) -> Iterator[LoggedLine]:
+    shown = Shown()
+    for line in logged_by(fact):
+        level = logging.getLevelName(line["level"])
+        if level.startswith("Level "):  # a library's own, which has no name here
+            level = level.lower()
+        text = shown.logged(line["text"])
+        yield LoggedLine(level, text, _before(fact, line["when"]), line["times"])
+
+
 def _notes(
     fact: DeathForm,
     report: NannyReport,
@@ -276,7 +317,7 @@ def _notes(
         notes.append(f"its black box could not be read: {fact['unread']}")
     if box is not None:
         stack = stack_of(fact)
-        if _AWAITED in stack and len(_of_crash(box["tasks"], stack)) > 1:
+        if AWAITED in stack and len(of_crash(box["tasks"], stack)) > 1:
             line = Shown().line(_crash_line(stack))
             notes.append(
                 f"the crash was at {line}, in one of several tasks that share the "
@@ -286,6 +327,11 @@ def _notes(
             notes.append(
                 "Python's faulthandler was on in that process already: look for the "
                 "stack of a crash where that writes, by default its standard error"
+            )
+        if box["unlogged"]:
+            notes.append(
+                f"of what it logged, {box['unlogged']:,} lines that came too fast "
+                "were left out"
             )
         if box["left_out"]:
             notes.append(f"{box['left_out']} tasks that it ran were left out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -9,9 +10,19 @@ from typing import TYPE_CHECKING
 from dbgkit.diagnose.sentences import seconds, size
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_deaths import DeathForm, NannyReport
+    from dbgkit.remote.common.wire_deaths import Box, DeathForm, LoggedForm, NannyReport
 
-# Reasons of Worker.close (distributed/worker.py) by which it lost its scheduler.
+# Reasons of Worker.close and Nanny.close (distributed/worker.py, nanny.py). The command
+# ``dask worker`` gives the signal that it was sent (distributed/cli/dask_worker.py).
+_SENT = re.compile(r"^signal-(\d+)$")
+# What is logged of it without a nanny (distributed/_signals.py).
+_RECEIVED = re.compile(r"^distributed\._signals: Received signal \w+ \((\d+)\)")
+# distributed.protocol.core.loads; the stream of messages, and the worker with it, ends.
+_UNPICKLED = re.compile(
+    r"^distributed\.protocol\.core: Failed to deserialize \((.+)\)$", re.DOTALL
+)
+_NO_REASON = "worker-close"  # the default
+# By which it lost its scheduler.
 _LOST = ("connection-broken", "worker-heartbeat", "no heartbeat within")
 _HARD = "fail-hard"  # distributed.worker.fail_hard: a fault in the worker itself
 _CRASHES = {  # what faulthandler calls a signal
@@ -47,7 +58,10 @@ def judge(fact: DeathForm) -> Verdict:
     verdict = (
         _over_limit(fact)
         or _out_of_memory(fact, report)
+        or _raised(fact)
+        or _by_line(fact)
         or _lost(fact)
+        or _closed_by_itself(fact)
         or _closed(fact)
         or _ended(report, ending)
         or _crashed(fact)
@@ -107,6 +121,64 @@ def _out_of_memory(fact: DeathForm, report: NannyReport) -> Verdict | None:
     return None
 
 
+def box_of(fact: DeathForm) -> Box | None:
+    """A worker's black box, whoever has read it."""
+    return (fact["report"] or NO_REPORT).get("box") or fact.get("box")
+
+
+def _raised(fact: DeathForm) -> Verdict | None:
+    """What a task raised that Dask does not take for a failure."""
+    box = box_of(fact)
+    raised = [task["raised"] for task in box["tasks"] if task["raised"]] if box else []
+    if not raised or (box and box.get("alive")):
+        return None
+    kind = raised[0].partition(":")[0]
+    return Verdict(
+        "exit",
+        f"ended because a task raised {raised[0]}",
+        [f"a task raised {kind}: Dask ends the worker, instead of failing the task"],
+    )
+
+
+def _by_line(fact: DeathForm) -> Verdict | None:
+    """What Dask has logged just before it closed a worker, or let it end.
+
+    Pinned by tests/test_deaths_contract.py.
+    """
+    if fact["expected"] or fact["restarted"]:
+        return None
+    for line in logged_by(fact)[::-1]:
+        if found := _UNPICKLED.match(line["text"]):
+            return Verdict(
+                "exit",
+                f"closed because it could not unpickle what it was sent: {found[1]}",
+                [
+                    f"it logged {line['text']!r}; something that is missing there, or "
+                    "of another version, is the usual reason"
+                ],
+            )
+        if found := _RECEIVED.match(line["text"]):
+            return _sent_signal(int(found[1]), f"it logged {line['text']!r}")
+    return None
+
+
+def logged_by(fact: DeathForm) -> list[LoggedForm]:
+    """What its process logged, whoever says so; the oldest first."""
+    box = box_of(fact)
+    return list(box["logged"] if box is not None else fact["logged"] or ())
+
+
+def _sent_signal(number: int, evidence: str) -> Verdict:
+    name = signal_name(number)
+    why = (
+        "Ctrl-C in its terminal sends that"
+        if name == "SIGINT"
+        else "batch systems, Kubernetes and clouds send that to what they end"
+    )
+    words = f"ended because its process was sent {name}"
+    return Verdict("signal", words, [f"{evidence}: {why}"], signal=name)
+
+
 def _lost(fact: DeathForm) -> Verdict | None:
     reason = fact["reason"]
     if any(part in reason for part in _LOST) or "worker-ttl" in fact["stimulus"]:
@@ -122,6 +194,23 @@ def _lost(fact: DeathForm) -> Verdict | None:
             "lost its connection",
             ["its process is still running, though the scheduler has lost it"],
         )
+    return None
+
+
+def _closed_by_itself(fact: DeathForm) -> Verdict | None:
+    """A worker that closed in good order, though nobody of its cluster wanted it to."""
+    reason = fact["reason"]
+    if fact["expected"] or fact["restarted"]:
+        return None
+    sent = _SENT.match(reason)
+    if sent:
+        return _sent_signal(int(sent[1]), f"it gave the reason {reason!r}")
+    if reason == _NO_REASON:
+        evidence = (
+            "code in its process called its close(), as the end of `async with "
+            "Worker(...)` does, or the process was interrupted (SIGINT)"
+        )
+        return Verdict("exit", "closed itself without giving a reason", [evidence])
     return None
 
 
@@ -193,7 +282,7 @@ def stack_of(fact: DeathForm) -> str:
     A forked child of the process writes into the same file.
     """
     report = fact["report"] or NO_REPORT
-    box = report.get("box") or fact.get("box")
+    box = box_of(fact)
     stack = box["stack"] if box else ""
     name, code = _crash_of(stack), report["code"]
     if not name or code is None or code == UNREADABLE:

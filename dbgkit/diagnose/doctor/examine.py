@@ -23,15 +23,26 @@ from dbgkit.diagnose.doctor.checks import (
     check_versions,
 )
 from dbgkit.diagnose.doctor.files import check_boxes
+from dbgkit.diagnose.doctor.modules import check_modules, modules_here
 from dbgkit.diagnose.doctor.reach import check_reach, look_for_ways
 from dbgkit.diagnose.doctor.source import MOST_GROUPS, check_source
+from dbgkit.diagnose.doctor.starting import check_leavers, check_plugins
 from dbgkit.diagnose.failures import report_failures
 from dbgkit.errors import AnswerUnreadable
 from dbgkit.model import Checkup
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_tasks import Checked, ExaminedWorker, Held, Settings
+    from dbgkit.remote.common.wire_tasks import (
+        Checked,
+        DoctorQuestion,
+        ExaminedWorker,
+        Held,
+        ModuleForm,
+        NanniesSaid,
+        Settings,
+    )
 
+NANNIES_LIMIT = 2.0  # most seconds for the nannies to answer
 PROBED_AT_MOST = 64  # workers that are asked themselves
 PROBE_LIMIT = 10.0  # most seconds for the workers to answer
 _RANKS = {"problem": 0, "warning": 1, "ok": 2}
@@ -39,29 +50,42 @@ _RANKS = {"problem": 0, "warning": 1, "ok": 2}
 
 def examine_cluster(view: View) -> Checkup:
     """Check a cluster for debugging; each finding says what to do."""
-    asking = view.client.id if isinstance(view, LiveView) else None
-    facts = view.ask("doctor", {"client": asking})
+    question: DoctorQuestion = {}
+    if isinstance(view, LiveView):
+        limit = min(NANNIES_LIMIT, view.link.timeout / 4)
+        question = {"client": view.client.id, "limit": limit}
+    facts = view.ask("doctor", question)
     notes: list[str] = []
     probes: dict[str, Checked | None]
     here: dict[str, str] | None
     ways: dict[str, bool] = {}
+    modules: list[ModuleForm] = []
     if isinstance(view, LiveView):
-        probes = _probe(view.link, facts["workers"], notes)
+        modules, left_out = modules_here()
+        if left_out:
+            notes.append(f"{left_out} further modules of yours were not compared")
+        probes = _probe(view.link, facts["workers"], modules, notes)
         ways = look_for_ways(view.link, [each for each, said in probes.items() if said])
         here = _packages_here()
     else:
         probes, here = _settings_alone(facts["worker_settings"]), None
         notes.append(
             "from a dump, which lacks the client's versions, the scheduler's own "
-            "settings, the history of failures, and what failed frames hold"
+            "settings, the history of failures, what failed frames hold, modules, and "
+            "the scheduler's logs and events"
         )
+    notes += _nannies_unheard(facts["nannies"])
     if facts["workers_left_out"]:
         notes.append(f"{facts['workers_left_out']} further workers were left out")
+    # Of one level, what keeps jobs from running comes first.
     findings = [
-        check_versions(facts, here),
+        *check_leavers(facts),
         *check_answers(facts, probes, view.live),
-        *check_reach(ways),
         check_paused(facts),
+        *check_plugins(facts, probes),
+        check_versions(facts, here),
+        *(check_modules(modules, probes) if view.live else ()),
+        *check_reach(ways),
         check_nannies(facts),
         *check_logs(facts, probes),
         *check_history(facts),
@@ -86,6 +110,9 @@ def _settings_alone(settings: Settings) -> dict[str, Checked | None]:
         "hides_failures": False,
         "held": nothing,
         "recorders": [],
+        "failed_plugins": [],
+        "preloads": [],
+        "modules": [],
     }
     return {"": alone}
 
@@ -97,8 +124,23 @@ def _packages_here() -> dict[str, str]:
     return {name: str(found) for name, found in packages.items() if found}
 
 
+def _nannies_unheard(said: NanniesSaid | None) -> list[str]:
+    """Notes on nannies whose logs were not read."""
+    if said is None:
+        return []
+    notes = []
+    if said["silent"]:
+        notes.append(f"{said['silent']} of the nannies did not answer")
+    if said["left_out"]:
+        notes.append(f"{said['left_out']} nannies were not asked")
+    return notes
+
+
 def _probe(
-    link: Link, workers: Iterable[ExaminedWorker], notes: list[str]
+    link: Link,
+    workers: Iterable[ExaminedWorker],
+    modules: Iterable[ModuleForm],
+    notes: list[str],
 ) -> dict[str, Checked | None]:
     """Workers' answers; None if a worker did not answer.
 
@@ -113,7 +155,12 @@ def _probe(
     asked = addresses[:PROBED_AT_MOST]
     function = ShippedFunction("worker.doctor", "probe_worker")
     limit = min(PROBE_LIMIT, link.timeout / 2)
-    answers = run_on(link, function, dict.fromkeys(asked, ()), limit)
+    wanted = {each["name"]: each["digest"] for each in modules}
+    # Workers within this process have its modules.
+    arguments = {
+        address: ({} if address.startswith("inproc:") else wanted,) for address in asked
+    }
+    answers = run_on(link, function, arguments, limit)
     found: dict[str, Checked | None] = {}
     for address in asked:
         said = answers.get(address)

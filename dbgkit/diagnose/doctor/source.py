@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dbgkit import advice
 from dbgkit.model import FailureGroup, Finding
+from dbgkit.remote.common.codes import DYNAMIC, is_dynamic
 from dbgkit.remote.common.frames import own_index
 from dbgkit.source.finding import EDITED
 from dbgkit.source.reading import why_unknown
@@ -24,17 +25,26 @@ def check_source(groups: Sequence[FailureGroup]) -> list[Finding]:
     if not groups:
         return []
     lost: list[str] = []
+    stripped: list[str] = []
     edited: list[str] = []
     for group in groups:
         frames = list(_FRAME.finditer(shown_text(group.example)))
         index = own_index([frame["file"] for frame in frames])
         if index is None or frames[index]["source"]:
             continue
-        kind = edited if EDITED in frames[index]["file"] else lost
+        file = frames[index]["file"]
+        kind = edited if EDITED in file else stripped if is_dynamic(file) else lost
         kind.append(f"{group.location}: {group.exception_type}"[:200])
     findings = []
     for which, what, advised in (
         (lost, "is not known here", why_unknown()),
+        (
+            stripped,
+            "is not known here: since version 3.1.3, cloudpickle sends functions of "
+            f"notebooks and scripts as {DYNAMIC}, without the name of their file",
+            f"{why_unknown()}; functions of a module that workers can import keep the "
+            "names of their files",
+        ),
         (
             edited,
             "was edited after it ran: the lines as they were are no longer known here",

@@ -99,11 +99,13 @@ def _outlook(
         return Outlook.UNKNOWN
     if memory["pause"] is None:  # what Dask has not paused it does not resume
         return Outlook.NEVER
-    if (memory["used"] or 0) <= memory["pause"]:
-        # A dump has figures of the last heartbeat, perhaps from before it paused.
-        return Outlook.SOON if live else Outlook.UNKNOWN
+    below = (memory["used"] or 0) <= memory["pause"]
+    if below and live:
+        return Outlook.SOON
     if probe["executing"] or probe["seceded"]:
         return Outlook.PERHAPS
+    if below:  # in a dump: a figure of the last heartbeat, from before it paused
+        return Outlook.UNKNOWN
     if unmanaged(memory) > memory["pause"]:
         return Outlook.NEVER
     if memory["spill"] is not None and memory["held"]:

@@ -122,8 +122,8 @@ def start_failed(cause: Cause[Starts]) -> Words:
     ]
     said = f": {redact_text(next(iter(errors)))}" if len(errors) == 1 else ""
     advice = [
-        "waiting does not help: a nanny whose worker fails to start closes, and is "
-        "not started again",
+        "waiting does not help: whatever ends a worker as it starts ends the next one, "
+        "if its nanny tries again at all",
         "the standard error of the process that started the cluster has the whole "
         "traceback",
     ]
@@ -148,7 +148,9 @@ def _ended(starts: Starts) -> str:
     if not starts.ended:
         return "its process ended before it registered, how is not recorded"
     how = several(dict.fromkeys(starts.ended))
-    return f"its process ended before it registered ({how})"
+    count = len(starts.ended)
+    often = f", {count} processes in the last minutes" if count > 1 else ""
+    return f"its process ended before it registered ({how}{often})"
 
 
 # -- workers that are starting -----------------------------------------------------

@@ -21,6 +21,7 @@ from dbgkit.advice import worded
 from dbgkit.errors import DbgkitError
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, patient_pipe
 from dbgkit.frontends.cli.options import declared
+from dbgkit.frontends.cli.typed import Command
 from dbgkit.frontends.verbs import (
     ANSWER,
     CONNECT,
@@ -103,23 +104,37 @@ def command(name: str) -> Callable[[Callable[..., int]], click.Command]:
         @wraps(function)
         def run(**given: Any) -> None:
             with ending():
-                place = _place(name, given)
-                with _own_mistakes(), _quiet(), worded(_wording()):
+                place = place_of(name, given)
+                with _own_mistakes(), quiet(), worded(_wording()):
                     code = function(place, **given)
             raise SystemExit(code)
 
         taken = declared([*options, *PLACE])(run)
         if verb.target == "target":
-            taken = click.argument("key", required=False)(taken)
+            taken = _key("key", required=False)(taken)
         elif verb.target == "keys":
-            taken = click.argument("keys", nargs=-1)(taken)
-        return click.command(name)(taken)
+            taken = _key("keys", nargs=-1)(taken)
+        return click.command(name, cls=Command)(taken)
 
     return decorate
 
 
-def _place(verb: str, given: dict[str, Any]) -> Place:
-    """The place to look at, from the options; sets what the whole process uses."""
+def _key(name: str, **settings: Any) -> Callable[[Any], Any]:
+    """An argument that a shell completes with keys."""
+
+    def complete(*asked: Any) -> Any:
+        from dbgkit.frontends.cli.completing import complete_keys
+
+        return complete_keys(*asked)
+
+    return click.argument(name, shell_complete=complete, **settings)
+
+
+def place_of(verb: str, given: dict[str, Any], limit: str | None = None) -> Place:
+    """The place to look at, from the options; sets what the whole process uses.
+
+    ``limit``: of each wait, in place of what was given.
+    """
     from dbgkit.source import name_for_process, read_sources
 
     taken = {option.keyword: given.pop(option.keyword) for option in PLACE}
@@ -129,7 +144,7 @@ def _place(verb: str, given: dict[str, Any]) -> Place:
         _address(taken),
         taken["view"],
         (taken["tls_ca_file"], taken["tls_cert"], taken["tls_key"]),
-        taken["timeout"],
+        limit or taken["timeout"],
         taken["as_json"],
     )
 
@@ -204,7 +219,7 @@ def _address_in(path: str) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Suppress Dask's own log lines and warnings; `doctor` reports what matters."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -220,10 +235,16 @@ def _quiet() -> Iterator[None]:
 
 
 def ask(place: Place, verb: str, *target: Any, **options: Any) -> Any:
-    """What a verb gives of a place."""
+    """What a verb gives of a place, of a key as it was typed."""
     call = function_of(verb)
     with place.open() as view:
-        return call(*target, view=view, timeout=place.limit, **options)
+        from dbgkit.frontends.cli import keys
+
+        named = [keys.numbered(view, text, place.limit) for text in target]
+        found = call(*named, view=view, timeout=place.limit, **options)
+        if verb == "failures":
+            keys.note_listed(view, found)
+    return found
 
 
 def shown(place: Place, verb: str, *target: Any, **options: Any) -> Any:

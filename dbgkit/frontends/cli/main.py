@@ -5,24 +5,42 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from dbgkit._version import __version__
 from dbgkit.frontends.cli import replay, report, states
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, flushed
 from dbgkit.frontends.cli.options import declared
+from dbgkit.frontends.cli.typed import meant_command
 from dbgkit.frontends.verbs import VERBS
 
 
 class Commands(click.Group):
     """The commands; what dbgkit raises on purpose ends any of them with one line."""
 
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+    def make_context(
+        self, info_name: str | None, args: list[str], *others: Any, **extra: Any
+    ) -> click.Context:
+        if extra.get("resilient_parsing"):  # a shell is completing a line
+            from dbgkit.frontends.cli.completing import whole_words
+
+            args = whole_words(args)
         with ending():
-            return super().make_context(*args, **extra)
+            return super().make_context(info_name, args, *others, **extra)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None and (hint := meant_command(args[0])):
+            ctx.fail(f"{args[0]!r} is no command: {hint}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, context: click.Context) -> Any:
         with ending():
             return super().invoke(context)
+
+
+def _files(*asked: Any) -> list[CompletionItem]:
+    """Have the shell complete names of files."""
+    return [CompletionItem(asked[-1], type="file")]
 
 
 @click.group(
@@ -32,8 +50,9 @@ class Commands(click.Group):
 def cli() -> None:
     """From a failed Dask job to a prompt in the frame that failed.
 
-    Commands that examine a cluster exit with code 0 if nothing is wrong, 1 if something
-    is, 2 on an error; `run` exits with the script's own code.
+    Commands that examine a cluster take the scheduler's address, and exit with code 0
+    if nothing is wrong, 1 if something is, 2 on an error; `run` exits with the script's
+    own code.
     """
 
 
@@ -46,8 +65,8 @@ def cli() -> None:
 )
 @click.option("-m", "module", is_flag=True, help="SCRIPT is the name of a module.")
 @declared(VERBS["run"].options)
-@click.argument("script")
-@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("script", shell_complete=_files)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED, shell_complete=_files)
 def run(
     script: str,
     args: tuple[str, ...],

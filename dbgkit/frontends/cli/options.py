@@ -34,6 +34,10 @@ class _Read(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     ) -> list[CompletionItem]:
         if self.option.kind in ("dump", "file", "output", "path"):
             return [CompletionItem(incomplete, type="file")]
+        if self.option.keyword == "scheduler":
+            from dbgkit.frontends.cli.completing import complete_addresses
+
+            return complete_addresses(incomplete)
         before, comma, part = incomplete.rpartition(",")
         return [
             CompletionItem(f"{before}{comma}{choice}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import click
@@ -14,15 +17,16 @@ from dbgkit.frontends.cli.looking import Place, command, put
 def locate(place: Place, key: str | None) -> int:
     """Find the task that failed, and what it raised; nothing is run.
 
-    KEY is written as Dask does, such as "('x', 0)". The default is the newest failure.
+    KEY is a key as Dask writes it, such as "('x', 0)", or how it begins if no other
+    failed task's does so, or a number: 2 is the second that `dbgkit failures` listed
+    last. The default is the newest failure.
 
     Exits with code 1, or with 2 if no failure was found.
     """
     from dbgkit.api.locate import locate
 
-    with _client(place) as client:
-        found = locate(key, client=client, timeout=place.limit)
-        put(place, found)
+    with _opening(place, key) as run:
+        put(place, run(locate))
     return FOUND
 
 
@@ -30,14 +34,16 @@ def locate(place: Place, key: str | None) -> int:
 def replay(place: Place, key: str | None, **options: Any) -> int:
     """Run a failed task again with its real inputs, and report the outcome.
 
-    KEY is written as Dask does, such as "('x', 0)". The default is the newest failure.
+    KEY is a key as Dask writes it, such as "('x', 0)", or how it begins if no other
+    failed task's does so, or a number: 2 is the second that `dbgkit failures` listed
+    last. The default is the newest failure.
 
     Exits with code 0 if the task passed, 1 if it failed, 2 if it could not be run.
     """
     from dbgkit.api.replay import replay
 
-    with _client(place) as client:
-        again = replay(key, client=client, timeout=place.limit, **options)
+    with _opening(place, key) as run:
+        again = run(replay, **options)
         put(place, again)
     return 0 if options["dry_run"] or again.outcome == "passed" else FOUND
 
@@ -46,8 +52,9 @@ def replay(place: Place, key: str | None, **options: Any) -> int:
 def debug(place: Place, key: str | None, **options: Any) -> int:
     """Open the debugger in a failed task, with its real inputs.
 
-    KEY is written as Dask does, such as "('x', 0)". The default is the newest failure.
-    Without a terminal the report is printed.
+    KEY is a key as Dask writes it, such as "('x', 0)", or how it begins if no other
+    failed task's does so, or a number: 2 is the second that `dbgkit failures` listed
+    last. The default is the newest failure. Without a terminal the report is printed.
 
     Exits with code 1, or with 2 if there was nothing to open.
     """
@@ -57,12 +64,22 @@ def debug(place: Place, key: str | None, **options: Any) -> int:
         raise click.UsageError(
             "a prompt cannot be printed as JSON: use dbgkit replay --json"
         )
-    with _client(place) as client, patient_pipe():
-        debug(key, client=client, timeout=place.limit, **options)
+    with _opening(place, key) as run, patient_pipe():
+        run(debug, **options)
     return FOUND
 
 
-def _client(place: Place) -> Any:
+@contextmanager
+def _opening(place: Place, key: str | None) -> Iterator[Callable[..., Any]]:
+    """What calls a verb with the task that a text names, as `cli.keys` reads it."""
     if place.dump is not None:
         raise click.UsageError("a dump has no tasks to run: use --scheduler ADDRESS")
-    return place.connected()
+    from dbgkit.frontends.cli.keys import opened
+
+    with place.open() as view:
+
+        def run(verb: Callable[..., Any], **options: Any) -> Any:
+            call = partial(verb, client=view.client, timeout=place.limit, **options)
+            return opened(view, key, place.limit, call)
+
+        yield run

@@ -20,14 +20,14 @@ from dbgkit.frontends.verbs import PAGE
 
 
 @command("report")
-def report(place: Place, path: str | None) -> int:
+def report(place: Place, path: str | None, exit_code: bool) -> int:
     """Write all that is known about a cluster to one HTML page.
 
     The page needs no network: failures, what is stuck and why, tasks, and what doctor
     finds.
 
-    Exits with code 0 if nothing is wrong, 1 if a task failed or is stuck or doctor
-    found a problem, 2 on an error.
+    Exits with code 0 once it is written, 2 on an error; with --exit-code, 1 if a task
+    failed or is stuck or doctor found a problem.
     """
     from dbgkit import render
     from dbgkit.api.report import check_place, write_to
@@ -45,7 +45,7 @@ def report(place: Place, path: str | None) -> int:
         with _writing_page():
             write_to(path, text)
         click.echo(f"written to {path}", err=True)
-    return 0 if made.healthy else FOUND
+    return FOUND if exit_code and not made.healthy else 0
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import click
 from dbgkit import advice
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, FOUND
 from dbgkit.frontends.cli.looking import Place, ask, command, put, shown, write
-from dbgkit.frontends.verbs import spelled
+from dbgkit.frontends.verbs import SWITCH, spelled
 
 if TYPE_CHECKING:
     from dbgkit.model import Explanation, Timeline
@@ -79,23 +79,26 @@ def deaths(place: Place, limit: int) -> int:
 
 
 @command("record")
-@click.argument("switch", type=click.Choice(["on", "off"]), default="on")
-def record(place: Place, switch: str, **settings: Any) -> int:
-    """Turn the recorder on, or off again.
+@click.argument("switch", type=click.Choice(SWITCH), required=False)
+def record(place: Place, switch: str | None, **settings: Any) -> int:
+    """Turn the recorder on or off; with neither, show whether it is on.
 
     Tasks that fail while it is on are recorded on their workers, with local variables;
     see dbgkit recordings. When it is turned off, the cluster drops the recordings.
 
-    Exits with code 0 if it is on, or off, as requested; 2 on an error.
+    Exits with code 0 if it is on or off as requested, or is shown; 2 on an error.
     """
     from dbgkit.api.record import record, record_off
 
     given = [name for name, value in settings.items() if value is not None]
-    if switch == "off" and given:
+    if switch != "on" and given:
         flags = " and ".join(spelled(name, None, str) for name in given)
-        raise click.UsageError(f"off takes no {flags}: settings apply to `on` only")
+        raise click.UsageError(f"{flags}: settings apply to `on` only")
     if place.dump is not None:
         raise click.UsageError("a dump has no recorder: use --scheduler ADDRESS")
+    if switch is None:
+        shown(place, "recordings")
+        return 0
     if place.as_json:
         raise click.UsageError("there is nothing to list: use dbgkit recordings --json")
     with place.connected() as client:
@@ -117,15 +120,15 @@ def recordings(place: Place, key: str | None, limit: int) -> int:
 
     KEY is written as Dask does, such as "('x', 0)".
 
-    Exits with code 0 if nothing was recorded, 1 if something was, 2 on an error: the
-    recorder is off, or has no recording of this task, for instance.
+    Exits with code 0 if nothing was recorded, also with the recorder off, 1 if
+    something was, 2 on an error: there is no recording of this task, for instance.
     """
     held = ask(place, "recordings", key, limit=limit)
     one = key is not None and len(held) > 0 and not place.as_json
     put(place, held[0] if one else held)
     if len(held):
         return FOUND
-    return COULD_NOT_LOOK if held.since is None or held.unknown else 0
+    return COULD_NOT_LOOK if key is not None or held.unknown else 0
 
 
 @command("doctor")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
@@ -15,6 +16,7 @@ from IPython.core.magic import line_magic, no_var_expand
 from dbgkit.advice import worded
 from dbgkit.errors import DbgkitError, UnknownKey
 from dbgkit.frontends.ipython.arguments import BadUsage, read_target, split_options
+from dbgkit.frontends.ipython.session import NoMore, Session
 from dbgkit.frontends.kinds import listed
 from dbgkit.frontends.verbs import MAGIC_VERBS, Verb
 from dbgkit.frontends.wording import Magics
@@ -34,6 +36,7 @@ class Line:
     silent: bool  # whether it ends with a semicolon: its value is not to be shown
     verb: Verb
     clients: dict[str, str]  # the text that each client was read from, by parameter
+    number: int = 0  # of the target in the list that was last shown; 0: it is no number
 
 
 def magic(method: Callable[[Any, Line], Any]) -> Callable[[Any, str], Any]:
@@ -45,7 +48,7 @@ def magic(method: Callable[[Any, Line], Any]) -> Callable[[Any, str], Any]:
 
     @wraps(method)
     def run(self: Any, line: str) -> Any:
-        asked = read_line(name, line, self.shell.user_ns)
+        asked = read_line(name, line, self.shell.user_ns, self.session)
         found = method(self, asked)
         return None if asked.silent else found
 
@@ -60,33 +63,70 @@ def document(magic: Any, name: str) -> None:
     magic.__doc__ = f"{text}\n\n{listed(MAGIC_VERBS[name].options)}\n"
 
 
-def read_line(magic: str, line: str, names: Mapping[str, Any]) -> Line:
+def read_line(
+    magic: str, line: str, names: Mapping[str, Any], session: Session
+) -> Line:
     """Read a line; what cannot be understood is a `UsageError`.
 
-    A client and a dump's path may be given by the name of a variable.
+    A client and a dump's path may be given by the name of a variable, and a failure by
+    its number in the list that was last shown.
     """
     verb = MAGIC_VERBS[magic]
     line = line.rstrip()
     silent = line.endswith(";")
     try:
         typed, keywords = split_options(line.removesuffix(";"), verb.options)
+        typed = _without_address(typed, keywords, verb)
         target = read_target(typed, names)
     except BadUsage as error:
         raise UsageError(in_line(f"%{magic}: {error}")) from None
     if target is not None and not verb.target:
-        raise UsageError(
-            f"%{magic} takes options only, not {typed!r}; a value with spaces needs "
-            "quotes"
-        )
+        more = "a value with spaces needs quotes"
+        if type(target).__name__ == "Client":
+            more = f"a client is named with --client {typed}"
+        raise UsageError(f"%{magic} takes options only, not {typed!r}; {more}")
     clients = {}
     for option in verb.options:
         text = keywords.get(option.keyword)
         named = names.get(text, text) if isinstance(text, str) else text
         if text is not None and option.kind == "client":
+            name = named if isinstance(named, str) and named is text else ""
+            if name.isidentifier() and name != "localhost":
+                other = "a scheduler's address"
+                if option.keyword != "client":
+                    other = "its id"
+                raise UsageError(
+                    f"%{magic}: variable {text!r} does not exist; {option.flag} takes "
+                    f"a client's variable, or {other}"
+                )
             keywords[option.keyword], clients[option.keyword] = named, text
         elif option.kind == "dump" and isinstance(named, (str, os.PathLike)):
             keywords[option.keyword] = named
-    return Line(target, keywords, typed, silent, verb, clients)
+    asked = Line(target, keywords, typed, silent, verb, clients)
+    numbered = verb.target == "target" and typed.isascii() and typed.isdecimal()
+    return _numbered(magic, asked, session) if numbered else asked
+
+
+def _numbered(magic: str, asked: Line, session: Session) -> Line:
+    """A line that names a failure by its number, with what that stands for."""
+    number = int(asked.typed)
+    try:
+        target, given = session.listed(number)
+    except NoMore as error:
+        raise UsageError(f"%{magic}: {error}") from None
+    known = {option.keyword for option in asked.verb.options}
+    options = {n: v for n, v in given.items() if n in known} | asked.options
+    typed = repr(getattr(target, "key", target))
+    return replace(asked, target=target, options=options, typed=typed, number=number)
+
+
+def _without_address(typed: str, keywords: dict[str, Any], verb: Verb) -> str:
+    """What was typed in place of a target; an address is that of ``--client``."""
+    takes = {option.keyword for option in verb.options} - keywords.keys()
+    if "client" in takes and re.fullmatch(r"(tcp|tls|ucx|wss?|inproc)://\S+", typed):
+        keywords["client"] = typed
+        return ""
+    return typed
 
 
 def show(asked: Line, verb: Any, *targets: Any, **others: Any) -> Any:

@@ -1,60 +1,122 @@
-"""Completion of targets: keys of futures, and variables; asks nobody."""
+"""Completion of what follows a magic: options and their values, keys, variables.
+
+It asks nobody: keys are those of futures that are held, and of the list that was last
+shown. Where it has anything to offer, IPython offers nothing else.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+)
+
+from dbgkit.frontends.ipython.arguments import flags_of
+from dbgkit.frontends.ipython.session import Session
 from dbgkit.frontends.kinds import Option
+from dbgkit.frontends.verbs import MAGIC_VERBS, SWITCH
 
 _MOST = 200
 _MOST_MEMBERS = 100  # of a list, looked at for a future
-# An option whose value, in part or not at all, is the last that was typed.
+# A magic, whose value may be assigned, and what is typed after it.
+_LINE = re.compile(r"\s*(?:[\w\s,]+=\s*(?=%))?%{0,2}(?P<name>dbg\w*)(?P<rest>\s.*)")
+# An option at the beginning, or the last that was typed, with its value or none.
+_OPTION = re.compile(r"\s*(?P<flag>--[a-z][a-z-]*)(?:=|\s+)")
+_VALUE = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S+)\s+")
 _OPENED = re.compile(r"(?:^|(?<=\s))(?P<flag>--[a-z][a-z-]*)(?:=|\s+)(?P<value>\S*)$")
+# Keys of which futures are worth asking about; None: of all.
+_STATUSES = {
+    "dbg_tasks": None,
+    "dbg_story": None,
+    "dbg_why": ("pending", "error", "lost"),
+}
 
 
-def complete_value(
-    typed: str, symbol: str, options: Sequence[Option]
-) -> list[str] | None:
+class Offered(NamedTuple):
+    """What may follow, in place of the last part of what was typed."""
+
+    part: str
+    texts: list[str]
+
+
+def matcher_of(shell: Any, session: Session) -> Any:
+    """A matcher for ``Completer.custom_matchers``, which goes before all others."""
+
+    @context_matcher(identifier="dbgkit", priority=1000)  # type: ignore[untyped-decorator, misc, unused-ignore]
+    def matcher(context: CompletionContext) -> SimpleMatcherResult:
+        found = _LINE.fullmatch(context.text_until_cursor)
+        part, texts = Offered("", [])
+        if found and found["name"] in MAGIC_VERBS:
+            part, texts = offered(found["name"], found["rest"], shell.user_ns, session)
+        return {
+            "completions": [SimpleCompletion(text) for text in texts],
+            "matched_fragment": part,
+            "suppress": bool(texts),
+            "ordered": True,
+        }
+
+    return matcher
+
+
+def offered(
+    magic: str, typed: str, names: Mapping[str, Any], session: Session
+) -> Offered:
+    """What may follow after a magic and what is typed behind it."""
+    verb = MAGIC_VERBS[magic]
+    values = _values(typed, verb.options, names)
+    if values is not None:
+        return values
+    flags = flags_of(verb.options)
+    last = "" if typed[-1:].isspace() else typed.split()[-1]
+    if last.startswith("-"):
+        return Offered(last, [each for each in flags if each.startswith(last)])
+    if verb.target in ("", "switch"):
+        words = () if {*typed.split()} & {*SWITCH} or not verb.target else SWITCH
+        return Offered(last, [t for t in (*words, *flags) if t.startswith(last)])
+    target = _after_options(typed, verb.options)
+    keys = [*_held_keys(_STATUSES.get(magic, ("error",))), *session.listed_keys]
+    texts = [text for key in keys for text in _spellings(key)]
+    texts += [*_variables(names), *(["next"] if verb is MAGIC_VERBS["dbg"] else [])]
+    fitting = [text for text in dict.fromkeys(texts) if text.startswith(target)]
+    return Offered(target, fitting if target else [*fitting, *flags])
+
+
+def _values(
+    typed: str, options: tuple[Option, ...], names: Mapping[str, Any]
+) -> Offered | None:
     """Values of the option before the cursor; None if there is none that takes any."""
     found = _OPENED.search(typed)
     named = [o for o in options if found and o.flag == found["flag"]]
     if found is None or not named or named[0].kind == "flag":
         return None
     part = found["value"].rpartition(",")[2]
+    values = named[0].choices or named[0].some()
+    if named[0].kind == "client":
+        values = tuple(_clients(names))
     minus = "-" if named[0].keyword == "sort" and part.startswith("-") else ""
-    offered = [f"{minus}{each}" for each in named[0].choices or named[0].some()]
-    # The symbol may begin before the part, or after it.
-    before = symbol[: max(0, len(symbol) - len(part))]
-    done = max(0, len(part) - len(symbol))
-    return [before + each[done:] for each in offered if each.startswith(part)]
+    texts = [f"{minus}{each}" for each in values]
+    return Offered(part, [each for each in texts if each.startswith(part)])
 
 
-def complete_target(
-    typed: str,
-    symbol: str,
-    namespace: Mapping[str, Any],
-    options: Sequence[str],
-    statuses: Collection[str] | None = ("error",),
-) -> list[str]:
-    """What may follow, as replacements of ``symbol``.
-
-    That is the last part of ``typed``, which is all after the magic's name.
-    Parentheses and commas end one, so of a tuple key it is not the whole. Keys are
-    those of futures with one of the ``statuses``; None: with any.
-    """
-    last = typed.rsplit(maxsplit=1)[-1] if typed[-1:].strip() else ""
-    if last.startswith("-"):
-        return [option for option in options if option.startswith(last)]
-    target = typed.lstrip()
-    done = len(target) - len(symbol)
-    candidates = [*_held_keys(statuses), *_variables(namespace)]
-    return [text[done:] for text in candidates if text.startswith(target)]
+def _after_options(typed: str, options: tuple[Option, ...]) -> str:
+    """What stands behind the options of a line."""
+    flags = {flag for o in options if o.kind == "flag" for flag in flags_of([o])}
+    while found := _OPTION.match(typed):
+        rest = typed[found.end() :]
+        value = None if found["flag"] in flags else _VALUE.match(rest)
+        typed = rest[value.end() :] if value else rest
+    return typed.lstrip()
 
 
-def _held_keys(statuses: Collection[str] | None) -> list[str]:
+def _held_keys(statuses: Collection[str] | None) -> list[Any]:
     """Keys of futures that the current client holds, the newest first."""
     from dbgkit.cluster.clients import current_client, held_future_states
 
@@ -66,7 +128,14 @@ def _held_keys(statuses: Collection[str] | None) -> list[str]:
         for key, state in held_future_states(client).items()
         if statuses is None or state.status in statuses
     ]
-    return [str(key) for key in islice(reversed(held), _MOST)]
+    return list(islice(reversed(held), _MOST))
+
+
+def _spellings(key: Any) -> Iterator[str]:
+    """A key as it may be typed: a text also without quotes, if it is read so."""
+    if isinstance(key, str) and key.isprintable() and not key.isdecimal():
+        yield key
+    yield repr(key)
 
 
 def _variables(namespace: Mapping[str, Any]) -> list[str]:
@@ -75,6 +144,18 @@ def _variables(namespace: Mapping[str, Any]) -> list[str]:
         name
         for name, value in list(namespace.items())
         if not name.startswith("_") and _is_target(value)
+    ]
+
+
+def _clients(namespace: Mapping[str, Any]) -> list[str]:
+    """Names of variables that are a client."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return []
+    return [
+        name
+        for name, value in list(namespace.items())
+        if not name.startswith("_") and isinstance(value, distributed.Client)
     ]
 
 

@@ -28,7 +28,6 @@ from dbgkit.errors import (
     WrongTarget,
 )
 from dbgkit.frontends.ipython import tracebacks
-from dbgkit.frontends.ipython.arguments import flags_of
 from dbgkit.frontends.ipython.base import (
     Line,
     call,
@@ -39,7 +38,7 @@ from dbgkit.frontends.ipython.base import (
     show,
     was_stopped,
 )
-from dbgkit.frontends.ipython.completing import complete_target, complete_value
+from dbgkit.frontends.ipython.completing import matcher_of
 from dbgkit.frontends.ipython.recording import RecordMagics
 from dbgkit.frontends.ipython.session import NoMore, Session, last_exception
 from dbgkit.frontends.ipython.states import StateMagics
@@ -57,12 +56,6 @@ _KEPT = "_dbgkit_magics"
 _WORDING = Wording(flags=False)
 # What ``%dbg next`` takes over from any magic before it.
 _DEBUG = {option.keyword for option in MAGIC_VERBS["dbg"].options}
-# Keys of which futures are worth asking about; None: of all.
-_STATUSES = {
-    "dbg_tasks": None,
-    "dbg_story": None,
-    "dbg_why": ("pending", "error", "lost"),
-}
 
 
 @magics_class
@@ -84,12 +77,14 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         %dbg [options] [target]
             The target is a future's or a collection's variable, an exception, an
             expression, a key, or nothing: the last failure.
+        %dbg 3
+            The third of the failures that were last listed.
         %dbg next
-            The next root cause of the same target.
+            The next root cause of the same target, or the next of the list.
         %%dbg [options]
             Run the cell, and open what fails in it.
         """
-        asked = read_line("dbg", line, self.shell.user_ns)
+        asked = read_line("dbg", line, self.shell.user_ns, self.session)
         if cell is not None:
             if asked.target is not None:
                 raise UsageError("%%dbg takes options only; what it opens is the cell")
@@ -112,7 +107,7 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
             Takes what %dbg takes, and returns the Failure.
         """
         target = self.session.meant(asked.target)
-        with self._going_on(target, asked.options):
+        with self._going_on(target, asked.options, asked.number):
             return show(asked, function_of("locate"), target)
 
     @magic
@@ -125,23 +120,26 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         from dbgkit.render import Notifier
 
         target = self.session.meant(asked.target)
-        with self._going_on(target, asked.options), Notifier() as notify:
+        going_on = self._going_on(target, asked.options, asked.number)
+        with going_on, Notifier() as notify:
             return show(asked, function_of("replay"), target, notify=notify)
 
     def _open(self, asked: Line) -> None:
         if asked.typed == "next":
             self._next(asked.options)
         else:
-            self._begin(asked.target, asked.options)
+            self._begin(asked.target, asked.options, asked.number)
 
-    def _begin(self, target: Any, options: dict[str, Any]) -> None:
+    def _begin(self, target: Any, options: dict[str, Any], number: int = 0) -> None:
         target = self.session.meant(target)
-        with self._going_on(target, options):
+        with self._going_on(target, options, number):
             found = call(function_of("debug"), target, **options)
         self._left(found)
 
     @contextmanager
-    def _going_on(self, target: Any, options: dict[str, Any]) -> Iterator[None]:
+    def _going_on(
+        self, target: Any, options: dict[str, Any], number: int
+    ) -> Iterator[None]:
         """Go on from a target, unless it leads to no failure."""
         options = {name: options[name] for name in options if name in _DEBUG}
         try:
@@ -149,9 +147,9 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         except _NO_FAILURE:
             raise
         except BaseException:  # it was refused, or stopped: it is there all the same
-            self.session.begin(target, options)
+            self.session.begin(target, options, number)
             raise
-        self.session.begin(target, options)
+        self.session.begin(target, options, number)
 
     def _left(self, found: Any) -> None:
         # A recording has no live exception: the debugger was opened on a made one.
@@ -163,10 +161,12 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
 
         try:
             causes = partial(call, locate_all)
-            failures, options = self.session.next(options, causes)
+            target, options = self.session.next(options, causes)
         except NoMore as error:
             raise UsageError(f"%dbg next: {error}") from None
-        found = call(function_of("debug"), failures, **options)
+        if (where := self.session.place_in_list) is not None:
+            print(where)
+        found = call(function_of("debug"), target, **options)
         self.session.went_on()
         self._left(found)
 
@@ -204,6 +204,7 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
 
     def after_cell(self, result: Any) -> None:
         """After each cell: say that ``%dbg`` is there, if Dask's work failed."""
+        self.session.note_shown(result.result)
         if self._rendered is not None:
             vars(self._rendered).pop("_render_traceback_", None)
             self._rendered = None
@@ -220,40 +221,22 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         if isinstance(error, Exception) and touches_dask(error):
             print(f"{HINT}{in_line(_place(error))}")
 
-    def complete(self, shell: Any, event: Any) -> list[str]:
-        """Complete a magic of ours, for IPython's ``complete_command`` hook."""
-        name = event.command.lstrip("%")
-        typed = event.text_until_cursor.partition(event.command)[2]
-        verb = MAGIC_VERBS[name]
-        found = complete_value(typed, event.symbol, verb.options)
-        if found is not None:
-            return found
-        flags = flags_of(verb.options)
-        if verb.target in ("", "switch"):
-            return [each for each in flags if each.startswith(event.symbol or "-")]
-        statuses = _STATUSES.get(name, ("error",))
-        return complete_target(typed, event.symbol, shell.user_ns, flags, statuses)
-
 
 def load_ipython_extension(shell: Any) -> None:
     """Install the magics into a shell: ``%load_ext dbgkit``."""
     unload_ipython_extension(shell)
     magics = DbgMagics(shell)
     states = StateMagics(shell, magics.session)
-    recorder = RecordMagics(shell)
+    recorder = RecordMagics(shell, magics.session)
     shell.register_magics(magics, states, recorder)
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
-    for key in _completed():
-        shell.set_hook(
-            "complete_command",
-            lambda shell, event: magics.complete(shell, event),
-            str_key=key,
-        )
+    matcher = matcher_of(shell, magics.session)
+    shell.Completer.custom_matchers.append(matcher)
     states.show_in_colours()
     word_with(_WORDING)
     tracebacks.show_lines(shell)
-    setattr(shell, _KEPT, (magics, states, recorder))
+    setattr(shell, _KEPT, (magics, states, recorder, matcher))
 
 
 def unload_ipython_extension(shell: Any) -> None:
@@ -261,15 +244,16 @@ def unload_ipython_extension(shell: Any) -> None:
     kept = vars(shell).pop(_KEPT, None)
     if kept is None:
         return
-    magics, states, _ = kept
+    *installed, matcher = kept
+    magics, states, _ = installed
     shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
-    for each in kept:
+    for each in installed:
         _unregister_magics(shell, each)
     states.show_as_before()
     unword(_WORDING)
     tracebacks.show_as_before(shell)
-    _unset_completers(shell)
+    shell.Completer.custom_matchers.remove(matcher)
     if "dbgkit.debugger" in sys.modules:  # or there is none of ours
         from dbgkit.debugger import discard
 
@@ -299,10 +283,6 @@ def _place(error: BaseException) -> str:
     return f": {place(found[0], found[1])} in {found[2]}"
 
 
-def _completed() -> list[str]:
-    return [f"%{name}" for name in MAGIC_VERBS]
-
-
 def _unregister_magics(shell: Any, magics: Magics) -> None:
     """IPython has no undo of ``register_magics``: its tables are edited.
 
@@ -313,13 +293,3 @@ def _unregister_magics(shell: Any, magics: Magics) -> None:
     for kind, names in magics.magics.items():
         for name in names:
             manager.magics[kind].pop(name, None)
-
-
-def _unset_completers(shell: Any) -> None:
-    """IPython has no undo of ``set_hook``: its table is edited.
-
-    ``InteractiveShell.strdispatchers`` and ``StrDispatch.strs``.
-    """
-    completers = shell.strdispatchers["complete_command"].strs
-    for key in _completed():
-        completers.pop(key, None)

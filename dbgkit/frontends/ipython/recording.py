@@ -8,6 +8,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, magics_class
 
 from dbgkit.frontends.ipython.base import Line, magic, show
+from dbgkit.frontends.ipython.session import Session
 from dbgkit.frontends.verbs import function_of, spelled
 from dbgkit.remote.common.texts import in_line
 
@@ -15,6 +16,10 @@ from dbgkit.remote.common.texts import in_line
 @magics_class
 class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
     """``%dbg_record``, ``%dbg_recordings`` and ``%dbg_deaths``."""
+
+    def __init__(self, shell: Any, session: Session) -> None:
+        super().__init__(shell)
+        self.session = session
 
     @magic
     def dbg_record(self, asked: Line) -> Any:

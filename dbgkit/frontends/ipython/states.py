@@ -28,7 +28,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, shell: Any, session: Session) -> None:
         super().__init__(shell)
-        self._session = session
+        self.session = session
 
     @magic
     def dbg_failures(self, asked: Line) -> Any:
@@ -64,7 +64,7 @@ class StateMagics(Magics):  # type: ignore[misc, unused-ignore]
             The target is a future's or a collection's variable, an exception, a key,
             or nothing: the last failure.
         """
-        last = self._session.meant(None) if asked.target is None else asked.target
+        last = self.session.meant(None) if asked.target is None else asked.target
         return show(asked, function_of("story"), last)
 
     @magic

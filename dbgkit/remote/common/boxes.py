@@ -1,7 +1,8 @@
 """Black boxes of workers: their format, and how they are read.
 
-A box is a file of fixed size: what does not change, the last sample, and one slot for
-each task that runs. Its nanny, or another worker on the same host, reads it after the
+A box is a file of fixed size: what does not change, the last sample, those of memory
+before it, the last lines that were logged, and one slot for each task that runs. Its
+nanny, or another worker on the same host, reads it after the
 worker has died. It has a nonce that the worker has reported to the scheduler: owners of
 files mean little where users have namespaces, or all containers run as root.
 """
@@ -22,29 +23,50 @@ from .own_files import NotOwn, OwnFolder
 from .own_thread import TooSlow, apart
 
 if TYPE_CHECKING:
-    from .wire_deaths import Box, BoxFixed, BoxPlace, BoxTask, BoxUnread
+    from .wire_deaths import (
+        Box,
+        BoxFixed,
+        BoxPlace,
+        BoxTask,
+        BoxUnread,
+        LoggedForm,
+        MemoryForm,
+    )
 
 SLOTS = 64  # tasks at a time; of more, the rest is counted
 STACK_LIMIT = 4_000  # characters of a crash's stack
 
-MAGIC = b"dbgkit-box-2"
+MAGIC = b"dbgkit-box-3"
 FIXED = struct.Struct("<12sI")  # the magic, and the length of what is fixed
 FIXED_BYTES = 1_008
-MOVING = struct.Struct("<dQQ")  # of the last sample: time, memory; tasks left out
+# Of the last sample: time, memory; tasks left out, lines left out.
+MOVING = struct.Struct("<dQQQ")
 MOVING_AT = 1_024
-SLOTS_AT = 1_088
+CLOSED_AT = MOVING_AT + MOVING.size  # 1: its worker closed in good order
+MEMORY_AT = 1_088
+MEMORY = struct.Struct("<dQ")  # time, memory
+MEMORY_SAMPLES = 300  # the newest takes the oldest one's place
+LOGGED_AT = MEMORY_AT + MEMORY_SAMPLES * MEMORY.size
+LOGGED = struct.Struct("<dIHH")  # time, how often, level, length; the text follows
+LOGGED_LINES = 16  # the newest takes the oldest one's place
+LOGGED_BYTES = 512
+SLOTS_AT = LOGGED_AT + LOGGED_LINES * LOGGED_BYTES
 # In use (0: not any more), how the key is written, its length, started, bytes of
-# inputs, thread.
-SLOT = struct.Struct("<BBHdQQ4x")  # the key follows
+# inputs, thread, length of its function's first line.
+SLOT = struct.Struct("<BBHdQQH2x")
+KEY_AT, KEY_BYTES = 32, 480  # the key follows, and after it that line
+FIRST_BYTES = 480
 LINE = struct.Struct("<dH")  # when it was read, and its length
-KEY_AT, KEY_BYTES = 32, 480
-LINE_AT, LINE_BYTES = 512, 512
+LINE_AT, LINE_BYTES = 1_024, 512
 LINE_TEXT_AT = LINE_AT + 16
-SLOT_SIZE = 1_024
+RAISED = struct.Struct("<H")  # length of what it raised that ends its worker
+RAISED_AT, RAISED_BYTES = 1_536, 512
+SLOT_SIZE = 2_048
 SIZE = SLOTS_AT + SLOTS * SLOT_SIZE
 THREAD, COROUTINE = 1, 2  # what a slot in use is of
 PACKED, TEXT = 1, 2  # how a key is written
 ERRORS = "surrogatepass"
+HISTORY = 60  # seconds of memory's samples that are sent
 READING_LIMIT = 2.0  # seconds for boxes to be read
 _STACK_READ = 1_000_000  # bytes
 _TIMES = 4e9  # seconds since 1970; later ones are none
@@ -97,7 +119,7 @@ def own_box(path: str, nonce: str = "") -> Box:
         if nonce not in ("", found["nonce"]):
             raise NotOwn(errno.EPERM, "it is not the one that the worker made", path)
         stack = _read_stack(folder, f"{name}.stack", found["nonce"])
-    sampled, memory, left_out = MOVING.unpack_from(data, MOVING_AT)
+    sampled, memory, left_out, unlogged = MOVING.unpack_from(data, MOVING_AT)
     slots = range(SLOTS_AT, SIZE, SLOT_SIZE)
     tasks = [_read_slot(data, at) for at in slots if data[at]]
     tasks.sort(key=lambda task: task["start"])
@@ -111,6 +133,10 @@ def own_box(path: str, nonce: str = "") -> Box:
         "left_out": left_out,
         "tasks": tasks,
         "ended": ended,
+        "history": history(_read_memory(data)),
+        "logged": read_logged(data),
+        "unlogged": unlogged,
+        "closed": data[CLOSED_AT] == 1,
     }
     return cast("Box", box)
 
@@ -141,10 +167,16 @@ def _time(seconds: float) -> float:
 
 
 def _read_slot(data: bytes, at: int) -> BoxTask:
-    used, written, length, start, inputs, thread = SLOT.unpack_from(data, at)
-    packed = data[at + KEY_AT : at + KEY_AT + min(length, KEY_BYTES)]
+    head = SLOT.unpack_from(data, at)
+    used, written, length, start, inputs, thread, first_length = head
+    begin = at + KEY_AT
+    end = begin + min(length, KEY_BYTES)
+    packed = data[begin:end]
+    first = data[end : end + min(first_length, FIRST_BYTES)]
     line_at, length = LINE.unpack_from(data, at + LINE_AT)
     line = data[at + LINE_TEXT_AT :][: min(length, LINE_BYTES - 16)]
+    (length,) = RAISED.unpack_from(data, at + RAISED_AT)
+    raised = data[at + RAISED_AT + RAISED.size :][: min(length, RAISED_BYTES - 2)]
     return {
         "key": packed if written == PACKED else b"",
         "text": "" if written == PACKED else packed.decode("utf-8", "replace"),
@@ -152,9 +184,40 @@ def _read_slot(data: bytes, at: int) -> BoxTask:
         "inputs": inputs,
         "thread": thread,
         "coroutine": used == COROUTINE,
+        "first": first.decode("utf-8", "replace"),
         "line": line.decode("utf-8", "replace"),
         "line_at": _time(line_at),
+        "raised": raised.decode("utf-8", "replace"),
     }
+
+
+def _read_memory(data: bytes) -> list[MemoryForm]:
+    samples = data[MEMORY_AT : MEMORY_AT + MEMORY_SAMPLES * MEMORY.size]
+    found = MEMORY.iter_unpack(samples)
+    return [(when, memory) for when, memory in found if _time(when)]
+
+
+def read_logged(data: bytes) -> list[LoggedForm]:
+    """Lines that were logged, the oldest first."""
+    found: list[LoggedForm] = []
+    for at in range(LOGGED_AT, SLOTS_AT, LOGGED_BYTES):
+        when, times, level, length = LOGGED.unpack_from(data, at)
+        text = data[at + LOGGED.size : at + min(LOGGED.size + length, LOGGED_BYTES)]
+        if _time(when) and text:
+            shown = text.decode("utf-8", "replace")
+            found.append({"when": when, "level": level, "text": shown, "times": times})
+    return sorted(found, key=lambda line: line["when"])
+
+
+def history(samples: Iterable[MemoryForm]) -> list[MemoryForm]:
+    """Samples of memory, the oldest first: of each second of a minute the highest."""
+    most: dict[int, MemoryForm] = {}
+    for sample in samples:
+        second = int(sample[0])
+        if second not in most or most[second][1] < sample[1]:
+            most[second] = sample
+    last = max(most, default=0)
+    return [most[each] for each in sorted(most) if each > last - HISTORY]
 
 
 def _read_stack(folder: OwnFolder, name: str, nonce: str) -> str:

@@ -118,6 +118,12 @@ _WRAPPERS: dict[tuple[str, str], Any] = {
 }
 
 
+def is_wrapper(function: Any) -> bool:
+    """Whether a plain function is one of Dask's that calls the user's."""
+    named = module_of(function), name_of_function(function)
+    return named in _WRAPPERS or named[1] in ("reify", "_execute_subgraph")
+
+
 def module_of(function: Any) -> str:
     """Name of the module of a function or class, or of an object's class."""
     kind = type(function)

@@ -249,3 +249,20 @@ def _state(made: Any) -> dict[str, Any]:
         return {}
     state = made.__dict__.get("state")
     return state if isinstance(state, dict) else {}
+
+
+def ran_last(exception: Any) -> frozenset[Any]:
+    """What ran on the worker that a task killed last, at that worker's last heartbeat.
+
+    A scheduler's ``KilledWorker`` holds ``WorkerState.clean()``
+    (distributed/scheduler.py).
+    """
+    return _read(pickle_of(exception), _ran_last) or frozenset()
+
+
+def _ran_last(made: Any) -> frozenset[Any]:
+    if not isinstance(made, _Inert) or type(made).__name__ != "KilledWorker":
+        return frozenset()
+    _, worker, *_ = made.__dict__["arguments"]
+    _, slots = worker.__dict__["state"]
+    return frozenset(slots["executing"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from typing import Any
@@ -49,6 +50,6 @@ def quoted(text: str) -> str:
     >>> print(quoted("('x', 0)"), quoted("load-1"), quoted("a b"))
     "('x', 0)" load-1 'a b'
     """
-    if "'" in text and not any(each in text for each in '"\\$`!'):
+    if "'" in text and not re.search(r'["$`!]|\\(?:\\|\n|$)', text):
         return f'"{text}"'
     return shlex.quote(text)

@@ -28,6 +28,11 @@ _UNSEEN = re.compile(
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,_]\d+)*(?:[eE][-+]?\d+)?")
 
 
+def with_article(noun: str) -> str:
+    """``a task``, ``an exception``."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
 def safe_repr(value: object, limit: int = 10_000) -> str:
     """``repr`` of an exception or key; a broken one is named, not raised."""
     return _safely(repr, value, limit)

@@ -6,6 +6,17 @@ from typing import Annotated, Any, TypedDict
 
 from .wire import Count, Key, Moment, Number, Scalar, Size
 
+MemoryForm = tuple[Moment, Size]  # when, and bytes of a process's memory
+
+
+class LoggedForm(TypedDict):
+    """A warning or an error that a worker's process logged, secrets hidden."""
+
+    when: Moment  # the last time
+    level: Count
+    text: str
+    times: Count  # with other numbers in it
+
 
 class _BoxTask(TypedDict):
     key: Annotated[Any, "packed key"]  # or its bytes, as they were written
@@ -14,8 +25,10 @@ class _BoxTask(TypedDict):
     inputs: Count
     thread: Count
     coroutine: bool
+    first: str  # the first lines of its functions
     line: str
     line_at: Moment
+    raised: str  # what it raised that ends a worker, secrets hidden
 
 
 class BoxTask(_BoxTask, total=False):
@@ -47,6 +60,10 @@ class _Box(TypedDict):
     ended: list[BoxTask]  # as long as no other task has taken their place
     stack: str  # of a crash, as Python wrote it
     crashes: str
+    history: list[MemoryForm]  # the oldest first
+    logged: list[LoggedForm]  # the oldest first
+    unlogged: Count  # how many more there were just then
+    closed: bool  # in good order, but it could not tell its scheduler
 
 
 class Box(_Box, total=False):
@@ -93,6 +110,7 @@ class NannyReport(_Report, total=False):
     closed: bool
     memory: Size | None
     memory_at: Moment | None
+    history: list[MemoryForm]
     kills: dict[str, int]
     lines: list[str]
     error: str
@@ -146,6 +164,7 @@ class _Death(TypedDict):
     box_at: Annotated[BoxPlace, "mapping"] | None
     report: NannyReport | None
     over: Over | None
+    logged: list[LoggedForm] | None  # of one that closed in good order
     lines: list[str]
 
 

@@ -79,6 +79,8 @@ class HistoryEntry(_HistoryEntry, total=False):
     cause_text: str
     cause_frames: str
     codes: Sequence[CodeForm]
+    carried: bool  # the task's result carried it: for Dask it has finished
+    now: str  # state of a task of the same key, as it was submitted or retried since
 
 
 class FollowersForm(TypedDict):
@@ -86,6 +88,15 @@ class FollowersForm(TypedDict):
 
     keys: Annotated[list[Key], "some"]
     text: str
+
+
+class SharedForm(TypedDict):
+    """``scheduler.killings.Blame``: what else was on workers that died with a task."""
+
+    role: str  # "suspect" or "bystander"
+    keys: list[Key]  # the other suspects; or what killed them
+    more: Count
+    ran: list[Key]  # of all suspects those that ran at the last heartbeat
 
 
 class _Fact(HistoryEntry):
@@ -109,6 +120,7 @@ class Fact(_Fact, total=False):
     followers: FollowersForm | None
     gone: bool
     pickled: bytes | None
+    shared: SharedForm | None
 
 
 class GroupForm(TypedDict):
@@ -122,6 +134,7 @@ class GroupForm(TypedDict):
     count: Count
     cascaded: Count
     forgotten: Count
+    again: Count  # whose key has been submitted or retried since
     workers: list[str]
     omitted_workers: Count
     first: Moment | None
@@ -138,12 +151,14 @@ class Missing(TypedDict):
     undated: Count
     unasked: Count
     span_unknown: bool
+    client_unknown: bool
 
 
 class _Failures(SpanForm, Missing):
     groups: list[GroupForm]
     omitted: Count
     total: Count
+    bystanders: Count  # that were only on a worker that another task killed
     cascaded: Count
     healed: Count | None
     healed_keys: list[Key]
@@ -163,6 +178,8 @@ class FailuresQuestion(TypedDict, total=False):
     client: str | None
     first: str | None
     span: str | None
+    deaths: str
+    recorder: str
 
 
 # -- visits --------------------------------------------------------------------
@@ -218,6 +235,7 @@ class _Visit(TypedDict):
     omitted: Count
     unfollowed: Count
     erred: list[HistoryEntry]
+    past: list[HistoryEntry]  # what the history alone has of what is asked for
     tasks: list[TaskForm]
     workers: dict[str, WorkerForm]
     of_any: bool

@@ -8,9 +8,7 @@ from typing import Annotated, Any, TypedDict
 from .wire import Count, Key, Moment, PagePlace
 
 
-class Header(TypedDict):
-    """What a recording is of."""
-
+class _Header(TypedDict):
     key: Key
     exception_type: str
     message: str
@@ -19,6 +17,12 @@ class Header(TypedDict):
     when: Moment
     left_out: int
     gap: str
+
+
+class Header(_Header, total=False):
+    """What a recording is of."""
+
+    carried: bool  # the task's result carries the exception (see ``common.carried``)
 
 
 class ListedHeader(Header):

@@ -183,6 +183,41 @@ class TransitionLog(Log):
     made: Count | None
 
 
+class FailedPlugin(TypedDict):
+    """A plugin whose ``setup`` failed, at a worker or nanny, if it is known which."""
+
+    at: str
+    plugin: str
+    error: str
+
+
+class RaisingPlugin(TypedDict):
+    """A plugin of the scheduler that raised, and in which of its methods."""
+
+    plugin: str
+    place: str
+    error: str
+    count: Count
+
+
+class Leaver(TypedDict):
+    """A worker that left soon after it had joined."""
+
+    worker: str
+    lived: Number
+    tasks: Count
+    reason: str
+
+
+class NanniesSaid(TypedDict):
+    """``scheduler.doctor_logs.nannies_said``"""
+
+    failed: list[FailedPlugin]
+    no_start: list[str]
+    silent: Count
+    left_out: Count
+
+
 class Examined(TypedDict):
     """``scheduler.doctor.examine``"""
 
@@ -201,10 +236,17 @@ class Examined(TypedDict):
     lost_tracebacks: list[Key]
     tasks: Count
     page: PagePlace | None
+    failed_plugins: list[FailedPlugin]  # of a dump; live, the workers are asked
+    raising: list[RaisingPlugin]
+    hides_raising: bool | None
+    leavers: list[Leaver]
+    nannies: NanniesSaid | None
+    preloads: list[str]
 
 
 class DoctorQuestion(TypedDict, total=False):
     client: str | None
+    limit: float  # seconds for nannies to send their logs
 
 
 class Held(TypedDict):
@@ -227,6 +269,16 @@ class RecorderState(_RecorderState, total=False):
     refused: str
 
 
+class ModuleForm(TypedDict):
+    """``worker.doctor_modules.ModuleFiles.describe``"""
+
+    name: str
+    file: str
+    digest: str
+    edited: list[str]
+    local: bool  # in the worker's own folder, where uploaded files are
+
+
 class Checked(TypedDict):
     """``worker.doctor.probe_worker``"""
 
@@ -235,6 +287,9 @@ class Checked(TypedDict):
     hides_failures: bool
     held: Held
     recorders: list[RecorderState]
+    failed_plugins: list[tuple[str, str]]  # names and errors
+    preloads: list[str]
+    modules: list[ModuleForm]
 
 
 class Surroundings(TypedDict):

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import os
 import re
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from contextlib import suppress
 from time import time
@@ -22,7 +22,9 @@ from tornado.ioloop import PeriodicCallback
 
 from ..common.announcing import announce
 from ..common.boxes import (
+    HISTORY,
     READING_LIMIT,
+    history,
     is_alive,
     own_box,
     read_box,
@@ -33,7 +35,7 @@ from ..common.handlers import Handler
 from ..common.own_thread import apart
 
 if TYPE_CHECKING:
-    from ..common.wire_deaths import Box, BoxPlace, NannyReport
+    from ..common.wire_deaths import Box, BoxPlace, MemoryForm, NannyReport
 
 EVERY = 0.5  # seconds between two samples of the process
 SENDING_LIMIT = 2.0  # seconds for a report to be sent
@@ -56,6 +58,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
         self.pid: int | None = None
         self.memory: int | None = None
         self.memory_at = 0.0
+        self.history: deque[MemoryForm] = deque(maxlen=int(HISTORY / EVERY))
         # The counts at the last sample, and at the one before.
         self.counted: dict[str, int] = {}
         self.kills: dict[str, int] = {}
@@ -132,11 +135,13 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
                 return
             if pid != self.pid:
                 self.pid, self.memory = pid, None
+                self.history.clear()
                 self.counted = oom_kills()
             memory = psutil.Process(pid).memory_info().rss
             if not memory:  # it is ending, or has ended and was not yet reported
                 return
             self.memory, self.memory_at = memory, time()
+            self.history.append((self.memory_at, memory))
             # A killed process may still have its memory for a while: what is counted
             # now may be its own end. What the sample before has counted is not.
             self.kills, self.counted = self.counted, oom_kills()
@@ -194,6 +199,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             "closed": False,
             "memory": self.memory,
             "memory_at": self.memory_at,
+            "history": history(self.history),
             "kills": {
                 name: kills[name] - before
                 for name, before in self.kills.items()
@@ -203,6 +209,7 @@ class DeathWatch(NannyPlugin):  # type: ignore[misc]
             "error": "; ".join(self.errors),
         }
         self.pid, self.memory, self.errors = None, None, []
+        self.history.clear()
         self.kills = self.counted = kills  # this end is accounted for
         return place, report
 
@@ -228,7 +235,11 @@ def _here(settings: Any) -> bool:
 async def _add_box(report: NannyReport, place: BoxPlace) -> None:
     """Read the box of a worker that has ended into a report, and remove it."""
     try:
-        report["box"] = await apart(_take_box, place, limit=READING_LIMIT)
+        box: Box = await apart(_take_box, place, limit=READING_LIMIT)
+        report["box"], report["closed"] = box, box["closed"]
+        # The worker has more samples; the nanny also those of while it was stuck.
+        report["history"] = history([*report["history"], *box["history"]])
+        box["history"] = []
     except FileNotFoundError:
         report["closed"] = True  # in good order: then it takes its box away
     except OSError as error:

@@ -82,6 +82,13 @@ def _kind_of(exception: BaseException, budget: Budget) -> str:
     return repr(signature(_class_name(exception), message, place))
 
 
+def type_and_words(exception: BaseException, limits: Limits, length: int) -> str:
+    """``SystemExit: 3``, secrets hidden; nothing of the user's own is called."""
+    budget = _budget(limits, short=True)
+    message = _hide(message_of(exception, budget), budget, length)
+    return ": ".join(filter(None, [_class_name(exception), message]))[:length]
+
+
 def hide_secrets(text: str, limits: Limits, length: int) -> str:
     """The beginning of a text, with secrets hidden before it was cut."""
     return _hide(text, _budget(limits, short=True), length)

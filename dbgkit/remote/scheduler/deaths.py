@@ -6,7 +6,7 @@ It answers in place of the recorder's part if that is on, and adds what happened
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain, islice
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -16,6 +16,7 @@ import msgpack
 from ..common.keys import as_key
 from ..common.pacing import Pace, is_dump
 from .asking import ask_all
+from .removals import are_keys, removals
 
 if TYPE_CHECKING:
     from ..common.wire_deaths import (
@@ -78,16 +79,9 @@ def removal_fact(when: float, msg: Mapping[str, Any], reason: str) -> DeathForm:
         "box_at": None,  # where it had its black box: see DeathStore.on_box
         "report": None,  # of its nanny: see nanny.deaths.DeathWatch.report
         "over": None,  # what its nanny said of its memory
+        "logged": None,  # what it said as it closed: see DeathStore.log_event
         "lines": [],  # of nannies' logs, where nobody reported
     }
-
-
-def is_removal(msg: Mapping[str, Any]) -> bool:
-    """Whether `removal_fact` can read this: anyone can log events."""
-    names = ("processing-tasks", "lost-computed-tasks", "lost-scattered-tasks")
-    return isinstance(msg.get("worker"), str) and all(
-        _are_keys(msg.get(name) or ()) for name in names
-    )
 
 
 def over_of(msg: Any, when: float) -> Over | None:
@@ -97,16 +91,6 @@ def over_of(msg: Any, when: float) -> Over | None:
         return None
     whole = all(type(msg.get(name)) is kind for name, kind in types.items())
     return cast("Over", {**msg, "when": when}) if whole else None
-
-
-def _are_keys(value: Any) -> bool:
-    if not isinstance(value, Collection) or isinstance(value, (str, bytes)):
-        return False
-    try:
-        set(value)
-    except TypeError:  # not hashable
-        return False
-    return True
 
 
 _NONE = type(None)
@@ -121,6 +105,7 @@ _REPORTED: dict[str, tuple[type, ...]] = {
     "closed": (bool,),
     "memory": (int, _NONE),
     "memory_at": (float, int, _NONE),
+    "history": (list, tuple),
     "kills": (dict,),
     "lines": (list, tuple),
     "error": (str,),
@@ -247,21 +232,17 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[DeathForm]:
     is_wanted = None if keys is None else one_of(keys)
     events = state.get_events()
     found: list[DeathForm] = []
-    for when, msg in list(events.get("all", ())):
-        await pace.checkpoint()
-        if not isinstance(msg, Mapping):
+    async for when, msg in removals(state, events, pace):
+        if msg["action"] == "restart-workers":
+            note_restart(found, msg.get("workers"), when)
             continue
-        if msg.get("action") == "restart-workers":
-            note_restart(found, msg.get("workers"), float(when))
-        if msg.get("action") != "remove-worker" or when >= until:
-            continue
-        if not is_removal(msg) or _is_still_there(state, events, msg["worker"], when):
+        if when >= until:
             continue
         had = msg.get("processing-tasks") or ()
         if is_wanted is not None and not any(map(is_wanted, had)):
             continue
-        reason = _reason(events.get(msg["worker"], ()), float(when))
-        found.append(removal_fact(float(when), msg, reason))
+        reason = _reason(events.get(msg["worker"], ()), when)
+        found.append(removal_fact(when, msg, reason))
     reported = [over_of(msg, when) for when, msg in events.get(OVER_TOPIC, ())]
     for death in found:
         for over in filter(None, reported):
@@ -272,23 +253,13 @@ async def _of_events(state: Any, until: float, keys: Any) -> list[DeathForm]:
     return found[::-1]
 
 
-def _is_still_there(
-    state: Any, events: Mapping[str, Any], worker: str, when: float
-) -> bool:
-    """Whether a worker is still there, and not another one with its address."""
-    return worker in state.workers and not any(
-        at > when and isinstance(msg, Mapping) and msg.get("action") == "add-worker"
-        for at, msg in list(events.get(worker, ()))
-    )
-
-
 def note_restart(deaths: Any, workers: Any, when: float) -> None:
     """Mark deaths, which come the oldest first, as requested by a client.
 
     ``Scheduler.restart_workers`` logs workers that have just gone; others may have
     had the same address before.
     """
-    if not _are_keys(workers):
+    if not are_keys(workers):
         return
     wanted = {each for each in workers if isinstance(each, str)}
     for death in reversed(deaths):

@@ -23,7 +23,6 @@ from ..common.handlers import Handler
 from .deaths import (
     OVER_TOPIC,
     SOON,
-    is_removal,
     is_report,
     note_restart,
     one_of,
@@ -31,8 +30,10 @@ from .deaths import (
     removal_fact,
     unpack_keys,
 )
+from .deaths_parts import Process, add_worker, is_of, tasks_of, without_removal
+from .leftovers import forget_events
 from .plugins import Spread
-from .rows import name_of
+from .removals import is_removal
 
 if TYPE_CHECKING:
     from ..common.wire_deaths import BoxPlace, DeathForm, HeldDeaths, NannyReport, Over
@@ -46,8 +47,6 @@ START_LIMIT = 60.0  # seconds for a worker to start, once it has its plugins
 MOST_BOXES = 10_000  # that workers have reported
 MOST_INPUTS = 10_000  # whose sizes are added up
 _NOT_REPORTED = "what it found is not the black box that its worker reported"
-
-_Process = tuple[str, int | None]  # of a worker: its address and process id
 
 
 class DeathStore(SchedulerPlugin):  # type: ignore[misc]
@@ -75,11 +74,13 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         self.deaths: deque[DeathForm] = deque(maxlen=MOST_DEATHS)
         self.workers: dict[str, Any] = {}
         self.executing: dict[str, list[Any]] = {}
-        self.reports: OrderedDict[_Process, NannyReport] = OrderedDict()
+        self.reports: OrderedDict[Process, NannyReport] = OrderedDict()
         self.reasons: OrderedDict[str, str] = OrderedDict()
-        self.over: OrderedDict[_Process, Over] = OrderedDict()
+        self.over: OrderedDict[Process, Over] = OrderedDict()
+        # What workers logged, by their own report as they closed.
+        self.logged: OrderedDict[Process, Any] = OrderedDict()
         # Where workers have their black boxes, and what these are recognised by.
-        self.boxes: OrderedDict[_Process, BoxPlace] = OrderedDict()
+        self.boxes: OrderedDict[Process, BoxPlace] = OrderedDict()
         for sending in self.sending:
             sending.cancel()
 
@@ -203,6 +204,10 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             if over := over_of(msg, time()):
                 self._add_over(over)
             return
+        if topic == self.name:
+            self._add_logged(msg.get("worker"), msg.get("pid"), msg.get("logged"))
+            forget_events(self.scheduler, topic)
+            return
         action = msg.get("action")
         if topic == "all" and action == "remove-worker":
             if is_removal(msg) and self._has_gone(msg["worker"]):
@@ -236,6 +241,17 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
                 death["reason"] = death["reason"] or reason
                 return
 
+    def _add_logged(self, worker: Any, pid: Any, logged: Any) -> None:
+        """Note what a worker that closes says that it has logged."""
+        if not isinstance(worker, str) or not isinstance(logged, (list, tuple)):
+            return
+        for death in reversed(self.deaths):  # it was removed before it closed
+            if death["worker"] == worker and death["pid"] == pid:
+                death["logged"] = list(logged)
+                return
+        if isinstance(pid, int) and worker in self.workers:
+            _keep(self.logged, (worker, pid), list(logged))
+
     def add_removal(self, msg: Mapping[str, Any]) -> None:
         """Note that the scheduler has lost or removed a worker."""
         address = msg["worker"]
@@ -244,7 +260,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         death = removal_fact(now, msg, self.reasons.pop(address, ""))
         self.number += 1
         if ws is not None:
-            _add_worker(death, ws, now)
+            add_worker(death, ws, now)
             if msg.get("expected"):  # its nanny goes with it
                 self.spread.left(ws.nanny)
         # What has ended since its last heartbeat no longer ran.
@@ -255,12 +271,14 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             for key, duration in islice(beats, 50)
             for prefix, inputs in (self._of_task(key),)
         ]
-        death["box_at"] = self.boxes.get((address, death["pid"]))
+        process = address, death["pid"]
+        death["box_at"] = self.boxes.get(process)
+        death["logged"] = self.logged.pop(process, None)
         for found in list(self.reports):
             if found[0] == address and found[1] in (None, death["pid"]):
                 death["report"] = self.reports.pop(found)
         for found in list(self.over):
-            if _is_of(found, death):
+            if is_of(found, death):
                 death["over"] = self.over.pop(found)
         self._add_prefixes(death)
         self.deaths.append(death)
@@ -270,7 +288,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         process = (over["worker"], over["pid"])
         for death in reversed(self.deaths):  # its end came before the event
             late = over["when"] - death["when"] < SOON
-            if late and death["over"] is None and _is_of(process, death):
+            if late and death["over"] is None and is_of(process, death):
                 death["over"] = over
                 return
         _keep(self.over, process, over)
@@ -319,7 +337,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         # A process that ended before it ever joined, or whose end is not yet noticed.
         now = time()
         alone = [
-            _without_removal(report)
+            without_removal(report)
             for report in self.reports.values()
             if report["code"] and now - report["when"] > 5
         ]
@@ -327,7 +345,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
         deaths = sorted([*self.deaths, *alone], key=lambda death: -death["when"])
         if keys is not None:
             is_wanted = one_of(keys)
-            deaths = [each for each in deaths if any(map(is_wanted, _tasks_of(each)))]
+            deaths = [each for each in deaths if any(map(is_wanted, tasks_of(each)))]
             forgotten = 0
         return {
             "deaths": deaths[:limit],
@@ -335,56 +353,6 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
             "total": self.number + len(alone),
             "since": self.since,
         }
-
-
-def _tasks_of(death: DeathForm) -> list[Any]:
-    """Keys of the tasks that a worker had when it went away."""
-    box = death["report"].get("box") if death["report"] else None
-    ran = [*death["heartbeat_tasks"], *(box["tasks"] if box else ())]
-    return [*(task["key"] for task in ran), *death["processing"]]
-
-
-def _add_worker(death: DeathForm, ws: Any, now: float) -> None:
-    metrics = ws.metrics or {}
-    death.update(
-        {
-            "name": name_of(ws),
-            "host": ws.host,
-            "pid": ws.pid,
-            "nanny": ws.nanny or "",
-            "memory": metrics.get("memory"),
-            "memory_at": ws.last_seen,
-            "memory_limit": ws.memory_limit or None,
-            "unseen": now - ws.last_seen,
-        }
-    )
-
-
-def _without_removal(report: NannyReport) -> DeathForm:
-    msg = {"worker": report["worker"], "expected": None, "stimulus_id": ""}
-    death = removal_fact(report["when"], msg, "")
-    box = report["box"]
-    if box:  # a copy, as its worker may still be removed
-        tasks = [task.copy() for task in box["tasks"]]
-        box = {**box, "tasks": tasks, "ended": []}
-        report = {**report, "box": box}
-        unpack_keys(box, ())
-    death["name"], death["pid"] = report["name"], report["pid"]
-    death["nanny"], death["report"] = report["nanny"], report
-    return death
-
-
-def _is_of(process: _Process, death: DeathForm) -> bool:
-    """Whether a nanny's report about a process belongs to a death.
-
-    A nanny has the address of the worker before while the next one is starting, but
-    it has the right process id.
-    """
-    address, pid = process
-    if pid is None or death["pid"] is None:
-        return bool(address == death["worker"])
-    same_host = address.rpartition(":")[0] == death["worker"].rpartition(":")[0]
-    return bool(pid == death["pid"] and same_host)
 
 
 def _keep(

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 import dask
 
 from ..common.pacing import Pace, is_dump, now_of
+from ..common.preloads import preloads_of
 from ..common.settings import SETTINGS, read_settings
 from .dashboard_place import page_of
+from .doctor_logs import (
+    NANNIES_LIMIT,
+    early_leavers,
+    failed_in_dump,
+    hides_plugins,
+    nannies_said,
+    raising_plugins,
+)
 
 if TYPE_CHECKING:
     from ..common.wire_tasks import (
@@ -39,6 +48,7 @@ async def examine(state: Any, question: DoctorQuestion) -> Examined:
         workers.append(_worker(ws, now, there))
         await pace.checkpoint()
     workers.sort(key=_troubled)
+    limit = question.get("limit", NANNIES_LIMIT)
     return {
         "now": now,
         "address": str(getattr(state, "address", "")),
@@ -56,6 +66,12 @@ async def examine(state: Any, question: DoctorQuestion) -> Examined:
         "lost_tracebacks": [] if dump else _lost_tracebacks(state),
         "tasks": len(state.tasks),
         "page": page_of(state),
+        "failed_plugins": failed_in_dump(state) if dump else [],
+        "raising": [] if dump else await raising_plugins(state, pace),
+        "hides_raising": None if dump else hides_plugins(state),
+        "leavers": [] if dump else await early_leavers(state, now, pace),
+        "nannies": None if dump else await nannies_said(state, limit),
+        "preloads": [] if dump else preloads_of(state),
     }
 
 

@@ -11,6 +11,7 @@ from .p2p import as_text, cause_in_shuffle, went_in
 if TYPE_CHECKING:
     from ..common.wire_failures import Fact, HistoryEntry
 
+MOST_CARRIED = 1_000  # recordings that are looked through
 TEXT_LIMIT = 100_000  # characters of one exception's or traceback's text
 
 
@@ -25,6 +26,27 @@ def history_of(state: Any) -> list[HistoryEntry]:
             "traceback_text": entry.traceback_text[:TEXT_LIMIT],
         }
         for entry in state.erred_tasks
+    ]
+
+
+async def carried_history(state: Any, recorder: str) -> list[HistoryEntry]:
+    """What the recorder has of exceptions that were results: as `history_of`.
+
+    Dask knows these tasks as finished (see ``common.carried``).
+    """
+    handler = None if is_dump(state) else state.handlers.get(f"{recorder}-list")
+    held = None if handler is None else await handler(keys=None, limit=MOST_CARRIED)
+    return [
+        {
+            "key": header["key"],
+            "when": header["when"],
+            "erred_on": [header["worker"]],
+            "exception_text": f"{header['exception_type']}({header['message']!r})",
+            "traceback_text": "",
+            "carried": True,
+        }
+        for header in (held["headers"] if held else ())
+        if header["carried"]
     ]
 
 
@@ -64,7 +86,7 @@ def failure_fact(state: Any, ts: Any, asked: Any, entry: HistoryEntry | None) ->
 
 def forgotten_fact(entry: HistoryEntry) -> Fact:
     """As `failure_fact`, if only an entry of the history is left of it."""
-    return {
+    fact: Fact = {
         "key": entry["key"],
         "when": entry["when"],
         "erred_on": entry["erred_on"],
@@ -79,3 +101,8 @@ def forgotten_fact(entry: HistoryEntry) -> Fact:
         "tried": 1,
         "group_size": None,
     }
+    if "now" in entry:
+        fact["now"] = entry["now"]
+    if "carried" in entry:
+        fact["carried"] = entry["carried"]
+    return fact

@@ -14,17 +14,19 @@ from ..common.frame_codes import FrameCode, codes_for, mark_at, own_place
 from ..common.pacing import Pace, is_dump, now_of, slices
 from ..common.texts import Signature, likeness, signature, type_and_message
 from .dashboard_place import page_of
-from .failed import failure_fact, forgotten_fact, history_of
+from .failed import carried_history, failure_fact, forgotten_fact, history_of
 from .failures_followers import Follower, Followers
 from .failures_groups import TRACEBACKS, Group, Row, group_of, sample_of
 from .failures_index import ErredIndex
 from .failures_inner import InnerCounts, Waiting
 from .failures_joined import join_moved
+from .failures_killed import Killed, KilledCounts
 from .followers import is_follower
 from .inner_identities import identities
+from .killings import was_killed
 from .leftovers import is_private
 from .origins import CameFrom
-from .p2p import P2P, as_text, cause_in_shuffle
+from .p2p import as_text, cause_in_shuffle
 
 if TYPE_CHECKING:
     from ..common.wire_failures import (
@@ -50,7 +52,9 @@ async def survey_failures(
     question : dict
         ``limit`` groups; only those since the time ``since``, that the client of
         id ``client`` wants or lost something by, of the span ``span`` (name or id).
-        ``first``: id of the client whose failures come first.
+        ``first``: id of the client whose failures come first. ``deaths``: name of the
+        recorder's part that has the ends of workers, ``recorder`` of that which has
+        recordings.
     index : ErredIndex, optional
         As kept by the extension; a new one is filled by a pass over all tasks.
     """
@@ -60,7 +64,9 @@ async def survey_failures(
     passed = await index.fill(state, pace)
     history = [entry for entry in history_of(state) if not is_private(entry["key"])]
     await index.find_times(state, history, pace)
-    survey = _Survey(state, index, pace, question.get("since"))
+    history += await carried_history(state, question.get("recorder") or "")
+    recorder = question.get("deaths") or ""
+    survey = _Survey(state, index, pace, question.get("since"), recorder)
     await survey.choose(question.get("client"), question.get("span"))
     survey.find_own(question.get("first"))
     await survey.count_all(history)
@@ -74,7 +80,12 @@ class _Survey:
     """
 
     def __init__(
-        self, state: Any, index: ErredIndex, pace: Pace, since: float | None
+        self,
+        state: Any,
+        index: ErredIndex,
+        pace: Pace,
+        since: float | None,
+        recorder: str,
     ) -> None:
         self._state = state
         self._index = index
@@ -84,13 +95,22 @@ class _Survey:
         self._groups: dict[Signature, Group] = {}
         self._waiting: list[Waiting] = []
         self._followers = Followers()
+        self._recorder = recorder
+        self._killed = KilledCounts()
         self._own: set[Any] = set()
-        self._missing: Missing = {"undated": 0, "unasked": 0, "span_unknown": False}
+        self._missing: Missing = {
+            "undated": 0,
+            "unasked": 0,
+            "span_unknown": False,
+            "client_unknown": False,
+        }
 
     async def choose(self, client: str | None, span: str | None) -> None:
         """Count only what concerns a client or a span, if one is asked for."""
         if client is None and span is None:
             return
+        if client is not None:
+            self._missing["client_unknown"] = client not in self._state.clients
         spans: set[str] = set()
         if span is not None:
             spans, known = _span_ids(self._state, span)
@@ -119,8 +139,11 @@ class _Survey:
     async def count_all(self, history: list[HistoryEntry]) -> None:
         """Count failures that are there, those of the history alone, and followers."""
         known = await self._count_present()
+        await self._killed.fill(
+            self._state, self._recorder, self._own, self._count, self._pace
+        )
         history = [
-            _with_cause(self._index, entry)
+            self._index.with_cause(entry)
             for entry in history
             if entry["key"] not in known
         ]
@@ -156,7 +179,8 @@ class _Survey:
         return {
             "groups": wire,
             "omitted": len(found) - len(shown),
-            "total": sum(group.count for group in found),
+            "total": sum(group.count for group in found if not group.bystanders),
+            "bystanders": sum(group.count for group in found if group.bystanders),
             "cascaded": sum(group.cascaded for group in found),
             "healed": len(index.healed) + index.healed_more,
             "healed_keys": sample_of(index.healed),
@@ -167,6 +191,7 @@ class _Survey:
             "unasked": self._missing["unasked"],
             "span_unknown": self._missing["span_unknown"],
             "page": page_of(self._state),
+            "client_unknown": self._missing["client_unknown"],
         }
 
     # -- what is there ------------------------------------------------------
@@ -189,6 +214,8 @@ class _Survey:
                     known.pop(root)
                 elif when is not None and row.follows:
                     self._followers.found.append(Follower(root, when, members, row))
+                elif row.killed:
+                    self._killed.found.append(Killed(root, row, when, members))
                 elif row.handed:
                     self._waiting.append(Waiting(root, row, when, members))
                 else:
@@ -228,12 +255,11 @@ class _Survey:
             text, frames = cause.text, as_text(cause)
         codes = codes_for(ts.run_spec, frames, every=False)
         alike = _signature(root, text, frames, codes)
-        if not ts.exception_text and ts.suspicious > state.allowed_failures:
-            alike = ("KilledWorker", alike[1], alike[2])
         handed = identities(ts.exception_text, ts.traceback_text, ts.exception)
         parts = _parts(text)
         workers = tuple(ts.erred_on or ())
-        row = Row(alike, parts, str(root), workers, handed, is_follower(text))
+        killed = was_killed(state, ts)
+        row = Row(alike, parts, str(root), workers, handed, is_follower(text), killed)
         index.note_row(root, row)
         return row
 
@@ -249,7 +275,7 @@ class _Survey:
     async def _example(self, group: Group, values: CameFrom) -> Fact:
         """One failure of a group; perhaps only the history's entry is left of it."""
         if group.present is not None:
-            key = group.present[-1]
+            key = self._killed.first_of(group.present[-1])
             ts = await self._index.task_of(self._state, key, self._pace)
             if ts is not None:
                 return {
@@ -258,6 +284,7 @@ class _Survey:
                     "when": self._index.when.get(key),
                     "codes": codes_for(ts.run_spec, ts.traceback_text or ""),
                     "submitted": group.submitted.get(key),
+                    "shared": self._killed.shared(key),
                 }
         return forgotten_fact(group.entry or _NOTHING_LEFT)
 
@@ -274,13 +301,15 @@ class _Survey:
             if self._since is not None and (entry["when"] or 0.0) < self._since:
                 continue
             ts = self._state.tasks.get(key)
-            if ts is not None and ts.state == "memory":
+            if ts is not None and ts.state == "memory" and "carried" not in entry:
                 self._index.heal(key)
             elif inner.counts_elsewhere(entry, _alike_of_entry):
                 continue
             elif self._wanted is not None:
                 self._missing["unasked"] += 1  # the history has no clients or spans
             else:
+                if ts is not None and "carried" not in entry:
+                    entry = {**entry, "now": ts.state}
                 alike = _alike_of_entry(entry)
                 if is_follower(entry["cause_text"] or entry["exception_text"]):
                     follower = Follower(key, entry["when"] or 0.0, 1, entry)
@@ -325,21 +354,6 @@ def _alike_of_entry(entry: HistoryEntry) -> Signature:
     frames = entry["cause_frames"] or entry["traceback_text"]
     codes = cast("tuple[FrameCode, ...]", entry["codes"])
     return _signature(entry["key"], text, frames, codes)
-
-
-def _with_cause(index: ErredIndex, entry: HistoryEntry) -> HistoryEntry:
-    """An entry of the history, with the code that its frames were in.
-
-    Of a P2P shuffle's task also what it was raised from.
-    """
-    shuffled = entry["exception_text"].startswith(P2P)
-    cause = index.cause_in_shuffle(entry["key"]) if shuffled else None
-    return {
-        **entry,
-        "codes": index.codes.of(entry["key"]),
-        "cause_text": cause.text if cause else "",
-        "cause_frames": as_text(cause) if cause else "",
-    }
 
 
 def _is_wanted(ts: Any, client: str) -> bool:

@@ -36,6 +36,7 @@ class Row(NamedTuple):
     ``handed`` is what it may have received from tasks that it had submitted (see
     ``inner_identities``). ``parts`` is what varies in its message.
     ``follows``: it is what others of a collective raise as one of them fails.
+    ``killed``: it raised nothing, its workers died.
     """
 
     alike: Signature
@@ -44,6 +45,7 @@ class Row(NamedTuple):
     workers: tuple[str, ...]
     handed: tuple[Any, ...]
     follows: bool
+    killed: bool
 
 
 class Messages:
@@ -103,6 +105,7 @@ class Group:
         self.count = 0
         self.cascaded = 0
         self.forgotten = 0
+        self.again = 0
         self.workers: dict[str, None] = {}
         self.first: float | None = None
         self.last: float | None = None
@@ -126,7 +129,9 @@ class Group:
         self._count(place, when, row.workers)
 
     def add_forgotten(self, entry: HistoryEntry, parts: tuple[str, ...]) -> None:
-        self.forgotten += 1
+        again = "now" in entry
+        self.again += again
+        self.forgotten += not (again or entry.get("carried"))
         self.messages.add(parts)
         when = entry["when"] or 0.0
         if self.entry is None or when < (self.entry["when"] or 0.0):
@@ -150,6 +155,7 @@ class Group:
         self.count += other.count
         self.cascaded += other.cascaded
         self.forgotten += other.forgotten
+        self.again += other.again
         self.workers.update(other.workers)
         self.submitted.update(other.submitted)
         self.messages.absorb(other.messages)
@@ -162,9 +168,18 @@ class Group:
         entries = _known(self.entry, other.entry)
         self.entry = min(entries, key=lambda each: each["when"] or 0.0, default=None)
 
+    @property
+    def bystanders(self) -> bool:
+        """Whether they were only on a worker that another task killed."""
+        return self.alike[:2] == ("KilledWorker", "bystander")
+
     def rank(self) -> tuple[Any, ...]:
-        """Those of whoever asks first, then the newest, then the most frequent."""
-        return not self.own, -(self.last or 0.0), -self.count, self.alike[:2]
+        """Those of whoever asks first, then the newest, then the most frequent.
+
+        Those that only were there as another task killed the worker come last.
+        """
+        place = -(self.last or 0.0), -self.count, self.alike[:2]
+        return self.bystanders, not self.own, *place
 
     def to_wire(self, example: Fact, traceback: int) -> GroupForm:
         """The group; its example's traceback is cut to so many characters."""
@@ -182,6 +197,7 @@ class Group:
             "count": self.count,
             "cascaded": self.cascaded,
             "forgotten": self.forgotten,
+            "again": self.again,
             "workers": workers[:MOST_WORKERS],
             "omitted_workers": max(0, len(workers) - MOST_WORKERS),
             "first": self.first,

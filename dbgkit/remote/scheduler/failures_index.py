@@ -13,7 +13,7 @@ from ..common.pacing import Pace, all_tasks, is_dump, slices
 from ..common.pickles import MOST_BYTES, Raised, pickle_of
 from ..common.texts import COMPARED
 from .failures_groups import Row
-from .p2p import P2P, cause_in_shuffle
+from .p2p import P2P, as_text, cause_in_shuffle
 
 if TYPE_CHECKING:
     from ..common.wire_failures import HistoryEntry
@@ -118,6 +118,20 @@ class ErredIndex:
         if isinstance(found, Unread):
             found = self.shuffles[key] = cause_in_shuffle(*found)
         return found
+
+    def with_cause(self, entry: HistoryEntry) -> HistoryEntry:
+        """An entry of the history, with the code that its frames were in.
+
+        Of a P2P shuffle's task also what it was raised from.
+        """
+        shuffled = entry["exception_text"].startswith(P2P)
+        cause = self.cause_in_shuffle(entry["key"]) if shuffled else None
+        return {
+            **entry,
+            "codes": self.codes.of(entry["key"]),
+            "cause_text": cause.text if cause else "",
+            "cause_frames": as_text(cause) if cause else "",
+        }
 
     def drop(self, key: Any) -> None:
         """Note that a task is no longer in state erred."""

@@ -18,6 +18,7 @@ from ..common.pacing import Pace, slices
 from .failed import failure_fact, forgotten_fact, history_of
 from .failures_index import ErredIndex
 from .followers import Leaders, Runs, is_follower
+from .killings import Killings
 from .leftovers import is_private
 from .roots import Roots
 
@@ -56,6 +57,16 @@ class Led:
         for each in found:
             if leader := self.leader_of(each.key):
                 self._followers.setdefault(leader.key, []).append(each)
+
+    def joined(self, other: Led) -> Led:
+        """These, and those that failed because of something else."""
+        found = (
+            each
+            for led in (self, other)
+            for some in led._followers.values()
+            for each in some
+        )
+        return Led({**self._leaders, **other._leaders}, found)
 
     def leader_of(self, key: Any) -> Leader | None:
         """What a task failed because of; None if it is no follower of anything."""
@@ -103,6 +114,22 @@ async def find_led(
         if perf_counter() > end or not any(_others_run(state, ts) for ts in alone):
             return Led(leaders, followers)
         await asyncio.sleep(PAUSE)
+
+
+async def led_to_death(roots: Roots, killings: Killings, pace: Pace) -> Led:
+    """Tasks that were only on a worker that another one killed, each with that one."""
+    leaders: dict[Any, Leader] = {}
+    found = []
+    async for part in slices(roots.order, pace):
+        for ts in part:
+            blame = killings.blame(ts.key)
+            culprits = list(filter(killings.has_failed, blame.suspects.keys))
+            if blame.role == "bystander" and culprits:
+                when = roots.when[ts.key]
+                leaders[ts.key] = Leader(culprits[0], when or 0.0, None)
+                asked = roots.way(ts)[0].key
+                found.append(Follower(ts.key, when, "", asked, ts))
+    return Led(leaders, found)
 
 
 async def _leaders_of(

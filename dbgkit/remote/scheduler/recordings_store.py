@@ -315,6 +315,7 @@ def recording_event(msg: Any) -> RecordingEvent | None:
 
 
 _FIELDS = {
+    "carried": bool,
     "exception_type": str,
     "gap": str,
     "kind": str,

@@ -17,7 +17,16 @@ from .failed import failure_fact, history_of
 from .failures_index import ErredIndex
 from .inner import Found, follow, found_of_forgotten
 from .inner_identities import of_chain
-from .leaders import Led, facts_of_gone, find_led, followers_of, starts_of
+from .killings import Killings, was_killed
+from .leaders import (
+    Led,
+    facts_of_gone,
+    find_led,
+    followers_of,
+    led_to_death,
+    starts_of,
+)
+from .leftovers import is_private
 from .newest import newest_failed
 from .origins import MOST_FAILURES, CameFrom
 from .roots import Roots, find_roots
@@ -74,6 +83,8 @@ class Wanted:
     patience : float
         Seconds to wait for that one, where only others of its collective have been
         reported so far.
+    deaths : str
+        Name of the recorder's part that has the ends of workers (see ``killings``).
     """
 
     keys: Iterable[Any] = ()
@@ -88,6 +99,7 @@ class Wanted:
     limit: int = 1000
     leaders: bool = True
     patience: float = 0.0
+    deaths: str = ""
 
 
 class Visit:
@@ -105,6 +117,7 @@ class Visit:
             "omitted": 0,
             "unfollowed": 0,
             "erred": [],
+            "past": [],
             "tasks": [],
             "spec_bytes": 0,
             "workers": {},
@@ -126,6 +139,8 @@ class Visit:
                     if text in ("", entry["exception_text"])
                 ]
             order = await self._add_failures(*await self._sorted())
+            if not self._answer["failures"]:
+                self._add_past()
             if self._wanted.specs:
                 await self._add_specs(order)
         self._add_workers()
@@ -164,11 +179,17 @@ class Visit:
         gone = unknown[:MOST_FORGOTTEN]
         roots = await find_roots(scheduler, failed, Pace(), wanted.texts)
         pace = Pace()
+        killed = [ts.key for ts in roots.order if was_killed(scheduler, ts)]
+        killings = await Killings.of(scheduler, killed, wanted.deaths, pace)
         followers = followers_of(roots, gone, self._history) if wanted.leaders else []
         led = await find_led(scheduler, self._index, followers, pace, wanted.patience)
-        starts = starts_of(scheduler, roots, led)
+        if wanted.leaders and killed:
+            led = led.joined(await led_to_death(roots, killings, pace))
+        starts = killings.seen_first(starts_of(scheduler, roots, led))
         order = await self._followed(starts[: wanted.limit], gone)
         facts = await self._facts(order, roots, led, pace)
+        for fact in facts:
+            fact["shared"] = killings.blame(fact["key"]).shared(fact["key"])
         # What was forgotten meanwhile is left out, as it would be a moment later.
         there = [(each.root or each.ts).state != "forgotten" for each in order]
         answer["failures"] = list(compress(facts, there))
@@ -228,6 +249,27 @@ class Visit:
             "followers": followers,
             "codes": codes_for(found.ts.run_spec, fact["traceback_text"]),
         }
+
+    def _add_past(self) -> None:
+        """What the history alone has of what is asked for, of each key the newest.
+
+        Of nothing in particular all that has been forgotten.
+        """
+        asked = self._answer["asked"][:MOST_FORGOTTEN]
+        every = self._wanted.newest_of is not None and not asked
+        keys = {each["asked"] if each["key"] is None else each["key"] for each in asked}
+        texts = {key for key in keys if isinstance(key, str)}
+        seen = set()
+        for entry in self._history:
+            key = entry["key"]
+            ts = self._scheduler.tasks.get(key)
+            wanted = key in keys or str(key) in texts or (every and ts is None)
+            if not wanted or key in seen or is_private(key):
+                continue
+            seen.add(key)
+            if ts is not None:
+                entry = {**entry, "now": ts.state}
+            self._answer["past"].append(self._index.with_cause(entry))
 
     async def _add_specs(self, order: list[Found]) -> None:
         """Run specs of the first failure; or of what is asked for and did not fail."""

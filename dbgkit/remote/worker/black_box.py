@@ -15,29 +15,33 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable
-from itertools import islice
+from itertools import count
 from time import time
-from traceback import walk_stack
-from types import FrameType
 from typing import IO, Any
 
 import msgpack
 import psutil
 
 from ..common.boxes import (
+    CLOSED_AT,
     COROUTINE,
     ERRORS,
     FIXED,
     FIXED_BYTES,
-    KEY_AT,
     KEY_BYTES,
     LINE,
     LINE_AT,
     LINE_BYTES,
     MAGIC,
+    MEMORY,
+    MEMORY_AT,
+    MEMORY_SAMPLES,
     MOVING,
     MOVING_AT,
     PACKED,
+    RAISED,
+    RAISED_AT,
+    RAISED_BYTES,
     SIZE,
     SLOT,
     SLOT_SIZE,
@@ -48,14 +52,22 @@ from ..common.boxes import (
     file_of,
     remove_box,
 )
-from ..common.codes import file_of_frame, fingerprint, is_dynamic, marked
-from ..common.frames import frames_of_threads, own_index
+from ..common.frames import frames_of_threads
 from ..common.own_files import OwnFolder
 from .black_box_folders import make_file, remove_dead, sweep
+from .black_box_lines import (
+    FirstLines,
+    frames_of_coroutine,
+    frames_of_thread,
+    line_of,
+)
+from .black_box_logs import LoggedLines
 
 EVERY = 0.2  # seconds between two samples of lines and memory
+# What a task may raise that ends its worker, instead of failing the task
+# (``_run_task_simple`` in distributed/worker.py).
+ENDINGS = (SystemExit, KeyboardInterrupt)
 ELSEWHERE = "elsewhere"  # a task whose line is not seen: in another process, say
-_DEEPEST = 200  # frames to look through for one of the user's own
 
 
 class BlackBox:
@@ -110,7 +122,11 @@ class BlackBox:
         # What each slot's line is read from: a thread's id, or a coroutine.
         self._runs: dict[int, Any] = {}
         self._earlier: dict[int, Callable[[], bool]] = {}
+        self._elsewhere: dict[int, Any] = {}  # keys of those that are not seen
         self._lined: set[int] = set()  # slots that a line was written to
+        self.first_lines = FirstLines()
+        self._samples = count()
+        self.lines = LoggedLines(self._map)
         self._stopped = threading.Event()
         sweep()
         self.sample()
@@ -181,12 +197,17 @@ class BlackBox:
             return folder.create(name, self.nonce.encode() + b"\n")
 
     def begin(
-        self, key: Any, inputs: int, run: Any = None, start: float | None = None
+        self,
+        key: Any,
+        inputs: int,
+        run: Any = None,
+        start: float | None = None,
+        first: bytes = b"",
     ) -> int:
         """Note that a task starts, with its inputs' bytes; returns what `end` takes.
 
         Its line is read from ``run``: its coroutine, or `ELSEWHERE`; by default, this
-        thread.
+        thread. ``first`` is the first one; several, of a fused task, are parted.
         """
         try:
             slot = self._free.pop()
@@ -199,37 +220,67 @@ class BlackBox:
             thread = 0 if run is ELSEWHERE else threading.get_ident()
             used = COROUTINE if run not in (None, ELSEWHERE) else THREAD
             head = SLOT.pack(
-                used, written, len(packed), start or time(), inputs, thread
+                used, written, len(packed), start or time(), inputs, thread, len(first)
             )
             if slot in self._lined:  # of the task that was here before
                 self._lined.discard(slot)
                 LINE.pack_into(self._map, at + LINE_AT, 0.0, 0)
-            self._map[at : at + KEY_AT + len(packed)] = head + packed
+            text = head + packed + first
+            self._map[at : at + len(text)] = text
         except ValueError:  # it was closed meanwhile
             return -1
         self._runs[slot] = thread if run is None else run
+        if run is ELSEWHERE:
+            self._elsewhere[slot] = key
         return slot
 
     def end(self, slot: int) -> None:
         """Note that a task has ended, in whatever way."""
         if slot < 0:
             return
-        self._runs.pop(slot, None)
+        if self._runs.pop(slot, None) is ELSEWHERE:
+            self._elsewhere.pop(slot, None)
         try:  # not contextlib.suppress: this is on the path of each task
             self._map[SLOTS_AT + slot * SLOT_SIZE] = 0
         except ValueError:  # it was closed meanwhile
             return
         self._free.append(slot)
 
+    def raised(self, slot: int, text: str, line: str) -> None:
+        """Note that a task has raised what ends its worker, in place of its `end`.
+
+        Nothing else takes its slot, as other tasks may still begin.
+        """
+        if slot < 0:
+            return
+        self._runs.pop(slot, None)
+        with contextlib.suppress(ValueError):  # it was closed meanwhile
+            if line:
+                self._write_line(slot, line, time())
+            at = SLOTS_AT + slot * SLOT_SIZE + RAISED_AT
+            written = text.encode("utf-8", ERRORS)[: RAISED_BYTES - RAISED.size]
+            text_at = at + RAISED.size
+            self._map[text_at : text_at + len(written)] = written
+            RAISED.pack_into(self._map, at, len(written))
+
     def begin_earlier(
-        self, key: Any, inputs: int, start: float, runs: Callable[[], bool]
+        self,
+        key: Any,
+        inputs: int,
+        start: float,
+        runs: Callable[[], bool],
+        first: bytes = b"",
     ) -> None:
         """Note that a task has been running since before there was this box.
 
         Nothing reports its end: each sample checks it.
         """
-        slot = self.begin(key, inputs, ELSEWHERE, start)
+        slot = self.begin(key, inputs, ELSEWHERE, start, first)
         self._earlier[slot] = runs
+
+    def elsewhere(self) -> list[tuple[int, Any]]:
+        """Slots and keys of tasks that run where they are not seen."""
+        return list(self._elsewhere.items())
 
     def _watch(self) -> None:
         while not self._stopped.wait(EVERY):
@@ -241,7 +292,10 @@ class BlackBox:
         """Write the memory in use, and the line that each task is at."""
         now = time()
         memory = self._process.memory_info().rss
-        MOVING.pack_into(self._map, MOVING_AT, now, memory, self._left_out)
+        lost = self._left_out, self.lines.sampled()
+        MOVING.pack_into(self._map, MOVING_AT, now, memory, *lost)
+        at = MEMORY_AT + next(self._samples) % MEMORY_SAMPLES * MEMORY.size
+        MEMORY.pack_into(self._map, at, now, memory)
         self._drop_stack_of_child()
         for slot, runs in list(self._earlier.items()):
             if not runs():
@@ -252,9 +306,9 @@ class BlackBox:
         frames = frames_of_threads()
         for slot, run in list(self._runs.items()):
             if isinstance(run, int):
-                line = _line_of(_of_thread(frames.get(run)))
+                line = line_of(frames_of_thread(frames.get(run)))
             else:
-                line = _line_of(_of_coroutine(run))
+                line = line_of(frames_of_coroutine(run))
             if line and self._runs.get(slot) is run:
                 self._write_line(slot, line, now)
 
@@ -280,11 +334,11 @@ class BlackBox:
         self._map[at + 16 : at + 16 + len(text)] = text
         LINE.pack_into(self._map, at, now, len(text))
 
-    def close(self, *, for_good: bool) -> None:
+    def close(self, *, for_good: bool, keep: bool = False) -> None:
         """Stop, and remove all that was made.
 
         Boxes of dead workers of this cluster too, if it is ``for_good``: nobody will
-        ask for them any more.
+        ask for them any more. With ``keep``, the file stays for others to read.
         """
         self._stopped.set()
         if self._thread is not threading.current_thread():
@@ -293,7 +347,12 @@ class BlackBox:
             faulthandler.disable()
         self._leave_crashes()
         self._runs.clear()
+        self._elsewhere.clear()
+        if keep:
+            self._map[CLOSED_AT] = 1
         self._map.close()
+        if keep:
+            return
         if for_good:
             remove_dead(self.scheduler, [os.path.dirname(self.path)])
         remove_box(self.path)
@@ -326,34 +385,3 @@ def _pack_key(key: Any) -> tuple[bytes, int]:
         return packed, PACKED
     text = repr(key)[:KEY_BYTES].encode("utf-8", "backslashreplace")
     return text[:KEY_BYTES], TEXT
-
-
-def _of_thread(frame: FrameType | None) -> list[FrameType]:
-    """Frames of a thread, outermost first."""
-    if frame is None:
-        return []
-    return [each for each, _ in islice(walk_stack(frame), _DEEPEST)][::-1]
-
-
-def _of_coroutine(coroutine: Any) -> list[FrameType]:
-    """Frames of what a coroutine waits in, outermost first."""
-    found: list[FrameType] = []
-    for _ in range(_DEEPEST):
-        frame = getattr(coroutine, "cr_frame", None)
-        if type(coroutine).__name__ != "coroutine" or frame is None:
-            break
-        found.append(frame)
-        coroutine = coroutine.cr_await
-    return found
-
-
-def _line_of(frames: list[FrameType]) -> str:
-    """``file.py:12 in work``: the innermost line of the user's own code."""
-    filenames = [file_of_frame(frame) for frame in frames]
-    index = own_index(filenames)
-    if index is None:
-        return ""
-    frame, filename = frames[index], filenames[index]
-    if is_dynamic(filename):
-        filename = marked(fingerprint(frame.f_code))
-    return f"{filename}:{frame.f_lineno or 0} in {frame.f_code.co_name}"

@@ -43,13 +43,15 @@ async def box_for(
         if getattr(ts.run_spec, "slot", 0) is None:
             continue
         start = ts.start_time or time()
-        box.begin_earlier(ts.key, inputs_of(ts), start, partial(_runs_on, ts, start))
+        first = box.first_lines.of(ts.run_spec)
+        runs = partial(_runs_on, ts, start)
+        box.begin_earlier(ts.key, inputs_of(ts), start, runs, first)
     return box
 
 
-async def close_box(box: BlackBox, *, for_good: bool) -> None:
+async def close_box(box: BlackBox, *, for_good: bool, keep: bool = False) -> None:
     """Stop a box and remove its file; one that cannot be removed in time is left."""
-    closing = partial(box.close, for_good=for_good)
+    closing = partial(box.close, for_good=for_good, keep=keep)
     with suppress(OSError):
         await apart(closing, limit=FILES_LIMIT)
 

@@ -24,9 +24,16 @@ from ..common.origins import origins_of
 from ..common.origins_steps import frames_of
 from ..common.texts import sendable, type_and_message
 from ..recording.packing import pack, unpack
-from ..recording.take import Limits, hide_secrets, kind_of, take
+from ..recording.take import (
+    Limits,
+    hide_secrets,
+    kind_of,
+    take,
+    type_and_words,
+)
 from .black_box import BlackBox
 from .deaths import box_for, close_box, inputs_of, tell_of
+from .last_words import LastWords
 from .pool_files import PoolFiles, leave
 from .recorder_spec import (
     NO_FAILURES,
@@ -62,6 +69,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         self.worker: Any = None
         self.unwanted = False
         self.box: BlackBox | None = None
+        self.words: LastWords | None = None
         # What was recorded, or why it could not be.
         self.waiting: OrderedDict[Any, RecordedPart | str] = OrderedDict()
         self.kinds: Counter[str] = Counter()
@@ -88,6 +96,12 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             await close_box(box, for_good=False)
             return
         self.box = box
+        self.words = LastWords(
+            box,
+            lambda text, most: hide_secrets(text, self.limits, most),
+            lambda error, most: type_and_words(error, self.limits, most),
+            self.fail,
+        )
         await self._report_box()
 
     async def _report_box(self) -> None:
@@ -110,14 +124,20 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             # waits for it.
             self._log(worker, {"parted": worker.address})
         box, self.box = self.box, None
+        words, self.words = self.words, None
+        keep = False
+        if words is not None:
+            words.stop()
+            keep = not goes_on and words.tell_scheduler(worker, self.deaths)
         self.waiting.clear()
         self.elsewhere.clear()
         for ts in list(worker.state.tasks.values()):
             if is_wrapped(ts.run_spec):
                 _, ts.run_spec = taken_off(ts.run_spec)
         await self.files.close()
-        if box is not None:
-            await close_box(box, for_good=goes_on)
+        # A box that says why its worker ends is left for others to read.
+        if box is not None and not (words and words.ends and not goes_on):
+            await close_box(box, for_good=goes_on, keep=keep)
 
     def _log(self, worker: Any, msg: Any) -> None:
         # Not Worker.log_event, which sends later: the failure would be first.
@@ -270,6 +290,11 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             return "its worker failed before it ran, or could not send it to a process"
         return "its worker failed outside the task itself"
 
+    def note_ending(self, slot: int | None, error: BaseException) -> None:
+        """Note what a task has raised that ends its worker; never raises."""
+        if self.words is not None and slot is not None:
+            self.words.note_ending(slot, error)
+
     def fail(self, doing: str, error: BaseException) -> None:
         self.errors.append(f"{doing}: {type(error).__name__}: {error!s:.200}")
         del self.errors[:-10]
@@ -288,9 +313,10 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             # Only code of the user's own could have said it: Dask has let it.
             recorded["message"] = recorded["message"] or message
             place = {"worker": self.worker.address, "pid": os.getpid()}
+            carried = {"carried": key in self.carried}
             event = {
                 name: sendable(value) if isinstance(value, str) else value
-                for name, value in {**recorded, **place}.items()
+                for name, value in {**recorded, **place, **carried}.items()
             }
             self._log(self.worker, {**event, "key": key})
         except Exception as error:

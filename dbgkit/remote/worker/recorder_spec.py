@@ -10,10 +10,9 @@ from typing import Any, Protocol
 
 from distributed import Reschedule
 
-from .black_box import ELSEWHERE, BlackBox
+from .black_box import ELSEWHERE, ENDINGS, BlackBox
 
-# The last two end a worker (``_run_task_simple`` in distributed/worker.py).
-NO_FAILURES = (Reschedule, SystemExit, KeyboardInterrupt)
+NO_FAILURES = (Reschedule, *ENDINGS)
 
 
 class Watcher(Protocol):
@@ -26,6 +25,12 @@ class Watcher(Protocol):
 
     def look_at_result(self, key: Any, result: Any, args: Any, spec: Any) -> None:
         """Record the exception that a result carries, if it does."""
+
+    def note_ending(self, slot: int | None, error: BaseException) -> None:
+        """Note in the box that a task has raised what ends its worker; never raises."""
+
+    def fail(self, doing: str, error: BaseException) -> None:
+        """Note what went wrong here; the task goes on."""
 
     def for_child(self, watched: Watched) -> tuple[Any, ...]:
         """What a run spec is pickled as, for a child of a process pool to run it."""
@@ -83,7 +88,15 @@ class Watched:
     def begin(self, run: Any = None) -> None:
         """Note in the box that it runs."""
         box = self.recorder.box
-        self.slot = -1 if box is None else box.begin(self.key, self.inputs, run)
+        if box is None:
+            self.slot = -1
+            return
+        try:
+            first = box.first_lines.of(self.spec)
+        except Exception as error:  # the task goes on whatever happens here
+            self.recorder.fail("looking for a task's first lines", error)
+            first = b""
+        self.slot = box.begin(self.key, self.inputs, run, first=first)
 
     def end(self) -> None:
         """Note in the box that it no longer runs."""
@@ -92,11 +105,19 @@ class Watched:
         if box is not None and slot is not None:
             box.end(slot)
 
+    def raised(self, error: BaseException) -> None:
+        """Note what it has raised that ends its worker, in place of `end`."""
+        slot, self.slot = self.slot, -1
+        self.recorder.note_ending(slot, error)
+
     def __call__(self, *args: Any) -> Any:
         self.begin()
         try:
             result = self.spec(*args)
-        except NO_FAILURES:
+        except ENDINGS as error:
+            self.raised(error)
+            raise
+        except Reschedule:
             raise
         except BaseException as error:  # Dask takes all others for failures
             self.recorder.record(self.key, error, args, self.spec)
@@ -113,7 +134,10 @@ async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
     watched.begin(result)
     try:
         return await result
-    except (*NO_FAILURES, GeneratorExit):  # the last: it is dropped
+    except ENDINGS as error:
+        watched.raised(error)
+        raise
+    except Reschedule:
         raise
     except BaseException as error:
         watched.recorder.record(watched.key, error, args, watched.spec)
