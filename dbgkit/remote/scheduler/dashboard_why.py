@@ -71,7 +71,7 @@ class _Words:
         self._silent = {address for address, there in answers if not there}
 
     def blocks(self) -> Iterator[Line]:
-        """What does not go on by itself; the likeliest to stop everything first."""
+        """What does not go on by itself; first what most tasks wait for."""
         for end in self._ends:
             line = self._block(end)
             if line is not None:
@@ -266,9 +266,11 @@ _ORDER = (
 )
 
 
-def _rank(end: End) -> int:
+def _rank(end: End) -> tuple[int, int]:
+    """First what most tasks wait for."""
     code = end["code"]
-    return _ORDER.index(code) if code in _ORDER else len(_ORDER)
+    place = _ORDER.index(code) if code in _ORDER else len(_ORDER)
+    return -end["count"] - end.get("waiting", 0), place
 
 
 def _all_long(joining: Sequence[Joining]) -> bool:
