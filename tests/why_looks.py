@@ -10,10 +10,15 @@ from watching import wait_until
 
 import dbgkit
 
-# What no dump holds: call stacks, times of failures, who waits, futures of the client.
+# What no dump holds: call stacks, times of failures, who waits, futures of the client,
+# what nannies see.
 _LIVE_ONLY = re.compile(
-    r"^(at |the longest, |\d+ wait for |the future here |as the scheduler sees it: )"
+    r"^(at |the longest, |\d+ wait for |the future here |as the scheduler sees it: |"
+    r"its process: |its machine |what its process )"
 )
+
+# A dump knows of tasks that are still known only.
+_OTHERS = re.compile(r"; (others named .* on average|how long others .* not known)$")
 
 
 @contextmanager
@@ -51,7 +56,7 @@ def from_dump(client: Any, tmp_path: Any, target: Any = None) -> Any:
 def plain(lines: Any) -> Any:
     """Lines without numbers, and without what no dump holds."""
     return [
-        re.sub(r"\d+(\.\d+)?( [kMG]iB| min| s)?", "#", line)
+        re.sub(r"\d+(\.\d+)?( [kMG]iB| min| s)?", "#", _OTHERS.sub("", line))
         for line in lines
         if not _LIVE_ONLY.match(line)
     ]

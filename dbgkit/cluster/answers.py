@@ -22,8 +22,9 @@ from dbgkit.remote.common import wire_tasks as tasks
 from dbgkit.remote.common import wire_why as why
 from dbgkit.remote.common.wire import Count, Mapped
 from dbgkit.remote.common.wire_deaths import Box, BoxUnread, DeathsForm
+from dbgkit.remote.common.wire_why_late import Usage
 from dbgkit.remote.common.wire_why_waits import Holders, WaitsForm
-from dbgkit.remote.common.wire_why_workers import Probe
+from dbgkit.remote.common.wire_why_workers import LoggedError, Probe
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire import AnyQuestion
@@ -54,7 +55,9 @@ ANSWERS: dict[str, Any] = {
 # Functions that are sent to workers, and the types of what they return.
 FUNCTIONS: dict[tuple[str, str], Any] = {
     ("worker.why", "look_at_tasks"): Probe,
+    ("worker.why_errors", "last_errors"): list[LoggedError],
     ("common.leases", "holders_of"): Holders,
+    ("nanny.why", "look_at_process"): Usage | None,
     ("common.modules", "missing_modules"): list[str],
     ("common.modules", "missing_names"): list[tuple[str, str]],
     ("worker.doctor", "probe_worker"): tasks.Checked,

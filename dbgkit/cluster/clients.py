@@ -321,6 +321,19 @@ def held_future_states(client: Client) -> dict[Any, Any]:
     return dict(client.futures)
 
 
+def state_of_future(future: Future) -> Any:
+    """Its ``FutureState``: it stays when the client has dropped it from its list.
+
+    A client does so as it loses its scheduler: ``Client._reconnect``.
+    """
+    return getattr(future, "_state", None)
+
+
+def cancel_reason(state: Any) -> str:
+    """Why a ``FutureState`` is cancelled: ``FutureCancelledError.reason``."""
+    return str(getattr(getattr(state, "exception", None), "reason", None) or "unknown")
+
+
 def future_client(future: Future) -> Client | None:
     """The client that a future belongs to; None once it was released."""
     client: Client | None = getattr(future, "_client", None)

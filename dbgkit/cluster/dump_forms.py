@@ -261,6 +261,7 @@ SCHEDULER: dict[str, Form] = {
     "tasks": _mapping,
     "address": _text,
     "id": _text,
+    "started": _number,
     "transition_counter": _count,
     "extensions": _mapping,
 }

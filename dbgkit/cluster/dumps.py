@@ -70,6 +70,7 @@ class DumpState:
         self.versions: Mapping[str, Any] = content.get("versions") or {}
         self.address: str = raw.get("address", "")
         self.id: str = raw.get("id", "")
+        self.time_started: float | None = raw.get("started")
         self.transition_counter: int | None = raw.get("transition_counter")
         self.tasks: dict[Any, DumpTask] = {}
         for each in raw["tasks"].values():

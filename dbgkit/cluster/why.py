@@ -16,19 +16,28 @@ from dbgkit.cluster.workers import PROBE_LIMIT, ask_workers, read_all_said
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.leases import held_here
 from dbgkit.remote.worker.why import SAMPLE, URGENT, since
+from dbgkit.remote.worker.why_errors import errors_in
 from dbgkit.remote.worker.why_plugins import logged_plugins
 
 if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState
     from dbgkit.remote.common.wire import Foresee
     from dbgkit.remote.common.wire_failures import Needs
+    from dbgkit.remote.common.wire_why_late import Usage
     from dbgkit.remote.common.wire_why_waits import Holders
-    from dbgkit.remote.common.wire_why_workers import Executing, Probe, ProbedTask
+    from dbgkit.remote.common.wire_why_workers import (
+        Executing,
+        LoggedError,
+        Probe,
+        ProbedTask,
+    )
 
 MOST_EXECUTING = 20  # of one worker of a dump
 _MISSING = ShippedFunction("common.modules", "missing_modules")
 _LACKED = ShippedFunction("common.modules", "missing_names")
 _PROBE = ShippedFunction("worker.why", "look_at_tasks")
+_ERRORS = ShippedFunction("worker.why_errors", "last_errors")
+_PROCESS = ShippedFunction("nanny.why", "look_at_process")
 _HOLDERS = ShippedFunction("common.leases", "holders_of")
 
 
@@ -58,6 +67,32 @@ def holders_on_workers(
     """
     arguments = {address: (leases, everywhere) for address in workers}
     found: dict[str, Any] = ask_workers(link, _HOLDERS, arguments, dict)
+    return found
+
+
+def logged_errors(
+    link: Link, workers: Iterable[str], keys: list[Any]
+) -> list[LoggedError]:
+    """The newest errors of some tasks that workers have logged, the newest first."""
+    arguments = {address: (keys,) for address in workers}
+    answers: dict[str, list[LoggedError]] = ask_workers(link, _ERRORS, arguments, list)
+    found = [each for answer in answers.values() for each in answer]
+    return sorted(found, key=lambda each: -each["when"])
+
+
+def dumped_errors(state: DumpState, keys: list[Any]) -> list[LoggedError]:
+    """As `logged_errors`, out of a dump: its logs have the newest line first."""
+    found: list[LoggedError] = []
+    for own in state.worker_dumps.values():
+        lines = ((0.0, str(line[-1])) for line in own.get("logs") or () if line)
+        found += errors_in(lines, keys)
+    return found
+
+
+def processes_of(link: Link, workers: Iterable[str]) -> dict[str, Usage]:
+    """What processes of workers do, as their nannies see it; without one, nothing."""
+    arguments: dict[str, tuple[Any, ...]] = {address: () for address in workers}
+    found: dict[str, Any] = ask_workers(link, _PROCESS, arguments, dict, nannies=True)
     return found
 
 

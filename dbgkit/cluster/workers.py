@@ -29,15 +29,17 @@ def ask_workers(
     arguments: Mapping[str, tuple[Any, ...]],
     kind: type[T],
     limit: float | None = None,
+    *,
+    nannies: bool = False,
 ) -> dict[str, T]:
     """What some workers answer, by address; those without such an answer are left out.
 
     ``arguments`` are those of each worker, by its address. What is not of the ``kind``,
     or cannot be read, or was raised, is not an answer. All have ``limit`` seconds, at
-    most as long as a wait of the link.
+    most as long as a wait of the link. With ``nannies``, their nannies are asked.
     """
     limit = min(PROBE_LIMIT if limit is None else limit, link.timeout)
-    said = run_on(link, function, arguments, limit)
+    said = run_on(link, function, arguments, limit, nannies=nannies)
     return {each: answer for each, answer in said.items() if isinstance(answer, kind)}
 
 
@@ -46,6 +48,8 @@ def run_on(
     function: ShippedFunction,
     arguments: Mapping[str, tuple[Any, ...]],
     limit: float,
+    *,
+    nannies: bool = False,
 ) -> dict[str, Any]:
     """What a function returns on some workers, each with its own arguments.
 
@@ -61,6 +65,7 @@ def run_on(
         "function": dumps(function),
         "arguments": {where: dumps(args) for where, args in arguments.items()},
         "limit": limit,
+        **({"nannies": True} if nannies else {}),
     }
     answers = link.answer("run", question, what="the workers' answers", limit=limit + 5)
     return read_all_said(function, answers)

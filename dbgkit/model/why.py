@@ -43,7 +43,7 @@ class Explanation(Displayed):
     chain : tuple of Key
         From the task asked for to `key`.
     others : tuple of Explanation
-        Further causes, ranked, the likelier first.
+        Further causes, ranked: what blocks the most tasks comes first.
     because : str
         Of ``"waiting-on"``, the code of what holds up `key`.
     span : Span or None

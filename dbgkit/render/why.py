@@ -90,7 +90,7 @@ def why_form(view: WhyView) -> RenderableType:
     if view.graph is not None:
         parts += [Text(""), Padding(graph_form(view.graph), (0, 0, 0, 2))]
     if view.others:
-        parts.append(Text("\nother causes, the likelier first", style=LABEL))
+        parts.append(Text("\nother causes, in order of what they block", style=LABEL))
     others = Fields(4)
     for number, (cause, summary, healthy) in enumerate(view.others, 1):
         other = Text(cause, style=verdict_style(healthy), overflow="fold")

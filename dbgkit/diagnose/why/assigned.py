@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from dbgkit import advice as advised
-from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, seconds, several, show
+from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, several, show
 from dbgkit.diagnose.why.cause import Cause
-from dbgkit.diagnose.why.deadlocks import holders
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, held
-from dbgkit.diagnose.why.reach import of_reach, reach_advice
 from dbgkit.diagnose.why.threads import run_of, running_for, stack_lines, threads
 from dbgkit.remote.common.texts import type_and_message
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_why import Barrier, QueuedEnd, Reach, Waiter
-    from dbgkit.remote.common.wire_why_workers import Waits
+    from dbgkit.remote.common.wire_why import Barrier, QueuedEnd
 
 _ADD_WORKERS = "wait, or add workers: cluster.scale(n)"
 
@@ -33,36 +30,6 @@ def find_at(stage: str) -> Callable[[Look], Iterator[Cause[Assigned]]]:
         return (Cause(each, each.end) for each in look.assigned if each.stage == stage)
 
     return find
-
-
-def find_running(look: Look) -> Iterator[Cause[Assigned]]:
-    for cause in find_at("executing")(look):
-        if not (cause.first.retried or _waits(cause.first)):
-            yield cause
-    yield from find_at("done")(look)  # the scheduler is about to hear of it
-
-
-def running(cause: Cause[Assigned]) -> Words:
-    evidence = list(map(run_of, cause.parts[:MOST_NAMED]))
-    row = cause.first.row
-    waits = row["waits"]
-    if waits and waits["name"]:
-        evidence.append(f"it waits for the result of another task {waits['name']}")
-    elif waits and waits["keys"]:
-        names = several(map(show, waits["keys"]))
-        evidence.append(f"it waits for the results of other tasks: {names}")
-    elif waits:
-        evidence.append("it waits for the result of another task")
-    if row["state"] == "executing" and row["stack"] is None and cause.first.live:
-        evidence.append(
-            "no thread of the worker runs it: either it is an async function, or "
-            "it has ended and the worker missed that"
-        )
-    return (
-        f"{cause.they('runs', 'run')} on {workers_of(cause.parts)}",
-        [*evidence, *stack_lines(cause.first.row["stack"])],
-        ["wait, or check the call stack: is it where you expect it to be?"],
-    )
 
 
 def find_retrying(look: Look) -> Iterator[Cause[Assigned]]:
@@ -104,89 +71,10 @@ def _attempts(task: Assigned) -> list[str]:
     return evidence
 
 
-# -- locks -------------------------------------------------------------------------
-
-
-def _waits(task: Assigned) -> Waits | None:
-    """The lock, event, queue, … that a task waits for."""
-    waits = task.row["waits"]
-    return waits if waits and waits["kind"] != "future" else None
-
-
-class Waiting(NamedTuple):
-    """Who waits for a lock or the like: a task, or whoever the scheduler names."""
-
-    kind: str
-    name: str | None
-    task: Assigned | None
-    waiter: Waiter | None
-    held_by: tuple[list[str], list[str]]  # lines, and advice
-    limited: bool  # the wait has a timeout
-
-
-def find_lock_wait(look: Look) -> Iterator[Cause[Waiting]]:
-    waiters = look.answer["waiters"] or ()
-    named = {step.lock for circle in look.circles.values() for step in circle}
-    for task in look.assigned:
-        waits = _waits(task)
-        if task.stage == "executing" and waits is not None:
-            named.add(waits["name"])
-            same = [each for each in waiters if each["name"] == waits["name"]]
-            waiter = same[0] if same else None
-            held_by = holders(look.board, waits["kind"], waits["name"])
-            limited = waits["limited"]
-            waiting = Waiting(
-                waits["kind"], waits["name"], task, waiter, held_by, limited
-            )
-            yield Cause(waiting, task.end, like=waiting[:2])
-    for waiter in waiters if look.whole else ():
-        if waiter["name"] not in named:
-            waiting = Waiting(
-                waiter["kind"], waiter["name"], None, waiter, ([], []), False
-            )
-            yield Cause(waiting, count=waiter["waiting"], like=waiting[:2])
-
-
-def lock_wait(cause: Cause[Waiting]) -> Words:
-    kind, name, task, waiter, (held_by, advice), _ = cause.first
-    limited = all(part.limited for part in cause.parts)
-    who = f"{cause.count} wait" if task is None else cause.they("waits", "wait")
-    tasks = [part.task for part in cause.parts[:MOST_NAMED] if part.task]
-    evidence = list(map(run_of, tasks))
-    if waiter:
-        evidence.append(_waiter(waiter))
-    evidence += held_by
-    if limited:
-        evidence.append("the wait has a timeout")
-    if task:
-        evidence += stack_lines(task.row["stack"])
-    if not held_by:
-        advice = [
-            "find out what holds it, or should set or fill it, and whether that is "
-            "still running"
-        ]
-    if not limited:
-        advice = [*advice, "pass a timeout where you wait"]
-    return (
-        f"{who} for {kind} {name!r}" if name else f"{who} for {kind}",
-        evidence,
-        advice,
-    )
-
-
-def _waiter(waiter: Waiter) -> str:
-    text = f"{waiter['waiting']} wait for {waiter['kind']} {waiter['name']!r}"
-    if waiter.get("held"):
-        text += f", {waiter['held']} hold it"
-    if waiter.get("queue"):
-        text += f", which is {waiter['queue']}"
-    return text
-
-
 # -- threads -----------------------------------------------------------------------
 
 
-def _all_held(places: list[Busy]) -> bool:
+def all_held(places: list[Busy]) -> bool:
     return all(held(probe) for _, probe in places)
 
 
@@ -195,7 +83,7 @@ def find_threads_held(look: Look) -> Iterator[Cause[list[Busy]]]:
         if task.stage == "held":
             yield Cause([(task.end, task.probe)], task.end)
     for end in look.ends:
-        if end["code"] == "queued" and _all_held(places := look.places(end)):
+        if end["code"] == "queued" and all_held(places := look.places(end)):
             yield Cause(places, end)
 
 
@@ -220,12 +108,6 @@ def saturated(cause: Cause[Assigned]) -> Words:
         evidence,
         [_ADD_WORKERS, *advice],
     )
-
-
-def find_queued(look: Look) -> Iterator[Cause[tuple[QueuedEnd, list[Busy]]]]:
-    for end in look.ends:
-        if end["code"] == "queued" and not _all_held(places := look.places(end)):
-            yield Cause((end, places), end)
 
 
 def queued(cause: Cause[tuple[QueuedEnd, list[Busy]]]) -> Words:
@@ -333,51 +215,4 @@ def barrier(cause: Cause[Barrier]) -> Words:
             f"{cause.first['outputs']} tasks come after it",
         ],
         ["see what the missing inputs wait for, below"],
-    )
-
-
-# -- a worker that does not answer ---------------------------------------------------
-
-
-# A worker that does not answer, since when, how many tasks it has, how far one gets.
-Silent = tuple[str, float, "int | None", "Reach | None"]
-
-
-def find_not_answering(look: Look) -> Iterator[Cause[Silent]]:
-    for task in look.assigned:
-        if task.stage == "silent" and not task.end["joining"]:
-            end = task.end
-            reach = look.answer["reach"].get(end["worker"])
-            yield Cause((end["worker"], end["age"], end["processing"], reach), end)
-    assigned = {task.end["worker"] for task in look.assigned}
-    cluster = look.answer["cluster"] if look.whole else None
-    for worker in cluster["quiet"] if cluster else ():
-        address = worker["address"]
-        answers = look.answer["answering"].get(address, False)
-        if address not in assigned and answers is False:
-            yield Cause(
-                (address, worker["age"], None, look.answer["reach"].get(address))
-            )
-
-
-def not_answering(cause: Cause[Silent]) -> Words:
-    by_worker: dict[str, Silent] = {}
-    for part in cause.parts:
-        by_worker.setdefault(part[0], part)
-    does = "does" if len(by_worker) == 1 else "do"
-    evidence = []
-    for worker, age, tasks, reach in [*by_worker.values()][:MOST_NAMED]:
-        heard = f"{worker}: last heard from {seconds(age)} ago"
-        if tasks is not None:
-            heard += f", {counted(tasks, 'task')} assigned to it"
-        evidence += [heard, *of_reach(reach)]
-    reached = {worker: reach for worker, _, _, reach in by_worker.values() if reach}
-    return (
-        f"{several(sorted(by_worker))} {does} not answer",
-        evidence,
-        [
-            *reach_advice(by_worker, reached),
-            "client.restart_workers([address]) restarts it, and its tasks go to "
-            "other workers",
-        ],
     )

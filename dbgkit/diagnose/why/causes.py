@@ -12,10 +12,15 @@ from dbgkit.diagnose.sentences import Words
 from dbgkit.diagnose.why import (
     assigned,
     deadlocks,
+    gone,
+    locks,
+    loops,
     outcomes,
     paused,
     placing,
     plugins,
+    silent,
+    slow,
     starting,
     unpickling,
 )
@@ -43,10 +48,10 @@ class Code(NamedTuple):
     find: Callable[[Look], Iterator[Cause[Any]]] | None = None
 
 
-# The most likely to stop everything come first.
-CODES = (
+# What tasks wait for in vain, or may.
+_BLOCKING = (
     Code("client-out-of-step", outcomes.out_of_step, outcomes.find_out_of_step),
-    Code("lost-dependencies", outcomes.lost, outcomes.find_lost),
+    Code("lost-dependencies", gone.lost, gone.find_lost),
     Code("module-missing", unpickling.module_missing, unpickling.find_module_missing),
     Code(
         "cannot-unpickle",
@@ -57,7 +62,7 @@ CODES = (
     Code("no-workers", starting.no_workers, starting.find_no_workers),
     Code("start-stuck", starting.start_stuck, starting.find_start_stuck),
     Code("workers-starting", starting.workers_starting, starting.find_workers_starting),
-    Code("worker-not-answering", assigned.not_answering, assigned.find_not_answering),
+    Code("worker-not-answering", silent.not_answering, silent.find_not_answering),
     Code(
         "transfer-failed",
         assigned.transfer_failed,
@@ -74,31 +79,59 @@ CODES = (
     Code("resources-unmet", placing.resources_unmet),
     Code("restrictions-unmet", placing.restrictions_unmet),
     Code("deadlock", deadlocks.deadlock, deadlocks.find_deadlocks),
-    Code("lock-wait", assigned.lock_wait, assigned.find_lock_wait),
+    Code("lock-wait", locks.lock_wait, locks.find_lock_wait),
     Code("threads-held", assigned.threads_held, assigned.find_threads_held),
+    Code("retry-loop", loops.loop, loops.find_loops),
+    Code("slow-task", slow.slow_task, slow.find_slow),
     Code("p2p-barrier", assigned.barrier, assigned.find_barrier),
-    Code("scheduler-overloaded", placing.overloaded, placing.find_overloaded),
+    Code("scheduler-overloaded", silent.overloaded, silent.find_overloaded),
     Code("unexplained", placing.unexplained, placing.find_unexplained),
+)
+# What is over: nothing waits for it in the cluster any more.
+_FAILED = (
     Code("failed", outcomes.failed, outcomes.find_failed),
     Code("cascaded", outcomes.cascaded, outcomes.find_cascaded),
+    Code("cancelled", gone.cancelled, gone.find_cancelled),
+)
+# What goes on by itself, or is done.
+_OTHER = (
     Code("transferring", assigned.transfer, assigned.find_at("waiting")),
-    Code("worker-saturated", assigned.saturated, assigned.find_at("ready")),
-    Code("queued", assigned.queued, assigned.find_queued),
+    Code("worker-saturated", assigned.saturated, slow.find_saturated),
+    Code("queued", assigned.queued, slow.find_queued),
     Code("retrying", assigned.retrying, assigned.find_retrying),
-    Code("running", assigned.running, assigned.find_running),
+    Code("running", slow.running, slow.find_running),
     Code("plugin-failed", plugins.plugin_failed, plugins.find_plugin_failed),
-    Code("unknown-key", outcomes.unknown_key, outcomes.find_unknown_key),
+    Code("unknown-key", gone.unknown_key, gone.find_unknown_key),
     Code("released", outcomes.released),
     Code("finished", outcomes.finished),
 )
+CODES = (*_BLOCKING, *_FAILED, *_OTHER)
 _BY_NAME = {code.name: code for code in CODES}
+_PLACES = {code.name: place for place, code in enumerate(CODES)}
+_FIRST, _LATER, _LAST = range(3)
+_RANKS = {
+    **{code.name: _FIRST for code in _BLOCKING},
+    **{code.name: _LATER for code in _FAILED},
+    **{code.name: _LAST for code in _OTHER},
+}
+
+
+# What no task may be waiting for.
+_MAY_BLOCK = (
+    "worker-not-answering",
+    "start-stuck",
+    "spill-failed",
+    "paused-for-good",
+    "workers-paused",
+    "lock-wait",
+)
 
 
 def causes_of(look: Look) -> list[Cause[Any]]:
-    """All causes, the likelier first.
+    """All causes, what blocks the most tasks first; those that read alike are one.
 
-    Those that read alike are one. Of one code, the deeper in the chain comes first,
-    then what explains more tasks.
+    What has failed comes after all that blocks others, and before what goes on by
+    itself.
     """
     found: list[Cause[Any]] = []
     ends = [end["key"] for end in look.answer["ends"]]
@@ -110,11 +143,21 @@ def causes_of(look: Look) -> list[Cause[Any]]:
             cause.code = code.name
             same = merged.setdefault(cause.like, cause)
             if same is not cause:
-                same.parts += cause.parts
-                same.keys += cause.keys
-                same.count += cause.count
-        found += sorted(merged.values(), key=lambda each: (-each.length, -each.count))
-    return found
+                same.merge(cause)
+        found += merged.values()
+    return sorted(found, key=_rank)
+
+
+def _rank(cause: Cause[Any]) -> tuple[int, ...]:
+    """The place of a cause; of one code, the deeper in the chain comes first."""
+    rank, place = _RANKS[cause.code], _PLACES[cause.code]
+    if cause.urgent:
+        rank = _FIRST
+    if cause.code in _MAY_BLOCK and not cause.blocked:
+        rank, place = _LATER, len(CODES)
+    if rank == _FIRST:
+        return rank, -cause.blocked, place, -cause.length
+    return rank, place, cause.indirect, -cause.length, -cause.count
 
 
 def _position(cause: Cause[Any], ends: list[Any]) -> int:
@@ -133,6 +176,7 @@ def _said(look: Look, name: str) -> Iterator[Cause[Any]]:
 def explained(cause: Cause[Any]) -> Explanation:
     """A cause in words."""
     summary, evidence, advice = _BY_NAME[cause.code].words(cause)
+    evidence = [*evidence, *cause.waiting]
     chain = (*cause.chain, cause.key) if cause.code == "cascaded" else cause.chain
     return Explanation(
         cause.code, summary, tuple(evidence), tuple(advice), cause.key, chain

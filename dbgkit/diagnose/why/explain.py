@@ -16,6 +16,7 @@ from dbgkit.diagnose.graph import graph_around
 from dbgkit.diagnose.sentences import several, show
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.causes import causes_of, explained
+from dbgkit.diagnose.why.locks import open_waits
 from dbgkit.diagnose.why.look import Look, look_at
 from dbgkit.diagnose.why.outcomes import idle
 from dbgkit.errors import AnswerUnreadable, SchedulerGone, WaitTimedOut, WrongTarget
@@ -39,6 +40,7 @@ class _Asked:
 
     keys: list[Any] | None
     notes: list[str] = field(default_factory=list)
+    futures: dict[Any, Any] = field(default_factory=dict)  # by their keys
 
 
 def explain(view: View, target: Any = None) -> Explanation:
@@ -51,7 +53,7 @@ def explain(view: View, target: Any = None) -> Explanation:
     for attempt in range(LOOKS):
         if attempt:
             time.sleep(PAUSE)
-        look = look_at(view, asked.keys)
+        look = look_at(view, asked.keys, asked.futures)
         causes = causes_of(look)
         if not (view.live and any(map(_may_change, causes))):
             break
@@ -67,7 +69,7 @@ def _keys_of(view: View, target: Any) -> _Asked:
     sought = sort_target(target)
     keys = [*sought.keys, *(failure.key for failure in sought.failures)]
     keys += _of_exceptions(view, sought)
-    asked = _Asked(keys)
+    asked = _Asked(keys, futures=sought.futures)
     if sought.collections and not sought.futures:
         for collection in sought.collections:
             keys += flatten([collection.__dask_keys__()])
@@ -115,7 +117,7 @@ def _compose(asked: _Asked, look: Look, causes: list[Cause[Any]]) -> Explanation
         found[0],
         others=tuple(found[1:]),
         span=span_of(look.answer),
-        notes=_notes(asked, look),
+        notes=_notes(asked, look, causes),
     )
 
 
@@ -123,7 +125,7 @@ def _idle(look: Look) -> Explanation:
     cluster = look.answer["cluster"]
     assert cluster is not None  # it was asked for
     summary, evidence, _ = idle(cluster)
-    return Explanation("finished", summary, tuple(evidence))
+    return Explanation("finished", summary, (*evidence, *open_waits(look)))
 
 
 def _waiting(
@@ -154,8 +156,10 @@ def _waiting(
     )
 
 
-def _notes(asked: _Asked, look: Look) -> tuple[str, ...]:
+def _notes(asked: _Asked, look: Look, causes: list[Cause[Any]]) -> tuple[str, ...]:
     notes, answer = list(asked.notes), look.answer
+    if causes:
+        notes += open_waits(look)
     if not look.view.live:
         notes.append(_NOT_IN_DUMPS)
     left_out = {
@@ -177,7 +181,7 @@ def _with_graph(
         candidates = (*explained.others, explained)
     lengths = {cause.key: cause.length for cause in causes}
     for each in candidates:
-        if each.key is None or each.cause in ("finished", "unknown-key"):
+        if each.key is None or each.cause in ("finished", "unknown-key", "cancelled"):
             continue
         chains = {each.key: (each.chain, lengths.get(each.key, 0))}
         try:

@@ -17,10 +17,12 @@ from dbgkit.cluster.why import (
     missing_on_workers,
     none_comes_again,
     probe_workers,
+    processes_of,
 )
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
 from dbgkit.diagnose.why.board import Board
 from dbgkit.diagnose.why.circles import Circle, Circles
+from dbgkit.diagnose.why.here import FutureHere, futures_here, last_errors
 from dbgkit.diagnose.why.waiting import find_stuck
 from dbgkit.model import Death
 from dbgkit.remote.scheduler.foresight import MOST_KILLED, tasks_had, workers_to_ask
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import (
         End,
         Forgotten,
+        Loop,
         Placed,
         ProcessingEnd,
         QueuedEnd,
         Why,
         WhyQuestion,
     )
+    from dbgkit.remote.common.wire_why_late import Usage
     from dbgkit.remote.common.wire_why_workers import Probe, ProbedTask
 
 PING = 3.0  # seconds for a worker to answer the scheduler
@@ -115,6 +119,8 @@ class Look:
     lacks: Mapping[Any, Lack]  # what workers lack for the task of an end
     unread: Mapping[Any, Unreadable]  # why they cannot unpickle it
     board: Board  # who waits for whom
+    errors: Mapping[Any, str]  # of tasks that are run again and again, by key
+    futures: Mapping[Any, FutureHere]  # of tasks that the scheduler does not know
 
     def lack_of(self, end: End) -> Lack | None:
         """The lack of modules that explains an end.
@@ -140,18 +146,43 @@ class Look:
 
     @cached_property
     def ends(self) -> list[End]:
-        """All that neither what cannot be unpickled nor a deadlock explains."""
+        """All that neither what cannot be unpickled, a deadlock nor a loop explains."""
+        loops = {loop["key"] for loop in self.loops}
         return [
             end
             for end in self.answer["ends"]
             if self.lack_of(end) is None
             and self.unread_of(end) is None
             and end["key"] not in self.circles
+            and end.get("blame", end["key"]) not in loops
+        ]
+
+    @cached_property
+    def loops(self) -> list[Loop]:
+        """Tasks that are run again and again, for no other reason that is known."""
+        unpickled = {
+            end["key"]
+            for end in self.answer["ends"]
+            if self.lack_of(end) is None and self.unread_of(end) is None
+        }
+        ends = {end["key"] for end in self.answer["ends"]}
+        return [
+            each
+            for each in self.answer["loops"]
+            if each["key"] in unpickled or each["key"] not in ends
         ]
 
     @cached_property
     def assigned(self) -> list[Assigned]:
         return [self._assigned(e) for e in self.ends if e["code"] == "processing"]
+
+    @cached_property
+    def processes(self) -> Mapping[str, Usage]:
+        """What the processes of workers do that do not answer, by their addresses."""
+        silent = [each for each, there in self.answer["answering"].items() if not there]
+        if not silent or not isinstance(self.view, LiveView):
+            return {}
+        return processes_of(self.view.link, silent)
 
     def places(self, end: QueuedEnd) -> list[Busy]:
         """The workers for whose threads something waits."""
@@ -278,10 +309,12 @@ def lasted(since: float | None, probe: Probe | None) -> float | None:
     return max(0.0, probe["now"] - since) if since and probe else None
 
 
-def look_at(view: View, keys: list[Any] | None) -> Look:
+def look_at(
+    view: View, keys: list[Any] | None, futures: Mapping[Any, Any] | None = None
+) -> Look:
     """One look: asks the scheduler, then the workers of the tasks it assigned.
 
-    ``keys``: None for the whole cluster.
+    ``keys``: None for the whole cluster; ``futures`` of some of them.
     """
     whole = keys is None
     pending = _pending(view, keys)
@@ -300,9 +333,12 @@ def look_at(view: View, keys: list[Any] | None) -> Look:
         answer = view.ask("why", question)
         probes = dumped_workers(view.state, workers_to_ask(answer, False))
     had = [key for _, key in tasks_had(answer["ends"])]
+    had += [loop["key"] for loop in answer["loops"] if loop["died"]]
     deaths = deaths_of(view, had[:MOST_KILLED])
     lacks, unread = _not_unpickled(view, answer["ends"], deaths)
-    return Look(view, whole, answer, probes, deaths, lacks, unread, board)
+    errors = last_errors(view, answer)
+    here = futures_here(view, answer, futures or {})
+    return Look(view, whole, answer, probes, deaths, lacks, unread, board, errors, here)
 
 
 def _pending(view: View, keys: list[Any] | None) -> list[Any]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbgkit import advice as advised
-from dbgkit.cluster.clients import held_future_states
 from dbgkit.diagnose.deaths.explain import tell_of, told_first
-from dbgkit.diagnose.sentences import Words, counted, cut, several, show, size
+from dbgkit.diagnose.sentences import Words, clock, counted, cut, several, show, size
 from dbgkit.diagnose.why.cause import Cause
-from dbgkit.diagnose.why.look import Look, StillRun
-from dbgkit.diagnose.why.threads import restart, running_for, stack_lines
+from dbgkit.diagnose.why.look import Look
 from dbgkit.model import Death
 from dbgkit.remote.common.frames import own_line_of_text
 from dbgkit.remote.common.texts import type_and_message
@@ -31,10 +28,8 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import (
         FailedEnd,
         FinishedEnd,
-        Forgotten,
         KeyState,
         Killers,
-        LostEnd,
         Overview,
         ReleasedEnd,
     )
@@ -123,7 +118,7 @@ def _evidence(failure: FailedTask) -> list[str]:
     if end["erred_on"]:
         evidence.append(f"on {several(end['erred_on'])}")
     if end["when"]:
-        evidence.append(f"at {_clock(end['when'])}")
+        evidence.append(f"at {clock(end['when'])}")
     if lack is not None:
         evidence.append(evidence_of(lack))
     if end["tried"] > 1:
@@ -200,117 +195,6 @@ def released(cause: Cause[ReleasedEnd]) -> Words:
     )
 
 
-_UNWANTED = {
-    "left": "its client disconnected",
-    "released": "its client released it",
-    "cancelled": "it was cancelled",
-    "restarted": "the client restarted the cluster",
-}
-
-
-class Unknown(NamedTuple):
-    """A task that the scheduler does not know, and the status of a future here."""
-
-    task: Forgotten
-    places: list[StillRun]
-    future: str
-
-
-def find_unknown_key(look: Look) -> Iterator[Cause[Unknown]]:
-    client = look.view.client
-    futures = held_future_states(client) if client else {}
-    for entry, count in look.unknown(lost=False):
-        key = entry["key"]
-        status = futures[key].status if key in futures else ""
-        unknown = Unknown(entry, look.still_run(key), status)
-        like = bool(entry["unwanted"]), bool(unknown.places)
-        yield Cause(unknown, key=key, count=count, like=like)
-
-
-def unknown_key(cause: Cause[Unknown]) -> Words:
-    task, _, future = cause.first
-    evidence = [f"the future here is {future}"] if future else []
-    if task["when"]:
-        evidence.append(
-            f"it was {task['was']}, and forgotten at {_clock(task['when'])}"
-        )
-    else:
-        evidence.append(
-            "the scheduler's transition log has no entry for it, or no longer has one"
-        )
-    summary = f"the scheduler does not know {cause.tasks}"
-    advice = [
-        f"find the right key with {advised.call('tasks', keys='*part of the name*')}",
-        "keep a reference to the future of any task that should stay known",
-    ]
-    if task["unwanted"]:
-        them = "it" if cause.count == 1 else "them"
-        summary = (
-            f"the scheduler has forgotten {cause.tasks}: no client needs {them} any "
-            "longer"
-        )
-        evidence.append(
-            f"{_UNWANTED[task['unwanted']]}: the scheduler forgets tasks that "
-            "nothing needs"
-        )
-        advice = [
-            "submit it again, and keep its future for as long as you need the result",
-        ]
-    workers = sorted({at.worker for part in cause.parts for at in part.places})
-    if workers:
-        runs = "runs it" if cause.count == 1 else "run them"
-        summary += f"; {several(workers)} still {runs}"
-        for part in cause.parts:
-            evidence += _still_run(part)
-        evidence.append("a thread cannot be stopped: it runs until the task ends")
-        advice.append(restart(workers))
-    return summary, evidence, advice
-
-
-def _still_run(part: Unknown) -> list[str]:
-    """How long workers have run a forgotten task, and its line."""
-    evidence = []
-    for at in part.places:
-        since = running_for(at.row["since"], at.probe)
-        evidence += [
-            f"{at.worker} has been running {show(part.task['key'])}{since}",
-            *stack_lines(at.row["stack"]),
-        ]
-    return evidence
-
-
-def find_lost(look: Look) -> Iterator[Cause[LostEnd | Forgotten]]:
-    for end in look.ends:
-        if end["code"] == "lost-dependencies":
-            yield Cause["LostEnd | Forgotten"](end, end)
-    for entry, count in look.unknown(lost=True):
-        yield Cause["LostEnd | Forgotten"](entry, key=entry["key"], count=count)
-
-
-def lost(cause: Cause[LostEnd | Forgotten]) -> Words:
-    first = cause.first
-    lost = first["dependency"]
-    was = cause.they("was", "were")
-    summary = f"{was} dropped by the scheduler: an input is lost"
-    evidence = []
-    if lost is not None:
-        summary += f": {show(lost)}"
-        evidence.append(
-            "no worker holds it, and the scheduler has no task that computes it"
-        )
-    if cause.first["when"]:
-        evidence.append(f"forgotten at {_clock(cause.first['when'])}")
-    return (
-        summary,
-        evidence,
-        [
-            "scatter the input again and submit the task again",
-            "client.scatter(…, broadcast=True) keeps it on all workers; data "
-            "loaded in a task can be computed again",
-        ],
-    )
-
-
 def find_out_of_step(look: Look) -> Iterator[Cause[KeyState]]:
     for entry in look.answer["out_of_step"]:
         yield Cause(entry, key=entry["key"])
@@ -331,11 +215,6 @@ def out_of_step(cause: Cause[KeyState]) -> Words:
             "cancel the future and submit again, or connect a new Client",
         ],
     )
-
-
-def _clock(when: float) -> str:
-    moment = datetime.fromtimestamp(when, tz=timezone.utc).astimezone()
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _open(key: Any) -> str:

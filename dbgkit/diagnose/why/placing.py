@@ -1,69 +1,118 @@
-"""Causes of what no worker takes; of a late scheduler; and of none of them all."""
+"""Causes of what no worker takes, and of what has no cause that is known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from dbgkit.diagnose.sentences import Words, several
+from dbgkit.diagnose.sentences import Words, clock, cut, several
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import (
+        Gone,
+        Lacking,
+        Named,
+        NearestResources,
         ResourcesEnd,
         RestrictionsEnd,
         Wanted,
     )
 
-LATE = 0.25  # seconds of the scheduler's event loop
-_OVER = ("finished", "failed", "cascaded", "released")
-
 
 def restrictions_unmet(cause: Cause[RestrictionsEnd]) -> Words:
-    nearest = cause.first["nearest"]
+    end = cause.first
+    nearest = end["nearest"]
     where = "on the same host" if nearest["same_host"] else "on another host"
+    present = f"{end['present']} workers are connected"
+    if end["present"] == 1:
+        present = "1 worker is connected"
+    advice = [
+        "start a worker there, or submit without workers=, or with "
+        "allow_other_workers=True",
+    ]
+    if end["only_workers"]:
+        advice.append(
+            "a worker that is restarted mostly has another port: pass its name or its "
+            "host to workers="
+        )
     return (
-        f"{cause.tasks} may run only on {wanted_of(cause.first)}, and no such worker "
-        "is connected",
+        f"{cause.tasks} may run only on {wanted_of(end)}, and no such worker is "
+        "connected",
         [
-            f"{cause.first['present']} workers are connected",
-            f"the nearest is {nearest['address']} (name {nearest['name']!r}), {where}",
+            *map(_gone, end["gone"]),
+            present,
+            f"the nearest is {_worker(nearest)}, {where}",
         ],
-        [
-            "start a worker there, or submit without workers=, or with "
-            "allow_other_workers=True",
-        ],
+        advice,
     )
+
+
+def _gone(gone: Gone) -> str:
+    how = "left" if gone["expected"] else "left unexpectedly"
+    return f"{gone['address']} {how} at {clock(gone['when'])}"
 
 
 def resources_unmet(cause: Cause[ResourcesEnd]) -> Words:
-    nearest = cause.first["nearest"]
-    lacks = ", ".join(
-        f"{name}: {wanted:g} needed, {has:g} there"
-        for name, (wanted, has) in sorted(nearest["lacks"].items())
-    )
+    end = cause.first
+    evidence = list(map(_lacking, end["lacking"]))
+    if not evidence:  # each is there, but nowhere all of them
+        evidence.append("no worker has all of it")
+        evidence += [f"{_worker(each)} {_lacks(each)}" for each in end["nearest"]]
+    others = [name for name in end["offered"] if name not in end["resources"]]
+    if others:  # the name may be misspelled
+        evidence.append(f"other resources that workers have: {several(others)}")
+    restricted = end["only_workers"] or end["only_hosts"]
+    if restricted:
+        evidence.append(f"it may run only on {several(_placed(end))}")
+    for worker in end["elsewhere"]:
+        evidence.append(f"{_worker(worker)} has it, but is none of these")
     return (
-        f"{cause.they('needs', 'need')} {_amounts(cause.first['resources'])}, "
-        "which no worker has",
+        f"{cause.they('needs', 'need')} {_amounts(end['resources'])}, which no "
+        f"{'such ' if restricted else ''}worker has",
+        evidence,
         [
-            f"{cause.first['present']} workers would be eligible otherwise",
-            f"the nearest is {nearest['address']} (name {nearest['name']!r}), "
-            f"which lacks {lacks}",
-        ],
-        [
-            'start workers with it: dask worker ADDRESS --resources "NAME=AMOUNT"',
+            f"start workers with it: dask worker ADDRESS --resources "
+            f'"{" ".join(_amounts(end["resources"]).split(", "))}"',
             "or submit with less in resources=",
         ],
     )
 
 
+def _lacking(lacking: Lacking) -> str:
+    """A resource of which no worker has enough."""
+    name = cut(lacking["resource"], 80)
+    if not lacking["has"]:
+        return f"{name}: no worker has any"
+    return (
+        f"{name}: {lacking['wanted']:g} wanted, the nearest worker {_worker(lacking)} "
+        f"has {lacking['has']:g}"
+    )
+
+
+def _lacks(nearest: NearestResources) -> str:
+    lacks = ", ".join(
+        f"{name}: {wanted:g} wanted, {has:g} there"
+        for name, (wanted, has) in sorted(nearest["lacks"].items())
+    )
+    return f"lacks {lacks}"
+
+
+def _worker(worker: Named) -> str:
+    if worker["name"] == worker["address"]:
+        return worker["address"]
+    return f"{worker['address']} (name {worker['name']!r})"
+
+
+def _placed(wanted: Wanted) -> list[str]:
+    hosts = (f"host {host}" for host in wanted["only_hosts"])
+    return [*wanted["only_workers"], *hosts]
+
+
 def wanted_of(wanted: Wanted) -> str:
     """What a task asks of a worker, in words."""
-    parts = [
-        *wanted["only_workers"],
-        *(f"host {host}" for host in wanted["only_hosts"]),
-    ]
+    parts = _placed(wanted)
     if wanted["resources"]:
         parts.append(_amounts(wanted["resources"]))
     return several(parts)
@@ -71,27 +120,6 @@ def wanted_of(wanted: Wanted) -> str:
 
 def _amounts(resources: Mapping[str, float]) -> str:
     return ", ".join(f"{name}={amount:g}" for name, amount in sorted(resources.items()))
-
-
-def find_overloaded(look: Look) -> Iterator[Cause[float]]:
-    late = look.answer["late"]
-    waiting = any(
-        end["code"] not in _OVER or look.lack_of(end) or look.unread_of(end)
-        for end in look.answer["ends"]
-    ) or any(look.unknown(lost=True))
-    if late is not None and late > LATE and (look.whole or waiting):
-        yield Cause(late)
-
-
-def overloaded(cause: Cause[float]) -> Words:
-    return (
-        "the scheduler is overloaded",
-        [f"its event loop is {cause.first * 1000:.0f} ms late"],
-        [
-            "make fewer, larger tasks; keep big objects out of the graph",
-            "check for code that runs on the scheduler: plugins, run_on_scheduler",
-        ],
-    )
 
 
 def find_unexplained(look: Look) -> Iterator[Cause[tuple[str, list[str]]]]:

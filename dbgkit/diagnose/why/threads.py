@@ -25,7 +25,7 @@ def threads(places: Iterable[Busy]) -> tuple[list[str], list[str]]:
         by_worker.setdefault(at[0]["worker"], at)
     for worker, (place, probe) in [*by_worker.items()][:MOST_NAMED]:
         busy: list[Executing] = probe["executing"] if probe else []
-        tasks = [show(key) for key in place["executing"]] if not busy else []
+        tasks = [show(e["key"]) for e in place["executing"]] if not busy else []
         for entry in busy:
             tasks.append(show(entry["key"]) + running_for(entry["since"], probe))
             took = lasted(entry["since"], probe)
@@ -92,5 +92,5 @@ def run_of(task: Assigned) -> str:
         text = f"{show(end['key'])} has been running for {seconds(took)}"
     average, prefix = end["average"], repr(end["prefix"])
     if average is None:
-        return f"{text}; no task named {prefix} has finished yet"
+        return f"{text}; how long others named {prefix} take is not known"
     return f"{text}; others named {prefix} took {seconds(average)} on average"

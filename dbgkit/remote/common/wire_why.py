@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
 from .wire_failures import CodeForm, Needs
+from .wire_why_late import LoopForm
 from .wire_why_workers import Joining
 
 
@@ -23,13 +24,21 @@ class Paused(Named):
     limit: Size | None
 
 
+class Executed(TypedDict):
+    """A task that a worker executes: seconds so far, and those that others took."""
+
+    key: Key
+    duration: Number | None
+    average: Number | None
+
+
 class Placed(TypedDict):
-    """A worker, and what it has to do."""
+    """A worker, and what it has to do; of what it executes the longest."""
 
     worker: str
     nthreads: Count
     processing: Count
-    executing: list[Key]
+    executing: list[Executed]
 
 
 class Wanted(TypedDict):
@@ -51,6 +60,8 @@ class _End(TypedDict):
 class _Needy(_End, total=False):
     keys: list[Key]
     needs: Needs | None
+    waiting: Count  # unfinished tasks that need it, for the whole cluster
+    waiting_cut: bool  # there may be more
 
 
 class AnyEnd(_Needy, total=False):
@@ -142,10 +153,19 @@ class NearestPlace(Named):
     same_host: bool
 
 
+class Gone(TypedDict):
+    """A worker that has left; ``expected`` if it was to."""
+
+    address: str
+    when: Moment
+    expected: bool
+
+
 class RestrictionsFacts(Wanted):
     code: Literal["restrictions-unmet"]
     present: Count
     nearest: NearestPlace
+    gone: list[Gone]
 
 
 class RestrictionsEnd(AnyEnd, RestrictionsFacts):
@@ -156,10 +176,26 @@ class NearestResources(Named):
     lacks: dict[str, tuple[float, float]]  # needed, and supplied
 
 
+class Lacking(Named):
+    """A resource of which no worker has enough, and the worker that has the most."""
+
+    resource: str
+    wanted: Number
+    has: Number
+
+
 class ResourcesFacts(Wanted):
+    """``nearest`` are some workers, what each lacks; those ``elsewhere`` lack nothing.
+
+    They are not among those that the task may run on.
+    """
+
     code: Literal["resources-unmet"]
     present: Count
-    nearest: NearestResources
+    nearest: Annotated[list[NearestResources], "some"]
+    lacking: list[Lacking]
+    offered: list[str]
+    elsewhere: list[Named]
 
 
 class ResourcesEnd(AnyEnd, ResourcesFacts):
@@ -203,6 +239,7 @@ class ProcessingFacts(Placed):
     long_running: bool
     average: Number | None
     prefix: str
+    queued: Count  # tasks that the scheduler holds back
     retries_left: Number
     tried: Number
     suspicious: Count
@@ -323,6 +360,38 @@ class KeyState(TypedDict):
     state: str
 
 
+class Retrier(TypedDict):
+    """A client that has failed tasks run again, and how often it did."""
+
+    client: str
+    times: Count
+
+
+class Loop(TypedDict):
+    """``scheduler.why_loops``: a task that is run again and again.
+
+    Attempts that ``failed``, raised ``Reschedule``, or whose worker ``died``, and how
+    often a client ``retried`` it; at least, unless that is ``exact``.
+    """
+
+    key: Key
+    state: str
+    failed: Count
+    rescheduled: Count
+    died: Count
+    retried: Count
+    exact: bool
+    since: Moment
+    last: Moment
+    retries_left: Number
+    error: str
+    clients: list[Retrier]
+    chain: Annotated[list[Key], "some"]
+    length: Count
+    waiting: Count
+    waiting_cut: bool
+
+
 class Killers(TypedDict):
     """Tasks that killed their workers, besides the one that is explained."""
 
@@ -331,8 +400,10 @@ class Killers(TypedDict):
 
 
 class _Why(SpanForm):
+    started: Moment | None  # of the scheduler
     ends: list[End]
     omitted_ends: Count
+    loops: list[Loop]
     barrier: Barrier | None
     unknown: list[Forgotten]
     may_run_it: list[str]
@@ -341,6 +412,7 @@ class _Why(SpanForm):
     cluster: Overview | None
     out_of_step: list[KeyState]
     late: Number | None
+    loop: LoopForm | None  # if it is late
     waiters: list[Waiter] | None
     answering: dict[str, bool]
     reach: dict[str, Reach]

@@ -113,3 +113,11 @@ class Probe(TypedDict):
     tasks: list[ProbedTask]
     memory: Memory | None
     plugins: list[FailedPlugin]
+
+
+class LoggedError(TypedDict):
+    """``worker.why_errors.last_errors``: the newest error of a task in a log."""
+
+    key: Key
+    when: Moment
+    error: str

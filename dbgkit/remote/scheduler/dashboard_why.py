@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..common.wire_why import (
         AnyEnd,
         End,
+        Loop,
         LostEnd,
         NoWorkersEnd,
         Overview,
@@ -70,11 +71,12 @@ class _Words:
         self._silent = {address for address, there in answers if not there}
 
     def blocks(self) -> Iterator[Line]:
-        """What does not go on by itself; the likeliest to stop everything first."""
+        """What does not go on by itself; first what most tasks wait for."""
         for end in self._ends:
             line = self._block(end)
             if line is not None:
                 yield line
+        yield from map(self._loop, self._why["loops"])
         yield from self._not_answering()
         yield from self._others_starting()
         yield from self._others_paused()
@@ -176,14 +178,17 @@ class _Words:
         )
 
     def _resources_unmet(self, end: ResourcesEnd) -> Line:
-        lacks = ", ".join(
-            f"{name}: {wanted:g} needed, {has:g} there"
-            for name, (wanted, has) in sorted(end["nearest"]["lacks"].items())
-        )
         needs = self._they(end, "needs", "need")
+        evidence = [
+            f"{each['resource']}: {each['wanted']:g} wanted, the nearest worker "
+            f"{each['address']} has {each['has']:g}"
+            if each["has"]
+            else f"{each['resource']}: no worker has any"
+            for each in end["lacking"]
+        ]
         return Line(
             f"{needs} {_amounts(end['resources'])}, which no worker has",
-            (f"the nearest is {end['nearest']['address']}, which lacks {lacks}",),
+            tuple(evidence or ["no worker has all of it"]),
         )
 
     def _paused(self, end: PausedEnd) -> Line:
@@ -201,6 +206,14 @@ class _Words:
         )
 
     # -- what is said of workers, and of what is waited for --------------------------
+
+    def _loop(self, loop: Loop) -> Line:
+        tries = max(loop["failed"], loop["rescheduled"], loop["died"])
+        least = "" if loop["exact"] else "at least "
+        return Line(
+            f"{self._show(loop['key'])} is run again and again",
+            (f"{least}{counted(tries, 'attempt')} came to nothing",),
+        )
 
     def _not_answering(self) -> Iterator[Line]:
         heard = {end["worker"]: end["age"] for end in self._assigned}
@@ -253,9 +266,11 @@ _ORDER = (
 )
 
 
-def _rank(end: End) -> int:
+def _rank(end: End) -> tuple[int, int]:
+    """First what most tasks wait for."""
     code = end["code"]
-    return _ORDER.index(code) if code in _ORDER else len(_ORDER)
+    place = _ORDER.index(code) if code in _ORDER else len(_ORDER)
+    return -end["count"] - end.get("waiting", 0), place
 
 
 def _all_long(joining: Sequence[Joining]) -> bool:

@@ -165,10 +165,14 @@ class Extension(SchedulerPlugin):  # type: ignore[misc]
         return answer
 
     async def run(
-        self, function: bytes, arguments: dict[str, bytes], limit: float
+        self,
+        function: bytes,
+        arguments: dict[str, bytes],
+        limit: float,
+        nannies: bool = False,
     ) -> dict[str, Called]:
         """Run a function on workers: see ``foresight.run_on_workers``."""
-        return await run_on_workers(self.scheduler, function, arguments, limit)
+        return await run_on_workers(self.scheduler, function, arguments, limit, nannies)
 
     async def progress(self, keys: Iterable[Any] = ()) -> dict[str, int]:
         """How many of these keys are in which state; ``"unknown"`` included."""

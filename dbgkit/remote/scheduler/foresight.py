@@ -181,11 +181,16 @@ async def _after_why(ask: Ask, answer: Why, names: Foresee) -> Foreseen:
 
 
 async def run_on_workers(
-    scheduler: Any, function: bytes, arguments: Mapping[str, bytes], limit: float
+    scheduler: Any,
+    function: bytes,
+    arguments: Mapping[str, bytes],
+    limit: float,
+    nannies: bool = False,
 ) -> dict[str, Called]:
     """Run a function on workers, all at once, with a tuple of arguments for each.
 
-    The function and the tuples are pickled by ``distributed.protocol.pickle``; the
+    With ``nannies`` on the nannies of these, without which a worker counts as gone. The
+    function and the tuples are pickled by ``distributed.protocol.pickle``; the
     limit is in seconds, for all to answer.
 
     Returns
@@ -197,7 +202,8 @@ async def run_on_workers(
 
     async def ask(address: str) -> Called | None:
         # `broadcast` would try to connect to whatever it is given.
-        if address not in scheduler.workers:
+        worker = scheduler.workers.get(address)
+        if worker is None or (nannies and not worker.nanny):
             return {"status": "gone"}
         message = {  # as `Client.run` sends it
             "op": "run",
@@ -207,7 +213,7 @@ async def run_on_workers(
             "wait": True,
         }
         answers: dict[str, Called] = await scheduler.broadcast(
-            msg=message, workers=[address], on_error="ignore"
+            msg=message, workers=[address], nanny=nannies, on_error="ignore"
         )
         return answers.get(address)
 

@@ -7,7 +7,6 @@ that it follows, or, for the whole cluster, with the tasks that are not finished
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -22,7 +21,7 @@ from .p2p import is_barrier
 from .roots import Roots, find_roots, raised
 from .why_cluster import MOST_PINGED, answering, lateness, overview, waiters
 from .why_ends import (
-    SAMPLE,
+    Averages,
     facts_of,
     failed_facts,
     forgotten_facts,
@@ -30,30 +29,19 @@ from .why_ends import (
     killers,
     signature,
 )
+from .why_late import look_at_loop
+from .why_loops import Loops, find_loops, with_errors
+from .why_order import MOST_PROBED, Group, chosen, count_waiting, of_worker
+from .why_places import SAMPLE
 from .why_reach import reach_of
 
 if TYPE_CHECKING:
     from ..common.wire_why import AnyEnd, End, KeyState, Why, WhyQuestion
 
-MOST_GROUPS = 40  # groups of ends that are described
 MOST_CHAIN = 100  # keys of a chain that are sent
 MOST_ORDERED = 100  # inputs of one task
 MOST_ASKED = 64  # workers that are asked whether they run what is no longer known
 _MAY_RUN = (None, "processing", "released")  # states of tasks that were forgotten
-MOST_PROBED = 4  # tasks of one worker that it is asked about
-
-
-@dataclass
-class Group:
-    """Ends of one signature: how many, and a few to examine."""
-
-    count: int = 0
-    tasks: list[Any] = field(default_factory=list)
-
-    def add(self, ts: Any) -> None:
-        self.count += 1
-        if len(self.tasks) < MOST_PROBED:
-            self.tasks.append(ts)
 
 
 async def explain_state(
@@ -72,10 +60,12 @@ async def explain_state(
     answer: Why = {
         "start": start,
         "end": start,
+        "started": state.time_started,
         "unfollowed": 0,
         "asked": [],
         "ends": [],
         "omitted_ends": 0,
+        "loops": [],
         "barrier": None,
         "unknown": [],
         "may_run_it": [],
@@ -85,20 +75,26 @@ async def explain_state(
         "cluster": overview(state, start) if keys is None else None,
         "out_of_step": await _out_of_step(state, question.get("pending") or (), pace),
         "late": None,
+        "loop": None,
         "waiters": None,
         "answering": {},
         "reach": {},
     }
+    loops = await find_loops(state, start, pace)
     if keys is None:
         ends = await _ends_of_cluster(state, question, index, answer, pace)
     else:
         ends = await _ends_of_keys(state, keys, question, answer, pace)
     # Nothing has changed since then, until all is described.
-    _describe(state, ends, answer, start)
+    if keys is not None:
+        walked = {*ends.parents, *ends.roots.order}
+        loops = [loop for loop in loops if loop[0] in walked]
+    _describe(state, ends, with_errors(state, loops), answer, start)
     if is_dump(state):
         answer["answering"] = dict.fromkeys(state.silent_workers, False)
     else:
-        answer["late"] = await lateness(state)
+        answer["late"] = late = await lateness(state)
+        answer["loop"] = await look_at_loop(state, late)
         answer["waiters"] = waiters(state)
         limit = question.get("ping") or 2.0
         asked = await answering(state, _places(state, answer), limit)
@@ -271,7 +267,7 @@ async def _whole(
         groups[("queued",)] = Group(len(queued), [next(iter(queued))])
     for ws in list(state.workers.values()):
         if ws.processing:
-            groups[("processing", ws.address)] = _of_worker(ws)
+            groups[("processing", ws.address)] = of_worker(ws)
         await pace.checkpoint()
     failed, _ = await newest_failed(state, client, pace)
     if groups or failed:
@@ -313,14 +309,6 @@ async def _add_unrunnable(state: Any, groups: dict[Any, Group], pace: Pace) -> N
         groups[signature(free.tasks[0])] = free
 
 
-def _of_worker(ws: Any) -> Group:
-    """What a worker has to do: what it executes, and one task that it does not."""
-    executing = list(ws.executing)[: MOST_PROBED - 1]
-    tasks = [ts for ts in executing if ts in ws.processing]
-    idle = (ts for ts in ws.processing if ts not in ws.executing)
-    return Group(len(ws.processing), [*tasks, *islice(idle, 1)])
-
-
 async def _stuck(state: Any, pace: Pace) -> tuple[dict[Any, Group], list[Any]]:
     """Where nothing is ready: tasks that wait all the same, one that has failed."""
     groups: dict[Any, Group] = {}
@@ -336,35 +324,52 @@ async def _stuck(state: Any, pace: Pace) -> tuple[dict[Any, Group], list[Any]]:
     return groups, failed
 
 
-def _describe(state: Any, ends: Ends, answer: Why, now: float) -> None:
+def _describe(state: Any, ends: Ends, loops: Loops, answer: Why, now: float) -> None:
     """Facts of each group's tasks; groups past the limit are counted."""
-    groups = sorted(ends.groups.values(), key=lambda group: -group.count)
-    answer["omitted_ends"] = sum(group.count for group in groups[MOST_GROUPS:])
-    for group in groups[:MOST_GROUPS]:
+    groups, omitted = chosen(ends.groups.values())
+    answer["omitted_ends"] = sum(group.count for group in omitted)
+    found = []
+    for group in groups:
         processing = group.tasks[0].state == "processing"
-        tasks = group.tasks if processing else group.tasks[:1]
-        for ts in tasks:
-            chain, length = _chain(ts, ends.parents)
-            end: AnyEnd = {
-                "key": ts.key,
-                "state": ts.state,
-                "count": group.count,
-                "keys": [other.key for other in group.tasks],
-                "chain": chain,
-                "length": length,
-            }
-            facts = _facts_of_end(state, ts, ends, now)
-            answer["ends"].append(cast("End", {**end, **facts}))
+        some = group.tasks if processing else group.tasks[:1]
+        found += [(group, ts) for ts in some]
+    # A look at one task costs nothing that grows with the cluster.
+    averages = Averages()
+    whole = answer["cluster"] is not None
+    looping = [(Group(1, [ts]), ts) for ts, _ in loops]
+    waiting = count_waiting([*looping, *found]) if whole else {}
+    for ts, loop in loops:
+        if ts in waiting:
+            loop["waiting"], loop["waiting_cut"] = waiting[ts]
+        if ts in ends.parents:
+            loop["chain"], loop["length"] = _chain(ts, ends.parents)
+        answer["loops"].append(loop)
+    for group, ts in found:
+        chain, length = _chain(ts, ends.parents)
+        end: AnyEnd = {
+            "key": ts.key,
+            "state": ts.state,
+            "count": group.count,
+            "keys": [other.key for other in group.tasks],
+            "chain": chain,
+            "length": length,
+        }
+        if ts in waiting:
+            end["waiting"], end["waiting_cut"] = waiting[ts]
+        facts = _facts_of_end(state, ts, ends, now, averages)
+        answer["ends"].append(cast("End", {**end, **facts}))
 
 
-def _facts_of_end(state: Any, ts: Any, ends: Ends, now: float) -> Any:
+def _facts_of_end(
+    state: Any, ts: Any, ends: Ends, now: float, averages: Averages
+) -> Any:
     erred = ts.state == "erred"
     had = ends.roots.cause_of(ts) if erred else ts
     facts: Any
     if erred:
         facts = {**failed_facts(ts, ends.roots), "through": list(ends.through)}
     else:
-        facts = facts_of(state, ts, now)
+        facts = facts_of(state, ts, now, averages)
     # Only what was on workers that went away may have been the reason.
     if facts["killed"] if erred else ts.suspicious:
         spec = None if is_dump(state) else had.run_spec

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .asking import ask_all
-from .why_ends import SAMPLE, paused_facts
+from .why_places import SAMPLE, paused_facts
 from .why_starting import is_joining, joining_facts, starting_nannies
 
 if TYPE_CHECKING:
@@ -92,16 +92,22 @@ def waiters(state: Any) -> list[Waiter]:
 
 
 def _semaphores(extension: Any) -> list[Waiter]:
-    """Locks and semaphores: ``SemaphoreExtension.metrics``, ``.leases``."""
+    """Locks and semaphores: ``SemaphoreExtension.metrics``, ``.leases``.
+
+    Who has died, or waits for one that was closed, is still counted there. Nobody
+    waits while there are leases left.
+    """
     return [
         {
-            "kind": "lock" if extension.max_leases.get(name) == 1 else "semaphore",
+            "kind": "lock" if most == 1 else "semaphore",
             "name": str(name),
             "waiting": waiting,
-            "held": len(extension.leases.get(name, ())),
+            "held": held,
         }
         for name, waiting in list(extension.metrics["pending"].items())
         if waiting > 0
+        and (most := extension.max_leases.get(name)) is not None
+        and (held := len(extension.leases.get(name, ()))) >= most
     ]
 
 

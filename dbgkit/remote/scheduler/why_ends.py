@@ -9,25 +9,29 @@ from typing import TYPE_CHECKING, Any
 from ..common.frame_codes import codes_for
 from .p2p import as_text, cause_in_shuffle, phase_in, went_in, where_in_shuffle
 from .roots import Roots
-from .rows import name_of
+from .why_places import (
+    SAMPLE,
+    lacks,
+    may_be_placed,
+    paused_facts,
+    resources_unmet,
+    restrictions_unmet,
+    wanted_by,
+)
 from .why_starting import is_joining, joining_facts, starting_nannies
 
 if TYPE_CHECKING:
     from ..common.wire_why import (
         EndFacts,
+        Executed,
         FailedFacts,
         Forgotten,
         Killers,
-        Named,
-        NearestPlace,
-        NearestResources,
-        Paused,
         Unwanted,
-        Wanted,
     )
 
+_DONE = ("memory", "released", "forgotten")
 TEXT_LIMIT = 5_000  # characters of an exception's or traceback's text
-SAMPLE = 5  # names that are given where there may be many
 MOST_ERRED = 200  # failed tasks among which those that killed workers are looked for
 # How a client no longer needs a task, by the beginning of the stimulus: of
 # ``Scheduler.remove_client``, ``.client_releases_keys``, ``.stimulus_cancel``, and
@@ -64,7 +68,7 @@ def signature(ts: Any) -> tuple[Any, ...]:
     return (state,)
 
 
-def facts_of(state: Any, ts: Any, now: float) -> EndFacts:
+def facts_of(state: Any, ts: Any, now: float, averages: Averages) -> EndFacts:
     """What is known about a task, by its state; ``code`` is the cause.
 
     A task that is being processed has the code ``"processing"``: only its worker can
@@ -75,9 +79,9 @@ def facts_of(state: Any, ts: Any, now: float) -> EndFacts:
     if ts.state == "no-worker":
         return _no_worker(state, ts, now)
     if ts.state == "queued":
-        return _queued(state, ts, now)
+        return _queued(state, ts, now, averages)
     if ts.state == "processing":
-        return _processing(state, ts, now)
+        return _processing(state, ts, now, averages)
     if ts.has_lost_dependencies:
         return {"code": "lost-dependencies", "dependency": None, "when": None}
     if ts.state == "waiting":
@@ -187,7 +191,7 @@ def _unexplained(*ruled_out: str) -> EndFacts:
     return {"code": "unexplained", "ruled_out": list(ruled_out)}
 
 
-def _queued(state: Any, ts: Any, now: float) -> EndFacts:
+def _queued(state: Any, ts: Any, now: float, averages: Averages) -> EndFacts:
     workers = list(state.workers.values())
     running = [ws for ws in workers if ws.status.name == "running"]
     if not workers:
@@ -212,7 +216,7 @@ def _queued(state: Any, ts: Any, now: float) -> EndFacts:
                 "worker": ws.address,
                 "nthreads": ws.nthreads,
                 "processing": len(ws.processing),
-                "executing": [task.key for task in islice(ws.executing, SAMPLE)],
+                "executing": executed_on(ws, averages),
             }
             for ws in running[:SAMPLE]
         ],
@@ -223,15 +227,7 @@ def _no_workers(state: Any, ts: Any) -> EndFacts:
     return {
         "code": "no-workers",
         "starting": len(starting_nannies(state)),
-        **_wanted(ts),
-    }
-
-
-def _wanted(ts: Any) -> Wanted:
-    return {
-        "only_workers": sorted(ts.worker_restrictions or ())[:SAMPLE],
-        "only_hosts": sorted(ts.host_restrictions or ())[:SAMPLE],
-        "resources": dict(ts.resource_restrictions or {}),
+        **wanted_by(ts),
     }
 
 
@@ -244,21 +240,11 @@ def _no_worker(state: Any, ts: Any, now: float) -> EndFacts:
     if strict and (ts.worker_restrictions or ts.host_restrictions):
         placed = [ws for ws in workers if may_be_placed(ws, ts)]
     if not placed:
-        return {
-            "code": "restrictions-unmet",
-            "present": len(workers),
-            "nearest": _nearest_place(workers, ts),
-            **_wanted(ts),
-        }
+        return restrictions_unmet(state, workers, ts)
     needed = (strict and ts.resource_restrictions) or {}
     fit = [ws for ws in placed if not lacks(ws, needed)]
     if not fit:
-        return {
-            "code": "resources-unmet",
-            "present": len(placed),
-            "nearest": _nearest_resources(placed, needed),
-            **_wanted(ts),
-        }
+        return resources_unmet(workers, placed, ts)
     if not any(ws.status.name == "running" for ws in fit):
         return _paused(state, fit, now)
     return _unexplained(
@@ -266,69 +252,6 @@ def _no_worker(state: Any, ts: Any, now: float) -> EndFacts:
         f"{len(fit)} of them meet all restrictions and have all resources",
         "at least one of these is running, not paused",
     )
-
-
-def may_be_placed(ws: Any, ts: Any) -> bool:
-    """As ``SchedulerState.valid_workers``: one of the workers, or on one of the hosts.
-
-    Hosts are compared as they are written and by address.
-    """
-    if ws.address in (ts.worker_restrictions or ()):
-        return True
-    return any(host in (ws.host, ws.name) for host in ts.host_restrictions or ())
-
-
-def lacks(ws: Any, needed: dict[str, float]) -> dict[str, tuple[float, float]]:
-    """Resource -> needed, supplied; of those that a worker has too little of."""
-    return {
-        name: (amount, ws.resources.get(name, 0))
-        for name, amount in needed.items()
-        if ws.resources.get(name, 0) < amount
-    }
-
-
-def _nearest_resources(
-    workers: list[Any], needed: dict[str, float]
-) -> NearestResources:
-    def missing(ws: Any) -> tuple[float, str]:
-        missed = lacks(ws, needed).values()
-        share = sum(1 - has / wanted for wanted, has in missed if wanted)
-        return (share, ws.address)
-
-    nearest = min(workers, key=missing)
-    return {**_named(nearest), "lacks": lacks(nearest, needed)}
-
-
-def _nearest_place(workers: list[Any], ts: Any) -> NearestPlace:
-    """The worker on one of the hosts that were asked for, else any."""
-    hosts = {
-        address.rpartition("://")[2].rpartition(":")[0]
-        for address in ts.worker_restrictions or ()
-    }
-    needed = ts.resource_restrictions or {}
-    nearest = min(
-        workers,
-        key=lambda ws: (ws.host not in hosts, bool(lacks(ws, needed)), ws.address),
-    )
-    return {**_named(nearest), "same_host": nearest.host in hosts}
-
-
-def _named(ws: Any) -> Named:
-    return {"address": ws.address, "name": name_of(ws)}
-
-
-def paused_facts(workers: Iterable[Any]) -> list[Paused]:
-    """Workers that are up but do not run, with the memory of their last heartbeat."""
-    return [
-        {
-            **_named(ws),
-            "status": ws.status.name,
-            "memory": (ws.metrics or {}).get("memory"),
-            "limit": ws.memory_limit,
-        }
-        for ws in workers
-        if ws.status.name not in ("running", "init")
-    ]
 
 
 def _paused(state: Any, fit: list[Any], now: float) -> EndFacts:
@@ -345,7 +268,7 @@ def _paused(state: Any, fit: list[Any], now: float) -> EndFacts:
     }
 
 
-def _processing(state: Any, ts: Any, now: float) -> EndFacts:
+def _processing(state: Any, ts: Any, now: float, averages: Averages) -> EndFacts:
     ws = ts.processing_on
     if ws is None:
         return _unexplained("no worker")
@@ -361,10 +284,11 @@ def _processing(state: Any, ts: Any, now: float) -> EndFacts:
         "age": max(0.0, now - ws.last_seen),
         "nthreads": ws.nthreads,
         "processing": len(ws.processing),
-        "executing": [task.key for task in list(ws.executing)[:SAMPLE]],
+        "executing": executed_on(ws, averages),
+        "queued": len(state.queued),
         "duration": ws.executing.get(ts),
         "long_running": ts in ws.long_running,
-        "average": average_of(ts),
+        "average": averages.of(ts),
         "prefix": ts.prefix.name,
         "retries_left": ts.retries,
         "tried": retries - ts.retries if isinstance(retries, int) else 0,
@@ -381,10 +305,42 @@ def _processing(state: Any, ts: Any, now: float) -> EndFacts:
     }
 
 
-def average_of(ts: Any) -> float | None:
-    """Mean seconds of computing that finished tasks of the same prefix took."""
-    seconds, done = 0.0, 0
-    for group in list(ts.prefix.groups)[:100]:
-        seconds += group.all_durations.get("compute", 0.0)
-        done += sum(group.states.get(s, 0) for s in ("memory", "released", "forgotten"))
+def executed_on(ws: Any, averages: Averages) -> list[Executed]:
+    """What a worker executes, the longest first, and how long its like took."""
+    longest = sorted(ws.executing.items(), key=lambda each: -each[1])
+    return [
+        {"key": ts.key, "duration": took, "average": averages.of(ts)}
+        for ts, took in longest[:SAMPLE]
+    ]
+
+
+class Averages:
+    """Mean seconds of computing that finished tasks of some prefixes took."""
+
+    def __init__(self) -> None:
+        self._found: dict[Any, float | None] = {}
+
+    def of(self, ts: Any) -> float | None:
+        """That of a task's prefix; None if none of these has finished."""
+        prefix = ts.prefix
+        if prefix.name not in self._found:
+            self._found[prefix.name] = _average(prefix)
+        return self._found[prefix.name]
+
+
+def _average(prefix: Any) -> float | None:
+    """``TaskPrefix`` (distributed/scheduler.py) remembers what has been forgotten.
+
+    Its ``duration_average`` is no mean, and is reset by a task that takes long. A dump
+    has only the groups that are left.
+    """
+    groups = list(prefix.groups)[:100]
+    seconds = sum(group.all_durations.get("compute", 0.0) for group in groups)
+    done = sum(group.states.get(name, 0) for group in groups for name in _DONE)
+    counts = getattr(prefix, "state_counts", None)
+    if counts is not None:
+        seconds, done = (
+            prefix.all_durations.get("compute", 0.0),
+            counts.get("memory", 0),
+        )
     return seconds / done if seconds and done else None

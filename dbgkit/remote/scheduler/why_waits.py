@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.keys import find_task
 from ..common.pacing import Pace
-from .why_ends import lacks, may_be_placed
+from .why_places import lacks, may_be_placed
 
 if TYPE_CHECKING:
     from ..common.wire_why_waits import (
