@@ -154,5 +154,5 @@ def record(
     if not isinstance(started, SwitchedOn):
         return AsyncRecorder(started, client, timeout, token, asynchronous)
     recorder._take(started)
-    warn_of(recorder.without, "the recorder is on")
+    warn_of(recorder.without, "the recorder is on", 4)  # `by_name` is above
     return recorder

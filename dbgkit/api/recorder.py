@@ -289,8 +289,8 @@ def _note(error: BaseException | None, text: str) -> None:
         error.add_note(text)
 
 
-def warn_of(without: Mapping[str, str], what: str) -> None:
-    """Warn of those that did not answer in time."""
+def warn_of(without: Mapping[str, str], what: str, stacklevel: int = 3) -> None:
+    """Warn of those that did not answer in time; ``stacklevel`` as in `warnings`."""
     if without:
         shown = [f"{address}: {why}" for address, why in list(without.items())[:NAMED]]
         if len(without) > NAMED:
@@ -298,7 +298,7 @@ def warn_of(without: Mapping[str, str], what: str) -> None:
         warnings.warn(
             f"{what}, and will be there too as soon as they answer; {'; '.join(shown)}",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
 
 

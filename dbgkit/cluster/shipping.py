@@ -109,14 +109,14 @@ def _text_of(part: str) -> str:
 
 
 @cache
-def _digest_of_text(part: str) -> str:
-    return hashlib.sha256(_text_of(part).encode()).hexdigest()
+def _digest_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @cache
 def digest_of(module: str) -> str:
     """Short digest of a module's sources: one name for one version of it."""
-    parts = [(part, _digest_of_text(part)) for part, _ in sources_of(module)]
+    parts = [(part, _digest_of_text(text)) for part, text in sources_of(module)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
