@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from pathlib import Path
+from uuid import uuid4
 
 import dask
 import pytest
@@ -146,11 +149,12 @@ def closed(request):
         yield client, bad, good
 
 
+# A key of its own each time: Dask waits for one that it could not send before.
 AFTER = {
-    "submit": lambda client, bad, good: client.submit(inc, 3).result(),
-    "map": lambda client, bad, good: client.map(inc, [1]),
+    "submit": lambda client, bad, good: client.submit(inc, 3, pure=False),
+    "map": lambda client, bad, good: client.map(inc, [1], pure=False),
     "compute": lambda client, *_: client.compute(dask.delayed(inc)(1)).result(),
-    "get": lambda client, bad, good: client.get({"x": (inc, 1)}, "x"),
+    "get": lambda client, bad, good: client.get({(key := uuid4().hex): (inc, 1)}, key),
     "run": lambda client, bad, good: client.run(inc, 1),
     "nthreads": lambda client, bad, good: client.nthreads(),
 }
@@ -171,7 +175,34 @@ def test_a_future_of_a_client_that_was_closed(closed, which):
     said = told(lambda: dbgkit.locate(error), kind=SchedulerGone)
     assert "was cancelled, and its client is closed" in said
     assert "pass the exception" not in said
-    assert "dbgkit run" in said
+    assert "ask for results while the client is open" in said
+
+
+SCRIPT = """
+from dask.distributed import Client, LocalCluster
+
+if __name__ == "__main__":
+    options = dict(n_workers=1, processes=False, dashboard_address=":0")
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        future = client.submit(divmod, 1, 0)
+    future.result()
+"""
+
+
+def test_a_script_that_asks_too_late(tmp_path):
+    """``dbgkit run`` does not advise ``dbgkit run``."""
+    script = tmp_path / "late.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "-m", "dbgkit", "run", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1
+    assert last.endswith("; ask for results while the client is open")
+    assert "dbgkit run" not in last
 
 
 def test_an_error_while_a_failure_is_handled_hides_no_failure(processes_client):

@@ -146,16 +146,19 @@ def after_close(
             "connect a new Client, or move the call to before the client is closed",
         )
     kinds = ("FutureCancelledError", "CancelledError")  # the first since 2024
-    if type(exception).__name__ in kinds:
-        for future in futures:
-            client = future_client(future)
-            if client is not None and not is_open(client):
-                return SchedulerGone(
-                    f"{future.key!r} was cancelled, and its client is {client.status}: "
-                    "what its task returned or raised is not known here any more",
-                    to_debug_in_time(),
-                    key=future.key,
-                )
+    cancelled = type(exception).__name__ in kinds
+    # distributed/utils.py, sync
+    late = type(exception) is RuntimeError and str(exception) == "IOLoop is closed"
+    for future in futures if cancelled or late else ():
+        client = future_client(future)
+        if client is not None and not is_open(client):
+            what = "was cancelled" if cancelled else "was asked for too late"
+            return SchedulerGone(
+                f"{future.key!r} {what}, and its client is {client.status}: what its "
+                "task returned or raised is not known here any more",
+                "ask for results while the client is open",
+                key=future.key,
+            )
     return None
 
 
