@@ -173,9 +173,19 @@ def log_and_leave():
     os._exit(8)
 
 
-def grow_and_die(seconds=2.5):
-    held, end = [], time.monotonic() + seconds
-    while time.monotonic() < end:
+def grow_and_die():
+    held = []
+    time.sleep(1)  # a worker is sampled several times a second
+    for _ in range(20):
         held.append(b"x" * 20_000_000)
         time.sleep(0.05)
+    time.sleep(1)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def terminate():
+    """End as C++ does on an exception that nobody catches."""
+    time.sleep(0.5)  # longer than between two samples
+    os.write(2, b"terminate called after throwing an instance of 'Bad'\n")
+    os.write(2, b"  what():  token=hunter2hunter2\n")
+    os.abort()

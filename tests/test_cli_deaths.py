@@ -105,7 +105,7 @@ def test_where_the_recorder_is_off_there_are_no_recordings(
     done = command("recordings", "--scheduler", processes_client.scheduler.address)
     assert done.code == 0
     there = processes_client.scheduler.address
-    assert f"dbgkit record --scheduler {there} turns it on" in done.out
+    assert f"dbgkit record on --scheduler {there} turns it on" in done.out
 
 
 def test_deaths_as_json(mourning, command):

@@ -14,7 +14,7 @@ from pathlib import Path
 import dask
 import pytest
 from conftest import RECORDER_OFF, own_cluster
-from deaths_tasks import crash, loop, raise_it
+from deaths_tasks import crash, loop, raise_it, terminate
 from distributed import wait
 from watching import wait_until
 
@@ -253,6 +253,17 @@ def test_a_worker_that_was_sent_a_signal_is_told(client, sibling, mortal, sent):
     death = death_of(client, address)
     assert (death.verdict, death.signal) == ("signal", sent.name)
     assert f"was sent {sent.name}" in death.summary
+
+
+def test_what_c_code_wrote_to_standard_error_is_told(client, sibling, mortal):
+    process, address = mortal
+    wait(client.submit(terminate, key="terminates", workers=[address]))
+    process.wait(30)
+    death = death_of(client, address)
+    assert death.signal == "SIGABRT"
+    assert "terminate called after throwing an instance of 'Bad'" in death.stderr
+    assert "  what():  token=<hidden>" in death.stderr
+    assert "terminate called" in str(death)
 
 
 def test_what_a_task_raised_is_told_without_a_nanny(client, sibling, mortal):

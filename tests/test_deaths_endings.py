@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 
@@ -290,3 +292,34 @@ def test_off_leaves_pythons_log_records_as_they_were():
         assert list(client.run(factory).values()) == ["LogWatch"]
         recorder.off()
         assert list(client.run(factory).values()) == [before]
+
+
+ENDS_ITS_CLUSTER = """
+import sys
+from distributed import Client, LocalCluster
+import dbgkit
+from deaths_tasks import raise_it
+from watching import wait_until
+
+cluster = LocalCluster(n_workers=1, processes=False, dashboard_address=":0")
+client = Client(cluster)
+loop = cluster.loop.asyncio_loop
+client.submit(raise_it, "exit")
+wait_until(loop.is_closed, "the loop has ended")
+try:
+    dbgkit.deaths(client=client)
+except dbgkit.errors.SchedulerGone as error:
+    print(error, flush=True)
+__import__("os")._exit(0)
+"""
+
+
+def test_a_task_that_ended_the_client_too_is_told():
+    run = subprocess.run(
+        [sys.executable, "-c", ENDS_ITS_CLUSTER],
+        cwd=os.path.dirname(__file__),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert "the client's event loop has ended" in run.stdout, run.stderr

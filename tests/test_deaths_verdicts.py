@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -17,12 +18,23 @@ import pytest
 
 from dbgkit.diagnose.deaths.explain import death_from_fact, tell_of
 from dbgkit.model import Deaths
-from dbgkit.remote.common.boxes import MOVING, MOVING_AT, SLOTS, read_box, remove_box
+from dbgkit.remote.common.boxes import (
+    HISTORY,
+    LOGGED_LINES,
+    MOVING,
+    MOVING_AT,
+    SIZE,
+    SLOTS,
+    own_box,
+    read_box,
+    remove_box,
+)
 from dbgkit.remote.nanny.deaths import oom_kills
 from dbgkit.remote.scheduler.deaths import removal_fact, unpack_keys
 from dbgkit.remote.scheduler.deaths_store import DeathStore
 from dbgkit.remote.worker.black_box import BlackBox
 from dbgkit.remote.worker.black_box_folders import KEPT, make_file
+from dbgkit.remote.worker.black_box_logs import MOST
 from dbgkit.render.deaths import view_death, view_deaths
 
 
@@ -94,7 +106,7 @@ def box_fact(**known):
     """What a black box says."""
     found = {"sampled": time.time(), "memory": 1, "left_out": 0, "crashes": "on"}
     found |= {"tasks": [], "ended": [], "stack": ""}
-    return {**found, "history": [], "logged": [], "unlogged": 0, **known}
+    return {**found, "history": [], "logged": [], "unlogged": 0, "stderr": "", **known}
 
 
 @pytest.mark.parametrize(("code", "kept"), [(-11, True), (255, True), (-9, False)])
@@ -338,7 +350,7 @@ def test_a_box_is_kept_for_an_hour_after_the_last_sample(tmp_path, monkeypatch):
     os.chmod(path, 0o600)
     with open(path, "r+b") as file:
         file.seek(MOVING_AT)
-        file.write(MOVING.pack(time.time() - 2 * KEPT, 0, 0, 0))
+        file.write(MOVING.pack(time.time() - 2 * KEPT, 0, 0, 0, 0))
     os.utime(path, (0, 0))
     BlackBox("tcp://10.0.0.1:2", "", "", False).close(for_good=False)
     assert not os.path.exists(path)
@@ -456,3 +468,55 @@ def test_boxes_come_while_others_take_the_folder_with_them(tmp_path, monkeypatch
     finally:
         sys.setswitchinterval(before)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_box_of_any_content_is_read(tmp_path, monkeypatch, seed):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    box = BlackBox("tcp://10.0.0.1:1", "", "", False)
+    path, nonce = box.path, box.nonce
+    box.close(for_good=False, keep=True)
+    assert own_box(path, nonce)["closed"]
+    os.chmod(path, 0o600)
+    with open(path, "r+b") as file:
+        file.seek(MOVING_AT)
+        file.write(random.Random(seed).randbytes(SIZE - MOVING_AT))
+    found = own_box(path, nonce)
+    assert len(found["history"]) <= HISTORY and len(found["logged"]) <= LOGGED_LINES
+    unpack_keys(found, ["x-1"])
+    death = death_from_fact(fact(box=found))
+    assert str(death) and death.to_json()
+
+
+def test_lines_that_differ_in_numbers_take_one_place(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    box = BlackBox("tcp://10.0.0.1:1", "", "", False)
+    try:
+        box.lines.add(1.0, 40, "the one that matters")
+        for number in range(200):
+            box.lines.add(2.0 + number, 30, f"worker at {number} %")
+        for number in range(LOGGED_LINES - 1):
+            box.lines.add(300.0 + number, 30, "other " + "x" * number)
+        texts = {line["text"]: line["times"] for line in box.lines.read()}
+        assert len(texts) == LOGGED_LINES
+        assert texts["worker at 199 %"] == 200
+        assert "the one that matters" not in texts  # it was the oldest
+    finally:
+        box.close(for_good=False)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_more_lines_than_can_be_noted_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("dbgkit.remote.worker.black_box.EVERY", 3600)
+    box = BlackBox("tcp://10.0.0.1:1", "", "", False)
+    try:
+        room = [box.lines.has_room() for _ in range(MOST + 5)]
+        assert (room.count(True), room.count(False)) == (MOST, 5)
+        box.sample()
+        found = read_box(box.path)
+        assert found["unlogged"] == 5 and box.lines.has_room()
+        notes = death_from_fact(fact(box=found)).notes
+        assert any("5 lines that came too fast" in note for note in notes)
+    finally:
+        box.close(for_good=False)

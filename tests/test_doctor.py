@@ -25,7 +25,7 @@ from log_tasks import fail_with_block, recurse
 from watching import started_again, unchanged, wait_until
 
 import dbgkit
-from dbgkit.diagnose.doctor.checks import check_versions
+from dbgkit.diagnose.doctor.versions import check_versions
 from dbgkit.remote.common.codes import DYNAMIC
 
 
@@ -161,6 +161,10 @@ def test_versions_that_differ_and_a_missing_nanny(harmable, tmp_path):
         ("distributed", ("2026.8.0", "2025.4.0"), "problem"),
         ("pandas", ("2.2.0", "3.0.0"), "warning"),
         ("pandas", ("3.0.0", "3.0.0"), "ok"),
+        # No task can notice these.
+        ("tornado", ("6.4", "6.5.1"), "ok"),
+        ("toolz", ("0.12.1", "1.0.0"), "warning"),
+        ("msgpack", ("1.0.8", "1.1.0"), "ok"),
     ],
 )
 def test_how_grave_it_is_that_versions_differ(package, versions, level):
@@ -171,6 +175,15 @@ def test_how_grave_it_is_that_versions_differ(package, versions, level):
         "workers": [{"address": "tcp://a:1", "packages": there}],
     }
     assert check_versions(facts, here).level == level
+
+
+def test_lz4_need_not_be_everywhere():
+    facts = {"scheduler": {"lz4": "4.3.2"}, "clients": [], "workers": []}
+    here = {"python": "3.11"}
+    facts["scheduler"]["python"] = "3.11"
+    assert check_versions(facts, here).level == "ok"
+    facts["scheduler"]["msgpack"] = "1.1.0"
+    assert check_versions(facts, here).level == "warning"
 
 
 def test_the_scheduler_needs_no_pandas():

@@ -15,8 +15,8 @@ from why_tasks import inc, loop_until
 import dbgkit
 
 LIMIT = 2**31
-ROOM = 2**24  # bytes above the threshold at which a worker pauses
-VALUE = 2**25
+ROOM = 2**25  # bytes above the threshold at which a worker pauses
+VALUE = 2**26
 
 
 class Block:
@@ -51,6 +51,7 @@ def set_room(dask_worker, pause=ROOM, spill=2 * ROOM, most=None):
     manager.memory_target_fraction = False
     if most is not None:
         manager.data._slow_uncached.max_weight = most
+    return used - pause
 
 
 def keep_paused(dask_worker):
@@ -91,16 +92,16 @@ def filled(client, worker, *values, **room):
         for i, value in enumerate(values)
     ]
     wait(futures, timeout=30)
-    client.run(set_room, workers=[worker], **room)
+    pauses = client.run(set_room, workers=[worker], **room)[worker]
     wait_until(lambda: is_paused(client, worker), "it is paused")
     # Dumps have the figures of the last heartbeat.
-    before = beat_of(client, worker)
-    wait_until(lambda: beat_of(client, worker) > before, "a heartbeat")
+    wait_until(lambda: memory_of(client, worker) > pauses, "a heartbeat")
     return futures, client.submit(inc, 1, key=f"late-{worker}", workers=[worker])
 
 
-def beat_of(client, worker):
-    return client.scheduler_info(n_workers=-1)["workers"][worker]["last_seen"]
+def memory_of(client, worker):
+    info = client.scheduler_info(n_workers=-1)["workers"][worker]
+    return info["metrics"]["memory"]
 
 
 def is_paused(client, worker):

@@ -78,6 +78,20 @@ def test_nobody_knows_why_and_no_worker_is_left(harmable, tmp_path, monkeypatch)
         assert (chained.cause, chained.because) == ("waiting-on", "cannot-unpickle")
 
 
+def test_the_recorder_keeps_the_error(harmable):
+    with harmable(n_workers=2) as client, dbgkit.record(client=client):
+        future = client.submit(take, OnlyHere(), key="poison")
+        settled(client)
+        wait_until(lambda: "GPU" in str(dbgkit.why(future)), "it was reported")
+        found = dbgkit.why(future)
+        assert found.cause == "cannot-unpickle"
+        assert found.summary == (
+            "'poison' ends every worker that receives it, as it cannot be unpickled "
+            "there: RuntimeError: there is no GPU here"
+        )
+        assert found.evidence[0].endswith(" logged it")
+
+
 def test_a_crash_is_none(harmable):
     with harmable(n_workers=1) as client:
         client.run_on_scheduler(allow, count=30)
@@ -122,7 +136,7 @@ def prefer(folder):
 @pytest.mark.parametrize("imported", [False, True])
 def test_the_code_of_workers_is_older(harmable, two_versions, imported):
     name, folder = two_versions
-    with harmable(n_workers=3) as client:
+    with dask.config.set(RECORDER_OFF), harmable(n_workers=3) as client:
         client.run(prefer, folder)
         if imported:
             client.run(importlib.import_module, name)

@@ -40,8 +40,9 @@ def deaths(
 
     With the recorder on (`record`), each worker keeps a small file about what it does,
     which its nanny reads once its process has ended. It tells what ran, and at which
-    line, from what was only queued. Without the recorder, only what Dask's own events
-    and logs still hold is known.
+    line, from what was only queued, and has the last warnings and errors that were
+    logged, and the memory of the last minute. Without the recorder, only what Dask's
+    own events and logs still hold is known.
 
     Parameters
     ----------

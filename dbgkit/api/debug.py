@@ -172,17 +172,21 @@ def _replay_or_recording(
 ) -> _Entrance:
     """The replay; the recording if there is no replay, or it does not fail the same."""
     recording: Recording | None = None
+    refused: DbgkitError | None = None
     try:
         again, others = _replay_for_debug(target, client, wanted, tell)
     except DbgkitError as error:
         if using == "replay" or isinstance(error, (Declined, WrongTarget)):
             raise
+        refused = error
+    # Not while that error is handled: with no target it would be the one meant.
+    if refused is not None:
         try:
             nothing = target is None
             recording = recording_for(target, client, wanted, newest=nothing)
         except DbgkitError:
-            raise error from None
-        return _Entrance(recording=recording, refused=error)
+            raise refused from None
+        return _Entrance(recording=recording, refused=refused)
     if again.failure.kind == "carried" and again.failure.key is None and not using:
         # Its frames here are the library's: the recording has the task's own.
         with suppress(DbgkitError):

@@ -188,7 +188,8 @@ def recording_for(
         found = _recording_of(failure, client, wanted)
         if found is None and failure.kind == "carried":
             found = _alike(link, failure.exception_type, failure.message)
-        if found is None and newest:
+        # A forgotten failure is what was meant, not whatever else was recorded.
+        if found is None and newest and failure.found_in != "history":
             found = _newest(link, None)
     if found is None:
         raise _not_recorded(target, failure, link)

@@ -35,6 +35,14 @@ class Calls:
                 "connect a new Client, or pass the exception: what its traceback "
                 "still holds may be enough",
             )
+        if event_loop(client).is_closed():
+            # In one process with its workers: Dask lets both through to its loop.
+            raise SchedulerGone(
+                "the client's event loop has ended, and the client with it; in a "
+                "cluster within this process, a task that raises SystemExit or "
+                "KeyboardInterrupt ends it",
+                "start a new cluster and Client, with worker processes",
+            )
         self.client = client
         self.timeout = timeout
         self._connection = Connection(client)

@@ -8,6 +8,7 @@ from typing import Any
 
 from dbgkit.advice import Calls, Variable
 from dbgkit.frontends.verbs import MAGIC_VERBS, VERBS, spelled
+from dbgkit.remote.common.sentences import literal_of, typed_key
 from dbgkit.remote.common.sentences import quoted as quoted
 
 _NEED_A_CLUSTER = ("debug", "locate", "record", "replay")
@@ -109,8 +110,7 @@ def shell_text(key: Any) -> str:
     """A key as the command line reads it, where a bare number is another thing."""
     from dbgkit.remote.secrets.redact import redact_text
 
-    plain = isinstance(key, str) and key.isprintable() and key != ""
-    return redact_text(key if plain and not key.isdecimal() else _literal(key))
+    return redact_text(typed_key(key))
 
 
 def _in_magic(key: Any) -> str:
@@ -121,11 +121,5 @@ def _in_magic(key: Any) -> str:
         return str(key.number)
     plain = isinstance(key, str) and "*" in key and " " not in key
     # What stands after a blank in a text is not to be read as an option.
-    text = key if plain else re.sub(r"(?<=\s)--", r"\\x2d-", _literal(key))
+    text = key if plain else re.sub(r"(?<=\s)--", r"\\x2d-", literal_of(key))
     return redact_text(text)
-
-
-def _literal(key: Any) -> str:
-    """A key as Python spells it, but for a bare number."""
-    text = repr(key)
-    return f"({text})" if text.isdecimal() else text

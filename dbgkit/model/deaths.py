@@ -139,6 +139,9 @@ class Death(Displayed):
         The last warnings and errors that its process logged, the oldest first.
     logged_known : bool
         Whether they were recorded; if not, `logged` is empty whatever it logged.
+    stderr : tuple of str
+        The last lines of its standard error, if that goes to a file, from its last
+        moments; secrets are hidden. Other processes may write to the same file.
     lost : int
         How many results the cluster lost with it.
     stack : str
@@ -169,6 +172,7 @@ class Death(Displayed):
     memory_history: tuple[tuple[float, int], ...] = ()
     logged: tuple[LoggedLine, ...] = ()
     logged_known: bool = False
+    stderr: tuple[str, ...] = ()
     lost: int = 0
     stack: str = ""
     notes: tuple[str, ...] = ()

@@ -69,6 +69,7 @@ def view_death(death: Death, alike: Sequence[Death] = ()) -> DeathView:
         first = words.moment(alike[-1].when)
         lines.append(("alike", f"{count} ended in the same way, the first at {first}"))
     lines += [("logged", line) for line in _logged(death)]
+    lines += [("stderr", line) for line in death.stderr]
     lines += [("nanny", line) for line in death.said]
     lines += [("note", note) for note in death.notes]
     return DeathView(

@@ -68,7 +68,7 @@ def view_failure(failure: Failure) -> FailureView:
     if failure.killed:
         with advice.repeating(failure.evidence.again):
             call = advice.call("deaths")
-        notes += (f"{call} shows why its worker died, and in which line",)
+        notes += (f"{call} shows why its worker died",)
     upstream = failure.asked is not None and failure.asked != failure.key
     return FailureView(
         exception_type=in_line(failure.exception_type),

@@ -236,7 +236,7 @@ def _workers(glance: Glance) -> Section:
     if not count:
         return Section(title.append(": none", ""))
     rows = view_workers(glance.loads, count - len(glance.loads)).rows
-    names = [one_line(row.name, WORKER) for row in rows]
+    names = list(map(_worker_name, glance.loads))
     width = max(map(len, names), default=0)
     entries = (
         Entry(
@@ -253,6 +253,11 @@ def _workers(glance: Glance) -> Section:
     return Section(title, tuple(entries), tuple(notes))
 
 
+def _worker_name(load: WorkerLoad) -> str:
+    name = "" if load.name == load.address else f" ({load.name})"
+    return one_line(f"{load.address}{name}", WORKER)
+
+
 def _worker(row: LoadView, name: str) -> Text:
     line = Text(f"  {name} ")
     line.append(f"{row.status:<8}", "bold red" if row.bad else "")
@@ -261,8 +266,7 @@ def _worker(row: LoadView, name: str) -> Text:
 
 
 def _memory(row: LoadView) -> str:
-    share = "" if row.percent is None else f" ({row.percent}%)"
-    return f"{row.memory}{share}"
+    return row.memory if row.percent is None else f"{row.percent}% ({row.memory})"
 
 
 def _worker_form(load: WorkerLoad, row: LoadView) -> RenderableType:
@@ -272,4 +276,4 @@ def _worker_form(load: WorkerLoad, row: LoadView) -> RenderableType:
     fields.add("threads", row.threads)
     fields.add("memory", _memory(row))
     fields.add("go on", advice.call("tasks", worker=load.address), "cyan")
-    return Group(Text(f"worker {one_line(row.name)}", "bold"), fields)
+    return Group(Text(f"worker {_worker_name(load)}", "bold"), fields)

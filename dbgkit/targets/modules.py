@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5  # workers that are named
 AT_ONCE = 5.0  # seconds from when a worker was sent a task until it was gone
+_NOT_READ = re.compile(r"Failed to deserialize \((?P<error>.*)\)$", re.DOTALL)
 # How workers ended that closed in good order, or of which nothing is known.
 QUIETLY = ("unknown", "lost-connection")
 
@@ -58,6 +60,11 @@ def lacking(
         missing = {name for names in lack.values() for name in names}
         wanted = [each for each in needs["modules"] if each["name"] in missing]
         return _lack(wanted, sorted(lack)) if wanted else None
+    deaths = list(deaths)
+    errors = {death.worker: error for death in deaths if (error := not_read(death))}
+    named = [each for each in needs["modules"] if _is_named(each, errors.values())]
+    if named:
+        return _lack(named, sorted(errors))
     lasted = needs["lasted"]
     at_once = 0 < suspicious <= len(lasted) and max(lasted) < AT_ONCE
     if not (stay_away and at_once) or any(d.verdict not in QUIETLY for d in deaths):
@@ -65,6 +72,22 @@ def lacking(
     # Installed packages come with an environment; files of one's own do not.
     own = [each for each in needs["modules"] if _is_own(each["file"])]
     return _lack(own, []) if own else None
+
+
+def not_read(death: Death) -> str:
+    """The error with which a worker could not unpickle what it was sent, if recorded.
+
+    ``distributed.protocol.core.loads`` logs it before the worker closes.
+    """
+    found = (_NOT_READ.search(line.text) for line in death.logged)
+    return next((match["error"] for match in found if match), "")
+
+
+def _is_named(module: Module, errors: Iterable[str]) -> bool:
+    """Whether an error says that a module is missing, or the package that it is in."""
+    package = module["name"].split(".")[0]
+    texts = {f"No module named {name!r}" for name in (module["name"], package)}
+    return any(error.endswith(text) for error in errors for text in texts)
 
 
 def _lack(modules: Sequence[Module], workers: list[str]) -> Lack:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbgkit.model import Death
-from dbgkit.targets.modules import AT_ONCE, QUIETLY
+from dbgkit.targets.modules import AT_ONCE, QUIETLY, not_read
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_failures import Needs
+
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Unreadable:
 
     Attributes
     ----------
+    error : str
+        What workers logged as they could not, if the recorder was on.
     names : tuple of str
         What modules of ``workers`` lack: ``model.predict``.
     workers : tuple of str
@@ -29,6 +33,7 @@ class Unreadable:
     pythons : tuple of (str, str)
     """
 
+    error: str = ""
     names: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
     python: str = ""
@@ -37,7 +42,7 @@ class Unreadable:
     @property
     def known(self) -> bool:
         """Whether a reason was found."""
-        return bool(self.names or self.pythons)
+        return bool(self.error or self.names or self.pythons)
 
 
 def unreadable(
@@ -54,6 +59,10 @@ def unreadable(
     by how all workers ended: at once, in good order, and none came back, as nannies
     start another one for what has crashed.
     """
+    deaths = list(deaths)
+    errors = {death.worker: error for death in deaths if (error := not_read(death))}
+    if errors:
+        return Unreadable(next(iter(errors.values())), workers=tuple(sorted(errors)))
     lasted = needs["lasted"]
     at_once = 0 < suspicious <= len(lasted) and max(lasted) < AT_ONCE
     if not at_once or any(death.verdict not in QUIETLY for death in deaths):
@@ -67,10 +76,10 @@ def unreadable(
         if _minor(version) != _minor(python)
     }
     found = Unreadable(
-        tuple(names),
-        tuple(sorted(lack)),
-        python,
-        tuple(sorted(others.items())) if needs["by_value"] else (),
+        names=tuple(names),
+        workers=tuple(sorted(lack)),
+        python=python,
+        pythons=tuple(sorted(others.items())) if needs["by_value"] else (),
     )
     return found if found.known or stay_away else None
 
@@ -81,6 +90,8 @@ def _minor(version: str) -> list[str]:
 
 def reason_of(found: Unreadable) -> str:
     """Why, as a clause; empty if it is not known."""
+    if found.error:
+        return found.error
     if found.names:
         return f"the code there lacks {', '.join(map(repr, found.names))}"
     if found.pythons:
@@ -94,10 +105,10 @@ def reason_of(found: Unreadable) -> str:
 
 def unreadable_evidence(found: Unreadable) -> list[str]:
     """Who said so."""
-    evidence = [
-        f"{address}: no {', '.join(map(repr, found.names))}"
-        for address in found.workers
-    ]
+    if found.error:
+        return [f"{', '.join(found.workers[:MOST_NAMED])} logged it"]
+    names = ", ".join(map(repr, found.names))
+    evidence = [f"{address}: no {names}" for address in found.workers]
     evidence += [
         f"{address}: Python {version}, while the scheduler runs {found.python}"
         for address, version in found.pythons
@@ -107,6 +118,11 @@ def unreadable_evidence(found: Unreadable) -> list[str]:
 
 def unreadable_advice(found: Unreadable) -> list[str]:
     """What to do about it."""
+    if found.error:
+        return [
+            "mend what it says; mostly something is missing on the workers, or there "
+            "in another version"
+        ]
     if found.names:
         return [
             "bring the same version of that code to the workers: client.upload_file, "

@@ -33,6 +33,7 @@ from dbgkit.remote.common.boxes import history
 from dbgkit.remote.common.crashes import AWAITED, crashed_task, of_crash
 from dbgkit.remote.common.frames import own_index
 from dbgkit.remote.scheduler.foresight import deaths_limit
+from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.source.shown import Shown
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     )
 
 # As faulthandler writes them, the innermost frame first.
+MOST_STDERR = 12  # lines
 _FRAME = re.compile(r'^  File "(.+?)", line (\d+) in (.+)$', re.MULTILINE)
 
 
@@ -169,6 +171,7 @@ def death_from_fact(fact: DeathForm) -> Death:
         memory_history=_history(fact, report, box),
         logged=tuple(_logged(fact)),
         logged_known=box is not None or fact["logged"] is not None,
+        stderr=_stderr(box),
         lost=fact["lost_count"] + fact["lost_scattered"],
         stack=stack,
         notes=tuple(_notes(fact, report, box)),
@@ -289,6 +292,14 @@ def _history(
     """Memory in the last minute, by the nanny and by the worker itself."""
     samples = [*report.get("history", ()), *(box["history"] if box else ())]
     return tuple((_before(fact, at), int(memory)) for at, memory in history(samples))
+
+
+def _stderr(box: Box | None) -> tuple[str, ...]:
+    """The last lines of its standard error; Dask's own are among those logged."""
+    text = redact_text(box["stderr"]) if box else ""
+    lines = [line.rstrip() for line in text.splitlines()]
+    shown = [line for line in lines if line and " - distributed." not in line]
+    return tuple(line[:500] for line in shown[-MOST_STDERR:])
 
 
 def _logged(fact: DeathForm) -> Iterator[LoggedLine]:

@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 
 Probes = Mapping[str, "Checked | None"]
 
-# What the scheduler itself runs on: others need not be installed there.
-_SCHEDULER_NEEDS = {
-    *("python", "dask", "distributed", "msgpack"),
-    *("cloudpickle", "tornado", "toolz", "lz4"),
-}
-# Tasks are pickled by these: another version can make them unreadable.
-_WIRE = {"dask", "distributed", "cloudpickle"}
 SILENT_AFTER = 30.0  # seconds without a heartbeat
 SHORT_LOG = 1000  # entries: Dask's default of low-level-log-length
 SHORT_WORKER_LOG = 1000  # lines of a worker's log
@@ -38,67 +31,6 @@ _MAX_ERROR = "distributed.admin.max-error-length"
 _HISTORY = "distributed.diagnostics.erred-tasks.max-history"
 _ALLOWED = "distributed.scheduler.allowed-failures"
 _TTL = "distributed.scheduler.worker-ttl"
-
-
-def check_versions(facts: Examined, here: Mapping[str, str] | None) -> Finding:
-    """Whether client, scheduler and workers have the same packages."""
-    sides: list[tuple[str, Mapping[str, str] | None]] = [
-        ("client", here),
-        ("scheduler", facts["scheduler"]),
-        *((f"worker {each['address']}", each["packages"]) for each in facts["workers"]),
-        *((f"client {each['id']}", each["packages"]) for each in facts["clients"]),
-    ]
-    differing = {name: who for name, who in _spread(sides).items() if len(who) > 1}
-    if not differing:
-        who = (
-            "scheduler and workers" if here is None else "client, scheduler and workers"
-        )
-        return Finding("versions", "ok", f"{who} have the same versions")
-    grave = [name for name, found in differing.items() if _is_grave(name, found)]
-    return Finding(
-        "versions",
-        "problem" if grave else "warning",
-        f"versions differ: {', '.join(differing)}",
-        "install the same versions everywhere: a task that is replayed here may "
-        "give another outcome than it did there, or not be readable at all",
-        first_lines(
-            f"{name}: {'; '.join(_versions(found))}"
-            for name, found in differing.items()
-        ),
-    )
-
-
-def _spread(
-    sides: Iterable[tuple[str, Mapping[str, str] | None]],
-) -> dict[str, dict[str, list[str]]]:
-    """By package who has each version."""
-    known = [(side, packages) for side, packages in sides if packages]
-    found: dict[str, dict[str, list[str]]] = {}
-    for name in sorted({name for _, packages in known for name in packages}):
-        found[name] = {}
-        for side, packages in known:
-            if side != "scheduler" or name in _SCHEDULER_NEEDS:
-                version = packages.get(name, "missing")
-                found[name].setdefault(version, []).append(side)
-    return found
-
-
-def _versions(found: Mapping[str, list[str]]) -> list[str]:
-    texts = []
-    for version, sides in found.items():
-        named = [side for side in sides if not side.startswith("worker ")]
-        workers = [side for side in sides if side.startswith("worker ")]
-        if len(workers) > 2:
-            workers = [f"{len(workers)} workers"]
-        texts.append(f"{version} ({', '.join(named + workers)})")
-    return texts
-
-
-def _is_grave(name: str, versions: Iterable[str]) -> bool:
-    """Whether tasks may not be readable: pickles of functions hold bytecode."""
-    if name == "python":
-        return len({tuple(version.split(".")[:2]) for version in versions}) > 1
-    return name in _WIRE
 
 
 def check_answers(facts: Examined, probes: Probes, live: bool) -> Iterable[Finding]:

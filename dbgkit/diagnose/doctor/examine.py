@@ -20,13 +20,13 @@ from dbgkit.diagnose.doctor.checks import (
     check_recorder,
     check_settings,
     check_tracebacks,
-    check_versions,
 )
 from dbgkit.diagnose.doctor.files import check_boxes
 from dbgkit.diagnose.doctor.modules import check_modules, modules_here
 from dbgkit.diagnose.doctor.reach import check_reach, look_for_ways
 from dbgkit.diagnose.doctor.source import MOST_GROUPS, check_source
 from dbgkit.diagnose.doctor.starting import check_leavers, check_plugins
+from dbgkit.diagnose.doctor.versions import check_versions
 from dbgkit.diagnose.failures import report_failures
 from dbgkit.errors import AnswerUnreadable
 from dbgkit.model import Checkup

@@ -64,8 +64,9 @@ def cannot_unpickle(cause: Cause[NotRead]) -> Words:
     needs, found, closed = cause.first
     reason = reason_of(found)
     because = f": {reason}" if reason else ""
-    surely = "as" if found.names else "most likely as"
-    evidence = [*unreadable_evidence(found), *_lasted(cause, needs), _CLOSES]
+    surely = "as" if found.error or found.names else "most likely as"
+    lasted = _lasted(cause, needs, told=bool(found.error))
+    evidence = [*unreadable_evidence(found), *lasted, _CLOSES]
     advice = [_NO_USE, *unreadable_advice(found)]
     if not found.known:
         evidence.append(
@@ -80,7 +81,7 @@ def cannot_unpickle(cause: Cause[NotRead]) -> Words:
         advice.append(
             "look for that line in the output of the workers, or of the cluster's jobs"
         )
-    if closed:
+    if closed and not found.known:
         evidence.append(
             "they did not crash: their nannies have logged that they closed as they "
             "could not read on what the scheduler sent"
@@ -106,12 +107,12 @@ def _ends(cause: Cause[Any]) -> str:
     return f"{show(cause.key)} ends every worker that receives it"
 
 
-def _lasted(cause: Cause[Any], needs: Needs) -> list[str]:
+def _lasted(cause: Cause[Any], needs: Needs, told: bool = False) -> list[str]:
     if not needs["lasted"]:
         return []
     longest = max(needs["lasted"])
     when = "at once" if longest < 0.1 else f"within {seconds(longest)}"
     return [
         f"{counted(len(needs['lasted']), 'worker')} that {show(cause.key)} was "
-        f"sent to ended {when}, without an error message"
+        f"sent to ended {when}{'' if told else ', without an error message'}"
     ]

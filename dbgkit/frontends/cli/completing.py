@@ -10,7 +10,8 @@ import contextlib
 import io
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,27 +30,22 @@ _COMPLETING = ("bash_complete", "fish_complete", "zsh_complete", "powershell_com
 
 
 def complete_keys(
-    context: click.Context, parameter: click.Parameter, incomplete: str
+    open_place: Callable[[], AbstractContextManager[View]], verb: str, incomplete: str
 ) -> list[CompletionItem]:
     """Keys that begin with a text; without one, those of failures."""
-    from dbgkit.frontends.cli import looking
-
     found: list[Any] = []
-    verb = str(context.info_name)
 
     def ask() -> None:
         # A daemon: a scheduler that does not answer keeps no prompt waiting.
-        with contextlib.suppress(DbgkitError, click.ClickException, OSError):
-            given = {**context.params, "as_json": True}  # so that nothing is rendered
-            place = looking.place_of("failures", given, f"{LIMIT} s")
-            with place.open() as view:
-                found.extend(_keys(view, incomplete, verb))
+        unasked = contextlib.suppress(DbgkitError, click.ClickException, OSError)
+        with unasked, open_place() as view:
+            found.extend(_keys(view, incomplete, verb))
 
     # What takes a while to import is not the cluster's fault.
     import dbgkit.api.failures
     import dbgkit.api.tasks  # noqa: F401
 
-    with looking.quiet(), contextlib.redirect_stderr(io.StringIO()):
+    with contextlib.redirect_stderr(io.StringIO()):
         thread = threading.Thread(target=ask, name="dbgkit-complete", daemon=True)
         thread.start()
         thread.join(LIMIT)

@@ -104,8 +104,8 @@ def command(name: str) -> Callable[[Callable[..., int]], click.Command]:
         @wraps(function)
         def run(**given: Any) -> None:
             with ending():
-                place = place_of(name, given)
-                with _own_mistakes(), quiet(), worded(_wording()):
+                place = _place(name, given)
+                with _own_mistakes(), _quiet(), worded(_wording()):
                     code = function(place, **given)
             raise SystemExit(code)
 
@@ -122,15 +122,20 @@ def command(name: str) -> Callable[[Callable[..., int]], click.Command]:
 def _key(name: str, **settings: Any) -> Callable[[Any], Any]:
     """An argument that a shell completes with keys."""
 
-    def complete(*asked: Any) -> Any:
-        from dbgkit.frontends.cli.completing import complete_keys
+    def complete(context: click.Context, _: Any, incomplete: str) -> Any:
+        from dbgkit.frontends.cli.completing import LIMIT, complete_keys
 
-        return complete_keys(*asked)
+        def open_place() -> Any:
+            given = {**context.params, "as_json": True}  # so that nothing is rendered
+            return _place("failures", given, f"{LIMIT} s").open()
+
+        with _quiet():
+            return complete_keys(open_place, str(context.info_name), incomplete)
 
     return click.argument(name, shell_complete=complete, **settings)
 
 
-def place_of(verb: str, given: dict[str, Any], limit: str | None = None) -> Place:
+def _place(verb: str, given: dict[str, Any], limit: str | None = None) -> Place:
     """The place to look at, from the options; sets what the whole process uses.
 
     ``limit``: of each wait, in place of what was given.
@@ -219,7 +224,7 @@ def _address_in(path: str) -> str:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Suppress Dask's own log lines and warnings; `doctor` reports what matters."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
@@ -39,8 +40,9 @@ STACK_LIMIT = 4_000  # characters of a crash's stack
 MAGIC = b"dbgkit-box-3"
 FIXED = struct.Struct("<12sI")  # the magic, and the length of what is fixed
 FIXED_BYTES = 1_008
-# Of the last sample: time, memory; tasks left out, lines left out.
-MOVING = struct.Struct("<dQQQ")
+# Of the last sample: time, memory; tasks left out, lines left out; bytes that were in
+# the file of its standard error.
+MOVING = struct.Struct("<dQQQQ")
 MOVING_AT = 1_024
 CLOSED_AT = MOVING_AT + MOVING.size  # 1: its worker closed in good order
 MEMORY_AT = 1_088
@@ -70,7 +72,9 @@ HISTORY = 60  # seconds of memory's samples that are sent
 READING_LIMIT = 2.0  # seconds for boxes to be read
 _STACK_READ = 1_000_000  # bytes
 _TIMES = 4e9  # seconds since 1970; later ones are none
-_TEXTS = ("worker", "nanny", "scheduler", "crashes", "nonce")
+_TEXTS = ("worker", "nanny", "scheduler", "crashes", "nonce", "stderr_file")
+_STDERR_READ = 16_000  # bytes
+_PLAIN_FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _KINDS = {**dict.fromkeys(_TEXTS, str), "pid": int, "started": float}
 
 
@@ -119,7 +123,8 @@ def own_box(path: str, nonce: str = "") -> Box:
         if nonce not in ("", found["nonce"]):
             raise NotOwn(errno.EPERM, "it is not the one that the worker made", path)
         stack = _read_stack(folder, f"{name}.stack", found["nonce"])
-    sampled, memory, left_out, unlogged = MOVING.unpack_from(data, MOVING_AT)
+    moving = MOVING.unpack_from(data, MOVING_AT)
+    sampled, memory, left_out, unlogged, written = moving
     slots = range(SLOTS_AT, SIZE, SLOT_SIZE)
     tasks = [_read_slot(data, at) for at in slots if data[at]]
     tasks.sort(key=lambda task: task["start"])
@@ -136,6 +141,7 @@ def own_box(path: str, nonce: str = "") -> Box:
         "history": history(_read_memory(data)),
         "logged": read_logged(data),
         "unlogged": unlogged,
+        "stderr": _read_stderr(found["stderr_file"], written),
         "closed": data[CLOSED_AT] == 1,
     }
     return cast("Box", box)
@@ -207,6 +213,29 @@ def read_logged(data: bytes) -> list[LoggedForm]:
             shown = text.decode("utf-8", "replace")
             found.append({"when": when, "level": level, "text": shown, "times": times})
     return sorted(found, key=lambda line: line["when"])
+
+
+def _read_stderr(path: str, begin: int) -> str:
+    """The end of the file of its standard error: what came after the last sample."""
+    if not path:
+        return ""
+    try:
+        number = os.open(path, _PLAIN_FILE)
+    except (OSError, ValueError):
+        return ""
+    try:
+        found = os.fstat(number)
+        if not stat.S_ISREG(found.st_mode):
+            return ""
+        begin = max(begin, found.st_size - _STDERR_READ)
+        if begin >= found.st_size:
+            return ""
+        os.lseek(number, begin, os.SEEK_SET)
+        return os.read(number, _STDERR_READ).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(number)
 
 
 def history(samples: Iterable[MemoryForm]) -> list[MemoryForm]:

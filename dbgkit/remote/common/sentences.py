@@ -44,6 +44,22 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def literal_of(key: Any) -> str:
+    """A key as Python spells it, where a bare number is another thing.
+
+    >>> print(literal_of(("x", 0)), literal_of(2))
+    ('x', 0) (2)
+    """
+    text = repr(key)
+    return f"({text})" if text.isdecimal() else text
+
+
+def typed_key(key: Any) -> str:
+    """A key as a command reads it: a text as it is, if nothing in it is unseen."""
+    plain = isinstance(key, str) and key.isprintable() and not key.isdecimal()
+    return key if plain and key else literal_of(key)
+
+
 def quoted(text: str) -> str:
     """A text as one word of a shell, in double quotes where it has single ones.
 

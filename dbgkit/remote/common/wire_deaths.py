@@ -46,6 +46,7 @@ class BoxFixed(TypedDict):
     scheduler: str
     crashes: str
     nonce: str
+    stderr_file: str  # empty where its standard error goes elsewhere
     pid: int
     started: float
 
@@ -63,6 +64,7 @@ class _Box(TypedDict):
     history: list[MemoryForm]  # the oldest first
     logged: list[LoggedForm]  # the oldest first
     unlogged: Count  # how many more there were just then
+    stderr: str  # written after the last sample, by its process or another one
     closed: bool  # in good order, but it could not tell its scheduler
 
 
@@ -73,6 +75,7 @@ class Box(_Box, total=False):
     nanny: str
     scheduler: str
     nonce: str
+    stderr_file: str
     started: float
 
 

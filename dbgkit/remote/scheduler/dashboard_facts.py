@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from signal import Signals
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..common.sentences import counted, cut, quoted, seconds, size
+from ..common.sentences import counted, cut, quoted, seconds, size, typed_key
 from ..common.texts import in_line
 from ..secrets.redact import environment_secrets, redact_cut, redact_text
 
@@ -58,7 +58,7 @@ class Teller:
         A key that is hidden, or that nobody types, is not part of it: the list that
         the command then shows leads on.
         """
-        text = key if isinstance(key, str) and key.isprintable() else repr(key)
+        text = typed_key(key)
         typed = self._hidden(text) == text and len(text) <= LONG_KEY
         if key is not None and not (typed and text):
             return self.command("failures" if verb == "debug" else verb)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from ..common.wire_why_workers import Joining
 
 MOST_PLUGINS = 10
+AT_ONCE = 0.2  # seconds: a worker's first heartbeat comes later
 _NOT_USERS = ("shuffle", "dbgkit-")  # of Dask itself, and of dbgkit
 
 
@@ -27,8 +29,23 @@ def is_joining(state: Any, ws: Any) -> bool:
     ``Worker._register_with_scheduler`` sets up plugins in between. If a setup is async,
     the worker's status is ``running`` already. Its nanny is told once it is done.
     """
+    if ws.status.name == "init":
+        return True
     nannies = getattr(state, "_starting_nannies", ())
-    return ws.status.name == "init" or (bool(ws.nanny) and ws.nanny in nannies)
+    return bool(ws.nanny) and ws.nanny in nannies and not _has_beaten(state, ws)
+
+
+def _has_beaten(state: Any, ws: Any) -> bool:
+    """Whether a worker has sent a heartbeat since it registered, which counts as one.
+
+    Its nanny's word that it has started may have been lost.
+    """
+    registered = [
+        when
+        for when, msg in list(state.get_events(ws.address))
+        if isinstance(msg, Mapping) and msg.get("action") == "add-worker"
+    ]
+    return bool(registered) and ws.last_seen > max(registered) + AT_ONCE
 
 
 def joining_facts(state: Any, ws: Any, now: float) -> Joining:

@@ -61,7 +61,7 @@ from .black_box_lines import (
     frames_of_thread,
     line_of,
 )
-from .black_box_logs import LoggedLines
+from .black_box_logs import LoggedLines, stderr_file, stderr_size
 
 EVERY = 0.2  # seconds between two samples of lines and memory
 # What a task may raise that ends its worker, instead of failing the task
@@ -95,6 +95,7 @@ class BlackBox:
             "nanny": nanny,
             "scheduler": scheduler,
             "nonce": self.nonce,
+            "stderr_file": stderr_file(),
         }
         made = make_file(file_of(os.getpid(), started))
         self.path, file = made.path, made.file
@@ -293,7 +294,8 @@ class BlackBox:
         now = time()
         memory = self._process.memory_info().rss
         lost = self._left_out, self.lines.sampled()
-        MOVING.pack_into(self._map, MOVING_AT, now, memory, *lost)
+        written = stderr_size() if self._fields["stderr_file"] else 0
+        MOVING.pack_into(self._map, MOVING_AT, now, memory, *lost, written)
         at = MEMORY_AT + next(self._samples) % MEMORY_SAMPLES * MEMORY.size
         MEMORY.pack_into(self._map, at, now, memory)
         self._drop_stack_of_child()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 Note = Callable[[logging.LogRecord], None]
 MOST = 40  # lines between two samples; more are counted
 SIGNALS = "distributed._signals"  # logs what signal a worker was sent, as information
+_STDERR = 2
+_LONGEST_PATH = 300
 _DIGITS = re.compile(r"\d+")
 
 
@@ -116,3 +120,24 @@ class LoggedLines:
 
     def read(self) -> list[LoggedForm]:
         return read_logged(self._map[:])
+
+
+def stderr_file() -> str:
+    """The file that standard error goes to; empty for a terminal or a pipe, say.
+
+    What C code writes there, as its process ends, is nowhere else.
+    """
+    try:
+        if not stat.S_ISREG(os.fstat(_STDERR).st_mode):
+            return ""
+        return os.readlink(f"/proc/self/fd/{_STDERR}")[:_LONGEST_PATH]
+    except (OSError, AttributeError):  # closed; a system without /proc, or links
+        return ""
+
+
+def stderr_size() -> int:
+    """Bytes in that file."""
+    try:
+        return os.fstat(_STDERR).st_size
+    except OSError:
+        return 0
