@@ -191,3 +191,32 @@ def test_a_task_whose_workers_die(harmable, tmp_path, monkeypatch):
 def suspicious(dask_scheduler, key):
     ts = dask_scheduler.tasks.get(key)
     return ts.suspicious if ts is not None else 0
+
+
+def test_private_names_of_dask_are_there(client):
+    """Contract: what loops, averages and errors in logs are read from."""
+    future = client.submit(inc, 1, key="contract-1")
+    wait(future)
+    assert client.run_on_scheduler(scheduler_names, key="contract-1") == []
+    assert all(client.run(has_deque).values())
+
+
+def scheduler_names(dask_scheduler, key):
+    ts = dask_scheduler.tasks[key]
+    wanted = [
+        (dask_scheduler, "time_started"),
+        (dask_scheduler, "monitor"),
+        (ts, "waiters"),
+        (ts, "retries"),
+        (ts.prefix, "state_counts"),
+        (ts.prefix, "all_durations"),
+    ]
+    missing = [name for owner, name in wanted if not hasattr(owner, name)]
+    if not ts.prefix.state_counts["memory"]:
+        missing.append("transitions into memory")
+    entry = dask_scheduler.transition_log[-1]
+    return missing if len(entry) >= 6 else [*missing, "entries of the log"]
+
+
+def has_deque(dask_worker):
+    return hasattr(dask_worker._deque_handler, "deque")
