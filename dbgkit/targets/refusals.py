@@ -14,6 +14,10 @@ from dbgkit.remote.common.frames import walk
 from dbgkit.remote.recording.handed import future_error
 from dbgkit.targets.tracebacks import Trace, chain
 
+PASS_EXCEPTION = (
+    "the scheduler forgets a task once nobody holds its future: pass the exception "
+    "instead"
+)
 _UNREAD = "Error during deserialization of the task graph"
 
 
@@ -270,12 +274,5 @@ def _unknown(key: Any, client: Any, status: str) -> UnknownKey:
             "submit it again, or pass the exception that it raised",
             key=key,
         )
-    hint = (
-        f"did you mean {close[0]!r}?"
-        if close
-        else (
-            "the scheduler forgets a task once nobody holds its future: pass the "
-            "exception instead"
-        )
-    )
+    hint = f"did you mean {close[0]!r}?" if close else (PASS_EXCEPTION)
     return UnknownKey(f"the scheduler knows no key {key!r}", hint, key=key)

@@ -76,10 +76,13 @@ def opened(view: View, text: str | None, limit: str, run: Callable[[Any], T]) ->
     The key itself may also be written without the quotes in it, or not to its end.
     """
     target = numbered(view, text, limit)
+    from dbgkit.targets.refusals import PASS_EXCEPTION
+
     try:
         return run(target)
     except UnknownKey as error:
-        error.hint = f"{advice.call('failures')} lists what has failed"
+        if error.hint == PASS_EXCEPTION:  # in a terminal there is none
+            error.hint = f"{advice.call('failures')} lists what has failed"
         if text is None or target is not text or error.key != text:
             raise
         found = beginning(view, text, limit)
