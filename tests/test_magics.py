@@ -135,6 +135,22 @@ def test_next_says_how_many_are_left(ipython, futures):
     assert "1 other root cause;" in ipython.run("%dbg next", "q")
 
 
+@pytest.mark.parametrize("line", ["%dbg_failures", "import dbgkit; dbgkit.failures()"])
+def test_a_number_and_next_walk_the_list_that_was_shown(ipython, futures, line):
+    shown = ipython.run(line)
+    kinds = re.findall(r"^\d\. \d tasks? · (\w+)", shown, re.M)
+    assert sorted(kinds) == ["KeyError", "OSError", "ZeroDivisionError"]
+    assert f"{kinds[0]}: " in ipython.run("%dbg next", "q")
+    # What is opened by its name is of no list, and leaves that as it is.
+    ipython.run("%dbg fs", "q")
+    assert f"{kinds[1]}: " in ipython.run("%dbg 2", "q")
+    out = ipython.run("%dbg next", "q")
+    assert f"{kinds[2]}: " in out and "3 of 3 listed" in out
+    assert "that was the last of the 3" in ipython.run("%dbg next")
+    assert "no failure 4 in the list of 3" in ipython.run("%dbg 4")
+    assert kinds[0] in ipython.run("%dbg_locate 1")
+
+
 def test_next_goes_on_from_a_plan(ipython, futures):
     ipython.run("plan = %dbg_replay --dry-run fs")
     assert "1 other root cause;" in ipython.run("%dbg next", "q")
