@@ -23,7 +23,8 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words, addresses = self._without_addresses(list(args))
-        if len(addresses) > 1 or (addresses and "--scheduler" in _options(words)):
+        twice = len(addresses) > 1 or (addresses and "--scheduler" in _options(words))
+        if twice and not ctx.resilient_parsing:  # a shell completes what was typed
             raise click.UsageError("pass only one scheduler's address", ctx)
         # Options end at `--`.
         words = [*(f"--scheduler={each}" for each in addresses), *words]
