@@ -78,11 +78,15 @@ def spacious():
         yield client
 
 
+USED = set()
+
+
 @pytest.fixture
 def worker(spacious):
-    """One that no test has paused."""
-    infos = spacious.scheduler_info(n_workers=-1)["workers"]
-    return min(each for each, info in infos.items() if info["status"] == "running")
+    """One that no test has had: its thresholds would be those of that test."""
+    address = min(set(spacious.scheduler_info(n_workers=-1)["workers"]) - USED)
+    USED.add(address)
+    return address
 
 
 def filled(client, worker, *values, **room):
