@@ -99,6 +99,12 @@ def test_a_crash_is_none(harmable):
         for died in (1, 2):
             wait_until(lambda n=died: suspicious(client) >= n, f"{died} have died")
             assert dbgkit.why(future).cause != "cannot-unpickle"
+        # A nanny that is just starting a process cannot be closed.
+        future.release()
+        wait_until(
+            lambda: "crash" not in client.run_on_scheduler(look)["tasks"], "gone"
+        )
+        wait_until(lambda: workers_of(client), "there is a worker again")
 
 
 def suspicious(client):
