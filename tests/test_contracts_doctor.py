@@ -11,9 +11,13 @@ from distributed.nanny import WorkerProcess
 from distributed.preloading import Preload, PreloadManager
 from distributed.scheduler import SchedulerState
 
-from dbgkit.remote.common.log_records import error_of, records_of
+from dbgkit.remote.common.log_records import (
+    _FAILED,
+    _STARTING,
+    error_of,
+    records_of,
+)
 from dbgkit.remote.common.preloads import preloads_of
-from dbgkit.remote.worker.doctor import _FAILED, _STARTING
 from dbgkit.remote.worker.doctor_modules import delayed_function
 
 

@@ -198,7 +198,6 @@ def test_private_names_of_dask_are_there(client):
     future = client.submit(inc, 1, key="contract-1")
     wait(future)
     assert client.run_on_scheduler(scheduler_names, key="contract-1") == []
-    assert all(client.run(has_deque).values())
 
 
 def scheduler_names(dask_scheduler, key):
@@ -216,7 +215,3 @@ def scheduler_names(dask_scheduler, key):
         missing.append("transitions into memory")
     entry = dask_scheduler.transition_log[-1]
     return missing if len(entry) >= 6 else [*missing, "entries of the log"]
-
-
-def has_deque(dask_worker):
-    return hasattr(dask_worker._deque_handler, "deque")

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dbgkit.remote.common.log_records import records_of
 from dbgkit.remote.common.texts import safe_repr, type_and_message
 
 AGAIN = 2  # restarts of processes that ended as they started
@@ -132,11 +133,10 @@ def _why_failed(error: BaseException) -> str:
 
 def _lines_of(nannies: list[Any]) -> list[str]:
     """What nannies of a process logged lately, the newest first: they share one log."""
-    handlers = [getattr(nanny, "_deque_handler", None) for nanny in nannies[:1]]
     since = time.time() - LATELY
     return [
         record.getMessage()
-        for handler in filter(None, handlers)
-        for record in reversed(list(handler.deque))
+        for nanny in nannies[:1]
+        for record in records_of(nanny)
         if record.created > since
     ]

@@ -15,9 +15,9 @@ from dbgkit.cluster.why_memory import dumped_memory
 from dbgkit.cluster.workers import PROBE_LIMIT, ask_workers, read_all_said
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.leases import held_here
+from dbgkit.remote.common.log_records import logged_plugins
 from dbgkit.remote.worker.why import SAMPLE, URGENT, since
 from dbgkit.remote.worker.why_errors import errors_in
-from dbgkit.remote.worker.why_plugins import logged_plugins
 
 if TYPE_CHECKING:
     from dbgkit.cluster.dumps import DumpState

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from dbgkit import advice
-from dbgkit.diagnose.sentences import counted, first_lines, several
+from dbgkit.diagnose.sentences import counted, cut, first_lines, several
 from dbgkit.model import Finding
+from dbgkit.remote.scheduler.doctor_logs import EARLY
 from dbgkit.remote.secrets.redact import redact_text
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 Probes = Mapping[str, "Checked | None"]
 
-EARLY = 30.0  # seconds: a worker that leaves sooner than that hardly started
+MOST_TEXT = 300  # characters of an exception
 MANY_LEFT = 2  # workers that leave at start: one may have been told to
 
 
@@ -102,7 +103,7 @@ def check_plugins(facts: Examined, probes: Probes) -> Iterable[Finding]:
             "correct the plugin, register it again, and restart these workers: Dask "
             "reports such an error only in the worker's log",
             first_lines(
-                f"{plugin} on {_who(kind, where)}: {redact_text(error)}"
+                f"{plugin} on {_who(kind, where)}: {cut(redact_text(error), MOST_TEXT)}"
                 for (kind, plugin, error), where in failed.items()
             ),
         )

@@ -16,9 +16,8 @@ Failed = tuple[str, str, str]
 
 def find_plugin_failed(look: Look) -> Iterator[Cause[Failed]]:
     for worker, probe in sorted(look.probes.items()):
-        for plugin in probe["plugins"]:
-            failed = (worker, plugin["name"], _error(plugin["error"]))
-            yield Cause(failed, like=plugin["name"])
+        for name, error in probe["plugins"]:
+            yield Cause((worker, name, _error(error)), like=name)
 
 
 def _error(text: str) -> str:

@@ -21,6 +21,7 @@ _STDLIB_MACHINERY = ("asyncio", "concurrent", "multiprocessing", "threading.py")
 _PACKAGE_ROOT = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\]+)")
 _WINDOWS_LIB = re.compile(r"^[A-Za-z]:.*\\lib\\(\w+)(?:\.py)?(?:\\|$)", re.IGNORECASE)
 _CYTHON = (".pyx", ".pxd", ".pxi")
+MOST_LINES = 40  # of one call stack
 _LINE = re.compile(r'^  File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>.+)$')
 
 
@@ -33,6 +34,14 @@ def frames_of_threads() -> dict[int, FrameType]:
     frames = sys._current_frames()
     frames.pop(threading.get_ident(), None)
     return frames
+
+
+def stack_lines(frame: FrameType) -> list[str]:
+    """Lines of a call stack, the innermost last; the outermost of many left out."""
+    return [
+        f"{line.filename}:{line.lineno} in {line.name}: {line.line or ''}"
+        for line in traceback.extract_stack(frame, limit=MOST_LINES)
+    ]
 
 
 def _own_roots() -> tuple[str, ...]:

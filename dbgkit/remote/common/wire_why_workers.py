@@ -50,17 +50,13 @@ Fetched = TypedDict(
 )
 
 
-class _ProbedTask(TypedDict):
+class ProbedTask(TypedDict):
     key: Key
     state: str | None
     since: Number | None
     inputs: list[Fetched]
     stack: list[str] | None
     waits: Waits | None
-
-
-class ProbedTask(_ProbedTask, total=False):
-    input_count: Count
 
 
 class Spilling(TypedDict):
@@ -90,14 +86,6 @@ class Memory(TypedDict):
     spilling: Spilling | None
 
 
-class FailedPlugin(TypedDict):
-    """``worker.why_plugins.failed_plugins``"""
-
-    name: str
-    error: str
-    when: Number | None
-
-
 class Probe(TypedDict):
     """``worker.why.look_at_tasks``"""
 
@@ -112,7 +100,7 @@ class Probe(TypedDict):
     transfer_limit: Count | None
     tasks: list[ProbedTask]
     memory: Memory | None
-    plugins: list[FailedPlugin]
+    plugins: list[tuple[str, str]]  # whose setup failed, and their errors
 
 
 class LoggedError(TypedDict):

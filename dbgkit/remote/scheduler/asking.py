@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+MOST_NANNIES = 50
 
 
 async def ask_all(
@@ -30,3 +31,20 @@ async def ask_all(
     asked = list(addresses)
     answers = await asyncio.gather(*map(answer_of, asked))
     return dict(zip(asked, answers, strict=True))
+
+
+async def nanny_logs(
+    state: Any, lines: int, limit: float
+) -> tuple[dict[str, Any], int]:
+    """The newest lines that nannies have logged, and how many were not asked.
+
+    Only nannies of connected workers can be asked. Their logs have what other nannies
+    of the same process said.
+    """
+    nannies = list({ws.nanny for ws in list(state.workers.values()) if ws.nanny})
+
+    def ask(address: str) -> Any:
+        return state.rpc(address).get_logs(start=0, n=lines, timestamps=True)
+
+    answers = await ask_all(nannies[:MOST_NANNIES], ask, limit, MOST_NANNIES)
+    return answers, len(nannies) - len(answers)

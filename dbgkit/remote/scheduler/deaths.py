@@ -15,7 +15,7 @@ import msgpack
 
 from ..common.keys import as_key
 from ..common.pacing import Pace, is_dump
-from .asking import ask_all
+from .asking import nanny_logs
 from .removals import are_keys, removals
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 MOST_KEYS = 1_000  # of tasks that a worker had; of more, the rest is counted
 MOST_SENT = 20  # of them
 NANNIES_LIMIT = 5.0  # seconds for nannies to send their logs
-MOST_NANNIES = 50
 RESTART = 150.0  # seconds between a worker's end and the word that it was wanted
 NEAR = 3.0  # seconds between a removal and a nanny's line about it
 NEAREST = 0.3  # where others are near, too
@@ -348,15 +347,9 @@ def _line_of(
 
 async def _nanny_lines(state: Any, notes: list[str]) -> list[_Line]:
     """What nannies have logged about ends, the oldest first."""
-    nannies = list({ws.nanny for ws in state.workers.values() if ws.nanny})
-    if len(nannies) > MOST_NANNIES:
-        notes.append(f"{len(nannies) - MOST_NANNIES} nannies were not asked")
-
-    def ask(address: str) -> Any:
-        return state.rpc(address).get_logs(start=0, n=LOG_LINES, timestamps=True)
-
-    asked = nannies[:MOST_NANNIES]
-    answers = await ask_all(asked, ask, NANNIES_LIMIT, MOST_NANNIES)
+    answers, left_out = await nanny_logs(state, LOG_LINES, NANNIES_LIMIT)
+    if left_out:
+        notes.append(f"{left_out} nannies were not asked")
     found = set()
     for when, _, text in chain.from_iterable(filter(None, answers.values())):
         if ended := _ENDED.search(str(text)):

@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, Any
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from ..common.frames import walk
-from ..common.log_records import error_of, records_of
+from ..common.log_records import (
+    error_of,
+    failed_setup,
+    last_line,
+    logged_plugins,
+    records_of,
+)
 from ..common.pacing import Pace
 from ..common.texts import safe_repr
-from .asking import ask_all
+from .asking import nanny_logs
 from .deaths import note_restart
 from .removals import is_removal
 
@@ -25,16 +31,12 @@ if TYPE_CHECKING:
 EARLY = 30.0  # seconds: a worker that leaves sooner than that hardly started
 RESTART = 5.0  # seconds from the end of a worker to the word that it was restarted
 MOST_LEAVERS = 100
-MOST_NANNIES = 50
 NANNIES_LIMIT = 2.0  # seconds for nannies to send their logs
 LOG_LINES = 300
 MOST_LINES = 20
 MOST_FRAMES = 50
 MOST_TEXT = 300
 
-_SETUP = re.compile(
-    r"(?:Worker|Nanny) plugin (?P<plugin>.+?) failed to setup\n(?P<text>.*)", re.S
-)
 # What Nanny.instantiate and WorkerProcess.start log (distributed/nanny.py).
 _NO_START = re.compile(
     r"Failed to start process|Nanny failed to start process|Timed out connecting Nanny"
@@ -150,18 +152,8 @@ def _leaver(left: Mapping[str, Any], events: Iterable[Any]) -> Leaver:
 
 
 async def nannies_said(state: Any, limit: float) -> NanniesSaid:
-    """Plugins of nannies that failed, and workers that nannies could not start.
-
-    Only nannies of connected workers can be asked. Their logs have what other nannies
-    of the same process said.
-    """
-    nannies = list({ws.nanny for ws in list(state.workers.values()) if ws.nanny})
-    asked = nannies[:MOST_NANNIES]
-
-    def ask(address: str) -> Any:
-        return state.rpc(address).get_logs(start=0, n=LOG_LINES, timestamps=True)
-
-    answers = await ask_all(asked, ask, limit, MOST_NANNIES)
+    """Plugins of nannies that failed, and workers that nannies could not start."""
+    answers, left_out = await nanny_logs(state, LOG_LINES, limit)
     # Nannies of one process share their logs: then it is not known whose a line is.
     texts: dict[tuple[float, str], str] = {}
     for address, lines in answers.items():
@@ -172,7 +164,7 @@ async def nannies_said(state: Any, limit: float) -> NanniesSaid:
         "failed": [],
         "no_start": [],
         "silent": sum(lines is None for lines in answers.values()),
-        "left_out": len(nannies) - len(asked),
+        "left_out": left_out,
     }
     for (_, text), address in sorted(texts.items()):
         if failed := failed_setup(text):
@@ -185,20 +177,6 @@ async def nannies_said(state: Any, limit: float) -> NanniesSaid:
     return said
 
 
-def failed_setup(text: str) -> tuple[str, str] | None:
-    """The plugin and its error, of a line in a log that says that ``setup`` failed."""
-    found = _SETUP.search(text)
-    if found is None:
-        return None
-    return found["plugin"][:MOST_TEXT], last_line(found["text"])
-
-
-def last_line(text: str) -> str:
-    """The last line of a log's entry, where its exception is."""
-    lines = text.strip().splitlines()
-    return lines[-1][:MOST_TEXT] if lines else ""
-
-
 # -- in a dump -------------------------------------------------------------------
 
 
@@ -206,8 +184,6 @@ def failed_in_dump(state: Any) -> list[FailedPlugin]:
     """Plugins that failed to set up on workers, by the logs in a dump."""
     found: list[FailedPlugin] = []
     for address, own in state.worker_dumps.items():
-        for entry in own.get("logs") or ():
-            if len(found) < MOST_LINES and (failed := failed_setup(str(entry[-1]))):
-                plugin, error = failed
-                found.append({"at": address, "plugin": plugin, "error": error})
-    return found
+        for plugin, error in logged_plugins(own.get("logs") or ()):
+            found.append({"at": address, "plugin": plugin, "error": error})
+    return found[:MOST_LINES]

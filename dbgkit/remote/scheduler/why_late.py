@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import threading
-import traceback
 from collections import Counter
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
+from ..common.frames import frames_of_threads, stack_lines
 from ..common.processes import snapshot, usage
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 LATE = 0.25  # seconds from which on the loop is late
 WINDOW = 0.5  # seconds of looking
 EVERY = 0.01
-MOST_LINES = 40  # frames of one call stack
 
 Where = tuple[Any, int]  # the code, and the line
 
@@ -46,12 +44,12 @@ def _watch(ident: int, native: int) -> LoopForm:
     while perf_counter() < end:
         sleep(EVERY)
         samples += 1
-        frame = sys._current_frames().get(ident)
+        frame = frames_of_threads().get(ident)
         if frame is not None and not _is_idle(frame):
             where = frame.f_code, frame.f_lineno
             seen[where] += 1
             if where not in stacks:
-                stacks[where] = _lines(frame)
+                stacks[where] = stack_lines(frame)
         del frame
     after = snapshot(os.getpid())
     used = usage(before, after, native) if before and after else None
@@ -79,16 +77,8 @@ def _thread(native: int | None) -> threading.Thread | None:
 
 
 def _stack_of(thread: threading.Thread | None) -> list[str]:
-    frame = None if thread is None else sys._current_frames().get(thread.ident or -1)
-    return [] if frame is None else _lines(frame)
-
-
-def _lines(frame: FrameType) -> list[str]:
-    summary = traceback.extract_stack(frame, limit=MOST_LINES)
-    return [
-        f"{line.filename}:{line.lineno} in {line.name}: {line.line or ''}"
-        for line in summary
-    ]
+    frame = None if thread is None else frames_of_threads().get(thread.ident or -1)
+    return [] if frame is None else stack_lines(frame)
 
 
 def _gil(state: Any) -> float | None:

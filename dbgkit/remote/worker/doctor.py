@@ -16,19 +16,15 @@ from typing import TYPE_CHECKING, Any
 import dask
 from dask.sizeof import sizeof
 
-from ..common.log_records import error_of, records_of
+from ..common.log_records import failed_plugins
 from ..common.preloads import preloads_of
 from ..common.settings import read_settings
-from ..common.texts import safe_repr
 from .doctor_modules import compare_modules
 
 if TYPE_CHECKING:
     from ..common.wire_tasks import Checked, Held, RecorderState
 
 MOST_FRAMES = 2000
-# What Worker.plugin_add (distributed/worker.py) logs.
-_STARTING = "Starting Worker plugin %s"
-_FAILED = "Worker plugin %s failed to setup"
 _NO_LOCALS = (FrameType, CodeType, FunctionType, ModuleType, TracebackType, type)
 _RUNNERS = ("_run_task_simple", "_run_task_async")  # distributed/worker.py
 
@@ -49,28 +45,10 @@ def probe_worker(modules: Mapping[str, str], dask_worker: Any) -> Checked:
         "hides_failures": level > logging.ERROR,
         "held": held_by_failed_frames(list(results.values())),
         "recorders": _recorders(dask_worker),
-        "failed_plugins": _failed_plugins(dask_worker),
+        "failed_plugins": failed_plugins(dask_worker),
         "preloads": preloads_of(dask_worker),
         "modules": compare_modules(str(dask_worker.local_directory), modules),
     }
-
-
-def _failed_plugins(worker: Any) -> list[tuple[str, str]]:
-    """Plugins that are on this worker, and whose ``setup`` raised, and what.
-
-    A plugin that fails stays on a worker that joins later (``Worker.plugin_add``,
-    distributed/worker.py), and only the log has its error.
-    """
-    found: dict[str, str] = {}
-    known: set[str] = set()
-    for record in records_of(worker):  # the newest first
-        if record.msg not in (_STARTING, _FAILED) or not record.args:
-            continue
-        name = str(record.args[0] if isinstance(record.args, tuple) else record.args)
-        if record.msg == _FAILED and name not in known and name in worker.plugins:
-            found[name] = safe_repr(error_of(record), 300)
-        known.add(name)
-    return list(found.items())
 
 
 def _recorders(worker: Any) -> list[RecorderState]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterable
 from itertools import islice
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from ..common.frames import frames_of_threads
+from ..common.frames import frames_of_threads, stack_lines
+from ..common.log_records import failed_plugins
 from .why_memory import memory_of
-from .why_plugins import failed_plugins
 from .why_waits import waits_of
 
 if TYPE_CHECKING:
     from ..common.wire_why_workers import Executing, Probe, ProbedTask
 
-MOST_LINES = 40  # frames of one call stack
 LOG_ENTRIES = 20_000  # newest entries of the worker's log that are searched
 SAMPLE = 5
 MOST_TEXT = 5_000  # characters of an exception
@@ -100,7 +98,6 @@ def _task(state: Any, ts: Any, key: Any) -> ProbedTask:
         "state": None,
         "since": None,
         "inputs": [],
-        "input_count": 0,
         "stack": None,
         "waits": None,
     }
@@ -109,7 +106,6 @@ def _task(state: Any, ts: Any, key: Any) -> ProbedTask:
     waiting = list(ts.waiting_for_data)
     row["state"] = ts.state
     row["since"] = ts.start_time or since(state.log, key)
-    row["input_count"] = len(waiting)
     row["inputs"] = [
         {
             "key": dts.key,
@@ -133,12 +129,3 @@ def since(log: Any, key: Any) -> float | None:
         if entry[0] == key and len(entry) >= 6 and isinstance(entry[3], str):
             return float(entry[-1])
     return None
-
-
-def stack_lines(frame: Any) -> list[str]:
-    """Lines of a call stack, the innermost last, Dask's own thread pool left out."""
-    summary = traceback.extract_stack(frame, limit=MOST_LINES)
-    return [
-        f"{line.filename}:{line.lineno} in {line.name}: {line.line or ''}"
-        for line in summary
-    ]

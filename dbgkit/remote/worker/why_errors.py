@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ..common.log_records import records_of
 from ..common.parsing import literal
 
 if TYPE_CHECKING:
     from ..common.wire_why_workers import LoggedError
 
-MOST_RECORDS = 5_000  # newest records of the log that are looked through
 MOST_TEXT = 5_000  # characters of an exception
 # As ``Worker.execute`` writes it (distributed/worker.py).
 _FAILED = "Compute Failed"
@@ -28,16 +27,10 @@ _LOGGED = re.compile(
 
 
 def last_errors(keys: list[Any], dask_worker: Any = None) -> list[LoggedError]:
-    """The newest error of each of some tasks that this worker has logged.
-
-    ``Node._deque_handler`` (distributed/node.py) has the records.
-    """
-    handler = getattr(dask_worker, "_deque_handler", None)
-    records = list(getattr(handler, "deque", ()))
-    newest = islice(reversed(records), MOST_RECORDS)
+    """The newest error of each of some tasks that this worker has logged."""
     lines = (
         (record.created, record.getMessage())
-        for record in newest
+        for record in records_of(dask_worker)
         if str(record.msg).startswith(_FAILED)
     )
     return errors_in(lines, keys)
