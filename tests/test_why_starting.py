@@ -16,6 +16,7 @@ from why_tasks import inc, loop_until
 import dbgkit
 from dbgkit.cluster.starting import starts_here
 from dbgkit.diagnose.why import starting
+from dbgkit.remote.common import why_words
 
 
 class Waits(WorkerPlugin):
@@ -49,7 +50,8 @@ class Fails(WorkerPlugin):
 @pytest.fixture
 def soon(monkeypatch):
     """A start counts as long after a moment."""
-    monkeypatch.setattr(starting, "LONG", 0.5)
+    for where in (starting, why_words):
+        monkeypatch.setattr(where, "LONG", 0.5)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.deadlocks import holders
 from dbgkit.diagnose.why.look import Assigned, Look
 from dbgkit.diagnose.why.threads import run_of, stack_lines
+from dbgkit.remote.common.why_words import waiter_of
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import Waiter
@@ -101,7 +102,7 @@ def _others(look: Look) -> list[Waiter]:
 def open_waits(look: Look) -> list[str]:
     """Evidence of who waits for what any client may set or fill, besides tasks."""
     return [
-        f"{_waiter(waiter)}: {_NOBODY}"
+        f"{waiter_of(waiter)}: {_NOBODY}"
         for waiter in _others(look)
         if waiter["kind"] in _OPEN and not _runs(look, waiter["name"], waiter["kind"])
     ]
@@ -114,7 +115,7 @@ def lock_wait(cause: Cause[Waiting]) -> Words:
     tasks = [part.task for part in cause.parts[:MOST_NAMED] if part.task]
     evidence = list(map(run_of, tasks))
     if waiter:
-        evidence.append(_waiter(waiter))
+        evidence.append(waiter_of(waiter))
         if not cause.blocked:
             evidence.append(f"who waits is {_NOBODY}")
     evidence += held_by
@@ -133,14 +134,3 @@ def lock_wait(cause: Cause[Waiting]) -> Words:
         evidence,
         advice,
     )
-
-
-def _waiter(waiter: Waiter) -> str:
-    text = f"{waiter['waiting']} wait for {waiter['kind']} {waiter['name']!r}"
-    if waiter.get("held"):
-        text += f", {waiter['held']} hold it"
-    if waiter.get("queue"):
-        text += f", which is {waiter['queue']}"
-    if waiter["kind"] == "event":
-        text += ", which is not set"
-    return text

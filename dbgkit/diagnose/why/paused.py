@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from dbgkit.diagnose.sentences import (
     MOST_NAMED,
     Words,
-    counted,
     seconds,
     several,
     show,
@@ -17,6 +16,7 @@ from dbgkit.diagnose.sentences import (
 )
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
+from dbgkit.remote.common.why_words import in_use, workers_are
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import Paused
@@ -220,8 +220,7 @@ def _workers_of(cause: Cause[AllPaused]) -> list[PausedWorker]:
 
 
 def _are(cause: Cause[AllPaused]) -> str:
-    count = max(len(_workers_of(cause)), *(each for _, each in cause.parts))
-    return f"{counted(count, 'worker')} {'is' if count == 1 else 'are'}"
+    return workers_are(max(len(_workers_of(cause)), *(n for _, n in cause.parts)))
 
 
 def _cannot_run(cause: Cause[AllPaused]) -> str:
@@ -231,12 +230,8 @@ def _cannot_run(cause: Cause[AllPaused]) -> str:
 def _evidence(workers: list[PausedWorker]) -> list[str]:
     lines = []
     for each in workers[:MOST_NAMED]:
-        worker = each.worker
-        used = each.memory["used"] if each.memory else worker["memory"]
-        in_use = ""
-        if used and worker["limit"]:
-            in_use = f", {size(used)} of {size(worker['limit'])} in use"
-        lines.append(f"{worker['address']}: {worker['status']}{in_use}")
+        used = each.memory["used"] if each.memory else each.worker["memory"]
+        lines.append(in_use(each.worker, used))
         if each.memory and each.probe:
             lines += _of_memory(each.memory, each.probe, each.outlook)
     return lines

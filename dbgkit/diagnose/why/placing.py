@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dbgkit.diagnose.sentences import Words, clock, cut, several
+from dbgkit.diagnose.sentences import Words, clock, several
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
+from dbgkit.remote.common.why_words import (
+    amounts,
+    lacking_of,
+    nearest_of,
+    placed,
+    wanted_of,
+    worker_of,
+)
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import (
         Gone,
-        Lacking,
-        Named,
         NearestResources,
         ResourcesEnd,
         RestrictionsEnd,
-        Wanted,
     )
 
 
 def restrictions_unmet(cause: Cause[RestrictionsEnd]) -> Words:
     end = cause.first
-    nearest = end["nearest"]
-    where = "on the same host" if nearest["same_host"] else "on another host"
     present = f"{end['present']} workers are connected"
     if end["present"] == 1:
         present = "1 worker is connected"
@@ -43,7 +46,7 @@ def restrictions_unmet(cause: Cause[RestrictionsEnd]) -> Words:
         [
             *map(_gone, end["gone"]),
             present,
-            f"the nearest is {_worker(nearest)}, {where}",
+            nearest_of(end),
         ],
         advice,
     )
@@ -56,38 +59,26 @@ def _gone(gone: Gone) -> str:
 
 def resources_unmet(cause: Cause[ResourcesEnd]) -> Words:
     end = cause.first
-    evidence = list(map(_lacking, end["lacking"]))
-    if not evidence:  # each is there, but nowhere all of them
-        evidence.append("no worker has all of it")
-        evidence += [f"{_worker(each)} {_lacks(each)}" for each in end["nearest"]]
+    evidence = lacking_of(end)
+    if not end["lacking"]:  # each is there, but nowhere all of them
+        evidence += [f"{worker_of(each)} {_lacks(each)}" for each in end["nearest"]]
     others = [name for name in end["offered"] if name not in end["resources"]]
     if others:  # the name may be misspelled
         evidence.append(f"other resources that workers have: {several(others)}")
     restricted = end["only_workers"] or end["only_hosts"]
     if restricted:
-        evidence.append(f"it may run only on {several(_placed(end))}")
+        evidence.append(f"it may run only on {several(placed(end))}")
     for worker in end["elsewhere"]:
-        evidence.append(f"{_worker(worker)} has it, but is none of these")
+        evidence.append(f"{worker_of(worker)} has it, but is none of these")
     return (
-        f"{cause.they('needs', 'need')} {_amounts(end['resources'])}, which no "
+        f"{cause.they('needs', 'need')} {amounts(end['resources'])}, which no "
         f"{'such ' if restricted else ''}worker has",
         evidence,
         [
             f"start workers with it: dask worker ADDRESS --resources "
-            f'"{" ".join(_amounts(end["resources"]).split(", "))}"',
+            f'"{" ".join(amounts(end["resources"]).split(", "))}"',
             "or submit with less in resources=",
         ],
-    )
-
-
-def _lacking(lacking: Lacking) -> str:
-    """A resource of which no worker has enough."""
-    name = cut(lacking["resource"], 80)
-    if not lacking["has"]:
-        return f"{name}: no worker has any"
-    return (
-        f"{name}: {lacking['wanted']:g} wanted, the nearest worker {_worker(lacking)} "
-        f"has {lacking['has']:g}"
     )
 
 
@@ -97,29 +88,6 @@ def _lacks(nearest: NearestResources) -> str:
         for name, (wanted, has) in sorted(nearest["lacks"].items())
     )
     return f"lacks {lacks}"
-
-
-def _worker(worker: Named) -> str:
-    if worker["name"] == worker["address"]:
-        return worker["address"]
-    return f"{worker['address']} (name {worker['name']!r})"
-
-
-def _placed(wanted: Wanted) -> list[str]:
-    hosts = (f"host {host}" for host in wanted["only_hosts"])
-    return [*wanted["only_workers"], *hosts]
-
-
-def wanted_of(wanted: Wanted) -> str:
-    """What a task asks of a worker, in words."""
-    parts = _placed(wanted)
-    if wanted["resources"]:
-        parts.append(_amounts(wanted["resources"]))
-    return several(parts)
-
-
-def _amounts(resources: Mapping[str, float]) -> str:
-    return ", ".join(f"{name}={amount:g}" for name, amount in sorted(resources.items()))
 
 
 def find_unexplained(look: Look) -> Iterator[Cause[tuple[str, list[str]]]]:

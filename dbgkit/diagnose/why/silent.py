@@ -17,7 +17,7 @@ from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.diagnose.why.reach import of_reach, reach_advice
 from dbgkit.diagnose.why.threads import stack_lines
-from dbgkit.remote.scheduler.why_late import LATE
+from dbgkit.remote.common.why_words import LATE
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import Reach

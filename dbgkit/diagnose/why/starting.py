@@ -19,15 +19,22 @@ from dbgkit.diagnose.sentences import (
 )
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Assigned, Look
-from dbgkit.diagnose.why.placing import wanted_of
 from dbgkit.model import Death
+from dbgkit.remote.common.why_words import (
+    LONG,
+    all_long,
+    being_set_up,
+    nannies_start,
+    never_joined,
+    not_started,
+    wanted_of,
+)
 from dbgkit.remote.secrets.redact import redact_text
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import NoWorkersEnd
     from dbgkit.remote.common.wire_why_workers import Joining
 
-LONG = 60.0  # seconds after which a start is hardly just slow
 _START_SOME = "start workers: cluster.scale(n), or dask worker ADDRESS"
 
 # How long ago workers left, and how; the newest first.
@@ -172,14 +179,12 @@ class Coming:
 
 def find_workers_starting(look: Look) -> Iterator[Cause[Coming]]:
     for end in look.ends:
-        if end["code"] == "workers-starting" and not _all_long(end["joining"]):
+        if end["code"] == "workers-starting" and not all_long(end["joining"]):
             yield Cause(Coming(end["joining"], left=look.left), end)
         elif end["code"] == "no-workers" and _prospect(look, end) == "coming":
             planned = _planned(look)
             if end["starting"]:
-                one = end["starting"] == 1
-                nannies = counted(end["starting"], "nanny" if one else "nannie")
-                planned.append(f"{nannies} {'is' if one else 'are'} starting a worker")
+                planned.append(nannies_start(end["starting"]))
             starting = look.starts.of("starting")
             yield Cause(Coming([], starting, planned, look.left), end)
     for task, joining in _assigned_early(look):
@@ -194,17 +199,12 @@ def _assigned_early(look: Look) -> Iterator[tuple[Assigned, Joining]]:
             yield task, joining
 
 
-def _all_long(joining: list[Joining]) -> bool:
-    return all(each["age"] > LONG for each in joining)
-
-
 def workers_starting(cause: Cause[Coming]) -> Words:
     coming = cause.first
-    evidence = [f"{each['address']} is being set up" for each in coming.joining]
     waits = cause.they("waits", "wait")
     return (
         f"workers are being started; {waits} for the first",
-        [*evidence, *coming.planned, *of_left(coming.left)[0]],
+        [*being_set_up(coming.joining), *coming.planned, *of_left(coming.left)[0]],
         [
             "wait; if none starts within a minute, something in it may hang: ask "
             "again, and check the log of the cluster manager"
@@ -214,7 +214,7 @@ def workers_starting(cause: Cause[Coming]) -> Words:
 
 def find_start_stuck(look: Look) -> Iterator[Cause[Coming]]:
     for end in look.ends:
-        if end["code"] == "workers-starting" and _all_long(end["joining"]):
+        if end["code"] == "workers-starting" and all_long(end["joining"]):
             yield Cause(Coming(end["joining"]), end)
         elif end["code"] == "no-workers" and _prospect(look, end) == "stuck":
             yield Cause(Coming([], look.starts.of("starting")), end)
@@ -232,10 +232,7 @@ def find_start_stuck(look: Look) -> Iterator[Cause[Coming]]:
 def start_stuck(cause: Cause[Coming]) -> Words:
     joining = {each["address"]: each for part in cause.parts for each in part.joining}
     starting = {each.name: each for part in cause.parts for each in part.starting}
-    evidence = [
-        f"{address}: registered {seconds(each['age'])} ago, and is still being set up"
-        for address, each in sorted(joining.items())[:MOST_NAMED]
-    ]
+    evidence = [never_joined(joining[each]) for each in sorted(joining)[:MOST_NAMED]]
     evidence += [
         f"worker {name}: its process {each.pid} has been starting for "
         f"{seconds(each.seconds or 0.0)}, and has not registered"
@@ -249,14 +246,9 @@ def start_stuck(cause: Cause[Coming]) -> Words:
     culprit = "a plugin's setup" if joining else "a preload or an import"
     pids = [each["pid"] for each in joining.values() if each["pid"]]
     pids += [each.pid for each in starting.values() if each.pid]
-    count = len(joining) + len(starting)
-    summary = f"{counted(count, 'worker')} {'does' if count == 1 else 'do'} not finish "
-    summary += "starting"
-    if cause.key is not None:
-        them = "it" if count == 1 else "them"
-        summary += f"; {cause.they('waits', 'wait')} for {them}"
+    waits = "" if cause.key is None else cause.they("waits", "wait")
     return (
-        summary,
+        not_started(len(joining) + len(starting), waits),
         evidence,
         [
             f"most likely {culprit} does not end: see where it hangs, on its host: "

@@ -6,10 +6,28 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..common.sentences import MOST_NAMED, counted, seconds, several, size
+from ..common.sentences import MOST_NAMED, counted, seconds, several
+from ..common.why_words import (
+    LATE,
+    LONG,
+    all_long,
+    amounts,
+    being_set_up,
+    in_use,
+    lacking_of,
+    nannies_start,
+    nearest_of,
+    never_joined,
+    not_started,
+    placed,
+    waiter_of,
+    wanted_of,
+    workers_are,
+)
 
 if TYPE_CHECKING:
     from ..common.wire_why import (
@@ -25,14 +43,9 @@ if TYPE_CHECKING:
         RestrictionsEnd,
         StartingEnd,
         UnexplainedEnd,
-        Waiter,
-        Wanted,
         Why,
     )
     from ..common.wire_why_workers import Joining
-
-LONG = 60.0  # seconds after which a start is hardly just slow
-LATE = 0.25  # seconds of the scheduler's event loop
 
 
 class Line(NamedTuple):
@@ -80,7 +93,7 @@ class _Words:
         yield from self._not_answering()
         yield from self._others_starting()
         yield from self._others_paused()
-        yield from map(self._waits, self._why["waiters"] or ())
+        yield from map(Line, map(waiter_of, self._why["waiters"] or ()))
         late = self._why["late"]
         if late is not None and late > LATE:
             evidence = (f"its event loop is {late * 1000:.0f} ms late",)
@@ -98,7 +111,7 @@ class _Words:
             return self._resources_unmet(end)
         if end["code"] == "restrictions-unmet":
             return self._restrictions_unmet(end)
-        if end["code"] == "workers-starting" and _all_long(end["joining"]):
+        if end["code"] == "workers-starting" and all_long(end["joining"]):
             return self._start_stuck(end["joining"], end)
         if end["code"] == "unexplained":
             return self._unexplained(end)
@@ -108,13 +121,9 @@ class _Words:
         """What goes on by itself, unless a worker knows better."""
         for end in self._ends:
             if end["code"] == "no-workers" and end["starting"]:
-                nannies = f"{end['starting']} nannies are starting a worker"
-                yield self._starting(end, [nannies])
-            elif end["code"] == "workers-starting" and not _all_long(end["joining"]):
-                joining = [
-                    f"{each['address']} is being set up" for each in end["joining"]
-                ]
-                yield self._starting(end, joining)
+                yield self._starting(end, [nannies_start(end["starting"])])
+            elif end["code"] == "workers-starting" and not all_long(end["joining"]):
+                yield self._starting(end, being_set_up(end["joining"]))
         there = [end for end in self._assigned if end["worker"] not in self._silent]
         running = [
             (end["duration"], end) for end in there if end["duration"] is not None
@@ -145,17 +154,9 @@ class _Words:
         return Line(f"workers are being started; {waits} for the first", tuple(coming))
 
     def _start_stuck(self, joining: list[Joining], end: AnyEnd | None) -> Line:
-        count = len(joining)
-        does, them = ("does", "it") if count == 1 else ("do", "them")
-        text = f"{counted(count, 'worker')} {does} not finish starting"
-        if end is not None:
-            text += f"; {self._they(end, 'waits', 'wait')} for {them}"
-        evidence = (
-            f"{each['address']}: registered {seconds(each['age'])} ago, and is still "
-            "being set up"
-            for each in joining[:MOST_NAMED]
-        )
-        return Line(text, tuple(evidence))
+        waits = "" if end is None else self._they(end, "waits", "wait")
+        evidence = map(never_joined, joining[:MOST_NAMED])
+        return Line(not_started(len(joining), waits), tuple(evidence))
 
     def _lost(self, end: LostEnd) -> Line:
         was = self._they(end, "was", "were")
@@ -164,39 +165,29 @@ class _Words:
         return Line(f"{was} dropped by the scheduler: an input is lost{which}")
 
     def _no_workers(self, end: NoWorkersEnd) -> Line:
-        wanted = _wanted(end)
+        wanted = wanted_of(end)
         evidence = (f"it asks for {wanted}",) if wanted else ()
         return Line(f"no worker is connected; {self._tasks(end)} cannot run", evidence)
 
     def _restrictions_unmet(self, end: RestrictionsEnd) -> Line:
-        nearest = end["nearest"]
-        where = "on the same host" if nearest["same_host"] else "on another host"
         return Line(
-            f"{self._tasks(end)} may run only on {_wanted(end)}, and no such worker "
+            f"{self._tasks(end)} may run only on {wanted_of(end)}, and no such worker "
             "is connected",
-            (f"the nearest is {nearest['address']}, {where}",),
+            (nearest_of(end),),
         )
 
     def _resources_unmet(self, end: ResourcesEnd) -> Line:
         needs = self._they(end, "needs", "need")
-        evidence = [
-            f"{each['resource']}: {each['wanted']:g} wanted, the nearest worker "
-            f"{each['address']} has {each['has']:g}"
-            if each["has"]
-            else f"{each['resource']}: no worker has any"
-            for each in end["lacking"]
-        ]
+        such = "such " if placed(end) else ""
         return Line(
-            f"{needs} {_amounts(end['resources'])}, which no worker has",
-            tuple(evidence or ["no worker has all of it"]),
+            f"{needs} {amounts(end['resources'])}, which no {such}worker has",
+            tuple(lacking_of(end)),
         )
 
     def _paused(self, end: PausedEnd) -> Line:
-        workers = _are(end["paused_count"])
-        return Line(
-            f"{workers} paused; {self._tasks(end)} cannot run",
-            tuple(map(_in_use, end["paused"])),
-        )
+        are = workers_are(end["paused_count"])
+        text = f"{are} paused; {self._tasks(end)} cannot run"
+        return Line(text, _in_use(end["paused"]))
 
     def _unexplained(self, end: UnexplainedEnd) -> Line:
         are = self._they(end, "is", "are")
@@ -243,16 +234,8 @@ class _Words:
         cluster = self._why["cluster"]
         known = any(end["code"] == "workers-paused" for end in self._ends)
         if cluster and cluster["paused_count"] and not known:
-            evidence = tuple(map(_in_use, cluster["paused"][:MOST_NAMED]))
-            yield Line(f"{_are(cluster['paused_count'])} paused", evidence)
-
-    def _waits(self, waiter: Waiter) -> Line:
-        text = f"{waiter['waiting']} wait for {waiter['kind']} {waiter['name']!r}"
-        if waiter.get("held"):
-            text += f", {waiter['held']} hold it"
-        if waiter.get("queue"):
-            text += f", which is {waiter['queue']}"
-        return Line(text)
+            are = workers_are(cluster["paused_count"])
+            yield Line(f"{are} paused", _in_use(cluster["paused"]))
 
 
 _ORDER = (
@@ -273,15 +256,6 @@ def _rank(end: End) -> tuple[int, int]:
     return -end["count"] - end.get("waiting", 0), place
 
 
-def _all_long(joining: Sequence[Joining]) -> bool:
-    """Whether it is unlikely that any of these workers still joins by itself."""
-    return bool(joining) and all(each["age"] > LONG for each in joining)
-
-
-def _are(count: int) -> str:
-    return f"{counted(count, 'worker')} {'is' if count == 1 else 'are'}"
-
-
 def overview_line(cluster: Overview | None) -> str:
     """``2 workers, 4 threads · 12 tasks: 3 erred, 9 memory``"""
     if cluster is None:
@@ -294,20 +268,5 @@ def overview_line(cluster: Overview | None) -> str:
     return f"{text} · {counted(total, 'task')}" + (f": {each}" if each else "")
 
 
-def _in_use(worker: Paused) -> str:
-    memory = ""
-    if worker["memory"] and worker["limit"]:
-        memory = f", {size(worker['memory'])} of {size(worker['limit'])} in use"
-    return f"{worker['address']}: {worker['status']}{memory}"
-
-
-def _wanted(end: Wanted) -> str:
-    hosts: Iterable[str] = (f"host {host}" for host in end["only_hosts"])
-    parts = [*end["only_workers"], *hosts]
-    if end["resources"]:
-        parts.append(_amounts(end["resources"]))
-    return several(parts)
-
-
-def _amounts(resources: Mapping[str, float]) -> str:
-    return ", ".join(f"{name}={amount:g}" for name, amount in sorted(resources.items()))
+def _in_use(paused: Iterable[Paused]) -> tuple[str, ...]:
+    return tuple(in_use(each, each["memory"]) for each in islice(paused, MOST_NAMED))

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.frames import frames_of_threads, stack_lines
 from ..common.processes import snapshot, usage
+from ..common.why_words import LATE
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from ..common.wire_why_late import LoopForm
 
-LATE = 0.25  # seconds from which on the loop is late
 WINDOW = 0.5  # seconds of looking
 EVERY = 0.01
 
