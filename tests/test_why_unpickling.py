@@ -14,7 +14,7 @@ from watching import look, wait_until
 from why_looks import from_dump
 
 import dbgkit
-from dbgkit.diagnose.why import look as diagnosed
+from dbgkit.diagnose.why import lacks
 from dbgkit.remote.common.modules import missing_names, needs_of
 
 # As what a script or a notebook defines, which travels by value.
@@ -70,7 +70,7 @@ def test_nobody_knows_why_and_no_worker_is_left(harmable, tmp_path, monkeypatch)
         assert "their nannies have logged that they closed" in str(found.evidence)
         assert dbgkit.why().cause == "cannot-unpickle"
         # A dump does not know of nannies, but that no worker came back for a while.
-        monkeypatch.setattr(diagnosed, "COMES_AGAIN", -1.0)
+        monkeypatch.setattr(lacks, "COMES_AGAIN", -1.0)
         dumped = from_dump(client, tmp_path, "poison")
         assert (dumped.cause, dumped.summary) == (found.cause, found.summary)
         assert "if they had no nannies" in str(dumped.advice)

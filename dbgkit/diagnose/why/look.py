@@ -13,9 +13,6 @@ from dbgkit.cluster.view import LiveView, View
 from dbgkit.cluster.why import (
     dumped_workers,
     foreseeing,
-    lacked_names,
-    missing_on_workers,
-    none_comes_again,
     probe_workers,
     processes_of,
 )
@@ -23,18 +20,18 @@ from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
 from dbgkit.diagnose.why.board import Board
 from dbgkit.diagnose.why.circles import Circle, Circles
 from dbgkit.diagnose.why.here import FutureHere, futures_here, last_errors
+from dbgkit.diagnose.why.lacks import not_unpickled
 from dbgkit.diagnose.why.waiting import find_stuck
 from dbgkit.model import Death
 from dbgkit.remote.scheduler.foresight import MOST_KILLED, tasks_had, workers_to_ask
-from dbgkit.targets.modules import Lack, lacking
+from dbgkit.targets.modules import Lack
 from dbgkit.targets.scheduler_texts import held_beginnings
-from dbgkit.targets.unreadable import Unreadable, unreadable
+from dbgkit.targets.unreadable import Unreadable
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import (
         End,
         Forgotten,
-        Loop,
         Placed,
         ProcessingEnd,
         QueuedEnd,
@@ -42,11 +39,11 @@ if TYPE_CHECKING:
         WhyQuestion,
     )
     from dbgkit.remote.common.wire_why_late import Usage
+    from dbgkit.remote.common.wire_why_loops import Loop
     from dbgkit.remote.common.wire_why_workers import Probe, ProbedTask
 
 PING = 3.0  # seconds for a worker to answer the scheduler
 MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
-COMES_AGAIN = 15.0  # seconds within which a nanny restarts its worker
 JUST = 60.0  # seconds since a worker left that has just left
 MOST_LEFT = 20
 _WENT_ON = ("failed", "cascaded", "processing")
@@ -335,7 +332,7 @@ def look_at(
     had = [key for _, key in tasks_had(answer["ends"])]
     had += [loop["key"] for loop in answer["loops"] if loop["died"]]
     deaths = deaths_of(view, had[:MOST_KILLED])
-    lacks, unread = _not_unpickled(view, answer["ends"], deaths)
+    lacks, unread = not_unpickled(view, answer["ends"], deaths)
     errors = last_errors(view, answer)
     here = futures_here(view, answer, futures or {})
     return Look(view, whole, answer, probes, deaths, lacks, unread, board, errors, here)
@@ -349,53 +346,3 @@ def _pending(view: View, keys: list[Any] | None) -> list[Any]:
     wanted = list(states) if keys is None else keys
     pending = [k for k in wanted if k in states and states[k].status == "pending"]
     return pending[:MOST_PENDING]
-
-
-def _not_unpickled(
-    view: View, ends: Sequence[End], deaths: Mapping[Any, Sequence[Death]]
-) -> tuple[dict[Any, Lack], dict[Any, Unreadable]]:
-    """Why workers cannot unpickle tasks that ended other workers, by key.
-
-    They lack a module, or there is another reason.
-    """
-    lacks: dict[Any, Lack] = {}
-    unread: dict[Any, Unreadable] = {}
-    here = starts_here(view.client) if view.client else Starts()
-    missing: dict[str, dict[str, list[str]]] = {}
-    lacked: dict[str, dict[str, Any]] = {}
-    for end in ends:
-        needs = end.get("needs")
-        if needs is None:
-            continue
-        # For tasks that Dask stopped retrying only workers that are there count.
-        gone = needs["since"] > COMES_AGAIN or none_comes_again(view.client)
-        stay_away = end["state"] != "erred" and gone
-        suspicious, died = end.get("suspicious", 0), deaths.get(end["key"], ())
-        which = repr((needs["modules"], needs["names"]))
-        if which not in missing:
-            missing[which] = lacked[which] = {}
-            if isinstance(view, LiveView):
-                missing[which] = missing_on_workers(view.link, needs)
-        lack = lacking(
-            needs,
-            missing[which],
-            stay_away=stay_away,
-            suspicious=suspicious,
-            deaths=died,
-        )
-        if lack is not None:
-            lacks[end["key"]] = lack
-            continue
-        if isinstance(view, LiveView) and not lacked[which]:
-            lacked[which] = lacked_names(view.link, needs)
-        found = unreadable(
-            needs,
-            lacked[which],
-            # What crashed was no error of unpickling.
-            stay_away=stay_away and not needs["workers"] and not here.ended,
-            suspicious=suspicious,
-            deaths=died,
-        )
-        if found is not None:
-            unread[end["key"]] = found
-    return lacks, unread

@@ -21,7 +21,7 @@ from dbgkit.model import Death
 from dbgkit.remote.common.texts import type_and_message
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_why import Loop
+    from dbgkit.remote.common.wire_why_loops import Loop
 
 MOST_TEXT = 200  # characters of an exception's first line
 

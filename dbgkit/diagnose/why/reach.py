@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_why import Reach
+    from dbgkit.remote.common.wire_why_workers import Reach
 
 _PORTS = {
     "open": "its port takes connections",

@@ -20,8 +20,8 @@ from dbgkit.diagnose.why.threads import stack_lines
 from dbgkit.remote.common.why_words import LATE
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_why import Reach
     from dbgkit.remote.common.wire_why_late import LoopForm, Usage
+    from dbgkit.remote.common.wire_why_workers import Reach
 
 # Of what its process uses: a thread that runs all the time. Others may use the machine.
 MOST = 0.8

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, TypedDict
 from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
 from .wire_failures import CodeForm, Needs
 from .wire_why_late import LoopForm
-from .wire_why_workers import Joining
+from .wire_why_loops import Loop
+from .wire_why_workers import Joining, Reach
 
 
 class Named(TypedDict):
@@ -312,22 +313,6 @@ class Quiet(TypedDict):
     age: Number
 
 
-Port = Literal["open", "closed", "silent", "unreachable", "unknown"]
-
-
-class Reach(TypedDict):
-    """``scheduler.why_reach.reach_of``: of a worker that did not answer.
-
-    Whether its nanny and another worker of its host answer; None if there is none.
-    """
-
-    host: str
-    pid: Count | None
-    port: Port
-    nanny: bool | None
-    mate: bool | None
-
-
 class Overview(TypedDict):
     """``scheduler.why_cluster.overview``"""
 
@@ -358,38 +343,6 @@ class Waiter(_Waiter, total=False):
 class KeyState(TypedDict):
     key: Key
     state: str
-
-
-class Retrier(TypedDict):
-    """A client that has failed tasks run again, and how often it did."""
-
-    client: str
-    times: Count
-
-
-class Loop(TypedDict):
-    """``scheduler.why_loops``: a task that is run again and again.
-
-    Attempts that ``failed``, raised ``Reschedule``, or whose worker ``died``, and how
-    often a client ``retried`` it; at least, unless that is ``exact``.
-    """
-
-    key: Key
-    state: str
-    failed: Count
-    rescheduled: Count
-    died: Count
-    retried: Count
-    exact: bool
-    since: Moment
-    last: Moment
-    retries_left: Number
-    error: str
-    clients: list[Retrier]
-    chain: Annotated[list[Key], "some"]
-    length: Count
-    waiting: Count
-    waiting_cut: bool
 
 
 class Killers(TypedDict):

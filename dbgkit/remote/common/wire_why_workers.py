@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from .wire import Count, Key, Moment, Number, Size
 
@@ -109,3 +109,19 @@ class LoggedError(TypedDict):
     key: Key
     when: Moment
     error: str
+
+
+Port = Literal["open", "closed", "silent", "unreachable", "unknown"]
+
+
+class Reach(TypedDict):
+    """``scheduler.why_reach.reach_of``: of a worker that did not answer.
+
+    Whether its nanny and another worker of its host answer; None if there is none.
+    """
+
+    host: str
+    pid: Count | None
+    port: Port
+    nanny: bool | None
+    mate: bool | None

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ..common.wire_why import (
         AnyEnd,
         End,
-        Loop,
         LostEnd,
         NoWorkersEnd,
         Overview,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
         UnexplainedEnd,
         Why,
     )
+    from ..common.wire_why_loops import Loop
     from ..common.wire_why_workers import Joining
 
 

@@ -12,28 +12,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..common.keys import find_task
 from ..common.modules import needs_of
-from ..common.pacing import Pace, all_tasks, is_dump, now_of, slices
+from ..common.pacing import Pace, is_dump, now_of, slices
 from .failed import history_of
 from .failures_index import ErredIndex
 from .inner import Found, follow
-from .newest import erred_tasks, newest_failed
+from .newest import erred_tasks
 from .p2p import is_barrier
-from .roots import Roots, find_roots, raised
+from .roots import Roots, find_roots
 from .why_cluster import MOST_PINGED, answering, lateness, overview, waiters
 from .why_ends import (
     Averages,
     facts_of,
     failed_facts,
     forgotten_facts,
-    is_restricted,
     killers,
     signature,
 )
 from .why_late import look_at_loop
 from .why_loops import Loops, find_loops, with_errors
-from .why_order import MOST_PROBED, Group, chosen, count_waiting, of_worker
+from .why_order import Group, chosen, count_waiting
 from .why_places import SAMPLE
 from .why_reach import reach_of
+from .why_whole import count_in, still_there, whole_cluster
 
 if TYPE_CHECKING:
     from ..common.wire_why import AnyEnd, End, KeyState, Why, WhyQuestion
@@ -136,7 +136,7 @@ async def _ends_of_cluster(
     answer: Why,
     pace: Pace,
 ) -> Ends:
-    groups, failed = await _whole(state, question.get("client") or "", pace)
+    groups, failed = await whole_cluster(state, question.get("client") or "", pace)
     roots = await find_roots(state, failed, pace, question.get("texts") or ())
     answer["unfollowed"] = roots.unfollowed
     through: tuple[Any, ...] = ()
@@ -145,12 +145,12 @@ async def _ends_of_cluster(
         failed, through = [found.ts], found.through
         roots = await find_roots(state, failed, pace)
         answer["given_up"] = killers(erred_tasks(state), found.ts)
-    groups = _still_there(groups)
+    groups = still_there(groups)
     for ts in failed:
         if ts.state == "erred":
             group = _failed_group(groups, ts, roots)
             group.add(ts)
-            group.count = _count(state, "erred")  # one stands for all
+            group.count = count_in(state, "erred")  # one stands for all
     return Ends(groups, {}, roots, through)
 
 
@@ -255,73 +255,6 @@ def _inputs(ts: Any) -> list[Any]:
     if 1 < len(found) <= MOST_ORDERED:
         found.sort(key=lambda dts: str(dts.key))
     return found
-
-
-async def _whole(
-    state: Any, client: str, pace: Pace
-) -> tuple[dict[Any, Group], list[Any]]:
-    """What the whole cluster waits for: all that is ready, and the newest failures."""
-    groups: dict[Any, Group] = {}
-    await _add_unrunnable(state, groups, pace)
-    if queued := state.queued:
-        groups[("queued",)] = Group(len(queued), [next(iter(queued))])
-    for ws in list(state.workers.values()):
-        if ws.processing:
-            groups[("processing", ws.address)] = of_worker(ws)
-        await pace.checkpoint()
-    failed, _ = await newest_failed(state, client, pace)
-    if groups or failed:
-        return groups, failed
-    return await _stuck(state, pace)
-
-
-def _still_there(groups: dict[Any, Group]) -> dict[Any, Group]:
-    """Groups without the tasks that have progressed while others were examined."""
-    for what, group in groups.items():
-        group.tasks = [ts for ts in group.tasks if ts.state == what[0]]
-    return {what: group for what, group in groups.items() if group.tasks}
-
-
-def _count(state: Any, name: str) -> int:
-    """How many tasks are in a state."""
-    return sum(group.states.get(name, 0) for group in state.task_groups.values())
-
-
-async def _add_unrunnable(state: Any, groups: dict[Any, Group], pace: Pace) -> None:
-    """Tasks without a worker; those without restrictions may be very many."""
-    free = Group()
-    async for part in slices(list(state.unrunnable), pace):
-        # Spelled out here, as a call for each of a million would take too long.
-        restricted = [
-            ts
-            for ts in part
-            if ts.worker_restrictions
-            or ts.host_restrictions
-            or ts.resource_restrictions
-        ]
-        for ts in restricted:
-            groups.setdefault(signature(ts), Group()).add(ts)
-        free.count += len(part) - len(restricted)
-        if len(free.tasks) < MOST_PROBED:
-            others = (ts for ts in part if not is_restricted(ts))
-            free.tasks += islice(others, MOST_PROBED - len(free.tasks))
-    if free.tasks:
-        groups[signature(free.tasks[0])] = free
-
-
-async def _stuck(state: Any, pace: Pace) -> tuple[dict[Any, Group], list[Any]]:
-    """Where nothing is ready: tasks that wait all the same, one that has failed."""
-    groups: dict[Any, Group] = {}
-    failed: list[Any] = []
-    if not (_count(state, "waiting") or _count(state, "erred")):
-        return groups, failed
-    async for part in all_tasks(state, pace):
-        for ts in part:
-            if ts.state == "waiting" and not ts.waiting_on:
-                groups.setdefault((ts.state,), Group()).add(ts)
-            elif ts.state == "erred" and (not failed or raised(ts) > raised(failed[0])):
-                failed = [ts]
-    return groups, failed
 
 
 def _describe(state: Any, ends: Ends, loops: Loops, answer: Why, now: float) -> None:

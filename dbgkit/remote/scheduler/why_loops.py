@@ -10,7 +10,7 @@ from ..common.pacing import Pace, is_dump, slices
 from .why_places import SAMPLE
 
 if TYPE_CHECKING:
-    from ..common.wire_why import Loop, Retrier
+    from ..common.wire_why_loops import Loop, Retrier
 
 OFTEN = 5  # attempts that make a loop
 MOST_LOOPS = 20

@@ -11,7 +11,7 @@ from distributed.comm.addressing import get_address_host_port
 from .asking import ask_all
 
 if TYPE_CHECKING:
-    from ..common.wire_why import Port, Reach
+    from ..common.wire_why_workers import Port, Reach
 
 LIMIT = 1.5  # seconds for a port to be open, and for nannies and neighbours to answer
 MOST_ASKED = 32

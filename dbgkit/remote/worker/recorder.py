@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -34,15 +33,9 @@ from ..recording.take import (
 from .black_box import BlackBox
 from .deaths import box_for, close_box, inputs_of, tell_of
 from .last_words import LastWords
-from .pool_files import PoolFiles, leave
-from .recorder_spec import (
-    NO_FAILURES,
-    Watched,
-    bare,
-    is_wrapped,
-    pass_as_worker_code,
-    taken_off,
-)
+from .pool_files import PoolFiles
+from .recorder_child import IN_CHILD, ORIGINS, InChild, inputs_in
+from .recorder_spec import NO_FAILURES, Watched, bare, is_wrapped, taken_off
 
 if TYPE_CHECKING:
     from ..common.wire_failures import OriginForm
@@ -51,7 +44,6 @@ if TYPE_CHECKING:
 
 MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of
 MOST_KINDS = 1_000
-ORIGINS = 100  # run specs that are looked at for where values came from
 MOST_MESSAGE = 1_000  # characters of a message outside of the recording
 
 
@@ -183,7 +175,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
                 exception,
                 self.limits,
                 short=short,
-                inputs=_inputs(args),
+                inputs=inputs_in(args),
                 origins=self._origins(key, spec, exception),
             )
             # Packed here, in the task's own thread: the worker's loop has others to
@@ -236,8 +228,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         path = self._path_for(watched)
         if not path:
             return eval, ("spec", {"spec": watched.spec})
-        names = {"module": __name__, "spec": watched.spec, "path": path}
-        return eval, (_IN_CHILD, {**names, "limits": asdict(self.limits)})
+        names = {"module": InChild.__module__, "spec": watched.spec, "path": path}
+        return eval, (IN_CHILD, {**names, "limits": asdict(self.limits)})
 
     def _path_for(self, watched: Watched) -> str:
         """A file for a child to leave its recording in; empty where there is none."""
@@ -373,52 +365,3 @@ _UNWANTED = ("cancelled", "resumed")  # Dask lets go of what comes of these
 # What Dask recommends at the end of a run; anything else leaves it running.
 _ENDS = ("memory", "error", "rescheduled")
 _IN_POOL = "it ran in a process pool, whose process did not record it"
-
-
-def _inputs(args: Any) -> Mapping[Any, Any]:
-    return args[0] if args and isinstance(args[0], dict) else {}
-
-
-# A child that was forked has this module; one that was not runs the plain task.
-_IN_CHILD = (
-    "(lambda found: found.InChild(spec, path, limits) if found else spec)"
-    "(__import__('sys').modules.get(module))"
-)
-
-
-class InChild:
-    """A run spec in a child of a process pool: leaves its recording in a file."""
-
-    def __init__(self, spec: Any, path: str, limits: RecorderSettings) -> None:
-        self.spec = spec
-        self.path = path
-        self.limits = Limits.from_wire(limits)
-
-    def __call__(self, *args: Any) -> Any:
-        try:
-            return self.spec(*args)
-        except NO_FAILURES:
-            raise
-        except BaseException as error:
-            self.record(error, args)
-            raise
-
-    def record(self, exception: BaseException, args: Any) -> None:
-        """Never raises; without a file there is a gap, which is reported."""
-        try:
-            frames = frames_of(walk(traceback_of(exception)))
-            origins = origins_of(None, self.spec, {}.get, frames=frames, visits=ORIGINS)
-            recording = take(
-                exception,
-                self.limits,
-                short=False,
-                inputs=_inputs(args),
-                origins=origins,
-            )
-            packed, _ = pack(recording, self.limits.nbytes)
-            leave(self.path, packed)
-        except Exception:
-            return
-
-
-pass_as_worker_code(InChild.__call__)
