@@ -331,3 +331,14 @@ def recorded(client: Any) -> Any:
     dbgkit.record(client=client).off()
     with dbgkit.record(client=client):
         yield client
+
+
+@pytest.fixture
+def brief_pings(monkeypatch: Any) -> None:
+    """A worker that does not answer is waited for half as long as otherwise."""
+    from dbgkit.cluster import why, workers
+    from dbgkit.diagnose.why import look
+
+    monkeypatch.setattr(look, "PING", look.PING / 2)
+    monkeypatch.setattr(workers, "PROBE_LIMIT", workers.PROBE_LIMIT / 2)
+    monkeypatch.setattr(why, "PROBE_LIMIT", workers.PROBE_LIMIT)

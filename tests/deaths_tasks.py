@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import logging
+import multiprocessing
 import os
 import signal
+import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from distributed import wait
 from watching import wait_until
 
 import dbgkit
+from dbgkit.remote.worker.black_box_folders import boxes_in, folder_in
 
 
 def leave(status=3):
@@ -74,6 +78,27 @@ def recorded(**options):
         yield client
         # It cannot close while a nanny starts a worker.
         client.wait_for_workers(options["n_workers"], timeout=60)
+
+
+@contextmanager
+def pooled():
+    """A cluster of one worker, which has a process pool; the recorder on."""
+
+    def add_pool(dask_worker):
+        spawn = multiprocessing.get_context("spawn")
+        dask_worker.executors["pool"] = ProcessPoolExecutor(1, mp_context=spawn)
+
+    # Workers that are daemons may have no processes of their own.
+    daemons = dask.config.set({"distributed.worker.daemon": False})
+    with daemons, recorded(n_workers=1) as client:
+        client.run(add_pool)
+        yield client
+
+
+def boxes_of(pid):
+    """Paths of a process's boxes."""
+    boxes = boxes_in([folder_in(tempfile.gettempdir())])
+    return [box for box in boxes if os.path.basename(box).startswith(f"{pid}-")]
 
 
 def workers(client):

@@ -7,21 +7,19 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dask
 import pytest
 from conftest import RECORDER_OFF, own_cluster
-from deaths_tasks import crash, loop, raise_it, terminate
+from deaths_tasks import boxes_of, crash, loop, raise_it, terminate
 from distributed import wait
 from watching import wait_until
 
 import dbgkit
 from dbgkit.cluster import workers
 from dbgkit.remote.common.boxes import read_box, remove_box
-from dbgkit.remote.worker.black_box_folders import boxes_in, folder_in
 
 
 def fork_a_crash(path):
@@ -88,12 +86,6 @@ def mortal(client, tmp_path):
         addresses = client.run(os.getpid)
         (address,) = (each for each, pid in addresses.items() if pid == process.pid)
         yield process, address
-
-
-def boxes_of(pid):
-    """Paths of a process's boxes."""
-    boxes = boxes_in([folder_in(tempfile.gettempdir())])
-    return [box for box in boxes if os.path.basename(box).startswith(f"{pid}-")]
 
 
 def seen(box):

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import multiprocessing
 import os
 import signal
 import socket
-import tempfile
 import warnings
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,10 +17,12 @@ import psutil
 from conftest import RECORDER_OFF, own_cluster
 from deaths_tasks import (
     PATIENT,
+    boxes_of,
     fill_memory,
     gone,
     leave,
     loop,
+    pooled,
     recorded,
     running,
     touch_and_loop,
@@ -34,21 +33,12 @@ from watching import wait_until
 
 import dbgkit
 from dbgkit.remote.common.boxes import read_box
-from dbgkit.remote.worker.black_box_folders import boxes_in, folder_in
 
 
 def test_what_ran_in_a_process_pool_is_told(tmp_path):
     started, never = str(tmp_path / "started"), str(tmp_path / "never")
-
-    def add_pool(dask_worker):
-        spawn = multiprocessing.get_context("spawn")
-        dask_worker.executors["pool"] = ProcessPoolExecutor(1, mp_context=spawn)
-
-    # Workers that are daemons may have no processes of their own.
-    daemons = dask.config.set({"distributed.worker.daemon": False})
-    with daemons, recorded(n_workers=1) as client:
+    with pooled() as client:
         ((worker, pid),) = workers(client).items()
-        client.run(add_pool)
         with dask.annotate(executor="pool"):
             before = dask.delayed(os.path.exists)(never, dask_key_name="before")
             task = dask.delayed(touch_and_loop)(started, never, dask_key_name="pooled")
@@ -152,7 +142,7 @@ def test_inproc_has_no_black_box_and_no_faulthandler():
     before = faulthandler.is_enabled()
     with own_cluster(n_workers=2, processes=False) as client, dbgkit.record():
         assert faulthandler.is_enabled() == before
-        assert not _boxes_of(os.getpid())
+        assert not boxes_of(os.getpid())
         first = next(iter(client.scheduler_info(n_workers=-1)["workers"]))
         client.retire_workers([first])
         (death,) = dbgkit.deaths()
@@ -218,18 +208,13 @@ def test_what_ran_before_the_recorder_was_on_is_told(tmp_path):
             Path(go).touch()
             assert ends.result() is None
             ((worker, pid),) = workers(client).items()
-            (box,) = _boxes_of(pid)
+            (box,) = boxes_of(pid)
             wait_until(lambda: len(read_box(box)["tasks"]) == 1, "one has ended")
             os.kill(pid, signal.SIGKILL)
             wait(stays)
             (task,) = gone(client, worker).ran
             assert (task.key, task.line, task.ended) == ("stays", "", False)
             client.wait_for_workers(1, timeout=60)
-
-
-def _boxes_of(pid):
-    folder = folder_in(tempfile.gettempdir())
-    return [b for b in boxes_in([folder]) if os.path.basename(b).startswith(f"{pid}-")]
 
 
 def crashes_watched():
@@ -243,11 +228,11 @@ def test_off_leaves_no_trace(tmp_path):
         ((worker, pid),) = workers(client).items()
         nanny = next(iter(client.cluster.workers.values()))
         recorder = dbgkit.record()
-        assert len(_boxes_of(pid)) == 1
+        assert len(boxes_of(pid)) == 1
         assert client.run(crashes_watched) == {worker: True}
         assert "_on_worker_exit_sync" in vars(nanny)
         recorder.off()
-        assert not _boxes_of(pid)
+        assert not boxes_of(pid)
         assert client.run(crashes_watched) == {worker: False}
         assert "_on_worker_exit_sync" not in vars(nanny)
         assert nanny.process.on_exit == nanny._on_worker_exit_sync

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
 
 import dask
 import dask.bag as db
 import deaths_tasks as tasks
 import pytest
 from conftest import RECORDER_OFF, own_cluster
-from deaths_tasks import PATIENT, die, gone, recorded, workers
+from deaths_tasks import PATIENT, boxes_of, die, gone, pooled, recorded, workers
 from distributed import wait
 from watching import wait_until
 
 import dbgkit
 from dbgkit.model import Deaths
 from dbgkit.remote.common.boxes import read_box
-from dbgkit.remote.worker.black_box_folders import boxes_in, folder_in
 from dbgkit.render.saying import put_text
 
 
@@ -102,25 +98,13 @@ def test_a_replay_dies_of_an_interrupt_as_its_worker_did(client):
         assert replay.crash.startswith("it raised KeyboardInterrupt('stop it')")
 
 
-def boxes_of(pid):
-    boxes = boxes_in([folder_in(tempfile.gettempdir())])
-    return [each for each in boxes if os.path.basename(each).startswith(f"{pid}-")]
-
-
 def raised_in(box):
     return [task["raised"] for task in read_box(box)["tasks"] if task["raised"]]
 
 
 def test_what_a_process_pool_raised_is_told():
-    def add_pool(dask_worker):
-        spawn = multiprocessing.get_context("spawn")
-        dask_worker.executors["pool"] = ProcessPoolExecutor(1, mp_context=spawn)
-
-    # Workers that are daemons may have no processes of their own.
-    daemons = dask.config.set({"distributed.worker.daemon": False})
-    with daemons, recorded(n_workers=1) as client:
+    with pooled() as client:
         ((worker, pid),) = workers(client).items()
-        client.run(add_pool)
         with dask.annotate(executor="pool"):
             task = dask.delayed(tasks.raise_it)("exit", dask_key_name=("pooled", 1))
         future = client.compute(task, optimize_graph=False)

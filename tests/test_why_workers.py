@@ -25,17 +25,8 @@ from why_tasks import (
 )
 
 import dbgkit
-from dbgkit.cluster import why as cluster_why
-from dbgkit.cluster import workers
-from dbgkit.diagnose.why import look
 
-
-@pytest.fixture(autouse=True)
-def brief(monkeypatch):
-    """A worker that does not answer is waited for half as long as otherwise."""
-    monkeypatch.setattr(look, "PING", look.PING / 2)
-    monkeypatch.setattr(workers, "PROBE_LIMIT", workers.PROBE_LIMIT / 2)
-    monkeypatch.setattr(cluster_why, "PROBE_LIMIT", workers.PROBE_LIMIT)
+pytestmark = pytest.mark.usefixtures("brief_pings")
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def from_dump(client: Any, tmp_path: Any, target: Any = None) -> Any:
 def plain(lines: Any) -> Any:
     """Lines without numbers, and without what no dump holds."""
     return [
-        re.sub(r"\d+(\.\d+)?( [kMG]iB| min| s)?", "#", _OTHERS.sub("", line))
+        re.sub(r"\d+(\.\d+)?( ([kMG]i)?B| min| s)?", "#", _OTHERS.sub("", line))
         for line in lines
         if not _LIVE_ONLY.match(line)
     ]

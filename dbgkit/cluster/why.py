@@ -137,7 +137,7 @@ def planned_workers(client: Any) -> list[str]:
     """What the client's cluster manager says of workers that are still to come.
 
     ``Cluster.plan`` and ``.observed`` (distributed/deploy/cluster.py) are names of
-    workers; ``Cluster._adaptive`` is there after ``Cluster.adapt``.
+    workers.
     """
     cluster = getattr(client, "cluster", None)
     if cluster is None:
@@ -150,7 +150,7 @@ def planned_workers(client: Any) -> list[str]:
     if missing:
         more = "worker" if len(missing) == 1 else "workers"
         found.append(f"the cluster has asked for {len(missing)} more {more}")
-    adaptive = getattr(cluster, "_adaptive", None)
+    adaptive = _adaptive(cluster)
     if adaptive is not None:
         most = adaptive.maximum
         found.append(f"the cluster is adaptive, {adaptive.minimum} to {most} workers")
@@ -159,13 +159,18 @@ def planned_workers(client: Any) -> list[str]:
     return found
 
 
+def _adaptive(cluster: Any) -> Any:
+    """What scales a cluster: ``Cluster._adaptive``, there after ``Cluster.adapt``."""
+    return getattr(cluster, "_adaptive", None)
+
+
 def may_grow(client: Any) -> bool:
     """Whether the client's cluster manager is to have more workers than there are."""
     cluster = getattr(client, "cluster", None)
     plan = set(getattr(cluster, "plan", ()))
     if plan - set(getattr(cluster, "observed", ())):
         return True
-    adaptive = getattr(cluster, "_adaptive", None)
+    adaptive = _adaptive(cluster)
     return adaptive is not None and len(plan) < adaptive.maximum
 
 

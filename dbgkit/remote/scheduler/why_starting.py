@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,14 @@ AT_ONCE = 0.2  # seconds: a worker's first heartbeat comes later
 _NOT_USERS = ("shuffle", "dbgkit-")  # of Dask itself, and of dbgkit
 
 
-def starting_nannies(state: Any) -> list[str]:
+def starting_nannies(state: Any) -> Collection[str]:
     """Addresses of nannies that are starting a worker.
 
     ``Scheduler._starting_nannies`` (distributed/scheduler.py) is filled while a nanny
     starts its process for the first time.
     """
-    return sorted(getattr(state, "_starting_nannies", ()))
+    nannies: Collection[str] = getattr(state, "_starting_nannies", ())
+    return nannies
 
 
 def is_joining(state: Any, ws: Any) -> bool:
@@ -31,8 +32,8 @@ def is_joining(state: Any, ws: Any) -> bool:
     """
     if ws.status.name == "init":
         return True
-    nannies = getattr(state, "_starting_nannies", ())
-    return bool(ws.nanny) and ws.nanny in nannies and not _has_beaten(state, ws)
+    starting = bool(ws.nanny) and ws.nanny in starting_nannies(state)
+    return starting and not _has_beaten(state, ws)
 
 
 def _has_beaten(state: Any, ws: Any) -> bool:
