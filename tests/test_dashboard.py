@@ -365,7 +365,7 @@ def test_workers_that_died_are_named():
         future = client.submit(os._exit, 3, key="dies-1")
         wait(future)
         text = wait_until(
-            lambda: (found := shown(client)).count("ended with status 3") and found,
+            lambda: "ended with exit status 3" in (text := shown(client)) and text,
             "the nanny has reported it",
         )
         assert "dies-1" in text and "KilledWorker" in text

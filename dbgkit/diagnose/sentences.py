@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timezone
 from typing import Any
 
 from dbgkit.remote.common.sentences import MOST_NAMED as MOST_NAMED
 from dbgkit.remote.common.sentences import counted as counted
 from dbgkit.remote.common.sentences import cut as cut
+from dbgkit.remote.common.sentences import moment as moment
 from dbgkit.remote.common.sentences import seconds as seconds
 from dbgkit.remote.common.sentences import several as several
 from dbgkit.remote.common.sentences import size as size
@@ -28,9 +28,3 @@ def first_lines(lines: Iterable[str]) -> tuple[str, ...]:
     found = tuple(lines)
     more = len(found) - MOST_EVIDENCE
     return (*found[:MOST_EVIDENCE], f"and {more} more") if more > 0 else found
-
-
-def clock(when: float) -> str:
-    """A moment, in local time."""
-    moment = datetime.fromtimestamp(when, tz=timezone.utc).astimezone()
-    return moment.strftime("%Y-%m-%d %H:%M:%S")

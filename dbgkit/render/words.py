@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
-from dask.utils import format_bytes, format_time
+from dask.utils import format_time
 
 from dbgkit.model import Origin
+from dbgkit.remote.common import sentences
 from dbgkit.remote.common.frames import package_of
 from dbgkit.remote.common.texts import in_line, visible
 from dbgkit.remote.secrets.redact import redact_text
@@ -33,7 +34,7 @@ FOLLOWS = {
 
 def size(nbytes: float | None) -> str:
     """Bytes in the unit that suits them: ``"1.20 GiB"``."""
-    return "size unknown" if nbytes is None else str(format_bytes(int(nbytes)))
+    return "size unknown" if nbytes is None else sentences.size(nbytes)
 
 
 def duration(seconds: float) -> str:
@@ -43,14 +44,12 @@ def duration(seconds: float) -> str:
 
 def count(number: int, noun: str, nouns: str = "") -> str:
     """A number with its noun: ``"1 task"``, ``"2,000 tasks"``."""
-    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
+    return sentences.counted(number, noun, nouns)
 
 
 def moment(when: datetime | None) -> str:
     """A point in time, to the second, in UTC."""
-    if when is None:
-        return ""
-    return when.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return "" if when is None else sentences.moment(when.timestamp())
 
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -76,7 +75,7 @@ def spark(samples: Sequence[tuple[float, int]], columns: int = 24) -> str:
 
 def clock(when: datetime) -> str:
     """A time of day, for a screen of today."""
-    return when.astimezone(timezone.utc).strftime("%H:%M:%S UTC")
+    return sentences.clock(when.timestamp())
 
 
 def between(first: datetime | None, last: datetime | None) -> str:

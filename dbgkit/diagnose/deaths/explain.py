@@ -12,14 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dbgkit import advice
 from dbgkit.cluster.deaths import known_deaths
 from dbgkit.cluster.view import View
-from dbgkit.diagnose.deaths.verdicts import (
-    NO_REPORT,
-    Verdict,
-    box_of,
-    judge,
-    logged_by,
-    stack_of,
-)
+from dbgkit.diagnose.deaths.verdicts import Verdict, judge, logged_by, stack_of
 from dbgkit.diagnose.sentences import show
 from dbgkit.model import (
     MALFORMED,
@@ -31,6 +24,7 @@ from dbgkit.model import (
 )
 from dbgkit.remote.common.boxes import history
 from dbgkit.remote.common.crashes import AWAITED, crashed_task, of_crash
+from dbgkit.remote.common.endings import NO_REPORT, box_of
 from dbgkit.remote.common.frames import own_index
 from dbgkit.remote.scheduler.foresight import deaths_limit
 from dbgkit.remote.secrets.redact import redact_text

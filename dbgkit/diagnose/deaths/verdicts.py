@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
-import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dbgkit.diagnose.sentences import seconds, size
+from dbgkit.diagnose.sentences import seconds
+from dbgkit.remote.common.endings import (
+    NO_REPORT,
+    UNREADABLE,
+    box_of,
+    how_ended,
+    signal_name,
+    used_by,
+)
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_deaths import Box, DeathForm, LoggedForm, NannyReport
+    from dbgkit.remote.common.wire_deaths import DeathForm, LoggedForm, NannyReport
 
 # Reasons of Worker.close and Nanny.close (distributed/worker.py, nanny.py). The command
 # ``dask worker`` gives the signal that it was sent (distributed/cli/dask_worker.py).
@@ -33,10 +40,6 @@ _CRASHES = {  # what faulthandler calls a signal
     "Illegal instruction": "SIGILL",
 }
 KILL = 9  # Windows has no signal.SIGKILL
-UNREADABLE = 255  # distributed/process.py: somebody else has read the exit status
-
-
-NO_REPORT: NannyReport = {"code": None, "when": 0.0}
 
 
 @dataclass
@@ -74,14 +77,6 @@ def judge(fact: DeathForm) -> Verdict:
     return verdict
 
 
-def signal_name(number: int) -> str:
-    """``"SIGKILL"``; a number where this system has no such signal."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def _ending(code: int | None) -> str:
     if code is None:
         return ""
@@ -93,15 +88,13 @@ def _ending(code: int | None) -> str:
 
 
 def _over_limit(fact: DeathForm) -> Verdict | None:
-    over = fact["over"]
-    if over is None:
+    used = used_by(fact)
+    if not used:
         return None
-    used, limit = size(over["rss"]), fact["memory_limit"]
-    of = f" of {size(limit)}" if limit else ""
     return Verdict(
         "out-of-memory",
-        f"was ended by its nanny: it used {used}{of} of memory",
-        [f"its memory was {used}{of} as its nanny sent it SIGTERM"],
+        f"was ended by its nanny: it used {used} of memory",
+        [f"its memory was {used} as its nanny sent it SIGTERM"],
     )
 
 
@@ -119,11 +112,6 @@ def _out_of_memory(fact: DeathForm, report: NannyReport) -> Verdict | None:
             killed = "was killed by the system as memory ran out"
             return Verdict("out-of-memory", killed, [evidence])
     return None
-
-
-def box_of(fact: DeathForm) -> Box | None:
-    """A worker's black box, whoever has read it."""
-    return (fact["report"] or NO_REPORT).get("box") or fact.get("box")
 
 
 def _raised(fact: DeathForm) -> Verdict | None:
@@ -239,11 +227,9 @@ def _ended(report: NannyReport, ending: str) -> Verdict | None:
     if code is None or code == UNREADABLE:
         return None
     if code < 0:
-        return Verdict(
-            "signal", f"was killed by signal {-code} ({signal_name(-code)})", [ending]
-        )
+        return Verdict("signal", how_ended(code), [ending])
     if code:
-        return Verdict("exit", f"ended with exit status {code}", [ending])
+        return Verdict("exit", how_ended(code), [ending])
     if report.get("closed"):
         return Verdict(
             "lost-connection",
@@ -253,7 +239,7 @@ def _ended(report: NannyReport, ending: str) -> Verdict | None:
     if report.get("box"):
         return Verdict(
             "exit",
-            "ended with exit status 0",
+            how_ended(code),
             [ending, "it did not close normally: something in it ended the process"],
         )
     return None

@@ -98,7 +98,7 @@ class Cause(Generic[Part]):
         """The task by its key, or how many there are."""
         if self.count == 1:
             return show(self.key)
-        return f"{self.count} tasks ({several(map(show, self.keys), self.count)})"
+        return f"{self.count:,} tasks ({several(map(show, self.keys), self.count)})"
 
     def they(self, one: str, many: str) -> str:
         """`tasks`, and a verb that agrees."""

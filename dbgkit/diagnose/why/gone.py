@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbgkit import advice as advised
-from dbgkit.diagnose.sentences import Words, clock, cut, several, show
+from dbgkit.diagnose.sentences import Words, cut, moment, several, show
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.here import FutureHere
 from dbgkit.diagnose.why.look import Look, StillRun
@@ -89,10 +89,12 @@ def cancelled(cause: Cause[Unknown]) -> Words:
         evidence.append(meaning)
     if future.reason == "scheduler-connection-lost" and started:
         evidence.append(
-            f"the scheduler that is there now was started at {clock(started)}"
+            f"the scheduler that is there now was started at {moment(started)}"
         )
     if task["when"]:
-        evidence.append(f"it was {task['was']}, and forgotten at {clock(task['when'])}")
+        evidence.append(
+            f"it was {task['was']}, and forgotten at {moment(task['when'])}"
+        )
     summary = f"{cause.they('was', 'were')} cancelled: {why}"
     advice = ["submit it again: a cancelled future never gets a result"]
     if future.reason == "lost dependencies":
@@ -111,14 +113,16 @@ def unknown_key(cause: Cause[Unknown]) -> Words:
     if future and future.status == "error":
         evidence[0] += f": {cut(redact_text(future.reason), MOST_TEXT)}"
     if task["when"]:
-        evidence.append(f"it was {task['was']}, and forgotten at {clock(task['when'])}")
+        evidence.append(
+            f"it was {task['was']}, and forgotten at {moment(task['when'])}"
+        )
     else:
         evidence.append(
             "the scheduler's transition log has no entry for it, or no longer has one"
         )
         if started:
             evidence.append(
-                f"the scheduler was started at {clock(started)}: it does not know "
+                f"the scheduler was started at {moment(started)}: it does not know "
                 "tasks of an earlier one"
             )
     summary = f"the scheduler does not know {cause.tasks}"
@@ -187,7 +191,7 @@ def lost(cause: Cause[LostEnd | Forgotten]) -> Words:
             "no worker holds it, and the scheduler has no task that computes it"
         )
     if cause.first["when"]:
-        evidence.append(f"forgotten at {clock(cause.first['when'])}")
+        evidence.append(f"forgotten at {moment(cause.first['when'])}")
     return (
         summary,
         evidence,

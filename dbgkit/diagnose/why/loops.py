@@ -10,9 +10,9 @@ from dbgkit.diagnose.deaths.explain import tell_of
 from dbgkit.diagnose.sentences import (
     MOST_NAMED,
     Words,
-    clock,
     counted,
     cut,
+    moment,
     show,
 )
 from dbgkit.diagnose.why.cause import Cause
@@ -68,7 +68,7 @@ def loop(cause: Cause[Looping]) -> Words:
 def _evidence(looping: Looping) -> list[str]:
     loop = looping.loop
     least = "" if loop["exact"] else "at least "
-    since = f" since {clock(loop['since'])}"
+    since = f" since {moment(loop['since'])}"
     evidence = []
     if loop["failed"]:
         evidence.append(
@@ -107,7 +107,7 @@ def _who(loop: Loop) -> list[str]:
         times = counted(loop["retried"], "time")
         return [f"a client called retry() at least {times}; which one is not recorded"]
     if loop["retries_left"]:
-        left = counted(int(loop["retries_left"]), "retry").replace("retrys", "retries")
+        left = counted(int(loop["retries_left"]), "retry", "retries")
         return [f"{left} left of those that it was submitted with"]
     return []
 

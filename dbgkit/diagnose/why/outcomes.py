@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbgkit import advice as advised
 from dbgkit.diagnose.deaths.explain import tell_of, told_first
-from dbgkit.diagnose.sentences import Words, clock, counted, cut, several, show, size
+from dbgkit.diagnose.sentences import Words, counted, cut, moment, several, show, size
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.model import Death
@@ -118,7 +118,7 @@ def _evidence(failure: FailedTask) -> list[str]:
     if end["erred_on"]:
         evidence.append(f"on {several(end['erred_on'])}")
     if end["when"]:
-        evidence.append(f"at {clock(end['when'])}")
+        evidence.append(f"at {moment(end['when'])}")
     if lack is not None:
         evidence.append(evidence_of(lack))
     if end["tried"] > 1:

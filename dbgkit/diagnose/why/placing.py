@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dbgkit.diagnose.sentences import Words, clock, several
+from dbgkit.diagnose.sentences import Words, moment, several
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Look
 from dbgkit.remote.common.why_words import (
@@ -54,7 +54,7 @@ def restrictions_unmet(cause: Cause[RestrictionsEnd]) -> Words:
 
 def _gone(gone: Gone) -> str:
     how = "left" if gone["expected"] else "left unexpectedly"
-    return f"{gone['address']} {how} at {clock(gone['when'])}"
+    return f"{gone['address']} {how} at {moment(gone['when'])}"
 
 
 def resources_unmet(cause: Cause[ResourcesEnd]) -> Words:

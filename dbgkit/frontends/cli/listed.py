@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dbgkit.remote.common.parsing import literal
+from dbgkit.remote.common.sentences import clock
 from dbgkit.remote.secrets.redact import redact_text
 
 MOST_LISTS = 20  # of all terminals, the newest first
@@ -42,7 +43,7 @@ class Listed:
 
     @property
     def time(self) -> str:
-        return datetime.fromtimestamp(self.when, timezone.utc).strftime("%H:%M:%S UTC")
+        return clock(self.when)
 
 
 def remember(where: str, address: str, keys: Sequence[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from typing import Any
 
 MOST_NAMED = 5
@@ -20,7 +21,7 @@ def several(names: Iterable[Any], count: int | None = None) -> str:
     found = list(names)
     named = ", ".join(str(name) for name in found[:MOST_NAMED])
     more = (len(found) if count is None else count) - min(len(found), MOST_NAMED)
-    return f"{named} and {more} more" if more > 0 else named
+    return f"{named} and {more:,} more" if more > 0 else named
 
 
 def seconds(value: float) -> str:
@@ -39,9 +40,23 @@ def size(nbytes: float) -> str:
     return str(format_bytes(int(nbytes)))
 
 
-def counted(count: int, noun: str) -> str:
-    """``1 task``, ``2 tasks``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def moment(when: float) -> str:
+    """A point in time, to the second; in UTC, as the reader may be anywhere."""
+    return _in_utc(when, "%Y-%m-%d %H:%M:%S UTC")
+
+
+def clock(when: float) -> str:
+    """A time of day, where the day is known."""
+    return _in_utc(when, "%H:%M:%S UTC")
+
+
+def _in_utc(when: float, form: str) -> str:
+    return datetime.fromtimestamp(when, tz=timezone.utc).strftime(form)
+
+
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    """``1 task``, ``2,000 tasks``."""
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
 
 
 def literal_of(key: Any) -> str:

@@ -94,9 +94,8 @@ def being_set_up(joining: Iterable[Joining]) -> list[str]:
 
 def nannies_start(count: int) -> str:
     """``1 nanny is starting a worker``"""
-    if count == 1:
-        return "1 nanny is starting a worker"
-    return f"{count} nannies are starting a worker"
+    nannies = counted(count, "nanny", "nannies")
+    return f"{nannies} {'is' if count == 1 else 'are'} starting a worker"
 
 
 def never_joined(joining: Joining) -> str:

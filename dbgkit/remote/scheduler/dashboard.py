@@ -15,8 +15,8 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.web import HTTPError, RequestHandler
 
 from ..common.pacing import Pace
-from ..common.sentences import counted, size
-from .dashboard_facts import Item, Teller, clock
+from ..common.sentences import clock, counted, size
+from .dashboard_facts import Item, Teller
 from .dashboard_html import EVERY, HEADERS, Html, joined, page, tag
 from .dashboard_place import add_page, drop_page, has_dashboard
 from .dashboard_why import Line, overview_line, stand_of

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
-from signal import Signals
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..common.sentences import counted, cut, quoted, seconds, size, typed_key
+from ..common.endings import NO_REPORT, box_of, how_ended, used_by
+from ..common.sentences import clock, counted, cut, quoted, seconds, several, typed_key
 from ..common.texts import in_line
 from ..secrets.redact import environment_secrets, redact_cut, redact_text
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 MESSAGE = 400  # characters
 KEY = 80
 LONG_KEY = 120  # is not to be typed
-_UNREADABLE = 255  # distributed/process.py: somebody else has read the exit status
 
 
 class Item(NamedTuple):
@@ -127,16 +125,8 @@ class Teller:
         lines = [self.ago(death["when"])]
         had = list(dict.fromkeys(_ran(death)))
         if had:
-            shown = ", ".join(map(self.key, had[:5]))
-            more = f" and {len(had) - 5} more" if len(had) > 5 else ""
-            lines.append(f"it ran {shown}{more}")
+            lines.append(f"it ran {several(map(self.key, had))}")
         return Item(title, tuple(lines))
-
-
-def clock(when: float) -> str:
-    """A time of day; the reader may be anywhere."""
-    moment = datetime.fromtimestamp(when, tz=timezone.utc)
-    return moment.strftime("%H:%M:%S UTC")
 
 
 def _two(options: tuple[str, ...]) -> Iterable[tuple[str, str]]:
@@ -145,25 +135,16 @@ def _two(options: tuple[str, ...]) -> Iterable[tuple[str, str]]:
 
 def _ran(death: DeathForm) -> list[Any]:
     """Keys of what a worker ran, as its black box or its last heartbeat has them."""
-    report = death["report"]
-    box = report.get("box") if report else None
+    box = box_of(death)
     tasks: Iterable[Mapping[str, Any]] = death["heartbeat_tasks"]
     return [task["key"] for task in (box["tasks"] if box else tasks)]
 
 
 def _ending(death: DeathForm) -> str:
     """How a worker ended, as far as its nanny, or itself, has reported it."""
-    if over := death["over"]:
-        limit = death["memory_limit"]
-        of = f" of {size(limit)}" if limit else ""
-        return f"was ended by its nanny: it used {size(over['rss'])}{of} of memory"
-    report = death["report"]
-    code = report.get("code") if report else None
-    if code is not None and code < 0:
-        known = {int(each): f" ({each.name})" for each in Signals}
-        return f"was ended by signal {-code}{known.get(-code, '')}"
-    if death["reason"]:
+    if used := used_by(death):
+        return f"was ended by its nanny: it used {used} of memory"
+    code = (death["report"] or NO_REPORT)["code"]
+    if death["reason"] and (code is None or code >= 0):
         return f"closed: {death['reason']}"
-    if code is None or code == _UNREADABLE:
-        return "ended; how is not known here"
-    return f"ended with status {code}"
+    return how_ended(code) or "ended; how is not known here"

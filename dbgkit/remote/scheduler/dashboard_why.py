@@ -144,7 +144,7 @@ class _Words:
         if end["count"] == 1:
             return self._show(end["key"])
         keys = several(map(self._show, end.get("keys", [end["key"]])), end["count"])
-        return f"{end['count']} tasks ({keys})"
+        return f"{end['count']:,} tasks ({keys})"
 
     def _they(self, end: AnyEnd, one: str, many: str) -> str:
         return f"{self._tasks(end)} {one if end['count'] == 1 else many}"

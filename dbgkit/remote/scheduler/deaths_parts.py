@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..common.endings import box_of
 from .deaths import removal_fact, unpack_keys
 from .rows import name_of
 
@@ -15,7 +16,7 @@ Process = tuple[str, int | None]  # of a worker: its address and process id
 
 def tasks_of(death: DeathForm) -> list[Any]:
     """Keys of the tasks that a worker had when it went away."""
-    box = death["report"].get("box") if death["report"] else None
+    box = box_of(death)
     ran = [*death["heartbeat_tasks"], *(box["tasks"] if box else ())]
     return [*(task["key"] for task in ran), *death["processing"]]
 

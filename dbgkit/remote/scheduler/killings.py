@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dask.utils import key_split
 
 from ..common.crashes import crashed_task
+from ..common.endings import NO_REPORT, box_of
 from ..common.pacing import Pace, is_dump, slices
 from ..common.pickles import ran_last
 from .removals import removals
@@ -249,14 +250,13 @@ async def _known_ends(state: Any, recorder: str, pace: Pace) -> list[End]:
 
 def _of_record(death: DeathForm) -> End:
     """An end as the recorder has it; with its nanny's report, what ran is known."""
-    report = death["report"]
-    box = report.get("box") if report else None
+    box = box_of(death)
     had = set(death["processing"])
     had.update(task["key"] for task in death["heartbeat_tasks"])
     ran: frozenset[Any] | None = None
     if box and not box["left_out"]:
         had.update(task["key"] for task in box["tasks"])
-        code = report["code"] if report else None
+        code = (death["report"] or NO_REPORT)["code"]
         stack = box["stack"] if code is None or code < 0 else ""
         crashed = crashed_task(box["tasks"], stack) if stack else None
         tasks = box["tasks"] if crashed is None else [crashed]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ..common.keys import as_key
 from ..common.pacing import Pace, is_dump, now_of
 from ..common.parsing import literal
+from ..common.sentences import clock
 from .asking import ask_all
 from .story_words import (
     Moment,
-    clock,
     cut,
     entry_moment,
     event_moment,

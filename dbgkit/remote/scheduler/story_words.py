@@ -224,8 +224,3 @@ def cut(text: str, limit: int = TEXT_LIMIT) -> str:
     if len(text) <= limit:
         return text
     return f"{text[:limit]}… ({len(text) - limit} more characters)"
-
-
-def clock(when: float) -> str:
-    """A time as text; the client's own zone is not known here."""
-    return datetime.fromtimestamp(when, tz=timezone.utc).strftime("%H:%M:%S UTC")
