@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from dbgkit import advice
+from dbgkit.cluster.connection import scheduler_id
 from dbgkit.errors import SchedulerGone, WrongTarget
 from dbgkit.remote.common.texts import with_article
 from dbgkit.remote.recording.handed import is_future as is_future
@@ -248,7 +249,7 @@ def _stop_starting(client: Client) -> None:
 
     Its connection is released, and `Client` raises in the thread that starts it.
     """
-    if getattr(client, "_Client__loop", None) is None:
+    if not _has_loop(client):
         return
     loop = event_loop(client)
 
@@ -307,9 +308,13 @@ def security_of(
 
 def _close(client: Client) -> None:
     """Close a client, even one that never finished starting."""
-    # Client.__del__ does nothing either before there is a loop.
-    if getattr(client, "_Client__loop", None) is not None:
+    if _has_loop(client):
         client.close()
+
+
+def _has_loop(client: Client) -> bool:
+    """Before it has one, ``Client.__del__`` (distributed/client.py) does nothing."""
+    return getattr(client, "_Client__loop", None) is not None
 
 
 def held_future_states(client: Client) -> dict[Any, Any]:
@@ -372,5 +377,5 @@ def scheduler_is_here(client: Client) -> bool:
     """
     from distributed import Scheduler
 
-    known = client._scheduler_identity.get("id")
+    known = scheduler_id(client)
     return any(scheduler.id == known for scheduler in set(Scheduler._instances))

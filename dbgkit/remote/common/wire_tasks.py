@@ -296,7 +296,6 @@ class Surroundings(TypedDict):
     """``worker.environment.describe_process``"""
 
     python: str
-    executable: str | None
     packages: dict[str, str | None]
     directory: str | None
     environment: dict[str, str]

@@ -19,6 +19,7 @@ from dask.utils import key_split
 from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.ioloop import PeriodicCallback
 
+from ..common.endings import box_of
 from ..common.handlers import Handler
 from .deaths import (
     OVER_TOPIC,
@@ -314,8 +315,7 @@ class DeathStore(SchedulerPlugin):  # type: ignore[misc]
 
     def _add_prefixes(self, death: DeathForm) -> None:
         """Unpack the keys of its black box, and add the prefixes of their tasks."""
-        report = death["report"]
-        box = report.get("box") if report else None
+        box = box_of(death)
         if box:
             unpack_keys(box, death["processing"])
             for task in box["tasks"]:

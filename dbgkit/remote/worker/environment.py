@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,6 @@ def describe_process(names: tuple[str, ...] = ()) -> Surroundings:
             versions[name] = version(name)
     return {
         "python": platform.python_version(),
-        "executable": sys.executable,
         "packages": versions,
         "directory": _directory(),
         "environment": dict(os.environ),
