@@ -18,6 +18,7 @@ from dbgkit.cluster.packed import PICKLED, Loads, NeverRead, PackedPool, unpacke
 from dbgkit.cluster.reach import CONNECT_LIMIT, reach_of
 from dbgkit.cluster.workers import PROBE_LIMIT
 from dbgkit.errors import InputMoved, InputUnreadable, WaitTimedOut
+from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.texts import safe_str
 
 PROBE_AFTER = 2.0  # seconds that a pull may take before its workers are probed
@@ -180,11 +181,8 @@ def _inputs_shown(who_has: Mapping[Any, Iterable[str]]) -> str:
     """The inputs being waited for and the workers to send them, in words."""
     keys = list(map(repr, who_has))
     holders = sorted({address for each in who_has.values() for address in each})
-    shown = [
-        ", ".join(each[:2]) + (f" and {len(each) - 2:,} more" if len(each) > 2 else "")
-        for each in (keys, holders)
-    ]
-    return f"input{'s' if len(keys) > 1 else ''} {shown[0]} from {shown[1]}"
+    inputs, places = several(keys, most=2), several(holders, most=2)
+    return f"input{'s' if len(keys) > 1 else ''} {inputs} from {places}"
 
 
 def _where_it_is_known() -> str:

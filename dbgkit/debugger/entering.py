@@ -9,6 +9,7 @@ from typing import Any
 from dbgkit.debugger import choose, stack
 from dbgkit.debugger.stack import Location
 from dbgkit.remote.common.frames import walk
+from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.texts import in_line
 
 _FEW = 4  # frames that are named
@@ -152,8 +153,7 @@ def _further_in(exception: BaseException) -> list[str]:
     found = stack.further_in(entries, stack.first_stop(entries)) if entries else []
     if not found:
         return []
-    more = f" and {len(found) - _FEW:,} more" if len(found) > _FEW else ""
-    return [f"further in, without source or locals: {', '.join(found[:_FEW])}{more}"]
+    return [f"further in, without source or locals: {several(found, most=_FEW)}"]
 
 
 def _say(*texts: str) -> None:

@@ -11,6 +11,7 @@ from dbgkit.cluster.view import View
 from dbgkit.diagnose.failures import span_of
 from dbgkit.errors import UnknownName, WrongTarget
 from dbgkit.model import TaskRow, TaskTable
+from dbgkit.remote.common.sentences import several
 from dbgkit.remote.scheduler.tasks import COLUMNS, MOST_ROWS
 from dbgkit.targets.resolve import sort_target
 
@@ -125,9 +126,7 @@ def _notes(answer: Tasks, limit: int | None) -> list[str]:
         notes.append(f"{what} does not exist{hint}")
     unknown = answer["unknown_keys"]
     if unknown:
-        more = f" and {len(unknown) - 3:,} more" if len(unknown) > 3 else ""
-        names = ", ".join(repr(key) for key in unknown[:3])
-        notes.append(f"no such task: {names}{more}")
+        notes.append(f"no such task: {several(map(repr, unknown), most=3)}")
     if limit is None or limit > MOST_ROWS:
         notes.append(f"one answer has at most {MOST_ROWS:,} rows")
     return notes

@@ -12,6 +12,7 @@ from dbgkit.model.display import Displayed
 from dbgkit.model.frames import FrameSummary
 from dbgkit.model.origin import Origin
 from dbgkit.remote.common.keys import as_key
+from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 
@@ -71,9 +72,8 @@ def _but(without: Mapping[str, str]) -> str:
     """The end of a sentence that names those that did not answer."""
     if not without:
         return "."
-    shown = [f"{address} ({why})" for address, why in list(without.items())[:3]]
-    more = f" and {len(without) - 3} more" if len(without) > 3 else ""
-    return f", except on {', '.join(shown)}{more}: it follows as soon as it answers."
+    shown = several((f"{address} ({why})" for address, why in without.items()), most=3)
+    return f", except on {shown}: it follows as soon as it answers."
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from dbgkit.model import Death, Deaths, LoggedLine, RunningTask
+from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.texts import in_line
 from dbgkit.render import templating as html
 from dbgkit.render import words
@@ -142,9 +143,8 @@ def _ran(task: RunningTask) -> str:
 
 
 def _queued(death: Death) -> str:
-    named = [words.key_text(key) for key in death.queued[:MOST_QUEUED]]
-    more = death.queued_count - len(named)
-    text = ", ".join(named) + (f" and {more:,} more" if more > 0 else "")
+    named = map(words.key_text, death.queued)
+    text = several(named, death.queued_count, MOST_QUEUED)
     return f"{text} (not running)" if death.ran_known else text
 
 

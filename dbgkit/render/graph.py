@@ -15,6 +15,7 @@ from rich.console import RenderableType
 from rich.tree import Tree
 
 from dbgkit.model import GraphNode, TaskGraph
+from dbgkit.remote.common.sentences import several
 from dbgkit.render import templating as html
 from dbgkit.render.graph_svg import Box, draw
 from dbgkit.render.registry import Renderer
@@ -159,9 +160,8 @@ def view_graph(graph: TaskGraph) -> GraphView:
 
 
 def _again(item: Item, title: str) -> str:
-    keys = [shorten(key_text(key), KEY_LIMIT) for key in item.again[:3]]
-    more = f" and {len(item.again) - 3} more" if len(item.again) > 3 else ""
-    return f"{title} {', '.join(keys)}{more} (above)"
+    keys = (shorten(key_text(key), KEY_LIMIT) for key in item.again)
+    return f"{title} {several(keys, most=3)} (above)"
 
 
 # -- the tree ----------------------------------------------------------------

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from dbgkit.model import InputInfo, Plan
+from dbgkit.remote.common.sentences import several
 from dbgkit.render import templating as html
 from dbgkit.render import words
 from dbgkit.render.failure import task_text
@@ -92,11 +93,10 @@ def _what(plan: Plan) -> str:
 
 def _again(plan: Plan) -> str:
     """What the cluster computes again."""
-    names = [words.key_text(key) for key in plan.recompute[:3]]
-    more = len(plan.recompute) - len(names)
-    named = ", ".join(names) + (f" and {more:,} more" if more else "")
+    count = len(plan.recompute)
+    named = several(map(words.key_text, plan.recompute[:3]), count)
     private = "" if plan.own_keys else ", under private keys"
-    tasks = words.count(len(plan.recompute), "task")
+    tasks = words.count(count, "task")
     return f"{tasks} again on the cluster{private}: {named}"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from dbgkit.model import Recording, Recordings
+from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.recording.take import COUNTED
 from dbgkit.remote.secrets.redact import redact_text
@@ -99,8 +100,7 @@ def _headline_of_tasks(held: Recordings) -> str:
 
 
 def _named(keys: Sequence[Any]) -> str:
-    more = f" and {len(keys) - MOST_NAMED:,} more" if len(keys) > MOST_NAMED else ""
-    return redact_text(", ".join(repr(key) for key in keys[:MOST_NAMED])) + more
+    return redact_text(several(map(repr, keys), most=MOST_NAMED))
 
 
 # --- on a console ---------------------------------------------------------------

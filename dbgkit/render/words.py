@@ -127,9 +127,9 @@ def shorten(text: str, most: int) -> str:
 
 def listed(names: Sequence[str], most: int, omitted: int = 0) -> str:
     """The first few of some names, and how many more there are."""
-    shown = ", ".join(in_line(name) for name in names[:most])
-    more = max(0, len(names) - most) + omitted
-    return f"{shown} and {more:,} more" if more and shown else shown
+    if not names:
+        return ""
+    return sentences.several(map(in_line, names), len(names) + omitted, most)
 
 
 # --- keys, exceptions, places ---------------------------------------------------

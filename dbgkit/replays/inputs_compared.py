@@ -9,6 +9,7 @@ from typing import Any
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.recordings import held_recordings, left_behind
 from dbgkit.model import Failure, Recording
+from dbgkit.remote.common.sentences import several
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.remote.values.fingerprints import compare, fingerprints
 from dbgkit.replays.outcome import causes_known
@@ -91,9 +92,8 @@ class InputComparison:
         """Notes on the result."""
         changed = [key for key, word in self.verdicts.items() if word == "different"]
         if changed:
-            more = f" and {len(changed) - 3:,} more" if len(changed) > 3 else ""
-            names = ", ".join(repr(key) for key in changed[:3])
-            return [f"inputs differ from those recorded when it failed: {names}{more}"]
+            names = several(map(repr, changed), most=3)
+            return [f"inputs differ from those recorded when it failed: {names}"]
         if self.verdicts and set(self.verdicts.values()) == {"same"}:
             return ["the inputs are those recorded when it failed"]
         return []

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbgkit.remote.common.exceptions import raised_from
 from dbgkit.remote.common.frames import own_line_of_text, walk
+from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.texts import COMPARED, safe_repr
 from dbgkit.remote.scheduler.inner import entry_of
 from dbgkit.remote.scheduler.inner_identities import Identity, identities, of_chain
@@ -172,24 +173,23 @@ def shared_worker(shared: SharedForm, own: bool = True) -> tuple[str, ...]:
 def named_of(shared: SharedForm) -> str:
     """The other tasks that a task shared its worker with, and how many more."""
     count = len(shared["keys"]) + shared["more"]
-    more = f" and {count - _NAMED:,} more" if count > _NAMED else ""
-    return ", ".join(map(repr, shared["keys"][:_NAMED])) + more
+    return several(map(repr, shared["keys"]), count, _NAMED)
 
 
 def _on_its_worker(keys: Sequence[Any], shared: SharedForm | None) -> str:
     """That others were on the worker that a task killed, or may have killed."""
-    more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
-    they = "they were" if more else "it was"
+    they = "they were" if len(keys) > 1 else "it was"
     because = "because of it" if shared is None else "with it"
-    return f"{keys[0]!r}{more} failed {because}, as {they} on the same worker"
+    named = several(map(repr, keys), most=1)
+    return f"{named} failed {because}, as {they} on the same worker"
 
 
 def _followed_by(keys: Sequence[Any], text: str) -> str:
-    more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
+    named = several(map(repr, keys), most=1)
     return (
-        f"{keys[0]!r}{more} failed because of it, with {text[:_SHOWN]}: that is how "
-        "the others of a collective fail once one of them has failed, and this is "
-        "the failure of the same function that is nearest in time"
+        f"{named} failed because of it, with {text[:_SHOWN]}: that is how the others "
+        "of a collective fail once one of them has failed, and this is the "
+        "failure of the same function that is nearest in time"
     )
 
 

@@ -13,7 +13,7 @@ from dbgkit import advice
 from dbgkit.cluster.deaths import known_deaths
 from dbgkit.cluster.view import View
 from dbgkit.diagnose.deaths.verdicts import Verdict, judge, logged_by, stack_of
-from dbgkit.diagnose.sentences import show
+from dbgkit.diagnose.sentences import several, show
 from dbgkit.model import (
     MALFORMED,
     Death,
@@ -194,8 +194,7 @@ def _summary(fact: DeathForm, verdict: Verdict, ran: list[RunningTask]) -> str:
         return text
     crashed = [task for task in crashed if not task.ended] or crashed
     when = "after it had run" if crashed[0].ended else "while it ran"
-    more = f" and {len(crashed) - 1} more" if len(crashed) > 1 else ""
-    return f"{text} {when} {show(crashed[0].key)}{more}"
+    return f"{text} {when} {several((show(task.key) for task in crashed), most=1)}"
 
 
 # -- what ran ------------------------------------------------------------------

@@ -16,11 +16,13 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def several(names: Iterable[Any], count: int | None = None) -> str:
+def several(
+    names: Iterable[Any], count: int | None = None, most: int = MOST_NAMED
+) -> str:
     """The first few of some names, and how many more there are."""
     found = list(names)
-    named = ", ".join(str(name) for name in found[:MOST_NAMED])
-    more = (len(found) if count is None else count) - min(len(found), MOST_NAMED)
+    named = ", ".join(str(name) for name in found[:most])
+    more = (len(found) if count is None else count) - min(len(found), most)
     return f"{named} and {more:,} more" if more > 0 else named
 
 

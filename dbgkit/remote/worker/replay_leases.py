@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..common.leases import held_here, refreshed_by
+from ..common.sentences import several
 
 if TYPE_CHECKING:
     from ..common.wire_leases import HeldLeases, LeasesForm
@@ -223,6 +224,4 @@ def _called(name: Any, most: int) -> str:
 
 
 def _some(answer: HeldLeases) -> str:
-    keys = ", ".join(map(repr, answer["keys"]))
-    left = answer["running"] - len(answer["keys"])
-    return f"{keys} and {left:,} more" if left else keys
+    return several(map(repr, answer["keys"]), answer["running"], len(answer["keys"]))
