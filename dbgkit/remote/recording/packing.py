@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 if TYPE_CHECKING:
-    from ..common.wire_recordings import Content, FrameForm
+    from ..common.wire_recordings import Content, FrameForm, RecordedPart
 
+MOST_MESSAGE = 1_000  # characters of a message outside of the recording
 _HEADER = 4_000  # bytes that go with a recording: key, worker, message
 _MOST_RAW = 64 * 2**20  # bytes of a recording that is unpacked
 _ERRORS = "surrogatepass"  # half of a surrogate pair is a text too
@@ -86,3 +87,28 @@ def _shorten(recording: Content, spare: int) -> tuple[Content, int]:
         "traceback_text": text,
     }
     return short, count
+
+
+def header_of(recording: Content, packed: bytes, left_out: int) -> RecordedPart:
+    """What the scheduler knows about a recording without unpacking it."""
+    return {
+        # A process pool's child may have left anything.
+        "exception_type": recording.get("exception_type", ""),
+        "message": recording.get("message", "")[:MOST_MESSAGE],
+        "kind": recording["kind"],
+        "gap": "" if packed else "larger than its limit",
+        "left_out": left_out,
+        "packed": packed,
+    }
+
+
+def gap_of(kind: str, why: str) -> RecordedPart:
+    """What stands in place of a recording that could not be taken."""
+    return {
+        "exception_type": kind,
+        "message": "",
+        "kind": kind,
+        "gap": why,
+        "left_out": 0,
+        "packed": b"",
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from ..common.handlers import Handler
 from ..common.origins import origins_of
 from ..common.origins_steps import frames_of
 from ..common.texts import sendable, type_and_message
-from ..recording.packing import pack, unpack
+from ..recording.packing import MOST_MESSAGE, gap_of, header_of, pack, unpack
 from ..recording.take import (
     Limits,
     hide_secrets,
@@ -33,18 +34,24 @@ from ..recording.take import (
 from .black_box import BlackBox
 from .deaths import box_for, close_box, inputs_of, tell_of
 from .last_words import LastWords
-from .pool_files import PoolFiles
-from .recorder_child import IN_CHILD, ORIGINS, InChild, inputs_in
-from .recorder_spec import NO_FAILURES, Watched, bare, is_wrapped, taken_off
+from .pool_files import PoolFiles, leave
+from .recorder_spec import (
+    NO_FAILURES,
+    Watched,
+    bare,
+    is_wrapped,
+    pass_as_worker_code,
+    taken_off,
+)
 
 if TYPE_CHECKING:
     from ..common.wire_failures import OriginForm
-    from ..common.wire_recordings import Content, RecordedPart, RecorderSettings
+    from ..common.wire_recordings import RecordedPart, RecorderSettings
     from ..common.wire_tasks import RecorderState
 
 MOST_WAITING = 100  # recordings of tasks whose failure is not yet known of
 MOST_KINDS = 1_000
-MOST_MESSAGE = 1_000  # characters of a message outside of the recording
+ORIGINS = 100  # run specs that are looked at for where values came from
 
 
 class Recorder(WorkerPlugin):  # type: ignore[misc]
@@ -175,13 +182,13 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
                 exception,
                 self.limits,
                 short=short,
-                inputs=inputs_in(args),
+                inputs=_inputs(args),
                 origins=self._origins(key, spec, exception),
             )
             # Packed here, in the task's own thread: the worker's loop has others to
             # serve.
             packed, left_out = pack(recording, self.limits.nbytes)
-            self.waiting[key] = _header(recording, packed, left_out)
+            self.waiting[key] = header_of(recording, packed, left_out)
             while len(self.waiting) > MOST_WAITING:
                 self.waiting.popitem(last=False)
                 self.dropped += 1
@@ -228,8 +235,8 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         path = self._path_for(watched)
         if not path:
             return eval, ("spec", {"spec": watched.spec})
-        names = {"module": InChild.__module__, "spec": watched.spec, "path": path}
-        return eval, (IN_CHILD, {**names, "limits": asdict(self.limits)})
+        names = {"module": __name__, "spec": watched.spec, "path": path}
+        return eval, (_IN_CHILD, {**names, "limits": asdict(self.limits)})
 
     def _path_for(self, watched: Watched) -> str:
         """A file for a child to leave its recording in; empty where there is none."""
@@ -260,7 +267,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             self.fail("reading what a process pool's child has recorded", error)
             return f"{_IN_POOL}: {self.errors[-1]}"
         self._count(recording["kind"])
-        return _header(recording, packed, 0)
+        return header_of(recording, packed, 0)
 
     def _let_go(self, key: Any) -> tuple[str, int]:
         """Forget what ran in a pool's child; returns its file and most bytes."""
@@ -301,7 +308,7 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             recorded = recorded or self._fetch(key) or gap
             kind, message = self._from_dask(ts)
             if isinstance(recorded, str):
-                recorded = _gap(kind, recorded)
+                recorded = gap_of(kind, recorded)
             # Only code of the user's own could have said it: Dask has let it.
             recorded["message"] = recorded["message"] or message
             place = {"worker": self.worker.address, "pid": os.getpid()}
@@ -335,33 +342,58 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
         }
 
 
-def _header(recording: Content, packed: bytes, left_out: int) -> RecordedPart:
-    """What the scheduler knows about a recording without unpacking it."""
-    return {
-        # A process pool's child may have left anything.
-        "exception_type": recording.get("exception_type", ""),
-        "message": recording.get("message", "")[:MOST_MESSAGE],
-        "kind": recording["kind"],
-        "gap": "" if packed else "larger than its limit",
-        "left_out": left_out,
-        "packed": packed,
-    }
-
-
-def _gap(kind: str, why: str) -> RecordedPart:
-    return {
-        "exception_type": kind,
-        "message": "",
-        "kind": kind,
-        "gap": why,
-        "left_out": 0,
-        "packed": b"",
-    }
-
-
 # A task that was cancelled still runs, and may be wanted again meanwhile.
 _RUNNING = ("executing", "long-running", "cancelled", "resumed")
 _UNWANTED = ("cancelled", "resumed")  # Dask lets go of what comes of these
 # What Dask recommends at the end of a run; anything else leaves it running.
 _ENDS = ("memory", "error", "rescheduled")
 _IN_POOL = "it ran in a process pool, whose process did not record it"
+
+
+def _inputs(args: Any) -> Mapping[Any, Any]:
+    return args[0] if args and isinstance(args[0], dict) else {}
+
+
+# A child that was forked has this module; one that was not runs the plain task.
+_IN_CHILD = (
+    "(lambda found: found.InChild(spec, path, limits) if found else spec)"
+    "(__import__('sys').modules.get(module))"
+)
+
+
+class InChild:
+    """A run spec in a child of a process pool: leaves its recording in a file."""
+
+    def __init__(self, spec: Any, path: str, limits: RecorderSettings) -> None:
+        self.spec = spec
+        self.path = path
+        self.limits = Limits.from_wire(limits)
+
+    def __call__(self, *args: Any) -> Any:
+        try:
+            return self.spec(*args)
+        except NO_FAILURES:
+            raise
+        except BaseException as error:
+            self.record(error, args)
+            raise
+
+    def record(self, exception: BaseException, args: Any) -> None:
+        """Never raises; without a file there is a gap, which is reported."""
+        try:
+            frames = frames_of(walk(traceback_of(exception)))
+            origins = origins_of(None, self.spec, {}.get, frames=frames, visits=ORIGINS)
+            recording = take(
+                exception,
+                self.limits,
+                short=False,
+                inputs=_inputs(args),
+                origins=origins,
+            )
+            packed, _ = pack(recording, self.limits.nbytes)
+            leave(self.path, packed)
+        except Exception:
+            return
+
+
+pass_as_worker_code(InChild.__call__)
