@@ -26,11 +26,10 @@ from .why_ends import (
     failed_facts,
     forgotten_facts,
     killers,
-    signature,
 )
 from .why_late import look_at_loop
 from .why_loops import Loops, find_loops, with_errors
-from .why_order import Group, chosen, count_waiting
+from .why_order import Group, chosen, count_waiting, signature
 from .why_places import SAMPLE
 from .why_reach import reach_of
 from .why_whole import count_in, still_there, whole_cluster

@@ -44,30 +44,6 @@ _UNWANTED: dict[str, Unwanted] = {
 }
 
 
-def is_restricted(ts: Any) -> bool:
-    """Whether a task asks for certain workers, hosts or resources."""
-    return bool(
-        ts.worker_restrictions or ts.host_restrictions or ts.resource_restrictions
-    )
-
-
-def signature(ts: Any) -> tuple[Any, ...]:
-    """Tasks with one signature are blocked for one reason."""
-    state = ts.state
-    if state == "processing":
-        ws = ts.processing_on
-        return (state, ws.address if ws is not None else None)
-    if state == "no-worker" and is_restricted(ts):
-        return (
-            state,
-            frozenset(ts.worker_restrictions or ()),
-            frozenset(ts.host_restrictions or ()),
-            tuple(sorted((ts.resource_restrictions or {}).items())),
-            bool(ts.loose_restrictions),
-        )
-    return (state,)
-
-
 def facts_of(state: Any, ts: Any, now: float, averages: Averages) -> EndFacts:
     """What is known about a task, by its state; ``code`` is the cause.
 

@@ -31,6 +31,30 @@ class Group:
             self.tasks.append(ts)
 
 
+def is_restricted(ts: Any) -> bool:
+    """Whether a task asks for certain workers, hosts or resources."""
+    return bool(
+        ts.worker_restrictions or ts.host_restrictions or ts.resource_restrictions
+    )
+
+
+def signature(ts: Any) -> tuple[Any, ...]:
+    """Tasks with one signature are blocked for one reason."""
+    state = ts.state
+    if state == "processing":
+        ws = ts.processing_on
+        return (state, ws.address if ws is not None else None)
+    if state == "no-worker" and is_restricted(ts):
+        return (
+            state,
+            frozenset(ts.worker_restrictions or ()),
+            frozenset(ts.host_restrictions or ()),
+            tuple(sorted((ts.resource_restrictions or {}).items())),
+            bool(ts.loose_restrictions),
+        )
+    return (state,)
+
+
 def of_worker(ws: Any) -> Group:
     """What a worker has to do: what it executes longest, and one task that waits."""
     executing = sorted(ws.executing.items(), key=lambda each: -each[1])

@@ -8,8 +8,7 @@ from typing import Any
 from ..common.pacing import Pace, all_tasks, slices
 from .newest import newest_failed
 from .roots import raised
-from .why_ends import is_restricted, signature
-from .why_order import MOST_PROBED, Group, of_worker
+from .why_order import MOST_PROBED, Group, is_restricted, of_worker, signature
 
 
 async def whole_cluster(
