@@ -1,4 +1,4 @@
-"""Lines of logs, which hold whatever anyone has logged: read in a time that is known."""
+"""Lines of logs, which hold whatever anyone has logged: read in a known time."""
 
 from __future__ import annotations
 
