@@ -139,7 +139,19 @@ def test_only_the_user_can_read_the_list(command, tmp_path):
     assert os.listdir(tmp_path / "dbgkit") == ["listed.json"]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"where": 1}]', "\x00"])
+def entry(**fields):
+    whole = {"where": "s", "address": "a", "terminal": "t", "when": 1.0, "keys": ["1"]}
+    return json.dumps([whole | fields])
+
+
+DAMAGED = [
+    *("", "{}", "[1]", '[{"where": 1}]', "\x00", "[" * 100_000, "1" * 5_000),
+    *(entry(when=when) for when in (1e300, -1e300, float("nan"), None, "x")),
+    entry(keys=7),
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_list_is_as_none(command, tmp_path, text):
     (tmp_path / "dbgkit").mkdir()
     (tmp_path / "dbgkit/listed.json").write_text(text)
@@ -155,6 +167,61 @@ def test_where_nothing_can_be_written_a_number_is_of_the_list_now(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     command("failures")
     assert "as it is now" in command("locate", "1").err
+
+
+def test_what_is_no_file_keeps_nobody_waiting(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "dbgkit").mkdir()
+    os.mkfifo(tmp_path / "dbgkit/listed.json")
+    assert listed.known() == []
+    listed.remember("scheduler", "tcp://h:1", ["mine"])
+    assert listed.last_listed("scheduler").key(1) == "mine"
+
+
+def test_a_link_that_somebody_has_put_there_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "dbgkit").mkdir()
+    (tmp_path / "precious").write_text("precious")
+    for name in ("listed.json", f"listed.json.{os.getpid()}"):
+        (tmp_path / "dbgkit" / name).symlink_to(tmp_path / "precious")
+    listed.remember("scheduler", "tcp://h:1", ["mine"])
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert listed.last_listed("scheduler").key(1) == "mine"
+
+
+def test_nothing_is_left_where_there_is_no_room(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(listed.os, "replace", full)
+    listed.remember("scheduler", "tcp://h:1", ["mine"])
+    assert os.listdir(tmp_path / "dbgkit") == []
+
+
+@pytest.mark.parametrize("cache", ["~/.cache", "relative"])
+def test_a_user_without_a_home_has_no_list(tmp_path, monkeypatch, cache):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)  # as `expanduser` gives it back
+    listed.remember("scheduler", "tcp://h:1", ["mine"])
+    assert listed.known() == [] and os.listdir(tmp_path) == []
+
+
+def test_many_and_long_keys_are_read_back_or_left_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    listed.remember("scheduler", "tcp://h:1", ["x" * 10**6, "short"])
+    last = listed.last_listed("scheduler")
+    assert last.key(2) == "short"
+    with pytest.raises(LookupError):
+        last.key(1)
+    for number in range(4):
+        many = [f"{number}-{'y' * 9_000}-{place}" for place in range(80)]
+        listed.remember(f"scheduler-{number}", "tcp://h:1", many)
+    assert listed.last_listed("scheduler-3").key(80) == many[-1]
+    assert listed.last_listed("scheduler-0") is None
+    size = (tmp_path / "dbgkit/listed.json").stat().st_size
+    assert size <= listed.MOST_BYTES
 
 
 def test_few_lists_are_kept(tmp_path, monkeypatch):

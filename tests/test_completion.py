@@ -18,7 +18,7 @@ from watching import clear_history
 
 import dbgkit
 from dbgkit.frontends.cli import listed
-from dbgkit.frontends.cli.completing import whole_words
+from dbgkit.frontends.cli.completing import complete_addresses, whole_words
 from dbgkit.frontends.ipython.completing import offered
 from dbgkit.frontends.ipython.session import Session
 
@@ -161,6 +161,21 @@ def test_a_cluster_that_does_not_answer_has_a_second(ask, tmp_path):
 )
 def test_a_place_that_cannot_be_asked_has_no_keys(ask, words):
     assert ask(*words)[0] == []
+
+
+def test_what_a_shell_or_terminal_would_obey_is_no_address(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    odd = [
+        "tcp://$(id):1",
+        "tcp://`id`",
+        "tcp://h:1\nrm",
+        "tcp://\x1b[31m",
+        "tcp://* ;",
+    ]
+    for each in [*odd, "tls://[::1]:8786", "inproc://10.0.0.7/12/1"]:
+        listed.remember(each, each, ["x"])
+    found = [each.value for each in complete_addresses("")]
+    assert sorted(found) == ["inproc://10.0.0.7/12/1", "tls://[::1]:8786"]
 
 
 def test_addresses_that_were_listed(ask, tmp_path, monkeypatch):

@@ -561,7 +561,7 @@ def test_a_killed_worker_has_its_task_and_travels_as_bytes():
 
 
 def test_workers_log_key_exception_and_frames_of_what_failed(client):
-    from dbgkit.targets.matching import _LOGGED
+    from dbgkit.remote.common.log_records import logged_failure
 
     future = fail(client, tasks.boom, 123)
     lines = wait_until(
@@ -569,12 +569,12 @@ def test_workers_log_key_exception_and_frames_of_what_failed(client):
             found
             for logs in client.get_worker_logs().values()
             for _, line in logs
-            if (found := _LOGGED.search(line)) and found["key"] == future.key
+            if (found := logged_failure(line)) and found.key == future.key
         ],
         "the worker's log has it",
     )
-    assert lines[0]["exception"] == repr("ValueError('cannot take 123')")
-    assert "in boom" in lines[0]["traceback"]
+    assert lines[0].exception == repr("ValueError('cannot take 123')")
+    assert "in boom" in lines[0].traceback
 
 
 # -- meta inference -----------------------------------------------------------------

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import subprocess
 import sys
 import textwrap
+import types
 import zipfile
 from contextlib import ExitStack, contextmanager
 
 import cloudpickle
 import pytest
+from fuzzing import bounded
 from watching import unchanged, wait_until
 
 import dbgkit
 from dbgkit.diagnose.doctor.modules import modules_here
+from dbgkit.remote.common.modules import missing_modules, missing_names
 from dbgkit.remote.worker import doctor_modules
 from dbgkit.remote.worker.doctor_modules import ModuleFiles, compare_modules
 
@@ -186,6 +189,108 @@ def test_a_file_that_blocks_or_is_too_large_is_not_read(trades, monkeypatch):
     assert not ModuleFiles().describe(NAME)["digest"]
     os.unlink(trades.__file__)
     assert not ModuleFiles().describe(NAME)["digest"]
+
+
+class Raises(types.ModuleType):
+    """A module that runs code as it is asked for anything."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError(f"asked for {name}")
+
+
+class Nothing:
+    __slots__ = ()
+
+
+def without_name():
+    """A module that has none of what modules have, and makes it as it is asked."""
+    module = types.ModuleType("dbgkit_odd")
+    vars(module).clear()
+    vars(module)["__getattr__"] = lambda name: 1 / 0
+    return module
+
+
+ODD = {
+    "raises": lambda: Raises("m"),
+    "slots": Nothing,
+    "number": lambda: 7,
+    "type": lambda: type,
+    "without-name": without_name,
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_module_that_is_not_one_is_asked_for_nothing(monkeypatch, kind):
+    monkeypatch.setitem(sys.modules, "dbgkit_odd", ODD[kind]())
+    for name in ("dbgkit_odd", "dbgkit_odd.part"):
+        assert not ModuleFiles().describe(name)["digest"]
+    assert "dbgkit_odd" not in {each["name"] for each in modules_here()[0]}
+
+
+class OnDemand(types.ModuleType):
+    """As large packages have it, to import their parts as they are asked for."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return len
+
+
+@pytest.mark.parametrize("kind", [OnDemand, Raises])
+def test_what_a_module_has_on_demand_is_not_missing(monkeypatch, kind):
+    monkeypatch.setitem(sys.modules, "dbgkit_odd", kind("dbgkit_odd"))
+    assert missing_names([("dbgkit_odd", "AutoModel")]) == []
+    assert missing_modules(["dbgkit_odd", "dbgkit_odd.part"]) == ["dbgkit_odd.part"]
+
+
+def test_a_lazy_module_is_not_loaded(trades):
+    spec = importlib.util.find_spec(NAME)
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[NAME] = module
+    spec.loader.exec_module(module)
+    assert ModuleFiles().describe(NAME)["digest"]
+    assert object.__getattribute__(module, "__class__") is not types.ModuleType
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, TypeError, ImportError])
+def test_a_finder_that_raises_has_found_nothing(monkeypatch, error):
+    class Finder:
+        @staticmethod
+        def find_spec(name, path, target=None):
+            raise error(name)
+
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    assert ModuleFiles().describe("colorsys")["digest"]
+
+
+ODD_FILES = ["\0", "", "/dev/zero", "/", "x" * 5_000, "\ud800"]
+
+
+@pytest.mark.parametrize("file", ODD_FILES, ids=range(len(ODD_FILES)))
+def test_what_a_module_says_of_its_file_may_be_anything(file):
+    assert not ModuleFiles().describe("any", file)["digest"]
+
+
+def test_a_zip_file_that_blocks_or_is_damaged_is_not_read(tmp_path):
+    packed = tmp_path / "odd.zip"
+    os.mkfifo(packed)
+    with bounded(5.0):
+        assert not ModuleFiles().describe("odd", f"{packed}{os.sep}odd.py")["digest"]
+    packed.unlink()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("odd.py", "x = 1\n" * 1_000)
+    whole = packed.read_bytes()
+    for at in range(len(whole)):
+        packed.write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
+        ModuleFiles().describe("odd", f"{packed}{os.sep}odd.py")
+
+
+def test_code_that_is_nested_too_deeply_is_no_error(trades):
+    with open(trades.__file__, "w") as file:
+        file.write("x = " + "-" * 50_000 + "1\n")
+    assert ModuleFiles().describe(NAME)["edited"] == []
 
 
 def test_all_files_together_are_limited(trades, monkeypatch):

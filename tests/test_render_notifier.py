@@ -170,6 +170,14 @@ def test_a_breakpoint_in_the_task_has_the_terminal_to_itself():
     child.close()
 
 
+def test_a_hook_that_the_task_sets_stays():
+    then = "import time; time.sleep(1); sys.breakpointhook = print"
+    child = moving([("times", 0, 1)], f"{then}\n    print(sys.breakpointhook is print)")
+    child.expect_exact("True")
+    child.expect_exact("end")
+    child.close()
+
+
 def test_a_line_of_progress_is_one_line_whatever_it_says():
     child = moving([("no\nsuch \x1b[31m stage " * 40, 0, 0)])
     child.expect_exact("no\\nsuch \\x1b[31m stage")

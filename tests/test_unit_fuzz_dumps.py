@@ -24,6 +24,8 @@ from dbgkit import render
 from dbgkit.cluster import dumps
 from dbgkit.cluster.view import DumpView
 from dbgkit.errors import DbgkitError, DumpUnreadable
+from dbgkit.model import WorkerLoad
+from dbgkit.render.workers import view_workers
 
 
 def hold(name):
@@ -93,13 +95,19 @@ def ask_all(path):
             continue
         assert render.to_text(answer)
         answers += 1
-    return answers
+    try:
+        table = view.ask("workers", {"limit": 10})
+    except DbgkitError as error:
+        assert str(error)
+        return answers
+    assert view_workers(list(map(WorkerLoad.from_wire, table["rows"])), 0).sentence
+    return answers + 1
 
 
 def test_what_is_whole_is_answered(dumped):
     path = dumped.folder / "whole.msgpack"
     path.write_bytes(dumped.raw)
-    assert ask_all(path) == 15
+    assert ask_all(path) == 16
 
 
 @pytest.mark.parametrize("delay", [251606566638.0, -9e18, 9e18, 3.5])
@@ -108,7 +116,7 @@ def test_a_clock_may_be_off_by_any_number(dumped, delay):
     content = with_wrong(dumped.content, place, delay)
     path = dumped.folder / "off.msgpack"
     path.write_bytes(msgpack.packb(content, unicode_errors="surrogatepass"))
-    assert ask_all(path) == 15
+    assert ask_all(path) == 16
 
 
 def test_anything_may_stand_anywhere(dumped):

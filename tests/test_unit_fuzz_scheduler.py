@@ -29,8 +29,10 @@ from dbgkit.cluster.view import open_view
 from dbgkit.diagnose.why import explain as why
 from dbgkit.errors import AnswerUnreadable, DbgkitError, InputLost
 from dbgkit.frontends.cli.looking import as_json
+from dbgkit.model import WorkerLoad
 from dbgkit.remote.common.texts import visible
 from dbgkit.remote.scheduler.extension import QUESTIONS, VERBS
+from dbgkit.render.workers import view_workers
 
 TOKENS = []  # of uses of the recorder that go on
 
@@ -38,6 +40,7 @@ LOOKS = {
     "failures": lambda client: dbgkit.failures(client=client),
     "tasks": lambda client: dbgkit.tasks(client=client),
     "glance": lambda client: looked_at(client),
+    "workers": lambda client: loaded(client),
     "why": lambda client: dbgkit.why(client=client),
     "why-cascaded": lambda client: dbgkit.why("after-1", client=client),
     "why-running": lambda client: dbgkit.why("held-0", client=client),
@@ -61,6 +64,14 @@ LOOKS = {
 def looked_at(client):
     with open_view(None, client, 30.0) as view:
         return glance(view)
+
+
+def loaded(client):
+    """The workers of a report."""
+    with open_view(None, client, 30.0) as view:
+        found = view.ask("workers", {"limit": 10})
+    loads = list(map(WorkerLoad.from_wire, found["rows"]))
+    return SimpleNamespace(shown=view_workers(loads, found["omitted"]))
 
 
 def switched(client):

@@ -164,7 +164,7 @@ def gather_report(view: View) -> ClusterReport:
         deaths=deaths,
         graphs=graphs or {},
         notes=tuple(notes),
-        workers=tuple(WorkerLoad(**row) for row in workers["rows"]) if workers else (),
+        workers=tuple(map(WorkerLoad.from_wire, workers["rows"])) if workers else (),
         more_workers=workers["omitted"] if workers else 0,
         dashboard=_dashboard(view, workers) if workers else "",
     )

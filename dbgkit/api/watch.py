@@ -177,7 +177,7 @@ def glance(view: View) -> Glance:
         summary=counts["summary"],
         workers=counts["workers"],
         threads=counts["threads"],
-        loads=tuple(WorkerLoad(**row) for row in counts["loads"]),
+        loads=tuple(map(WorkerLoad.from_wire, counts["loads"])),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from dbgkit.model.base import Jsonable
 
@@ -31,3 +33,8 @@ class WorkerLoad(Jsonable):
     tasks: int
     memory: int | None = None
     memory_limit: int | None = None
+
+    @classmethod
+    def from_wire(cls, row: Mapping[str, Any]) -> WorkerLoad:
+        """A row of the scheduler's, which may have more than is known here."""
+        return cls(**{each.name: row[each.name] for each in fields(cls)})

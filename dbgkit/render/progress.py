@@ -64,7 +64,9 @@ class ProgressLine:
             if self._appears is not None:
                 self._appears.cancel()
             if self._before is not None:
-                sys.breakpointhook, self._before = self._before, None
+                if sys.breakpointhook == self._stop_for_prompt:  # not a task's own
+                    sys.breakpointhook = self._before
+                self._before = None
             if self._bars is not None:
                 self._bars.stop()
             self._appears = self._bars = self._task = None

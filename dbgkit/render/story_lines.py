@@ -16,6 +16,7 @@ from itertools import groupby
 
 from dbgkit.model import Moment
 from dbgkit.remote.common.frames import own_line_of_text
+from dbgkit.remote.common.log_records import logged_failure
 from dbgkit.remote.common.parsing import literal
 
 ARROW = " → "
@@ -28,11 +29,6 @@ _BEGINS_ANEW = {"released", "waiting"}
 _STEP = re.compile(r"^(\S+) -> (\S+)$")
 # What a worker notes before the transitions that follow from it.
 _BEFORE = {"compute-task", "free-keys"}
-# As a worker logs it: ``Worker.execute`` in distributed/worker.py.
-_BLOCK = re.compile(
-    r"\bCompute Failed\n.*^Exception: (?P<raised>.*)\nTraceback: (?P<traceback>.*)",
-    re.S | re.M,
-)
 
 
 @dataclass(frozen=True)
@@ -89,10 +85,10 @@ def _without_blocks(
     raised: dict[int, str] = {}
     dropped = set()
     for at, moment in enumerate(moments):
-        found = _BLOCK.search(moment.detail) if moment.found_in == "log" else None
+        found = logged_failure(moment.detail) if moment.found_in == "log" else None
         if found is None:
             continue
-        exception, line = _unquoted(found["raised"]), _line_of(found["traceback"])
+        exception, line = _unquoted(found.exception), _line_of(found.traceback)
         at_line = f"at {place(line)}" if line else ""
         home = _failed_at(moments, at)
         if home is None:

@@ -6,7 +6,6 @@ logs have others. None has what a replay needs.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from dbgkit.cluster.recordings import held_recordings
 from dbgkit.cluster.workers import logs_of
 from dbgkit.errors import SchedulerGone, WaitTimedOut
 from dbgkit.model import Evidence, Failure, Recording
+from dbgkit.remote.common.log_records import logged_failure
 from dbgkit.remote.common.parsing import literal
 from dbgkit.remote.scheduler.failed import forgotten_fact
 from dbgkit.targets.failure import failure_from_fact
@@ -28,11 +28,6 @@ from dbgkit.targets.naming import recorded_name
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_failures import HistoryEntry, Visit
 
-_LOGGED = re.compile(
-    r"Compute Failed\nKey: +(?P<key>.*)\nState: .*?\n.*?"
-    r"\nException: (?P<exception>.*)\nTraceback: (?P<traceback>.*)\n?",
-    re.DOTALL,
-)
 _RECORDED_BYTES = 100_000  # of recordings that are fetched
 _MOST_RECORDED = 100  # recordings among which a batch's is looked for
 _BATCH_BYTES = 1_000_000
@@ -151,12 +146,12 @@ def logged_failures(link: Link, keys: Iterable[Any]) -> list[HistoryEntry]:
     entries: list[HistoryEntry] = []
     for address, lines in logs.items():
         for line in lines:
-            found = _LOGGED.search(line)
-            if not found or found["key"] not in wanted:
+            found = logged_failure(line)
+            if found is None or found.key not in wanted:
                 continue
             try:
-                texts = map(literal, (found["exception"], found["traceback"]))
-                entry = entry_for(wanted[found["key"]], None, [address], *texts)
+                texts = map(literal, (found.exception, found.traceback))
+                entry = entry_for(wanted[found.key], None, [address], *texts)
             except ValueError:
                 continue  # a line that was cut, so no evidence
             entries.append(entry)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from dbgkit.diagnose.sentences import counted, first_lines, several
 from dbgkit.model import Finding
 from dbgkit.remote.common.frames import is_own
+from dbgkit.remote.common.modules import held_by
 from dbgkit.remote.worker.doctor_modules import ModuleFiles
 
 if TYPE_CHECKING:
@@ -43,14 +44,14 @@ def _own_modules() -> Iterator[str]:
 
     by_value = cloudpickle.list_registry_pickle_by_value()
     for name, module in list(sys.modules.items()):
-        if type(module) is not ModuleType or module.__name__ != name:
+        if type(module) is not ModuleType or held_by(module, "__name__") != name:
             continue
         if name in ("__main__", *_STARTUP) or name.split(".")[0] == "dbgkit":
             continue
         parts = name.split(".")
         if any(".".join(parts[: at + 1]) in by_value for at in range(len(parts))):
             continue
-        file = getattr(module, "__file__", None)
+        file = held_by(module, "__file__")
         if isinstance(file, str) and file.endswith(".py") and is_own(file):
             yield name
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 LIMIT = 0.8  # seconds that a cluster has
 MOST = 50  # keys
+_ADDRESS = re.compile(r"[a-z+]+://[\w.:/%\[\]-]+", re.ASCII)  # nothing a shell reads
 # Of which only what has failed is worth asking for.
 _OF_FAILED = ("debug", "locate", "recordings", "replay")
 _COMPLETING = ("bash_complete", "fish_complete", "zsh_complete", "powershell_complete")
@@ -57,7 +59,11 @@ def complete_addresses(incomplete: str) -> list[CompletionItem]:
     from dbgkit.frontends.cli.listed import known
 
     addresses = dict.fromkeys(each.address for each in known() if each.address)
-    return [CompletionItem(each) for each in addresses if each.startswith(incomplete)]
+    return [
+        CompletionItem(each)
+        for each in addresses
+        if each.startswith(incomplete) and _ADDRESS.fullmatch(each)
+    ]
 
 
 def whole_words(words: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ dbgkit does not show is printed: soon, if the script goes on, else before its en
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
+MOST_BYTES = 20_000_000  # that are held back: what comes then is logged as ever
 SOON = 2.0  # seconds until a script that goes on sees what was logged
 _LOOKS = 0.5  # seconds between looks whether something was
 _LOGGER = "distributed.worker"
@@ -101,7 +103,9 @@ class HeldBlocks:
         whole = new[: new.rfind(b"\n") + 1]
         self._read += len(whole)
         for line in whole.splitlines():
-            self._held.append(Block(*json.loads(line)))
+            # Not what was cut, on a full disk: its process has logged it as ever.
+            with suppress(ValueError, TypeError):
+                self._held.append(Block(*json.loads(line)))
 
 
 def _print(texts: Iterator[str]) -> None:
@@ -137,8 +141,8 @@ class _Held(logging.Filter):
             return True
         try:
             self._write(record, consoles)
-        except OSError:  # its folder is gone: the script has ended
-            return True
+        except Exception:  # no room, or no folder any more; or the formatter raises,
+            return True  # which a handler survives, but who logs would not
         for handler in handlers:
             if handler not in consoles:
                 handler.handle(record)
@@ -149,9 +153,15 @@ class _Held(logging.Filter):
         text = "".join(each.format(record) + each.terminator for each in consoles)
         raised = " ".join(map(str, record.args[3:]))
         line = json.dumps(Block(record.created, str(record.args[0]), raised, text))
+        # At once, as others write there too; on a line of its own, also where the one
+        # before was cut.
+        data = f"\n{line}\n".encode()
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(file, f"{line}\n".encode())  # at once: others write there too
+            if os.fstat(file).st_size + len(data) > MOST_BYTES:
+                raise OSError(errno.EFBIG, "too much is held back", self._path)
+            if os.write(file, data) < len(data):
+                raise OSError(errno.ENOSPC, "not written in full", self._path)
         finally:
             os.close(file)
 

@@ -41,8 +41,8 @@ def numbered(view: View, text: str | None, limit: str) -> Any:
         key = last.key(number)
     except (LookupError, ValueError):
         raise WrongTarget(
-            f"the key of failure {number} was not kept: it holds what looks like a "
-            "secret",
+            f"the key of failure {number} was not kept: it is very long, or holds what "
+            "looks like a secret",
             "name the key itself",
         ) from None
     _tell(f"{number} in the list of {last.time} is {named(key)}")

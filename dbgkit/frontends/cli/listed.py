@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -21,7 +22,9 @@ from dbgkit.remote.common.sentences import clock
 from dbgkit.remote.secrets.redact import redact_text
 
 MOST_LISTS = 20  # of all terminals, the newest first
-MOST_BYTES = 2_000_000  # of a file that is read
+MOST_BYTES = 2_000_000  # of the file
+MOST_SECONDS = 32_503_680_000.0  # the year 3000: times beyond cannot be shown
+LONGEST = 10_000  # characters of a key that is kept
 
 
 @dataclass(frozen=True)
@@ -55,16 +58,23 @@ def remember(where: str, address: str, keys: Sequence[Any]) -> None:
         for each in known()
         if (each.where, each.terminal) != (made.where, made.terminal)
     ]
-    text = json.dumps([asdict(each) for each in [made, *others][:MOST_LISTS]])
     path = place()
+    if path is None:
+        return
+    lists = [asdict(each) for each in [made, *others][:MOST_LISTS]]
+    while len(text := json.dumps(lists)) > MOST_BYTES and lists:
+        del lists[len(lists) // 2 :]
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Only the user may read it, and nobody reads half of it.
-        name = f"{path}.{os.getpid()}"
-        number = os.open(name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, path)
+        number, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(name, path)
+        except OSError:
+            os.unlink(name)
+            raise
 
 
 def last_listed(where: str) -> Listed | None:
@@ -77,19 +87,23 @@ def last_listed(where: str) -> Listed | None:
 
 def known() -> list[Listed]:
     """All lists that are kept, the newest first; a file that is damaged has none."""
+    path = place()
     try:
-        with open(place(), encoding="utf-8") as file:
+        if path is None or not path.is_file():  # a pipe would keep us waiting
+            return []
+        with open(path, encoding="utf-8") as file:
             found = json.loads(file.read(MOST_BYTES))
         return [_read(each) for each in found]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []
 
 
-def place() -> Path:
-    """The file, in the user's cache."""
+def place() -> Path | None:
+    """The file, in the user's cache; None for a user without a home."""
     home = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
     cache = os.environ.get(home) or os.path.expanduser("~/.cache")
-    return Path(cache, "dbgkit", "listed.json")
+    path = Path(cache, "dbgkit", "listed.json")
+    return path if path.is_absolute() else None
 
 
 def _read(form: Any) -> Listed:
@@ -97,14 +111,24 @@ def _read(form: Any) -> Listed:
         where=str(form["where"]),
         address=str(form["address"]),
         terminal=str(form["terminal"]),
-        when=float(form["when"]),
+        when=_time(form["when"]),
         keys=tuple(map(str, form["keys"])),
     )
+
+
+def _time(value: Any) -> float:
+    """A time that a clock may show; `ValueError` if it is none."""
+    when = float(value)
+    if not 0 <= when < MOST_SECONDS:
+        raise ValueError(f"not a time: {when}")
+    return when
 
 
 def spelled(key: Any) -> str:
     """A key as Python spells it; empty if it cannot be read back, or is not to be."""
     text = repr(key)
+    if len(text) > LONGEST:
+        return ""
     try:
         same = literal(text) == key
     except ValueError:

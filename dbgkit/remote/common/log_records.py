@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from .texts import safe_repr
 
@@ -16,10 +16,35 @@ MOST_TEXT = 1_000  # characters of an exception
 _STARTING = "Starting Worker plugin %s"
 _FAILED = "Worker plugin %s failed to setup"
 _SETUP = re.compile(
-    r"(?:Worker|Nanny) plugin (?P<plugin>.+?) failed to setup\n(?P<text>.*)", re.S
+    r"(?:Worker|Nanny) plugin (?P<plugin>.{1,300}?) failed to setup\n(?P<text>.*)", re.S
 )
 
 FailedPlugin = tuple[str, str]  # its name, and the error
+_COMPUTE = "Compute Failed\nKey:"
+
+
+class LoggedFailure(NamedTuple):
+    """What a worker logs of a task that failed; the last two as Python spells them."""
+
+    key: str
+    exception: str
+    traceback: str
+
+
+def logged_failure(line: str) -> LoggedFailure | None:
+    """The failure that a line of a worker's log is about, if it is about one.
+
+    ``Worker.execute`` (distributed/worker.py) writes it. A line may hold anything: to
+    read it takes no longer, the longer it is, than to look for a word in it.
+    """
+    _, found, text = line.partition(_COMPUTE)
+    # The last two are of one line each, so that nothing in them looks like a heading.
+    text, raised_at, traceback = text.rpartition("\nTraceback: ")
+    text, raised, exception = text.rpartition("\nException: ")
+    key, state, _ = text.partition("\nState: ")
+    if not (found and raised_at and raised and state):
+        return None
+    return LoggedFailure(key.lstrip(" "), exception, traceback)
 
 
 def records_of(server: Any) -> list[logging.LogRecord]:

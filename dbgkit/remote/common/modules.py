@@ -17,6 +17,7 @@ from contextlib import suppress
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from itertools import islice
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -148,8 +149,19 @@ def _named_in(data: bytes) -> Iterator[tuple[str, str]]:
         return  # it was cut
 
 
+def held_by(module: Any, name: str) -> Any:
+    """An attribute that a module has itself; None if it would run code to find it.
+
+    A lazy module imports something as it is asked for an attribute.
+    """
+    try:
+        return object.__getattribute__(module, "__dict__").get(name)
+    except AttributeError:  # anything may be in sys.modules
+        return None
+
+
 def _module(name: str) -> Module:
-    file = getattr(sys.modules.get(name), "__file__", None)
+    file = held_by(sys.modules.get(name), "__file__")
     return {"name": name, "file": file if isinstance(file, str) else ""}
 
 
@@ -183,9 +195,9 @@ def _is_there(name: str) -> bool:
             return find_spec(name) is not None
         if above not in sys.modules:  # to look below it would import it
             return _is_there(above)
-        places = getattr(sys.modules[above], "__path__", None)
+        places = held_by(sys.modules[above], "__path__")
         return PathFinder.find_spec(name, places) is not None
-    except (ImportError, ValueError, AttributeError):
+    except Exception:  # a finder may be anybody's: an import would fail likewise
         return False
 
 
@@ -203,6 +215,8 @@ def missing_names(names: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 def _names_of(module: str) -> set[str] | None:
     """Names that a module has, or whose code may define them; None if in doubt."""
     if module in sys.modules:
+        if type(sys.modules[module]) is not ModuleType:  # it may have names on demand
+            return None
         found = set(vars(sys.modules[module]))
     else:
         try:
@@ -211,8 +225,8 @@ def _names_of(module: str) -> set[str] | None:
                 return None
             with open(str(spec.origin), "rb") as file:
                 found = _defined(ast.parse(file.read(MOST_SOURCE)))
-        except (ImportError, ValueError, AttributeError, OSError, SyntaxError):
-            return None  # or it was cut
+        except Exception:  # it was cut, say; or a finder's own
+            return None
     return None if found & {"*", "__getattr__"} else found
 
 

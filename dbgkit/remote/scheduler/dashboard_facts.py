@@ -45,7 +45,7 @@ class Teller:
 
     def key(self, key: Any) -> str:
         """A key as Python writes it."""
-        return cut(in_line(self._hidden(repr(key))), KEY)
+        return cut(self.safe(repr(key), KEY), KEY)
 
     def _hidden(self, text: str) -> str:
         return redact_text(text, extra=self._names, values=self._values)
@@ -57,7 +57,7 @@ class Teller:
         the command then shows leads on.
         """
         text = typed_key(key)
-        typed = self._hidden(text) == text and len(text) <= LONG_KEY
+        typed = len(text) <= LONG_KEY and self._hidden(text) == text
         if key is not None and not (typed and text):
             return self.command("failures" if verb == "debug" else verb)
         if self._address.startswith("inproc:"):

@@ -45,6 +45,7 @@ class LogWatch:
         self.note: Note | None = note
         self.before = logging.getLogRecordFactory()
         self._here = threading.local()
+        self._pid = os.getpid()
         logging.setLogRecordFactory(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
@@ -57,7 +58,11 @@ class LogWatch:
         ):
             return record
         note = self.note
-        if note is not None and not getattr(self._here, "noting", False):
+        # A forked child would write over lines of this process, and wait for a lock
+        # that another thread held as it was forked.
+        if note is None or os.getpid() != self._pid:
+            return record
+        if not getattr(self._here, "noting", False):
             self._here.noting = True
             try:
                 note(record)

@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property, lru_cache
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil
 
 from ..common.codes import identity
+from ..common.modules import held_by
 
 if TYPE_CHECKING:
     from ..common.wire_tasks import ModuleForm
@@ -31,6 +33,11 @@ MOST_HASHED = 10_000_000  # bytes of all files: some 10 ms
 MOST_COMPILED = 300_000  # bytes of files that were edited: some 0.1 s
 MOST_NAMED = 5  # functions of one module
 _DECORATORS = 10  # around one function
+# What may be wrong with a file, or with a zip file that has one.
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, OverflowError),
+)
 _CLOCKS = 5.0  # seconds that the clock of a file server may be behind
 
 
@@ -58,7 +65,7 @@ class ModuleFiles:
         }
         if file is None:
             return found
-        with suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+        with suppress(*_UNREADABLE):
             text, changed = _read(file, MOST_HASHED - self.hashed)
             self.hashed += len(text)
             # Line ends differ between systems, and mean nothing.
@@ -89,7 +96,7 @@ def file_of(name: str) -> str | None:
     """The file that a module was imported from, or would be; None: there is none."""
     module = sys.modules.get(name)
     if module is not None:
-        file = getattr(module, "__file__", None)
+        file = held_by(module, "__file__")
         return file if isinstance(file, str) else None
     path: Any = None
     above = ""
@@ -102,7 +109,7 @@ def file_of(name: str) -> str | None:
                 return None
             path, file = spec.submodule_search_locations, spec.origin
         else:
-            path, file = getattr(known, "__path__", None), None
+            path, file = held_by(known, "__path__"), None
         above = full
     return file if isinstance(file, str) else None
 
@@ -111,8 +118,7 @@ def _spec_of(full: str, path: Any) -> Any:
     """What ``importlib.util.find_spec`` finds, which would import the package above."""
     for finder in sys.meta_path:
         find = getattr(finder, "find_spec", None)
-        # A finder may be anybody's.
-        with suppress(ImportError, ValueError, AttributeError, OSError):
+        with suppress(Exception):  # a finder may be anybody's
             if find is not None and (spec := find(full, path)) is not None:
                 return spec
     return None
@@ -122,18 +128,24 @@ def _read(file: str, left: int) -> tuple[bytes, float]:
     """The text of a file, or of a part of a zip, and when it was last changed."""
     archive, separated, part = file.rpartition(".zip" + os.sep)
     if separated:
+        _check_file(f"{archive}.zip")
         with zipfile.ZipFile(f"{archive}.zip") as packed:
             info = packed.getinfo(part.replace(os.sep, "/"))
             _check_size(info.file_size, left)
             return packed.read(info), 0.0
-    found = os.stat(file)
-    if not stat.S_ISREG(found.st_mode):
-        raise ValueError("not a file")
+    found = _check_file(file)
     _check_size(found.st_size, left)
     with open(file, "rb") as opened:
         text = opened.read(found.st_size)
     # A copied file may have an old time of modification, but its change is new.
     return text, min(max(found.st_mtime, found.st_ctime), time())
+
+
+def _check_file(file: str) -> os.stat_result:
+    found = os.stat(file)
+    if not stat.S_ISREG(found.st_mode):  # a pipe, say, which would keep us waiting
+        raise ValueError("not a file")
+    return found
 
 
 def _check_size(size: int, left: int) -> None:
@@ -154,7 +166,8 @@ def edited_functions(name: str, file: str, text: bytes) -> list[str]:
         return []
     try:
         code = compile(text, file, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):  # it is being edited
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        # It is being edited.
         return []
     now: dict[str, list[Any]] = {}
     for path, each in _codes_in(code):

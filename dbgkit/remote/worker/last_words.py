@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..common.frames import own_line_of_text
+from ..common.texts import safe_str
 from .black_box import ENDINGS
 from .black_box_lines import line_of_error
 from .black_box_logs import LogWatch
@@ -61,10 +62,14 @@ class LastWords:
         """Note a log record, whatever is in it."""
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         try:
-            text = record.getMessage()[:_LOOK]
-            if isinstance(error, ENDINGS):
+            ends = isinstance(error, ENDINGS)
+            room = self.box.lines.has_room()
+            if not (room or ends):  # of very many lines, most cost no more than this
+                return
+            text = _message_of(record)[:_LOOK]
+            if ends:
                 self._note_ending_elsewhere(text, error)
-            if not self.box.lines.has_room():
+            if not room:
                 return
             text = self.hide(f"{record.name}: {text}", LONGEST)
             if error is not None:
@@ -97,3 +102,11 @@ class LastWords:
                 there = own_line_of_text(str(error.__cause__ or ""))
                 line = "{}:{} in {}".format(*there) if there else ""
                 self.note_ending(slot, error, line)
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    """A record's message; without its arguments, where they do not fit."""
+    try:
+        return record.getMessage()
+    except Exception:  # Python's own handlers say so
+        return safe_str(record.msg)

@@ -6,11 +6,10 @@ distributed only. Nothing is changed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..common.log_records import records_of
+from ..common.log_records import logged_failure, records_of
 from ..common.parsing import literal
 
 if TYPE_CHECKING:
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
 MOST_TEXT = 5_000  # characters of an exception
 # As ``Worker.execute`` writes it (distributed/worker.py).
 _FAILED = "Compute Failed"
-_LOGGED = re.compile(
-    r"Compute Failed\nKey: +(?P<key>.*)\nState: .*?\n.*?\nException: (?P<text>.*)"
-    r"\nTraceback: ",
-    re.DOTALL,
-)
 
 
 def last_errors(keys: list[Any], dask_worker: Any = None) -> list[LoggedError]:
@@ -45,13 +39,13 @@ def errors_in(
     for when, line in lines:
         if not left:
             break
-        logged = _LOGGED.search(line)
-        if logged is None or logged["key"] not in left:
+        logged = logged_failure(line)
+        if logged is None or logged.key not in left:
             continue
         try:
-            text = str(literal(logged["text"]))
+            text = str(literal(logged.exception))
         except ValueError:
             continue  # a line that was cut
-        key = left.pop(logged["key"])
+        key = left.pop(logged.key)
         found.append({"key": key, "when": when, "error": text[:MOST_TEXT]})
     return found
