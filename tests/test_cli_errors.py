@@ -261,7 +261,7 @@ def test_names_that_are_not_there(one, dump, dbgkit, place):
     told(dbgkit("tasks", *look, "--state", "errd"), "did you mean 'erred'?")
     told(dbgkit("tasks", *look, "--sort", "nbites"), "did you mean 'nbytes'?")
     told(dbgkit("story", *look, "bad-2"), "'bad-2'", "did you mean 'bad-1'?")
-    told(dbgkit("failures", *look, "--since", "soon"), "invalid duration 'soon'")
+    told(dbgkit("failures", *look, "--since", "soon"), "invalid time 'soon'")
     # What was asked for is told as an answer, and ends the same.
     for command in (
         ("why", "no-such-task"),

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -39,6 +40,17 @@ def test_without_a_terminal_progress_is_quiet():
     with Notifier(file=file) as notify:
         for done in (0, 50, 100):
             notify(Progress("run", done, 100))
+    assert file.getvalue() == ""
+
+
+def test_colours_asked_for_make_no_terminal_of_a_file(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as Jupyter's kernels and CI do
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("dbgkit.render.progress.SLOW", 0)
+    file = io.StringIO()
+    with Notifier(file=file) as notify:
+        notify(Progress("times", 0, 1))
+        time.sleep(0.3)
     assert file.getvalue() == ""
 
 

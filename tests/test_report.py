@@ -271,6 +271,13 @@ def test_full_and_paused_workers_come_first_and_the_rest_is_counted():
     assert "1,000 more workers, not shown" in told
 
 
+def test_a_narrow_table_of_workers_keeps_addresses_whole():
+    load = WorkerLoad("tcp://127.0.0.1:44645", "1", "running", 1, 0, 2**26, 2**33)
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    console.print(workers_form(view_workers([load], 0)))
+    assert load.address in console.file.getvalue()
+
+
 def test_a_link_leads_to_the_dashboard_where_there_is_one(harmable):
     with harmable(processes=False) as client:
         with dbgkit.record(dashboard=True):  # our page is none

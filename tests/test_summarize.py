@@ -301,6 +301,17 @@ def test_no_time_left_gives_types_only():
     assert found == {"type": "list", "text": "<list>", "cut": True, "hidden": False}
 
 
+def test_a_number_is_told_though_no_time_is_left():
+    late = Budget(seconds=-1)
+    assert [summarize(each, budget=late)["text"] for each in (0, -2.5, True)] == [
+        "0",
+        "-2.5",
+        "True",
+    ]
+    assert summarize(2**999, budget=late)["text"] == "<int>"
+    assert summarize(1234, name="password", budget=late)["text"] == "<hidden>"
+
+
 def test_works_alone_and_imports_no_data_library():
     code = """
         import sys

@@ -425,7 +425,7 @@ def test_once_without_a_terminal(client, capsys):
     where = ("--scheduler", client.scheduler.address)
     done = in_process(capsys, "watch", "--updates", "1", *where)
     assert (done.code, done.err) == (1, "")
-    assert "2 tasks failed, of 2 root causes; 1 more failed because of them" in done.out
+    assert "2 tasks failed in 2 ways; 1 more failed because of them" in done.out
     once = in_process(capsys, "watch", "--once", *where)
     assert (once.code, once.err) == (1, "")
     told = json.loads(in_process(capsys, "watch", "--json", *where).out)

@@ -114,7 +114,13 @@ def _moment(text: str) -> datetime | str:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
+        pass
+    try:
         return _duration(text)
+    except ValueError:
+        raise ValueError(
+            f"invalid time {text!r}: write it as 2026-01-31T12:00, or 5m: 5 minutes ago"
+        ) from None
 
 
 def _size(text: str) -> str:

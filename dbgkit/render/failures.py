@@ -191,12 +191,7 @@ def _sentence(report: FailureReport) -> str:
     """How many failed, in how many ways, and what became of the rest."""
     parts = []
     if report.total:
-        own = sum(group.role != "bystanders" for group in report.groups)
-        ways = own + report.omitted
-        text = f"{words.count(report.total, 'task')} failed"
-        if report.total > 1:
-            text += f" in {ways:,} ways" if ways > 1 else " in the same way"
-        parts.append(text + _on_workers(report))
+        parts.append(failed_in_ways(report) + _on_workers(report))
         if report.cascaded:
             them = "it" if report.total == 1 else "them"
             parts.append(f"{report.cascaded:,} more failed because of {them}")
@@ -211,6 +206,16 @@ def _sentence(report: FailureReport) -> str:
         have = "has" if report.healed == 1 else "have"
         parts.append(f"{report.healed:,} failed and {have} succeeded since")
     return "; ".join(parts)
+
+
+def failed_in_ways(report: FailureReport) -> str:
+    """How many tasks failed by themselves, and in how many ways."""
+    own = sum(group.role != "bystanders" for group in report.groups)
+    ways = own + report.omitted
+    text = f"{words.count(report.total, 'task')} failed"
+    if report.total > 1:
+        text += f" in {ways:,} ways" if ways > 1 else " in the same way"
+    return text
 
 
 def _on_workers(report: FailureReport) -> str:

@@ -105,7 +105,8 @@ class Notifier:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def _progress(self, event: Progress) -> None:
-        if not self._console.is_interactive:  # nor on a dumb terminal
+        # Nor on a dumb terminal; FORCE_COLOR, which Jupyter sets, makes none of a file.
+        if not (self.terminal and self._console.is_interactive):
             return
         text = _STAGES.get(event.stage, event.stage)
         if event.stage == "times" and self._where:

@@ -15,7 +15,12 @@ from dbgkit.model import Explanation, FailureGroup, Glance, WorkerLoad
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import words
-from dbgkit.render.failures import group_form, message_of, view_group
+from dbgkit.render.failures import (
+    failed_in_ways,
+    group_form,
+    message_of,
+    view_group,
+)
 from dbgkit.render.fields import Fields
 from dbgkit.render.style import LABEL, STATES
 from dbgkit.render.tasks import totals
@@ -143,9 +148,7 @@ def _failures(glance: Glance, first: Glance | None) -> Section:
     if not report.total:
         title.append(": none", "")
     else:
-        causes = words.count(len(report.groups) + report.omitted, "root cause")
-        title.append(f": {words.count(report.total, 'task')} failed", "bold red")
-        title.append(f", of {causes}", "")
+        title.append(f": {failed_in_ways(report)}", "bold red")
     if report.cascaded:
         title.append(f"; {report.cascaded:,} more failed because of them", "")
     if report.healed:

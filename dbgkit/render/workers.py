@@ -16,6 +16,7 @@ from dbgkit.render.text import Text
 
 BAR = 12  # columns of a bar
 NAME = 40  # characters of a worker's name
+ADDRESS = 40  # characters of an address that are kept on one line
 # From which share of its memory on a worker spills, and is paused: Dask's own settings.
 FULL, NEARLY = 0.8, 0.6
 
@@ -93,6 +94,9 @@ def workers_form(view: WorkersView) -> RenderableType:
     for title in heads:
         justify = "right" if title in ("threads", "tasks") else "left"
         table.add_column(justify=justify, overflow="fold")  # type: ignore[arg-type]
+    # An address in two parts cannot be copied.
+    longest = max((len(row.name.partition("  ")[0]) for row in view.rows), default=0)
+    table.columns[0].min_width = min(longest + 2, ADDRESS)
     table.add_row(*(Text(title, style=LABEL) for title in heads))
     for row in view.rows:
         table.add_row(

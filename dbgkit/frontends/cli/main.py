@@ -74,7 +74,7 @@ def run(
     source: list[str] | None,
     **options: Any,
 ) -> None:
-    """Run a script, and open what fails in it in the task that failed.
+    """Run a script, and open the debugger in a task that fails.
 
     SCRIPT and ARGS are as for python. The debugger is pdb, or the one that
     PYTHONBREAKPOINT names, at the line of your own code that failed, with the real

@@ -32,7 +32,7 @@ def locate(place: Place, key: str | None) -> int:
 
 @command("replay")
 def replay(place: Place, key: str | None, **options: Any) -> int:
-    """Run a failed task again with its real inputs, and report the outcome.
+    """Run a failed task again with its real inputs.
 
     KEY is a key as Dask writes it, such as "('x', 0)", or how it begins if no other
     failed task's does so, or a number: 2 is the second that `dbgkit failures` listed

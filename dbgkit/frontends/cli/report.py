@@ -59,12 +59,12 @@ def _writing_page() -> Iterator[None]:
 
 @command("watch")
 def watch(place: Place, every: str, once: bool, updates: int | None) -> int:
-    """Watch a cluster: states of tasks, failures, what is stuck, and workers.
+    """Watch a cluster on a live screen.
 
-    The screen is a list to move in, with details to open: ? shows the keys. It stays
-    until q or Ctrl-C, also while the scheduler is unreachable for less than --timeout.
-    Without a terminal, it is printed each time that it has changed; with --json or
-    --dump, once.
+    It shows states of tasks, failures, what is stuck, and workers: a list to move in,
+    with details to open; ? shows the keys. It stays until q or Ctrl-C, also while the
+    scheduler is unreachable for less than --timeout. Without a terminal, it is printed
+    each time that it has changed; with --json or --dump, once.
 
     Exits with code 0 if nothing was wrong in the last update, 1 if a task had failed or
     was stuck, 2 on an error.

@@ -45,7 +45,7 @@ def tasks(place: Place, keys: tuple[str, ...], **filters: Any) -> int:
 
 @command("story")
 def story(place: Place, key: str | None) -> int:
-    """Show what happened to one task: everything that is still in the logs.
+    """Show what happened to one task, as far as the logs go back.
 
     KEY is written as Dask does, such as "('x', 0)". The default is the newest failure.
 
@@ -81,7 +81,7 @@ def deaths(place: Place, limit: int) -> int:
 @command("record")
 @click.argument("switch", type=click.Choice(SWITCH), required=False)
 def record(place: Place, switch: str | None, **settings: Any) -> int:
-    """Turn the recorder on or off; with neither, show whether it is on.
+    """Turn the recorder on or off, or show what it holds.
 
     Tasks that fail while it is on are recorded on their workers, with local variables;
     see dbgkit recordings. When it is turned off, the cluster drops the recordings.
@@ -116,7 +116,7 @@ def record(place: Place, switch: str | None, **settings: Any) -> int:
 
 @command("recordings")
 def recordings(place: Place, key: str | None, limit: int) -> int:
-    """List what the recorder holds, or show the newest recording of one task.
+    """List recordings, or show the newest one of a task.
 
     KEY is written as Dask does, such as "('x', 0)".
 
@@ -133,7 +133,7 @@ def recordings(place: Place, key: str | None, limit: int) -> int:
 
 @command("doctor")
 def doctor(place: Place) -> int:
-    """Check whether a cluster is fit for debugging, and say what to change.
+    """Check whether a cluster is fit for debugging.
 
     Exits with code 0 if there is no problem (warnings do not count), 1 if there is one,
     2 on an error.

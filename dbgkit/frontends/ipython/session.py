@@ -107,8 +107,9 @@ class Session:
             self._causes = locate_all(self.target, **asked)
         if self._shown + 1 >= len(self._causes):
             number = len(self._causes)
-            causes = "1 root cause" if number == 1 else f"{number} root causes"
-            raise NoMore(f"that was the last of {causes}")
+            if number == 1:
+                raise NoMore("what was opened last had no other root cause")
+            raise NoMore(f"that was the last of {number} root causes")
         return list(self._causes[self._shown + 1 :]), options
 
     def went_on(self) -> None:

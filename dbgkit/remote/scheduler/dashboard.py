@@ -127,6 +127,7 @@ class Dashboard(SchedulerPlugin):  # type: ignore[misc]
                 [_line(teller, each, "yellow") for each in stand.blocks],
                 *stand.notes,
             ),
+            *_advised(teller, stand.blocks),
             *_running(teller, stand.runs),
             *_section(
                 "Failures by root cause",
@@ -191,6 +192,13 @@ def _line(teller: Teller, line: Line, style: str) -> Item:
     return Item(
         ((style, teller.safe(line.text)),), tuple(map(teller.safe, line.evidence))
     )
+
+
+def _advised(teller: Teller, blocks: Any) -> Iterable[Html]:
+    """What leads on from what blocks: the page itself has no advice."""
+    if blocks:
+        why = tag("code", teller.command("why"))
+        yield tag("p", "To see what helps:", why, class_="dim")
 
 
 def _running(teller: Teller, lines: list[Line]) -> Iterable[Html]:

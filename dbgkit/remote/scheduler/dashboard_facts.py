@@ -112,7 +112,7 @@ class Teller:
         if not filename:
             return ""
         if filename.startswith("<"):  # code that travelled by value has no file
-            return self.safe(f"line {line} of {function}")
+            return self.safe(f"line {line} in {function}")
         return self.safe(f"{filename}:{line} in {function}")
 
     def death(self, death: DeathForm) -> Item:

@@ -86,6 +86,8 @@ class Walker(ABC):
             return repr(value)
         self.visits += 1
         if self.visits > self.budget.visits or perf_counter() > self.deadline:
+            if not self.path and _is_short_number(value):
+                return repr(value)  # takes no time
             self.cut = True
             return f"<{class_name(cls)}>"
         if id(value) in self.path:
@@ -156,6 +158,11 @@ class Walker(ABC):
     def spent(self) -> bool:
         """Whether the time or the number of values is used up."""
         return self.visits >= self.budget.visits or perf_counter() > self.deadline
+
+
+def _is_short_number(value: Any) -> bool:
+    cls = type(value)
+    return (cls is bool or cls is int or cls is float) and abs(value) < 1e9
 
 
 def _is_leaf(cls: type) -> bool:
