@@ -67,7 +67,7 @@ class LastWords:
             if not (room or ends):  # of very many lines, most cost no more than this
                 return
             text = _message_of(record)[:_LOOK]
-            if ends:
+            if error is not None and ends:
                 self._note_ending_elsewhere(text, error)
             if not room:
                 return
