@@ -20,6 +20,7 @@ _SETUP = re.compile(
 )
 
 FailedPlugin = tuple[str, str]  # its name, and the error
+# What ``Worker.execute`` logs (distributed/worker.py).
 _COMPUTE = "Compute Failed\nKey:"
 
 
@@ -34,8 +35,7 @@ class LoggedFailure(NamedTuple):
 def logged_failure(line: str) -> LoggedFailure | None:
     """The failure that a line of a worker's log is about, if it is about one.
 
-    ``Worker.execute`` (distributed/worker.py) writes it. A line may hold anything: to
-    read it takes no longer, the longer it is, than to look for a word in it.
+    A line may hold anything, and be long: to read it costs what a look for a word does.
     """
     _, found, text = line.partition(_COMPUTE)
     # The last two are of one line each, so that nothing in them looks like a heading.

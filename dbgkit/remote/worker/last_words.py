@@ -62,12 +62,11 @@ class LastWords:
         """Note a log record, whatever is in it."""
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         try:
-            ends = isinstance(error, ENDINGS)
             room = self.box.lines.has_room()
-            if not (room or ends):  # of very many lines, most cost no more than this
-                return
+            if not room and not isinstance(error, ENDINGS):
+                return  # of very many lines, most cost no more than this
             text = _message_of(record)[:_LOOK]
-            if error is not None and ends:
+            if isinstance(error, ENDINGS):
                 self._note_ending_elsewhere(text, error)
             if not room:
                 return
