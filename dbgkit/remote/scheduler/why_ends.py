@@ -92,7 +92,8 @@ def failed_facts(ts: Any, roots: Roots) -> FailedFacts:
         "when": roots.when.get(root.key),
         # A task that killed its workers comes without any text.
         "killed": root.suspicious if not text else 0,
-        "tried": retries + 1 if isinstance(retries, int) and retries > 0 else 1,
+        # ``retries`` are not spent on what cost workers (``Scheduler.remove_worker``).
+        "tried": retries + 1 if text and isinstance(retries, int) and retries > 0 else 1,
         "others": [other.key for other in roots.others[:SAMPLE]],
         "others_count": len(roots.others),
     }
