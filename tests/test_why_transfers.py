@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 from conftest import own_cluster
 from distributed import wait
 from watching import unchanged
-from why_looks import codes, from_dump, why_until
+from why_looks import codes, flag, from_dump, why_until
 
 import dbgkit
 
@@ -68,3 +71,46 @@ def test_an_input_that_cannot_be_transferred(client, tmp_path, kind, error):
     assert dbgkit.why(after).because == "transfer-failed"
     dumped = from_dump(client, tmp_path, used.key)
     assert (dumped.cause, dumped.summary) == (found.cause, found.summary)
+
+
+class Large:
+    """A value that takes until a file is there to be sent, though its worker answers.
+
+    What is this large is pickled in a thread besides the event loop.
+    """
+
+    def __init__(self, path):
+        self.path = path
+
+    def __sizeof__(self):
+        return 200_000_000
+
+    def __reduce__(self):
+        while not os.path.exists(self.path):
+            time.sleep(0.02)
+        return Large, (self.path,)
+
+
+def use_all(*values):
+    return len(values)
+
+
+def limit_transfers(dask_worker):
+    dask_worker.state.transfer_incoming_count_limit = 1
+
+
+def test_as_many_transfers_as_a_worker_allows_are_not_stuck(tmp_path):
+    with own_cluster(n_workers=3, threads_per_worker=1) as client:
+        *senders, receiver = sorted(client.scheduler_info(n_workers=-1)["workers"])
+        client.run(limit_transfers, workers=[receiver])
+        with flag(tmp_path) as path:
+            parts = [
+                client.submit(Large, path, workers=sender, pure=False)
+                for sender in senders
+            ]
+            wait(parts)
+            used = client.submit(use_all, *parts, workers=receiver, key="use-all")
+            found = why_until("transferring", used)
+            assert found.advice == ("wait",)
+            assert found.healthy
+        wait(used)

@@ -67,7 +67,7 @@ class _Attempts:
         self.last = max(self.last, when)
 
     def have_stopped(self, now: float) -> bool:
-        """Whether the last one was so long ago that no further one is to be expected."""
+        """Whether the last one was so long ago that no other one is expected."""
         ends = max(self.failed, self.rescheduled, self.left)
         gap = (self.last - self.since) / (ends - 1) if ends > 1 else 0.0
         return now - self.last > max(RECENT, GAPS * gap)
