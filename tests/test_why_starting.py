@@ -48,6 +48,10 @@ class Fails(WorkerPlugin):
         raise RuntimeError("the licence server is down, password=hunter2secret")
 
 
+class Works(WorkerPlugin):
+    name = "licence"
+
+
 @pytest.fixture
 def soon(monkeypatch):
     """A start counts as long after a moment."""
@@ -159,6 +163,11 @@ def test_a_plugin_that_failed_on_a_late_worker(harmable, tmp_path):
         )
         assert "hunter2secret" not in str(found)
         assert failed.evidence[0].startswith(f"{late}: RuntimeError")
+        same_words(found, from_dump(client, tmp_path, "busy"))
+        # One that has been set up again since is fine.
+        client.register_plugin(Works())
+        found = dbgkit.why(future)
+        assert codes(found) == ["running"]
         same_words(found, from_dump(client, tmp_path, "busy"))
 
 
