@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from threading import Thread
 
 import pytest
 from conftest import own_cluster
 from distributed import wait
-from watching import unchanged
+from watching import unchanged, wait_until
 from why_looks import codes, flag, from_dump, why_until
 
 import dbgkit
@@ -114,3 +115,30 @@ def test_as_many_transfers_as_a_worker_allows_are_not_stuck(tmp_path):
             assert found.advice == ("wait",)
             assert found.healthy
         wait(used)
+
+
+def test_a_worker_that_is_being_retired_is_not_called_paused(tmp_path):
+    with own_cluster(n_workers=2, threads_per_worker=1) as client:
+        leaving, _ = sorted(client.scheduler_info(n_workers=-1)["workers"])
+        with flag(tmp_path) as path:
+            # It stays for as long as this is being sent away.
+            held = client.submit(Large, path, workers=leaving)
+            wait(held)
+            retiring = Thread(target=client.retire_workers, args=([leaving],))
+            retiring.start()
+            wait_until(lambda: retires(client, leaving), "it is being retired")
+            bound = client.submit(use, 1, workers=leaving, key="bound")
+            found = why_until("workers-paused", bound)
+            assert found.summary == "1 worker is being retired; 'bound' cannot run"
+            assert not any("memory" in line for line in found.advice)
+            assert from_dump(client, tmp_path, "bound").summary == found.summary
+        retiring.join(30)
+        client.cancel(bound)
+
+
+def retires(client, address):
+    return client.run_on_scheduler(status_of, address=address) == "closing_gracefully"
+
+
+def status_of(dask_scheduler, address):
+    return dask_scheduler.workers[address].status.name
