@@ -102,7 +102,7 @@ def buy():
     os.environ["DBGKIT_TEST_LICENCE"] = "1"
 
 
-def test_a_plugin_that_was_set_up_again_or_removed_is_fine(harmable):
+def test_a_plugin_that_was_set_up_again_or_removed_is_fine(harmable, tmp_path):
     class Fails(WorkerPlugin):
         def setup(self, worker):
             if not os.environ.get("DBGKIT_TEST_LICENCE"):
@@ -117,6 +117,9 @@ def test_a_plugin_that_was_set_up_again_or_removed_is_fine(harmable):
         client.run(buy)
         client.register_plugin(Fails(), name="two")
         assert finding(dbgkit.doctor(), "plugins").level == "ok"
+        client.dump_cluster_state(str(tmp_path / "dump"))
+        found = finding(dbgkit.doctor(view=tmp_path / "dump.msgpack.gz"), "plugins")
+        assert found.level == "ok"
 
 
 def test_what_the_scheduler_does_not_log_is_not_known(harmable):

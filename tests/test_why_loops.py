@@ -13,8 +13,8 @@ from conftest import RECORDER_OFF
 from distributed import Client, Reschedule, wait
 from test_why_order import until
 from watching import clear_history, wait_until
-from why_looks import codes, from_dump, why_until
-from why_tasks import inc
+from why_looks import codes, flag, from_dump, why_until
+from why_tasks import inc, loop_until
 
 import dbgkit
 from dbgkit.remote.scheduler import why_loops
@@ -148,6 +148,70 @@ def age(dask_scheduler, key, seconds):
     for at, entry in enumerate(log):
         if entry[0] == key:
             log[at] = entry._replace(timestamp=entry.timestamp - seconds)
+
+
+def test_attempts_before_a_key_was_submitted_again_are_no_loop(client, tmp_path):
+    for _ in range(why_loops.OFTEN + 1):
+        failed = client.submit(never_ready, str(tmp_path / "x"), key="again")
+        wait(failed)
+        del failed
+        wait_until(lambda: not client.run_on_scheduler(knows, key="again"), "forgotten")
+    with flag(tmp_path) as path:
+        running = client.submit(loop_until, path, key="again")
+        found = why_until("running", running)
+        assert codes(dbgkit.why()) == ["running"]
+        assert from_dump(client, tmp_path, "again").cause == "running"
+    assert found.healthy
+
+
+def knows(dask_scheduler, key):
+    return key in dask_scheduler.tasks
+
+
+def heals(folder, slow):
+    """Fail six times and then no more; from some run on, wait for a file."""
+    runs = len(os.listdir(folder))
+    open(os.path.join(folder, str(runs)), "x").close()
+    if runs < 6:
+        raise OSError("not ready")
+    while runs >= slow and not os.path.exists(folder + "-go"):
+        time.sleep(0.02)
+
+
+def test_a_task_that_no_longer_fails_is_told_by_what_it_does(client, tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    future = client.submit(heals, str(folder), 6, retries=10, key="heals")
+    wait_until(lambda: len(os.listdir(folder)) == 7, "the last run")
+
+    def runs():
+        client.run_on_scheduler(age, key="heals", seconds=60)
+        return dbgkit.why(future).cause == "retrying"
+
+    wait_until(runs, "retrying")
+    assert codes(dbgkit.why()) == ["retrying"]
+    (tmp_path / "runs-go").touch()
+    wait(future)
+
+
+def test_what_was_done_and_is_computed_again_is_no_loop(harmable, tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    few = {"distributed.scheduler.allowed-failures": 0, **RECORDER_OFF}
+    with dask.config.set(few), harmable(n_workers=1) as client:
+        killed = client.submit(die, retries=3, key="deadly")
+        wait(killed)
+        found = dbgkit.why(killed)
+        assert "1 worker died" in found.summary
+        # Retries are for what tasks raise.
+        assert not any("attempts" in line for line in found.evidence)
+        future = client.submit(heals, str(folder), 7, retries=10, key="heals")
+        wait(future)
+        (worker,) = client.scheduler_info()["workers"]
+        client.restart_workers([worker])
+        assert why_until("retrying", future).cause == "retrying"
+        (tmp_path / "runs-go").touch()
+        wait(future)
 
 
 def test_a_log_that_has_rolled_over_says_at_least(client, tmp_path):

@@ -122,6 +122,25 @@ def test_a_task_that_is_far_slower_than_its_like(client, tmp_path, soon):
     assert bad
 
 
+def test_a_slow_task_that_holds_up_nothing_comes_after_what_has_failed(
+    client, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(slow, "BRIEF", 0.2)
+    quick = client.map(loop_until, ["/"] * 3, key=[f"varies-{i}" for i in range(3)])
+    wait(quick)
+    with flag(tmp_path) as path:
+        bad = fails(client)
+        longer = client.submit(loop_until, path, key="varies-9")
+
+        def told(found):
+            return codes(found) == ["failed", "slow-task"]
+
+        found = until(client, told, "it is slow")
+        assert found.others[0].advice[1].startswith("if it is not, ")
+    wait(longer)
+    assert bad
+
+
 def test_what_waits_for_threads_that_run_slow_tasks(client, tmp_path, soon):
     quick = client.map(loop_until, ["/"] * 3, key=[f"idler-0{i}" for i in range(3)])
     wait(quick)
@@ -213,6 +232,39 @@ def test_each_resource_that_is_missing_is_named(harmable, tmp_path):
         for key in asked:
             same_words(found[key], from_dump(client, tmp_path, key))
         assert futures
+
+
+def test_what_waits_for_resources_in_use_does_not_wait_for_a_thread(harmable, tmp_path):
+    some = {"n_workers": 1, "threads_per_worker": 4, "processes": False}
+    with harmable(**some, resources={"GPU": 1}) as client, flag(tmp_path) as path:
+        (address,) = client.scheduler_info()["workers"]
+        keys = [f"gpu-{i}" for i in range(3)]
+        futures = client.map(loop_until, [path] * 3, key=keys, resources={"GPU": 1})
+        found = why_until("worker-saturated", futures[2])
+        assert found.summary == (
+            f"'gpu-2' waits for GPU=1 of {address}, in use by other tasks"
+        )
+        assert found.advice[0] == "wait, or start workers that have GPU=1"
+        same_words(found, from_dump(client, tmp_path, "gpu-2"))
+        assert not any("a thread of" in each.summary for each in dbgkit.why().others)
+        # The scheduler has let go of what has it, and it runs still.
+        client.cancel(futures[0])
+        found = why_until("threads-held", futures[2])
+        assert found.summary.startswith(f"'gpu-2' waits for GPU=1 of {address}, which")
+
+
+def test_more_workers_do_not_help_what_is_bound_to_one(client, tmp_path):
+    address = min(client.scheduler_info()["workers"])
+    with flag(tmp_path) as path:
+        bound = [
+            client.submit(loop_until, path, workers=[address], key=f"bound-{i}")
+            for i in range(3)
+        ]
+        found = why_until("worker-saturated", bound[2])
+        assert f"it may run only on {address}" in found.evidence
+        assert "submit without workers=" in found.advice[0]
+        assert not any("cluster.scale" in line for line in found.advice)
+        same_words(found, from_dump(client, tmp_path, "bound-2"))
 
 
 def test_resources_that_are_there_but_not_together(harmable, tmp_path):

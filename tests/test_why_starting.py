@@ -15,6 +15,7 @@ from why_tasks import inc, loop_until
 
 import dbgkit
 from dbgkit.cluster.starting import starts_here
+from dbgkit.cluster.why import may_grow, none_comes_again
 from dbgkit.diagnose.why import starting
 from dbgkit.remote.common import why_words
 
@@ -45,6 +46,10 @@ class Fails(WorkerPlugin):
 
     def setup(self, worker):
         raise RuntimeError("the licence server is down, password=hunter2secret")
+
+
+class Works(WorkerPlugin):
+    name = "licence"
 
 
 @pytest.fixture
@@ -159,6 +164,35 @@ def test_a_plugin_that_failed_on_a_late_worker(harmable, tmp_path):
         assert "hunter2secret" not in str(found)
         assert failed.evidence[0].startswith(f"{late}: RuntimeError")
         same_words(found, from_dump(client, tmp_path, "busy"))
+        # One that has been set up again since is fine.
+        client.register_plugin(Works())
+        found = dbgkit.why(future)
+        assert codes(found) == ["running"]
+        same_words(found, from_dump(client, tmp_path, "busy"))
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_no_worker_comes_in_place_of_one_that_was_retired(harmable, processes):
+    with harmable(n_workers=1, processes=processes) as client:
+        cluster = client.cluster
+        assert not may_grow(client)
+        client.retire_workers(list(client.scheduler_info()["workers"]))
+        wait_until(lambda: not cluster.observed, "the cluster has noticed")
+        future = client.submit(inc, 1, key="late")
+        found = why_until("no-workers", future)
+        assert (
+            found.advice[0] == "waiting does not help: none is started in their place"
+        )
+        assert "cluster.scale(0), then cluster.scale(n)" in found.advice[1]
+        # As the cluster itself does after `lost-worker-timeout`.
+        cluster.sync(cluster.workers.pop(0).close)
+        assert cluster.plan and not cluster.workers
+        assert dbgkit.why(future).cause == "no-workers"
+        assert none_comes_again(client) and not may_grow(client)
+        cluster.scale(0)
+        cluster.scale(1)
+        wait_until(lambda: may_grow(client) or future.done(), "one is started")
+        assert why_until("finished", future)
 
 
 def test_names_of_dask(tmp_path):
@@ -172,6 +206,9 @@ def test_names_of_dask(tmp_path):
         assert nanny.scheduler_addr == client.scheduler.address
         assert hasattr(nanny, "_Server__startup_exc")
         assert nanny.process.status.name == "running"
+        assert cluster._correct_state_waiting is None
+        assert not cluster._lock.locked()
+        assert cluster.plan == set(cluster.worker_spec) == set(cluster.workers)
         assert starts_here(client) == starting.Starts()
         client.run(end)
         wait_until(lambda: starts_here(client).ended, "it is logged")

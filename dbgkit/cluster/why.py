@@ -134,19 +134,12 @@ def foreseeing(link: Link, nbytes: int) -> Foresee:
 
 
 def planned_workers(client: Any) -> list[str]:
-    """What the client's cluster manager says of workers that are still to come.
-
-    ``Cluster.plan`` and ``.observed`` (distributed/deploy/cluster.py) are names of
-    workers.
-    """
+    """What the client's cluster manager says of workers that are still to come."""
     cluster = getattr(client, "cluster", None)
     if cluster is None:
         return []
     found = []
-    missing = set(getattr(cluster, "plan", ())) - set(getattr(cluster, "observed", ()))
-    # A nanny whose worker has closed in good order has closed too.
-    workers = getattr(cluster, "workers", None) or {}
-    missing = {name for name in missing if not _is_closed(workers.get(name))}
+    missing = _to_come(cluster)
     if missing:
         more = "worker" if len(missing) == 1 else "workers"
         found.append(f"the cluster has asked for {len(missing)} more {more}")
@@ -167,23 +160,65 @@ def _adaptive(cluster: Any) -> Any:
 def may_grow(client: Any) -> bool:
     """Whether the client's cluster manager is to have more workers than there are."""
     cluster = getattr(client, "cluster", None)
-    plan = set(getattr(cluster, "plan", ()))
-    if plan - set(getattr(cluster, "observed", ())):
+    if _to_come(cluster):
         return True
     adaptive = _adaptive(cluster)
+    plan = set(getattr(cluster, "plan", ()))
     return adaptive is not None and len(plan) < adaptive.maximum
 
 
 def none_comes_again(client: Any) -> bool:
-    """Whether all nannies of the client's own cluster manager have closed."""
-    workers = getattr(getattr(client, "cluster", None), "workers", None) or {}
-    return bool(workers) and all(map(_is_closed, workers.values()))
+    """Whether no worker that the client's own cluster manager had comes back."""
+    cluster = getattr(client, "cluster", None)
+    workers = getattr(cluster, "workers", None)
+    planned = getattr(cluster, "plan", ())
+    if not isinstance(workers, dict) or not (workers or planned):
+        return False
+    return not _to_come(cluster) and all(map(_has_left, workers.values()))
 
 
-def _is_closed(worker: Any) -> bool:
-    """Whether a cluster manager's worker will never start."""
-    status = getattr(worker, "status", None)
-    return getattr(status, "name", "") in ("closed", "failed")
+def _to_come(cluster: Any) -> set[Any]:
+    """Names of workers that a cluster manager plans and does not see yet.
+
+    ``Cluster.plan`` and ``.observed`` (distributed/deploy/cluster.py). A
+    ``SpecCluster`` still plans a worker that was retired, but starts none in its place
+    before it is scaled the next time. After ``lost-worker-timeout`` it drops that
+    worker from ``workers``.
+    """
+    missing = set(getattr(cluster, "plan", ())) - set(getattr(cluster, "observed", ()))
+    spec, workers = (
+        getattr(cluster, name, None) for name in ("worker_spec", "workers")
+    )
+    if not (missing and isinstance(spec, dict) and isinstance(workers, dict)):
+        return missing
+    starts = _is_starting_some(cluster)
+    jobs = {
+        name: job
+        for job, each in spec.items()
+        for name in ([f"{job}{end}" for end in each.get("group", ())] or [job])
+    }
+    return {
+        name
+        for name in missing
+        if ((job := jobs.get(name, name)) not in workers and starts)
+        or (job in workers and not _has_left(workers[job]))
+    }
+
+
+def _is_starting_some(cluster: Any) -> bool:
+    """Whether a cluster manager is starting workers, or about to.
+
+    ``SpecCluster._correct_state`` (distributed/deploy/spec.py) does, under a lock.
+    """
+    lock = getattr(cluster, "_lock", None)
+    waiting = getattr(cluster, "_correct_state_waiting", None)
+    return waiting is not None or (lock is not None and lock.locked())
+
+
+def _has_left(worker: Any) -> bool:
+    """Whether a cluster manager's worker, or its nanny, will start no process again."""
+    status = getattr(getattr(worker, "status", None), "name", "")
+    return status in ("closing", "closing_gracefully", "closed", "failed")
 
 
 def dumped_workers(

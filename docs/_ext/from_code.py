@@ -232,7 +232,8 @@ MEANINGS = {
     "cascaded": "it failed because a dependency failed",
     "cancelled": "its future is cancelled; the evidence has the reason that it gives",
     "transferring": "an input is being transferred",
-    "worker-saturated": "its worker is busy with other tasks",
+    "worker-saturated": "other tasks use its worker's threads, or the resources "
+    "that it needs",
     "queued": "the scheduler holds it back until a worker has a free thread",
     "retrying": "it runs again, after an attempt that failed or a worker that died",
     "running": "it runs",

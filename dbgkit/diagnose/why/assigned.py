@@ -11,6 +11,7 @@ from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, held
 from dbgkit.diagnose.why.threads import run_of, running_for, stack_lines, threads
 from dbgkit.remote.common.texts import type_and_message
+from dbgkit.remote.common.why_words import amounts, placed
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import Barrier, QueuedEnd
@@ -81,7 +82,8 @@ def all_held(places: list[Busy]) -> bool:
 def find_threads_held(look: Look) -> Iterator[Cause[list[Busy]]]:
     for task in look.assigned:
         if task.stage == "held":
-            yield Cause([(task.end, task.probe)], task.end)
+            wanted = _resources(task)
+            yield Cause([(task.end, task.probe)], task.end, like=wanted)
     for end in look.ends:
         if end["code"] == "queued" and all_held(places := look.places(end)):
             yield Cause(places, end)
@@ -91,8 +93,9 @@ def threads_held(cause: Cause[list[Busy]]) -> Words:
     places = [place for part in cause.parts for place in part]
     workers = sorted({place["worker"] for place, _ in places})
     evidence, advice = threads(places)
+    what = cause.like or "a thread"
     return (
-        f"{cause.they('waits', 'wait')} for a thread of {several(workers)}, which "
+        f"{cause.they('waits', 'wait')} for {what} of {several(workers)}, which "
         f"{'runs' if len(workers) == 1 else 'run'} only tasks that are no longer "
         "needed",
         evidence,
@@ -100,14 +103,40 @@ def threads_held(cause: Cause[list[Busy]]) -> Words:
     )
 
 
+def _resources(task: Assigned) -> str | None:
+    """What a task waits for in place of a thread, as others use it."""
+    constrained = task.row["state"] == "constrained"
+    return amounts(task.end["resources"]) if constrained else None
+
+
+def _bound(task: Assigned) -> bool:
+    """Whether it may run on some workers or hosts only."""
+    return bool(task.end["only_workers"] or task.end["only_hosts"])
+
+
+def told_apart(cause: Cause[Assigned]) -> Cause[Assigned]:
+    """Tells tasks apart by what they wait for, and by what would help."""
+    task = cause.first
+    amount = amounts(task.end["resources"])
+    cause.like = _resources(task), amount, _bound(task)
+    return cause
+
+
 def saturated(cause: Cause[Assigned]) -> Words:
     evidence, advice = threads((task.end, task.probe) for task in cause.parts)
-    waits = cause.they("waits", "wait")
-    return (
-        f"{waits} for a thread of {workers_of(cause.parts)}",
-        evidence,
-        [_ADD_WORKERS, *advice],
-    )
+    end, wanted = cause.first.end, _resources(cause.first)
+    waits, workers = cause.they("waits", "wait"), workers_of(cause.parts)
+    summary = f"{waits} for a thread of {workers}"
+    more = _ADD_WORKERS
+    if wanted is not None:
+        summary = f"{waits} for {wanted} of {workers}, in use by other tasks"
+    if end["resources"]:
+        more = f"wait, or start workers that have {amounts(end['resources'])}"
+    if _bound(cause.first):
+        if cause.count == 1:
+            evidence.append(f"it may run only on {several(placed(end))}")
+        more = "wait, or submit without workers=, so that others may run it"
+    return summary, evidence, [more, *advice]
 
 
 def queued(cause: Cause[tuple[QueuedEnd, list[Busy]]]) -> Words:
@@ -151,9 +180,12 @@ def transfer(cause: Cause[Assigned]) -> Words:
     if "limit" in task.hindered:
         evidence.append("as many transfers as the worker allows are under way")
     stuck, advice = "are on their way", ["wait"]
-    if task.hindered:
-        stuck = "do not arrive"
-        advice = [
+    if task.stage == "stuck":
+        stuck = "have not arrived"
+        advice = []
+        if set(task.hindered) <= {"slow", "limit"}:  # whoever sends them is there
+            advice.append("wait if they are large: they may be on their way still")
+        advice += [
             "check the worker that should send them: is it running, can it be reached?",
             "client.restart_workers([address]) makes the inputs be computed elsewhere",
         ]

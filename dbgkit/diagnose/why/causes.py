@@ -153,6 +153,9 @@ def _rank(cause: Cause[Any]) -> tuple[int, ...]:
     rank, place = _RANKS[cause.code], _PLACES[cause.code]
     if cause.urgent:
         rank = _FIRST
+    slow = cause.code == "slow-task"
+    if slow and not (cause.urgent or cause.blocked > cause.count):
+        rank, place = _LATER, len(CODES)  # some tasks of a name may well take longer
     if cause.code in _MAY_BLOCK and not cause.blocked:
         rank, place = _LATER, len(CODES)
     if rank == _FIRST:

@@ -204,7 +204,7 @@ class Look:
             stage = "silent"
         elif stage == "waiting" and any(each["error"] for each in row["inputs"]):
             stage = "cut off"
-        elif stage == "waiting" and hindered:
+        elif stage == "waiting" and set(hindered) - {"limit"}:
             stage = "stuck"
         elif stage == "ready" and held(probe):
             stage = "held"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import Paused
     from dbgkit.remote.common.wire_why_workers import Memory, Probe, Spilling
 
+RETIRED = "closing_gracefully"  # the status of a worker that is being retired
 RECENT = 30.0  # seconds since spilling failed: it is tried all the time, logged each 10
 
 
@@ -135,6 +136,8 @@ def _code_of(paused: AllPaused) -> str:
 
 def workers_paused(cause: Cause[AllPaused]) -> Words:
     found = _workers_of(cause)
+    if all(worker.worker["status"] == RETIRED for worker in found):
+        return _retired(cause, found)
     advice = [
         "free memory: release futures, make chunks smaller, or give workers more",
         "unmanaged memory stays until its owner frees it: restart those workers",
@@ -151,6 +154,19 @@ def workers_paused(cause: Cause[AllPaused]) -> Words:
             0, "ask again in a while: they go on by themselves once enough is spilled"
         )
     return f"{_are(cause)} paused{_cannot_run(cause)}", _evidence(found), advice
+
+
+def _retired(cause: Cause[AllPaused], found: list[PausedWorker]) -> Words:
+    return (
+        f"{_are(cause)} being retired{_cannot_run(cause)}",
+        _evidence(found),
+        [
+            "a worker that is being retired starts no task: it closes once its results "
+            "are on other workers, and tasks that may run elsewhere go to others",
+            "submit what asks for this worker without workers=, or for another one",
+            "if there is no other worker, start some: cluster.scale(n)",
+        ],
+    )
 
 
 def paused_for_good(cause: Cause[AllPaused]) -> Words:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbgkit import advice as advised
 from dbgkit.diagnose.sentences import MOST_NAMED, Words, counted, several, show
-from dbgkit.diagnose.why.assigned import all_held, find_at, workers_of
+from dbgkit.diagnose.why.assigned import (
+    all_held,
+    find_at,
+    told_apart,
+    workers_of,
+)
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.locks import waits_for
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, lasted
@@ -104,7 +109,9 @@ def find_slow(look: Look) -> Iterator[Cause[Slow]]:
         task = cause.first
         if _is_slow(task):
             prefix = task.end["prefix"]
-            yield Cause(Slow(task), task.end, besides=cause.besides, like=prefix)
+            slow = Cause(Slow(task), task.end, besides=cause.besides, like=prefix)
+            slow.urgent = not look.whole or (seconds_of(task) or 0.0) > LONG
+            yield slow
     if look.whole:  # what holds the threads is itself named
         return
     for task in look.assigned:
@@ -135,7 +142,7 @@ def slow_task(cause: Cause[Slow]) -> Words:
         [*evidence, *stack_lines(first.row["stack"])],
         [
             "check the call stack: is it where you expect it to be?",
-            restart({task.end["worker"] for task in tasks}),
+            f"if it is not, {restart({task.end['worker'] for task in tasks})}",
         ],
     )
 
@@ -213,7 +220,7 @@ def find_saturated(look: Look) -> Iterator[Cause[Assigned]]:
     for cause in find_at("ready")(look):
         task = cause.first
         if look.whole or not _runs_slow((task.end, task.probe)):
-            yield cause
+            yield told_apart(cause)
 
 
 def _queued(look: Look) -> Iterator[tuple[QueuedEnd, list[Busy]]]:

@@ -57,8 +57,12 @@ def no_workers(cause: Cause[Leaving]) -> Words:
     end, left, others = cause.first
     wanted = wanted_of(end)
     evidence, advice = of_left(left)
+    start = _START_SOME
     if not others:
-        advice = ["waiting does not help: their nannies have closed"] if left else []
+        no_use = "waiting does not help: none is started in their place"
+        advice = [no_use] if left else []
+        # A cluster manager counts those that have left for a while still.
+        start = start.replace("scale(n)", "scale(0), then cluster.scale(n)")
     if wanted:
         evidence.append(f"it asks for {wanted}")
     return (
@@ -66,7 +70,7 @@ def no_workers(cause: Cause[Leaving]) -> Words:
         evidence,
         [
             *advice,
-            _START_SOME,
+            start,
             f"if there were some, find out why they left: {advised.call('deaths')}, "
             "and the logs of the workers and nannies",
         ],

@@ -18,6 +18,8 @@ _FAILED = "Worker plugin %s failed to setup"
 _SETUP = re.compile(
     r"(?:Worker|Nanny) plugin (?P<plugin>.{1,300}?) failed to setup\n(?P<text>.*)", re.S
 )
+# With it, also what was before that is over.
+_OVER = re.compile(r"(?:Starting|Removing) Worker plugin (?P<plugin>.{1,300})$", re.M)
 
 FailedPlugin = tuple[str, str]  # its name, and the error
 # What ``Worker.execute`` logs (distributed/worker.py).
@@ -83,8 +85,12 @@ def failed_plugins(worker: Any) -> list[FailedPlugin]:
 def logged_plugins(lines: Iterable[Any]) -> list[FailedPlugin]:
     """The same from the lines of a worker's log in a dump, the newest first."""
     found: dict[str, str] = {}
+    known: set[str] = set()
     for line in lines:
-        if failed := failed_setup(str(line[-1])):
+        text = str(line[-1])
+        if over := _OVER.search(text):
+            known.add(over["plugin"])
+        if (failed := failed_setup(text)) and failed[0] not in known:
             found.setdefault(*failed)
     return list(found.items())
 

@@ -229,7 +229,7 @@ class MissingInput(TypedDict):
     holders: list[str]
 
 
-class ProcessingFacts(Placed):
+class ProcessingFacts(Placed, Wanted):
     code: Literal["processing"]
     status: str
     paused: list[Paused]

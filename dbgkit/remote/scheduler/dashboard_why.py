@@ -186,7 +186,8 @@ class _Words:
 
     def _paused(self, end: PausedEnd) -> Line:
         are = workers_are(end["paused_count"])
-        text = f"{are} paused; {self._tasks(end)} cannot run"
+        how = _paused(end["paused"])
+        text = f"{are} {how}; {self._tasks(end)} cannot run"
         return Line(text, _in_use(end["paused"]))
 
     def _unexplained(self, end: UnexplainedEnd) -> Line:
@@ -235,7 +236,8 @@ class _Words:
         known = any(end["code"] == "workers-paused" for end in self._ends)
         if cluster and cluster["paused_count"] and not known:
             are = workers_are(cluster["paused_count"])
-            yield Line(f"{are} paused", _in_use(cluster["paused"]))
+            how = _paused(cluster["paused"])
+            yield Line(f"{are} {how}", _in_use(cluster["paused"]))
 
 
 _ORDER = (
@@ -266,6 +268,12 @@ def overview_line(cluster: Overview | None) -> str:
     total = sum(count for _, count in states)
     each = ", ".join(f"{count:,} {state}" for state, count in states)
     return f"{text} · {counted(total, 'task')}" + (f": {each}" if each else "")
+
+
+def _paused(workers: Iterable[Paused]) -> str:
+    """What workers are that do not run: as ``diagnose.why.paused`` has it."""
+    retired = all(each["status"] == "closing_gracefully" for each in workers)
+    return "being retired" if retired else "paused"
 
 
 def _in_use(paused: Iterable[Paused]) -> tuple[str, ...]:

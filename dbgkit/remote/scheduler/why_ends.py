@@ -28,8 +28,10 @@ if TYPE_CHECKING:
         Forgotten,
         Killers,
         Unwanted,
+        Wanted,
     )
 
+_ANYWHERE: Wanted = {"only_workers": [], "only_hosts": [], "resources": {}}
 _DONE = ("memory", "released", "forgotten")
 TEXT_LIMIT = 5_000  # characters of an exception's or traceback's text
 MOST_ERRED = 200  # failed tasks among which those that killed workers are looked for
@@ -92,7 +94,10 @@ def failed_facts(ts: Any, roots: Roots) -> FailedFacts:
         "when": roots.when.get(root.key),
         # A task that killed its workers comes without any text.
         "killed": root.suspicious if not text else 0,
-        "tried": retries + 1 if isinstance(retries, int) and retries > 0 else 1,
+        # ``retries`` are not spent on what cost workers (``Scheduler.remove_worker``).
+        "tried": retries + 1
+        if text and isinstance(retries, int) and retries > 0
+        else 1,
         "others": [other.key for other in roots.others[:SAMPLE]],
         "others_count": len(roots.others),
     }
@@ -278,6 +283,7 @@ def _processing(state: Any, ts: Any, now: float, averages: Averages) -> EndFacts
             for dts in missing[:SAMPLE]
         ],
         "missing_count": len(missing),
+        **(_ANYWHERE if ts.loose_restrictions else wanted_by(ts)),
     }
 
 

@@ -16,7 +16,8 @@ OFTEN = 5  # attempts that make a loop
 MOST_LOOPS = 20
 MOST_LOG = 20_000  # newest transitions that are looked through
 _OVER = ("memory", "released", "forgotten")
-RECENT = 10.0  # seconds since the last retry of a task that has failed
+RECENT = 10.0  # seconds since the last attempt, in any case
+GAPS = 3.0  # times what attempts took on average, for the next one
 TEXT_LIMIT = 5_000  # characters of an exception
 
 # Why a task left ``processing``, by the beginning of the stimulus: an error, by
@@ -39,13 +40,22 @@ class _Attempts:
     whole: bool = False  # the log has its beginning
 
     def add(self, entry: Any) -> None:
-        """Count an entry: ``(key, start, finish, recommendations, stimulus, when)``."""
+        """Count an entry: ``(key, start, finish, recommendations, stimulus, when)``.
+
+        What was before the task was submitted, done or forgotten is over: the key has
+        had a life before this one.
+        """
+        if self.whole:
+            return
         start, stimulus, when = entry[1], str(entry[4]), float(entry[5])
+        if entry[2] in ("memory", "forgotten"):
+            self.whole = True
+            return
         if start == "released" and stimulus.startswith("update-graph"):
             self.whole = True
         if start == "erred" and stimulus.startswith(_RETRIED):
             self.retried += 1
-        elif start != "processing" or entry[2] == "memory":
+        elif start != "processing":
             return
         elif stimulus.startswith(_FAILED):
             self.failed += 1
@@ -55,6 +65,12 @@ class _Attempts:
             self.left += 1
         self.since = when
         self.last = max(self.last, when)
+
+    def have_stopped(self, now: float) -> bool:
+        """Whether the last one was so long ago that no other one is expected."""
+        ends = max(self.failed, self.rescheduled, self.left)
+        gap = (self.last - self.since) / (ends - 1) if ends > 1 else 0.0
+        return now - self.last > max(RECENT, GAPS * gap)
 
 
 # Tasks, each with what is known of its attempts.
@@ -86,7 +102,8 @@ async def find_loops(state: Any, now: float, pace: Pace) -> Loops:
 def _loop(ts: Any, attempts: _Attempts) -> Loop | None:
     tries = (ts.annotations or {}).get("retries")
     tried = tries - ts.retries if isinstance(tries, int) else 0
-    failed = max(attempts.failed, tried)
+    # Also in a life of the key before this one.
+    failed = attempts.failed if attempts.whole else max(attempts.failed, tried)
     died = ts.suspicious if attempts.left else 0
     if max(failed, attempts.rescheduled, died) < OFTEN:
         return None
@@ -116,10 +133,13 @@ def _times(loop: Loop) -> int:
 
 
 def _goes_on(ts: Any, attempts: _Attempts, now: float) -> bool:
-    """Whether a task is run still; what has failed is between two retries, or over."""
+    """Whether a task is run still; what has failed is between two retries, or over.
+
+    One that no longer fails has another cause: it runs, or waits for something.
+    """
     if ts.state == "erred":
         return attempts.retried >= OFTEN and now - attempts.last < RECENT
-    return ts.state not in _OVER
+    return ts.state not in _OVER and not attempts.have_stopped(now)
 
 
 def with_errors(state: Any, loops: Loops) -> Loops:
