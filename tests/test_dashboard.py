@@ -232,6 +232,9 @@ def test_what_blocks_is_in_the_words_of_why(failed):
     found = {each.cause: each.summary for each in (why, *why.others)}
     assert found["resources-unmet"] in text
     assert found["restrictions-unmet"] in text
+    # and what helps is one command away
+    advised = text.partition("To see what helps:")[2].strip()
+    assert advised.startswith(f"dbgkit why --scheduler {failed.scheduler.address}")
 
 
 def summaries(client):

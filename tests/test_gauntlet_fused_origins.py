@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import operator
+
 import dask
 import pytest
+from dask._task_spec import Alias, Task, TaskRef
 from distributed import wait
 from watching import forgotten
 
 import dbgkit
 from dbgkit import render
+from dbgkit.remote.recording.steps import failed_steps
 from dbgkit.targets.origins import origins_in_graph
 
 da = pytest.importorskip("dask.array")
@@ -243,3 +247,16 @@ def test_without_a_traceback_no_step_is_guessed(array):
     for key in graph:
         texts = [one.text for one in origins_in_graph(key, graph)]
         assert not any(text.startswith("sum(") for text in texts)
+
+
+def test_another_name_of_a_step_is_no_step():
+    graph = {
+        "read": Task("read", float, 0),
+        "named": Alias("named", "read"),
+        "ratio": Task("ratio", operator.truediv, 1, TaskRef("named")),
+    }
+    fused = Task.fuse(*graph.values())
+    with pytest.raises(ZeroDivisionError) as raised:
+        fused()
+    steps = failed_steps(raised.value)
+    assert [step.function for step in steps] == ["float", "truediv"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import operator
 import re
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dbgkit import render
+from dbgkit import advice, render
 from dbgkit.model import (
     Difference,
     Failure,
@@ -26,6 +27,7 @@ from dbgkit.model import (
     Step,
     ValueSummary,
 )
+from dbgkit.render.fields import Fields
 from dbgkit.render.words import clip, count, duration, place, size
 
 WHEN = datetime(2026, 11, 23, 12, 3, 4, tzinfo=timezone.utc)
@@ -261,6 +263,17 @@ def test_what_differs_is_said_where_class_and_message_are_as_before():
     assert "2 different (ZeroDivisionError: division by zero, with another" in several
 
 
+def test_a_command_that_fits_keeps_to_its_column_in_one_piece():
+    command = advice.call("tasks", prefix="load-all-of-the-parts")
+    fields = Fields(8)
+    fields.add("advice", f"the rest of what is not shown here: {command}")
+    for width, begins in ((60, " " * 9), (50, "")):
+        file = io.StringIO()
+        Console(width=width, file=file, color_system=None).print(fields)
+        lines = [line.rstrip() for line in file.getvalue().splitlines()]
+        assert f"{begins}{command}" in lines
+
+
 def test_the_last_lines_of_a_process_that_died_are_shown():
     crash = 'Fatal Python error: Segmentation fault\n  File "job.py", line 12 in boom'
     replay = a_replay(
@@ -275,6 +288,9 @@ def test_the_last_lines_of_a_process_that_died_are_shown():
     assert 'File "job.py", line 12 in boom' in told
     assert "tcp://10.0.0.7:40001, which it killed" in told
     assert "died, as the worker did: signal 11" in told
+    assert "last lines of the process" in told
+    short = render.to_text(dataclasses.replace(replay, crash="signal 11"))
+    assert short.count("signal 11") == 1  # it is not said twice
 
 
 def test_frames_of_a_child_are_shown_with_what_was_left_out():

@@ -100,7 +100,11 @@ def _table() -> Table:
 def _parts(
     value: RenderableType, width: int, console: Console
 ) -> Iterator[tuple[RenderableType, bool]]:
-    """A value, and whether it is a command; one that is too long in its parts."""
+    """A value, and whether it needs the whole line; one that is too long in its parts.
+
+    A command that would be broken in two is a part of its own. Only one that is longer
+    than the column leaves it.
+    """
     if not isinstance(value, RichText) or cell_len(value.plain) <= width:
         yield value, False
         return
@@ -113,7 +117,7 @@ def _parts(
             yield before, False
         command = value[first:last]
         command.no_wrap, command.overflow = True, "ignore"
-        yield command, True
+        yield command, cell_len(command.plain) > width
         start = last
     rest = value[start:]
     if start:  # what followed the command on its line is of no use on the next

@@ -101,11 +101,13 @@ def view_replay(replay: Replay) -> ReplayView:
     rows, more_rows = input_rows(replay)
     steps, more_steps = step_views(replay)
     failed = replay.failure
+    outcome = verdict(replay, _returned(replay))
+    crash = words.clip(redact_text(replay.crash.strip()), 4_000, 40)
     with_what = words.said(failed.exception_type, failed.message, 200)
     return ReplayView(
         failure=failure,
         outcome=replay.outcome,
-        verdict=verdict(replay, _returned(replay)),
+        verdict=outcome,
         causes=causes_of(replay.exception, ROWS),
         few_causes=causes_of(replay.exception, FEW),
         rows=rows,
@@ -115,7 +117,7 @@ def view_replay(replay: Replay) -> ReplayView:
         steps_title="steps" if replay.scope == "ancestors" else "fused",
         differences=tuple(_hide(one) for one in replay.differences[:ROWS]),
         more_differences=max(0, len(replay.differences) - ROWS),
-        crash=words.clip(redact_text(replay.crash.strip()), 4_000, 40),
+        crash="" if crash in outcome else crash,  # often the signal alone
         frames=frames,
         frames_title=title,
         before=before,

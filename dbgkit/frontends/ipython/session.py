@@ -108,7 +108,8 @@ class Session:
         if self._shown + 1 >= len(self._causes):
             number = len(self._causes)
             if number == 1:
-                raise NoMore("what was opened last had no other root cause")
+                listing = "%dbg_failures lists all failures"
+                raise NoMore(f"it has no other root cause; {listing}")
             raise NoMore(f"that was the last of {number} root causes")
         return list(self._causes[self._shown + 1 :]), options
 

@@ -197,16 +197,19 @@ def _is_execute_graph(frame: FrameType) -> bool:
 
 
 def _begun(local: Mapping[str, Any], below: list[FrameType]) -> Iterator[BegunStep]:
-    from dask._task_spec import DataNode
+    from dask._task_spec import Alias, DataNode
 
     graph, order = local["dsk"], local.get("priorities") or {}
     # What no later step needs is no longer in the cache; literals are in the graph.
+    # An alias is another name of a step, and none itself.
     given = {key: node for key, node in graph.items() if isinstance(node, DataNode)}
     data = {**{key: literal(node) for key, node in given.items()}, **local["cache"]}
     begun = [
         key
         for key in sorted(graph, key=lambda key: order.get(key, 0))
-        if order.get(key, 0) < order.get(local["key"], 0) and key not in given
+        if order.get(key, 0) < order.get(local["key"], 0)
+        and key not in given
+        and type(graph[key]) is not Alias
     ]
     begun.append(local["key"])
     own = _outermost_own(below)

@@ -229,7 +229,7 @@ def _deaths(teller: Teller, held: Any) -> Iterable[Html]:
     if not deaths:
         return []
     return [
-        *_section("Workers that died", "", map(teller.death, deaths)),
+        *_section("Workers that went away", "", map(teller.death, deaths)),
         tag("p", "To see why:", tag("code", teller.command("deaths")), class_="dim"),
     ]
 
