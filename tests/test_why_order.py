@@ -197,7 +197,7 @@ def test_of_very_many_that_wait_some_are_counted(client):
     count = MOST_WAITING + 10
     keys = [("after", i) for i in range(count)]
     after = client.map(first, [blocked] * count, range(count), key=keys)
-    least = f"at least {MOST_WAITING} tasks wait for it"
+    least = f"at least {MOST_WAITING:,} tasks wait for it"
     until(client, lambda found: least in found.evidence, least)
     assert after
 
