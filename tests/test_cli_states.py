@@ -122,7 +122,6 @@ def test_what_is_wrong_is_1(broken, dbgkit, command, place):
         ("tasks", "nothing-like-*"),
         ("story", "done-1"),
         ("why", "done-1"),
-        ("failures", "--since", "2001-01-01T00:00", "--client", "nobody"),
     ],
     ids=" ".join,
 )
@@ -161,7 +160,7 @@ def test_a_task_that_failed_and_was_forgotten_ended_in_a_failure(broken, dbgkit)
 @pytest.mark.parametrize("command", LOOKING)
 def test_help_says_the_codes(dbgkit, command):
     text = " ".join(dbgkit(command, "--help").out.split())
-    assert "Exits with code 0 if" in text
+    assert "Exits with code 0 " in text
     assert ", 2 on an error" in text
     for option in ("--scheduler ADDRESS", "--dump", "--json", "--tls-ca-file"):
         assert option in text
@@ -213,6 +212,7 @@ def test_a_dump_is_told_in_the_same_words(broken, dbgkit):
 @pytest.mark.parametrize("key", ODD, ids=ascii)
 def test_keys_that_break_markup_or_shells(broken, dbgkit, key):
     text = key if isinstance(key, str) else repr(key)
+    text = f"({key})" if isinstance(key, int) else text  # 7 is one of a list
     for command in ("story", "why", "tasks"):
         done = dbgkit(command, "--scheduler", broken.address, "--json", "--", text)
         assert (done.code, done.err) == (1, ""), (command, done)

@@ -160,7 +160,7 @@ def test_what_notify_is_told(client):
         dbgkit.replay(future, notify=told.append)
     stages = [event.stage for event in told if isinstance(event, Progress)]
     assert isinstance(told[0], Plan)
-    assert set(stages) == {"pull"}
+    assert set(stages) == {"pull", "times"}
     assert not [event for event in told if isinstance(event, Notice)]
 
 

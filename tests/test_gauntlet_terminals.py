@@ -195,7 +195,7 @@ LOOKS = {
     "replay": (KEY,),
     "debug": (KEY,),
     "recordings": (KEY,),
-    "report": ("-o", "-"),
+    "report": ("-o", "-", "--exit-code"),
     "watch": ("--once",),
 }
 

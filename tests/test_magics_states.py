@@ -208,7 +208,7 @@ def test_a_semicolon_silences(shell, magic):
     [
         ("%dbg_failures bad-1", "UsageError: %dbg_failures takes options only"),
         ("%dbg_failures --since 5 minutes", "takes options only, not 'minutes'"),
-        ("%dbg_failures --since soon", "--since: invalid duration 'soon'"),
+        ("%dbg_failures --since soon", "--since: invalid time 'soon'"),
         (
             "%dbg_tasks --limit none",
             "--limit: invalid number 'none': a whole number from 1",
@@ -308,7 +308,7 @@ def terminal(tmp_path_factory):
     [
         ("%dbg_failures", "ZeroDivisionError"),
         ("%dbg_tasks --failed", "bad-[/b]"),
-        ("%dbg_story bad", "processing -> erred"),
+        ("%dbg_story bad", "processing → erred"),
         ("%dbg_why stuck", "lock-wait"),
     ],
 )

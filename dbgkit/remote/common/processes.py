@@ -37,16 +37,18 @@ def snapshot(pid: int) -> Snapshot | None:
     return Snapshot(perf_counter(), status, threads, _swapped(pid), _faults(pid))
 
 
-def usage(before: Snapshot, after: Snapshot, loop: int) -> Usage:
+def usage(before: Snapshot, after: Snapshot, loop: int, looking: int = 0) -> Usage:
     """What a process did between two moments; the event loop runs in thread ``loop``.
 
-    Shares are of one core.
+    Shares are of one core. What thread ``looking`` used is left out: it took the time
+    to look.
     """
     took = max(1e-3, after.when - before.when)
     shares = {
         ident: (seconds - before.threads.get(ident, 0.0)) / took
         for ident, seconds in after.threads.items()
     }
+    shares.pop(looking, None)
     own = shares.pop(loop, None)
     busiest = max(shares, key=lambda ident: shares[ident], default=None)
     faults = None

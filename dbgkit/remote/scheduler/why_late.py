@@ -52,7 +52,8 @@ def _watch(ident: int, native: int) -> LoopForm:
                 stacks[where] = stack_lines(frame)
         del frame
     after = snapshot(os.getpid())
-    used = usage(before, after, native) if before and after else None
+    looking = threading.get_native_id()
+    used = usage(before, after, native, looking) if before and after else None
     other = _thread(used["thread"] if used else None)
     most = [stacks[where] for where, _ in seen.most_common(1)]
     return {
