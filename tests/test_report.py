@@ -233,7 +233,7 @@ def test_a_page_stands_by_itself(found):
 
 
 def test_what_blocks_comes_before_what_has_failed(found):
-    parts = ("What blocks it", "Failures", "Workers", "Tasks", "Fit for debugging?")
+    parts = ("What blocks", "Failures", "Workers", "Tasks", "Fit for debugging?")
     page = render.document(found)
     assert [each for each in re.findall("<h2>(.*?)</h2>", page)] == list(parts)
     told = render.to_text(found)

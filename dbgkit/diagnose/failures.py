@@ -182,7 +182,7 @@ def _of_killed(group: GroupForm) -> str:
     died = "its worker" if count == 1 else f"{count} workers"
     shared = group["example"].get("shared")
     if shared is None:
-        return f"{died} died while running it"
+        return f"{died} died while assigned to it"
     if shared["role"] == "suspect":
         them = "it" if count == 1 else "them"
         return f"{died} died; {_TO_BLAME.format(f'the tasks assigned to {them}')}"

@@ -65,7 +65,7 @@ def view_report(report: ClusterReport) -> ReportView:
     if why:
         # What blocks comes before what has failed, perhaps long ago.
         blocks = not why.healthy and why.cause != "failed"
-        said = ("why", "What blocks it", f"{why.cause}: {why.summary}")
+        said = ("why", "What blocks", f"{why.cause}: {why.summary}")
         lines.insert(0 if blocks else 1, said)
     workers = view_workers(report.workers, report.more_workers)
     if workers.rows:

@@ -207,7 +207,7 @@ def _failure_form(group: FailureGroup, index: int) -> RenderableType:
 
 def _stuck(glance: Glance) -> Section:
     why = glance.why
-    text = "Nothing is blocked" if why.healthy else "What is blocked, and why"
+    text = "Nothing is blocked" if why.healthy else "What blocks"
     notes = dict.fromkeys((*glance.failures.notes, *why.notes))
     return Section(
         Text(text, "bold"),
