@@ -43,7 +43,7 @@ NOW = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
 
 
 @contextmanager
-def watching(address, *options):
+def watching(address, *options, **variables):
     """The screen at a terminal of 30 lines of 110 columns."""
     child = pexpect.spawn(
         sys.executable,
@@ -51,7 +51,7 @@ def watching(address, *options):
         dimensions=(30, 110),
         encoding="utf8",
         timeout=60,
-        env=environment(TERM="xterm", COLUMNS="", LINES=""),
+        env=environment(TERM="xterm", COLUMNS="", LINES="", **variables),
     )
     try:
         yield child
@@ -97,6 +97,20 @@ def test_states_and_failures_appear_as_they_come(client):
         assert "2 tasks failed" in text
         assert code == 1
     del held, bad, stuck, more
+
+
+def test_a_terminal_without_unicode_has_it_in_ascii(client):
+    held = client.map(inc, range(5), key="good")
+    wait(held)
+    with watching(client.scheduler.address, PYTHONIOENCODING="ascii") as child:
+        child.expect_exact("[########################] 5 memory")
+        child.send("q")
+        text, code = left(child)
+        assert (code, text.isascii()) == (0, True)
+    with watching(client.scheduler.address, PYTHONIOENCODING="utf8") as child:
+        child.expect_exact("[████████████████████████] 5 memory")
+        child.send("q")
+        left(child)
 
 
 @pytest.mark.parametrize(
@@ -690,7 +704,7 @@ def test_a_state_that_is_there_at_all_is_in_the_bar():
     text = printed(Overview(a_glance(summary={"load": counts})), width=120)
     bar = text[text.index("load [") + 6 :].partition("]")[0]
     assert len(bar) == 24
-    assert [bar.count(letter) for letter in "#>?x"] == [21, 1, 1, 1]
+    assert [bar.count(letter) for letter in "█▒?×"] == [21, 1, 1, 1]
     assert "1,000,000 memory, 2 processing, 1 no-worker, 1 erred" in text
 
 

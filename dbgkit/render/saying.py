@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, Any
 
 from dbgkit.errors import CannotWrite
 from dbgkit.remote.common.texts import in_line
@@ -55,6 +55,19 @@ def writable(text: str, stream: IO[str] | None) -> str:
     except UnicodeEncodeError:
         plain = text.translate(_IN_ASCII)
         return plain.encode(encoding, "backslashreplace").decode(encoding)
+
+
+class Writable:
+    """A stream that any text can be written to; see `writable`."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(writable(text, self._stream))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -11,7 +13,7 @@ from rich.live import Live
 from dbgkit.model import Glance
 from dbgkit.render import words
 from dbgkit.render.console import printed
-from dbgkit.render.saying import put_text
+from dbgkit.render.saying import Writable, put_text
 from dbgkit.render.text import Text
 from dbgkit.render.watch_asking import Asking, each_answer
 from dbgkit.render.watch_keys import Signals, has_keys, listening
@@ -37,7 +39,8 @@ def on_screen(
     For ``look`` and ``patience`` see `Asking`. The terminal is put back as it was,
     whatever ends it; suspended and continued, it is drawn anew.
     """
-    console = Console(highlight=False, markup=False, emoji=False)
+    file: Any = Writable(sys.stdout)
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
     screen = _Screen(Asking(look, every, patience), updates)
     with Signals() as signals:
         try:

@@ -33,14 +33,14 @@ BAR = 24  # columns
 NAME = 32  # columns of a prefix
 WORKER = 40  # columns of a worker
 ALL = "all"  # prefixes together
-# Characters of any encoding, distinct without colours too.
+# Distinct without colours too, and in ASCII (`saying.writable`).
 LETTERS = {
-    "memory": "#",
-    "processing": ">",
-    "queued": ".",
-    "waiting": ".",
+    "memory": "█",
+    "processing": "▒",
+    "queued": "░",
+    "waiting": "░",
     "no-worker": "?",
-    "erred": "x",
+    "erred": "×",
     "released": "-",
 }
 
