@@ -63,12 +63,11 @@ def test_the_scheduler_logs_what_plugins_raise_at_transitions():
     assert 'logger.info("Plugin failed with exception", exc_info=True)' in source
 
 
-def test_events_of_one_topic_and_what_those_of_workers_say(inproc_client):
-    scheduler = inproc_client.cluster.scheduler
-    (_, msg), *_ = [
-        event for event in scheduler.get_events("all") if "worker" in event[1]
-    ]
-    assert msg["action"] == "add-worker"
+def test_events_of_one_topic_and_what_those_of_workers_say(harmable):
+    with harmable(n_workers=1, processes=False) as client:
+        events = client.cluster.scheduler.get_events("all")
+        (_, msg), *_ = [event for event in events if "worker" in event[1]]
+        assert msg["action"] == "add-worker"
     assert '"action": "closing-worker", "reason": reason' in inspect.getsource(Worker)
 
 

@@ -20,8 +20,8 @@ from rich.syntax import Syntax
 from tornado.web import Application
 
 from dbgkit.frontends.cli.held import _BEGINS, _LOGGER
+from dbgkit.remote.common.log_records import logged_failure
 from dbgkit.remote.scheduler.story_words import _SET_OFF_BY, set_off_by
-from dbgkit.render.story_lines import _BLOCK
 
 
 def test_a_worker_logs_a_failure_with_key_state_task_and_texts(inproc_client):
@@ -41,9 +41,9 @@ def test_a_worker_logs_a_failure_with_key_state_task_and_texts(inproc_client):
     key, state, _, raised, traceback = record.args
     assert (key, state) == (("odd\nkey", 2), "executing")
     assert raised == "ValueError('cannot take 1')" and ", in boom" in traceback
-    found = _BLOCK.search(record.getMessage())
-    assert found["raised"] == repr(raised)
-    assert found["traceback"].strip() == repr(traceback)
+    found = logged_failure(record.getMessage())
+    assert found.exception == repr(raised)
+    assert found.traceback.strip() == repr(traceback)
 
 
 def test_stimuli_are_called_what_we_call_them():

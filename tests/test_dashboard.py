@@ -346,6 +346,7 @@ def test_a_key_that_is_hidden_is_not_part_of_a_command(processes_client):
 
 
 def test_a_scheduler_of_this_process_is_asked_by_a_call(inproc_client):
+    inproc_client.run_on_scheduler(clear_history)
     with dbgkit.record(dashboard=True):
         future = inproc_client.submit(ratio, 1, 0, key="ratio-1")
         wait(future)

@@ -181,7 +181,9 @@ def test_a_port_that_is_used_again(client, sibling, tmp_path):
             one = alone(client, name, tmp_path / name, "--worker-port", str(port))
             process = stack.enter_context(one)
             future = client.submit(loop, never, key=f"on-{name}", workers=[name])
-            (box,) = map(Path, boxes_of(process.pid))
+            pid = process.pid
+            wait_until(lambda pid=pid: boxes_of(pid), "the worker has its box")
+            (box,) = map(Path, boxes_of(pid))
             wait_until(lambda: seen(box), "its line is there")  # noqa: B023
             process.kill()
             process.wait(20)

@@ -186,7 +186,7 @@ def test_what_a_late_scheduler_runs(harmable, spin):
             "test_why_silent.py" in e and "in block" in e for e in found.evidence
         )
         what = "it is busy itself" if spin else "it waits in a call that blocks"
-        assert any(what in line for line in found.evidence), found
+        assert any(what in line for line in found.evidence), "\n".join(found.evidence)
 
 
 def test_looking_leaves_no_thread_behind(harmable):

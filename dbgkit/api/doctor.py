@@ -59,7 +59,7 @@ def doctor(
     Costs one call to the scheduler, which asks the nannies (at most 50) for their logs,
     and one to each worker (at most 64), which passes once over the objects that
     Python's garbage collector tracks: about 0.1 s per million. Nothing is collected.
-    Of at most 200 modules that this process has imported, and that are not installed
+    Of at most 500 modules that this process has imported, and that are not installed
     packages, the source files are read here and on the workers, at most 10 MB; nothing
     is imported. Of functions alone is it known whether they changed after an import.
 

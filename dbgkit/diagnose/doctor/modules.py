@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Probes = Mapping[str, "Checked | None"]
 
-MOST_MODULES = 200
+MOST_MODULES = 500
 _SCRATCH = "dask-scratch-space"  # where schedulers and workers have their folders
 # Of what Python loads as it starts, whose place differs from one system to the next.
 _STARTUP = ("sitecustomize", "usercustomize")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Of what its process uses: a thread that runs all the time. Others may use the machine.
 MOST = 0.8
 IDLE = 0.05  # of a core
+BUSY = 0.3  # of a core, on a machine that has no more to do than it can
 LOADED = 2.0  # processes for each processor: each gets half of what it wants
 SWAPPING = 20.0  # pages a second that are read from disk
 _OVER = ("finished", "failed", "cascaded", "released")
@@ -129,8 +130,9 @@ def _of_process(usage: Usage) -> str:
 
 
 def _is_busy(share: float | None, usage: Usage) -> bool:
-    """Whether it is one thread that uses the processor time of a process."""
-    return usage["total"] >= IDLE and (share or 0.0) >= MOST * usage["total"]
+    """Whether it is one thread that uses the processor time of a process, and much."""
+    least = BUSY / max(1.0, usage["load"] or 1.0)
+    return (share or 0.0) >= max(least, MOST * usage["total"])
 
 
 def _swapping(usage: Usage) -> str:
@@ -207,7 +209,7 @@ def _of_loop(loop: LoopForm) -> list[str]:
         ]
     if loop["busy"] * 2 < loop["samples"]:
         return [*evidence, "it was idle as it was looked at: nothing keeps it any more"]
-    if usage is not None and usage["total"] < IDLE:
+    if share is not None and share < IDLE:
         return [
             *evidence,
             f"it waits in a call that blocks, {samples}",
