@@ -152,7 +152,16 @@ class Own:
         held = self.client.submit(hold, str(folder), name, key=f"hold-{name}")
         bad = self.client.submit(ratio, 1, held, key=f"bad-{name}")
         wait(bad)
+        key = held.key
+        del held
+        wait_until(lambda: self.state(key) == "released", "the input is released")
         return bad
+
+    def state(self, key: str) -> Any:
+        """The state of a task."""
+        return self.client.run_on_scheduler(
+            lambda dask_scheduler: dask_scheduler.tasks[key].state
+        )
 
     def raised(self) -> Any:
         """The exception of a computation of which nothing is held."""
