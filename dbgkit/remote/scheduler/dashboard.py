@@ -26,6 +26,7 @@ DEATHS = 10
 HEADERS_READ = 1_000  # of recordings
 REST = 10  # times as long as the answer took, until it is made anew
 PATIENCE = 10.0  # seconds that a reader waits for the answer
+LONGEST = 120.0  # seconds until an answer is given up
 PING = 1.0  # seconds for a worker to say that it is there
 
 
@@ -87,7 +88,7 @@ class Dashboard(SchedulerPlugin):  # type: ignore[misc]
     async def _make(self) -> None:
         began = monotonic()
         try:
-            self.shown = await self._made()
+            self.shown = await asyncio.wait_for(self._made(), LONGEST)
         finally:
             took = monotonic() - began
             self._due = monotonic() + max(EVERY * 0.8, took * REST)
