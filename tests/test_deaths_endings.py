@@ -251,18 +251,18 @@ def test_a_worker_that_closes_itself_tells_what_it_logged(client):
 
 
 def test_a_worker_that_cannot_unpickle_a_task_is_told(tmp_path, monkeypatch):
-    (tmp_path / "only_here.py").write_text("def work():\n    return 1\n")
+    (tmp_path / "only_of_the_client.py").write_text("def work():\n    return 1\n")
     with (
         dask.config.set(PATIENT),
         own_cluster(n_workers=1, threads_per_worker=1) as client,
         dbgkit.record(client=client),
     ):
         monkeypatch.syspath_prepend(str(tmp_path))  # not that of its workers
-        only_here = __import__("only_here")
-        wait(client.submit(only_here.work, key="not-there", pure=False))
+        only_of_the_client = __import__("only_of_the_client")
+        wait(client.submit(only_of_the_client.work, key="not-there", pure=False))
         (death,) = dbgkit.deaths(client=client)
         assert death.verdict == "exit" and "could not unpickle" in death.summary
-        assert "No module named 'only_here'" in death.summary
+        assert "No module named 'only_of_the_client'" in death.summary
 
 
 def test_off_leaves_pythons_log_records_as_they_were():

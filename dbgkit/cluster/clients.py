@@ -94,13 +94,13 @@ def opened_client(
     timeout: float,
     *,
     security: Security | None = None,
-    meanwhile: Callable[[], None] = lambda: None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Iterator[Client]:
     """A client of the scheduler at an address, closed at the end.
 
     ``security`` is that of Dask's configuration, if not given. If no scheduler answers
     there within ``timeout`` seconds, `SchedulerGone` says so. ``meanwhile`` is called
-    while it connects.
+    while it connects, in a thread of its own: Ctrl-C ends the wait at once.
     """
     from distributed import Client
 
@@ -112,7 +112,8 @@ def opened_client(
     starting = _Starting(opened, address, timeout, security)
     _opened.add(opened)
     try:
-        meanwhile()
+        if meanwhile is not None:
+            threading.Thread(target=meanwhile, name="dbgkit-load", daemon=True).start()
         starting.wait(timeout + HANDSHAKE)
         yield opened
     finally:
