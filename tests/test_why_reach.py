@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 
 import dask
+import distributed
 import pytest
 from watching import wait_until
 from why_looks import flag, why_until
@@ -72,6 +73,9 @@ def worker_there(address, folder):
         process.wait(20)
 
 
+@pytest.mark.skipif(
+    distributed.__version__ < "2026", reason="the worker over there does not get here"
+)
 def test_its_host_is_cut_off(harmable, tmp_path):
     with (
         other_host() as cut,
@@ -80,7 +84,7 @@ def test_its_host_is_cut_off(harmable, tmp_path):
         worker_there(client.scheduler.address, tmp_path),
         flag(tmp_path) as path,
     ):
-        wait_until(lambda: client.nthreads(), "it is there")
+        wait_until(lambda: client.nthreads(), "it is there", 90)
         (worker,) = client.nthreads()
         future = client.submit(loop_until, path, key="far away")
         why_until("running", future)

@@ -40,7 +40,7 @@ def why_until(cause: Any, target: Any = None, **options: Any) -> Any:
         return last[0].cause == cause
 
     try:
-        wait_until(matches, cause)
+        wait_until(matches, cause, 60)
     except AssertionError:
         raise AssertionError(f"not {cause!r} but {last[0]}") from None
     return last[0]

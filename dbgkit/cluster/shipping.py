@@ -39,7 +39,16 @@ def package_at(full):
     return module
 
 
+def named(code, file):
+    inner = (
+        named(each, file) if isinstance(each, types.CodeType) else each
+        for each in code.co_consts
+    )
+    return code.replace(co_filename=file, co_consts=tuple(inner))
+
+
 def run(module, part, source):
+    file = f"<{module.__name__}>"
     # Where this process has this very version, Python has compiled it before.
     here = f"dbgkit.remote.{part}"
     try:
@@ -48,10 +57,9 @@ def run(module, part, source):
     except (ImportError, AttributeError):  # it is another version, or pytest loads it
         same = False
     if same:
-        module.__file__ = spec.origin
-        code = spec.loader.get_code(here)
+        code = named(spec.loader.get_code(here), file)
     else:
-        code = compile(source, f"<{module.__name__}>", "exec")
+        code = compile(source, file, "exec")
     exec(code, module.__dict__)
 
 
