@@ -63,6 +63,9 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+# The folder of all the tests' own folders.
+FOLDER = pytest.StashKey[Path]()
+
 # Files that take longest, of which none may be left to one process at the end, while
 # the others have nothing to do. Most of the rest take a few seconds.
 LONG = (
@@ -267,8 +270,9 @@ def no_scheduler_left() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def cache_of_its_own(tmp_path_factory: Any) -> Any:
+def cache_of_its_own(request: Any, tmp_path_factory: Any) -> Any:
     """What commands keep of a list of failures is not put where the user's is."""
+    request.config.stash[FOLDER] = tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -300,16 +304,25 @@ def no_workers_client_at_hand() -> None:
     open_clients()
 
 
+def forget_modules_of(folder: Path) -> None:
+    """Modules that tests wrote into their folders: no worker of others has them."""
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}"):
+            del sys.modules[name]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: Any, nextitem: Any) -> Any:
     """A file leaves no client behind, which another file's calls would then ask.
 
-    Not a fixture's, as one with parameters may be torn down after it.
+    And no module of its own, of which `doctor` would tell another file's tests. Not a
+    fixture's, as one with parameters may be torn down after it.
     """
     yield
     if nextitem is None or nextitem.path != item.path:
         gc.collect()
         assert not open_clients(), f"{item.path.name} has left clients behind"
+        forget_modules_of(item.config.stash[FOLDER])
 
 
 @pytest.fixture(params=JOBS)

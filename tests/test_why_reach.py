@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 
 import dask
-import distributed
 import pytest
+from distributed import default_client
 from watching import wait_until
 from why_looks import flag, why_until
 from why_tasks import loop_until
@@ -18,7 +19,8 @@ from why_tasks import loop_until
 import dbgkit
 
 NAME = f"dbgkit{os.getpid() % 10_000}"
-HERE, THERE = "10.213.77.1", "10.213.77.2"
+OVER_THERE = ("ip", "netns", "exec", NAME, sys.executable)
+HERE, THERE = (f"10.213.{os.getpid() % 250}.{side}" for side in (1, 2))
 
 
 def ip(*words):
@@ -43,49 +45,63 @@ def other_host():
         ip(*inside, "addr", "add", f"{THERE}/24", "dev", far)
         ip(*inside, "link", "set", "lo", "up")
         ip(*inside, "link", "set", far, "up")
+        need_a_way()
         yield lambda: ip(*inside, "link", "set", far, "down")
     except subprocess.SubprocessError as error:
         pytest.skip(f"no network may be made here: {error}")
     finally:
+        # The cable first: it stays, with its addresses, as long as a process is there.
+        subprocess.run(["ip", "link", "del", near], capture_output=True, timeout=10)
         ip("netns", "del", NAME)
+
+
+def need_a_way():
+    """Skip where a process over there cannot run, or the cable carries nothing."""
+    call = "import socket, sys; socket.create_connection((sys.argv[1], sys.argv[2]), 10)"
+    with socket.create_server((HERE, 0)) as here:
+        command = [*OVER_THERE, "-c", call, HERE, str(here.getsockname()[1])]
+        tried = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    if tried.returncode:
+        pytest.skip(f"nothing gets here from there: {tried.stderr[-300:]}")
 
 
 @contextmanager
 def worker_there(address, folder):
+    """A worker over there, once it is known here."""
     command = [
-        *("ip", "netns", "exec", NAME),
-        *(sys.executable, "-m", "distributed.cli.dask_worker", address),
+        *(*OVER_THERE, "-m", "distributed.cli.dask_worker", address),
         *("--nthreads", "1", "--no-dashboard", "--host", THERE),
     ]
     here = os.path.dirname(__file__)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])}
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
+    with open(folder / "worker.log", "w+") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT
+        )
+
+        def is_there():
+            assert process.poll() is None, (folder / "worker.log").read_text()
+            return default_client().nthreads()
+
+        try:
+            (worker,) = wait_until(is_there, "it is there", 90)
+            yield worker
+        except BaseException:
+            sys.stderr.write((folder / "worker.log").read_text())
+            raise
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
-@pytest.mark.skipif(
-    distributed.__version__ < "2026", reason="the worker over there does not get here"
-)
 def test_its_host_is_cut_off(harmable, tmp_path):
     with (
         other_host() as cut,
         dask.config.set({"distributed.comm.timeouts.tcp": "120s"}),
         harmable(n_workers=0, host=HERE) as client,
-        worker_there(client.scheduler.address, tmp_path),
+        worker_there(client.scheduler.address, tmp_path) as worker,
         flag(tmp_path) as path,
     ):
-        wait_until(lambda: client.nthreads(), "it is there", 90)
-        (worker,) = client.nthreads()
         future = client.submit(loop_until, path, key="far away")
         why_until("running", future)
         cut()
