@@ -57,7 +57,9 @@ def other_host():
 
 def need_a_way():
     """Skip where a process over there cannot run, or the cable carries nothing."""
-    call = "import socket, sys; socket.create_connection((sys.argv[1], sys.argv[2]), 10)"
+    call = (
+        "import socket, sys; socket.create_connection((sys.argv[1], sys.argv[2]), 10)"
+    )
     with socket.create_server((HERE, 0)) as here:
         command = [*OVER_THERE, "-c", call, HERE, str(here.getsockname()[1])]
         tried = subprocess.run(command, capture_output=True, text=True, timeout=30)
