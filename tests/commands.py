@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -34,6 +35,19 @@ def environment(**variables: Any) -> Any:
     """Of a process that finds what this one finds."""
     path = os.pathsep.join(filter(None, sys.path))
     return {**os.environ, "PYTHONPATH": path, **variables}
+
+
+def other_python(minor: int) -> str:
+    """Python 3 of another minor version, as CI names it or as it is found."""
+    import pytest
+
+    if minor == sys.version_info.minor:
+        pytest.skip("this very version")
+    name = f"python3.{minor}"
+    found = os.environ.get(f"DBGKIT_TEST_PYTHON3_{minor}") or shutil.which(name)
+    if not found:
+        pytest.skip(f"no {name}")
+    return found
 
 
 def start(

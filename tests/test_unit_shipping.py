@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import marshal
+import os
 import pickle
 import subprocess
 import sys
+from types import CodeType
 
 import pytest
-from commands import environment
+from commands import environment, other_python
 
+import dbgkit
+from dbgkit.cluster import shipping
 from dbgkit.cluster.shipping import ShippedFunction
 
 LOADS = """
@@ -48,3 +53,42 @@ def test_threads_that_load_it_at_once_get_the_same(module, name):
         timeout=60,
     )
     assert run.returncode == 0, run.stderr
+
+
+def loaded_by(python, data):
+    """Line that a Python without dbgkit and Dask prints of a function that it gets."""
+    told = "found.__code__.co_filename, found('a\x1bb')"
+    code = f"import pickle, sys; found = pickle.load(sys.stdin.buffer); print({told})"
+    run = subprocess.run(
+        [python, "-I", "-c", code], input=data, capture_output=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr.decode()
+    return run.stdout.decode().strip()
+
+
+def test_compiled_code_goes_along_and_names_no_folder_of_this_machine():
+    data = pickle.dumps(ShippedFunction("common.texts", "visible"))
+    assert os.path.dirname(dbgkit.__file__).encode() not in data
+    file = f"<{shipping.package_of('common.texts')}.common.texts>"
+    assert loaded_by(sys.executable, data) == f"{file} a\\x1bb"
+    # It is the compiled code that is taken.
+    broken = data.replace(b"def visible(", b"def visible[")
+    assert broken != data
+    assert loaded_by(sys.executable, broken) == f"{file} a\\x1bb"
+
+
+@pytest.mark.parametrize("minor", [10, 11, 12, 13, 14])
+def test_another_python_compiles_it_itself(minor):
+    python = other_python(minor)
+    data = pickle.dumps(ShippedFunction("common.texts", "visible"))
+    file = f"<{shipping.package_of('common.texts')}.common.texts>"
+    assert loaded_by(python, data) == f"{file} a\\x1bb"
+
+
+def test_what_was_never_compiled_is_compiled_here(monkeypatch):
+    """As where it is installed by a loader that has no code to give."""
+    monkeypatch.setattr(shipping.PathFinder, "find_spec", lambda *_: None)
+    file = "<package.common.keys>"
+    code = marshal.loads(shipping._compiled.__wrapped__("common.keys", file))
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    assert inner and {each.co_filename for each in [code, *inner]} == {file}

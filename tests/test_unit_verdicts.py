@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 import verdict_tasks as tasks
 
@@ -256,22 +254,17 @@ NAMES = [
 @pytest.fixture(scope="module", params=[10, 11, 12, 13, 14])
 def other_python(request):
     """Each other minor version of Python that is there."""
-    if request.param == sys.version_info.minor:
-        pytest.skip("this very version")
-    name = f"python3.{request.param}"
-    found = os.environ.get(f"DBGKIT_TEST_PYTHON3_{request.param}") or shutil.which(name)
-    if not found:
-        pytest.skip(f"no {name}")
+    python = commands.other_python(request.param)
     folder = str(Path(tasks.__file__).parent)
     done = subprocess.run(
-        [found, "-c", _TELL, folder, *NAMES],
+        [python, "-c", _TELL, folder, *NAMES],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     if done.returncode:
-        pytest.skip(f"{name} does not run: {done.stderr.strip().splitlines()[:1]}")
+        pytest.skip(f"{python} does not run: {done.stderr.strip().splitlines()[:1]}")
     return json.loads(done.stdout)
 
 

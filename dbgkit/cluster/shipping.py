@@ -4,15 +4,20 @@ Pickling by reference fails where dbgkit is not installed; pickling by value tie
 two Python versions together, and ``Client.upload_file`` can keep late workers from
 starting. So the pickle says: make a package of these sources, and take this name from
 it. The package's name has a digest of its sources, so that two versions on one
-scheduler do not interfere.
+scheduler do not interfere. Compiled code goes along, for those whose Python compiles
+to the same: compiling takes most of the time that a first question does.
 """
 
 from __future__ import annotations
 
 import hashlib
+import marshal
 import re
 from functools import cache
 from importlib import resources
+from importlib.machinery import PathFinder
+from importlib.util import MAGIC_NUMBER
+from types import CodeType
 from typing import Any
 
 from distributed.diagnostics.plugin import NannyPlugin, SchedulerPlugin, WorkerPlugin
@@ -21,13 +26,14 @@ from distributed.diagnostics.plugin import NannyPlugin, SchedulerPlugin, WorkerP
 _IMPORT = re.compile(r"\nfrom (\.+)([\w.]*) import ")
 _LOAD = "exec(loader, space) or space['found']"
 _LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"
-# Runs over there, with `package`, `sources` and `name` as globals.
+# Runs over there, with `package`, `sources`, `magic` and `name` as globals.
 # Two threads may do this at once: neither takes a module that is half loaded.
 _LOADER = """
+import marshal
 import sys
 import threading
 import types
-from importlib.util import find_spec
+from importlib.util import MAGIC_NUMBER
 
 
 def package_at(full):
@@ -39,31 +45,7 @@ def package_at(full):
     return module
 
 
-def named(code, file):
-    inner = (
-        named(each, file) if isinstance(each, types.CodeType) else each
-        for each in code.co_consts
-    )
-    return code.replace(co_filename=file, co_consts=tuple(inner))
-
-
-def run(module, part, source):
-    file = f"<{module.__name__}>"
-    # Where this process has this very version, Python has compiled it before.
-    here = f"dbgkit.remote.{part}"
-    try:
-        spec = find_spec(here) if "dbgkit.remote" in sys.modules else None
-        same = spec is not None and spec.loader.get_source(here) == source
-    except (ImportError, AttributeError):  # it is another version, or pytest loads it
-        same = False
-    if same:
-        code = named(spec.loader.get_code(here), file)
-    else:
-        code = compile(source, file, "exec")
-    exec(code, module.__dict__)
-
-
-def add(part, source):
+def add(part, source, compiled):
     full = f"{package}.{part}"
     module = sys.modules.get(full)
     if module is None:
@@ -73,7 +55,11 @@ def add(part, source):
         module.__package__ = above
         sys.modules[full] = module
         try:
-            run(module, part, source)
+            if MAGIC_NUMBER == magic:
+                code = marshal.loads(compiled)
+            else:
+                code = compile(source, f"<{full}>", "exec")
+            exec(code, module.__dict__)
         except BaseException:
             del sys.modules[full]
             raise
@@ -81,8 +67,8 @@ def add(part, source):
 
 
 with vars(package_at(package)).setdefault("loading", threading.RLock()):
-    for part, source in sources:
-        found = getattr(add(part, source), name, None)
+    for part, source, compiled in sources:
+        found = getattr(add(part, source, compiled), name, None)
 """
 
 
@@ -157,11 +143,40 @@ def package_of(module: str) -> str:
     return f"dbgkit_remote_{digest_of(module)}"
 
 
+@cache
+def _compiled(part: str, file: str) -> bytes:
+    """A module's code, as from a file of that name; Python has mostly compiled it."""
+    full = f"dbgkit.remote.{part}"
+    above = resources.files("dbgkit.remote") / "/".join(part.split(".")[:-1])
+    # Not through the finders of others: pytest's loader gives no code.
+    spec = PathFinder.find_spec(full, [str(above)])
+    try:
+        code = spec.loader.get_code(full)  # type: ignore[union-attr]
+    except (AttributeError, ImportError):  # however it is installed
+        code = compile(_text_of(part), file, "exec", dont_inherit=True)
+    return marshal.dumps(_named(code, file))
+
+
+def _named(code: CodeType, file: str) -> CodeType:
+    """Code without the path that it was compiled from."""
+    inner = (
+        _named(each, file) if isinstance(each, CodeType) else each
+        for each in code.co_consts
+    )
+    return code.replace(co_filename=file, co_consts=tuple(inner))
+
+
+@cache
 def _names(module: str, name: str) -> dict[str, Any]:
+    package = package_of(module)
     space = {
-        "__name__": package_of(module),
-        "package": package_of(module),
-        "sources": sources_of(module),
+        "__name__": package,
+        "package": package,
+        "sources": tuple(
+            (part, text, _compiled(part, f"<{package}.{part}>"))
+            for part, text in sources_of(module)
+        ),
+        "magic": MAGIC_NUMBER,
         "name": name,
     }
     return {"loader": _LOADER, "space": space}

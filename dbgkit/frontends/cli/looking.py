@@ -20,6 +20,7 @@ import click
 from dbgkit.advice import worded
 from dbgkit.errors import DbgkitError
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, patient_pipe
+from dbgkit.frontends.cli.garbage import collect_garbage
 from dbgkit.frontends.cli.options import declared
 from dbgkit.frontends.cli.typed import Command
 from dbgkit.frontends.verbs import (
@@ -91,10 +92,13 @@ class Place:
 # -- commands ------------------------------------------------------------------
 
 
-def command(name: str) -> Callable[[Callable[..., int]], click.Command]:
+def command(
+    name: str, *, brief: bool = True
+) -> Callable[[Callable[..., int]], click.Command]:
     """Make a function of a `Place`, a target and options a command of that name.
 
     It returns the exit code. dbgkit's own errors end it with code 2 and one line.
+    ``brief``: it looks and is over; it neither stays nor runs a task.
     """
     verb = VERBS[name]
     elsewhere = {option.keyword for option in PLACE}
@@ -103,6 +107,8 @@ def command(name: str) -> Callable[[Callable[..., int]], click.Command]:
     def decorate(function: Callable[..., int]) -> click.Command:
         @wraps(function)
         def run(**given: Any) -> None:
+            if not brief:
+                collect_garbage()
             with ending():
                 place = _place(name, given)
                 with _own_mistakes(), _quiet(), worded(_wording()):

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 from dbgkit._version import __version__
 from dbgkit.frontends.cli import replay, report, states
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, flushed
+from dbgkit.frontends.cli.garbage import collect_garbage, keep_garbage, leave_garbage
 from dbgkit.frontends.cli.options import declared
 from dbgkit.frontends.cli.typed import meant_command
 from dbgkit.frontends.verbs import VERBS
@@ -82,6 +83,7 @@ def run(
 
     Exits with the script's own exit code: 1 after an exception, 130 after Ctrl-C.
     """
+    collect_garbage()
     from dbgkit.frontends.cli.running import run_script
     from dbgkit.source import name_for_process, read_sources
 
@@ -109,10 +111,13 @@ for command in (
 
 def main(program: str = "dbgkit") -> None:
     """Run the command line, as which it was called, and end the process."""
+    keep_garbage()
     try:
         cli(prog_name=program)
     except OSError:  # standard error is full, so that nothing can be said
         code: Any = COULD_NOT_LOOK
     except SystemExit as ended:
         code = ended.code
-    raise SystemExit(flushed(code))
+    code = flushed(code)
+    leave_garbage()
+    raise SystemExit(code)

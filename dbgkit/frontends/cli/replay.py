@@ -30,7 +30,7 @@ def locate(place: Place, key: str | None) -> int:
     return FOUND
 
 
-@command("replay")
+@command("replay", brief=False)
 def replay(place: Place, key: str | None, **options: Any) -> int:
     """Run a failed task again with its real inputs.
 
@@ -48,7 +48,7 @@ def replay(place: Place, key: str | None, **options: Any) -> int:
     return 0 if options["dry_run"] or again.outcome == "passed" else FOUND
 
 
-@command("debug")
+@command("debug", brief=False)
 def debug(place: Place, key: str | None, **options: Any) -> int:
     """Open the debugger in a failed task, with its real inputs.
 

@@ -57,7 +57,7 @@ def _writing_page() -> Iterator[None]:
         raise CouldNotLook(str(error)) from error
 
 
-@command("watch")
+@command("watch", brief=False)
 def watch(place: Place, every: str, once: bool, updates: int | None) -> int:
     """Watch a cluster on a live screen.
 
