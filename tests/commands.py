@@ -47,6 +47,9 @@ def other_python(minor: int) -> str:
     found = os.environ.get(f"DBGKIT_TEST_PYTHON3_{minor}") or shutil.which(name)
     if not found:
         pytest.skip(f"no {name}")
+    # A shim of pyenv may be there for a version that is not switched on.
+    if subprocess.run([found, "-c", ""], capture_output=True, timeout=60).returncode:
+        pytest.skip(f"{found} does not run")
     return found
 
 

@@ -197,11 +197,11 @@ def test_a_worker_that_leaves_on_purpose_has_not_died(tmp_path):
     [(tasks.append_and_fail, [1, 2]), (tasks.zero_and_fail, np.ones(5))],
 )
 def test_values_in_the_workers_memory_stay_as_they_are(client, function, value):
-    held = client.submit(tasks.same, value, key="held")
+    held = client.submit(tasks.same, value, key=f"kept for {function.__name__}")
     rest = () if function is tasks.zero_and_fail else (3,)
-    wait(client.submit(function, held, *rest, key="changes"))
+    wait(client.submit(function, held, *rest, key=f"changes: {function.__name__}"))
     before = list(held.result())
-    future = client.submit(function, held, *rest, key="changes again")
+    future = client.submit(function, held, *rest, key=f"again: {function.__name__}")
     wait(future)
     before = list(held.result())
     replayed(client, future, times=2)
@@ -209,18 +209,20 @@ def test_values_in_the_workers_memory_stay_as_they_are(client, function, value):
 
 
 def test_each_run_has_inputs_of_its_own(client):
-    held = client.submit(tasks.same, [1], key="held")
+    held = client.submit(tasks.same, [1], key="kept for each")
     future = client.submit(tasks.append_and_fail, held, 3, key="appends")
     replay = replayed(client, future, times=3)
     assert {run.message for run in replay.runs} == {"cannot take 3 values"}
 
 
 def test_that_the_task_changes_its_input_is_said(processes_client):
-    held = processes_client.submit(tasks.same, [1, 2], key="held")
+    held = processes_client.submit(tasks.same, [1, 2], key="kept whole")
     future = processes_client.submit(tasks.append, held, 3, key="third")
     replay = replayed(processes_client, future)
     assert replay.outcome == "passed"
-    assert any("changes its input 'held' in place" in note for note in replay.notes)
+    assert any(
+        "changes its input 'kept whole' in place" in note for note in replay.notes
+    )
 
 
 def test_its_inputs_are_compared_with_those_recorded(processes_client):

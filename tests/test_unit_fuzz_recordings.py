@@ -17,8 +17,8 @@ import dbgkit
 from dbgkit.cluster.recordings import read_recording
 from dbgkit.model import MALFORMED, Recording, recording_from_wire
 from dbgkit.model.recordings import restore
-from dbgkit.remote.recording.packing import pack, unpack
-from dbgkit.remote.recording.take import FORMAT, Limits, take
+from dbgkit.remote.recording.packing import FORMAT, pack, unpack
+from dbgkit.remote.recording.take import Limits, take
 
 HEADER = {
     "number": 1,

@@ -40,7 +40,11 @@ class Row(TypedDict):
 
 
 @pytest.mark.parametrize(
-    "kind", [*ANSWERS.values(), *FUNCTIONS.values(), DeathForm, ListedHeader]
+    "kind",
+    [
+        *(kind() for kind in (*ANSWERS.values(), *FUNCTIONS.values())),
+        *(DeathForm, ListedHeader),
+    ],
 )
 def test_each_wire_form_makes_a_check(kind):
     assert not fits(kind, 1.5)

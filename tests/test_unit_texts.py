@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+import re
+
 import pytest
 
+import dbgkit
 from dbgkit.remote.common.texts import (
     normalise,
     safe_repr,
@@ -11,6 +16,7 @@ from dbgkit.remote.common.texts import (
     signature,
     type_and_message,
 )
+from dbgkit.remote.secrets.patterns import regex
 
 
 class Hostile(Exception):
@@ -105,3 +111,33 @@ def test_of_a_line_the_folder_does_not_count():
 def test_of_a_line_file_number_and_function_do_count(line):
     here = signature("ValueError", "x", ("/a/job.py", 3, "f"))
     assert signature("ValueError", "x", line) != here
+
+
+def test_each_regular_expression_compiles():
+    """They are compiled with their first use, which may be anywhere."""
+    found = set()
+
+    def walk(value):
+        if isinstance(value, regex):
+            assert value.pattern is not None
+            found.add(id(value))
+        elif isinstance(value, (tuple, list, set, frozenset)):
+            for item in value:
+                walk(item)
+        elif isinstance(value, dict):
+            walk(tuple(value.items()))
+
+    for module in pkgutil.walk_packages(dbgkit.__path__, "dbgkit."):
+        if not module.name.endswith(("__main__", ".preload", ".pytest_plugin")):
+            walk(vars(importlib.import_module(module.name)))
+    assert len(found) > 80
+
+
+def test_a_regular_expression_is_as_any_other():
+    late = regex(r"(?P<word>\w+)", re.ASCII)
+    assert late.search("- ab")["word"] == "ab" and late.sub("x", "ab cd") == "x x"
+    assert late.pattern == r"(?P<word>\w+)" and late.groups == 1
+    with pytest.raises(re.error):
+        regex("(").search("")
+    with pytest.raises(AttributeError):
+        late.nothing  # noqa: B018

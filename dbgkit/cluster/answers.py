@@ -8,66 +8,91 @@ recording: anybody can report some.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dbgkit.cluster.checks import Misfit
-from dbgkit.cluster.shapes import agrees, shape_of
+from dbgkit.cluster.shapes import Shape, agrees, shape_of
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.errors import AnswerUnreadable
-from dbgkit.remote.common import wire_failures as failures
-from dbgkit.remote.common import wire_recordings as recordings
-from dbgkit.remote.common import wire_replays as replays
-from dbgkit.remote.common import wire_tasks as tasks
-from dbgkit.remote.common import wire_why as why
 from dbgkit.remote.common.wire import Count, Mapped
-from dbgkit.remote.common.wire_deaths import Box, BoxUnread, DeathsForm
-from dbgkit.remote.common.wire_why_late import Usage
-from dbgkit.remote.common.wire_why_waits import Holders, WaitsForm
-from dbgkit.remote.common.wire_why_workers import LoggedError, Probe
 
 if TYPE_CHECKING:
+    from dbgkit.remote.common import wire_failures as failures
+    from dbgkit.remote.common import wire_tasks as tasks
     from dbgkit.remote.common.wire import AnyQuestion
 
-# Verbs of ``remote.scheduler.extension``, and the types of their answers.
-ANSWERS: dict[str, Any] = {
-    "visit": failures.Visit,
-    "progress": dict[str, Count],
-    "run": dict[str, replays.Called],
+
+class _Types:
+    """The types of one ``remote.common.wire_*``; imported with the first answer."""
+
+    def __init__(self, subject: str) -> None:
+        self._module = f"dbgkit.remote.common.wire_{subject}"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self._module), name)
+
+
+_deaths, _failures = _Types("deaths"), _Types("failures")
+_recordings, _replays, _tasks = _Types("recordings"), _Types("replays"), _Types("tasks")
+_why, _late, _waits = _Types("why"), _Types("why_late"), _Types("why_waits")
+_workers = _Types("why_workers")
+
+# Verbs of ``remote.scheduler.extension``, and what gives the types of their answers:
+# each verb needs few of them.
+ANSWERS: dict[str, Callable[[], Any]] = {
+    "visit": lambda: _failures.Visit,
+    "progress": lambda: dict[str, Count],
+    "run": lambda: dict[str, _replays.Called],  # type: ignore[name-defined]
     # ``remote.scheduler.foresight``: verbs, questions and answers, read as they are
     # taken.
-    "foreseen": list[tuple[str, Mapped, Mapped]],
-    "failures": failures.Failures,
-    "tasks": tasks.Tasks,
-    "counts": tasks.Counts,
-    "workers": tasks.Workers,
-    "why": why.Why,
-    "waits": WaitsForm,
-    "around": tasks.Around,
-    "story": tasks.StoryForm,
-    "doctor": tasks.Examined,
-    "deaths": DeathsForm,
-    "recorder list": recordings.ListedForm,
-    "recorder fetch": recordings.FetchedForm,
-    "recorder on": recordings.SwitchedOnForm,
-    "recorder off": recordings.SwitchedOffForm,
+    "foreseen": lambda: list[tuple[str, Mapped, Mapped]],
+    "failures": lambda: _failures.Failures,
+    "tasks": lambda: _tasks.Tasks,
+    "counts": lambda: _tasks.Counts,
+    "workers": lambda: _tasks.Workers,
+    "why": lambda: _why.Why,
+    "waits": lambda: _waits.WaitsForm,
+    "around": lambda: _tasks.Around,
+    "story": lambda: _tasks.StoryForm,
+    "doctor": lambda: _tasks.Examined,
+    "deaths": lambda: _deaths.DeathsForm,
+    "recorder list": lambda: _recordings.ListedForm,
+    "recorder fetch": lambda: _recordings.FetchedForm,
+    "recorder on": lambda: _recordings.SwitchedOnForm,
+    "recorder off": lambda: _recordings.SwitchedOffForm,
 }
-# Functions that are sent to workers, and the types of what they return.
-FUNCTIONS: dict[tuple[str, str], Any] = {
-    ("worker.why", "look_at_tasks"): Probe,
-    ("worker.why_errors", "last_errors"): list[LoggedError],
-    ("common.leases", "holders_of"): Holders,
-    ("nanny.why", "look_at_process"): Usage | None,
-    ("common.modules", "missing_modules"): list[str],
-    ("common.modules", "missing_names"): list[tuple[str, str]],
-    ("worker.doctor", "probe_worker"): tasks.Checked,
-    ("worker.replay", "look"): replays.Look,
-    ("common.boxes", "read_boxes_of"): list[BoxUnread | Box],
-    ("worker.environment", "describe_process"): tasks.Surroundings,
+# Functions that are sent to workers, and what gives the types of what they return.
+FUNCTIONS: dict[tuple[str, str], Callable[[], Any]] = {
+    ("worker.why", "look_at_tasks"): lambda: _workers.Probe,
+    ("worker.why_errors", "last_errors"): lambda: list[_workers.LoggedError],  # type: ignore[name-defined]
+    ("common.leases", "holders_of"): lambda: _waits.Holders,
+    ("nanny.why", "look_at_process"): lambda: _late.Usage | None,
+    ("common.modules", "missing_modules"): lambda: list[str],
+    ("common.modules", "missing_names"): lambda: list[tuple[str, str]],
+    ("worker.doctor", "probe_worker"): lambda: _tasks.Checked,
+    ("worker.replay", "look"): lambda: _replays.Look,
+    ("common.boxes", "read_boxes_of"): lambda: list[_deaths.BoxUnread | _deaths.Box],  # type: ignore[name-defined]
+    ("worker.environment", "describe_process"): lambda: _tasks.Surroundings,
 }
 
 
-@agrees(tasks.GraphForm)
+@cache
+def answer_shape(name: str) -> Shape:
+    """The check of what a verb answers."""
+    return shape_of(ANSWERS[name]())
+
+
+@cache
+def function_shape(module: str, name: str) -> Shape | None:
+    """The check of what a function returns that is sent to workers."""
+    kind = FUNCTIONS.get((module, name))
+    return None if kind is None else shape_of(kind())
+
+
+@agrees("wire_tasks.GraphForm")
 def _names_its_nodes(graph: tasks.GraphForm) -> str:
     """Whether edges and gaps name nodes that are there."""
     named = [at for edge in graph["edges"] for at in edge]
@@ -76,14 +101,14 @@ def _names_its_nodes(graph: tasks.GraphForm) -> str:
     return "names nodes that do not exist" if max(named) >= len(graph["nodes"]) else ""
 
 
-@agrees(failures.Fact)
+@agrees("wire_failures.Fact")
 def _has_frames_of_its_cause(fact: failures.Fact) -> str:
     if fact.get("cause_text") and "cause_frames" not in fact:
         return "has the text of a cause, but not its frames"
     return ""
 
 
-@agrees(tasks.Held)
+@agrees("wire_tasks.Held")
 def _has_functions(held: tasks.Held) -> str:
     if held["bytes"] and not held["functions"]:
         return "has bytes that are not a function's"
@@ -98,7 +123,7 @@ def read_answer(verb: str, question: AnyQuestion, answer: Any) -> Any:
     """
     name = f"recorder {question['verb']}" if verb == "recorder" else verb
     try:
-        shape_of(ANSWERS[name])(answer)
+        answer_shape(name)(answer)
         _suits(name, question, answer)
     except Misfit as misfit:
         raise _unreadable(name, misfit) from misfit
@@ -141,11 +166,11 @@ def read_said(function: ShippedFunction, address: str, said: Any) -> Any:
 
     What the function raised there is an answer.
     """
-    kind = FUNCTIONS.get((function.module, function.name))
-    if kind is None or isinstance(said, BaseException):
+    shape = function_shape(function.module, function.name)
+    if shape is None or isinstance(said, BaseException):
         return said
     try:
-        shape_of(kind)(said)
+        shape(said)
     except Misfit as misfit:
         return AnswerUnreadable(
             f"the answer of worker {address} cannot be read: {misfit}",

@@ -12,7 +12,6 @@ from distributed.protocol.pickle import dumps
 
 from dbgkit import advice
 from dbgkit.cluster.dashboard import page_link
-from dbgkit.cluster.deaths import death_watch
 from dbgkit.cluster.extension import extension_name
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shapes import fits
@@ -33,8 +32,7 @@ from dbgkit.model import (
     recording_from_wire,
 )
 from dbgkit.remote.common.wire_recordings import ListedHeader, RecorderSettings
-from dbgkit.remote.recording.packing import unpack
-from dbgkit.remote.recording.take import FORMAT
+from dbgkit.remote.recording.packing import FORMAT, unpack
 from dbgkit.remote.scheduler.foresight import contents_question
 from dbgkit.remote.scheduler.recordings_switch import page_name
 
@@ -131,6 +129,8 @@ async def preload(scheduler: Any, settings: RecorderSettings) -> None:
 
 def _store() -> ShippedPlugin:
     """The scheduler's part, which installs all others."""
+    from dbgkit.cluster.deaths import death_watch
+
     deaths = (deaths_name(), dumps(death_watch()))
     return ShippedPlugin(
         "scheduler.recordings_store", "RecordStore", recorder_name(), 0, deaths

@@ -43,17 +43,21 @@ def fits(kind: Any, value: Any) -> bool:
     return True
 
 
-_AGREEMENTS: dict[Any, Agreement] = {}
+_AGREEMENTS: dict[str, Agreement] = {}
 
 
-def agrees(kind: Any) -> Callable[[Agreement], Agreement]:
-    """Declare a condition on several fields of a `TypedDict`."""
+def agrees(name: str) -> Callable[[Agreement], Agreement]:
+    """Declare a condition on several fields of a `TypedDict`: ``"wire_tasks.Held"``."""
 
     def note(agreement: Agreement) -> Agreement:
-        _AGREEMENTS[kind] = agreement
+        _AGREEMENTS[name] = agreement
         return agreement
 
     return note
+
+
+def _named(kind: Any) -> str:
+    return f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
 
 
 @cache
@@ -152,7 +156,7 @@ def _record(kind: Any) -> Shape:
     shapes = [(name, shape_of(each)) for name, each in _fields(kind).items()]
     wanted = [each for each in shapes if each[0] in kind.__required_keys__]
     others = [each for each in shapes if each not in wanted]
-    agree = _AGREEMENTS.get(kind)
+    agree = _AGREEMENTS.get(_named(kind))
 
     def check(value: Any) -> None:
         mapping(value)
@@ -179,7 +183,7 @@ def _rows(kind: Any) -> Shape | None:
     If that finds something odd, each row is checked, to say which one it is. None if
     some fields cannot be checked all at once.
     """
-    if not is_typeddict(kind) or kind.__optional_keys__ or kind in _AGREEMENTS:
+    if not is_typeddict(kind) or kind.__optional_keys__ or _named(kind) in _AGREEMENTS:
         return None
     fields = _fields(kind)
     if not all(each in _AT_ONCE for each in fields.values()):

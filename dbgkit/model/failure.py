@@ -13,7 +13,6 @@ from dbgkit.model.origin import Origin
 from dbgkit.model.recordings import Recording
 from dbgkit.remote.common.frame_codes import FrameCode
 from dbgkit.remote.common.texts import in_line
-from dbgkit.remote.secrets.redact import redact_text
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -150,6 +149,8 @@ class Failure(FoundIn, Displayed):
         return traceback_shown(self)
 
     def __repr__(self) -> str:
+        from dbgkit.remote.secrets.redact import redact_text
+
         where = f" on {self.worker}" if self.worker else ""
         return in_line(
             f"<Failure {redact_text(repr(self.key))}{where}: {self.exception_type}: "

@@ -14,7 +14,6 @@ from dbgkit.model.origin import Origin
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.texts import in_line
-from dbgkit.remote.secrets.redact import redact_text
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -185,6 +184,8 @@ class Recording(Displayed):
 
     def __repr__(self) -> str:
         raised = f"{self.exception_type}: {self.message[:80]!r}"
+        from dbgkit.remote.secrets.redact import redact_text
+
         return in_line(f"<Recording of {redact_text(repr(self.key))}: {raised}>")
 
 

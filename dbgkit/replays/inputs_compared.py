@@ -10,8 +10,6 @@ from dbgkit.cluster.link import Link
 from dbgkit.cluster.recordings import held_recordings, left_behind
 from dbgkit.model import Failure, Recording
 from dbgkit.remote.common.sentences import several
-from dbgkit.remote.secrets.redact import redact_text
-from dbgkit.remote.values.fingerprints import compare, fingerprints
 from dbgkit.replays.outcome import causes_known
 from dbgkit.replays.wording import alike
 from dbgkit.targets.naming import recorded_name
@@ -41,6 +39,8 @@ def with_causes(failure: Failure, recording: Recording | None) -> Failure:
     """
     if recording is None or causes_known(failure):
         return failure
+    from dbgkit.remote.secrets.redact import redact_text
+
     message = redact_text(failure.message, extra=recording.secret_names)
     of_it = recording.exception_type == failure.exception_type
     if not of_it or not alike({recording.message}, {message}):
@@ -75,7 +75,10 @@ class InputComparison:
             for key, value in values.items()
             if key in self._then and self.verdicts.get(key) != "same"
         }
-        self.compare_prints(fingerprints(wanted, SECONDS) if wanted else ())
+        if wanted:
+            from dbgkit.remote.values.fingerprints import fingerprints
+
+            self.compare_prints(fingerprints(wanted, SECONDS))
 
     @property
     def wanted(self) -> list[Any]:
@@ -84,6 +87,10 @@ class InputComparison:
 
     def compare_prints(self, prints: Iterable[Sequence[Any]]) -> None:
         """Compare fingerprints, which may be taken in another process."""
+        if not self._then:
+            return
+        from dbgkit.remote.values.fingerprints import compare
+
         for key, *now in prints:
             if key in self._then and self.verdicts.get(key) != "same":
                 self.verdicts[key] = compare(self._then[key], now)

@@ -9,8 +9,6 @@ from dbgkit.errors import InputMoved, InputNotCopyable, NotHere
 from dbgkit.model import Replay
 from dbgkit.replays.collectives import ALONE
 from dbgkit.replays.here import replay_here
-from dbgkit.replays.in_child import replay_in_child
-from dbgkit.replays.on_worker import run_on_worker
 from dbgkit.replays.places import own_place
 from dbgkit.replays.preparing import Notify, Prepared, prepare_once
 from dbgkit.replays.submitted import HandedStored
@@ -47,7 +45,7 @@ def _run_as_planned(prepared: Prepared, notify: Notify) -> Replay | HandedStored
     if prepared.plan.where == "worker":
         return _on_worker(prepared, notify)
     if prepared.plan.where == "process":
-        return replay_in_child(prepared, notify)
+        return _in_child(prepared, notify)
     try:
         return replay_here(prepared, notify)
     except InputNotCopyable:
@@ -58,7 +56,13 @@ def _run_as_planned(prepared: Prepared, notify: Notify) -> Replay | HandedStored
         where="process",
         warnings=(*prepared.plan.warnings, "inputs cannot be copied: a fork has them"),
     )
-    return replay_in_child(replace(prepared, plan=plan), notify)
+    return _in_child(replace(prepared, plan=plan), notify)
+
+
+def _in_child(prepared: Prepared, notify: Notify) -> Replay | HandedStored:
+    from dbgkit.replays.in_child import replay_in_child
+
+    return replay_in_child(prepared, notify)
 
 
 def _of_submitted(prepared: Prepared, key: Any, notify: Notify) -> Replay:
@@ -91,6 +95,8 @@ def _of_submitted(prepared: Prepared, key: Any, notify: Notify) -> Replay:
 
 
 def _on_worker(prepared: Prepared, notify: Notify) -> Replay | HandedStored:
+    from dbgkit.replays.on_worker import run_on_worker
+
     failure, wanted = prepared.failure, prepared.wanted
     try:
         return run_on_worker(

@@ -17,7 +17,6 @@ from dbgkit.model import Failure, FrameSummary, RecordedCause, Recording
 from dbgkit.remote.common.codes import is_cell, is_dynamic, mark_of
 from dbgkit.remote.common.frame_codes import FrameCode, codes_for, own_place
 from dbgkit.remote.common.frames import own_line_of_text
-from dbgkit.remote.secrets.redact import numbered_lines
 from dbgkit.source.finding import Found, Index
 from dbgkit.source.places import cell_name, cells_alike, place, split_line
 
@@ -190,6 +189,8 @@ def _around(
     home: Found, lineno: int, secret_names: Iterable[str]
 ) -> tuple[tuple[int, str], ...]:
     """Numbered lines around one, within its function, secrets hidden."""
+    from dbgkit.remote.secrets.redact import numbered_lines
+
     lines = linecache.getlines(home.filename)
     if not 0 < lineno <= len(lines):
         return ()

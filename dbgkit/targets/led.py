@@ -17,8 +17,6 @@ from dbgkit.remote.common.exceptions import raised_from
 from dbgkit.remote.common.frames import own_line_of_text, walk
 from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.texts import COMPARED, safe_repr
-from dbgkit.remote.scheduler.inner import entry_of
-from dbgkit.remote.scheduler.inner_identities import Identity, identities, of_chain
 from dbgkit.remote.scheduler.p2p import phase_in, phase_of, where_in_shuffle
 from dbgkit.targets.scheduler_texts import exception_of, has_text_of
 from dbgkit.targets.tracebacks import callers, chain, is_rebuilt, place_of
@@ -234,7 +232,10 @@ def submitted_entry(
     exception: BaseException | None,
 ) -> HistoryEntry | None:
     """The history's entry for what a task had submitted; None if there is none."""
+    from dbgkit.remote.scheduler.inner import entry_of
+    from dbgkit.remote.scheduler.inner_identities import identities, of_chain
+
     own = identities(entry["exception_text"], entry["traceback_text"])
-    handed: tuple[Identity, ...] = (*own, *of_chain(raised_in(exception)))
+    handed = (*own, *of_chain(raised_in(exception)))
     others = [each for each in entries if each["key"] != entry["key"]]
     return entry_of(entry["key"], entry["when"], handed, others)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dbgkit.cluster.link import Link
-from dbgkit.cluster.why import missing_on_workers
 from dbgkit.model import Death, Failure
 
 if TYPE_CHECKING:
@@ -156,6 +155,8 @@ def lack_of(failure: Failure, timeout: float) -> Lack | None:
     needs, client = failure.evidence.needs, failure.evidence.client
     if not failure.killed or not needs or client is None or isinstance(client, str):
         return None
+    from dbgkit.cluster.why import missing_on_workers
+
     answers = missing_on_workers(Link(client, timeout), needs)
     return lacking(needs, answers)
 

@@ -31,7 +31,6 @@ from dbgkit.targets.failure import (
 )
 from dbgkit.targets.history_entry import entry_for
 from dbgkit.targets.led import exception_for, raised_in
-from dbgkit.targets.matching import locate_in_graph
 from dbgkit.targets.optimizing import expression_here, inner_expression
 from dbgkit.targets.past import forgotten_failures, recorded_batch, said_of_past
 from dbgkit.targets.refusals import (
@@ -245,6 +244,8 @@ class Search:
         return copied or [failure_of_kind(kind)]
 
     def _in_graph(self, found: Trace) -> list[Failure]:
+        from dbgkit.targets.matching import locate_in_graph
+
         return locate_in_graph(
             found,
             client=self.client,

@@ -10,6 +10,7 @@ import msgpack
 if TYPE_CHECKING:
     from ..common.wire_recordings import Content, FrameForm, RecordedPart
 
+FORMAT = 3  # of what is packed; a reader of another one says so
 MOST_MESSAGE = 1_000  # characters of a message outside of the recording
 _HEADER = 4_000  # bytes that go with a recording: key, worker, message
 _MOST_RAW = 64 * 2**20  # bytes of a recording that is unpacked

@@ -34,13 +34,12 @@ from ..values.summarize import (
     summarize_places,
 )
 from .origins import worded
-from .packing import raw_of
+from .packing import FORMAT, raw_of
 
 if TYPE_CHECKING:
     from ..common.wire_failures import OriginForm
     from ..common.wire_recordings import CauseForm, Content, RecorderSettings
 
-FORMAT = 3  # of what is packed; a reader of another one says so
 _MESSAGE = 2_000  # characters, as raised.LONGEST_CAUSE
 _TRACEBACK = 20_000
 _LINE = 240  # of its source lines

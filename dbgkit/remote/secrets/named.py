@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from .names import STEMS, secrecy, words_of
+from .patterns import regex
 from .spans import Reader, Span
 from .values import (
     KEYED,
@@ -31,16 +32,16 @@ from .values import (
 )
 
 # What may follow a backslash or per cent sign.
-_CODE = re.compile(r"u00[0-9a-f]{2}|x[0-9a-f]{2}|[nrtfv]|[0-9A-F]{2}")
-_SPACED = re.compile(r"[A-Za-z]{2,20}(?: [A-Za-z]{2,20})? \Z")
-_NUMBERED = re.compile(r"(?: \d{1,2})?(?=['\"]?[ ]?[:=])")
-_ODBC = re.compile(r"=(?![/~.$]|[A-Za-z]:[\\/])")  # and no working directory
+_CODE = regex(r"u00[0-9a-f]{2}|x[0-9a-f]{2}|[nrtfv]|[0-9A-F]{2}")
+_SPACED = regex(r"[A-Za-z]{2,20}(?: [A-Za-z]{2,20})? \Z")
+_NUMBERED = regex(r"(?: \d{1,2})?(?=['\"]?[ ]?[:=])")
+_ODBC = regex(r"=(?![/~.$]|[A-Za-z]:[\\/])")  # and no working directory
 _NAME_BEFORE, _NAME_AFTER = 60, 60  # characters of a name around a stem
-_INNER = re.compile(r"[\w.$-]*")
+_INNER = regex(r"[\w.$-]*")
 _QUOTES = r"\\{0,8}['\"`]|&quot;|&\#3[49];|&apos;|\\{1,8}u002[27]|%22"
 # ``name = ``, ``"name": ``, ``c["name"] = ``, ``name: str = ``, ``name string = ``,
 # ``name => ``, ``name := ``
-_SIGN = re.compile(
+_SIGN = regex(
     rf"""(?P<close>{_QUOTES})?[ ]{{0,4}}(?P<index>\])?[ \t]{{0,40}}
         (?(close)|(?P<typed>(?::[ ]?|[ ])[A-Za-z_*][\w.\[\]<>,|*?'" ]{{0,60}}?[ ]
             (?=(?:[:?]?=)[ ]))?)
@@ -48,32 +49,32 @@ _SIGN = re.compile(
         (?P<space>[ \t]{{0,40}})""",
     re.VERBOSE,
 )
-_HEADER = re.compile(r"(?i)(?:[\w-]*authorization|[\w-]*cookie2?|x-[\w-]+)")
-_COMMA = re.compile(rf"(?P<close>{_QUOTES})\s{{0,4}},\s{{0,20}}")
-_BLANK = re.compile(r"[ \t]{1,20}(?=\\{0,8}['\"`])|[ \t]{1,8}(?=[^\s=:])")
-_IS = re.compile(r"['\"]?[ ](?:is|was)[ :]{1,3}|[ \t]{1,40}")
-_CALL = re.compile(r"\([ ]{0,4}(?=[bru]{0,2}['\"])", re.IGNORECASE)
-_OPEN_TAG = re.compile(r"<(?:[\w.-]{1,40}:)?$")
-_TAG = re.compile(r"(?:[ \t][^<>\n]{0,200})?>")
+_HEADER = regex(r"(?i)(?:[\w-]*authorization|[\w-]*cookie2?|x-[\w-]+)")
+_COMMA = regex(rf"(?P<close>{_QUOTES})\s{{0,4}},\s{{0,20}}")
+_BLANK = regex(r"[ \t]{1,20}(?=\\{0,8}['\"`])|[ \t]{1,8}(?=[^\s=:])")
+_IS = regex(r"['\"]?[ ](?:is|was)[ :]{1,3}|[ \t]{1,40}")
+_CALL = regex(r"\([ ]{0,4}(?=[bru]{0,2}['\"])", re.IGNORECASE)
+_OPEN_TAG = regex(r"<(?:[\w.-]{1,40}:)?$")
+_TAG = regex(r"(?:[ \t][^<>\n]{0,200})?>")
 # ``"name": "password", "value": ``, ``<add key="password" value=``
-_ATTRIBUTE = re.compile(
+_ATTRIBUTE = regex(
     rf"""(?:{_QUOTES})?
         (?:[\s,;/{{]|\b(?:type|id|class|required|secure)=['"]?[\w-]{{0,40}}['"]?){{0,40}}
         (?:-[ ])?(?:{_QUOTES})?
         (?:value|val|content|default|data|string|text)(?:{_QUOTES})?\s{{0,4}}[:=]\s{{0,4}}""",
     re.VERBOSE | re.IGNORECASE,
 )
-_TITLED = re.compile(
+_TITLED = regex(
     rf"(?:(?:name|key|id|field|variable|var|parameter|param|setting|option|header|title)"
     rf"(?:{_QUOTES})?\s{{0,4}}[:=]>?\s{{0,4}}(?:{_QUOTES})?|variable\s\")$",
     re.IGNORECASE,
 )
-_TITLED_TAG = re.compile(r"<[\w:.-]{1,40}[^<>]{0,100}\s(?:name|key|id)=['\"]$")
-_FORM = re.compile(
+_TITLED_TAG = regex(r"<[\w:.-]{1,40}[^<>]{0,100}\s(?:name|key|id)=['\"]$")
+_FORM = regex(
     r"['\"]?[^\r\n\\]{0,200}(?:(?:\r?\n|(?:\\r)?\\n)[\w-]{1,40}:[^\r\n\\]{0,200}){0,4}"
     r"(?:\r?\n|(?:\\r)?\\n){2}"
 )
-_FORM_BEFORE = re.compile(r"form-data;[^\r\n]{0,80}\bname=['\"]?$")
+_FORM_BEFORE = regex(r"form-data;[^\r\n]{0,80}\bname=['\"]?$")
 _GETTERS = set_of(
     "get read load fetch is has check validate verify count decode parse hash reset "
     "find del delete remove generate create make new list require test assert getpass "
@@ -146,7 +147,7 @@ def _stems(extra: tuple[str, ...]) -> re.Pattern[bytes]:
     words = {*STEMS, *more}
     kept = [word for word in words if not any(w in word for w in words if w != word)]
     pattern = one_of(dict.fromkeys(kept, ""))
-    return re.compile(pattern.encode("utf-8", "surrogatepass"))
+    return regex(pattern.encode("utf-8", "surrogatepass"))
 
 
 def _name(

@@ -7,12 +7,12 @@ hidden, a ``token`` if it is neither a number nor a word.
 from __future__ import annotations
 
 import itertools
-import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from .patterns import regex
 from .values import KEYED, SERVICE, STRONG, WEAK, WORDY, set_of
 
 # Words that make a name secret, wherever they stand in it. "Password" in languages
@@ -198,10 +198,10 @@ STEMS = _SPELLED | set_of(
     "sifre geslo lozinka slapta geheimn парол 密码 密碼 口令 パスワ 비밀번 contrasen"
 )
 
-_NAME = re.compile(r"-{0,2}[^\W\d][\w.-]{0,60}")
+_NAME = regex(r"-{0,2}[^\W\d][\w.-]{0,60}")
 # Between the words of ``dbPassword`` and of ``APIKey``.
-_CASES = re.compile(r"(?<=[^\WA-Z_])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_WORD = re.compile(r"[^\W\d_]+")
+_CASES = regex(r"(?<=[^\WA-Z_])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD = regex(r"[^\W\d_]+")
 
 
 @lru_cache(4_096)

@@ -17,6 +17,7 @@ from urllib.parse import quote_from_bytes
 
 from .named import hide_named, names_in
 from .names import is_secret_name, secrecy
+from .patterns import regex
 from .shapes import PEM, hide_shapes
 from .source import hide_apart, hide_given
 from .values import HIDDEN, MARGIN, STRONG, WEAK, needed, set_of, vocabulary
@@ -116,10 +117,8 @@ def _hide_in_source(
 
 _SHORTEST = 4  # ``pw=x``
 _WITHIN = 6  # texts within texts: JSON within JSON within a ``repr``
-_ESCAPED = re.compile(
-    r'(?<!\\)(?:"(?:[^"\\\n]|\\.)*"|' r"'(?:[^'\\\n]|\\.)*')", re.DOTALL
-)
-_ESCAPES = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED = regex(r'(?<!\\)(?:"(?:[^"\\\n]|\\.)*"|' r"'(?:[^'\\\n]|\\.)*')", re.DOTALL)
+_ESCAPES = regex(r"\\(.)", re.DOTALL)
 _MEANT = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
 _KEPT = "\ue000"  # for the backslash of any other escape
 

@@ -7,22 +7,23 @@ import binascii
 import re
 from collections.abc import Callable, Iterator
 
+from .patterns import regex
 from .tokens import hide_tokens
 from .values import HIDDEN, KEYED, NEVER, WEAK, WORDY, lowered, needed, replaced
 
 # A PEM block; one that was cut has no end.
-PEM = re.compile(
+PEM = regex(
     r"-----BEGIN [A-Z0-9 ]{1,40}-----(?:.*?-----END [A-Z0-9 ]{1,40}-----|.*)",
     re.DOTALL,
 )
-_PUBLIC = re.compile(r"-----BEGIN [A-Z0-9 ]{0,30}(?:CERTIFICATE|PUBLIC KEY)")
+_PUBLIC = regex(r"-----BEGIN [A-Z0-9 ]{0,30}(?:CERTIFICATE|PUBLIC KEY)")
 # JSON Web Tokens: base64 of '{"' begins with eyJ; and such a token in base64 again.
-_JWT = re.compile(
+_JWT = regex(
     r"(?:(?<![\w-])|(?<=\\[nrt]))(?:eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*){0,3}"
     r"|ZXlK[A-Za-z0-9+/]{40,}={0,2})"
 )
 # The hooks of chats: who knows the link may write.
-_HOOK = re.compile(
+_HOOK = regex(
     r"(hooks\.slack\.com/(?:services|workflows|triggers)/"
     r"|(?:discord|discordapp)\.com/api/webhooks/\d+/"
     r"|[\w.-]{1,60}\.?webhook\.office\.com/webhookb?2?/"
@@ -30,25 +31,25 @@ _HOOK = re.compile(
     r"|chat\.googleapis\.com/v1/spaces/|outlook\.office\.com/webhook/)"
     r"[^\s'\"<>\\]{12,}"
 )
-_SIGNED = re.compile(
+_SIGNED = regex(
     r"([?&;](?:amp;)?(?:sig|X-Amz-Signature|X-Goog-Signature|Signature|X-Amz-Credential"
     r"|X-Amz-Security-Token|hmac|sv_sig)=)[^\s&'\"<>\\]+",
     re.IGNORECASE,
 )
 # A scheme of HTTP without its header.
 _SCHEMES = "bearer basic token apikey negotiate ntlm digest"
-_SPACES = re.compile(r"\s{1,4}(?=[\w.~+/=:-]{6})")
-_VALUE = re.compile(r"[\w.~+/=:-]{6,}")
-_AWS = re.compile(r"(AWS4-HMAC-SHA256\s+Credential=)[^\r\n'\"]{1,600}")
+_SPACES = regex(r"\s{1,4}(?=[\w.~+/=:-]{6})")
+_VALUE = regex(r"[\w.~+/=:-]{6,}")
+_AWS = regex(r"(AWS4-HMAC-SHA256\s+Credential=)[^\r\n'\"]{1,600}")
 # ``curl -u user:password``, ``sshpass -p x``, ``mysql -px``, ``-passin pass:x``
-_USER = re.compile(
+_USER = regex(
     r"""((?:^|\s|['"])(?:-[a-zA-Z]{0,4}u|--user|--proxy-user|-U|--auth|-a)(?:=|[ \t]*))
         (?!-)(?:(?P<mark>\\?["'])(?P<quoted>[^"':\n]{0,200}:[^\n]{0,200}?)(?P=mark)(?=[\s\\]|$)
           |(?P<bare>(?:"[^"\n]{1,100}"|'[^'\n]{1,100}'|[^\s"':]{0,100}):
             (?:"[^"\n]{1,100}"|'[^'\n]{1,100}'|[^\s"']{1,200})))""",
     re.VERBOSE | re.MULTILINE,
 )
-_CALLERS = re.compile(r"\b(?:curl|wget|httpie|https?|aria2c|lftp|smbclient)\b")
+_CALLERS = regex(r"\b(?:curl|wget|httpie|https?|aria2c|lftp|smbclient)\b")
 _OPTION = r"\b[^\n|]{0,200}?\s"
 # By the option: the commands, and what stands before the password.
 _COMMANDS = (
@@ -79,24 +80,24 @@ _Commands = list[tuple[frozenset[bytes], re.Pattern[str]]]
 _GIVEN: dict[str, _Commands] = {}
 for _option, _names, _pattern in _COMMANDS:
     _GIVEN.setdefault(_option, []).append(
-        (frozenset(_names.encode().split()), re.compile(f"({_pattern}){_ARGUMENT}"))
+        (frozenset(_names.encode().split()), regex(f"({_pattern}){_ARGUMENT}"))
     )
-_LDAP = re.compile(r"(\{(?:S?SHA(?:256|512)?|SMD5|MD5|CRYPT)\})[A-Za-z0-9+/=$.]{20,}")
-_DEVICE = re.compile(r"(/api/v1/)[A-Za-z0-9]{16,}(?=/(?:telemetry|attributes|rpc)\b)")
-_SQL = re.compile(r"(?i)(\bidentified\s{1,4}(?:with\s\w{1,40}\s)?by\s{1,4})'[^'\n]*'")
+_LDAP = regex(r"(\{(?:S?SHA(?:256|512)?|SMD5|MD5|CRYPT)\})[A-Za-z0-9+/=$.]{20,}")
+_DEVICE = regex(r"(/api/v1/)[A-Za-z0-9]{16,}(?=/(?:telemetry|attributes|rpc)\b)")
+_SQL = regex(r"(?i)(\bidentified\s{1,4}(?:with\s\w{1,40}\s)?by\s{1,4})'[^'\n]*'")
 # A secret of Kubernetes has its values below names of any kind.
-_MANIFEST = re.compile(r"\bkind['\"]?\s{0,4}:\s{0,4}['\"]?[sS]ecret\b")
-_DATA = re.compile(
+_MANIFEST = regex(r"\bkind['\"]?\s{0,4}:\s{0,4}['\"]?[sS]ecret\b")
+_DATA = regex(
     r"(?m)^([ \t]*)(?:string|binary)?[dD]ata:[ \t]*\r?\n"
     r"((?:\1[ \t]+\S[^\n]*\n?|[ \t]*\n)+)"
     r"|((?:[sS]tring|[bB]inary)?[dD]ata['\"]\s{0,4}:\s{0,4})(\{[^{}]{1,20000}\})"
 )
 # ``user:password@tcp(host:3306)/db``
-_GO_DSN = re.compile(r"([\w.-]{1,60}:)([^\s'\"]{1,200})(?=@(?:tcp6?|udp|unix)\()")
+_GO_DSN = regex(r"([\w.-]{1,60}:)([^\s'\"]{1,200})(?=@(?:tcp6?|udp|unix)\()")
 # ``machine h login u password p``
-_NETRC = re.compile(r"(\blogin\s+\S{1,200}\s+(?:password|passwd)\s+)(\S+)")
-_SCHEMED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,40}\Z")
-_ENDS_LINK = re.compile(r"[\s<>]|\\[nrt\"]|&quot;")
+_NETRC = regex(r"(\blogin\s+\S{1,200}\s+(?:password|passwd)\s+)(\S+)")
+_SCHEMED = regex(r"[A-Za-z][A-Za-z0-9+.-]{0,40}\Z")
+_ENDS_LINK = regex(r"[\s<>]|\\[nrt\"]|&quot;")
 
 
 def hide_shapes(text: str, words: frozenset[bytes]) -> str:

@@ -9,31 +9,32 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
+from .patterns import regex
 from .values import HIDDEN, WEAK, needed, replaced
 
 Name = tuple[int, int, int]  # where it begins and ends, and how secret it is
 # What says that a literal is the value of a name: ``name = ``, ``name: str = ``,
 # ``x["name"] = ``, ``"name": ``
-_GIVEN = re.compile(
+_GIVEN = regex(
     r"""['"]\s{0,20}(?:\]\s{0,20}[=!:+|]?=|:)
         |\s{0,20}(?::[ ]{0,20}[^=:;#\n]{1,80}(?<![=!<>:]))?[=!:+|]?=""",
     re.VERBOSE,
 )
-_TOKEN = re.compile(
+_TOKEN = regex(
     r"""(?P<mark>\"{3}|'{3}|["'])|(?P<opening>[\[({])|(?P<closing>[\])}])
         |(?P<end>[,;\n])|\\\n|\#[^\n]*""",
     re.VERBOSE,
 )
 _LITERAL_ENDS = {
-    mark: re.compile(rf"(?s:(?:[^\\]|\\.)*?){mark}")
+    mark: regex(rf"(?s:(?:[^\\]|\\.)*?){mark}")
     if len(mark) == 3
-    else re.compile(rf"(?:[^\\\n{mark}]|\\[\s\S])*(?:{mark}|$|(?=\n))")
+    else regex(rf"(?:[^\\\n{mark}]|\\[\s\S])*(?:{mark}|$|(?=\n))")
     for mark in ('"', "'", '"' * 3, "'" * 3)
 }
 # What a value is looked up by is no value: ``os.environ["DB_PASSWORD"]``.
-_LOOKED_UP = re.compile(r"(?:[\w\])]\[|(?:get|getenv|pop|env)\()\s*$")
+_LOOKED_UP = regex(r"(?:[\w\])]\[|(?:get|getenv|pop|env)\()\s*$")
 # Texts and comments. A text that is not closed goes on.
-_APART = re.compile(
+_APART = regex(
     r"""\"{3}(?P<double>(?:[^\\]|\\.)*?)(?:\"{3}|\Z)
         |'{3}(?P<single>(?:[^\\]|\\.)*?)(?:'{3}|\Z)
         |"(?P<d>(?:[^\\\n"]|\\.)*)(?:"|(?=\n)|\Z)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from .patterns import regex
 from .values import HIDDEN, NEVER, needed
 
 _FAR = 100_000  # characters of one value in brackets
@@ -33,35 +34,35 @@ class Span:
     prose: bool = False  # of a sentence
 
 
-_MARK = re.compile(
+_MARK = regex(
     r"(?P<kind>[bBrRuUfF]{0,2})(?P<mark>\"{3}|'{3}|`{3}|\\{0,8}['\"`]|&quot;|&\#3[49];"
     r"|&apos;|\\{1,8}u002[27]|%22)"
 )
-_BLOCK = re.compile(r"[|>][+-]?\d?[+-]?[ \t]*(?:#[^\n]*)?\r?\n")
-_TAGGED = re.compile(r"(?:[!&][\w!/.:-]{0,40}[ \t]{1,4}){1,3}")
-_ODBC = re.compile(r"\{(?![\s'\"{])(?:[^{}\n]|\}\}|\{)*\}(?=\s*(?:;|$|['\"]))")
-_BARE = re.compile(r"[^\s'\"`<>]+(?:['\"`][^\s'\"`<>;,)\]}&]+)*")
-_AND = re.compile(r"\s{0,4},\s{0,20}")
-_ITEM = re.compile(r"[^\s,;'\"(){}\[\]<>]+")
-_AFTER_ITEM = re.compile(r",?\s{0,4}([)\]}])?")
-_IN_TAG = re.compile(r"[^\s,;'\"<>{}\]]+")
-_ARGUMENT = re.compile(r"[^\s'\"<>-][^\s'\"<>]*")
-_UNBROKEN = re.compile(r"[^\s'\"`<>]*")
-_CALLED = re.compile(r"[A-Za-z_][\w.]*[(\[]")
-_NEXT = re.compile(
+_BLOCK = regex(r"[|>][+-]?\d?[+-]?[ \t]*(?:#[^\n]*)?\r?\n")
+_TAGGED = regex(r"(?:[!&][\w!/.:-]{0,40}[ \t]{1,4}){1,3}")
+_ODBC = regex(r"\{(?![\s'\"{])(?:[^{}\n]|\}\}|\{)*\}(?=\s*(?:;|$|['\"]))")
+_BARE = regex(r"[^\s'\"`<>]+(?:['\"`][^\s'\"`<>;,)\]}&]+)*")
+_AND = regex(r"\s{0,4},\s{0,20}")
+_ITEM = regex(r"[^\s,;'\"(){}\[\]<>]+")
+_AFTER_ITEM = regex(r",?\s{0,4}([)\]}])?")
+_IN_TAG = regex(r"[^\s,;'\"<>{}\]]+")
+_ARGUMENT = regex(r"[^\s'\"<>-][^\s'\"<>]*")
+_UNBROKEN = regex(r"[^\s'\"`<>]*")
+_CALLED = regex(r"[A-Za-z_][\w.]*[(\[]")
+_NEXT = regex(
     r"[;,]?[ \t]+['\"]?[\w.$-]{1,60}['\"]?[ \t]{0,4}[:=][ \t]{0,4}[^\s=]"
     r"|[ \t]+(?:\#|//|--)"
 )
 # A line's end, also where it is escaped.
-_HEADER_END = re.compile(r"\r?\n|(?:\\{1,4}r)?\\{1,4}n|\\{1,4}r")
-_LINE_START = re.compile(
+_HEADER_END = regex(r"\r?\n|(?:\\{1,4}r)?\\{1,4}n|\\{1,4}r")
+_LINE_START = regex(
     r"[ \t]*(?:[#;/*>|+-]{1,3}[ \t]{0,4}|\\[nr]|(?:export|set|SET|setenv|ENV|ARG|env|-e"
     r"|--env|let|var|const|local|declare|readonly|static|final|private|public|string"
     r"|String)[ \t]+)*"
     r"(?:[\w.-]+[ \t]*:[ \t]*)?['\"]?\Z"
 )
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
-_STEP = re.compile(r"\\.|['\"]|[\[({]|[\])}]", re.DOTALL)
+_STEP = regex(r"\\.|['\"]|[\[({]|[\])}]", re.DOTALL)
 
 
 class Reader:
@@ -150,7 +151,7 @@ class Reader:
         while step := _STEP.search(text, at, stop):
             at, sign = step.end(), step[0]
             if sign in "'\"":
-                closing = re.compile(rf"(?:[^\\{sign}]|\\.)*{sign}", re.DOTALL)
+                closing = regex(rf"(?:[^\\{sign}]|\\.)*{sign}", re.DOTALL)
                 end = closing.match(text, at, stop)
                 at = end.end() if end else at
             elif sign in _BRACKETS:
@@ -334,7 +335,7 @@ class Reader:
 
     def form(self, position: int) -> Span | None:
         """A field of a multipart form."""
-        end = re.compile(r"(?:\r?\n|(?:\\r)?\\n)--|$").search(self.text, position)
+        end = regex(r"(?:\r?\n|(?:\\r)?\\n)--|$").search(self.text, position)
         stop = end.start() if end else len(self.text)
         return Span(position, stop, self.text[position:stop].strip())
 

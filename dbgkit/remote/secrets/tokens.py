@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from .patterns import regex
 from .values import HIDDEN, is_made_up, one_of, replaced
 
 _ALPHABETS = {
@@ -179,11 +180,11 @@ _WHOLES = (
     r"[0-9a-fA-F]{32}:[0-9a-fA-F]{32}(?![0-9a-fA-F])",
 )
 # What may be a token: long, and without a space.
-_RUN = re.compile(r"(?<![\w~+/=.$-])[\w~+/=.$-][\w~+/=.:$!%@|^*-]{15,}")
+_RUN = regex(r"(?<![\w~+/=.$-])[\w~+/=.$-][\w~+/=.:$!%@|^*-]{15,}")
 # Where one may begin within it. Escaped characters are none of its own.
 _EDGE = r"(?<![A-Za-z0-9])"
-_ESCAPED = re.compile(r"\\[nrtfv]|%[0-9A-F]{2}|\\x1b\[\d{0,2}m|\\u00[0-9a-f]{2}")
-_REST = re.compile(r"[\w~+/=-]*(?:\.[\w~+/=-]{8,})*")
+_ESCAPED = regex(r"\\[nrtfv]|%[0-9A-F]{2}|\\x1b\[\d{0,2}m|\\u00[0-9a-f]{2}")
+_REST = regex(r"[\w~+/=-]*(?:\.[\w~+/=-]{8,})*")
 _SHORTEST, _LONGEST = 16, 4_000
 
 
@@ -208,7 +209,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     They take some 30 ms to compile: not before there is what may be a token.
     """
     begins = _EDGE + one_of({prefix: rest for prefix, rest, _ in _rows()})
-    return re.compile(begins), re.compile(rf"{_EDGE}(?:{'|'.join(_WHOLES)})")
+    return regex(begins), regex(rf"{_EDGE}(?:{'|'.join(_WHOLES)})")
 
 
 def hide_tokens(text: str) -> str:
