@@ -297,6 +297,9 @@ def test_the_identity_of_the_scheduler_is_at_hand(client):
     assert client._scheduler_identity["id"] == client.scheduler_info()["id"]
     other = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.id)
     assert client._scheduler_identity["id"] == other
+    assert client._scheduler_identity["started"] == client.run_on_scheduler(
+        lambda dask_scheduler: dask_scheduler.time_started
+    )
 
 
 def test_a_client_names_its_comm_loop_cluster_and_status(client):

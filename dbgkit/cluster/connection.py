@@ -103,3 +103,8 @@ def scheduler_id(client: Client) -> str:
     connection; ``scheduler_info`` may ask the scheduler.
     """
     return str(client._scheduler_identity.get("id", ""))
+
+
+def scheduler_started(client: Client) -> float:
+    """When that scheduler has started, by its own clock; 0 if it is not known."""
+    return float(client._scheduler_identity.get("started") or 0)

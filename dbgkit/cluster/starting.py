@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dbgkit.cluster.connection import scheduler_started
 from dbgkit.remote.common.log_records import records_of
 from dbgkit.remote.common.texts import safe_repr, type_and_message
 
@@ -71,7 +72,7 @@ def starts_here(client: Any) -> Starts:
     Only those of a cluster that was started here (`LocalCluster`, for example) are.
     """
     nannies = _nannies_of(client)
-    lines = _lines_of(nannies)
+    lines = _lines_of(nannies, since=scheduler_started(client))
     # Until 2025, one whose first process ended as it started tried without end.
     again = sum(line.startswith(_RESTARTS) for line in lines) >= AGAIN
     found = (each for nanny in nannies if (each := _starting(nanny, again)) is not None)
@@ -131,9 +132,12 @@ def _why_failed(error: BaseException) -> str:
     return f"{kind}: {(message.strip().splitlines() or [''])[0]}"
 
 
-def _lines_of(nannies: list[Any]) -> list[str]:
-    """What nannies of a process logged lately, the newest first: they share one log."""
-    since = time.time() - LATELY
+def _lines_of(nannies: list[Any], since: float) -> list[str]:
+    """What nannies of a process logged lately, the newest first.
+
+    They share one log with those of clusters that were closed before ``since``.
+    """
+    since = max(since, time.time() - LATELY)
     return [
         record.getMessage()
         for nanny in nannies[:1]
