@@ -215,4 +215,5 @@ def let_go_of_frames(client: Any) -> None:
         if isinstance(state.exception, BaseException):
             state.exception.__traceback__ = None
     for _ in range(3):
-        gc.collect()
+        if not gc.collect():
+            break
