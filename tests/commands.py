@@ -31,6 +31,15 @@ def in_process(capsys: Any, *args: Any) -> Any:
     return Done(code, *capsys.readouterr())
 
 
+def beside(capsys: Any, client: Any) -> Any:
+    """What runs a command in this process, on the cluster of a client.
+
+    It is given a verb, and what follows the option that names the scheduler.
+    """
+    there = client.scheduler.address
+    return lambda verb, *args: in_process(capsys, verb, "--scheduler", there, *args)
+
+
 def environment(**variables: Any) -> Any:
     """Of a process that finds what this one finds."""
     path = os.pathsep.join(filter(None, sys.path))

@@ -259,6 +259,15 @@ def inproc_client(inproc: Any) -> Any:
         yield client
 
 
+@pytest.fixture(scope="module")
+def mortals() -> Any:
+    """A client of two workers with nannies, which a file's tests kill; recorder on."""
+    from deaths_tasks import recorded
+
+    with recorded(threads_per_worker=2) as client:
+        yield client
+
+
 @pytest.fixture
 def harmable() -> Any:
     """`own_cluster`: for tests that kill workers, close schedulers, fill memory."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pexpect
 import pytest
-from commands import environment, in_process
+from commands import beside, environment
 from distributed import Client
 from watching import clear_history
 
@@ -49,12 +49,7 @@ def client(processes, monkeypatch, tmp_path):
 
 @pytest.fixture
 def command(capsys, client):
-    there = client.scheduler.address
-
-    def run(*args):
-        return in_process(capsys, args[0], "--scheduler", there, *args[1:])
-
-    return run
+    return beside(capsys, client)
 
 
 def located(command, text):

@@ -18,7 +18,6 @@ from deaths_tasks import (
     hang,
     leave,
     loop,
-    recorded,
     running,
     workers,
 )
@@ -36,51 +35,45 @@ from dbgkit.diagnose.why.outcomes import FailedTask, failed
 from dbgkit.model import Deaths, Failure, FailureGroup
 
 
-@pytest.fixture(scope="module")
-def shared():
-    with recorded(threads_per_worker=2) as client:
-        yield client
-
-
 @pytest.fixture
-def client(shared):
+def client(mortals):
     """A cluster with both workers there."""
-    shared.wait_for_workers(2, timeout=60)
-    return shared
+    mortals.wait_for_workers(2, timeout=60)
+    return mortals
 
 
 @pytest.fixture(scope="module")
-def left(shared):
+def left(mortals):
     """A death by exit status 3, of a task with a key that breaks markup."""
-    return die(shared, leave, key=KEY)[1]
+    return die(mortals, leave, key=KEY)[1]
 
 
 @pytest.fixture(scope="module")
-def crashed(shared):
+def crashed(mortals):
     """A future that failed as its worker crashed, and that death."""
-    return die(shared, crash, key="crash-1")
+    return die(mortals, crash, key="crash-1")
 
 
 @pytest.fixture(scope="module")
-def killed(shared, tmp_path_factory):
+def killed(mortals, tmp_path_factory):
     """A death by SIGKILL, with two tasks that ran and five that did not."""
     never = str(tmp_path_factory.mktemp("killed") / "never")
-    shared.wait_for_workers(2, timeout=60)
-    worker, pid = next(iter(workers(shared).items()))
-    block = shared.submit(bytes, 5_000_000, key="block", workers=[worker])
+    mortals.wait_for_workers(2, timeout=60)
+    worker, pid = next(iter(workers(mortals).items()))
+    block = mortals.submit(bytes, 5_000_000, key="block", workers=[worker])
     futures = [
-        shared.submit(loop, never, block, key="loop-1", workers=[worker]),
-        shared.submit(hang, never, key="hang-1", workers=[worker]),
+        mortals.submit(loop, never, block, key="loop-1", workers=[worker]),
+        mortals.submit(hang, never, key="hang-1", workers=[worker]),
     ]
-    assert running(shared, "loop-1", "hang-1") == worker
+    assert running(mortals, "loop-1", "hang-1") == worker
     futures += [
-        shared.submit(loop, never, key=("queued", n), workers=[worker])
+        mortals.submit(loop, never, key=("queued", n), workers=[worker])
         for n in range(5)
     ]
-    wait_until(lambda: len(shared.processing()[worker]) == 7, "all are there")
+    wait_until(lambda: len(mortals.processing()[worker]) == 7, "all are there")
     os.kill(pid, signal.SIGKILL)
     wait(futures)
-    death = gone(shared, worker)
+    death = gone(mortals, worker)
     assert death.pid == pid
     return death
 

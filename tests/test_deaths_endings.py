@@ -13,7 +13,7 @@ import dask.bag as db
 import deaths_tasks as tasks
 import pytest
 from conftest import RECORDER_OFF, own_cluster
-from deaths_tasks import PATIENT, boxes_of, die, gone, pooled, recorded, workers
+from deaths_tasks import PATIENT, boxes_of, die, gone, pooled, workers
 from distributed import wait
 from watching import wait_until
 
@@ -23,29 +23,23 @@ from dbgkit.remote.common.boxes import read_box
 from dbgkit.render.saying import put_text
 
 
-@pytest.fixture(scope="module")
-def shared():
-    with recorded() as client:
-        yield client
-
-
 @pytest.fixture
-def client(shared):
+def client(mortals):
     """A cluster with both workers there."""
-    shared.wait_for_workers(2, timeout=60)
-    return shared
+    mortals.wait_for_workers(2, timeout=60)
+    return mortals
 
 
 @pytest.fixture(scope="module")
-def logged(shared):
+def logged(mortals):
     """A death of a task that logs, and ends its worker at once."""
-    return die(shared, tasks.log_and_leave, key="logs")[1]
+    return die(mortals, tasks.log_and_leave, key="logs")[1]
 
 
 @pytest.fixture(scope="module")
-def grown(shared):
+def grown(mortals):
     """A death of a task that took more and more memory."""
-    return die(shared, tasks.grow_and_die, key="grows")[1]
+    return die(mortals, tasks.grow_and_die, key="grows")[1]
 
 
 RAISED = {

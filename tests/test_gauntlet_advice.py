@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import ended, environment, in_process, start
+from commands import beside, ended, environment, in_process, start
 from distributed import Client
 from watching import clear_history, settings_on
 
@@ -58,12 +58,7 @@ def failed(processes):
 
 @pytest.fixture
 def command(capsys, failed):
-    there = failed.scheduler.address
-
-    def run(*args):
-        return in_process(capsys, args[0], "--scheduler", there, *args[1:])
-
-    return run
+    return beside(capsys, failed)
 
 
 def advised(text, verb="debug"):
