@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import METHOD
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -106,7 +107,10 @@ each_example = pytest.mark.parametrize("example", TABLE, ids=lambda e: e.script)
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """The environment, without what would change how a debugger opens."""
+    """The environment, without what would change how a debugger opens.
+
+    Workers are spawned, as by default: slowly.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -114,6 +118,12 @@ def environment() -> dict[str, str]:
         and not name.startswith(("PYTEST_", "DASK_"))
     }
     return kept | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "160"}
+
+
+@pytest.fixture
+def quick(environment: dict[str, str]) -> dict[str, str]:
+    """The same, where workers start faster; how they start is not what is tested."""
+    return environment | {"DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": METHOD}
 
 
 def run(
@@ -137,9 +147,9 @@ def test_the_table_has_every_example() -> None:
 
 @each_example
 def test_plain_python_fails_for_the_stated_reason(
-    example: Example, tmp_path: Path, environment: dict[str, str]
+    example: Example, tmp_path: Path, quick: dict[str, str]
 ) -> None:
-    done = run(EXAMPLES / example.script, cwd=tmp_path, environment=environment)
+    done = run(EXAMPLES / example.script, cwd=tmp_path, environment=quick)
 
     assert done.returncode == 1
     assert re.search(rf"^{example.error}$", done.stderr, re.MULTILINE), done.stderr
@@ -147,14 +157,14 @@ def test_plain_python_fails_for_the_stated_reason(
 
 @each_example
 def test_at_a_terminal_it_stops_at_the_failing_line(
-    example: Example, tmp_path: Path, environment: dict[str, str]
+    example: Example, tmp_path: Path, quick: dict[str, str]
 ) -> None:
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(
         sys.executable,
         ["-m", "dbgkit", "run", str(EXAMPLES / example.script)],
         cwd=str(tmp_path),
-        env=environment,
+        env=quick,
         encoding="utf-8",
         dimensions=(60, 160),
         timeout=90,
@@ -235,21 +245,21 @@ def test_an_example_that_needs_more_says_so(
 
 
 def test_the_examples_leave_no_data_behind(
-    tmp_path: Path, environment: dict[str, str]
+    tmp_path: Path, quick: dict[str, str]
 ) -> None:
-    environment |= {"TMPDIR": str(tmp_path)}
+    quick |= {"TMPDIR": str(tmp_path)}
 
-    run(EXAMPLES / "bag_accounts.py", cwd=tmp_path, environment=environment)
-    run(EXAMPLES / "persisted_array.py", cwd=tmp_path, environment=environment)
+    run(EXAMPLES / "bag_accounts.py", cwd=tmp_path, environment=quick)
+    run(EXAMPLES / "persisted_array.py", cwd=tmp_path, environment=quick)
 
     assert not list(tmp_path.glob("accounts-*"))
     assert not list(tmp_path.glob("readings-*"))
 
 
 def test_failures_and_a_hang_are_explained(
-    tmp_path: Path, environment: dict[str, str]
+    tmp_path: Path, quick: dict[str, str]
 ) -> None:
-    done = run(STATES, cwd=tmp_path, environment=environment)
+    done = run(STATES, cwd=tmp_path, environment=quick)
 
     assert done.returncode == 0, done.stderr
     _, failures, why, tasks, story = re.split(
