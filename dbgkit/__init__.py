@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dbgkit.api.doctor import doctor
     from dbgkit.api.failures import failures
     from dbgkit.api.locate import locate
+    from dbgkit.api.peek import peek
     from dbgkit.api.record import record
     from dbgkit.api.recordings import recordings
     from dbgkit.api.replay import replay
@@ -55,6 +56,7 @@ __all__ = [
     "failures",
     "load_ipython_extension",
     "locate",
+    "peek",
     "record",
     "recordings",
     "replay",

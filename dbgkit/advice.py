@@ -74,7 +74,7 @@ _again: ContextVar[Mapping[str, Any]] = ContextVar("dbgkit_again")
 # What some verbs do not take: these need a cluster, or show no code.
 _WITHOUT = {
     "client": ("debugging",),
-    "view": ("debug", "debugging", "locate", "record", "replay"),
+    "view": ("debug", "debugging", "locate", "peek", "record", "replay"),
     "source": ("debugging", "record", "tasks"),
 }
 

@@ -58,6 +58,16 @@ class NotFailed(DbgkitError):
         self.state = state
 
 
+class NotRunning(DbgkitError):
+    """The task is there but does not run now: see ``state``."""
+
+    def __init__(
+        self, message: str, hint: str = "", *, key: Any = None, state: str = ""
+    ) -> None:
+        super().__init__(message, hint, key=key)
+        self.state = state
+
+
 class Cancelled(DbgkitError):
     """The future was cancelled."""
 

@@ -211,8 +211,11 @@ def own_client(target: Any) -> Any:
     return current_client()
 
 
-def seconds(timeout: Any) -> float:
-    """A ``timeout=``: seconds, or a text such as ``"5 s"``; else `ValueError`."""
+def seconds(timeout: Any, name: str = "timeout") -> float:
+    """A ``timeout=``: seconds, or a text such as ``"5 s"``; else `ValueError`.
+
+    ``name``: of the option, if it is another one.
+    """
     from dask.utils import parse_timedelta
 
     try:
@@ -221,7 +224,7 @@ def seconds(timeout: Any) -> float:
         value = 0.0
     if not 0 < value < float("inf"):
         raise ValueError(
-            f"timeout={safe_repr(timeout, 100)}: expected a number of seconds above 0, "
+            f"{name}={safe_repr(timeout, 100)}: expected a number of seconds above 0, "
             "or a text such as '5 s'"
         )
     return value

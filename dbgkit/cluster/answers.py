@@ -38,7 +38,7 @@ class _Types:
 _deaths, _failures = _Types("deaths"), _Types("failures")
 _recordings, _replays, _tasks = _Types("recordings"), _Types("replays"), _Types("tasks")
 _why, _late, _waits = _Types("why"), _Types("why_late"), _Types("why_waits")
-_workers = _Types("why_workers")
+_workers, _peek = _Types("why_workers"), _Types("peek")
 
 # Verbs of ``remote.scheduler.extension``, and what gives the types of their answers:
 # each verb needs few of them.
@@ -53,6 +53,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "tasks": lambda: _tasks.Tasks,
     "counts": lambda: _tasks.Counts,
     "workers": lambda: _tasks.Workers,
+    "running": lambda: _peek.Running,
     "why": lambda: _why.Why,
     "waits": lambda: _waits.WaitsForm,
     "around": lambda: _tasks.Around,
@@ -67,6 +68,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
 # Functions that are sent to workers, and what gives the types of what they return.
 FUNCTIONS: dict[tuple[str, str], Callable[[], Any]] = {
     ("worker.why", "look_at_tasks"): lambda: _workers.Probe,
+    ("worker.peek", "sample"): lambda: _peek.Peeked,
     ("worker.why_errors", "last_errors"): lambda: list[_workers.LoggedError],  # type: ignore[name-defined]
     ("common.leases", "holders_of"): lambda: _waits.Holders,
     ("nanny.why", "look_at_process"): lambda: _late.Usage | None,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire import Foresee
     from dbgkit.remote.common.wire_deaths import DeathsForm, DeathsQuestion
     from dbgkit.remote.common.wire_failures import Failures, FailuresQuestion
+    from dbgkit.remote.common.wire_peek import Running, RunningQuestion
     from dbgkit.remote.common.wire_tasks import (
         Around,
         AroundQuestion,
@@ -47,6 +48,8 @@ class _Asked:
     def ask(self, verb: Literal["counts"], question: TasksQuestion) -> Counts: ...
     @overload
     def ask(self, verb: Literal["workers"], question: TasksQuestion) -> Workers: ...
+    @overload
+    def ask(self, verb: Literal["running"], question: RunningQuestion) -> Running: ...
     @overload
     def ask(self, verb: Literal["around"], question: AroundQuestion) -> Around: ...
     @overload

@@ -11,7 +11,7 @@ from dbgkit.cluster.answers import read_said
 from dbgkit.cluster.asking import result_of
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.shipping import ShippedFunction
-from dbgkit.errors import AnswerUnreadable, SchedulerGone
+from dbgkit.errors import AnswerUnreadable, NotHere, SchedulerGone
 from dbgkit.remote.common.texts import safe_repr
 
 if TYPE_CHECKING:
@@ -76,10 +76,21 @@ def read_all_said(
 ) -> dict[str, Any]:
     """What workers answered, each checked as an answer of that function."""
     return {
-        address: read_said(function, address, result_of(answer))
+        address: _refused(address)
+        if answer["status"] == "refused"
+        else read_said(function, address, result_of(answer))
         for address, answer in answers.items()
         if answer["status"] not in ("gone", "silent")
     }
+
+
+def _refused(address: str) -> NotHere:
+    """The error of a worker that is configured to run no functions."""
+    return NotHere(
+        f"worker {address} runs no functions: its configuration has 'run' in "
+        "distributed.worker.blocked-handlers",
+        "whoever administers the cluster decides that",
+    )
 
 
 def addresses_of(link: Link) -> list[str]:

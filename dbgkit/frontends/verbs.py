@@ -141,6 +141,11 @@ _TASKS = (
     ),
     _limit("tasks", 50),
 )
+_PEEK = (
+    Option("times", "how many samples to take", "number", 1),
+    Option("every", "time between two samples", "duration", "0.1s"),
+    _limit("tasks", 10),
+)
 # Their defaults are those of Dask's configuration.
 _RECORD = (
     Option(
@@ -194,6 +199,7 @@ VERBS = {
     "why": Verb(_VIEW, "target"),
     "doctor": Verb(_VIEW),
     "deaths": Verb((_limit("deaths", 50), *_VIEW)),
+    "peek": Verb((*_PEEK, *_VIEW), "target"),
     "record": Verb(_RECORD, "switch"),
     "recordings": Verb((_limit("recordings", 50), *_VIEW), "target"),
     "report": Verb((_OUTPUT_OF_COMMAND, _EXIT_CODE, *_VIEW)),

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from dbgkit.model.graph import GraphNode as GraphNode
     from dbgkit.model.graph import TaskGraph as TaskGraph
     from dbgkit.model.origin import Origin as Origin
+    from dbgkit.model.peek import Peek as Peek
+    from dbgkit.model.peek import PeekedLine as PeekedLine
+    from dbgkit.model.peek import PeekedTask as PeekedTask
     from dbgkit.model.plan import InputInfo as InputInfo
     from dbgkit.model.plan import Notice as Notice
     from dbgkit.model.plan import Plan as Plan
@@ -65,6 +68,7 @@ _HOMES = {
     "frames": "FrameSummary ValueSummary",
     "graph": "GraphNode TaskGraph",
     "origin": "Origin",
+    "peek": "Peek PeekedLine PeekedTask",
     "plan": "InputInfo Notice Plan Progress",
     "recordings": "MALFORMED RecordedCause RecordedInput Recording Recordings "
     "SwitchedOff SwitchedOn recording_from_wire",

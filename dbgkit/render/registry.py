@@ -32,6 +32,7 @@ RENDERERS = {
     "dbgkit.model.failures.FailureGroup": "failures:GROUP",
     "dbgkit.model.failures.FailureReport": "failures:FAILURES",
     "dbgkit.model.graph.TaskGraph": "graph:GRAPH",
+    "dbgkit.model.peek.Peek": "peek:PEEK",
     "dbgkit.model.plan.Plan": "plan:PLAN",
     "dbgkit.model.recordings.Recording": "recordings:RECORDING",
     "dbgkit.model.recordings.Recordings": "recordings:RECORDINGS",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbgkit.cluster.clients import held_future_states
@@ -17,12 +17,13 @@ from dbgkit.cluster.why import (
     processes_of,
 )
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
+from dbgkit.diagnose.peek import peek_one
 from dbgkit.diagnose.why.board import Board
 from dbgkit.diagnose.why.circles import Circle, Circles
 from dbgkit.diagnose.why.here import FutureHere, futures_here, last_errors
 from dbgkit.diagnose.why.lacks import not_unpickled
 from dbgkit.diagnose.why.waiting import find_stuck
-from dbgkit.model import Death
+from dbgkit.model import Death, PeekedTask
 from dbgkit.remote.scheduler.foresight import MOST_KILLED, tasks_had, workers_to_ask
 from dbgkit.targets.modules import Lack
 from dbgkit.targets.scheduler_texts import held_beginnings
@@ -46,6 +47,7 @@ PING = 3.0  # seconds for a worker to answer the scheduler
 MOST_PENDING = 2_000  # futures of the client that the scheduler is asked about
 JUST = 60.0  # seconds since a worker left that has just left
 MOST_LEFT = 20
+MOST_PEEKED = 2  # tasks, each in a few samples
 _WENT_ON = ("failed", "cascaded", "processing")
 _MAY_BE_STUCK = ("processing", "queued")
 STUCK_TRANSFER = 30.0  # seconds that one transfer may take
@@ -71,6 +73,8 @@ class Assigned:
     hindered: list[str]  # what shows that its inputs will not arrive
     deaths: Sequence[Death]  # of workers that had it
     live: bool
+    # What it does now, in a few samples; None if that is not to be had.
+    peek: Callable[[], PeekedTask | None]
 
     @property
     def died(self) -> tuple[int, int]:
@@ -118,6 +122,7 @@ class Look:
     board: Board  # who waits for whom
     errors: Mapping[Any, str]  # of tasks that are run again and again, by key
     futures: Mapping[Any, FutureHere]  # of tasks that the scheduler does not know
+    _peeked: dict[Any, PeekedTask | None] = field(default_factory=dict)
 
     def lack_of(self, end: End) -> Lack | None:
         """The lack of modules that explains an end.
@@ -210,7 +215,15 @@ class Look:
             stage = "held"
         deaths = self.deaths.get(end["key"], ())
         live = self.answer["late"] is not None
-        return Assigned(end, probe, row, stage, hindered, deaths, live)
+        peek = partial(self.peek, end["worker"], end["key"])
+        return Assigned(end, probe, row, stage, hindered, deaths, live, peek)
+
+    def peek(self, worker: str, key: Any) -> PeekedTask | None:
+        """What a task does now, in a few samples; not of more than a few tasks."""
+        if key not in self._peeked and len(self._peeked) < MOST_PEEKED:
+            live = self.view if isinstance(self.view, LiveView) else None
+            self._peeked[key] = peek_one(live.link, worker, key) if live else None
+        return self._peeked.get(key)
 
     def _hindrances(
         self, end: ProcessingEnd, probe: Probe | None, row: ProbedTask

@@ -16,7 +16,7 @@ from dbgkit.diagnose.why.assigned import (
 from dbgkit.diagnose.why.cause import Cause
 from dbgkit.diagnose.why.locks import waits_for
 from dbgkit.diagnose.why.look import Assigned, Busy, Look, lasted
-from dbgkit.diagnose.why.threads import restart, run_of, stack_lines, threads
+from dbgkit.diagnose.why.threads import doing, restart, run_of, stack_lines, threads
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_why import QueuedEnd
@@ -139,12 +139,18 @@ def slow_task(cause: Cause[Slow]) -> Words:
     return (
         f"{cause.they('runs', 'run')} on {workers_of(tasks)}, for far longer than "
         f"others named {first.end['prefix']!r}{cause.holds_up}",
-        [*evidence, *stack_lines(first.row["stack"])],
+        [*evidence, *doing(first)],
         [
-            "check the call stack: is it where you expect it to be?",
+            _check(first),
             f"if it is not, {restart({task.end['worker'] for task in tasks})}",
         ],
     )
+
+
+def _check(task: Assigned) -> str:
+    """What to do about a task that runs for long."""
+    peek = advised.call("peek", task.end["key"], times=20)
+    return f"is it where you expect it to be? {peek} says where it spends its time"
 
 
 def holds(tasks: Sequence[Assigned]) -> list[str]:
@@ -190,7 +196,7 @@ def running(cause: Cause[Assigned]) -> Words:
     waits = row["waits"]
     advice = ["wait, or check the call stack: is it where you expect it to be?"]
     if cause.urgent:
-        advice = ["check the call stack: is it where you expect it to be?"]
+        advice = [_check(cause.first)]
         if any(map(_waiting_there, cause.parts)):
             advice.append("more threads let the others go on: cluster.scale(n)")
     if waits and waits["keys"]:
@@ -202,13 +208,14 @@ def running(cause: Cause[Assigned]) -> Words:
         evidence.append("it waits for the result of another task")
     if row["state"] == "executing" and row["stack"] is None and cause.first.live:
         evidence.append(
-            "no thread of the worker runs it: either it is an async function, or "
-            "it has ended and the worker missed that"
+            "no thread of the worker runs it: either it runs in a pool of processes, "
+            "or it has ended and the worker missed that"
         )
+    now = doing(cause.first) if cause.urgent else stack_lines(row["stack"])
     return (
         f"{cause.they('runs', 'run')} on {workers_of(cause.parts)}"
         f"{cause.holds_up if cause.urgent else ''}",
-        [*evidence, *holds(cause.parts), *stack_lines(cause.first.row["stack"])],
+        [*evidence, *holds(cause.parts), *now],
         advice,
     )
 

@@ -6,12 +6,22 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dbgkit import advice as advised
-from dbgkit.diagnose.sentences import MOST_NAMED, counted, seconds, several, show
+from dbgkit.diagnose.peek import SAMPLED
+from dbgkit.diagnose.sentences import (
+    MOST_NAMED,
+    counted,
+    cut,
+    seconds,
+    several,
+    show,
+)
 from dbgkit.diagnose.why.look import Assigned, Busy, lasted
 from dbgkit.remote.common.frames import is_own
+from dbgkit.source import places as named
 from dbgkit.source.shown import Shown
 
 if TYPE_CHECKING:
+    from dbgkit.model import FrameSummary
     from dbgkit.remote.common.wire_why_workers import Executing, Probe
 
 
@@ -80,6 +90,29 @@ def stack_lines(stack: Sequence[str] | None) -> list[str]:
     own = [line for line in lines if is_own(line.partition(":")[0])]
     shown = Shown()
     return [f"at {shown.line(line)}" for line in (own or lines)[-3:]]
+
+
+def doing(task: Assigned) -> list[str]:
+    """Where a task is now and with which values, in a few samples if it can be had."""
+    seen = task.peek()
+    if seen is None or not seen.frames:
+        return stack_lines(task.row["stack"])
+    frames = [each for each in seen.frames if each.own] or list(seen.frames)
+    lines = [f"at {_line_of(each)}" for each in frames[-3:]]
+    values = [f"{name} = {cut(value.text, 60)}" for name, value in frames[-1].locals]
+    if values:
+        lines.append(f"at that line {several(values)}")
+    if seen.samples > 1:
+        often = f"{seen.lines[0].samples} of {seen.samples} samples"
+        where = named.place(seen.lines[0].filename, seen.lines[0].lineno)
+        lines.append(f"at {where} in {often}, one every {SAMPLED[1]:g} s")
+    return lines
+
+
+def _line_of(frame: FrameSummary) -> str:
+    text = dict(frame.source).get(frame.lineno, "").strip()
+    where = f"{named.place(frame.filename, frame.lineno)} in {frame.function}"
+    return f"{where}: {text}" if text else where
 
 
 def run_of(task: Assigned) -> str:

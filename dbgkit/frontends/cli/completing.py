@@ -85,6 +85,9 @@ def _keys(view: View, text: str, verb: str) -> Iterator[Any]:
     from dbgkit.frontends.cli.keys import beginning
 
     limit = f"{LIMIT} s"
+    if verb == "peek":  # only what runs is worth looking at
+        yield from beginning(view, text, limit, "processing", MOST)
+        return
     groups = failures(view=view, timeout=limit).groups
     known = dict.fromkeys(key for g in groups for key in (g.example.key, *g.keys))
     known.pop(None, None)

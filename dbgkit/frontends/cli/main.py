@@ -99,6 +99,7 @@ for command in (
     states.tasks,
     states.story,
     states.why,
+    states.peek,
     states.deaths,
     states.record,
     states.recordings,

@@ -67,6 +67,19 @@ def why(place: Place, key: str | None) -> int:
     return why_code(shown(place, "why", key))
 
 
+@command("peek")
+def peek(place: Place, key: str | None, **options: Any) -> int:
+    """Show what a running task does now, or all that run.
+
+    KEY is written as Dask does, such as "('x', 0)". The default is whatever runs, the
+    longest first.
+
+    Exits with code 0 if it was seen, or nothing runs, 1 if a worker did not answer, 2
+    on an error: the task does not run, for instance.
+    """
+    return FOUND if shown(place, "peek", key, **options).silent else 0
+
+
 @command("deaths")
 def deaths(place: Place, limit: int) -> int:
     """Show why workers died, and what they were running.

@@ -37,6 +37,7 @@ _STATUSES = {
     "dbg_tasks": None,
     "dbg_story": None,
     "dbg_why": ("pending", "error", "lost"),
+    "dbg_peek": ("pending",),
 }
 
 
@@ -82,7 +83,9 @@ def offered(
         words = () if {*typed.split()} & {*SWITCH} or not verb.target else SWITCH
         return Offered(last, [t for t in (*words, *flags) if t.startswith(last)])
     target = _after_options(typed, verb.options)
-    keys = [*_held_keys(_STATUSES.get(magic, ("error",))), *session.listed_keys]
+    keys = _held_keys(_STATUSES.get(magic, ("error",)))
+    if magic != "dbg_peek":  # what has failed does not run
+        keys += session.listed_keys
     texts = [text for key in keys for text in _spellings(key)]
     texts += [*_variables(names), *(["next"] if verb is MAGIC_VERBS["dbg"] else [])]
     fitting = [text for text in dict.fromkeys(texts) if text.startswith(target)]

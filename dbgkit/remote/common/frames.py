@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from types import FrameType, TracebackType
 
@@ -22,6 +22,8 @@ _PACKAGE_ROOT = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\]+)")
 _WINDOWS_LIB = re.compile(r"^[A-Za-z]:.*\\lib\\(\w+)(?:\.py)?(?:\\|$)", re.IGNORECASE)
 _CYTHON = (".pyx", ".pxd", ".pxi")
 MOST_LINES = 40  # of one call stack
+MOST_PLACES = 2_000  # of one that are looked at
+Place = tuple[FrameType, int]  # and the line that it stands at
 _LINE = re.compile(r'^  File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>.+)$')
 
 
@@ -36,12 +38,46 @@ def frames_of_threads() -> dict[int, FrameType]:
     return frames
 
 
-def stack_lines(frame: FrameType) -> list[str]:
+def places_of(frame: FrameType | None, most: int = MOST_PLACES) -> list[Place]:
+    """The frames of a call stack, outermost first, with the line each stands at.
+
+    Of more than that, the innermost.
+    """
+    found: list[Place] = []
+    while frame is not None and len(found) < most:
+        found.append((frame, line_at(frame)))
+        frame = frame.f_back
+    return found[::-1]
+
+
+def line_at(frame: FrameType) -> int:
+    """The line that a frame stands at; where it is between two, the one before.
+
+    A loop's jump back may belong to no line, and that is where a thread hands the
+    interpreter over to the one that looks at it.
+    """
+    lineno: int | None = frame.f_lineno
+    if lineno is not None:
+        return lineno
+    found = frame.f_code.co_firstlineno
+    for start, _, line in frame.f_code.co_lines():
+        if start > frame.f_lasti:
+            break
+        found = line or found
+    return found
+
+
+def lines_of(places: Sequence[Place]) -> list[str]:
     """Lines of a call stack, the innermost last; the outermost of many left out."""
     return [
         f"{line.filename}:{line.lineno} in {line.name}: {line.line or ''}"
-        for line in traceback.extract_stack(frame, limit=MOST_LINES)
+        for line in traceback.StackSummary.extract(iter(places[-MOST_LINES:]))
     ]
+
+
+def stack_lines(frame: FrameType) -> list[str]:
+    """As `lines_of`, of a frame and those that have called it."""
+    return lines_of(places_of(frame, MOST_LINES))
 
 
 def _own_roots() -> tuple[str, ...]:

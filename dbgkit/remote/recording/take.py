@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.codes import file_of_frame, fingerprint, is_dynamic, marked
 from ..common.exceptions import ancestry, descent, traceback_of
-from ..common.frames import is_machinery, own_index, walk
+from ..common.frames import Place, is_machinery, own_index, walk
 from ..common.objects import class_name
 from ..common.texts import signature
 from ..secrets.redact import MARGIN, environment_secrets, redact_cut, redact_text
@@ -27,7 +27,6 @@ from ..values.keep import NOT_KEPT, keep
 from ..values.summarize import (
     NAME,
     Budget,
-    Place,
     message_of,
     pick_places,
     place_of,

@@ -21,6 +21,7 @@ from .foresight import foresee as look_ahead
 from .foresight import recordings_of, run_on_workers
 from .graph import look_around
 from .leftovers import OWN_CLIENT, PRIVATE_PREFIX, forget_group, forget_topic
+from .peek import survey_running
 from .recordings import ask_recorder
 from .story import tell_story
 from .tasks import survey_counts, survey_tasks
@@ -42,6 +43,7 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "tasks": survey_tasks,
     "counts": survey_counts,
     "workers": survey_workers,
+    "running": survey_running,
     "why": explain_state,
     "waits": follow_waits,
     "around": look_around,

@@ -180,6 +180,17 @@ async def _after_why(ask: Ask, answer: Why, names: Foresee) -> Foreseen:
     return found
 
 
+def _refused(error: Exception) -> Called | None:
+    """The answer of a worker that runs no functions; None of one that is gone.
+
+    ``Server._handle_comm`` (distributed/core.py) raises `ValueError` for what stands in
+    ``blocked-handlers``.
+    """
+    if isinstance(error, ValueError) and "explicitly disallowed" in str(error):
+        return {"status": "refused", "exception": dumps(error)}
+    return None
+
+
 async def run_on_workers(
     scheduler: Any,
     function: bytes,
@@ -197,7 +208,8 @@ async def run_on_workers(
     -------
     dict
         Per address the worker's answer, with ``status`` ``"OK"`` and ``result``, or
-        ``"error"``; or ``status`` ``"gone"`` or ``"silent"``.
+        ``"error"``; or ``status`` ``"gone"``, ``"silent"``, or ``"refused"`` where
+        workers are configured to run no functions.
     """
 
     async def ask(address: str) -> Called | None:
@@ -212,10 +224,11 @@ async def run_on_workers(
             "kwargs": b"",
             "wait": True,
         }
-        answers: dict[str, Called] = await scheduler.broadcast(
-            msg=message, workers=[address], nanny=nannies, on_error="ignore"
+        answers = await scheduler.broadcast(
+            msg=message, workers=[address], nanny=nannies, on_error="return"
         )
-        return answers.get(address)
+        answer = answers.get(address)
+        return _refused(answer) if isinstance(answer, Exception) else answer
 
     answers = await ask_all(arguments, ask, limit, ASKED_AT_ONCE)
     return {each: answer or {"status": "silent"} for each, answer in answers.items()}

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.codes import file_of_frame, fingerprint
 from ..common.exceptions import args_of, group_class, members_of
-from ..common.frames import is_machinery, is_own, own_index, package_of, walk
+from ..common.frames import (
+    Place,
+    is_machinery,
+    is_own,
+    own_index,
+    package_of,
+    walk,
+)
 from ..common.objects import class_attribute, instance_dict, is_a, type_name
 from ..secrets.redact import hides_value, numbered_lines, redact_cut, redact_text
 from ..secrets.values import HIDDEN
@@ -168,7 +175,6 @@ def _system_message(exception: BaseException, walker: Walker) -> str:
 # --- frames -----------------------------------------------------------------
 
 
-Place = tuple[types.FrameType, int]
 _CONTEXT = 5  # lines of source before and after, within the function
 
 
@@ -185,7 +191,11 @@ def pick_places(tb: types.TracebackType | None, most: int = 30) -> list[Place | 
     Frames of Dask, asyncio and dbgkit are left out, unless there are no others. Of
     many, the outermost and the innermost are kept, and the user's own innermost.
     """
-    found = list(walk(tb))
+    return pick_among(list(walk(tb)), most)
+
+
+def pick_among(found: list[Place], most: int = 30) -> list[Place | int]:
+    """As `pick_places`, of the frames of any call stack, outermost first."""
     shown = [pair for pair in found if not is_machinery(file_of_frame(pair[0]))]
     theirs = [pair for pair in found if package_of(file_of_frame(pair[0])) != "dbgkit"]
     places = shown or theirs[-3:]
@@ -218,7 +228,7 @@ def summarize_places(
     ----------
     places : sequence
     max_locals : int
-        Locals of one frame.
+        Locals of one frame; with 0 none are read.
     seconds : float
         For all; the innermost frames come first, and locals that there is no time
         for are given by their type.
@@ -263,7 +273,8 @@ def _frame(
     budget: Budget,
 ) -> FrameForm:
     filename, lineno, function = place_of(frame, lineno)
-    variables, omitted = _locals(frame, max_locals)
+    # Without any, they are not read: before Python 3.13 that writes to the frame.
+    variables, omitted = _locals(frame, max_locals) if max_locals else ([], 0)
     deadline = perf_counter() + seconds
     values = []
     for name, value in variables:
@@ -280,11 +291,11 @@ def _frame(
         "locals": values,
         "own": own,
         "omitted_locals": omitted,
-        "code": _code(frame) if own or not source else [],
+        "code": code_of(frame) if own or not source else [],
     }
 
 
-def _code(frame: types.FrameType) -> list[str]:
+def code_of(frame: types.FrameType) -> list[str]:
     """What leads to a frame's source elsewhere: fingerprint, module, and its file."""
     code = frame.f_code
     if len(code.co_code) > _MOST_CODE or code.co_name == "<module>":

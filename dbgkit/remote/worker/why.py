@@ -7,8 +7,9 @@ from itertools import islice
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from ..common.frames import frames_of_threads, stack_lines
+from ..common.frames import lines_of
 from ..common.log_records import failed_plugins
+from .running import Around
 from .why_memory import memory_of
 from .why_waits import waits_of
 
@@ -29,24 +30,23 @@ def look_at_tasks(keys: Any, dask_worker: Any = None) -> Probe:
     It runs in the worker's event loop: its state does not change meanwhile.
     """
     state = dask_worker.state
-    threads = {key: ident for ident, key in dask_worker.active_threads.items()}
-    stacks = frames_of_threads()
+    around = Around(dask_worker)
     scheduler = dask_worker.scheduler.address
     tasks = []
     for key in keys:
         ts = state.tasks.get(key)
         row = _task(state, ts, key)
-        frame = stacks.get(threads.get(key, -1))
-        if frame is not None:
-            row["stack"] = stack_lines(frame)
-            row["waits"] = waits_of(frame, scheduler)
+        seen = around.of(key)
+        if seen is not None and seen.places:
+            row["stack"] = lines_of(seen.places)
+            row["waits"] = waits_of(seen, scheduler)
         tasks.append(row)
     return {
         "now": time(),
         "status": dask_worker.status.name,
         "nthreads": state.nthreads,
-        "executing": _executing(state.executing, threads, stacks, scheduler),
-        "seceded": _executing(state.long_running, threads, stacks, scheduler),
+        "executing": _executing(state.executing, around, scheduler),
+        "seceded": _executing(state.long_running, around, scheduler),
         "ready": len(state.ready),
         "constrained": len(state.constrained),
         "in_flight": [
@@ -65,10 +65,7 @@ def _is_paused(worker: Any) -> bool:
 
 
 def _executing(
-    running: Iterable[Any],
-    threads: dict[Any, int],
-    stacks: dict[int, Any],
-    scheduler: str,
+    running: Iterable[Any], around: Around, scheduler: str
 ) -> list[Executing]:
     """What some tasks do, the longest first; that one, and who waits, with a stack.
 
@@ -78,15 +75,16 @@ def _executing(
     found: list[Executing] = []
     stacked = 0
     for ts in longest[:MOST_EXECUTING]:
-        frame = stacks.get(threads.get(ts.key, -1))
+        seen = around.of(ts.key)
         entry: Executing = {
             "key": ts.key,
             "since": ts.start_time,
             "state": ts.state,
-            "waits": waits_of(frame, scheduler),
+            "waits": waits_of(seen, scheduler),
         }
         if not found or (entry["waits"] and stacked < MOST_STACKS):
-            entry["stack"] = stack_lines(frame) if frame is not None else None
+            places = seen.places if seen is not None else []
+            entry["stack"] = lines_of(places) or None
             stacked += 1
         found.append(entry)
     return found

@@ -10,9 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from ..common.wire_why_workers import Waits
+    from .running import Seen
 
 MOST_FRAMES = 200
 MOST_FUTURES = 1_000  # that are looked through
@@ -41,7 +40,7 @@ _FUTURES = {"gather": "futures", "wait": "fs"}
 _ANY = ("__next__", "gather")
 
 
-def waits_of(frame: FrameType | None, scheduler: str) -> Waits | None:
+def waits_of(seen: Seen | None, scheduler: str) -> Waits | None:
     """What primitive of Dask a call stack waits for; the outermost, if one uses others.
 
     Its name is a local of Dask's own frames: ``self.name`` of a lock, semaphore,
@@ -49,17 +48,15 @@ def waits_of(frame: FrameType | None, scheduler: str) -> Waits | None:
     the argument of ``Client.gather`` or ``wait``, or ``as_completed.futures``. Those of
     another cluster than that of the scheduler's address have no keys and no names.
     """
-    found: Waits | None = None
-    for _ in range(MOST_FRAMES):
-        if frame is None:
-            break
+    if seen is None or seen.unread:
+        return None
+    for frame, _ in seen.places[-MOST_FRAMES:]:
         code = frame.f_code
         folder, _, file = code.co_filename.replace("\\", "/").rpartition("/")
         kind = _WAITS.get((file, code.co_name))
         if kind is not None and folder.endswith("distributed"):
-            found = _waits(kind, code.co_name, frame.f_locals, scheduler)
-        frame = frame.f_back
-    return found
+            return _waits(kind, code.co_name, frame.f_locals, scheduler)
+    return None
 
 
 def _waits(kind: str, function: str, variables: Any, scheduler: str) -> Waits:
