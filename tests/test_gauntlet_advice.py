@@ -121,6 +121,8 @@ def test_failures_names_the_command_with_the_place_that_was_asked(command, faile
         ("tasks",),
         ("story",),
         ("deaths",),
+        ("peek",),
+        ("peek", "plain-1"),
         ("doctor",),
         ("recordings",),
         ("replay", "no-such-key"),

@@ -133,6 +133,7 @@ CALLS = {
     dbgkit.doctor: lambda key: {},
     dbgkit.failures: lambda key: {},
     dbgkit.locate: lambda key: {"target": key},
+    dbgkit.peek: lambda key: {},
     dbgkit.record: lambda key: {},
     dbgkit.recordings: lambda key: {"target": key},
     dbgkit.replay: lambda key: {"target": key},

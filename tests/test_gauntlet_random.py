@@ -194,6 +194,8 @@ LOOKS = {
     "why": lambda truth, n: dbgkit.why(truth.keys[n]),
     "why nothing moves": lambda truth, n: dbgkit.why(),
     "doctor": lambda truth, n: dbgkit.doctor(),
+    "peek": lambda truth, n: dbgkit.peek(),
+    "peek at one": lambda truth, n: dbgkit.peek(truth.futures[n]),
     "recordings": lambda truth, n: dbgkit.recordings(),
     "deaths": lambda truth, n: dbgkit.deaths(),
     "a plan": lambda truth, n: dbgkit.replay(truth.futures[n], dry_run=True),

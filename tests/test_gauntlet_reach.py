@@ -18,6 +18,7 @@ from commands import in_process
 from conftest import own_cluster
 from distributed import Client, wait
 from distributed.security import Security
+from peek_tasks import wait_there
 from slow_link import far_cluster
 from watching import remove_extension, unchanged, wait_until
 
@@ -342,6 +343,23 @@ def test_other_workers_are_not_waited_for_either(plain, impatient, monkeypatch):
         again = without_waiting(client, "elsewhere", monkeypatch)
         assert PASSED_ON in again.notes
         assert again.inputs == {"null": 0}
+
+
+def test_peek_goes_through_the_scheduler(far, tmp_path):
+    path = tmp_path / "go"
+    with client_of(far) as client, cut_off(far):
+        future = client.submit(wait_there, str(path), key="peek-far", workers=["far-0"])
+        before = far.link.swallowed
+        wait_until(lambda: client.processing(), "it is there")
+        found = dbgkit.peek(future, client=client, times=3, every=0.05)
+        assert found[0].frames[0].function == "wait_there"
+        assert found.samples == 3
+        assert far.link.swallowed == before  # no worker was tried
+        with counted(far) as count:
+            assert dbgkit.peek(future, client=client)[0].key == "peek-far"
+        assert count["trips"] <= 2
+        path.touch()
+        future.result()
 
 
 def test_where_only_some_are_out_of_reach(plain, impatient, monkeypatch):

@@ -67,12 +67,13 @@ def verbs(one, written):
         "debug": ["bad-1", *live],
         "record": ["on", *live],
         "recordings": live,
+        "peek": live,
     }
 
 
 VERBS = (
     *("failures", "tasks", "story", "why", "deaths", "doctor", "report", "watch"),
-    *("locate", "replay", "debug", "record", "recordings"),
+    *("locate", "replay", "debug", "record", "recordings", "peek"),
 )
 
 

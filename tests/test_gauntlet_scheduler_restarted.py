@@ -155,6 +155,7 @@ VERBS = {
     "failures": dbgkit.failures,
     "tasks": dbgkit.tasks,
     "doctor": dbgkit.doctor,
+    "peek": dbgkit.peek,
     "deaths": dbgkit.deaths,
     "record": dbgkit.record,
     "recordings": dbgkit.recordings,

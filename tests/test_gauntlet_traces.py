@@ -81,6 +81,7 @@ VERBS = {
     "tasks": lambda target, **options: dbgkit.tasks(**options),
     "story": dbgkit.story,
     "why": dbgkit.why,
+    "peek": lambda target, **options: dbgkit.peek(**options),
     "doctor": lambda target, **options: dbgkit.doctor(**options),
     "deaths": lambda target, **options: dbgkit.deaths(**options),
     "recordings": dbgkit.recordings,

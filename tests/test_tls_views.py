@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dask
 import pytest
 from conftest import own_cluster
 from distributed import wait
 from distributed.security import Security
+from peek_tasks import wait_there
 from tasks import boom
 
 import dbgkit
@@ -35,12 +38,15 @@ def secured(tmp_path_factory):
     with own_cluster(
         n_workers=1, processes=True, protocol="tls://", security=security
     ) as client:
+        path = str(tmp_path_factory.mktemp("tls-peek") / "go")
         futures = [
             client.submit(boom, 1, key="bad-1"),
             client.submit(boom, 1, key="stuck-1", resources={"GPU": 1}),
+            client.submit(wait_there, path, key="runs-1"),
         ]
         wait(futures[0])
         yield client, files
+        Path(path).touch()
 
 
 @pytest.fixture(params=["client", "address"])
@@ -63,7 +69,11 @@ def test_failures(reached):
 def test_tasks(reached):
     table = dbgkit.tasks(client=reached)
     states = {row.key: row.state for row in table.rows}
-    assert states == {"bad-1": "erred", "stuck-1": "no-worker"}
+    assert states == {
+        "bad-1": "erred",
+        "stuck-1": "no-worker",
+        "runs-1": "processing",
+    }
 
 
 def test_story(reached):
@@ -75,6 +85,13 @@ def test_story(reached):
 def test_why(reached):
     assert dbgkit.why("stuck-1", client=reached).cause == "resources-unmet"
     assert dbgkit.why(client=reached).cause == "resources-unmet"
+
+
+def test_peek(reached):
+    found = dbgkit.peek("runs-1", client=reached, times=2, every=0.01)
+    assert found[0].worker.startswith("tls://")
+    assert found[0].frames[0].function == "wait_there"
+    assert [task.key for task in dbgkit.peek(client=reached)] == ["runs-1"]
 
 
 def test_doctor(reached):

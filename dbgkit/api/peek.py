@@ -6,8 +6,10 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any, overload
 
+from dbgkit import advice
 from dbgkit.api.asking import Async, Looking, Sync, Unpack, look, seconds
 from dbgkit.diagnose.peek import peek_at
+from dbgkit.errors import WrongTarget
 from dbgkit.model import Peek
 
 SHORTEST = 0.001  # seconds between two samples
@@ -78,7 +80,7 @@ def peek(
     NotRunning
         The task is there, but does not run: it waits, or has ended.
     UnknownKey, Cancelled, WrongTarget, NoFailure
-        There is no such task; there is no cluster.
+        There is no such task; the samples cannot be taken in time; there is no cluster.
     NotHere
         A dump was given, or the worker may run no functions (``blocked-handlers``).
     SchedulerGone, WaitTimedOut, AnswerUnreadable
@@ -113,11 +115,15 @@ def peek(
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name}={value!r}: not a whole number of at least 1")
     if pause < SHORTEST:
-        raise ValueError(f"every={every!r}: expected at least 1 ms")
+        raise WrongTarget(
+            f"{advice.option('every', every)} is too short for a worker's event loop",
+            "pass at least 1 ms",
+        )
     if (times - 1) * pause >= limit_of_wait:
-        raise ValueError(
-            f"{times} samples, one every {pause:g} s, take longer than "
-            f"timeout={timeout!r}: raise that, or take fewer"
+        raise WrongTarget(
+            f"{times:,} samples, one every {pause:g} s, take longer than "
+            f"{advice.option('timeout', timeout)} allows",
+            f"raise {advice.option('timeout')}, or take fewer",
         )
     run = partial(peek_at, target=target, times=times, every=pause, limit=limit)
     return look(target, client, view, timeout, run, asynchronous, source)

@@ -31,7 +31,7 @@ from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.texts import safe_repr
 from dbgkit.source.shown import Shown
 from dbgkit.targets.naming import name_of
-from dbgkit.targets.refusals import ask_why, not_failed
+from dbgkit.targets.refusals import PASS_EXCEPTION, ask_why, not_failed
 from dbgkit.targets.resolve import sort_target
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def peek_at(
     asked = _Asked(keys, times, every, limit, notes)
     found = _look(view, asked)
     for _ in range(LOOKS - 1):
-        if not (found.samples.answers and _may_run(asked, found)):
+        if not _may_run(view, asked, found):
             break
         time.sleep(PAUSE)
         found = _look(view, asked)
@@ -201,10 +201,16 @@ def _wanted(answer: Running, keys: list[Any] | None) -> dict[str, list[Any] | No
     return dict(wanted)
 
 
-def _may_run(asked: _Asked, found: _Found) -> bool:
+def _may_run(view: LiveView, asked: _Asked, found: _Found) -> bool:
     """Whether what is to be looked at may be about to run, or to be known as done."""
-    if asked.keys is None or found.tasks:
+    samples = found.samples
+    if asked.keys is None or found.tasks or samples.silent or samples.errors:
         return False
+    if unknown := found.answer["unknown_keys"]:
+        held = held_future_states(view.client).items()
+        pending = {key for key, state in held if state.status == "pending"}
+        if pending.intersection(unknown) or {*map(str, pending)}.intersection(unknown):
+            return True  # it was submitted a moment ago
     rest = {state for one in found.samples.answers.values() for _, state in one["rest"]}
     processing = found.answer["states"].get("processing", 0)
     return processing > 0 and not rest & {"waiting", "ready", "constrained"}
@@ -357,7 +363,11 @@ def _refuse(view: LiveView, asked: _Asked, found: _Found) -> None:
     if not placed:
         key = asked.keys[0]
         held = held_future_states(view.client).get(key)
-        raise not_failed(key, "unknown", held.status if held else "", view.client)
+        error = not_failed(key, "unknown", held.status if held else "", view.client)
+        if error.hint == PASS_EXCEPTION:
+            listing = advice.call("tasks", state="processing")
+            error.hint = f"{listing} lists what is on workers"
+        raise error
     rest = [pair for one in samples.answers.values() for pair in one["rest"]]
     here = dict(rest)
     raise _not_running(next(iter(placed.values())), here, len(asked.keys))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from distributed import Client, wait
+from distributed import Client, Event, wait
 from numpydoc.docscrape import ClassDoc
 
 import dbgkit
@@ -21,8 +22,10 @@ from dbgkit.api.report import report
 from dbgkit.api.watch import glance
 from dbgkit.cluster.view import open_view
 
-# The class of what is below a field of this name: its docstring documents it.
-BELOW = {
+# The class of what is below a field of this name: its docstring documents it. Of one
+# class alone, if that is named too.
+BELOW: dict[Any, type] = {
+    (model.Peek, "tasks"): model.PeekedTask,
     "failure": model.Failure,
     "failures": model.FailureReport,
     "groups": model.FailureGroup,
@@ -36,6 +39,7 @@ BELOW = {
     "others": model.Explanation,
     "graph": model.TaskGraph,
     "nodes": model.GraphNode,
+    "lines": model.PeekedLine,
     "findings": model.Finding,
     "doctor": model.Checkup,
     "deaths": model.Death,
@@ -72,11 +76,15 @@ def answers() -> dict[str, Any]:
         wait(failed)
         stuck = client.submit(_ratio, 1, 2, key="ratio-2", resources={"GPU": 1})
         follows = client.submit(_ratio, stuck, 2, key="ratio-3")
-        client.retire_workers([next(iter(client.scheduler_info()["workers"]))])
+        first, last = client.scheduler_info()["workers"]
+        running = client.submit(_wait_for, "go", key="waits-1", workers=[last])
+        _until(lambda: dbgkit.peek().tasks)
+        client.retire_workers([first])
         with open_view(None, client, 30.0) as view, dbgkit.replay(failed) as replay:
             found = {
                 "failures": dbgkit.failures(),
                 "why": dbgkit.why(follows),
+                "peek": dbgkit.peek(times=2, every=0.01),
                 "tasks": dbgkit.tasks(),
                 "story": dbgkit.story("ratio-1"),
                 "locate": dbgkit.locate(failed),
@@ -89,11 +97,24 @@ def answers() -> dict[str, Any]:
             }
             for each in found.values():
                 each.to_json()
-            return found
+        Event("go").set()
+        wait(running)
+        return found
 
 
 def _ratio(a: float, b: float) -> float:
     return a / b
+
+
+def _wait_for(name: str) -> bool:
+    return bool(Event(name).wait(60))
+
+
+def _until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def _table(
@@ -104,7 +125,7 @@ def _table(
     for name, value in sample.items():
         kind_text, meaning = documented.get(name, ("", ""))
         shape = _type(value, kind_text)
-        under = BELOW.get(name)
+        under = BELOW.get((kind, name), BELOW.get(name))
         rows = value if isinstance(value, list) else [value]
         if (
             under

@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 LIMIT = 0.8  # seconds that a cluster has
 MOST = 50  # keys
+MOST_RUNNING = 1_000  # tasks that are looked through for some
 _ADDRESS = re.compile(r"[a-z+]+://[\w.:/%\[\]-]+", re.ASCII)  # nothing a shell reads
 # Of which only what has failed is worth asking for.
 _OF_FAILED = ("debug", "locate", "recordings", "replay")
@@ -86,7 +88,7 @@ def _keys(view: View, text: str, verb: str) -> Iterator[Any]:
 
     limit = f"{LIMIT} s"
     if verb == "peek":  # only what runs is worth looking at
-        yield from beginning(view, text, limit, "processing", MOST)
+        yield from _running(view, text, limit)
         return
     groups = failures(view=view, timeout=limit).groups
     known = dict.fromkeys(key for g in groups for key in (g.example.key, *g.keys))
@@ -97,6 +99,13 @@ def _keys(view: View, text: str, verb: str) -> Iterator[Any]:
     if text and not (failed and fitting):
         others = beginning(view, text, limit, "erred" if failed else None, MOST)
         yield from (key for key in others if key not in known)
+
+
+def _running(view: View, text: str, limit: str) -> Iterator[Any]:
+    from dbgkit.api.tasks import tasks
+
+    table = tasks(state="processing", view=view, timeout=limit, limit=MOST_RUNNING)
+    yield from islice((r.key for r in table.rows if _begins(r.key, text)), MOST)
 
 
 def _begins(key: Any, text: str) -> bool:

@@ -183,10 +183,10 @@ async def _after_why(ask: Ask, answer: Why, names: Foresee) -> Foreseen:
 def _refused(error: Exception) -> Called | None:
     """The answer of a worker that runs no functions; None of one that is gone.
 
-    ``Server._handle_comm`` (distributed/core.py) raises `ValueError` for what stands in
-    ``blocked-handlers``.
+    ``Server._handle_comm`` (distributed/core.py) says so of what stands in
+    ``blocked-handlers``; of which class the exception is depends on the comm.
     """
-    if isinstance(error, ValueError) and "explicitly disallowed" in str(error):
+    if "handler has been explicitly disallowed" in str(error):
         return {"status": "refused", "exception": dumps(error)}
     return None
 
