@@ -20,6 +20,7 @@ NAMES = (
     "source",
     "reach",
     "on_off",
+    "peek",
 )
 
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.bench
         "source",
         "reach",
         "on_off",
+        "peek",
     ],
 )
 def test_figures_hold_their_bars(name):

@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -202,16 +203,19 @@ def numbered_lines(
     """Some lines of a file with their numbers: secrets hidden, long ones cut."""
     # From further above: a private key's lines are known by its first one.
     start = max(1, first - _ABOVE)
-    hidden = redact_lines(
-        [line.rstrip()[: LINE_WIDTH + MARGIN] for line in lines[start - 1 : last]],
-        extra=extra,
-        values=values,
-        skip=first - start,
-    )
+    near = (line.rstrip()[: LINE_WIDTH + MARGIN] for line in lines[start - 1 : last])
+    hidden = _hidden_lines(tuple(near), first - start, tuple(extra), tuple(values))
     return [
         (number, line[:LINE_WIDTH] + ("…" if len(line) > LINE_WIDTH else ""))
         for number, line in enumerate(hidden, first)
     ]
+
+
+@lru_cache(maxsize=64)  # a task is seen at few places, and fails at fewer
+def _hidden_lines(
+    lines: tuple[str, ...], skip: int, extra: tuple[str, ...], values: tuple[str, ...]
+) -> tuple[str, ...]:
+    return tuple(redact_lines([*lines], extra=extra, values=values, skip=skip))
 
 
 LINE_WIDTH = 240  # characters of a line of source

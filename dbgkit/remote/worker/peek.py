@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import linecache
 import os
+from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
 from time import perf_counter, thread_time, time
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 MOST_FRAMES = 20
 MOST_LOCALS = 20  # of one frame
+BUDGET = Budget(chars=300, string=120, items=6, visits=40, depth=2)  # of each local
 MOST_REST = 20  # tasks that do not run, whose states are told
 MOST_LINES = 50  # of one task that are told apart
 SECONDS = 0.1  # for the frames of one task, once
@@ -50,9 +52,10 @@ async def sample(question: PeekQuestion, dask_worker: Any = None) -> Peeked:
     to take, though the event loop was kept.
     """
     times, every = question["times"], question["every"]
+    begin, before = perf_counter(), thread_time()
     names = tuple(question["secret_names"])
-    budget = Budget(secret_names=names, secret_values=environment_secrets(names))
-    begin = perf_counter()
+    secrets = environment_secrets(names)
+    budget = replace(BUDGET, secret_names=names, secret_values=secrets)
     tasks: list[_Task] = []
     rest: list[tuple[Any, str]] = []
     omitted = taken = 0
@@ -61,7 +64,8 @@ async def sample(question: PeekQuestion, dask_worker: Any = None) -> Peeked:
         if taken:
             pause = begin + taken * every - perf_counter()
             await asyncio.sleep(max(0.0, pause))
-        start, before = perf_counter(), thread_time()
+            before = thread_time()
+        start = perf_counter()
         around = Around(dask_worker)
         if not taken:
             keys, omitted = _chosen(around, dask_worker, question)
