@@ -17,6 +17,7 @@ from distributed import (
     wait,
     worker_client,
 )
+from peek_tasks import outer
 from watching import (
     clear_history,
     drop_inner,
@@ -280,6 +281,15 @@ def test_running_has_the_call_stack_and_the_prefix_average(client, tmp_path):
         )
         assert any("in loop_until: " in line for line in found.evidence)
         same_words(found, from_dump(client, tmp_path, "loop_until-2"))
+
+
+def test_an_async_function_has_the_line_where_it_awaits(client, tmp_path):
+    with flag(tmp_path) as path:
+        future = client.submit(outer, path, key="async-1")
+        found = why_until("running", future)
+        assert any("in outer: await asyncio.wait_for(" in e for e in found.evidence)
+        assert any("in inner: await asyncio.sleep(" in e for e in found.evidence)
+    wait(future)
 
 
 def test_worker_saturated_names_what_its_threads_run(client, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -111,6 +112,14 @@ def test_a_task_that_is_far_slower_than_its_like(client, tmp_path, soon):
         assert "others named 'loop'; 6 tasks cannot go on" in found.summary
         assert "6 tasks wait for it" in found.evidence
         assert any(" in loop_until: " in line for line in found.evidence)
+        # What it does now: with its values, and in several samples.
+        assert any(
+            line.startswith("at that line path = ") and "inputs = ()" in line
+            for line in found.evidence
+        )
+        often = r"at \S*why_tasks.py:\d+ in \d of 5 samples, one every 0.05 s"
+        assert any(re.fullmatch(often, line) for line in found.evidence)
+        assert "dbgkit.peek('loop-9', times=20)" in found.advice[0]
         dumped_like(client, tmp_path, found)
         found = dbgkit.why(last)
         assert (found.cause, found.because) == ("waiting-on", "slow-task")
