@@ -418,6 +418,10 @@ def test_a_task_that_has_seceded(client, tmp_path):
 def test_an_async_function_shows_where_it_awaits(client, tmp_path):
     with flag(tmp_path) as path:
         future = client.submit(peek_tasks.outer, path, key="peek-async")
+        wait_until(
+            lambda: "level" in values(task_of(future, at="inner").frames[-1]),
+            "it has begun to wait",
+        )
         task = task_of(future, at="inner")
         assert task.how == "coroutine"
         own = [frame for frame in task.frames if frame.own]
