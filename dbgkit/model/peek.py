@@ -10,7 +10,6 @@ from dbgkit.model.base import Jsonable, Span
 from dbgkit.model.display import Displayed
 from dbgkit.model.frames import FrameSummary
 from dbgkit.remote.common.texts import in_line
-from dbgkit.remote.secrets.redact import redact_text
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -122,6 +121,8 @@ class Peek(Displayed):
     _json = "when samples seconds omitted silent notes span tasks"
 
     def __repr__(self) -> str:
+        from dbgkit.remote.secrets.redact import redact_text
+
         keys = ", ".join(repr(task.key) for task in self.tasks[:3])
         more = ", …" if len(self.tasks) > 3 else ""
         return in_line(f"<Peek at {redact_text(keys) or 'no task'}{more}>")

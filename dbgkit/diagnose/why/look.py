@@ -17,19 +17,19 @@ from dbgkit.cluster.why import (
     processes_of,
 )
 from dbgkit.diagnose.deaths.explain import deaths_of, tell_deaths
-from dbgkit.diagnose.peek import peek_one
 from dbgkit.diagnose.why.board import Board
 from dbgkit.diagnose.why.circles import Circle, Circles
 from dbgkit.diagnose.why.here import FutureHere, futures_here, last_errors
 from dbgkit.diagnose.why.lacks import not_unpickled
 from dbgkit.diagnose.why.waiting import find_stuck
-from dbgkit.model import Death, PeekedTask
+from dbgkit.model import Death
 from dbgkit.remote.scheduler.foresight import MOST_KILLED, tasks_had, workers_to_ask
 from dbgkit.targets.modules import Lack
 from dbgkit.targets.scheduler_texts import held_beginnings
 from dbgkit.targets.unreadable import Unreadable
 
 if TYPE_CHECKING:
+    from dbgkit.model import PeekedTask
     from dbgkit.remote.common.wire_why import (
         End,
         Forgotten,
@@ -221,6 +221,8 @@ class Look:
     def peek(self, worker: str, key: Any) -> PeekedTask | None:
         """What a task does now, in a few samples; not of more than a few tasks."""
         if key not in self._peeked and len(self._peeked) < MOST_PEEKED:
+            from dbgkit.diagnose.peek import peek_one  # few causes need it
+
             live = self.view if isinstance(self.view, LiveView) else None
             self._peeked[key] = peek_one(live.link, worker, key) if live else None
         return self._peeked.get(key)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dbgkit import advice as advised
-from dbgkit.diagnose.peek import SAMPLED
 from dbgkit.diagnose.sentences import (
     MOST_NAMED,
     counted,
@@ -103,6 +102,8 @@ def doing(task: Assigned) -> list[str]:
     if values:
         lines.append(f"at that line {several(values)}")
     if seen.samples > 1:
+        from dbgkit.diagnose.peek import SAMPLED
+
         often = f"{seen.lines[0].samples} of {seen.samples} samples"
         where = named.place(seen.lines[0].filename, seen.lines[0].lineno)
         lines.append(f"at {where} in {often}, one every {SAMPLED[1]:g} s")
