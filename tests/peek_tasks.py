@@ -89,6 +89,9 @@ class Counter:
         wait_there(path)
         return inside
 
+    def fail(self):
+        raise ValueError("no")
+
     async def wait_async(self, path):
         while not os.path.exists(path):
             await asyncio.sleep(0.01)

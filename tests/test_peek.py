@@ -442,6 +442,11 @@ def test_methods_of_actors(client, tmp_path):
     actor = actor_future.result()
     error = refused("peek-actor")
     assert "it is an actor, and runs no method" in str(error)
+    # A method that has raised stays in a list of Dask's.
+    with pytest.raises(ValueError, match="no"):
+        actor.fail().result()
+    assert "it is an actor, and runs no method" in str(refused("peek-actor"))
+    assert "actor" not in [each.how for each in dbgkit.peek().tasks]
     with flag(tmp_path) as path:
         running = actor.wait(path)
         task = task_of(actor_future)

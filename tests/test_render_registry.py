@@ -23,8 +23,6 @@ from dbgkit.model import (
     Explanation,
     FailureReport,
     Glance,
-    Peek,
-    PeekedTask,
     Recording,
     Recordings,
     RunningTask,
@@ -63,7 +61,6 @@ def examples():
         death,
         Deaths((death,), 1),
         Glance("tcp://x:1", SPAN, 0.1, failures, Explanation("finished", "all done")),
-        Peek((PeekedTask("k-1", "k", "tcp://10.0.0.7:1", 3, "", "thread", 2.0),)),
         *everything("k-1").values(),
     ]
 

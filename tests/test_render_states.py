@@ -23,13 +23,18 @@ from dbgkit.model import (
     FailureGroup,
     FailureReport,
     Finding,
+    FrameSummary,
     GraphNode,
     Moment,
+    Peek,
+    PeekedLine,
+    PeekedTask,
     Span,
     TaskGraph,
     TaskRow,
     TaskTable,
     Timeline,
+    ValueSummary,
 )
 
 WHEN = datetime(2026, 11, 23, 12, 3, 4, tzinfo=timezone.utc)
@@ -142,6 +147,12 @@ def everything(text):
         "failed", text, (text,), (text,), text, (text, text), notes=(text,)
     )
     why = replace(why, others=(why,), graph=a_graph(text))
+    value = ValueSummary(text, text)
+    frame = FrameSummary(text, 1, text, ((1, text),), ((text, value),))
+    line = PeekedLine(text, 1, text, text, 1, 0.5)
+    peeked = PeekedTask(
+        text, text, text, 3, text, "thread", 2.0, (frame,), (line,), 2, (text,)
+    )
     checkup = Checkup((Finding("nannies", "problem", text, text, (text,)),), (text,))
     return {
         "failures": failures,
@@ -149,6 +160,7 @@ def everything(text):
         "tasks": tasks,
         "story": Timeline(text, (moment,), (text,)),
         "why": why,
+        "peek": Peek((peeked,), 1, 2, silent=(text,), notes=(text,)),
         "checkup": checkup,
         "finding": checkup.findings[0],
         "report": ClusterReport(

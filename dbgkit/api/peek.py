@@ -89,7 +89,8 @@ def peek(
     Notes
     -----
     Costs the scheduler two calls, one of which it hands on to at most 32 workers. A
-    sample takes a worker's event loop less than a millisecond for each task.
+    sample takes a worker's event loop less than a millisecond for each task. If the
+    call is interrupted, workers still take the samples that they were asked for.
 
     Before Python 3.13, reading the local variables of a thread that is traced or paused
     would undo what was assigned at its prompt: they are left out there.

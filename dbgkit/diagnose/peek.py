@@ -224,7 +224,7 @@ def _task(form: PeekedForm, one: Peeked, worker: str, shown: Shown) -> PeekedTas
     lines = [_line(each, form["samples"], shown) for each in form["lines"]]
     return PeekedTask(
         key=form["key"],
-        name=f"method {form['key']}" if actor else name_of(form["key"]),
+        name=f"method {show(form['key'])}" if actor else name_of(form["key"]),
         worker=worker,
         pid=one["pid"],
         state=form["state"],

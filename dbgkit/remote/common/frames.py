@@ -21,6 +21,7 @@ _STDLIB_MACHINERY = ("asyncio", "concurrent", "multiprocessing", "threading.py")
 _PACKAGE_ROOT = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\]+)")
 _WINDOWS_LIB = re.compile(r"^[A-Za-z]:.*\\lib\\(\w+)(?:\.py)?(?:\\|$)", re.IGNORECASE)
 _CYTHON = (".pyx", ".pxd", ".pxi")
+_WORKER = re.compile(r"distributed[/\\]worker\.py$")
 MOST_LINES = 40  # of one call stack
 MOST_PLACES = 2_000  # of one that are looked at
 Place = tuple[FrameType, int]  # and the line that it stands at
@@ -48,6 +49,12 @@ def places_of(frame: FrameType | None, most: int = MOST_PLACES) -> list[Place]:
         found.append((frame, line_at(frame)))
         frame = frame.f_back
     return found[::-1]
+
+
+def is_in_worker(places: Sequence[Place]) -> bool:
+    """Whether a call stack is within what ``distributed/worker.py`` runs in threads."""
+    files = (frame.f_code.co_filename for frame, _ in places)
+    return any(_WORKER.search(file) for file in files)
 
 
 def line_at(frame: FrameType) -> int:

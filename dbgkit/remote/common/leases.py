@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import re
 import sys
 from collections.abc import Iterable
-from traceback import walk_stack
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from .frames import frames_of_threads
+from .frames import frames_of_threads, is_in_worker, places_of
 
 if TYPE_CHECKING:
     from .wire_leases import HeldLeases, LeasesForm, LeasesQuestion
@@ -188,10 +186,7 @@ def _is_alone(worker: Any) -> bool:
 
 def _is_busy(frame: FrameType | None) -> bool:
     """Whether a thread is within what ``distributed/worker.py`` runs in threads."""
-    if frame is None:
-        return False
-    files = (each.f_code.co_filename for each, _ in walk_stack(frame))
-    return any(re.search(r"distributed[/\\]worker\.py$", file) for file in files)
+    return is_in_worker(places_of(frame))
 
 
 def _running(worker: Any) -> list[Any]:

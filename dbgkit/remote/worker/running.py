@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..common.frames import (
     MOST_PLACES,
     frames_of_threads,
+    is_in_worker,
     is_stdlib,
     line_at,
     places_of,
@@ -131,6 +132,9 @@ class Around:
             if whole or len(places) == MOST_PLACES:
                 break
             self._frames = frames_of_threads()
+        # A method of an actor that has raised stays listed (`_run_actor`).
+        if not is_in_worker(places) and len(places) < MOST_PLACES:
+            return []
         # Since the threads were listed it may have ended, or begun another.
         runs = self._worker.active_threads.get(ident, _NOTHING) == key
         return places if runs or ident in _paused(self._worker) else []
