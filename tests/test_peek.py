@@ -6,8 +6,8 @@ import asyncio
 import json
 import re
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import cloudpickle
 import dask
@@ -29,6 +29,7 @@ from dbgkit.errors import (
     WaitTimedOut,
     WrongTarget,
 )
+from dbgkit.remote.worker.running import places_of_coroutine
 
 READING_WRITES = sys.version_info < (3, 13)
 
@@ -47,6 +48,23 @@ def peek_until(target=None, *, count=1, at="wait_there", **options):
 
     wait_until(seen, f"{target!r} runs")
     return found[0]
+
+
+def sampling(dask_worker):
+    """Whether a worker is taking samples: it has taken one by then."""
+    found = (places_of_coroutine(task)[0] for task in asyncio.all_tasks())
+    return any(
+        frame.f_code.co_name == "sample" for places in found for frame, _ in places
+    )
+
+
+def peek_and(act, client, target, **options):
+    """Look several times, and do something once the first sample was taken."""
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(dbgkit.peek, target, client=client, **options)
+        wait_until(lambda: any(client.run(sampling).values()), "a sample was taken")
+        act()
+        return looking.result(60)
 
 
 def task_of(target, **options):
@@ -113,15 +131,12 @@ def test_samples_are_lines_with_their_shares(client, tmp_path):
             peek_tasks.two_phases, str(first), path, key="peek-phases"
         )
         peek_until(future, at="phase_one")
-        timer = threading.Timer(0.5, first.touch)
-        timer.start()
-        found = dbgkit.peek(future, times=40, every=0.04)
-        timer.join()
+        found = peek_and(first.touch, client, future, times=100, every=0.04)
         (task,) = found.tasks
-        assert found.samples == task.samples == 40
-        assert found.seconds >= 39 * 0.04 * 0.9
+        assert found.samples == task.samples == 100
+        assert found.seconds >= 99 * 0.04 * 0.9
         assert {line.function for line in task.lines} == {"phase_one", "phase_two"}
-        assert sum(line.samples for line in task.lines) == 40
+        assert sum(line.samples for line in task.lines) == 100
         assert sum(line.share for line in task.lines) == pytest.approx(1)
         assert [line.samples for line in task.lines] == sorted(
             (line.samples for line in task.lines), reverse=True
@@ -138,13 +153,10 @@ def test_a_task_that_ends_meanwhile(client, tmp_path):
     with flag(tmp_path) as path:
         future = client.submit(peek_tasks.wait_there, path, key="peek-ends")
         peek_until(future)
-        timer = threading.Timer(0.3, (tmp_path / "go").touch)
-        timer.start()
-        found = dbgkit.peek(future, times=400, every=0.05)
-        timer.join()
+        go = tmp_path / "go"
+        found = peek_and(go.touch, client, future, times=500, every=0.05)
     (task,) = found.tasks
-    assert 0 < task.samples <= found.samples < 100
-    assert found.seconds < 10
+    assert 0 < task.samples <= found.samples < 400
 
 
 def test_source_of_code_that_travelled_by_value(client, tmp_path):
