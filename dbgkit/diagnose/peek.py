@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,12 @@ from dbgkit.cluster.clients import held_future_states
 from dbgkit.cluster.peek import Samples, sample_workers
 from dbgkit.cluster.view import LiveView, View
 from dbgkit.diagnose.failures import span_of
+from dbgkit.diagnose.peek_refusals import not_running
 from dbgkit.diagnose.sentences import counted, several, show
 from dbgkit.errors import (
     AnswerUnreadable,
     DbgkitError,
     NotHere,
-    NotRunning,
     SchedulerGone,
     WaitTimedOut,
     WrongTarget,
@@ -31,7 +31,7 @@ from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.texts import safe_repr
 from dbgkit.source.shown import Shown
 from dbgkit.targets.naming import name_of
-from dbgkit.targets.refusals import PASS_EXCEPTION, ask_why, not_failed
+from dbgkit.targets.refusals import PASS_EXCEPTION, not_failed
 from dbgkit.targets.resolve import sort_target
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
         LineForm,
         Peeked,
         PeekedForm,
-        PlacedTask,
         Running,
     )
 
@@ -370,38 +369,4 @@ def _refuse(view: LiveView, asked: _Asked, found: _Found) -> None:
         raise error
     rest = [pair for one in samples.answers.values() for pair in one["rest"]]
     here = dict(rest)
-    raise _not_running(next(iter(placed.values())), here, len(asked.keys))
-
-
-def _not_running(task: PlacedTask, here: Mapping[Any, str], count: int) -> NotRunning:
-    """Why a task does not run, and which verb says more."""
-    key, state, worker = task["key"], task["state"], task["worker"]
-    words = {
-        "memory": "it has finished",
-        "erred": "it has failed",
-        "waiting": "it waits for other tasks",
-        "queued": "it is queued on the scheduler until a thread is free",
-        "no-worker": "no worker can run it",
-        "released": "it was released",
-        "processing": f"its worker, {worker}, does not run it yet, or any more",
-    }
-    there = {
-        "waiting": "waits there for its inputs",
-        "ready": "waits there for a thread",
-        "constrained": "waits there for resources",
-    }
-    why = words.get(state, f"its state is {state!r}")
-    if state == "processing" and here.get(key) in there:
-        why = f"it is on {worker}, and {there[here[key]]}"
-    if task["actor"] and state == "memory":
-        why = "it is an actor, and runs no method in a thread of its worker now"
-    hint = ask_why(key)
-    if state == "erred":
-        hint = f"{advice.call('debug', key)} opens it where it failed"
-    elif state == "memory":
-        hint = f"{advice.call('story', key)} says what happened to it"
-        if task["actor"]:
-            hint = "async methods of actors run in the event loop, and are not seen"
-    others = f"; neither do {count - 1} others" if count > 1 else ""
-    message = f"{show(key)} does not run: {why}{others}"
-    return NotRunning(message, hint, key=key, state=state)
+    raise not_running(next(iter(placed.values())), here, len(asked.keys))
