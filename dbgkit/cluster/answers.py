@@ -38,7 +38,7 @@ class _Types:
 _deaths, _failures = _Types("deaths"), _Types("failures")
 _recordings, _replays, _tasks = _Types("recordings"), _Types("replays"), _Types("tasks")
 _why, _late, _waits = _Types("why"), _Types("why_late"), _Types("why_waits")
-_workers, _peek = _Types("why_workers"), _Types("peek")
+_workers, _peek, _live = _Types("why_workers"), _Types("peek"), _Types("live")
 
 # Verbs of ``remote.scheduler.extension``, and what gives the types of their answers:
 # each verb needs few of them.
@@ -64,7 +64,11 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "recorder fetch": lambda: _recordings.FetchedForm,
     "recorder on": lambda: _recordings.SwitchedOnForm,
     "recorder off": lambda: _recordings.SwitchedOffForm,
+    "live list": lambda: _live.LiveStopsForm,
+    "live on": lambda: _live.LiveOnForm,
+    "live off": lambda: _live.LiveOffForm,
 }
+PARTS = ("recorder", "live")  # questions to a part, which has verbs of its own
 # Functions that are sent to workers, and what gives the types of what they return.
 FUNCTIONS: dict[tuple[str, str], Callable[[], Any]] = {
     ("worker.why", "look_at_tasks"): lambda: _workers.Probe,
@@ -123,7 +127,7 @@ def read_answer(verb: str, question: AnyQuestion, answer: Any) -> Any:
     ``verb`` is one of ``remote.scheduler.extension.VERBS`` or ``.QUESTIONS``, or
     ``"foreseen"``. Costs below a microsecond for each row of `tasks`.
     """
-    name = f"recorder {question['verb']}" if verb == "recorder" else verb
+    name = f"{verb} {question['verb']}" if verb in PARTS else verb
     try:
         answer_shape(name)(answer)
         _suits(name, question, answer)

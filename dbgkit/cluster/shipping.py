@@ -128,12 +128,20 @@ def deaths_name() -> str:
     return f"dbgkit-deaths-{_recorder_digest()}"
 
 
+def live_name() -> str:
+    """Name of the plugins of live sessions, on scheduler and workers."""
+    return f"dbgkit-live-{_digest_of_parts('scheduler.live', 'worker.live')}"
+
+
 def _recorder_digest() -> str:
-    parts = (
+    return _digest_of_parts(
         *("worker.recorder", "nanny.deaths"),
         *("scheduler.recordings_store", "scheduler.deaths_store"),
         "scheduler.dashboard",
     )
+
+
+def _digest_of_parts(*parts: str) -> str:
     digests = " ".join(map(digest_of, parts))
     return hashlib.sha256(digests.encode()).hexdigest()[:12]
 

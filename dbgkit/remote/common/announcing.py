@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 LIMIT = 5.0  # seconds for the scheduler to answer
 
 
-async def announce(server: Any, name: str, plugin: Any) -> RecorderSettings | None:
+async def announce(
+    server: Any, name: str, plugin: Any, **more: Any
+) -> RecorderSettings | None:
     """The settings that a plugin is to have; None if they are not available.
 
     ``name`` is that of the plugin and of its part on the scheduler. A plugin that is
-    not wanted becomes ``unwanted`` and is taken off again.
+    not wanted becomes ``unwanted`` and is taken off again. ``more`` is what its part
+    is to know.
     """
-    asking = getattr(server.scheduler, f"{name}-here")(address=server.address)
+    asking = getattr(server.scheduler, f"{name}-here")(address=server.address, **more)
     try:
         answer = await asyncio.wait_for(asking, LIMIT)
     except (OSError, asyncio.TimeoutError):

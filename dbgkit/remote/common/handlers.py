@@ -28,3 +28,18 @@ class Handler:
     async def __call__(self, **message: Any) -> Any:
         owner = self.owner()
         return None if owner is None else await getattr(owner, self.method)(**message)
+
+
+class CommHandler(Handler):
+    """The same for a method that takes the comm itself: Dask goes by the first name.
+
+    ``_expects_comm`` (distributed/core.py).
+    """
+
+    async def __call__(self, comm: Any, **message: Any) -> Any:  # type: ignore[override]
+        owner = self.owner()
+        return (
+            None
+            if owner is None
+            else await getattr(owner, self.method)(comm, **message)
+        )

@@ -50,6 +50,7 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "story": tell_story,
     "doctor": examine,
     "recorder": ask_recorder,
+    "live": ask_recorder,  # which passes on to any part
     "deaths": tell_deaths,
     "leases": tell_leases,
 }

@@ -1,0 +1,192 @@
+"""The client's side of live sessions: on, off, and what waits."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
+from typing import Any
+
+from distributed.protocol.pickle import dumps
+
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.recordings import END_LIMIT, START_LIMIT, patience
+from dbgkit.cluster.shapes import fits
+from dbgkit.cluster.shipping import ShippedPlugin, ShippedWorkerPlugin, live_name
+from dbgkit.errors import NotHere, RecorderBroken
+from dbgkit.model.attach import Armed, Passed, Stop, Stops
+from dbgkit.model.base import Span
+from dbgkit.model.live import WentOff, WentOn
+from dbgkit.remote.common.keys import as_key
+from dbgkit.remote.common.wire_live import (
+    ArmedForm,
+    PassedForm,
+    PlaceForm,
+    StopForm,
+)
+from dbgkit.remote.secrets.redact import redact_text
+
+Lines = Callable[[PlaceForm], tuple[str, str]]  # of a place: the line, and its text
+
+
+def who_am_i(client: Any) -> str:
+    """How this client is named to others."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container without a name for the user
+        user = "somebody"
+    return f"{user}@{platform.node() or 'unknown'} ({str(client.id)[:20]})"
+
+
+def switch_on(
+    link: Link, token: str, most: int, limit: float, everyone: bool
+) -> WentOn:
+    """Have tasks stop at ``breakpoint()``, on all workers and later ones.
+
+    ``token`` names this use among others of the same client; it ends with the client.
+
+    Raises
+    ------
+    NotHere
+        The cluster refuses to run code that is sent to it.
+    RecorderBroken
+        It failed on a worker as it started, and is off again.
+    """
+    answer = _ask(
+        link,
+        "on",
+        _store(),
+        owner=link.client.id,
+        token=token,
+        who=who_am_i(link.client),
+        arming={"most": most, "limit": limit},
+        everyone=everyone,
+        plugin=_worker_part(),
+        limit=patience(link, START_LIMIT),
+    )
+    if answer["refused"]:
+        raise NotHere(
+            f"this cluster does not run code that it is sent: {answer['refused']}",
+            "a live session would be a way around that",
+        )
+    if answer["broken"]:
+        where, why = next(iter(answer["broken"].items()))
+        raise RecorderBroken(
+            f"live does not start on {where}, so it is off: {why}",
+            "workers need Python 3.10 or newer",
+        )
+    return WentOn(answer["without"])
+
+
+def _store() -> bytes:
+    part: bytes = dumps(ShippedPlugin("scheduler.live", "LiveStops", live_name()))
+    return part
+
+
+def _worker_part() -> bytes:
+    settings: Any = {"armings": {}}
+    part = ShippedWorkerPlugin("worker.live", "Live", live_name(), settings)
+    pickled: bytes = dumps(part)
+    return pickled
+
+
+def switch_off(
+    link: Link, tokens: Iterable[str] | None, *, orphans: bool = False
+) -> WentOff:
+    """End some uses of this client, or all of them (``None``); what waits goes on.
+
+    ``orphans``: also those of clients that are no longer connected.
+    """
+    answer = _ask(
+        link,
+        "off",
+        None,
+        owner=link.client.id,
+        tokens=None if tokens is None else list(tokens),
+        orphans=orphans,
+        limit=patience(link, END_LIMIT),
+    )
+    if answer is None:
+        return WentOff()
+    return WentOff(answer["others"], answer["went_on"], answer["without"])
+
+
+async def preload(scheduler: Any, most: int, limit: float) -> None:
+    """Turn it on for everyone, from within a scheduler's own process."""
+    name = live_name()
+    await scheduler.register_scheduler_plugin(_store(), name=name, idempotent=True)
+    await scheduler.handlers[f"{name}-on"](
+        owner="",
+        token="preload",
+        who="the scheduler's preload",
+        arming={"most": most, "limit": limit},
+        everyone=True,
+        plugin=_worker_part(),
+        limit=0.0,
+    )
+
+
+def stops_of(link: Link, lines: Lines) -> Stops:
+    """What waits, as the scheduler lists it; ``lines`` finds the source of a place."""
+    start = datetime.now(timezone.utc)
+    answer = _ask(link, "list", None)
+    span = Span(start, datetime.now(timezone.utc))
+    if answer is None:
+        return Stops((), span=span)
+    # Anybody who reaches a scheduler may have sent anything.
+    stops = [each for each in answer["stops"] if fits(StopForm, each)]
+    passed = [each for each in answer["passed"] if fits(PassedForm, each)]
+    return Stops(
+        tuple(stop_from_wire(form, lines) for form in stops),
+        tuple(_passed(form, lines) for form in passed),
+        omitted=answer["omitted"],
+        armed=tuple(map(_armed, answer["armed"])),
+        span=span,
+    )
+
+
+def stop_from_wire(form: StopForm, lines: Lines, how: str = "") -> Stop:
+    """A stop as it was sent; secrets in its line are hidden."""
+    line, source = lines(form["place"])
+    entered = form["entered"]
+    return Stop(
+        key=as_key(form["key"]),
+        prefix=form["prefix"],
+        worker=form["worker"],
+        line=line,
+        source=redact_text(source),
+        since=_time(form["since"]),
+        until=_time(form["until"]),
+        state=form["state"],
+        who=form["who"],
+        entered=None if entered is None else _time(entered),
+        commands=form["commands"],
+        resources=dict(form["resources"]),
+        cancelled=form["cancelled"],
+        how=how,
+        id=form["id"],
+    )
+
+
+def _passed(form: PassedForm, lines: Lines) -> Passed:
+    line, _ = lines(form["place"])
+    example = as_key(form["example"])
+    return Passed(form["prefix"], form["why"], line, form["count"], example)
+
+
+def _armed(form: ArmedForm) -> Armed:
+    since = _time(form["since"])
+    return Armed(form["who"], form["everyone"], form["most"], form["limit"], since)
+
+
+def _time(when: float) -> datetime:
+    return datetime.fromtimestamp(when, timezone.utc)
+
+
+def _ask(link: Link, verb: str, store: bytes | None, **options: Any) -> Any:
+    """Ask the scheduler's part, put there if it is missing; None if it is not there."""
+    question: dict[str, Any] = {"name": live_name(), "verb": verb, "options": options}
+    if store is not None:
+        question["plugin"] = store
+    return link.question("live", question)["answer"]

@@ -1,0 +1,154 @@
+"""Stops: tasks that wait at a ``breakpoint()``, and those that passed one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dbgkit.model.base import Jsonable, Span
+from dbgkit.model.display import Displayed
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+
+
+@dataclass(frozen=True)
+class Stop(Displayed):
+    """A task that has stopped at a ``breakpoint()``.
+
+    Attributes
+    ----------
+    key : Key
+        A target for `attach` and all other verbs.
+    prefix : str
+    worker : str
+        Address of the worker.
+    line : str
+        ``file.py:12 in work``; its text, where it is known, is ``source``.
+    source : str
+    since : datetime
+        When it stopped (timezone-aware, UTC).
+    until : datetime
+        When it goes on by itself, if nobody types anything until then.
+    state : str
+        ``"waiting"`` at the prompt; ``"running"``, as when a step takes long.
+    who : str
+        Who is in it; empty: nobody.
+    entered : datetime or None
+        Since when.
+    commands : int
+        How many have been typed so far.
+    resources : mapping of str to float
+        Resources of the worker that it holds, as it would while it runs.
+    cancelled : bool
+        Nobody wants its result any more: it will be dropped.
+    how : str
+        How a session has left it: ``"detached"``, ``"continued"``, ``"aborted"``,
+        ``"finished"``, ``"limit"``, ``"off"``, ``"cancelled"``, ``"closing"`` or
+        ``"lost"``; empty in a list.
+    id : str
+        Of this stop, where a task stops more than once.
+    """
+
+    key: Key
+    prefix: str
+    worker: str
+    line: str
+    source: str
+    since: datetime
+    until: datetime
+    state: str = "waiting"
+    who: str = ""
+    entered: datetime | None = None
+    commands: int = 0
+    resources: Mapping[str, float] = field(default_factory=dict)
+    cancelled: bool = False
+    how: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Passed(Jsonable):
+    """Tasks of one prefix that came to a ``breakpoint()`` and went on.
+
+    Attributes
+    ----------
+    prefix : str
+    why : str
+    line : str
+        ``file.py:12 in work``
+    count : int
+        How many times.
+    example : Key
+        One of the tasks; None where it is not known.
+    """
+
+    prefix: str
+    why: str
+    line: str
+    count: int
+    example: Key
+
+
+@dataclass(frozen=True)
+class Armed(Jsonable):
+    """One use of `live` that is on.
+
+    Attributes
+    ----------
+    who : str
+    everyone : bool
+        Whether tasks of every client stop, or only those of that one.
+    most : int
+        How many tasks stop, for each prefix and worker.
+    limit : float
+        Seconds without a command after which a task goes on by itself.
+    since : datetime
+    """
+
+    who: str
+    everyone: bool
+    most: int
+    limit: float
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Stops(Displayed):
+    """What waits at a ``breakpoint()`` on a cluster.
+
+    Iterates over `stops`, and has their number.
+
+    Attributes
+    ----------
+    stops : tuple of Stop
+        The oldest first.
+    passed : tuple of Passed
+        What came to a ``breakpoint()`` and did not stop.
+    omitted : int
+        How many kinds of these were left out.
+    armed : tuple of Armed
+        For whom `live` is on; empty: it is off.
+    span : Span
+        When the scheduler was asked.
+    """
+
+    stops: tuple[Stop, ...]
+    passed: tuple[Passed, ...] = ()
+    omitted: int = 0
+    armed: tuple[Armed, ...] = ()
+    span: Span | None = None
+
+    def __iter__(self) -> Iterator[Stop]:
+        return iter(self.stops)
+
+    def __len__(self) -> int:
+        return len(self.stops)
+
+    def __getitem__(self, index: int) -> Stop:
+        return self.stops[index]
+
+    def __repr__(self) -> str:
+        return f"<Stops: {len(self.stops)} waiting>"

@@ -1,0 +1,124 @@
+"""Wire forms of live sessions: who has armed, what waits, what a session says."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from .wire import Count, Key, Moment, Number
+
+
+class Arming(TypedDict):
+    """One use of ``live``, as workers have it."""
+
+    most: Count
+    limit: Number
+
+
+class LiveSettings(TypedDict):
+    """What a worker's part is to know: all armings, by token."""
+
+    armings: dict[str, Arming]
+
+
+class PlaceForm(TypedDict):
+    """A line that a frame stands at, and whose code that is (see `FrameCode`)."""
+
+    name: str
+    line: Count
+    mark: str
+    module: str
+    file: str
+    text: str  # the line itself, where the worker has it
+
+
+class StopForm(TypedDict):
+    """A task that has stopped: ``worker.live_stop.Stop.form``."""
+
+    id: str
+    key: Key
+    prefix: str
+    worker: str
+    thread: str
+    place: PlaceForm
+    since: Moment
+    until: Moment
+    state: str  # "waiting" or "running"
+    who: str  # who is in it; empty: nobody
+    entered: Moment | None
+    commands: Count
+    resources: dict[str, float]
+    cancelled: bool
+    tokens: list[str]
+
+
+class PassedForm(TypedDict):
+    """Tasks that came to a ``breakpoint()`` and went on."""
+
+    prefix: str
+    why: str
+    place: PlaceForm
+    count: Count
+    example: Key
+    when: Moment
+
+
+class ArmedForm(TypedDict):
+    """One use of ``live``, as the scheduler lists it."""
+
+    who: str
+    everyone: bool
+    most: Count
+    limit: Number
+    since: Moment
+
+
+class StopsForm(TypedDict):
+    """``scheduler.live.LiveStops.on_list``"""
+
+    # Anybody can send events: each is checked for itself.
+    stops: Annotated[list[StopForm], "apart"]
+    passed: Annotated[list[PassedForm], "apart"]
+    omitted: Count
+    armed: list[ArmedForm]
+    now: Moment
+
+
+class IsLive(TypedDict):
+    """``scheduler.live.LiveStops.on_on``"""
+
+    refused: str
+    without: dict[str, str]
+    broken: dict[str, str]
+
+
+class IsNotLive(TypedDict):
+    """``scheduler.live.LiveStops.on_off``"""
+
+    others: Count
+    went_on: Count
+    without: dict[str, str]
+
+
+class _LiveQuestion(TypedDict):
+    name: str
+    verb: str
+    options: dict[str, Any]
+
+
+class LiveQuestion(_LiveQuestion, total=False):
+    """``scheduler.recordings.ask_recorder``, which passes on to any part."""
+
+    plugin: bytes
+    remains: list[str]
+
+
+class LiveStopsForm(TypedDict):
+    answer: StopsForm | None
+
+
+class LiveOnForm(TypedDict):
+    answer: IsLive
+
+
+class LiveOffForm(TypedDict):
+    answer: IsNotLive | None

@@ -1,0 +1,380 @@
+"""Live sessions as the scheduler knows them: who has armed, what waits, who is in it.
+
+Workers' parts report stops as events of one topic, in order. They are removed from the
+scheduler's own list of events at once; what happened is logged under `LOG`, in words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from distributed.comm import CommClosedError
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from ..common.handlers import CommHandler, Handler
+from ..common.keys import as_key
+from .leftovers import forget_events
+from .live_wanted import wanted_by
+from .plugins import Spread
+
+if TYPE_CHECKING:
+    from ..common.wire_live import (
+        Arming,
+        IsLive,
+        IsNotLive,
+        LiveSettings,
+        PassedForm,
+        StopForm,
+        StopsForm,
+    )
+
+LOG = "dbgkit-live"  # topic of the events that say what was done, and by whom
+VERBS = ("on", "off", "list", "wants")
+RUNS_CODE = ("run_function", "broadcast")  # handlers of Dask's own
+MOST_LOGGED = 1_000  # events, of one version of this part
+MOST_PASSED = 100
+MOST_STOPS = 10_000
+
+
+class LiveStops(SchedulerPlugin):  # type: ignore[misc]
+    """Holds who wants tasks to stop, and what has stopped.
+
+    ``name`` is that of the handlers and the topic, and of the workers' part.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.scheduler: Any = None
+        self.armings: dict[str, dict[str, Any]] = {}  # by token
+        self.stops: dict[str, StopForm] = {}
+        self.passed: deque[PassedForm] = deque(maxlen=MOST_PASSED)
+        self.omitted = 0
+        self.logged = 0
+        self.refusals: dict[str, str] = {}
+        self.revision = 0
+        self.plugin = b""
+
+    async def start(self, scheduler: Any) -> None:
+        """Called again as the scheduler starts, where a preload has put it there."""
+        if self.scheduler is None:
+            self.scheduler = scheduler
+            self.spread = Spread(
+                scheduler,
+                self.name,
+                lambda: scheduler.workers,
+                ("plugin-add", "plugin-remove"),
+                on_idle=self._leave,
+            )
+            self._add_handlers()
+
+    def _add_handlers(self) -> None:
+        for verb in (*VERBS, "here"):
+            name = f"{self.name}-{verb}"
+            self.scheduler.handlers[name] = Handler(name, self, f"on_{verb}")
+        name = f"{self.name}-tunnel"
+        self.scheduler.handlers[name] = CommHandler(name, self, "on_tunnel")
+
+    def _remove_handlers(self) -> None:
+        for verb in (*VERBS, "here", "tunnel"):
+            self.scheduler.handlers.pop(f"{self.name}-{verb}", None)
+        forget_events(self.scheduler, self.name)
+
+    # -- on and off ----------------------------------------------------------
+
+    async def on_on(
+        self,
+        owner: str,
+        token: str,
+        who: str,
+        arming: Arming,
+        everyone: bool,
+        plugin: bytes,
+        limit: float,
+    ) -> IsLive:
+        """Have tasks of a client stop, or of everyone.
+
+        Parameters
+        ----------
+        owner, token, who : str
+            The client, this use of it, and how it is shown.
+        arming : dict
+            As workers have it.
+        everyone : bool
+            Whether tasks of any client are meant.
+        plugin : bytes
+            The workers' part.
+        limit : float
+            Seconds to wait for workers.
+        """
+        blocked = set(RUNS_CODE) & set(self.scheduler.blocked_handlers)
+        if blocked:
+            why = f"the scheduler refuses {min(blocked)!r} (blocked_handlers)"
+            self._leave()
+            return {"refused": why, "without": {}, "broken": {}}
+        was_on = bool(self.armings)
+        self.armings[token] = {
+            **arming,
+            "owner": owner,
+            "who": who,
+            "everyone": everyone,
+            "since": time(),
+        }
+        self.plugin = plugin
+        self._spread()
+        self.log("live was turned on", who, most=arming["most"], limit=arming["limit"])
+        without = await self.spread.settled(limit)
+        broken = {} if was_on else dict(self.spread.failed)
+        if broken:
+            # It would keep later workers from starting.
+            await self.on_off(owner, [token], False, limit)
+            return {"refused": "", "without": without, "broken": broken}
+        there = self.refusals.keys() & self.scheduler.workers.keys()
+        refused = ""
+        if there and len(there) == len(self.scheduler.workers):
+            refused = f"every worker refuses: {self.refusals[min(there)]}"
+            await self.on_off(owner, [token], False, limit)
+        without.update({address: self.refusals[address] for address in there})
+        return {"refused": refused, "without": without, "broken": {}}
+
+    async def on_off(
+        self, owner: str, tokens: Collection[str] | None, orphans: bool, limit: float
+    ) -> IsNotLive:
+        """End some uses of a client's, or all (``None``).
+
+        ``orphans``: also those of clients that are no longer connected.
+        """
+        ended = [
+            token
+            for token, arming in self.armings.items()
+            if (arming["owner"] == owner and (tokens is None or token in tokens))
+            or (orphans and self._is_orphan(arming))
+        ]
+        went_on = self._end(ended)
+        without = await self.spread.settled(limit)
+        self._leave()
+        return {"others": len(self.armings), "went_on": went_on, "without": without}
+
+    def _is_orphan(self, arming: Mapping[str, Any]) -> bool:
+        return bool(arming["owner"]) and arming["owner"] not in self.scheduler.clients
+
+    def _end(self, tokens: Collection[str]) -> int:
+        """End some armings; how many stops go on because of that."""
+        for token in tokens:
+            arming = self.armings.pop(token)
+            self.log("live was turned off", arming["who"])
+        if not tokens:
+            return 0
+        self._spread()
+        left = self.armings.keys()
+        return sum(not left & set(each["tokens"]) for each in self.stops.values())
+
+    def _spread(self) -> None:
+        """Have all workers know the armings; without any, take their part off."""
+        if not self.armings:
+            self.scheduler.worker_plugins.pop(self.name, None)
+            self.spread.want_none()
+            return
+        self.scheduler.plugins.setdefault(self.name, self)
+        # Workers that join later start with it.
+        self.scheduler.worker_plugins[self.name] = self.plugin
+        self.revision += 1
+        self.spread.want(self.revision, self.plugin, self._settings())  # type: ignore[arg-type]
+
+    def _settings(self) -> LiveSettings:
+        known = ("most", "limit")
+        armings: Any = {
+            token: {name: arming[name] for name in known}
+            for token, arming in self.armings.items()
+        }
+        return {"armings": armings}
+
+    def _leave(self) -> None:
+        """Leave the scheduler, once it is off and no worker has it."""
+        if self.armings or not self.spread.is_idle:
+            return
+        self._remove_handlers()
+        if self.scheduler.plugins.get(self.name) is self:
+            del self.scheduler.plugins[self.name]
+
+    # -- what workers ask and report -----------------------------------------
+
+    async def on_here(self, address: str, refused: str = "") -> dict[str, Any]:
+        """A worker's part has been set up: see `Spread.heard`."""
+        self.refusals.pop(address, None)
+        if refused:
+            self.refusals[address] = refused
+        wanted = self.spread.heard(address)
+        return {"settings": wanted and self._settings()}
+
+    async def on_wants(self, key: Any, tokens: Collection[str]) -> list[str]:
+        """For which of some armings a task is wanted."""
+        owners = {
+            token: "" if arming["everyone"] else arming["owner"]
+            for token, arming in self.armings.items()
+            if token in tokens
+        }
+        return await wanted_by(self.scheduler, as_key(key), owners)
+
+    def log_event(self, topic: str, msg: Any) -> None:
+        """Called by the scheduler for each event of any topic."""
+        if topic != self.name:
+            return
+        forget_events(self.scheduler, self.name)
+        if not isinstance(msg, Mapping):
+            return
+        # Anyone who reaches a scheduler can log events of any topic.
+        with suppress(KeyError, TypeError, AttributeError):
+            self._take(msg)
+
+    def _take(self, msg: Mapping[str, Any]) -> None:
+        for what in ("stopped", "moved", "over"):
+            if what in msg:
+                form: Any = {**msg[what], "key": as_key(msg[what]["key"])}
+                self._take_stop(what, form, str(msg.get("how", "")))
+                return
+        if "passed" in msg:
+            if len(self.passed) + len(msg["passed"]) > MOST_PASSED:
+                self.omitted += 1
+            for each in msg["passed"]:
+                passed: Any = {**each, "example": as_key(each["example"])}
+                self._add_passed(passed)
+        elif "entered" in msg:
+            stop = self.stops[msg["entered"]]
+            self._set(stop, who=str(msg["who"]), entered=time())
+            self.log("a stop was entered", str(msg["who"]), **_named(stop))
+        elif "left" in msg:
+            if found := self.stops.get(msg["left"]):
+                self._set(found, who="", entered=None)
+            count, key = int(msg["commands"]), as_key(msg["key"])
+            self.log("a stop was left", str(msg["who"]), key=key, commands=count)
+
+    def _set(self, stop: StopForm, who: str, entered: float | None) -> None:
+        stop["who"], stop["entered"] = who, entered
+
+    def _take_stop(self, what: str, form: StopForm, how: str) -> None:
+        if what == "over":
+            self.stops.pop(form["id"], None)
+            self.log(f"a task goes on ({how})", "", **_named(form))
+            return
+        if what == "stopped":
+            if len(self.stops) >= MOST_STOPS or form["worker"] not in self.workers:
+                return
+            self.log("a task has stopped", "", **_named(form))
+        elif form["id"] not in self.stops:
+            return
+        self.stops[form["id"]] = form
+
+    @property
+    def workers(self) -> Any:
+        return self.scheduler.workers
+
+    def _add_passed(self, form: PassedForm) -> None:
+        for each in self.passed:
+            if (each["prefix"], each["why"], each["place"]) == (
+                form["prefix"],
+                form["why"],
+                form["place"],
+            ):
+                each["count"] += form["count"]
+                return
+        self.passed.append(form)
+
+    def log(self, what: str, who: str, **more: Any) -> None:
+        """Log what was done, and by whom; at most so many events."""
+        self.logged += 1
+        if self.logged <= MOST_LOGGED:
+            last = {"more": "not logged"} if self.logged == MOST_LOGGED else {}
+            self.scheduler.log_event(LOG, {"what": what, "who": who, **more, **last})
+
+    async def on_list(self) -> StopsForm | None:
+        """What waits, the oldest first; None while it is off."""
+        if not self.armings and not self.stops:
+            return None
+        names = ("who", "everyone", "most", "limit", "since")
+        armed: Any = [
+            {name: arming[name] for name in names} for arming in self.armings.values()
+        ]
+        return {
+            "stops": sorted(self.stops.values(), key=lambda each: each["since"]),
+            "passed": list(self.passed),
+            "omitted": self.omitted,
+            "armed": armed,
+            "now": time(),
+        }
+
+    # -- sessions of clients that reach only the scheduler --------------------
+
+    async def on_tunnel(self, comm: Any, worker: str, stop: str, who: str) -> None:
+        """Pass a session's messages on, both ways, until one side ends it."""
+        if worker not in self.scheduler.workers:
+            await comm.write({"op": "refused", "why": "its worker has left"})
+            await comm.close()
+            return
+        there = await self.scheduler.rpc.connect(worker)
+        try:
+            await there.write(
+                {"op": f"{self.name}-session", "reply": False, "stop": stop, "who": who}
+            )
+            both = [
+                asyncio.ensure_future(_pass_on(comm, there)),
+                asyncio.ensure_future(_pass_on(there, comm)),
+            ]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+        finally:
+            # Not back to the pool: the worker's side is closed.
+            there.abort()
+            comm.abort() if comm.closed() else await comm.close()
+
+    # -- who comes and goes ---------------------------------------------------
+
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        if self.armings:
+            self.spread.joined(worker)
+
+    def remove_worker(self, scheduler: Any, worker: str, **kwargs: Any) -> None:
+        self.spread.left(worker)
+        self.refusals.pop(worker, None)
+        for stop in [s for s in self.stops.values() if s["worker"] == worker]:
+            del self.stops[stop["id"]]
+            self.log("a stop is lost: its worker has left", "", **_named(stop))
+
+    def remove_client(self, scheduler: Any, client: str) -> None:
+        """Arming ends with the client that has armed."""
+        mine = [t for t, arming in self.armings.items() if arming["owner"] == client]
+        self._end(mine)
+
+    def restart(self, scheduler: Any) -> None:
+        """Called as a client restarts the cluster: no task is left."""
+        self.stops.clear()
+
+    async def before_close(self) -> None:
+        self.spread.close()
+        self._remove_handlers()
+
+
+def _named(stop: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event says of a stop."""
+    place = stop["place"]
+    return {
+        "key": stop["key"],
+        "worker": stop["worker"],
+        "line": f"{place['file']}:{place['line']} in {place['name']}",
+    }
+
+
+async def _pass_on(source: Any, target: Any) -> None:
+    """Pass messages on until one side is closed, or the session has ended."""
+    with suppress(CommClosedError, OSError):
+        while True:
+            message = await source.read()
+            await target.write(message)
+            if isinstance(message, dict) and message.get("op") in ("ended", "refused"):
+                return

@@ -1,0 +1,382 @@
+"""Runs inside a worker: ``breakpoint()`` in a task stops there, while ``live`` is on.
+
+The scheduler's part says for whom it is on (`take_settings`), is asked whether a task
+is theirs, and lists what waits. Sessions come to `session`, directly or through the
+scheduler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from concurrent.futures import TimeoutError as TooLate
+from time import time
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from distributed.diagnostics.plugin import WorkerPlugin
+from distributed.utils import key_split
+
+from ..common.announcing import announce
+from ..common.handlers import CommHandler, Handler
+from .live_hook import HOOK
+from .live_pause import leave_pool, take_out
+from .live_pdb import LivePdb
+from .live_session import Session, refuse
+from .live_source import place_of
+from .live_stop import Stop
+
+if TYPE_CHECKING:
+    from ..common.wire_live import Arming, LiveSettings, PassedForm
+
+RUNS_CODE = ("run", "run_function", "run_coroutine")  # handlers of Dask's own
+ASK_LIMIT = 1.0  # seconds for the scheduler to say whose a task is
+SOON = 0.1  # seconds, in which what changes is reported once
+MOST_PASSED = 200  # kinds of passed breakpoints between two reports
+_ENDS = ("memory", "error", "rescheduled", "released", "forgotten")
+_OFF = "live was turned off meanwhile"
+_MOST = "as many tasks as wanted have stopped"
+_OTHERS = "it is not wanted by who turned live on"
+
+
+class Live(WorkerPlugin):  # type: ignore[misc]
+    """Stops tasks at their ``breakpoint()``, for those who want that.
+
+    Parameters
+    ----------
+    name : str
+        Of this part and of the scheduler's; unique to one version.
+    settings : dict
+        Armings, by token.
+    """
+
+    def __init__(self, name: str, settings: LiveSettings) -> None:
+        self.name = name
+        self.armings: dict[str, Arming] = settings["armings"]
+        self.worker: Any = None
+        self.refused = ""
+        self.unwanted = False
+        self.stops: dict[str, Stop] = {}
+        # Keys that have stopped, by arming and prefix.
+        self.stopped: dict[str, dict[str, set[Any]]] = {}
+        self.paused: dict[Any, list[Stop]] = {}  # stops of runs that have not ended
+        self.theirs: set[Any] = set()  # keys of others, while they run
+        self._debuggers: dict[int, LivePdb] = {}
+        self._passed: dict[tuple[str, str, str], PassedForm] = {}
+        self._reporting: set[str] = set()
+        self._lock = threading.Lock()
+
+    # -- while it is there ---------------------------------------------------
+
+    async def setup(self, worker: Any) -> None:
+        self.worker = worker
+        blocked = [name for name in RUNS_CODE if name in worker.blocked_handlers]
+        if blocked:
+            self.refused = f"it refuses {blocked[0]!r} (blocked_handlers)"
+        settings = f"{self.name}-settings"
+        worker.handlers[settings] = Handler(settings, self, "take_settings")
+        answer: Any = await announce(worker, self.name, self, refused=self.refused)
+        if answer:
+            self.armings = answer["armings"]
+        if self.worker is None or self.refused:
+            return
+        session = f"{self.name}-session"
+        worker.handlers[session] = CommHandler(session, self, "session")
+        HOOK.add(self)
+
+    async def take_settings(self, settings: LiveSettings) -> bool:
+        """Called by the scheduler's part: others want it, or some no longer do."""
+        self.armings = settings["armings"]
+        for token in self.stopped.keys() - self.armings.keys():
+            self.stopped.pop(token, None)
+        for stop in list(self.stops.values()):
+            if not stop.tokens & self.armings.keys():
+                stop.release("off")
+        return True
+
+    async def teardown(self, worker: Any) -> None:
+        """Let all go on, and leave nothing."""
+        HOOK.remove(self)
+        for verb in ("settings", "session"):
+            worker.handlers.pop(f"{self.name}-{verb}", None)
+        self.armings = {}
+        self.stopped.clear()
+        goes_on = worker.status.name in ("running", "paused")
+        for stop in list(self.stops.values()):
+            stop.release("off" if goes_on else "closing")
+        if goes_on and self.paused:
+            # The pause of what goes on now is still to be taken out of its time.
+            worker.plugins[f"{self.name}-rest"] = _Rest(self, worker)
+        else:
+            self.worker = None
+
+    # -- in a task's thread --------------------------------------------------
+
+    def reached(self, key: Any, frame: FrameType, header: str) -> None:
+        """A task has come to a ``breakpoint()``: stop it there, if it is wanted."""
+        me, since = threading.get_ident(), time()
+        debugger = self._debuggers.get(me)
+        if debugger is not None and not debugger.stop.over:
+            if not debugger.stop.is_executing:  # not of what is typed at the prompt
+                debugger.stop.header = header
+                debugger.set_trace(frame)
+            return
+        prefix = key_split(key)
+        tokens, fresh = self._claim(key, prefix)
+        why = "" if tokens else _MOST
+        if tokens and self._is_others(key):
+            tokens, why = set(), _OTHERS
+        if tokens:
+            wanted, why = self._ask(key, tokens)
+            tokens &= wanted
+        self._unclaim(key, prefix, fresh - tokens)
+        if not tokens:
+            if why != _OTHERS:
+                self.passed(key, frame, why or _OTHERS)
+            return
+        debugger = self._stop(key, prefix, tokens, frame, header, since)
+        debugger.set_trace(frame)
+
+    def _stop(
+        self,
+        key: Any,
+        prefix: str,
+        tokens: set[str],
+        frame: FrameType,
+        header: str,
+        since: float,
+    ) -> LivePdb:
+        limits = [self.armings[t]["limit"] for t in tokens if t in self.armings]
+        stop = Stop(
+            self.worker,
+            key,
+            prefix,
+            tokens,
+            max(limits, default=0.0),
+            place_of(frame),
+            self._changed,
+        )
+        stop.header = header
+        stop.pause.begin(since)
+        leave_pool(self.worker, key)
+        debugger = LivePdb(stop)
+        self._debuggers[stop.thread] = debugger
+        self._in_loop(self._begin, stop)
+        stop.pause.end()
+        return debugger
+
+    def _claim(self, key: Any, prefix: str) -> tuple[set[str], set[str]]:
+        """Armings for which a task may stop, and those that it was counted for now.
+
+        One that has stopped stops again, and does not count again.
+        """
+        tokens, fresh = set(), set()
+        with self._lock:
+            for token, arming in list(self.armings.items()):
+                seen = self.stopped.setdefault(token, {}).setdefault(prefix, set())
+                if key not in seen:
+                    if len(seen) >= arming["most"]:
+                        continue
+                    seen.add(key)
+                    fresh.add(token)
+                tokens.add(token)
+        return tokens, fresh
+
+    def _unclaim(self, key: Any, prefix: str, tokens: Iterable[str]) -> None:
+        with self._lock:
+            for token in tokens:
+                self.stopped.get(token, {}).get(prefix, set()).discard(key)
+
+    def _is_others(self, key: Any) -> bool:
+        return key in self.theirs
+
+    def _ask(self, key: Any, tokens: set[str]) -> tuple[set[str], str]:
+        """For which armings the scheduler says that a task is wanted."""
+
+        async def ask() -> Any:
+            wants = getattr(self.worker.scheduler, f"{self.name}-wants")
+            return await wants(key=key, tokens=sorted(tokens))
+
+        try:
+            asking = asyncio.run_coroutine_threadsafe(ask(), self._loop)
+        except RuntimeError:
+            return set(), _OFF
+        try:
+            found = asking.result(ASK_LIMIT)
+        except TooLate:
+            asking.cancel()
+            return set(), f"the scheduler did not answer within {ASK_LIMIT:g} s"
+        except (OSError, asyncio.CancelledError) as error:
+            return set(), f"the scheduler could not be asked: {error!s:.100}"
+        if found is None:
+            return set(), _OFF
+        if not found:
+            self.theirs.add(key)
+        return set(found), "" if found else _OTHERS
+
+    def passed(self, key: Any, frame: FrameType, why: str) -> None:
+        """Note a ``breakpoint()`` that did not stop."""
+        if self.worker is None or not self.armings:
+            return
+        place = place_of(frame)
+        prefix = key_split(key) if key is not None else ""
+        which = prefix, why, f"{place['file']}:{place['line']}"
+        with self._lock:
+            if which in self._passed:
+                self._passed[which]["count"] += 1
+                return
+            if len(self._passed) >= MOST_PASSED:
+                return
+            is_first = not self._passed
+            self._passed[which] = {
+                "prefix": prefix,
+                "why": why,
+                "place": place,
+                "count": 1,
+                "example": key,
+                "when": time(),
+            }
+        if is_first:
+            self._in_loop(lambda: self._loop.call_later(SOON, self._report_passed))
+
+    def _changed(self, stop: Stop, what: str) -> None:
+        """A stop has moved, or is over."""
+        if what == "over":
+            self._debuggers.pop(stop.thread, None)
+            self._in_loop(self._end, stop)
+        else:
+            self._in_loop(self._report_soon, stop)
+
+    def _in_loop(self, function: Any, *args: Any) -> None:
+        worker = self.worker
+        if worker is not None:
+            worker.loop.add_callback(function, *args)
+
+    @property
+    def _loop(self) -> Any:
+        return self.worker.loop.asyncio_loop
+
+    # -- in the worker's event loop ------------------------------------------
+
+    def _begin(self, stop: Stop) -> None:
+        """A task has stopped: list it."""
+        self.stops[stop.id] = stop
+        self.paused.setdefault(stop.key, []).append(stop)
+        self._log({"stopped": stop.form()})
+        if not stop.tokens & self.armings.keys():  # turned off meanwhile
+            stop.release("off")
+        self._look_at_limit(stop)
+
+    def _look_at_limit(self, stop: Stop) -> None:
+        """Let a stop go on once nobody has typed anything for long enough."""
+        if stop.over or self.worker is None:
+            return
+        left = stop.until - time()
+        if left > 0:
+            self._loop.call_later(left + 0.01, self._look_at_limit, stop)
+        elif stop.state == "running":  # it does not wait: there is nothing to end
+            self._loop.call_later(stop.limit, self._look_at_limit, stop)
+        else:
+            stop.release("limit")
+
+    def _report_soon(self, stop: Stop) -> None:
+        if stop.id in self._reporting or stop.id not in self.stops:
+            return
+        self._reporting.add(stop.id)
+        self._loop.call_later(SOON, self._report, stop)
+
+    def _report(self, stop: Stop) -> None:
+        self._reporting.discard(stop.id)
+        if stop.id in self.stops and self.worker is not None:
+            self._log({"moved": stop.form()})
+
+    def _report_passed(self) -> None:
+        with self._lock:
+            passed, self._passed = list(self._passed.values()), {}
+        if passed and self.worker is not None:
+            self._log({"passed": passed})
+
+    def _end(self, stop: Stop) -> None:
+        """A stop is over: its task goes on, or has ended."""
+        stop.over = True
+        if self.stops.pop(stop.id, None) is None:
+            return
+        stop.say({"op": "ended", "how": stop.how, "until": stop.until})
+        self._log({"over": stop.form(), "how": stop.how})
+
+    def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
+        """Called by the worker for each change of each task's state, in its loop."""
+        if key in self.paused:
+            self._take_out(key, start, finish)
+        if self.theirs and finish in _ENDS:
+            self.theirs.discard(key)
+
+    def _take_out(self, key: Any, start: str, finish: str) -> None:
+        """Take the pause out of a run that has ended; notice one that is cancelled."""
+        ts = self.worker.state.tasks.get(key)
+        if finish == "released" and ts is not None and ts.state == "cancelled":
+            for stop in self.paused[key]:
+                stop.cancelled = True
+                if stop.visitor is None:
+                    stop.release("cancelled")
+                else:
+                    stop.say({"op": "told", "what": "cancelled"})
+            return
+        if finish not in _ENDS or (ts is not None and not ts.done):
+            return
+        stops = self.paused.pop(key)
+        if ts is not None:
+            take_out(ts.startstops, sum(stop.pause.total for stop in stops))
+        for stop in stops:
+            if not stop.over:
+                stop.how = stop.how or "finished"
+                self._debuggers.pop(stop.thread, None)
+                self._end(stop)
+
+    def _log(self, msg: Any) -> None:
+        # Not Worker.log_event, which sends later, and in any order.
+        stream = self.worker.batched_stream
+        stream.send({"op": "log-event", "topic": self.name, "msg": msg})
+
+    async def session(self, comm: Any, stop: str, who: str) -> None:
+        """Somebody wants to enter a stop: talk over this comm until it is closed."""
+        found = self.stops.get(stop)
+        if found is None:
+            await refuse(comm, "it no longer waits")
+        elif found.visitor is not None:
+            await refuse(comm, f"{found.visitor.who} is in it")
+        else:
+            self._log({"entered": stop, "who": who})
+            commands = found.commands
+            try:
+                await Session(comm, found, who).run()
+            finally:
+                if self.worker is not None:
+                    count = found.commands - commands
+                    self._log(
+                        {"left": stop, "who": who, "commands": count, "key": found.key}
+                    )
+                    self._report_soon(found)
+                    if found.cancelled:
+                        found.release("cancelled")
+        await comm.close()
+
+
+class _Rest(WorkerPlugin):  # type: ignore[misc]
+    """Stays until the tasks that were paused as it was turned off have ended."""
+
+    def __init__(self, live: Live, worker: Any) -> None:
+        self.live = live
+        self.worker = worker
+
+    def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
+        self.live.transition(key, start, finish)
+        if not self.live.paused:
+            self.worker.loop.add_callback(self._leave)
+
+    def _leave(self) -> None:
+        name = f"{self.live.name}-rest"
+        if self.worker.plugins.get(name) is self:
+            del self.worker.plugins[name]
+        self.live.worker = None

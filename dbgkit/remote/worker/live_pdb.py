@@ -1,0 +1,243 @@
+"""The debugger of a stopped task: pdb, which reads and writes messages."""
+
+from __future__ import annotations
+
+import pdb
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+from distributed.worker import thread_state
+
+from ..common.aborting import Aborted
+from ..common.frames import is_machinery
+from .live_box import Box
+from .live_listing import Listing
+from .live_source import Sources, place_of
+from .live_stop import RUNNING, WAITING, GoOn, Interrupted, Stop
+from .live_values import Values
+
+PROMPT = "(Pdb) "
+MOST_COMPLETIONS = 200
+_REFUSED = "it would run another program, and this is a task: not at this prompt"
+
+
+class LivePdb(Values, Listing, pdb.Pdb):
+    """pdb for one stop; all of it runs in the stopped thread."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.stop = stop
+        self.box = Box(stop, self._between)
+        self.sources = Sources(stop)
+        self.skip_hidden = True
+        with _kept_delimiters():
+            options = {"backend": "settrace"} if sys.version_info >= (3, 14) else {}
+            super().__init__(
+                stdin=self.box,  # type: ignore[arg-type]
+                stdout=self.box,  # type: ignore[arg-type]
+                nosigint=True,
+                readrc=False,
+                **options,
+            )
+        self.use_rawinput = False
+        self.prompt = PROMPT
+        stop.halt = self._halt
+
+    @property
+    def prompt(self) -> str:
+        """The prompt, which is told with the question for a command."""
+        return self.box.prompt
+
+    @prompt.setter
+    def prompt(self, text: str) -> None:
+        self.box.prompt = text
+
+    # -- where it stops ------------------------------------------------------
+
+    def trace_dispatch(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """As bdb's, for as long as this thread runs this task."""
+        if self.stop.over or getattr(thread_state, "key", _NONE) != self.stop.key:
+            sys.settrace(None)
+            return None
+        if self.stop.how and event in ("call", "line"):
+            self._go_on()
+            return None
+        return super().trace_dispatch(frame, event, arg)
+
+    def stop_here(self, frame: FrameType) -> bool:
+        """Not in Dask's own code, nor in ours."""
+        if is_machinery(frame.f_code.co_filename):
+            return False
+        return bool(super().stop_here(frame))
+
+    def get_stack(
+        self, f: FrameType | None, t: TracebackType | None
+    ) -> tuple[list[tuple[FrameType, int]], int]:
+        """The stack without what is above the task, and without machinery."""
+        entries, index = super().get_stack(f, t)
+        if not self.skip_hidden or not entries:
+            return entries, index
+        here = entries[index][0]
+        shown = [
+            each
+            for each in entries
+            if each[0] is here or not is_machinery(each[0].f_code.co_filename)
+        ]
+        at = [frame for frame, _ in shown].index(here)
+        return shown, at
+
+    def interaction(self, frame: FrameType | None, tb_or_exc: Any) -> None:
+        """Wait at a prompt until the task is to go on."""
+        stop = self.stop
+        assert frame is not None
+        stop.pause.begin()
+        try:
+            stop.moved(WAITING, place_of(frame))
+            super().interaction(frame, tb_or_exc)
+        except GoOn:
+            self._go_on()
+        except Aborted:
+            stop.how = "aborted"
+            raise
+        finally:
+            self.curframe = None
+            stop.stop_executing()
+            self.box.flush()
+            self._leave_prompt(frame)
+            stop.pause.end()
+
+    def _leave_prompt(self, frame: FrameType) -> None:
+        stop = self.stop
+        if stop.how or sys.gettrace() is None:
+            stop.how = stop.how or "continued"
+            self.clear_all_breaks()
+            stop.over = True
+            stop.on_change(stop, "over")
+        else:
+            stop.moved(RUNNING, stop.place)
+
+    def _go_on(self) -> None:
+        self.clear_all_breaks()
+        self.set_continue()
+
+    def _halt(self) -> None:
+        """Stop at the next line: called from the event loop while the task runs."""
+        self.set_step()
+
+    def _cmdloop(self) -> None:
+        """As pdb's, which awaits a KeyboardInterrupt."""
+        while True:
+            try:
+                self.cmdloop()
+                return
+            except Interrupted:
+                self.stop.stop_executing()
+                self.message("--KeyboardInterrupt--")
+
+    def onecmd(self, line: str) -> bool:
+        if line.startswith("_pdbcmd"):  # of pdb's own
+            return bool(super().onecmd(line))
+        with self.stop.executing():
+            return bool(super().onecmd(line))
+
+    def precmd(self, line: str) -> str:
+        if line.strip():
+            self.stop.counted()
+        return super().precmd(line)
+
+    # -- what a session asks in between --------------------------------------
+
+    def _between(self, message: dict[str, Any]) -> None:
+        op = message["op"]
+        if op == "entered":
+            self._show_place()
+        elif op == "complete":
+            found: list[str] = []
+            try:
+                with self.stop.executing():
+                    found = self._completions(message)
+            except Interrupted:
+                pass
+            answer = {"op": "completions", "number": message["number"]}
+            self.stop.say({**answer, "found": found[:MOST_COMPLETIONS]})
+
+    def _show_place(self) -> None:
+        stop = self.stop
+        stop.say({"op": "here", "stop": stop.form(), "header": stop.header})
+        if self.curframe is None:
+            return
+        try:
+            self.sources.find(frame for frame, _ in self.stack)
+            self.print_stack_entry(self.stack[self.curindex])
+        except Exception as error:  # a __repr__ of the user's own
+            self.error(f"{type(error).__name__}: {error!s:.200}")
+
+    def _completions(self, message: dict[str, Any]) -> list[str]:
+        """What ``cmd.Cmd.complete`` would offer, without a terminal."""
+        text, line = str(message["text"]), str(message["line"])
+        begin, end = int(message["begin"]), int(message["end"])
+        complete: Any = self.completenames
+        if begin > 0:
+            command = self.parseline(line)[0]
+            own = f"complete_{command}" if command else "completedefault"
+            complete = getattr(self, own, self.completedefault)
+        try:
+            return [str(each) for each in complete(text, line, begin, end)]
+        except Exception:  # completion runs the user's own code
+            return []
+
+    # -- commands of our own, and others than pdb's --------------------------
+
+    def do_quit(self, arg: str) -> None:
+        """q(uit) | exit | detach
+
+        Leave the prompt. The task still waits, until its limit of idleness.
+        """
+        self.box.flush()
+        self.stop.say({"op": "ended", "how": "detached", "until": self.stop.until})
+
+    do_q = do_exit = do_detach = do_EOF = do_quit
+
+    def do_abort(self, arg: str) -> None:
+        """abort [reason]
+
+        Have the task fail here, by an exception of dbgkit's.
+        """
+        visitor = self.stop.visitor
+        who = visitor.who if visitor else "somebody"
+        reason = f": {arg.strip()}" if arg.strip() else ""
+        raise Aborted(f"aborted by {who} at its breakpoint{reason}")
+
+    def do_run(self, arg: str) -> None:
+        """run | restart: not at this prompt."""
+        self.error(_REFUSED)
+
+    do_restart = do_debug = do_run
+
+    def do_skip_hidden(self, arg: str) -> None:
+        """skip_hidden [true | false]
+
+        Whether where, up and down leave out the frames of Dask and dbgkit.
+        """
+        if given := arg.strip().lower():
+            self.skip_hidden = given not in ("false", "no")
+            frame = self.curframe
+            self.stack, self.curindex = self.get_stack(frame, None)
+        self.message(f"skip_hidden = {self.skip_hidden}")
+
+
+_NONE = object()
+
+
+@contextmanager
+def _kept_delimiters() -> Iterator[None]:
+    """Keep how the process completes at its own prompt: pdb sets readline's way."""
+    readline = sys.modules.get("readline")
+    before = readline and readline.get_completer_delims()
+    try:
+        yield
+    finally:
+        if readline and before is not None:
+            readline.set_completer_delims(before)

@@ -1,0 +1,77 @@
+"""One session with a stopped task: messages over one comm, until that is closed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from distributed.comm import CommClosedError
+
+from .live_stop import Stop
+
+TEXT = 10_000  # characters of one line that is typed
+
+
+class Session:
+    """Passes messages between a client and a stop, in the worker's event loop."""
+
+    def __init__(self, comm: Any, stop: Stop, who: str) -> None:
+        self.stop = stop
+        self.who = who
+        self._comm = comm
+        self._loop = asyncio.get_running_loop()
+        self._outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message to the client, from any thread."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._outgoing.put_nowait, message)
+
+    async def run(self) -> None:
+        """Talk until one of both sides ends it."""
+        self.stop.enter(self)
+        sending = asyncio.ensure_future(self._send_all())
+        receiving = asyncio.ensure_future(self._receive_all())
+        both = {sending, receiving}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.stop.leave(self)
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+    async def _send_all(self) -> None:
+        """Send what is to be sent, until the message that ends the session."""
+        while True:
+            message = await self._outgoing.get()
+            await self._comm.write(message)
+            if message["op"] == "ended":
+                return
+
+    async def _receive_all(self) -> None:
+        with suppress(CommClosedError, OSError):
+            while True:
+                message = await self._comm.read()
+                if not (isinstance(message, dict) and self._take(message)):
+                    return
+
+    def _take(self, message: dict[str, Any]) -> bool:
+        """Take a message of the client's; whether more may follow."""
+        op = message.get("op")
+        if op == "interrupt":
+            self.stop.interrupt()
+        elif op == "detach":
+            return False
+        elif op in ("do", "input", "sources", "complete"):
+            if op == "do":
+                message["line"] = str(message.get("line", ""))[:TEXT]
+            self.stop.deliver(message)
+        return True
+
+
+async def refuse(comm: Any, why: str) -> None:
+    """Tell a client that there is nothing to enter, or that it may not."""
+    with suppress(CommClosedError, OSError):
+        await comm.write({"op": "refused", "why": why})

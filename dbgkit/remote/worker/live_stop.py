@@ -1,0 +1,246 @@
+"""One task that has stopped: between its thread, which waits, and who talks to it.
+
+Methods are for the worker's event loop, unless they say that they are the thread's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from time import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .live_pause import Pause
+
+if TYPE_CHECKING:
+    from ..common.wire_live import PlaceForm, StopForm
+
+WAITING, RUNNING = "waiting", "running"
+
+
+class GoOn(BaseException):
+    """The task is to go on by itself: raised at the prompt."""
+
+
+class Interrupted(BaseException):
+    """What runs at the prompt is interrupted.
+
+    A class of our own: Dask lets a ``KeyboardInterrupt`` of a task end its worker.
+    """
+
+
+class Visitor(Protocol):
+    """A session, as a stop needs it."""
+
+    who: str
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message to the client, from any thread."""
+
+
+class Stop:
+    """A task that has stopped, until it goes on for good.
+
+    ``on_change`` is called with the stop and what happened to it: ``"moved"``.
+    """
+
+    def __init__(
+        self,
+        worker: Any,
+        key: Any,
+        prefix: str,
+        tokens: Iterable[str],
+        limit: float,
+        place: PlaceForm,
+        on_change: Callable[[Stop, str], None],
+    ) -> None:
+        self.id = uuid.uuid4().hex
+        self.worker = worker
+        self.key = key
+        self.prefix = prefix
+        self.tokens = set(tokens)
+        self.limit = limit
+        self.place = place
+        self.on_change = on_change
+        self.header = ""
+        self.thread = threading.get_ident()
+        self.thread_name = threading.current_thread().name
+        self.pause = Pause(worker, key)
+        self.since = time()
+        self.until = self.since + limit
+        self.state = WAITING
+        self.visitor: Visitor | None = None
+        self.entered: float | None = None
+        self.commands = 0
+        self.cancelled = False
+        self.how = ""  # how it went on, or is to
+        self.over = False
+        # Makes the task stop at its next line, while it runs: the debugger's.
+        self.halt: Callable[[], None] = lambda: None
+        self._inbox: deque[dict[str, Any]] = deque()
+        self._changed = threading.Condition()
+        self._reading = False
+        self._executing = False
+        self._interrupted = False
+
+    def form(self) -> StopForm:
+        """What the scheduler lists."""
+        ts = self.worker.state.tasks.get(self.key)
+        visitor = self.visitor
+        return {
+            "id": self.id,
+            "key": self.key,
+            "prefix": self.prefix,
+            "worker": self.worker.address,
+            "thread": self.thread_name,
+            "place": self.place,
+            "since": self.since,
+            "until": self.until,
+            "state": self.state,
+            "who": visitor.who if visitor else "",
+            "entered": self.entered,
+            "commands": self.commands,
+            "resources": dict(getattr(ts, "resource_restrictions", None) or {}),
+            "cancelled": self.cancelled,
+            "tokens": sorted(self.tokens),
+        }
+
+    # -- for the loop --------------------------------------------------------
+
+    def enter(self, visitor: Visitor) -> None:
+        """Somebody comes to the prompt; nobody else is there."""
+        with self._changed:
+            self.visitor = visitor
+            self.entered = time()
+            self._touch()
+            self._put({"op": "entered"})
+
+    def leave(self, visitor: Visitor) -> None:
+        """They have left; what they had run at the prompt is interrupted."""
+        with self._changed:
+            if self.visitor is not visitor:
+                return
+            self.visitor, self.entered = None, None
+            self._inbox.clear()
+            self._touch()
+            if self._reading:
+                self._put({"op": "left"})
+            else:
+                self._break_in()
+
+    def deliver(self, message: dict[str, Any]) -> None:
+        """Hand a message of the session to the thread."""
+        with self._changed:
+            self._touch()
+            self._put(message)
+
+    def interrupt(self) -> None:
+        """Ctrl-C: interrupt what runs at the prompt, or halt the task where it runs."""
+        with self._changed:
+            self._touch()
+            if self._reading:
+                self._put({"op": "interrupt"})
+            elif not self._break_in():
+                self.halt()
+
+    def release(self, how: str) -> None:
+        """Have the task go on by itself."""
+        with self._changed:
+            self.how = self.how or how
+            self._break_in()
+            self._changed.notify_all()
+
+    def _touch(self) -> None:
+        self.until = time() + self.limit
+
+    def _put(self, message: dict[str, Any]) -> None:
+        self._inbox.append(message)
+        self._changed.notify_all()
+
+    def _break_in(self) -> bool:
+        """Raise `Interrupted` in the thread, if it runs something at the prompt."""
+        if not self._executing or self._reading:
+            return False
+        self._interrupted = True
+        _raise_in(self.thread, Interrupted)
+        return True
+
+    # -- for the thread ------------------------------------------------------
+
+    def read(self, wanted: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The next message, after telling the session what is ``wanted``.
+
+        It waits as long as it takes; raises `GoOn` once the task is to go on.
+        """
+        with self._changed:
+            self._reading = True
+            if wanted is not None:
+                self.say(wanted)
+            try:
+                while True:
+                    if self.how:
+                        raise GoOn(self.how)
+                    if self._inbox:
+                        return self._inbox.popleft()
+                    self._changed.wait()
+            finally:
+                self._reading = False
+
+    def say(self, message: Mapping[str, Any]) -> None:
+        """Send a message to whoever is there."""
+        visitor = self.visitor
+        if visitor is not None:
+            visitor.send(dict(message))
+
+    @contextmanager
+    def executing(self) -> Iterator[None]:
+        """What runs inside can be interrupted; afterwards nothing can be any more."""
+        if self._executing:
+            yield
+            return
+        try:
+            with self._changed:
+                self._executing = True
+            yield
+        finally:
+            self.stop_executing()
+
+    def stop_executing(self) -> None:
+        """Nothing runs at the prompt any more: an interrupt that is due is dropped."""
+        while True:
+            try:
+                with self._changed:
+                    self._executing = False
+                    if self._interrupted:
+                        self._interrupted = False
+                        _raise_in(self.thread, None)
+                return
+            except Interrupted:  # raised just here, and so no longer due
+                continue
+
+    @property
+    def is_executing(self) -> bool:
+        return self._executing
+
+    def counted(self) -> None:
+        """One more command."""
+        self.commands += 1
+        self.on_change(self, "moved")
+
+    def moved(self, state: str, place: PlaceForm) -> None:
+        """It waits somewhere else, or runs."""
+        self.state, self.place = state, place
+        self.on_change(self, "moved")
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    """Raise an exception in another thread, at its next bytecode; None takes it back.
+
+    It does not reach code in C.
+    """
+    raised = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
