@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .live_stop import Interrupted, Stop
+from .live_prompt import Asked, Interrupted
 
 MOST_OUTPUT = 200_000  # characters of one command's output
 PART = 8_000  # characters of one message
@@ -20,7 +20,7 @@ class Box:
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self, stop: Stop, between: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, stop: Asked, between: Callable[[dict[str, Any]], None]) -> None:
         self.stop = stop
         self.between = between
         self.prompt = ""

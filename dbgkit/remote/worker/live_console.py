@@ -12,7 +12,7 @@ from typing import Any
 
 from ..common.aborting import Aborted
 from .live_box import Box
-from .live_stop import GoOn, Interrupted
+from .live_prompt import GoOn, Interrupted
 
 FILE = "<console>"
 

@@ -15,8 +15,9 @@ from ..common.aborting import Aborted
 from ..common.frames import is_machinery
 from .live_box import Box
 from .live_listing import Listing
+from .live_prompt import GoOn, Interrupted
 from .live_source import Sources, place_of
-from .live_stop import RUNNING, WAITING, GoOn, Interrupted, Stop
+from .live_stop import RUNNING, WAITING, Stop
 from .live_values import Values
 
 PROMPT = "(Pdb) "

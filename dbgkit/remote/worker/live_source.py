@@ -6,24 +6,16 @@ import linecache
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..common.codes import file_of_frame, fingerprint, is_dynamic
 from ..common.texts import sendable
+from .live_prompt import Asked
 
 if TYPE_CHECKING:
     from ..common.wire_live import PlaceForm
 
 LONGEST = 300  # characters of a line, and of names
-
-
-class Asked(Protocol):
-    """A stop, as it is needed to ask its client for something."""
-
-    visitor: Any
-
-    def read(self, wanted: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The next message, after saying what is wanted."""
 
 
 @dataclass(frozen=True)

@@ -15,22 +15,12 @@ from time import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .live_pause import Pause
+from .live_prompt import GoOn, Interrupted
 
 if TYPE_CHECKING:
     from ..common.wire_live import PlaceForm, StopForm
 
 WAITING, RUNNING = "waiting", "running"
-
-
-class GoOn(BaseException):
-    """The task is to go on by itself: raised at the prompt."""
-
-
-class Interrupted(BaseException):
-    """What runs at the prompt is interrupted.
-
-    A class of our own: Dask lets a ``KeyboardInterrupt`` of a task end its worker.
-    """
 
 
 class Visitor(Protocol):

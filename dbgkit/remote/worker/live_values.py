@@ -19,7 +19,7 @@ from typing import Any
 from ..common.aborting import Aborted
 from .live_box import Box
 from .live_console import Console, described
-from .live_stop import GoOn, Interrupted
+from .live_prompt import GoOn, Interrupted
 
 _SAVES_LOCALS = sys.version_info < (3, 13)  # a frame's f_locals is a copy
 
