@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dbgkit import errors as errors
+    from dbgkit.api.attach import attach
     from dbgkit.api.deaths import deaths
     from dbgkit.api.debug import debug
     from dbgkit.api.debugging import debugging
     from dbgkit.api.doctor import doctor
     from dbgkit.api.failures import failures
+    from dbgkit.api.live import live
     from dbgkit.api.locate import locate
     from dbgkit.api.peek import peek
     from dbgkit.api.record import record
@@ -48,12 +50,14 @@ __all__ = [
     "Recording",
     "Replay",
     "__version__",
+    "attach",
     "deaths",
     "debug",
     "debugging",
     "doctor",
     "errors",
     "failures",
+    "live",
     "load_ipython_extension",
     "locate",
     "peek",

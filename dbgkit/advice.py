@@ -74,8 +74,11 @@ _again: ContextVar[Mapping[str, Any]] = ContextVar("dbgkit_again")
 # What some verbs do not take: these need a cluster, or show no code.
 _WITHOUT = {
     "client": ("debugging",),
-    "view": ("debug", "debugging", "locate", "peek", "record", "replay"),
-    "source": ("debugging", "record", "tasks"),
+    "view": (
+        *("attach", "debug", "debugging", "live", "locate", "peek"),
+        *("record", "replay"),
+    ),
+    "source": ("debugging", "live", "record", "tasks"),
 }
 
 

@@ -127,7 +127,11 @@ class NotRecorded(DbgkitError):
 
 
 class RecorderBroken(DbgkitError):
-    """The recorder failed on a worker as it was turned on."""
+    """The recorder, or a part of `live`, failed on a worker as it was turned on."""
+
+
+class NotStopped(DbgkitError):
+    """The task does not wait at a ``breakpoint()``, or somebody else is in it."""
 
 
 class SchedulerGone(DbgkitError):

@@ -2,6 +2,7 @@
 
 from dbgkit.debugger.choose import can_prompt, cell_running
 from dbgkit.debugger.entering import enter, remember
+from dbgkit.debugger.live import converse, last_words
 from dbgkit.debugger.others import adopt, discard
 from dbgkit.debugger.recording import as_exception
 from dbgkit.debugger.stack import lead_to
@@ -11,8 +12,10 @@ __all__ = [
     "as_exception",
     "can_prompt",
     "cell_running",
+    "converse",
     "discard",
     "enter",
+    "last_words",
     "lead_to",
     "remember",
 ]

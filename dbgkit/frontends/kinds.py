@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dbgkit.remote.common.parsing import in_daskish
+
 _COLUMN = 25  # where the help of an option begins
 
 
@@ -101,12 +103,12 @@ def _duration(text: str) -> str:
     from dask.utils import parse_timedelta
 
     try:
-        value = float(parse_timedelta(text, "s"))
+        value = float(parse_timedelta(in_daskish(text), "s"))
     except (ValueError, KeyError, TypeError):
         value = math.nan
     if not 0 < value < math.inf:
         raise ValueError(f"invalid duration {text!r}: write it as 30s or 2m")
-    return text
+    return str(in_daskish(text))
 
 
 def _moment(text: str) -> datetime | str:

@@ -14,7 +14,7 @@ from typing import Any
 from dbgkit.frontends.kinds import Option
 
 COMMAND_LINE, MAGICS = "command line", "magics"
-SWITCH = ("on", "off")  # of the recorder
+SWITCH = ("on", "off")  # of the recorder, and of live
 PAGE = "dbgkit-report.html"  # where a report is written
 
 
@@ -25,6 +25,8 @@ class Verb:
     options: tuple[Option, ...]
     target: str = ""  # the parameter that needs no name, if there is one
     only: str = ""  # the one front end that has it; by default all
+    # Whether a number in place of the target is one of the list of failures.
+    numbered: bool = True
 
 
 def _states() -> tuple[str, ...]:
@@ -163,6 +165,31 @@ _RECORD = (
     _CLIENT,
     _TIMEOUT,
 )
+_LIVE = (
+    Option(
+        "most", "how many tasks stop, for each prefix and worker", "number", shown="1"
+    ),
+    Option(
+        "limit",
+        "how long a task waits without a command until it goes on by itself",
+        "duration",
+        shown="10 min",
+    ),
+    Option(
+        "everyone",
+        "stop the tasks of every client",
+        "flag",
+        shown="this client's, or with a command everyone's",
+    ),
+    _CLIENT,
+    _TIMEOUT,
+)
+_ATTACH = (
+    Option("prompt", "show what waits, even at a terminal", "flag", name="no-prompt"),
+    _CLIENT,
+    _SOURCE,
+    _TIMEOUT,
+)
 _OUTPUT = Option("path", "write it to this file, as a page", "output", name="output")
 # A command has nothing to return, so it always writes.
 _OUTPUT_OF_COMMAND = replace(
@@ -202,6 +229,8 @@ VERBS = {
     "peek": Verb((*_PEEK, *_VIEW), "target"),
     "record": Verb(_RECORD, "switch"),
     "recordings": Verb((_limit("recordings", 50), *_VIEW), "target"),
+    "live": Verb(_LIVE, "switch"),
+    "attach": Verb(_ATTACH, "target", numbered=False),
     "report": Verb((_OUTPUT_OF_COMMAND, _EXIT_CODE, *_VIEW)),
     "watch": Verb((*_WATCH, *_VIEW)),
     "run": Verb(_SCRIPT, only=COMMAND_LINE),

@@ -11,7 +11,8 @@ from dbgkit.frontends.verbs import MAGIC_VERBS, VERBS, spelled
 from dbgkit.remote.common.sentences import literal_of, typed_key
 from dbgkit.remote.common.sentences import quoted as quoted
 
-_NEED_A_CLUSTER = ("debug", "locate", "record", "replay")
+_NEED_A_CLUSTER = ("attach", "debug", "live", "locate", "record", "replay")
+_SWITCHED = ("live", "record")  # what is advised is to turn them on
 _PLACED = ("client", "view")
 _RUN_OPTIONS = {option.keyword: option for option in VERBS["run"].options}
 
@@ -29,7 +30,7 @@ class Magics(Calls):
         if f"dbg_{verb}" not in MAGIC_VERBS:
             return super().call(verb, targets, options)
         name = "%dbg" if verb == "debug" else f"%dbg_{verb}"
-        words = [name, *(["on"] if verb == "record" else [])]
+        words = [name, *(["on"] if verb in _SWITCHED else [])]
         named, given = _parts(verb, targets, options, _quoted)
         return " ".join([*words, *given, *map(_in_magic, named)])
 
@@ -58,7 +59,7 @@ class Commands(Calls):
             return super().call(verb, targets, options)
         far = self.dump and verb in _NEED_A_CLUSTER
         given = ["--scheduler", "ADDRESS"] if far else self.place
-        name = [verb.replace("_", "-"), *(["on"] if verb == "record" else [])]
+        name = [verb.replace("_", "-"), *(["on"] if verb in _SWITCHED else [])]
         words = [*name, *map(quoted, [*given, *self.others])]
         # The place has these, and each command is given the files again.
         options = {n: v for n, v in options.items() if n not in (*_PLACED, "source")}

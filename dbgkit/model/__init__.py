@@ -11,6 +11,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from dbgkit.model.attach import Armed as Armed
+    from dbgkit.model.attach import Passed as Passed
+    from dbgkit.model.attach import Stop as Stop
+    from dbgkit.model.attach import Stops as Stops
     from dbgkit.model.base import Span as Span
     from dbgkit.model.deaths import Death as Death
     from dbgkit.model.deaths import Deaths as Deaths
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from dbgkit.model.frames import ValueSummary as ValueSummary
     from dbgkit.model.graph import GraphNode as GraphNode
     from dbgkit.model.graph import TaskGraph as TaskGraph
+    from dbgkit.model.live import WentOff as WentOff
+    from dbgkit.model.live import WentOn as WentOn
     from dbgkit.model.origin import Origin as Origin
     from dbgkit.model.peek import Peek as Peek
     from dbgkit.model.peek import PeekedLine as PeekedLine
@@ -59,6 +65,7 @@ if TYPE_CHECKING:
     from dbgkit.model.workers import WorkerLoad as WorkerLoad
 
 _HOMES = {
+    "attach": "Armed Passed Stop Stops",
     "base": "Span",
     "deaths": "Death Deaths LoggedLine RunningTask",
     "display": "Displayed show_with",
@@ -67,6 +74,7 @@ _HOMES = {
     "failures": "FailureGroup FailureReport",
     "frames": "FrameSummary ValueSummary",
     "graph": "GraphNode TaskGraph",
+    "live": "WentOff WentOn",
     "origin": "Origin",
     "peek": "Peek PeekedLine PeekedTask",
     "plan": "InputInfo Notice Plan Progress",

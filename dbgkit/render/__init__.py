@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from dbgkit.render.attach import stop_header as stop_header
     from dbgkit.render.console import present as present
     from dbgkit.render.console import show as show
     from dbgkit.render.console import to_html as to_html
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from dbgkit.render.saying import say_stopped as say_stopped
 
 _HOMES = {
+    "attach": ("stop_header",),
     "console": ("present", "show", "to_html", "to_rich", "to_text"),
     "failure": ("place",),
     "notifier": ("ASK_ABOVE_BYTES", "ASK_ABOVE_TASKS", "Notifier"),

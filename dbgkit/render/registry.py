@@ -24,6 +24,8 @@ class Renderer(Generic[T]):
 
 # Qualified name of a type -> where its `Renderer` is.
 RENDERERS = {
+    "dbgkit.model.attach.Stop": "attach:STOP",
+    "dbgkit.model.attach.Stops": "attach:STOPS",
     "dbgkit.model.deaths.Death": "deaths:DEATH",
     "dbgkit.model.deaths.Deaths": "deaths:DEATHS",
     "dbgkit.model.doctor.Checkup": "doctor:CHECKUP",

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from dbgkit._version import __version__
-from dbgkit.frontends.cli import replay, report, states
+from dbgkit.frontends.cli import live, replay, report, states
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, flushed
 from dbgkit.frontends.cli.garbage import collect_garbage, keep_garbage, leave_garbage
 from dbgkit.frontends.cli.options import declared
@@ -104,6 +104,8 @@ for command in (
     states.record,
     states.recordings,
     states.doctor,
+    live.live,
+    live.attach,
     report.report,
     report.watch,
 ):

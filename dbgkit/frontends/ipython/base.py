@@ -103,7 +103,9 @@ def read_line(
         elif option.kind == "dump" and isinstance(named, (str, os.PathLike)):
             keywords[option.keyword] = named
     asked = Line(target, keywords, typed, silent, verb, clients)
-    numbered = verb.target == "target" and typed.isascii() and typed.isdecimal()
+    if not (typed.isascii() and typed.isdecimal()):
+        return asked
+    numbered = verb.target == "target" and verb.numbered
     return _numbered(magic, asked, session) if numbered else asked
 
 

@@ -39,6 +39,7 @@ from dbgkit.frontends.ipython.base import (
     was_stopped,
 )
 from dbgkit.frontends.ipython.completing import matcher_of
+from dbgkit.frontends.ipython.live import LiveMagics
 from dbgkit.frontends.ipython.recording import RecordMagics
 from dbgkit.frontends.ipython.session import NoMore, Session, last_exception
 from dbgkit.frontends.ipython.states import StateMagics
@@ -228,7 +229,8 @@ def load_ipython_extension(shell: Any) -> None:
     magics = DbgMagics(shell)
     states = StateMagics(shell, magics.session)
     recorder = RecordMagics(shell, magics.session)
-    shell.register_magics(magics, states, recorder)
+    live = LiveMagics(shell, magics.session)
+    shell.register_magics(magics, states, recorder, live)
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     matcher = matcher_of(shell, magics.session)
@@ -236,7 +238,7 @@ def load_ipython_extension(shell: Any) -> None:
     states.show_in_colours()
     word_with(_WORDING)
     tracebacks.show_lines(shell)
-    setattr(shell, _KEPT, (magics, states, recorder, matcher))
+    setattr(shell, _KEPT, (magics, states, recorder, live, matcher))
 
 
 def unload_ipython_extension(shell: Any) -> None:
@@ -245,7 +247,7 @@ def unload_ipython_extension(shell: Any) -> None:
     if kept is None:
         return
     *installed, matcher = kept
-    magics, states, _ = installed
+    magics, states, *_ = installed
     shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
     for each in installed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 TRIES = 20
@@ -35,3 +36,12 @@ def literal(text: str) -> Any:
         return ast.literal_eval(parsed(text.lstrip(" \t"), "eval"))
     except (TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"not a literal: {error}") from None
+
+
+def in_daskish(time: Any) -> Any:
+    """A length of time as ``dask.utils.parse_timedelta`` reads it: it knows no ``min``.
+
+    >>> print(in_daskish("10 min"), in_daskish("5s"), in_daskish(3))
+    10 m 5s 3
+    """
+    return re.sub(r"(?<=[\d\s])min$", "m", time) if isinstance(time, str) else time

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         StopsForm,
     )
 
+STOPPED = "a task has stopped"
 LOG = "dbgkit-live"  # topic of the events that say what was done, and by whom
 VERBS = ("on", "off", "list", "wants")
 RUNS_CODE = ("run_function", "broadcast")  # handlers of Dask's own
@@ -264,7 +265,8 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         if what == "stopped":
             if len(self.stops) >= MOST_STOPS or form["worker"] not in self.workers:
                 return
-            self.log("a task has stopped", "", **_named(form))
+            tokens = list(form["tokens"])
+            self.log(STOPPED, "", tokens=tokens, **_named(form))
         elif form["id"] not in self.stops:
             return
         self.stops[form["id"]] = form

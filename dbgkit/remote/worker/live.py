@@ -20,6 +20,7 @@ from distributed.utils import key_split
 
 from ..common.announcing import announce
 from ..common.handlers import CommHandler, Handler
+from .live_ctrl_c import CtrlC
 from .live_hook import HOOK
 from .live_pause import leave_pool, take_out
 from .live_pdb import LivePdb
@@ -65,6 +66,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         self._debuggers: dict[int, LivePdb] = {}
         self._passed: dict[tuple[str, str, str], PassedForm] = {}
         self._reporting: set[str] = set()
+        self._ctrl_c = CtrlC()
         self._lock = threading.Lock()
 
     # -- while it is there ---------------------------------------------------
@@ -262,6 +264,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
     def _begin(self, stop: Stop) -> None:
         """A task has stopped: list it."""
         self.stops[stop.id] = stop
+        self._ctrl_c.leave_to_nanny(self.worker)
         self.paused.setdefault(stop.key, []).append(stop)
         self._log({"stopped": stop.form()})
         if not stop.tokens & self.armings.keys():  # turned off meanwhile
@@ -302,6 +305,8 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         stop.over = True
         if self.stops.pop(stop.id, None) is None:
             return
+        if not self.stops:
+            self._ctrl_c.take_back()
         stop.say({"op": "ended", "how": stop.how, "until": stop.until})
         self._log({"over": stop.form(), "how": stop.how})
 

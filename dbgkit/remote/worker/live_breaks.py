@@ -11,6 +11,7 @@ import sys
 from types import FrameType
 from typing import Any
 
+from ..common.frames import is_machinery
 from .live_source import Sources
 
 
@@ -21,6 +22,10 @@ class OwnBreaks(bdb.Bdb):
 
     def _load_breaks(self) -> None:
         """Private to bdb: take over all breakpoints that there are."""
+
+    def canonic(self, filename: str) -> str:
+        """As bdb's, but not for names that are no paths here."""
+        return filename if filename in self.sources.names else super().canonic(filename)
 
     def file_of(self, frame: FrameType) -> str:
         """The name of a frame's file, as its owner knows it."""
@@ -60,11 +65,15 @@ class OwnBreaks(bdb.Bdb):
         return None
 
     def break_anywhere(self, frame: FrameType) -> bool:
-        return bool(self.breaks) and self.file_of(frame) in self.breaks
+        if not self.breaks or is_machinery(frame.f_code.co_filename):
+            return False
+        return self.file_of(frame) in self.breaks
 
     def break_here(self, frame: FrameType) -> bool:
         """Whether a breakpoint of this debugger's holds at this line."""
-        lines = self.breaks.get(self.file_of(frame), ()) if self.breaks else ()
+        if not self.break_anywhere(frame):
+            return False
+        lines = self.breaks[self.file_of(frame)]
         code = frame.f_code
         for lineno in (frame.f_lineno, code.co_firstlineno):
             if lineno not in lines:

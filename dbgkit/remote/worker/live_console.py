@@ -11,6 +11,7 @@ import traceback
 from typing import Any
 
 from ..common.aborting import Aborted
+from ..common.parsing import parsed
 from .live_box import Box
 from .live_prompt import GoOn, Interrupted
 
@@ -59,7 +60,7 @@ class Console:
         try:
             if codeop.compile_command(source, FILE, "single") is None:
                 return source
-            for statement in ast.parse(source, FILE).body:
+            for statement in parsed(source).body:
                 self._run_one(statement)
         except (GoOn, Aborted, Interrupted, _Left):
             raise

@@ -105,12 +105,46 @@ class Listing(OwnBreaks, pdb.Pdb):
 
     def do_break(self, arg: str, temporary: Any = False) -> Any:
         if arg:
-            return super().do_break(arg, temporary)
+            place, _, condition = arg.partition(",")
+            code, spaces = self._function(place.strip())
+            if code is None:
+                return super().do_break(arg, temporary)
+            file = self.sources.of_code(code, spaces).file
+            line = min(n for n in _lines(code) if n > code.co_firstlineno)
+            error = self.set_break(file, line, bool(temporary), condition.strip())
+            if error:
+                self.error(error)
+                return None
+            made = self.own_breaks()[-1]
+            self.message(f"Breakpoint {made.number} at {made.file}:{made.line}")
+            return None
         if own := self.own_breaks():
             self.message("Num Type         Disp Enb   Where")
         for each in own:
             self.message(each.bpformat())
         return None
+
+    def _function(self, text: str) -> tuple[Any, dict[str, Any]]:
+        """The code and globals of a function that a text names; None: it names none."""
+        try:
+            found = self._getval_quietly(text)
+        except Exception:  # a line's number, or a place
+            return None, {}
+        found = getattr(found, "__func__", found)
+        code = getattr(found, "__code__", None)
+        several = code and any(n > code.co_firstlineno for n in _lines(code))
+        return (code, found.__globals__) if several else (None, {})
+
+    def _getval_quietly(self, text: str) -> Any:
+        assert self.curframe is not None
+        return eval(text, self.curframe.f_globals, self.names_of(self.curframe))
+
+    def lookupmodule(self, filename: str) -> str | None:
+        """As pdb's, by names that are the client's too."""
+        for name in self.sources.names:
+            if name == filename or name.endswith((f"/{filename}", f"\\{filename}")):
+                return name
+        return super().lookupmodule(filename)
 
     do_break.__doc__ = pdb.Pdb.do_break.__doc__
     do_b = do_break

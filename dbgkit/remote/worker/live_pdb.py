@@ -179,13 +179,13 @@ class LivePdb(Values, Listing, pdb.Pdb):
         """What ``cmd.Cmd.complete`` would offer, without a terminal."""
         text, line = str(message["text"]), str(message["line"])
         begin, end = int(message["begin"]), int(message["end"])
-        complete: Any = self.completenames
-        if begin > 0:
-            command = self.parseline(line)[0]
-            own = f"complete_{command}" if command else "completedefault"
-            complete = getattr(self, own, self.completedefault)
+        command = self.parseline(line)[0] if begin > 0 else ""
+        complete: Any = self.completenames if begin <= 0 else None
+        complete = complete or getattr(self, f"complete_{command}", None)
         try:
-            return [str(each) for each in complete(text, line, begin, end)]
+            found = complete(text, line, begin, end) if complete else []
+            found = found or self._complete_expression(text, line, begin, end)
+            return [str(each) for each in found]
         except Exception:  # completion runs the user's own code
             return []
 

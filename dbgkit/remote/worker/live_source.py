@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
-from ..common.codes import file_of_frame, fingerprint, is_dynamic
+from ..common.codes import fingerprint, is_dynamic
 from ..common.texts import sendable
-from .live_prompt import Asked
+from .live_prompt import Asked, GoOn
 
 if TYPE_CHECKING:
     from ..common.wire_live import PlaceForm
@@ -32,23 +32,30 @@ class Text:
         return self.lines[at] if 0 <= at < len(self.lines) else ""
 
 
-def place_of(frame: FrameType, line: int | None = None) -> PlaceForm:
+def place_of(frame: FrameType) -> PlaceForm:
     """Where a frame stands, for somebody who may have its source."""
-    code = frame.f_code
-    line = (line or frame.f_lineno or code.co_firstlineno) if line != 0 else 0
-    known = "" if is_dynamic(code.co_filename) else _own_line(frame, line)
+    return _place(frame.f_code, frame.f_globals, frame.f_lineno)
+
+
+def _place(code: CodeType, spaces: dict[str, Any], line: int | None) -> PlaceForm:
+    line = line or code.co_firstlineno
+    file = code.co_filename
+    known = "" if is_dynamic(file) else linecache.getline(file, line, spaces)
     return {
         "name": sendable(code.co_name[:LONGEST]),
         "line": line,
         "mark": "" if known else fingerprint(code),
-        "module": sendable(str(frame.f_globals.get("__name__", ""))[:LONGEST]),
-        "file": sendable(file_of_frame(frame)),
+        "module": sendable(str(spaces.get("__name__", ""))[:LONGEST]),
+        "file": sendable(_home(code, spaces)),
         "text": sendable(known.strip()[:LONGEST]),
     }
 
 
-def _own_line(frame: FrameType, line: int) -> str:
-    return linecache.getline(frame.f_code.co_filename, line, frame.f_globals)
+def _home(code: CodeType, spaces: dict[str, Any]) -> str:
+    """The file of some code; else of the module that it travelled from."""
+    home = spaces.get("__file__")
+    dynamic = is_dynamic(code.co_filename)
+    return home if dynamic and isinstance(home, str) and home else code.co_filename
 
 
 class Sources:
@@ -56,28 +63,35 @@ class Sources:
 
     def __init__(self, stop: Asked) -> None:
         self.stop = stop
+        self.names: set[str] = set()  # of files, as the client calls them
         self._known: dict[CodeType, Text] = {}
         # Code that a session's client has no text of either.
         self._unknown: set[tuple[Any, CodeType]] = set()
 
     def of(self, frame: FrameType) -> Text:
         """The text of a frame's code, as far as anybody has it."""
-        self.find([frame])
-        code = frame.f_code
-        return self._known.get(code) or Text(self._name(frame))
+        return self.of_code(frame.f_code, frame.f_globals)
+
+    def of_code(self, code: CodeType, spaces: dict[str, Any]) -> Text:
+        """The same for code that may not run now; ``spaces``: its globals."""
+        self._find({code: spaces})
+        return self._known.get(code) or Text(_home(code, spaces))
 
     def find(self, frames: Iterable[FrameType]) -> None:
         """Look the code of some frames up, all at once."""
-        missing: dict[CodeType, FrameType] = {}
-        for frame in frames:
-            code = frame.f_code
+        self._find({frame.f_code: frame.f_globals for frame in frames})
+
+    def _find(self, codes: Mapping[CodeType, dict[str, Any]]) -> None:
+        missing: dict[CodeType, dict[str, Any]] = {}
+        for code, spaces in codes.items():
             if code in self._known or (self.stop.visitor, code) in self._unknown:
                 continue
-            own = () if is_dynamic(code.co_filename) else self._own(frame)
+            file = code.co_filename
+            own = () if is_dynamic(file) else tuple(linecache.getlines(file, spaces))
             if own:
-                self._known[code] = Text(code.co_filename, own)
+                self._known[code] = Text(file, own)
             else:
-                missing[code] = frame
+                missing[code] = spaces
         if missing and self.stop.visitor is not None:
             self._ask(missing)
 
@@ -89,19 +103,15 @@ class Sources:
             text = Text(file, tuple(lines))
         return text
 
-    def _own(self, frame: FrameType) -> tuple[str, ...]:
-        file = frame.f_code.co_filename
-        return tuple(linecache.getlines(file, frame.f_globals))
-
-    def _name(self, frame: FrameType) -> str:
-        return file_of_frame(frame)
-
-    def _ask(self, missing: Mapping[CodeType, FrameType]) -> None:
+    def _ask(self, missing: Mapping[CodeType, dict[str, Any]]) -> None:
         """Ask the client for the texts of some code."""
-        places = [place_of(frame) for frame in missing.values()]
+        places = [_place(code, spaces, None) for code, spaces in missing.items()]
         wanted: dict[str, Any] | None = {"op": "sources", "codes": places}
         while True:
-            message = self.stop.read(wanted)
+            try:
+                message = self.stop.read(wanted)
+            except GoOn:  # the next to read at the prompt is told, or the debugger
+                return
             wanted = None
             if message["op"] in ("left", "interrupt", "entered"):
                 return
@@ -111,5 +121,6 @@ class Sources:
             if found:
                 lines, first = tuple(map(str, found["lines"])), int(found["first"])
                 self._known[code] = Text(str(found["file"]), lines, first)
+                self.names.add(str(found["file"]))
             else:
                 self._unknown.add((self.stop.visitor, code))

@@ -200,17 +200,21 @@ class Stop:
             self.stop_executing()
 
     def stop_executing(self) -> None:
-        """Nothing runs at the prompt any more: an interrupt that is due is dropped."""
-        while True:
+        """Nothing runs at the prompt any more: an interrupt that is due is taken here.
+
+        It cannot be taken back: ``PyThreadState_SetAsyncExc`` with NULL leaves Python
+        3.11 in a loop of its own, in a thread that is traced.
+        """
+        while self._executing or self._interrupted:
             try:
                 with self._changed:
                     self._executing = False
-                    if self._interrupted:
-                        self._interrupted = False
-                        _raise_in(self.thread, None)
-                return
-            except Interrupted:  # raised just here, and so no longer due
-                continue
+                if self._interrupted:
+                    _raise_in(self.thread, Interrupted)
+                    while True:
+                        pass
+            except Interrupted:
+                self._interrupted = False
 
     @property
     def is_executing(self) -> bool:
@@ -227,10 +231,8 @@ class Stop:
         self.on_change(self, "moved")
 
 
-def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
-    """Raise an exception in another thread, at its next bytecode; None takes it back.
-
-    It does not reach code in C.
-    """
-    raised = None if kind is None else ctypes.py_object(kind)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+def _raise_in(thread: int, kind: type[BaseException]) -> None:
+    """Raise an exception in a thread, at its next bytecode: it does not reach C."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), ctypes.py_object(kind)
+    )

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from ..common.aborting import Aborted
+from ..common.parsing import parsed
 from .live_box import Box
 from .live_console import Console, described
 from .live_prompt import GoOn, Interrupted
@@ -38,7 +39,9 @@ class Values(pdb.Pdb):
         return names
 
     def _own_functions(self) -> dict[str, Any]:
-        return {"print": self._print, "input": self._input}
+        assert self.curframe is not None
+        spaces = self.curframe.f_globals
+        return {"print": self._print, "input": self._input, "globals": lambda: spaces}
 
     def _print(self, *values: Any, file: Any = None, **options: Any) -> None:
         """``print`` at the prompt: it goes to whoever typed it."""
@@ -51,26 +54,28 @@ class Values(pdb.Pdb):
     def _evaluate(self, source: str | ast.expr) -> Any:
         """The value of an expression, whose inner functions see all names too."""
         assert self.curframe is not None
-        tree = (
-            ast.parse(source.strip(), mode="eval").body
-            if isinstance(source, str)
-            else source
-        )
+        if isinstance(source, str):
+            compile(source.strip(), "<stdin>", "eval")  # its errors are what one reads
+            source = parsed(source.strip(), "eval").body
+        tree: Any = source
         compiled = compile(ast.Expression(tree), "<stdin>", "eval")
-        if any(isinstance(each, ast.NamedExpr) for each in ast.walk(tree)):
-            names = _Names(self._names, self.curframe.f_globals, self._own_functions())
-            try:
-                return eval(compiled, self.curframe.f_globals, names)
-            finally:
+        names = dict(self._names)
+        space = {**self._own_functions(), **self.curframe.f_globals, **names}
+        try:
+            return eval(compiled, space, names)
+        finally:
+            assigned = [e for e in ast.walk(tree) if isinstance(e, ast.NamedExpr)]
+            for each in assigned:
+                if each.target.id in names:
+                    self._names[each.target.id] = names[each.target.id]
+            if assigned:
                 self._save_locals()
-        space = {**self._own_functions(), **self.curframe.f_globals, **self._names}
-        return eval(compiled, space)
 
     def _execute(self, source: str) -> None:
         """Run statements as the current frame's own; show values of expressions."""
         assert self.curframe is not None
         spaces = self.curframe.f_globals
-        for statement in ast.parse(source).body:
+        for statement in parsed(source).body:
             if isinstance(statement, ast.Expr):
                 value = self._evaluate(statement.value)
                 if value is not None:
@@ -96,8 +101,10 @@ class Values(pdb.Pdb):
         """A statement: run it, after the rest of it, if it has more lines."""
         source = line[1:].strip() if line[:1] == "!" else line
         try:
-            while codeop.compile_command(source, "<stdin>", "single") is None:
-                source += "\n" + self._more()
+            if codeop.compile_command(f"{source}\n", "<stdin>", "single") is None:
+                source += f"\n{self._more()}"
+                while codeop.compile_command(source, "<stdin>", "single") is None:
+                    source += f"\n{self._more()}"
             self._execute(source)
         except (GoOn, Aborted):
             raise

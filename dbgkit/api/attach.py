@@ -1,0 +1,193 @@
+"""``dbgkit.attach``: what waits at a ``breakpoint()``, and its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any, overload
+
+from dbgkit import advice, debugger, render
+from dbgkit.api.asking import Asking, Async, Sync, Unpack, look, own_client
+from dbgkit.api.recorder import link_of
+from dbgkit.cluster.clients import is_future
+from dbgkit.cluster.link import Link
+from dbgkit.cluster.live import stop_from_wire, stops_of, who_am_i
+from dbgkit.cluster.talk import Talk
+from dbgkit.cluster.view import View
+from dbgkit.errors import NotStopped, WrongTarget
+from dbgkit.model.attach import Stop, Stops
+from dbgkit.remote.common.keys import as_key
+from dbgkit.remote.common.parsing import literal
+from dbgkit.remote.common.texts import with_article
+from dbgkit.source.stopped import Stopped
+
+
+class _Options(Asking, total=False):
+    source: Any
+    prompt: bool | None
+
+
+@overload
+def attach(
+    target: Any = None, *, asynchronous: Sync = None, **options: Unpack[_Options]
+) -> Any: ...
+
+
+@overload
+def attach(
+    target: Any = None, *, asynchronous: Async, **options: Unpack[_Options]
+) -> Coroutine[Any, Any, Any]: ...
+
+
+def attach(
+    target: Any = None,
+    *,
+    client: Any = None,
+    prompt: bool | None = None,
+    source: Any = None,
+    timeout: Any = "30s",
+    asynchronous: bool | None = None,
+) -> Any:
+    """List what waits at a ``breakpoint()``, or enter one of these tasks.
+
+    The prompt is pdb's, in the task's own thread on its worker: `live` makes tasks
+    stop. ``q`` leaves, and the task waits on; ``c`` has it go on; ``abort`` fails it;
+    Ctrl-C interrupts what runs at the prompt. Values are the task's own, not copies.
+
+    Parameters
+    ----------
+    target : optional
+        A `Stop`, a future, or a key, also as text. Nothing: list what waits.
+    client : Client or str, optional
+        By default that of the future, else the current one.
+    prompt : bool, optional
+        False: show what waits there, never prompt, as where nobody can type.
+    source : path or list of paths, optional
+        Files (.py, .ipynb) and folders to search for the text of code that travelled
+        by value.
+    timeout : str or float
+        Limit of each wait on the cluster, but not for what is typed.
+    asynchronous : bool, optional
+        As for `locate`.
+
+    Returns
+    -------
+    Stops or Stop
+        What waits; or the task that was entered, with ``how`` it was left. With an
+        asynchronous client, an awaitable.
+
+    Raises
+    ------
+    NotStopped
+        The task does not wait, or somebody else is in it.
+    NoFailure, SchedulerGone, WaitTimedOut
+        There is no cluster, or it does not answer.
+
+    Notes
+    -----
+    Costs one call to the scheduler, and one connection for as long as the prompt is
+    open: to the worker, or through the scheduler where only that can be reached.
+    """
+    mine = own_client(target) if client is None else client
+
+    def run(found: View) -> Stops | Stop:
+        link, stopped = link_of(found), Stopped()
+        waiting = stops_of(link, stopped.line)
+        if target is None:
+            return waiting
+        chosen = _chosen(waiting, target)
+        wants_prompt = debugger.can_prompt() if prompt is None else prompt
+        if not wants_prompt:
+            render.present(chosen)
+            return chosen
+        return _enter(link, chosen, stopped)
+
+    return look(None, mine, None, timeout, run, asynchronous, source)
+
+
+def attach_numbered(number: int, *, client: Any = None, **options: Any) -> Any:
+    """Enter the first, second or so on of what waits, in the order of the list."""
+    waiting = attach(client=client, timeout=options.get("timeout", "30s"))
+    if not isinstance(waiting, Stops):  # a coroutine: the client is asynchronous
+        return waiting
+    if not 1 <= number <= len(waiting):
+        raise NotStopped(
+            f"{number} is no number in the list of {len(waiting)} that wait",
+            f"{advice.call('attach')} lists them; the key {number} is written "
+            f"({number})",
+        )
+    return attach(waiting[number - 1], client=client, **options)
+
+
+def _enter(link: Link, chosen: Stop, stopped: Stopped) -> Stop:
+    """Open the prompt of a stop; gives it as it was left."""
+    client = link.client
+    forms: list[Any] = []
+
+    def header(message: dict[str, Any]) -> str:
+        forms[:] = [message["stop"]]
+        stop = stop_from_wire(message["stop"], stopped.line)
+        return render.stop_header(stop, str(message.get("header", "")))
+
+    who = who_am_i(client)
+    with Talk(client, chosen.worker, chosen.id, who, link.timeout) as talk:
+        ended = debugger.converse(talk, stopped.text, header)
+    if ended.how == "refused":
+        hint = f"{advice.call('attach')} lists what waits"
+        message = f"{chosen.key!r} cannot be entered: {ended.why}"
+        raise NotStopped(message, hint, key=chosen.key)
+    render.say(debugger.last_words(ended, advice.call("attach", chosen.key)))
+    left = stop_from_wire(forms[0], stopped.line) if forms else chosen
+    until = datetime.fromtimestamp(ended.until or left.until.timestamp(), timezone.utc)
+    return replace(left, who="", entered=None, how=ended.how, until=until)
+
+
+def _chosen(waiting: Stops, target: Any) -> Stop:
+    """The stop that a target means; of several of one key, the newest that is free."""
+    if isinstance(target, Stop):
+        found = [each for each in waiting if each.id == target.id]
+        keys = [target.key]
+    else:
+        keys = _keys_of(target)
+        found = [each for each in waiting if each.key in keys]
+    if found:
+        free = [each for each in found if not each.who]
+        return (free or found)[-1]
+    named = keys[0] if len(keys) == 1 else keys
+    passed = [p for p in waiting.passed if p.example in keys]
+    if passed:
+        why = f"{named!r} passed its breakpoint: {passed[0].why}"
+    elif not waiting.armed:
+        why = f"{named!r} does not wait at a breakpoint, and live is off"
+    else:
+        why = f"{named!r} does not wait at a breakpoint"
+    hint = f"{advice.call('attach')} lists what waits"
+    if not waiting.armed:
+        hint = f"{advice.call('live')} makes breakpoint() stop in tasks"
+    raise NotStopped(why, hint, key=keys[0] if keys else None)
+
+
+def _keys_of(target: Any) -> list[Any]:
+    """Keys that a target stands for, also as they are spelled."""
+    if is_future(target):
+        return [target.key]
+    if isinstance(target, (bytes, int, float)):
+        return [target]
+    if isinstance(target, tuple):
+        return [as_key(target)]
+    if isinstance(target, str):
+        try:
+            spelled = [as_key(literal(target))]
+        except ValueError:
+            spelled = []
+        return [target, *spelled]
+    if isinstance(target, Sequence):
+        return [key for each in target for key in _keys_of(each)]
+    if hasattr(type(target), "__dask_graph__"):
+        from distributed.client import futures_of
+
+        return [each.key for each in futures_of(target)]
+    what = with_article(type(target).__name__)
+    hint = "pass a future, a key, or an entry of what attach() lists"
+    raise WrongTarget(f"attach() does not take {what}", hint)

@@ -1,0 +1,53 @@
+"""Lines and texts of code that is stopped on a worker, as they are known here."""
+
+from __future__ import annotations
+
+import linecache
+from typing import TYPE_CHECKING, Any
+
+from dbgkit.source.finding import Found, Index
+from dbgkit.source.places import cell_name, place
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_live import PlaceForm
+
+LONGEST = 500_000  # characters of a file that is sent whole
+MOST_LINES = 10_000
+
+
+class Stopped:
+    """Finds the source of places on workers, for one call."""
+
+    def __init__(self) -> None:
+        self._index = Index()
+
+    def line(self, where: PlaceForm) -> tuple[str, str]:
+        """``file.py:12 in work``, and the text of that line where it is known."""
+        filename, text = where["file"], where["text"]
+        if not text and (found := self._find(where)):
+            filename = found.filename
+            text = linecache.getline(filename, where["line"]).strip()
+        return f"{place(filename, where['line'])} in {where['name']}", text
+
+    def text(self, where: PlaceForm) -> dict[str, Any] | None:
+        """The file of a place, as its worker is to show it; None if it is not known."""
+        found = self._find(where)
+        if found is None:
+            return None
+        lines, first = linecache.getlines(found.filename), 1
+        if sum(map(len, lines)) > LONGEST and found.first:
+            lines, first = lines[found.first - 1 : found.last], found.first
+        name = cell_name(found.filename) or found.filename
+        return {"file": name, "lines": lines[:MOST_LINES], "first": first}
+
+    def _find(self, where: PlaceForm) -> Found | None:
+        filename = where["file"]
+        if cell_name(filename) and linecache.getlines(filename):
+            return Found(filename)  # of this very notebook
+        return self._index.find_text(
+            where["name"],
+            where["line"],
+            where["mark"],
+            where["module"] or "__main__",
+            filename,
+        )
