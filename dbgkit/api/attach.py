@@ -93,15 +93,20 @@ def attach(
 
     def run(found: View) -> Stops | Stop:
         link, stopped = link_of(found), Stopped()
-        waiting = stops_of(link, stopped.line)
-        if target is None:
-            return waiting
-        chosen = _chosen(waiting, target)
-        wants_prompt = debugger.can_prompt() if prompt is None else prompt
-        if not wants_prompt:
-            render.present(chosen)
-            return chosen
-        return _enter(link, chosen, stopped)
+        over: set[str] = set()
+        while True:
+            waiting = stops_of(link, stopped.line)
+            if target is None:
+                return waiting
+            chosen = _chosen(waiting, target, over)
+            wants_prompt = debugger.can_prompt() if prompt is None else prompt
+            if not wants_prompt:
+                render.present(chosen)
+                return chosen
+            entered = _enter(link, chosen, stopped)
+            if entered is not None:
+                return entered
+            over.add(chosen.id)  # the scheduler has not heard yet that it went on
 
     return look(None, mine, None, timeout, run, asynchronous, source)
 
@@ -120,8 +125,8 @@ def attach_numbered(number: int, *, client: Any = None, **options: Any) -> Any:
     return attach(waiting[number - 1], client=client, **options)
 
 
-def _enter(link: Link, chosen: Stop, stopped: Stopped) -> Stop:
-    """Open the prompt of a stop; gives it as it was left."""
+def _enter(link: Link, chosen: Stop, stopped: Stopped) -> Stop | None:
+    """Open the prompt of a stop; gives it as it was left. None: it is over."""
     client = link.client
     forms: list[Any] = []
 
@@ -133,6 +138,8 @@ def _enter(link: Link, chosen: Stop, stopped: Stopped) -> Stop:
     who = who_am_i(client)
     with Talk(client, chosen.worker, chosen.id, who, link.timeout) as talk:
         ended = debugger.converse(talk, stopped.text, header)
+    if ended.gone:
+        return None
     if ended.how == "refused":
         hint = f"{advice.call('attach')} lists what waits"
         message = f"{chosen.key!r} cannot be entered: {ended.why}"
@@ -143,14 +150,18 @@ def _enter(link: Link, chosen: Stop, stopped: Stopped) -> Stop:
     return replace(left, who="", entered=None, how=ended.how, until=until)
 
 
-def _chosen(waiting: Stops, target: Any) -> Stop:
-    """The stop that a target means; of several of one key, the newest that is free."""
+def _chosen(waiting: Stops, target: Any, over: set[str]) -> Stop:
+    """The stop that a target means; of several of one key, the newest that is free.
+
+    ``over``: ids of those that were found to be over.
+    """
     if isinstance(target, Stop):
         found = [each for each in waiting if each.id == target.id]
         keys = [target.key]
     else:
         keys = _keys_of(target)
         found = [each for each in waiting if each.key in keys]
+    found = [each for each in found if each.id not in over]
     if found:
         free = [each for each in found if not each.who]
         return (free or found)[-1]

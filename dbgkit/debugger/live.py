@@ -45,7 +45,8 @@ class Ended:
     how: str
     stop: dict[str, Any] | None
     until: float = 0.0
-    why: str = ""
+    why: str = ""  # it was refused
+    gone: bool = False  # it was refused because the stop is over
 
 
 class Prompt:
@@ -116,9 +117,12 @@ class Prompt:
         elif op == "told":
             self.put(f"{CANCELLED}\n")
         elif op in ("ended", "refused", "lost"):
-            why = str(message.get("why", ""))
             return Ended(
-                message.get("how", op), self._stop, message.get("until", 0), why
+                message.get("how", op),
+                self._stop,
+                message.get("until", 0),
+                str(message.get("why", "")),
+                bool(message.get("gone", False)),
             )
         return None
 

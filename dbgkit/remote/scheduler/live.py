@@ -314,7 +314,9 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
     async def on_tunnel(self, comm: Any, worker: str, stop: str, who: str) -> None:
         """Pass a session's messages on, both ways, until one side ends it."""
         if worker not in self.scheduler.workers:
-            await comm.write({"op": "refused", "why": "its worker has left"})
+            await comm.write(
+                {"op": "refused", "why": "its worker has left", "gone": True}
+            )
             await comm.close()
             return
         there = await self.scheduler.rpc.connect(worker)

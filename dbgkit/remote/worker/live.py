@@ -327,6 +327,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
                     stop.release("cancelled")
                 else:
                     stop.say({"op": "told", "what": "cancelled"})
+                    self._report_soon(stop)
             return
         if finish not in _ENDS or (ts is not None and not ts.done):
             return
@@ -336,7 +337,9 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         for stop in stops:
             if not stop.over:
                 stop.how = stop.how or "finished"
-                self._debuggers.pop(stop.thread, None)
+                debugger = self._debuggers.pop(stop.thread, None)
+                if debugger is not None:
+                    debugger.clear_all_breaks()
                 self._end(stop)
 
     def _log(self, msg: Any) -> None:
@@ -348,7 +351,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         """Somebody wants to enter a stop: talk over this comm until it is closed."""
         found = self.stops.get(stop)
         if found is None:
-            await refuse(comm, "it no longer waits")
+            await refuse(comm, "it no longer waits", gone=True)
         elif found.visitor is not None:
             await refuse(comm, f"{found.visitor.who} is in it")
         else:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pdb
 import reprlib
-import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -17,11 +16,6 @@ from .live_breaks import OwnBreaks
 
 class Listing(OwnBreaks, pdb.Pdb):
     """Mixin for pdb: it shows the client's source, and breakpoints of its own."""
-
-    def names_of(self, frame: FrameType) -> Any:
-        """The names of a frame, as assignments at the prompt have left them."""
-        saved = sys.version_info < (3, 13) and frame is self.curframe
-        return self.curframe_locals if saved else frame.f_locals
 
     def defaultFile(self) -> str:
         assert self.curframe is not None
@@ -42,7 +36,7 @@ class Listing(OwnBreaks, pdb.Pdb):
         frame, lineno = frame_lineno
         text = self.sources.of(frame)
         entry = f"{self.canonic(text.file)}({lineno!r}){frame.f_code.co_name}()"
-        names = self.names_of(frame)
+        names = frame.f_locals
         if "__return__" in names:
             entry += f"->{reprlib.repr(names['__return__'])}"
         line = text.line(lineno).strip() if lineno else ""
@@ -137,7 +131,7 @@ class Listing(OwnBreaks, pdb.Pdb):
 
     def _getval_quietly(self, text: str) -> Any:
         assert self.curframe is not None
-        return eval(text, self.curframe.f_globals, self.names_of(self.curframe))
+        return eval(text, self.curframe.f_globals, self.curframe.f_locals)
 
     def lookupmodule(self, filename: str) -> str | None:
         """As pdb's, by names that are the client's too."""

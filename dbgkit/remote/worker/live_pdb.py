@@ -6,13 +6,13 @@ import pdb
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from distributed.worker import thread_state
 
 from ..common.aborting import Aborted
-from ..common.frames import is_machinery
+from ..common.frames import is_machinery, is_own
 from .live_box import Box
 from .live_listing import Listing
 from .live_prompt import GoOn, Interrupted
@@ -33,6 +33,7 @@ class LivePdb(Values, Listing, pdb.Pdb):
         self.box = Box(stop, self._between)
         self.sources = Sources(stop)
         self.skip_hidden = True
+        self._codes: set[CodeType] = set()  # of what had been called as it stopped
         with _kept_delimiters():
             options = {"backend": "settrace"} if sys.version_info >= (3, 14) else {}
             super().__init__(
@@ -64,14 +65,30 @@ class LivePdb(Values, Listing, pdb.Pdb):
             return None
         if self.stop.how and event in ("call", "line"):
             self._go_on()
+            self._end()
             return None
         return super().trace_dispatch(frame, event, arg)
 
+    def set_trace(self, frame: Any = None, *others: Any, **options: Any) -> None:
+        above = frame
+        while above is not None:
+            self._codes.add(above.f_code)
+            above = above.f_back
+        super().set_trace(frame, *others, **options)
+
     def stop_here(self, frame: FrameType) -> bool:
-        """Not in Dask's own code, nor in ours."""
-        if is_machinery(frame.f_code.co_filename):
-            return False
-        return bool(super().stop_here(frame))
+        """Not in Dask's own code, nor in ours, nor in what these call."""
+        return bool(super().stop_here(frame)) and self._is_the_tasks(frame)
+
+    def _is_the_tasks(self, frame: FrameType | None) -> bool:
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if is_machinery(file):
+                return False
+            if is_own(file) or frame.f_code in self._codes:
+                return True
+            frame = frame.f_back
+        return False
 
     def get_stack(
         self, f: FrameType | None, t: TracebackType | None
@@ -113,11 +130,14 @@ class LivePdb(Values, Listing, pdb.Pdb):
         stop = self.stop
         if stop.how or sys.gettrace() is None:
             stop.how = stop.how or "continued"
-            self.clear_all_breaks()
-            stop.over = True
-            stop.on_change(stop, "over")
+            self._end()
         else:
             stop.moved(RUNNING, stop.place)
+
+    def _end(self) -> None:
+        self.clear_all_breaks()
+        self.stop.over = True
+        self.stop.on_change(self.stop, "over")
 
     def _go_on(self) -> None:
         self.clear_all_breaks()

@@ -71,7 +71,7 @@ class Session:
         return True
 
 
-async def refuse(comm: Any, why: str) -> None:
+async def refuse(comm: Any, why: str, *, gone: bool = False) -> None:
     """Tell a client that there is nothing to enter, or that it may not."""
     with suppress(CommClosedError, OSError):
-        await comm.write({"op": "refused", "why": why})
+        await comm.write({"op": "refused", "why": why, "gone": gone})

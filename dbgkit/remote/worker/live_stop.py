@@ -76,6 +76,7 @@ class Stop:
         self._reading = False
         self._executing = False
         self._interrupted = False
+        self._due = False
 
     def form(self) -> StopForm:
         """What the scheduler lists."""
@@ -132,10 +133,14 @@ class Stop:
         """Ctrl-C: interrupt what runs at the prompt, or halt the task where it runs."""
         with self._changed:
             self._touch()
-            if self._reading:
-                self._put({"op": "interrupt"})
-            elif not self._break_in():
+            if self._break_in():
+                return
+            if self.state == RUNNING:
                 self.halt()
+            elif self._reading and not self._inbox:
+                self._put({"op": "interrupt"})
+            else:
+                self._due = True  # what it is meant for is about to run
 
     def release(self, how: str) -> None:
         """Have the task go on by itself."""
@@ -170,6 +175,7 @@ class Stop:
             self._reading = True
             if wanted is not None:
                 self.say(wanted)
+                self._due = self._due and wanted["op"] != "prompt"
             try:
                 while True:
                     if self.how:
@@ -195,6 +201,9 @@ class Stop:
         try:
             with self._changed:
                 self._executing = True
+                due, self._due = self._due, False
+            if due:
+                raise Interrupted
             yield
         finally:
             self.stop_executing()

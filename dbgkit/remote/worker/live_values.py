@@ -34,7 +34,8 @@ class Values(pdb.Pdb):
     def _names(self) -> MutableMapping[str, Any]:
         """The current frame's own names."""
         assert self.curframe is not None
-        found: Any = self.curframe_locals if _SAVES_LOCALS else self.curframe.f_locals
+        # Read anew each time: before Python 3.13 that is what has assignments saved.
+        found: Any = self.curframe.f_locals
         names: MutableMapping[str, Any] = found
         return names
 
@@ -92,6 +93,8 @@ class Values(pdb.Pdb):
         """Make assignments those of the frame at once.
 
         Before Python 3.13, whatever reads ``f_locals`` next would undo them.
+        ``PyFrame_LocalsToFast`` (Objects/frameobject.c) does so once for each time
+        that they were read.
         """
         if _SAVES_LOCALS and self.curframe is not None:
             frame = ctypes.py_object(self.curframe)

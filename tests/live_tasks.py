@@ -1,0 +1,128 @@
+"""Tasks that come to a breakpoint."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from distributed import get_worker, secede, worker_client
+
+
+def doubled(x: Any) -> Any:
+    y = x * 2
+    breakpoint()
+    return y + 1
+
+
+def helped(x: Any) -> Any:
+    breakpoint()
+    scaled = scale(x, 10)
+    return scaled + 1
+
+
+def scale(x: Any, factor: Any) -> Any:
+    product = x * factor
+    return product
+
+
+def plain(x: Any) -> Any:
+    return x + 1
+
+
+def slow(x: Any, seconds: float = 1.0) -> Any:
+    breakpoint()
+    time.sleep(seconds)
+    return x
+
+
+def unpaused(x: Any, seconds: float = 1.0) -> Any:
+    time.sleep(seconds)
+    return x
+
+
+def looped(x: Any) -> Any:
+    for index in range(3):
+        x += index
+        breakpoint()
+    return x
+
+
+def twice(x: Any) -> Any:
+    breakpoint()
+    x += 1
+    breakpoint()
+    return x
+
+
+def flaky(path: Any) -> Any:
+    with open(path, "a") as file:
+        file.write("x")
+    breakpoint()
+    with open(path) as file:
+        if len(file.read()) < 2:
+            raise ValueError("not yet")
+    return "at last"
+
+
+def nested(x: Any) -> Any:
+    """Leaves the pool after its stop, submits, and comes back."""
+    breakpoint()
+    with worker_client() as client:
+        return client.submit(plain, x, pure=False).result() + 1
+
+
+def seceded(x: Any) -> Any:
+    secede()
+    breakpoint()
+    return x
+
+
+def secedes_later(x: Any) -> Any:
+    breakpoint()
+    secede()
+    return x
+
+
+async def awaiting(x: Any) -> Any:
+    breakpoint()
+    return x
+
+
+class Counter:
+    """An actor."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self) -> Any:
+        breakpoint()
+        self.count += 1
+        return self.count
+
+
+class Hanging:
+    """Its repr never ends."""
+
+    def __repr__(self) -> str:
+        while True:
+            pass
+
+
+def hangs_shown(x: Any) -> Any:
+    value = Hanging()
+    breakpoint()
+    return x, value is not None
+
+
+def spoken(x: Any) -> Any:
+    """Prints all the time, once it was asked to."""
+    end = time.monotonic() + x
+    while time.monotonic() < end:
+        print("said by another task")
+        time.sleep(0.005)
+    return x
+
+
+def thread_of(x: Any) -> Any:
+    worker = get_worker()
+    return x, worker.state.nthreads
