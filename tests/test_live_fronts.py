@@ -1,0 +1,270 @@
+"""Live sessions as somebody types them: Python and IPython in a terminal, a notebook,
+and commands in another one."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import textwrap
+
+import pexpect
+import pytest
+from commands import ended, environment, in_process, start
+from distributed import Client
+from live_sessions import enter, gone, nothing_left, stop_of
+from live_tasks import doubled
+from shells import Kernel, complete, plain, shell_of_its_own
+from watching import wait_until
+
+import dbgkit
+
+SCRIPT = """
+import dbgkit
+from distributed import Client
+
+def ratio(x):
+    y = x * 2
+    breakpoint()
+    return 1 / y
+
+if __name__ == "__main__":
+    with Client(n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
+        with dbgkit.live():
+            future = client.submit(ratio, 4, key="ratio-4")
+            while not dbgkit.attach():
+                pass
+            found = dbgkit.attach("ratio-4")
+            print("left it", found.how)
+            if found.how == "detached":
+                dbgkit.attach(future)
+            print("result", future.result())
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "job.py"
+    path.write_text(SCRIPT)
+    child = pexpect.spawn(
+        sys.executable, [str(path)], env=environment(TERM="dumb", NO_COLOR="1"),
+        cwd=tmp_path, encoding="utf8", timeout=30, dimensions=(50, 200),
+    )  # fmt: skip
+    yield child
+    child.close(force=True)
+
+
+def typed(child, *lines):
+    """What is said to each line, and up to the next prompt."""
+    said = []
+    for line in lines:
+        child.sendline(line)
+        child.expect_exact("(Pdb) ")
+        said.append(child.before)
+    return plain("".join(said)).replace("\r\n", "\n")
+
+
+def test_in_a_terminal(script):
+    script.expect_exact("(Pdb) ")
+    head = plain(script.before)
+    assert "'ratio-4' waits at its breakpoint" in head
+    assert (
+        "not copies" in head and "return 1 / y" in head and "job.py(8)ratio()" in head
+    )
+    assert "8\n" in typed(script, "p y")
+    assert "ratio" in typed(script, "w", "l", "!y = 5")
+    script.send("p y.bit_le\t")  # completed by the stopped thread
+    script.expect_exact("bit_length")
+    assert "bit_length" in typed(script, "")
+    script.sendline("while True: pass")
+    script.expect_exact("while True: pass")
+    script.sendintr()
+    script.expect_exact("interrupt")
+    script.expect_exact("(Pdb) ")
+    script.sendline("q")
+    script.expect_exact("it still waits, for")
+    script.expect_exact("left it detached")
+    script.expect_exact("(Pdb) ")
+    assert "5\n" in typed(script, "p y")
+    script.sendline("c")
+    script.expect_exact("goes on, beside the worker's threads")
+    script.expect_exact("result 0.2")
+
+
+def test_ctrl_c_twice_leaves_what_does_not_answer(script):
+    script.expect_exact("(Pdb) ")
+    script.sendline("__import__('time').sleep(3)")  # within C
+    script.expect_exact("sleep(3)")
+    script.sendintr()
+    script.expect_exact("Ctrl-C once more leaves")
+    wait_until(lambda: script.isalive(), "it goes on")
+    script.expect([pexpect.TIMEOUT], timeout=0.4)
+    script.sendintr()
+    script.expect_exact("left it detached")
+
+
+def test_the_end_of_input_leaves(script):
+    script.expect_exact("(Pdb) ")
+    script.sendeof()
+    script.expect_exact("it still waits, for")
+
+
+# -- notebooks -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    kernel = Kernel(tmp_path_factory.mktemp("kernel"))
+    code = """
+    from distributed import Client
+    client = Client(n_workers=2, threads_per_worker=1, dashboard_address=":0")
+    """
+    for each in ("%load_ext dbgkit", textwrap.dedent(code)):
+        status, said = kernel.run(each)
+        assert status == "ok", said
+    yield kernel
+    kernel.run("client.shutdown()")
+    kernel.stop()
+
+
+def run(kernel, code, *answers):
+    status, said = kernel.run(textwrap.dedent(code), *answers)
+    assert status == "ok", said
+    return said
+
+
+def test_in_a_notebook(kernel):
+    assert "%dbg_attach enters them" in run(kernel, "%dbg_live on")
+    run(
+        kernel,
+        """
+        def cube(x):
+            squared = x * x
+            breakpoint()
+            return squared * x
+        future = client.submit(cube, 3, key="cube-3")
+        """,
+    )
+    run(
+        kernel,
+        """
+        import time
+        while not len(found := get_ipython().run_line_magic("dbg_attach", "")):
+            time.sleep(0.05)
+        """,
+    )
+    assert "cube-3" in run(kernel, "%dbg_attach")
+    said = run(kernel, "%dbg_attach cube-3", "p squared", "l", "q")
+    assert "9\n" in said and "squared = x * x" in said and "In[" in said
+    assert "%dbg_attach" in said and "it still waits" in said
+    said = run(kernel, "%dbg_attach 1", "!squared = 2", "c")
+    assert "goes on" in said
+    assert "6" in run(kernel, "future.result()")
+    assert "live is off" in run(kernel, "%dbg_live off")
+
+
+def test_where_a_notebook_takes_no_input_the_stop_is_shown(kernel):
+    run(kernel, "%dbg_live on --most 2 --limit 1min")
+    run(
+        kernel,
+        """
+        def halved(x):
+            breakpoint()
+            return x / 2
+        future = client.submit(halved, 3, key="halved-3")
+        while not len(get_ipython().run_line_magic("dbg_live", "")):
+            time.sleep(0.05)
+        """,
+    )
+    said = run(kernel, "%dbg_attach halved-3")
+    assert "halved-3" in said and "(Pdb)" not in said
+    status, said = kernel.run("%dbg_attach nosuch")
+    assert status == "error" and "does not wait at a breakpoint" in said
+    status, said = kernel.run("%dbg_live sideways")
+    assert status == "error" and "on, off, or nothing" in said
+    run(kernel, "%dbg_live off")
+    assert "1.5" in run(kernel, "future.result()")
+
+
+def test_words_are_completed(tmp_path):
+    with shell_of_its_own(tmp_path) as shell:
+        dbgkit.load_ipython_extension(shell)
+        assert {"on", "off"} <= {*complete(shell, "%dbg_live o")}
+        assert "--no-prompt" in complete(shell, "%dbg_attach --no")
+
+
+# -- commands ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def remote(processes_client):
+    with dbgkit.live(most=5):
+        yield processes_client
+    nothing_left(processes_client)
+
+
+def test_attach_lists_and_shows(remote, capsys):
+    address = remote.scheduler.address
+    assert in_process(capsys, "attach", "--scheduler", address).code == 0
+    future = remote.submit(doubled, 3, key="listed-1")
+    found = stop_of(remote, "listed-1")
+    done = in_process(capsys, "attach", "--scheduler", address)
+    assert done.code == 1 and "listed-1" in done.out
+    assert f"dbgkit attach --scheduler {address} listed-1" in done.out
+    done = in_process(capsys, "attach", "--scheduler", address, "--json")
+    stops = json.loads(done.out)["stops"]
+    assert [each["key"] for each in stops] == ["listed-1"]
+    assert stops[0]["line"].endswith("in doubled")
+    done = in_process(capsys, "attach", "listed-1", "--scheduler", address)
+    assert done.code == 0 and "listed-1" in done.out
+    done = in_process(capsys, "attach", "nosuch", "--scheduler", address)
+    assert done.code == 2 and "does not wait" in done.err
+    enter(remote, found, "c")
+    assert future.result(10) == 7
+
+
+def test_attach_enters_from_another_terminal(remote, tmp_path):
+    future = remote.submit(doubled, 3, key="far-1")
+    found = stop_of(remote, "far-1")
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "dbgkit", "attach", "1", "--scheduler", remote.scheduler.address],
+        env=environment(TERM="dumb", NO_COLOR="1"), cwd=tmp_path, encoding="utf8",
+        timeout=30, dimensions=(50, 200),
+    )  # fmt: skip
+    child.expect_exact("(Pdb) ")
+    assert "6\n" in typed(child, "p y")
+    child.sendline("c")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    gone(remote, found)
+    assert future.result(10) == 7
+
+
+def test_live_on_lasts_until_ctrl_c(processes, tmp_path):
+    process = start("live", "on", "--scheduler", processes.scheduler_address)
+    try:
+        with Client(processes, set_as_default=False) as client:
+            wait_until(
+                lambda: dbgkit.attach(client=client).armed, "it is on",
+            )  # fmt: skip
+            future = client.submit(doubled, 3, key="commanded-1")
+            stop_of(client, "commanded-1")
+            process.send_signal(signal.SIGINT)
+            done = ended(process)
+            assert done.code == 0, done.err
+            assert "until Ctrl-C" in done.out and "goes on" in done.out
+            assert "commanded-1" in done.err
+            assert future.result(10) == 7
+            nothing_left(client)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_usage(capsys):
+    done = in_process(capsys, "live", "off", "--most", "3", "--scheduler", "tcp://x:1")
+    assert done.code == 2 and "settings apply to `on` only" in done.err
+    done = in_process(capsys, "attach", "--dump", "nosuch")
+    assert done.code == 2 and "nothing runs in a dump" in done.err
