@@ -109,6 +109,41 @@ def test_the_end_of_input_leaves(script):
     script.expect_exact("it still waits, for")
 
 
+def test_in_the_editor_of_ipythons_terminal(tmp_path):
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "IPython", "--no-banner", "--quick", "--no-confirm-exit"],
+        env=environment(
+            TERM="xterm", PROMPT_TOOLKIT_NO_CPR="1", IPYTHONDIR=str(tmp_path)
+        ),
+        cwd=tmp_path, encoding="utf8", timeout=60, dimensions=(50, 150),
+    )  # fmt: skip
+    try:
+        for number, line in enumerate(
+            [
+                "import dbgkit, distributed",
+                "client = distributed.Client(n_workers=1, dashboard_address=':0')",
+                "%load_ext dbgkit",
+                "%dbg_live on",
+                "f = client.submit(lambda x: (breakpoint(), x)[1], 4, key='lambda-1')",
+            ],
+            1,
+        ):
+            child.expect(rf"\[.*{number}")
+            child.send(f"{line}\r")
+        child.expect("waits at its breakpoint")
+        child.send("%dbg_attach lambda-1\r")
+        child.expect_exact("Pdb")
+        child.send("p x.bit_le\t")
+        child.expect_exact("x.bit_length")  # as the menu has it
+        child.send("\t()\r")
+        child.expect(r"\n(\x1b\[\S*?)*3\r")
+        child.send("c\r")
+        child.expect_exact("goes on, beside the worker's threads")
+    finally:
+        child.close(force=True)
+
+
 # -- notebooks -----------------------------------------------------------------------
 
 

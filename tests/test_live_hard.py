@@ -9,7 +9,7 @@ import time
 
 import dask
 import pytest
-from distributed import Client, LocalCluster, Scheduler, wait
+from distributed import Client, Event, LocalCluster, Scheduler, wait
 from distributed.security import Security
 from live_sessions import (
     Session,
@@ -300,14 +300,15 @@ def test_one_that_does_not_answer_is_not_waited_for_long(harmable):
     with harmable(n_workers=1, threads_per_worker=1, processes=True) as client:
         live = dbgkit.live()
         future = client.submit(_late, key="late-1")
-        time.sleep(0.3)  # it runs
+        assert Event("late").wait(30)  # it runs
         client.run_on_scheduler(lambda dask_scheduler: _block(dask_scheduler))
         assert future.result(20) == "went on"
         live.off()
 
 
 def _late():
-    time.sleep(1.0)
+    Event("late").set()
+    time.sleep(1.0)  # the scheduler stops answering meanwhile
     breakpoint()
     return "went on"
 

@@ -23,9 +23,12 @@ from dbgkit.model import (
     Explanation,
     FailureReport,
     Glance,
+    Passed,
     Recording,
     Recordings,
     RunningTask,
+    Stop,
+    Stops,
 )
 from dbgkit.render import style
 from dbgkit.render.registry import RENDERERS, renderer_of
@@ -51,6 +54,7 @@ def examples():
     )  # fmt: skip
     recording = Recording("k-1", "k", "KeyError", "'x'", "tcp://10.0.0.7:1", 3, WHEN)
     failures = FailureReport((), 0, 0)
+    a_stop = Stop("k-1", "k", "tcp://10.0.0.7:1", "job.py:3 in work", "", WHEN, WHEN)
     return [
         a_failure(),
         a_plan(),
@@ -58,6 +62,8 @@ def examples():
         a_graph(),
         recording,
         Recordings((recording, replace(recording, gap="it was too long")), since=WHEN),
+        a_stop,
+        Stops((a_stop,), (Passed("k", "enough", "job.py:3 in work", 2, "k-2"),)),
         death,
         Deaths((death,), 1),
         Glance("tcp://x:1", SPAN, 0.1, failures, Explanation("finished", "all done")),

@@ -101,19 +101,22 @@ def _readline() -> Iterator[Reader]:
 
 
 class Toolkit:
-    """IPython's own line editor: colours, history and completion."""
+    """The line editor of IPython's terminal: colours, history and completion.
+
+    ``IPython.terminal`` (debugger.py, ptutils.py) has what its own debugger is made of.
+    """
+
+    _history: Any = None  # of one session after the other
 
     def __init__(self) -> None:
-        from prompt_toolkit import PromptSession
-        from prompt_toolkit.history import InMemoryHistory
-        from prompt_toolkit.lexers import PygmentsLexer
-        from pygments.lexers import (  # type: ignore[import-untyped, unused-ignore]
-            PythonLexer,
-        )
+        from IPython.terminal.debugger import InMemoryHistory, PromptSession
+        from IPython.terminal.ptutils import IPythonPTLexer
 
+        kind = type(self)
+        kind._history = kind._history or InMemoryHistory()
         self._session: Any = PromptSession(
-            history=_HISTORY or _kept(InMemoryHistory()),
-            lexer=PygmentsLexer(PythonLexer),
+            history=kind._history,
+            lexer=IPythonPTLexer(),
             completer=_completer(self),
             complete_in_thread=True,
         )
@@ -126,19 +129,10 @@ class Toolkit:
         return line
 
 
-_HISTORY: Any = None  # of this process, for one session after the other
-
-
-def _kept(history: Any) -> Any:
-    global _HISTORY
-    _HISTORY = history
-    return history
-
-
 def _completer(reader: Toolkit) -> Any:
-    from prompt_toolkit.completion import Completer, Completion
+    from IPython.terminal.ptutils import Completer, Completion
 
-    class Asking(Completer):
+    class Asking(Completer):  # type: ignore[misc]
         def get_completions(self, document: Any, complete_event: Any) -> Iterator[Any]:
             line = document.text_before_cursor.lstrip()
             begin = len(line)

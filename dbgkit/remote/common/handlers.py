@@ -20,7 +20,7 @@ class Handler:
         self.method = method
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Handler) and other.__name__ == self.__name__
+        return type(other) is type(self) and other.__name__ == self.__name__
 
     def __hash__(self) -> int:
         return hash(self.__name__)
