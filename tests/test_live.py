@@ -377,3 +377,38 @@ def test_two_overlapping_statements_in_one_process(inproc_client):
             assert first.type().strip() == "first 1"
         assert sys.stdout is out
     inproc_client.gather(futures)
+
+
+# -- what the other verbs say --------------------------------------------------------
+
+
+def test_why_says_that_it_is_paused_by_whom_and_until_when(live):
+    value = dask.delayed(doubled)(2, dask_key_name="paused-1")
+    future = live.compute(dask.delayed(plain)(value))
+    found = stop_of(live, "paused-1")
+    said = dbgkit.why("paused-1")
+    assert said.cause == "at-breakpoint" and not said.healthy
+    assert said.summary == f"'paused-1' is paused at a breakpoint on {found.worker}"
+    text = " ".join(said.evidence)
+    assert "in doubled" in text and "nobody is in it" in text
+    assert "goes on by itself at" in text
+    assert said.advice[0].startswith("dbgkit.attach('paused-1') enters it")
+    whole = dbgkit.why()
+    assert whole.cause == "at-breakpoint" and "1 task cannot go on" in whole.summary
+    assert dbgkit.why(future).because == "at-breakpoint"
+    with entered(live, found, "alice@there") as session:
+        session.type("p x")
+
+        def named():
+            return "alice@there is in it" in " ".join(dbgkit.why("paused-1").evidence)
+
+        wait_until(named, "it is said who is in it")
+        session.type("c")
+    assert future.result(10) == 6
+
+
+def test_a_breakpoint_that_failed_its_task_is_explained(processes_client):
+    future = processes_client.submit(doubled, 3, key="unarmed-1")
+    wait(future)
+    for text in (dbgkit.failures(), dbgkit.locate(future)):
+        assert "dbgkit.live() it stops there" in " ".join(str(text).split())

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dbgkit.remote.common.sentences import MOST_NAMED as MOST_NAMED
+from dbgkit.remote.common.sentences import clock as clock
 from dbgkit.remote.common.sentences import counted as counted
 from dbgkit.remote.common.sentences import cut as cut
 from dbgkit.remote.common.sentences import moment as moment

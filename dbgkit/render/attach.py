@@ -148,6 +148,16 @@ def _armed(armed: Armed) -> str:
     )
 
 
+def breakpoint_notes(exception_type: str) -> tuple[str, ...]:
+    """What to say of a task that failed because nobody could type at its prompt."""
+    if exception_type != "BdbQuit":
+        return ()
+    return (
+        "a breakpoint() in the task found nobody to type at it: after "
+        f"{advice.call('live')} it stops there, and {advice.call('attach')} enters it",
+    )
+
+
 # --- on a console ---------------------------------------------------------------
 
 

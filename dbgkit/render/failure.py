@@ -12,6 +12,7 @@ from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import templating as html
 from dbgkit.render import words
+from dbgkit.render.attach import breakpoint_notes
 from dbgkit.render.console import printed
 from dbgkit.render.fields import Fields
 from dbgkit.render.frames import (
@@ -64,7 +65,7 @@ def view_failure(failure: Failure) -> FailureView:
     # Of a task that killed its worker there is only the line that waited for it.
     if not frames and not failure.killed and failure.exception is not None:
         frames = frames_of(failure.exception)
-    notes = failure.notes
+    notes = failure.notes + breakpoint_notes(failure.exception_type)
     if failure.killed:
         with advice.repeating(failure.evidence.again):
             call = advice.call("deaths")

@@ -14,6 +14,7 @@ from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import templating as html
 from dbgkit.render import words
+from dbgkit.render.attach import breakpoint_notes
 from dbgkit.render.fields import Fields, notes_form, page_form
 from dbgkit.render.frames import Frame, brief_frames_form, frame_of, frames_of_text
 from dbgkit.render.style import LABEL, NOTE
@@ -142,7 +143,7 @@ def _messages(group: FailureGroup) -> list[tuple[str, str]]:
 
 
 def _group_notes(group: FailureGroup) -> list[str]:
-    notes = list(group.example.notes)
+    notes = [*breakpoint_notes(group.exception_type), *group.example.notes]
     if group.again and group.again < group.count:
         notes.append(
             f"the keys of {group.again:,} of them have been submitted or retried since"

@@ -220,6 +220,7 @@ MEANINGS = {
     "may go on",
     "resources-unmet": "no worker has the resources that the task needs",
     "restrictions-unmet": "no worker is one of those that the task may run on",
+    "at-breakpoint": "it is paused at a `breakpoint()`, and goes on by itself later",
     "deadlock": "tasks wait for each other, or for a lock that is never released",
     "lock-wait": "it waits for a lock, a semaphore, an event, a queue or the like",
     "threads-held": "its worker's threads run only tasks that are no longer needed",

@@ -22,6 +22,7 @@ from dbgkit.diagnose.why import (
     silent,
     slow,
     starting,
+    stopped,
     unpickling,
 )
 from dbgkit.diagnose.why.cause import Cause
@@ -78,6 +79,7 @@ _BLOCKING = (
     Code("workers-paused", paused.workers_paused, paused.find_paused("workers-paused")),
     Code("resources-unmet", placing.resources_unmet),
     Code("restrictions-unmet", placing.restrictions_unmet),
+    Code("at-breakpoint", stopped.at_breakpoint, stopped.find_at_breakpoint),
     Code("deadlock", deadlocks.deadlock, deadlocks.find_deadlocks),
     Code("lock-wait", locks.lock_wait, locks.find_lock_wait),
     Code("threads-held", assigned.threads_held, assigned.find_threads_held),

@@ -148,13 +148,14 @@ class Look:
 
     @cached_property
     def ends(self) -> list[End]:
-        """All that neither what cannot be unpickled, a deadlock nor a loop explains."""
+        """All that nothing else explains: unpickling, breakpoints, deadlocks, loops."""
         loops = {loop["key"] for loop in self.loops}
         return [
             end
             for end in self.answer["ends"]
             if self.lack_of(end) is None
             and self.unread_of(end) is None
+            and not (end["code"] == "processing" and end["breakpoint"])
             and end["key"] not in self.circles
             and end.get("blame", end["key"]) not in loops
         ]

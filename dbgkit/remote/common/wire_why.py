@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from .wire import Asked, Count, Key, Moment, Number, Scalar, Size, SpanForm, States
 from .wire_failures import CodeForm, Needs
+from .wire_live import StopForm
 from .wire_why_late import LoopForm
 from .wire_why_loops import Loop
 from .wire_why_workers import Joining, Reach
@@ -244,6 +245,7 @@ class ProcessingFacts(Placed, Wanted):
     retries_left: Number
     tried: Number
     suspicious: Count
+    breakpoint: StopForm | None
     missing: list[MissingInput]
     missing_count: Count
 

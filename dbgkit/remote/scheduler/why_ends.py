@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..common.frame_codes import codes_for
+from .live_stops import stop_of
 from .p2p import as_text, cause_in_shuffle, phase_in, went_in, where_in_shuffle
 from .roots import Roots
 from .why_places import (
@@ -274,6 +275,7 @@ def _processing(state: Any, ts: Any, now: float, averages: Averages) -> EndFacts
         "retries_left": ts.retries,
         "tried": retries - ts.retries if isinstance(retries, int) else 0,
         "suspicious": ts.suspicious,
+        "breakpoint": stop_of(state, ts.key),
         "missing": [
             {
                 "key": dts.key,
