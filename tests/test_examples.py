@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 NOTEBOOK = EXAMPLES / "advanced_distributed.ipynb"
 STATES = EXAMPLES / "states.py"
+LIVE = EXAMPLES / "live_breakpoint.py"
 STATES_NOTEBOOK = EXAMPLES / "states.ipynb"
 PROMPT = re.escape("(Pdb) ")
 
@@ -141,7 +142,7 @@ def run(
 
 
 def test_the_table_has_every_example() -> None:
-    scripts = {e.script for e in TABLE} | {STATES.name}
+    scripts = {e.script for e in TABLE} | {STATES.name, LIVE.name}
     assert scripts == {p.name for p in EXAMPLES.glob("*.py")}
 
 
@@ -358,3 +359,34 @@ def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
 def test_the_readme_has_the_line_that_ci_runs(line: str) -> None:
     assert line in (ROOT / "README.md").read_text().splitlines()
     assert line in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_task_that_is_stopped_is_entered(environment: dict[str, str]) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(
+        sys.executable,
+        [str(LIVE)],
+        env=environment,
+        encoding="utf8",
+        timeout=60,
+        dimensions=(50, 160),
+    )
+    try:
+        child.expect(PROMPT)
+        child.sendline("p start, step")
+        child.expect_exact("(-1e+30, 50)")
+        child.sendline("!value = 1.0")
+        child.expect(PROMPT)
+        child.sendline("c")
+        child.expect_exact("[1.414214, 1.414214, 1.414214, 1.414214]")
+    finally:
+        child.close(force=True)
+
+
+def test_where_nobody_can_type_it_goes_on(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    done = run(LIVE, cwd=tmp_path, environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert "without a command it goes on by itself" in done.stdout
+    assert "[1.414214, 1.414214, -1.414214, 1.414214]" in done.stdout

@@ -20,6 +20,9 @@ from dbgkit.errors import SchedulerGone, WrongTarget
 from dbgkit.model.live import WentOff, WentOn
 
 
+MOST_TOLD = 5  # stops that are told of as they happen
+
+
 class Live:
     """Tasks stop at their ``breakpoint()``, as `live` turned it on.
 
@@ -37,6 +40,7 @@ class Live:
         self._timeout = timeout
         self._asynchronous = asynchronous
         self._token = uuid.uuid4().hex
+        self._told = 0  # how many stops
         self._opened = ExitStack()  # a client that was opened for an address
 
     @overload
@@ -98,8 +102,13 @@ class Live:
         """Say what has stopped; called in the client's event loop."""
         if self._token not in event.get("tokens", ()):
             return
+        self._told += 1
+        if self._told > MOST_TOLD:
+            return
         key = event["key"]
         how = advice.call("attach", key)
+        if self._told == MOST_TOLD:
+            how += f"; what else stops, {advice.call('attach')} lists"
         render.say(f"{key!r} waits at its breakpoint, on {event['worker']}: {how}")
 
     def __enter__(self) -> Live:

@@ -21,6 +21,7 @@ NAMES = (
     "reach",
     "on_off",
     "peek",
+    "live",
 )
 
 

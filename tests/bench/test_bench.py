@@ -27,6 +27,7 @@ pytestmark = pytest.mark.bench
         "reach",
         "on_off",
         "peek",
+        "live",
     ],
 )
 def test_figures_hold_their_bars(name):
