@@ -19,7 +19,6 @@ from dbgkit.cluster.view import View
 from dbgkit.errors import SchedulerGone, WrongTarget
 from dbgkit.model.live import WentOff, WentOn
 
-
 MOST_TOLD = 5  # stops that are told of as they happen
 
 

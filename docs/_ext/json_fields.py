@@ -48,6 +48,9 @@ BELOW: dict[Any, type] = {
     "recordings": model.Recording,
     "recording": model.Recording,
     "causes": model.RecordedCause,
+    "stops": model.Stop,
+    "passed": model.Passed,
+    "armed": model.Armed,
 }
 
 
@@ -71,14 +74,17 @@ def answers() -> dict[str, Any]:
     with (
         Client(processes=False, n_workers=2, dashboard_address=":0") as client,
         dbgkit.record(),
+        dbgkit.live(),
     ):
         failed = client.submit(_ratio, 25, 0, key="ratio-1")
         wait(failed)
         stuck = client.submit(_ratio, 1, 2, key="ratio-2", resources={"GPU": 1})
         follows = client.submit(_ratio, stuck, 2, key="ratio-3")
         first, last = client.scheduler_info()["workers"]
+        stopped = client.map(_stopped, range(3), key="stopped", workers=[last])
+        _until(lambda: dbgkit.attach().passed and len(dbgkit.attach()))
         running = client.submit(_wait_for, "go", key="waits-1", workers=[last])
-        _until(lambda: dbgkit.peek().tasks)
+        _until(lambda: "waits-1" in [task.key for task in dbgkit.peek().tasks])
         client.retire_workers([first])
         with open_view(None, client, 30.0) as view, dbgkit.replay(failed) as replay:
             found = {
@@ -91,15 +97,22 @@ def answers() -> dict[str, Any]:
                 "replay": replay,
                 "deaths": dbgkit.deaths(),
                 "recordings": dbgkit.recordings(),
+                "attach": dbgkit.attach(),
                 "doctor": dbgkit.doctor(),
                 "report": report(view=view),
                 "watch": glance(view),
             }
             for each in found.values():
                 each.to_json()
+        del stopped
         Event("go").set()
         wait(running)
         return found
+
+
+def _stopped(x: float) -> float:
+    breakpoint()
+    return x
 
 
 def _ratio(a: float, b: float) -> float:
