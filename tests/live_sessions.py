@@ -146,7 +146,7 @@ def leftovers(dask_worker: Any) -> Any:
         "plugins": [name for name in dask_worker.plugins if "dbgkit-live" in name],
         "handlers": [name for name in dask_worker.handlers if "dbgkit-live" in name],
         "breakpoints": len([b for b in bdb.Breakpoint.bpbynumber if b]),
-        "threads": [t.name for t in threading.enumerate() if "dbgkit" in t.name],
+        "threads": [t.name for t in threading.enumerate() if t.name == "dbgkit-attach"],
     }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import dask
 import pytest
@@ -30,6 +33,8 @@ from live_tasks import (
     slow,
     twice,
     unpaused,
+    weighed,
+    weighs,
 )
 from watching import wait_until
 
@@ -202,11 +207,11 @@ def test_without_a_command_it_goes_on_by_itself(client):
 
 
 def test_the_limit_counts_from_the_last_command(client):
-    with dbgkit.live(limit="1.5 s"):
+    with dbgkit.live(limit="3 s"):
         future = client.submit(doubled, 3, key="limited-2")
         found = waiting(client)[0]
         with entered(client, found) as session:
-            end = time.monotonic() + 2.5
+            end = time.monotonic() + 4.5
             while time.monotonic() < end:
                 session.type("p 1")
                 time.sleep(0.2)
@@ -299,7 +304,7 @@ def test_the_pause_is_taken_out_of_all_durations(harmable):
             future.result(10)
         now, longest_now = durations(client)
         assert now == pytest.approx(average, rel=0.02)
-        assert longest_now in (longest, pytest.approx(1.0, rel=0.1))
+        assert longest_now <= max(longest, 1.1)  # as a heartbeat saw it
 
 
 def durations(client):
@@ -412,3 +417,31 @@ def test_a_breakpoint_that_failed_its_task_is_explained(processes_client):
     wait(future)
     for text in (dbgkit.failures(), dbgkit.locate(future)):
         assert "dbgkit.live() it stops there" in " ".join(str(text).split())
+
+
+def test_values_are_let_go_without_a_garbage_collection(live):
+    future = live.submit(weighs, 3, key="weighs-1")
+    found = stop_of(live, "weighs-1")
+    live.run(gc.disable)
+    try:
+        assert sum(live.run(weighed).values()) >= 1
+        enter(live, found, "p value", "n", "w", "c")
+        assert future.result(10) == (3, True)
+        wait_until(lambda: not any(live.run(weighed).values()), "it is let go")
+    finally:
+        live.run(gc.enable)
+
+
+def test_in_a_process_that_a_pool_has_forked_it_goes_on(harmable, capfd):
+    fork = multiprocessing.get_context("fork")
+    options = {"n_workers": 1, "processes": False}
+    with (
+        ProcessPoolExecutor(1, mp_context=fork) as pool,
+        harmable(**options, executor={"pool": pool}) as client,
+        dbgkit.live(),
+    ):
+        with dask.annotate(executor="pool"):
+            future = client.submit(doubled, 3, key="forked-1")
+        assert future.result(20) == 7
+        assert not len(dbgkit.attach())
+    assert "it has no worker, so it goes on" in capfd.readouterr().err

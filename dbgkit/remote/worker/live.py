@@ -245,7 +245,6 @@ class Live(WorkerPlugin):  # type: ignore[misc]
     def _changed(self, stop: Stop, what: str) -> None:
         """A stop has moved, or is over."""
         if what == "over":
-            self._debuggers.pop(stop.thread, None)
             self._in_loop(self._end, stop)
         else:
             self._in_loop(self._report_soon, stop)
@@ -303,6 +302,10 @@ class Live(WorkerPlugin):  # type: ignore[misc]
     def _end(self, stop: Stop) -> None:
         """A stop is over: its task goes on, or has ended."""
         stop.over = True
+        debugger = self._debuggers.get(stop.thread)
+        if debugger is not None and debugger.stop is stop:
+            del self._debuggers[stop.thread]
+            debugger.let_go()
         if self.stops.pop(stop.id, None) is None:
             return
         if not self.stops:
@@ -337,9 +340,6 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         for stop in stops:
             if not stop.over:
                 stop.how = stop.how or "finished"
-                debugger = self._debuggers.pop(stop.thread, None)
-                if debugger is not None:
-                    debugger.clear_all_breaks()
                 self._end(stop)
 
     def _log(self, msg: Any) -> None:

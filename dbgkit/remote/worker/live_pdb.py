@@ -139,6 +139,16 @@ class LivePdb(Values, Listing, pdb.Pdb):
         self.stop.over = True
         self.stop.on_change(self.stop, "over")
 
+    def let_go(self) -> None:
+        """Refer to nothing of the task any more: it is over."""
+        self.clear_all_breaks()
+        self.stop.halt = _nothing
+        self.box.between = _nothing
+        self._codes.clear()
+        self.sources.forget()
+        held = ("botframe", "stopframe", "returnframe", "enterframe", "curframe")
+        vars(self).update(dict.fromkeys(held), stack=[], curframe_locals={})
+
     def _go_on(self) -> None:
         self.clear_all_breaks()
         self.set_continue()
@@ -250,6 +260,10 @@ class LivePdb(Values, Listing, pdb.Pdb):
 
 
 _NONE = object()
+
+
+def _nothing(*_: Any) -> None:
+    """In place of what a debugger that is over did."""
 
 
 @contextmanager

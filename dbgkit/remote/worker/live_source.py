@@ -95,6 +95,11 @@ class Sources:
         if missing and self.stop.visitor is not None:
             self._ask(missing)
 
+    def forget(self) -> None:
+        """Refer to no code any more."""
+        self._known.clear()
+        self._unknown.clear()
+
     def lines_of_file(self, file: str) -> Text | None:
         """What is known of a file by its name."""
         found = (each for each in self._known.values() if each.file == file)
