@@ -230,15 +230,17 @@ def test_off_lets_all_go_on(client):
 
 
 def test_nested_uses_each_have_their_own_stops(client):
+    place = {"workers": [next(iter(client.scheduler_info()["workers"]))]}
     with dbgkit.live():
-        first = client.submit(doubled, 1, key="outer-1")
+        first = client.submit(doubled, 1, key="outer-1", **place)
         waiting(client)
         with dbgkit.live(most=2):
-            second = client.submit(doubled, 2, key="outer-2")
-            waiting(client, 2 - (stop_of(client, "outer-1").worker == ""))
-        wait_until(lambda: second.done() or len(dbgkit.attach()) == 2, "settled")
+            second = client.submit(doubled, 2, key="outer-2", **place)
+            waiting(client, 2)
+        assert second.result(10) == 5
         assert not first.done()
-    assert client.gather([first, second]) == [3, 5]
+        waiting(client)
+    assert first.result(10) == 3
     nothing_left(client)
 
 

@@ -206,6 +206,21 @@ def test_resources_stay_held_and_that_is_said(harmable):
         assert (future.result(10), other.result(10)) == (7, 4)
 
 
+def test_a_worker_with_a_paused_task_is_neither_silent_nor_idle(harmable):
+    """Its heartbeats go on, and adaptive scaling spares it."""
+    with (
+        dask.config.set({"distributed.scheduler.worker-ttl": "2s"}),
+        harmable(**ONE) as client,
+        dbgkit.live(),
+    ):
+        future = client.submit(doubled, 3, key="spared-1")
+        found = stop_of(client, "spared-1")
+        client.cluster.adapt(minimum=0, maximum=1, interval="100ms", wait_count=2)
+        time.sleep(3.0)  # longer than both wait
+        assert "3" in enter(client, found, "p x", "c")[0]
+        assert future.result(10) == 7
+
+
 # -- other clusters ------------------------------------------------------------------
 
 
