@@ -337,6 +337,16 @@ def test_it_is_refused_where_workers_refuse_to_run(harmable):
         )
 
 
+def test_it_is_refused_where_the_scheduler_refuses_to_run(harmable):
+    blocked = {"distributed.scheduler.blocked-handlers": ["run_function"]}
+    with dask.config.set(blocked), harmable(n_workers=1, processes=False) as client:
+        with pytest.raises(NotHere, match="the scheduler refuses 'run_function'"):
+            dbgkit.live()
+        future = client.submit(plain, 3, key="refused-1")
+        assert future.result(10) == 4
+        assert not any("live" in n for n in client.cluster.scheduler.plugins)
+
+
 def test_what_was_done_is_logged_with_a_name(live):
     future = live.submit(doubled, 3, key="logged-1")
     enter(live, stop_of(live, "logged-1"), "p y", "p x", "c")

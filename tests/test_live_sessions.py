@@ -125,6 +125,14 @@ def test_a_breakpoint_is_hit_in_a_function_that_is_called(live, stop):
     assert stop.future.result(10) == 31
 
 
+def test_commands_of_a_breakpoint_run_at_the_prompt(live, stop):
+    said, how = enter(
+        live, stop, "b scale", "commands", "p factor * 7", "end", "c", "p x", "cl", "c"
+    )
+    assert "70\n" in said and how == "continued"
+    assert stop.future.result(10) == 31
+
+
 def test_jump_goes_where_pdb_can(live, stop):
     said, _ = enter(live, stop, "n", "!scaled = 1", "n", "j 26", "p scaled", "c")
     if sys.version_info < (3, 13):

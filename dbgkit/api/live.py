@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Coroutine, Generator, Iterable
+import warnings
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, Literal, overload
 
@@ -18,6 +19,7 @@ from dbgkit.cluster.live_notices import Event, tell, untell
 from dbgkit.cluster.view import View
 from dbgkit.errors import SchedulerGone, WrongTarget
 from dbgkit.model.live import WentOff, WentOn
+from dbgkit.remote.common.sentences import several
 
 MOST_TOLD = 5  # stops that are told of as they happen
 
@@ -149,7 +151,7 @@ class AsyncLive(Live):
         if self._starting is not None:
             starting, self._starting = self._starting, None
             self.without = (yield from starting.__await__()).without
-            warn_of(self.without, "live is on")
+            _warn_of(self.without)
         return self
 
     async def __aenter__(self) -> Live:
@@ -232,6 +234,11 @@ def live(
     ValueError
         A setting is not a number, or not a time.
 
+    Warns
+    -----
+    RuntimeWarning
+        A worker did not answer in time, or refuses to run code that it is sent.
+
     Notes
     -----
     It is off once this client has gone, and what waits goes on. ``async def`` tasks,
@@ -270,12 +277,24 @@ def live(
         raise
     if isinstance(started, WentOn):
         found.without = started.without
-        warn_of(found.without, "live is on", 4)  # `by_name` is above
+        _warn_of(found.without, 4)  # `by_name` is above
         return found
     waiting = AsyncLive(mine, timeout, asynchronous)
     vars(waiting).update(vars(found))
     waiting._starting = started
     return waiting
+
+
+def _warn_of(without: Mapping[str, str], stacklevel: int = 3) -> None:
+    """Warn of workers where tasks do not stop, or do not stop yet."""
+    if without:
+        shown = several((f"{where} ({why})" for where, why in without.items()), most=5)
+        warnings.warn(
+            f"tasks do not stop on {shown}; one that has not answered follows as soon "
+            "as it does",
+            RuntimeWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def live_off(

@@ -120,7 +120,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         me, since = threading.get_ident(), time()
         debugger = self._debuggers.get(me)
         if debugger is not None and not debugger.stop.over:
-            if not debugger.stop.is_executing:  # not of what is typed at the prompt
+            if not debugger.stop.is_at_prompt:  # else it is of what was typed there
                 debugger.stop.header = header
                 debugger.set_trace(frame)
             return

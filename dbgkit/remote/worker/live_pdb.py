@@ -121,10 +121,20 @@ class LivePdb(Values, Listing, pdb.Pdb):
             raise
         finally:
             self.curframe = None
-            stop.stop_executing()
+            stop.settle()
             self.box.flush()
             self._leave_prompt(frame)
             stop.pause.end()
+
+    def bp_commands(self, frame: FrameType) -> bool:
+        """Have the commands of a breakpoint run at the prompt, as if they were typed.
+
+        pdb runs them, and its prompt, outside of `interaction`.
+        """
+        number = getattr(self, "currentbp", 0)
+        self.currentbp = 0
+        self.cmdqueue = [*self.commands.get(number, ())] if number else []
+        return True
 
     def _leave_prompt(self, frame: FrameType) -> None:
         stop = self.stop
@@ -164,14 +174,24 @@ class LivePdb(Values, Listing, pdb.Pdb):
                 self.cmdloop()
                 return
             except Interrupted:
-                self.stop.stop_executing()
+                pass
+            try:
+                self.stop.settle()
                 self.message("--KeyboardInterrupt--")
+            except Interrupted:  # once more, before it had settled
+                continue
 
     def onecmd(self, line: str) -> bool:
         if line.startswith("_pdbcmd"):  # of pdb's own
             return bool(super().onecmd(line))
-        with self.stop.executing():
+        try:
+            self.stop.execute()
             return bool(super().onecmd(line))
+        except Interrupted:
+            self.message("--KeyboardInterrupt--")
+            return False
+        finally:
+            self.stop.settle()
 
     def precmd(self, line: str) -> str:
         if line.strip():
@@ -187,10 +207,12 @@ class LivePdb(Values, Listing, pdb.Pdb):
         elif op == "complete":
             found: list[str] = []
             try:
-                with self.stop.executing():
-                    found = self._completions(message)
+                self.stop.execute()
+                found = self._completions(message)
             except Interrupted:
                 pass
+            finally:
+                self.stop.settle()
             answer = {"op": "completions", "number": message["number"]}
             self.stop.say({**answer, "found": found[:MOST_COMPLETIONS]})
 

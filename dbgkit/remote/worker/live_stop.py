@@ -9,9 +9,8 @@ import ctypes
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from time import time
+from collections.abc import Callable, Iterable, Mapping
+from time import sleep, time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .live_pause import Pause
@@ -76,6 +75,7 @@ class Stop:
         self._reading = False
         self._executing = False
         self._interrupted = False
+        self._deciding = False
         self._due = False
 
     def form(self) -> StopForm:
@@ -158,11 +158,15 @@ class Stop:
 
     def _break_in(self) -> bool:
         """Raise `Interrupted` in the thread, if it runs something at the prompt."""
-        if not self._executing or self._reading:
-            return False
-        self._interrupted = True
-        _raise_in(self.thread, Interrupted)
-        return True
+        # While this is set, the thread waits for what is decided: see `settle`.
+        self._deciding = True
+        try:
+            if self._executing:
+                self._interrupted = True
+                _raise_in(self.thread, Interrupted)
+            return self._executing
+        finally:
+            self._deciding = False
 
     # -- for the thread ------------------------------------------------------
 
@@ -171,6 +175,8 @@ class Stop:
 
         It waits as long as it takes; raises `GoOn` once the task is to go on.
         """
+        was_executing = self._executing
+        self.settle()  # an exception that comes as a lock is taken would leave it taken
         with self._changed:
             self._reading = True
             if wanted is not None:
@@ -181,10 +187,13 @@ class Stop:
                     if self.how:
                         raise GoOn(self.how)
                     if self._inbox:
-                        return self._inbox.popleft()
+                        message = self._inbox.popleft()
+                        break
                     self._changed.wait()
             finally:
                 self._reading = False
+        self._executing = was_executing
+        return message
 
     def say(self, message: Mapping[str, Any]) -> None:
         """Send a message to whoever is there."""
@@ -192,42 +201,37 @@ class Stop:
         if visitor is not None:
             visitor.send(dict(message))
 
-    @contextmanager
-    def executing(self) -> Iterator[None]:
-        """What runs inside can be interrupted; afterwards nothing can be any more."""
-        if self._executing:
-            yield
-            return
-        try:
-            with self._changed:
-                self._executing = True
-                due, self._due = self._due, False
-            if due:
-                raise Interrupted
-            yield
-        finally:
-            self.stop_executing()
+    def execute(self) -> None:
+        """What runs from now on, until `settle`, can be interrupted."""
+        due, self._due = self._due, False
+        if due:
+            raise Interrupted
+        self._executing = True
 
-    def stop_executing(self) -> None:
-        """Nothing runs at the prompt any more: an interrupt that is due is taken here.
+    def settle(self) -> None:
+        """Nothing is raised in this thread any more: what is due is taken here.
 
-        It cannot be taken back: ``PyThreadState_SetAsyncExc`` with NULL leaves Python
+        No lock is taken, as an exception that comes meanwhile would leave it taken. And
+        nothing is taken back: ``PyThreadState_SetAsyncExc`` with NULL leaves Python
         3.11 in a loop of its own, in a thread that is traced.
         """
-        while self._executing or self._interrupted:
+        while True:
             try:
-                with self._changed:
-                    self._executing = False
+                self._executing = False
+                while self._deciding:
+                    sleep(0)
                 if self._interrupted:
                     _raise_in(self.thread, Interrupted)
                     while True:
                         pass
+                return
             except Interrupted:
                 self._interrupted = False
 
     @property
-    def is_executing(self) -> bool:
-        return self._executing
+    def is_at_prompt(self) -> bool:
+        """Whether what runs in the thread was typed there."""
+        return self.state == WAITING
 
     def counted(self) -> None:
         """One more command."""
