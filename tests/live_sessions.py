@@ -66,9 +66,11 @@ class Session:
         if asked["op"] == "input":
             self.talk.send("input", text=line)
         else:
+            self._sent += 1
             self.talk.send("do", line=line)
 
     _asked: Any = None
+    _sent = 0
 
     def _until_prompt(self, limit: float = 20.0) -> None:
         while self._asked is None and self.ended is None:
@@ -76,7 +78,8 @@ class Session:
 
     def _take(self, message: Any) -> None:
         if message["op"] in ("prompt", "input"):
-            self._asked = message
+            if message.get("answered", self._sent) >= self._sent:
+                self._asked = message
         else:
             self.ended = self.prompt._take(message) or self.ended
 

@@ -68,9 +68,9 @@ def test_in_a_terminal(script):
     script.expect_exact("(Pdb) ")
     head = plain(script.before)
     assert "'ratio-4' waits at its breakpoint" in head
-    assert (
-        "not copies" in head and "return 1 / y" in head and "job.py(8)ratio()" in head
-    )
+    # From Python 3.13 on, it stops at the breakpoint itself.
+    line = "(8)" if sys.version_info < (3, 13) else "(7)"
+    assert "not copies" in head and f"job.py{line}ratio()" in head
     assert "8\n" in typed(script, "p y")
     assert "ratio" in typed(script, "w", "l", "!y = 5")
     script.send("p y.bit_le\t")  # completed by the stopped thread

@@ -243,7 +243,7 @@ def test_through_the_scheduler_alone(live, stop):
             session._send("while True: pass")
             session.talk.send("interrupt")
             said = session.type()
-            assert "interrupted" in said or "KeyboardInterrupt" in said
+            assert "nterrupt" in said
         wait_until(lambda: stop_of(live, stop.key).who == "", "it is noticed there too")
         assert enter(live, stop, "c")[1] == "continued"
     finally:
@@ -261,7 +261,7 @@ def test_ctrl_c_ends_a_loop_at_the_prompt_and_not_the_worker(live, stop):
             session._send("while True: pass")
             time.sleep(0.1)  # it runs
             session.talk.send("interrupt")
-            assert "interrupted" in session.type()
+            assert "nterrupt" in session.type()
         assert session.type("p x").strip() == "3"
         assert session.type("c") is not None and session.ended.how == "continued"
     assert stop.future.result(10) == 31

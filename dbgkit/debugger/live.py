@@ -65,6 +65,7 @@ class Prompt:
         self.header = header
         self._stop: dict[str, Any] | None = None
         self._number = 0
+        self._sent = 0  # lines
         self._interrupted = 0.0
         self._queued: list[dict[str, Any]] = []
 
@@ -72,13 +73,12 @@ class Prompt:
         """Converse until the session ends; gives how it did."""
         while True:
             try:
-                message = self._next()
+                ended = self._take(self._next())
             except KeyboardInterrupt:
                 if not self._interrupt():
                     self.talk.send("detach")
                     return Ended("detached", self._stop)
                 continue
-            ended = self._take(message)
             if ended is not None:
                 return ended
 
@@ -103,8 +103,7 @@ class Prompt:
         if op == "output":
             self.put(str(message["text"]))
         elif op == "prompt":
-            self._interrupted = 0.0
-            self._command(str(message["prompt"]))
+            self._prompted(message)
         elif op == "input":
             self._interrupted = 0.0
             self._input(str(message["prompt"]))
@@ -126,6 +125,13 @@ class Prompt:
             )
         return None
 
+    def _prompted(self, message: dict[str, Any]) -> None:
+        """Answer a prompt, unless a line was sent since it was asked."""
+        if message["answered"] >= self._sent:
+            self._sent = message["answered"]
+            self._interrupted = 0.0
+            self._command(str(message["prompt"]))
+
     def _command(self, prompt: str) -> None:
         while True:
             try:
@@ -137,6 +143,7 @@ class Prompt:
                 self.put("\n")
                 line = "EOF"
             self.talk.send("do", line=line)
+            self._sent += 1
             return
 
     def _input(self, prompt: str) -> None:

@@ -24,6 +24,7 @@ class Box:
         self.stop = stop
         self.between = between
         self.prompt = ""
+        self.answered = 0  # lines that a session has sent
         self._parts: list[str] = []
         self._waiting = 0
         self._written = 0
@@ -67,14 +68,20 @@ class Box:
         wanted: dict[str, Any] | None = None
         while True:
             if wanted is None:
-                wanted = {"op": "prompt", "prompt": self.prompt}
+                wanted = {
+                    "op": "prompt",
+                    "prompt": self.prompt,
+                    "answered": self.answered,
+                }
                 message = self.stop.read(wanted)
             else:
                 message = self.stop.read()
             op = message["op"]
             if op == "do":
+                self.answered += 1
                 return str(message["line"])
-            if op == "interrupt":
+            if op == "interrupt":  # of a line that was never sent: it is asked again
+                wanted = None
                 continue
             self.between(message)
             if op in ("entered", "left", "interrupt"):

@@ -203,6 +203,7 @@ class LivePdb(Values, Listing, pdb.Pdb):
     def _between(self, message: dict[str, Any]) -> None:
         op = message["op"]
         if op == "entered":
+            self.box.answered = 0
             self._show_place()
         elif op == "complete":
             found: list[str] = []
