@@ -94,13 +94,13 @@ def test_one_task_of_each_prefix_and_worker_stops_and_the_rest_is_counted(live):
 
 
 def test_most_is_how_many_stop(client):
+    place = [next(iter(client.scheduler_info()["workers"]))]
     with dbgkit.live(most=3):
         futures = client.map(
-            doubled,
-            range(20),
-            key=[f"three-{i}" for i in range(20)],
-            workers=[next(iter(client.scheduler_info()["workers"]))],
+            doubled, range(20), key=[f"three-{i}" for i in range(20)], workers=place
         )
+        stopped = {each.key for each in waiting(client, 3)}
+        wait([f for f in futures if f.key not in stopped], 30)
         assert len(waiting(client, 3)) == 3
     assert client.gather(futures) == [2 * x + 1 for x in range(20)]
 
@@ -366,7 +366,8 @@ def test_what_was_done_is_logged_with_a_name(live):
 def test_nothing_is_left_with_two_workers_in_one_process(inproc_client):
     with dbgkit.live(), dbgkit.live():
         futures = inproc_client.map(doubled, range(8))
-        waiting(inproc_client, 2)
+        stopped = {each.key for each in waiting(inproc_client, 2)}
+        wait([f for f in futures if f.key not in stopped], 30)
         hooks = {each["hook"] for each in inproc_client.run(leftovers).values()}
         assert hooks == {"Hook"}
     inproc_client.gather(futures)

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 import textwrap
 
 import pexpect
 import pytest
-from commands import ended, environment, in_process, start
+from commands import environment, in_process
 from distributed import Client
 from live_sessions import enter, gone, nothing_left, stop_of
 from live_tasks import doubled
@@ -278,19 +279,22 @@ def test_attach_enters_from_another_terminal(remote, tmp_path):
 
 
 def test_live_on_lasts_until_ctrl_c(processes, tmp_path):
-    process = start("live", "on", "--scheduler", processes.scheduler_address)
+    out, err = tmp_path / "out", tmp_path / "err"
+    command = ["-m", "dbgkit", "live", "on", "--scheduler", processes.scheduler_address]
+    with out.open("w") as told, err.open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, *command], stdout=told, stderr=said, env=environment()
+        )
     try:
         with Client(processes, set_as_default=False) as client:
-            wait_until(
-                lambda: dbgkit.attach(client=client).armed, "it is on",
-            )  # fmt: skip
+            wait_until(lambda: dbgkit.attach(client=client).armed, "it is on")
             future = client.submit(doubled, 3, key="commanded-1")
             stop_of(client, "commanded-1")
+            wait_until(lambda: "commanded-1" in err.read_text(), "it is told")
+            wait_until(lambda: "until Ctrl-C" in out.read_text(), "it waits")
             process.send_signal(signal.SIGINT)
-            done = ended(process)
-            assert done.code == 0, done.err
-            assert "until Ctrl-C" in done.out and "goes on" in done.out
-            assert "commanded-1" in done.err
+            assert process.wait(30) == 0, err.read_text()
+            assert "goes on" in out.read_text()
             assert future.result(10) == 7
             nothing_left(client)
     finally:

@@ -86,10 +86,13 @@ class Live:
         def run(found: View) -> WentOn:
             link = link_of(found)
             self._client = link.client
-            with link.altogether():
-                started = switch_on(link, self._token, most, limit, everyone)
-            tell(link.client, self._tell)
-            return started
+            tell(link.client, self._tell)  # before anything can stop
+            try:
+                with link.altogether():
+                    return switch_on(link, self._token, most, limit, everyone)
+            except BaseException:
+                untell(link.client, self._tell)
+                raise
 
         return look(None, self._client, None, self._timeout, run, asynchronous)
 
