@@ -7,11 +7,42 @@ from typing import Annotated, Any, TypedDict
 from .wire import Count, Key, Moment, Number
 
 
-class Arming(TypedDict):
-    """One use of ``live``, as workers have it."""
+class CodeForm(TypedDict):
+    """Code to stop in, by what it is (see ``common.codes.fingerprint``)."""
 
+    name: str
+    first: Count  # its first line
+    mark: str
+    module: str
+    path: str  # its qualified name
+
+
+class AtForm(TypedDict):
+    """Where tasks are to stop: by key or prefix, by a line, or in some code."""
+
+    text: str  # as it is shown
+    keys: list[Any]
+    prefix: str
+    file: str
+    line: Count  # 0: none
+    codes: list[CodeForm]
+    when: str  # "start", "error" or "line"
+    condition: str
+    hits: Count
+    once: bool
+    log: str
+    spent: bool  # it has stopped once, and is not to stop again
+
+
+class _Arming(TypedDict):
     most: Count
     limit: Number
+
+
+class Arming(_Arming, total=False):
+    """One use of ``live``, or with ``at`` one of ``break_at``, as workers have it."""
+
+    at: AtForm
 
 
 class LiveSettings(TypedDict):
@@ -62,9 +93,21 @@ class PassedForm(TypedDict):
     when: Moment
 
 
-class ArmedForm(TypedDict):
-    """One use of ``live``, as the scheduler lists it."""
+class ValueForm(TypedDict):
+    """What an expression came to where tasks do not stop, but report it."""
 
+    tokens: list[str]
+    key: Key
+    worker: str
+    place: PlaceForm
+    asked: str
+    value: str
+
+
+class ArmedForm(TypedDict):
+    """One use of ``live`` or ``break_at``, as the scheduler lists it."""
+
+    at: str  # ``break_at('load')``; empty: every ``breakpoint()``
     who: str
     everyone: bool
     most: Count

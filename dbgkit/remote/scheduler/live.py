@@ -6,19 +6,27 @@ scheduler's own list of events at once; what happened is logged under `LOG`, in 
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from distributed.comm import CommClosedError
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from ..common.handlers import CommHandler, Handler
 from ..common.keys import as_key
+from .break_at import (
+    REPORTED,
+    as_sent,
+    is_spent,
+    needs_lines,
+    reported,
+    spend,
+    without_lines,
+)
 from .leftovers import forget_events
+from .live_tunnel import tunnel
 from .live_wanted import wanted_by
 from .plugins import Spread
 
@@ -117,9 +125,13 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
             why = f"the scheduler refuses {min(blocked)!r} (blocked_handlers)"
             self._leave()
             return {"refused": why, "without": {}, "broken": {}}
+        lacking = without_lines(self.workers) if needs_lines(arming) else {}
+        if lacking and len(lacking) == len(self.workers):
+            self._leave()
+            return {"refused": lacking[min(lacking)], "without": {}, "broken": {}}
         was_on = bool(self.armings)
         self.armings[token] = {
-            **arming,
+            **as_sent(arming),
             "owner": owner,
             "who": who,
             "everyone": everyone,
@@ -127,7 +139,8 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         }
         self.plugin = plugin
         self._spread()
-        self.log("live was turned on", who, most=arming["most"], limit=arming["limit"])
+        how = {"most": arming["most"], "limit": arming["limit"], "at": _text(arming)}
+        self.log("live was turned on", who, **how)
         without = await self.spread.settled(limit)
         broken = {} if was_on else dict(self.spread.failed)
         if broken:
@@ -140,20 +153,30 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
             refused = f"every worker refuses: {self.refusals[min(there)]}"
             await self.on_off(owner, [token], False, limit)
         without.update({address: self.refusals[address] for address in there})
+        without.update(lacking)
         return {"refused": refused, "without": without, "broken": {}}
 
     async def on_off(
-        self, owner: str, tokens: Collection[str] | None, orphans: bool, limit: float
+        self,
+        owner: str,
+        tokens: Collection[str] | None,
+        orphans: bool,
+        limit: float,
+        places: bool = False,
     ) -> IsNotLive:
         """End some uses of a client's, or all (``None``).
 
-        ``orphans``: also those of clients that are no longer connected.
+        ``orphans``: also those of clients that are no longer connected; ``places``:
+        only those of ``break_at``.
         """
         ended = [
             token
             for token, arming in self.armings.items()
-            if (arming["owner"] == owner and (tokens is None or token in tokens))
-            or (orphans and self._is_orphan(arming))
+            if (
+                (arming["owner"] == owner and (tokens is None or token in tokens))
+                or (orphans and self._is_orphan(arming))
+            )
+            and ("at" in arming or not places)
         ]
         went_on = self._end(ended)
         without = await self.spread.settled(limit)
@@ -187,9 +210,9 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         self.spread.want(self.revision, self.plugin, self._settings())  # type: ignore[arg-type]
 
     def _settings(self) -> LiveSettings:
-        known = ("most", "limit")
+        known = ("most", "limit", "at")
         armings: Any = {
-            token: {name: arming[name] for name in known}
+            token: {name: arming[name] for name in known if name in arming}
             for token, arming in self.armings.items()
         }
         return {"armings": armings}
@@ -212,14 +235,23 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         wanted = self.spread.heard(address)
         return {"settings": wanted and self._settings()}
 
-    async def on_wants(self, key: Any, tokens: Collection[str]) -> list[str]:
-        """For which of some armings a task is wanted."""
+    async def on_wants(
+        self, key: Any, tokens: Collection[str], stops: bool = True
+    ) -> list[str]:
+        """For which of some armings a task is wanted; ``stops``: it stops for them."""
         owners = {
             token: "" if arming["everyone"] else arming["owner"]
             for token, arming in self.armings.items()
-            if token in tokens
+            if token in tokens and not is_spent(arming)
         }
-        return await wanted_by(self.scheduler, as_key(key), owners)
+        found = await wanted_by(self.scheduler, as_key(key), owners)
+        # Others may have asked meanwhile.
+        found = [
+            t for t in found if t in self.armings and not is_spent(self.armings[t])
+        ]
+        if stops and spend(self.armings, found):
+            self._spread()
+        return found
 
     def log_event(self, topic: str, msg: Any) -> None:
         """Called by the scheduler for each event of any topic."""
@@ -244,6 +276,9 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
             for each in msg["passed"]:
                 passed: Any = {**each, "example": as_key(each["example"])}
                 self._add_passed(passed)
+        elif "value" in msg:
+            if event := reported(self.armings, msg["value"]):
+                self.scheduler.log_event(LOG, {"what": REPORTED, "who": "", **event})
         elif "entered" in msg:
             stop = self.stops[msg["entered"]]
             self._set(stop, who=str(msg["who"]), entered=time())
@@ -299,7 +334,8 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
             return None
         names = ("who", "everyone", "most", "limit", "since")
         armed: Any = [
-            {name: arming[name] for name in names} for arming in self.armings.values()
+            {**{name: each[name] for name in names}, "at": _text(each)}
+            for each in self.armings.values()
         ]
         return {
             "stops": sorted(self.stops.values(), key=lambda each: each["since"]),
@@ -313,29 +349,7 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
 
     async def on_tunnel(self, comm: Any, worker: str, stop: str, who: str) -> None:
         """Pass a session's messages on, both ways, until one side ends it."""
-        if worker not in self.scheduler.workers:
-            await comm.write(
-                {"op": "refused", "why": "its worker has left", "gone": True}
-            )
-            await comm.close()
-            return
-        there = await self.scheduler.rpc.connect(worker)
-        try:
-            await there.write(
-                {"op": f"{self.name}-session", "reply": False, "stop": stop, "who": who}
-            )
-            both = [
-                asyncio.ensure_future(_pass_on(comm, there)),
-                asyncio.ensure_future(_pass_on(there, comm)),
-            ]
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            for task in both:
-                task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
-        finally:
-            # Not back to the pool: the worker's side is closed.
-            there.abort()
-            comm.abort() if comm.closed() else await comm.close()
+        await tunnel(self.scheduler, self.name, comm, worker, stop, who)
 
     # -- who comes and goes ---------------------------------------------------
 
@@ -364,6 +378,11 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         self._remove_handlers()
 
 
+def _text(arming: Mapping[str, Any]) -> str:
+    """Where an arming's tasks stop, as it is shown."""
+    return str(arming["at"]["text"]) if "at" in arming else ""
+
+
 def _named(stop: Mapping[str, Any]) -> dict[str, Any]:
     """What an event says of a stop."""
     place = stop["place"]
@@ -372,13 +391,3 @@ def _named(stop: Mapping[str, Any]) -> dict[str, Any]:
         "worker": stop["worker"],
         "line": f"{place['file']}:{place['line']} in {place['name']}",
     }
-
-
-async def _pass_on(source: Any, target: Any) -> None:
-    """Pass messages on until one side is closed, or the session has ended."""
-    with suppress(CommClosedError, OSError):
-        while True:
-            message = await source.read()
-            await target.write(message)
-            if isinstance(message, dict) and message.get("op") in ("ended", "refused"):
-                return

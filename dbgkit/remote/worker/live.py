@@ -7,10 +7,8 @@ scheduler.
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Iterable
-from concurrent.futures import TimeoutError as TooLate
+from collections.abc import Callable, Collection
 from time import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -20,8 +18,12 @@ from distributed.utils import key_split
 
 from ..common.announcing import announce
 from ..common.handlers import CommHandler, Handler
+from .break_at import MOST, Places
+from .live_asking import ask_scheduler
+from .live_claims import Claims
 from .live_ctrl_c import CtrlC
 from .live_hook import HOOK
+from .live_passed import Passed
 from .live_pause import leave_pool, take_out
 from .live_pdb import LivePdb
 from .live_session import Session, refuse
@@ -29,15 +31,11 @@ from .live_source import place_of
 from .live_stop import Stop
 
 if TYPE_CHECKING:
-    from ..common.wire_live import Arming, LiveSettings, PassedForm
+    from ..common.wire_live import Arming, LiveSettings, PlaceForm
 
 RUNS_CODE = ("run", "run_function", "run_coroutine")  # handlers of Dask's own
-ASK_LIMIT = 1.0  # seconds for the scheduler to say whose a task is
 SOON = 0.1  # seconds, in which what changes is reported once
-MOST_PASSED = 200  # kinds of passed breakpoints between two reports
 _ENDS = ("memory", "error", "rescheduled", "released", "forgotten")
-_OFF = "live was turned off meanwhile"
-_MOST = "as many tasks as wanted have stopped"
 _OTHERS = "it is not wanted by who turned live on"
 
 
@@ -59,15 +57,15 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         self.refused = ""
         self.unwanted = False
         self.stops: dict[str, Stop] = {}
-        # Keys that have stopped, by arming and prefix.
-        self.stopped: dict[str, dict[str, set[Any]]] = {}
+        self.claims = Claims()
+        self.places = Places(self)
         self.paused: dict[Any, list[Stop]] = {}  # stops of runs that have not ended
-        self.theirs: set[Any] = set()  # keys of others, while they run
+        # Armings that do not want a task, by its key, while it runs.
+        self.theirs: dict[Any, set[str]] = {}
         self._debuggers: dict[int, LivePdb] = {}
-        self._passed: dict[tuple[str, str, str], PassedForm] = {}
+        self._passed = Passed()
         self._reporting: set[str] = set()
         self._ctrl_c = CtrlC()
-        self._lock = threading.Lock()
 
     # -- while it is there ---------------------------------------------------
 
@@ -86,12 +84,14 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         session = f"{self.name}-session"
         worker.handlers[session] = CommHandler(session, self, "session")
         HOOK.add(self)
+        self.places.follow(self.armings)
 
     async def take_settings(self, settings: LiveSettings) -> bool:
         """Called by the scheduler's part: others want it, or some no longer do."""
         self.armings = settings["armings"]
-        for token in self.stopped.keys() - self.armings.keys():
-            self.stopped.pop(token, None)
+        self.claims.forget_all_but(self.armings.keys())
+        if not self.refused:
+            self.places.follow(self.armings)
         for stop in list(self.stops.values()):
             if not stop.tokens & self.armings.keys():
                 stop.release("off")
@@ -103,7 +103,8 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         for verb in ("settings", "session"):
             worker.handlers.pop(f"{self.name}-{verb}", None)
         self.armings = {}
-        self.stopped.clear()
+        self.places.follow({})
+        self.claims.forget_all_but(())
         goes_on = worker.status.name in ("running", "paused")
         for stop in list(self.stops.values()):
             stop.release("off" if goes_on else "closing")
@@ -115,37 +116,87 @@ class Live(WorkerPlugin):  # type: ignore[misc]
 
     # -- in a task's thread --------------------------------------------------
 
-    def reached(self, key: Any, frame: FrameType, header: str) -> None:
-        """A task has come to a ``breakpoint()``: stop it there, if it is wanted."""
+    def takes(self, thread: int) -> bool:
+        """Whether a ``breakpoint()`` in a thread is to come here."""
+        return thread in self._debuggers or bool(self.at_breakpoint())
+
+    def at_breakpoint(self) -> dict[str, Arming]:
+        """Armings for which tasks stop at their ``breakpoint()``."""
+        return {t: each for t, each in list(self.armings.items()) if "at" not in each}
+
+    def reached(
+        self,
+        key: Any,
+        frame: FrameType,
+        header: str,
+        armings: dict[str, Arming] | None = None,
+        enter: Callable[[Any, bool], None] | None = None,
+        place: PlaceForm | None = None,
+    ) -> bool:
+        """A task has come to where it may stop; stop it there, if it is wanted.
+
+        Parameters
+        ----------
+        key, frame, header
+            The task, where it stands, and what to show above the prompt.
+        armings : dict, optional
+            For which it may stop; by default those for a ``breakpoint()``.
+        enter : callable, optional
+            Opens the prompt, by default at the next line of the frame; is told
+            whether there was one in this task already.
+        place : dict, optional
+            Where that is, if the frame itself does not say.
+
+        Returns
+        -------
+        bool
+            Whether it has stopped.
+        """
         me, since = threading.get_ident(), time()
         debugger = self._debuggers.get(me)
         if debugger is not None and not debugger.stop.over:
             if not debugger.stop.is_at_prompt:  # else it is of what was typed there
                 debugger.stop.header = header
-                debugger.set_trace(frame)
-            return
+                self._open(debugger, frame, enter, again=True)
+            return True
         prefix = key_split(key)
-        tokens, fresh = self._claim(key, prefix)
-        why = "" if tokens else _MOST
-        if tokens and self._is_others(key):
-            tokens, why = set(), _OTHERS
+        asked = self.at_breakpoint() if armings is None else armings
+        not_wanted = self.theirs.get(key, ())
+        mine = {t: each for t, each in asked.items() if t not in not_wanted}
+        tokens, fresh = self.claims.claim(key, prefix, mine)
+        why = "" if tokens else MOST if mine else _OTHERS
         if tokens:
-            wanted, why = self._ask(key, tokens)
+            wanted, why = self.ask(key, tokens)
             tokens &= wanted
-        self._unclaim(key, prefix, fresh - tokens)
+        self.claims.give_back(key, prefix, fresh - tokens)
         if not tokens:
             if why != _OTHERS:
-                self.passed(key, frame, why or _OTHERS)
-            return
-        debugger = self._stop(key, prefix, tokens, frame, header, since)
-        debugger.set_trace(frame)
+                self.passed(key, place or place_of(frame), why or _OTHERS)
+            return False
+        place = place or place_of(frame)
+        debugger = self._stop(key, prefix, tokens, place, header, since)
+        self._open(debugger, frame, enter, again=False)
+        return True
+
+    def _open(
+        self,
+        debugger: LivePdb,
+        frame: FrameType,
+        enter: Callable[[Any, bool], None] | None,
+        *,
+        again: bool,
+    ) -> None:
+        if enter is None:
+            debugger.set_trace(frame)
+        else:
+            enter(debugger, again)
 
     def _stop(
         self,
         key: Any,
         prefix: str,
         tokens: set[str],
-        frame: FrameType,
+        place: PlaceForm,
         header: str,
         since: float,
     ) -> LivePdb:
@@ -156,7 +207,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
             prefix,
             tokens,
             max(limits, default=0.0),
-            place_of(frame),
+            place,
             self._changed,
         )
         stop.header = header
@@ -168,78 +219,26 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         stop.pause.end()
         return debugger
 
-    def _claim(self, key: Any, prefix: str) -> tuple[set[str], set[str]]:
-        """Armings for which a task may stop, and those that it was counted for now.
+    def ask(
+        self, key: Any, tokens: Collection[str], *, stops: bool = True
+    ) -> tuple[set[str], str]:
+        """For which armings the scheduler says that a task is wanted; else why not.
 
-        One that has stopped stops again, and does not count again.
+        ``stops``: it is about to stop for these.
         """
-        tokens, fresh = set(), set()
-        with self._lock:
-            for token, arming in list(self.armings.items()):
-                seen = self.stopped.setdefault(token, {}).setdefault(prefix, set())
-                if key not in seen:
-                    if len(seen) >= arming["most"]:
-                        continue
-                    seen.add(key)
-                    fresh.add(token)
-                tokens.add(token)
-        return tokens, fresh
 
-    def _unclaim(self, key: Any, prefix: str, tokens: Iterable[str]) -> None:
-        with self._lock:
-            for token in tokens:
-                self.stopped.get(token, {}).get(prefix, set()).discard(key)
-
-    def _is_others(self, key: Any) -> bool:
-        return key in self.theirs
-
-    def _ask(self, key: Any, tokens: set[str]) -> tuple[set[str], str]:
-        """For which armings the scheduler says that a task is wanted."""
-
-        async def ask() -> Any:
-            wants = getattr(self.worker.scheduler, f"{self.name}-wants")
-            return await wants(key=key, tokens=sorted(tokens))
-
-        try:
-            asking = asyncio.run_coroutine_threadsafe(ask(), self._loop)
-        except RuntimeError:
-            return set(), _OFF
-        try:
-            found = asking.result(ASK_LIMIT)
-        except TooLate:
-            asking.cancel()
-            return set(), f"the scheduler did not answer within {ASK_LIMIT:g} s"
-        except (OSError, asyncio.CancelledError) as error:
-            return set(), f"the scheduler could not be asked: {error!s:.100}"
+        found, why = ask_scheduler(self.worker, self.name, key, tokens, stops=stops)
         if found is None:
-            return set(), _OFF
-        if not found:
-            self.theirs.add(key)
+            return set(), why
+        if missing := {*tokens} - {*found}:
+            self.theirs.setdefault(key, set()).update(missing)
         return set(found), "" if found else _OTHERS
 
-    def passed(self, key: Any, frame: FrameType, why: str) -> None:
-        """Note a ``breakpoint()`` that did not stop."""
+    def passed(self, key: Any, place: PlaceForm, why: str) -> None:
+        """Note that a task came to where it might stop, and did not."""
         if self.worker is None or not self.armings:
             return
-        place = place_of(frame)
-        prefix = key_split(key) if key is not None else ""
-        which = prefix, why, f"{place['file']}:{place['line']}"
-        with self._lock:
-            if which in self._passed:
-                self._passed[which]["count"] += 1
-                return
-            if len(self._passed) >= MOST_PASSED:
-                return
-            is_first = not self._passed
-            self._passed[which] = {
-                "prefix": prefix,
-                "why": why,
-                "place": place,
-                "count": 1,
-                "example": key,
-                "when": time(),
-            }
-        if is_first:
+        if self._passed.add(key, place, why):
             self._in_loop(lambda: self._loop.call_later(SOON, self._report_passed))
 
     def _changed(self, stop: Stop, what: str) -> None:
@@ -248,6 +247,10 @@ class Live(WorkerPlugin):  # type: ignore[misc]
             self._in_loop(self._end, stop)
         else:
             self._in_loop(self._report_soon, stop)
+
+    def log_soon(self, msg: Any) -> None:
+        """Report something to the scheduler's part, from any thread."""
+        self._in_loop(self._log, msg)
 
     def _in_loop(self, function: Any, *args: Any) -> None:
         worker = self.worker
@@ -294,8 +297,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
             self._log({"moved": stop.form()})
 
     def _report_passed(self) -> None:
-        with self._lock:
-            passed, self._passed = list(self._passed.values()), {}
+        passed = self._passed.take()
         if passed and self.worker is not None:
             self._log({"passed": passed})
 
@@ -318,7 +320,9 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         if key in self.paused:
             self._take_out(key, start, finish)
         if self.theirs and finish in _ENDS:
-            self.theirs.discard(key)
+            self.theirs.pop(key, None)
+        if self.places.any:
+            self.places.moved(key, finish, is_over=finish in _ENDS)
 
     def _take_out(self, key: Any, start: str, finish: str) -> None:
         """Take the pause out of a run that has ended; notice one that is cancelled."""

@@ -11,10 +11,15 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from distributed import Worker
 from distributed.worker import _worker_cvar, thread_state
+
+from .live_source import place_of
+
+if TYPE_CHECKING:
+    from ..common.wire_live import PlaceForm
 
 OTHER_PROCESS = (
     "dbgkit: breakpoint() in a process that a task has started: it has no worker, so "
@@ -27,11 +32,14 @@ class User(Protocol):
 
     worker: Any
 
-    def reached(self, key: Any, frame: FrameType, header: str) -> None:
+    def reached(self, key: Any, frame: FrameType, header: str) -> Any:
         """A task has come to a ``breakpoint()``, in its own thread."""
 
-    def passed(self, key: Any, frame: FrameType, why: str) -> None:
+    def passed(self, key: Any, place: PlaceForm, why: str) -> None:
         """A ``breakpoint()`` where nothing can stop."""
+
+    def takes(self, thread: int) -> bool:
+        """Whether a ``breakpoint()`` in a thread is for it."""
 
 
 class Hook:
@@ -77,7 +85,7 @@ class Hook:
             return _nothing if is_turned_off() else _in_other_process
         found = task_here(frame)
         user = found and next((u for u in self.users if u.worker is found[0]), None)
-        if not (found and user):
+        if not (found and user and user.takes(threading.get_ident())):
             return before
         if is_turned_off():
             return _nothing
@@ -136,7 +144,7 @@ def _in_other_process(*args: Any, **kwargs: Any) -> None:
 def _passed(
     user: User, key: Any, frame: FrameType, why: str, *args: Any, **kwargs: Any
 ) -> None:
-    user.passed(key, frame, why)
+    user.passed(key, place_of(frame), why)
 
 
 def _reached(

@@ -14,6 +14,7 @@ from distributed.worker import thread_state
 from ..common.aborting import Aborted
 from ..common.frames import is_machinery, is_own
 from .live_box import Box
+from .live_entering import Entering
 from .live_listing import Listing
 from .live_prompt import GoOn, Interrupted
 from .live_source import Sources, place_of
@@ -25,7 +26,7 @@ MOST_COMPLETIONS = 200
 _REFUSED = "it would run another program, and this is a task: not at this prompt"
 
 
-class LivePdb(Values, Listing, pdb.Pdb):
+class LivePdb(Entering, Values, Listing, pdb.Pdb):
     """pdb for one stop; all of it runs in the stopped thread."""
 
     def __init__(self, stop: Stop) -> None:
@@ -109,10 +110,10 @@ class LivePdb(Values, Listing, pdb.Pdb):
     def interaction(self, frame: FrameType | None, tb_or_exc: Any) -> None:
         """Wait at a prompt until the task is to go on."""
         stop = self.stop
-        assert frame is not None
         stop.pause.begin()
         try:
-            stop.moved(WAITING, place_of(frame))
+            if frame is not None:
+                stop.moved(WAITING, place_of(frame))
             super().interaction(frame, tb_or_exc)
         except GoOn:
             self._go_on()
@@ -123,7 +124,7 @@ class LivePdb(Values, Listing, pdb.Pdb):
             self.curframe = None
             stop.settle()
             self.box.flush()
-            self._leave_prompt(frame)
+            self._leave_prompt()
             stop.pause.end()
 
     def bp_commands(self, frame: FrameType) -> bool:
@@ -136,9 +137,9 @@ class LivePdb(Values, Listing, pdb.Pdb):
         self.cmdqueue = [*self.commands.get(number, ())] if number else []
         return True
 
-    def _leave_prompt(self, frame: FrameType) -> None:
+    def _leave_prompt(self) -> None:
         stop = self.stop
-        if stop.how or sys.gettrace() is None:
+        if stop.how or self.failure is not None or sys.gettrace() is None:
             stop.how = stop.how or "continued"
             self._end()
         else:

@@ -32,12 +32,13 @@ class Text:
         return self.lines[at] if 0 <= at < len(self.lines) else ""
 
 
-def place_of(frame: FrameType) -> PlaceForm:
+def place_of(frame: FrameType, line: int | None = None) -> PlaceForm:
     """Where a frame stands, for somebody who may have its source."""
-    return _place(frame.f_code, frame.f_globals, frame.f_lineno)
+    return place_in(frame.f_code, frame.f_globals, line or frame.f_lineno)
 
 
-def _place(code: CodeType, spaces: dict[str, Any], line: int | None) -> PlaceForm:
+def place_in(code: CodeType, spaces: dict[str, Any], line: int | None) -> PlaceForm:
+    """A line of some code, by default its first."""
     line = line or code.co_firstlineno
     file = code.co_filename
     known = "" if is_dynamic(file) else linecache.getline(file, line, spaces)
@@ -110,7 +111,7 @@ class Sources:
 
     def _ask(self, missing: Mapping[CodeType, dict[str, Any]]) -> None:
         """Ask the client for the texts of some code."""
-        places = [_place(code, spaces, None) for code, spaces in missing.items()]
+        places = [place_in(code, spaces, None) for code, spaces in missing.items()]
         wanted: dict[str, Any] | None = {"op": "sources", "codes": places}
         while True:
             try:

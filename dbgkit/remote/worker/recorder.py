@@ -23,6 +23,7 @@ from ..common.handlers import Handler
 from ..common.origins import origins_of
 from ..common.origins_steps import frames_of
 from ..common.texts import sendable, type_and_message
+from ..common.worker_code import pass_as_worker_code
 from ..recording.packing import MOST_MESSAGE, gap_of, header_of, pack, unpack
 from ..recording.take import (
     Limits,
@@ -40,7 +41,6 @@ from .recorder_spec import (
     Watched,
     bare,
     is_wrapped,
-    pass_as_worker_code,
     taken_off,
 )
 

@@ -5,11 +5,11 @@ Replaces a task's own from just before it runs until it ends.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Protocol
 
 from distributed import Reschedule
 
+from ..common.worker_code import BREAKING, WATCHED, pass_as_worker_code
 from .black_box import ELSEWHERE, ENDINGS, BlackBox
 
 NO_FAILURES = (Reschedule, *ENDINGS)
@@ -38,12 +38,12 @@ class Watcher(Protocol):
 
 def is_wrapped(spec: Any) -> bool:
     """Whether a run spec is a recorder's, also one of another version."""
-    return type(spec) is Watched or type(spec).__name__ == Watched.__name__
+    return type(spec) is Watched or type(spec).__name__ == WATCHED
 
 
 def bare(spec: Any) -> Any:
     """A run spec without any wrapper around it."""
-    while is_wrapped(spec):
+    while is_wrapped(spec) or type(spec).__name__ == BREAKING:
         spec = spec.spec
     return spec
 
@@ -92,7 +92,7 @@ class Watched:
             self.slot = -1
             return
         try:
-            first = box.first_lines.of(self.spec)
+            first = box.first_lines.of(bare(self.spec))
         except Exception as error:  # the task goes on whatever happens here
             self.recorder.fail("looking for a task's first lines", error)
             first = b""
@@ -144,16 +144,6 @@ async def _awaited(watched: Watched, result: Any, args: Any) -> Any:
         raise
     finally:
         watched.end()
-
-
-def pass_as_worker_code(function: Any) -> None:
-    """Make Dask leave a function's frame out of the tracebacks that it sends.
-
-    ``distributed.utils.get_traceback`` leaves out the outer frames of files whose
-    path has ``distributed/worker`` in it.
-    """
-    name = os.path.join("distributed", "worker", "<dbgkit recorder>")
-    function.__code__ = function.__code__.replace(co_filename=name)
 
 
 pass_as_worker_code(Watched.__call__)

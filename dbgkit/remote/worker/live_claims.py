@@ -1,0 +1,57 @@
+"""How many tasks have stopped, for each arming and prefix, and which may still."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..common.wire_live import Arming
+
+
+class Claims:
+    """Tasks that have stopped; used in their threads.
+
+    One that has stopped stops again, and does not count again.
+    """
+
+    def __init__(self) -> None:
+        self.stopped: dict[str, dict[str, set[Any]]] = {}
+        self._lock = threading.Lock()
+
+    def room(
+        self, key: Any, prefix: str, armings: Mapping[str, Arming]
+    ) -> dict[str, Arming]:
+        """Those armings for which a task may stop."""
+        return {
+            token: arming
+            for token, arming in armings.items()
+            if key in (seen := self._seen(token, prefix)) or len(seen) < arming["most"]
+        }
+
+    def claim(
+        self, key: Any, prefix: str, armings: Mapping[str, Arming]
+    ) -> tuple[set[str], set[str]]:
+        """Armings for which a task may stop, and those that it was counted for now."""
+        with self._lock:
+            found = self.room(key, prefix, armings)
+            fresh = {token for token in found if key not in self._seen(token, prefix)}
+            for token in fresh:
+                self._seen(token, prefix).add(key)
+        return {*found}, fresh
+
+    def give_back(self, key: Any, prefix: str, tokens: Iterable[str]) -> None:
+        """It has not stopped for these."""
+        with self._lock:
+            for token in tokens:
+                self._seen(token, prefix).discard(key)
+
+    def forget_all_but(self, tokens: Collection[str]) -> None:
+        """Forget what has stopped for armings that are over."""
+        with self._lock:
+            for token in self.stopped.keys() - tokens:
+                del self.stopped[token]
+
+    def _seen(self, token: str, prefix: str) -> set[Any]:
+        return self.stopped.setdefault(token, {}).setdefault(prefix, set())
