@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from dbgkit import errors as errors
     from dbgkit.api.attach import attach
+    from dbgkit.api.break_at import break_at
     from dbgkit.api.deaths import deaths
     from dbgkit.api.debug import debug
     from dbgkit.api.debugging import debugging
@@ -51,6 +52,7 @@ __all__ = [
     "Replay",
     "__version__",
     "attach",
+    "break_at",
     "deaths",
     "debug",
     "debugging",

@@ -75,10 +75,10 @@ _again: ContextVar[Mapping[str, Any]] = ContextVar("dbgkit_again")
 _WITHOUT = {
     "client": ("debugging",),
     "view": (
-        *("attach", "debug", "debugging", "live", "locate", "peek"),
+        *("attach", "break_at", "debug", "debugging", "live", "locate", "peek"),
         *("record", "replay"),
     ),
-    "source": ("debugging", "live", "record", "tasks"),
+    "source": ("break_at", "debugging", "live", "record", "tasks"),
 }
 
 

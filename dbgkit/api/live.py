@@ -15,11 +15,12 @@ from dbgkit.api.live_settings import configured, parsed
 from dbgkit.api.recorder import is_closed, link_of, warn_of
 from dbgkit.cluster.clients import opened_client
 from dbgkit.cluster.live import switch_off, switch_on
-from dbgkit.cluster.live_notices import Event, tell, untell
+from dbgkit.cluster.live_notices import STOPPED, Event, tell, untell
 from dbgkit.cluster.view import View
 from dbgkit.errors import SchedulerGone, WrongTarget
 from dbgkit.model.live import WentOff, WentOn
 from dbgkit.remote.common.sentences import several
+from dbgkit.remote.common.wire_live import AtForm
 
 MOST_TOLD = 5  # stops that are told of as they happen
 
@@ -34,6 +35,9 @@ class Live:
     without : mapping of str to str
         Addresses of workers where tasks do not stop (yet), and why.
     """
+
+    _at: AtForm | None = None  # of `break_at`
+    _call = "dbgkit.live()"
 
     def __init__(self, client: Any, timeout: Any, asynchronous: bool | None) -> None:
         self.without: Any = {}
@@ -89,7 +93,7 @@ class Live:
             tell(link.client, self._tell)  # before anything can stop
             try:
                 with link.altogether():
-                    return switch_on(link, self._token, most, limit, everyone)
+                    return switch_on(link, self._token, most, limit, everyone, self._at)
             except BaseException:
                 untell(link.client, self._tell)
                 raise
@@ -102,18 +106,19 @@ class Live:
             opening = opened_client(self._client, seconds(self._timeout))
             self._client = self._opened.enter_context(opening)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: Event) -> bool:
         """Say what has stopped; called in the client's event loop."""
-        if self._token not in event.get("tokens", ()):
-            return
+        if event["what"] != STOPPED or self._token not in event.get("tokens", ()):
+            return False
         self._told += 1
         if self._told > MOST_TOLD:
-            return
+            return True
         key = event["key"]
         how = advice.call("attach", key)
         if self._told == MOST_TOLD:
             how += f"; what else stops, {advice.call('attach')} lists"
         render.say(f"{key!r} waits at its breakpoint, on {event['worker']}: {how}")
+        return True
 
     def __enter__(self) -> Live:
         return self
@@ -147,7 +152,7 @@ class AsyncLive(Live):
         self.close()
         raise WrongTarget(
             "an asynchronous client cannot be used in a with block",
-            "use async with dbgkit.live()",
+            f"use async with {self._call}",
         )
 
     def __await__(self) -> Generator[Any, None, Live]:
@@ -264,13 +269,30 @@ def live(
     ...     print(waiting[0].key, future.result())  # it went on as the block ended
     ratio-4 0.25
     """
-    settings = {**configured(), **parsed({"most": most, "limit": limit})}
     mine = own_client(None) if client is None else client
-    asked = isinstance(mine, str)
-    found: Live = Live(mine, timeout, asynchronous)
-    if asked:
+    found = Live(mine, timeout, asynchronous)
+    return turned_on(found, AsyncLive, most, limit, everyone, 4)  # `by_name` is above
+
+
+def turned_on(
+    found: Live,
+    awaited: type[AsyncLive],
+    most: int | None,
+    limit: Any,
+    everyone: bool | None,
+    level: int,
+) -> Live:
+    """Turn a use on; with an asynchronous client, ``awaited`` is what is to be awaited.
+
+    ``level``: how far above the caller of the verb is, for warnings.
+    """
+    settings = {**configured(), **parsed({"most": most, "limit": limit})}
+    has_address = isinstance(found._client, str)
+    if has_address:
         found._open()
-    everyone = asked if everyone is None else everyone
+    everyone = has_address if everyone is None else everyone
+    asynchronous = found._asynchronous
+    client = found._client
     try:
         started = found._turn_on(
             settings["most"], settings["limit"], everyone, asynchronous
@@ -280,9 +302,9 @@ def live(
         raise
     if isinstance(started, WentOn):
         found.without = started.without
-        _warn_of(found.without, 4)  # `by_name` is above
+        _warn_of(found.without, level + 1)
         return found
-    waiting = AsyncLive(mine, timeout, asynchronous)
+    waiting = awaited(client, found._timeout, asynchronous)
     vars(waiting).update(vars(found))
     waiting._starting = started
     return waiting
@@ -301,13 +323,17 @@ def _warn_of(without: Mapping[str, str], stacklevel: int = 3) -> None:
 
 
 def live_off(
-    *, client: Any = None, timeout: Any = "30s", asynchronous: bool | None = None
+    *,
+    client: Any = None,
+    timeout: Any = "30s",
+    asynchronous: bool | None = None,
+    places: bool = False,
 ) -> WentOff | Coroutine[Any, Any, WentOff]:
-    """Turn all uses of a client off; see `Live.off`.
+    """Turn all uses of a client off; see `Live.off`. ``places``: of `break_at` only.
 
     Also those of clients that are no longer connected.
     """
-    return _turned_off(client, timeout, None, asynchronous, lambda: None)
+    return _turned_off(client, timeout, None, asynchronous, lambda: None, places=places)
 
 
 def _turned_off(
@@ -316,11 +342,13 @@ def _turned_off(
     tokens: Iterable[str] | None,
     asynchronous: bool | None,
     ended: Callable[[], None],
+    *,
+    places: bool = False,
 ) -> WentOff | Coroutine[Any, Any, WentOff]:
     def run(found: View) -> WentOff:
         link = link_of(found)
         with link.altogether():
-            off = switch_off(link, tokens, orphans=tokens is None)
+            off = switch_off(link, tokens, orphans=tokens is None, places=places)
         ended()
         return off
 

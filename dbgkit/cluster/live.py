@@ -21,6 +21,7 @@ from dbgkit.model.live import WentOff, WentOn
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.wire_live import (
     ArmedForm,
+    AtForm,
     PassedForm,
     PlaceForm,
     StopForm,
@@ -40,9 +41,14 @@ def who_am_i(client: Any) -> str:
 
 
 def switch_on(
-    link: Link, token: str, most: int, limit: float, everyone: bool
+    link: Link,
+    token: str,
+    most: int,
+    limit: float,
+    everyone: bool,
+    at: AtForm | None = None,
 ) -> WentOn:
-    """Have tasks stop at ``breakpoint()``, on all workers and later ones.
+    """Have tasks stop at ``breakpoint()``, on all workers and later ones; or ``at``.
 
     ``token`` names this use among others of the same client; it ends with the client.
 
@@ -53,6 +59,9 @@ def switch_on(
     RecorderBroken
         It failed on a worker as it started, and is off again.
     """
+    arming: dict[str, Any] = {"most": most, "limit": limit}
+    if at is not None:
+        arming["at"] = at
     answer = _ask(
         link,
         "on",
@@ -60,11 +69,13 @@ def switch_on(
         owner=link.client.id,
         token=token,
         who=who_am_i(link.client),
-        arming={"most": most, "limit": limit},
+        arming=arming,
         everyone=everyone,
         plugin=_worker_part(),
         limit=patience(link, START_LIMIT),
     )
+    if answer["refused"] and at is not None and at["when"] == "line":
+        raise NotHere(f"{at['text']} cannot stop tasks: {answer['refused']}", _INSTEAD)
     if answer["refused"]:
         raise NotHere(
             f"this cluster does not run code that it is sent: {answer['refused']}",
@@ -77,6 +88,13 @@ def switch_on(
             "workers need Python 3.10 or newer",
         )
     return WentOn(answer["without"])
+
+
+# What can be done where tasks cannot stop at lines.
+_INSTEAD = (
+    "when='start' with a function, a prefix or a key, when='error', and breakpoint() "
+    "with live() need no line"
+)
 
 
 def _store() -> bytes:
@@ -92,11 +110,16 @@ def _worker_part() -> bytes:
 
 
 def switch_off(
-    link: Link, tokens: Iterable[str] | None, *, orphans: bool = False
+    link: Link,
+    tokens: Iterable[str] | None,
+    *,
+    orphans: bool = False,
+    places: bool = False,
 ) -> WentOff:
     """End some uses of this client, or all of them (``None``); what waits goes on.
 
-    ``orphans``: also those of clients that are no longer connected.
+    ``orphans``: also those of clients that are no longer connected; ``places``: only
+    those of ``break_at``.
     """
     answer = _ask(
         link,
@@ -105,11 +128,12 @@ def switch_off(
         owner=link.client.id,
         tokens=None if tokens is None else list(tokens),
         orphans=orphans,
+        places=places,
         limit=patience(link, END_LIMIT),
     )
     if answer is None:
-        return WentOff()
-    return WentOff(answer["others"], answer["went_on"], answer["without"])
+        return WentOff(places=places)
+    return WentOff(answer["others"], answer["went_on"], answer["without"], places)
 
 
 async def preload(scheduler: Any, most: int, limit: float) -> None:
@@ -170,14 +194,16 @@ def stop_from_wire(form: StopForm, lines: Lines, how: str = "") -> Stop:
 
 
 def _passed(form: PassedForm, lines: Lines) -> Passed:
-    line, _ = lines(form["place"])
+    place = form["place"]
+    line = lines(place)[0] if place["file"] else place["name"]
     example = as_key(form["example"])
     return Passed(form["prefix"], form["why"], line, form["count"], example)
 
 
 def _armed(form: ArmedForm) -> Armed:
     since = _time(form["since"])
-    return Armed(form["who"], form["everyone"], form["most"], form["limit"], since)
+    most, limit = form["most"], form["limit"]
+    return Armed(form["who"], form["everyone"], most, limit, since, form["at"])
 
 
 def _time(when: float) -> datetime:

@@ -1,4 +1,4 @@
-"""Tells a client what has stopped: events of the scheduler's log of live sessions."""
+"""Tells a client what has stopped or was reported, by the scheduler's log of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from dbgkit.remote.scheduler.break_at import REPORTED
 from dbgkit.remote.scheduler.live import LOG, STOPPED
 
+__all__ = ["REPORTED", "STOPPED", "Event", "tell", "untell"]
+
 Event = Mapping[str, Any]
-Told = Callable[[Event], None]
+Told = Callable[[Event], bool]  # whether it has said it, and no other is to
 
 # Dask has one handler for each topic of a client.
 _told: weakref.WeakKeyDictionary[Any, list[Told]] = weakref.WeakKeyDictionary()
@@ -19,7 +22,7 @@ _lock = threading.Lock()
 
 
 def tell(client: Any, told: Told) -> None:
-    """Call a function, in the client's event loop, with each stop that is logged."""
+    """Call a function, in the client's loop, with each stop and value logged."""
     with _lock:
         known = _told.setdefault(client, [])
         known.append(told)
@@ -32,12 +35,11 @@ def tell(client: Any, told: Told) -> None:
         stamped = event[1] if isinstance(event, (tuple, list)) else event
         if asking is None or not isinstance(stamped, Mapping):
             return
-        if stamped.get("what") != STOPPED:
+        if stamped.get("what") not in (STOPPED, REPORTED):
             return
         with _lock:
             functions = list(_told.get(asking, ()))
-        for function in functions:
-            function(stamped)
+        any(function(stamped) for function in functions)  # the first says it
 
     client.subscribe_topic(LOG, handle)
 

@@ -184,6 +184,20 @@ _LIVE = (
     _CLIENT,
     _TIMEOUT,
 )
+_BREAK_AT = (
+    Option(
+        "when",
+        "at the start, where it raises, or at this line of the place's file",
+        default="start",
+        form="start|error|LINE",
+        some=lambda: ("start", "error"),
+    ),
+    Option("condition", "stop where this expression is true", form="EXPRESSION"),
+    Option("hits", "stop from this arrival on, on each worker", "number", 1),
+    Option("once", "stop one task, once", "flag", False),
+    Option("log", "report this expression, and stop nothing", form="EXPRESSION"),
+    *_LIVE,
+)
 _ATTACH = (
     Option("prompt", "show what waits, even at a terminal", "flag", name="no-prompt"),
     _CLIENT,
@@ -230,6 +244,7 @@ VERBS = {
     "record": Verb(_RECORD, "switch"),
     "recordings": Verb((_limit("recordings", 50), *_VIEW), "target"),
     "live": Verb(_LIVE, "switch"),
+    "break_at": Verb(_BREAK_AT, "place", numbered=False),
     "attach": Verb(_ATTACH, "target", numbered=False),
     "report": Verb((_OUTPUT_OF_COMMAND, _EXIT_CODE, *_VIEW)),
     "watch": Verb((*_WATCH, *_VIEW)),

@@ -11,7 +11,9 @@ from dbgkit.frontends.verbs import MAGIC_VERBS, VERBS, spelled
 from dbgkit.remote.common.sentences import literal_of, typed_key
 from dbgkit.remote.common.sentences import quoted as quoted
 
-_NEED_A_CLUSTER = ("attach", "debug", "live", "locate", "record", "replay")
+_NEED_A_CLUSTER = (
+    *("attach", "break_at", "debug", "live", "locate", "record", "replay"),
+)
 _SWITCHED = ("live", "record")  # what is advised is to turn them on
 _PLACED = ("client", "view")
 _RUN_OPTIONS = {option.keyword: option for option in VERBS["run"].options}

@@ -94,7 +94,7 @@ class Passed(Jsonable):
 
 @dataclass(frozen=True)
 class Armed(Jsonable):
-    """One use of `live` that is on.
+    """One use of `live` or `break_at` that is on.
 
     Attributes
     ----------
@@ -106,6 +106,8 @@ class Armed(Jsonable):
     limit : float
         Seconds without a command after which a task goes on by itself.
     since : datetime
+    at : str
+        ``break_at('load')``, say; empty: at every ``breakpoint()``.
     """
 
     who: str
@@ -113,6 +115,7 @@ class Armed(Jsonable):
     most: int
     limit: float
     since: datetime
+    at: str = ""
 
 
 @dataclass(frozen=True)

@@ -37,19 +37,24 @@ class WentOff:
     without : mapping of str to str
         Addresses of workers that did not answer, and why. They follow as soon as they
         do.
+    places : bool
+        Whether what `break_at` has armed was meant, and nothing else.
     """
 
     others: int = 0
     went_on: int = 0
     without: Mapping[str, str] = field(default_factory=dict)
+    places: bool = False
 
     def __str__(self) -> str:
-        state = "is off" if not self.others else "stays on for others"
+        state = "live is off" if not self.others else "live stays on for others"
+        if self.places:
+            state = "what was armed is taken off"
         went_on = ""
         if self.went_on:
             verb = "waited and goes" if self.went_on == 1 else "waited and go"
             went_on = f"; {counted(self.went_on, 'task')} {verb} on"
-        return f"live {state}{went_on}{_but(self.without)}"
+        return f"{state}{went_on}{_but(self.without)}"
 
 
 def _but(without: Mapping[str, str]) -> str:

@@ -141,8 +141,9 @@ def _passed(passed: Passed) -> str:
 
 def _armed(armed: Armed) -> str:
     whose = "everyone's tasks" if armed.everyone else "their own tasks"
+    what = armed.at or "live"
     return (
-        f"live is on for {armed.who}, {whose}: "
+        f"{what} is on for {armed.who}, {whose}: "
         f"{words.count(armed.most, 'task')} for each prefix and worker, "
         f"{seconds(armed.limit)} without a command"
     )

@@ -1,4 +1,4 @@
-"""The commands of live sessions: ``live`` and ``attach``."""
+"""The commands of live sessions: ``live``, ``break-at`` and ``attach``."""
 
 from __future__ import annotations
 
@@ -48,11 +48,51 @@ def live(place: Place, switch: str | None, **settings: Any) -> int:
                 f"breakpoint() stops in tasks, until Ctrl-C: {advice.call('attach')} "
                 "lists what waits.\n"
             )
-            try:
-                threading.Event().wait()
-            except KeyboardInterrupt:
-                write("\nWhat waits goes on.\n")
+            _until_ctrl_c()
     return 0
+
+
+@command("break_at")
+@click.argument("place_", metavar="PLACE")
+def break_at(place: Place, place_: str, **settings: Any) -> int:
+    """Have tasks that are yet to run stop at a place, without editing their code.
+
+    PLACE is a key, written as Dask does, the prefix of some, or a line, file.py:12;
+    `--when error` stops where they raise. It says what stops, until Ctrl-C ends it:
+    then what waits goes on. By default tasks of every client stop. With `off` in place
+    of PLACE, what clients have armed that have gone since is taken off.
+
+    Exits with code 0, or 2 on an error.
+    """
+    from dbgkit.api.break_at import break_at as arm
+    from dbgkit.api.live import live_off
+
+    _check(place)
+    with place.connected() as client:
+        if place_ == "off":
+            found = live_off(client=client, timeout=place.limit, places=True)
+            write(f"{found}\n")
+            return 0
+        if settings["everyone"] is None:
+            settings["everyone"] = True
+        try:
+            armed = arm(place_, client=client, timeout=place.limit, **settings)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        with armed:
+            write(
+                f"tasks stop at {place_}, until Ctrl-C: {advice.call('attach')} lists "
+                "what waits.\n"
+            )
+            _until_ctrl_c()
+    return 0
+
+
+def _until_ctrl_c() -> None:
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        write("\nWhat waits goes on.\n")
 
 
 @command("attach")

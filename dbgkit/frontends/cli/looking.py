@@ -120,7 +120,7 @@ def command(
             taken = _key("key", required=False)(taken)
         elif verb.target == "keys":
             taken = _key("keys", nargs=-1)(taken)
-        return click.command(name, cls=Command)(taken)
+        return click.command(name.replace("_", "-"), cls=Command)(taken)
 
     return decorate
 

@@ -105,6 +105,7 @@ for command in (
     states.recordings,
     states.doctor,
     live.live,
+    live.break_at,
     live.attach,
     report.report,
     report.watch,

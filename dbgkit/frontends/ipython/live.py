@@ -1,4 +1,4 @@
-"""The magics of live sessions: ``%dbg_live`` and ``%dbg_attach``."""
+"""The magics of live sessions: ``%dbg_live``, ``%dbg_break_at`` and ``%dbg_attach``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from dbgkit.frontends.ipython.session import Session
 from dbgkit.frontends.verbs import function_of, spelled
 from dbgkit.remote.common.texts import in_line
 
+_OF_ALL = ("client", "timeout")  # options of looking and of turning off
+
 
 @magics_class
 class LiveMagics(Magics):  # type: ignore[misc, unused-ignore]
-    """``%dbg_live`` and ``%dbg_attach``."""
+    """``%dbg_live``, ``%dbg_break_at`` and ``%dbg_attach``."""
 
     def __init__(self, shell: Any, session: Session) -> None:
         super().__init__(shell)
@@ -39,7 +41,7 @@ class LiveMagics(Magics):  # type: ignore[misc, unused-ignore]
             show(asked, function_of("live"))
             print("breakpoint() stops in tasks. %dbg_attach enters them.")
             return None
-        given = [name for name in asked.options if name not in ("client", "timeout")]
+        given = [name for name in asked.options if name not in _OF_ALL]
         if given:
             flags = " and ".join(spelled(name, None, str) for name in given)
             raise UsageError(f"%dbg_live: {flags}: settings apply to `on` only")
@@ -48,6 +50,38 @@ class LiveMagics(Magics):  # type: ignore[misc, unused-ignore]
         from dbgkit.api.live import live_off
 
         print(in_line(str(show(asked, live_off))))
+        return None
+
+    @magic
+    def dbg_break_at(self, asked: Line) -> Any:
+        """Have tasks that are yet to run stop at a place, without editing their code.
+
+        %dbg_break_at [options] PLACE
+            A function, by its name; a key; the prefix of some; or a line, file.py:12.
+            They stop at its start, or with --when error where they raise, or with
+            --when 12 at that line of a function's file.
+        %dbg_break_at off
+            Take off what was armed so: what waits for that goes on.
+        %dbg_break_at
+            Show what waits, and what is armed.
+        """
+        if asked.typed in ("", "off"):
+            given = [name for name in asked.options if name not in _OF_ALL]
+            if given:
+                flags = " and ".join(spelled(name, None, str) for name in given)
+                raise UsageError(f"%dbg_break_at: {flags}: they need a place")
+        if asked.typed == "":
+            return show(asked, function_of("attach"))
+        if asked.typed == "off":
+            from dbgkit.api.live import live_off
+
+            print(in_line(str(show(asked, live_off, places=True))))
+            return None
+        try:
+            show(asked, function_of("break_at"), asked.target)
+        except ValueError as error:
+            raise UsageError(in_line(f"%dbg_break_at: {error}")) from None
+        print("Armed. %dbg_attach enters what stops; %dbg_break_at off takes it off.")
         return None
 
     @magic
