@@ -18,6 +18,7 @@ EXAMPLES = ROOT / "examples"
 NOTEBOOK = EXAMPLES / "advanced_distributed.ipynb"
 STATES = EXAMPLES / "states.py"
 LIVE = EXAMPLES / "live_breakpoint.py"
+BREAK_AT = EXAMPLES / "break_at_failure.py"
 STATES_NOTEBOOK = EXAMPLES / "states.ipynb"
 PROMPT = re.escape("(Pdb) ")
 
@@ -142,7 +143,7 @@ def run(
 
 
 def test_the_table_has_every_example() -> None:
-    scripts = {e.script for e in TABLE} | {STATES.name, LIVE.name}
+    scripts = {e.script for e in TABLE} | {STATES.name, LIVE.name, BREAK_AT.name}
     assert scripts == {p.name for p in EXAMPLES.glob("*.py")}
 
 
@@ -390,3 +391,35 @@ def test_where_nobody_can_type_it_goes_on(
     assert done.returncode == 0, done.stderr
     assert "without a command it goes on by itself" in done.stdout
     assert "[1.414214, 1.414214, -1.414214, 1.414214]" in done.stdout
+
+
+def test_a_task_that_fails_is_entered_there(environment: dict[str, str]) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(
+        sys.executable,
+        [str(BREAK_AT)],
+        env=environment,
+        encoding="utf8",
+        timeout=60,
+        dimensions=(50, 160),
+    )
+    try:
+        child.expect(PROMPT)
+        assert "TypeError" in child.before
+        child.sendline("p sensor, value")
+        child.expect_exact("(2, 'n/a')")
+        child.sendline("u")
+        child.expect(PROMPT)
+        child.sendline("c")
+        child.expect_exact("['error', 'finished', 'finished', 'finished'")
+    finally:
+        child.close(force=True)
+
+
+def test_where_nobody_can_type_it_fails_as_it_would(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    done = run(BREAK_AT, cwd=tmp_path, environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert "total = sum(" in done.stdout or "return round(" in done.stdout
+    assert "['error', 'finished', 'finished', 'finished'" in done.stdout

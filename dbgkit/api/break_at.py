@@ -11,6 +11,8 @@ from dbgkit.cluster.break_at import at_form
 from dbgkit.cluster.live_notices import REPORTED, Event
 from dbgkit.source.stopped import Stopped
 
+MOST_TOLD = 100  # values that are told of as they are reported
+
 
 class BreakAt(Live):
     """Tasks stop at a place, as `break_at` armed it.
@@ -24,13 +26,19 @@ class BreakAt(Live):
     """
 
     _call = "dbgkit.break_at()"
+    _reported = 0  # values
 
     def _tell(self, event: Event) -> bool:
         """Say what has stopped, or what it reports."""
         if event["what"] != REPORTED or self._token not in event.get("tokens", ()):
             return super()._tell(event)
-        line, _ = Stopped().line(event["place"])
-        render.say(f"{event['key']!r} at {line}: {event['asked']}: {event['value']}")
+        self._reported += 1
+        if self._reported <= MOST_TOLD:
+            line, _ = Stopped().line(event["place"])
+            told = f"{event['key']!r} at {line}: {event['asked']}: {event['value']}"
+            if self._reported == MOST_TOLD:
+                told += " (what else is reported, the events of 'dbgkit-live' have)"
+            render.say(told)
         return True
 
     def __repr__(self) -> str:

@@ -22,6 +22,7 @@ NAMES = (
     "on_off",
     "peek",
     "live",
+    "break_at",
 )
 
 

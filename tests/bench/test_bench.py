@@ -28,6 +28,7 @@ pytestmark = pytest.mark.bench
         "on_off",
         "peek",
         "live",
+        "break_at",
     ],
 )
 def test_figures_hold_their_bars(name):
