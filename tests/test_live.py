@@ -70,6 +70,21 @@ def test_a_task_stops_and_goes_on(live):
     assert len(dbgkit.attach()) == 0
 
 
+def test_peek_sees_where_it_waits(live):
+    """And undoes nothing that was assigned at the prompt."""
+    future = live.submit(doubled, 3, key="peeked-1")
+    found = waiting(live)[0]
+    with entered(live, found) as session:
+        session.type("!y = 50")
+        (seen,) = dbgkit.peek("peeked-1").tasks
+        # From Python 3.13 on it stops at the call, before in the line after it.
+        assert seen.lines[0].text in ("breakpoint()", "return y + 1")
+        assert "it is paused at a breakpoint" in " ".join(seen.notes)
+        assert "50" in session.type("p y")
+    assert enter(live, found, "c")[1] == "continued"
+    assert future.result(10) == 51
+
+
 def test_without_live_nothing_waits(processes_client):
     client = processes_client
     future = client.submit(doubled, 3, key="live-off")

@@ -263,7 +263,7 @@ def _notes_of(form: PeekedForm, one: Peeked) -> Iterable[str]:
             "the scheduler has released it, most likely because its client cancelled "
             "it or has gone; it runs here until it ends"
         )
-    elif state == "long-running":
+    elif state == "long-running" and not form["paused"]:
         yield "it has seceded: it holds none of the worker's threads"
     if how == "actor":
         yield "it is a method of an actor, which is no task of its own"
@@ -281,10 +281,12 @@ def _notes_of(form: PeekedForm, one: Peeked) -> Iterable[str]:
         )
     if how == "unseen":
         yield "no thread runs it at this moment: it has just begun, or has just ended"
+    if form["paused"]:
+        yield form["paused"]
     if form["unread"]:
         yield (
-            f"its local variables were not read: {form['unread']}, and before Python "
-            "3.13 reading them from outside undoes what was assigned there"
+            "its local variables were not read: before Python 3.13 reading them from "
+            "outside undoes what was assigned at a prompt"
         )
     missed = one["samples"] - form["samples"]
     if form["samples"] and missed:

@@ -83,7 +83,8 @@ class PeekedForm(TypedDict):
     frames: list[FrameForm]
     lines: list[LineForm]
     other_lines: Count  # samples at further lines
-    unread: str  # why no local was read
+    paused: str  # why its thread is traced, or paused
+    unread: bool  # whether no local was read because of that
     awaits: str
 
 

@@ -315,6 +315,12 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         stop.say({"op": "ended", "how": stop.how, "until": stop.until})
         self._log({"over": stop.form(), "how": stop.how})
 
+    @property
+    def dbgkit_paused(self) -> dict[int, tuple[Any, str]]:
+        """Threads that wait: see `running.PAUSED`."""
+        waits = "it is paused at a breakpoint"
+        return {each.thread: (each.key, waits) for each in list(self.stops.values())}
+
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
         """Called by the worker for each change of each task's state, in its loop."""
         if key in self.paused:

@@ -140,7 +140,8 @@ class _Task:
             "frames": [],
             "lines": [],
             "other_lines": 0,
-            "unread": "",
+            "paused": "",
+            "unread": False,
             "awaits": "",
         }
 
@@ -158,7 +159,8 @@ class _Task:
         if not seen.places:
             return True
         form["samples"] += 1
-        form["unread"], form["awaits"] = seen.unread, seen.awaits
+        form["paused"], form["awaits"] = seen.paused, seen.awaits
+        form["unread"] = seen.unread
         self._count(_own_place(seen.places))
         if whole or not form["frames"]:
             left = start + SAMPLE_SECONDS - perf_counter()

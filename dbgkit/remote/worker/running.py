@@ -54,9 +54,9 @@ class Seen(NamedTuple):
     executor: str = ""
 
     @property
-    def unread(self) -> str:
-        """Why its variables may not be read from outside; empty if they may be."""
-        return self.paused if READING_WRITES else ""
+    def unread(self) -> bool:
+        """Whether its variables may not be read from outside."""
+        return READING_WRITES and bool(self.paused)
 
 
 class Around:
