@@ -15,6 +15,7 @@ from commands import environment, in_process
 from distributed import Client
 from live_sessions import enter, gone, nothing_left, stop_of
 from live_tasks import doubled
+from schedulers import own_scheduler
 from shells import Kernel, complete, plain, shell_of_its_own
 from watching import wait_until
 
@@ -287,11 +288,11 @@ def test_live_on_lasts_until_ctrl_c(processes, tmp_path):
         )
     try:
         with Client(processes, set_as_default=False) as client:
-            wait_until(lambda: dbgkit.attach(client=client).armed, "it is on")
+            wait_until(lambda: "until Ctrl-C" in out.read_text(), "it waits")
+            assert dbgkit.attach(client=client).armed
             future = client.submit(doubled, 3, key="commanded-1")
             stop_of(client, "commanded-1")
             wait_until(lambda: "commanded-1" in err.read_text(), "it is told")
-            wait_until(lambda: "until Ctrl-C" in out.read_text(), "it waits")
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0, err.read_text()
             assert "goes on" in out.read_text()
@@ -300,6 +301,29 @@ def test_live_on_lasts_until_ctrl_c(processes, tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("command", [("live", "on"), ("break-at", "lost")])
+def test_it_ends_with_its_scheduler(tmp_path, command):
+    with own_scheduler(tmp_path) as cluster:
+        out = tmp_path / "out"
+        with out.open("w") as told:
+            words = ("-m", "dbgkit", *command, "--scheduler", cluster.address)
+            process = subprocess.Popen(
+                [sys.executable, *words],
+                stdout=told,
+                stderr=subprocess.PIPE,
+                env=environment(),
+            )
+        try:
+            wait_until(lambda: "until Ctrl-C" in out.read_text(), "it waits")
+            cluster.kill()
+            _, said = process.communicate(timeout=30)
+            assert process.returncode == 2
+            assert b"Error: the connection to the scheduler is lost" in said
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_usage(capsys):

@@ -12,7 +12,7 @@ from dbgkit.remote.common.sentences import literal_of, typed_key
 from dbgkit.remote.common.sentences import quoted as quoted
 
 _NEED_A_CLUSTER = (
-    *("attach", "break_at", "debug", "live", "locate", "record", "replay"),
+    *("attach", "break_at", "debug", "live", "locate", "peek", "record", "replay"),
 )
 _SWITCHED = ("live", "record")  # what is advised is to turn them on
 _PLACED = ("client", "view")

@@ -8,12 +8,15 @@ from typing import Any
 import click
 
 from dbgkit import advice
+from dbgkit.errors import SchedulerGone
 from dbgkit.frontends.cli.ending import FOUND
 from dbgkit.frontends.cli.looking import Place, command, put, write
 from dbgkit.frontends.verbs import SWITCH, spelled
 
+LOOKS = 0.5  # seconds between looks whether the scheduler is still there
 
-@command("live")
+
+@command("live", brief=False)
 @click.argument("switch", type=click.Choice(SWITCH), required=False)
 def live(place: Place, switch: str | None, **settings: Any) -> int:
     """Have breakpoint() stop in tasks, or show what waits.
@@ -48,11 +51,11 @@ def live(place: Place, switch: str | None, **settings: Any) -> int:
                 f"breakpoint() stops in tasks, until Ctrl-C: {advice.call('attach')} "
                 "lists what waits.\n"
             )
-            _until_ctrl_c()
+            _until_ctrl_c(client)
     return 0
 
 
-@command("break_at")
+@command("break_at", brief=False)
 @click.argument("place_", metavar="PLACE")
 def break_at(place: Place, place_: str, **settings: Any) -> int:
     """Have tasks that are yet to run stop at a place, without editing their code.
@@ -84,18 +87,26 @@ def break_at(place: Place, place_: str, **settings: Any) -> int:
                 f"tasks stop at {place_}, until Ctrl-C: {advice.call('attach')} lists "
                 "what waits.\n"
             )
-            _until_ctrl_c()
+            _until_ctrl_c(client)
     return 0
 
 
-def _until_ctrl_c() -> None:
+def _until_ctrl_c(client: Any) -> None:
+    """Wait, as long as the scheduler is there: with the client goes what it armed."""
     try:
-        threading.Event().wait()
+        while client.status == "running":
+            threading.Event().wait(LOOKS)
     except KeyboardInterrupt:
         write("\nWhat waits goes on.\n")
+        return
+    raise SchedulerGone(
+        "the connection to the scheduler is lost: nothing stops any more, and what "
+        "waited goes on",
+        "check whether the scheduler still runs, and turn it on again",
+    )
 
 
-@command("attach")
+@command("attach", brief=False)
 def attach(place: Place, key: str | None, **options: Any) -> int:
     """Enter a task that waits at a breakpoint(), or list what waits.
 
