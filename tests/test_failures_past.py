@@ -135,6 +135,7 @@ def test_a_key_that_nobody_knows_is_not_found(client):
 
 
 def test_what_runs_again_is_not_called_forgotten(client, tmp_path):
+    client.run_on_scheduler(clear_history)
     path, event = str(tmp_path / "there"), f"go-{time.time()}"
     future = client.submit(fails_without, path, event, key="again")
     wait(future)

@@ -128,10 +128,13 @@ async def _asynchronous_cluster(processes):
 
 # What each verb is called with, where a task has failed.
 CALLS = {
+    dbgkit.attach: lambda key: {},
+    dbgkit.break_at: lambda key: {"place": "no-such-prefix"},
     dbgkit.deaths: lambda key: {},
     dbgkit.debug: lambda key: {"target": key, "prompt": False},
     dbgkit.doctor: lambda key: {},
     dbgkit.failures: lambda key: {},
+    dbgkit.live: lambda key: {},
     dbgkit.locate: lambda key: {"target": key},
     dbgkit.peek: lambda key: {},
     dbgkit.record: lambda key: {},
@@ -173,9 +176,10 @@ def test_a_verb_is_awaited_with_any_client_where_it_is_to_be(verb, client):
         return await pending
 
     later = asyncio.run(awaited())
-    if verb is dbgkit.record:
+    if verb in (dbgkit.break_at, dbgkit.live, dbgkit.record):
         assert isinstance(later, type(at_once))
-        assert not asyncio.run(later.off()).others
+        off = asyncio.run(later.off())
+        assert verb is not dbgkit.record or not off.others
         at_once.off()
     else:
         assert type(later) is type(at_once)

@@ -234,10 +234,10 @@ def test_secrets_in_log_lines_are_hidden(inproc_client):
 
 
 def test_events_of_the_user_that_name_the_task(inproc_client):
-    future = inproc_client.submit(tasks.inc, 1, key="told-1")
+    future = inproc_client.submit(tasks.inc, 1, key="told-of-1")
     wait(future)
-    inproc_client.log_event("my-topic", {"about": "told-1", "rows": 3})
-    inproc_client.log_event("my-topic", {"about": "told-10", "rows": 4})
+    inproc_client.log_event("my-topic", {"about": "told-of-1", "rows": 3})
+    inproc_client.log_event("my-topic", {"about": "told-of-10", "rows": 4})
 
     def events():
         return [m for m in dbgkit.story(future).moments if m.found_in == "event"]

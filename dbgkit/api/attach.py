@@ -30,14 +30,26 @@ class _Options(Asking, total=False):
 
 @overload
 def attach(
-    target: Any = None, *, asynchronous: Sync = None, **options: Unpack[_Options]
-) -> Any: ...
+    target: None = None, *, asynchronous: Sync = None, **options: Unpack[_Options]
+) -> Stops: ...
 
 
 @overload
 def attach(
-    target: Any = None, *, asynchronous: Async, **options: Unpack[_Options]
-) -> Coroutine[Any, Any, Any]: ...
+    target: None = None, *, asynchronous: Async, **options: Unpack[_Options]
+) -> Coroutine[Any, Any, Stops]: ...
+
+
+@overload
+def attach(
+    target: Any, *, asynchronous: Sync = None, **options: Unpack[_Options]
+) -> Stop: ...
+
+
+@overload
+def attach(
+    target: Any, *, asynchronous: Async, **options: Unpack[_Options]
+) -> Coroutine[Any, Any, Stop]: ...
 
 
 def attach(
@@ -48,7 +60,7 @@ def attach(
     source: Any = None,
     timeout: Any = "30s",
     asynchronous: bool | None = None,
-) -> Any:
+) -> Stops | Stop | Coroutine[Any, Any, Stops | Stop]:
     """List what waits at a ``breakpoint()``, or enter one of these tasks.
 
     The prompt is pdb's, in the task's own thread on its worker: `live` makes tasks
@@ -88,6 +100,21 @@ def attach(
     -----
     Costs one call to the scheduler, and one connection for as long as the prompt is
     open: to the worker, or through the scheduler where only that can be reached.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> import dbgkit
+    >>> def ratio(x):
+    ...     breakpoint()
+    ...     return 1 / x
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     with dbgkit.live():
+    ...         future = client.submit(ratio, 4, key="ratio-4")
+    ...         while not (waiting := dbgkit.attach()):
+    ...             pass
+    ...         print(waiting[0].key, waiting[0].state, waiting[0].line.split()[-1])
+    ratio-4 waiting ratio
     """
     mine = own_client(target) if client is None else client
 
