@@ -140,7 +140,7 @@ def attach(
 
 def attach_numbered(number: int, *, client: Any = None, **options: Any) -> Any:
     """Enter the first, second or so on of what waits, in the order of the list."""
-    waiting = attach(client=client, timeout=options.get("timeout", "30s"))
+    waiting: Any = attach(client=client, timeout=options.get("timeout", "30s"))
     if not isinstance(waiting, Stops):  # a coroutine: the client is asynchronous
         return waiting
     if not 1 <= number <= len(waiting):
