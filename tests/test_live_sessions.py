@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import traceback
 from functools import partial
 
 import pytest
@@ -172,6 +173,8 @@ def test_abort_fails_the_task_by_an_exception_of_ours(live, stop):
     error = stop.future.exception(10)
     assert type(error).__name__ == "Aborted" and isinstance(error, RuntimeError)
     assert "no more of this" in str(error) and "@" in str(error)
+    frames = stop.future.traceback(10)
+    assert "/pdb.py" not in "".join(traceback.format_tb(frames))
     assert dbgkit.failures(client=live).total >= 1
 
 

@@ -68,14 +68,21 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
             self._go_on()
             self._end()
             return None
-        return super().trace_dispatch(frame, event, arg)
+        try:
+            return super().trace_dispatch(frame, event, arg)
+        except Aborted as aborted:
+            # It leads to the task's own line, not on into pdb.
+            raise aborted.with_traceback(None) from None
 
     def set_trace(self, frame: Any = None, *others: Any, **options: Any) -> None:
         above = frame
         while above is not None:
             self._codes.add(above.f_code)
             above = above.f_back
-        super().set_trace(frame, *others, **options)
+        try:
+            super().set_trace(frame, *others, **options)
+        except Aborted as aborted:
+            raise aborted.with_traceback(None) from None
 
     def stop_here(self, frame: FrameType) -> bool:
         """Not in Dask's own code, nor in ours, nor in what these call."""
