@@ -63,7 +63,8 @@ def with_plugins():
 
 
 def test_plugins_that_failed_on_a_late_worker_and_its_nanny(with_plugins):
-    late = with_plugins.cluster.workers[1]
+    # The cluster has it only once its nanny has started.
+    late = wait_until(lambda: with_plugins.cluster.workers.get(1), "it has started")
     with unchanged(with_plugins):
         problem, _ = findings(dbgkit.doctor(), "plugins")
     assert problem.level == "problem"
