@@ -59,12 +59,16 @@ def traces(dask_worker):
 
     monitoring = getattr(sys, "monitoring", None)
     return {
-        "tools": [t for t in range(6) if monitoring and monitoring.get_tool(t)],
+        # Others', such as coverage's, are theirs.
+        "tools": [
+            number
+            for number in range(6)
+            if monitoring and "dbgkit" in str(monitoring.get_tool(number))
+        ],
         "specs": [
             key
             for key, ts in dask_worker.state.tasks.items()
-            if type(ts.run_spec).__name__ in ("Breaking", "Watched")
-            and type(ts.run_spec).__name__ != "Watched"
+            if type(ts.run_spec).__name__ == "Breaking"
         ],
     }
 
