@@ -230,19 +230,18 @@ def killed(quick: bool) -> list[Figure]:
         future = client.submit(stopped, 1, key="stopped-2")
         found = stop_of(client, "stopped-2")
         address = client.scheduler.address
-        child = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-c", CLIENT, address, "stopped-2", *path],
             stdout=subprocess.PIPE,
             text=True,
-        )
-        assert child.stdout is not None
-        assert child.stdout.readline() == "in\n"
-        wait_until(lambda: stop_of(client, "stopped-2").who == "killed", "it is in")
-        child.send_signal(signal.SIGKILL)
-        start = time.perf_counter()
-        wait_until(lambda: not stop_of(client, "stopped-2").who, "it is noticed")
-        took = time.perf_counter() - start
-        child.wait()
+        ) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "in\n"
+            wait_until(lambda: stop_of(client, "stopped-2").who == "killed", "it is in")
+            child.send_signal(signal.SIGKILL)
+            start = time.perf_counter()
+            wait_until(lambda: not stop_of(client, "stopped-2").who, "it is noticed")
+            took = time.perf_counter() - start
         enter(client, found, "c")
         future.result()
     return [Figure("a killed client noticed after", took, 1.0, "s")]
