@@ -25,7 +25,7 @@ from break_at_tasks import (
     summed,
 )
 from distributed import Client, wait
-from live_sessions import enter, nothing_left, stop_of, waiting
+from live_sessions import enter, entered, nothing_left, stop_of, waiting
 from watching import LIMIT, wait_until
 
 import dbgkit
@@ -324,7 +324,11 @@ def test_only_where_a_condition_is_true(here):
 def test_a_condition_that_raises_stops(here):
     with dbgkit.break_at("raising", condition="nowhere > 1"):
         future = here.submit(doubled, 3, key="raising-1")
-        enter(here, stop_of(here, "raising-1"), "c")
+        headers = []
+        with entered(here, stop_of(here, "raising-1")) as session:
+            session.prompt.header = lambda message: headers.append(message) or ""
+            session.type("c")
+        assert "its condition raised NameError" in headers[0]["header"]
         assert future.result(LIMIT) == 7
 
 

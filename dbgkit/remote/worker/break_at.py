@@ -282,7 +282,8 @@ class Places:
         if careful:
             wanted = self._wanted(key, careful)
             ats = [at for at in ats if at not in careful or at.token in wanted]
-        ats = [at for at in ats if at.holds(frame)]
+        held = {at: at.holds(frame) for at in ats}
+        ats = [at for at in ats if held[at][0]]
         for at in ats:
             if at.log:
                 self._report(at, key, frame, line)
@@ -297,7 +298,8 @@ class Places:
                 debugger.enter_at(frame)
 
         texts = [at.form["text"] for at in ats if not at.log]
-        header = ": ".join(filter(None, [", ".join(texts), said]))
+        raised = dict.fromkeys(held[at][1] for at in ats if not at.log)
+        header = ": ".join(filter(None, [", ".join(texts), said, *raised]))
         place = place_of(frame, line)
         first = FirstLine.here()
         stopped = self.live.reached(

@@ -51,18 +51,20 @@ class At:
         """Whether a task may stop there, as far as its key says."""
         return not self.is_by_task or prefix == self.prefix or key in self.keys
 
-    def holds(self, frame: FrameType) -> bool:
+    def holds(self, frame: FrameType) -> tuple[bool, str]:
         """Whether a task that is there is to stop now; counts its hits.
 
-        A condition that fails stops it: better to stop than to miss it.
+        And what its condition raised: one that fails stops it, as better than to miss
+        it, and that is said there.
         """
+        raised = ""
         if self._has_condition and self._condition is not None:
             try:
                 if not eval(self._condition, frame.f_globals, frame.f_locals):
-                    return False
-            except Exception:  # the user's own code
-                pass
-        return next(self._arrivals) >= self.form["hits"]
+                    return False, ""
+            except Exception as error:  # the user's own code
+                raised = f"its condition raised {type(error).__name__}"
+        return next(self._arrivals) >= self.form["hits"], raised
 
     def value_in(self, frame: FrameType, tell: Callable[[Any], str]) -> str:
         """What ``log`` comes to in a frame, as a text; else what it raised."""
