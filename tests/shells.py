@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from contextlib import contextmanager
 from tempfile import mkdtemp
 from typing import Any
@@ -165,3 +166,32 @@ class Kernel:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
         shutil.rmtree(self.place, ignore_errors=True)
+
+
+@contextmanager
+def kernel_with_cluster(folder: Any) -> Any:
+    """A kernel with the extension, and a client of worker processes in it."""
+    kernel = Kernel(folder)
+    code = """
+    import time
+    from distributed import Client
+    client = Client(n_workers=2, threads_per_worker=1, dashboard_address=":0")
+
+    def waits():
+        while not len(get_ipython().run_line_magic("dbg_attach", "")):
+            time.sleep(0.05)
+    """
+    try:
+        for each in ("%load_ext dbgkit", code):
+            run_cell(kernel, each)
+        yield kernel
+        kernel.run("client.shutdown()")
+    finally:
+        kernel.stop()
+
+
+def run_cell(kernel: Any, code: str, *answers: str) -> Any:
+    """What a cell says that has to work; ``answers`` to what it asks for."""
+    status, said = kernel.run(textwrap.dedent(code), *answers)
+    assert status == "ok", said
+    return said

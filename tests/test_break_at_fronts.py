@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
-import textwrap
 
 import pytest
 from break_at_tasks import DOUBLED_LINE, doubled, ratio
 from commands import ended, in_process, start
 from distributed import Client
 from live_sessions import enter, nothing_left, stop_of
-from shells import Kernel
+from shells import kernel_with_cluster, run_cell
 from watching import LIMIT, wait_until
 
 import dbgkit
@@ -20,58 +19,38 @@ from dbgkit.cluster.shipping import live_name
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):
-    kernel = Kernel(tmp_path_factory.mktemp("kernel"))
-    code = """
-    import time
-    from distributed import Client
-    client = Client(n_workers=2, threads_per_worker=1, dashboard_address=":0")
-
-    def waits():
-        while not len(get_ipython().run_line_magic("dbg_attach", "")):
-            time.sleep(0.05)
-    """
-    for each in ("%load_ext dbgkit", textwrap.dedent(code)):
-        status, said = kernel.run(each)
-        assert status == "ok", said
-    yield kernel
-    kernel.run("client.shutdown()")
-    kernel.stop()
-
-
-def run(kernel, code, *answers):
-    status, said = kernel.run(textwrap.dedent(code), *answers)
-    assert status == "ok", said
-    return said
+    with kernel_with_cluster(tmp_path_factory.mktemp("kernel")) as kernel:
+        yield kernel
 
 
 def test_a_function_of_a_cell_by_its_name(kernel):
-    run(kernel, "def cube(x):\n    squared = x * x\n    return squared * x")
-    assert "Armed." in run(kernel, "%dbg_break_at cube")
-    run(kernel, "future = client.submit(cube, 3, key='anything-3'); waits()")
-    said = run(kernel, "%dbg_attach anything-3", "p x", "l", "n", "p squared", "c")
+    run_cell(kernel, "def cube(x):\n    squared = x * x\n    return squared * x")
+    assert "Armed." in run_cell(kernel, "%dbg_break_at cube")
+    run_cell(kernel, "future = client.submit(cube, 3, key='anything-3'); waits()")
+    said = run_cell(kernel, "%dbg_attach anything-3", "p x", "l", "n", "p squared", "c")
     assert "squared = x * x" in said and "9\n" in said and "In[" in said
-    assert "27" in run(kernel, "future.result()")
-    assert "break_at(cube)" in run(kernel, "%dbg_break_at")
-    assert "is taken off" in run(kernel, "%dbg_break_at off")
+    assert "27" in run_cell(kernel, "future.result()")
+    assert "break_at(cube)" in run_cell(kernel, "%dbg_break_at")
+    assert "is taken off" in run_cell(kernel, "%dbg_break_at off")
 
 
 def test_where_it_fails_with_options(kernel):
-    run(kernel, "def over(x):\n    one = 1\n    return one / x")
-    run(kernel, "%dbg_break_at over --when error --most 3 --condition 'x == 0'")
-    run(kernel, "future = client.submit(over, 0, key='over-0'); waits()")
-    said = run(kernel, "%dbg_attach over-0", "p one, x", "c")
+    run_cell(kernel, "def over(x):\n    one = 1\n    return one / x")
+    run_cell(kernel, "%dbg_break_at over --when error --most 3 --condition 'x == 0'")
+    run_cell(kernel, "future = client.submit(over, 0, key='over-0'); waits()")
+    said = run_cell(kernel, "%dbg_attach over-0", "p one, x", "c")
     assert "(1, 0)" in said and "ZeroDivisionError" in said
-    assert "ZeroDivisionError" in run(kernel, "future.exception()")
-    run(kernel, "%dbg_break_at off")
+    assert "ZeroDivisionError" in run_cell(kernel, "future.exception()")
+    run_cell(kernel, "%dbg_break_at off")
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="lines need Python 3.12")
 def test_a_line_of_a_cell(kernel):
-    run(kernel, "def third(x):\n    y = x + 1\n    return y")
-    run(kernel, "%dbg_break_at third --when 3")
-    run(kernel, "future = client.submit(third, 4, key='third-4'); waits()")
-    assert "5\n" in run(kernel, "%dbg_attach third-4", "p y", "c")
-    run(kernel, "%dbg_break_at off")
+    run_cell(kernel, "def third(x):\n    y = x + 1\n    return y")
+    run_cell(kernel, "%dbg_break_at third --when 3")
+    run_cell(kernel, "future = client.submit(third, 4, key='third-4'); waits()")
+    assert "5\n" in run_cell(kernel, "%dbg_attach third-4", "p y", "c")
+    run_cell(kernel, "%dbg_break_at off")
 
 
 def test_what_cannot_be_is_said_in_a_line(kernel):
@@ -79,7 +58,7 @@ def test_what_cannot_be_is_said_in_a_line(kernel):
     assert status == "error" and "is not one of" in said
     status, said = kernel.run("%dbg_break_at off --when error")
     assert status == "error" and "need a place" in said
-    run(kernel, "built_in = len")
+    run_cell(kernel, "built_in = len")
     status, said = kernel.run("%dbg_break_at built_in")
     assert status == "error" and "no Python code" in said
 

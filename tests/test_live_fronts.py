@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-import textwrap
 
 import pexpect
 import pytest
@@ -16,7 +15,13 @@ from distributed import Client
 from live_sessions import enter, gone, nothing_left, stop_of
 from live_tasks import doubled
 from schedulers import own_scheduler
-from shells import Kernel, complete, plain, shell_of_its_own
+from shells import (
+    complete,
+    kernel_with_cluster,
+    plain,
+    run_cell,
+    shell_of_its_own,
+)
 from watching import wait_until
 
 import dbgkit
@@ -151,28 +156,13 @@ def test_in_the_editor_of_ipythons_terminal(tmp_path):
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):
-    kernel = Kernel(tmp_path_factory.mktemp("kernel"))
-    code = """
-    from distributed import Client
-    client = Client(n_workers=2, threads_per_worker=1, dashboard_address=":0")
-    """
-    for each in ("%load_ext dbgkit", textwrap.dedent(code)):
-        status, said = kernel.run(each)
-        assert status == "ok", said
-    yield kernel
-    kernel.run("client.shutdown()")
-    kernel.stop()
-
-
-def run(kernel, code, *answers):
-    status, said = kernel.run(textwrap.dedent(code), *answers)
-    assert status == "ok", said
-    return said
+    with kernel_with_cluster(tmp_path_factory.mktemp("kernel")) as kernel:
+        yield kernel
 
 
 def test_in_a_notebook(kernel):
-    assert "%dbg_attach enters them" in run(kernel, "%dbg_live on")
-    run(
+    assert "%dbg_attach enters them" in run_cell(kernel, "%dbg_live on")
+    run_cell(
         kernel,
         """
         def cube(x):
@@ -182,7 +172,7 @@ def test_in_a_notebook(kernel):
         future = client.submit(cube, 3, key="cube-3")
         """,
     )
-    run(
+    run_cell(
         kernel,
         """
         import time
@@ -190,19 +180,19 @@ def test_in_a_notebook(kernel):
             time.sleep(0.05)
         """,
     )
-    assert "cube-3" in run(kernel, "%dbg_attach")
-    said = run(kernel, "%dbg_attach cube-3", "p squared", "l", "q")
+    assert "cube-3" in run_cell(kernel, "%dbg_attach")
+    said = run_cell(kernel, "%dbg_attach cube-3", "p squared", "l", "q")
     assert "9\n" in said and "squared = x * x" in said and "In[" in said
     assert "%dbg_attach" in said and "it still waits" in said
-    said = run(kernel, "%dbg_attach 1", "!squared = 2", "c")
+    said = run_cell(kernel, "%dbg_attach 1", "!squared = 2", "c")
     assert "goes on" in said
-    assert "6" in run(kernel, "future.result()")
-    assert "live is off" in run(kernel, "%dbg_live off")
+    assert "6" in run_cell(kernel, "future.result()")
+    assert "live is off" in run_cell(kernel, "%dbg_live off")
 
 
 def test_where_a_notebook_takes_no_input_the_stop_is_shown(kernel):
-    run(kernel, "%dbg_live on --most 2 --limit 1min")
-    run(
+    run_cell(kernel, "%dbg_live on --most 2 --limit 1min")
+    run_cell(
         kernel,
         """
         def halved(x):
@@ -213,14 +203,14 @@ def test_where_a_notebook_takes_no_input_the_stop_is_shown(kernel):
             time.sleep(0.05)
         """,
     )
-    said = run(kernel, "%dbg_attach halved-3")
+    said = run_cell(kernel, "%dbg_attach halved-3")
     assert "halved-3" in said and "(Pdb)" not in said
     status, said = kernel.run("%dbg_attach nosuch")
     assert status == "error" and "does not wait at a breakpoint" in said
     status, said = kernel.run("%dbg_live sideways")
     assert status == "error" and "on, off, or nothing" in said
-    run(kernel, "%dbg_live off")
-    assert "1.5" in run(kernel, "future.result()")
+    run_cell(kernel, "%dbg_live off")
+    assert "1.5" in run_cell(kernel, "future.result()")
 
 
 def test_words_are_completed(tmp_path):
