@@ -321,6 +321,16 @@ def test_only_where_a_condition_is_true(here):
         assert len(dbgkit.attach()) == 0
 
 
+def test_inner_functions_of_a_condition_see_all_names(here):
+    asked = {"condition": "any(x > each for each in [5])", "most": 9}
+    with dbgkit.break_at("halved", **asked):
+        futures = here.map(halved, [1, 9], key=["halved-1", "halved-9"])
+        assert futures[0].result(10) == 0.5
+        said, _ = enter(here, stop_of(here, "halved-9"), "p x", "c")
+        assert "9" in said
+    assert futures[1].result(10) == 4.5
+
+
 def test_a_condition_that_raises_stops(here):
     with dbgkit.break_at("raising", condition="nowhere > 1"):
         future = here.submit(doubled, 3, key="raising-1")

@@ -271,8 +271,6 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
                 self._take_stop(what, form, str(msg.get("how", "")))
                 return
         if "passed" in msg:
-            if len(self.passed) + len(msg["passed"]) > MOST_PASSED:
-                self.omitted += 1
             for each in msg["passed"]:
                 passed: Any = {**each, "example": as_key(each["example"])}
                 self._add_passed(passed)
@@ -319,6 +317,7 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
             ):
                 each["count"] += form["count"]
                 return
+        self.omitted += len(self.passed) == MOST_PASSED
         self.passed.append(form)
 
     def log(self, what: str, who: str, **more: Any) -> None:

@@ -31,8 +31,9 @@ async def tunnel(
             task.cancel()
         await asyncio.gather(*both, return_exceptions=True)
     finally:
-        # Not back to the pool: the worker's side is closed.
+        # The worker's side is closed; the pool counts it until it is given back.
         there.abort()
+        scheduler.rpc.reuse(worker, there)
         comm.abort() if comm.closed() else await comm.close()
 
 

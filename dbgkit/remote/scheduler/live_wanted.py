@@ -19,10 +19,12 @@ async def wanted_by(scheduler: Any, key: Any, owners: Mapping[str, str]) -> list
     A task that was submitted by another task is wanted by whoever wants any task that
     runs now: the scheduler does not know which one has submitted it.
     """
+    ts = scheduler.tasks.get(key)
+    if ts is None:  # cancelled
+        return []
     found = [token for token, owner in owners.items() if not owner]
     asked = {owner for owner in owners.values() if owner}
-    ts = scheduler.tasks.get(key)
-    if ts is None or not asked:
+    if not asked:
         return found
     pace = Pace()
     clients = await _clients_of(ts, asked, pace)

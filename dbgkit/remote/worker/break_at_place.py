@@ -60,7 +60,7 @@ class At:
         raised = ""
         if self._has_condition and self._condition is not None:
             try:
-                if not eval(self._condition, frame.f_globals, frame.f_locals):
+                if not _value(self._condition, frame):
                     return False, ""
             except Exception as error:  # the user's own code
                 raised = f"its condition raised {type(error).__name__}"
@@ -70,7 +70,7 @@ class At:
         """What ``log`` comes to in a frame, as a text; else what it raised."""
         try:
             assert self.expression is not None
-            return tell(eval(self.expression, frame.f_globals, frame.f_locals))
+            return tell(_value(self.expression, frame))
         except Exception as error:  # the user's own code
             return f"raised {type(error).__name__}"
 
@@ -134,6 +134,14 @@ def _is_code(form: CodeForm, code: CodeType, spaces: dict[str, Any]) -> bool:
         return False
     path: str = getattr(code, "co_qualname", form["path"])  # Python 3.11
     return path == form["path"]
+
+
+def _value(expression: CodeType, frame: FrameType) -> Any:
+    """The value of an expression, whose inner functions see all names too."""
+    has_inner = any(isinstance(each, CodeType) for each in expression.co_consts)
+    if not has_inner:
+        return eval(expression, frame.f_globals, frame.f_locals)
+    return eval(expression, {**frame.f_globals, **frame.f_locals})
 
 
 def _compiled(text: str) -> CodeType | None:

@@ -28,7 +28,7 @@ from .live_pause import leave_pool, take_out
 from .live_pdb import LivePdb
 from .live_session import Session, refuse
 from .live_source import place_of
-from .live_stop import Stop
+from .live_stop import WAITING, Stop
 
 if TYPE_CHECKING:
     from ..common.wire_live import Arming, LiveSettings, PlaceForm
@@ -152,7 +152,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         bool
             Whether it has stopped.
         """
-        me, since = threading.get_ident(), time()
+        me, since, worker = threading.get_ident(), time(), self.worker
         debugger = self._debuggers.get(me)
         if debugger is not None and not debugger.stop.over:
             if not debugger.stop.is_at_prompt:  # else it is of what was typed there
@@ -163,18 +163,17 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         asked = self.at_breakpoint() if armings is None else armings
         not_wanted = self.theirs.get(key, ())
         mine = {t: each for t, each in asked.items() if t not in not_wanted}
-        tokens, fresh = self.claims.claim(key, prefix, mine)
-        why = "" if tokens else MOST if mine else _OTHERS
-        if tokens:
-            wanted, why = self.ask(key, tokens)
-            tokens &= wanted
-        self.claims.give_back(key, prefix, fresh - tokens)
-        if not tokens:
+        room = self.claims.room(key, prefix, mine)
+        wanted, why = self.ask(key, room) if room else (set(), "")
+        # Counted last: a task that is not wanted takes nobody's place meanwhile.
+        tokens = self.claims.claim(key, prefix, {t: mine[t] for t in wanted})
+        if not tokens or worker is None:
+            why = why or (MOST if mine else _OTHERS)
             if why != _OTHERS:
-                self.passed(key, place or place_of(frame), why or _OTHERS)
+                self.passed(key, place or place_of(frame), why)
             return False
         place = place or place_of(frame)
-        debugger = self._stop(key, prefix, tokens, place, header, since)
+        debugger = self._stop(worker, key, prefix, tokens, place, header, since)
         self._open(debugger, frame, enter, again=False)
         return True
 
@@ -193,6 +192,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
 
     def _stop(
         self,
+        worker: Any,
         key: Any,
         prefix: str,
         tokens: set[str],
@@ -202,7 +202,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
     ) -> LivePdb:
         limits = [self.armings[t]["limit"] for t in tokens if t in self.armings]
         stop = Stop(
-            self.worker,
+            worker,
             key,
             prefix,
             tokens,
@@ -212,10 +212,10 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         )
         stop.header = header
         stop.pause.begin(since)
-        leave_pool(self.worker, key)
+        leave_pool(worker, key)
         debugger = LivePdb(stop)
         self._debuggers[stop.thread] = debugger
-        self._in_loop(self._begin, stop)
+        worker.loop.add_callback(self._begin, stop)
         stop.pause.end()
         return debugger
 
@@ -239,7 +239,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         if self.worker is None or not self.armings:
             return
         if self._passed.add(key, place, why):
-            self._in_loop(lambda: self._loop.call_later(SOON, self._report_passed))
+            self._in_loop(self._report_passed_soon)
 
     def _changed(self, stop: Stop, what: str) -> None:
         """A stop has moved, or is over."""
@@ -265,12 +265,19 @@ class Live(WorkerPlugin):  # type: ignore[misc]
 
     def _begin(self, stop: Stop) -> None:
         """A task has stopped: list it."""
+        if self.worker is None:  # it was taken off meanwhile
+            stop.release("off")
+            return
         self.stops[stop.id] = stop
         self._ctrl_c.leave_to_nanny(self.worker)
         self.paused.setdefault(stop.key, []).append(stop)
+        ts = self.worker.state.tasks.get(stop.key)
+        stop.cancelled = ts is None or ts.state == "cancelled"
         self._log({"stopped": stop.form()})
         if not stop.tokens & self.armings.keys():  # turned off meanwhile
             stop.release("off")
+        elif stop.cancelled:
+            stop.release("cancelled")
         self._look_at_limit(stop)
 
     def _look_at_limit(self, stop: Stop) -> None:
@@ -296,6 +303,10 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         if stop.id in self.stops and self.worker is not None:
             self._log({"moved": stop.form()})
 
+    def _report_passed_soon(self) -> None:
+        if self.worker is not None:
+            self._loop.call_later(SOON, self._report_passed)
+
     def _report_passed(self) -> None:
         passed = self._passed.take()
         if passed and self.worker is not None:
@@ -319,7 +330,8 @@ class Live(WorkerPlugin):  # type: ignore[misc]
     def dbgkit_paused(self) -> dict[int, tuple[Any, str]]:
         """Threads that wait: see `running.PAUSED`."""
         waits = "it is paused at a breakpoint"
-        return {each.thread: (each.key, waits) for each in list(self.stops.values())}
+        stops = [each for each in list(self.stops.values()) if each.state == WAITING]
+        return {each.thread: (each.key, waits) for each in stops}
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
         """Called by the worker for each change of each task's state, in its loop."""

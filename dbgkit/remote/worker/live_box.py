@@ -39,7 +39,8 @@ class Box:
         kept = text[: max(0, MOST_OUTPUT - self._written)]
         self._written += len(kept)
         self._left_out += len(text) - len(kept)
-        self._parts.append(kept)
+        if kept:
+            self._parts.append(kept)
         self._waiting += len(kept)
         if self._waiting > PART and not self.prompt:
             self.flush()
@@ -90,7 +91,7 @@ class Box:
 
     def line(self, prompt: str) -> str:
         """A line of input for code that runs at the prompt; `EOFError` without one."""
-        self.flush()
+        self._end_output()  # each answer is one more of the user's
         wanted: dict[str, Any] | None = {"op": "input", "prompt": prompt}
         while True:
             message = self.stop.read(wanted)

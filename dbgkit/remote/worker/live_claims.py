@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,22 +30,13 @@ class Claims:
             if key in (seen := self._seen(token, prefix)) or len(seen) < arming["most"]
         }
 
-    def claim(
-        self, key: Any, prefix: str, armings: Mapping[str, Arming]
-    ) -> tuple[set[str], set[str]]:
-        """Armings for which a task may stop, and those that it was counted for now."""
+    def claim(self, key: Any, prefix: str, armings: Mapping[str, Arming]) -> set[str]:
+        """Armings for which a task may stop: it is counted for them."""
         with self._lock:
             found = self.room(key, prefix, armings)
-            fresh = {token for token in found if key not in self._seen(token, prefix)}
-            for token in fresh:
+            for token in found:
                 self._seen(token, prefix).add(key)
-        return {*found}, fresh
-
-    def give_back(self, key: Any, prefix: str, tokens: Iterable[str]) -> None:
-        """It has not stopped for these."""
-        with self._lock:
-            for token in tokens:
-                self._seen(token, prefix).discard(key)
+        return {*found}
 
     def forget_all_but(self, tokens: Collection[str]) -> None:
         """Forget what has stopped for armings that are over."""

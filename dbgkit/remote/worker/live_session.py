@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from types import NoneType
 from typing import Any
 
 from distributed.comm import CommClosedError
@@ -11,6 +12,14 @@ from distributed.comm import CommClosedError
 from .live_stop import Stop
 
 TEXT = 10_000  # characters of one line that is typed
+_COMPLETE = {"number": int, "text": str, "line": str, "begin": int, "end": int}
+# What each message has to have: the task's own thread takes it, and must not fail.
+_FORMS: dict[str, dict[str, Any]] = {
+    "do": {"line": str},
+    "input": {"text": (str, NoneType)},
+    "sources": {"found": (list, tuple)},
+    "complete": _COMPLETE,
+}
 
 
 class Session:
@@ -64,11 +73,17 @@ class Session:
             self.stop.interrupt()
         elif op == "detach":
             return False
-        elif op in ("do", "input", "sources", "complete"):
+        elif op in _FORMS:
+            if not _fits(message, _FORMS[op]):
+                return False
             if op == "do":
-                message["line"] = str(message.get("line", ""))[:TEXT]
-            self.stop.deliver(message)
+                message["line"] = message["line"][:TEXT]
+            return self.stop.deliver(message)
         return True
+
+
+def _fits(message: dict[str, Any], form: dict[str, Any]) -> bool:
+    return all(isinstance(message.get(name), kind) for name, kind in form.items())
 
 
 async def refuse(comm: Any, why: str, *, gone: bool = False) -> None:

@@ -124,9 +124,18 @@ class Sources:
             if message["op"] == "sources":
                 break
         for code, found in zip(missing, message["found"], strict=False):
-            if found:
-                lines, first = tuple(map(str, found["lines"])), int(found["first"])
-                self._known[code] = Text(str(found["file"]), lines, first)
-                self.names.add(str(found["file"]))
-            else:
+            text = _text_of(found)
+            if text is None:
                 self._unknown.add((self.stop.visitor, code))
+            else:
+                self._known[code] = text
+                self.names.add(text.file)
+
+
+def _text_of(found: Any) -> Text | None:
+    """A text as a client has sent it; None: it has none."""
+    try:
+        lines = tuple(map(str, found["lines"]))
+        return Text(str(found["file"]), lines, int(found["first"]))
+    except (KeyError, TypeError, ValueError):
+        return None

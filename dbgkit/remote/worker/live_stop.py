@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..common.wire_live import PlaceForm, StopForm
 
 WAITING, RUNNING = "waiting", "running"
+MOST_WAITING = 1_000  # messages that the thread has not taken yet
 
 
 class Visitor(Protocol):
@@ -123,11 +124,14 @@ class Stop:
             else:
                 self._break_in()
 
-    def deliver(self, message: dict[str, Any]) -> None:
-        """Hand a message of the session to the thread."""
+    def deliver(self, message: dict[str, Any]) -> bool:
+        """Hand a message of the session to the thread; False: too many wait there."""
         with self._changed:
             self._touch()
+            if len(self._inbox) >= MOST_WAITING:
+                return False
             self._put(message)
+            return True
 
     def interrupt(self) -> None:
         """Ctrl-C: interrupt what runs at the prompt, or halt the task where it runs."""
