@@ -12,18 +12,20 @@ import time
 from contextlib import contextmanager
 
 import dask
+import live_tasks
 import pytest
 import tasks
 from commands import in_process
 from conftest import own_cluster
 from distributed import Client, wait
 from distributed.security import Security
+from live_sessions import entered, nothing_left, stop_of
 from peek_tasks import wait_there
 from slow_link import far_cluster
 from watching import remove_extension, unchanged, wait_until
 
 import dbgkit
-from dbgkit.cluster import pulls, reach
+from dbgkit.cluster import pulls, reach, talk
 from dbgkit.cluster.extension import extension_name
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.pulls import PASSED_ON
@@ -360,6 +362,27 @@ def test_peek_goes_through_the_scheduler(far, tmp_path):
         assert count["trips"] <= 2
         path.touch()
         future.result()
+
+
+def test_a_prompt_goes_through_the_scheduler(far, monkeypatch):
+    """Of `live` and `break_at`; that the worker is out of reach is found out once."""
+    monkeypatch.setattr(talk, "CONNECT_LIMIT", 1.0)
+    with client_of(far) as client, cut_off(far):
+        with dbgkit.live(client=client), dbgkit.break_at("broken-far", client=client):
+            keys = {"prompt-far": live_tasks.doubled, "broken-far": live_tasks.plain}
+            there = {"workers": ["far-0"]}
+            futures = [client.submit(f, 3, key=k, **there) for k, f in keys.items()]
+            for number, key in enumerate(keys):
+                found = stop_of(client, key)
+                before = far.link.swallowed
+                with entered(client, found) as session:
+                    assert session.type("p x").strip().endswith("3")
+                    assert session.talk.through
+                    session.type("c")
+                    assert session.ended.how in ("continued", "finished")
+                assert (far.link.swallowed > before) == (number == 0)
+            assert client.gather(futures) == [7, 4]
+        nothing_left(client)
 
 
 def test_where_only_some_are_out_of_reach(plain, impatient, monkeypatch):

@@ -20,7 +20,7 @@ from live_sessions import (
     stop_of,
     waiting,
 )
-from live_tasks import doubled, helped, plain
+from live_tasks import doubled, helped, plain, unpaused
 from watching import wait_until
 
 import dbgkit
@@ -130,6 +130,69 @@ def test_the_scheduler_goes_while_somebody_is_in_it(harmable):
         with pytest.raises(DbgkitError):
             dbgkit.attach(client=client, timeout="3s")
         del live, future
+
+
+# -- short of memory, and stolen -----------------------------------------------------
+
+
+def test_a_worker_short_of_memory_while_somebody_is_in_it(harmable):
+    """Paused, its prompts go on; ended by its nanny, the task stops on the next one."""
+    settings = {
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": 0.5,
+        "distributed.worker.memory.terminate": 0.9,
+        "distributed.worker.memory.monitor-interval": "50ms",
+    }
+    with (
+        dask.config.set(settings),
+        harmable(**ONE, memory_limit="800 MB") as client,
+        dbgkit.live(),
+    ):
+        future = client.submit(doubled, 3, key="short-1")
+        found = stop_of(client, "short-1")
+        with entered(client, found) as session:
+            session.type("!held = b'x' * 400_000_000")
+            wait_until(lambda: _statuses(client) == ["paused"], "it is paused")
+            assert session.type("p x").strip() == "3"
+            session.type("!del held")
+            wait_until(lambda: _statuses(client) == ["running"], "it runs again")
+            session._send("!held = [b'x' * 100_000_000 for _ in range(20)]")
+            session._until_prompt()
+            assert session.ended.how == "lost"
+        gone(client, found)
+        again = stop_of(client, "short-1")
+        assert again.worker != found.worker
+        assert enter(client, again, "p x", "c")[1] == "continued"
+        assert future.result(10) == 7
+
+
+def _statuses(client):
+    workers = client.scheduler_info()["workers"].values()
+    return [each["status"] for each in workers]
+
+
+def test_what_queues_behind_a_paused_task_is_stolen_and_the_task_is_not(harmable):
+    with (
+        dask.config.set({"distributed.scheduler.worker-saturation": "inf"}),
+        harmable(n_workers=1, threads_per_worker=1, processes=False) as client,
+        dbgkit.live(),
+    ):
+        paused = client.submit(doubled, 3, key="paused-1")
+        found = stop_of(client, "paused-1")
+        first = client.submit(unpaused, 0, seconds=0.1, key="unpaused-0")
+        assert first.result(10) == 0  # how long they take is known
+        behind = client.map(unpaused, range(40), seconds=0.1, pure=False)
+        client.cluster.scale(2)
+        client.wait_for_workers(2, timeout=30)
+        wait(behind, 30)
+        ran = {where for each in client.who_has(behind).values() for where in each}
+        assert len(ran) == 2
+        (still,) = waiting(client)
+        assert (still.id, still.worker) == (found.id, found.worker)
+        assert enter(client, found, "p x", "c")[1] == "continued"
+        assert paused.result(10) == 7
+        assert [*client.who_has([paused])["paused-1"]] == [found.worker]
 
 
 # -- many ----------------------------------------------------------------------------
