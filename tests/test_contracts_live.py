@@ -11,6 +11,7 @@ import threading
 import pytest
 from distributed import Worker, get_worker, secede
 from distributed import threadpoolexecutor as pool
+from distributed.comm import connect
 from distributed.core import _expects_comm
 from distributed.worker import _worker_cvar, thread_state
 from distributed.worker_state_machine import (
@@ -142,3 +143,19 @@ def test_aborted_arrives_without_dbgkit():
     assert run.stdout.strip() == "RuntimeError('by alice')", run.stderr
     assert type(pickle.loads(bytes.fromhex(data))) is Aborted
     assert dbgkit.errors.DbgkitError not in Aborted.__mro__
+
+
+def test_what_has_no_handler_is_passed_over_and_an_echo_answered(client):
+    """`cluster.talk`: a server goes on with the comm's next message."""
+
+    async def ask(address):
+        comm = await connect(address, **client.connection_args)
+        try:
+            await comm.write({"op": "no-such-thing", "reply": False})
+            await comm.write({"op": "echo", "data": {"op": "said"}})
+            return await comm.read()
+        finally:
+            await comm.close()
+
+    for address in (client.scheduler.address, *client.nthreads()):
+        assert client.sync(ask, address) == {"op": "said"}

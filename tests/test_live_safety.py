@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
+import pytest
 from distributed import Client, Event
 from distributed.threadpoolexecutor import threads_lock
 from live_sessions import entered, gone, nothing_left, stop_of, waiting
@@ -107,6 +108,23 @@ def test_a_task_that_is_not_wanted_takes_nobodys_place(inproc_client, inproc):
         assert others.result(10) == "others"
     assert mine.result(10) == "mine"
     nothing_left(inproc_client)
+
+
+@pytest.mark.parametrize("through", [False, True])
+def test_a_session_that_comes_as_live_is_off_is_refused(processes_client, through):
+    live = dbgkit.live()
+    future = processes_client.submit(doubled, 3, key="late-1")
+    found = stop_of(processes_client, "late-1")
+    live.off()
+    nothing_left(processes_client)
+    missed = reach_of(processes_client).missed
+    missed.update({found.worker} if through else ())
+    with entered(processes_client, found) as session:
+        session.type()
+        assert session.ended.how == "refused" and session.ended.gone
+        assert session.talk.through == through
+    missed.clear()
+    assert future.result(10) == 7
 
 
 # -- what nobody should say ----------------------------------------------------------
@@ -212,4 +230,26 @@ def test_each_line_of_interact_has_output_of_its_own(processes_client):
             assert "more characters are left out]\n" in said
             assert said.rstrip().endswith("21")
             session.type("exit()", "c")
+        assert future.result(10) == 31
+
+
+def _stdin_is_closed():
+    return getattr(sys.stdin, "closed", None)
+
+
+def test_exit_and_help_are_the_sessions_own(processes_client):
+    """Python's own close the process's stdin, and open a pager."""
+    with dbgkit.live():
+        future = processes_client.submit(helped, 3, key="exits-1")
+        found = stop_of(processes_client, "exits-1")
+        before = processes_client.run(_stdin_is_closed)
+        for line in ("exit()", "!exit()", "quit()", "p quit()"):
+            with entered(processes_client, found) as session:
+                session.type(line)
+                assert session.ended.how == "detached"
+            wait_until(lambda: not stop_of(processes_client, found.key).who, "left")
+        assert processes_client.run(_stdin_is_closed) == before
+        with entered(processes_client, found) as session:
+            assert "scale(x: " in session.type("!help(scale)")
+            session.type("c")
         assert future.result(10) == 31

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
 ENDING = 2.0  # seconds for the last message
+# Sent after the question: who has no part of ours any more, and so says nothing to it,
+# answers this (``Server.echo`` in distributed/core.py). A session passes it over.
+_IF_OFF = {"op": "echo", "data": {"op": "refused", "why": "live is off", "gone": True}}
 
 
 class Talk:
@@ -133,11 +136,13 @@ class Talk:
         name = live_name()
         if there is not None:
             await there.write({"op": f"{name}-session", **self._question})
+            await there.write(_IF_OFF)
             return there
         self.through = True
         there = await self._connect(address_of(self.client), None)
         tunnel = {"op": f"{name}-tunnel", "worker": self.worker, **self._question}
         await there.write(tunnel)
+        await there.write(_IF_OFF)
         self._remember(reach)
         return there
 

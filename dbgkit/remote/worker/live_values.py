@@ -11,6 +11,7 @@ import ast
 import codeop
 import ctypes
 import pdb
+import pydoc
 import sys
 from collections.abc import Iterator, MutableMapping
 from types import FrameType
@@ -42,7 +43,15 @@ class Values(pdb.Pdb):
     def _own_functions(self) -> dict[str, Any]:
         assert self.curframe is not None
         spaces = self.curframe.f_globals
-        return {"print": self._print, "input": self._input, "globals": lambda: spaces}
+        return {
+            "print": self._print,
+            "input": self._input,
+            "help": self._help,
+            "globals": lambda: spaces,
+            # Python's own close the process's stdin.
+            "exit": self._leave,
+            "quit": self._leave,
+        }
 
     def _print(self, *values: Any, file: Any = None, **options: Any) -> None:
         """``print`` at the prompt: it goes to whoever typed it."""
@@ -51,6 +60,17 @@ class Values(pdb.Pdb):
     def _input(self, prompt: object = "") -> str:
         """``input`` at the prompt: it asks whoever typed it."""
         return self.box.line(str(prompt))
+
+    def _help(self, *things: object) -> None:
+        """``help`` at the prompt: Python's own opens a pager of the process."""
+        for each in things:
+            self._print(pydoc.plain(pydoc.render_doc(each)))
+        if not things:
+            self._print("help(thing) describes it; h lists the commands of the prompt")
+
+    def _leave(self, code: object = None) -> None:
+        """``exit`` and ``quit`` at the prompt."""
+        self.do_quit("")
 
     def _evaluate(self, source: str | ast.expr) -> Any:
         """The value of an expression, whose inner functions see all names too."""
@@ -150,7 +170,9 @@ class Values(pdb.Pdb):
         exit() or Ctrl-D.
         """
         assert self.curframe is not None
-        space = {**self._own_functions(), **self.curframe.f_globals, **self._names}
+        own = self._own_functions()
+        del own["exit"], own["quit"]  # they end the interpreter
+        space = {**own, **self.curframe.f_globals, **self._names}
         Console(space, self.box).interact()
 
 
