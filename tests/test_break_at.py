@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import functools
 import multiprocessing
 import operator
 import sys
@@ -11,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 import break_at_tasks
 import cloudpickle
 import dask
+import dask.bag
 import pytest
 from break_at_tasks import (
     DOUBLED_LINE,
@@ -82,7 +85,11 @@ def bare(client):
 
 
 def why_passed():
-    return {(each.prefix, each.why): each.count for each in dbgkit.attach().passed}
+    """How many have passed, at whatever line, by prefix and reason."""
+    found = collections.Counter()
+    for each in dbgkit.attach().passed:
+        found[each.prefix, each.why] += each.count
+    return found
 
 
 # -- at the start --------------------------------------------------------------------
@@ -127,6 +134,33 @@ def test_a_function_stops_whatever_the_key(here, travelling):
         assert other.result(LIMIT) == 1.5
         assert "\n3\n" in enter(here, stop_of(here, "anything-1"), "p x", "c")[0]
         assert future.result(LIMIT) == 7
+
+
+@functools.lru_cache
+def _cached(x):
+    over = x
+    return over
+
+
+def _tripled(x):
+    three = x * 3
+    return three
+
+
+def test_a_delayed_or_cached_function_and_a_delayed_value(here):
+    delayed = dask.delayed(_tripled)
+    value = dask.delayed(doubled)(4)
+    uses = {
+        "_tripled": (delayed, delayed(3), 9),
+        "_cached": (_cached, dask.delayed(_cached)(5), 5),
+        repr(value.key): (value, value, 9),
+    }
+    for text, (place, work, result) in uses.items():
+        with dbgkit.break_at(place) as armed:
+            assert f"break_at({text})" in repr(armed)
+            future = here.compute(work)
+            assert enter(here, waiting(here)[0], "c")[1] == "continued"
+            assert future.result(10) == result
 
 
 def test_a_function_within_a_fused_graph(here):
@@ -680,6 +714,9 @@ def test_with_an_asynchronous_client(processes):
         ("a-key", {"hits": 0}, "hits=0"),
         ("a-key", {"hits": True}, "hits=True"),
         ("a-key", {"condition": "x ="}, "is no expression"),
+        ("a-key", {"condition": "await x"}, "is no expression"),
+        ("a-key", {"when": 10**20}, "is not one of"),
+        ("load.py:0", {}, "there is no such line"),
         ("a-key", {"log": ""}, "an expression is needed"),
         ("a-key", {"most": 0}, "most=0"),
         (f"{break_at_tasks.__file__}:1000", {}, "there is no code at"),
@@ -700,6 +737,7 @@ def test_an_option_that_cannot_be_is_refused_at_once(
         (None, "no task can stop at a NoneType"),
         (True, "no task can stop at a bool"),
         (["a-key"], "no task can stop at a list"),
+        (dask.bag.from_sequence([1]), "no task can stop at a Bag"),
         ("", "an empty text"),
         ("load.py", "is a file without a line"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import gc
 import multiprocessing
 import sys
@@ -51,7 +52,11 @@ def live(client):
 
 
 def why_passed(client):
-    return {(each.prefix, each.why): each.count for each in dbgkit.attach().passed}
+    """How many have passed, at whatever line, by prefix and reason."""
+    found = collections.Counter()
+    for each in dbgkit.attach().passed:
+        found[each.prefix, each.why] += each.count
+    return found
 
 
 # -- which tasks stop ----------------------------------------------------------------

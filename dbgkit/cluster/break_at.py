@@ -12,6 +12,9 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
+from dask.base import is_dask_collection
+from dask.delayed import Delayed
+
 from dbgkit.cluster.clients import is_future
 from dbgkit.errors import WrongTarget
 from dbgkit.remote.common.codes import fingerprint, nested, spans
@@ -73,7 +76,7 @@ def _line_of(when: Any) -> int:
     """The line that ``when`` says; 0 if it is a word."""
     if isinstance(when, str) and when.isdecimal():
         when = int(when)
-    if isinstance(when, int) and not isinstance(when, bool) and when > 0:
+    if isinstance(when, int) and not isinstance(when, bool) and 0 < when < MOST_HITS:
         return when
     if when not in WHEN:
         raise ValueError(f"when={when!r} is not one of 'start', 'error', or a line")
@@ -93,7 +96,8 @@ def _expression(name: str, text: str | None) -> str:
         raise ValueError(f"{name}={text!r}: an expression is needed, as a text")
     try:
         parsed(text.strip(), "eval")
-    except ValueError as error:
+        compile(text.strip(), "<dbgkit break_at>", "eval", dont_inherit=True)
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"{name}={text!r} is no expression: {error}") from None
     return text.strip()
 
@@ -105,8 +109,16 @@ def _set_place(form: AtForm, place: Any) -> None:
         _set_text(form, place)
     elif isinstance(place, (bytes, int, float, tuple)) and not isinstance(place, bool):
         form["keys"] = [as_key(place)]
-    elif (code := _code_of(place)) is not None:
-        form["codes"] = _codes(code, place, form["line"])
+    elif (function := _function_of(place)) is not None:
+        form["codes"] = _codes(function, form["line"])
+        form["text"] = function.__qualname__.rpartition("<locals>.")[2]
+    elif isinstance(place, Delayed):
+        form["keys"] = [as_key(place.key)]
+    elif is_dask_collection(place):
+        raise WrongTarget(
+            f"no task can stop at {with_article(type(place).__name__)}: it has many",
+            "pass the prefix of those that are meant",
+        )
     else:
         what = with_article(type(place).__name__)
         hint = f"pass {_KINDS}"
@@ -122,6 +134,8 @@ def _set_text(form: AtForm, text: str) -> None:
         if form["when"] == "line":
             raise ValueError(f"{text!r} says the line: when={form['line']} is too much")
         form["file"], form["line"] = found["file"], int(found["line"])
+        if not 0 < form["line"] < MOST_HITS:
+            raise ValueError(f"{text!r}: there is no such line")
         if form["when"] == "start":
             form["when"] = "line"
         _check_line(form["file"], form["line"])
@@ -158,67 +172,66 @@ def _check_lines(named: str, line: int, codes: Iterable[CodeType]) -> None:
     raise ValueError(f"there is no code at {named}{also}")
 
 
-def _code_of(place: Any) -> CodeType | None:
-    """The code that a call of something runs first; None if there is none."""
+def _function_of(place: Any) -> FunctionType | None:
+    """The function that a call of something runs first; None if there is none."""
     for _ in range(20):
         if isinstance(place, partial):
             place = place.func
         elif isinstance(place, (MethodType, staticmethod, classmethod)):
             place = place.__func__
-        elif isinstance(place, FunctionType) and "__wrapped__" in vars(place):
-            place = inspect.unwrap(place)
+        elif not isinstance(place, type) and _is_wrapper(place):
+            place = place.__wrapped__
         else:
             break
     if isinstance(place, FunctionType):
-        return place.__code__
+        return place
     call = inspect.getattr_static(type(place), "__call__", None)
-    if isinstance(call, FunctionType) and not isinstance(place, type):
-        return call.__code__
+    if isinstance(call, FunctionType) and not isinstance(place, (type, Delayed)):
+        return call
     return None
 
 
-def _codes(code: CodeType, place: Any, line: int) -> list[CodeForm]:
+def _is_wrapper(place: Any) -> bool:
+    """Whether it is decorated; of ``dask.delayed``, whether it is no value yet."""
+    own = getattr(place, "__dict__", None)
+    known = isinstance(own, dict) and "__wrapped__" in own
+    return known or hasattr(type(place), "__wrapped__")
+
+
+def _codes(function: FunctionType, line: int) -> list[CodeForm]:
     """A function's code; with a line, that of it and its inner functions there."""
+    code = function.__code__
     found = [code]
     if line:
         name = f"line {line} of {code.co_name}()"
         _check_lines(name, line, nested(code))
         found = [each for each in nested(code) if spans(each, line)]
-    module = _module_of(place)
     return [
         {
             "name": each.co_name,
             "first": each.co_firstlineno,
             "mark": fingerprint(each),
-            "module": module,
-            "path": _path_of(each, code, place),
+            "module": str(function.__module__ or ""),
+            "path": _path_of(each, function),
         }
         for each in found
     ]
 
 
-def _module_of(place: Any) -> str:
-    if isinstance(place, partial):
-        place = place.func
-    return str(getattr(place, "__module__", None) or "")
-
-
-def _path_of(each: CodeType, code: CodeType, place: Any) -> str:
+def _path_of(each: CodeType, function: FunctionType) -> str:
     """The qualified name of some code, which Python 3.11 has itself."""
     path = getattr(each, "co_qualname", None)
     if path is None:
-        path = getattr(place, "__qualname__", "") if each is code else each.co_name
+        is_all = each is function.__code__
+        path = function.__qualname__ if is_all else each.co_name
     return str(path)
 
 
 def _text(form: AtForm, place: Any) -> str:
     """How it is written, as far as a line has room for it."""
-    if form["codes"]:
-        named = getattr(place, "__qualname__", None) or form["codes"][0]["path"]
-        shown = str(named).rpartition("<locals>.")[2]
-    else:
-        key = getattr(place, "key", place) if is_future(place) else place
-        shown = safe_repr(key, 100)
+    # Of a function it is its name.
+    key = form["keys"][0] if form["keys"] else place
+    shown = form["text"] or safe_repr(key, 100)
     options: Mapping[str, Any] = {
         "when": form["when"] if form["when"] == "error" else None,
         "condition": form["condition"] or None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from itertools import count
 from types import CodeType, FrameType
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..common.wire_live import Arming, AtForm, CodeForm
 
 START, ERROR, LINE = "start", "error", "line"
+_UNREADABLE = "cannot be read by Python " + sys.version.partition(" ")[0]
 
 
 class At:
@@ -58,7 +60,9 @@ class At:
         it, and that is said there.
         """
         raised = ""
-        if self._has_condition and self._condition is not None:
+        if self._has_condition and self._condition is None:
+            raised = f"its condition {_UNREADABLE}"
+        elif self._condition is not None:
             try:
                 if not _value(self._condition, frame):
                     return False, ""
@@ -69,7 +73,8 @@ class At:
     def value_in(self, frame: FrameType, tell: Callable[[Any], str]) -> str:
         """What ``log`` comes to in a frame, as a text; else what it raised."""
         try:
-            assert self.expression is not None
+            if self.expression is None:
+                return _UNREADABLE
             return tell(_value(self.expression, frame))
         except Exception as error:  # the user's own code
             return f"raised {type(error).__name__}"
