@@ -27,7 +27,7 @@ from break_at_tasks import (
     ratio,
     summed,
 )
-from distributed import Client, wait
+from distributed import Client, Event, wait
 from live_sessions import enter, entered, nothing_left, stop_of, waiting
 from watching import LIMIT, wait_until
 
@@ -125,6 +125,26 @@ def test_one_task_of_a_prefix_and_worker_stops_and_the_rest_is_counted(here):
         why = ("many", "as many tasks as wanted have stopped")
         wait_until(lambda: why_passed().get(why) == 28, "28 have passed")
     assert here.gather(futures) == [2 * x + 1 for x in range(30)]
+
+
+def test_it_says_that_no_task_is_known_or_that_all_have_run(here):
+    with dbgkit.break_at("noted") as armed:
+        assert "no task of that key or prefix is known yet" in armed.note
+        assert armed.note in repr(armed)
+    futures = here.map(doubled, range(3), key=[f"noted-{i}" for i in range(3)])
+    wait(futures, LIMIT)
+    with dbgkit.break_at("noted") as armed:
+        assert armed.note == "all that is known of it has run already (3 tasks)"
+    with dbgkit.break_at("noted-1") as armed:
+        assert "(1 task)" in armed.note
+    with dbgkit.break_at(doubled) as armed:
+        assert armed.note == ""
+    gate = Event("noted-goes")
+    waits = here.submit(gate.wait, key="noted-9")
+    with dbgkit.break_at("noted") as armed:
+        assert armed.note == ""
+    gate.set()
+    assert waits.result(LIMIT)
 
 
 def test_a_function_stops_whatever_the_key(here, travelling):

@@ -9,9 +9,12 @@ from dbgkit.api.asking import Asking, Async, Sync, Unpack, own_client
 from dbgkit.api.live import AsyncLive, Live, turned_on
 from dbgkit.cluster.break_at import at_form
 from dbgkit.cluster.live_notices import REPORTED, Event
+from dbgkit.model.live import WentOn
+from dbgkit.remote.common.sentences import counted
 from dbgkit.source.stopped import Stopped
 
 MOST_TOLD = 100  # values that are told of as they are reported
+_ENDED = {"memory", "erred"}
 
 
 class BreakAt(Live):
@@ -23,10 +26,26 @@ class BreakAt(Live):
     ----------
     without : mapping of str to str
         Addresses of workers where tasks do not stop (yet), and why.
+    note : str
+        Why it may be that nothing stops: as it was armed, the scheduler knew no task
+        of that key or prefix, or all of them had run. Empty otherwise.
     """
 
+    note = ""
     _call = "dbgkit.break_at()"
     _reported = 0  # values
+
+    def _is_on(self, started: WentOn) -> None:
+        super()._is_on(started)
+        states = started.tasks
+        if states is not None and not states:
+            self.note = (
+                "no task of that key or prefix is known yet; one that is fused into "
+                "another goes by that one's key"
+            )
+        elif states and states.keys() <= _ENDED:
+            number = counted(sum(states.values()), "task")
+            self.note = f"all that is known of it has run already ({number})"
 
     def _tell(self, event: Event) -> bool:
         """Say what has stopped, or what it reports."""
@@ -44,8 +63,9 @@ class BreakAt(Live):
     def __repr__(self) -> str:
         but = f", except on {', '.join(self.without)}" if self.without else ""
         text = "a place" if self._at is None else self._at["text"]
+        note = f" ({self.note})" if self.note else ""
         return (
-            f"<BreakAt: {text} stops tasks{but}; .off() takes it off, "
+            f"<BreakAt: {text} stops tasks{but}{note}; .off() takes it off, "
             "dbgkit.attach() lists what waits>"
         )
 

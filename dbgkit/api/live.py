@@ -100,6 +100,9 @@ class Live:
 
         return look(None, self._client, None, self._timeout, run, asynchronous)
 
+    def _is_on(self, started: WentOn) -> None:
+        self.without = started.without
+
     def _open(self) -> None:
         """Keep a client of an address connected: it ends with its client."""
         if isinstance(self._client, str):
@@ -158,7 +161,7 @@ class AsyncLive(Live):
     def __await__(self) -> Generator[Any, None, Live]:
         if self._starting is not None:
             starting, self._starting = self._starting, None
-            self.without = (yield from starting.__await__()).without
+            self._is_on((yield from starting.__await__()))
             _warn_of(self.without)
         return self
 
@@ -301,7 +304,7 @@ def turned_on(
         found._opened.close()
         raise
     if isinstance(started, WentOn):
-        found.without = started.without
+        found._is_on(started)
         _warn_of(found.without, level + 1)
         return found
     waiting = awaited(client, found._timeout, asynchronous)

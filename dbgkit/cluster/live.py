@@ -87,7 +87,7 @@ def switch_on(
             f"live does not start on {where}, so it is off: {why}",
             "workers need Python 3.10 or newer",
         )
-    return WentOn(answer["without"])
+    return WentOn(answer["without"], answer.get("tasks"))
 
 
 # What can be done where tasks cannot stop at lines.

@@ -16,9 +16,12 @@ class WentOn:
     ----------
     without : mapping of str to str
         Addresses of workers where tasks do not stop (yet), and why.
+    tasks : mapping of str to int, optional
+        How many tasks a place by key means, by state. None: it is not by key.
     """
 
     without: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, int] | None = None
 
     def __str__(self) -> str:
         return f"breakpoint() stops in tasks{_but(self.without)}"

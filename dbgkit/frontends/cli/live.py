@@ -87,6 +87,8 @@ def break_at(place: Place, place_: str, **settings: Any) -> int:
                 f"tasks stop at {place_}, until Ctrl-C: {advice.call('attach')} lists "
                 "what waits.\n"
             )
+            if armed.note:
+                write(f"Note: {armed.note}.\n")
             _until_ctrl_c(client)
     return 0
 

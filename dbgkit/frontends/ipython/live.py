@@ -78,10 +78,12 @@ class LiveMagics(Magics):  # type: ignore[misc, unused-ignore]
             print(in_line(str(show(asked, live_off, places=True))))
             return None
         try:
-            show(asked, function_of("break_at"), asked.target)
+            armed = show(asked, function_of("break_at"), asked.target)
         except ValueError as error:
             raise UsageError(in_line(f"%dbg_break_at: {error}")) from None
         print("Armed. %dbg_attach enters what stops; %dbg_break_at off takes it off.")
+        if note := getattr(armed, "note", ""):
+            print(f"Note: {note}.")
         return None
 
     @magic

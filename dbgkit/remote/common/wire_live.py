@@ -126,12 +126,16 @@ class StopsForm(TypedDict):
     now: Moment
 
 
-class IsLive(TypedDict):
-    """``scheduler.live.LiveStops.on_on``"""
-
+class _IsLive(TypedDict):
     refused: str
     without: dict[str, str]
     broken: dict[str, str]
+
+
+class IsLive(_IsLive, total=False):
+    """``scheduler.live.LiveStops.on_on``"""
+
+    tasks: dict[str, Count] | None  # of a place by key, by state
 
 
 class IsNotLive(TypedDict):

@@ -25,6 +25,21 @@ def as_sent(arming: Arming) -> Arming:
     return {**arming, "at": {**arming["at"], "keys": keys}}
 
 
+def tasks_at(state: Any, arming: Mapping[str, Any]) -> dict[str, int] | None:
+    """Tasks that a place means, by state; None if it is not by key."""
+    at: AtForm | None = arming.get("at")
+    if at is None or not (at["keys"] or at["prefix"]):
+        return None
+    prefix = state.task_prefixes.get(at["prefix"])
+    counts = {} if prefix is None else prefix.states
+    found = {name: n for name, n in counts.items() if n and name != "forgotten"}
+    for key in set(at["keys"]):
+        ts = state.tasks.get(key)
+        if ts is not None and ts.prefix is not prefix:
+            found[ts.state] = found.get(ts.state, 0) + 1
+    return found
+
+
 def needs_lines(arming: Mapping[str, Any]) -> bool:
     """Whether an arming is for a line."""
     return "at" in arming and arming["at"]["when"] == "line"

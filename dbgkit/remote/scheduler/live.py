@@ -23,6 +23,7 @@ from .break_at import (
     needs_lines,
     reported,
     spend,
+    tasks_at,
     without_lines,
 )
 from .leftovers import forget_events
@@ -154,7 +155,9 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
             await self.on_off(owner, [token], False, limit)
         without.update({address: self.refusals[address] for address in there})
         without.update(lacking)
-        return {"refused": refused, "without": without, "broken": {}}
+        tasks = tasks_at(self.scheduler, as_sent(arming))
+        answer: IsLive = {"refused": refused, "without": without, "broken": {}}
+        return {**answer, "tasks": tasks}
 
     async def on_off(
         self,
