@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 
@@ -251,5 +252,52 @@ def test_exit_and_help_are_the_sessions_own(processes_client):
         assert processes_client.run(_stdin_is_closed) == before
         with entered(processes_client, found) as session:
             assert "scale(x: " in session.type("!help(scale)")
+            session.type("c")
+        assert future.result(10) == 31
+
+
+NONSENSE = [
+    {"op": 5},
+    {"op": "output", "text": 5},
+    {"op": "prompt", "prompt": "(Pdb) "},
+    {"op": "prompt", "prompt": "(Pdb) ", "answered": "x"},
+    {"op": "here", "stop": {"id": "x"}},
+    {"op": "sources", "codes": ["x"]},
+    {"op": "completions"},
+    {"op": "ended", "how": "continued", "until": "soon"},
+    "nothing",
+]
+
+
+def _say(dask_worker, name, messages):
+    """Answer each session with one of some messages; gives what did so before."""
+    left = list(messages)
+
+    async def session(comm, stop, who):
+        await comm.write(left.pop(0))
+        await asyncio.sleep(30)
+
+    dask_worker.handlers[name], before = session, dask_worker.handlers[name]
+    dask_worker.dbgkit_before = before
+
+
+def _say_no_more(dask_worker, name):
+    dask_worker.handlers[name] = dask_worker.__dict__.pop("dbgkit_before")
+
+
+def test_a_worker_that_talks_nonsense_ends_the_session(processes_client):
+    with dbgkit.live():
+        future = processes_client.submit(helped, 3, key="nonsense-1")
+        found = stop_of(processes_client, "nonsense-1")
+        there = {"name": f"{live_name()}-session", "workers": [found.worker]}
+        processes_client.run(_say, messages=NONSENSE, **there)
+        try:
+            for _ in NONSENSE:
+                with entered(processes_client, found) as session:
+                    session.type()
+                    assert session.ended.how == "lost"
+        finally:
+            processes_client.run(_say_no_more, **there)
+        with entered(processes_client, found) as session:
             session.type("c")
         assert future.result(10) == 31

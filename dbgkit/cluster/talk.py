@@ -21,6 +21,7 @@ from dbgkit.cluster.clients import event_loop
 from dbgkit.cluster.connection import address_of
 from dbgkit.cluster.reach import CONNECT_LIMIT, reach_of
 from dbgkit.cluster.shipping import live_name
+from dbgkit.cluster.talk_forms import is_sound
 from dbgkit.errors import SchedulerGone, WaitTimedOut
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class Talk:
         try:
             while True:
                 message = await self._comm.read()
-                if not (isinstance(message, dict) and "op" in message):
+                if not is_sound(message):
                     break
                 self._messages.put(message)
                 if message["op"] in ("ended", "refused"):

@@ -130,6 +130,9 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         if lacking and len(lacking) == len(self.workers):
             self._leave()
             return {"refused": lacking[min(lacking)], "without": {}, "broken": {}}
+        if owner and owner not in self.scheduler.clients:  # nobody would end it
+            self._leave()
+            return {"refused": "its client has gone", "without": {}, "broken": {}}
         was_on = bool(self.armings)
         self.armings[token] = {
             **as_sent(arming),
@@ -368,6 +371,7 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
 
     def remove_client(self, scheduler: Any, client: str) -> None:
         """Arming ends with the client that has armed."""
+        scheduler.unsubscribe_topic(LOG, client)  # it is told no more
         mine = [t for t, arming in self.armings.items() if arming["owner"] == client]
         self._end(mine)
 
