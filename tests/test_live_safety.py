@@ -128,6 +128,30 @@ def test_a_session_that_comes_as_live_is_off_is_refused(processes_client, throug
     assert future.result(10) == 7
 
 
+def _log_much(dask_scheduler, name, minutes):
+    part = dask_scheduler.plugins[name]
+    for number in range(1_500):
+        part.log(f"event {number}", "")
+    part.logging_since -= 60 * minutes + 1
+    return len(dask_scheduler.get_events("dbgkit-live"))
+
+
+def test_after_many_events_it_goes_on_to_be_logged_and_told(processes_client, capsys):
+    with dbgkit.live():
+        there = {"name": live_name(), "minutes": 1}
+        assert processes_client.run_on_scheduler(_log_much, **there) <= 1_000
+        future = processes_client.submit(doubled, 3, key="logged-1")
+        stop_of(processes_client, "logged-1")
+        told = []
+
+        def is_told():
+            told.append("".join(capsys.readouterr()))
+            return "'logged-1' waits at its breakpoint" in "".join(told)
+
+        wait_until(is_told, "it is told")
+    assert future.result(10) == 7
+
+
 # -- what nobody should say ----------------------------------------------------------
 
 

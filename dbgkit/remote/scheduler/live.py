@@ -46,7 +46,8 @@ STOPPED = "a task has stopped"
 LOG = "dbgkit-live"  # topic of the events that say what was done, and by whom
 VERBS = ("on", "off", "list", "wants")
 RUNS_CODE = ("run_function", "broadcast")  # handlers of Dask's own
-MOST_LOGGED = 1_000  # events, of one version of this part
+MOST_LOGGED = 1_000  # events within a minute: Dask itself keeps as many
+MINUTE = 60.0
 MOST_PASSED = 100
 MOST_STOPS = 10_000
 
@@ -64,7 +65,8 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         self.stops: dict[str, StopForm] = {}
         self.passed: deque[PassedForm] = deque(maxlen=MOST_PASSED)
         self.omitted = 0
-        self.logged = 0
+        self.logged = 0  # events, within the minute that began at:
+        self.logging_since = 0.0
         self.refusals: dict[str, str] = {}
         self.revision = 0
         self.plugin = b""
@@ -327,7 +329,10 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         self.passed.append(form)
 
     def log(self, what: str, who: str, **more: Any) -> None:
-        """Log what was done, and by whom; at most so many events."""
+        """Log what was done, and by whom; at most so many events at a time."""
+        now = time()
+        if now - self.logging_since > MINUTE:
+            self.logging_since, self.logged = now, 0
         self.logged += 1
         if self.logged <= MOST_LOGGED:
             last = {"more": "not logged"} if self.logged == MOST_LOGGED else {}
