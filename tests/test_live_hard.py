@@ -76,6 +76,28 @@ def test_cancelled_and_submitted_again_it_stops_again(live):
     assert again.result(10) == 9
 
 
+def test_of_two_stops_of_one_key_the_free_one_is_entered(live):
+    """A cancelled one that somebody is in, and the key submitted again elsewhere."""
+    first, second = live.nthreads()
+    future = live.submit(doubled, 3, key="both-1", workers=[first])
+    found = stop_of(live, "both-1")
+    with entered(live, found) as session:
+        session.type("p x")
+        future.cancel()
+        wait_until(lambda: "cancelled" in session.type("p x"), "it is told")
+        wait_until(future.cancelled, "the client knows")
+        del future
+        again = live.submit(doubled, 4, key="both-1", workers=[second])
+        both = waiting(live, 2)
+        assert {each.key for each in both} == {"both-1"}
+        chosen = dbgkit.attach("both-1", client=live, prompt=False)
+        assert chosen.worker == second and not chosen.cancelled
+        assert "4" in enter(live, chosen, "p x", "c")[0]
+        assert again.result(10) == 9
+        assert session.type("p x").strip() == "3"
+    gone(live, found)
+
+
 # -- workers that go -----------------------------------------------------------------
 
 

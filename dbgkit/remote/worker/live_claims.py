@@ -24,11 +24,12 @@ class Claims:
         self, key: Any, prefix: str, armings: Mapping[str, Arming]
     ) -> dict[str, Arming]:
         """Those armings for which a task may stop."""
-        return {
-            token: arming
-            for token, arming in armings.items()
-            if key in (seen := self._seen(token, prefix)) or len(seen) < arming["most"]
-        }
+        found = {}
+        for token, arming in armings.items():
+            seen = self.stopped.get(token, {}).get(prefix, ())
+            if key in seen or len(seen) < arming["most"]:
+                found[token] = arming
+        return found
 
     def claim(self, key: Any, prefix: str, armings: Mapping[str, Arming]) -> set[str]:
         """Armings for which a task may stop: it is counted for them."""
