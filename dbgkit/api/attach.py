@@ -1,4 +1,4 @@
-"""``dbgkit.attach``: what waits at a ``breakpoint()``, and its prompt."""
+"""``dbgkit.attach``: what waits at a ``breakpoint()`` or is held, and its prompt."""
 
 from __future__ import annotations
 
@@ -61,11 +61,16 @@ def attach(
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> Stops | Stop | Coroutine[Any, Any, Stops | Stop]:
-    """List what waits at a ``breakpoint()``, or enter one of these tasks.
+    """List what waits at a ``breakpoint()`` and failures that are held, or enter one.
 
     The prompt is pdb's, in the task's own thread on its worker: `live` makes tasks
     stop. ``q`` leaves, and the task waits on; ``c`` has it go on; ``abort`` fails it;
     Ctrl-C interrupts what runs at the prompt. Values are the task's own, not copies.
+
+    Failures are held by ``record(keep_frames=…)``. There the prompt is that of a
+    post-mortem on the live frames, in a thread of its own: nothing is replayed or
+    moved. ``exceptions`` lists what it was raised from; ``q`` leaves, and ``drop``
+    frees the memory.
 
     Parameters
     ----------
@@ -86,13 +91,13 @@ def attach(
     Returns
     -------
     Stops or Stop
-        What waits; or the task that was entered, with ``how`` it was left. With an
+        What waits and is held; or what was entered, with ``how`` it was left. With an
         asynchronous client, an awaitable.
 
     Raises
     ------
     NotStopped
-        The task does not wait, or somebody else is in it.
+        The task neither waits nor is held, or somebody else is in it.
     NoFailure, SchedulerGone, WaitTimedOut
         There is no cluster, or it does not answer.
 
@@ -139,13 +144,13 @@ def attach(
 
 
 def attach_numbered(number: int, *, client: Any = None, **options: Any) -> Any:
-    """Enter the first, second or so on of what waits, in the order of the list."""
+    """Enter the first, second or so on of the list, in its order."""
     waiting: Any = attach(client=client, timeout=options.get("timeout", "30s"))
     if not isinstance(waiting, Stops):  # a coroutine: the client is asynchronous
         return waiting
     if not 1 <= number <= len(waiting):
         raise NotStopped(
-            f"{number} is no number in the list of {len(waiting)} that wait",
+            f"{number} is no number in the list of {len(waiting)}",
             f"{advice.call('attach')} lists them; the key {number} is written "
             f"({number})",
         )
@@ -180,7 +185,8 @@ def _enter(link: Link, chosen: Stop, stopped: Stopped) -> Stop | None:
 def _chosen(waiting: Stops, target: Any, over: set[str]) -> Stop:
     """The stop that a target means; of several of one key, the newest that is free.
 
-    ``over``: ids of those that were found to be over.
+    One that waits comes before a failure of the task that is held. ``over``: ids of
+    those that were found to be over.
     """
     if isinstance(target, Stop):
         found = [each for each in waiting if each.id == target.id]
@@ -190,6 +196,7 @@ def _chosen(waiting: Stops, target: Any, over: set[str]) -> Stop:
         found = [each for each in waiting if each.key in keys]
     found = [each for each in found if each.id not in over]
     if found:
+        found = [each for each in found if each.state != "held"] or found
         free = [each for each in found if not each.who]
         return (free or found)[-1]
     named = keys[0] if len(keys) == 1 else keys
@@ -199,7 +206,7 @@ def _chosen(waiting: Stops, target: Any, over: set[str]) -> Stop:
     elif not waiting.armed:
         why = f"{named!r} does not wait at a breakpoint, and live is off"
     else:
-        why = f"{named!r} does not wait at a breakpoint"
+        why = f"{named!r} does not wait at a breakpoint, nor is its failure held"
     hint = f"{advice.call('attach')} lists what waits"
     if not waiting.armed:
         hint = f"{advice.call('live')} makes breakpoint() stop in tasks"

@@ -21,6 +21,7 @@ from dbgkit.errors import SchedulerGone, WrongTarget
 from dbgkit.model.live import WentOff, WentOn
 from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.wire_live import AtForm
+from dbgkit.remote.scheduler.live import PLACES, STOPS
 
 MOST_TOLD = 5  # stops that are told of as they happen
 
@@ -351,7 +352,8 @@ def _turned_off(
     def run(found: View) -> WentOff:
         link = link_of(found)
         with link.altogether():
-            off = switch_off(link, tokens, orphans=tokens is None, places=places)
+            kind = PLACES if places else STOPS
+            off = switch_off(link, tokens, orphans=tokens is None, kind=kind)
         ended()
         return off
 

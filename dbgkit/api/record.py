@@ -8,8 +8,8 @@ from typing import Any, overload
 
 from dbgkit.api.asking import Asking, Async, Sync, Unpack, look, own_client
 from dbgkit.api.by_name import by_name
-from dbgkit.api.record_settings import configured, parsed
-from dbgkit.api.recorder import AsyncRecorder, Recorder, link_of, warn_of
+from dbgkit.api.record_settings import configured, holding, parsed
+from dbgkit.api.recorder import AsyncRecorder, Recorder, hold_too, link_of, warn_of
 from dbgkit.api.recorder import record_off as record_off
 from dbgkit.cluster.recordings import switch_on
 from dbgkit.cluster.view import View
@@ -24,6 +24,8 @@ class _Options(Asking, total=False):
     time: Any
     secret_names: Iterable[str] | None
     dashboard: bool | None
+    keep_frames: Any
+    most: int | None
 
 
 @overload
@@ -45,6 +47,8 @@ def record(
     time: Any = None,
     secret_names: Iterable[str] | None = None,
     dashboard: bool | None = None,
+    keep_frames: Any = None,
+    most: int | None = None,
     timeout: Any = "30s",
     asynchronous: bool | None = None,
 ) -> Recorder:
@@ -80,6 +84,15 @@ def record(
         Show failures by root cause, and what blocks, on a page of the scheduler's own
         HTTP server: ``/dbgkit``, next to Dask's dashboard and for whoever can open
         that. The page stays until the recorder is off. By default there is none.
+    keep_frames : str or float, optional
+        Hold failures themselves for so long, such as ``"10 min"``: the exception with
+        its live frames stays in the memory of its worker, with all values whole, for
+        `attach` to enter; by default none. The time counts from the failure, or from
+        the last command that somebody typed there. Nothing waits for it. One is let
+        go earlier if its worker's memory is about to be spilled, the oldest first.
+    most : int, optional
+        How many failures of each kind (class, file and line) a worker holds at once;
+        3 by default. Later ones are recorded, but not held.
     timeout : str or float
         Limit of all waits on the cluster together. Workers have at most twenty seconds
         of it; those that do not answer get the recorder as soon as they do.
@@ -99,6 +112,8 @@ def record(
         There is no cluster, or its scheduler does not answer.
     RecorderBroken
         It failed on a worker as it started, and is off again.
+    NotHere
+        Failures are to be held, and the cluster refuses to run code that it is sent.
     ValueError
         A setting is not a size, a time or a name.
 
@@ -138,6 +153,8 @@ def record(
         }
     )
 
+    held = holding(keep_frames, most)
+
     # The current client may have changed by the time that it is turned off.
     client = own_client(None) if client is None else client
     token = uuid.uuid4().hex
@@ -148,7 +165,8 @@ def record(
     def run(found: View) -> SwitchedOn:
         link = link_of(found)
         with link.altogether():
-            return switch_on(link, given, configured(), token)
+            on = switch_on(link, given, configured(), token)
+            return on if held is None else hold_too(link, recorder, on, held)
 
     started = look(None, client, None, timeout, run, asynchronous)
     if not isinstance(started, SwitchedOn):

@@ -7,9 +7,12 @@ import threading
 import warnings
 import weakref
 from collections.abc import Coroutine, Generator, Mapping
+from dataclasses import replace
 from typing import Any, Literal, overload
 
 from dbgkit.api.asking import look
+from dbgkit.api.record_settings import Holding
+from dbgkit.cluster import live
 from dbgkit.cluster.clients import opened_client
 from dbgkit.cluster.connection import scheduler_id
 from dbgkit.cluster.link import Link
@@ -17,6 +20,7 @@ from dbgkit.cluster.recordings import leave_behind, switch_off
 from dbgkit.cluster.view import View
 from dbgkit.errors import DbgkitError, SchedulerGone, WrongTarget
 from dbgkit.model import SwitchedOff, SwitchedOn
+from dbgkit.remote.scheduler.live import HOLDS
 from dbgkit.targets.naming import recorded_name
 
 PROBE_LIMIT = 2.0  # seconds for a scheduler to answer a new client
@@ -260,8 +264,9 @@ def record_off(
                     with link.altogether(KEEPING):
                         leave_behind(link, None, recorded_name)
             finally:
-                goes_on = () if block is None else _tokens_but(block)
-                off = switch_off(link, goes_on, orphans=block is None)
+                off = _switch_off(link, block)
+                tokens = None if block is None else [block._token]
+                live.switch_off(link, tokens, orphans=block is None, kind=HOLDS)
         return off
 
     ended = look(None, client, None, timeout, run, asynchronous)
@@ -269,6 +274,24 @@ def record_off(
         warn_of(ended.without, "the recorder is off")
         return ended
     return _ended(ended)
+
+
+def _switch_off(link: Link, block: Recorder | None) -> SwitchedOff:
+    goes_on = () if block is None else _tokens_but(block)
+    return switch_off(link, goes_on, orphans=block is None)
+
+
+def hold_too(
+    link: Link, recorder: Recorder, on: SwitchedOn, wanted: Holding
+) -> SwitchedOn:
+    """Have failures held as well, by a recorder that is on; else it is off again."""
+    try:
+        held = live.switch_on(link, recorder._token, *wanted, everyone=True, holds=True)
+    except BaseException:
+        if not on.was_on:
+            _switch_off(link, recorder)
+        raise
+    return replace(on, without={**held.without, **on.without})
 
 
 async def _ended(ending: Coroutine[Any, Any, SwitchedOff]) -> SwitchedOff:

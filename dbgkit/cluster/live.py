@@ -26,6 +26,7 @@ from dbgkit.remote.common.wire_live import (
     PlaceForm,
     StopForm,
 )
+from dbgkit.remote.scheduler.live import PLACES, STOPS
 from dbgkit.remote.secrets.redact import redact_text
 
 Lines = Callable[[PlaceForm], tuple[str, str]]  # of a place: the line, and its text
@@ -47,10 +48,14 @@ def switch_on(
     limit: float,
     everyone: bool,
     at: AtForm | None = None,
+    *,
+    holds: bool = False,
 ) -> WentOn:
     """Have tasks stop at ``breakpoint()``, on all workers and later ones; or ``at``.
 
-    ``token`` names this use among others of the same client; it ends with the client.
+    With ``holds`` nothing stops: failures that the recorder sees are held for
+    ``limit`` seconds, ``most`` of each kind on each worker. ``token`` names this use
+    among others of the same client; it ends with the client, but not what is held.
 
     Raises
     ------
@@ -62,6 +67,8 @@ def switch_on(
     arming: dict[str, Any] = {"most": most, "limit": limit}
     if at is not None:
         arming["at"] = at
+    if holds:
+        arming["holds"] = True
     answer = _ask(
         link,
         "on",
@@ -114,13 +121,14 @@ def switch_off(
     tokens: Iterable[str] | None,
     *,
     orphans: bool = False,
-    places: bool = False,
+    kind: str = STOPS,
 ) -> WentOff:
     """End some uses of this client, or all of them (``None``); what waits goes on.
 
-    ``orphans``: also those of clients that are no longer connected; ``places``: only
-    those of ``break_at``.
+    ``orphans``: also those of clients that are no longer connected; ``kind``: by
+    default those of `live` and of `break_at`, else only `PLACES`, or `HOLDS`.
     """
+    places = kind == PLACES
     answer = _ask(
         link,
         "off",
@@ -128,7 +136,7 @@ def switch_off(
         owner=link.client.id,
         tokens=None if tokens is None else list(tokens),
         orphans=orphans,
-        places=places,
+        kind=kind,
         limit=patience(link, END_LIMIT),
     )
     if answer is None:
@@ -136,15 +144,20 @@ def switch_off(
     return WentOff(answer["others"], answer["went_on"], answer["without"], places)
 
 
-async def preload(scheduler: Any, most: int, limit: float) -> None:
+async def preload(
+    scheduler: Any, most: int, limit: float, *, holds: bool = False
+) -> None:
     """Turn it on for everyone, from within a scheduler's own process."""
+    arming: dict[str, Any] = {"most": most, "limit": limit}
+    if holds:
+        arming["holds"] = True
     name = live_name()
     await scheduler.register_scheduler_plugin(_store(), name=name, idempotent=True)
     await scheduler.handlers[f"{name}-on"](
         owner="",
-        token="preload",
+        token="preload-holds" if holds else "preload",
         who="the scheduler's preload",
-        arming={"most": most, "limit": limit},
+        arming=arming,
         everyone=True,
         plugin=_worker_part(),
         limit=0.0,
@@ -160,10 +173,12 @@ def stops_of(link: Link, lines: Lines) -> Stops:
         return Stops((), span=span)
     # Anybody who reaches a scheduler may have sent anything.
     stops = [each for each in answer["stops"] if fits(StopForm, each)]
+    held = [each for each in answer["held"] if fits(StopForm, each)]
     passed = [each for each in answer["passed"] if fits(PassedForm, each)]
     return Stops(
         tuple(stop_from_wire(form, lines) for form in stops),
         tuple(_passed(form, lines) for form in passed),
+        held=tuple(stop_from_wire(form, lines) for form in held),
         omitted=answer["omitted"],
         armed=tuple(map(_armed, answer["armed"])),
         span=span,
@@ -190,6 +205,7 @@ def stop_from_wire(form: StopForm, lines: Lines, how: str = "") -> Stop:
         cancelled=form["cancelled"],
         how=how,
         id=form["id"],
+        exception=form["exception"],
     )
 
 
@@ -203,7 +219,8 @@ def _passed(form: PassedForm, lines: Lines) -> Passed:
 def _armed(form: ArmedForm) -> Armed:
     since = _time(form["since"])
     most, limit = form["most"], form["limit"]
-    return Armed(form["who"], form["everyone"], most, limit, since, form["at"])
+    who, everyone = form["who"], form["everyone"]
+    return Armed(who, everyone, most, limit, since, form["at"], form["holds"])
 
 
 def _time(when: float) -> datetime:

@@ -24,6 +24,14 @@ LAST_WORDS = {
     "cancelled": "the task was cancelled: it has gone on, and its result is dropped",
     "closing": "its worker closes",
 }
+HELD = "held"  # the state of a failure
+_LAST_OF_HELD = {
+    "dropped": "dropped: its memory is free",
+    "limit": "it has been let go: nobody has typed anything for too long",
+    "off": "it has been let go: holding failures was turned off",
+    "memory": "it has been let go: its worker's memory is short",
+    "number": "it has been let go: its worker holds too many",
+}
 LOST = "the connection to its worker is lost"
 CANCELLED = "the task was cancelled meanwhile: what it returns will be dropped"
 
@@ -210,12 +218,17 @@ def last_words(ended: Ended, again: str) -> str:
     """What to say at the end; ``again``: how to enter it again."""
     if ended.how == "refused":
         return ended.why
+    is_held = (ended.stop or {}).get("state") == HELD
     if ended.how == "lost":
-        return f"{LOST}: if it still runs, the task waits; {again} enters it again"
+        waits = "the failure is held" if is_held else "the task waits"
+        return f"{LOST}: if it still runs, {waits}; {again} enters it again"
     if ended.how != "detached":
-        return LAST_WORDS.get(ended.how, ended.how)
+        known = _LAST_OF_HELD if is_held else LAST_WORDS
+        return known.get(ended.how, ended.how)
     until = ended.until or (ended.stop or {}).get("until", 0.0)
     left = seconds(max(0.0, until - time()))
+    if is_held:
+        return f"it is still held, for {left} more: {again} enters it again"
     return (
         f"it still waits, for {left} more: {again} enters it again, where c goes on "
         "and abort fails it"

@@ -162,6 +162,13 @@ _RECORD = (
     Option("time", "maximum time for one recording", "duration", shown="100 ms"),
     Option("secret_names", "names to hide, besides the usual ones", "list", many=True),
     Option("dashboard", "show a page, /dbgkit, next to Dask's dashboard", "flag"),
+    Option(
+        "keep_frames",
+        "hold failures with their live frames for so long, for attach to enter",
+        "duration",
+        shown="0",
+    ),
+    Option("most", "hold this many of each kind on a worker", "number", shown="3"),
     _CLIENT,
     _TIMEOUT,
 )

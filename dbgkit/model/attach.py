@@ -1,4 +1,4 @@
-"""Stops: tasks that wait at a ``breakpoint()``, and those that passed one."""
+"""Stops: tasks that wait at a ``breakpoint()``, and failures that are held."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stop(Displayed):
-    """A task that has stopped at a ``breakpoint()``.
+    """A task that has stopped at a ``breakpoint()``, or a failure that is held.
 
     Attributes
     ----------
@@ -29,11 +29,12 @@ class Stop(Displayed):
         ``file.py:12 in work``; its text, where it is known, is ``source``.
     source : str
     since : datetime
-        When it stopped (timezone-aware, UTC).
+        When it stopped, or failed (timezone-aware, UTC).
     until : datetime
-        When it goes on by itself, if nobody types anything until then.
+        When it goes on by itself, or is let go, if nobody types anything until then.
     state : str
-        ``"waiting"`` at the prompt; ``"running"``, as when a step takes long.
+        ``"waiting"`` at the prompt; ``"running"``, as when a step takes long;
+        ``"held"``: it has failed, and its frames are there.
     who : str
         Who is in it; empty: nobody.
     entered : datetime or None
@@ -46,10 +47,13 @@ class Stop(Displayed):
         Nobody wants its result any more: it will be dropped.
     how : str
         How a session has left it: ``"detached"``, ``"continued"``, ``"aborted"``,
-        ``"finished"``, ``"limit"``, ``"off"``, ``"cancelled"``, ``"closing"`` or
-        ``"lost"``; empty in a list.
+        ``"finished"``, ``"limit"``, ``"off"``, ``"cancelled"``, ``"closing"``,
+        ``"lost"``, or of a failure ``"dropped"``, ``"memory"`` or ``"number"``; empty
+        in a list.
     id : str
         Of this stop, where a task stops more than once.
+    exception : str
+        Of a failure: ``"ZeroDivisionError: division by zero"``, secrets hidden.
     """
 
     key: Key
@@ -67,6 +71,7 @@ class Stop(Displayed):
     cancelled: bool = False
     how: str = ""
     id: str = ""
+    exception: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class Passed(Jsonable):
 
 @dataclass(frozen=True)
 class Armed(Jsonable):
-    """One use of `live` or `break_at` that is on.
+    """One use of `live` or `break_at`, or of `record` to hold failures, that is on.
 
     Attributes
     ----------
@@ -102,12 +107,15 @@ class Armed(Jsonable):
     everyone : bool
         Whether tasks of every client stop, or only those of that one.
     most : int
-        How many tasks stop, for each prefix and worker.
+        How many tasks stop, for each prefix and worker; or how many failures of each
+        kind are held on a worker.
     limit : float
-        Seconds without a command after which a task goes on by itself.
+        Seconds without a command after which a task goes on, or a failure is let go.
     since : datetime
     at : str
         ``break_at('load')``, say; empty: at every ``breakpoint()``.
+    holds : bool
+        Failures are held, and nothing stops.
     """
 
     who: str
@@ -116,13 +124,14 @@ class Armed(Jsonable):
     limit: float
     since: datetime
     at: str = ""
+    holds: bool = False
 
 
 @dataclass(frozen=True)
 class Stops(Displayed):
-    """What waits at a ``breakpoint()`` on a cluster.
+    """What waits at a ``breakpoint()`` on a cluster, and failures that are held.
 
-    Iterates over `stops`, and has their number.
+    Iterates over `stops`, then over `held`, and has their number.
 
     Attributes
     ----------
@@ -130,28 +139,32 @@ class Stops(Displayed):
         The oldest first.
     passed : tuple of Passed
         What came to a ``breakpoint()`` and did not stop.
+    held : tuple of Stop
+        Failures that are held with their live frames, the oldest first.
     omitted : int
-        How many kinds of these were left out.
+        How many kinds of those that passed were left out.
     armed : tuple of Armed
-        For whom `live` is on; empty: it is off.
+        For whom `live` is on, and `record` holds failures.
     span : Span
         When the scheduler was asked.
     """
 
     stops: tuple[Stop, ...]
     passed: tuple[Passed, ...] = ()
+    held: tuple[Stop, ...] = ()
     omitted: int = 0
     armed: tuple[Armed, ...] = ()
     span: Span | None = None
 
     def __iter__(self) -> Iterator[Stop]:
-        return iter(self.stops)
+        return iter((*self.stops, *self.held))
 
     def __len__(self) -> int:
-        return len(self.stops)
+        return len(self.stops) + len(self.held)
 
     def __getitem__(self, index: int) -> Stop:
-        return self.stops[index]
+        return (*self.stops, *self.held)[index]
 
     def __repr__(self) -> str:
-        return f"<Stops: {len(self.stops)} waiting>"
+        held = f", {len(self.held)} held" if self.held else ""
+        return f"<Stops: {len(self.stops)} waiting{held}>"

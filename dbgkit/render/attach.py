@@ -22,6 +22,10 @@ from dbgkit.render.text import Text
 MOST_STOPS = 50
 MOST_PASSED = 10
 _COMMANDS = "n, s and c go on; q leaves, and it waits; abort fails it; h helps"
+_COMMANDS_OF_HELD = (
+    "exceptions lists what it came from; q leaves, and it is held; drop frees its "
+    "memory; h helps"
+)
 _OWN_VALUES = "values are the task's own, not copies: what is changed stays changed"
 
 
@@ -40,6 +44,7 @@ class StopsView:
 
     headline: str
     stops: tuple[StopView, ...]
+    held: tuple[StopView, ...]
     omitted: int
     passed: tuple[str, ...]
     notes: tuple[str, ...]
@@ -48,6 +53,8 @@ class StopsView:
 def view_stop(stop: Stop) -> StopView:
     """Gather what is shown of a stop."""
     lines = []
+    if stop.exception:
+        lines.append(("error", words.safe_line(stop.exception)))
     if stop.source:
         lines.append(("source", words.safe_line(stop.source)))
     lines.append(("worker", in_line(stop.worker)))
@@ -59,7 +66,8 @@ def view_stop(stop: Stop) -> StopView:
     if stop.cancelled:
         lines.append(("note", "it was cancelled: what it returns will be dropped"))
     if stop.how:
-        lines.append(("now", _NOW.get(stop.how, stop.how)))
+        known = _NOW_OF_HELD if stop.state == "held" else _NOW
+        lines.append(("now", known.get(stop.how, stop.how)))
     if stop.how in ("", "detached", "lost"):
         lines.append(("enter", advice.call("attach", stop.key)))
     return StopView(
@@ -80,6 +88,15 @@ _NOW = {
     "closing": "its worker closes",
     "lost": "not known: the connection was lost",
 }
+_NOW_OF_HELD = {
+    "detached": "left: it is still held",
+    "dropped": "let go: somebody dropped it",
+    "limit": "let go: nobody typed anything for too long",
+    "off": "let go: holding failures was turned off",
+    "memory": "let go: its worker's memory is short",
+    "number": "let go: its worker holds too many",
+    "lost": "not known: the connection was lost",
+}
 
 
 def _since(stop: Stop) -> str:
@@ -87,6 +104,8 @@ def _since(stop: Stop) -> str:
     if stop.how and stop.how != "detached":
         return since
     left = (stop.until - _now()).total_seconds()
+    if stop.state == "held":
+        return f"{since}; without a command it is let go in {seconds(max(0, left))}"
     if stop.state != "waiting":
         return f"{since}; it runs, and stops again"
     return f"{since}; without a command it goes on by itself in {seconds(max(0, left))}"
@@ -110,12 +129,16 @@ def _resources(resources: Mapping[str, float]) -> str:
 
 def view_stops(stops: Stops) -> StopsView:
     """Gather what is shown of all."""
-    number = len(stops)
+    number = len(stops.stops)
     verb = "waits" if number == 1 else "wait"
     headline = f"{words.count(number, 'task')} {verb} at a breakpoint"
     if not number:
         headline = "no task waits at a breakpoint"
-    if not stops.armed:
+    if stops.held:
+        is_held = "is held with its" if len(stops.held) == 1 else "are held with their"
+        held = f"{words.count(len(stops.held), 'failure')} {is_held} frames"
+        headline = f"{headline}; {held}" if number else f"{held}; {headline}"
+    elif all(each.holds for each in stops.armed):
         headline += "; live is off"
     passed = [_passed(each) for each in stops.passed[-MOST_PASSED:]]
     more = len(stops.passed) - len(passed) + stops.omitted
@@ -127,7 +150,8 @@ def view_stops(stops: Stops) -> StopsView:
     return StopsView(
         headline=headline,
         stops=tuple(view_stop(each) for each in stops.stops[:MOST_STOPS]),
-        omitted=max(0, number - MOST_STOPS),
+        held=tuple(view_stop(each) for each in stops.held[:MOST_STOPS]),
+        omitted=max(0, number - MOST_STOPS) + max(0, len(stops.held) - MOST_STOPS),
         passed=tuple(passed),
         notes=words.safe_each(notes),
     )
@@ -140,6 +164,11 @@ def _passed(passed: Passed) -> str:
 
 
 def _armed(armed: Armed) -> str:
+    if armed.holds:
+        return (
+            f"failures are held for {armed.who}: {armed.most:,} of each kind on each "
+            f"worker, {seconds(armed.limit)} without a command"
+        )
     whose = "everyone's tasks" if armed.everyone else "their own tasks"
     what = armed.at or "live"
     return (
@@ -175,7 +204,7 @@ def stop_form(view: StopView) -> RenderableType:
 def stops_form(view: StopsView) -> RenderableType:
     """What waits, then what passed, then for whom it is on."""
     parts: list[RenderableType] = [Text(view.headline, "bold", overflow="fold")]
-    parts += map(stop_form, view.stops)
+    parts += map(stop_form, (*view.stops, *view.held))
     if view.omitted:
         parts.append(Text(f"… {words.count(view.omitted, 'more task')}", LABEL))
     if view.passed:
@@ -192,10 +221,12 @@ def stop_header(stop: Stop, said: str = "") -> str:
     ``said``: the header that the task's own ``breakpoint(header=…)`` has.
     """
     view = view_stop(stop)
-    shown = [each for each in view.lines if each[0] in ("worker", "holds", "note")]
+    known = ("error", "worker", "holds", "note")
+    shown = [each for each in view.lines if each[0] in known]
     form = stop_form(StopView(view.key, view.line, tuple(shown)))
     notes: list[RenderableType] = [Text(words.safe_line(said))] if said else []
-    notes += [Text(_OWN_VALUES, LABEL), Text(_COMMANDS, LABEL)]
+    commands = _COMMANDS_OF_HELD if stop.state == "held" else _COMMANDS
+    notes += [Text(_OWN_VALUES, LABEL), Text(commands, LABEL)]
     return header_text(Group(form, *notes), width=None, color=None)
 
 

@@ -40,9 +40,13 @@ class _Arming(TypedDict):
 
 
 class Arming(_Arming, total=False):
-    """One use of ``live``, or with ``at`` one of ``break_at``, as workers have it."""
+    """One use of ``live``, or with ``at`` one of ``break_at``, as workers have it.
+
+    With ``holds`` one of ``record``, which stops nothing: failures are held.
+    """
 
     at: AtForm
+    holds: bool
 
 
 class LiveSettings(TypedDict):
@@ -73,13 +77,14 @@ class StopForm(TypedDict):
     place: PlaceForm
     since: Moment
     until: Moment
-    state: str  # "waiting" or "running"
+    state: str  # "waiting", "running" or "held"
     who: str  # who is in it; empty: nobody
     entered: Moment | None
     commands: Count
     resources: dict[str, float]
     cancelled: bool
     tokens: list[str]
+    exception: str  # of a failure that is held: class and message
 
 
 class PassedForm(TypedDict):
@@ -108,6 +113,7 @@ class ArmedForm(TypedDict):
     """One use of ``live`` or ``break_at``, as the scheduler lists it."""
 
     at: str  # ``break_at('load')``; empty: every ``breakpoint()``
+    holds: bool  # failures are held, and nothing stops
     who: str
     everyone: bool
     most: Count
@@ -120,6 +126,7 @@ class StopsForm(TypedDict):
 
     # Anybody can send events: each is checked for itself.
     stops: Annotated[list[StopForm], "apart"]
+    held: Annotated[list[StopForm], "apart"]
     passed: Annotated[list[PassedForm], "apart"]
     omitted: Count
     armed: list[ArmedForm]

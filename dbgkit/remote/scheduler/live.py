@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
 
 STOPPED = "a task has stopped"
+STOPS, PLACES, HOLDS = "stops", "places", "holds"  # kinds of armings
 LOG = "dbgkit-live"  # topic of the events that say what was done, and by whom
 VERBS = ("on", "off", "list", "wants")
 RUNS_CODE = ("run_function", "broadcast")  # handlers of Dask's own
@@ -63,6 +64,7 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         self.scheduler: Any = None
         self.armings: dict[str, dict[str, Any]] = {}  # by token
         self.stops: dict[str, StopForm] = {}
+        self.held: dict[str, StopForm] = {}
         self.passed: deque[PassedForm] = deque(maxlen=MOST_PASSED)
         self.omitted = 0
         self.logged = 0  # events, within the minute that began at:
@@ -146,18 +148,18 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         self.plugin = plugin
         self._spread()
         how = {"most": arming["most"], "limit": arming["limit"], "at": _text(arming)}
-        self.log("live was turned on", who, **how)
+        self.log(f"{_what(arming)} was turned on", who, **how)
         without = await self.spread.settled(limit)
         broken = {} if was_on else dict(self.spread.failed)
         if broken:
             # It would keep later workers from starting.
-            await self.on_off(owner, [token], False, limit)
+            await self.on_off(owner, [token], False, limit, _kind(arming))
             return {"refused": "", "without": without, "broken": broken}
         there = self.refusals.keys() & self.scheduler.workers.keys()
         refused = ""
         if there and len(there) == len(self.scheduler.workers):
             refused = f"every worker refuses: {self.refusals[min(there)]}"
-            await self.on_off(owner, [token], False, limit)
+            await self.on_off(owner, [token], False, limit, _kind(arming))
         without.update({address: self.refusals[address] for address in there})
         without.update(lacking)
         tasks = tasks_at(self.scheduler, as_sent(arming))
@@ -170,13 +172,13 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         tokens: Collection[str] | None,
         orphans: bool,
         limit: float,
-        places: bool = False,
+        kind: str = STOPS,
     ) -> IsNotLive:
-        """End some uses of a client's, or all (``None``).
+        """End some uses of a client's, or all (``None``), of a kind: see `_kind`.
 
-        ``orphans``: also those of clients that are no longer connected; ``places``:
-        only those of ``break_at``.
+        ``orphans``: also those of clients that are no longer connected.
         """
+        kinds = (STOPS, PLACES) if kind == STOPS else (kind,)
         ended = [
             token
             for token, arming in self.armings.items()
@@ -184,12 +186,13 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
                 (arming["owner"] == owner and (tokens is None or token in tokens))
                 or (orphans and self._is_orphan(arming))
             )
-            and ("at" in arming or not places)
+            and _kind(arming) in kinds
         ]
         went_on = self._end(ended)
         without = await self.spread.settled(limit)
         self._leave()
-        return {"others": len(self.armings), "went_on": went_on, "without": without}
+        others = sum(_kind(arming) in kinds for arming in self.armings.values())
+        return {"others": others, "went_on": went_on, "without": without}
 
     def _is_orphan(self, arming: Mapping[str, Any]) -> bool:
         return bool(arming["owner"]) and arming["owner"] not in self.scheduler.clients
@@ -198,7 +201,7 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         """End some armings; how many stops go on because of that."""
         for token in tokens:
             arming = self.armings.pop(token)
-            self.log("live was turned off", arming["who"])
+            self.log(f"{_what(arming)} was turned off", arming["who"])
         if not tokens:
             return 0
         self._spread()
@@ -218,7 +221,7 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         self.spread.want(self.revision, self.plugin, self._settings())  # type: ignore[arg-type]
 
     def _settings(self) -> LiveSettings:
-        known = ("most", "limit", "at")
+        known = ("most", "limit", "at", "holds")
         armings: Any = {
             token: {name: arming[name] for name in known if name in arming}
             for token, arming in self.armings.items()
@@ -273,7 +276,7 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
             self._take(msg)
 
     def _take(self, msg: Mapping[str, Any]) -> None:
-        for what in ("stopped", "moved", "over"):
+        for what in ("stopped", "held", "moved", "over"):
             if what in msg:
                 form: Any = {**msg[what], "key": as_key(msg[what]["key"])}
                 self._take_stop(what, form, str(msg.get("how", "")))
@@ -286,11 +289,12 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
             if event := reported(self.armings, msg["value"]):
                 self.scheduler.log_event(LOG, {"what": REPORTED, "who": "", **event})
         elif "entered" in msg:
-            stop = self.stops[msg["entered"]]
+            stop = self.stops.get(msg["entered"]) or self.held[msg["entered"]]
             self._set(stop, who=str(msg["who"]), entered=time())
             self.log("a stop was entered", str(msg["who"]), **_named(stop))
         elif "left" in msg:
-            if found := self.stops.get(msg["left"]):
+            name = msg["left"]
+            if found := self.stops.get(name) or self.held.get(name):
                 self._set(found, who="", entered=None)
             count, key = int(msg["commands"]), as_key(msg["key"])
             self.log("a stop was left", str(msg["who"]), key=key, commands=count)
@@ -299,18 +303,22 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         stop["who"], stop["entered"] = who, entered
 
     def _take_stop(self, what: str, form: StopForm, how: str) -> None:
+        known = self.held if form["state"] == "held" else self.stops
         if what == "over":
-            self.stops.pop(form["id"], None)
-            self.log(f"a task goes on ({how})", "", **_named(form))
+            known.pop(form["id"], None)
+            said = "a task goes on" if known is self.stops else "a failure was let go"
+            self.log(f"{said} ({how})", "", **_named(form))
             return
-        if what == "stopped":
-            if len(self.stops) >= MOST_STOPS or form["worker"] not in self.workers:
+        if what in ("stopped", "held"):
+            if len(known) >= MOST_STOPS or form["worker"] not in self.workers:
                 return
-            tokens = list(form["tokens"])
-            self.log(STOPPED, "", tokens=tokens, **_named(form))
-        elif form["id"] not in self.stops:
+            said, tokens = "a failure is held", {}
+            if what == "stopped":
+                said, tokens = STOPPED, {"tokens": list(form["tokens"])}
+            self.log(said, "", **tokens, **_named(form))
+        elif form["id"] not in known:
             return
-        self.stops[form["id"]] = form
+        known[form["id"]] = form
 
     @property
     def workers(self) -> Any:
@@ -339,16 +347,21 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
             self.scheduler.log_event(LOG, {"what": what, "who": who, **more, **last})
 
     async def on_list(self) -> StopsForm | None:
-        """What waits, the oldest first; None while it is off."""
-        if not self.armings and not self.stops:
+        """What waits and is held, the oldest first; None while it is off."""
+        if not (self.armings or self.stops or self.held):
             return None
         names = ("who", "everyone", "most", "limit", "since")
         armed: Any = [
-            {**{name: each[name] for name in names}, "at": _text(each)}
+            {
+                **{name: each[name] for name in names},
+                "at": _text(each),
+                "holds": "holds" in each,
+            }
             for each in self.armings.values()
         ]
         return {
-            "stops": sorted(self.stops.values(), key=lambda each: each["since"]),
+            "stops": _in_order(self.stops),
+            "held": _in_order(self.held),
             "passed": list(self.passed),
             "omitted": self.omitted,
             "armed": armed,
@@ -370,23 +383,42 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
     def remove_worker(self, scheduler: Any, worker: str, **kwargs: Any) -> None:
         self.spread.left(worker)
         self.refusals.pop(worker, None)
-        for stop in [s for s in self.stops.values() if s["worker"] == worker]:
-            del self.stops[stop["id"]]
-            self.log("a stop is lost: its worker has left", "", **_named(stop))
+        for known in (self.stops, self.held):
+            for stop in [s for s in known.values() if s["worker"] == worker]:
+                del known[stop["id"]]
+                self.log("a stop is lost: its worker has left", "", **_named(stop))
 
     def remove_client(self, scheduler: Any, client: str) -> None:
-        """Arming ends with the client that has armed."""
+        """Arming ends with the client that has armed; what is held outlives it."""
         scheduler.unsubscribe_topic(LOG, client)  # it is told no more
-        mine = [t for t, arming in self.armings.items() if arming["owner"] == client]
+        mine = [
+            token
+            for token, arming in self.armings.items()
+            if arming["owner"] == client and _kind(arming) != HOLDS
+        ]
         self._end(mine)
 
     def restart(self, scheduler: Any) -> None:
         """Called as a client restarts the cluster: no task is left."""
         self.stops.clear()
+        self.held.clear()
 
     async def before_close(self) -> None:
         self.spread.close()
         self._remove_handlers()
+
+
+def _kind(arming: Mapping[str, Any]) -> str:
+    """What an arming is of: `live`, `break_at`, or the failures that `record` holds."""
+    return HOLDS if "holds" in arming else PLACES if "at" in arming else STOPS
+
+
+def _what(arming: Mapping[str, Any]) -> str:
+    return "holding failures" if "holds" in arming else "live"
+
+
+def _in_order(stops: Mapping[str, StopForm]) -> list[StopForm]:
+    return sorted(stops.values(), key=lambda each: each["since"])
 
 
 def _text(arming: Mapping[str, Any]) -> str:

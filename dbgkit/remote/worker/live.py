@@ -2,7 +2,7 @@
 
 The scheduler's part says for whom it is on (`take_settings`), is asked whether a task
 is theirs, and lists what waits. Sessions come to `session`, directly or through the
-scheduler.
+scheduler. The same for failures that the recorder hands over to be held.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from .break_at import MOST, Places
 from .live_asking import ask_scheduler
 from .live_claims import Claims
 from .live_ctrl_c import CtrlC
+from .live_held import HeldFailures
+from .live_held_pdb import open_prompt
 from .live_hook import HOOK
 from .live_passed import Passed
 from .live_pause import leave_pool, take_out
@@ -59,6 +61,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         self.stops: dict[str, Stop] = {}
         self.claims = Claims()
         self.places = Places(self)
+        self.held = HeldFailures(self._log, self._changed)
         self.paused: dict[Any, list[Stop]] = {}  # stops of runs that have not ended
         # Armings that do not want a task, by its key, while it runs.
         self.theirs: dict[Any, set[str]] = {}
@@ -84,18 +87,22 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         session = f"{self.name}-session"
         worker.handlers[session] = CommHandler(session, self, "session")
         HOOK.add(self)
-        self.places.follow(self.armings)
+        self._follow()
 
     async def take_settings(self, settings: LiveSettings) -> bool:
         """Called by the scheduler's part: others want it, or some no longer do."""
         self.armings = settings["armings"]
         self.claims.forget_all_but(self.armings.keys())
         if not self.refused:
-            self.places.follow(self.armings)
+            self._follow()
         for stop in list(self.stops.values()):
             if not stop.tokens & self.armings.keys():
                 stop.release("off")
         return True
+
+    def _follow(self) -> None:
+        self.places.follow(self.armings)
+        self.held.follow(self.worker, self.armings)
 
     async def teardown(self, worker: Any) -> None:
         """Let all go on, and leave nothing."""
@@ -106,6 +113,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         self.places.follow({})
         self.claims.forget_all_but(())
         goes_on = worker.status.name in ("running", "paused")
+        self.held.close(tell=goes_on)
         for stop in list(self.stops.values()):
             stop.release("off" if goes_on else "closing")
         if goes_on and self.paused:
@@ -122,7 +130,11 @@ class Live(WorkerPlugin):  # type: ignore[misc]
 
     def at_breakpoint(self) -> dict[str, Arming]:
         """Armings for which tasks stop at their ``breakpoint()``."""
-        return {t: each for t, each in list(self.armings.items()) if "at" not in each}
+        return {
+            token: each
+            for token, each in list(self.armings.items())
+            if not ("at" in each or "holds" in each)
+        }
 
     def reached(
         self,
@@ -234,6 +246,13 @@ class Live(WorkerPlugin):  # type: ignore[misc]
             self.theirs.setdefault(key, set()).update(missing)
         return set(found), "" if found else _OTHERS
 
+    def dbgkit_hold(
+        self, key: Any, exception: BaseException, message: str, *, carried: bool
+    ) -> None:
+        """Called as tasks fail: see `holding.offer`."""
+        if not self.refused:
+            self.held.offer(key, exception, message, carried=carried)
+
     def passed(self, key: Any, place: PlaceForm, why: str) -> None:
         """Note that a task came to where it might stop, and did not."""
         if self.worker is None or not self.armings:
@@ -293,19 +312,22 @@ class Live(WorkerPlugin):  # type: ignore[misc]
             stop.release("limit")
 
     def _report_soon(self, stop: Stop) -> None:
-        if stop.id in self._reporting or stop.id not in self.stops:
+        if stop.id in self._reporting or not self._knows(stop):
             return
         self._reporting.add(stop.id)
         self._loop.call_later(SOON, self._report, stop)
 
     def _report(self, stop: Stop) -> None:
         self._reporting.discard(stop.id)
-        if stop.id in self.stops and self.worker is not None:
+        if self._knows(stop) and self.worker is not None:
             self._log({"moved": stop.form()})
 
     def _report_passed_soon(self) -> None:
         if self.worker is not None:
             self._loop.call_later(SOON, self._report_passed)
+
+    def _knows(self, stop: Stop) -> bool:
+        return stop.id in self.stops or self.held.get(stop.id) is not None
 
     def _report_passed(self) -> None:
         passed = self._passed.take()
@@ -341,6 +363,8 @@ class Live(WorkerPlugin):  # type: ignore[misc]
             self.theirs.pop(key, None)
         if self.places.any:
             self.places.moved(key, finish, is_over=finish in _ENDS)
+        if self.held.any_offered:
+            self.held.moved(key, start, finish)
 
     def _take_out(self, key: Any, start: str, finish: str) -> None:
         """Take the pause out of a run that has ended; notice one that is cancelled."""
@@ -371,17 +395,24 @@ class Live(WorkerPlugin):  # type: ignore[misc]
 
     async def session(self, comm: Any, stop: str, who: str) -> None:
         """Somebody wants to enter a stop: talk over this comm until it is closed."""
-        found = self.stops.get(stop)
+        held = self.held.get(stop)
+        found = held or self.stops.get(stop)
         if found is None:
             await refuse(comm, "it no longer waits", gone=True)
         elif found.visitor is not None:
             await refuse(comm, f"{found.visitor.who} is in it")
+        elif held is not None and held.talking:
+            await refuse(comm, "what somebody typed there before still runs")
         else:
             self._log({"entered": stop, "who": who})
             commands = found.commands
+            if held is not None:
+                open_prompt(self.worker, held, self._debuggers, self.held.left)
             try:
                 await Session(comm, found, who).run()
             finally:
+                if held is not None:
+                    held.release("detached")
                 if self.worker is not None:
                     count = found.commands - commands
                     self._log(

@@ -101,6 +101,16 @@ class Pause:
         _in_loop(worker, _shift, worker, self.key, length)
 
 
+class NoPause(Pause):
+    """In place of it where no task waits."""
+
+    def begin(self, since: float | None = None) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
 def _shift(worker: Any, key: Any, length: float) -> None:
     ts = worker.state.tasks.get(key)
     if ts is not None and ts.start_time is not None:

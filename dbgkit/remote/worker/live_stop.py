@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WAITING, RUNNING = "waiting", "running"
 MOST_WAITING = 1_000  # messages that the thread has not taken yet
+HELD = "held"  # of a failure: nothing waits
 
 
 class Visitor(Protocol):
@@ -99,6 +100,7 @@ class Stop:
             "resources": dict(getattr(ts, "resource_restrictions", None) or {}),
             "cancelled": self.cancelled,
             "tokens": sorted(self.tokens),
+            "exception": "",
         }
 
     # -- for the loop --------------------------------------------------------
@@ -235,7 +237,12 @@ class Stop:
     @property
     def is_at_prompt(self) -> bool:
         """Whether what runs in the thread was typed there."""
-        return self.state == WAITING
+        return self.state != RUNNING
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something runs at its prompt."""
+        return self._executing
 
     def counted(self) -> None:
         """One more command."""

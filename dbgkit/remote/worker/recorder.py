@@ -20,6 +20,7 @@ from ..common.carried import carried_by
 from ..common.exceptions import traceback_of
 from ..common.frames import walk
 from ..common.handlers import Handler
+from ..common.holding import offer
 from ..common.origins import origins_of
 from ..common.origins_steps import frames_of
 from ..common.texts import sendable, type_and_message
@@ -196,6 +197,18 @@ class Recorder(WorkerPlugin):  # type: ignore[misc]
             # The job goes on whatever happens here; `doctor` reports it.
             self.fail(f"recording {type(exception).__name__}", error)
             self.waiting[key] = self.errors[-1]
+        self._offer(key, exception)
+
+    def _offer(self, key: Any, exception: BaseException) -> None:
+        """Have it held with its live frames, where somebody wants that."""
+        worker = self.worker
+        try:
+            message = type_and_words(exception, self.limits, MOST_MESSAGE)
+            if worker is not None:
+                carried = key in self.carried
+                offer(worker, key, exception, message, carried=carried)
+        except Exception as error:
+            self.fail(f"holding {type(exception).__name__}", error)
 
     def _origins(
         self, key: Any, spec: Any, exception: BaseException

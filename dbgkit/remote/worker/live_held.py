@@ -1,0 +1,244 @@
+"""Failures that are held: the exception itself, with its live frames, and no thread.
+
+The recorder offers them as tasks fail. Each is let go by time, by number, as the
+worker's memory runs short, or when nobody wants it any more; its frames are cleared
+then, since Dask's own refer to themselves: without that, their locals would stay until
+a garbage collection.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from time import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from distributed import system
+from distributed.utils import key_split
+
+from ..common.codes import file_of_frame
+from ..common.exceptions import linked, traceback_of
+from ..common.frames import is_machinery, own_index, walk
+from ..common.texts import sendable
+from .live_pause import NoPause
+from .live_source import place_of
+from .live_stop import HELD, Stop
+
+if TYPE_CHECKING:
+    from ..common.wire_live import Arming, PlaceForm, StopForm
+
+MOST_HELD = 100  # failures of one worker
+LOOK = 0.1  # seconds between looks at time and memory
+LEAST_FREE = 0.7  # of its memory limit, if Dask has no thresholds of its own
+
+
+class HeldStop(Stop):
+    """A failure that is held; a session with it has a thread of its own."""
+
+    def __init__(
+        self,
+        worker: Any,
+        key: Any,
+        exception: BaseException,
+        message: str,
+        limit: float,
+        on_change: Callable[[Stop, str], None],
+    ) -> None:
+        # Not the exception's, which a client in this process changes as it raises it.
+        self.traceback: TracebackType | None = traceback_of(exception)
+        place = _place_of(self.traceback)
+        super().__init__(worker, key, key_split(key), (), limit, place, on_change)
+        self.pause = NoPause(worker, key)
+        self.state = HELD
+        self.exception: BaseException | None = exception
+        self.message = message
+        self.talking = False  # the thread of a session is there
+        self.kind = message.partition(":")[0], place["file"], place["line"]
+
+    def form(self) -> StopForm:
+        return {**super().form(), "exception": self.message, "resources": {}}
+
+    def reopen(self) -> None:
+        """Have a thread read what the next session says."""
+        with self._changed:
+            self.how = ""
+            self._inbox.clear()
+            self.talking = True
+
+    def clear(self) -> None:
+        """Refer to nothing of the task any more."""
+        error, held = self.exception, self.traceback
+        self.exception = self.traceback = None
+        if error is None:
+            return
+        # A client in this process may have the same frames in its own debugger.
+        shared = self.worker.address.startswith("inproc")
+        for traceback in (held, *map(traceback_of, linked(error))):
+            _clear(traceback, only_machinery=shared)
+
+
+def _place_of(traceback: TracebackType | None) -> PlaceForm:
+    frames = list(walk(traceback))
+    own = own_index([file_of_frame(frame) for frame, _ in frames])
+    return place_of(*frames[-1 if own is None else own])
+
+
+def _clear(traceback: TracebackType | None, *, only_machinery: bool) -> None:
+    """Drop the locals of a traceback's frames; those that still run keep them."""
+    for frame, _ in walk(traceback):
+        if not only_machinery or is_machinery(frame.f_code.co_filename):
+            try:
+                frame.clear()
+            except RuntimeError:  # it runs, or is a generator that waits
+                continue
+
+
+class HeldFailures:
+    """What one worker holds.
+
+    ``log`` reports to the scheduler's part, in the loop; ``on_change`` is that of each.
+    """
+
+    def __init__(
+        self, log: Callable[[Any], None], on_change: Callable[[Stop, str], None]
+    ) -> None:
+        self.worker: Any = None
+        self.most = 0  # of each kind; 0: nothing is held
+        self.limit = 0.0  # seconds
+        self._log = log
+        self._on_change = on_change
+        self._held: dict[str, HeldStop] = {}  # the oldest first
+        # Of tasks that Dask has not yet called failed; the state that does so.
+        self._offered: dict[Any, tuple[HeldStop, str]] = {}
+        self._lock = threading.Lock()
+        self._looks = False
+
+    def get(self, name: str) -> HeldStop | None:
+        """One of them, by its id."""
+        return self._held.get(name)
+
+    def __iter__(self) -> Iterator[HeldStop]:
+        return iter(list(self._held.values()))
+
+    # -- in a task's thread ----------------------------------------------------
+
+    def offer(
+        self, key: Any, exception: BaseException, message: str, *, carried: bool
+    ) -> None:
+        """Hold a failure, if there are not enough of its kind: see `holding.offer`."""
+        if not self.most or traceback_of(exception) is None:
+            return
+        made = HeldStop(
+            self.worker, key, exception, sendable(message), self.limit, self._on_change
+        )
+        with self._lock:
+            if self._count(made) < self.most:
+                self._offered[key] = made, "memory" if carried else "error"
+
+    def _count(self, made: HeldStop) -> int:
+        offered = [each for each, _ in self._offered.values()]
+        kinds = Counter(each.kind for each in (*self._held.values(), *offered))
+        return kinds[made.kind]
+
+    # -- in the worker's event loop --------------------------------------------
+
+    def follow(self, worker: Any, armings: Mapping[str, Arming]) -> None:
+        """Hold what these want; without any, nothing."""
+        wanted = [each for each in armings.values() if "holds" in each]
+        self.worker = worker
+        self.most = max((each["most"] for each in wanted), default=0)
+        self.limit = max((each["limit"] for each in wanted), default=0.0)
+        if not wanted:
+            self._offered.clear()
+            for each in self:
+                self.let_go(each, "off")
+
+    def moved(self, key: Any, start: str, finish: str) -> None:
+        """A task that has offered its failure is in another state."""
+        made, expected = self._offered.get(key, (None, ""))
+        if made is None or finish in ("executing", "long-running"):
+            return
+        with self._lock:
+            self._offered.pop(key, None)
+            # Dask lets go of what becomes of a task that was cancelled.
+            if finish == expected and start not in ("cancelled", "resumed"):
+                made.since, made.until = time(), time() + made.limit
+                self._held[made.id] = made
+            else:
+                return
+        self._log({"held": made.form()})
+        if len(self._held) > MOST_HELD:
+            self.let_go(self._oldest(), "number")
+        self._look()
+
+    def close(self, *, tell: bool) -> None:
+        """Hold nothing any more; ``tell`` the scheduler's part, unless all ends."""
+        if not tell:
+            self._log = _nothing
+        if self.worker is not None:
+            self.follow(self.worker, {})
+
+    def left(self, held: HeldStop, dropped: bool) -> None:
+        """The thread of a session with a failure has ended."""
+        held.talking = False
+        if dropped:
+            self.let_go(held, "dropped")
+        elif held.over:
+            held.clear()
+
+    @property
+    def any_offered(self) -> bool:
+        return bool(self._offered)
+
+    def _oldest(self) -> HeldStop:
+        """Of those that nobody is in, if there is one."""
+        free = [each for each in self if each.visitor is None]
+        return (free or list(self))[0]
+
+    def let_go(self, held: HeldStop, how: str) -> None:
+        """Hold it no longer: its memory is free, once nothing runs at its prompt."""
+        if self._held.pop(held.id, None) is None:
+            return
+        held.over = True
+        held.say({"op": "ended", "how": how, "until": held.until})
+        self._log({"over": held.form(), "how": how})
+        held.release(how)
+        if not held.talking:
+            held.clear()
+
+    def _look(self) -> None:
+        """Let go of what is held for too long, or takes memory that is short."""
+        if not self._looks and self._held:
+            self._looks = True
+            self.worker.loop.asyncio_loop.call_later(LOOK, self._look_again)
+        for each in self:
+            if each.until < time() and not each.is_busy:
+                self.let_go(each, "limit")
+        while self._held and is_short_of_memory(self.worker):
+            self.let_go(self._oldest(), "memory")
+
+    def _look_again(self) -> None:
+        self._looks = False
+        if self._held:
+            self._look()
+
+
+def _nothing(_: Any) -> None:
+    """In place of what is reported."""
+
+
+def is_short_of_memory(worker: Any) -> bool:
+    """Whether a worker's process has as much as Dask starts to act upon.
+
+    ``WorkerMemoryManager`` (distributed/worker_memory.py) has its limit, None where
+    there is none, and what fractions of it make it spill and pause, False if they do
+    not.
+    """
+    manager = worker.memory_manager
+    limit = manager.memory_limit or system.MEMORY_LIMIT
+    acts = [manager.memory_spill_fraction, manager.memory_pause_fraction]
+    fraction = min([each for each in acts if each], default=LEAST_FREE)
+    used: int = worker.monitor.get_process_memory()
+    return bool(used > limit * fraction)
