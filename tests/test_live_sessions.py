@@ -342,3 +342,19 @@ def test_threads_of_sessions_end(live, stop):
     for _ in range(5):
         enter(live, stop, "p x", "q")
     wait_until(lambda: threading.active_count() <= before + 1, "threads have ended")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="pdb has no $_frame")
+def test_convenience_variables_stay_out_of_the_users_module(live, stop):
+    said, _ = enter(
+        live, stop, "$mine = 17", "p $mine + 1", "p $_frame.f_code.co_name", "c"
+    )
+    assert "18" in said and "'helped'" in said
+    left = live.run(_names_of_pdb)
+    assert not any(left.values())
+
+
+def _names_of_pdb(dask_worker):
+    import live_tasks
+
+    return [name for name in vars(live_tasks) if "pdb" in name]

@@ -23,11 +23,10 @@ from .live_asking import ask_scheduler
 from .live_claims import Claims
 from .live_ctrl_c import CtrlC
 from .live_held import HeldFailures
-from .live_held_pdb import open_prompt
 from .live_hook import HOOK
 from .live_passed import Passed
 from .live_pause import leave_pool, take_out
-from .live_pdb import LivePdb
+from .live_pdb import HeldPdb, LivePdb
 from .live_session import Session, refuse
 from .live_source import place_of
 from .live_stop import WAITING, Stop
@@ -61,7 +60,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
         self.stops: dict[str, Stop] = {}
         self.claims = Claims()
         self.places = Places(self)
-        self.held = HeldFailures(self._log, self._changed)
+        self.held = HeldFailures(HeldPdb, self._log, self._changed)
         self.paused: dict[Any, list[Stop]] = {}  # stops of runs that have not ended
         # Armings that do not want a task, by its key, while it runs.
         self.theirs: dict[Any, set[str]] = {}
@@ -407,7 +406,7 @@ class Live(WorkerPlugin):  # type: ignore[misc]
             self._log({"entered": stop, "who": who})
             commands = found.commands
             if held is not None:
-                open_prompt(self.worker, held, self._debuggers, self.held.left)
+                self.held.open(held, self._debuggers)
             try:
                 await Session(comm, found, who).run()
             finally:

@@ -8,21 +8,26 @@ a garbage collection.
 
 from __future__ import annotations
 
+import inspect
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from time import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
 
-from distributed import system
+from distributed import Worker, system
 from distributed.utils import key_split
+from distributed.worker import _worker_cvar, thread_state
 
 from ..common.codes import file_of_frame
 from ..common.exceptions import linked, traceback_of
 from ..common.frames import is_machinery, own_index, walk
 from ..common.texts import sendable
 from .live_pause import NoPause
+from .live_prompt import GoOn
 from .live_source import place_of
 from .live_stop import HELD, Stop
 
@@ -30,8 +35,27 @@ if TYPE_CHECKING:
     from ..common.wire_live import Arming, PlaceForm, StopForm
 
 MOST_HELD = 100  # failures of one worker
+THREAD = "dbgkit-held"
+# A function's frame has a copy of its locals, once they were read, which it keeps.
+_COPIES_LOCALS = sys.version_info < (3, 13)
+_EXECUTE: Any = inspect.unwrap(Worker.execute).__code__
+_GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 LOOK = 0.1  # seconds between looks at time and memory
 LEAST_FREE = 0.7  # of its memory limit, if Dask has no thresholds of its own
+
+
+class Debugger(Protocol):
+    """The prompt of a failure: see ``live_pdb.HeldPdb``."""
+
+    dropped: bool
+
+    def enter_failed(
+        self, error: BaseException, failure: TracebackType | None = None
+    ) -> None:
+        """Open it, until its session ends."""
+
+    def let_go(self) -> None:
+        """Refer to nothing of the task any more."""
 
 
 class HeldStop(Stop):
@@ -46,8 +70,9 @@ class HeldStop(Stop):
         limit: float,
         on_change: Callable[[Stop, str], None],
     ) -> None:
-        # Not the exception's, which a client in this process changes as it raises it.
+        # Not the exception's own, which a client in this process may add to.
         self.traceback: TracebackType | None = traceback_of(exception)
+        self.caught: TracebackType | None = None  # with Dask's frames, that caught it
         place = _place_of(self.traceback)
         super().__init__(worker, key, key_split(key), (), limit, place, on_change)
         self.pause = NoPause(worker, key)
@@ -69,14 +94,15 @@ class HeldStop(Stop):
 
     def clear(self) -> None:
         """Refer to nothing of the task any more."""
-        error, held = self.exception, self.traceback
-        self.exception = self.traceback = None
+        error, caught = self.exception, self.caught
+        self.exception = self.traceback = self.caught = None
         if error is None:
             return
         # A client in this process may have the same frames in its own debugger.
         shared = self.worker.address.startswith("inproc")
-        for traceback in (held, *map(traceback_of, linked(error))):
-            _clear(traceback, only_machinery=shared)
+        for frame in _ended_frames(error, caught):
+            if not shared or is_machinery(frame.f_code.co_filename):
+                _clear(frame)
 
 
 def _place_of(traceback: TracebackType | None) -> PlaceForm:
@@ -85,25 +111,57 @@ def _place_of(traceback: TracebackType | None) -> PlaceForm:
     return place_of(*frames[-1 if own is None else own])
 
 
-def _clear(traceback: TracebackType | None, *, only_machinery: bool) -> None:
-    """Drop the locals of a traceback's frames; those that still run keep them."""
-    for frame, _ in walk(traceback):
-        if not only_machinery or is_machinery(frame.f_code.co_filename):
-            try:
-                frame.clear()
-            except RuntimeError:  # it runs, or is a generator that waits
-                continue
+def _ended_frames(
+    error: BaseException, caught: TracebackType | None
+) -> Iterator[FrameType]:
+    """Frames that an exception has passed, or that called these: all have ended.
+
+    But for the outermost of a traceback, which has caught it: that of the task's own
+    is Dask's, another's may be a coroutine that waits. ``Worker.execute``
+    (distributed/worker.py) has returned what made the task fail.
+    """
+    yield from (frame for frame, _ in walk(caught))
+    above = caught.tb_frame.f_back if caught is not None else None
+    while above is not None:
+        ended = above.f_code is _EXECUTE or not _waits(above)
+        if ended and is_machinery(above.f_code.co_filename):
+            yield above
+        above = above.f_back
+    for each in islice(linked(error), 1, None):
+        frames = [frame for frame, _ in walk(traceback_of(each))]
+        yield from (frame for frame in frames[1:])
+        yield from (frame for frame in frames[:1] if not _waits(frame))
+
+
+def _waits(frame: FrameType) -> bool:
+    """Whether it may be a coroutine's that waits, which clearing it would close."""
+    return bool(frame.f_code.co_flags & _GENERATORS)
+
+
+def _clear(frame: FrameType) -> None:
+    """Drop a frame's locals; one that still runs keeps them."""
+    try:
+        frame.clear()
+    except RuntimeError:
+        return
+    if _COPIES_LOCALS and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        frame.f_locals.clear()  # what was read before; not a module's own
 
 
 class HeldFailures:
     """What one worker holds.
 
-    ``log`` reports to the scheduler's part, in the loop; ``on_change`` is that of each.
+    ``make`` makes a debugger for one; ``log`` reports to the scheduler's part, in the
+    loop; ``on_change`` is that of each.
     """
 
     def __init__(
-        self, log: Callable[[Any], None], on_change: Callable[[Stop, str], None]
+        self,
+        make: Callable[[Stop], Debugger],
+        log: Callable[[Any], None],
+        on_change: Callable[[Stop, str], None],
     ) -> None:
+        self._make = make
         self.worker: Any = None
         self.most = 0  # of each kind; 0: nothing is held
         self.limit = 0.0  # seconds
@@ -165,6 +223,8 @@ class HeldFailures:
             # Dask lets go of what becomes of a task that was cancelled.
             if finish == expected and start not in ("cancelled", "resumed"):
                 made.since, made.until = time(), time() + made.limit
+                if made.exception is not None:
+                    made.caught = traceback_of(made.exception)
                 self._held[made.id] = made
             else:
                 return
@@ -180,13 +240,44 @@ class HeldFailures:
         if self.worker is not None:
             self.follow(self.worker, {})
 
-    def left(self, held: HeldStop, dropped: bool) -> None:
+    def open(self, held: HeldStop, debuggers: dict[int, Any]) -> None:
+        """Have a thread of its own read what a session says, until that has ended.
+
+        ``debuggers`` has its debugger, by the thread, while that is there.
+        """
+        held.reopen()
+        talk = threading.Thread(
+            target=self._converse, args=(held, debuggers), name=THREAD, daemon=True
+        )
+        talk.start()
+
+    def _converse(self, held: HeldStop, debuggers: dict[int, Any]) -> None:
+        held.thread = me = threading.get_ident()
+        # What `get_worker` and `breakpoint` go by; both end with this thread.
+        _worker_cvar.set(held.worker)
+        thread_state.execution_state = {"worker": held.worker}
+        thread_state.key = held.key
+        debugger = debuggers[me] = self._make(held)
+        try:
+            held.read()  # that they have entered: not to be asked for a command before
+            if held.exception is not None:
+                debugger.enter_failed(held.exception, held.traceback)
+        except GoOn:
+            pass
+        finally:
+            del debuggers[me]
+            debugger.let_go()
+            held.worker.loop.add_callback(self._left, held, debugger.dropped)
+
+    def _left(self, held: HeldStop, dropped: bool) -> None:
         """The thread of a session with a failure has ended."""
         held.talking = False
         if dropped:
             self.let_go(held, "dropped")
         elif held.over:
             held.clear()
+        else:  # to whoever is still there, should the prompt itself have failed
+            held.say({"op": "ended", "how": "detached", "until": held.until})
 
     @property
     def any_offered(self) -> bool:

@@ -22,6 +22,7 @@ from .live_stop import RUNNING, WAITING, Stop
 from .live_values import Values
 
 PROMPT = "(Pdb) "
+_PDBS_OWN = "_pdbcmd"  # commands that pdb of Python 3.13 has itself run
 MOST_COMPLETIONS = 200
 _REFUSED = "it would run another program, and this is a task: not at this prompt"
 
@@ -34,6 +35,7 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
         self.box = Box(stop, self._between)
         self.sources = Sources(stop)
         self.skip_hidden = True
+        self.conveniences = {}
         self._codes: set[CodeType] = set()  # of what had been called as it stopped
         with _kept_delimiters():
             options = {"backend": "settrace"} if sys.version_info >= (3, 14) else {}
@@ -163,6 +165,7 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
         self.stop.halt = _nothing
         self.box.between = _nothing
         self._codes.clear()
+        self.conveniences.clear()
         self.sources.forget()
         held = ("botframe", "stopframe", "returnframe", "enterframe", "curframe")
         vars(self).update(dict.fromkeys(held), stack=[], curframe_locals={})
@@ -190,7 +193,7 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
                 continue
 
     def onecmd(self, line: str) -> bool:
-        if line.startswith("_pdbcmd"):  # of pdb's own
+        if line.startswith(_PDBS_OWN):
             return bool(super().onecmd(line))
         try:
             self.stop.execute()
@@ -202,7 +205,7 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
             self.stop.settle()
 
     def precmd(self, line: str) -> str:
-        if line.strip():
+        if line.strip() and not line.startswith(_PDBS_OWN):
             self.stop.counted()
         return super().precmd(line)
 
@@ -290,6 +293,57 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
         self.message(f"skip_hidden = {self.skip_hidden}")
 
 
+class HeldPdb(LivePdb):
+    """pdb on the frames of a failure, until its session ends."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop)
+        self.dropped = False
+        self._shown = False
+
+    def print_stack_entry(self, *entry: Any) -> None:
+        """As pdb's; as the prompt opens, with all that is shown to who enters."""
+        if self._shown:
+            super().print_stack_entry(*entry)
+        else:
+            self._shown = True
+            self._show_place()
+
+    def _leave_prompt(self) -> None:
+        """It stays as it is: there is nothing to go on."""
+
+    def _own_functions(self) -> dict[str, Any]:
+        return {**super()._own_functions(), "__exception__": self.raised}
+
+    def do_quit(self, arg: str) -> None:
+        """q(uit) | c(ont(inue)) | exit | detach
+
+        Leave the prompt. The failure is still held, until its time is over.
+        """
+        super().do_quit(arg)
+
+    do_q = do_exit = do_detach = do_EOF = do_quit
+    do_c = do_cont = do_continue = do_quit
+
+    def do_drop(self, arg: str) -> bool:
+        """drop
+
+        Hold the failure no longer: its memory is free at once.
+        """
+        self.dropped = True
+        return True
+
+    def do_step(self, arg: str, temporary: Any = None) -> None:
+        """step, next, return, until, jump, break: not here, as nothing runs."""
+        self.error(_FAILED)
+
+    do_s = do_n = do_next = do_r = do_return = do_unt = do_until = do_step
+    do_j = do_jump = do_b = do_break = do_tbreak = do_step
+    do_commands = do_ignore = do_condition = do_enable = do_disable = do_step
+    do_abort = do_step
+
+
+_FAILED = "the task has failed, and nothing of it runs any more"
 _NONE = object()
 
 

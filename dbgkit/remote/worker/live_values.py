@@ -23,6 +23,7 @@ from .live_box import Box
 from .live_console import Console, described
 from .live_prompt import GoOn, Interrupted
 
+_CONVENIENCE = "__pdb_convenience_variables"  # what pdb reads ``$name`` from
 _SAVES_LOCALS = sys.version_info < (3, 13)  # a frame's f_locals is a copy
 
 
@@ -30,6 +31,7 @@ class Values(pdb.Pdb):
     """Mixin for pdb: expressions and statements are the session's own."""
 
     box: Box
+    conveniences: dict[str, Any]
 
     @property
     def _names(self) -> MutableMapping[str, Any]:
@@ -51,7 +53,16 @@ class Values(pdb.Pdb):
             # Python's own close the process's stdin.
             "exit": self._leave,
             "quit": self._leave,
+            _CONVENIENCE: self.conveniences,
         }
+
+    def set_convenience_variable(self, frame: Any, name: str, value: Any) -> None:
+        """Keep ``$_frame`` and the like here.
+
+        pdb (from Python 3.12 on) puts them into the globals of the user's own module,
+        where a frame would stay alive with all its values.
+        """
+        self.conveniences[name] = value
 
     def _print(self, *values: Any, file: Any = None, **options: Any) -> None:
         """``print`` at the prompt: it goes to whoever typed it."""
