@@ -19,6 +19,7 @@ NOTEBOOK = EXAMPLES / "advanced_distributed.ipynb"
 STATES = EXAMPLES / "states.py"
 LIVE = EXAMPLES / "live_breakpoint.py"
 BREAK_AT = EXAMPLES / "break_at_failure.py"
+HELD = EXAMPLES / "held_failure.py"
 STATES_NOTEBOOK = EXAMPLES / "states.ipynb"
 PROMPT = re.escape("(Pdb) ")
 
@@ -143,7 +144,8 @@ def run(
 
 
 def test_the_table_has_every_example() -> None:
-    scripts = {e.script for e in TABLE} | {STATES.name, LIVE.name, BREAK_AT.name}
+    others = {STATES, LIVE, BREAK_AT, HELD}
+    scripts = {e.script for e in TABLE} | {each.name for each in others}
     assert scripts == {p.name for p in EXAMPLES.glob("*.py")}
 
 
@@ -423,3 +425,35 @@ def test_where_nobody_can_type_it_fails_as_it_would(
     assert done.returncode == 0, done.stderr
     assert "total = sum(" in done.stdout or "return round(" in done.stdout
     assert "['error', 'finished', 'finished', 'finished'" in done.stdout
+
+
+def test_a_failure_that_is_held_is_entered(environment: dict[str, str]) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    child = pexpect.spawn(
+        sys.executable,
+        [str(HELD)],
+        env=environment,
+        encoding="utf8",
+        timeout=60,
+        dimensions=(50, 160),
+    )
+    try:
+        child.expect(PROMPT)
+        assert "ValueError" in child.before
+        child.sendline("p len(readings), readings[1_999_990:]")
+        child.expect_exact("2000000")
+        child.sendline("exceptions 1")
+        child.expect_exact("-> return 1 / spread")
+        child.sendline("drop")
+        child.expect_exact("0 failures are held")
+    finally:
+        child.close(force=True)
+
+
+def test_where_nobody_can_type_what_is_held_is_shown(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    done = run(HELD, cwd=tmp_path, environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert "without a command it is let go" in done.stdout
+    assert "1 failure is held" in done.stdout

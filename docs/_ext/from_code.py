@@ -21,7 +21,7 @@ from numpydoc.docscrape import FunctionDoc
 from traitlets.config import Config
 
 import dbgkit
-from dbgkit.api.record_settings import DEFAULTS
+from dbgkit.api.record_settings import DEFAULTS, HOLDING
 from dbgkit.diagnose.why.causes import CODES
 from dbgkit.errors import DbgkitError
 from dbgkit.frontends.cli import cli
@@ -248,7 +248,7 @@ MEANINGS = {
 def settings() -> Iterator[str]:
     """The recorder's settings, with their defaults."""
     yield "| setting | argument of `record` | default | |\n|---|---|---|---|"
-    for name, default in DEFAULTS.items():
+    for name, default in {**DEFAULTS, **HOLDING}.items():
         shown = f"`{default}`" if isinstance(default, str) else f"`{default!r}`"
         argument = name.replace("-", "_")
         meaning = _argument(argument)

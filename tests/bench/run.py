@@ -23,6 +23,7 @@ NAMES = (
     "peek",
     "live",
     "break_at",
+    "held",
 )
 
 

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.bench
         "peek",
         "live",
         "break_at",
+        "held",
     ],
 )
 def test_figures_hold_their_bars(name):
