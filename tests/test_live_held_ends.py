@@ -318,6 +318,10 @@ def test_the_commands(processes_client):
     at = ["--scheduler", address]
     on = run([*dbgkit_, "record", "on", "--keep-frames", "10min", "--most", "2", *at])
     assert on.returncode == 0, on.stderr
+    assert "dbgkit attach" in on.stdout and "lists failures that are held" in on.stdout
+    wrong = run([*dbgkit_, "record", "on", "--most", "2", *at])
+    assert wrong.returncode == 2
+    assert "most=2: it goes with keep_frames" in wrong.stderr
     failed(processes_client, ratio, 1, 0, key="command-1")
     held_of(processes_client, "command-1")
     listed = run([*dbgkit_, "attach", "--json", *at])

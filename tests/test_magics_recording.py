@@ -10,7 +10,7 @@ from IPython.core.error import UsageError
 from recorder_tasks import told
 from shells import Kernel, Terminal, shell_of_its_own
 from tasks import ratio
-from watching import forgotten, settings_on
+from watching import forgotten, settings_on, wait_until
 
 import dbgkit
 from dbgkit.model import Deaths, Recordings
@@ -171,3 +171,21 @@ def test_a_flaky_failure_in_a_notebook(tmp_path):
     finally:
         kernel.run(CLOSE)
         kernel.stop()
+
+
+def test_failures_are_held_and_entered_by_a_number(shell, capsys):
+    shell.run_line_magic("dbg_record", 'on --keep-frames "10 min" --most 2')
+    assert "%dbg_attach lists failures that are held" in capsys.readouterr().out
+    fail(shell)
+    wait_until(lambda: shell.run_line_magic("dbg_attach", "").held, "one is held")
+    shell.run_line_magic("dbg_attach", "1 --no-prompt")
+    shown = capsys.readouterr().out
+    assert "ZeroDivisionError: division by zero" in shown
+    assert "without a command it is let go in" in shown
+    shell.run_line_magic("dbg_record", "off")
+    assert not shell.run_line_magic("dbg_attach", "")
+
+
+def test_settings_of_on_that_are_none_are_one_line(shell):
+    with pytest.raises(UsageError, match="most=2: it goes with keep_frames"):
+        shell.run_line_magic("dbg_record", "on --most 2")

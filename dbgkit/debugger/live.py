@@ -31,6 +31,7 @@ _LAST_OF_HELD = {
     "off": "it has been let go: holding failures was turned off",
     "memory": "it has been let go: its worker's memory is short",
     "number": "it has been let go: its worker holds too many",
+    "closing": "its worker closes",
 }
 LOST = "the connection to its worker is lost"
 CANCELLED = "the task was cancelled meanwhile: what it returns will be dropped"

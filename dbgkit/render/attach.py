@@ -95,6 +95,7 @@ _NOW_OF_HELD = {
     "off": "let go: holding failures was turned off",
     "memory": "let go: its worker's memory is short",
     "number": "let go: its worker holds too many",
+    "closing": "its worker closes",
     "lost": "not known: the connection was lost",
 }
 

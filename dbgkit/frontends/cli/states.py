@@ -119,9 +119,14 @@ def record(place: Place, switch: str | None, **settings: Any) -> int:
             record_off(client=client, timeout=place.limit, keep=False)
             write("The recorder is off.\n")
             return 0
-        page = record(client=client, timeout=place.limit, **settings).page
+        try:
+            page = record(client=client, timeout=place.limit, **settings).page
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
     listing = advice.call("recordings")
     write(f"The recorder is on: {listing} lists what it holds.\n")
+    if settings["keep_frames"]:
+        write(f"{advice.call('attach')} lists failures that are held.\n")
     if page:
         write(f"{page} shows what fails and what blocks.\n")
     return 0

@@ -36,8 +36,13 @@ class RecordMagics(Magics):  # type: ignore[misc, unused-ignore]
         if word not in ("", "on", "off"):
             raise UsageError(f"%dbg_record: on, off, or nothing; not {word!r}")
         if word == "on":
-            recorder = show(asked, function_of("record"))
+            try:
+                recorder = show(asked, function_of("record"))
+            except ValueError as error:
+                raise UsageError(in_line(f"%dbg_record: {error}")) from None
             print("The recorder is on. %dbg_record shows what it holds.")
+            if asked.options.get("keep_frames"):
+                print("%dbg_attach lists failures that are held, and enters them.")
             if recorder.page:
                 print(in_line(f"{recorder.page} shows what fails and what blocks."))
             return None

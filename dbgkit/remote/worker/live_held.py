@@ -209,9 +209,12 @@ class HeldFailures:
         self.most = max((each["most"] for each in wanted), default=0)
         self.limit = max((each["limit"] for each in wanted), default=0.0)
         if not wanted:
-            self._offered.clear()
-            for each in self:
-                self.let_go(each, "off")
+            self._let_all_go("off")
+
+    def _let_all_go(self, how: str) -> None:
+        self._offered.clear()
+        for each in self:
+            self.let_go(each, how)
 
     def moved(self, key: Any, start: str, finish: str) -> None:
         """A task that has offered its failure is in another state."""
@@ -235,10 +238,10 @@ class HeldFailures:
 
     def close(self, *, tell: bool) -> None:
         """Hold nothing any more; ``tell`` the scheduler's part, unless all ends."""
+        self.most = 0
         if not tell:
             self._log = _nothing
-        if self.worker is not None:
-            self.follow(self.worker, {})
+        self._let_all_go("off" if tell else "closing")
 
     def open(self, held: HeldStop, debuggers: dict[int, Any]) -> None:
         """Have a thread of its own read what a session says, until that has ended.
