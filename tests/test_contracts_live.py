@@ -24,6 +24,7 @@ from live_tasks import awaiting
 
 import dbgkit
 from dbgkit.remote.common.handlers import CommHandler, Handler
+from dbgkit.remote.worker.live_held import is_short_of_memory
 from dbgkit.remote.worker.live_hook import Hook, key_of_coroutine
 
 
@@ -159,3 +160,38 @@ def test_what_has_no_handler_is_passed_over_and_an_echo_answered(client):
 
     for address in (client.scheduler.address, *client.nthreads()):
         assert client.sync(ask, address) == {"op": "said"}
+
+
+def _memory_of(dask_worker):
+    manager = dask_worker.memory_manager
+    fractions = manager.memory_spill_fraction, manager.memory_pause_fraction
+    used = dask_worker.monitor.get_process_memory()
+    return manager.memory_limit, fractions, used
+
+
+def _is_short(dask_worker, fraction):
+    manager = dask_worker.memory_manager
+    before, manager.memory_spill_fraction = manager.memory_spill_fraction, fraction
+    try:
+        return is_short_of_memory(dask_worker)
+    finally:
+        manager.memory_spill_fraction = before
+
+
+def test_what_a_worker_says_of_its_memory(client):
+    for limit, fractions, used in client.run(_memory_of).values():
+        assert limit > used > 10_000_000
+        assert all(0 < each < 1 for each in fractions)
+    assert not any(client.run(_is_short, fraction=0.99).values())
+    assert all(client.run(_is_short, fraction=1e-6).values())
+
+
+def test_what_calls_a_task_has_a_frame_that_is_known_again():
+    code = inspect.unwrap(Worker.execute).__code__
+    assert code.co_name == "execute" and "key" in code.co_varnames
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="pdb has no $_frame")
+def test_pdb_keeps_convenience_variables_by_a_method_of_its_own():
+    names = list(inspect.signature(pdb.Pdb.set_convenience_variable).parameters)
+    assert names == ["self", "frame", "name", "value"]
