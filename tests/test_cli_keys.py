@@ -124,7 +124,7 @@ def test_what_looks_like_a_secret_is_not_kept(command, client, tmp_path):
         command("failures")
         done = command("locate", "1")
     kept = (tmp_path / "dbgkit/listed.json").read_text()
-    assert "hunter2" not in kept and "first-1" in kept
+    assert "hunter2" not in kept and "first-" in kept  # whichever has failed first
     assert done.code == 2
     assert "was not kept" in done.err
 
