@@ -213,6 +213,31 @@ def test_where_a_notebook_takes_no_input_the_stop_is_shown(kernel):
     assert "1.5" in run_cell(kernel, "future.result()")
 
 
+def test_a_failure_that_is_held_is_entered_in_a_notebook(kernel):
+    said = run_cell(kernel, '%dbg_record on --keep-frames "10 min"')
+    assert "%dbg_attach lists failures that are held" in said
+    run_cell(
+        kernel,
+        """
+        from distributed import wait
+        def share(part, parts):
+            total = sum(parts)
+            return part / total
+        failing = client.submit(share, 4, [3, -3], key="share-4")
+        _ = wait(failing)
+        while not get_ipython().run_line_magic("dbg_attach", "").held:
+            time.sleep(0.05)
+        """,
+    )
+    said = run_cell(kernel, "%dbg_attach share-4", "p total, parts", "ll", "q")
+    assert "(0, [3, -3])" in said
+    assert "return part / total" in said and "In[" in said
+    assert "it is still held" in said
+    said = run_cell(kernel, "%dbg_attach failing", "drop")
+    assert "dropped: its memory is free" in said
+    run_cell(kernel, "%dbg_record off")
+
+
 def test_words_are_completed(tmp_path):
     with shell_of_its_own(tmp_path) as shell:
         dbgkit.load_ipython_extension(shell)

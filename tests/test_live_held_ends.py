@@ -276,6 +276,10 @@ def test_with_settings_of_dask_and_the_preload(harmable):
         assert "1" in enter(client, found, "p a", "q")[0]
         (armed,) = dbgkit.attach().armed
         assert (armed.most, armed.limit, armed.holds) == (5, 420.0, True)
+        from dbgkit.api.record import record_off
+
+        record_off()  # as it turns the recorder of a preload off
+        assert not (dbgkit.attach().armed or dbgkit.attach().held)
 
 
 def test_over_tls(harmable):

@@ -195,7 +195,9 @@ class LiveStops(SchedulerPlugin):  # type: ignore[misc]
         return {"others": others, "went_on": went_on, "without": without}
 
     def _is_orphan(self, arming: Mapping[str, Any]) -> bool:
-        return bool(arming["owner"]) and arming["owner"] not in self.scheduler.clients
+        """Whether nobody is there who would end it; as of the recorder, a preload."""
+        owner, of_preload = arming["owner"], _kind(arming) == HOLDS
+        return bool(owner or of_preload) and owner not in self.scheduler.clients
 
     def _end(self, tokens: Collection[str]) -> int:
         """End some armings; how many stops go on because of that."""
