@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import time
 import weakref
 from typing import Any
 
@@ -78,6 +79,28 @@ def stops_after_failing(path: Any) -> Any:
 
 def secret(password: Any) -> Any:
     raise ValueError(f"password={password}")
+
+
+_ONE = ValueError("one for all")
+
+
+def raised_again(number: Any) -> Any:
+    """Its exception has the frames of those that have raised it before."""
+    raise _ONE
+
+
+def half_of_a_pair() -> Any:
+    raise ValueError("\ud800")
+
+
+class SlowToGo:
+    def __del__(self) -> None:
+        time.sleep(3)
+
+
+def slow_to_go() -> Any:
+    slow = SlowToGo()
+    return 1 / (not slow)
 
 
 def many(index: Any) -> Any:

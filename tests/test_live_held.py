@@ -9,9 +9,11 @@ from distributed import Client
 from held_tasks import (
     chained,
     fails_unless,
+    half_of_a_pair,
     held,
     held_of,
     late_ratio,
+    raised_again,
     ratio,
     secret,
     stops_after_failing,
@@ -173,6 +175,25 @@ def test_a_task_that_waits_comes_before_a_failure_of_its_own(holding, tmp_path):
         assert chosen.state == "waiting"
         assert {e.state for e in dbgkit.attach(client=holding)} == {"waiting", "held"}
     assert future.result(30) == "done"
+
+
+def test_an_exception_that_many_raise_shows_each_its_own_frames(holding):
+    where = {"workers": [next(iter(holding.scheduler_info()["workers"]))]}
+    found = [
+        held(holding, raised_again, number, key=f"raised-{number}", **where)
+        for number in range(3)
+    ]
+    for number, each in enumerate(found):
+        said, _ = enter(holding, each, "p number", "w", "q")
+        assert f"\n{number}\n" in said
+        assert said.count("-> raise _ONE") == 2
+
+
+def test_what_cannot_be_sent_is_escaped(holding):
+    found = held(holding, half_of_a_pair, key="half-1")
+    said, how = enter(holding, found, "__exception__", "p '\\udcff'", "q")
+    assert how == "detached"
+    assert "\\ud800" in said and "\\udcff" in said
 
 
 def test_secrets_are_hidden_in_the_list(holding):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from functools import partial
 
 import dask
@@ -19,12 +20,14 @@ from held_tasks import (
     failed,
     held,
     held_of,
+    how_many_blocks,
     kept_by_itself,
     late_ratio,
     let_go,
     log_of,
     many,
     ratio,
+    slow_to_go,
     threads,
     without_collecting,
 )
@@ -62,6 +65,14 @@ def test_memory_is_back_without_a_collection(uncollected, task):
     if not (in_client and task is kept_by_itself):  # there frames may be the client's
         wait_until(lambda: blocks(client) <= before, "its values are gone")
     nothing_left(client)
+
+
+def test_what_is_slow_to_go_keeps_nobody_waiting(client):
+    with dbgkit.record(keep_frames="10 min"):
+        held(client, slow_to_go, key="slow-1")
+        start = time.monotonic()
+    client.run(how_many_blocks)  # the worker's event loop answers
+    assert time.monotonic() - start < 2
 
 
 def test_drop_frees_one(client):

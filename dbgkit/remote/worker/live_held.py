@@ -40,7 +40,7 @@ THREAD = "dbgkit-held"
 _COPIES_LOCALS = sys.version_info < (3, 13)
 _EXECUTE: Any = inspect.unwrap(Worker.execute).__code__
 _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-LOOK = 0.1  # seconds between looks at time and memory
+LOOK = 0.05  # seconds between looks at time and memory
 LEAST_FREE = 0.7  # of its memory limit, if Dask has no thresholds of its own
 
 
@@ -66,14 +66,15 @@ class HeldStop(Stop):
         worker: Any,
         key: Any,
         exception: BaseException,
+        traceback: TracebackType | None,
         message: str,
         limit: float,
         on_change: Callable[[Stop, str], None],
     ) -> None:
-        # Not the exception's own, which a client in this process may add to.
-        self.traceback: TracebackType | None = traceback_of(exception)
+        # Not the exception's own: who raises it again adds to that.
+        self.traceback = traceback
         self.caught: TracebackType | None = None  # with Dask's frames, that caught it
-        place = _place_of(self.traceback)
+        place = _place_of(traceback)
         super().__init__(worker, key, key_split(key), (), limit, place, on_change)
         self.pause = NoPause(worker, key)
         self.state = HELD
@@ -109,6 +110,37 @@ def _place_of(traceback: TracebackType | None) -> PlaceForm:
     frames = list(walk(traceback))
     own = own_index([file_of_frame(frame) for frame, _ in frames])
     return place_of(*frames[-1 if own is None else own])
+
+
+def _is_of_here(traceback: TracebackType) -> bool:
+    """Whether this thread has raised it: others may raise the same exception."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame is not traceback.tb_frame:
+        frame = frame.f_back
+    return frame is not None
+
+
+def _of_this_run(traceback: TracebackType) -> TracebackType | None:
+    """What a task's exception has passed.
+
+    One object that is raised again and again has the frames of earlier tasks below
+    those of this one.
+    """
+    outermost, own = traceback.tb_frame, []
+    tb: TracebackType | None = traceback
+    while tb is not None and _is_of_run(tb.tb_frame, outermost):
+        own.append(tb)
+        tb = tb.tb_next
+    if tb is None:
+        return traceback
+    made = None
+    for each in reversed(own):
+        made = TracebackType(made, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return made
+
+
+def _is_of_run(frame: FrameType, outermost: FrameType) -> bool:
+    return frame is outermost or frame.f_code is not outermost.f_code
 
 
 def _ended_frames(
@@ -172,6 +204,7 @@ class HeldFailures:
         self._offered: dict[Any, tuple[HeldStop, str]] = {}
         self._lock = threading.Lock()
         self._looks = False
+        self._clears: threading.Thread | None = None
 
     def get(self, name: str) -> HeldStop | None:
         """One of them, by its id."""
@@ -186,10 +219,17 @@ class HeldFailures:
         self, key: Any, exception: BaseException, message: str, *, carried: bool
     ) -> None:
         """Hold a failure, if there are not enough of its kind: see `holding.offer`."""
-        if not self.most or traceback_of(exception) is None:
+        whole = traceback_of(exception)
+        if not self.most or whole is None or not (carried or _is_of_here(whole)):
             return
         made = HeldStop(
-            self.worker, key, exception, sendable(message), self.limit, self._on_change
+            self.worker,
+            key,
+            exception,
+            _of_this_run(whole),
+            sendable(message),
+            self.limit,
+            self._on_change,
         )
         with self._lock:
             if self._count(made) < self.most:
@@ -227,7 +267,8 @@ class HeldFailures:
             if finish == expected and start not in ("cancelled", "resumed"):
                 made.since, made.until = time(), time() + made.limit
                 if made.exception is not None:
-                    made.caught = traceback_of(made.exception)
+                    caught = traceback_of(made.exception)
+                    made.caught = caught and _of_this_run(caught)
                 self._held[made.id] = made
             else:
                 return
@@ -278,7 +319,7 @@ class HeldFailures:
         if dropped:
             self.let_go(held, "dropped")
         elif held.over:
-            held.clear()
+            self._clear(held)
         else:  # to whoever is still there, should the prompt itself have failed
             held.say({"op": "ended", "how": "detached", "until": held.until})
 
@@ -300,7 +341,12 @@ class HeldFailures:
         self._log({"over": held.form(), "how": how})
         held.release(how)
         if not held.talking:
-            held.clear()
+            self._clear(held)
+
+    def _clear(self, held: HeldStop) -> None:
+        """In a thread: what goes may have code of the user's own that takes long."""
+        self._clears = threading.Thread(target=held.clear, name=THREAD, daemon=True)
+        self._clears.start()
 
     def _look(self) -> None:
         """Let go of what is held for too long, or takes memory that is short."""
@@ -310,7 +356,8 @@ class HeldFailures:
         for each in self:
             if each.until < time() and not each.is_busy:
                 self.let_go(each, "limit")
-        while self._held and is_short_of_memory(self.worker):
+        clears = self._clears is not None and self._clears.is_alive()
+        if self._held and not clears and is_short_of_memory(self.worker):
             self.let_go(self._oldest(), "memory")
 
     def _look_again(self) -> None:

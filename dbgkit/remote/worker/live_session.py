@@ -9,6 +9,7 @@ from typing import Any
 
 from distributed.comm import CommClosedError
 
+from ..common.texts import sendable
 from .live_stop import Stop
 
 TEXT = 10_000  # characters of one line that is typed
@@ -34,8 +35,9 @@ class Session:
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to the client, from any thread."""
+        whole = {name: _sendable(value) for name, value in message.items()}
         with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._outgoing.put_nowait, message)
+            self._loop.call_soon_threadsafe(self._outgoing.put_nowait, whole)
 
     async def run(self) -> None:
         """Talk until one of both sides ends it."""
@@ -84,6 +86,13 @@ class Session:
 
 def _fits(message: dict[str, Any], form: dict[str, Any]) -> bool:
     return all(isinstance(message.get(name), kind) for name, kind in form.items())
+
+
+def _sendable(value: Any) -> Any:
+    """Texts that can be sent: what a value shows of itself may be half of a pair."""
+    if isinstance(value, list):
+        return [_sendable(each) for each in value]
+    return sendable(value) if isinstance(value, str) else value
 
 
 async def refuse(comm: Any, why: str, *, gone: bool = False) -> None:
