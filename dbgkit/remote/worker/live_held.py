@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from time import time
@@ -24,7 +23,7 @@ from distributed.worker import _worker_cvar, thread_state
 
 from ..common.codes import file_of_frame
 from ..common.exceptions import linked, traceback_of
-from ..common.frames import is_machinery, own_index, walk
+from ..common.frames import Place, is_machinery, own_index, walk
 from ..common.texts import sendable
 from .live_pause import NoPause
 from .live_prompt import GoOn
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from ..common.wire_live import Arming, PlaceForm, StopForm
 
 MOST_HELD = 100  # failures of one worker
+Kind = tuple[str, str, int]  # class, file and line
 THREAD = "dbgkit-held"
 # A function's frame has a copy of its locals, once they were read, which it keeps.
 _COPIES_LOCALS = sys.version_info < (3, 13)
@@ -65,23 +65,20 @@ class HeldStop(Stop):
         self,
         worker: Any,
         key: Any,
-        exception: BaseException,
-        traceback: TracebackType | None,
-        message: str,
+        place: PlaceForm,
         limit: float,
         on_change: Callable[[Stop, str], None],
     ) -> None:
-        # Not the exception's own: who raises it again adds to that.
-        self.traceback = traceback
-        self.caught: TracebackType | None = None  # with Dask's frames, that caught it
-        place = _place_of(traceback)
         super().__init__(worker, key, key_split(key), (), limit, place, on_change)
         self.pause = NoPause(worker, key)
         self.state = HELD
-        self.exception: BaseException | None = exception
-        self.message = message
+        self.exception: BaseException | None = None
+        # Not the exception's own: who raises it again adds to that.
+        self.traceback: TracebackType | None = None
+        self.caught: TracebackType | None = None  # with Dask's frames, that caught it
+        self.message = ""
+        self.kind: Kind = ("", "", 0)
         self.talking = False  # the thread of a session is there
-        self.kind = message.partition(":")[0], place["file"], place["line"]
 
     def form(self) -> StopForm:
         return {**super().form(), "exception": self.message, "resources": {}}
@@ -106,10 +103,10 @@ class HeldStop(Stop):
                 _clear(frame)
 
 
-def _place_of(traceback: TracebackType | None) -> PlaceForm:
+def _own_place(traceback: TracebackType | None) -> Place:
     frames = list(walk(traceback))
     own = own_index([file_of_frame(frame) for frame, _ in frames])
-    return place_of(*frames[-1 if own is None else own])
+    return frames[-1 if own is None else own]
 
 
 def _is_of_here(traceback: TracebackType) -> bool:
@@ -222,23 +219,23 @@ class HeldFailures:
         whole = traceback_of(exception)
         if not self.most or whole is None or not (carried or _is_of_here(whole)):
             return
-        made = HeldStop(
-            self.worker,
-            key,
-            exception,
-            _of_this_run(whole),
-            sendable(message),
-            self.limit,
-            self._on_change,
-        )
+        traceback = _of_this_run(whole)
+        frame, line = _own_place(traceback)
+        kind = message.partition(":")[0], frame.f_code.co_filename, line
+        if self._count(kind) >= self.most:
+            return
+        place, limit = place_of(frame, line), self.limit
+        made = HeldStop(self.worker, key, place, limit, self._on_change)
+        made.exception, made.traceback = exception, traceback
+        made.message, made.kind = sendable(message), kind
         with self._lock:
-            if self._count(made) < self.most:
+            if self._count(kind) < self.most:
                 self._offered[key] = made, "memory" if carried else "error"
 
-    def _count(self, made: HeldStop) -> int:
-        offered = [each for each, _ in self._offered.values()]
-        kinds = Counter(each.kind for each in (*self._held.values(), *offered))
-        return kinds[made.kind]
+    def _count(self, kind: Kind) -> int:
+        """How many of a kind there are."""
+        offered = [each for each, _ in list(self._offered.values())]
+        return sum(each.kind == kind for each in (*self, *offered))
 
     # -- in the worker's event loop --------------------------------------------
 
