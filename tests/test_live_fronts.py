@@ -25,6 +25,7 @@ from shells import (
 from watching import wait_until
 
 import dbgkit
+from dbgkit.cluster.shipping import live_name
 
 SCRIPT = """
 import dbgkit
@@ -312,6 +313,35 @@ def test_live_on_lasts_until_ctrl_c(processes, tmp_path):
             assert process.wait(30) == 0, err.read_text()
             assert "goes on" in out.read_text()
             assert future.result(10) == 7
+            nothing_left(client)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _cut(dask_scheduler, name):
+    """Close the connections of the clients that have turned it on."""
+    for arming in dask_scheduler.plugins[name].armings.values():
+        dask_scheduler.client_comms[arming["owner"]].comm.abort()
+
+
+def test_it_ends_with_its_connection_though_that_is_back_at_once(processes, tmp_path):
+    out = tmp_path / "out"
+    command = ["-m", "dbgkit", "live", "on", "--scheduler", processes.scheduler_address]
+    with out.open("w") as told:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=told,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+    try:
+        with Client(processes, set_as_default=False) as client:
+            wait_until(lambda: "until Ctrl-C" in out.read_text(), "it waits")
+            client.run_on_scheduler(_cut, name=live_name())
+            _, said = process.communicate(timeout=30)
+            assert process.returncode == 2
+            assert b"the connection to the scheduler is lost: nothing stops" in said
             nothing_left(client)
     finally:
         process.kill()

@@ -177,7 +177,7 @@ def test_a_worker_short_of_memory_while_somebody_is_in_it(harmable):
             session.type("!held = b'x' * 400_000_000")
             wait_until(lambda: _statuses(client) == ["paused"], "it is paused")
             assert session.type("p x").strip() == "3"
-            session.type("!del held")
+            session.type("!held = None")
             wait_until(lambda: _statuses(client) == ["running"], "it runs again")
             session._send("!held = [b'x' * 100_000_000 for _ in range(20)]")
             session._until_prompt()

@@ -94,9 +94,13 @@ def break_at(place: Place, place_: str, **settings: Any) -> int:
 
 
 def _until_ctrl_c(client: Any) -> None:
-    """Wait, as long as the scheduler is there: with the client goes what it armed."""
+    """Wait, as long as the scheduler is there: with the client goes what it armed.
+
+    Also if it is back at once: the scheduler has taken it for another one.
+    """
+    connection = client.scheduler_comm
     try:
-        while client.status == "running":
+        while client.status == "running" and client.scheduler_comm is connection:
             threading.Event().wait(LOOKS)
     except KeyboardInterrupt:
         write("\nWhat waits goes on.\n")
