@@ -8,6 +8,7 @@ import functools
 import multiprocessing
 import operator
 import sys
+import traceback
 from concurrent.futures import ProcessPoolExecutor
 
 import break_at_tasks
@@ -259,6 +260,15 @@ def test_no_step_leads_on_from_a_failure(here, command):
         future = here.submit(ratio, 0, key="ending-1")
         assert enter(here, stop_of(here, "ending-1"), command)[1] == "continued"
         assert isinstance(future.exception(LIMIT), ZeroDivisionError)
+
+
+@pytest.mark.parametrize("when", ["start", pytest.param(DOUBLED_LINE, marks=lines)])
+def test_what_aborts_a_task_leads_to_its_own_line(here, when):
+    with dbgkit.break_at(doubled, when=when):
+        future = here.submit(doubled, 3, key="aborts-1")
+        enter(here, stop_of(here, "aborts-1"), "abort")
+        frames = traceback.extract_tb(future.exception(10).__traceback__)
+        assert "doubled" in [each.name for each in frames[-2:]]
 
 
 def test_a_failure_that_somebody_aborts_fails_where_it_failed(here):

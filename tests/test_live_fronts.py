@@ -101,8 +101,9 @@ def test_in_a_terminal(script):
 
 def test_ctrl_c_twice_leaves_what_does_not_answer(script):
     script.expect_exact("(Pdb) ")
-    script.sendline("__import__('time').sleep(3)")  # within C
-    script.expect_exact("sleep(3)")
+    # Within C; what is typed is shown before it is read.
+    script.sendline("!print('as' + 'leep', flush=True); __import__('time').sleep(3)")
+    script.expect_exact("asleep")
     script.sendintr()
     script.expect_exact("Ctrl-C once more leaves")
     wait_until(lambda: script.isalive(), "it goes on")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Protocol
 
+from ..common.aborting import Aborted
 from .break_at_place import At
 
 IS_THERE = sys.version_info >= (3, 12)
@@ -155,8 +156,12 @@ class Lines:
             return None if line in found.firsts else _monitoring().DISABLE
         for user, places in found.wanted:
             ats = [at for at, number in places if number in numbers]
-            if ats:
-                user.at_line(frame, ats)
+            try:
+                if ats:
+                    user.at_line(frame, ats)
+            except Aborted as aborted:
+                # It leads to the task's own line, not on into what stopped it.
+                raise aborted.with_traceback(None) from None
         return None
 
     def _numbers(self, found: _Code, frame: FrameType, line: int) -> set[int]:

@@ -165,7 +165,11 @@ class FirstLine:
         found = self.take(frame)
         if not self._wanted:
             self._stop()
-        self._arrive(frame, found)
+        try:
+            self._arrive(frame, found)
+        except Aborted as aborted:
+            # It leads to the task's own line, not on into what stopped it.
+            raise aborted.with_traceback(None) from None
         return frame.f_trace  # the debugger's, if it goes on tracing
 
     def _stop(self) -> None:
