@@ -128,6 +128,10 @@ def test_one_task_of_a_prefix_and_worker_stops_and_the_rest_is_counted(here):
     assert here.gather(futures) == [2 * x + 1 for x in range(30)]
 
 
+def _knows(dask_scheduler, key):
+    return key in dask_scheduler.tasks
+
+
 def test_it_says_that_no_task_is_known_or_that_all_have_run(here):
     with dbgkit.break_at("noted") as armed:
         assert "no task of that key or prefix is known yet" in armed.note
@@ -142,6 +146,7 @@ def test_it_says_that_no_task_is_known_or_that_all_have_run(here):
         assert armed.note == ""
     gate = Event("noted-goes")
     waits = here.submit(gate.wait, key="noted-9")
+    wait_until(lambda: here.run_on_scheduler(_knows, key="noted-9"), "it is known")
     with dbgkit.break_at("noted") as armed:
         assert armed.note == ""
     gate.set()
