@@ -349,6 +349,22 @@ def test_it_ends_with_its_connection_though_that_is_back_at_once(processes, tmp_
         process.wait()
 
 
+def test_what_was_turned_on_knows_that_its_connection_was_lost(processes):
+    with Client(processes) as client:
+        with dbgkit.live() as live, dbgkit.break_at("load") as place:
+            assert live.is_on and "stops in tasks" in repr(live)
+            client.run_on_scheduler(_cut, name=live_name())
+            wait_until(lambda: not live.is_on, "it knows")
+            assert repr(live) == "<Live: off; dbgkit.live() turns it on again>"
+            assert repr(place).startswith("<BreakAt: off;")
+            wait_until(lambda: client.status == "running", "it is back")
+            assert not live.is_on
+        live = dbgkit.live()
+        live.off()
+        assert not live.is_on
+        nothing_left(client)
+
+
 @pytest.mark.parametrize("command", [("live", "on"), ("break-at", "lost")])
 def test_it_ends_with_its_scheduler(tmp_path, command):
     with own_scheduler(tmp_path) as cluster:

@@ -61,6 +61,8 @@ class BreakAt(Live):
         return True
 
     def __repr__(self) -> str:
+        if not self.is_on:
+            return "<BreakAt: off; dbgkit.break_at() stops tasks again>"
         but = f", except on {', '.join(self.without)}" if self.without else ""
         text = "a place" if self._at is None else self._at["text"]
         note = f" ({self.note})" if self.note else ""

@@ -23,6 +23,7 @@ from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.wire_live import AtForm
 from dbgkit.remote.scheduler.live import PLACES, STOPS
 
+_CONNECTED = ("running", "connecting")
 MOST_TOLD = 5  # stops that are told of as they happen
 
 
@@ -35,6 +36,8 @@ class Live:
     ----------
     without : mapping of str to str
         Addresses of workers where tasks do not stop (yet), and why.
+    is_on : bool
+        False once it was turned off, or the connection of its client was lost.
     """
 
     _at: AtForm | None = None  # of `break_at`
@@ -47,6 +50,8 @@ class Live:
         self._asynchronous = asynchronous
         self._token = uuid.uuid4().hex
         self._told = 0  # how many stops
+        self._over = False
+        self._connection: Any = None  # of the client as it was turned on
         self._opened = ExitStack()  # a client that was opened for an address
 
     @overload
@@ -78,6 +83,7 @@ class Live:
             return WentOff()  # it went with its client
 
         def ended() -> None:
+            self._over = True
             untell(self._client, self._tell)
             self._opened.close()
 
@@ -103,6 +109,18 @@ class Live:
 
     def _is_on(self, started: WentOn) -> None:
         self.without = started.without
+        self._connection = self._client.scheduler_comm
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is on still: it ends with its client's connection.
+
+        Also if that is back at once: the scheduler takes the client for another one.
+        """
+        client = self._client
+        is_connected = client is not None and client.status in _CONNECTED
+        same = is_connected and client.scheduler_comm is self._connection
+        return same and not self._over
 
     def _open(self) -> None:
         """Keep a client of an address connected: it ends with its client."""
@@ -135,6 +153,8 @@ class Live:
                 raise
 
     def __repr__(self) -> str:
+        if not self.is_on:
+            return f"<Live: off; {self._call} turns it on again>"
         but = f", except on {', '.join(self.without)}" if self.without else ""
         return (
             f"<Live: breakpoint() stops in tasks{but}; .off() turns it off, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from dbgkit.errors import SchedulerGone
 from dbgkit.frontends.cli.ending import FOUND
 from dbgkit.frontends.cli.looking import Place, command, put, write
 from dbgkit.frontends.verbs import SWITCH, spelled
+
+if TYPE_CHECKING:
+    from dbgkit.api.live import Live
 
 LOOKS = 0.5  # seconds between looks whether the scheduler is still there
 
@@ -46,12 +49,12 @@ def live(place: Place, switch: str | None, **settings: Any) -> int:
             return 0
         if settings["everyone"] is None:
             settings["everyone"] = True
-        with turn_on(client=client, timeout=place.limit, **settings):
+        with turn_on(client=client, timeout=place.limit, **settings) as turned:
             write(
                 f"breakpoint() stops in tasks, until Ctrl-C: {advice.call('attach')} "
                 "lists what waits.\n"
             )
-            _until_ctrl_c(client)
+            _until_ctrl_c(turned)
     return 0
 
 
@@ -89,18 +92,14 @@ def break_at(place: Place, place_: str, **settings: Any) -> int:
             )
             if armed.note:
                 write(f"Note: {armed.note}.\n")
-            _until_ctrl_c(client)
+            _until_ctrl_c(armed)
     return 0
 
 
-def _until_ctrl_c(client: Any) -> None:
-    """Wait, as long as the scheduler is there: with the client goes what it armed.
-
-    Also if it is back at once: the scheduler has taken it for another one.
-    """
-    connection = client.scheduler_comm
+def _until_ctrl_c(turned: Live) -> None:
+    """Wait, as long as it is on: it ends with the connection to the scheduler."""
     try:
-        while client.status == "running" and client.scheduler_comm is connection:
+        while turned.is_on:
             threading.Event().wait(LOOKS)
     except KeyboardInterrupt:
         write("\nWhat waits goes on.\n")
