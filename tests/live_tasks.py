@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -148,3 +149,21 @@ def weighs(x: Any) -> Any:
 
 def weighed() -> Any:
     return Weighed.alive
+
+
+def spins(seconds: Any) -> Any:
+    """Runs in one frame, after its stop; whether it is not traced in the next."""
+    breakpoint()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.01)
+    return is_untraced()
+
+
+def is_untraced() -> Any:
+    return sys.gettrace() is None
+
+
+def fails(x: Any) -> Any:
+    breakpoint()
+    return 1 / x

@@ -3,15 +3,19 @@ and commands in another one."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pexpect
 import pytest
 from commands import environment, in_process
 from distributed import Client
+from live_editors import Editor
 from live_sessions import enter, gone, nothing_left, stop_of
 from live_tasks import doubled
 from schedulers import own_scheduler
@@ -393,3 +397,126 @@ def test_usage(capsys):
     assert done.code == 2 and "settings apply to `on` only" in done.err
     done = in_process(capsys, "attach", "--dump", "nosuch")
     assert done.code == 2 and "nothing runs in a dump" in done.err
+
+
+# -- an editor in place of a prompt --------------------------------------------------
+
+
+def invited(path):
+    """The configuration that was printed to a file, once it is there."""
+
+    def look():
+        text = path.read_text() if path.exists() else ""
+        begin, end = text.find("{"), text.rfind("}")
+        return json.loads(text[begin : end + 1]) if 0 <= begin < end else None
+
+    return wait_until(look, "an editor is invited")
+
+
+def test_attach_invites_an_editor(remote, tmp_path, monkeypatch):
+    pytest.importorskip("debugpy")
+    future = remote.submit(doubled, 3, key="edited-1")
+    stop_of(remote, "edited-1")
+    out = tmp_path / "out"
+    left = []
+
+    def attach():
+        with out.open("w") as file, contextlib.redirect_stdout(file):
+            left.append(dbgkit.attach("edited-1", debugger="debugpy"))
+
+    thread = threading.Thread(target=attach)
+    thread.start()
+    found = invited(out)
+    assert found["type"] == "debugpy" and found["request"] == "attach"
+    assert found["justMyCode"] is False and "pathMappings" not in found
+    assert "edited-1" in found["name"] and "not copies" in out.read_text()
+    editor = Editor(found["connect"]["port"])
+    editor.begin()
+    assert editor.variables()["x"] == "3"
+    editor.leave()
+    thread.join(20)
+    assert left[0].how == "detached" and not future.done()
+    with pytest.raises(ValueError, match="is not one of"):
+        dbgkit.attach("edited-1", debugger="gdb")
+    assert enter(remote, stop_of(remote, "edited-1"), "p x", "c")[1] == "continued"
+    assert future.result(10) == 7
+    editor.close()
+
+
+def test_the_command_invites_an_editor(remote, tmp_path):
+    pytest.importorskip("debugpy")
+    future = remote.submit(doubled, 3, key="edited-2")
+    stop_of(remote, "edited-2")
+    out, err = tmp_path / "out", tmp_path / "err"
+    words = ("attach", "edited-2", "--debugger", "debugpy", "--scheduler")
+    with out.open("w") as told, err.open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dbgkit", *words, remote.scheduler.address],
+            stdout=told, stderr=said, env=environment(),
+        )  # fmt: skip
+    try:
+        editor = Editor(invited(out)["connect"]["port"])
+        assert editor.begin()[0]["name"] == "doubled"
+        wait_until(lambda: "an editor has connected" in err.read_text(), "it is said")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0, err.read_text()
+        assert "it still waits" in err.read_text()
+        editor.close()
+    finally:
+        process.kill()
+        process.wait()
+    assert enter(remote, stop_of(remote, "edited-2"), "p x", "c")[1] == "continued"
+    assert future.result(10) == 7
+
+
+def test_an_editor_shows_a_notebooks_cells(kernel, tmp_path):
+    """They are no files: the editor asks for their text."""
+    pytest.importorskip("debugpy")
+    run_cell(kernel, "%dbg_live on --most 3")
+    run_cell(
+        kernel,
+        """
+        def fourth(x):
+            squared = x * x
+            breakpoint()
+            found = squared * squared
+            return found
+        future = client.submit(fourth, 3, key="fourth-3")
+        while not len(get_ipython().run_line_magic("dbg_live", "")):
+            time.sleep(0.05)
+        """,
+    )
+    out = tmp_path / "out"
+    cell = f"""
+        import contextlib
+        with open({str(out)!r}, "w") as file, contextlib.redirect_stdout(file):
+            %dbg_attach fourth-3 --debugger debugpy
+        """
+    with ThreadPoolExecutor() as pool:
+        debugged = pool.submit(_debug_cell, out)
+        run_cell(kernel, cell)
+        debugged.result(20)
+    assert "81" in run_cell(kernel, "future.result()")
+    run_cell(kernel, "%dbg_live off")
+
+
+def _debug_cell(out):
+    with contextlib.closing(Editor(invited(out)["connect"]["port"])) as editor:
+        frame = editor.begin()[0]
+        source = frame["source"]
+        assert source["name"].startswith("Cell In[") and frame["name"] == "fourth"
+        text = editor.ask(
+            "source", sourceReference=source["sourceReference"], source=source
+        )["content"]
+        line = text.splitlines().index("    return found") + 1
+        assert text.splitlines()[frame["line"] - 1].strip() in (
+            "breakpoint()",
+            "found = squared * squared",
+        )
+        wanted = [{"line": line}]
+        found = editor.ask("setBreakpoints", source=source, breakpoints=wanted)
+        assert found["breakpoints"][0]["verified"]
+        assert editor.go("continue")[0]["line"] == line
+        assert editor.variables()["found"] == "81"
+        editor.ask("continue", threadId=editor.thread)
+        editor.event("terminated")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, overload
+from typing import Any, Literal, overload
 
-from dbgkit import advice, debugger, render
+from dbgkit import advice, render
 from dbgkit.api.asking import Asking, Async, Sync, Unpack, look, own_client
 from dbgkit.api.recorder import link_of
 from dbgkit.cluster.clients import is_future
@@ -15,17 +15,29 @@ from dbgkit.cluster.link import Link
 from dbgkit.cluster.live import stop_from_wire, stops_of, who_am_i
 from dbgkit.cluster.talk import Talk
 from dbgkit.cluster.view import View
-from dbgkit.errors import NotStopped, WrongTarget
+from dbgkit.debugger import (
+    WINDOW,
+    Relay,
+    Unable,
+    can_prompt,
+    converse,
+    last_words,
+)
+from dbgkit.debugger.live import Ended
+from dbgkit.errors import NotHere, NotStopped, WaitTimedOut, WrongTarget
 from dbgkit.model.attach import Stop, Stops
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.parsing import literal
 from dbgkit.remote.common.texts import with_article
 from dbgkit.source.stopped import Stopped
 
+Debugger = Literal["pdb", "debugpy"]
+
 
 class _Options(Asking, total=False):
     source: Any
     prompt: bool | None
+    debugger: Debugger | None
 
 
 @overload
@@ -56,6 +68,7 @@ def attach(
     target: Any = None,
     *,
     client: Any = None,
+    debugger: Debugger | None = None,
     prompt: bool | None = None,
     source: Any = None,
     timeout: Any = "30s",
@@ -78,6 +91,12 @@ def attach(
         A `Stop`, a future, or a key, also as text. Nothing: list what waits.
     client : Client or str, optional
         By default that of the future, else the current one.
+    debugger : {"pdb", "debugpy"}, optional
+        ``"debugpy"``: in place of a prompt here, VS Code or another editor that speaks
+        the Debug Adapter Protocol debugs the task. It connects to a port of this
+        machine alone, which is shown, and open to one connection, for a minute. The
+        call returns once the editor has left. Workers need debugpy; this process does
+        not.
     prompt : bool, optional
         False: show what waits there, never prompt, as where nobody can type.
     source : path or list of paths, optional
@@ -98,8 +117,10 @@ def attach(
     ------
     NotStopped
         The task neither waits nor is held, or somebody else is in it.
+    NotHere
+        The worker has no debugpy, or has a session of it already.
     NoFailure, SchedulerGone, WaitTimedOut
-        There is no cluster, or it does not answer.
+        There is no cluster, or it does not answer; or no editor has connected.
 
     Notes
     -----
@@ -121,6 +142,9 @@ def attach(
     ...         print(waiting[0].key, waiting[0].state, waiting[0].line.split()[-1])
     ratio-4 waiting ratio
     """
+    if debugger not in (None, "pdb", "debugpy"):
+        raise ValueError(f"debugger={debugger!r} is not one of 'pdb', 'debugpy'")
+    edited = debugger == "debugpy"
     mine = own_client(target) if client is None else client
 
     def run(found: View) -> Stops | Stop:
@@ -131,11 +155,11 @@ def attach(
             if target is None:
                 return waiting
             chosen = _chosen(waiting, target, over)
-            wants_prompt = debugger.can_prompt() if prompt is None else prompt
+            wants_prompt = edited or can_prompt() if prompt is None else prompt
             if not wants_prompt:
                 render.present(chosen)
                 return chosen
-            entered = _enter(link, chosen, stopped)
+            entered = (_edit if edited else _enter)(link, chosen, stopped)
             if entered is not None:
                 return entered
             over.add(chosen.id)  # the scheduler has not heard yet that it went on
@@ -169,15 +193,43 @@ def _enter(link: Link, chosen: Stop, stopped: Stopped) -> Stop | None:
 
     who = who_am_i(client)
     with Talk(client, chosen.worker, chosen.id, who, link.timeout) as talk:
-        ended = debugger.converse(talk, stopped.text, header)
+        ended = converse(talk, stopped.text, header)
+    return _left(chosen, ended, forms[0] if forms else None, stopped)
+
+
+def _edit(link: Link, chosen: Stop, stopped: Stopped) -> Stop | None:
+    """Have an editor debug the task of a stop; as `_enter` otherwise."""
+
+    def invite(message: dict[str, Any], port: int) -> None:
+        form: Any = message["stop"]
+        stop = stop_from_wire(form, stopped.line)
+        mapping = stopped.mapping(form["place"])
+        said = str(message.get("header", ""))
+        render.put_text(render.editor_header(stop, said, port, WINDOW, mapping))
+
+    who = f"{who_am_i(link.client)}, with debugpy"
+    with Talk(link.client, chosen.worker, chosen.id, who, link.timeout) as talk:
+        relay = Relay(talk, stopped.text, invite, render.say)
+        ended = relay.run(link.timeout)
+    if isinstance(ended, Unable):
+        message = f"{chosen.key!r} waits on, at its prompt: {ended.why}"
+        kind = WaitTimedOut if ended.late else NotHere
+        raise kind(message, ended.hint, key=chosen.key)
+    if ended.how == "detached" and ended.why:
+        render.say(ended.why)
+    return _left(chosen, ended, ended.stop, stopped)
+
+
+def _left(chosen: Stop, ended: Ended, form: Any, stopped: Stopped) -> Stop | None:
+    """A stop as a session has left it; None: it was over."""
     if ended.gone:
         return None
     if ended.how == "refused":
         hint = f"{advice.call('attach')} lists what waits"
         message = f"{chosen.key!r} cannot be entered: {ended.why}"
         raise NotStopped(message, hint, key=chosen.key)
-    render.say(debugger.last_words(ended, advice.call("attach", chosen.key)))
-    left = stop_from_wire(forms[0], stopped.line) if forms else chosen
+    render.say(last_words(ended, advice.call("attach", chosen.key)))
+    left = stop_from_wire(form, stopped.line) if form else chosen
     until = datetime.fromtimestamp(ended.until or left.until.timestamp(), timezone.utc)
     return replace(left, who="", entered=None, how=ended.how, until=until)
 

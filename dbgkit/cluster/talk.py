@@ -50,6 +50,7 @@ class Talk:
         self._comm: Any = None
         self._loop = asyncio.new_event_loop()
         self._reading: asyncio.Task[None] | None = None
+        self._writing: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(
             target=self._run_loop, name="dbgkit-attach", daemon=True
         )
@@ -79,6 +80,10 @@ class Talk:
         """Send a message; what cannot be sent is of a session that is over."""
         with suppress(RuntimeError):  # closed meanwhile
             self._loop.call_soon_threadsafe(self._write, {"op": op, **message})
+
+    def put(self, op: str, **message: Any) -> None:
+        """Have `next` give a message of our own, from any thread."""
+        self._messages.put({"op": op, **message})
 
     def close(self) -> None:
         """Leave: the task waits on."""
@@ -182,10 +187,20 @@ class Talk:
                 await self._comm.write(message)
 
         task = asyncio.ensure_future(write())
-        task.add_done_callback(lambda done: done.exception())
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     async def _close(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
+        if self._writing:  # what has been sent arrives, and nothing is left pending
+            await asyncio.wait(self._writing, timeout=ENDING / 2)
+        for task in self._writing:
+            task.cancel()
         if self._comm is not None:
             await self._comm.close()

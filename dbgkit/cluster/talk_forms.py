@@ -16,6 +16,8 @@ _FORMS: dict[str, dict[str, Any]] = {
     "here": {"stop": StopForm},
     "sources": {"codes": list[PlaceForm]},
     "completions": {"number": Count, "found": list[Any]},
+    "unable": {"why": str, "hint": str},
+    "dap": {"data": bytes},
     "ended": {"how": str, "until": Moment},
 }
 

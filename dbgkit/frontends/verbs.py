@@ -206,6 +206,12 @@ _BREAK_AT = (
     *_LIVE,
 )
 _ATTACH = (
+    Option(
+        "debugger",
+        "debugpy: have VS Code, or another editor, debug it",
+        "pdb|debugpy",
+        shown="pdb",
+    ),
     Option("prompt", "show what waits, even at a terminal", "flag", name="no-prompt"),
     _CLIENT,
     _SOURCE,

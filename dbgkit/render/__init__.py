@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from dbgkit.render.attach import editor_header as editor_header
     from dbgkit.render.attach import stop_header as stop_header
     from dbgkit.render.console import present as present
     from dbgkit.render.console import show as show
@@ -27,18 +28,19 @@ if TYPE_CHECKING:
     from dbgkit.render.recordings import recording_header as recording_header
     from dbgkit.render.replay import header as header
     from dbgkit.render.report import document as document
+    from dbgkit.render.saying import put_text as put_text
     from dbgkit.render.saying import say as say
     from dbgkit.render.saying import say_stopped as say_stopped
 
 _HOMES = {
-    "attach": ("stop_header",),
+    "attach": ("editor_header", "stop_header"),
     "console": ("present", "show", "to_html", "to_rich", "to_text"),
     "failure": ("place",),
     "notifier": ("ASK_ABOVE_BYTES", "ASK_ABOVE_TASKS", "Notifier"),
     "recordings": ("recording_header",),
     "replay": ("header",),
     "report": ("document",),
-    "saying": ("say", "say_stopped"),
+    "saying": ("put_text", "say", "say_stopped"),
 }
 
 

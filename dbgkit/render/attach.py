@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Any
 
 from rich.console import Group, RenderableType
 
@@ -221,13 +223,50 @@ def stop_header(stop: Stop, said: str = "") -> str:
 
     ``said``: the header that the task's own ``breakpoint(header=…)`` has.
     """
+    commands = _COMMANDS_OF_HELD if stop.state == "held" else _COMMANDS
+    return _header(stop, said, [Text(commands, LABEL)])
+
+
+def editor_header(
+    stop: Stop, said: str, port: int, window: float, mapping: tuple[str, str] | None
+) -> str:
+    """The same for an editor: how it connects.
+
+    ``port`` is where it does, within a ``window`` in seconds; ``mapping`` are a folder
+    here and on the worker that hold the same files.
+    """
+    snippet = launch_configuration(stop, port, mapping)
+    invitation = Text(
+        f"an editor may connect to 127.0.0.1:{port}, once, within {window:g} s; for "
+        "VS Code, a configuration of .vscode/launch.json:"
+    )
+    return _header(stop, said, [invitation, Text(json.dumps(snippet, indent=4))])
+
+
+def launch_configuration(
+    stop: Stop, port: int, mapping: tuple[str, str] | None
+) -> dict[str, Any]:
+    """A configuration of ``launch.json``."""
+    found: dict[str, Any] = {
+        "name": f"dbgkit: {words.short_key(stop.key)}",
+        "type": "debugpy",
+        "request": "attach",
+        "connect": {"host": "127.0.0.1", "port": port},
+        "justMyCode": False,
+    }
+    if mapping is not None:
+        local, remote = mapping
+        found["pathMappings"] = [{"localRoot": local, "remoteRoot": remote}]
+    return found
+
+
+def _header(stop: Stop, said: str, more: list[RenderableType]) -> str:
     view = view_stop(stop)
     known = ("error", "worker", "holds", "note")
     shown = [each for each in view.lines if each[0] in known]
     form = stop_form(StopView(view.key, view.line, tuple(shown)))
     notes: list[RenderableType] = [Text(words.safe_line(said))] if said else []
-    commands = _COMMANDS_OF_HELD if stop.state == "held" else _COMMANDS
-    notes += [Text(_OWN_VALUES, LABEL), Text(commands, LABEL)]
+    notes += [Text(_OWN_VALUES, LABEL), *more]
     return header_text(Group(form, *notes), width=None, color=None)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import linecache
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
+from dbgkit.remote.common.codes import is_dynamic
 from dbgkit.source.finding import Found, Index
 from dbgkit.source.places import cell_name, place
 
@@ -40,6 +43,19 @@ class Stopped:
         name = cell_name(found.filename) or found.filename
         return {"file": name, "lines": lines[:MOST_LINES], "first": first}
 
+    def mapping(self, where: PlaceForm) -> tuple[str, str] | None:
+        """A folder here, and the one on the worker, that hold the same files.
+
+        None if the worker's path of a place is right here as well, or is not known.
+        """
+        remote = where["file"]
+        if is_dynamic(remote) or cell_name(remote) or os.path.exists(remote):
+            return None
+        found = self._find(where)
+        if found is None or cell_name(found.filename):
+            return None
+        return _roots(found.filename, remote)
+
     def _find(self, where: PlaceForm) -> Found | None:
         filename = where["file"]
         if cell_name(filename) and linecache.getlines(filename):
@@ -51,3 +67,16 @@ class Stopped:
             where["module"] or "__main__",
             filename,
         )
+
+
+def _roots(local: str, remote: str) -> tuple[str, str] | None:
+    """The folders in which two paths begin to be the same."""
+    here, there = re.split(r"[/\\]", local), re.split(r"[/\\]", remote)
+    same = 0
+    while same < min(len(here), len(there)) - 1 and here[-1 - same] == there[-1 - same]:
+        same += 1
+    if not same:
+        return None
+    local = local[: len(local) - len("/".join(here[-same:])) - 1]
+    remote = remote[: len(remote) - len("/".join(there[-same:])) - 1]
+    return local or "/", remote or "/"

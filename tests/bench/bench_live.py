@@ -20,6 +20,7 @@ from dbgkit.cluster.reach import reach_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from live_editors import Editor, edited
 from live_sessions import Session, enter, stop_of, waiting
 from watching import wait_until
 
@@ -102,6 +103,49 @@ def round_trips(quick: bool) -> list[Figure]:
         enter(client, found, "c")
         future.result()
     return figures
+
+
+def editors(quick: bool) -> list[Figure]:
+    """What an editor asks of a stopped task: an expression."""
+    count, rounds = (20, 5) if quick else (50, 15)
+    figures = []
+    with bench_client() as client, dbgkit.live():
+        future = client.submit(stopped, 1, key="stopped-3")
+        found = stop_of(client, "stopped-3")
+        for through in (False, True):
+            if through:
+                reach_of(client).missed.add(found.worker)
+            with edited(client, found) as session:
+                session.editor.begin()
+                assert session.talk.through is through
+                ours, theirs = interleave(
+                    rounds,
+                    lambda e=session.editor: evaluations(e, count),
+                    lambda: runs(client, found.worker, count),
+                )
+                session.editor.leave()
+                session.how()
+            wait_until(lambda: not stop_of(client, "stopped-3").who, "it is left")
+            ratio = statistics.median(ours) / statistics.median(theirs)
+            how = "through the scheduler" if through else "direct"
+            detail = (
+                f"{statistics.median(ours) * 1e3:.2f} ms ÷ "
+                f"{statistics.median(theirs) * 1e3:.2f} ms"
+            )
+            name = f"an editor's expression (DAP evaluate), {how} ÷ client.run"
+            figures.append(Figure(name, ratio, 1.5, detail=detail))
+        reach_of(client).missed.discard(found.worker)
+        enter(client, found, "c")
+        future.result()
+    return figures
+
+
+def evaluations(editor: Editor, count: int) -> float:
+    """Seconds of one expression of an editor's."""
+    start = time.perf_counter()
+    for _ in range(count):
+        assert editor.evaluate("x") == "1"
+    return (time.perf_counter() - start) / count
 
 
 def _cpu(pid: int, seconds: float) -> float:
@@ -249,5 +293,5 @@ def killed(quick: bool) -> list[Figure]:
 
 def measure(quick: bool = False) -> list[Figure]:
     """All figures."""
-    parts = (round_trips, idleness, durations, many, armed, killed)
+    parts = (round_trips, editors, idleness, durations, many, armed, killed)
     return [figure for part in parts for figure in part(quick)]

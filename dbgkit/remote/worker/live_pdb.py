@@ -14,6 +14,7 @@ from distributed.worker import thread_state
 from ..common.aborting import Aborted
 from ..common.frames import is_machinery, is_own
 from .live_box import Box
+from .live_dap import Editor, HandedOver
 from .live_entering import Entering
 from .live_listing import Listing
 from .live_prompt import GoOn, Interrupted
@@ -37,6 +38,8 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
         self.skip_hidden = True
         self.conveniences = {}
         self._codes: set[CodeType] = set()  # of what had been called as it stopped
+        self._editor: Editor | None = None
+        self._at: tuple[FrameType | None, Any] = (None, None)  # while at the prompt
         with _kept_delimiters():
             options = {"backend": "settrace"} if sys.version_info >= (3, 14) else {}
             super().__init__(
@@ -71,12 +74,33 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
             self._end()
             return None
         try:
-            return super().trace_dispatch(frame, event, arg)
+            found = super().trace_dispatch(frame, event, arg)
         except Aborted as aborted:
             # It leads to the task's own line, not on into pdb.
             raise aborted.with_traceback(None) from None
+        return frame.f_trace if self._is_edited else found
+
+    @property
+    def _is_edited(self) -> bool:
+        return self._editor is not None and self._editor.is_on
+
+    def enter_at(self, frame: FrameType) -> None:
+        if self._editor is not None and self._is_edited:
+            self._editor.halt(frame)
+        else:
+            super().enter_at(frame)
+
+    def enter_failed(
+        self, error: BaseException, failure: TracebackType | None = None
+    ) -> None:
+        if self._editor is not None and self._is_edited:
+            self._editor.end()
+        super().enter_failed(error, failure)
 
     def set_trace(self, frame: Any = None, *others: Any, **options: Any) -> None:
+        if self._editor is not None and self._is_edited and frame is not None:
+            self._editor.halt(frame)
+            return
         above = frame
         while above is not None:
             self._codes.add(above.f_code)
@@ -88,9 +112,10 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
 
     def stop_here(self, frame: FrameType) -> bool:
         """Not in Dask's own code, nor in ours, nor in what these call."""
-        return bool(super().stop_here(frame)) and self._is_the_tasks(frame)
+        return bool(super().stop_here(frame)) and self.is_the_tasks(frame)
 
-    def _is_the_tasks(self, frame: FrameType | None) -> bool:
+    def is_the_tasks(self, frame: FrameType | None) -> bool:
+        """Whether a frame is the task's, and not of what runs it."""
         while frame is not None:
             file = frame.f_code.co_filename
             if is_machinery(file):
@@ -118,12 +143,15 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
 
     def interaction(self, frame: FrameType | None, tb_or_exc: Any) -> None:
         """Wait at a prompt until the task is to go on."""
-        stop = self.stop
+        stop, handed_over = self.stop, False
         stop.pause.begin()
+        self._at = frame, tb_or_exc
         try:
             if frame is not None:
                 stop.moved(WAITING, place_of(frame))
             super().interaction(frame, tb_or_exc)
+        except HandedOver:
+            handed_over = True
         except GoOn:
             self._go_on()
         except Aborted:
@@ -131,9 +159,11 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
             raise
         finally:
             self.curframe = None
+            self._at = None, None
             stop.settle()
             self.box.flush()
-            self._leave_prompt()
+            if not handed_over:
+                self._leave_prompt()
             stop.pause.end()
 
     def bp_commands(self, frame: FrameType) -> bool:
@@ -159,8 +189,16 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
         self.stop.over = True
         self.stop.on_change(self.stop, "over")
 
+    def gone_on(self) -> None:
+        """The task goes on for good, by an editor that has left."""
+        self.stop.how = self.stop.how or "continued"
+        self._end()
+
     def let_go(self) -> None:
         """Refer to nothing of the task any more: it is over."""
+        if self._editor is not None:
+            self._editor.end()
+            self._editor = self.stop.guest = None
         self.clear_all_breaks()
         self.stop.halt = _nothing
         self.box.between = _nothing
@@ -216,6 +254,8 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
         if op == "entered":
             self.box.answered = 0
             self._show_place()
+        elif op == "debugpy":
+            self._edit(str(message.get("system", "")))
         elif op == "complete":
             found: list[str] = []
             try:
@@ -227,6 +267,70 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
                 self.stop.settle()
             answer = {"op": "completions", "number": message["number"]}
             self.stop.say({**answer, "found": found[:MOST_COMPLETIONS]})
+
+    # -- an editor in place of the prompt ------------------------------------
+
+    def _edit(self, system: str) -> None:
+        """Have an editor debug the task, from here, until it leaves."""
+        frame, failure = self._at
+        if failure is not None:
+            why, hint = "it has failed, and debugpy has nothing to run", "pdb is there"
+            self.stop.say({"op": "unable", "why": why, "hint": hint})
+            return
+        assert frame is not None
+        editor = Editor(self.stop, self.sources, self, system)
+        why, hint = editor.claim()
+        if why:
+            self.stop.say({"op": "unable", "why": why, "hint": hint})
+            return
+        self._editor = self.stop.guest = editor
+        goes_on = False
+        try:
+            self.stop.say({"op": "ready"})
+            if not self._is_connected():
+                return
+            self._let_trace(frame)
+            goes_on = editor.start(frame, "line", None)
+        except Exception as error:  # of debugpy's own: the prompt stays
+            why = f"{type(error).__name__}: {error!s:.300}"
+            editor.problem = f"debugpy has failed: {why}"
+        finally:
+            if not goes_on:
+                editor.close()
+                self._editor = self.stop.guest = None
+        if goes_on:
+            raise HandedOver
+        self._trace_again(frame)
+        if not self.stop.how:
+            editor.say_left()
+
+    def _is_connected(self) -> bool:
+        """Wait until an editor has connected; false if the client leaves before."""
+        while True:
+            op = self.stop.read()["op"]
+            if op in ("connected", "left"):
+                return bool(op == "connected")
+
+    def _let_trace(self, frame: FrameType | None) -> None:
+        """Leave the thread to another debugger."""
+        sys.settrace(None)
+        # What bdb of Python 3.13 has changed of frames.
+        changed: dict[Any, Any] = getattr(self, "frame_trace_lines_opcodes", {})
+        for each, (lines, opcodes) in changed.items():
+            each.f_trace_lines, each.f_trace_opcodes = lines, opcodes
+        changed.clear()
+        while frame is not None:
+            frame.f_trace = None
+            frame = frame.f_back
+
+    def _trace_again(self, frame: FrameType | None) -> None:
+        """Stop at the next line again, as before."""
+        while frame is not None:
+            frame.f_trace = self.trace_dispatch
+            frame.f_trace_lines = True
+            frame = frame.f_back
+        self.set_step()
+        sys.settrace(self.trace_dispatch)
 
     def _show_place(self) -> None:
         stop = self.stop

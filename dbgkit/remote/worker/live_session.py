@@ -20,6 +20,10 @@ _FORMS: dict[str, dict[str, Any]] = {
     "input": {"text": (str, NoneType)},
     "sources": {"found": (list, tuple)},
     "complete": _COMPLETE,
+    # of an editor
+    "debugpy": {"system": str},
+    "connected": {},
+    "dap": {"data": bytes},
 }
 
 
@@ -75,9 +79,15 @@ class Session:
             self.stop.interrupt()
         elif op == "detach":
             return False
+        elif op == "dap-left":
+            if self.stop.guest is not None:
+                self.stop.guest.end()
         elif op in _FORMS:
             if not _fits(message, _FORMS[op]):
                 return False
+            if op == "dap":
+                self.stop.take(message["data"])
+                return True
             if op == "do":
                 message["line"] = message["line"][:TEXT]
             return self.stop.deliver(message)

@@ -78,6 +78,10 @@ class Sources:
         self._find({code: spaces})
         return self._known.get(code) or Text(_home(code, spaces))
 
+    def known(self, code: CodeType) -> Text | None:
+        """The text of some code, if it has been found before."""
+        return self._known.get(code)
+
     def find(self, frames: Iterable[FrameType]) -> None:
         """Look the code of some frames up, all at once."""
         self._find({frame.f_code: frame.f_globals for frame in frames})
@@ -103,7 +107,8 @@ class Sources:
 
     def lines_of_file(self, file: str) -> Text | None:
         """What is known of a file by its name."""
-        found = (each for each in self._known.values() if each.file == file)
+        known = list(self._known.values())  # others may look while it is added to
+        found = (each for each in known if each.file == file)
         text = next(found, None)
         if text is None and (lines := linecache.getlines(file)):
             text = Text(file, tuple(lines))

@@ -33,6 +33,16 @@ class Visitor(Protocol):
         """Send a message to the client, from any thread."""
 
 
+class Guest(Protocol):
+    """An editor that debugs the task, in place of somebody at its prompt."""
+
+    def take(self, data: bytes) -> None:
+        """Bytes of its own."""
+
+    def end(self) -> None:
+        """It is to leave, or has left."""
+
+
 class Stop:
     """A task that has stopped, until it goes on for good.
 
@@ -72,6 +82,7 @@ class Stop:
         self.over = False
         # Makes the task stop at its next line, while it runs: the debugger's.
         self.halt: Callable[[], None] = lambda: None
+        self.guest: Guest | None = None
         self._inbox: deque[dict[str, Any]] = deque()
         self._changed = threading.Condition()
         self._reading = False
@@ -125,6 +136,7 @@ class Stop:
                 self._put({"op": "left"})
             else:
                 self._break_in()
+        self._end_guest()
 
     def deliver(self, message: dict[str, Any]) -> bool:
         """Hand a message of the session to the thread; False: too many wait there."""
@@ -154,6 +166,26 @@ class Stop:
             self.how = self.how or how
             self._break_in()
             self._changed.notify_all()
+        self._end_guest()
+
+    def take(self, data: bytes) -> None:
+        """Hand bytes of an editor on."""
+        with self._changed:
+            self._touch()
+        if self.guest is not None:
+            self.guest.take(data)
+
+    def insist(self) -> bool:
+        """Interrupt what still runs at the prompt; whether it does.
+
+        As a thread starts another, an exception for it may come to that one.
+        """
+        with self._changed:
+            return self._break_in()
+
+    def _end_guest(self) -> None:
+        if self.guest is not None:
+            self.guest.end()
 
     def _touch(self) -> None:
         self.until = time() + self.limit
