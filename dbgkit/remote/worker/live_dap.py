@@ -81,6 +81,7 @@ class Editor:
             to_editor=self._to_editor,
             to_debugpy=lambda message: self._wire.put(message),
             leave=self.end,
+            resumed=self._resumed,
             texts=self,
             thread=self.thread.name,
             title=f"{stop.key!s:.200} on {stop.worker.address}",
@@ -237,6 +238,10 @@ class Editor:
         except NotTheProtocol as error:
             self.problem = f"what connected does not speak DAP: {error}"
             self.end()
+
+    def _resumed(self) -> None:
+        if self._tracer is not None:
+            self._tracer.nudge()
 
     def _to_editor(self, message: Message) -> None:
         self.stop.say({"op": "dap", "data": packed(message)})

@@ -179,8 +179,13 @@ class Tracer:
         life = import_module("_pydevd_bundle.pydevd_thread_lifecycle")
         info = self._pydevd.set_additional_thread_info
         life.internal_run_thread(self.owner.thread, set_additional_thread_info=info)
-        name = self._pydevd.get_thread_id(self.owner.thread)
-        self.db.get_internal_queue_and_event(name)[1].set()
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Have the thread look now whether it is to go on, and not in 0.2 s."""
+        if not self._closed:
+            name = self._pydevd.get_thread_id(self.owner.thread)
+            self.db.get_internal_queue_and_event(name)[1].set()
 
     def close(self) -> None:
         """Take it off, from any thread, without waiting for anything."""

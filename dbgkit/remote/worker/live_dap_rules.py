@@ -61,7 +61,8 @@ class Rules:
     """For one session.
 
     ``to_editor`` and ``to_debugpy`` are called with messages, ``leave`` with nothing,
-    once the editor leaves. Requests come in one thread, answers in another.
+    once the editor leaves, and ``resumed`` once the thread has been told to run.
+    Requests come in one thread, answers in another.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Rules:
         to_editor: Callable[[Message], None],
         to_debugpy: Callable[[Message], None],
         leave: Callable[[], None],
+        resumed: Callable[[], None],
         texts: Texts,
         thread: str,
         title: str,
@@ -77,6 +79,7 @@ class Rules:
         self._to_editor = to_editor
         self._to_debugpy = to_debugpy
         self._leave = leave
+        self._resumed = resumed
         self._texts = texts
         self._thread = thread
         self._title = title
@@ -195,6 +198,7 @@ class Rules:
                 return  # nobody but us has asked
             if asked in self._answered:
                 self._answered.discard(asked)
+                self._resumed()
                 return
         if isinstance(body, dict):
             if command == "initialize":

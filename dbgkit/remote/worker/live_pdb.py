@@ -93,9 +93,8 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
     def enter_failed(
         self, error: BaseException, failure: TracebackType | None = None
     ) -> None:
-        if self._editor is not None and self._is_edited:
-            self._editor.end()
-        super().enter_failed(error, failure)
+        if not self._is_edited:  # an editor has breakpoints for exceptions of its own
+            super().enter_failed(error, failure)
 
     def set_trace(self, frame: Any = None, *others: Any, **options: Any) -> None:
         if self._editor is not None and self._is_edited and frame is not None:
