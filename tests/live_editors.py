@@ -226,3 +226,14 @@ def no_traces(client: Any) -> None:
         wait_until(look, "debugpy has left nothing")
     except AssertionError as error:
         raise AssertionError(f"{error}: {found}") from None
+
+
+def invited(path: Any) -> Any:
+    """The configuration that was printed to a file, once it is there."""
+
+    def look() -> Any:
+        text = path.read_text() if path.exists() else ""
+        begin, end = text.find("{"), text.rfind("}")
+        return json.loads(text[begin : end + 1]) if 0 <= begin < end else None
+
+    return wait_until(look, "an editor is invited")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from distributed import Client
 from distributed.security import Security
-from live_editors import edited, no_traces
+from live_editors import Editor, edited, invited, no_traces
 from live_sessions import enter, gone, nothing_left, stop_of
 from live_tasks import helped, is_untraced, nested, spins
 from watching import wait_until
@@ -18,6 +22,9 @@ from watching import wait_until
 import dbgkit
 from dbgkit.cluster.reach import reach_of
 from dbgkit.errors import NotHere
+from dbgkit.remote.worker.live_source import place_in
+from dbgkit.source import naming_sources, read_sources
+from dbgkit.source.stopped import Stopped
 
 pytest.importorskip("debugpy")
 
@@ -205,3 +212,58 @@ def test_the_pause_counts_in_no_duration(harmable):
 
 def _duration(dask_scheduler):
     return dask_scheduler.task_prefixes["paused"].duration_average
+
+
+def test_off_while_nobody_has_connected(harmable):
+    with harmable(**ONE) as client:
+        live = dbgkit.live()
+        future = client.submit(helped, 3, key="unconnected-1")
+        found = stop_of(client, "unconnected-1")
+        with edited(client, found, connect=False) as session:
+            assert session.port.get(timeout=20)
+            live.off()
+            assert session.how() == "off"
+        assert future.result(10) == 31
+        nothing_left(client)
+        no_traces(client)
+
+
+async def _edited_asynchronously(address, out):
+    async with Client(address, asynchronous=True) as client, dbgkit.live():
+        future = client.submit(helped, 3, key="asynchronous-editor")
+        while not (found := await dbgkit.attach()):
+            pass
+        with out.open("w") as file, contextlib.redirect_stdout(file):
+            left = await dbgkit.attach(found[0], debugger="debugpy")
+        return left.how, await future
+
+
+def test_with_an_asynchronous_client(processes, tmp_path):
+    out = tmp_path / "out"
+    with ThreadPoolExecutor() as pool:
+        debugged = pool.submit(_go_on, out)
+        ended = asyncio.run(_edited_asynchronously(processes.scheduler_address, out))
+        assert debugged.result(20) == "3"
+    assert ended == ("finished", 31)
+
+
+def _go_on(out):
+    with contextlib.closing(Editor(invited(out)["connect"]["port"])) as editor:
+        editor.begin()
+        found = editor.variables()["x"]
+        editor.ask("continue", threadId=editor.thread)
+        editor.event("terminated")
+        return found
+
+
+def test_folders_of_the_same_files_are_mapped(tmp_path):
+    here = tmp_path / "project" / "package" / "module.py"
+    here.parent.mkdir(parents=True)
+    here.write_text("def work(x):\n    return x\n")
+    code = compile(here.read_text(), "/srv/app/package/module.py", "exec").co_consts[0]
+    space = {"__name__": "package.module", "__file__": "/srv/app/package/module.py"}
+    place = place_in(code, space, 2)
+    with naming_sources(read_sources(str(tmp_path))):
+        found = Stopped().mapping(place)
+    assert found == (str(tmp_path / "project"), "/srv/app")
+    assert Stopped().mapping({**place, "file": str(here)}) is None

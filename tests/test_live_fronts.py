@@ -15,7 +15,7 @@ import pexpect
 import pytest
 from commands import environment, in_process
 from distributed import Client
-from live_editors import Editor
+from live_editors import Editor, invited
 from live_sessions import enter, gone, nothing_left, stop_of
 from live_tasks import doubled
 from schedulers import own_scheduler
@@ -400,17 +400,6 @@ def test_usage(capsys):
 
 
 # -- an editor in place of a prompt --------------------------------------------------
-
-
-def invited(path):
-    """The configuration that was printed to a file, once it is there."""
-
-    def look():
-        text = path.read_text() if path.exists() else ""
-        begin, end = text.find("{"), text.rfind("}")
-        return json.loads(text[begin : end + 1]) if 0 <= begin < end else None
-
-    return wait_until(look, "an editor is invited")
 
 
 def test_attach_invites_an_editor(remote, tmp_path, monkeypatch):
