@@ -144,13 +144,28 @@ def test_a_worker_without_debugpy_says_what_to_install(harmable):
         found = stop_of(client, "without-1")
         with pytest.raises(NotHere, match="cannot import debugpy") as raised:
             dbgkit.attach(found, debugger="debugpy")
-        assert "pip install debugpy" in str(raised.value)
+        assert "pip install -U debugpy" in str(raised.value)
         assert "3" in enter(client, found, "p x", "c")[0]
         assert future.result(10) == 31
 
 
 def _hide():
     sys.modules["debugpy"] = None
+
+
+def test_an_old_debugpy_is_named(harmable):
+    with harmable(**ONE) as client, dbgkit.live():
+        client.run(_age)
+        future = client.submit(helped, 3, key="old-1")
+        with pytest.raises(NotHere, match=r"version 1\.6\.7, and 1\.8\.9 is needed"):
+            dbgkit.attach(stop_of(client, "old-1"), debugger="debugpy")
+        del future
+
+
+def _age():
+    import debugpy
+
+    debugpy.__version__ = "1.6.7"
 
 
 def test_a_process_that_is_debugged_already_is_left_alone(harmable):

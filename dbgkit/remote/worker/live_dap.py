@@ -23,7 +23,7 @@ from .live_source import Sources, place_of
 from .live_stop import RUNNING, WAITING, Stop
 
 INSISTING = 0.5  # seconds between two interruptions
-INSTALL = "install debugpy in its environment: python -m pip install debugpy"
+INSTALL = "install debugpy in its environment: python -m pip install -U debugpy"
 _PATH = re.compile(r"[/\\]|[A-Za-z]:[/\\]")  # how names begin that are paths
 
 
@@ -275,9 +275,11 @@ class Editor:
         """Take debugpy off, as far as that does not need the thread."""
         self._over = True
         self._wire.close()
-        if self._tracer is not None:
-            self._tracer.close()
-        self.give_back()
+        try:
+            if self._tracer is not None:
+                self._tracer.close()
+        finally:
+            self.give_back()
 
     # -- source --------------------------------------------------------------
 

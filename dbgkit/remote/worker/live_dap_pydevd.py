@@ -8,6 +8,7 @@ a session, and taken off with it.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 
 from ..common.frames import is_machinery
 
+OLDEST = (1, 8, 9)
 RUN = 1  # STATE_RUN
 BREAKPOINT, EXCEPTION = 111, 122  # CMD_SET_BREAK, CMD_ADD_EXCEPTION_BREAK
 MONITORS = sys.version_info >= (3, 12)
@@ -58,8 +60,13 @@ def load() -> Any:
     Raises
     ------
     ImportError
-        The worker has no debugpy.
+        The worker has no debugpy, or one that is too old.
     """
+    version = import_module("debugpy").__version__
+    parts = re.findall(r"\d+", version)[:3]
+    if tuple(map(int, parts)) < OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        raise ImportError(f"it has version {version}, and {needed} is needed")
     if "pydevd" in sys.modules:
         return import_module("pydevd")
     hook = sys.breakpointhook
@@ -210,9 +217,8 @@ class Tracer:
 
 def _unmark(pydevd: Any) -> None:
     """Take off what it has left on threads."""
-    forget = import_module(
-        "_pydevd_bundle.pydevd_additional_thread_info"
-    ).remove_additional_info
+    infos = import_module("_pydevd_bundle.pydevd_additional_thread_info")
+    forget = infos.remove_additional_info
     for thread in threading.enumerate():
         marks = vars(thread)
         if (info := marks.get("additional_info")) is not None:
