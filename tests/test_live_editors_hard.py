@@ -157,7 +157,7 @@ def test_an_old_debugpy_is_named(harmable):
     with harmable(**ONE) as client, dbgkit.live():
         client.run(_age)
         future = client.submit(helped, 3, key="old-1")
-        with pytest.raises(NotHere, match=r"version 1\.6\.7, and 1\.8\.9 is needed"):
+        with pytest.raises(NotHere, match=r"version 1\.6\.7, and 1\.8\.17 is needed"):
             dbgkit.attach(stop_of(client, "old-1"), debugger="debugpy")
         del future
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from ..common.frames import is_machinery
 
-OLDEST = (1, 8, 9)
+OLDEST = (1, 8, 17)
 RUN = 1  # STATE_RUN
 BREAKPOINT, EXCEPTION = 111, 122  # CMD_SET_BREAK, CMD_ADD_EXCEPTION_BREAK
 MONITORS = sys.version_info >= (3, 12)
