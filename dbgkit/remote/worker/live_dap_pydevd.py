@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import FrameType
@@ -197,6 +197,8 @@ class Tracer:
     def close(self) -> None:
         """Take it off, from any thread, without waiting for anything."""
         if self._closed:
+            # Its own thread may have been in debugpy's code as it was closed.
+            _unmark([self.owner.thread])
             return
         self._closed = True
         db = self.db
@@ -212,14 +214,14 @@ class Tracer:
         files = import_module("pydevd_file_utils")
         files.setup_client_server_paths([])
         db.get_cache_file_type().clear()
-        _unmark(self._pydevd)
+        _unmark(threading.enumerate())
 
 
-def _unmark(pydevd: Any) -> None:
+def _unmark(threads: Iterable[threading.Thread]) -> None:
     """Take off what it has left on threads."""
     infos = import_module("_pydevd_bundle.pydevd_additional_thread_info")
     forget = infos.remove_additional_info
-    for thread in threading.enumerate():
+    for thread in threads:
         marks = vars(thread)
         if (info := marks.get("additional_info")) is not None:
             with suppress(TypeError):  # somebody else's
