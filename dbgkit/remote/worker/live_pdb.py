@@ -14,8 +14,8 @@ from distributed.worker import thread_state
 from ..common.aborting import Aborted
 from ..common.frames import is_machinery, is_own
 from .live_box import Box
-from .live_dap import Editor, HandedOver
-from .live_entering import Entering
+from .live_dap import HandedOver
+from .live_edited import Edited
 from .live_listing import Listing
 from .live_prompt import GoOn, Interrupted
 from .live_source import Sources, place_of
@@ -28,7 +28,7 @@ MOST_COMPLETIONS = 200
 _REFUSED = "it would run another program, and this is a task: not at this prompt"
 
 
-class LivePdb(Entering, Values, Listing, pdb.Pdb):
+class LivePdb(Edited, Values, Listing, pdb.Pdb):
     """pdb for one stop; all of it runs in the stopped thread."""
 
     def __init__(self, stop: Stop) -> None:
@@ -38,8 +38,6 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
         self.skip_hidden = True
         self.conveniences = {}
         self._codes: set[CodeType] = set()  # of what had been called as it stopped
-        self._editor: Editor | None = None
-        self._at: tuple[FrameType | None, Any] = (None, None)  # while at the prompt
         with _kept_delimiters():
             options = {"backend": "settrace"} if sys.version_info >= (3, 14) else {}
             super().__init__(
@@ -78,27 +76,10 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
         except Aborted as aborted:
             # It leads to the task's own line, not on into pdb.
             raise aborted.with_traceback(None) from None
-        return frame.f_trace if self._is_edited else found
-
-    @property
-    def _is_edited(self) -> bool:
-        return self._editor is not None and self._editor.is_on
-
-    def enter_at(self, frame: FrameType) -> None:
-        if self._editor is not None and self._is_edited:
-            self._editor.halt(frame)
-        else:
-            super().enter_at(frame)
-
-    def enter_failed(
-        self, error: BaseException, failure: TracebackType | None = None
-    ) -> None:
-        if not self._is_edited:  # an editor has breakpoints for exceptions of its own
-            super().enter_failed(error, failure)
+        return frame.f_trace if self.is_edited else found
 
     def set_trace(self, frame: Any = None, *others: Any, **options: Any) -> None:
-        if self._editor is not None and self._is_edited and frame is not None:
-            self._editor.halt(frame)
+        if frame is not None and self.halted(frame):
             return
         above = frame
         while above is not None:
@@ -144,7 +125,7 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
         """Wait at a prompt until the task is to go on."""
         stop, handed_over = self.stop, False
         stop.pause.begin()
-        self._at = frame, tb_or_exc
+        self.at = frame, tb_or_exc
         try:
             if frame is not None:
                 stop.moved(WAITING, place_of(frame))
@@ -158,7 +139,7 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
             raise
         finally:
             self.curframe = None
-            self._at = None, None
+            self.at = None, None
             stop.settle()
             self.box.flush()
             if not handed_over:
@@ -195,9 +176,7 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
 
     def let_go(self) -> None:
         """Refer to nothing of the task any more: it is over."""
-        if self._editor is not None:
-            self._editor.end()
-            self._editor = self.stop.guest = None
+        self.end_editor()
         self.clear_all_breaks()
         self.stop.halt = _nothing
         self.box.between = _nothing
@@ -254,7 +233,7 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
             self.box.answered = 0
             self._show_place()
         elif op == "debugpy":
-            self._edit(str(message.get("system", "")))
+            self.edit(message["system"])
         elif op == "complete":
             found: list[str] = []
             try:
@@ -266,70 +245,6 @@ class LivePdb(Entering, Values, Listing, pdb.Pdb):
                 self.stop.settle()
             answer = {"op": "completions", "number": message["number"]}
             self.stop.say({**answer, "found": found[:MOST_COMPLETIONS]})
-
-    # -- an editor in place of the prompt ------------------------------------
-
-    def _edit(self, system: str) -> None:
-        """Have an editor debug the task, from here, until it leaves."""
-        frame, failure = self._at
-        if failure is not None:
-            why, hint = "it has failed, and debugpy has nothing to run", "pdb is there"
-            self.stop.say({"op": "unable", "why": why, "hint": hint})
-            return
-        assert frame is not None
-        editor = Editor(self.stop, self.sources, self, system)
-        why, hint = editor.claim()
-        if why:
-            self.stop.say({"op": "unable", "why": why, "hint": hint})
-            return
-        self._editor = self.stop.guest = editor
-        goes_on = False
-        try:
-            self.stop.say({"op": "ready"})
-            if not self._is_connected():
-                return
-            self._let_trace(frame)
-            goes_on = editor.start(frame, "line", None)
-        except Exception as error:  # of debugpy's own: the prompt stays
-            why = f"{type(error).__name__}: {error!s:.300}"
-            editor.problem = f"debugpy has failed: {why}"
-        finally:
-            if not goes_on:
-                editor.close()
-                self._editor = self.stop.guest = None
-        if goes_on:
-            raise HandedOver
-        self._trace_again(frame)
-        if not self.stop.how:
-            editor.say_left()
-
-    def _is_connected(self) -> bool:
-        """Wait until an editor has connected; false if the client leaves before."""
-        while True:
-            op = self.stop.read()["op"]
-            if op in ("connected", "left"):
-                return bool(op == "connected")
-
-    def _let_trace(self, frame: FrameType | None) -> None:
-        """Leave the thread to another debugger."""
-        sys.settrace(None)
-        # What bdb of Python 3.13 has changed of frames.
-        changed: dict[Any, Any] = getattr(self, "frame_trace_lines_opcodes", {})
-        for each, (lines, opcodes) in changed.items():
-            each.f_trace_lines, each.f_trace_opcodes = lines, opcodes
-        changed.clear()
-        while frame is not None:
-            frame.f_trace = None
-            frame = frame.f_back
-
-    def _trace_again(self, frame: FrameType | None) -> None:
-        """Stop at the next line again, as before."""
-        while frame is not None:
-            frame.f_trace = self.trace_dispatch
-            frame.f_trace_lines = True
-            frame = frame.f_back
-        self.set_step()
-        sys.settrace(self.trace_dispatch)
 
     def _show_place(self) -> None:
         stop = self.stop
