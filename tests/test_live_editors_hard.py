@@ -168,6 +168,20 @@ def _age():
     debugpy.__version__ = "1.6.7"
 
 
+def test_a_failure_that_is_held_has_pdb(harmable):
+    with harmable(**ONE) as client, dbgkit.record(keep_frames="1 min"):
+        future = client.submit(inverse, 0, key="held-1")
+        assert isinstance(future.exception(10), ZeroDivisionError)
+        found = stop_of(client, "held-1")
+        assert found.state == "held"
+        with pytest.raises(NotHere, match="is held: nothing runs"):
+            dbgkit.attach(found, debugger="debugpy")
+
+
+def inverse(x):
+    return 1 / x
+
+
 def test_a_process_that_is_debugged_already_is_left_alone(harmable):
     with harmable(**ONE) as client, dbgkit.live():
         client.run(_use_debugpy)

@@ -118,7 +118,8 @@ def attach(
     NotStopped
         The task neither waits nor is held, or somebody else is in it.
     NotHere
-        The worker has no debugpy, or has a session of it already.
+        The worker has no debugpy, or has a session of it already; or a failure is
+        held there, and nothing runs.
     NoFailure, SchedulerGone, WaitTimedOut
         There is no cluster, or it does not answer; or no editor has connected.
 
@@ -199,6 +200,13 @@ def _enter(link: Link, chosen: Stop, stopped: Stopped) -> Stop | None:
 
 def _edit(link: Link, chosen: Stop, stopped: Stopped) -> Stop | None:
     """Have an editor debug the task of a stop; as `_enter` otherwise."""
+    if chosen.state == "held":
+        raise NotHere(
+            f"the failure of {chosen.key!r} is held: nothing runs there that debugpy "
+            "could debug",
+            f"{advice.call('attach', chosen.key)} opens pdb on its frames",
+            key=chosen.key,
+        )
 
     def invite(message: dict[str, Any], port: int) -> None:
         form: Any = message["stop"]
