@@ -168,6 +168,31 @@ def knows(dask_scheduler, key):
     return key in dask_scheduler.tasks
 
 
+def test_what_runs_is_not_taken_for_what_ran_by_its_key_before(client, tmp_path):
+    """The last heartbeat told of an earlier life of the key."""
+    address = min(client.scheduler_info()["workers"])
+    (tmp_path / "before").mkdir()
+    (tmp_path / "now").mkdir()
+    with flag(tmp_path / "before") as path:
+        before = client.submit(loop_until, path, workers=[address], key="again")
+        wait_until(lambda: client.run_on_scheduler(heard, key="again"), "it was heard")
+    wait(before)
+    del before
+    wait_until(lambda: not client.run_on_scheduler(knows, key="again"), "forgotten")
+    with flag(tmp_path / "now") as path:
+        running = client.submit(loop_until, path, workers=[address], key="again")
+        wait_until(lambda: client.run_on_scheduler(knows, key="again"), "submitted")
+        # The next heartbeat comes half a second after that one.
+        assert dbgkit.why().key == "again"
+    wait(running)
+
+
+def heard(dask_scheduler, key):
+    """Whether a heartbeat has told that a task is executed."""
+    workers = dask_scheduler.workers.values()
+    return any(ts.key == key for ws in workers for ts in ws.executing)
+
+
 def heals(folder, slow):
     """Fail six times and then no more; from some run on, wait for a file."""
     runs = len(os.listdir(folder))

@@ -10,6 +10,7 @@ from ..common.frame_codes import codes_for
 from .live_stops import stop_of
 from .p2p import as_text, cause_in_shuffle, phase_in, went_in, where_in_shuffle
 from .roots import Roots
+from .why_order import executed_by
 from .why_places import (
     SAMPLE,
     lacks,
@@ -268,7 +269,7 @@ def _processing(state: Any, ts: Any, now: float, averages: Averages) -> EndFacts
         "processing": len(ws.processing),
         "executing": executed_on(ws, averages),
         "queued": len(state.queued),
-        "duration": ws.executing.get(ts),
+        "duration": executed_by(ws).get(ts),
         "long_running": ts in ws.long_running,
         "average": averages.of(ts),
         "prefix": ts.prefix.name,
@@ -291,7 +292,7 @@ def _processing(state: Any, ts: Any, now: float, averages: Averages) -> EndFacts
 
 def executed_on(ws: Any, averages: Averages) -> list[Executed]:
     """What a worker executes, the longest first, and how long its like took."""
-    longest = sorted(ws.executing.items(), key=lambda each: -each[1])
+    longest = sorted(executed_by(ws).items(), key=lambda each: -each[1])
     return [
         {"key": ts.key, "duration": took, "average": averages.of(ts)}
         for ts, took in longest[:SAMPLE]

@@ -55,12 +55,21 @@ def signature(ts: Any) -> tuple[Any, ...]:
     return (state,)
 
 
+def executed_by(ws: Any) -> dict[Any, float]:
+    """What a worker executes, as of its last heartbeat: task -> seconds.
+
+    Tasks are equal whose keys are (``TaskState.__eq__``), and the heartbeat may have
+    told of one that was forgotten since, and submitted again.
+    """
+    return {ts: took for ts, took in ws.executing.items() if ts.processing_on is ws}
+
+
 def of_worker(ws: Any) -> Group:
     """What a worker has to do: what it executes longest, and one task that waits."""
-    executing = sorted(ws.executing.items(), key=lambda each: -each[1])
-    there = [(ts, took) for ts, took in executing if ts in ws.processing]
+    executing = executed_by(ws)
+    there = sorted(executing.items(), key=lambda each: -each[1])
     tasks = [ts for ts, _ in there[: MOST_PROBED - 1]]
-    idle = (ts for ts in ws.processing if ts not in ws.executing)
+    idle = (ts for ts in ws.processing if ts not in executing)
     longest = there[0][1] if there else 0.0
     return Group(len(ws.processing), [*tasks, *islice(idle, 1)], longest)
 

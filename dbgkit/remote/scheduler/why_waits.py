@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.keys import find_task
 from ..common.pacing import Pace
+from .why_order import executed_by
 from .why_places import lacks, may_be_placed
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class _Walk:
         if ws is None:
             return (ts.state, _restrictions(ts))
         # What a worker executes has an end of its own each.
-        return (ws.address, ts.key if ts in ws.executing else "", _restrictions(ts))
+        return (ws.address, ts.key if ts in executed_by(ws) else "", _restrictions(ts))
 
     async def _blocker(self, ts: Any) -> Blocker:
         ws = ts.processing_on if ts.state == "processing" else None
