@@ -159,6 +159,15 @@ QUIET = {
 }
 
 
+# The two shared clusters are there all the time, and idle most of it; no test fills
+# their memory, or measures how soon tasks are stolen.
+SELDOM = {
+    "distributed.scheduler.work-stealing-interval": "500ms",
+    "distributed.worker.memory.monitor-interval": "500ms",
+    "distributed.worker.profile.interval": "500ms",
+}
+
+
 # The recorder is off on such a cluster, also where the tests are run with it on
 # (DASK_DISTRIBUTED__SCHEDULER__PRELOAD='["dbgkit.preload"]').
 RECORDER_OFF: dict[str, list[str]] = {"distributed.scheduler.preload": []}
@@ -199,8 +208,11 @@ def unsettled(cluster: Any) -> Any:
 def processes() -> Any:
     """A cluster of two worker processes, which no test may harm."""
     start_fork_server()
-    with dask.config.set(QUIET), LocalCluster(processes=True, **SMALL) as cluster:
-        yield cluster
+    with dask.config.set(QUIET):
+        with dask.config.set(SELDOM):
+            cluster = LocalCluster(processes=True, **SMALL)
+        with cluster:
+            yield cluster
 
 
 @pytest.fixture(scope="session")
@@ -211,7 +223,8 @@ def inproc() -> Any:
     test asks for it would be its tasks' default client for as long as it is there.
     """
     with dask.config.set(QUIET):
-        cluster = Context().run(LocalCluster, processes=False, **SMALL)
+        with dask.config.set(SELDOM):
+            cluster = Context().run(LocalCluster, processes=False, **SMALL)
         with closing(cluster):
             yield cluster
 

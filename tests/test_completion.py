@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pexpect
 import pytest
-from commands import environment
+from commands import environment, in_process
 from distributed import Client
 from shells import Kernel, complete, shell_of_its_own
 from watching import clear_history
@@ -52,27 +52,46 @@ def programs(tmp_path_factory):
     return folder
 
 
+def variables_of(*words, shell="bash", program="dbgkit"):
+    """What a shell sets to have a line completed."""
+    mark = "\n" if shell == "bash" else " "
+    return {
+        f"_{program.upper()}_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": mark.join([program, *words]),
+        "COMP_CWORD": words[-1] if shell == "fish" else str(len(words)),
+    }
+
+
 @pytest.fixture
-def ask(programs):
+def ask_process(programs):
     """What click answers to a line, in a process of its own; and how long it took."""
 
-    def run(*words, shell="bash", program="dbgkit", **variables):
-        mark = "\n" if shell == "bash" else " "
+    def run(*words, program="dbgkit", **options):
         started = time.monotonic()
         done = subprocess.run(
             [str(programs / program)],
-            env=environment(
-                **{f"_{program.upper()}_COMPLETE": f"{shell}_complete"},
-                COMP_WORDS=mark.join([program, *words]),
-                COMP_CWORD=words[-1] if shell == "fish" else str(len(words)),
-                **variables,
-            ),
+            env=environment(**variables_of(*words, program=program, **options)),
             capture_output=True,
             text=True,
             timeout=60,
         )
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout.strip().splitlines(), time.monotonic() - started
+
+    return run
+
+
+@pytest.fixture
+def ask(capsys, monkeypatch):
+    """What click answers to a line, in this process; and how long it took."""
+
+    def run(*words, **options):
+        for name, value in variables_of(*words, **options).items():
+            monkeypatch.setenv(name, value)
+        started = time.monotonic()
+        done = in_process(capsys)
+        assert (done.code, done.err) == (0, "")
+        return done.out.strip().splitlines(), time.monotonic() - started
 
     return run
 
@@ -89,7 +108,8 @@ def in_the_end(ask, *words, **options):
 
 
 @pytest.mark.parametrize("program", ["dbgkit", "dask"])
-def test_commands_options_choices_and_keys(ask, failed, program):
+def test_commands_options_choices_and_keys(ask, ask_process, failed, program):
+    ask = ask_process if program == "dask" else ask
     there = failed.scheduler.address
     before = ["dbgkit"] if program == "dask" else []
 
@@ -140,7 +160,8 @@ def listening():
         yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_cluster_that_does_not_answer_has_a_second(ask, tmp_path):
+def test_a_cluster_that_does_not_answer_has_a_second(ask_process):
+    ask = ask_process
     _, nothing = ask("debug", "--where", "h")  # which imports no Dask
     _, refused = ask("debug", "--scheduler", "tcp://127.0.0.1:1", "a")
     with listening() as address:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 import os
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import cloudpickle
 import pytest
-from commands import environment
+from commands import ended, environment, in_process, start
 from shells import Kernel, plain
 
 import dbgkit
+from dbgkit.source import named
 
 FORMS = Path(__file__).with_name("source_forms.py")
 NAMES = (
@@ -160,19 +162,21 @@ def moved(job):
     """The job, as if its script were on another machine."""
     script, address = job
     away = script.rename(script.with_suffix(".away"))
+    linecache.clearcache()  # this process may have read it
     yield address
     away.rename(script)
 
 
-def looked(*args):
-    return subprocess.run(
-        [sys.executable, "-m", "dbgkit", *map(str, args)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(),
-    )
+@pytest.fixture
+def looked(capsys, monkeypatch):
+    """A command of a terminal, in this process, and how it ended."""
+
+    def look(*args):
+        # What a command names is named for the rest of its process.
+        monkeypatch.setattr(named, "_of_process", [])
+        return in_process(capsys, *args)
+
+    return look
 
 
 by_value = pytest.mark.skipif(
@@ -181,27 +185,27 @@ by_value = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("named", ["file", "folder"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
 @pytest.mark.parametrize("verb", ["debug", "replay"])
-def test_a_terminal_finds_the_line_in_what_is_named(job, verb, named):
+def test_a_terminal_finds_the_line_in_what_is_named(looked, job, verb, kind):
     script, address = job
-    source = script if named == "file" else script.parent
+    source = script if kind == "file" else script.parent
     done = looked(verb, "ratio-1", "--scheduler", address, "--source", source)
-    assert "return a / b  # the line" in done.stdout
-    assert "same" in done.stdout
-    assert done.returncode == 1, done.stderr
+    assert "return a / b  # the line" in done.out
+    assert "same" in done.out
+    assert done.code == 1, done.err
 
 
-def test_a_terminal_finds_the_line_in_a_process_of_its_own(job):
+def test_a_terminal_finds_the_line_in_a_process_of_its_own(looked, job):
     script, address = job
     done = looked(
         "replay", "--where", "process", "--scheduler", address, "--source", script
     )
-    assert "return a / b  # the line" in done.stdout
+    assert "return a / b  # the line" in done.out
 
 
 @by_value
-def test_a_terminal_finds_the_line_in_a_notebook(moved, tmp_path):
+def test_a_terminal_finds_the_line_in_a_notebook(looked, moved, tmp_path):
     import nbformat
 
     cells = [nbformat.v4.new_code_cell(text) for text in ("1 + 1", JOB)]
@@ -209,30 +213,30 @@ def test_a_terminal_finds_the_line_in_a_notebook(moved, tmp_path):
     path = tmp_path / "job.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     done = looked("debug", "--scheduler", moved, "--source", path)
-    assert "return a / b  # the line" in done.stdout
-    assert "In[7]" in done.stdout
+    assert "return a / b  # the line" in done.out
+    assert "In[7]" in done.out
 
 
 @by_value
-def test_without_a_name_it_is_said_what_to_do(moved):
+def test_without_a_name_it_is_said_what_to_do(looked, moved):
     done = looked("debug", "--scheduler", moved)
-    assert "the source of 'ratio' is not known here" in plain(done.stdout)
-    assert "--source" in done.stdout
+    assert "the source of 'ratio' is not known here" in plain(done.out)
+    assert "--source" in done.out
 
 
-def test_another_text_is_not_shown_in_its_place(moved, tmp_path):
+def test_another_text_is_not_shown_in_its_place(looked, moved, tmp_path):
     (tmp_path / "job.py").write_text(JOB.replace("a / b", "b / a"))
     done = looked("debug", "--scheduler", moved, "--source", tmp_path)
-    assert "b / a" not in done.stdout
+    assert "b / a" not in done.out
 
 
 @pytest.mark.parametrize("path", ["nowhere.py", "README.md"])
-def test_what_is_no_source_is_refused_in_a_line(job, path, tmp_path):
+def test_what_is_no_source_is_refused_in_a_line(looked, job, path, tmp_path):
     _, address = job
     (tmp_path / "README.md").write_text("no code")
     done = looked("debug", "--scheduler", address, "--source", tmp_path / path)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+    assert done.code == 2
+    assert "Traceback" not in done.err
 
 
 # -- a notebook ------------------------------------------------------------------
@@ -346,17 +350,17 @@ def test_a_rewritten_assert_shows_its_line(tmp_path):
 
 
 @by_value
-def test_doctor_says_whose_source_is_not_here(moved, tmp_path):
+def test_doctor_says_whose_source_is_not_here(looked, moved, tmp_path):
     lost = looked("doctor", "--scheduler", moved, "--json")
     (tmp_path / "copy.py").write_text(JOB)
-    named = looked("doctor", "--scheduler", moved, "--json", "--source", tmp_path)
+    told = looked("doctor", "--scheduler", moved, "--json", "--source", tmp_path)
     found = [
         next(
             each
-            for each in json.loads(done.stdout)["findings"]
+            for each in json.loads(done.out)["findings"]
             if each["check"] == "source"
         )
-        for done in (lost, named)
+        for done in (lost, told)
     ]
     assert [each["level"] for each in found] == ["warning", "ok"]
     assert "--source" in found[0]["advice"]
@@ -378,5 +382,5 @@ def test_calls_find_the_line_in_what_is_named(moved, tmp_path):
 
 def test_a_script_on_this_machine_needs_no_name(job):
     _, address = job
-    done = looked("debug", "--scheduler", address)
-    assert "return a / b  # the line" in done.stdout
+    done = ended(start("debug", "--scheduler", address))
+    assert "return a / b  # the line" in done.out

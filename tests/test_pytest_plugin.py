@@ -132,10 +132,13 @@ def test_pdb_opens_in_the_task_of_a_client_that_has_closed(prompt):
     assert "(700, 0)" in prompt(BODY, "p scaled, b", "c")
 
 
-# Each import in a process of its own, forked off where Dask is not imported yet.
+# Each import in a process of its own, forked off where Dask is not imported yet, but
+# what it imports of others is.
 FIRST = """
-    import os, sys, traceback
-    import IPython, dask.layers, rich, tornado.web, xml.sax
+    import gc, os, sys, traceback
+    import IPython, click, dask.layers, locket, msgpack, numpy, packaging.requirements
+    import rich.console, rich.table, sortedcontainers, tornado.simple_httpclient
+    import tornado.web, tornado.websocket, xml.etree.ElementTree, xml.sax, zict
 
     import dbgkit
 
@@ -170,8 +173,10 @@ FIRST = """
     )
     def test_first(first):
         assert "distributed" not in sys.modules
+        gc.freeze()
         child = os.fork()
         if not child:
+            gc.disable()
             try:
                 is_ready(first)
             except BaseException:
