@@ -66,8 +66,12 @@ async def computing(x):
 
 
 async def scattering(x):
-    """Send the value ahead, in a coroutine."""
-    client = get_client()
+    """Send the value ahead, in a coroutine.
+
+    Once the client is connected: a key that the scheduler is told of before it knows
+    the client is wanted for good (``Scheduler.client_desires_keys``, ``.add_client``).
+    """
+    client = await get_client()
     (value,) = await client.scatter([x])
     return await client.submit(ratio_of, value, pure=False)
 

@@ -58,11 +58,11 @@ def let_go(client, but=()):
 
     try:
         wait_until(gone, "inner tasks are forgotten")
-    except AssertionError:
+    except AssertionError as error:
+        tasks = client.run_on_scheduler(look)["tasks"]
         # Another test of this cluster is not to fail because of it.
-        left = [Future(key, client) for key in known_keys(client)]
-        client.cancel(left, force=True)
-        raise
+        client.cancel([Future(key, client) for key in tasks], force=True)
+        raise AssertionError(f"{error}; left, with who wants it: {tasks}") from None
 
 
 def failed(client, function, *args):
