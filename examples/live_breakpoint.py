@@ -8,11 +8,15 @@ enters it: type::
 
 The prompt is in ``estimate``: ``p start, value, step`` for how far it is, ``w``, and
 ``!value = 1.0`` to mend it; ``c`` lets it go on. Without a terminal, what waits is
-printed, and goes on as the block ends.
+printed, and goes on as the block ends. To look into it with VS Code, or another editor
+that speaks the Debug Adapter Protocol, which needs ``pip install debugpy``::
+
+    python examples/live_breakpoint.py --editor
 """
 
 from __future__ import annotations
 
+import sys
 import time
 
 from distributed import Client, LocalCluster
@@ -44,8 +48,9 @@ def main():
             futures = client.map(estimate, starts, key="estimate")
             while not (waiting := dbgkit.attach()):
                 time.sleep(0.05)
+            debugger = "debugpy" if "--editor" in sys.argv else "pdb"
             for stop in waiting:
-                dbgkit.attach(stop)
+                dbgkit.attach(stop, debugger=debugger)
         print([round(value, 6) for value in client.gather(futures)])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from forked import METHOD
+from live_editors import Editor, invited
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -393,6 +394,31 @@ def test_where_nobody_can_type_it_goes_on(
     assert done.returncode == 0, done.stderr
     assert "without a command it goes on by itself" in done.stdout
     assert "[1.414214, 1.414214, -1.414214, 1.414214]" in done.stdout
+
+
+def test_the_task_that_is_stopped_is_debugged_by_an_editor(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    pytest.importorskip("debugpy")
+    out = tmp_path / "out"
+    with out.open("w") as said:
+        child = subprocess.Popen(
+            [sys.executable, "-u", str(LIVE), "--editor"],
+            stdout=said,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+    try:
+        editor = Editor(invited(out)["connect"]["port"])
+        frames = editor.begin()
+        assert frames[0]["name"] == "estimate"
+        assert editor.evaluate("start, step")["result"] == "(-1e+30, 50)"
+        editor.evaluate("value = 1.0", context="repl")
+        editor.ask("continue", threadId=editor.thread)
+        assert child.wait(60) == 0
+    finally:
+        child.kill()
+    assert "[1.414214, 1.414214, 1.414214, 1.414214]" in out.read_text()
 
 
 def test_a_task_that_fails_is_entered_there(environment: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections.abc import Callable
 from concurrent.futures import TimeoutError as TooLate
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,8 @@ class Talk:
         self.through = False
         self._question = {"reply": False, "stop": stop, "who": who}
         self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        # Takes an editor's bytes at once, in the loop; false: it has gone.
+        self.pass_on: Callable[[bytes], bool] | None = None
         self._comm: Any = None
         self._loop = asyncio.new_event_loop()
         self._reading: asyncio.Task[None] | None = None
@@ -172,7 +175,10 @@ class Talk:
                 message = await self._comm.read()
                 if not is_sound(message):
                     break
-                self._messages.put(message)
+                if message["op"] != "dap" or self.pass_on is None:
+                    self._messages.put(message)
+                elif not self.pass_on(message["data"]):
+                    self.put("editor-left")
                 if message["op"] in ("ended", "refused"):
                     return
         except (CommClosedError, OSError):

@@ -25,6 +25,8 @@ PATIENCE = 30.0  # seconds for the editor to take what it is sent
 class EditorTalk(Conversation, Protocol):
     """What is needed of a session: see ``cluster.talk.Talk``."""
 
+    pass_on: Callable[[bytes], bool] | None
+
     def put(self, op: str, **message: Any) -> None:
         """Have `next` give a message of our own."""
 
@@ -172,10 +174,7 @@ class Relay:
 
     def _take(self, message: dict[str, Any]) -> Ended | Unable | None:
         op = message["op"]
-        if op == "dap":
-            if self._listener is not None and not self._listener.send(message["data"]):
-                self._leave()
-        elif op == "prompt" and not self._asked:
+        if op == "prompt" and not self._asked:
             self._asked = True
             system = "WINDOWS" if sys.platform == "win32" else "UNIX"
             self.talk.send("debugpy", system=system)
@@ -208,6 +207,7 @@ class Relay:
 
     def _listen(self) -> None:
         self._listener = Listener(self.talk)
+        self.talk.pass_on = self._listener.send
         self._until = monotonic() + WINDOW
         self._listener.start()
         self.invite(self._header, self._listener.port)
