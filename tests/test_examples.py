@@ -412,12 +412,14 @@ def test_the_task_that_is_stopped_is_debugged_by_an_editor(
         editor = Editor(invited(out)["connect"]["port"])
         frames = editor.begin()
         assert frames[0]["name"] == "estimate"
-        assert editor.evaluate("start, step")["result"] == "(-1e+30, 50)"
+        assert editor.evaluate("start, step") == "(-1e+30, 50)"
         editor.evaluate("value = 1.0", context="repl")
         editor.ask("continue", threadId=editor.thread)
         assert child.wait(60) == 0
+        editor.close()
     finally:
         child.kill()
+        child.wait()
     assert "[1.414214, 1.414214, 1.414214, 1.414214]" in out.read_text()
 
 
