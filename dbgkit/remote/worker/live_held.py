@@ -260,8 +260,10 @@ class HeldFailures:
             return
         with self._lock:
             self._offered.pop(key, None)
-            # Dask lets go of what becomes of a task that was cancelled.
-            if finish == expected and start not in ("cancelled", "resumed"):
+            # Dask lets go of what becomes of a task that was cancelled; and it may have
+            # been turned off meanwhile.
+            is_failure = finish == expected and start not in ("cancelled", "resumed")
+            if is_failure and self.most:
                 made.since, made.until = time(), time() + made.limit
                 if made.exception is not None:
                     caught = traceback_of(made.exception)
@@ -298,17 +300,20 @@ class HeldFailures:
         _worker_cvar.set(held.worker)
         thread_state.execution_state = {"worker": held.worker}
         thread_state.key = held.key
-        debugger = debuggers[me] = self._make(held)
+        debugger = None
         try:
+            debugger = debuggers[me] = self._make(held)
             held.read()  # that they have entered: not to be asked for a command before
             if held.exception is not None:
                 debugger.enter_failed(held.exception, held.traceback)
         except GoOn:
             pass
         finally:
-            del debuggers[me]
-            debugger.let_go()
-            held.worker.loop.add_callback(self._left, held, debugger.dropped)
+            debuggers.pop(me, None)
+            dropped = debugger is not None and debugger.dropped
+            if debugger is not None:
+                debugger.let_go()
+            held.worker.loop.add_callback(self._left, held, dropped)
 
     def _left(self, held: HeldStop, dropped: bool) -> None:
         """The thread of a session with a failure has ended."""
