@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import Any
 
-from distributed import get_worker, secede, worker_client
+from distributed import get_worker, rejoin, secede, worker_client
+from distributed import threadpoolexecutor as pool
 
 
 def doubled(x: Any) -> Any:
@@ -76,6 +78,15 @@ def seceded(x: Any) -> Any:
     secede()
     breakpoint()
     return x
+
+
+def rejoins(x: Any) -> Any:
+    """Whether its thread is one of its pool's, as it was before it stopped."""
+    executor = pool.thread_state.executor
+    breakpoint()
+    rejoin()
+    same = pool.thread_state.executor is executor
+    return same and threading.current_thread() in executor._threads
 
 
 def secedes_later(x: Any) -> Any:

@@ -29,6 +29,7 @@ from live_tasks import (
     looped,
     nested,
     plain,
+    rejoins,
     seceded,
     secedes_later,
     slow,
@@ -335,6 +336,12 @@ def durations(client):
         return prefix.duration_average, prefix.max_exec_time
 
     return client.run_on_scheduler(look)
+
+
+def test_a_thread_that_rejoins_its_pool_is_one_of_it_again(live):
+    future = live.submit(rejoins, 3, key="rejoins-1", pure=False)
+    enter(live, stop_of(live, "rejoins-1"), "c")
+    assert future.result(10) is True
 
 
 @pytest.mark.parametrize("task, value", [(seceded, 3), (secedes_later, 3), (nested, 5)])

@@ -42,6 +42,11 @@ class _LeftPool:
     def _threads(self) -> _Threads:
         return _Threads(self._executor._threads)
 
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """Called by ``rejoin``: from then on this thread is in the pool again."""
+        pool.thread_state.executor = self._executor
+        return self._executor.submit(*args, **kwargs)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._executor, name)
 
