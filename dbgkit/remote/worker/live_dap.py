@@ -255,6 +255,8 @@ class Editor:
             standing, tracer = self._standing, self._tracer
         self._cancel.set()
         self._rules.ended()
+        if self._waits and tracer is not None and self._rules.is_resuming:
+            tracer.wake()  # it has been told to go on, and debugpy has not done so yet
         if standing and not (self._waits and tracer and tracer.is_to_run()):
             if tracer is not None:
                 tracer.wake()

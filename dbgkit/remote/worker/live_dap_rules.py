@@ -126,6 +126,11 @@ class Rules:
         self._answered.add(message.get("seq"))
         self._to_debugpy({**message, "arguments": {**asked, "singleThread": True}})
 
+    @property
+    def is_resuming(self) -> bool:
+        """Whether the thread has been told to run, and debugpy is yet to do so."""
+        return bool(self._answered)
+
     def answer(self, message: Message, body: Message, problem: str = "") -> None:
         """Answer a request in debugpy's place."""
         found = {

@@ -134,8 +134,8 @@ class Stop:
             self._touch()
             if self._reading:
                 self._put({"op": "left"})
-            else:
-                self._break_in()
+            elif not self._break_in():
+                self._due = True  # what they have sent is about to run
         self._end_guest()
 
     def deliver(self, message: dict[str, Any]) -> bool:
