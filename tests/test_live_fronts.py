@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pexpect
 import pytest
+from cells import WITH_PATHS
 from commands import environment, in_process
 from distributed import Client
 from live_editors import Editor, invited
@@ -502,10 +503,14 @@ def _debug_cell(out):
             "breakpoint()",
             "found = squared * squared",
         )
-        wanted = [{"line": line}]
-        found = editor.ask("setBreakpoints", source=source, breakpoints=wanted)
-        assert found["breakpoints"][0]["verified"]
-        assert editor.go("continue")[0]["line"] == line
+        if WITH_PATHS:  # breakpoints in code by value need cloudpickle 3.1.3
+            while editor.frames[0]["line"] != line:
+                editor.go("next")
+        else:
+            wanted = [{"line": line}]
+            found = editor.ask("setBreakpoints", source=source, breakpoints=wanted)
+            assert found["breakpoints"][0]["verified"]
+            assert editor.go("continue")[0]["line"] == line
         assert editor.variables()["found"] == "81"
         editor.ask("continue", threadId=editor.thread)
         editor.event("terminated")
