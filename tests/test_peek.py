@@ -661,7 +661,11 @@ def test_names_that_the_user_hides(client, tmp_path):
         flag(tmp_path) as path,
     ):
         future = client.submit(peek_tasks.with_locals, path, key="peek-hidden")
-        assert values(task_of(future).frames[0])["numbers"] == "<hidden>"
+
+        def numbers():
+            return values(task_of(future).frames[0]).get("numbers")
+
+        assert wait_until(numbers, "it has its numbers") == "<hidden>"
     future.result()
 
 
