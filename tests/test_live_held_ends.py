@@ -11,6 +11,7 @@ from functools import partial
 
 import dask
 import pytest
+from conftest import RECORDER_OFF
 from distributed import Client, wait
 from distributed.security import Security
 from held_tasks import (
@@ -254,7 +255,10 @@ def test_in_this_process_the_users_own_frames_are_left_alone(inproc_client):
 
 def test_a_cluster_that_refuses_to_run_code_refuses_to_hold(harmable):
     blocked = {"distributed.scheduler.blocked-handlers": ["run_function"]}
-    with dask.config.set(blocked), harmable(n_workers=1, processes=False) as client:
+    with (
+        dask.config.set({**blocked, **RECORDER_OFF}),
+        harmable(n_workers=1, processes=False) as client,
+    ):
         with pytest.raises(NotHere, match="blocked_handlers"):
             dbgkit.record(keep_frames="10 min")
         assert not dbgkit.recordings().since  # it is not half on
