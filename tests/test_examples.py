@@ -365,16 +365,21 @@ def test_the_readme_has_the_line_that_ci_runs(line: str) -> None:
     assert line in (ROOT / ".ci" / "run").read_text()
 
 
-def test_the_task_that_is_stopped_is_entered(environment: dict[str, str]) -> None:
+def at_terminal(script: Path, environment: dict[str, str]) -> Any:
+    """A script that runs at a terminal."""
     pexpect = pytest.importorskip("pexpect")
-    child = pexpect.spawn(
+    return pexpect.spawn(
         sys.executable,
-        [str(LIVE)],
+        [str(script)],
         env=environment,
         encoding="utf8",
         timeout=60,
         dimensions=(50, 160),
     )
+
+
+def test_the_task_that_is_stopped_is_entered(environment: dict[str, str]) -> None:
+    child = at_terminal(LIVE, environment)
     try:
         child.expect(PROMPT)
         child.sendline("p start, step")
@@ -424,15 +429,7 @@ def test_the_task_that_is_stopped_is_debugged_by_an_editor(
 
 
 def test_a_task_that_fails_is_entered_there(environment: dict[str, str]) -> None:
-    pexpect = pytest.importorskip("pexpect")
-    child = pexpect.spawn(
-        sys.executable,
-        [str(BREAK_AT)],
-        env=environment,
-        encoding="utf8",
-        timeout=60,
-        dimensions=(50, 160),
-    )
+    child = at_terminal(BREAK_AT, environment)
     try:
         child.expect(PROMPT)
         assert "TypeError" in child.before
@@ -456,15 +453,7 @@ def test_where_nobody_can_type_it_fails_as_it_would(
 
 
 def test_a_failure_that_is_held_is_entered(environment: dict[str, str]) -> None:
-    pexpect = pytest.importorskip("pexpect")
-    child = pexpect.spawn(
-        sys.executable,
-        [str(HELD)],
-        env=environment,
-        encoding="utf8",
-        timeout=60,
-        dimensions=(50, 160),
-    )
+    child = at_terminal(HELD, environment)
     try:
         child.expect(PROMPT)
         assert "ValueError" in child.before

@@ -91,14 +91,19 @@ def test_leaving_where_it_stands_returns_to_the_prompt(live, stop):
     assert stop.future.result(10) == 31
 
 
-def test_leaving_at_a_later_stop_opens_the_prompt_there(live, stop):
-    with edited(live, stop) as session:
+def left_in_scale(client, stop):
+    """An editor steps into a function that the task calls, and leaves there."""
+    with edited(client, stop) as session:
         editor = session.editor
         editor.begin()
         while editor.frames[0]["name"] != "scale":
             editor.go("stepIn")
         editor.leave()
         assert session.how() == "detached"
+
+
+def test_leaving_at_a_later_stop_opens_the_prompt_there(live, stop):
+    left_in_scale(live, stop)
     with entered(live, stop) as session:
         said = session.type("w", "p factor", "!factor = 2")
         assert "scale()" in said and "10" in said
@@ -116,13 +121,7 @@ def test_leaving_at_a_later_stop_opens_the_prompt_there(live, stop):
 
 
 def test_abort_after_an_editor_has_left(live, stop):
-    with edited(live, stop) as session:
-        editor = session.editor
-        editor.begin()
-        while editor.frames[0]["name"] != "scale":
-            editor.go("stepIn")
-        editor.leave()
-        assert session.how() == "detached"
+    left_in_scale(live, stop)
     assert enter(live, stop, "abort enough")[1] == "aborted"
     assert "enough" in str(stop.future.exception(10))
 

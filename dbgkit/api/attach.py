@@ -267,7 +267,7 @@ def _chosen(waiting: Stops, target: Any, over: set[str]) -> Stop:
         why = f"{named!r} does not wait at a breakpoint, and live is off"
     else:
         why = f"{named!r} does not wait at a breakpoint, nor is its failure held"
-    hint = f"{advice.call('attach')} lists what waits"
+    hint = f"{advice.call('attach')} lists what waits and what is held"
     if not waiting.armed:
         hint = f"{advice.call('live')} makes breakpoint() stop in tasks"
     raise NotStopped(why, hint, key=keys[0] if keys else None)

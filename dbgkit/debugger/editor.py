@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
-from dbgkit.debugger.live import CANCELLED, Conversation, Ended
+from dbgkit.debugger.live import CANCELLED, Conversation, Ended, ended_by
 
 HOST = "127.0.0.1"
 WINDOW = 60.0  # seconds in which the editor is to connect
@@ -196,13 +196,7 @@ class Relay:
         elif op == "unable":
             return Unable(str(message["why"]), str(message["hint"]))
         elif op in ("ended", "refused", "lost"):
-            return Ended(
-                message.get("how", op),
-                self._stop,
-                message.get("until", 0),
-                str(message.get("why", "")),
-                bool(message.get("gone", False)),
-            )
+            return ended_by(message, self._stop)
         return None
 
     def _listen(self) -> None:

@@ -58,6 +58,17 @@ class Ended:
     gone: bool = False  # it was refused because the stop is over
 
 
+def ended_by(message: dict[str, Any], stop: dict[str, Any] | None) -> Ended:
+    """How the last message of a session says that it ended."""
+    return Ended(
+        message.get("how", message["op"]),
+        stop,
+        message.get("until", 0),
+        str(message.get("why", "")),
+        bool(message.get("gone", False)),
+    )
+
+
 class Prompt:
     """One session at a prompt."""
 
@@ -125,13 +136,7 @@ class Prompt:
         elif op == "told":
             self.put(f"{CANCELLED}\n")
         elif op in ("ended", "refused", "lost"):
-            return Ended(
-                message.get("how", op),
-                self._stop,
-                message.get("until", 0),
-                str(message.get("why", "")),
-                bool(message.get("gone", False)),
-            )
+            return ended_by(message, self._stop)
         return None
 
     def _prompted(self, message: dict[str, Any]) -> None:
