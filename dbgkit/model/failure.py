@@ -37,6 +37,9 @@ class Evidence:
     scheduler: str = ""
     # What ran in frames of the traceback whose file, or source, it does not give.
     codes: tuple[FrameCode, ...] = ()
+    # Run specs as pickles, of a task that a file holds: see `bundles`.
+    specs: Mapping[Key, bytes] | None = field(default=None, repr=False)
+    refusal: Exception | None = None  # why it cannot be run again
     needs: Needs | None = None  # of a task that killed its workers
     index: Any = None  # `source.Index`; None: uses only what this process knows
     # The exception as the scheduler has it; empty if not known, or not wanted.
@@ -77,7 +80,7 @@ class Failure(FoundIn, Displayed):
         is left: it cannot be run again),
         ``"local"`` (a scheduler in this process), ``"meta"`` (Dask called the
         function on made-up data, on the client), ``"exception"`` (no task raised
-        it: see ``kind``).
+        it: see ``kind``), ``"file"`` (a `Bundle`).
     exception : BaseException or None
         The exception as it reached the client, if it did.
     asked : Key or None

@@ -56,7 +56,7 @@ def ask_worker(link: Link, failure: Failure) -> Asked:
     if failure.worker is None:
         return None, ""
     try:
-        return surroundings(link, failure.worker, _packages_of(failure)), ""
+        return surroundings(link, failure.worker, packages_of(failure)), ""
     except AnswerUnreadable as error:
         return None, error.message
     except (SchedulerGone, WaitTimedOut, KeyError):
@@ -80,10 +80,10 @@ def differences_noted(
     notes.extend([note] if note else [])
     if there is None:
         return ()
-    return tuple(_compare(describe_process(_packages_of(failure)), there))
+    return tuple(_compare(describe_process(packages_of(failure)), there))
 
 
-def _packages_of(failure: Failure) -> tuple[str, ...]:
+def packages_of(failure: Failure) -> tuple[str, ...]:
     """Packages to compare: the usual ones, and those that the frames are in."""
     text = with_homes(failure.traceback_text, codes_of_failure(failure))
     files = [filename for filename, _, _ in parse_traceback(text)]

@@ -164,6 +164,10 @@ def gather_material(
     reader = Reader(sources, limit=timeout)
     if evidence.graph is not None:
         return _of_graph(failure, link, shared, reader)
+    if evidence.refusal is not None:
+        raise evidence.refusal
+    if evidence.specs is not None:
+        return _of_file(failure, evidence.specs, reader)
     visit = evidence.visit
     if failure.found_in == "history":
         raise not_again(failure)
@@ -197,6 +201,12 @@ def gather_material(
         reader=reader,
         restarted=restarted,
     )
+
+
+def _of_file(failure: Failure, specs: Mapping[Any, bytes], reader: Reader) -> Material:
+    """The one row of a task that a file holds, with its inputs among its literals."""
+    rows = {key: Row(key, (), spec=spec, reader=reader) for key, spec in specs.items()}
+    return Material(failure.key, rows, {}, None, False, {}, reader=reader)
 
 
 def _row(wire: TaskForm, reader: Reader) -> Row:

@@ -91,7 +91,8 @@ def where_to_run(failure: Failure, wanted: Wanted) -> Any:
             f"{advice.option('where', 'process')} runs it in a child",
             key=failure.key,
         )
-    return wanted.where or ("process" if failure.killed else "here")
+    apart = failure.killed or failure.found_in == "file"  # it is somebody else's
+    return wanted.where or ("process" if apart else "here")
 
 
 def _sort(material: Material, scope: str) -> tuple[list[Any], list[Any], list[Any]]:

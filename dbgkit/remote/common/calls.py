@@ -39,6 +39,19 @@ def user_call(function: Any, args: Any, kwargs: Mapping[str, Any]) -> Call:
     return call
 
 
+def whole_call(function: Any, args: Any, kwargs: Mapping[str, Any]) -> Call:
+    """As `user_call`, out of wrappers alone that pass on all that they are given."""
+    call: Call = (function, tuple(args), dict(kwargs))
+    for _ in range(_DEEPEST):
+        if (module_of(call[0]), name_of_function(call[0])) in _IN_PARTS:
+            break
+        peeled = _peel(*call)
+        if peeled is None:
+            break
+        call = peeled
+    return call
+
+
 def _peel(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
     """What a wrapper calls; None if the function is not a known wrapper."""
     if type(function) is functools.partial:
@@ -116,6 +129,19 @@ _WRAPPERS: dict[tuple[str, str], Any] = {
     ("dask.dataframe.groupby", "_groupby_slice_transform"): _fourth,
     ("xarray.core.parallel", "_wrapper"): _first,
 }
+
+# Those that call their function with parts of what they are given.
+_IN_PARTS = frozenset(
+    (
+        ("dask.bag.core", "map_chunk"),
+        ("dask.bag.core", "starmap_chunk"),
+        ("builtins", "filter"),
+        ("dask.dataframe.rolling", "overlap_chunk"),
+        ("dask.dataframe.groupby", "_groupby_slice_apply"),
+        ("dask.dataframe.groupby", "_groupby_slice_transform"),
+        ("xarray.core.parallel", "_wrapper"),
+    )
+)
 
 
 def is_wrapper(function: Any) -> bool:

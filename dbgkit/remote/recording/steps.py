@@ -186,6 +186,17 @@ def failed_steps(exception: BaseException) -> tuple[BegunStep, ...]:
     return tuple(steps)
 
 
+def failed_path(exception: BaseException) -> tuple[Any, ...]:
+    """Keys that lead to the step that failed: of a fused task, of one within it.
+
+    Empty if it is no fused task.
+    """
+    frames = [frame for frame, _ in walk(exception.__traceback__)]
+    path = [frame.f_locals["key"] for frame in frames if _is_execute_graph(frame)]
+    failed = next((step for step in failed_steps(exception) if step.failed), None)
+    return (*path[:-1], failed.key) if path and failed is not None else ()
+
+
 def _is_execute_graph(frame: FrameType) -> bool:
     code = frame.f_code
     return (
