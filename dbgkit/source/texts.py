@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from io import StringIO
 from operator import or_
 from types import CodeType, ModuleType
 from typing import Any
@@ -70,7 +71,7 @@ class Text:
 
 def remember(filename: str, text: str) -> None:
     """Have ``linecache`` give a text for a name; ``checkcache`` leaves it there."""
-    lines = text.splitlines(keepends=True)
+    lines = StringIO(text, newline=None).readlines()  # as Python counts lines
     linecache.cache[filename] = (len(text), None, lines, filename)
 
 

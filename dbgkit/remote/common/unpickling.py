@@ -91,6 +91,10 @@ class Reading:
                     del self._ours[key]
                     self._filled.discard(key)
 
+    def persistent_load(self, which: Any) -> Any:
+        """What a pickle only refers to; there is nothing of the kind in Dask's."""
+        raise pickle.UnpicklingError(f"the pickle refers to {which!r:.80}")
+
     def instead(self, module: str, name: str, own: Callable[..., Any]) -> Any:
         """What to call in place of a function of cloudpickle, if not itself."""
         function = _INSTEAD.get(name)
@@ -205,6 +209,9 @@ _INSTEAD: Mapping[str, Callable[..., Any]] = {
 
 class _Unpickler(pickle.Unpickler):
     reading: Reading
+
+    def persistent_load(self, which: Any) -> Any:
+        return self.reading.persistent_load(which)
 
     def find_class(self, module: str, name: str) -> Any:
         found = super().find_class(module, name)

@@ -19,8 +19,7 @@ from .tables import foreign_column, is_foreign
 
 NOT_KEPT = ["not kept"]  # the answer where a value is not kept
 
-_DEPTH = 6
-_LONGEST_INT = 4096  # bits
+_SHORTEST_TAGGED = 64  # bits of numbers that msgpack does not take
 # Compared by identity: the hash and equality of a class are its metaclass' affair.
 _SEQUENCES = ((list, "list"), (tuple, "tuple"), (set, "set"), (frozenset, "frozenset"))
 _OF_COLUMNS = (str, int, float, bool, type(None))
@@ -54,7 +53,21 @@ def keep(
         return NOT_KEPT
 
 
+def keep_whole(value: Any, limit: int) -> Any:
+    """A value of builtin types in that form, as it is: nothing is looked for in it.
+
+    For what the user saves: `keep` is for what is recorded.
+    """
+    try:
+        return _Whole(limit, (), ()).keep(value, 0)
+    except Exception:  # as for `keep`
+        return NOT_KEPT
+
+
 class _Keeper:
+    deepest = 6
+    longest_int = 4096  # bits
+
     def __init__(
         self, limit: int, secret_names: tuple[str, ...], secret_values: tuple[str, ...]
     ) -> None:
@@ -83,9 +96,9 @@ class _Keeper:
             return value
         if kind is int:
             bits = int.bit_length(value)
-            if bits > _LONGEST_INT or str(value) in self.secret_values:
+            if bits > self.longest_int or self.is_secret(value):
                 raise _NotKept
-            return value if bits < 64 else ["int", hex(value)]
+            return value if bits < _SHORTEST_TAGGED else ["int", hex(value)]
         if kind is str:
             return self.text(value)
         if kind is bytes or kind is bytearray:
@@ -99,7 +112,7 @@ class _Keeper:
         if kind is slice or kind is range:
             parts = [value.start, value.stop, value.step]
             return [kind.__name__, [self.keep(part, depth + 1) for part in parts]]
-        if depth > _DEPTH:
+        if depth > self.deepest:
             raise _NotKept
         for sequence, tag in _SEQUENCES:
             if kind is sequence:
@@ -107,6 +120,9 @@ class _Keeper:
         if kind is dict:
             return self.mapping(value, depth)
         return self.data(value, kind, depth)
+
+    def is_secret(self, number: int) -> bool:
+        return str(number) in self.secret_values
 
     def sequence(self, value: Any, depth: int) -> list[Any]:
         self.pay(8 * len(value))
@@ -243,6 +259,35 @@ class _Keeper:
         elif kind is not pandas.get("Index"):
             raise _NotKept
         return ["index", name, self.column(value, depth), freq]
+
+
+class _Whole(_Keeper):
+    deepest = 60
+    longest_int = 1_000_000
+
+    def is_secret(self, number: int) -> bool:
+        return False
+
+    def sequence(self, value: Any, depth: int) -> list[Any]:
+        self.pay(8 * len(value))
+        return [self.keep(item, depth + 1) for item in value]
+
+    def text(self, value: str) -> str:
+        self.pay(len(value))
+        value.encode()  # not half of a surrogate pair
+        return value
+
+    def mapping(self, value: dict[Any, Any], depth: int) -> Any:
+        self.pay(16 * len(value))
+        deeper = depth + 1
+        pairs = value.items()
+        return [
+            "dict",
+            [[self.keep(key, deeper), self.keep(item, deeper)] for key, item in pairs],
+        ]
+
+    def data(self, value: Any, kind: type, depth: int) -> Any:
+        raise _NotKept
 
 
 def _text_of_freq(freq: Any) -> str | None:

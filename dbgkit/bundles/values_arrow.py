@@ -1,0 +1,186 @@
+"""Tables of pandas as streams of Arrow: one of the rows, one of each list beside them.
+
+The first stream has the values of all columns and of the index, row by row. Lists of
+other lengths (labels of columns, categories, levels) follow as streams of their own. A
+note of the first one's schema says what is what. What pandas and pyarrow make of their
+own notes is not used: it loses labels, frequencies, and the difference of None and NaN.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dbgkit.bundles.arrow_columns import (
+    note_of,
+    of_note,
+    read_index,
+    read_values,
+    write_index,
+    write_values,
+)
+from dbgkit.bundles.arrow_same import same_table
+from dbgkit.bundles.arrow_streams import Streams, read_streams
+from dbgkit.bundles.entries import Writer
+from dbgkit.model.recordings import MALFORMED
+from dbgkit.remote.common.objects import module_of, namespace
+
+_CHUNK = 4_000_000  # bytes, roughly, that are converted at a time
+_MOST_ROWS = 50_000  # of a chunk
+_SMALL = 1 << 20  # bytes that are worth compressing
+_NOTE = b"dbgkit"
+# Of pandas' classes; index classes are told by their base.
+_TABLES = ("DataFrame", "Series")
+
+
+def is_table(value: Any) -> bool:
+    """Whether a value is a frame, a series or an index of pandas' own classes."""
+    kind = type(value)
+    names = namespace("pandas")
+    if any(kind is names.get(name) for name in _TABLES):
+        return True
+    return module_of(kind) == "pandas" and "Index" in names and _is_index(value)
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, namespace("pandas")["Index"])
+
+
+def plan(value: Any) -> Writer | None:
+    """How to write a table; None where what is read back would not be the same."""
+    try:
+        import pyarrow
+    except ImportError:
+        return None
+    chunks = list(_chunks(value))
+    try:
+        if not _is_index(value) and is_locked(value):
+            return None
+        if not all(_survives(_rows(value, chunk)) for chunk in chunks):
+            return None
+        streams = Streams(len(value))
+        note = _note(value, streams)
+    except (*MALFORMED, pyarrow.ArrowException, NotImplementedError):
+        return None
+
+    def write(file: Any) -> None:
+        streams.write(file, chunks, {_NOTE: json.dumps(note).encode()})
+
+    size = _size(value)
+    return Writer(write, size, compressed=size <= _SMALL)
+
+
+def is_locked(value: Any) -> bool:
+    """Whether some of a frame's or series' arrays cannot be written to.
+
+    A task that writes into one fails for that. ``BlockManager.blocks``
+    (pandas/core/internals/managers.py): what is public is always locked since pandas 3.
+    """
+    arrays = (block.values for block in value._mgr.blocks)
+    return any(
+        isinstance(array, namespace("numpy")["ndarray"]) and not array.flags.writeable
+        for array in arrays
+    )
+
+
+def _rows(value: Any, chunk: slice) -> Any:
+    return value[chunk] if _is_index(value) else value.iloc[chunk]
+
+
+def _size(value: Any) -> int:
+    found: Any = value.memory_usage()  # of each column of a frame
+    return int(found.sum() if hasattr(found, "sum") else found)
+
+
+def _chunks(value: Any) -> Iterator[slice]:
+    """Rows that are converted at a time; one empty chunk of an empty table."""
+    count = len(value)
+    each = _size(value) // count if count else 0
+    step = max(1, min(_MOST_ROWS, _CHUNK // max(1, each)))
+    for start in range(0, max(1, count), step):
+        yield slice(start, min(count, start + step))
+
+
+def _survives(chunk: Any) -> bool:
+    """Whether some rows are the same when they are read back."""
+    from io import BytesIO
+
+    streams = Streams(len(chunk))
+    note = _note(chunk, streams)
+    file = BytesIO()
+    rows = [slice(0, len(chunk))]
+    streams.write(file, rows, {_NOTE: json.dumps(note).encode()})
+    return same_table(read(file.getvalue(), len(file.getvalue())), chunk)
+
+
+# -- a table and its note ------------------------------------------------------
+
+
+def _note(value: Any, streams: Streams) -> dict[str, Any]:
+    """What a table is made of; its values are added to the streams."""
+    if _is_index(value):
+        return {"kind": "index", "index": write_index(value, streams, 0)}
+    note: dict[str, Any] = {
+        "kind": type(value).__name__,
+        "index": write_index(value.index, streams, 0),
+        "attrs": note_of(dict(value.attrs)),
+        "duplicates": value.flags.allows_duplicate_labels,
+    }
+    if note["kind"] == "Series":
+        note["name"] = note_of(value.name)
+        note["columns"] = [write_values(value.array, streams, 0)]
+        return note
+    beside = streams.add_stream(value.shape[1])
+    note["labels"] = write_index(value.columns, streams, beside)
+    note["columns"] = [
+        write_values(value.iloc[:, position].array, streams, 0)
+        for position in range(value.shape[1])
+    ]
+    return note
+
+
+def read(data: bytes, limit: int) -> Any:
+    """The table of some bytes; whatever they are, no code of theirs is run."""
+    import pandas
+
+    note, streams = read_streams(data, _NOTE)
+    found = json.loads(note)
+    index = read_index(found["index"], streams, limit)
+    if found["kind"] == "index":
+        return index
+    values = [read_values(form, streams, limit) for form in found["columns"]]
+    columns = [
+        # Without its dtype, objects that are all texts would become another one.
+        pandas.Series(each, index=index, dtype=each.dtype, copy=False)
+        for each in values
+    ]
+    make = _MAKERS[found["kind"]]
+    made = make(found, index, columns, streams, limit)
+    made.attrs.update(of_note(found["attrs"]))
+    made.flags.allows_duplicate_labels = bool(found["duplicates"])
+    return made
+
+
+def _make_series(
+    note: Any, index: Any, columns: list[Any], streams: Any, limit: int
+) -> Any:
+    (series,) = columns
+    return series.rename(of_note(note["name"]))
+
+
+def _make_frame(
+    note: Any, index: Any, columns: list[Any], streams: Any, limit: int
+) -> Any:
+    import pandas
+
+    labels = read_index(note["labels"], streams, limit)
+    made = pandas.DataFrame(dict(enumerate(columns)), index=index, copy=False)
+    made.columns = labels
+    return made
+
+
+_MAKERS: dict[str, Callable[..., Any]] = {
+    "Series": _make_series,
+    "DataFrame": _make_frame,
+}
