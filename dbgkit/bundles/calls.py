@@ -12,14 +12,16 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from dbgkit.bundles.codes import (
+    MAGIC,
     Source,
     Sources,
-    arguments,
     read_bytecode,
     read_code,
     read_source,
+    traits_of,
 )
 from dbgkit.bundles.entries import EntryForm, OpenEntry, read_whole, writing
+from dbgkit.bundles.generated import reduce_generated, without_generated
 from dbgkit.bundles.values import Plan, Stored, ValueWriter, is_data, read_value
 from dbgkit.errors import BundleUnreadable
 from dbgkit.remote.common.objects import module_of
@@ -202,17 +204,22 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if kind is Source:
             parts = (value.filename, value.text, value.first)
             return read_source, (*parts, value.flags, value.optimize)
+        generated = reduce_generated(value)
+        if generated is not None:
+            return generated
         if kind is FunctionType:
             self._spaces[id(value.__code__)] = value.__globals__
         found = super().reducer_override(value)
         self._note(value, kind, by_value=found is not NotImplemented)
+        if found is not NotImplemented and isinstance(value, type):
+            return without_generated(found, value)
         return found
 
     def _reduce_code(self, code: CodeType) -> Any:
         place = self._sources.find(code, self._spaces.get(id(code), {}))
         if place is None:
             self.bytecode = True
-            return read_bytecode, (marshal.dumps(code),)
+            return read_bytecode, (marshal.dumps(code), MAGIC)
         return read_code, (
             place.source,
             code.co_name,
@@ -222,7 +229,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             place.kind,
             place.kinds,
             code.co_freevars,
-            arguments(code),
+            traits_of(code),
         )
 
     def _note(self, value: Any, kind: type, by_value: bool) -> None:

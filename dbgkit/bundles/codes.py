@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from importlib.util import MAGIC_NUMBER
 from io import StringIO
 from types import CodeType
 from typing import Any
@@ -27,6 +28,7 @@ from dbgkit.remote.common.codes import DYNAMIC, identity, under
 from dbgkit.source import Index
 from dbgkit.source.texts import CELL_NAME, read_file, remember
 
+MAGIC = MAGIC_NUMBER.hex()
 SAVED = "as saved"  # what is added to a file's name if another text has it here
 _CELL = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # how IPython compiles its cells
 _FUTURES = (
@@ -284,14 +286,14 @@ def read_code(
     kind: int,
     kinds: int,
     free: tuple[str, ...],
-    names: tuple[str, ...],
+    traits: Any,
 ) -> CodeType:
     """Code of a pickle, from its text."""
     alike = _alike(source.read, name, line)
     if len(alike) != count:  # Python before 3.11 knows no columns
         alike, which, count = list(_by_kind(alike).values()), kind, kinds
-    if len(alike) != count:  # another Python compiles otherwise
-        alike = [each for each in alike if arguments(each) == names]
+    if len(alike) != count:  # another Python leaves out what never runs
+        alike = [each for each in alike if traits_of(each) == traits]
         which, count = 0, 1
     if len(alike) != count or alike[which].co_freevars != free:
         raise BundleUnreadable(
@@ -302,16 +304,35 @@ def read_code(
     return alike[which]
 
 
-def arguments(code: CodeType) -> tuple[str, ...]:
-    """Names of the arguments of some code, but for the starred ones."""
+def traits_of(code: CodeType) -> tuple[Any, ...]:
+    """What code has in common with itself as each version of Python compiles it."""
+    names: set[str] = set()
+    within = []
+    for each in _in_order(code):
+        names.update(each.co_names)
+        # Since Python 3.12 a comprehension is no code of its own.
+        if each is not code and each.co_name not in _COMPREHENSIONS:
+            within.append((each.co_name, *_arguments(each)))
+    return _arguments(code), tuple(sorted(names)), tuple(sorted(within))
+
+
+_COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>")
+
+
+def _arguments(code: CodeType) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
-def read_bytecode(data: bytes) -> CodeType:
+def read_bytecode(data: bytes, magic: str) -> CodeType:
     """Code of a pickle that had no text; of this very version of Python.
 
     What has no file's name is looked for here, among code that is the very same.
     """
+    if magic != MAGIC:  # it is not refused by itself: it gives wrong results, or crashes
+        raise BundleUnreadable(
+            "the call holds bytecode of another version of Python",
+            "open the file with the Python that it was saved by",
+        )
     return under(marshal.loads(data), DYNAMIC)
 
 
