@@ -328,7 +328,9 @@ def read_bytecode(data: bytes, magic: str) -> CodeType:
 
     What has no file's name is looked for here, among code that is the very same.
     """
-    if magic != MAGIC:  # it is not refused by itself: it gives wrong results, or crashes
+    if (
+        magic != MAGIC
+    ):  # it is not refused by itself: it gives wrong results, or crashes
         raise BundleUnreadable(
             "the call holds bytecode of another version of Python",
             "open the file with the Python that it was saved by",
