@@ -10,7 +10,8 @@ CELLS = [
     "import functools, zipfile\nfrom pathlib import Path",
     "def plain(x):\n    return 1 / x  # cell\n\nunused = 1",
     "%%time\ndef timed(x):\n    return 2 / x  # timed",
-    "import asyncio\nawait asyncio.sleep(0)\ndef awaited(x):\n    return 3 / x  # awaited",
+    "import asyncio\nawait asyncio.sleep(0)\n"
+    "def awaited(x):\n    return 3 / x  # awaited",
     "%time pass\nfrom __future__ import annotations\n"
     "def later(x: Unknown):\n    return 4 / x  # later",
     "def later_too(x: Unknown):\n    return 4 / x  # later too",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from io import BytesIO
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 from dbgkit.bundles.entries import Writer
@@ -28,7 +30,9 @@ def plan(value: Any) -> Writer | None:
         return None
     header = BytesIO()
     try:
-        npy.write_array_header_2_0(header, npy.header_data_from_array_1_0(value))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is left out
+            npy.write_array_header_2_0(header, npy.header_data_from_array_1_0(value))
         header.seek(0)
         _, _, dtype = _read_header(header)
     except (TypeError, ValueError, UnicodeError):
@@ -87,7 +91,10 @@ def _read_header(file: Any) -> tuple[tuple[int, ...], bool, Any]:
     if length > _LONGEST_HEADER:
         raise ValueError(f"its header has {length:,} bytes")
     header = BytesIO(size + file.read(length))
-    shape, fortran, dtype = npy.read_array_header_2_0(header)
+    try:
+        shape, fortran, dtype = npy.read_array_header_2_0(header)
+    except TokenError as error:
+        raise ValueError(f"its header is cut: {error}") from None
     if dtype.hasobject:
         raise ValueError("it holds objects, which only a pickle can")
     return shape, fortran, dtype
