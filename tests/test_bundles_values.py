@@ -9,6 +9,7 @@ import json
 import math
 import struct
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -154,7 +155,7 @@ TABLES = {
     "no equal labels": pd.DataFrame({"a": [1]}).set_flags(
         allows_duplicate_labels=False
     ),
-    "many rows": pd.DataFrame({"n": range(120_000), "t": ["x", None, "yz"] * 40_000}),
+    "many rows": pd.DataFrame({"n": range(60_000), "t": ["x", None, "yz"] * 20_000}),
 }
 
 BUILTIN = {
@@ -303,7 +304,7 @@ FRAMES = pdst.data_frames(
 )
 
 
-@examples(100)
+@examples(40)
 @given(FRAMES)
 def test_any_frame_comes_back_or_is_not_written(frame):
     archive, found = stored(frame)
@@ -375,7 +376,7 @@ HOSTILE_ARRAYS = {
 
 @pytest.mark.parametrize("name", HOSTILE_ARRAYS)
 def test_arrays_of_anybodys_are_a_clear_error(name):
-    with pytest.raises(BundleUnreadable, match="inputs/0.npy"):
+    with pytest.raises(BundleUnreadable, match=r"inputs/0\.npy"):
         read_bytes("inputs/0.npy", HOSTILE_ARRAYS[name])
 
 
@@ -401,7 +402,7 @@ HOSTILE_JSON = {
 
 @pytest.mark.parametrize("name", HOSTILE_JSON)
 def test_json_of_anybodys_is_a_clear_error(name):
-    with pytest.raises(BundleUnreadable, match="inputs/0.json"):
+    with pytest.raises(BundleUnreadable, match=r"inputs/0\.json"):
         read_bytes("inputs/0.json", HOSTILE_JSON[name])
 
 
@@ -527,14 +528,14 @@ def test_tables_of_anybodys_are_a_clear_error(name):
     try:
         data = HOSTILE_TABLES[name]()
         Ran.ran = False
-        with pytest.raises(BundleUnreadable, match="inputs/0.arrow"):
+        with pytest.raises(BundleUnreadable, match=r"inputs/0\.arrow"):
             read_bytes("inputs/0.arrow", data)
         assert not Ran.ran
     finally:
         pa.unregister_extension_type("dbgkit.tests")
 
 
-@examples(300)
+@examples(150)
 @given(st.data())
 def test_a_table_that_was_tampered_with_is_read_or_refused(data):
     archive, found = stored(TABLES[data.draw(st.sampled_from(FEW))])
@@ -543,10 +544,8 @@ def test_a_table_that_was_tampered_with_is_read_or_refused(data):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(
             st.integers(0, 255)
         )
-    try:
+    with suppress(BundleUnreadable):
         repr(read_bytes("inputs/0.arrow", bytes(whole), 100_000))
-    except BundleUnreadable:
-        pass
 
 
 FEW = ("numbers", "mixed objects", "texts", "categories", "rows of levels", "time zone")
