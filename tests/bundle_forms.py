@@ -250,6 +250,15 @@ def with_finally(x):
         x = (lambda: 2)()
 
 
+@functools.lru_cache(maxsize=7)
+def with_cache(x):
+    return 1 / x  # with a cache
+
+
+def cached_within(x):
+    return with_cache(x)
+
+
 def walrus(x):
     if (y := x) is not None:
         return 1 / y  # walrus
@@ -320,10 +329,11 @@ FORMS: dict = {
             *(plain, decorated, raising, caused, helped, generator, generated),
             *(comprehension, nested_comprehension, with_default, keyword),
             *(with_finally, walrus, matching, text, late_import, asserting, running),
-            annotated,
+            *(annotated, cached_within),
         )
     },
     "closure": (making(3), 0),
+    "with a cache": (with_cache, 0),
     "recursive": (recursive(3), 2),
     "called": (Model(1), 0),
     "method": (Model(2).method, 0),

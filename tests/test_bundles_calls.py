@@ -6,6 +6,7 @@ dbgkit's dependencies are installed: files are read by each of them, too.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import json
@@ -313,6 +314,42 @@ def test_small_and_other_values_stay_in_the_pickle():
     assert kept <= {"npy"}  # of the masked array, its numbers
     assert list(map(type, args))[:3] == [list, str, int]
     assert type(args[3]).__name__ == "Own" and list(args[3]) == list(range(1_000))
+
+
+def test_many_arrays_are_not_as_many_entries():
+    small = [np.arange(3.0) for _ in range(3_000)]
+    large = [np.arange(300.0) for _ in range(1_500)]
+    written, (_, args, _) = there_and_back(print, small, large)
+    assert 900 < len(written.stored) <= 1_000
+    assert all(map(np.array_equal, args[1], large))
+    assert all(map(np.array_equal, args[0], small))
+
+
+def test_lambdas_alike_on_a_line_are_told_apart():
+    one, other = lambda x: 1 / x, lambda x: 1 / x
+    for function in (one, other):
+        _, (found, _, _) = there_and_back(function, 0)
+        # Before Python 3.11 there is nothing that tells them apart.
+        columns = getattr(found.__code__, "co_positions", list)
+        assert list(columns()) == list(
+            getattr(function.__code__, "co_positions", list)()
+        )
+
+
+def test_a_class_of_this_process_that_has_not_changed_is_itself_used():
+    @dataclasses.dataclass
+    class Model:
+        rate: float = 1.0
+
+        @functools.cached_property
+        def cached(self):
+            return self.rate / 0
+
+        def fail(self, x):
+            return self.rate / x
+
+    _, (function, _, _) = there_and_back(Model().fail, 0)
+    assert type(function.__self__) is Model
 
 
 def test_an_array_that_is_locked_is_locked_afterwards():

@@ -10,193 +10,24 @@ import json
 import re
 from typing import Any
 
+from dbgkit.bundles.arrow_plain import (
+    Numbers,
+    Objects,
+    Texts,
+    in_one,
+    of_numbers,
+    to_numbers,
+)
 from dbgkit.bundles.arrow_same import plain
 from dbgkit.bundles.arrow_streams import Read, Streams, is_flat
 from dbgkit.bundles.values_json import read as read_text
 from dbgkit.bundles.values_json import text_of
 from dbgkit.remote.common.objects import module_of
 
-_SCALARS = (str, int, float, bool, complex, bytes, type(None))
 _UNITS = ("s", "ms", "us", "ns")
 # No path: of some names dateutil would read a file.
 _ZONE = re.compile(r"(?!dateutil|/)[A-Za-z][A-Za-z0-9_+:/-]{0,80}")
 _FREQ = re.compile(r"-?[A-Za-z0-9-]{1,40}")
-
-
-class Numbers:
-    """Numbers of numpy's dtypes; dates and durations as numbers."""
-
-    name = "numbers"
-
-    @staticmethod
-    def write(array: Any, streams: Streams, stream: int) -> dict[str, Any] | None:
-        import numpy
-
-        values = numpy.asarray(array)
-        dtype = values.dtype
-        if module_of(type(dtype)) != "numpy" or dtype.kind not in "biufcmM":
-            return None
-        at = streams.add(stream, lambda rows: _numbers(values[rows]))
-        return {"dtype": dtype.str, "at": at}
-
-    @staticmethod
-    def read(note: Any, streams: Read, limit: int) -> Any:
-        import numpy
-
-        dtype = numpy.dtype(str(note["dtype"]))
-        if dtype.kind not in "biufcmM":
-            raise ValueError(f"no numbers: {dtype}")
-        return _of_numbers(streams.column(note["at"]), dtype)
-
-
-def _numbers(values: Any) -> Any:
-    """An array of numpy in Arrow: its own bytes; what Arrow has no type for, as bytes.
-
-    Nothing is taken for missing: a NaN is one afterwards.
-    """
-    import numpy
-    import pyarrow
-
-    values = numpy.ascontiguousarray(values)
-    dtype = values.dtype
-    if dtype.kind == "b":
-        return pyarrow.array(values)
-    if dtype.kind in "iuf" and dtype.isnative and dtype.str[1:] != "f2":
-        kind = (
-            pyarrow.from_numpy_dtype(dtype) if dtype.itemsize <= 8 else _binary(dtype)
-        )
-    elif dtype.kind in "mM" and dtype.isnative:
-        kind = pyarrow.int64()
-    else:
-        kind = _binary(dtype)
-    data = pyarrow.py_buffer(values.view(numpy.uint8) if values.size else b"")
-    return pyarrow.Array.from_buffers(kind, len(values), [None, data])
-
-
-def _binary(dtype: Any) -> Any:
-    import pyarrow
-
-    return pyarrow.binary(dtype.itemsize)
-
-
-def _of_numbers(column: Any, dtype: Any) -> Any:
-    """The array of `_numbers`, on memory of its own."""
-    import numpy
-    import pyarrow
-
-    kind = _numbers(numpy.zeros(1, dtype)).type
-    if column.type != kind or column.null_count:
-        raise ValueError(f"a column of {column.type} for {dtype}")
-    found = numpy.empty(len(column), dtype)
-    start = 0
-    for chunk in column.chunks:
-        part = found[start : start + len(chunk)]
-        start += len(chunk)
-        if dtype.kind == "b":
-            part[:] = chunk.to_numpy(zero_copy_only=False)
-        elif len(chunk):
-            data = chunk.buffers()[1]
-            if not isinstance(data, pyarrow.Buffer):
-                raise ValueError("a column without values")
-            part[:] = numpy.frombuffer(
-                data, dtype, len(chunk), chunk.offset * dtype.itemsize
-            )
-    return found
-
-
-class Objects:
-    """Objects, as far as they are of builtin types: each as it is, with its type."""
-
-    name = "objects"
-
-    @staticmethod
-    def write(array: Any, streams: Streams, stream: int) -> dict[str, Any] | None:
-        import numpy
-
-        if array.dtype != object:
-            return None
-        values = numpy.asarray(array)
-        texts = all(type(each) is str or each is None for each in values)
-        piece = _texts if texts else _forms
-        at = streams.add(stream, lambda rows: piece(values[rows]))
-        return {"texts": texts, "at": at}
-
-    @staticmethod
-    def read(note: Any, streams: Read, limit: int) -> Any:
-        import numpy
-
-        column = streams.column(note["at"])
-        found = numpy.empty(len(column), object)
-        values = column.to_pylist()
-        if not note["texts"]:
-            values = [read_text(each.encode()) for each in values]
-        for place, each in enumerate(values):
-            found[place] = each
-        return found
-
-
-def _texts(values: Any) -> Any:
-    import pyarrow
-
-    return pyarrow.array(values.tolist(), pyarrow.large_string())
-
-
-def _forms(values: Any) -> Any:
-    import pyarrow
-
-    return pyarrow.array(list(map(_form, values)), pyarrow.large_string())
-
-
-def _form(value: Any) -> str:
-    kind = type(value)
-    if not any(kind is each for each in _SCALARS):
-        raise ValueError(f"no value of a builtin type: {kind}")
-    if kind is str or kind is float or value is None:
-        return json.dumps(value)  # as `text_of` has it, at a tenth of the time
-    text = text_of(value)
-    if text is None:
-        raise ValueError("a value that has no form of its own")
-    return text
-
-
-class Texts:
-    """Texts of pandas' own dtype."""
-
-    name = "texts"
-
-    @staticmethod
-    def write(array: Any, streams: Streams, stream: int) -> dict[str, Any] | None:
-        import pandas
-        import pyarrow
-
-        dtype = array.dtype
-        if type(dtype) is not pandas.StringDtype:
-            return None
-        missing = getattr(dtype, "na_value", pandas.NA)
-        at = streams.add(
-            stream,
-            lambda rows: _whole(pyarrow.array(array[rows]), pyarrow.large_string()),
-        )
-        return {"storage": dtype.storage, "nan": missing is not pandas.NA, "at": at}
-
-    @staticmethod
-    def read(note: Any, streams: Read, limit: int) -> Any:
-        import pandas
-
-        rest = {"na_value": float("nan")} if note["nan"] else {}
-        dtype = pandas.StringDtype(str(note["storage"]), **rest)
-        return dtype.__from_arrow__(streams.column(note["at"]))
-
-
-def _whole(array: Any, kind: Any = None) -> Any:
-    """An array in one piece, of one type."""
-    import pyarrow
-
-    if isinstance(array, pyarrow.ChunkedArray):
-        array = array.combine_chunks()
-    if isinstance(array, pyarrow.ChunkedArray):  # of no chunks
-        array = pyarrow.array([], array.type)
-    return array if kind is None else array.cast(kind)
 
 
 class Zoned:
@@ -211,7 +42,7 @@ class Zoned:
         dtype = array.dtype
         if type(dtype) is not pandas.DatetimeTZDtype:
             return None
-        at = streams.add(stream, lambda rows: _numbers(array[rows].view("i8")))
+        at = streams.add(stream, lambda rows: of_numbers(array[rows].view("i8")))
         return {"unit": dtype.unit, "zone": str(dtype.tz), "at": at}
 
     @staticmethod
@@ -222,7 +53,7 @@ class Zoned:
         unit, zone = str(note["unit"]), str(note["zone"])
         if unit not in _UNITS or not _ZONE.fullmatch(zone) or ".." in zone:
             raise ValueError(f"no time zone: {zone!r:.80}")
-        numbers = _of_numbers(streams.column(note["at"]), numpy.dtype("i8"))
+        numbers = to_numbers(streams.column(note["at"]), numpy.dtype("i8"))
         times = pandas.DatetimeIndex(numbers.view(f"M8[{unit}]"))
         return times.tz_localize("UTC").tz_convert(zone).array
 
@@ -238,7 +69,7 @@ class Periods:
 
         if type(array.dtype) is not pandas.PeriodDtype:
             return None
-        at = streams.add(stream, lambda rows: _numbers(array[rows].view("i8")))
+        at = streams.add(stream, lambda rows: of_numbers(array[rows].view("i8")))
         return {"freq": str(array.dtype)[len("period[") : -1], "at": at}
 
     @staticmethod
@@ -249,7 +80,7 @@ class Periods:
         freq = str(note["freq"])
         if not _FREQ.fullmatch(freq):
             raise ValueError(f"no frequency: {freq!r:.80}")
-        numbers = _of_numbers(streams.column(note["at"]), numpy.dtype("i8"))
+        numbers = to_numbers(streams.column(note["at"]), numpy.dtype("i8"))
         return pandas.PeriodIndex.from_ordinals(numbers, freq=freq).array
 
 
@@ -270,10 +101,10 @@ class Masked:
         plain = dtype.numpy_dtype
 
         def values(rows: slice) -> Any:
-            return _numbers(array[rows].to_numpy(plain, na_value=plain.type(0)))
+            return of_numbers(array[rows].to_numpy(plain, na_value=plain.type(0)))
 
         def mask(rows: slice) -> Any:
-            return _numbers(array[rows].isna())
+            return of_numbers(array[rows].isna())
 
         at = streams.add(stream, values)
         return {"dtype": plain.str, "at": at, "mask": streams.add(stream, mask)}
@@ -283,7 +114,7 @@ class Masked:
         import numpy
 
         values = Numbers.read(note, streams, limit)
-        mask = _of_numbers(streams.column(note["mask"]), numpy.dtype("?"))
+        mask = to_numbers(streams.column(note["mask"]), numpy.dtype("?"))
         kinds = dict(zip("bif", _masked_classes(), strict=True))
         kind = "i" if values.dtype.kind == "u" else values.dtype.kind
         return kinds[kind](values, mask)
@@ -368,7 +199,7 @@ class Arrow:
         if type(dtype) is not pandas.ArrowDtype or not is_flat(dtype.pyarrow_dtype):
             return None
         kind = dtype.pyarrow_dtype
-        at = streams.add(stream, lambda rows: _whole(pyarrow.array(array[rows]), kind))
+        at = streams.add(stream, lambda rows: in_one(pyarrow.array(array[rows]), kind))
         return {"at": at}
 
     @staticmethod

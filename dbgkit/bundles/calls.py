@@ -23,6 +23,7 @@ from dbgkit.bundles.codes import (
 from dbgkit.bundles.entries import EntryForm, OpenEntry, read_whole, writing
 from dbgkit.bundles.generated import reduce_generated, without_generated
 from dbgkit.bundles.values import Plan, Stored, ValueWriter, is_data, read_value
+from dbgkit.bundles.values_npy import is_array
 from dbgkit.errors import BundleUnreadable
 from dbgkit.remote.common.objects import module_of
 from dbgkit.source import Index, Reader
@@ -30,6 +31,7 @@ from dbgkit.source import Index, Reader
 PICKLE = "pickles/call.pickle"
 _PROTOCOL = 5  # of every Python that is supported
 _SMALL = 1_000  # bytes, roughly, up to which a container stays in the pickle
+_MOST_ENTRIES = 1_000
 _HELD = 16_000_000  # bytes of the pickle that are held in memory as it grows
 _BLOCK = 1 << 20
 # Their packages come with dbgkit, or with Python.
@@ -95,6 +97,7 @@ class _Apart:
         self._held: list[Any] = []  # ids are of what is alive
         self._whole: dict[int, set[int]] = {}  # containers, and what is in them
         self._met: set[int] = set()  # ids of containers that the pickle has, too
+        self._arguments = set(map(id, arguments))
         for value in arguments:
             self._offer(value)
         self._drop_shared()
@@ -129,7 +132,7 @@ class _Apart:
         if which not in self._plans:
             if type(value) in _MUTABLE:
                 self._met.add(which)
-            if not is_data(value):
+            if not is_data(value) or self._stays(value):
                 return None
             self._held.append(value)
             self._plans[which] = self._values.plan(value)
@@ -138,6 +141,16 @@ class _Apart:
             self._met.add(which)
             return None
         return plan.entry
+
+    def _stays(self, value: Any) -> bool:
+        """Whether data within an argument is too small, or one too many, for an entry.
+
+        Small tables have entries: their pickles are of one major version of pandas.
+        """
+        if id(value) in self._arguments:
+            return False
+        small = is_array(value) and value.nbytes <= _SMALL
+        return bool(small) or len(self._plans) >= _MOST_ENTRIES
 
     def parted(self) -> bool:
         """Whether the pickle has a part of a container that was to be stored apart.

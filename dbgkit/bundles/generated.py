@@ -167,6 +167,19 @@ def read_cached_property(function: Any, name: str | None) -> Any:
     return found
 
 
+def _reduce_cache(value: Any) -> Any:
+    """A function with a cache, which is pickled by its name, as far as it has one."""
+    if value.__module__ != "__main__":
+        return None
+    settings = value.cache_parameters()
+    return read_cache, (value.__wrapped__, settings["maxsize"], settings["typed"])
+
+
+def read_cache(function: Any, most: int | None, typed: bool) -> Any:
+    """A function with a cache, which is empty."""
+    return functools.lru_cache(most, typed)(function)
+
+
 def _reduce_forward(value: Any) -> Any:
     names = ("module", "is_argument", "is_class")
     settings = {name: getattr(value, f"__forward_{name}__", None) for name in names}
@@ -190,4 +203,5 @@ _REDUCERS: dict[type, Callable[[Any], Any]] = {
     type(_Sample.__dict__["__dataclass_params__"]): _reduce_params,
     functools.cached_property: _reduce_property,
     typing.ForwardRef: _reduce_forward,
+    type(functools.lru_cache(typing.cast)): _reduce_cache,
 }

@@ -15,7 +15,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from types import CodeType, FunctionType
 from typing import Any, BinaryIO
 
@@ -48,6 +48,7 @@ _PARTS_OF = {
     property: ("fget", "fset", "fdel"),
     classmethod: ("__func__",),
     staticmethod: ("__func__",),
+    cached_property: ("func",),
 }
 _DEEP = 10
 
