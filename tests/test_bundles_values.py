@@ -396,6 +396,10 @@ HOSTILE_JSON = {
     "not hashable": b'["set",[["list",[]]]]',
     "many digits": b"1" * 1_000_000,
     "no text": b"\xff\xfe",
+    "a number of bytes": b'["bytearray",1000000000]',
+    "one hash": json.dumps(
+        ["set", [["int", hex(n * (2**61 - 1))] for n in range(20_000)]]
+    ).encode(),
     "no pairs": b'["dict",[[1]]]',
 }
 

@@ -31,7 +31,7 @@ from dbgkit.source import Index, Reader
 PICKLE = "pickles/call.pickle"
 _PROTOCOL = 5  # of every Python that is supported
 _SMALL = 1_000  # bytes, roughly, up to which a container stays in the pickle
-_MOST_ENTRIES = 1_000
+_MOST_ENTRIES = 500  # of a bundle, which may have no more than 1,000
 _HELD = 16_000_000  # bytes of the pickle that are held in memory as it grows
 _BLOCK = 1 << 20
 # Their packages come with dbgkit, or with Python.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from dbgkit.bundles.entries import Writer
-from dbgkit.model.recordings import MALFORMED, restore
+from dbgkit.model.recordings import MALFORMED
 from dbgkit.remote.values.keep import NOT_KEPT, keep_whole
 
 _MOST = 32_000_000  # bytes, roughly, of what is written that way
 _LONGEST_INT = 20  # digits: longer ones have a form of their own
 _ITEMS = ("list", "tuple", "set", "frozenset", "slice", "range")
-_PLAIN = ("int", "complex", "ellipsis")
 
 
 def plan(value: Any) -> Writer | None:
@@ -36,7 +37,7 @@ def text_of(value: Any) -> str | None:
         return None
     try:
         text = json.dumps(encode(form), separators=(",", ":"))
-        again = keep_whole(restore(decode(_parse(text))), 2 * _MOST)
+        again = keep_whole(decode(_parse(text)), 2 * _MOST)
         same = _ordered(again) == _ordered(form)
     except MALFORMED:
         return None
@@ -45,7 +46,7 @@ def text_of(value: Any) -> str | None:
 
 def read(data: bytes) -> Any:
     """The value that was written."""
-    return restore(decode(_parse(data.decode())))
+    return decode(_parse(data.decode()))
 
 
 def _parse(text: str) -> Any:
@@ -73,23 +74,61 @@ def encode(form: Any) -> Any:
 
 
 def decode(form: Any) -> Any:
-    """What `encode` was given; of anything else, an error that `MALFORMED` lists."""
+    """The value of an encoded form; for anything else, an error of `MALFORMED`.
+
+    Nothing of it takes much more than its text, unlike arrays and ranges of pandas,
+    which recordings have in this form.
+    """
     if isinstance(form, dict):
         raise ValueError("an object where there is none")
     if not isinstance(form, list):
         return form
     tag, payload = form
-    if tag == "b64":
-        return base64.b64decode(payload, validate=True)
-    if tag in _ITEMS:
-        return [tag, [decode(each) for each in payload]]
-    if tag == "dict":
-        return [tag, [[decode(key), decode(each)] for key, each in payload]]
-    if tag == "bytearray":
-        return [tag, decode(payload)]
-    if tag not in _PLAIN:
+    builder = _BUILDERS.get(tag)
+    if builder is None:
         raise ValueError(f"a value of the unknown kind {tag!r:.40}")
-    return form
+    return builder(payload)
+
+
+def _each(payload: Any) -> list[Any]:
+    return list(map(decode, payload))
+
+
+def _pairs(payload: Any) -> dict[Any, Any]:
+    keys = _hashed([key for key, _ in payload])
+    values = [decode(value) for _, value in payload]
+    return dict(zip(keys, values, strict=True))
+
+
+def _hashed(payload: Any) -> list[Any]:
+    """Elements of a set: many that have one hash would take the square of their time."""
+    found = _each(payload)
+    if any(count > _ALIKE for count in Counter(map(hash, found)).values()):
+        raise ValueError("elements that have one hash")
+    return found
+
+
+_ALIKE = 50
+_BUILDERS: dict[str, Callable[[Any], Any]] = {
+    "b64": lambda payload: base64.b64decode(payload, validate=True),
+    "bytearray": lambda payload: bytearray(decode(_of_bytes(payload))),
+    "int": lambda payload: int(payload, 16),
+    "complex": lambda payload: complex(*payload),
+    "ellipsis": lambda payload: Ellipsis,
+    "slice": lambda payload: slice(*_each(payload)),
+    "range": lambda payload: range(*_each(payload)),
+    "list": _each,
+    "tuple": lambda payload: tuple(_each(payload)),
+    "set": lambda payload: set(_hashed(payload)),
+    "frozenset": lambda payload: frozenset(_hashed(payload)),
+    "dict": _pairs,
+}
+
+
+def _of_bytes(payload: Any) -> Any:
+    if payload[:1] != ["b64"]:  # a number would be as many bytes
+        raise ValueError("no bytes")
+    return payload
 
 
 def _ordered(form: Any) -> str:
