@@ -262,6 +262,23 @@ def test_asserts_that_pytest_rewrote_are_bytecode():
         function(*args)
 
 
+class Packed:
+    """Is pickled as a pickle of its own, as some libraries do."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __reduce__(self):
+        return cloudpickle.loads, (cloudpickle.dumps(self.function),)
+
+
+def test_pickles_within_the_pickle_count_as_bytecode():
+    written, (_, (function,), _) = there_and_back(print, Packed(lambda x: 1 / x))
+    assert written.bytecode
+    with pytest.raises(ZeroDivisionError):
+        function(0)
+
+
 def test_data_is_stored_apart_wherever_it_is_and_once():
     array, frame = np.arange(3.0), pd.DataFrame({"a": [1, 2]})
     rows = list(range(1_000))

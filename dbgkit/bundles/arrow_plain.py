@@ -12,6 +12,8 @@ from dbgkit.remote.common.objects import module_of
 
 _SCALARS = (str, int, float, bool, complex, bytes, type(None))
 
+_SHORT = 64  # bits of numbers that have no other form
+
 
 class Numbers:
     """Numbers of numpy's dtypes; dates and durations as numbers."""
@@ -141,7 +143,8 @@ def _form(value: Any) -> str:
     kind = type(value)
     if not any(kind is each for each in _SCALARS):
         raise ValueError(f"no value of a builtin type: {kind}")
-    if kind is str or kind is float or value is None:
+    short = kind is int and value.bit_length() < _SHORT
+    if short or kind is str or kind is float or kind is bool or value is None:
         return json.dumps(value)  # as `text_of` has it, at a tenth of the time
     text = text_of(value)
     if text is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+import pickle
 import sys
 import tempfile
 import zipfile
@@ -249,6 +250,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Note the package that reading a value will import."""
         if by_value:
             return
+        if value is pickle.loads:  # the pickle that it is given may hold bytecode
+            self.bytecode = True
         if isinstance(value, ModuleType):
             name = value.__name__
             if name not in sys.modules or _travels(name):

@@ -9,7 +9,10 @@ own notes is not used: it loses labels, frequencies, and the difference of None 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 from dbgkit.bundles.arrow_columns import (
@@ -20,14 +23,16 @@ from dbgkit.bundles.arrow_columns import (
     write_index,
     write_values,
 )
-from dbgkit.bundles.arrow_same import same_table
+from dbgkit.bundles.arrow_same import same_table, same_values
 from dbgkit.bundles.arrow_streams import Streams, read_streams
 from dbgkit.bundles.entries import Writer
 from dbgkit.model.recordings import MALFORMED
 from dbgkit.remote.common.objects import module_of, namespace
+from dbgkit.remote.values.tables import foreign_column, is_foreign
 
 _CHUNK = 4_000_000  # bytes, roughly, that are converted at a time
-_MOST_ROWS = 50_000  # of a chunk
+_MOST_ROWS = 200_000  # of a chunk
+_FEW = 50  # columns that are compared in one frame
 _SMALL = 1 << 20  # bytes that are worth compressing
 _NOTE = b"dbgkit"
 # Of pandas' classes; index classes are told by their base.
@@ -47,28 +52,55 @@ def _is_index(value: Any) -> bool:
     return isinstance(value, namespace("pandas")["Index"])
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without pandas' warnings of what it will do otherwise in years to come."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@_quietly()
 def plan(value: Any) -> Writer | None:
     """How to write a table; None where what is read back would not be the same."""
     try:
         import pyarrow
     except ImportError:
         return None
-    chunks = list(_chunks(value))
+    if _has_foreign(value) or (not _is_index(value) and is_locked(value)):
+        return None
     try:
-        if not _is_index(value) and is_locked(value):
-            return None
-        if not all(_survives(_rows(value, chunk)) for chunk in chunks):
+        if not _survives(value):
             return None
         streams = Streams(len(value))
         note = _note(value, streams)
     except (*MALFORMED, pyarrow.ArrowException, NotImplementedError):
         return None
 
+    @_quietly()
     def write(file: Any) -> None:
         streams.write(file, chunks, {_NOTE: json.dumps(note).encode()})
 
     size = _size(value)
+    chunks = list(_chunks(len(value), size))
     return Writer(write, size, compressed=size <= _SMALL)
+
+
+def _has_foreign(value: Any) -> bool:
+    """Whether some values are of somebody's own type: it is asked nothing at all."""
+    if _is_index(value):
+        names = namespace("pandas")
+        if type(value) is names["RangeIndex"]:  # its array would be made
+            return False
+        parts = value.levels if type(value) is names["MultiIndex"] else [value]
+        return any(is_foreign(each.array) for each in parts)
+    if value.ndim == 1:
+        return is_foreign(value.array) or _has_foreign(value.index)
+    return (
+        any(foreign_column(value, position) for position in range(value.shape[1]))
+        or _has_foreign(value.index)
+        or _has_foreign(value.columns)
+    )
 
 
 def is_locked(value: Any) -> bool:
@@ -84,34 +116,66 @@ def is_locked(value: Any) -> bool:
     )
 
 
-def _rows(value: Any, chunk: slice) -> Any:
-    return value[chunk] if _is_index(value) else value.iloc[chunk]
-
-
 def _size(value: Any) -> int:
     found: Any = value.memory_usage()  # of each column of a frame
     return int(found.sum() if hasattr(found, "sum") else found)
 
 
-def _chunks(value: Any) -> Iterator[slice]:
+def _chunks(count: int, nbytes: int) -> Iterator[slice]:
     """Rows that are converted at a time; one empty chunk of an empty table."""
-    count = len(value)
-    each = _size(value) // count if count else 0
+    each = nbytes // count if count else 0
     step = max(1, min(_MOST_ROWS, _CHUNK // max(1, each)))
     for start in range(0, max(1, count), step):
         yield slice(start, min(count, start + step))
 
 
-def _survives(chunk: Any) -> bool:
-    """Whether some rows are the same when they are read back."""
-    from io import BytesIO
+def _survives(value: Any) -> bool:
+    """Whether a table is the same when it is read back: its parts, one by one."""
+    if _is_index(value):
+        chunks = _chunks(len(value), _size(value))
+        return all(_is_same_again(value[chunk]) for chunk in chunks)
+    # Few columns, as of many each is compared below.
+    frame = value.ndim == 2
+    few = value.iloc[:0, :_FEW] if frame else value.iloc[:0]
+    if not _is_same_again(few) or not _survives(value.index):
+        return False
+    if frame and not _survives(value.columns):
+        return False
+    return all(map(_column_survives, _arrays(value)))
 
-    streams = Streams(len(chunk))
-    note = _note(chunk, streams)
+
+def _is_same_again(table: Any) -> bool:
+    streams = Streams(len(table))
+    note = _note(table, streams)
+    return same_table(read(*_written(streams, len(table), note)), table)
+
+
+def _column_survives(array: Any) -> bool:
+    for rows in _chunks(len(array), array.nbytes):
+        part = array[rows]
+        streams = Streams(len(part))
+        note = write_values(part, streams, 0)
+        data, limit = _written(streams, len(part), note)
+        text, found = read_streams(data, _NOTE)
+        if not same_values(read_values(json.loads(text), found, limit), part):
+            return False
+    return True
+
+
+def _written(streams: Streams, count: int, note: Any) -> tuple[bytes, int]:
+    """The bytes of streams, and how many there are."""
     file = BytesIO()
-    rows = [slice(0, len(chunk))]
-    streams.write(file, rows, {_NOTE: json.dumps(note).encode()})
-    return same_table(read(file.getvalue(), len(file.getvalue())), chunk)
+    streams.write(file, [slice(0, count)], {_NOTE: json.dumps(note).encode()})
+    return file.getvalue(), max(count, file.tell())
+
+
+def _arrays(value: Any) -> Iterator[Any]:
+    """The values of each column, as pandas has them: nothing is copied."""
+    if value.ndim == 1:
+        yield value.array
+        return
+    for position in range(value.shape[1]):
+        yield value.iloc[:, position].array
 
 
 # -- a table and its note ------------------------------------------------------
@@ -129,17 +193,15 @@ def _note(value: Any, streams: Streams) -> dict[str, Any]:
     }
     if note["kind"] == "Series":
         note["name"] = note_of(value.name)
-        note["columns"] = [write_values(value.array, streams, 0)]
+        note["columns"] = [write_values(each, streams, 0) for each in _arrays(value)]
         return note
     beside = streams.add_stream(value.shape[1])
     note["labels"] = write_index(value.columns, streams, beside)
-    note["columns"] = [
-        write_values(value.iloc[:, position].array, streams, 0)
-        for position in range(value.shape[1])
-    ]
+    note["columns"] = [write_values(each, streams, 0) for each in _arrays(value)]
     return note
 
 
+@_quietly()
 def read(data: bytes, limit: int) -> Any:
     """The table of some bytes; whatever they are, no code of theirs is run."""
     import pandas

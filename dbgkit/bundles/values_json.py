@@ -101,7 +101,7 @@ def _pairs(payload: Any) -> dict[Any, Any]:
 
 
 def _hashed(payload: Any) -> list[Any]:
-    """Elements of a set: many that have one hash would take the square of their time."""
+    """Elements of a set: of many with one hash, each is compared with all others."""
     found = _each(payload)
     if any(count > _ALIKE for count in Counter(map(hash, found)).values()):
         raise ValueError("elements that have one hash")
