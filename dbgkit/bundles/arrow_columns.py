@@ -10,9 +10,9 @@ import json
 import re
 from typing import Any
 
+from dbgkit.bundles.arrow_objects import Objects
 from dbgkit.bundles.arrow_plain import (
     Numbers,
-    Objects,
     Texts,
     in_one,
     of_numbers,

@@ -1,18 +1,11 @@
-"""Numbers, objects and texts in Arrow's types, and back: see `arrow_columns`."""
+"""Numbers and texts in Arrow's types, and back: see `arrow_columns`."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from dbgkit.bundles.arrow_streams import Read, Streams
-from dbgkit.bundles.values_json import read as read_text
-from dbgkit.bundles.values_json import text_of
 from dbgkit.remote.common.objects import module_of
-
-_SCALARS = (str, int, float, bool, complex, bytes, type(None))
-
-_SHORT = 64  # bits of numbers that have no other form
 
 
 class Numbers:
@@ -94,62 +87,6 @@ def to_numbers(column: Any, dtype: Any) -> Any:
                 data, dtype, len(chunk), chunk.offset * dtype.itemsize
             )
     return found
-
-
-class Objects:
-    """Objects, as far as they are of builtin types: each as it is, with its type."""
-
-    name = "objects"
-
-    @staticmethod
-    def write(array: Any, streams: Streams, stream: int) -> dict[str, Any] | None:
-        import numpy
-
-        if array.dtype != object:
-            return None
-        values = numpy.asarray(array)
-        texts = all(type(each) is str or each is None for each in values)
-        piece = _texts if texts else _forms
-        at = streams.add(stream, lambda rows: piece(values[rows]))
-        return {"texts": texts, "at": at}
-
-    @staticmethod
-    def read(note: Any, streams: Read, limit: int) -> Any:
-        import numpy
-
-        column = streams.column(note["at"])
-        found = numpy.empty(len(column), object)
-        values = column.to_pylist()
-        if not note["texts"]:
-            values = [read_text(each.encode()) for each in values]
-        for place, each in enumerate(values):
-            found[place] = each
-        return found
-
-
-def _texts(values: Any) -> Any:
-    import pyarrow
-
-    return pyarrow.array(values.tolist(), pyarrow.large_string())
-
-
-def _forms(values: Any) -> Any:
-    import pyarrow
-
-    return pyarrow.array(list(map(_form, values)), pyarrow.large_string())
-
-
-def _form(value: Any) -> str:
-    kind = type(value)
-    if not any(kind is each for each in _SCALARS):
-        raise ValueError(f"no value of a builtin type: {kind}")
-    short = kind is int and value.bit_length() < _SHORT
-    if short or kind is str or kind is float or kind is bool or value is None:
-        return json.dumps(value)  # as `text_of` has it, at a tenth of the time
-    text = text_of(value)
-    if text is None:
-        raise ValueError("a value that has no form of its own")
-    return text
 
 
 class Texts:

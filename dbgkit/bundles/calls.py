@@ -63,7 +63,10 @@ def write_call(
     kwargs: dict[str, Any],
     index: Index | None = None,
 ) -> WrittenCall:
-    """Write a function and its arguments as they are now."""
+    """Write a function and its arguments as they are now.
+
+    What cannot be pickled raises what pickling it raises; the archive is as before.
+    """
     values = ValueWriter(archive)
     apart = _Apart(values, [*args, *kwargs.values()])
     index = index or Index()
@@ -131,8 +134,10 @@ class _Apart:
         """The entry that a value is in; None: it goes into the pickle."""
         which = id(value)
         if which not in self._plans:
-            if type(value) in _MUTABLE:
-                self._met.add(which)
+            if type(value) in _BUILTIN:
+                if type(value) in _MUTABLE:
+                    self._met.add(which)
+                return None
             if not is_data(value) or self._stays(value):
                 return None
             self._held.append(value)
@@ -175,6 +180,8 @@ class _Apart:
 
 
 _MUTABLE = (list, dict, set, bytearray)
+_PLAIN = frozenset({int, float, bool, complex, type(None)})
+_BUILTIN = frozenset({list, dict, set, bytearray, tuple, frozenset, str, bytes})
 _CONTAINERS = (*_MUTABLE, tuple, frozenset, str)
 
 
@@ -209,6 +216,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._spaces: dict[int, dict[str, Any]] = {}  # globals, by their code's id
 
     def persistent_id(self, value: Any) -> str | None:
+        if type(value) in _PLAIN:  # millions of them, maybe
+            return None
         return self._apart.place(value)
 
     def reducer_override(self, value: Any) -> Any:
@@ -258,7 +267,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 return
         elif isinstance(value, type):
             name = module_of(value)
-        elif kind is FunctionType or kind is _BUILTIN:
+        elif kind is FunctionType or kind is _OF_C:
             name = value.__module__ or ""
         else:
             name = module_of(kind)
@@ -267,7 +276,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.modules.add(name)
 
 
-_BUILTIN = type(len)
+_OF_C = type(len)
 
 
 def _travels(module: str) -> bool:
