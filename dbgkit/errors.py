@@ -146,6 +146,10 @@ class DumpUnreadable(DbgkitError):
     """The file does not exist, is not a cluster dump, or is incomplete."""
 
 
+class BundleUnreadable(DbgkitError):
+    """The file is no bundle, is damaged, or is of a newer format."""
+
+
 class CannotWrite(DbgkitError):
     """Standard output, or a file, cannot be written to."""
 

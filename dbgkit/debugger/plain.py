@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dbgkit.debugger import stack
+from dbgkit.debugger.cautious import careful
 from dbgkit.debugger.interrupts import interrupts_kept
 from dbgkit.debugger.stack import Location
 from dbgkit.debugger.stops import HAS_EXCEPTIONS, mixin_for
@@ -21,7 +22,7 @@ def enter(
     debugger.message(header)
     debugger.reset()
     # From 3.13 on, pdb finds the chained exceptions itself.
-    with interrupts_kept():
+    with interrupts_kept(), careful(debugger, exception):
         debugger.interaction(
             None, exception if HAS_EXCEPTIONS else exception.__traceback__
         )
