@@ -7,6 +7,7 @@ from typing import Any
 from dbgkit.debugger import stack
 from dbgkit.debugger.cautious import careful
 from dbgkit.debugger.interrupts import interrupts_kept
+from dbgkit.debugger.recording import is_foreign
 from dbgkit.debugger.stack import Location
 from dbgkit.debugger.stops import HAS_EXCEPTIONS, mixin_for
 
@@ -15,7 +16,8 @@ def enter(
     base: type[Any], exception: BaseException, header: str, stop_at: Location | None
 ) -> None:
     """Post-mortem with a class derived from `pdb.Pdb`."""
-    debugger = type(f"Dbgkit{base.__name__}", (mixin_for(base), base), {})()
+    options = {"readrc": False} if is_foreign(exception) else {}
+    debugger = type(f"Dbgkit{base.__name__}", (mixin_for(base), base), {})(**options)
     debugger.stop_at = stop_at
     debugger.chained = stack.listed(exception)
     debugger.current = exception

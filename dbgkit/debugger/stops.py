@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from tokenize import TokenError
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,29 @@ class StopsInOwn(_Base):
         if f is None and entries:
             index = stack.first_stop(entries, self.stop_at)
         return entries, index
+
+    def do_longlist(self, arg: str) -> None:
+        """ll | longlist
+
+        List the whole source code for the current function or frame.
+        """
+        try:
+            super().do_longlist(arg)
+        except (TokenError, SyntaxError):
+            # Of a recording there may be a part, or a text that is no Python.
+            self.error("its source is not known as a whole: `list` shows what is known")
+
+    do_ll = do_longlist
+
+    def do_source(self, arg: str) -> None:
+        """source expression
+
+        Try to get source code for the given object and display it.
+        """
+        try:
+            super().do_source(arg)
+        except (TokenError, SyntaxError):
+            self.error("its source is not known as a whole")
 
     def _get_tb_and_exceptions(
         self, tb_or_exc: TracebackType | BaseException | None

@@ -11,8 +11,8 @@ from typing import Any
 from dbgkit.model.frames import FrameSummary, ValueSummary, checked
 from dbgkit.remote.common.texts import in_line, visible
 
-MOST_FRAMES = 1_000
-MOST_LOCALS = 1_000  # of one frame
+MOST_FRAMES = 200
+MOST_LOCALS = 200  # of one frame
 MOST_LINES = 10_000_000  # of one file
 _SOURCE = 200  # lines of source of one frame,
 _AROUND = 1_000  # none of them farther away than this

@@ -26,7 +26,7 @@ _WORKER = re.compile(r"distributed[/\\]worker\.py$")
 MOST_LINES = 40  # of one call stack
 MOST_PLACES = 2_000  # of one that are looked at
 Place = tuple[FrameType, int]  # and the line that it stands at
-_LINE = re.compile(r'^  File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>.+)$')
+_LINE = re.compile(r'^  File "(?P<file>.+?)", line (?P<line>\d{1,9}), in (?P<name>.+)$')
 
 
 def frames_of_threads() -> dict[int, FrameType]:
