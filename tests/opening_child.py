@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import linecache
-import pdb
 import resource
 import sys
 import time
@@ -98,13 +97,11 @@ def prompt(error, header):
     """What pdb prints, with each command."""
     stdin, output = sys.stdin, io.StringIO()
     sys.stdin = io.StringIO("\n".join(COMMANDS) + "\n")
-    kept = pdb.Pdb.use_rawinput
-    pdb.Pdb.use_rawinput = 0
     try:
         with redirect_stdout(output):
             enter(error, header=header)
     finally:
-        sys.stdin, pdb.Pdb.use_rawinput = stdin, kept
+        sys.stdin = stdin
     return output.getvalue()
 
 

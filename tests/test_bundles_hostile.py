@@ -13,11 +13,14 @@ import pytest
 from bundle_files import write_bundle
 from hostile_bundles import ESCAPES, OPENED, REFUSED, VALUES
 
+import dbgkit
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it makes pipes")
 
 CHILD = Path(__file__).with_name("opening_child.py")
 SECRET = "what is held here only"
 SECONDS = 1.0  # to open one; nothing else is bounded so tightly
+OURS = str(Path(dbgkit.__file__).parent)
 KILOBYTES = 100_000
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u200b\u202e\u2066\ufeff\ud800-\udfff]"
@@ -96,8 +99,8 @@ def test_nothing_is_read_run_or_imported(told):
 
 
 def _is_of_python(text):
-    """Whether a file is of Python itself, or of a library: numpy, as it is needed."""
-    return any(root in text for root in {sys.prefix, sys.base_prefix})
+    """Whether a file is of Python, of a library, or ours: `pinfo` says what it is."""
+    return any(root in text for root in {sys.prefix, sys.base_prefix, OURS})
 
 
 def test_nothing_of_this_machine_is_shown(told):

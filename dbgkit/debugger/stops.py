@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from tokenize import TokenError
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from dbgkit.debugger import stack
+from dbgkit.debugger.escaping import Escaping
 from dbgkit.debugger.stack import Location
 
 if TYPE_CHECKING:
@@ -39,6 +41,13 @@ class StopsInOwn(_Base):
         if f is None and entries:
             index = stack.first_stop(entries, self.stop_at)
         return entries, index
+
+    def onecmd(self, line: str) -> bool:
+        if not isinstance(self.stdout, Escaping):
+            return super().onecmd(line)
+        # Some commands print by themselves: IPython's pinfo.
+        with redirect_stdout(self.stdout):
+            return super().onecmd(line)
 
     def do_longlist(self, arg: str) -> None:
         """ll | longlist
