@@ -80,7 +80,7 @@ class Archive:
         try:
             data = b"".join(self._chunks(MANIFEST, MOST_MANIFEST))
             self.manifest = read_manifest(data)
-        except (ValueError, RecursionError) as error:
+        except _ZIP_ERRORS as error:
             why = f"its {MANIFEST} cannot be read: {error}"
             raise self.unreadable(why, _DAMAGED) from None
         self._compare()
