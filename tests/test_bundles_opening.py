@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import linecache
 import os
 import pickle
@@ -19,16 +20,21 @@ from bundle_files import (
     as_json,
     bundle_bytes,
     call,
+    cause,
     content,
     entries_of,
     failure,
     frame,
+    listed,
     local,
     manifest,
     write_bundle,
     zipped,
 )
+from fuzzing import WRONG, examples, places, with_wrong
 from hostile_bundles import ESCAPES
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dbgkit import debugger
 from dbgkit.bundles.archive import Archive
@@ -40,23 +46,23 @@ from dbgkit.remote.common.frames import walk
 CALL = {"pickles/call.pickle": pickle.dumps((len, ([],), {}))}
 
 
+ARGUMENT = {
+    "name": "x",
+    "type": "int",
+    "text": "1",
+    "format": "json",
+    "entry": "inputs/0.json",
+    "nbytes": 1,
+}
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "ratio.dbgkit"
 
 
 def test_a_bundle_says_what_failed_and_where(path):
-    arguments = [
-        {
-            "name": "x",
-            "type": "int",
-            "text": "1",
-            "format": "json",
-            "entry": "inputs/0.json",
-            "nbytes": 1,
-        }
-    ]
-    said = {"call": call(arguments=arguments), "notes": ["a note"]}
+    said = {"call": call(arguments=[ARGUMENT]), "notes": ["a note"]}
     write_bundle(path, said=said, **CALL, **{"inputs/0.json": b"1"})
     bundle = open_bundle(path)
     assert isinstance(bundle, Bundle) and not bundle.trusted
@@ -367,3 +373,56 @@ def test_a_content_may_lack_what_recorders_of_old_did_not_have(path):
     assert old["more_causes"] == 0
     write_bundle(path, {"frames": [frame(code=[])]})
     assert open_bundle(path).recording.frames[0].code == ()
+
+
+# -- anything at all ------------------------------------------------------------------
+
+TOLD = manifest(
+    call=call(arguments=[{**ARGUMENT, "entry": None}]),
+    environment={
+        "python": "3.4.2",
+        "packages": {"dask": "2020.1"},
+        "directory": None,
+        "environment": {},
+        "configuration": {},
+    },
+)
+RECORDED = {"header": HEADER, "content": content(causes=[cause()])}
+
+
+@examples(150)
+@given(place=st.sampled_from([*places(TOLD)]), wrong=WRONG, trust=st.booleans())
+def test_a_wrong_value_in_a_manifest_is_refused_or_shown(tmp_path, place, wrong, trust):
+    told = with_wrong(TOLD, place, wrong)
+    entries = {"recording.json": as_json(RECORDED), "sources/0.txt": b"", **CALL}
+    if isinstance(told, dict):
+        told.setdefault("entries", listed(entries))
+    _opened_or_refused(tmp_path, {"manifest.json": _json(told), **entries}, trust)
+
+
+@examples(150)
+@given(place=st.sampled_from([*places(RECORDED)]), wrong=WRONG, trust=st.booleans())
+def test_a_wrong_value_in_a_recording_is_refused_or_shown(
+    tmp_path, place, wrong, trust
+):
+    data = _json(with_wrong(RECORDED, place, wrong))
+    entries = entries_of(said={"call": call()}, **CALL, **{"recording.json": data})
+    _opened_or_refused(tmp_path, entries, trust)
+
+
+def _json(value):
+    return json.dumps(value, default=str, skipkeys=True).encode()
+
+
+def _opened_or_refused(folder, entries, trust):
+    path = folder / "any.dbgkit"
+    path.write_bytes(zipped(entries))
+    try:
+        bundle = open_bundle(path, trust=trust)
+    except BundleUnreadable as error:
+        assert str(path) in str(error) or "format" in str(error)
+        return
+    repr(bundle), str(bundle.failure), bundle.failure.to_json()
+    if bundle.recording is not None:
+        repr(bundle.recording), str(bundle.recording), bundle.recording.to_json()
+        debugger.as_exception(bundle.recording)

@@ -61,7 +61,7 @@ class Archive:
     manifest: Manifest
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.path.abspath(os.path.expanduser(os.fspath(path)))
+        self.path = os.path.abspath(os.path.expanduser(os.fsdecode(path)))
         self._file = _open_file(self.path)
         try:
             self._open()
@@ -196,7 +196,7 @@ class _Checked(io.RawIOBase):
         self._archive, self._name = archive, name
         nbytes = archive.manifest["entries"][name]["nbytes"]
         self._chunks = archive._chunks(name, nbytes)
-        self._left = b""
+        self._left = memoryview(b"")
         self._digest, self._nbytes = hashlib.sha256(), 0
 
     def readable(self) -> bool:
@@ -205,7 +205,7 @@ class _Checked(io.RawIOBase):
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         if not self._left:
             with self._archive._reading(self._name):
-                self._left = next(self._chunks, b"")
+                self._left = memoryview(next(self._chunks, b""))
                 self._digest.update(self._left)
                 self._nbytes += len(self._left)
                 if not self._left:

@@ -22,6 +22,9 @@ from dbgkit.bundles.manifest import (
     MOST_SOURCES,
     RECORDING,
     SOURCE,
+    ArgumentForm,
+    FailureForm,
+    Manifest,
     RecordingFile,
     check,
 )
@@ -37,7 +40,7 @@ from dbgkit.model import (
     Recording,
     recording_from_wire,
 )
-from dbgkit.model.bounded import bounded_name
+from dbgkit.model.bounded import bounded_name, bounded_text
 from dbgkit.model.origin import Origin
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.texts import visible
@@ -77,53 +80,53 @@ def open_bundle(path: str | os.PathLike[str], *, trust: bool = False) -> Bundle:
 def _bundle(archive: Archive, trust: bool) -> Bundle:
     # What is shown has no characters that a terminal obeys; what is compared has all.
     text: Callable[[str], str] = str if trust else visible
-    manifest = archive.manifest
+    manifest: Manifest = _with_texts(archive.manifest, text)
     sources = _sources(archive, text)
     call = manifest["call"]
     arguments = [] if call is None else call["arguments"]
     return Bundle(
         path=archive.path,
-        failure=_failure(archive, text, trust),
+        failure=_failure(manifest["failure"], _evidence(archive, trust)),
         recording=_recording(archive, text, sources),
         trusted=trust,
         saved=_moment(manifest["saved"]),
         dbgkit=bounded_name(manifest["dbgkit"]),
         python=bounded_name(manifest["python"]),
         function="" if call is None else bounded_name(call["function"]),
-        inputs=tuple(
-            BundledInput(
-                bounded_name(each["name"]),
-                bounded_name(each["type"]),
-                text(each["text"]),
-                each["format"],
-                each["nbytes"],
-            )
-            for each in arguments[:_MOST_SHOWN]
-        ),
+        inputs=tuple(map(_input, arguments[:_MOST_SHOWN])),
         sources=sources,
         differences=_differences(archive) if trust else (),
-        notes=tuple(map(text, manifest["notes"][:_MOST_SHOWN])),
+        notes=tuple(manifest["notes"][:_MOST_SHOWN]),
     )
 
 
-def _failure(archive: Archive, text: Callable[[str], str], trust: bool) -> Failure:
-    form = archive.manifest["failure"]
+def _input(form: ArgumentForm) -> BundledInput:
+    return BundledInput(
+        bounded_name(form["name"]),
+        bounded_name(form["type"]),
+        bounded_text(form["text"]),
+        form["format"],
+        form["nbytes"],
+    )
+
+
+def _failure(form: FailureForm, evidence: Evidence) -> Failure:
     worker, when = form["worker"], form["when"]
     return Failure(
         key=form["key"],
-        name=text(form["name"]),
+        name=bounded_name(form["name"]),
         exception_type=bounded_name(form["exception_type"]),
-        message=text(form["message"]),
-        traceback_text=text(form["traceback_text"]),
+        message=bounded_text(form["message"]),
+        traceback_text=bounded_text(form["traceback_text"]),
         worker=None if worker is None else bounded_name(worker),
         when=None if when is None else _moment(when),
         attempts=form["attempts"],
         found_in="file",
         killed=form["killed"],
         kind=form["kind"],
-        notes=tuple(map(text, form["notes"][:_MOST_SHOWN])),
+        notes=tuple(form["notes"][:_MOST_SHOWN]),
         came_from=tuple(map(Origin.from_wire, form["came_from"][:_MOST_SHOWN])),
-        evidence=_evidence(archive, trust),
+        evidence=evidence,
     )
 
 
@@ -190,6 +193,7 @@ def _as_sent_cause(cause: Any, text: Callable[[str], str]) -> dict[str, Any]:
 
 
 def _with_texts(value: Any, text: Callable[[str], str]) -> Any:
+    """The same with other texts; names of fields stay."""
     if isinstance(value, str):
         return text(value)
     if isinstance(value, list):

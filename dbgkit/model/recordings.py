@@ -276,7 +276,7 @@ def recording_from_wire(
     restoring = Restoring(printable=True)
     frames = bounded_frames(body.get("frames", ()))
     causes = list(body.get("causes", ()))
-    more = len(causes) - MOST_CAUSES
+    more, beyond = len(causes) - MOST_CAUSES, len(body.get("frames", ())) - len(frames)
     return Recording(
         key=header["key"],
         name=name,
@@ -290,15 +290,19 @@ def recording_from_wire(
         values=_values(body.get("kept", ()), len(frames), restoring),
         causes=tuple(_causes(causes[:MOST_CAUSES], restoring)),
         more_causes=body.get("more_causes", 0) + max(0, more),
-        inputs=tuple(
-            RecordedInput(as_key(key), *rest) for key, *rest in body.get("inputs", ())
-        ),
+        inputs=tuple(_input(*each) for each in body.get("inputs", ())),
         came_from=tuple(map(Origin.from_wire, body.get("came_from", ()))),
         short=body.get("short", False),
-        left_out=header["left_out"],
+        left_out=header["left_out"] + max(0, beyond),
         gap=header["gap"],
         seconds=body.get("seconds", 0.0),
         secret_names=tuple(body.get("secret_names", ())),
+    )
+
+
+def _input(key: Any, kind: Any, digest: Any, whole: Any) -> RecordedInput:
+    return RecordedInput(
+        as_key(key), checked(str, kind), checked(str, digest), bool(whole)
     )
 
 
