@@ -11,7 +11,7 @@ import pytest
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.workers import surroundings
 from dbgkit.remote.worker.environment import describe_process
-from dbgkit.replays.environment import _compare
+from dbgkit.replays.environment import compare_surroundings
 
 
 def test_what_dask_itself_sets_is_no_difference(harmable, monkeypatch):
@@ -35,7 +35,7 @@ def test_what_dask_itself_sets_is_no_difference(harmable, monkeypatch):
             process.terminate()
             process.wait()
     assert there["environment"]["PYTHONHASHSEED"] != os.environ.get("PYTHONHASHSEED")
-    found = _compare(describe_process(), there)
+    found = compare_surroundings(describe_process(), there)
     names = [each.name for each in found if each.kind == "environment"]
     assert names == ["DBGKIT_TEST_MODE"]
 
@@ -53,4 +53,4 @@ def test_a_hash_seed_that_somebody_set_is_a_difference(here, there, differs):
         described = describe_process()
         set_there = {} if value is None else {"PYTHONHASHSEED": value}
         sides.append({**described, "environment": set_there})
-    assert len(list(_compare(*sides))) == differs
+    assert len(list(compare_surroundings(*sides))) == differs

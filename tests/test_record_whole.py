@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 
-from dbgkit.model.recordings import restore
+from dbgkit.model.kept import restore
 from dbgkit.remote.values.keep import NOT_KEPT, keep
 
 DAYS = pd.date_range("2020-01-01", periods=2, freq="D")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import dbgkit
 from dbgkit.cluster.recordings import read_recording
 from dbgkit.model import MALFORMED, Recording, recording_from_wire
-from dbgkit.model.recordings import restore
+from dbgkit.model.kept import restore
 from dbgkit.remote.recording.packing import FORMAT, pack, unpack
 from dbgkit.remote.recording.take import Limits, take
 

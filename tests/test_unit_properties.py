@@ -12,7 +12,7 @@ from fuzzing import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbgkit.model.recordings import restore
+from dbgkit.model.kept import restore
 from dbgkit.remote.recording.packing import pack, raw_of, unpack
 from dbgkit.remote.recording.take import Limits, take
 from dbgkit.remote.secrets.redact import HIDDEN, redact_text

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from dbgkit.debugger import choose, stack
+from dbgkit.debugger.recording import is_foreign
 from dbgkit.debugger.stack import Location
 from dbgkit.remote.common.frames import walk
 from dbgkit.remote.common.sentences import several
@@ -43,7 +44,9 @@ def enter(
         ``up`` then leads.
     """
     with stack.led_to_by(exception, asked):
-        remember(exception)
+        # Others' debuggers look for its files here, and run a .pdbrc.
+        if not is_foreign(exception):
+            remember(exception)
         _enter(exception, header, stop_at)
 
 
@@ -62,6 +65,9 @@ def _enter(exception: BaseException, header: str, stop_at: Location | None) -> N
             f"{type(entered).__name__} behind it"
         )
     choice = choose.choose()
+    if choice.kind == "module" and is_foreign(entered):
+        notes.append(f"a file is not opened in {choice.module!r}, but in this debugger")
+        choice = choose.usual()
     if choice.kind == "none":
         _say(header, "no prompt: PYTHONBREAKPOINT=0 turns it off")
         return

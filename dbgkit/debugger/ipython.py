@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from dbgkit.debugger.cautious import careful
 from dbgkit.debugger.interrupts import interrupts_kept
 from dbgkit.debugger.others import KEPT
 from dbgkit.debugger.stack import Location
@@ -26,7 +27,8 @@ def enter(exception: BaseException, header: str, stop_at: Location | None) -> No
         with DisplayTrap(hook=sys.__displayhook__), interrupts_kept():
             print(header, file=debugger.stdout)
             debugger.reset()
-            debugger.interaction(None, exception)
+            with careful(debugger, exception):
+                debugger.interaction(None, exception)
     finally:
         debugger.open = False
         debugger.forget()  # or the frames would live on until the next prompt

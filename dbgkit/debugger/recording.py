@@ -6,14 +6,13 @@ recorded locals as its variables, and raises at once. The user's own code is not
 
 from __future__ import annotations
 
-import itertools
-import linecache
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dbgkit.debugger.recorded_files import names_for
 from dbgkit.model import FrameSummary, RecordedCause, Recording, ValueSummary
-from dbgkit.remote.secrets.redact import LINE_WIDTH
+from dbgkit.remote.common.texts import visible
 
 _MOST_LINES = 1_000_000
 
@@ -22,6 +21,7 @@ class RecordedError(Exception):
     """Base of the exceptions that stand for recorded ones."""
 
     exceptions: tuple[BaseException, ...] = ()  # of a group
+    foreign = False  # whether it is out of a file of unknown origin
 
 
 class RecordedValue:
@@ -33,7 +33,7 @@ class RecordedValue:
         self._summary = summary
 
     def __repr__(self) -> str:
-        return f"<recorded {self._summary.type}: {self._summary.text}>"
+        return visible(f"<recorded {self._summary.type}: {self._summary.text}>")
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
@@ -43,10 +43,11 @@ class RecordedValue:
 
 def as_exception(recording: Recording) -> BaseException:
     """The recorded exception, with frames to enter and what it was raised from."""
-    files = _files([recording, *recording.causes])
-    errors = [_error(recording, files)]
+    files = names_for(recording)
+    errors = [_error(recording, files, recording.foreign)]
     for cause in recording.causes:
-        error, parent = _error(cause, files), errors[cause.parent + 1]
+        error = _error(cause, files, recording.foreign)
+        parent = errors[cause.parent + 1]
         errors.append(error)
         if cause.how == "member":
             parent.exceptions = (*parent.exceptions, error)
@@ -57,13 +58,19 @@ def as_exception(recording: Recording) -> BaseException:
     return errors[0]
 
 
+def is_foreign(exception: BaseException) -> bool:
+    """Whether an exception stands for a recording out of a file of unknown origin."""
+    return isinstance(exception, RecordedError) and exception.foreign
+
+
 def _error(
-    recorded: Recording | RecordedCause, files: Mapping[str, str]
+    recorded: Recording | RecordedCause, files: Mapping[str, str], foreign: bool
 ) -> RecordedError:
-    message = recorded.message
+    message = visible(recorded.message)
     space = {"__module__": "builtins", "__str__": lambda self: message}
     kind = type(recorded.exception_type or "Exception", (RecordedError,), space)
     error: RecordedError = kind(message)
+    error.foreign = foreign
     error.__traceback__ = _traceback(recorded.frames, recorded.values, files)
     return error
 
@@ -106,38 +113,8 @@ def _run(
     del variables["__stop__"]
     for name, summary in frame.locals:
         value = whole[name] if name in whole else RecordedValue(summary)
-        variables[name] = space[name] = value
+        if not name.startswith("__"):
+            variables[name] = space[name] = value
+        elif isinstance(value, bool):  # __tracebackhide__
+            variables[name] = value  # others mean something to debuggers, too
     return tb.tb_next
-
-
-def _files(recorded: Sequence[Recording | RecordedCause]) -> dict[str, str]:
-    """Each frame's file -> a name under which debuggers find its recorded lines."""
-    lines: dict[str, dict[int, str]] = {}
-    for each in recorded:
-        for frame in each.frames:
-            lines.setdefault(frame.filename, {}).update(frame.source)
-    return {filename: _file_for(filename, source) for filename, source in lines.items()}
-
-
-def _file_for(filename: str, source: Mapping[int, str]) -> str:
-    """A name for a file of which some lines were recorded, by their numbers."""
-    if not source:
-        return filename
-    linecache.checkcache(filename)
-    if all(
-        linecache.getline(filename, number).rstrip()[:LINE_WIDTH]
-        == line.removesuffix("…")[:LINE_WIDTH]
-        for number, line in source.items()
-    ):
-        return filename
-    # Another file than here, or none: as recorded, the rest of it empty.
-    lines = [f"{source.get(n, '')}\n" for n in range(1, max(source) + 1)]
-    # Another recording may be of another state of the file: each has its own.
-    for number in itertools.count(1):
-        name = f"{filename} (as recorded{f', {number}' if number > 1 else ''})"
-        kept = linecache.cache.get(name)
-        if kept is None or len(kept) != 4 or kept[2] == lines:
-            break
-    # Without a time of change it is never looked for on disk.
-    linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
-    return name

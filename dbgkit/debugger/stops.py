@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
+from tokenize import TokenError
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from dbgkit.debugger import stack
+from dbgkit.debugger.escaping import Escaping
 from dbgkit.debugger.stack import Location
 
 if TYPE_CHECKING:
@@ -38,6 +41,36 @@ class StopsInOwn(_Base):
         if f is None and entries:
             index = stack.first_stop(entries, self.stop_at)
         return entries, index
+
+    def onecmd(self, line: str) -> bool:
+        if not isinstance(self.stdout, Escaping):
+            return super().onecmd(line)
+        # Some commands print by themselves: IPython's pinfo.
+        with redirect_stdout(self.stdout):
+            return super().onecmd(line)
+
+    def do_longlist(self, arg: str) -> None:
+        """ll | longlist
+
+        List the whole source code for the current function or frame.
+        """
+        try:
+            super().do_longlist(arg)
+        except (TokenError, SyntaxError):
+            # Of a recording there may be a part, or a text that is no Python.
+            self.error("its source is not known as a whole: `list` shows what is known")
+
+    do_ll = do_longlist
+
+    def do_source(self, arg: str) -> None:
+        """source expression
+
+        Try to get source code for the given object and display it.
+        """
+        try:
+            super().do_source(arg)
+        except (TokenError, SyntaxError):
+            self.error("its source is not known as a whole")
 
     def _get_tb_and_exceptions(
         self, tb_or_exc: TracebackType | BaseException | None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dbgkit.model.attach import Stop as Stop
     from dbgkit.model.attach import Stops as Stops
     from dbgkit.model.base import Span as Span
+    from dbgkit.model.bundle import Bundle as Bundle
+    from dbgkit.model.bundle import BundledInput as BundledInput
     from dbgkit.model.deaths import Death as Death
     from dbgkit.model.deaths import Deaths as Deaths
     from dbgkit.model.deaths import LoggedLine as LoggedLine
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "attach": "Armed Passed Stop Stops",
     "base": "Span",
+    "bundle": "Bundle BundledInput",
     "deaths": "Death Deaths LoggedLine RunningTask",
     "display": "Displayed show_with",
     "doctor": "Checkup Finding",

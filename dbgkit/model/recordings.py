@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from dbgkit.model.base import Jsonable, Span
+from dbgkit.model.bounded import bounded_frames, bounded_name, bounded_text
 from dbgkit.model.display import Displayed
-from dbgkit.model.frames import FrameSummary
+from dbgkit.model.frames import FrameSummary, checked
+from dbgkit.model.kept import Restoring
 from dbgkit.model.origin import Origin
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.sentences import several
@@ -156,6 +158,11 @@ class Recording(Displayed):
         How long it took to record.
     secret_names : tuple of str
         Further names that were to be hidden.
+    foreign : bool
+        Whether it is out of a file of unknown origin: nothing of this machine is shown
+        as if it were of the recording's.
+    sources : mapping of str to str
+        Of a foreign one: the texts of its files, as far as they came along.
     """
 
     key: Key
@@ -177,6 +184,8 @@ class Recording(Displayed):
     gap: str = ""
     seconds: float = 0.0
     secret_names: tuple[str, ...] = field(default=(), repr=False)
+    foreign: bool = field(default=False, repr=False)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
     _json = (
         "key name exception_type message worker pid when gap short left_out "
         "traceback_text came_from frames causes more_causes"
@@ -243,6 +252,8 @@ class Recordings(Displayed):
         return self.recordings[index]
 
 
+HOW = ("cause", "context", "member")
+MOST_CAUSES = 100
 # What reading may raise for data that our recorder did not write.
 MALFORMED = (
     ArithmeticError,
@@ -262,139 +273,65 @@ def recording_from_wire(
     """A recording made from what the scheduler holds."""
     # Anybody may have made it: readers catch `MALFORMED`.
     body: Any = content or {}
+    restoring = Restoring(printable=True)
+    frames = bounded_frames(body.get("frames", ()))
+    causes = list(body.get("causes", ()))
+    more, beyond = len(causes) - MOST_CAUSES, len(body.get("frames", ())) - len(frames)
     return Recording(
         key=header["key"],
         name=name,
-        exception_type=header["exception_type"],
-        message=body.get("message") or header["message"],
-        worker=header["worker"],
+        exception_type=bounded_name(header["exception_type"]),
+        message=bounded_text(body.get("message") or header["message"]),
+        worker=bounded_name(header["worker"]),
         pid=header["pid"],
         when=datetime.fromtimestamp(header["when"], tz=timezone.utc),
-        traceback_text=body.get("traceback_text", ""),
-        frames=_frames(body.get("frames", ())),
-        values=_values(body.get("kept", ())),
-        causes=tuple(
-            RecordedCause(
-                cause["how"],
-                cause["exception_type"],
-                cause["message"],
-                _frames(cause["frames"]),
-                _values(cause["kept"]),
-                cause["parent"],
-            )
-            for cause in body.get("causes", ())
-        ),
-        more_causes=body.get("more_causes", 0),
-        inputs=tuple(
-            RecordedInput(as_key(key), *rest) for key, *rest in body.get("inputs", ())
-        ),
+        traceback_text=bounded_text(body.get("traceback_text", "")),
+        frames=frames,
+        values=_values(body.get("kept", ()), len(frames), restoring),
+        causes=tuple(_causes(causes[:MOST_CAUSES], restoring)),
+        more_causes=body.get("more_causes", 0) + max(0, more),
+        inputs=tuple(_input(*each) for each in body.get("inputs", ())),
         came_from=tuple(map(Origin.from_wire, body.get("came_from", ()))),
         short=body.get("short", False),
-        left_out=header["left_out"],
+        left_out=header["left_out"] + max(0, beyond),
         gap=header["gap"],
         seconds=body.get("seconds", 0.0),
         secret_names=tuple(body.get("secret_names", ())),
     )
 
 
-def _frames(wire: Any) -> tuple[FrameSummary, ...]:
-    return tuple(FrameSummary.from_wire(frame) for frame in wire)
+def _input(key: Any, kind: Any, digest: Any, whole: Any) -> RecordedInput:
+    return RecordedInput(
+        as_key(key), checked(str, kind), checked(str, digest), bool(whole)
+    )
 
 
-def _values(wire: Any) -> dict[int, dict[str, Any]]:
+def _causes(wire: Sequence[Any], restoring: Restoring) -> Iterator[RecordedCause]:
+    for index, cause in enumerate(wire):
+        how, parent = checked(str, cause["how"]), checked(int, cause["parent"])
+        if how not in HOW or not -1 <= parent < index:
+            raise ValueError(f"a cause that is {how!r:.20} of {parent}")
+        frames = bounded_frames(cause["frames"])
+        yield RecordedCause(
+            how,
+            bounded_name(cause["exception_type"]),
+            bounded_text(cause["message"]),
+            frames,
+            _values(cause["kept"], len(frames), restoring),
+            parent,
+        )
+
+
+def _values(
+    wire: Iterable[Any], frames: int, restoring: Restoring
+) -> dict[int, dict[str, Any]]:
     values: dict[int, dict[str, Any]] = {}
     for index, variable, kept in wire:
+        if type(index) is not int or not 0 <= index < frames:
+            continue
         try:
-            value = restore(kept)
+            value = restoring.restore(kept)
         except (ImportError, *MALFORMED):
             continue  # its library is not here, or reads it differently: shown as text
-        values.setdefault(index, {})[variable] = value
+        values.setdefault(index, {})[checked(str, variable)] = value
     return values
-
-
-def restore(kept: Any) -> Any:
-    """The value that ``remote.values.keep.keep`` kept; runs no user code.
-
-    Raises
-    ------
-    ValueError
-        The value cannot be restored here: numpy or pandas is missing, or reads it
-        differently.
-    """
-    if not isinstance(kept, (list, tuple)):
-        return kept
-    tag, payload = kept
-    builder = _BUILDERS.get(tag)
-    if builder is None:
-        raise ValueError(f"a kept value of the unknown kind {tag!r}")
-    return builder(payload)
-
-
-def _restore_array(payload: Any) -> Any:
-    import numpy
-
-    dtype, shape, data, order, locked = payload
-    flat = numpy.frombuffer(data, dtype=numpy.dtype(dtype))
-    array = flat.reshape(tuple(shape), order=order).copy(order)  # its own
-    array.flags.writeable = not locked
-    return array
-
-
-def _restore_index(payload: Any) -> Any:
-    import pandas
-
-    kind, name, *rest = payload
-    if kind == "range":
-        return pandas.RangeIndex(*rest[0], name=restore(name))
-    (dtype, values), freq = rest
-    found = pandas.Index(restore(values), dtype=dtype, name=restore(name))
-    return found if freq is None else pandas.DatetimeIndex(found, freq=freq)
-
-
-def _restore_series(payload: Any) -> Any:
-    import pandas
-
-    name, (dtype, values), index = payload
-    index = _restore_index(index)
-    values = _as_long_as(index, restore(values))
-    return pandas.Series(values, dtype=dtype, name=restore(name), index=index)
-
-
-def _restore_frame(payload: Any) -> Any:
-    import pandas
-
-    labels, columns, index = payload
-    index = _restore_index(index)
-    parts = [
-        pandas.Series(_as_long_as(index, restore(values)), dtype=dtype, index=index)
-        for dtype, values in columns
-    ]
-    frame = pandas.concat(parts, axis=1) if parts else pandas.DataFrame(index=index)
-    frame.columns = _restore_index(labels)
-    return frame
-
-
-def _as_long_as(index: Any, values: Any) -> Any:
-    """Values of an index: a single one is not to be repeated for each of its labels."""
-    if len(values) != len(index):
-        raise ValueError(f"{len(values)} values for {len(index)} labels")
-    return values
-
-
-_BUILDERS: dict[str, Any] = {
-    "int": lambda payload: int(payload, 16),
-    "bytearray": lambda payload: bytearray(memoryview(payload)),
-    "complex": lambda payload: complex(*payload),
-    "ellipsis": lambda payload: Ellipsis,
-    "slice": lambda payload: slice(*map(restore, payload)),
-    "range": lambda payload: range(*map(restore, payload)),
-    "list": lambda payload: [restore(item) for item in payload],
-    "tuple": lambda payload: tuple(restore(item) for item in payload),
-    "set": lambda payload: {restore(item) for item in payload},
-    "frozenset": lambda payload: frozenset(restore(item) for item in payload),
-    "dict": lambda payload: {restore(k): restore(v) for k, v in payload},
-    "array": _restore_array,
-    "scalar": lambda payload: _restore_array(payload)[()],
-    "series": _restore_series,
-    "frame": _restore_frame,
-}

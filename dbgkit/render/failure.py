@@ -25,7 +25,7 @@ from dbgkit.render.frames import (
 )
 from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
-from dbgkit.source.shown import shown_text
+from dbgkit.source.shown import FILE, shown_text
 from dbgkit.targets.tracebacks import leading
 
 CALLS = 4  # lines that led to a task
@@ -61,7 +61,8 @@ def view_failure(failure: Failure) -> FailureView:
     if not there and failure.exception is not None:
         frames = frames_of(failure.exception)
     if not frames:
-        frames = frames_of_text(shown_text(failure))
+        local = failure.found_in != FILE
+        frames = frames_of_text(shown_text(failure), local=local)
     # Of a task that killed its worker there is only the line that waited for it.
     if not frames and not failure.killed and failure.exception is not None:
         frames = frames_of(failure.exception)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,13 +20,14 @@ from dbgkit.remote.values.summarize import OMITTED, Budget, summarize, summarize
 from dbgkit.render import words
 from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
+from dbgkit.source.texts import local_lines
 
 FRAMES = 30  # of a traceback that is left as text only
 
 _TEXT_FRAME = re.compile(
-    r'^  File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>.+)\n'
+    r'^  File "(?P<file>.+?)", line (?P<line>\d{1,9}), in (?P<name>.+)\n'
     r"(?:    (?P<code>.*)\n?)?(?:    [ ~^]+\n)?"
-    r"(?:  \[Previous line repeated (?P<again>\d+) more times?\]\n?)?",
+    r"(?:  \[Previous line repeated (?P<again>\d{1,9}) more times?\]\n?)?",
     re.MULTILINE,
 )
 
@@ -106,8 +106,11 @@ def frame_of(summary: FrameSummary) -> Frame:
     )
 
 
-def frames_of_text(text: str) -> tuple[Frame, ...]:
-    """Frames of a formatted traceback: with the one line of source that it has."""
+def frames_of_text(text: str, *, local: bool = True) -> tuple[Frame, ...]:
+    """Frames of a formatted traceback: with the one line of source that it has.
+
+    ``local``: and those around it, if the file here has that line.
+    """
     found = list(_TEXT_FRAME.finditer(text))
     shown = [one for one in found if not is_machinery(one["file"])] or found[-1:]
     gap = len(shown) - FRAMES
@@ -125,7 +128,9 @@ def frames_of_text(text: str) -> tuple[Frame, ...]:
                 place=words.place(one["file"], lineno),
                 function=in_line(one["name"]),
                 lineno=lineno,
-                source=_source_of(one["file"], lineno, (one["code"] or "").strip()),
+                source=_source_of(
+                    one["file"], lineno, (one["code"] or "").strip(), local
+                ),
                 own=is_own(one["file"]),
             )
         )
@@ -138,10 +143,11 @@ def _gap(text: str) -> Frame:
     return Frame(place="", function=text, lineno=0, own=False, gap=True)
 
 
-def _source_of(filename: str, lineno: int, code: str) -> tuple[tuple[int, str], ...]:
+def _source_of(
+    filename: str, lineno: int, code: str, local: bool
+) -> tuple[tuple[int, str], ...]:
     """Lines around one, if the file here is the one that ran; else that line."""
-    linecache.checkcache(filename)
-    here = linecache.getlines(filename)
+    here = local_lines(filename) if local else []
     if not (code and 0 < lineno <= len(here) and here[lineno - 1].strip() == code):
         return ((lineno, redact_text(code, bare=False)),) if code else ()
     first, last = max(1, lineno - 3), min(len(here), lineno + 2)

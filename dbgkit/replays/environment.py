@@ -80,7 +80,8 @@ def differences_noted(
     notes.extend([note] if note else [])
     if there is None:
         return ()
-    return tuple(_compare(describe_process(packages_of(failure)), there))
+    here = describe_process(packages_of(failure))
+    return tuple(compare_surroundings(here, there))
 
 
 def packages_of(failure: Failure) -> tuple[str, ...]:
@@ -91,7 +92,9 @@ def packages_of(failure: Failure) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*_PACKAGES, *found]))
 
 
-def _compare(here: Surroundings, there: Surroundings) -> Iterable[Difference]:
+def compare_surroundings(
+    here: Surroundings, there: Surroundings
+) -> Iterable[Difference]:
     """What differs, secrets hidden; only what was set by somebody."""
     version, folder = here["python"], here["directory"]
     if version != there["python"]:

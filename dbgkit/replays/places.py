@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import linecache
-import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,6 +12,7 @@ from dbgkit.remote.common.frames import is_own, own_line
 from dbgkit.remote.common.parsing import parsed
 from dbgkit.remote.common.texts import normalise
 from dbgkit.remote.recording.raised import FrameRow
+from dbgkit.source.texts import local_lines
 
 Place = tuple[str, int, str]  # file name, line, function
 
@@ -97,9 +96,7 @@ def _base(filename: str) -> str:
 
 
 def _one_statement(filename: str, one: int, other: int) -> bool:
-    if filename not in linecache.cache and not os.path.isfile(filename):
-        return False
-    spans = _statements("".join(linecache.getlines(filename)))
+    spans = _statements("".join(local_lines(filename)))
     return any(first <= one <= last and first <= other <= last for first, last in spans)
 
 

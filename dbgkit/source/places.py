@@ -17,7 +17,7 @@ _OF_NOTEBOOK = re.compile(
 # As `Index` names code that has changed, or is not known.
 _SAID = re.compile(rf"^(?P<file>.+) \((?P<what>{EDITED}|{UNKNOWN}|{MOVED})\)$")
 _NO_FILE = re.compile(r"^line \d+ in ")
-_LINE = re.compile(r"^(?P<file>.+?):(?P<line>\d+) in (?P<rest>.+)$", re.DOTALL)
+_LINE = re.compile(r"^(?P<file>.+?):(?P<line>\d{1,9}) in (?P<rest>.+)$", re.DOTALL)
 
 
 def cell_name(filename: str) -> str:

@@ -7,7 +7,6 @@ the function's name and line do, if only one candidate spans that line.
 
 from __future__ import annotations
 
-import linecache
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,19 +18,21 @@ from dbgkit.remote.common.frame_codes import FrameCode, codes_for, own_place
 from dbgkit.remote.common.frames import own_line_of_text
 from dbgkit.source.finding import Found, Index
 from dbgkit.source.places import cell_name, cells_alike, place, split_line
+from dbgkit.source.texts import local_line, local_lines
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_failures import CodeForm
 
+FILE = "file"  # where a failure was found: a bundle
 AROUND = 5  # lines of source, before and after
 _FRAME = re.compile(
     # Members of groups are printed behind a margin.
-    r'^(?P<margin>(?: *\| )?)  File "(?P<file>.+?)", line (?P<line>\d+), '
+    r'^(?P<margin>(?: *\| )?)  File "(?P<file>.+?)", line (?P<line>\d{1,9}), '
     r"in (?P<name>.+)$(?P<source>\n(?P=margin)    )?",
     re.MULTILINE,
 )
 _PLACE = re.compile(
-    r'File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<name>[\w<>]+)'
+    r'File "(?P<file>[^"\n]+)", line (?P<line>\d{1,9}), in (?P<name>[\w<>]+)'
 )
 
 
@@ -59,7 +60,7 @@ class Shown:
                 filename = home.filename
             elif not cell_name(filename):
                 return shown  # another machine's file: there may be another one here
-            source = linecache.getline(filename, line).strip()
+            source = local_line(filename, line).strip()
             if found["source"] or not source:
                 return shown
             return f"{shown}\n{found['margin']}    {source}"
@@ -92,6 +93,8 @@ class Shown:
 
     def failure(self, failure: Failure) -> str:
         """The traceback's text of a failure, ready to show."""
+        if failure.found_in == FILE:
+            return failure.traceback_text  # what is here is another machine's
         return self.text(failure.traceback_text, codes_of_failure(failure))
 
     def place(self, failure: Failure, expected: tuple[int, str] | None = None) -> str:
@@ -100,8 +103,8 @@ class Shown:
         Cells with equal code are all named. With ``expected``, it is also empty if line
         and function differ.
         """
-        codes = codes_of_failure(failure)
-        found = own_line_of_text(self.text(failure.traceback_text, codes))
+        codes = () if failure.found_in == FILE else codes_of_failure(failure)
+        found = own_line_of_text(self.failure(failure))
         if found is None or expected not in (None, found[1:]):
             return ""
         filename, line, name = found
@@ -110,6 +113,8 @@ class Shown:
         return f"{place(filename, line)} in {name}{self._alike(failure, codes)}"
 
     def _alike(self, failure: Failure, codes: tuple[FrameCode, ...]) -> str:
+        if failure.found_in == FILE:
+            return ""
         own = own_place(failure.traceback_text, codes)
         home = self._home(*own) if own else None
         cells = cells_alike((home.filename, *home.others)) if home else ""
@@ -126,7 +131,7 @@ class Shown:
         if home is not None:
             filename = home.filename
             if not source:
-                source = linecache.getline(filename, line).strip()
+                source = local_line(filename, line).strip()
         where = f"{place(filename, line)} in {name}"
         return f"{where}: {source}" if source else where
 
@@ -148,6 +153,8 @@ class Shown:
 
     def recording(self, recording: Recording) -> Recording:
         """A recording whose frames have their files and source."""
+        if recording.foreign:
+            return recording
 
         def frames(of: Recording | RecordedCause) -> tuple[FrameSummary, ...]:
             return tuple(self.frame(one, recording.secret_names) for one in of.frames)
@@ -191,7 +198,7 @@ def _around(
     """Numbered lines around one, within its function, secrets hidden."""
     from dbgkit.remote.secrets.redact import numbered_lines
 
-    lines = linecache.getlines(home.filename)
+    lines = local_lines(home.filename)
     if not 0 < lineno <= len(lines):
         return ()
     first, last = max(1, lineno - AROUND), min(len(lines), lineno + AROUND)

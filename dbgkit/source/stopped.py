@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dbgkit.remote.common.codes import is_dynamic
 from dbgkit.source.finding import Found, Index
 from dbgkit.source.places import cell_name, place
+from dbgkit.source.texts import local_line, local_lines
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_live import PlaceForm
@@ -29,7 +29,7 @@ class Stopped:
         filename, text = where["file"], where["text"]
         if not text and (found := self._find(where)):
             filename = found.filename
-            text = linecache.getline(filename, where["line"]).strip()
+            text = local_line(filename, where["line"]).strip()
         return f"{place(filename, where['line'])} in {where['name']}", text
 
     def text(self, where: PlaceForm) -> dict[str, Any] | None:
@@ -37,7 +37,7 @@ class Stopped:
         found = self._find(where)
         if found is None:
             return None
-        lines, first = linecache.getlines(found.filename), 1
+        lines, first = local_lines(found.filename), 1
         if sum(map(len, lines)) > LONGEST and found.first:
             lines, first = lines[found.first - 1 : found.last], found.first
         name = cell_name(found.filename) or found.filename
@@ -58,7 +58,7 @@ class Stopped:
 
     def _find(self, where: PlaceForm) -> Found | None:
         filename = where["file"]
-        if cell_name(filename) and linecache.getlines(filename):
+        if cell_name(filename) and local_lines(filename):
             return Found(filename)  # of this very notebook
         return self._index.find_text(
             where["name"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import linecache
 import os
@@ -97,6 +98,29 @@ def is_nameless(filename: str) -> bool:
 def has_text(filename: str) -> bool:
     """Whether there is a text by that name, in a file or in ``linecache``."""
     return filename in linecache.cache or os.path.isfile(filename)
+
+
+def local_lines(filename: str) -> list[str]:
+    """The lines of a file of this machine by a name that may come from anywhere.
+
+    Empty where it is no regular file of a size to be read, and no text that
+    ``linecache`` has, such as a notebook's cell.
+    """
+    entry = linecache.cache.get(filename)
+    if entry is not None and len(entry) == 4 and entry[1] is None:
+        return entry[2]
+    text = read_file(filename)
+    if text is None:
+        return []
+    # So that who shows it by its name has its present state.
+    linecache.checkcache(filename)
+    return list(io.StringIO(text))  # as linecache splits them
+
+
+def local_line(filename: str, lineno: int) -> str:
+    """One of the lines that `local_lines` gives; empty where there is none."""
+    lines = local_lines(filename)
+    return lines[lineno - 1] if 0 < lineno <= len(lines) else ""
 
 
 def read_file(path: str) -> str | None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # As faulthandler writes them, the innermost frame first.
 MOST_STDERR = 12  # lines
-_FRAME = re.compile(r'^  File "(.+?)", line (\d+) in (.+)$', re.MULTILINE)
+_FRAME = re.compile(r'^  File "(.+?)", line (\d{1,9}) in (.+)$', re.MULTILINE)
 
 
 def tell_deaths(view: View, *, limit: int = 50) -> Deaths:

@@ -32,7 +32,8 @@ MOST_FORGOTTEN = 100  # failures; distributed.diagnostics.erred-tasks.max-histor
 _PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes))
 _REFERENCES = ("TaskRef", "Alias")  # dask/_task_spec.py
 _FRAME = re.compile(
-    r'^  File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>.+)$(?P<source>\n    )?',
+    r'^  File "(?P<file>.+?)", line (?P<line>\d{1,9}), in (?P<name>.+)$'
+    r"(?P<source>\n    )?",
     re.MULTILINE,
 )
 

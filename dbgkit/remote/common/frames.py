@@ -20,12 +20,13 @@ _MACHINERY = ("dask", "distributed", "tornado", "dbgkit", "tblib", "IPython")
 _STDLIB_MACHINERY = ("asyncio", "concurrent", "multiprocessing", "threading.py")
 _PACKAGE_ROOT = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\]+)")
 _WINDOWS_LIB = re.compile(r"^[A-Za-z]:.*\\lib\\(\w+)(?:\.py)?(?:\\|$)", re.IGNORECASE)
-_CYTHON = (".pyx", ".pxd", ".pxi")
+# Also as the name of a recorded file that is not here (debugger/recorded_files.py).
+_CYTHON = re.compile(r"\.(?:pyx|pxd|pxi)(?: \(as recorded[, \d]*\)>?)?$")
 _WORKER = re.compile(r"distributed[/\\]worker\.py$")
 MOST_LINES = 40  # of one call stack
 MOST_PLACES = 2_000  # of one that are looked at
 Place = tuple[FrameType, int]  # and the line that it stands at
-_LINE = re.compile(r'^  File "(?P<file>.+?)", line (?P<line>\d+), in (?P<name>.+)$')
+_LINE = re.compile(r'^  File "(?P<file>.+?)", line (?P<line>\d{1,9}), in (?P<name>.+)$')
 
 
 def frames_of_threads() -> dict[int, FrameType]:
@@ -159,7 +160,7 @@ def is_own(filename: str) -> bool:
 
 def is_compiled(filename: str) -> bool:
     """Whether a file is Cython's, whose frames have no locals."""
-    return filename.endswith(_CYTHON)
+    return _CYTHON.search(filename) is not None
 
 
 def _is_readable(filename: str) -> bool:

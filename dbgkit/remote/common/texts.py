@@ -25,6 +25,7 @@ _UNSEEN = re.compile(
     "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+_LONG, _FEW = 10_000, 200
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,_]\d+)*(?:[eE][-+]?\d+)?")
 
 
@@ -92,7 +93,18 @@ def visible(text: str) -> str:
     a\x1b]0;title\x07 and b
     """
     text = text.replace("\r\n", "\n")
-    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+    if len(text) > _LONG:
+        # A call for each of millions takes seconds; of most texts there are few kinds.
+        kinds = _UNSEEN.findall("".join(set(text)))
+        if len(kinds) <= _FEW:
+            for each in kinds:
+                text = text.replace(each, _escaped(each))
+            return text
+    return _UNSEEN.sub(lambda found: _escaped(found[0]), text)
+
+
+def _escaped(character: str) -> str:
+    return ascii(character)[1:-1]
 
 
 def in_line(text: str) -> str:
