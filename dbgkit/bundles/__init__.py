@@ -1,0 +1,1 @@
+"""A failure as a file or as a test, and back."""
