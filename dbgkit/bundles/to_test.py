@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbgkit import advice
 from dbgkit._version import __version__
 from dbgkit.bundles.to_test_calls import Body, imports_for
 from dbgkit.bundles.to_test_draft import Draft, relative
@@ -30,7 +30,7 @@ _COLLECTED = re.compile(r"^(test_.+|.+_test)\.py$")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a test is written; ``path`` None: in this folder, named for its function."""
+    """Where a test goes; ``path`` None: here, named for its function."""
 
     path: Path | None
     overwrite: bool = False
@@ -43,7 +43,7 @@ class Place:
             if each.exists() and not self.overwrite:
                 raise CannotWrite(
                     f"{str(each)!r} is there already",
-                    "overwrite=True replaces it, or choose another path",
+                    f"{advice.option('overwrite', True)} replaces it; or name another",
                 )
         return path
 
@@ -154,7 +154,7 @@ def _header(call: FunctionCall, failure: Failure, draft: Draft, label: str) -> s
     key = in_line(redact_text(str(failure.key)[:_LONGEST]))
     lines = [*_wrapped(f"{label} failed: {what}"), ""]
     where = own_line(call.exception)
-    told = f"It was the task {key}"
+    told = f"It was the task {key}" if failure.key is not None else "It was a task"
     if where is not None:
         told += f", at {_place(where[0], where[1])} in {where[2]}"
     if failure.when is not None:
@@ -166,8 +166,8 @@ def _header(call: FunctionCall, failure: Failure, draft: Draft, label: str) -> s
     )
     if draft.from_job:
         lines += _wrapped(
-            "What is tested stood in a script or a notebook, and was copied from there: "
-            "mend it here, or import it in place of the copy from where it is mended."
+            "What is tested was copied from a script or a notebook: mend it here, or "
+            "import it in place of the copy, from where it is mended."
         )
     return "\n".join(lines).strip()
 
@@ -194,6 +194,3 @@ def _install(draft: Draft, path: Path) -> Path:
     except OSError as error:
         raise CannotWrite(f"cannot write {str(path)!r}: {error}") from error
     return path
-
-
-Writing = Callable[[Prepared], Path]

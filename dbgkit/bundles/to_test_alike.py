@@ -103,7 +103,7 @@ def _same_index(one: Any, other: Any) -> bool:
 
 
 def _same_cells(one: Any, other: Any, depth: int) -> bool:
-    """Whether columns of objects hold the same: pandas compares `1` and `True` equal."""
+    """Whether columns of objects hold the same; to pandas `1` and `True` do."""
     if one.dtype != other.dtype:
         return False
     if one.dtype != object:

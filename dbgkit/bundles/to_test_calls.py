@@ -1,4 +1,4 @@
-"""The call as a test writes it: what is called, with which arguments, and awaited how."""
+"""The call as a test writes it: what is called, with what, and awaited how."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from dbgkit.bundles.to_test_layout import WIDTH, Expression
 from dbgkit.bundles.to_test_layout import text as plain
+from dbgkit.bundles.to_test_parts import NotLiteral
 from dbgkit.bundles.to_test_secrets import refuse_secret, refuse_secrets_in_file
-from dbgkit.bundles.to_test_values import NotLiteral
 from dbgkit.bundles.to_test_writer import Writer
 from dbgkit.errors import NotHere
 from dbgkit.remote.common.calls import parameter_names

@@ -1,4 +1,4 @@
-"""A test as it is put together: imports, code, values, files, and which line is whose."""
+"""A test as it is put together: imports, code, files, and whose each line is."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Block:
 
     lines: list[Line]
     filename: str = ""
+    made: bool = False  # a function of ours, in no file
 
 
 @dataclass
@@ -86,12 +87,14 @@ class Draft:
         def add(block: Iterable[Line], filename: str = "") -> None:
             lines.extend((line, filename, number) for line, number in block)
 
-        add(_made(docstring(self.header).split("\n")))
+        add(_made(docstring(f"{self.header}\n").split("\n")))
         add(_made(self._imports(root_of)))
+        apart = True
         for block in self.blocks:
-            gap = ["", ""] if len(block.lines) > 1 or block.filename else []
-            add(_made(gap))
+            short = not (block.filename or block.made)
+            add(_made([] if short and not apart else [""] if short else ["", ""]))
             add(block.lines, block.filename)
+            apart = not short
         add(_made(["", "", f"def {self.function}():", *self.body]))
         places = {
             at: (filename, number)

@@ -95,10 +95,11 @@ def _chunks(inner: str) -> Iterator[str]:
     chunk = ""
     for piece in _ESCAPED.findall(inner):
         chunk += piece
-        if piece == r"\n" or (len(chunk) >= _CHUNK and piece == " "):
-            yield chunk
-            chunk = ""
-        elif len(chunk) >= _CHUNK + 12:
+        if (
+            piece == r"\n"
+            or (len(chunk) >= _CHUNK and piece == " ")
+            or len(chunk) >= _CHUNK + 12
+        ):
             yield chunk
             chunk = ""
     if chunk:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.errors import NotHere
 from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.secrets.redact import redact_lines, redact_text, redact_value
@@ -45,7 +46,7 @@ def _hidden(text: str) -> bool:
 def _refusal(what: str) -> NotHere:
     return NotHere(
         f"{what} looks like a secret, and a test is made to be shared",
-        "secrets=True writes it all the same",
+        f"{advice.option('secrets', True)} writes it all the same",
     )
 
 

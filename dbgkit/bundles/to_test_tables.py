@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dbgkit.bundles.to_test_layout import Expression, quoted, text
-from dbgkit.bundles.to_test_values import Inner, NotLiteral, checked
+from dbgkit.bundles.to_test_parts import Inner, NotLiteral, checked
 
 _CELLS = 240  # of a table that is written out
 

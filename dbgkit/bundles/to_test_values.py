@@ -10,11 +10,14 @@ import fractions
 import pathlib
 import sys
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from dbgkit.bundles.to_test_alike import alike
 from dbgkit.bundles.to_test_layout import Expression, quoted, text
+from dbgkit.bundles.to_test_parts import Inner, NotLiteral, checked
+from dbgkit.bundles.to_test_tables import of_pandas
+from dbgkit.remote.common.frames import is_own
+from dbgkit.replays.function_call import Consumed
 
 LONGEST = 2_500  # characters of a literal
 _MOST = 400  # parts of one
@@ -22,20 +25,21 @@ _DEEPEST = 20
 _PLAIN = (bool, int, type(None), type(...), type(NotImplemented))
 
 
-class NotLiteral(Exception):
-    """The value is too large for a literal, or has none."""
-
-
 class Literals:
     """Writes values as expressions, and says what these need.
 
     ``reference`` gives the expression of a function or a class, and sees to its import;
-    ``need`` is told a line of import.
+    ``need`` is told a line of import; ``reference_made`` gives the name of a function
+    that makes an object of a class and its attributes.
     """
 
     def __init__(
-        self, reference: Callable[[Any], str], need: Callable[[str], None]
+        self,
+        reference: Callable[[Any], str],
+        need: Callable[[str], None],
+        reference_made: Callable[[], str] = lambda: "restored",
     ) -> None:
+        self._reference_made = reference_made
         self._reference = reference
         self._need = need
         self._left = _MOST
@@ -72,7 +76,11 @@ class Literals:
             return text(_of_float(value))
         if kind is complex:
             return text(f"complex({_of_float(value.real)}, {_of_float(value.imag)})")
-        inner = _Inner(self, imports, depth + 1)
+
+        def write(part: Any) -> Expression:
+            return self._written(part, imports, depth + 1)
+
+        inner = Inner(write, imports)
         if kind in _CONTAINERS:
             return _CONTAINERS[kind](value, inner)
         if kind in _STANDARD:
@@ -85,14 +93,12 @@ class Literals:
             return text(f"Path({quoted(str(value))})")
         module = kind.__module__.partition(".")[0]
         if module == "numpy" and "numpy" in sys.modules:
-            return _of_numpy(value, inner)
+            return _of_numpy(value, inner) or self._of_object(value, inner)
         if module == "pandas" and "pandas" in sys.modules:
-            from dbgkit.bundles.to_test_tables import of_pandas
-
             return of_pandas(value, inner)
         return self._of_object(value, inner)
 
-    def _of_object(self, value: Any, inner: _Inner) -> Expression:
+    def _of_object(self, value: Any, inner: Inner) -> Expression:
         """A function or a class by its name; an object of the user's by its state."""
         kind = type(value)
         if callable(value) and (isinstance(value, type) or hasattr(value, "__code__")):
@@ -101,36 +107,17 @@ class Literals:
             return text(f"{self._reference(kind)}[{quoted(value.name)}]")
         if isinstance(value, tuple) and hasattr(kind, "_fields"):
             return inner.call(self._reference(kind), (), zip(kind._fields, value))  # noqa: B905
-        if dataclasses.is_dataclass(value):
-            return _of_dataclass(value, self._reference, inner)
-        raise NotLiteral(f"a {kind.__name__} has no literal")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Inner:
-    """What writes the parts of a value."""
-
-    literals: Literals
-    imports: list[str]
-    depth: int
-
-    def of(self, value: Any) -> Expression:
-        return self.literals._written(value, self.imports, self.depth)
-
-    def need(self, line: str) -> None:
-        self.imports.append(line)
-
-    def listed(self, values: Iterable[Any], head: str = "[", tail: str = "]") -> Any:
-        return Expression(head, tuple(map(self.of, values)), tail)
-
-    def call(
-        self, name: str, args: Iterable[Any], kwargs: Iterable[tuple[str, Any]] = ()
-    ) -> Expression:
-        named = [self.of(value).after(f"{key}=") for key, value in kwargs]
-        return Expression(f"{name}(", (*map(self.of, args), *named), ")")
-
-
-Inner = _Inner
+        if dataclasses.is_dataclass(value) and is_plain_dataclass(value):
+            pairs = [
+                (f.name, getattr(value, f.name)) for f in dataclasses.fields(value)
+            ]
+            return inner.call(self._reference(kind), (), pairs)
+        state = state_of(value)
+        if state is None:
+            raise NotLiteral(f"a {kind.__name__} has no literal")
+        made = inner.call("restored", (), state.items())
+        head = f"{self._reference_made()}({self._reference(kind)}"
+        return Expression(head if not state else f"{head}, ", made.items, ")")
 
 
 def _of_float(value: float) -> str:
@@ -138,14 +125,14 @@ def _of_float(value: float) -> str:
     return repr(value) if plain else f'float("{value}")'
 
 
-def _of_dict(value: dict[Any, Any], inner: _Inner) -> Expression:
+def _of_dict(value: dict[Any, Any], inner: Inner) -> Expression:
     items = tuple(
         inner.of(item).after(f"{inner.of(key).flat}: ") for key, item in value.items()
     )
     return Expression("{", items, "}")
 
 
-def _of_set(value: Any, inner: _Inner) -> Expression:
+def _of_set(value: Any, inner: Inner) -> Expression:
     name = type(value).__name__
     try:
         ordered = sorted(value)
@@ -155,26 +142,20 @@ def _of_set(value: Any, inner: _Inner) -> Expression:
         return text(f"{name}()")
     written = inner.listed(ordered, "{", "}")
     if name == "set":
-        return written  # type: ignore[no-any-return]
+        return written
     return Expression(f"{name}({{", written.items, "})")
 
 
-def _of_iterator(value: Any, inner: _Inner) -> Expression:
+def _of_iterator(value: Any, inner: Inner) -> Expression:
     written = inner.listed(value.items)
     return Expression("iter([", written.items, "])")
 
 
-def _of_slice(value: slice, inner: _Inner) -> Expression:
+def _of_slice(value: slice, inner: Inner) -> Expression:
     return inner.call("slice", (value.start, value.stop, value.step))
 
 
-def _consumed() -> type:
-    from dbgkit.replays.function_call import Consumed
-
-    return Consumed
-
-
-_CONTAINERS: dict[type, Callable[[Any, _Inner], Expression]] = {
+_CONTAINERS: dict[type, Callable[[Any, Inner], Expression]] = {
     list: lambda value, inner: inner.listed(value),
     tuple: lambda value, inner: Expression(
         "(", inner.listed(value).items, ")", comma=True
@@ -184,7 +165,7 @@ _CONTAINERS: dict[type, Callable[[Any, _Inner], Expression]] = {
     frozenset: _of_set,
     slice: _of_slice,
     range: lambda value, inner: text(repr(value)),
-    _consumed(): _of_iterator,
+    Consumed: _of_iterator,
 }
 # Whose repr is an expression, once their module is imported.
 _STANDARD: dict[type, Callable[[Any], str]] = {
@@ -198,26 +179,44 @@ _STANDARD: dict[type, Callable[[Any], str]] = {
 }
 
 
-def _of_dataclass(
-    value: Any, reference: Callable[[Any], str], inner: _Inner
-) -> Expression:
-    """By its constructor, if that gives back each field as it is."""
-    kind = type(value)
-    fields = dataclasses.fields(value)
+def is_plain_dataclass(value: Any) -> bool:
+    """Whether its constructor gives back each field as it is."""
+    kind, fields = type(value), dataclasses.fields(value)
     state = dict(getattr(value, "__dict__", {}))
-    plain = (
+    return (
         all(each.init for each in fields)
         and not hasattr(kind, "__post_init__")
         and {*state} <= {each.name for each in fields}
+        and is_users(kind)
     )
-    if not plain:
-        raise NotLiteral(f"a {kind.__name__} is more than its fields")
-    pairs = [(each.name, getattr(value, each.name)) for each in fields]
-    return inner.call(reference(kind), (), pairs)
 
 
-def _of_numpy(value: Any, inner: _Inner) -> Expression:
-    """A number or a small array of NumPy; checked by comparing."""
+def state_of(value: Any) -> dict[str, Any] | None:
+    """The attributes of an object of the user's own; None if it has more than these."""
+    kind = type(value)
+    own = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__slots__")
+    bases = [base for base in kind.__mro__ if base is not object]
+    if not is_users(kind) or any(name in vars(b) for b in bases for name in own):
+        return None
+    try:
+        object.__new__(kind)
+        state = dict(object.__getattribute__(value, "__dict__"))
+    except (TypeError, AttributeError):  # it is a list, say, with more to it
+        return None
+    return state if all(map(str.isidentifier, state)) and "kind" not in state else None
+
+
+def is_users(kind: type) -> bool:
+    """Whether a class is the user's own, of a script or of a module."""
+    home = sys.modules.get(kind.__module__)
+    path = getattr(home, "__file__", None)
+    if kind.__module__ in ("__main__", "__mp_main__") or home is None:
+        return True
+    return isinstance(path, str) and is_own(path)
+
+
+def _of_numpy(value: Any, inner: Inner) -> Expression | None:
+    """A number or a small array of NumPy, checked by comparing; None: another thing."""
     import numpy as np
 
     inner.need("import numpy as np")
@@ -237,7 +236,7 @@ def _of_numpy(value: Any, inner: _Inner) -> Expression:
     elif isinstance(value, np.ufunc):
         return text(f"np.{value.__name__}")
     else:
-        return inner.literals._of_object(value, inner)
+        return None
     return checked(written, value, {"np": np})
 
 
@@ -245,7 +244,7 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str) else int(value)
 
 
-def _of_array(value: Any, inner: _Inner) -> Expression:
+def _of_array(value: Any, inner: Inner) -> Expression:
     if value.size > _MOST or value.dtype.names or value.dtype.kind in "MmV":
         raise NotLiteral("an array of many, or of another kind")
     parts = inner.of(value.tolist())
@@ -253,20 +252,3 @@ def _of_array(value: Any, inner: _Inner) -> Expression:
     if value.size == 0 and value.ndim > 1:
         return Expression(f"np.zeros({value.shape}, ", (kind,), ")")
     return Expression("np.array(", (parts, kind), ")")
-
-
-def checked(written: Expression, value: Any, names: dict[str, Any]) -> Expression:
-    """The expression if it gives the value; else `NotLiteral`."""
-    import datetime as dates
-    import decimal as decimals
-
-    space = {**names, "datetime": dates, "decimal": decimals, "uuid": uuid}
-    space |= {"fractions": fractions, "Path": pathlib.Path}
-    try:
-        # The text is ours: literals, and calls of NumPy's and pandas' own.
-        again = eval(written.flat, space)
-    except Exception as error:  # a name that is the user's own, or a form of another
-        raise NotLiteral(str(error)) from None
-    if not alike(again, value):
-        raise NotLiteral("it does not come out as it was")
-    return written

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dbgkit
 from dbgkit import advice
 from dbgkit.bundles.to_test_draft import Draft, Places
 from dbgkit.bundles.to_test_layout import quoted
@@ -23,12 +22,16 @@ from dbgkit.bundles.to_test_probe import REPORT
 from dbgkit.errors import NotHere, NotVerified
 from dbgkit.model import MALFORMED, Failure
 from dbgkit.remote.common.texts import safe_str
+from dbgkit.remote.recording.raised import FrameRow
 from dbgkit.replays.outcome import difference, raised_from_wire
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import RaisedForm
 
 LIMIT = 60.0  # seconds for a test, besides what its task takes
 _LOOK = "import importlib.util, json, sys; print(json.dumps([{}]))"
 _ONE = (
-    "(lambda s: bool(s) and (s.origin or list(s.submodule_search_locations or [''])[0]))"
+    "(lambda s: bool(s) and (s.origin or [*(s.submodule_search_locations or [''])][0]))"
     "(importlib.util.find_spec({!r}))"
 )
 
@@ -140,7 +143,7 @@ def _is_below(origin: str, root: str) -> bool:
 def _run_pytest(path: Path, limit: float) -> str | None:
     """Run one file; its output, or None if it had to be killed."""
     env = _environment(path.parent)
-    ours = str(Path(dbgkit.__file__).parent.parent)
+    ours = str(Path(__file__).parents[2])
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (env.get("PYTHONPATH"), ours)))
     options = ("-q", "-x", "--noconftest", "--assert=plain", "-p", "no:cacheprovider")
     process = subprocess.Popen(
@@ -212,7 +215,7 @@ def _verdict(
         exception_type=type(error).__name__,
         message=safe_str(error),
     )
-    how_other = difference(known, raised_from_wire(mapped))
+    how_other = difference(known, mapped)
     if how_other is None:
         return Verdict()
     text = how_other or f"{mapped['type']}: {mapped['message']}"
@@ -231,9 +234,9 @@ def _tail(text: str) -> str:
     return (errors or lines or ["nothing was printed"])[-1].removeprefix("E").strip()
 
 
-def _in_words_of_job(form: Any, draft: Draft, places: Places) -> dict[str, Any]:
+def _in_words_of_job(form: RaisedForm, draft: Draft, places: Places) -> RaisedForm:
     """What a test raised, with the files and lines of the job's, and its module."""
-    rows = [tuple(row) for row in form["frames"]]
+    rows = [*form["frames"]]
     own = f"{draft.name}.py"
     outer = [
         at
@@ -241,7 +244,7 @@ def _in_words_of_job(form: Any, draft: Draft, places: Places) -> dict[str, Any]:
         if os.path.basename(file) == own and function == draft.function
     ]
     rows = rows[outer[-1] + 1 :] if outer else rows
-    frames = [
+    frames: list[FrameRow] = [
         (*places.get(line, (file, line)), function)
         if os.path.basename(file) == own
         else (file, line, function)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import builtins
 import dis
+import io
 import sys
+import tokenize
 from dataclasses import dataclass, field
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -17,22 +19,32 @@ from dbgkit.bundles.to_test_importable import (
     is_dasks_decorator,
     root_of,
 )
-from dbgkit.bundles.to_test_layout import Expression
+from dbgkit.bundles.to_test_layout import WIDTH, Expression
+from dbgkit.bundles.to_test_parts import NotLiteral
 from dbgkit.bundles.to_test_text import (
     Function,
     Home,
+    Line,
     bound_by,
     first_line,
     home_of,
     homes_of_module,
 )
-from dbgkit.bundles.to_test_values import Literals, NotLiteral
+from dbgkit.bundles.to_test_values import Literals
 from dbgkit.errors import NotHere
 from dbgkit.remote.common.codes import nested
 from dbgkit.source import Index
 from dbgkit.source.reading import why_unknown
 
+_RESTORED = (
+    "def restored(kind, **attributes):",
+    '    """An object as it was, without its `__init__`."""',
+    "    found = object.__new__(kind)",
+    "    vars(found).update(attributes)",
+    "    return found",
+)
 _MISSING = object()
+_ALIASES = {"numpy": "np", "pandas": "pd"}  # as everybody calls them
 
 
 @dataclass
@@ -57,7 +69,7 @@ class Writer:
     _cut: set[tuple[str, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.literals = Literals(self.reference, self._need)
+        self.literals = Literals(self.reference, self._need, self._restored)
 
     def _need(self, line: str) -> None:
         name = line.split()[-1]
@@ -70,6 +82,15 @@ class Writer:
                 f"the test would need two things that are named {name!r}: {shown}",
                 "move the function to a module that can be imported",
             )
+
+    def _restored(self) -> str:
+        """The name of a function that makes an object without its ``__init__``."""
+        name = "restored"
+        if name not in self._taken:
+            self._take(name, _RESTORED, "a function that makes objects")
+            lines = [(line, 0) for line in _RESTORED]
+            self.draft.blocks.append(Block(lines, made=True))
+        return name
 
     @property
     def taken(self) -> set[str]:
@@ -96,6 +117,11 @@ class Writer:
         if found.module == "builtins":
             return found.expression
         first = found.expression.partition(".")[0]
+        alias = _ALIASES.get(found.module)
+        usual = f"import {found.module} as {alias}"
+        if alias is not None and self._taken.get(alias, usual) == usual:
+            self._need(usual)
+            return f"{alias}.{found.expression}"
         line = f"from {found.module} import {first}"
         self._take(first, line, line)
         root = root_of(found.module)
@@ -133,8 +159,7 @@ class Writer:
         if "<locals>" not in qualname and not isinstance(node, ast.Lambda):
             return self._defined(qualname, node, scope)
         if node in home.tree.body and not function.__closure__:
-            assert not isinstance(node, ast.Lambda)
-            return self._defined(node.name, node, scope)
+            return self._defined(node_name(node), node, scope)
         return self._nested(function, node, scope)
 
     def _defined(self, qualname: str, node: Function | ast.Lambda, scope: Scope) -> str:
@@ -162,7 +187,7 @@ class Writer:
             except NotHere:
                 continue
             found = home.function(each.__code__)
-            if found in home.tree.body and getattr(found, "decorator_list", ()):
+            if found in home.tree.body and _decorators(found):
                 assert isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef))
                 values = {**function.__globals__, **each.__globals__}
                 self.statement(found, Scope(values, home, scope.module))
@@ -173,30 +198,27 @@ class Writer:
         self, function: FunctionType, node: Function | ast.Lambda, scope: Scope
     ) -> str:
         """A function that stands in another one: with what it has from around it."""
-        names = [
-            name for name in function.__code__.co_freevars if name != function.__name__
-        ]
-        name = (
-            f"make_{node.name}" if not isinstance(node, ast.Lambda) else "make_lambda"
-        )
-        cells = dict(
-            zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        )
-        lines: list[tuple[str, int]] = [(f"def {name}({', '.join(names)}):", 0)]
+        free = function.__code__.co_freevars
+        cells = dict(zip(free, function.__closure__ or (), strict=True))
+        names = [name for name in free if name != function.__name__]
+        what = id(function.__code__)
         if isinstance(node, ast.Lambda):
-            first, *rest = scope.home.segment(node)
-            lines += [("    return (", 0), (f"        {first[0]}", first[1]), *rest]
-            lines += [("    )", 0)]
+            name = "make_lambda" if names else "function"
+            lines = _lambda_lines(scope.home.segment(node), name, names)
         else:
-            without = self._left_out(node, scope)
-            space = " " * node.col_offset if node.col_offset else "    "
-            body = scope.home.cut(node, without)
-            lines += [*body, ("", 0), (f"{space}return {node.name}", 0)]
-            if not node.col_offset:
-                lines[1:-2] = [(f"    {line}", number) for line, number in body]
-        self._block(lines, scope, name, id(function.__code__))
-        given = [self.value_of(each, cells[each].cell_contents).flat for each in names]
-        return f"{name}({', '.join(given)})"
+            body = scope.home.cut(node, self._left_out(node, scope))
+            lines, name = _moved(body, node.col_offset, 0), node.name
+            if names or not lines:
+                name = f"make_{node.name}"
+                lines = _factory_lines(body, node, name, names)
+        self._block(lines, scope, name, what)
+        if name == node_name(node):
+            return name
+        given = [
+            f"{each}={self.value_of(each, cells[each].cell_contents).flat}"
+            for each in names
+        ]
+        return f"{name}({', '.join(given)})" if name != "function" else name
 
     def value_of(self, name: str, value: Any) -> Expression:
         """An expression for a value: a literal, or what reads a file beside."""
@@ -250,7 +272,7 @@ class Writer:
 
     def _left_out(self, node: ast.stmt, scope: Scope) -> tuple[ast.expr, ...]:
         """Decorators that make a task of a function, and what is to be bare."""
-        decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+        decorators = _decorators(node)
         dasks = [each for each in decorators if is_dasks_decorator(each, scope.home)]
         others = len(dasks) < len(decorators)
         if others and not isinstance(node, ast.ClassDef):
@@ -359,7 +381,7 @@ class Writer:
     def _assign(self, name: str, value: Any, written: Expression) -> None:
         self._take(name, ("value", id(value)), name)
         lines = written.after(f"{name} = ").lines(0)
-        self.draft.blocks.append(Block([(line, 0) for line in ["", *lines]]))
+        self.draft.blocks.append(Block([(line, 0) for line in lines]))
 
     def _bind_module(self, name: str, module: ModuleType, scope: Scope) -> None:
         full = module.__name__
@@ -390,6 +412,64 @@ class Writer:
         else:
             self.draft.own_imports.setdefault(line)
             self.draft.modules[module.partition(".")[0]] = root
+
+
+def _decorators(node: ast.AST | None) -> list[ast.expr]:
+    found: list[ast.expr] = getattr(node, "decorator_list", [])
+    return found
+
+
+def node_name(node: Function | ast.Lambda) -> str:
+    return "" if isinstance(node, ast.Lambda) else node.name
+
+
+def _lambda_lines(segment: list[Line], name: str, names: list[str]) -> list[Line]:
+    """A lambda under a name, or what makes one of the values around it."""
+    (first, number), *rest = segment
+    head = f"{name} = " if not names else "    return "
+    if not rest and len(head) + len(first) <= WIDTH:
+        lines: list[Line] = [(f"{head}{first}", number)]
+    else:
+        space = " " * 4 * (1 + bool(names))
+        lines = [(f"{head}(", 0), (f"{space}{first}", number), *rest]
+        lines.append((f"{space[4:]})", 0))
+    if names:
+        lines.insert(0, (f"def {name}({', '.join(names)}):", 0))
+    return lines
+
+
+def _factory_lines(
+    body: list[Line], node: Function, name: str, names: list[str]
+) -> list[Line]:
+    """A function that makes the one that was nested, of the values around it."""
+    moved, indent = _moved(body, node.col_offset, 4), 4
+    if not moved:  # a text within it goes over several lines: it stays where it is
+        moved, indent = body, node.col_offset
+    head = (f"def {name}({', '.join(names)}):", 0)
+    return [head, *moved, ("", 0), (f"{' ' * indent}return {node.name}", 0)]
+
+
+def _moved(lines: list[Line], indent: int, wanted: int) -> list[Line]:
+    """Lines with another indentation; none if that would change a text within them."""
+    if indent == wanted:
+        return lines
+    text = "\n".join(line[indent:] for line, _ in lines)
+    try:
+        tokens = [*tokenize.generate_tokens(io.StringIO(text).readline)]
+    except (tokenize.TokenError, SyntaxError):
+        return []
+    if any(
+        token.start[0] != token.end[0] and token.type not in _LINE_ENDS
+        for token in tokens
+    ):
+        return []
+    return [
+        (f"{' ' * wanted}{line[indent:]}" if line.strip() else "", number)
+        for line, number in lines
+    ]
+
+
+_LINE_ENDS = (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
 
 
 def _kept_apart() -> tuple[type, ...]:

@@ -111,7 +111,7 @@ def _refuse_unlike(prepared: Prepared, call: Call) -> None:
             key=failure.key,
         )
     if run.outcome != "same":
-        how = run.difference or f"{run.exception_type}: {run.message}"
+        how = run.detail or f"{run.exception_type}: {run.message}"
         raise NotVerified(
             f"{failure.key!r} fails in another way when it is run again: {how}",
             f"{advice.call('replay', failure.key)} says how the two differ",
