@@ -21,7 +21,7 @@ class Testing(Asking, total=False):
     """Options of `to_test`."""
 
     overwrite: bool
-    secrets: bool
+    confidential: bool
     recompute: bool | None
     max_bytes: Any
     source: Any
@@ -53,7 +53,7 @@ def to_test(
     path: str | os.PathLike[str] | None = None,
     *,
     overwrite: bool = False,
-    secrets: bool = False,
+    confidential: bool = False,
     client: Any = None,
     recompute: bool | None = None,
     timeout: Any = "30s",
@@ -80,7 +80,7 @@ def to_test(
         by default ``test_FUNCTION.py`` in the current folder.
     overwrite : bool
         Replace a file that is there already.
-    secrets : bool
+    confidential : bool
         Write what looks like a secret too.
     recompute, max_bytes, source, notify
         As for `replay`.
@@ -135,6 +135,6 @@ def to_test(
                 refuse_killed(failure)
                 refuse_taskless(failure)
                 prepared = prepare(failure, wanted, tell)
-            return write_test(prepared, place, tell, secrets=secrets)
+            return write_test(prepared, place, tell, confidential=confidential)
 
     return ask(target, client, timeout, run, asynchronous, source)

@@ -81,7 +81,7 @@ def refuse_killed(failure: Failure) -> None:
 
 
 def write_test(
-    prepared: Prepared, place: Place, notify: Notify, *, secrets: bool = False
+    prepared: Prepared, place: Place, notify: Notify, *, confidential: bool = False
 ) -> Path:
     """Write the test of a failed task, once it has failed in the same way."""
     failure, verdicts = prepared.failure, list[Verdict]()
@@ -92,7 +92,7 @@ def write_test(
         path = place.of(label)
         for bare in (False, True):
             try:
-                draft, again = _draft(call, failure, path, label, bare, secrets)
+                draft, again = _draft(call, failure, path, label, bare, confidential)
             except DbgkitError as error:
                 refused = refused or error
                 break
@@ -116,17 +116,17 @@ def _draft(
     path: Path,
     label: str,
     bare: bool,
-    secrets: bool,
+    confidential: bool,
 ) -> tuple[Draft, bool]:
     """A draft, and whether it may be otherwise without decorators."""
     draft = Draft(path.stem, function=f"test_{label}")
     writer = Writer(draft, bare=bare)
-    body = Body(writer, secrets=secrets)
+    body = Body(writer, confidential=confidential)
     for line in imports_for(call):
         draft.need(line)
     body.write(call)
     draft.body = body.lines
-    if not secrets:
+    if not confidential:
         for block in draft.blocks:
             name = os.path.basename(block.filename) or path.name
             refuse_secrets_in_source([line for line, _ in block.lines], name)
@@ -146,42 +146,39 @@ def _label(call: FunctionCall) -> str:
     return re.sub(r"\W", "_", name)
 
 
-def _header(call: FunctionCall, failure: Failure, draft: Draft, label: str) -> str:
+def _header(
+    call: FunctionCall, failure: Failure, draft: Draft, label: str
+) -> tuple[str, ...]:
     """What failed, where and when; and what to do with the test."""
     message = in_line(redact_text(failure.message[:_LONGEST]))
     kind = failure.exception_type or "Exception"
     what = f"{kind}: {message}" if message else kind
     key = in_line(redact_text(str(failure.key)[:_LONGEST]))
-    lines = [*_wrapped(f"{label} failed: {what}"), ""]
     where = own_line(call.exception)
     told = f"It was the task {key}" if failure.key is not None else "It was a task"
     if where is not None:
         told += f", at {_place(where[0], where[1])} in {where[2]}"
     if failure.when is not None:
         told += f", on {failure.when:%Y-%m-%d %H:%M} UTC"
-    lines += _wrapped(f"{told}.")
-    lines += _wrapped(
+    lines = [
+        f"{label} failed: {what}",
+        "",
+        f"{told}.",
         f"dbgkit {__version__} has written this test and run it: it fails as the task "
-        "did, and passes once that is mended."
-    )
+        "did, and passes once that is mended.",
+    ]
     if draft.from_job:
-        lines += _wrapped(
+        lines.append(
             "What is tested was copied from a script or a notebook: mend it here, or "
             "import it in place of the copy, from where it is mended."
         )
-    return "\n".join(lines).strip()
+    return tuple(lines)
 
 
 def _place(filename: str, line: int) -> str:
     """A line, by names that mean something on another machine too."""
     cell = cell_name(filename)
     return f"{cell}, line {line}" if cell else f"{os.path.basename(filename)}:{line}"
-
-
-def _wrapped(text: str) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, 86, break_long_words=False, break_on_hyphens=False)
 
 
 def _install(draft: Draft, path: Path) -> Path:

@@ -22,10 +22,10 @@ _INDENT = 4
 class Body:
     """The lines of the test's function, as they are written."""
 
-    def __init__(self, writer: Writer, *, secrets: bool = False) -> None:
+    def __init__(self, writer: Writer, *, confidential: bool = False) -> None:
         self.writer = writer
         self.lines: list[str] = []
-        self._secrets = secrets
+        self._confidential = confidential
         self._names: set[str] = set()
 
     def write(self, call: FunctionCall) -> None:
@@ -63,13 +63,13 @@ class Body:
             before = {*writer.draft.files}
             written, note = writer.draft.beside(name, value)
             for file in {*writer.draft.files} - before:
-                if not self._secrets:
+                if not self._confidential:
                     data = writer.draft.files[file].data
                     refuse_secrets_in_file(name, value, data)
                 self._need_modules(writer.draft.files[file].modules)
         else:
             shown = value if isinstance(value, str) else written.flat
-            if not self._secrets:
+            if not self._confidential:
                 refuse_secret(name, shown)
         return written, note
 

@@ -31,7 +31,7 @@ class Draft:
     """The parts of one test file; ``name`` is that of the file, without ``.py``."""
 
     name: str
-    header: str = ""
+    header: tuple[str, ...] = ()
     imports: dict[str, None] = field(default_factory=dict)
     # Of modules of the user's own, with the folder that each is imported from.
     own_imports: dict[str, None] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Draft:
         def add(block: Iterable[Line], filename: str = "") -> None:
             lines.extend((line, filename, number) for line, number in block)
 
-        add(_made(docstring(f"{self.header}\n").split("\n")))
+        add(_made(docstring(self.header)))
         add(_made(self._imports(root_of)))
         apart = True
         for block in self.blocks:

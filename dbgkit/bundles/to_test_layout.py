@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 WIDTH = 88
@@ -126,10 +127,20 @@ def _seen(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def docstring(value: str) -> str:
-    """A text between three quotes, escaped so that it ends there and nowhere else."""
-    inner = "".join(c if c == "\n" or c == '"' else _seen(c) for c in value)
-    inner = inner.replace('"""', r"\"\"\"")
-    if inner.endswith('"'):
-        inner = f'{inner[:-1]}\\"'
-    return f'"""{inner}"""'
+def docstring(paragraphs: Iterable[str]) -> list[str]:
+    """The lines of a text between three quotes, which ends there and nowhere else.
+
+    Empty paragraphs are empty lines.
+    """
+    lines: list[str] = []
+    for paragraph in paragraphs:
+        seen = "".join('"' if c == '"' else _seen(c) for c in paragraph)
+        seen = seen.replace('"""', r"\"\"\"")
+        lines += textwrap.wrap(
+            seen,
+            WIDTH,
+            break_long_words=False,
+            break_on_hyphens=False,
+            initial_indent="" if lines else '"""',
+        ) or [""]
+    return [*lines, '"""']

@@ -46,7 +46,7 @@ def _hidden(text: str) -> bool:
 def _refusal(what: str) -> NotHere:
     return NotHere(
         f"{what} looks like a secret, and a test is made to be shared",
-        f"{advice.option('secrets', True)} writes it all the same",
+        f"{advice.option('confidential', True)} writes it all the same",
     )
 
 

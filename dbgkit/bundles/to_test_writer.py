@@ -239,6 +239,10 @@ class Writer:
         self._name_class(kind.__qualname__.partition(".")[0], scope)
         return kind.__qualname__
 
+    def _has_class(self, home: Home, name: str) -> bool:
+        """Whether a text has a class, or what makes one: ``namedtuple(…)``."""
+        return home.class_named(name) is not None or home.defined(name) is not None
+
     def _scope_of_class(self, kind: type) -> Scope:
         outer = kind.__qualname__.partition(".")[0]
         values: dict[str, Any] = {}
@@ -253,17 +257,17 @@ class Writer:
                 home = self._home(plain.__code__, plain.__globals__, kind.__name__)
             except NotHere:
                 continue
-            if home.class_named(outer) is not None:
+            if self._has_class(home, outer):
                 return Scope(values, home, kind.__module__)
         for home in homes_of_module(kind.__module__):
-            if home.class_named(outer) is not None:
+            if self._has_class(home, outer):
                 return Scope(values, home, kind.__module__)
         raise NotHere(
             f"the source of the class {kind.__qualname__!r} is not known", why_unknown()
         )
 
     def _name_class(self, name: str, scope: Scope) -> None:
-        node = scope.home.class_named(name)
+        node = scope.home.class_named(name) or scope.home.defined(name)
         if node is None:
             raise NotHere(f"the source of the class {name!r} is not known")
         self.statement(node, scope)

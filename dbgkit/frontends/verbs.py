@@ -238,7 +238,7 @@ _TEST = (
         also=("-o",),
     ),
     Option("overwrite", "replace a file that is there already", "flag", False),
-    Option("secrets", "write what looks like a secret too", "flag", False),
+    Option("confidential", "write what looks like a secret too", "flag", False),
 )
 _EXIT_CODE = Option(
     "exit_code",
