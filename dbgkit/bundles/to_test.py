@@ -84,15 +84,16 @@ def write_test(
     prepared: Prepared, place: Place, notify: Notify, *, confidential: bool = False
 ) -> Path:
     """Write the test of a failed task, once it has failed in the same way."""
-    failure, verdicts = prepared.failure, list[Verdict]()
+    failure = prepared.failure
+    verdicts: list[Verdict] = []
     refused: DbgkitError | None = None
     for call in find_calls(prepared, notify):
         notify(Progress("test", 0, 1))
-        label = _label(call)
-        path = place.of(label)
         for bare in (False, True):
             try:
-                draft, again = _draft(call, failure, path, label, bare, confidential)
+                draft, path, again = _draft(call, failure, place, bare, confidential)
+            except CannotWrite:
+                raise
             except DbgkitError as error:
                 refused = refused or error
                 break
@@ -103,47 +104,39 @@ def write_test(
             verdicts.append(verdict)
             if not (again and verdict.other):
                 break
-    if not verdicts and refused is not None:
-        raise refused
-    if not verdicts:
-        raise NotVerified(f"no test was written of {failure.key!r}", key=failure.key)
-    raise refuse(verdicts, [], failure.key)
+    if verdicts:
+        raise refuse(verdicts, failure.key)
+    raise refused or NotVerified(f"no test of {failure.key!r}", key=failure.key)
 
 
 def _draft(
-    call: FunctionCall,
-    failure: Failure,
-    path: Path,
-    label: str,
-    bare: bool,
-    confidential: bool,
-) -> tuple[Draft, bool]:
-    """A draft, and whether it may be otherwise without decorators."""
-    draft = Draft(path.stem, function=f"test_{label}")
+    call: FunctionCall, failure: Failure, place: Place, bare: bool, confidential: bool
+) -> tuple[Draft, Path, bool]:
+    """A draft, its path, and whether it may be otherwise without decorators."""
+    draft = Draft("test_call")
     writer = Writer(draft, bare=bare)
     body = Body(writer, confidential=confidential)
     for line in imports_for(call):
         draft.need(line)
     body.write(call)
-    draft.body = body.lines
+    label = _label(call, body.called)
+    path = place.of(label)
+    draft.name, draft.function, draft.body = path.stem, f"test_{label}", body.lines
     if not confidential:
         for block in draft.blocks:
             name = os.path.basename(block.filename) or path.name
             refuse_secrets_in_source([line for line, _ in block.lines], name)
     draft.header = _header(call, failure, draft, label)
-    return draft, writer.decorated
+    return draft, path, writer.decorated
 
 
-def _label(call: FunctionCall) -> str:
-    """What the test is called, after ``test_``."""
-    function = call.function
-    name = call.code.co_name if call.code is not None else name_of_function(function)
-    if name in ("__init__", "__call__", "__post_init__", "__new__") and call.args:
-        name = type(call.args[0]).__name__
-    if call.code is not None and name != getattr(function, "__name__", name):
-        name = function.__name__
-    name = plain_name(name) or name.strip("_<>") or "call"
-    return re.sub(r"\W", "_", name)
+def _label(call: FunctionCall, called: str) -> str:
+    """What the test is called, after ``test_``: as what it calls."""
+    known = plain_name(name_of_function(call.function))
+    last = called.removesuffix(".__wrapped__").rpartition(".")[2]
+    if last.isidentifier() and last != "function" and not call.cells:
+        known = last
+    return re.sub(r"\W", "_", known) or "call"
 
 
 def _header(

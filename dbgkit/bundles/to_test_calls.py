@@ -25,12 +25,14 @@ class Body:
     def __init__(self, writer: Writer, *, confidential: bool = False) -> None:
         self.writer = writer
         self.lines: list[str] = []
+        self.called = ""  # the expression of what is called
         self._confidential = confidential
         self._names: set[str] = set()
 
     def write(self, call: FunctionCall) -> None:
         """All of it: values, then the call."""
         form, args, kwargs, names = self._called(call)
+        self.called = form
         given = [
             *((name, value, "") for name, value in zip(names, args, strict=True)),
             *((name, value, f"{name}=") for name, value in kwargs.items()),

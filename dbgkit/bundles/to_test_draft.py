@@ -91,7 +91,7 @@ class Draft:
         add(_made(self._imports(root_of)))
         apart = True
         for block in self.blocks:
-            short = not (block.filename or block.made)
+            short = not block.made and (not block.filename or len(block.lines) == 1)
             add(_made([] if short and not apart else [""] if short else ["", ""]))
             add(block.lines, block.filename)
             apart = not short

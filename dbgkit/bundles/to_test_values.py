@@ -20,6 +20,7 @@ from dbgkit.remote.common.frames import is_own
 from dbgkit.replays.function_call import Consumed
 
 LONGEST = 2_500  # characters of a literal
+_TEXT = 1_200  # of a text
 _MOST = 400  # parts of one
 _DEEPEST = 20
 _PLAIN = (bool, int, type(None), type(...), type(NotImplemented))
@@ -65,7 +66,7 @@ class Literals:
                 raise NotLiteral("it is long")
             return text(repr(value))
         if kind is str:
-            if len(value) > LONGEST:
+            if len(value) > _TEXT:
                 raise NotLiteral("it is long")
             return text(quoted(value))
         if kind is bytes or kind is bytearray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,11 +102,15 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _roots_needed(draft: Draft, folder: Path) -> list[str]:
-    """Folders without which a fresh Python does not find the modules of the user's.
-
-    Of ours too, which the run itself needs: an error if it is not found.
-    """
-    names = [*draft.modules, "dbgkit", "pytest"]
+    """Folders without which a fresh Python does not find the modules of the user's."""
+    if importlib.util.find_spec("pytest") is None:
+        raise NotHere(
+            "pytest is not installed here, and a test is run before it is written",
+            "python -m pip install pytest",
+        )
+    names = [*draft.modules]
+    if not names:
+        return []
     code = _LOOK.format(", ".join(_ONE.format(name) for name in names))
     found = subprocess.run(
         [sys.executable, "-c", code],
@@ -121,11 +126,6 @@ def _roots_needed(draft: Draft, folder: Path) -> list[str]:
         origins = dict(zip(names, json.loads(found.stdout), strict=True))
     except ValueError:
         raise NotHere(f"Python does not start here: {found.stderr[-500:]}") from None
-    if not origins["pytest"]:
-        raise NotHere(
-            "pytest is not installed here, and a test is run before it is written",
-            "python -m pip install pytest",
-        )
     needed = [
         root
         for name, root in draft.modules.items()
@@ -266,16 +266,11 @@ def _in_words_of_job(form: RaisedForm, draft: Draft, places: Places) -> RaisedFo
     }
 
 
-def refuse(verdicts: Iterable[Verdict], notes: Iterable[str], key: Any) -> NotVerified:
+def refuse(verdicts: Iterable[Verdict], key: Any) -> NotVerified:
     """The error for what could not be verified, with the reason of the first."""
     first = next(iter(verdicts))
-    said = "".join(f"; {note}" for note in notes)
     return NotVerified(
-        f"no test was written of {key!r}: as a test, {first.reason}{said}",
+        f"no test was written of {key!r}: as a test, {first.reason}",
         first.hint,
         key=key,
     )
-
-
-def shown(names: Mapping[str, str]) -> str:
-    return ", ".join(sorted(names))

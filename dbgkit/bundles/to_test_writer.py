@@ -313,7 +313,8 @@ class Writer:
 
     def _add(self, lines: Any, home: Home) -> None:
         for name in home.future:
-            self.draft.need(f"from __future__ import {name}")
+            if name != "annotations" or _is_annotated(lines):
+                self.draft.need(f"from __future__ import {name}")
         self.draft.blocks.append(Block(lines, home.filename))
         self.draft.from_job = True
 
@@ -425,6 +426,17 @@ def _decorators(node: ast.AST | None) -> list[ast.expr]:
 
 def node_name(node: Function | ast.Lambda) -> str:
     return "" if isinstance(node, ast.Lambda) else node.name
+
+
+def _is_annotated(lines: list[Line]) -> bool:
+    """Whether some text has annotations, which may name what is not there."""
+    tree = ast.parse("\n".join(line for line, _ in lines))
+    return any(
+        isinstance(node, ast.AnnAssign)
+        or getattr(node, "annotation", None) is not None
+        or getattr(node, "returns", None) is not None
+        for node in ast.walk(tree)
+    )
 
 
 def _lambda_lines(segment: list[Line], name: str, names: list[str]) -> list[Line]:
