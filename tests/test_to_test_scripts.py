@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import environment
+from to_test_runs import mend, run_tests
 
 JOB = Path(__file__).with_name("to_test_job.py")
 REFUSED = {
@@ -18,23 +19,6 @@ REFUSED = {
     "with_password": r"NotHere: the value of 'password' looks like a secret.*"
     r"confidential=True",
 }
-
-
-def run_tests(folder, *names):
-    """Outcomes by the name of the file, in a fresh pytest without any plugin."""
-    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider"]
-    env = environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTEST_ADDOPTS="")
-    done = subprocess.run(
-        [*command, "--noconftest", "--rootdir", str(folder), *names],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=folder,
-        env=env,
-    )
-    found = re.findall(r"^(PASSED|FAILED) (\w+)\.py", done.stdout, re.M)
-    assert found, done.stdout + done.stderr
-    return {name: outcome for outcome, name in found}, done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +56,7 @@ def test_each_fails_and_passes_once_it_is_mended(written):
     assert outcomes == dict.fromkeys(names, "FAILED")
     # WHEN the function is mended, as by an edit
     for name in names:
-        path = folder / f"{name}.py"
-        before, after = mends[name.removeprefix("test_")]
-        text = path.read_text("utf-8")
-        assert before in text, text
-        path.write_text(text.replace(before, after), "utf-8")
+        mend(folder / f"{name}.py", *mends[name.removeprefix("test_")])
     # THEN each passes
     outcomes, said = run_tests(folder)
     assert outcomes == dict.fromkeys(names, "PASSED"), said

@@ -12,6 +12,7 @@ from dbgkit._version import __version__
 from dbgkit.bundles.to_test_calls import Body, imports_for
 from dbgkit.bundles.to_test_draft import Draft, relative
 from dbgkit.bundles.to_test_secrets import refuse_secrets_in_source
+from dbgkit.bundles.to_test_text import edited_since
 from dbgkit.bundles.to_test_verify import Verdict, refuse, verify, write_files
 from dbgkit.bundles.to_test_writer import Writer
 from dbgkit.errors import CannotWrite, DbgkitError, NotVerified, WouldKill, WrongTarget
@@ -86,9 +87,11 @@ def write_test(
     """Write the test of a failed task, once it has failed in the same way."""
     failure = prepared.failure
     verdicts: list[Verdict] = []
+    edited = ""
     refused: DbgkitError | None = None
     for call in find_calls(prepared, notify):
         notify(Progress("test", 0, 1))
+        edited = edited or edited_since(call.code)
         for bare in (False, True):
             try:
                 draft, path, again = _draft(call, failure, place, bare, confidential)
@@ -105,7 +108,7 @@ def write_test(
             if not (again and verdict.other):
                 break
     if verdicts:
-        raise refuse(verdicts, failure.key)
+        raise refuse(verdicts, failure.key, edited)
     raise refused or NotVerified(f"no test of {failure.key!r}", key=failure.key)
 
 

@@ -51,7 +51,7 @@ def find_imported(value: Any) -> Imported | None:
         if expression is not None:
             return Imported(_shortest(module, expression, value), expression)
     for each, found in list(vars(home).items()):
-        if found is value and each.isidentifier():  # ``double = lambda x: …``
+        if each.isidentifier() and _is_same(found, value):  # ``double = lambda x: …``
             return Imported(module, each)
     return None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from dbgkit.remote.common.codes import identity, nested
 from dbgkit.source import Index
-from dbgkit.source.texts import is_nameless, main_texts, read_file
+from dbgkit.source.texts import Text, is_nameless, main_texts, read_file
 
 # A line, and its number in the text that it is from; 0 for what was added.
 Line = tuple[str, int]
@@ -219,3 +219,14 @@ def homes_of_module(name: str) -> Iterator[Home]:
     home = home_named(path) if isinstance(path, str) else None
     if home is not None:
         yield home
+
+
+def edited_since(code: CodeType | None) -> str:
+    """The file of some code, if it has no longer that code; else empty."""
+    text = read_file(code.co_filename) if code is not None else None
+    if code is None or text is None:
+        return ""
+    wanted = identity(code, lines=False)
+    found = Text(code.co_filename, text).codes_named(code.co_name)
+    same = any(identity(each, lines=False) == wanted for each in found)
+    return "" if same else code.co_filename

@@ -266,11 +266,16 @@ def _in_words_of_job(form: RaisedForm, draft: Draft, places: Places) -> RaisedFo
     }
 
 
-def refuse(verdicts: Iterable[Verdict], key: Any) -> NotVerified:
-    """The error for what could not be verified, with the reason of the first."""
+def refuse(verdicts: Iterable[Verdict], key: Any, edited: str) -> NotVerified:
+    """The error for what could not be verified, with the reason of the first.
+
+    ``edited`` is the file that the function was in, if that has changed since.
+    """
     first = next(iter(verdicts))
     return NotVerified(
         f"no test was written of {key!r}: as a test, {first.reason}",
-        first.hint,
+        f"{os.path.basename(edited)!r} was edited since it ran"
+        if edited
+        else first.hint,
         key=key,
     )

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -22,7 +22,7 @@ from dbgkit import advice
 from dbgkit.errors import DbgkitError, NotHere, NotVerified
 from dbgkit.remote.common.calls import Call as PlainCall
 from dbgkit.remote.common.calls import call_of, is_dasks, plain_function, user_call
-from dbgkit.remote.common.codes import file_of_frame, identity
+from dbgkit.remote.common.codes import file_of_frame, functions_of, identity
 from dbgkit.remote.common.frames import is_machinery, is_own, walk
 from dbgkit.remote.recording.raised import raised
 from dbgkit.remote.recording.steps import is_execute_graph, mapped_call
@@ -119,7 +119,7 @@ def _refuse_unlike(prepared: Prepared, call: Call) -> None:
         )
 
 
-def _run(prepared: Prepared, notify: Notify) -> Call:
+def _run(prepared: Prepared, notify: Notify, watch: Watch | None = None) -> Call:
     """One run of the task, on inputs of its own, without comparing anything."""
     plan, material = prepared.plan, prepared.material
     with reading(prepared.stand_in):
@@ -127,9 +127,12 @@ def _run(prepared: Prepared, notify: Notify) -> Call:
         nodes = {key: material.rows[key].read() for key in plan.run_here}
     only = nodes[material.key] if plan.scope == "task" else None
     surroundings = in_place_of_worker(prepared.stand_in, only, notify)
-    if only is not None:
-        return call_task(only, data, surroundings)
-    return call_graph(nodes, list(material.roots), data, notify, surroundings)
+    if watch is not None:
+        watch.around = (nodes, data)
+    with watching(watch) if watch is not None else nullcontext():
+        if only is not None:
+            return call_task(only, data, surroundings)
+        return call_graph(nodes, list(material.roots), data, notify, surroundings)
 
 
 # --- the user's own function --------------------------------------------------------
@@ -158,14 +161,12 @@ def _call_of_frame(
     """The call of which a frame is, with its arguments as it began."""
     code = own.f_code
     watch = Watch(code)
-    with watching(watch):
-        again = _run(prepared, notify)
+    again = _run(prepared, notify, watch)
     number = watch.number_of(again.exception)
     taken = watch.taken.get(number)
     if taken is None:
         watch = Watch(code, number or 1, exhaust=True)
-        with watching(watch):
-            _run(prepared, notify)
+        _run(prepared, notify, watch)
         taken = watch.taken.get(number or 1)
     if taken is None:
         what = f"{code.co_name!r} was not called again in the same way"
@@ -196,6 +197,7 @@ class Watch:
     def __init__(self, code: CodeType, wanted: int = 1, exhaust: bool = False) -> None:
         self.taken: dict[int, tuple[bytes, FunctionType]] = {}
         self.error: DbgkitError | None = None
+        self.around: Any = ()  # what leads to the function: run specs, and inputs
         self._identity, self._name = identity(code), code.co_name
         self._wanted, self._exhaust = wanted, exhaust
         self._count = 0
@@ -222,7 +224,7 @@ class Watch:
 
     def _take(self, number: int, frame: FrameType) -> None:
         try:
-            taken = _snapshot(frame, self._exhaust)
+            taken = _snapshot(frame, self._exhaust, self.around)
         except DbgkitError as error:
             self.error = error
         except Exception as error:  # of the user's own objects, as they are copied
@@ -259,12 +261,14 @@ def _start_of(code: CodeType) -> int:
     return next(found, -1)
 
 
-def _snapshot(frame: FrameType, exhaust: bool) -> tuple[bytes, FunctionType] | None:
+def _snapshot(
+    frame: FrameType, exhaust: bool, around: Any
+) -> tuple[bytes, FunctionType] | None:
     """A pickle of the arguments of a call that begins, and its function.
 
     None if there is an iterator among them, which must not be read in this run.
     """
-    function = function_of_frame(frame)
+    function = function_of_frame(frame, around)
     arguments = arguments_of(frame)
     for name, value in arguments.items():
         if is_lazy(value):
@@ -341,21 +345,15 @@ def _as_passed(
     return tuple(args), kwargs
 
 
-def function_of_frame(frame: FrameType) -> FunctionType:
+def function_of_frame(frame: FrameType, around: Any) -> FunctionType:
     """The function that a frame runs: of those with its code, the one with its cells.
 
-    A frame does not say which one it is.
+    A frame does not say which one it is. ``around`` is what may lead to it.
     """
-    import gc
-
-    code = frame.f_code
-    found = [
-        each
-        for each in gc.get_referrers(code)
-        if type(each) is FunctionType and each.__code__ is code
-    ]
-    local = frame.f_locals
-    for function in found:
+    code, local = frame.f_code, frame.f_locals
+    for function in _functions_near(frame, around):
+        if function.__code__ is not code:
+            continue
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=False))
         if all(
             not _is_filled(cell) or local.get(name) is cell.cell_contents
@@ -363,6 +361,25 @@ def function_of_frame(frame: FrameType) -> FunctionType:
         ):
             return function
     raise NotHere(f"the function of {code.co_name!r} is not known")
+
+
+def _functions_near(frame: FrameType, around: Any) -> Iterator[FunctionType]:
+    """Functions that may be the one of a frame: what costs least comes first."""
+    import gc
+
+    code, space = frame.f_code, frame.f_globals
+    path = getattr(code, "co_qualname", code.co_name).split(".")
+    yield from functions_of([space.get(path[0]), frame.f_locals.get("self")])
+    yield from functions_of(around)
+    yield from functions_of([each for each in space.values() if _is_named(each)])
+    # All that refer to it: but those that garbage collection leaves alone (frozen).
+    for each in gc.get_referrers(code):
+        if type(each) is FunctionType:
+            yield each
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, (FunctionType, type))
 
 
 # --- a library's function -----------------------------------------------------------
