@@ -1,7 +1,8 @@
-"""``to_test`` where there is no file: notebooks, prompts, ``python -c``, standard input."""
+"""``to_test`` where there is no file: notebooks, prompts, ``python -c``."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -55,14 +56,9 @@ def test_a_notebook(kernel):
     status, said = run.run("%dbg_to_test")
     assert status == "ok" and "written to test_ratio.py" in said
     text = (folder / "test_ratio.py").read_text()
-    for part in (
-        "# of the limit",
-        "from math import sqrt\n",
-        "root = sqrt",
-        "Cell In[",
-    ):
+    for part in ("from math import sqrt\n", "root = sqrt", "Cell In["):
         assert part in text
-    assert "delayed" not in text
+    assert "# of the limit" in text and "delayed" not in text
     check_mended(folder / "test_ratio.py", "/ b", "* b")
 
 
@@ -133,6 +129,4 @@ def test_a_script_that_was_edited_since(tmp_path):
     script = tmp_path / "job.py"
     script.write_text("\n".join((*CELLS, *edits, LAST)))
     said = run_python(tmp_path, str(script))
-    assert (
-        "edited since it ran" in said and "NotVerified" in said
-    ) or "NotHere" in said
+    assert re.match("NotHere: .*job.py.* has it no longer|NotVerified: .*edited", said)
