@@ -30,6 +30,7 @@ pytestmark = pytest.mark.bench
         "live",
         "break_at",
         "held",
+        "to_test",
     ],
 )
 def test_figures_hold_their_bars(name):
