@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbgkit import advice
-from dbgkit._version import __version__
 from dbgkit.bundles.to_test_calls import Body, imports_for
 from dbgkit.bundles.to_test_draft import Draft, relative
 from dbgkit.bundles.to_test_secrets import refuse_secrets_in_source
@@ -155,13 +154,13 @@ def _header(
     if where is not None:
         told += f", at {_place(where[0], where[1])} in {where[2]}"
     if failure.when is not None:
-        told += f", on {failure.when:%Y-%m-%d %H:%M} UTC"
+        told += f", on {failure.when:%Y-%m-%d %H:%M:%S} UTC"
     lines = [
         f"{label} failed: {what}",
         "",
         f"{told}.",
-        f"dbgkit {__version__} has written this test and run it: it fails as the task "
-        "did, and passes once that is mended.",
+        "dbgkit has written this test and run it: it fails as the task did, and passes "
+        "once that is mended.",
     ]
     if draft.from_job:
         lines.append(
