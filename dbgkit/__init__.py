@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dbgkit.api.report import report
     from dbgkit.api.story import story
     from dbgkit.api.tasks import tasks
+    from dbgkit.api.to_test import to_test
     from dbgkit.api.watch import watch
     from dbgkit.api.why import why
     from dbgkit.errors import DbgkitError
@@ -69,6 +70,7 @@ __all__ = [
     "report",
     "story",
     "tasks",
+    "to_test",
     "unload_ipython_extension",
     "watch",
     "why",

@@ -162,6 +162,10 @@ class WaitTimedOut(DbgkitError, TimeoutError):
     """A wait on the cluster reached its limit."""
 
 
+class NotVerified(DbgkitError):
+    """No test was written: what it runs does not fail as the task did."""
+
+
 class NotHere(DbgkitError):
     """What was asked for is not supported, or not in this case."""
 

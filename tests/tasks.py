@@ -21,6 +21,11 @@ def ratio(a, b):
     return a / b
 
 
+def pops(values):
+    last = values.pop()
+    return last / len(values)
+
+
 def boom(x):
     doubled = x * 2
     raise ValueError(f"cannot take {x}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import threading
+from tempfile import gettempdir
 
 import pytest
 import tasks
@@ -143,6 +145,11 @@ CALLS = {
     dbgkit.report: lambda key: {},
     dbgkit.story: lambda key: {"target": key},
     dbgkit.tasks: lambda key: {},
+    dbgkit.to_test: lambda key: {
+        "target": key,
+        "path": f"{gettempdir()}/test_gauntlet_clients_{os.getpid()}.py",
+        "overwrite": True,
+    },
     dbgkit.why: lambda key: {"target": key},
     dbgkit.watch: lambda key: {},
 }

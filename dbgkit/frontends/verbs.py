@@ -74,11 +74,7 @@ _WHERE = Option(
     "here|process|worker",
     shown="here, unless that is impossible",
 )
-_RUN = (
-    Option(
-        "scope", "the task alone, or all that leads to it", "task|ancestors", "task"
-    ),
-    Option("times", "how often to run it", "number", 1),
+_INPUTS = (
     Option(
         "recompute",
         "fail rather than compute released inputs again",
@@ -88,6 +84,13 @@ _RUN = (
     Option("max_bytes", "pull at most this much of inputs", "size", "1 GiB"),
     _SOURCE,
     _TIMEOUT,
+)
+_RUN = (
+    Option(
+        "scope", "the task alone, or all that leads to it", "task|ancestors", "task"
+    ),
+    Option("times", "how often to run it", "number", 1),
+    *_INPUTS,
 )
 _REPLAY = (*_RUN, _WHERE, _CLIENT)
 _PLAN = Option("dry_run", "show what would be done, and exit", "flag", False)
@@ -225,6 +228,18 @@ _OUTPUT_OF_COMMAND = replace(
     shown=f"{PAGE}, or - with --json",
     also=("-o",),
 )
+_TEST = (
+    Option(
+        "path",
+        "the file to write, test_*.py or *_test.py",
+        "output",
+        shown="test_FUNCTION.py",
+        name="output",
+        also=("-o",),
+    ),
+    Option("overwrite", "replace a file that is there already", "flag", False),
+    Option("confidential", "write what looks like a secret too", "flag", False),
+)
 _EXIT_CODE = Option(
     "exit_code",
     "exit with code 1 if a task failed or is stuck, or doctor found a problem",
@@ -260,6 +275,7 @@ VERBS = {
     "break_at": Verb(_BREAK_AT, "place", numbered=False),
     "attach": Verb(_ATTACH, "target", numbered=False),
     "report": Verb((_OUTPUT_OF_COMMAND, _EXIT_CODE, *_VIEW)),
+    "to_test": Verb((*_TEST, *_INPUTS, _CLIENT), "target"),
     "watch": Verb((*_WATCH, *_VIEW)),
     "run": Verb(_SCRIPT, only=COMMAND_LINE),
 }

@@ -24,7 +24,8 @@ NAMES = (
     "live",
     "break_at",
     "held",
-    "save_values",
+    "save",
+    "to_test",
 )
 
 

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.bench
         "live",
         "break_at",
         "held",
-        "save_values",
+        "save",
+        "to_test",
     ],
 )
 def test_figures_hold_their_bars(name):

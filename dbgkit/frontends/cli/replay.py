@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from dbgkit.frontends.cli.ending import FOUND, patient_pipe
-from dbgkit.frontends.cli.looking import Place, command, put
+from dbgkit.frontends.cli.looking import Place, as_json, command, put, write
 
 
 @command("locate")
@@ -67,6 +67,25 @@ def debug(place: Place, key: str | None, **options: Any) -> int:
     with _opening(place, key) as run, patient_pipe():
         run(debug, **options)
     return FOUND
+
+
+@command("to_test", brief=False)
+def to_test(place: Place, key: str | None, **options: Any) -> int:
+    """Write a test that fails as a task did, and passes once it is mended.
+
+    KEY is a key as Dask writes it, such as "('x', 0)", or how it begins if no other
+    failed task's does so, or a number: 2 is the second that `dbgkit failures` listed
+    last. The default is the newest failure. The test is run before it is written; the
+    file's path is printed.
+
+    Exits with code 0 once it is written, 2 if there is no test.
+    """
+    from dbgkit.api.to_test import to_test
+
+    with _opening(place, key) as run:
+        path = str(run(to_test, **options))
+    write(f"{as_json({'path': path})}\n" if place.as_json else f"{path}\n")
+    return 0
 
 
 @contextmanager

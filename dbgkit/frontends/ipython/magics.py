@@ -125,6 +125,21 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
         with going_on, Notifier() as notify:
             return show(asked, function_of("replay"), target, notify=notify)
 
+    @magic
+    def dbg_to_test(self, asked: Line) -> None:
+        """Write a test that fails as a task did, and passes once it is mended.
+
+        %dbg_to_test [options] [target]
+            Takes what %dbg takes. The test is run before it is written.
+        """
+        from dbgkit.render import Notifier
+
+        target = self.session.meant(asked.target)
+        going_on = self._going_on(target, asked.options, asked.number)
+        with going_on, Notifier() as notify:
+            path = show(asked, function_of("to_test"), target, notify=notify)
+        print(in_line(f"written to {path}: it fails as the task did"))
+
     def _open(self, asked: Line) -> None:
         if asked.typed == "next":
             self._next(asked.options)

@@ -55,7 +55,7 @@ def needs_of(state: Any, key: Any, spec: Any) -> Needs:
     ``spec`` is its run spec, if it is known.
     """
     ended = list(_ended(state, key))
-    named = [] if spec is None else list(_named_in(_pickled(spec)))
+    named = [] if spec is None else list(named_in(_pickled(spec)))
     workers = list(islice(state.workers.values(), MOST_ASKED))
     return {
         "modules": [_module(name) for name in _not_everywhere(named)],
@@ -79,7 +79,7 @@ def _python_of(ws: Any) -> str:
 
 def modules_named(value: Any) -> list[str]:
     """Modules that the pickle of a value names, as far as it is looked at."""
-    return _not_everywhere(_named_in(_pickled(value)))
+    return _not_everywhere(named_in(_pickled(value)))
 
 
 def _not_everywhere(named: Iterable[tuple[str, str]]) -> list[str]:
@@ -112,7 +112,7 @@ def _pickled(value: Any) -> bytes:
     return file.getvalue()
 
 
-def _named_in(data: bytes) -> Iterator[tuple[str, str]]:
+def named_in(data: bytes) -> Iterator[tuple[str, str]]:
     """Modules in a pickle, with what is taken from them; nothing of it is loaded."""
     memo: list[Any] = []
     last: Any = None  # what stands on top of the stack, if it is known

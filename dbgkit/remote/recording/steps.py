@@ -178,7 +178,7 @@ def failed_steps(exception: BaseException) -> tuple[BegunStep, ...]:
     steps: list[BegunStep] = []
     frames = [frame for frame, _ in walk(exception.__traceback__)]
     for place, frame in enumerate(frames):
-        if _is_execute_graph(frame):
+        if is_execute_graph(frame):
             # A fused step of a fused task: its own steps say more.
             if steps:
                 steps.pop()
@@ -192,12 +192,12 @@ def failed_path(exception: BaseException) -> tuple[Any, ...]:
     Empty if it is no fused task.
     """
     frames = [frame for frame, _ in walk(exception.__traceback__)]
-    path = [frame.f_locals["key"] for frame in frames if _is_execute_graph(frame)]
+    path = [frame.f_locals["key"] for frame in frames if is_execute_graph(frame)]
     failed = next((step for step in failed_steps(exception) if step.failed), None)
     return (*path[:-1], failed.key) if path and failed is not None else ()
 
 
-def _is_execute_graph(frame: FrameType) -> bool:
+def is_execute_graph(frame: FrameType) -> bool:
     code = frame.f_code
     return (
         code.co_name == "execute_graph"
@@ -236,7 +236,7 @@ def _begun(local: Mapping[str, Any], below: list[FrameType]) -> Iterator[BegunSt
 def _outermost_own(frames: list[FrameType]) -> FrameType | None:
     """The first frame of the user's own, as long as no task's graph is within."""
     for frame in frames:
-        if _is_execute_graph(frame):
+        if is_execute_graph(frame):
             return None
         filename = file_of_frame(frame)
         if not is_machinery(filename) and is_own(filename):
@@ -261,13 +261,13 @@ def _as_called(
     label = plain_name(own.f_code.co_name)
     if label and (call is None or is_dasks(call[0])):
         return step._replace(function=label, label=label)
-    mapped = _mapped(own.f_back) if surely else None
+    mapped = mapped_call(own.f_back) if surely else None
     if mapped is None or step.arguments:
         return step
     return step._replace(arguments=tuple(named_arguments(*mapped)))
 
 
-def _mapped(frame: FrameType | None) -> Call | None:
+def mapped_call(frame: FrameType | None) -> Call | None:
     """The call of a bag's function: ``_MapChunk.__next__`` (dask/bag/core.py).
 
     Pinned by tests/test_contracts_provenance.py.
