@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from dbgkit.api.doctor import doctor
     from dbgkit.api.failures import failures
     from dbgkit.api.live import live
+    from dbgkit.api.load import load
     from dbgkit.api.locate import locate
     from dbgkit.api.peek import peek
     from dbgkit.api.record import record
     from dbgkit.api.recordings import recordings
     from dbgkit.api.replay import replay
     from dbgkit.api.report import report
+    from dbgkit.api.save import save
     from dbgkit.api.story import story
     from dbgkit.api.tasks import tasks
     from dbgkit.api.to_test import to_test
@@ -43,9 +45,10 @@ if TYPE_CHECKING:
         load_ipython_extension,
         unload_ipython_extension,
     )
-    from dbgkit.model import Failure, Plan, Recording, Replay
+    from dbgkit.model import Bundle, Failure, Plan, Recording, Replay
 
 __all__ = [
+    "Bundle",
     "DbgkitError",
     "Failure",
     "Plan",
@@ -61,6 +64,7 @@ __all__ = [
     "errors",
     "failures",
     "live",
+    "load",
     "load_ipython_extension",
     "locate",
     "peek",
@@ -68,6 +72,7 @@ __all__ = [
     "recordings",
     "replay",
     "report",
+    "save",
     "story",
     "tasks",
     "to_test",
@@ -78,6 +83,7 @@ __all__ = [
 
 # Where the names are that are no verb: a verb has the name of its file.
 _HOMES = {
+    "Bundle": "dbgkit.model",
     "DbgkitError": "dbgkit.errors",
     "Failure": "dbgkit.model",
     "Plan": "dbgkit.model",

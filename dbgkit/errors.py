@@ -150,6 +150,14 @@ class BundleUnreadable(DbgkitError):
     """The file is no bundle, is damaged, or is of a newer format."""
 
 
+class NotTrusted(DbgkitError):
+    """A file was opened without trust, so nothing that it holds is run."""
+
+
+class SecretInside(DbgkitError):
+    """What is to be written has something in it that looks like a secret."""
+
+
 class CannotWrite(DbgkitError):
     """Standard output, or a file, cannot be written to."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import tempfile
 import threading
-from tempfile import gettempdir
+from contextlib import suppress
 
 import pytest
 import tasks
@@ -129,6 +130,8 @@ async def _asynchronous_cluster(processes):
 
 
 # What each verb is called with, where a task has failed.
+SAVED = f"{tempfile.gettempdir()}/dbgkit-{os.getpid()}.dbgkit"
+TESTED = f"{tempfile.gettempdir()}/test_gauntlet_clients_{os.getpid()}.py"
 CALLS = {
     dbgkit.attach: lambda key: {},
     dbgkit.break_at: lambda key: {"place": "no-such-prefix"},
@@ -143,11 +146,12 @@ CALLS = {
     dbgkit.recordings: lambda key: {"target": key},
     dbgkit.replay: lambda key: {"target": key},
     dbgkit.report: lambda key: {},
+    dbgkit.save: lambda key: {"target": key, "path": SAVED},
     dbgkit.story: lambda key: {"target": key},
     dbgkit.tasks: lambda key: {},
     dbgkit.to_test: lambda key: {
         "target": key,
-        "path": f"{gettempdir()}/test_gauntlet_clients_{os.getpid()}.py",
+        "path": TESTED,
         "overwrite": True,
     },
     dbgkit.why: lambda key: {"target": key},
@@ -160,7 +164,16 @@ def test_every_verb_is_among_them():
     verbs = [getattr(dbgkit, name) for name in dbgkit.__all__]
     verbs = {verb for verb in verbs if inspect.isfunction(verb)}
     magics = {dbgkit.load_ipython_extension, dbgkit.unload_ipython_extension}
-    assert verbs - magics <= set(CALLS)
+    # A file is loaded without asking a cluster.
+    assert verbs - magics - {dbgkit.load} <= set(CALLS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left():
+    yield
+    for path in (SAVED, TESTED):
+        with suppress(FileNotFoundError):
+            os.remove(path)
 
 
 @each_verb

@@ -127,9 +127,15 @@ def test_coroutines_objects_methods_and_partials(client):
         assert found.call.what == "step"
 
 
-def test_a_task_that_passes_is_handed_over_whole(client, tmp_path):
+def test_a_task_that_passes_is_handed_over_whole_if_dask_wraps_it(client, tmp_path):
     future = client.submit(once, str(tmp_path / "there"))
     found, handed = tried(future, client)
+    assert found.outcome == "passed" and found.call.what == "step"
+    assert [call.what for call, _ in handed] == ["step"]
+    frame = dd.from_pandas(pd.DataFrame({"x": range(3)}), npartitions=1)
+    path = str(tmp_path / "here")
+    lazy = frame.map_partitions(lambda part: once(path) or part, meta=frame._meta)
+    found, handed = tried(failing(lazy.compute), client)
     assert found.outcome == "passed" and found.call.what == "task"
     assert [call.what for call, _ in handed] == ["step", "task"]
 

@@ -31,12 +31,26 @@ from dbgkit.frontends.verbs import (
 )
 
 # Whose parameters a command takes that has no verb of its own.
-NAMED_ELSEWHERE = {"run": "debug"}
+NAMED_ELSEWHERE = {"open": "debug", "run": "debug"}
+# Commands for which there is no cluster to look at.
+WITHOUT_A_PLACE = {"open", "run"}
+# What is called otherwise on the command line, and options that only a command has.
+COMMAND_OF = {"load": "open"}
+OF_COMMANDS = {("open", "trust"), ("open", "as_json"), ("run", "save")}
 # Parameters that no front end offers, and why.
 LEFT_OUT = {
     ("debug", "notify"): "a function: what it is for, front ends do by themselves",
+    ("open", "target"): "it is the file",
+    **{
+        ("open", name): "a file has one task, with its inputs, and no cluster"
+        for name in (
+            *("client", "max_bytes", "recompute", "scope", "source", "times", "using"),
+            "notify",
+        )
+    },
     ("replay", "notify"): "a function: what it is for, front ends do by themselves",
     ("to_test", "notify"): "a function: what it is for, front ends do by themselves",
+    ("save", "notify"): "a function: what it is for, front ends do by themselves",
     ("run", "client"): "it is the script's own",
     ("run", "notify"): "a function: what it is for, front ends do by themselves",
 }
@@ -77,9 +91,10 @@ def test_every_verb_is_in_the_table():
         for name in dbgkit.__all__
         if inspect.isfunction(getattr(dbgkit, name)) and "ipython" not in name
     }
-    assert verbs | {"run"} == {*VERBS}
+    assert verbs | WITHOUT_A_PLACE == {*VERBS}
     assert {f"dbg_{verb}" for verb in verbs} | {"dbg"} == {*MAGIC_VERBS}
-    assert {*cli.commands} == {name.replace("_", "-") for name in VERBS}
+    named = {COMMAND_OF.get(name, name) for name in VERBS}
+    assert {*cli.commands} == {name.replace("_", "-") for name in named}
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -91,13 +106,16 @@ def test_all_that_a_verb_takes_is_in_the_table_and_no_more(name):
     left_out = {keyword for each, keyword in LEFT_OUT if each == name}
     assert taken - offered == left_out
     own = {each.keyword for each in verb.options if each.only == COMMAND_LINE}
+    own |= {keyword for each, keyword in OF_COMMANDS if each == name}
     # The recorder's is on or off.
     assert offered - taken - own == {"switch"} & {verb.target}
 
 
 @pytest.mark.parametrize(("name", "option"), VERB_OPTIONS)
 def test_defaults_are_those_of_the_verb(name, option):
-    if option.kind != "flag":
+    needed = (name, option.keyword) == ("save", "path")  # front ends have one
+    own = (name, option.keyword) in OF_COMMANDS
+    if option.kind != "flag" and not needed and not own:
         assert option.default == parameters(name)[option.keyword].default
     if name == "record" and (keyword := option.flag[2:]) in DEFAULTS:
         known = DEFAULTS[keyword]
@@ -105,7 +123,7 @@ def test_defaults_are_those_of_the_verb(name, option):
         assert option.shown == ("" if is_none else str(known))
 
 
-@pytest.mark.parametrize("name", [name for name in VERBS if name != "run"])
+@pytest.mark.parametrize("name", sorted({*VERBS} - WITHOUT_A_PLACE - {"load"}))
 def test_overloads_have_the_options_of_the_verb(name):
     """A type checker finds what is too much in them, but not what is missing."""
     module = import_module(f"dbgkit.api.{name}")
@@ -131,8 +149,8 @@ def test_limits_are_the_same_in_commands():
     ("name", "option"), [p for p in VERB_OPTIONS if p.values[1].choices]
 )
 def test_choices_are_those_of_the_verb(name, option):
-    if name == "run" and option.keyword == "where":
-        # On a worker it needs the client, which the script has closed.
+    if name in WITHOUT_A_PLACE and option.keyword == "where":
+        # On a worker it needs the client, which there is none of.
         assert {*option.choices} == {*documented(name)["where"]} - {"worker"}
         return
     assert [*option.choices] == documented(name)[option.keyword]
@@ -152,9 +170,11 @@ def test_an_option_is_in_one_line(name, option):
 # -- commands ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", [name for name in VERBS if name not in COMMAND_OF])
 def test_a_command_takes_what_the_table_has(name):
-    own = {"module"} if name == "run" else {option.keyword for option in PLACE}
+    own = {option.keyword for option in PLACE}
+    if name in WITHOUT_A_PLACE:
+        own = {"module"} if name == "run" else set()
     named = {each.keyword: each for each in VERBS[name].options if each.only != MAGICS}
     found = {
         param.name: param

@@ -22,8 +22,8 @@ from dbgkit.api.recordings import recording_for, recording_of
 from dbgkit.api.replay import Replaying, one_of, read_options
 from dbgkit.cluster.clients import is_open
 from dbgkit.diagnose.root_causes import root_causes
-from dbgkit.errors import DbgkitError, Declined, WrongTarget
-from dbgkit.model import Failure, Recording, Replay
+from dbgkit.errors import DbgkitError, Declined, NotRecorded, WrongTarget
+from dbgkit.model import Bundle, Failure, Recording, Replay
 from dbgkit.model.display import was_printed
 from dbgkit.replays.alive import live_post_mortem
 from dbgkit.replays.capture import error_of, prepared_for
@@ -85,7 +85,8 @@ def debug(
     Parameters
     ----------
     target : optional
-        As for `replay`; or a `Recording`, which is entered.
+        As for `replay`; or a `Recording`, which is entered. Of a `Bundle`, what it has
+        recorded is entered; with trust, ``where=`` or ``using="replay"`` run it again.
     using : {"replay", "recording"}, optional
         Only replay; or only enter the recording, so that nothing is run again.
     prompt : bool, optional
@@ -148,6 +149,9 @@ def debug_as_read(
     newest = target is None
 
     def run(target: Any, found: Any) -> _Entrance:
+        if isinstance(target, Bundle):
+            again = using == "replay" or (using is None and wanted.where is not None)
+            target = target if again else _recorded_in(target)
         if isinstance(target, Recording) and using != "replay":
             return _Entrance(recording=target)
         if using == "recording":
@@ -165,6 +169,16 @@ def debug_as_read(
     return ask_and_show(
         target, client, wanted.timeout, run, show, asynchronous, sources
     )
+
+
+def _recorded_in(bundle: Bundle) -> Recording:
+    """What a file has recorded; entering it runs nothing of the file."""
+    if bundle.recording is None:
+        raise NotRecorded(
+            f"{bundle.path!r} has no frames to enter: it was not known where it failed",
+            key=bundle.failure.key,
+        )
+    return bundle.recording
 
 
 def _replay_or_recording(

@@ -59,6 +59,7 @@ class Archive:
     """
 
     manifest: Manifest
+    digest: str  # of the manifest, which has those of all else
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(os.path.expanduser(os.fsdecode(path)))
@@ -80,6 +81,7 @@ class Archive:
         try:
             data = b"".join(self._chunks(MANIFEST, MOST_MANIFEST))
             self.manifest = read_manifest(data)
+            self.digest = hashlib.sha256(data).hexdigest()
         except _ZIP_ERRORS as error:
             why = f"its {MANIFEST} cannot be read: {error}"
             raise self.unreadable(why, _DAMAGED) from None

@@ -93,12 +93,19 @@ def writing(
 def read_whole(name: str, open_entry: OpenEntry, limit: int) -> bytes:
     """The bytes of an entry, which are no more than a limit."""
     with open_entry(name) as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise BundleUnreadable(
-            f"{name!r} holds more than {limit:,} bytes", "raise the limit to read it"
-        )
-    return data
+        blocks, left = [], limit
+        while block := file.read(min(left + 1, _BLOCK)):
+            left -= len(block)
+            if left < 0:
+                raise BundleUnreadable(
+                    f"{name!r} holds more than {limit:,} bytes",
+                    "raise the limit to read it",
+                )
+            blocks.append(block)
+    return b"".join(blocks)
+
+
+_BLOCK = 2**20  # bytes: what is asked for is allocated, whatever there is
 
 
 def unreadable(name: str, error: BaseException | str) -> BundleUnreadable:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from dbgkit import advice
 from dbgkit.bundles.archive import Archive
 from dbgkit.bundles.manifest import (
     MOST_RECORDING,
@@ -28,8 +29,9 @@ from dbgkit.bundles.manifest import (
     RecordingFile,
     check,
 )
+from dbgkit.bundles.saved_task import spec_of
 from dbgkit.bundles.strict_json import read_json
-from dbgkit.errors import BundleUnreadable
+from dbgkit.errors import BundleUnreadable, DbgkitError, NotHere, NotTrusted
 from dbgkit.model import (
     MALFORMED,
     Bundle,
@@ -43,7 +45,9 @@ from dbgkit.model import (
 from dbgkit.model.bounded import bounded_name, bounded_text
 from dbgkit.model.origin import Origin
 from dbgkit.remote.common.keys import as_key
+from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.texts import visible
+from dbgkit.remote.common.wire_tasks import Surroundings
 from dbgkit.remote.worker.environment import describe_process
 from dbgkit.replays.environment import compare_surroundings
 
@@ -84,9 +88,10 @@ def _bundle(archive: Archive, trust: bool) -> Bundle:
     sources = _sources(archive, text)
     call = manifest["call"]
     arguments = [] if call is None else call["arguments"]
+    failure = _failure(manifest["failure"], _evidence(archive, trust))
     return Bundle(
         path=archive.path,
-        failure=_failure(manifest["failure"], _evidence(archive, trust)),
+        failure=replace(failure, notes=(*failure.notes, *_compared(archive, trust))),
         recording=_recording(archive, text, sources),
         trusted=trust,
         saved=_moment(manifest["saved"]),
@@ -132,7 +137,24 @@ def _failure(form: FailureForm, evidence: Evidence) -> Failure:
 
 def _evidence(archive: Archive, trust: bool) -> Evidence:
     """What a replay starts from: nothing, without trust."""
-    return Evidence()
+    failure, call = archive.manifest["failure"], archive.manifest["call"]
+    key = failure["key"]
+    if call is None:
+        refused: DbgkitError = NotHere(
+            f"{archive.path!r} was saved without its inputs, so that there is nothing "
+            "to run again",
+            f"{advice.call('debug')} enters what was recorded",
+            key=key,
+        )
+        return Evidence(refusal=refused)
+    if not trust:
+        refused = NotTrusted(
+            f"{archive.path!r} was opened without trust, so nothing of it is run",
+            f"if you know who made it, open it with {advice.option('trust', True)}",
+            key=key,
+        )
+        return Evidence(refusal=refused)
+    return Evidence(specs={key: spec_of(archive.path, archive.digest, key)})
 
 
 def _moment(text: str) -> datetime:
@@ -224,9 +246,31 @@ def _check_bytecode(archive: Archive) -> None:
     )
 
 
+def _compared(archive: Archive, trust: bool) -> list[str]:
+    """What to know before it is run: in what the two environments differ."""
+    differ = _differences(archive) if trust else ()
+    if not differ:
+        return []
+    here, there = (
+        several(f"{_named(each)} {version or 'missing'}" for each, version in versions)
+        for versions in (
+            [(each, each.here) for each in differ],
+            [(each, each.there) for each in differ],
+        )
+    )
+    return [f"here: {here}; where it failed: {there}"]
+
+
+def _named(difference: Difference) -> str:
+    return "Python" if difference.kind == "python" else difference.name
+
+
 def _differences(archive: Archive) -> tuple[Difference, ...]:
     there = archive.manifest["environment"]
     if there is None:
         return ()
     here = describe_process(tuple(there["packages"]))
-    return tuple(compare_surroundings(here, there))
+    # Of the rest nothing is written: variables and settings are not for others to see.
+    alike: Surroundings = {**there, "python": here["python"]}
+    alike["packages"] = here["packages"]
+    return tuple(compare_surroundings(alike, there))

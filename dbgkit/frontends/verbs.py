@@ -16,6 +16,7 @@ from dbgkit.frontends.kinds import Option
 COMMAND_LINE, MAGICS = "command line", "magics"
 SWITCH = ("on", "off")  # of the recorder, and of live
 PAGE = "dbgkit-report.html"  # where a report is written
+BUNDLE = "failure.dbgkit"  # and where a failure is saved
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,24 @@ _DEBUG = (
     Option("prompt", "print the report, even at a terminal", "flag", name="no-prompt"),
     Option("using", "only replay, or only enter what was recorded", "replay|recording"),
 )
+_APART = replace(
+    _WHERE,
+    help="replay in this process, or in a child that may die",
+    kind="here|process",
+)
 # A script, of which every failure is debugged; its client has closed by then.
 _SCRIPT = (
     *_RUN,
-    replace(
-        _WHERE,
-        help="replay in this process, or in a child that may die",
-        kind="here|process",
-    ),
+    _APART,
     *_DEBUG,
+    Option("save", "save the failure to this file", "output", form="FILE"),
+)
+# A file, of which nothing is run without trust.
+_OPEN = (
+    replace(_APART, help="with --trust: run it here, or in a child", shown="process"),
+    Option("timeout", "limit of a run in a child", "duration", "30s"),
+    *_DEBUG[:1],
+    Option("as_json", "print one JSON document", "flag", False, name="json"),
 )
 
 _FAILURES = (
@@ -150,6 +160,21 @@ _PEEK = (
     Option("times", "how many samples to take", "number", 1),
     Option("every", "time between two samples", "duration", "0.1s"),
     _limit("tasks", 10),
+)
+_SAVE = (
+    Option(
+        "path",
+        "where to write it; a file that is there is replaced",
+        "output",
+        shown=BUNDLE,
+        name="output",
+        also=("-o",),
+    ),
+    Option("inputs", "leave out the call and its inputs", "flag", name="no-inputs"),
+    *(each for each in _RUN if each.keyword not in ("scope", "times")),
+)
+_TRUST = Option(
+    "trust", "the file is from somebody who may run code here", "flag", False
 )
 # Their defaults are those of Dask's configuration.
 _RECORD = (
@@ -277,11 +302,16 @@ VERBS = {
     "report": Verb((_OUTPUT_OF_COMMAND, _EXIT_CODE, *_VIEW)),
     "to_test": Verb((*_TEST, *_INPUTS, _CLIENT), "target"),
     "watch": Verb((*_WATCH, *_VIEW)),
+    "save": Verb((*_SAVE, _CLIENT), "target"),
+    "load": Verb((_TRUST,), "path", only=MAGICS, numbered=False),
+    "open": Verb((_TRUST, *_OPEN), only=COMMAND_LINE),
     "run": Verb(_SCRIPT, only=COMMAND_LINE),
 }
 MAGIC_VERBS = {
     "dbg": VERBS["debug"],
-    **{f"dbg_{name}": verb for name, verb in VERBS.items() if not verb.only},
+    **{
+        f"dbg_{name}": verb for name, verb in VERBS.items() if verb.only in ("", MAGICS)
+    },
     "dbg_report": Verb((_OUTPUT, *_VIEW)),
 }
 # What holds for a replay of what was taken as a client closed, too.

@@ -108,7 +108,8 @@ def _named(keys: Sequence[Any]) -> str:
 
 def _recording_form(recording: Recording, *, whole: bool = False) -> RenderableType:
     """``whole``: each own frame with its source and locals."""
-    head = Text("as recorded on the worker when it failed", style=LABEL)
+    where = "in a file" if recording.foreign else "on the worker when it failed"
+    head = Text(f"as recorded {where}", style=LABEL)
     return Group(head, failure_form(view_recording(recording), whole=whole))
 
 
@@ -116,10 +117,10 @@ def recording_header(
     recording: Recording, *, color: bool | None = False, width: int | None = None
 ) -> str:
     """As `dbgkit.render.header`, above the prompt in a recording."""
-    head = Text(
-        "a recording: the frames and locals as they were on the worker; nothing is run",
-        style=LABEL,
-    )
+    what = "the frames and locals as they were on the worker; nothing is run"
+    if recording.foreign:
+        what = "the frames, source and locals that a file holds; nothing is run"
+    head = Text(f"a recording: {what}", style=LABEL)
     form = Group(head, failure_form(view_recording(recording), frames=False))
     return header_text(form, width=width, color=color).rstrip()
 

@@ -26,6 +26,7 @@ class Renderer(Generic[T]):
 RENDERERS = {
     "dbgkit.model.attach.Stop": "attach:STOP",
     "dbgkit.model.attach.Stops": "attach:STOPS",
+    "dbgkit.model.bundle.Bundle": "bundle:BUNDLE",
     "dbgkit.model.deaths.Death": "deaths:DEATH",
     "dbgkit.model.deaths.Deaths": "deaths:DEATHS",
     "dbgkit.model.doctor.Checkup": "doctor:CHECKUP",

@@ -34,13 +34,14 @@ class StepCall:
     """A call to be made: ``function(*args, **kwargs)``.
 
     ``what`` is ``"step"`` for the call that failed alone, and ``"task"`` for all that
-    the task does, Dask's own wrappers included.
+    the task does, Dask's own wrappers included; ``node`` is what it was made of.
     """
 
     function: Any
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     what: str = "step"
+    node: Any = None
 
 
 @dataclass
@@ -115,8 +116,12 @@ def _unrun(prepared: Prepared) -> StepCall:
         node = prepared.material.rows[prepared.material.key].read()
     function, args, kwargs = bind_plainly(node, data)
     if function is None:
-        return StepCall(RunTask(node, data), what="task")
-    return StepCall(*whole_call(function, args, kwargs))
+        return _whole(node, data)
+    return StepCall(*whole_call(function, args, kwargs), node=node)
+
+
+def _whole(node: Any, data: Mapping[Any, Any]) -> StepCall:
+    return StepCall(RunTask(node, data), what="task", node=node)
 
 
 def _node(prepared: Prepared) -> Any:
@@ -139,7 +144,8 @@ def _try_plain(
     if call is not None:
         hand_over(call)
         tried = _run(prepared, call, notify)
-        if tried.outcome == "same" or tried.lack:
+        plainly = call.function is getattr(node, "func", None)
+        if tried.outcome == "same" or tried.lack or plainly:
             return tried
         if again:
             prepared = prepare_once(prepared.failure, prepared.wanted, _silent)
@@ -156,7 +162,7 @@ def _try_whole(
     hand_over: Callable[[StepCall], None],
     notify: Notify,
 ) -> Tried:
-    call = StepCall(RunTask(node, data), what="task")
+    call = _whole(node, data)
     hand_over(call)
     return _run(prepared, call, notify)
 
@@ -179,12 +185,12 @@ def _alone(node: Any, data: Mapping[Any, Any]) -> StepCall | None:
     if (module_of(function), name_of_function(function)) == _MAPS and not kwargs:
         mapped, iterables, *rest = args
         solid = [list(each) for each in iterables]
-        return StepCall(for_each, (mapped, solid, *rest))
+        return StepCall(for_each, (mapped, solid, *rest), node=node)
     call = whole_call(function, args, kwargs)
     values = (*call[1], *call[2].values())
     if any(isinstance(value, Iterator) for value in values):
         return None  # it would be used up as it is written
-    return StepCall(*call)
+    return StepCall(*call, node=node)
 
 
 _MAPS = ("dask.bag.core", "map_chunk")
@@ -228,8 +234,7 @@ def _try_fused(
     with reading(prepared.stand_in):
         data = prepared.inputs.fresh(last=False)
     node = _node(prepared)
-    whole = StepCall(RunTask(node, data), what="task")
-    tried = _run(prepared, whole, notify)
+    tried = _run(prepared, _whole(node, data), notify)
     error = tried.exception
     if error is not None and tried.outcome == "same" and not tried.lack:
         with reading(prepared.stand_in):
@@ -242,7 +247,7 @@ def _try_fused(
                 return alone
     with reading(prepared.stand_in):
         data = prepared.inputs.fresh(last=True)
-    tried.call = StepCall(RunTask(_node(prepared), data), what="task")
+    tried.call = _whole(_node(prepared), data)
     hand_over(tried.call)
     return tried
 
@@ -315,7 +320,7 @@ def _try_graph(
         call = _of_step(node, made.data, failed_path(made.exception))
     else:
         call = _alone(node, made.data)
-    call = call or StepCall(RunTask(node, made.data), what="task")
+    call = call or _whole(node, made.data)
     tried = _tried(prepared.failure, call, made)
     hand_over(call)
     return tried

@@ -111,7 +111,7 @@ def command(
                 collect_garbage()
             with ending():
                 place = _place(name, given)
-                with _own_mistakes(), _quiet(), worded(_wording()):
+                with own_mistakes(), _quiet(), worded(_wording()):
                     code = function(place, **given)
             raise SystemExit(code)
 
@@ -161,7 +161,7 @@ def _place(verb: str, given: dict[str, Any], limit: str | None = None) -> Place:
 
 
 @contextmanager
-def _own_mistakes() -> Iterator[None]:
+def own_mistakes() -> Iterator[None]:
     """Show a bug of ours in whole; Python's own exit code would mean: found."""
     try:
         yield

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from dbgkit._version import __version__
-from dbgkit.frontends.cli import live, replay, report, states
+from dbgkit.frontends.cli import files, live, replay, report, states
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, flushed
 from dbgkit.frontends.cli.garbage import collect_garbage, keep_garbage, leave_garbage
 from dbgkit.frontends.cli.options import declared
@@ -110,6 +110,8 @@ for command in (
     live.attach,
     report.report,
     report.watch,
+    files.save,
+    files.open_file,
 ):
     cli.add_command(command)
 

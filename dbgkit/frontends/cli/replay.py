@@ -25,7 +25,7 @@ def locate(place: Place, key: str | None) -> int:
     """
     from dbgkit.api.locate import locate
 
-    with _opening(place, key) as run:
+    with opening(place, key) as run:
         put(place, run(locate))
     return FOUND
 
@@ -42,7 +42,7 @@ def replay(place: Place, key: str | None, **options: Any) -> int:
     """
     from dbgkit.api.replay import replay
 
-    with _opening(place, key) as run:
+    with opening(place, key) as run:
         again = run(replay, **options)
         put(place, again)
     return 0 if options["dry_run"] or again.outcome == "passed" else FOUND
@@ -64,7 +64,7 @@ def debug(place: Place, key: str | None, **options: Any) -> int:
         raise click.UsageError(
             "a prompt cannot be printed as JSON: use dbgkit replay --json"
         )
-    with _opening(place, key) as run, patient_pipe():
+    with opening(place, key) as run, patient_pipe():
         run(debug, **options)
     return FOUND
 
@@ -82,14 +82,14 @@ def to_test(place: Place, key: str | None, **options: Any) -> int:
     """
     from dbgkit.api.to_test import to_test
 
-    with _opening(place, key) as run:
+    with opening(place, key) as run:
         path = str(run(to_test, **options))
     write(f"{as_json({'path': path})}\n" if place.as_json else f"{path}\n")
     return 0
 
 
 @contextmanager
-def _opening(place: Place, key: str | None) -> Iterator[Callable[..., Any]]:
+def opening(place: Place, key: str | None) -> Iterator[Callable[..., Any]]:
     """What calls a verb with the task that a text names, as `cli.keys` reads it."""
     if place.dump is not None:
         raise click.UsageError("a dump has no tasks to run: use --scheduler ADDRESS")

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType, TracebackType
@@ -23,7 +23,7 @@ from dbgkit.frontends.cli.held import HeldBlocks
 from dbgkit.frontends.cli.telling import Telling
 from dbgkit.frontends.cli.threads import ThreadFailures
 from dbgkit.frontends.verbs import CAPTURED
-from dbgkit.frontends.wording import Run
+from dbgkit.frontends.wording import Run, quoted
 from dbgkit.model import Progress
 from dbgkit.remote.common.texts import visible
 from dbgkit.render.notifier import Notifier
@@ -37,12 +37,13 @@ def run_script(
     args: Sequence[str],
     *,
     module: bool,
+    save: str | None = None,
     **options: Any,
 ) -> int | str | None:
     """Run a script, debug what it raises, and return its exit code.
 
-    ``options`` are those of `debug`. The result is for `SystemExit`, in any
-    form that this takes.
+    ``options`` are those of `debug`; ``save`` is where to save the failure first. The
+    result is for `SystemExit`, in any form that this takes.
     """
     try:
         main, code = _load_module(script) if module else _load_script(script)
@@ -70,6 +71,9 @@ def run_script(
         telling = Telling(ended, held, notify)
         if isinstance(ended, KeyboardInterrupt):
             return INTERRUPTED
+        first = failed if failed is not None else threads.first
+        if save is not None and first is not None:
+            _save(first, save, notify, options)
         if failed is not None:
             status = _debug(failed, status, telling, **options)
         if threads.first is not None:
@@ -105,6 +109,27 @@ def _progress(notify: Notifier, event: Any) -> None:
     """Of what is taken from a client that closes, only the progress is shown."""
     if isinstance(event, Progress):
         notify(event)
+
+
+def _save(
+    error: BaseException, path: str, notify: Notifier, options: Mapping[str, Any]
+) -> None:
+    """Save what a script raised as a file; one line says so, or why not."""
+    from dbgkit.api.save import save
+
+    given = {name: options[name] for name in _OF_SAVE if options.get(name) is not None}
+    try:
+        saved = save(error, path, notify=partial(_progress, notify), **given)
+    except DbgkitError as ours:
+        say(f"not saved: {ours}")
+        return
+    except KeyboardInterrupt as interrupt:
+        say_stopped(interrupt)
+        return
+    say(f"saved {saved.path!r}: dbgkit open {quoted(path)} opens it")
+
+
+_OF_SAVE = ("recompute", "timeout", "max_bytes")
 
 
 def _debug(

@@ -39,6 +39,7 @@ from dbgkit.frontends.ipython.base import (
     was_stopped,
 )
 from dbgkit.frontends.ipython.completing import matcher_of
+from dbgkit.frontends.ipython.files import FileMagics
 from dbgkit.frontends.ipython.live import LiveMagics
 from dbgkit.frontends.ipython.recording import RecordMagics
 from dbgkit.frontends.ipython.session import NoMore, Session, last_exception
@@ -245,7 +246,8 @@ def load_ipython_extension(shell: Any) -> None:
     states = StateMagics(shell, magics.session)
     recorder = RecordMagics(shell, magics.session)
     live = LiveMagics(shell, magics.session)
-    shell.register_magics(magics, states, recorder, live)
+    files = FileMagics(shell, magics.session)
+    shell.register_magics(magics, states, recorder, live, files)
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     matcher = matcher_of(shell, magics.session)
@@ -253,7 +255,7 @@ def load_ipython_extension(shell: Any) -> None:
     states.show_in_colours()
     word_with(_WORDING)
     tracebacks.show_lines(shell)
-    setattr(shell, _KEPT, (magics, states, recorder, live, matcher))
+    setattr(shell, _KEPT, (magics, states, recorder, live, files, matcher))
 
 
 def unload_ipython_extension(shell: Any) -> None:

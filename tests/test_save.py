@@ -1,0 +1,253 @@
+"""A failure saved as a file, opened again, and run again out of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import dask
+import dask.bag as db
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from bundle_tasks import Scale, grow, number, once, per_row, ratio
+from distributed import KilledWorker, wait
+
+import dbgkit
+from dbgkit.errors import (
+    BundleUnreadable,
+    CannotWrite,
+    InputsTooLarge,
+    NotTrusted,
+    SecretInside,
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "failure.dbgkit"
+
+
+def failed(client, *args, **kwargs):
+    future = client.submit(*args, **kwargs)
+    wait(future, timeout=60)
+    return future
+
+
+def failing(compute):
+    with pytest.raises(Exception) as failed:
+        compute()
+    return failed.value
+
+
+def manifest_of(path):
+    with zipfile.ZipFile(path) as file:
+        return json.loads(file.read("manifest.json"))
+
+
+# -- what is in it -------------------------------------------------------------------
+
+
+def test_a_failure_is_saved_with_its_frames_call_and_inputs(client, path):
+    saved = dbgkit.save(failed(client, ratio, 3, y=2), path)
+    assert saved.path == str(path) and not saved.trusted
+    assert saved.failure.exception_type == "ZeroDivisionError"
+    assert [(one.name, one.text) for one in saved.inputs] == [("x", "3"), ("y", "2")]
+    frame = saved.recording.frames[-1]
+    assert (frame.function, dict(frame.locals)["x"].text) == ("ratio", "3")
+    assert saved.recording.values[len(saved.recording.frames) - 1] == {"x": 3, "y": 2}
+    (text,) = saved.sources.values()
+    assert "def ratio(x, y=1):\n    return y / (x - 3)\n" in text
+    assert "import os" not in text  # what the frames are not in
+
+
+def test_a_file_that_is_there_is_replaced_and_nothing_else_is_left(client, path):
+    path.write_text("before")
+    dbgkit.save(failed(client, ratio, 3), path)
+    assert zipfile.is_zipfile(path)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_tables_and_arrays_are_stored_in_formats_of_their_own(client, path):
+    frame = dd.from_pandas(pd.DataFrame({"x": range(10)}), npartitions=2)
+    lazy = frame.map_partitions(per_row, limit=3, meta={"x": int, "z": float})
+    saved = dbgkit.save(failing(lazy.compute), path)
+    assert [(one.name, one.format) for one in saved.inputs] == [
+        ("frame", "arrow"),
+        ("limit", "pickle"),
+    ]
+    again = dbgkit.replay(dbgkit.load(path, trust=True), where="here")
+    assert again.outcome == "same"
+    assert again.args[0].x.tolist() == [5, 6, 7, 8, 9]
+
+
+def test_without_inputs_it_can_be_looked_at_only(client, path):
+    saved = dbgkit.save(failed(client, ratio, 3), path, inputs=False)
+    assert saved.inputs == () and saved.function == ""
+    assert saved.recording.frames[-1].function == "ratio"
+    assert {*manifest_of(path)["entries"]} == {"recording.json", "sources/0.txt"}
+    with pytest.raises(dbgkit.DbgkitError, match="without its inputs"):
+        dbgkit.replay(dbgkit.load(path, trust=True))
+
+
+def test_a_recording_is_saved_without_the_call(client, path, recorded):
+    future = failed(client, ratio, 3, key="ratio-recorded-to-save")
+    (recording,) = dbgkit.recordings(future).recordings
+    saved = dbgkit.save(recording, path)
+    assert saved.failure.key == "ratio-recorded-to-save" and saved.function == ""
+    assert saved.recording.frames[-1].function == "ratio"
+
+
+# -- run again out of it -------------------------------------------------------------
+
+
+def test_nothing_is_run_without_trust(client, path):
+    dbgkit.save(failed(client, ratio, 3), path)
+    bundle = dbgkit.load(path)
+    with pytest.raises(NotTrusted, match="trust=True"):
+        dbgkit.replay(bundle)
+    with pytest.raises(NotTrusted):
+        dbgkit.debug(bundle, using="replay")
+
+
+def test_with_trust_it_runs_in_a_process_of_its_own(client, path):
+    dbgkit.save(failed(client, Scale(0), 3), path)
+    again = dbgkit.replay(dbgkit.load(path, trust=True))
+    assert (again.outcome, again.where) == ("same", "process")
+
+
+def test_inputs_are_as_they_were_at_the_call(client, path):
+    dbgkit.save(failed(client, grow, client.submit(list, (1, 2))), path)
+    again = dbgkit.replay(dbgkit.load(path, trust=True), where="here", times=2)
+    assert again.outcome == "same" and again.tally == {"same": 2}
+
+
+def test_a_bag_without_dasks_wrappers(client, path, tmp_path):
+    (tmp_path / "a.txt").write_text("1\n2\nx\n3\n")
+    lazy = db.read_text(tmp_path / "*.txt").map(str.strip).map(number)
+    dbgkit.save(failing(lazy.compute), path)
+    with zipfile.ZipFile(path) as file:
+        assert b"dask" not in file.read("pickles/call.pickle")
+    assert dbgkit.replay(dbgkit.load(path, trust=True)).outcome == "same"
+
+
+def test_code_of_main_travels_as_source(path, tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import dask, dbgkit\n"
+        "LIMIT = 3\n"
+        "def check(x):\n"
+        "    return [1 / (v - LIMIT) for v in x]\n"
+        "try:\n"
+        "    dask.delayed(check)([1, 3]).compute(scheduler='sync')\n"
+        "except ZeroDivisionError as error:\n"
+        f"    dbgkit.save(error, {str(path)!r})\n"
+    )
+    subprocess.run([sys.executable, script], check=True, timeout=120)
+    assert manifest_of(path)["call"]["bytecode"] is False
+    again = dbgkit.replay(dbgkit.load(path, trust=True))
+    assert (again.outcome, again.frames[-1].lineno) == ("same", 4)
+
+
+def test_a_file_that_changed_since_it_was_opened_is_not_run(client, path):
+    dbgkit.save(failed(client, ratio, 3), path)
+    bundle = dbgkit.load(path, trust=True)
+    dbgkit.save(failed(client, ratio, 3, y=5), path)
+    with pytest.raises(dbgkit.DbgkitError, match="changed since it was opened"):
+        dbgkit.replay(bundle, where="here")
+
+
+def test_a_bundle_is_saved_again(client, path, tmp_path):
+    dbgkit.save(failed(client, ratio, 3), path)
+    other = tmp_path / "other.dbgkit"
+    dbgkit.save(dbgkit.load(path, trust=True), other)
+    assert dbgkit.replay(dbgkit.load(other, trust=True)).outcome == "same"
+    looked = dbgkit.save(dbgkit.load(path), other)
+    assert looked.function == "" and looked.recording.frames[-1].function == "ratio"
+
+
+# -- what is refused, or said ---------------------------------------------------------
+
+
+def test_a_literal_that_looks_like_a_secret_is_refused(client, path):
+    def login(user, password):
+        raise PermissionError(user)
+
+    future = failed(client, login, "ann", password="hunter2-and-more")
+    with pytest.raises(SecretInside, match="password"):
+        dbgkit.save(future, path)
+    assert not path.exists() and os.listdir(path.parent) == []
+    saved = dbgkit.save(future, path, inputs=False)
+    assert dict(saved.recording.frames[-1].locals)["password"].hidden
+
+
+def test_inputs_over_the_limit_are_not_pulled(client, path):
+    data = client.submit(np.ones, 100_000)
+    with pytest.raises(InputsTooLarge, match="inputs=False"):
+        dbgkit.save(failed(client, Scale(0).times, data), path, max_bytes="1 kB")
+    assert not path.exists()
+
+
+def test_inputs_that_cannot_be_pickled_are_left_out_and_that_is_said(path):
+    import threading
+
+    error = failing(
+        lambda: dask.delayed(lambda lock: 1 / 0)(threading.Lock()).compute(
+            scheduler="sync"
+        )
+    )
+    saved = dbgkit.save(error, path)
+    assert saved.function == ""
+    assert any("left out" in note for note in saved.notes)
+    assert saved.recording.frames[-1].function == "<lambda>"
+
+
+def test_a_task_that_passes_now_is_saved_and_that_is_said(client, path, tmp_path):
+    future = failed(client, once, str(tmp_path / "there"))
+    saved = dbgkit.save(future, path)
+    assert "it passed" in saved.notes[-1]
+
+
+def test_what_killed_a_worker_is_saved_without_a_run(mortals, path):
+    future = mortals.submit(os._exit, 4, key="killer-to-save")
+    with pytest.raises(KilledWorker):
+        future.result(timeout=60)
+    saved = dbgkit.save(future, path)
+    assert saved.failure.killed and saved.inputs[0].text == "4"
+    again = dbgkit.replay(dbgkit.load(path, trust=True))
+    assert again.outcome == "died"
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_runs(client):
+    with pytest.raises(CannotWrite):
+        dbgkit.save(failed(client, ratio, 3), "/nonexistent/failure.dbgkit")
+
+
+def test_a_link_stays_one_and_a_device_is_left_alone(client, path, tmp_path):
+    future = failed(client, ratio, 3)
+    link = tmp_path / "link.dbgkit"
+    link.symlink_to(path)
+    dbgkit.save(future, link)
+    assert link.is_symlink() and zipfile.is_zipfile(path)
+    with pytest.raises(CannotWrite, match="no regular file"):
+        dbgkit.save(future, os.devnull)
+
+
+def test_no_bundle_is_a_clear_error(tmp_path):
+    (tmp_path / "a.txt").write_text("hello")
+    with pytest.raises(BundleUnreadable):
+        dbgkit.load(tmp_path / "a.txt")
+
+
+def test_a_forgotten_failure_is_saved_as_it_was_recorded(client, path, recorded):
+    future = failed(client, ratio, 3, key="ratio-forgotten-to-save")
+    error = future.exception()
+    del future
+    saved = dbgkit.save(error, path)
+    assert saved.failure.exception_type == "ZeroDivisionError"
+    frame = saved.recording.frames[-1]
+    assert (frame.function, dict(frame.locals)["x"].text) == ("ratio", "3")
