@@ -176,6 +176,36 @@ class Derived(Point):
         return super().fail(x)
 
 
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Tight:
+    x: int
+    of: list = dataclasses.field(default_factory=lambda: [1])
+
+    def fail(self, x):
+        assert repr(Tight(x=2)) == "Tight(x=2, of=[1])"
+        return self.x / x  # tight
+
+
+class Options(typing.TypedDict, total=False):
+    rate: float
+
+
+class Failing(typing.Protocol):
+    def fail(self, x): ...
+
+
+class Triple(collections.namedtuple("Triple", "a b c")):
+    __slots__ = ()
+
+    def fail(self, x):
+        return self.a / x  # triple
+
+
+def of_types(options: Options, failing: Failing, x):
+    assert Options(rate=1) == options
+    return failing.fail(x)
+
+
 Pair = collections.namedtuple("Pair", "first second", defaults=[4])
 
 
@@ -352,6 +382,9 @@ FORMS: dict = {
     "dataclass": (Point(1, 2).fail, 0),
     "frozen": (Frozen(1).fail, 0),
     "derived": (Derived(1).fail, 0),
+    "tight": (Tight(x=1).fail, 0),
+    "triple": (Triple(1, 2, 3).fail, 0),
+    "types": (of_types, {"rate": 1}, Model.Inner(), 0),
     "pair": (of_pair, Pair(1), 0),
     "named tuple": (Row(1).fail, 0),
     "lambdas": (second, 0),
