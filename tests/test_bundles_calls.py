@@ -28,7 +28,8 @@ import pandas as pd
 import pytest
 
 import dbgkit
-from dbgkit.bundles.calls import PICKLE, read_call, write_call
+from dbgkit.bundles.calls import read_call, write_call
+from dbgkit.bundles.manifest import CALL
 from dbgkit.errors import BundleUnreadable
 
 HERE = Path(__file__).parent
@@ -228,7 +229,7 @@ def there_and_back(function, *args, **kwargs):
 
 
 def pickled_texts(archive):
-    data = archive.read(PICKLE)
+    data = archive.read(CALL)
     return [text for _, text, _ in pickletools.genops(data) if type(text) is str]
 
 
@@ -543,7 +544,7 @@ def test_a_class_of_this_process_keeps_what_was_mended_since():
 def test_a_pickle_that_is_none_of_ours_is_a_clear_error(data):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(PICKLE, data)
+        archive.writestr(CALL, data)
     with pytest.raises(BundleUnreadable):
         read_call(zipfile.ZipFile(file).open, LIMIT)
 

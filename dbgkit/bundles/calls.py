@@ -21,15 +21,15 @@ from dbgkit.bundles.codes import (
     read_source,
     traits_of,
 )
-from dbgkit.bundles.entries import EntryForm, OpenEntry, read_whole, writing
+from dbgkit.bundles.entries import OpenEntry, read_whole, writing
 from dbgkit.bundles.generated import reduce_generated, without_generated
+from dbgkit.bundles.manifest import CALL, EntryForm
 from dbgkit.bundles.values import Plan, Stored, ValueWriter, is_data, read_value
 from dbgkit.bundles.values_npy import is_array
 from dbgkit.errors import BundleUnreadable
 from dbgkit.remote.common.objects import module_of
 from dbgkit.source import Index, Reader
 
-PICKLE = "pickles/call.pickle"
 _PROTOCOL = 5  # of every Python that is supported
 _SMALL = 1_000  # bytes, roughly, up to which a container stays in the pickle
 _MOST_ENTRIES = 500  # of a bundle, which may have no more than 1,000
@@ -79,7 +79,7 @@ def write_call(
             # Only now: of what cannot be pickled, nothing is in the archive.
             apart.write()
             file.seek(0)
-            with writing(archive, PICKLE, values.entries) as entry:
+            with writing(archive, CALL, values.entries) as entry:
                 while block := file.read(_BLOCK):
                     entry.write(block)
         break
@@ -302,7 +302,7 @@ def read_call(
         Something that it needs cannot be imported here, or it is damaged.
     """
     reader = _CallReader(open_entry, limit)
-    data = read_whole(PICKLE, open_entry, limit)
+    data = read_whole(CALL, open_entry, limit)
     try:
         function, args, kwargs = reader.loads(data)
     except BundleUnreadable:

@@ -7,18 +7,12 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, BinaryIO, NamedTuple, TypedDict
+from typing import Any, BinaryIO, NamedTuple
 
+from dbgkit.bundles.manifest import EntryForm
 from dbgkit.errors import BundleUnreadable
 
 OpenEntry = Callable[[str], BinaryIO]
-
-
-class EntryForm(TypedDict):
-    """What the manifest says of an entry: of its bytes before compression."""
-
-    nbytes: int
-    sha256: str
 
 
 class Writer(NamedTuple):

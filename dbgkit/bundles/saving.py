@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from dbgkit.bundles.calls import WrittenCall
 from dbgkit.bundles.forms import failure_form, recording_form
 from dbgkit.bundles.literals import refuse_secrets
+from dbgkit.bundles.manifest import CALL
 from dbgkit.bundles.saved_source import sources_of
-from dbgkit.bundles.writing import CALL, BundleWriter
+from dbgkit.bundles.writing import BundleWriter
 from dbgkit.errors import DbgkitError, Declined, InputsTooLarge, SecretInside
 from dbgkit.model import Failure, Recording, recording_from_wire
 from dbgkit.model.secret_names import secret_names

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 from dbgkit.bundles import values_arrow, values_json, values_npy
 from dbgkit.bundles.entries import (
-    EntryForm,
     OpenEntry,
     Writer,
     read_whole,
     unreadable,
     writing,
 )
+from dbgkit.bundles.manifest import EntryForm
 from dbgkit.errors import BundleUnreadable
 from dbgkit.model.recordings import MALFORMED
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbgkit._version import __version__
 from dbgkit.bundles.calls import WrittenCall, write_call
+from dbgkit.bundles.manifest import FORMAT, MANIFEST, RECORDING
 from dbgkit.errors import CannotWrite
 from dbgkit.replays.step_call import StepCall
 from dbgkit.source import Index
@@ -23,8 +24,6 @@ from dbgkit.source import Index
 if TYPE_CHECKING:
     from types import TracebackType
 
-FORMAT = 1
-MANIFEST, RECORDING, CALL = "manifest.json", "recording.json", "pickles/call.pickle"
 _LEVEL = 6  # of the compression of what is small
 
 
