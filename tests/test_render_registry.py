@@ -17,6 +17,8 @@ from test_render_states import SPAN, WHEN, a_graph, everything, parsed
 import dbgkit
 from dbgkit import render
 from dbgkit.model import (
+    Bundle,
+    BundledInput,
     Death,
     Deaths,
     Displayed,
@@ -60,6 +62,12 @@ def examples():
         a_plan(),
         a_replay(),
         a_graph(),
+        Bundle(
+            *("failure.dbgkit", a_failure(), recording, False, WHEN, "0.1", "3.11.7"),
+            "ratio",
+            (BundledInput("x", "int", "3", "pickle", 0),),
+            {},
+        ),
         recording,
         Recordings((recording, replace(recording, gap="it was too long")), since=WHEN),
         a_stop,
