@@ -11,11 +11,11 @@ from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.render import templating as html
 from dbgkit.render import words
-from dbgkit.render.failure import FailureView, failure_form
+from dbgkit.render.failure import FailureView, add_origin, title_text
 from dbgkit.render.fields import Fields
-from dbgkit.render.frames import Row, frame_of, frames_of_text
+from dbgkit.render.frames import Row, frame_of, frames_form, frames_of_text
 from dbgkit.render.registry import Renderer
-from dbgkit.render.style import LABEL
+from dbgkit.render.style import LABEL, NOTE
 from dbgkit.render.text import Text
 
 ROWS = 12  # inputs that are listed; the rest is counted
@@ -69,7 +69,12 @@ def _failure(bundle: Bundle) -> FailureView:
         frames=frames or frames_of_text(failure.traceback_text),
         others=(),
         notes=(*bundle.notes, *failure.notes),
-        came_from=words.came_from(failure.came_from),
+        came_from=words.came_from(
+            # The call itself is shown with what it was given.
+            one
+            for one in failure.came_from
+            if not one.call or one.key != failure.key
+        ),
     )
 
 
@@ -95,15 +100,8 @@ def _call(bundle: Bundle) -> str:
 
 def _bundle_form(bundle: Bundle, *, whole: bool = False) -> RenderableType:
     view = view_bundle(bundle)
-    return Group(
-        Text(view.head, style=LABEL, overflow="fold"),
-        failure_form(view.failure, whole=whole),
-        _inputs_form(view),
-    )
-
-
-def _inputs_form(view: BundleView) -> RenderableType:
     fields = Fields(8)
+    add_origin(fields, view.failure)
     fields.add("call", view.call)
     for number, row in enumerate(view.rows):
         text = Text(f"{row.name} = {row.value}", overflow="fold")
@@ -111,7 +109,10 @@ def _inputs_form(view: BundleView) -> RenderableType:
         fields.add("" if number else "inputs", text)
     if view.omitted:
         fields.add("", f"… {words.count(view.omitted, 'more input')}")
-    return fields
+    fields.add_each("note", view.failure.notes, NOTE)
+    first, others = frames_form(view.failure.frames, whole=whole)
+    head = Text(view.head, style=LABEL, overflow="fold")
+    return Group(head, title_text(view.failure), *first, fields, *others)
 
 
 def _bundle_html(bundle: Bundle) -> str:
