@@ -148,6 +148,12 @@ def test_a_newer_format_is_refused_with_both_versions(path):
     assert __version__ in said and "reads format 1" in said and "newer dbgkit" in said
 
 
+def test_so_is_a_recording_of_a_newer_one(path):
+    write_bundle(path, {"format": 99}, {"dbgkit": "3.2"})
+    with pytest.raises(BundleUnreadable, match="format 99, written by dbgkit 3.2"):
+        open_bundle(path)
+
+
 def test_fields_that_came_later_are_ignored(path):
     write_bundle(path, said={"later": [1, 2]})
     assert open_bundle(path).failure.name == "ratio on partition 3"

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from dbgkit import advice
+from dbgkit._version import __version__
 from dbgkit.bundles.archive import Archive
 from dbgkit.bundles.manifest import (
     MOST_RECORDING,
@@ -48,6 +49,7 @@ from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.texts import visible
 from dbgkit.remote.common.wire_tasks import Surroundings
+from dbgkit.remote.recording.packing import FORMAT
 from dbgkit.remote.worker.environment import describe_process
 from dbgkit.replays.environment import compare_surroundings
 
@@ -192,11 +194,24 @@ def _recording(
     if isinstance(header, dict):
         header["key"] = as_key(header.get("key"))
     if isinstance(content, dict):
+        _check_format(archive, content)
         form["content"] = content = _as_sent(content, text)
     check(RecordingFile, form)
     name = archive.manifest["failure"]["name"]
     made = recording_from_wire(header, content, text(name))
     return replace(made, foreign=True, sources=sources)
+
+
+def _check_format(archive: Archive, content: dict[str, Any]) -> None:
+    """Refuse the content of a recorder that is newer than ours."""
+    given = content.get("format")
+    if type(given) is int and given > FORMAT:
+        written = archive.manifest["dbgkit"][:40]
+        raise archive.unreadable(
+            f"its recording is of format {given}, written by dbgkit {written}; dbgkit "
+            f"{__version__} reads formats up to {FORMAT}",
+            "install a newer dbgkit to open it",
+        )
 
 
 def _as_sent(content: dict[str, Any], text: Callable[[str], str]) -> dict[str, Any]:
