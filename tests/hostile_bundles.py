@@ -465,6 +465,15 @@ _recorded(
     causes=[cause(message=ESCAPES, exception_type=ESCAPES)],
     secret_names=[ESCAPES],
 )
+MARKUP = '<script>"own"</script><img src=x onerror=own()>[bold red]'
+_recorded(
+    "markup",
+    message=MARKUP,
+    exception_type=MARKUP,
+    frames=[frame(MARKUP, source=[[6, MARKUP]], locals=[local("x", MARKUP, MARKUP)])],
+    causes=[cause(message=MARKUP)],
+    came_from=[{"text": MARKUP}],
+)
 _recorded("half_surrogates", message="\ud800", kept=[[0, "x", "\udfff"]])
 
 
@@ -543,6 +552,14 @@ VALUES = {
     "series_of_a_range": [
         "series",
         [None, ["int64", ["range", [0, 10**9, 1]]], _RANGE],
+    ],
+    "column_of_ranges": [
+        "series",
+        [
+            None,
+            ["string[python]", ["list", [["range", [0, 10**9, 1]]]]],
+            ["range", None, [0, 1, 1]],
+        ],
     ],
     "frame_of_a_range": [
         "frame",

@@ -121,6 +121,14 @@ def test_what_a_terminal_obeys_is_escaped_everywhere(told):
     assert r"\x1b]0;owned\x07" in "".join(told["escapes"]["shown"])
 
 
+def test_a_page_has_none_of_its_tags(told):
+    pages = [text for text in told["markup"]["shown"] if "<style" in text]
+    assert pages
+    for page in pages:
+        assert "<script>" not in page and "<img" not in page
+        assert "[bold red]" in page
+
+
 def test_what_is_recorded_is_shown_at_the_prompt(told):
     shown = "".join(told["a_good_one"]["shown"])
     plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)

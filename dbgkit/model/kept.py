@@ -187,6 +187,10 @@ class Restoring:
         # A range has any length, and dates are slow to read from texts.
         if values[0] != wanted:
             raise ValueError(f"a column of {dtype} that is no {wanted}")
+        # pandas looks into what is within one: another range, say.
+        for item in values[1] if wanted == "list" else ():
+            if isinstance(item, (list, tuple)) and item[0] != "int":
+                raise ValueError("a column of more than texts and numbers")
         return dtype, self.restore(values)
 
     def _series(self, payload: Any) -> Any:
