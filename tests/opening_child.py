@@ -72,8 +72,8 @@ def _described(value):
 def look(path):
     """All that is shown of a bundle, as one text."""
     bundle = open_bundle(path)
-    shown = [repr(bundle), json.dumps(bundle.to_json())]
-    for each in (bundle.failure, bundle.recording):
+    shown = []
+    for each in (bundle, bundle.failure, bundle.recording):
         if each is None:
             continue
         shown += [repr(each), str(each), json.dumps(each.to_json())]

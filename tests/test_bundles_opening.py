@@ -104,6 +104,20 @@ def test_a_bundle_need_not_have_a_recording(path):
     assert entries
 
 
+def test_without_a_recording_nothing_of_the_files_here_is_shown(path, tmp_path):
+    here = tmp_path / "job.py"
+    here.write_text("before = 'here only'\nreturn_it = 1\n")
+    text = f'  File "{here}", line 2, in ratio\n    return_it = 1\n'
+    told = manifest(sources=[], entries={}, failure=failure(traceback_text=text))
+    path.write_bytes(zipped({"manifest.json": as_json(told)}))
+    for trust in (False, True):
+        bundle = open_bundle(path, trust=trust)
+        for each in (bundle, bundle.failure):
+            shown = str(each) + each._repr_mimebundle_()["text/html"]
+            assert "return_it" in shown and "here only" not in shown
+            assert "here only" not in str(each.to_json())
+
+
 def test_a_recording_may_have_no_content(path):
     form = {"header": {**HEADER, "gap": "larger than its limit"}, "content": None}
     write_bundle(path, **{"recording.json": as_json(form)})
@@ -214,8 +228,7 @@ def test_texts_to_compare_are_as_they_were_and_those_to_show_are_escaped(path):
     plain, trusted = open_bundle(path), open_bundle(path, trust=True)
     assert "\x1b" not in plain.failure.message + plain.recording.message
     assert trusted.failure.message == trusted.recording.message == ESCAPES
-    assert "\x1b" not in repr(trusted)
-    for each in (trusted.failure, trusted.recording):
+    for each in (trusted, trusted.failure, trusted.recording):
         assert "\x1b" not in repr(each) and "\x1b" not in str(each)
     assert "\x1b" not in str(debugger.as_exception(trusted.recording))
 

@@ -66,7 +66,7 @@ def _failure(bundle: Bundle) -> FailureView:
         key="" if failure.key is None else words.key_text(failure.key),
         origin=_origin(failure),
         asked="",
-        frames=frames or frames_of_text(failure.traceback_text),
+        frames=frames or frames_of_text(failure.traceback_text, local=False),
         others=(),
         notes=(*bundle.notes, *failure.notes),
         came_from=words.came_from(
