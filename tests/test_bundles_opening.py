@@ -36,11 +36,13 @@ from hostile_bundles import ESCAPES
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dbgkit
 from dbgkit import debugger
 from dbgkit.bundles.archive import Archive
 from dbgkit.bundles.opening import open_bundle
+from dbgkit.bundles.saved_source import sources_of
 from dbgkit.errors import BundleUnreadable
-from dbgkit.model import Bundle
+from dbgkit.model import Bundle, recording_from_wire
 from dbgkit.remote.common.frames import walk
 
 CALL = {"pickles/call.pickle": pickle.dumps((len, ([],), {}))}
@@ -171,6 +173,29 @@ def test_so_is_a_recording_of_a_newer_one(path):
 def test_fields_that_came_later_are_ignored(path):
     write_bundle(path, said={"later": [1, 2]})
     assert open_bundle(path).failure.name == "ratio on partition 3"
+
+
+def test_saved_again_it_has_its_own_source_and_nothing_of_the_files_here(
+    path, tmp_path
+):
+    here = tmp_path / "job.py"
+    here.write_text("import os\n\n\nclass Config:\n    held = 'here only'\n")
+    frames = [frame(), frame(str(here), 5, source=[[1, "import os"]])]
+    write_bundle(path, {"frames": frames, "kept": []})
+    again = dbgkit.save(open_bundle(path), tmp_path / "again.dbgkit")
+    assert dict(again.sources) == {FILE: SOURCE}
+    assert [each.filename for each in again.recording.frames] == [FILE, str(here)]
+    with zipfile.ZipFile(again.path) as archive:
+        texts = [archive.read(name) for name in archive.namelist()]
+    assert not any(b"here only" in text for text in texts)
+
+
+def test_of_a_recording_from_a_cluster_only_recorded_lines_lead_to_a_file(tmp_path):
+    here = tmp_path / "job.py"
+    here.write_text("import os\n\n\nclass Config:\n    held = 'here only'\n")
+    form = content(frames=[frame(str(here), 5, source=[[1, "import os"]])])
+    made = recording_from_wire(HEADER, form, "ratio")
+    assert sources_of(made) == {}
 
 
 # -- trust ------------------------------------------------------------------------

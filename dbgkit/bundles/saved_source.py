@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Iterable, Iterator
 
 from dbgkit.model import FrameSummary, Recording
 from dbgkit.remote.common.parsing import parsed
 from dbgkit.remote.secrets.redact import LINE_WIDTH, redact_lines
-from dbgkit.source.texts import has_text, read_file
+from dbgkit.source.texts import local_lines
 
 _MOST_LINES = 20_000  # of one file
 
@@ -20,6 +19,8 @@ def sources_of(recording: Recording) -> dict[str, str]:
     classes and statements that the frames are in; all other lines are empty. Where a
     file has changed since, there is none of it.
     """
+    if recording.foreign:  # what is here under its names is not its own
+        return dict(recording.sources)
     frames: dict[str, list[FrameSummary]] = {}
     for frame in _own_frames(recording):
         frames.setdefault(frame.filename, []).append(frame)
@@ -41,15 +42,12 @@ def _own_frames(recording: Recording) -> Iterator[FrameSummary]:
 
 def _lines(filename: str) -> list[str]:
     """Lines of a file or a cell; none if that is not here."""
-    if filename in linecache.cache:
-        return linecache.getlines(filename)[:_MOST_LINES]
-    text = read_file(filename) if has_text(filename) else None
-    return (text or "").splitlines(keepends=True)[:_MOST_LINES]
+    return local_lines(filename)[:_MOST_LINES]
 
 
 def _is_of(frame: FrameSummary, lines: list[str]) -> bool:
     """Whether a text is the one that the frame's recorded lines are of."""
-    if frame.lineno > len(lines) or not frame.source:
+    if frame.lineno not in dict(frame.source):  # it is taken along, too
         return False
     hidden = redact_lines([line.rstrip("\r\n") for line in lines])
     return all(
