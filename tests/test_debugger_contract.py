@@ -35,6 +35,17 @@ def test_pdbs_continue_takes_ctrl_c_and_remembers_whose_it_was():
     assert {"sigint_handler", "nosigint"} <= set(pdb.Pdb.do_continue.__code__.co_names)
 
 
+def test_pdb_runs_the_lines_of_its_file_as_it_opens_and_can_do_without():
+    assert pdb.Pdb(readrc=False).rcLines == []
+    runs = pdb.Pdb.setup if hasattr(pdb.Pdb, "_cmdloop") else pdb.Pdb.interaction
+    assert {"rcLines", "execRcLines"} & set(runs.__code__.co_names)
+
+
+def test_pdb_prints_to_its_stdout_and_has_commands_print_there():
+    assert "stdout" in pdb.Pdb.message.__code__.co_names
+    assert "stdout" in pdb.Pdb.default.__code__.co_names
+
+
 def test_pdbs_where_goes_through_print_stack_trace():
     assert "print_stack_trace" in pdb.Pdb.do_where.__code__.co_names
 

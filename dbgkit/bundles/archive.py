@@ -258,15 +258,21 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             raise zipfile.BadZipFile("its entries overlap")
         length = _LOCAL_HEADER + len(info.filename) + info.compress_size
         end = info.header_offset + length
-        if info.filename != info.orig_filename:  # one with a NUL in it, say
+        # ``orig_filename`` (zipfile.py): a name with a NUL is cut there.
+        if info.filename != info.orig_filename:
             raise zipfile.BadZipFile("the name of an entry is none")
         if info.flag_bits & _ENCRYPTED:
             raise zipfile.BadZipFile("it is encrypted")
         if info.compress_type not in _METHODS:
             raise zipfile.BadZipFile("it is compressed in another way than ours")
-    if end > archive.start_dir:
+    if end > _end_of_entries(archive):
         raise zipfile.BadZipFile("its entries overlap")
     return entries
+
+
+def _end_of_entries(archive: zipfile.ZipFile) -> int:
+    """Where a zip's table of contents begins: ``start_dir`` (zipfile.py)."""
+    return archive.start_dir
 
 
 def _why_no_zip(file: _Guarded, error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from dbgkit.debugger.escaping import Escaping
@@ -13,16 +13,26 @@ from dbgkit.debugger.recording import RecordedError, is_foreign
 @contextmanager
 def careful(debugger: Any, exception: BaseException) -> Iterator[None]:
     """Have a debugger show a recording as such; afterwards it is as before."""
-    if not isinstance(exception, RecordedError):
+    stdout = getattr(debugger, "stdout", None)  # one that is no pdb may have none
+    if stdout is None or not isinstance(exception, RecordedError):
         yield
         return
-    stdout, lines = debugger.stdout, debugger.rcLines
     debugger.stdout = Escaping(stdout)
-    if is_foreign(exception):
-        debugger.rcLines = []  # pdb runs them as it opens, once
+    try:
+        with _without_rc(debugger) if is_foreign(exception) else nullcontext():
+            yield
+    finally:
+        debugger.stdout = stdout
+
+
+@contextmanager
+def _without_rc(debugger: Any) -> Iterator[None]:
+    """Keep lines of ``.pdbrc`` for later: ``rcLines`` (pdb.py), run once, as it opens.
+
+    IPython's debugger is the same for each prompt.
+    """
+    lines, debugger.rcLines = debugger.rcLines, []
     try:
         yield
     finally:
-        debugger.stdout = stdout
-        if is_foreign(exception):
-            debugger.rcLines = lines
+        debugger.rcLines = lines
