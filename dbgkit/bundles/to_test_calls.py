@@ -63,7 +63,7 @@ class Body:
             written, note = writer.literals.of(value), ""
         except NotLiteral:
             before = {*writer.draft.files}
-            written, note = writer.draft.beside(name, value)
+            written, note = writer.beside(name, value)
             for file in {*writer.draft.files} - before:
                 if not self._confidential:
                     data = writer.draft.files[file].data

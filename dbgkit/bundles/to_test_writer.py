@@ -89,7 +89,7 @@ class Writer:
         if name not in self._taken:
             self._take(name, _RESTORED, "a function that makes objects")
             lines = [(line, 0) for line in _RESTORED]
-            self.draft.blocks.append(Block(lines, made=True))
+            self.draft.blocks.append(Block(lines))
         return name
 
     @property
@@ -225,7 +225,14 @@ class Writer:
         try:
             return self.literals.of(value)
         except NotLiteral:
-            return self.draft.beside(name, value)[0]
+            return self.beside(name, value)[0]
+
+    def beside(self, name: str, value: Any) -> tuple[Expression, str]:
+        """How a value is read from a file beside the test, and what to say of it."""
+        try:
+            return self.draft.beside(name, value, self.reference)
+        except NotLiteral as error:
+            raise NotHere(f"{name!r} cannot be written to a file: {error}") from None
 
     # -- classes -------------------------------------------------------------
 
@@ -295,10 +302,6 @@ class Writer:
         bound = bound_by(node)
         for name in bound:
             self._take(name, key, "{}:{}".format(*key))
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            if node.col_offset == 0:
-                self._import(node, scope)
-            return
         if node.col_offset:  # within an ``if`` or a ``try``
             lines = [(line[node.col_offset :], number) for line, number in lines]
         self._bind_all(lines, scope, bound)
@@ -335,6 +338,9 @@ class Writer:
         if name in self._taken:
             return
         statement = scope.home.defined(name)
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            self._import(statement, name, scope)
+            return
         if statement is not None and statement.col_offset == 0:
             self.statement(statement, scope)
             return
@@ -375,9 +381,11 @@ class Writer:
         except NotLiteral:
             statement = scope.home.defined(name)
             if isinstance(value, _kept_apart()) or statement is None:
-                written, note = self.draft.beside(name, value)
+                written, note = self.beside(name, value)
                 if note:
-                    self.draft.blocks.append(Block([(f"# {note}", 0)]))
+                    self.draft.blocks.append(
+                        Block([(f"# {note[0].upper()}{note[1:]}.", 0)])
+                    )
             else:
                 self.statement(statement, scope)
                 return
@@ -404,13 +412,23 @@ class Writer:
                     if not alias.asname and alias.name.startswith(f"{name}."):
                         self.draft.need(f"import {alias.name}")
 
-    def _import(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
-        module = getattr(node, "module", None) or node.names[0].name
+    def _import(
+        self, node: ast.Import | ast.ImportFrom, name: str, scope: Scope
+    ) -> None:
+        """The part of an import that gives a name its value."""
         if getattr(node, "level", 0):
             raise NotHere(
                 f"a relative import in {scope.home.filename!r} has no package"
             )
-        line = ast.unparse(node)
+        for alias in node.names:
+            if (alias.asname or alias.name.partition(".")[0]) == name:
+                whole = f"{alias.name} as {name}" if alias.asname else alias.name
+                module = getattr(node, "module", None)
+                line = f"from {module} import {whole}" if module else f"import {whole}"
+                self._take(name, line, line)
+                self._import_line(module or alias.name, line)
+
+    def _import_line(self, module: str, line: str) -> None:
         root = root_of(module)
         if root is None:
             self.draft.need(line)
