@@ -20,6 +20,7 @@ from to_test_runs import check_mended, run_tests
 from watching import unchanged
 
 import dbgkit
+from dbgkit.api.debugging import capture
 from dbgkit.errors import (
     CannotWrite,
     NoTask,
@@ -231,6 +232,28 @@ def test_a_future_that_is_a_tasks_own_input(processes_client, tmp_path):
     assert "ratio(5, range(0, 3))" in path.read_text()
 
 
+# -- without a client that is open ----------------------------------------------------
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
+def test_dasks_own_schedulers(scheduler, tmp_path):
+    with pytest.raises(ZeroDivisionError) as caught:
+        delayed(tasks.ratio)(5, delayed(tasks.inc)(-1)).compute(scheduler=scheduler)
+    path = dbgkit.to_test(caught.value, tmp_path / "test_ratio.py")
+    assert "ratio(5, 0)" in path.read_text()
+
+
+def test_a_client_that_has_closed_because_of_it(processes, tmp_path):
+    with capture():
+        with (
+            pytest.raises(ZeroDivisionError) as caught,
+            Client(processes) as client,
+        ):
+            client.submit(tasks.ratio, 5, client.submit(tasks.inc, -1)).result()
+        path = dbgkit.to_test(caught.value, tmp_path / "test_ratio.py")
+    assert "ratio(5, 0)" in path.read_text()
+
+
 # -- what is refused ------------------------------------------------------------------
 
 
@@ -304,7 +327,7 @@ def test_source_that_is_not_known(tmp_path):
         dbgkit.to_test(fails(space["lost"], 0), tmp_path / "test_lost.py")
 
 
-# -- front ends ------------------------------------------------------------------------
+# -- front ends -----------------------------------------------------------------------
 
 
 def test_a_command_writes_it(processes_client, tmp_path, monkeypatch, capsys):

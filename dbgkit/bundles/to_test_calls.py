@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from types import FunctionType, MethodType
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from dbgkit.bundles.to_test_layout import WIDTH, Expression
@@ -143,7 +143,7 @@ class Body:
 
     def _object(self, function: Any) -> str:
         """A library's function, or an object that is called."""
-        if isinstance(function, MethodType) and not isinstance(function.__self__, type):
+        if _is_bound(function):
             variable = _variable_for(type(function.__self__))
             written, note = self._value(variable, function.__self__)
             name = self._assigned(variable, written, note)
@@ -153,6 +153,13 @@ class Body:
         except NotLiteral:
             written, note = self._value("function", function)
             return self._assigned("function", written, note)
+
+
+def _is_bound(function: Any) -> bool:
+    """Whether it is the method of an object: no class's, and no module's function."""
+    bound = isinstance(function, (MethodType, BuiltinMethodType))
+    owner = getattr(function, "__self__", None)
+    return bound and not (owner is None or isinstance(owner, (type, ModuleType)))
 
 
 def _with_cells(function: FunctionType, cells: dict[str, Any]) -> FunctionType:
