@@ -32,6 +32,8 @@ from dbgkit.errors import (
 )
 
 MODULE = """
+import sys
+
 import dask
 
 SCALE = 0
@@ -66,6 +68,12 @@ def make(scale):
 
 
 double = lambda x: 2 / x
+
+
+def hangs(x):
+    while sys.modules.get("pytest") and "distributed" not in sys.modules:
+        pass
+    return 1 / x
 
 
 def reads(path):
@@ -318,6 +326,22 @@ def test_a_secret_in_the_source_is_not_copied(tmp_path):
         assert "hunter2" not in str(refused.value) and not path.exists()
         dbgkit.to_test(error, path, confidential=True)
         assert "hunter2" in path.read_text()
+
+
+def test_a_secret_in_a_value_that_is_large(tmp_path):
+    import pandas as pd
+
+    frame = pd.DataFrame({"user": ["ann"] * 500, "password": ["hunter2!ABC"] * 500})
+    path = tmp_path / "test_ratio.py"
+    with pytest.raises(NotHere, match="the value of 'b' looks like a secret"):
+        dbgkit.to_test(fails(tasks.ratio, "5", frame), path)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_test_that_hangs(own, tmp_path, monkeypatch):
+    monkeypatch.setattr("dbgkit.bundles.to_test_verify.LIMIT", 2.0)
+    with pytest.raises(NotVerified, match="did not end within 2 s"):
+        dbgkit.to_test(fails(own.hangs, 0), tmp_path / "test_it.py")
 
 
 def test_source_that_is_not_known(tmp_path):

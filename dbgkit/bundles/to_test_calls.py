@@ -10,7 +10,6 @@ from typing import Any
 from dbgkit.bundles.to_test_layout import WIDTH, Expression
 from dbgkit.bundles.to_test_layout import text as plain
 from dbgkit.bundles.to_test_parts import NotLiteral
-from dbgkit.bundles.to_test_secrets import refuse_secret, refuse_secrets_in_file
 from dbgkit.bundles.to_test_writer import Writer
 from dbgkit.errors import NotHere
 from dbgkit.remote.common.calls import parameter_names
@@ -22,11 +21,10 @@ _INDENT = 4
 class Body:
     """The lines of the test's function, as they are written."""
 
-    def __init__(self, writer: Writer, *, confidential: bool = False) -> None:
+    def __init__(self, writer: Writer) -> None:
         self.writer = writer
         self.lines: list[str] = []
         self.called = ""  # the expression of what is called
-        self._confidential = confidential
         self._names: set[str] = set()
 
     def write(self, call: FunctionCall) -> None:
@@ -58,30 +56,10 @@ class Body:
     # -- values ----------------------------------------------------------------
 
     def _value(self, name: str, value: Any) -> tuple[Expression, str]:
-        writer = self.writer
         try:
-            written, note = writer.literals.of(value), ""
+            return self.writer.literal(name, value), ""
         except NotLiteral:
-            before = {*writer.draft.files}
-            written, note = writer.beside(name, value)
-            for file in {*writer.draft.files} - before:
-                if not self._confidential:
-                    data = writer.draft.files[file].data
-                    refuse_secrets_in_file(name, value, data)
-                self._need_modules(writer.draft.files[file].modules)
-        else:
-            shown = value if isinstance(value, str) else written.flat
-            if not self._confidential:
-                refuse_secret(name, shown)
-        return written, note
-
-    def _need_modules(self, modules: tuple[str, ...]) -> None:
-        from dbgkit.bundles.to_test_importable import root_of
-
-        for module in modules:
-            root = root_of(module)
-            if root is not None:
-                self.writer.draft.modules[module.partition(".")[0]] = root
+            return self.writer.beside(name, value)
 
     def _assigned(self, name: str, written: Expression, note: str) -> str:
         """Have a variable hold a value; its name, which is no other thing's."""

@@ -62,8 +62,8 @@ class Draft:
 
     def beside(
         self, name: str, value: object, reference: Reference
-    ) -> tuple[Expression, str]:
-        """Keep a value in a file; how it is read, and what is to be said about it."""
+    ) -> tuple[Expression, Kept]:
+        """Keep a value in a file; how it is read, and what is in it."""
         kept = keep(value, name, reference)
         held = sum(len(each.data) for each in self.files.values())
         if held + len(kept.data) > MOST_BYTES:
@@ -86,7 +86,7 @@ class Draft:
         if kept.named and not any(block.lines == _NAMED for block in self.blocks):
             self.blocks.append(Block(_NAMED))
         read = read.replace("{}", place)
-        return plain(read), kept.note
+        return plain(read), kept
 
     @property
     def folder(self) -> str:

@@ -21,6 +21,7 @@ from dbgkit.bundles.to_test_importable import (
 )
 from dbgkit.bundles.to_test_layout import WIDTH, Expression
 from dbgkit.bundles.to_test_parts import NotLiteral
+from dbgkit.bundles.to_test_secrets import refuse_secret, refuse_secrets_in_file
 from dbgkit.bundles.to_test_text import (
     Function,
     Home,
@@ -64,6 +65,7 @@ class Writer:
     draft: Draft
     index: Index = field(default_factory=Index)
     bare: bool = False
+    confidential: bool = False  # whether what looks like a secret is written too
     decorated: bool = False  # whether a function had decorators that are none of Dask's
     _taken: dict[str, Any] = field(default_factory=dict)  # what a name stands for
     _cut: set[tuple[str, int]] = field(default_factory=set)
@@ -220,19 +222,35 @@ class Writer:
         ]
         return f"{name}({', '.join(given)})" if name != "function" else name
 
-    def value_of(self, name: str, value: Any) -> Expression:
-        """An expression for a value: a literal, or what reads a file beside."""
-        try:
-            return self.literals.of(value)
-        except NotLiteral:
-            return self.beside(name, value)[0]
+    # -- values --------------------------------------------------------------
+
+    def literal(self, name: str, value: Any) -> Expression:
+        """A value as it stands in the text; raises `NotLiteral`."""
+        written = self.literals.of(value)
+        if not self.confidential:
+            refuse_secret(name, value if isinstance(value, str) else written.flat)
+        return written
 
     def beside(self, name: str, value: Any) -> tuple[Expression, str]:
         """How a value is read from a file beside the test, and what to say of it."""
         try:
-            return self.draft.beside(name, value, self.reference)
+            written, kept = self.draft.beside(name, value, self.reference)
         except NotLiteral as error:
             raise NotHere(f"{name!r} cannot be written to a file: {error}") from None
+        if not self.confidential:
+            refuse_secrets_in_file(name, value, kept.data)
+        for module in kept.modules:
+            root = root_of(module)
+            if root is not None:
+                self.draft.modules[module.partition(".")[0]] = root
+        return written, kept.note
+
+    def value_of(self, name: str, value: Any) -> Expression:
+        """An expression for a value: a literal, or what reads a file beside."""
+        try:
+            return self.literal(name, value)
+        except NotLiteral:
+            return self.beside(name, value)[0]
 
     # -- classes -------------------------------------------------------------
 
@@ -377,7 +395,7 @@ class Writer:
 
     def _bind_constant(self, name: str, value: Any, scope: Scope) -> None:
         try:
-            written = self.literals.of(value)
+            written = self.literal(name, value)
         except NotLiteral:
             statement = scope.home.defined(name)
             if isinstance(value, _kept_apart()) or statement is None:

@@ -62,9 +62,10 @@ def find_calls(prepared: Prepared, notify: Notify) -> Iterator[FunctionCall]:
     NotHere
         The function that failed is not the user's, or its arguments cannot be copied.
     """
+    began = time.perf_counter()
     first = _run(prepared, notify)
     error = first.exception
-    _refuse_unlike(prepared, first)
+    _refuse_unlike(prepared, first, began)
     assert error is not None
     frames = [frame for frame, _ in walk(error.__traceback__)]
     own, refused = _own_frame(frames), None
@@ -76,6 +77,7 @@ def find_calls(prepared: Prepared, notify: Notify) -> Iterator[FunctionCall]:
     plain = _call_of_library(prepared, first, frames)
     if plain is not None:
         yield FunctionCall(*plain, exception=error, seconds=first.seconds)
+    prepared.submissions.let_go(error)
     if refused is not None:
         raise refused
     if own is None and plain is None:
@@ -87,13 +89,13 @@ def find_calls(prepared: Prepared, notify: Notify) -> Iterator[FunctionCall]:
         )
 
 
-def _refuse_unlike(prepared: Prepared, call: Call) -> None:
+def _refuse_unlike(prepared: Prepared, call: Call, began: float) -> None:
     """Raise unless the task has failed as it did on the cluster."""
     failure, error = prepared.failure, call.exception
     lack = lack_in(error)
     if lack is not None:
         only_lacking(failure, prepared.material, lack, [])
-    stored = prepared.submissions.handed_to(error, time.perf_counter() - call.seconds)
+    stored = prepared.submissions.handed_to(error, began)
     if stored is not None:
         raise NotHere(
             f"{failure.key!r} only gets the stored error of {stored.key!r}, which it "
@@ -163,10 +165,11 @@ def _call_of_frame(
     watch = Watch(code)
     again = _run(prepared, notify, watch)
     number = watch.number_of(again.exception)
+    prepared.submissions.let_go(again.exception)
     taken = watch.taken.get(number)
     if taken is None:
         watch = Watch(code, number or 1, exhaust=True)
-        _run(prepared, notify, watch)
+        prepared.submissions.let_go(_run(prepared, notify, watch).exception)
         taken = watch.taken.get(number or 1)
     if taken is None:
         what = f"{code.co_name!r} was not called again in the same way"
