@@ -19,7 +19,7 @@ from dbgkit.bundles.to_test_alike import alike
 from dbgkit.errors import DbgkitError, NotHere
 from dbgkit.remote.common.modules import named_in
 from dbgkit.remote.common.texts import safe_str
-from dbgkit.replays.function_call import Consumed
+from dbgkit.replays.function_watch import Consumed
 
 MOST_BYTES = 200_000_000  # of all files of a test
 Reference = Callable[[Any], str]
