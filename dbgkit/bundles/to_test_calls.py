@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from dbgkit.bundles.to_test_layout import WIDTH, Expression
+from dbgkit.bundles.to_test_layout import WIDTH, Expression, quoted
 from dbgkit.bundles.to_test_layout import text as plain
 from dbgkit.bundles.to_test_parts import NotLiteral
 from dbgkit.bundles.to_test_writer import Writer
@@ -33,7 +33,7 @@ class Body:
         self.called = form
         given = [
             *((name, value, "") for name, value in zip(names, args, strict=True)),
-            *((name, value, f"{name}=") for name, value in kwargs.items()),
+            *((name, value, _as_keyword(name)) for name, value in kwargs.items()),
         ]
         written = [(name, *self._value(name, value), how) for name, value, how in given]
         items = tuple(each.after(how) for _, each, _, how in written)
@@ -156,6 +156,11 @@ def _with_cells(function: FunctionType, cells: dict[str, Any]) -> FunctionType:
     made.__qualname__, made.__module__ = function.__qualname__, function.__module__
     made.__dict__.update(function.__dict__)
     return made
+
+
+def _as_keyword(name: str) -> str:
+    """What stands before the value of a named argument; ``**`` where it is no name."""
+    return f"{name}=" if _is_name(name) else f"**{{{quoted(name)}: "
 
 
 def _variable_for(kind: type) -> str:
