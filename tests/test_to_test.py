@@ -262,6 +262,26 @@ def test_a_client_that_has_closed_because_of_it(processes, tmp_path):
     assert "ratio(5, 0)" in path.read_text()
 
 
+@pytest.mark.parametrize(
+    ("make", "call"),
+    [
+        (lambda column: column.astype(float), "series.astype(float)"),
+        (lambda column: column.map(float, meta=("a", float)), "series.map(float)"),
+    ],
+    ids=["astype", "map"],
+)
+def test_what_dask_calls_of_pandas(make, call, tmp_path):
+    import dask.dataframe as dd
+    import pandas as pd
+
+    frame = dd.from_pandas(pd.DataFrame({"a": ["1", "n/a"]}), npartitions=1)
+    with pytest.raises(ValueError) as caught:
+        make(frame.a).compute(scheduler="sync")
+    path = dbgkit.to_test(caught.value, tmp_path / "test_column.py")
+    text = path.read_text()
+    assert call in text and 'pd.Series(["1", "n/a"]' in text
+
+
 # -- what is refused ------------------------------------------------------------------
 
 

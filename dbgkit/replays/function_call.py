@@ -23,7 +23,13 @@ from dbgkit.remote.common.frames import is_own, walk
 from dbgkit.remote.recording.raised import raised
 from dbgkit.remote.recording.steps import is_execute_graph, mapped_call
 from dbgkit.replays.calling import Call, call_graph, call_task
-from dbgkit.replays.function_watch import Watch, own_frame, watching
+from dbgkit.replays.function_watch import (
+    Find,
+    Watch,
+    library_frame,
+    own_frame,
+    watching,
+)
 from dbgkit.replays.lacking import lack_in, only_lacking
 from dbgkit.replays.nodes import bind_plainly
 from dbgkit.replays.outcome import run_of
@@ -61,29 +67,42 @@ def find_calls(prepared: Prepared, notify: Notify) -> Iterator[FunctionCall]:
     """
     began = time.perf_counter()
     first = _run(prepared, notify)
-    error = first.exception
     _refuse_unlike(prepared, first, began)
+    try:
+        yield from _calls_of(prepared, notify, first)
+    finally:
+        prepared.submissions.let_go(first.exception)
+
+
+def _calls_of(
+    prepared: Prepared, notify: Notify, first: Call
+) -> Iterator[FunctionCall]:
+    error, refused = first.exception, None
     assert error is not None
     frames = [frame for frame, _ in walk(error.__traceback__)]
-    own, refused = own_frame(frames), None
+    own = own_frame(frames)
     if own is not None:
         try:
-            yield _call_of_frame(prepared, notify, own, first)
-        except (NotHere, DbgkitError) as reason:
+            yield _call_of_frame(prepared, notify, own_frame, own, first)
+        except DbgkitError as reason:
             refused = reason
     plain = _call_of_library(prepared, first, frames)
     if plain is not None:
         yield FunctionCall(*plain, exception=error, seconds=first.seconds)
-    prepared.submissions.let_go(error)
     if refused is not None:
         raise refused
-    if own is None and plain is None:
+    if own is not None or plain is not None:
+        return
+    theirs = library_frame(frames)
+    if theirs is None:
         raise NotHere(
             f"the function that failed in {prepared.failure.key!r} is not the user's: "
             "a test would only call Dask",
             f"{advice.call('debug')} opens it",
             key=prepared.failure.key,
         )
+    # What Dask itself calls, with arguments of its own: ``Series.astype``.
+    yield _call_of_frame(prepared, notify, library_frame, theirs, first)
 
 
 def _refuse_unlike(prepared: Prepared, call: Call, began: float) -> None:
@@ -138,17 +157,20 @@ def _run(prepared: Prepared, notify: Notify, watch: Watch | None = None) -> Call
 
 
 def _call_of_frame(
-    prepared: Prepared, notify: Notify, own: FrameType, first: Call
+    prepared: Prepared, notify: Notify, find: Find, frame: FrameType, first: Call
 ) -> FunctionCall:
-    """The call of which a frame is, with its arguments as it began."""
-    code = own.f_code
-    watch = Watch(code)
+    """The call of which a frame is, with its arguments as it began.
+
+    ``find`` finds it among the frames of another run.
+    """
+    code = frame.f_code
+    watch = Watch(code, find)
     again = _run(prepared, notify, watch)
     number = watch.number_of(again.exception)
     prepared.submissions.let_go(again.exception)
     taken = watch.taken.get(number)
     if taken is None:
-        watch = Watch(code, number or 1, exhaust=True)
+        watch = Watch(code, find, number or 1, exhaust=True)
         prepared.submissions.let_go(_run(prepared, notify, watch).exception)
         taken = watch.taken.get(number or 1)
     if taken is None:
@@ -156,7 +178,7 @@ def _call_of_frame(
         raise watch.error or NotHere(what, key=prepared.failure.key)
     pickled, function = taken
     values = prepared.inputs.reader.loads(pickled)
-    args, kwargs = _as_passed(code, values["arguments"])
+    args, kwargs = _as_passed(function, values["arguments"])
     assert first.exception is not None
     return FunctionCall(
         function,
@@ -170,20 +192,39 @@ def _call_of_frame(
 
 
 def _as_passed(
-    code: CodeType, values: dict[str, Any]
+    function: FunctionType, values: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments, from the values of the parameters."""
+    """Positional and keyword arguments, from the values of the parameters.
+
+    Those at the end that are the function's own defaults are left out.
+    """
+    code = function.__code__
     names = list(code.co_varnames)
     positional = names[: code.co_argcount]
     named = names[code.co_argcount :][: code.co_kwonlyargcount]
     rest = names[code.co_argcount + code.co_kwonlyargcount :]
-    args = [values[name] for name in positional]
-    kwargs = {name: values[name] for name in named}
-    if code.co_flags & inspect.CO_VARARGS:
-        args += values[rest.pop(0)]
+    more = values[rest.pop(0)] if code.co_flags & inspect.CO_VARARGS else ()
+    if not more:
+        defaults = list(function.__defaults__ or ())
+        while defaults and _is_default(values[positional[-1]], defaults.pop()):
+            positional.pop()
+    usual = function.__kwdefaults__ or {}
+    kwargs = {
+        name: values[name]
+        for name in named
+        if name not in usual or not _is_default(values[name], usual[name])
+    }
     if code.co_flags & inspect.CO_VARKEYWORDS:
         kwargs |= values[rest.pop(0)]
-    return tuple(args), kwargs
+    return (*(values[name] for name in positional), *more), kwargs
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    """Whether a value is the default of its parameter, as far as that is plain."""
+    if value is default:
+        return True
+    plain = type(value) in (bool, int, float, str)
+    return plain and type(value) is type(default) and bool(value == default)
 
 
 # --- a library's function -----------------------------------------------------------

@@ -15,9 +15,17 @@ from typing import Any
 
 from dbgkit.errors import DbgkitError, NotHere
 from dbgkit.remote.common.codes import file_of_frame, functions_of, identity
-from dbgkit.remote.common.frames import is_machinery, is_own, walk
+from dbgkit.remote.common.frames import (
+    is_compiled,
+    is_machinery,
+    is_own,
+    is_stdlib,
+    walk,
+)
 from dbgkit.remote.recording.steps import mapped_call
 from dbgkit.replays.nodes import write
+
+Find = Callable[[Sequence[FrameType]], "FrameType | None"]
 
 
 def own_frame(frames: Sequence[FrameType]) -> FrameType | None:
@@ -37,6 +45,19 @@ def own_frame(frames: Sequence[FrameType]) -> FrameType | None:
     return None
 
 
+def library_frame(frames: Sequence[FrameType]) -> FrameType | None:
+    """The outermost frame of a public function of a library's, below Dask's own."""
+    found = None
+    for frame in frames:
+        filename = file_of_frame(frame)
+        if is_machinery(filename):
+            found = None
+        elif found is None and not (is_stdlib(filename) or is_compiled(filename)):
+            private = frame.f_code.co_name.startswith(("_", "<"))
+            found = None if private else frame
+    return found
+
+
 class Watch:
     """A profile function that counts the calls of one function, and copies arguments.
 
@@ -45,10 +66,13 @@ class Watch:
     changes that run.
     """
 
-    def __init__(self, code: CodeType, wanted: int = 1, exhaust: bool = False) -> None:
+    def __init__(
+        self, code: CodeType, find: Find, wanted: int = 1, exhaust: bool = False
+    ) -> None:
         self.taken: dict[int, tuple[bytes, FunctionType]] = {}
         self.error: DbgkitError | None = None
         self.around: Any = ()  # what leads to the function: run specs, and inputs
+        self._find = find
         self._identity, self._name = identity(code), code.co_name
         self._wanted, self._exhaust = wanted, exhaust
         self._count = 0
@@ -87,7 +111,7 @@ class Watch:
     def number_of(self, exception: BaseException | None) -> int:
         """The number of the call in which an exception was raised; 0: not known."""
         frames = [f for f, _ in walk(exception.__traceback__)] if exception else []
-        own = own_frame(frames)
+        own = self._find(frames)
         return 0 if own is None else self._numbers.get(id(own), 0)
 
 
@@ -201,6 +225,7 @@ def _functions_near(frame: FrameType, around: Any) -> Iterator[FunctionType]:
     """Functions that may be the one of a frame: what costs least comes first."""
     code, space = frame.f_code, frame.f_globals
     path = getattr(code, "co_qualname", code.co_name).split(".")
+    yield from _methods_near(frame)
     yield from functions_of([space.get(path[0]), frame.f_locals.get("self")])
     yield from functions_of(around)
     yield from functions_of([each for each in space.values() if _is_named(each)])
@@ -208,6 +233,14 @@ def _functions_near(frame: FrameType, around: Any) -> Iterator[FunctionType]:
     for each in gc.get_referrers(code):
         if type(each) is FunctionType:
             yield each
+
+
+def _methods_near(frame: FrameType) -> Iterator[FunctionType]:
+    """Methods of that name of the class of the first argument, as of its bases."""
+    code = frame.f_code
+    first = frame.f_locals.get(code.co_varnames[0]) if code.co_varnames else None
+    for base in type(first).__mro__:
+        yield from functions_of([vars(base).get(code.co_name)], 20)
 
 
 def _is_named(value: Any) -> bool:
