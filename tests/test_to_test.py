@@ -20,6 +20,7 @@ from to_test_runs import check_mended, run_tests
 from watching import unchanged
 
 import dbgkit
+from dbgkit.api.debugging import capture
 from dbgkit.errors import (
     CannotWrite,
     NoTask,
@@ -31,6 +32,8 @@ from dbgkit.errors import (
 )
 
 MODULE = """
+import sys
+
 import dask
 
 SCALE = 0
@@ -65,6 +68,12 @@ def make(scale):
 
 
 double = lambda x: 2 / x
+
+
+def hangs(x):
+    while sys.modules.get("pytest") and "distributed" not in sys.modules:
+        pass
+    return 1 / x
 
 
 def reads(path):
@@ -231,6 +240,48 @@ def test_a_future_that_is_a_tasks_own_input(processes_client, tmp_path):
     assert "ratio(5, range(0, 3))" in path.read_text()
 
 
+# -- without a client that is open ----------------------------------------------------
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
+def test_dasks_own_schedulers(scheduler, tmp_path):
+    with pytest.raises(ZeroDivisionError) as caught:
+        delayed(tasks.ratio)(5, delayed(tasks.inc)(-1)).compute(scheduler=scheduler)
+    path = dbgkit.to_test(caught.value, tmp_path / "test_ratio.py")
+    assert "ratio(5, 0)" in path.read_text()
+
+
+def test_a_client_that_has_closed_because_of_it(processes, tmp_path):
+    with capture():
+        with (
+            pytest.raises(ZeroDivisionError) as caught,
+            Client(processes) as client,
+        ):
+            client.submit(tasks.ratio, 5, client.submit(tasks.inc, -1)).result()
+        path = dbgkit.to_test(caught.value, tmp_path / "test_ratio.py")
+    assert "ratio(5, 0)" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("make", "call"),
+    [
+        (lambda column: column.astype(float), "series.astype(float)"),
+        (lambda column: column.map(float, meta=("a", float)), "series.map(float)"),
+    ],
+    ids=["astype", "map"],
+)
+def test_what_dask_calls_of_pandas(make, call, tmp_path):
+    import dask.dataframe as dd
+    import pandas as pd
+
+    frame = dd.from_pandas(pd.DataFrame({"a": ["1", "n/a"]}), npartitions=1)
+    with pytest.raises(ValueError) as caught:
+        make(frame.a).compute(scheduler="sync")
+    path = dbgkit.to_test(caught.value, tmp_path / "test_column.py")
+    text = path.read_text()
+    assert call in text and 'pd.Series(["1", "n/a"]' in text
+
+
 # -- what is refused ------------------------------------------------------------------
 
 
@@ -297,6 +348,22 @@ def test_a_secret_in_the_source_is_not_copied(tmp_path):
         assert "hunter2" in path.read_text()
 
 
+def test_a_secret_in_a_value_that_is_large(tmp_path):
+    import pandas as pd
+
+    frame = pd.DataFrame({"user": ["ann"] * 500, "password": ["hunter2!ABC"] * 500})
+    path = tmp_path / "test_ratio.py"
+    with pytest.raises(NotHere, match="the value of 'b' looks like a secret"):
+        dbgkit.to_test(fails(tasks.ratio, "5", frame), path)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_test_that_hangs(own, tmp_path, monkeypatch):
+    monkeypatch.setattr("dbgkit.bundles.to_test_verify.LIMIT", 2.0)
+    with pytest.raises(NotVerified, match="did not end within 2 s"):
+        dbgkit.to_test(fails(own.hangs, 0), tmp_path / "test_it.py")
+
+
 def test_source_that_is_not_known(tmp_path):
     space = {"__name__": "__main__"}
     exec("def lost(x):\n    return 1 / x", space)
@@ -304,7 +371,7 @@ def test_source_that_is_not_known(tmp_path):
         dbgkit.to_test(fails(space["lost"], 0), tmp_path / "test_lost.py")
 
 
-# -- front ends ------------------------------------------------------------------------
+# -- front ends -----------------------------------------------------------------------
 
 
 def test_a_command_writes_it(processes_client, tmp_path, monkeypatch, capsys):

@@ -137,6 +137,16 @@ class Model:
         return 1 / x
 
 
+class Slotted:
+    __slots__ = ("weight",)
+
+    def __init__(self, weight):
+        self.weight = weight
+
+    def predict(self, x, path: Path = Path("a")):
+        return x / self.weight
+
+
 class Strict:
     def __init__(self, x):
         self.x = 1 / x
@@ -262,6 +272,8 @@ def targets(client, folder):
     yield "method_of_dataclass", submit(Order(1.5, 0).price), ("/ self.items", "* 2")
     yield "method", submit(Model(0).predict, 4), ("/ self.weight", "* 2")
     yield "called", submit(Model(0), 4), ("/ self.weight", "* 2")
+    yield "slotted", submit(Slotted(0).predict, 4), ("/ self.weight", "* 2")
+    yield "method_of_c", submit("abc".index, "z"), ('"z"', '"b"')
     yield "class_method", submit(Model.made, "x"), ("float(text)", "text")
     yield "static_method", submit(Model.checked, 0), divide
     yield "made_object", submit(Strict, 0), divide

@@ -116,8 +116,8 @@ def _draft(
 ) -> tuple[Draft, Path, bool]:
     """A draft, its path, and whether it may be otherwise without decorators."""
     draft = Draft("test_call")
-    writer = Writer(draft, bare=bare)
-    body = Body(writer, confidential=confidential)
+    writer = Writer(draft, bare=bare, confidential=confidential)
+    body = Body(writer)
     for line in imports_for(call):
         draft.need(line)
     body.write(call)

@@ -12,14 +12,18 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 from dbgkit.bundles.to_test_alike import alike
-from dbgkit.errors import NotHere
+from dbgkit.errors import DbgkitError, NotHere
 from dbgkit.remote.common.modules import named_in
-from dbgkit.replays.function_call import Consumed
+from dbgkit.remote.common.texts import safe_str
+from dbgkit.replays.function_watch import Consumed
 
 MOST_BYTES = 200_000_000  # of all files of a test
+Reference = Callable[[Any], str]
+Form = Callable[[Any], tuple["Kept", Any]]
 _MAIN = ("__main__", "__mp_main__")
 
 
@@ -33,12 +37,13 @@ class Kept:
     imports: tuple[str, ...]
     modules: tuple[str, ...] = ()  # that a pickle names
     note: str = ""
+    named: bool = False  # whether it names what is in the test's own file
 
 
-def keep(value: Any, name: str) -> Kept:
+def keep(value: Any, name: str, reference: Reference) -> Kept:
     """The first format that gives back the value; raises `NotHere` if none does."""
     if isinstance(value, Consumed):
-        kept = keep(value.items, name)
+        kept = keep(value.items, name, reference)
         return Kept(**{**vars(kept), "read": f"iter({kept.read})"})
     for form in _forms(value):
         try:
@@ -47,10 +52,7 @@ def keep(value: Any, name: str) -> Kept:
             continue
         if alike(again, value):
             return kept
-    return _pickled(value, name)
-
-
-Form = Callable[[Any], tuple[Kept, Any]]
+    return _pickled(value, name, reference)
 
 
 def _forms(value: Any) -> Iterator[Form]:
@@ -115,37 +117,53 @@ def _json(value: Any) -> tuple[Kept, Any]:
     return Kept("json", text.encode(), read, ("import json",)), json.loads(text)
 
 
-def _pickled(value: Any, name: str) -> Kept:
-    """By reference where that can be; else with code, of this very Python."""
-    version = "{}.{}".format(*sys.version_info)
+def _pickled(value: Any, name: str, reference: Reference) -> Kept:
+    """With functions and classes by their names: of modules, or of the test's own file.
+
+    So none of the code that is to be mended is within the pickle.
+    """
+    file = io.BytesIO()
+    pickler = ByName(file, reference)
     try:
-        data = pickle.dumps(value)
-        modules = {module for module, _ in named_in(data)}
-        pickle.loads(data)
-    except Exception:  # it has code of `__main__`, or of a function
-        modules = {*_MAIN}
-    note = ""
-    if not modules.isdisjoint(_MAIN):
-        data = _by_value(value, name)
-        modules = {m for m, _ in named_in(data)} - {*_MAIN}
-        note = (
-            f"a pickle with code of the job's own in it: for Python {version} alone, "
-            "with cloudpickle"
-        )
-    elif len(data) <= MOST_BYTES:
-        note = "a pickle: for the versions of libraries that are here"
-    read = "pickle.loads({}.read_bytes())"
-    return Kept("pickle", data, read, ("import pickle",), tuple(sorted(modules)), note)
-
-
-def _by_value(value: Any, name: str) -> bytes:
-    import cloudpickle
-
-    try:
-        data: bytes = cloudpickle.dumps(value)
+        pickler.dump(value)
+    except DbgkitError:
+        raise
     except Exception as error:  # pickling runs anybody's code
         raise NotHere(
-            f"{name!r} cannot be written to a file: {error}",
+            f"{name!r} cannot be written to a file: {safe_str(error)}",
             "a test needs values that can be pickled",
         ) from error
-    return data
+    data = file.getvalue()
+    modules = tuple(sorted({module for module, _ in named_in(data)}))
+    note = "a pickle, for the versions of libraries that are here"
+    path, imports = "{}.read_bytes()", ("import pickle",)
+    if pickler.named:
+        read = f"Named(io.BytesIO({path})).load()"
+        return Kept("pickle", data, read, ("import io", *imports), modules, note, True)
+    return Kept("pickle", data, f"pickle.loads({path})", imports, modules, note)
+
+
+class ByName(pickle.Pickler):
+    """Writes functions and classes that no module has as names of the test's file."""
+
+    def __init__(self, file: io.BytesIO, reference: Reference) -> None:
+        super().__init__(file, protocol=4)
+        self.named = False
+        self._reference = reference
+
+    def persistent_id(self, obj: Any) -> str | None:
+        if not isinstance(obj, (FunctionType, type)) or _has_home(obj):
+            return None
+        self.named = True
+        return self._reference(obj)
+
+
+def _has_home(value: Any) -> bool:
+    """Whether a module has it under its name, so that a pickle names it by itself."""
+    module = getattr(value, "__module__", None)
+    if not isinstance(module, str) or module in _MAIN:
+        return False
+    found: Any = sys.modules.get(module)
+    for part in value.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is value

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from types import FunctionType, MethodType
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from dbgkit.bundles.to_test_layout import WIDTH, Expression
+from dbgkit.bundles.to_test_layout import WIDTH, Expression, quoted
 from dbgkit.bundles.to_test_layout import text as plain
 from dbgkit.bundles.to_test_parts import NotLiteral
-from dbgkit.bundles.to_test_secrets import refuse_secret, refuse_secrets_in_file
 from dbgkit.bundles.to_test_writer import Writer
 from dbgkit.errors import NotHere
 from dbgkit.remote.common.calls import parameter_names
@@ -22,11 +21,10 @@ _INDENT = 4
 class Body:
     """The lines of the test's function, as they are written."""
 
-    def __init__(self, writer: Writer, *, confidential: bool = False) -> None:
+    def __init__(self, writer: Writer) -> None:
         self.writer = writer
         self.lines: list[str] = []
         self.called = ""  # the expression of what is called
-        self._confidential = confidential
         self._names: set[str] = set()
 
     def write(self, call: FunctionCall) -> None:
@@ -35,7 +33,7 @@ class Body:
         self.called = form
         given = [
             *((name, value, "") for name, value in zip(names, args, strict=True)),
-            *((name, value, f"{name}=") for name, value in kwargs.items()),
+            *((name, value, _as_keyword(name)) for name, value in kwargs.items()),
         ]
         written = [(name, *self._value(name, value), how) for name, value, how in given]
         items = tuple(each.after(how) for _, each, _, how in written)
@@ -58,30 +56,10 @@ class Body:
     # -- values ----------------------------------------------------------------
 
     def _value(self, name: str, value: Any) -> tuple[Expression, str]:
-        writer = self.writer
         try:
-            written, note = writer.literals.of(value), ""
+            return self.writer.literal(name, value), ""
         except NotLiteral:
-            before = {*writer.draft.files}
-            written, note = writer.draft.beside(name, value)
-            for file in {*writer.draft.files} - before:
-                if not self._confidential:
-                    data = writer.draft.files[file].data
-                    refuse_secrets_in_file(name, value, data)
-                self._need_modules(writer.draft.files[file].modules)
-        else:
-            shown = value if isinstance(value, str) else written.flat
-            if not self._confidential:
-                refuse_secret(name, shown)
-        return written, note
-
-    def _need_modules(self, modules: tuple[str, ...]) -> None:
-        from dbgkit.bundles.to_test_importable import root_of
-
-        for module in modules:
-            root = root_of(module)
-            if root is not None:
-                self.writer.draft.modules[module.partition(".")[0]] = root
+            return self.writer.beside(name, value)
 
     def _assigned(self, name: str, written: Expression, note: str) -> str:
         """Have a variable hold a value; its name, which is no other thing's."""
@@ -143,7 +121,7 @@ class Body:
 
     def _object(self, function: Any) -> str:
         """A library's function, or an object that is called."""
-        if isinstance(function, MethodType) and not isinstance(function.__self__, type):
+        if _is_bound(function):
             variable = _variable_for(type(function.__self__))
             written, note = self._value(variable, function.__self__)
             name = self._assigned(variable, written, note)
@@ -153,6 +131,13 @@ class Body:
         except NotLiteral:
             written, note = self._value("function", function)
             return self._assigned("function", written, note)
+
+
+def _is_bound(function: Any) -> bool:
+    """Whether it is the method of an object: no class's, and no module's function."""
+    bound = isinstance(function, (MethodType, BuiltinMethodType))
+    owner = getattr(function, "__self__", None)
+    return bound and not (owner is None or isinstance(owner, (type, ModuleType)))
 
 
 def _with_cells(function: FunctionType, cells: dict[str, Any]) -> FunctionType:
@@ -171,6 +156,11 @@ def _with_cells(function: FunctionType, cells: dict[str, Any]) -> FunctionType:
     made.__qualname__, made.__module__ = function.__qualname__, function.__module__
     made.__dict__.update(function.__dict__)
     return made
+
+
+def _as_keyword(name: str) -> str:
+    """What stands before the value of a named argument; ``**`` where it is no name."""
+    return f"{name}=" if _is_name(name) else f"**{{{quoted(name)}: "
 
 
 def _variable_for(kind: type) -> str:

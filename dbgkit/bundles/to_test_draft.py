@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dbgkit.bundles.to_test_beside import MOST_BYTES, Kept, keep
+from dbgkit.bundles.to_test_beside import MOST_BYTES, Kept, Reference, keep
 from dbgkit.bundles.to_test_layout import Expression, docstring, quoted
 from dbgkit.bundles.to_test_layout import text as plain
 from dbgkit.bundles.to_test_text import Line
 from dbgkit.errors import InputsTooLarge
 
 INPUTS = "INPUTS"
+_DEFINES = re.compile(r"(async def|def|class|@)\b|@")
+_NAMED: list[Line] = [
+    ("class Named(pickle.Unpickler):", 0),
+    ('    """Reads values with functions and classes of this file in them."""', 0),
+    ("", 0),
+    ("    def persistent_load(self, name):", 0),
+    ("        return eval(name)", 0),
+]
 Places = dict[int, tuple[str, int]]  # of the test's lines: file and line of the job
 
 
@@ -23,7 +32,12 @@ class Block:
 
     lines: list[Line]
     filename: str = ""
-    made: bool = False  # a function of ours, in no file
+
+    @property
+    def stands_apart(self) -> bool:
+        """Whether it is a function or a class, with empty lines around it."""
+        code = [line for line, _ in self.lines if not line.startswith("#")]
+        return bool(code) and bool(_DEFINES.match(code[0]))
 
 
 @dataclass
@@ -46,9 +60,11 @@ class Draft:
     def need(self, line: str) -> None:
         self.imports.setdefault(line)
 
-    def beside(self, name: str, value: object) -> tuple[Expression, str]:
-        """Keep a value in a file; how it is read, and what is to be said about it."""
-        kept = keep(value, name)
+    def beside(
+        self, name: str, value: object, reference: Reference
+    ) -> tuple[Expression, Kept]:
+        """Keep a value in a file; how it is read, and what is in it."""
+        kept = keep(value, name, reference)
         held = sum(len(each.data) for each in self.files.values())
         if held + len(kept.data) > MOST_BYTES:
             raise InputsTooLarge(
@@ -65,13 +81,12 @@ class Draft:
         for line in kept.imports:
             self.need(line)
         self.need("from pathlib import Path")
-        read = kept.read.format(f"{INPUTS} / {quoted(file)}")
-        if kept.read.startswith("{}."):
-            read = kept.read.format(f"({INPUTS} / {quoted(file)})")
-        read = read.replace(
-            f"({INPUTS} / {quoted(file)}.", f"(({INPUTS} / {quoted(file)})."
-        )
-        return plain(read), kept.note
+        place = f"{INPUTS} / {quoted(file)}"
+        read = re.sub(r"\{\}\.", lambda _: f"({place}).", kept.read)
+        if kept.named and not any(block.lines == _NAMED for block in self.blocks):
+            self.blocks.append(Block(_NAMED))
+        read = read.replace("{}", place)
+        return plain(read), kept
 
     @property
     def folder(self) -> str:
@@ -89,12 +104,12 @@ class Draft:
 
         add(_made(docstring(self.header)))
         add(_made(self._imports(root_of)))
-        apart = True
+        before = None
         for block in self.blocks:
-            short = not block.made and (not block.filename or len(block.lines) == 1)
-            add(_made([] if short and not apart else [""] if short else ["", ""]))
+            apart = block.stands_apart or (before is not None and before.stands_apart)
+            add(_made(["", ""] if apart else [""] if before is None else []))
             add(block.lines, block.filename)
-            apart = not short
+            before = block
         add(_made(["", "", f"def {self.function}():", *self.body]))
         places = {
             at: (filename, number)

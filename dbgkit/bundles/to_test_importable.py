@@ -46,6 +46,8 @@ def find_imported(value: Any) -> Imported | None:
         return Imported("builtins", name) if known else None
     if home is None or not _has_file(home):
         return None
+    if not all(part.isidentifier() for part in module.split(".")):
+        return None  # loaded by its file alone
     if "<" not in name:
         expression = _matching(home, name, value)
         if expression is not None:
@@ -112,6 +114,8 @@ def _is_same(found: Any, value: Any) -> bool:
 
 def _shortest(module: str, expression: str, value: Any) -> str:
     """The package that has it too: ``pandas`` in place of ``pandas.core.…``."""
+    if module == "_operator":
+        return "operator"
     top = module.partition(".")[0]
     package = sys.modules.get(top)
     if top == module or package is None or root_of(module) is not None:

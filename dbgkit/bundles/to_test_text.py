@@ -32,7 +32,8 @@ class Home:
 
     @cached_property
     def lines(self) -> list[str]:
-        return self.text.splitlines()
+        # As Python counts them: a form feed ends none.
+        return re.split(r"\r\n|\r|\n", self.text)
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -125,7 +126,7 @@ class Home:
         found = ast.get_source_segment(self.text, node) or ""
         return [
             (line, node.lineno + number)
-            for number, line in enumerate(found.splitlines())
+            for number, line in enumerate(re.split(r"\r\n|\r|\n", found))
         ]
 
 

@@ -11,13 +11,14 @@ import pathlib
 import sys
 import uuid
 from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from dbgkit.bundles.to_test_layout import Expression, quoted, text
 from dbgkit.bundles.to_test_parts import Inner, NotLiteral, checked
 from dbgkit.bundles.to_test_tables import of_pandas
 from dbgkit.remote.common.frames import is_own
-from dbgkit.replays.function_call import Consumed
+from dbgkit.replays.function_watch import Consumed
 
 LONGEST = 2_500  # characters of a literal
 _TEXT = 1_200  # of a text
@@ -87,9 +88,7 @@ class Literals:
         if kind in _STANDARD:
             imports.append(f"import {kind.__module__.partition('.')[0]}")
             return text(_STANDARD[kind](value))
-        if isinstance(value, pathlib.PurePath) and kind.__module__.startswith(
-            "pathlib"
-        ):
+        if kind is type(pathlib.Path()):
             imports.append("from pathlib import Path")
             return text(f"Path({quoted(str(value))})")
         module = kind.__module__.partition(".")[0]
@@ -102,7 +101,7 @@ class Literals:
     def _of_object(self, value: Any, inner: Inner) -> Expression:
         """A function or a class by its name; an object of the user's by its state."""
         kind = type(value)
-        if callable(value) and (isinstance(value, type) or hasattr(value, "__code__")):
+        if isinstance(value, (type, FunctionType)) or is_builtin(value):
             return text(self._reference(value))
         if isinstance(value, enum.Enum):
             return text(f"{self._reference(kind)}[{quoted(value.name)}]")
@@ -178,6 +177,12 @@ _STANDARD: dict[type, Callable[[Any], str]] = {
     fractions.Fraction: lambda value: f"fractions.{value!r}",
     uuid.UUID: lambda value: f"uuid.{value!r}",
 }
+
+
+def is_builtin(value: Any) -> bool:
+    """Whether it is a function of a module in C."""
+    owner = getattr(value, "__self__", None)
+    return isinstance(value, BuiltinFunctionType) and isinstance(owner, ModuleType)
 
 
 def is_plain_dataclass(value: Any) -> bool:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-import dis
-import io
 import sys
-import tokenize
 from dataclasses import dataclass, field
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -19,12 +16,21 @@ from dbgkit.bundles.to_test_importable import (
     is_dasks_decorator,
     root_of,
 )
-from dbgkit.bundles.to_test_layout import WIDTH, Expression
+from dbgkit.bundles.to_test_layout import Expression
+from dbgkit.bundles.to_test_lines import (
+    decorators,
+    factory_lines,
+    is_annotated,
+    lambda_lines,
+    moved,
+    names_used,
+    node_name,
+)
 from dbgkit.bundles.to_test_parts import NotLiteral
+from dbgkit.bundles.to_test_secrets import refuse_secret, refuse_secrets_in_file
 from dbgkit.bundles.to_test_text import (
     Function,
     Home,
-    Line,
     bound_by,
     first_line,
     home_of,
@@ -32,7 +38,6 @@ from dbgkit.bundles.to_test_text import (
 )
 from dbgkit.bundles.to_test_values import Literals
 from dbgkit.errors import NotHere
-from dbgkit.remote.common.codes import nested
 from dbgkit.source import Index
 from dbgkit.source.reading import why_unknown
 
@@ -64,6 +69,7 @@ class Writer:
     draft: Draft
     index: Index = field(default_factory=Index)
     bare: bool = False
+    confidential: bool = False  # whether what looks like a secret is written too
     decorated: bool = False  # whether a function had decorators that are none of Dask's
     _taken: dict[str, Any] = field(default_factory=dict)  # what a name stands for
     _cut: set[tuple[str, int]] = field(default_factory=set)
@@ -89,7 +95,7 @@ class Writer:
         if name not in self._taken:
             self._take(name, _RESTORED, "a function that makes objects")
             lines = [(line, 0) for line in _RESTORED]
-            self.draft.blocks.append(Block(lines, made=True))
+            self.draft.blocks.append(Block(lines))
         return name
 
     @property
@@ -187,7 +193,7 @@ class Writer:
             except NotHere:
                 continue
             found = home.function(each.__code__)
-            if found in home.tree.body and _decorators(found):
+            if found in home.tree.body and decorators(found):
                 assert isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef))
                 values = {**function.__globals__, **each.__globals__}
                 self.statement(found, Scope(values, home, scope.module))
@@ -204,13 +210,13 @@ class Writer:
         what = id(function.__code__)
         if isinstance(node, ast.Lambda):
             name = "make_lambda" if names else "function"
-            lines = _lambda_lines(scope.home.segment(node), name, names)
+            lines = lambda_lines(scope.home.segment(node), name, names)
         else:
             body = scope.home.cut(node, self._left_out(node, scope))
-            lines, name = _moved(body, node.col_offset, 0), node.name
+            lines, name = moved(body, node.col_offset, 0), node.name
             if names or not lines:
                 name = f"make_{node.name}"
-                lines = _factory_lines(body, node, name, names)
+                lines = factory_lines(body, node, name, names)
         self._block(lines, scope, name, what)
         if name == node_name(node):
             return name
@@ -220,12 +226,35 @@ class Writer:
         ]
         return f"{name}({', '.join(given)})" if name != "function" else name
 
+    # -- values --------------------------------------------------------------
+
+    def literal(self, name: str, value: Any) -> Expression:
+        """A value as it stands in the text; raises `NotLiteral`."""
+        written = self.literals.of(value)
+        if not self.confidential:
+            refuse_secret(name, value if isinstance(value, str) else written.flat)
+        return written
+
+    def beside(self, name: str, value: Any) -> tuple[Expression, str]:
+        """How a value is read from a file beside the test, and what to say of it."""
+        try:
+            written, kept = self.draft.beside(name, value, self.reference)
+        except NotLiteral as error:
+            raise NotHere(f"{name!r} cannot be written to a file: {error}") from None
+        if not self.confidential:
+            refuse_secrets_in_file(name, value, kept.data)
+        for module in kept.modules:
+            root = root_of(module)
+            if root is not None:
+                self.draft.modules[module.partition(".")[0]] = root
+        return written, kept.note
+
     def value_of(self, name: str, value: Any) -> Expression:
         """An expression for a value: a literal, or what reads a file beside."""
         try:
-            return self.literals.of(value)
+            return self.literal(name, value)
         except NotLiteral:
-            return self.draft.beside(name, value)[0]
+            return self.beside(name, value)[0]
 
     # -- classes -------------------------------------------------------------
 
@@ -276,13 +305,13 @@ class Writer:
 
     def _left_out(self, node: ast.stmt, scope: Scope) -> tuple[ast.expr, ...]:
         """Decorators that make a task of a function, and what is to be bare."""
-        decorators = _decorators(node)
-        dasks = [each for each in decorators if is_dasks_decorator(each, scope.home)]
-        others = len(dasks) < len(decorators)
+        around = decorators(node)
+        dasks = [each for each in around if is_dasks_decorator(each, scope.home)]
+        others = len(dasks) < len(around)
         if others and not isinstance(node, ast.ClassDef):
             self.decorated = True
             if self.bare:
-                return tuple(decorators)
+                return tuple(around)
         return tuple(dasks)
 
     def statement(self, node: ast.stmt, scope: Scope) -> None:
@@ -295,10 +324,6 @@ class Writer:
         bound = bound_by(node)
         for name in bound:
             self._take(name, key, "{}:{}".format(*key))
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            if node.col_offset == 0:
-                self._import(node, scope)
-            return
         if node.col_offset:  # within an ``if`` or a ``try``
             lines = [(line[node.col_offset :], number) for line, number in lines]
         self._bind_all(lines, scope, bound)
@@ -313,14 +338,14 @@ class Writer:
 
     def _add(self, lines: Any, home: Home) -> None:
         for name in home.future:
-            if name != "annotations" or _is_annotated(lines):
+            if name != "annotations" or is_annotated(lines):
                 self.draft.need(f"from __future__ import {name}")
         self.draft.blocks.append(Block(lines, home.filename))
         self.draft.from_job = True
 
     def _bind_all(self, lines: Any, scope: Scope, own: set[str]) -> None:
         text = "\n".join(line for line, _ in lines)
-        for name in _names_used(text, scope.home):
+        for name in names_used(text, scope.home):
             if name not in own:
                 self._bind(name, scope)
 
@@ -335,6 +360,9 @@ class Writer:
         if name in self._taken:
             return
         statement = scope.home.defined(name)
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            self._import(statement, name, scope)
+            return
         if statement is not None and statement.col_offset == 0:
             self.statement(statement, scope)
             return
@@ -371,13 +399,15 @@ class Writer:
 
     def _bind_constant(self, name: str, value: Any, scope: Scope) -> None:
         try:
-            written = self.literals.of(value)
+            written = self.literal(name, value)
         except NotLiteral:
             statement = scope.home.defined(name)
             if isinstance(value, _kept_apart()) or statement is None:
-                written, note = self.draft.beside(name, value)
+                written, note = self.beside(name, value)
                 if note:
-                    self.draft.blocks.append(Block([(f"# {note}", 0)]))
+                    self.draft.blocks.append(
+                        Block([(f"# {note[0].upper()}{note[1:]}.", 0)])
+                    )
             else:
                 self.statement(statement, scope)
                 return
@@ -404,88 +434,29 @@ class Writer:
                     if not alias.asname and alias.name.startswith(f"{name}."):
                         self.draft.need(f"import {alias.name}")
 
-    def _import(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
-        module = getattr(node, "module", None) or node.names[0].name
+    def _import(
+        self, node: ast.Import | ast.ImportFrom, name: str, scope: Scope
+    ) -> None:
+        """The part of an import that gives a name its value."""
         if getattr(node, "level", 0):
             raise NotHere(
                 f"a relative import in {scope.home.filename!r} has no package"
             )
-        line = ast.unparse(node)
+        for alias in node.names:
+            if (alias.asname or alias.name.partition(".")[0]) == name:
+                whole = f"{alias.name} as {name}" if alias.asname else alias.name
+                module = getattr(node, "module", None)
+                line = f"from {module} import {whole}" if module else f"import {whole}"
+                self._take(name, line, line)
+                self._import_line(module or alias.name, line)
+
+    def _import_line(self, module: str, line: str) -> None:
         root = root_of(module)
         if root is None:
             self.draft.need(line)
         else:
             self.draft.own_imports.setdefault(line)
             self.draft.modules[module.partition(".")[0]] = root
-
-
-def _decorators(node: ast.AST | None) -> list[ast.expr]:
-    found: list[ast.expr] = getattr(node, "decorator_list", [])
-    return found
-
-
-def node_name(node: Function | ast.Lambda) -> str:
-    return "" if isinstance(node, ast.Lambda) else node.name
-
-
-def _is_annotated(lines: list[Line]) -> bool:
-    """Whether some text has annotations, which may name what is not there."""
-    tree = ast.parse("\n".join(line for line, _ in lines))
-    return any(
-        isinstance(node, ast.AnnAssign)
-        or getattr(node, "annotation", None) is not None
-        or getattr(node, "returns", None) is not None
-        for node in ast.walk(tree)
-    )
-
-
-def _lambda_lines(segment: list[Line], name: str, names: list[str]) -> list[Line]:
-    """A lambda under a name, or what makes one of the values around it."""
-    (first, number), *rest = segment
-    head = f"{name} = " if not names else "    return "
-    if not rest and len(head) + len(first) <= WIDTH:
-        lines: list[Line] = [(f"{head}{first}", number)]
-    else:
-        space = " " * 4 * (1 + bool(names))
-        lines = [(f"{head}(", 0), (f"{space}{first}", number), *rest]
-        lines.append((f"{space[4:]})", 0))
-    if names:
-        lines.insert(0, (f"def {name}({', '.join(names)}):", 0))
-    return lines
-
-
-def _factory_lines(
-    body: list[Line], node: Function, name: str, names: list[str]
-) -> list[Line]:
-    """A function that makes the one that was nested, of the values around it."""
-    moved, indent = _moved(body, node.col_offset, 4), 4
-    if not moved:  # a text within it goes over several lines: it stays where it is
-        moved, indent = body, node.col_offset
-    head = (f"def {name}({', '.join(names)}):", 0)
-    return [head, *moved, ("", 0), (f"{' ' * indent}return {node.name}", 0)]
-
-
-def _moved(lines: list[Line], indent: int, wanted: int) -> list[Line]:
-    """Lines with another indentation; none if that would change a text within them."""
-    if indent == wanted:
-        return lines
-    text = "\n".join(line[indent:] for line, _ in lines)
-    try:
-        tokens = [*tokenize.generate_tokens(io.StringIO(text).readline)]
-    except (tokenize.TokenError, SyntaxError):
-        return []
-    if any(
-        token.start[0] != token.end[0] and token.type not in _LINE_ENDS
-        for token in tokens
-    ):
-        return []
-    return [
-        (f"{' ' * wanted}{line[indent:]}" if line.strip() else "", number)
-        for line, number in lines
-    ]
-
-
-_LINE_ENDS = (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
 
 
 def _kept_apart() -> tuple[type, ...]:
@@ -497,25 +468,3 @@ def _kept_apart() -> tuple[type, ...]:
         pandas = sys.modules["pandas"]
         found += [pandas.DataFrame, pandas.Series, pandas.Index]
     return tuple(found)
-
-
-_LOADS = ("LOAD_NAME", "LOAD_GLOBAL", "STORE_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
-
-
-def _names_used(text: str, home: Home) -> list[str]:
-    """Names of a module that some text uses, as it is compiled."""
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    head = "".join(f"from __future__ import {name}\n" for name in home.future)
-    try:
-        whole = compile(head + text, "<cut>", "exec", flags, dont_inherit=True)
-    except SyntaxError as error:
-        raise NotHere(
-            f"what was cut out of {home.filename!r} is no Python: {error}"
-        ) from None
-    found: dict[str, None] = {}
-    for code in nested(whole):
-        for instruction in dis.get_instructions(code):
-            if instruction.opname in _LOADS and isinstance(instruction.argval, str):
-                found.setdefault(instruction.argval)
-    own = {"__name__", "__file__", "__module__", "__qualname__", "__doc__"}
-    return [name for name in found if name not in own]

@@ -7,13 +7,10 @@ function, and once more to copy the arguments of the one that failed, as it begi
 
 from __future__ import annotations
 
-import dis
 import inspect
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -22,13 +19,19 @@ from dbgkit import advice
 from dbgkit.errors import DbgkitError, NotHere, NotVerified
 from dbgkit.remote.common.calls import Call as PlainCall
 from dbgkit.remote.common.calls import call_of, is_dasks, plain_function, user_call
-from dbgkit.remote.common.codes import file_of_frame, functions_of, identity
-from dbgkit.remote.common.frames import is_machinery, is_own, walk
+from dbgkit.remote.common.frames import is_own, walk
 from dbgkit.remote.recording.raised import raised
 from dbgkit.remote.recording.steps import is_execute_graph, mapped_call
 from dbgkit.replays.calling import Call, call_graph, call_task
+from dbgkit.replays.function_watch import (
+    Find,
+    Watch,
+    library_frame,
+    own_frame,
+    watching,
+)
 from dbgkit.replays.lacking import lack_in, only_lacking
-from dbgkit.replays.nodes import bind_plainly, write
+from dbgkit.replays.nodes import bind_plainly
 from dbgkit.replays.outcome import run_of
 from dbgkit.replays.preparing import Notify, Prepared
 from dbgkit.replays.standin import in_place_of_worker, reading
@@ -62,38 +65,53 @@ def find_calls(prepared: Prepared, notify: Notify) -> Iterator[FunctionCall]:
     NotHere
         The function that failed is not the user's, or its arguments cannot be copied.
     """
+    began = time.perf_counter()
     first = _run(prepared, notify)
-    error = first.exception
-    _refuse_unlike(prepared, first)
+    _refuse_unlike(prepared, first, began)
+    try:
+        yield from _calls_of(prepared, notify, first)
+    finally:
+        prepared.submissions.let_go(first.exception)
+
+
+def _calls_of(
+    prepared: Prepared, notify: Notify, first: Call
+) -> Iterator[FunctionCall]:
+    error, refused = first.exception, None
     assert error is not None
     frames = [frame for frame, _ in walk(error.__traceback__)]
-    own, refused = _own_frame(frames), None
+    own = own_frame(frames)
     if own is not None:
         try:
-            yield _call_of_frame(prepared, notify, own, first)
-        except (NotHere, DbgkitError) as reason:
+            yield _call_of_frame(prepared, notify, own_frame, own, first)
+        except DbgkitError as reason:
             refused = reason
     plain = _call_of_library(prepared, first, frames)
     if plain is not None:
         yield FunctionCall(*plain, exception=error, seconds=first.seconds)
     if refused is not None:
         raise refused
-    if own is None and plain is None:
+    if own is not None or plain is not None:
+        return
+    theirs = library_frame(frames)
+    if theirs is None:
         raise NotHere(
             f"the function that failed in {prepared.failure.key!r} is not the user's: "
             "a test would only call Dask",
             f"{advice.call('debug')} opens it",
             key=prepared.failure.key,
         )
+    # What Dask itself calls, with arguments of its own: ``Series.astype``.
+    yield _call_of_frame(prepared, notify, library_frame, theirs, first)
 
 
-def _refuse_unlike(prepared: Prepared, call: Call) -> None:
+def _refuse_unlike(prepared: Prepared, call: Call, began: float) -> None:
     """Raise unless the task has failed as it did on the cluster."""
     failure, error = prepared.failure, call.exception
     lack = lack_in(error)
     if lack is not None:
         only_lacking(failure, prepared.material, lack, [])
-    stored = prepared.submissions.handed_to(error, time.perf_counter() - call.seconds)
+    stored = prepared.submissions.handed_to(error, began)
     if stored is not None:
         raise NotHere(
             f"{failure.key!r} only gets the stored error of {stored.key!r}, which it "
@@ -138,42 +156,29 @@ def _run(prepared: Prepared, notify: Notify, watch: Watch | None = None) -> Call
 # --- the user's own function --------------------------------------------------------
 
 
-def _own_frame(frames: Sequence[FrameType]) -> FrameType | None:
-    """The outermost frame of the user's own; of what a bag maps, that of one item.
-
-    A function that takes a bag's items one by one is called before the one that makes
-    them, and fails because of it.
-    """
-    begin = 0
-    for place, frame in enumerate(frames):
-        if mapped_call(frame) is not None:
-            begin = place
-    for frame in (*frames[begin:], *frames[:begin]):
-        filename = file_of_frame(frame)
-        if not is_machinery(filename) and is_own(filename):
-            return frame
-    return None
-
-
 def _call_of_frame(
-    prepared: Prepared, notify: Notify, own: FrameType, first: Call
+    prepared: Prepared, notify: Notify, find: Find, frame: FrameType, first: Call
 ) -> FunctionCall:
-    """The call of which a frame is, with its arguments as it began."""
-    code = own.f_code
-    watch = Watch(code)
+    """The call of which a frame is, with its arguments as it began.
+
+    ``find`` finds it among the frames of another run.
+    """
+    code = frame.f_code
+    watch = Watch(code, find)
     again = _run(prepared, notify, watch)
     number = watch.number_of(again.exception)
+    prepared.submissions.let_go(again.exception)
     taken = watch.taken.get(number)
     if taken is None:
-        watch = Watch(code, number or 1, exhaust=True)
-        _run(prepared, notify, watch)
+        watch = Watch(code, find, number or 1, exhaust=True)
+        prepared.submissions.let_go(_run(prepared, notify, watch).exception)
         taken = watch.taken.get(number or 1)
     if taken is None:
         what = f"{code.co_name!r} was not called again in the same way"
         raise watch.error or NotHere(what, key=prepared.failure.key)
     pickled, function = taken
     values = prepared.inputs.reader.loads(pickled)
-    args, kwargs = _as_passed(code, values["arguments"])
+    args, kwargs = _as_passed(function, values["arguments"])
     assert first.exception is not None
     return FunctionCall(
         function,
@@ -186,200 +191,40 @@ def _call_of_frame(
     )
 
 
-class Watch:
-    """A profile function that counts the calls of one function, and copies arguments.
-
-    Without ``wanted``, those of the first call are copied: most functions are called
-    once in a task. With ``exhaust``, an iterator among them is read to its end, which
-    changes that run.
-    """
-
-    def __init__(self, code: CodeType, wanted: int = 1, exhaust: bool = False) -> None:
-        self.taken: dict[int, tuple[bytes, FunctionType]] = {}
-        self.error: DbgkitError | None = None
-        self.around: Any = ()  # what leads to the function: run specs, and inputs
-        self._identity, self._name = identity(code), code.co_name
-        self._wanted, self._exhaust = wanted, exhaust
-        self._count = 0
-        self._numbers: dict[int, int] = {}  # by the id of a frame: the last with it
-        self._starts: dict[CodeType, int | None] = {}
-        self._lock = threading.RLock()
-
-    def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
-        code = frame.f_code
-        if event != "call" or code.co_name != self._name:
-            return
-        with self._lock:
-            if code not in self._starts:
-                same = identity(code) == self._identity
-                self._starts[code] = _start_of(code) if same else None
-            start = self._starts[code]
-            # A generator and a coroutine are called anew each time they go on.
-            if start is None or frame.f_lasti > start:
-                return
-            self._count += 1
-            self._numbers[id(frame)] = number = self._count
-        if number == self._wanted:
-            self._take(number, frame)
-
-    def _take(self, number: int, frame: FrameType) -> None:
-        try:
-            taken = _snapshot(frame, self._exhaust, self.around)
-        except DbgkitError as error:
-            self.error = error
-        except Exception as error:  # of the user's own objects, as they are copied
-            self.error = NotHere(f"the arguments cannot be copied: {error}")
-        else:
-            if taken is not None:
-                self.taken[number] = taken
-
-    def number_of(self, exception: BaseException | None) -> int:
-        """The number of the call in which an exception was raised; 0: not known."""
-        frames = [f for f, _ in walk(exception.__traceback__)] if exception else []
-        own = _own_frame(frames)
-        return 0 if own is None else self._numbers.get(id(own), 0)
-
-
-@contextmanager
-def watching(watch: Watch) -> Iterator[None]:
-    """Call the profile function in this thread and in those that it starts."""
-    before, of_threads = sys.getprofile(), threading.getprofile()
-    threading.setprofile(watch)
-    sys.setprofile(watch)
-    try:
-        yield
-    finally:
-        sys.setprofile(before)
-        # None is what takes it off; the signature of typeshed has a function alone.
-        undo: Callable[[Any], None] = threading.setprofile
-        undo(of_threads)
-
-
-def _start_of(code: CodeType) -> int:
-    """The offset at which a call of some code begins: ``RESUME`` since Python 3.11."""
-    found = (i.offset for i in dis.get_instructions(code) if i.opname == "RESUME")
-    return next(found, -1)
-
-
-def _snapshot(
-    frame: FrameType, exhaust: bool, around: Any
-) -> tuple[bytes, FunctionType] | None:
-    """A pickle of the arguments of a call that begins, and its function.
-
-    None if there is an iterator among them, which must not be read in this run.
-    """
-    function = function_of_frame(frame, around)
-    arguments = arguments_of(frame)
-    for name, value in arguments.items():
-        if is_lazy(value):
-            if not exhaust:
-                return None
-            arguments[name] = Consumed(list(value))
-    cells = {
-        name: cell.cell_contents
-        for name, cell in zip(
-            frame.f_code.co_freevars, function.__closure__ or (), strict=False
-        )
-        if _is_filled(cell) and name != "__class__"
-    }
-    # The function itself is known by its name where it is among them.
-    own = [name for name, value in cells.items() if value is function]
-    for name in own:
-        del cells[name]
-    values = {"arguments": arguments, "cells": cells}
-    what = f"the arguments of {frame.f_code.co_name!r}"
-    return write(values, what), function
-
-
-@dataclass
-class Consumed:
-    """The items of an iterator that was passed."""
-
-    items: list[Any]
-
-
-def is_lazy(value: Any) -> bool:
-    """Whether a value is read only once: a generator, a ``map``, a ``zip``."""
-    kind = type(value)
-    return (
-        inspect.isgenerator(value)
-        or kind in (map, filter, zip, enumerate)
-        or (
-            kind.__module__ in ("itertools", "dask.bag.core")
-            and hasattr(kind, "__next__")
-        )
-    )
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True
-
-
-def arguments_of(frame: FrameType) -> dict[str, Any]:
-    """What a call that begins was given, by the names of the parameters."""
-    code, values = frame.f_code, frame.f_locals
-    count = code.co_argcount + code.co_kwonlyargcount
-    count += bool(code.co_flags & inspect.CO_VARARGS)
-    count += bool(code.co_flags & inspect.CO_VARKEYWORDS)
-    return {name: values[name] for name in code.co_varnames[:count]}
-
-
 def _as_passed(
-    code: CodeType, values: dict[str, Any]
+    function: FunctionType, values: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments, from the values of the parameters."""
+    """Positional and keyword arguments, from the values of the parameters.
+
+    Those at the end that are the function's own defaults are left out.
+    """
+    code = function.__code__
     names = list(code.co_varnames)
     positional = names[: code.co_argcount]
     named = names[code.co_argcount :][: code.co_kwonlyargcount]
     rest = names[code.co_argcount + code.co_kwonlyargcount :]
-    args = [values[name] for name in positional]
-    kwargs = {name: values[name] for name in named}
-    if code.co_flags & inspect.CO_VARARGS:
-        args += values[rest.pop(0)]
+    more = values[rest.pop(0)] if code.co_flags & inspect.CO_VARARGS else ()
+    if not more:
+        defaults = list(function.__defaults__ or ())
+        while defaults and _is_default(values[positional[-1]], defaults.pop()):
+            positional.pop()
+    usual = function.__kwdefaults__ or {}
+    kwargs = {
+        name: values[name]
+        for name in named
+        if name not in usual or not _is_default(values[name], usual[name])
+    }
     if code.co_flags & inspect.CO_VARKEYWORDS:
         kwargs |= values[rest.pop(0)]
-    return tuple(args), kwargs
+    return (*(values[name] for name in positional), *more), kwargs
 
 
-def function_of_frame(frame: FrameType, around: Any) -> FunctionType:
-    """The function that a frame runs: of those with its code, the one with its cells.
-
-    A frame does not say which one it is. ``around`` is what may lead to it.
-    """
-    code, local = frame.f_code, frame.f_locals
-    for function in _functions_near(frame, around):
-        if function.__code__ is not code:
-            continue
-        cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=False))
-        if all(
-            not _is_filled(cell) or local.get(name) is cell.cell_contents
-            for name, cell in cells.items()
-        ):
-            return function
-    raise NotHere(f"the function of {code.co_name!r} is not known")
-
-
-def _functions_near(frame: FrameType, around: Any) -> Iterator[FunctionType]:
-    """Functions that may be the one of a frame: what costs least comes first."""
-    import gc
-
-    code, space = frame.f_code, frame.f_globals
-    path = getattr(code, "co_qualname", code.co_name).split(".")
-    yield from functions_of([space.get(path[0]), frame.f_locals.get("self")])
-    yield from functions_of(around)
-    yield from functions_of([each for each in space.values() if _is_named(each)])
-    # All that refer to it: but those that garbage collection leaves alone (frozen).
-    for each in gc.get_referrers(code):
-        if type(each) is FunctionType:
-            yield each
-
-
-def _is_named(value: Any) -> bool:
-    return isinstance(value, (FunctionType, type))
+def _is_default(value: Any, default: Any) -> bool:
+    """Whether a value is the default of its parameter, as far as that is plain."""
+    if value is default:
+        return True
+    plain = type(value) in (bool, int, float, str)
+    return plain and type(value) is type(default) and bool(value == default)
 
 
 # --- a library's function -----------------------------------------------------------
