@@ -8,7 +8,7 @@ without any one of its positions it does not fail.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from .shrink_spans import Spans, both, joined, positions, size_of, split, spread, without
@@ -189,3 +189,16 @@ def _minimal(kept: Spans, fails: Fails) -> Spans:
             if fails(less):
                 kept, changed = less, True
     return kept
+
+
+def alone(count: int, fails: Fails) -> Iterator[int]:
+    """Each position that fails by itself, in order; all together are known to."""
+    waiting = [(0, count)] if count else []
+    while waiting:
+        low, high = waiting.pop()
+        if high - low == 1:
+            yield low
+            continue
+        middle = (low + high) // 2
+        halves = [(low, middle), (middle, high)]
+        waiting += [each for each in reversed(halves) if fails((each,))]

@@ -1,0 +1,161 @@
+"""What of a task can be shrunk, and the task as it is run on less.
+
+Its inputs; its own literals; and what a step has read that takes nothing from others:
+the rest of the task is what is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dask._task_spec import DataNode, GraphNode, NestedContainer, Task, TaskRef
+
+from .calls import is_parameter, name_of_function, steps_of
+from .shrink_parts import axes_of
+
+# What a slot is: ``("input", key)``, ``("step", key)`` or ``("literal", place)``.
+Name = tuple[str, Any]
+Compute = Callable[[Any, Any], Any]  # of a key and a node without inputs: its value
+
+_MANY = 50  # parts of a literal beside inputs: fewer are options of the call
+
+
+@dataclass
+class Slots:
+    """What is shrunk, by name, and what is run on it.
+
+    ``failed`` is what a step raised that takes nothing from others: then that step is
+    the one that is tested.
+    """
+
+    key: Any
+    node: Any
+    values: dict[Name, Any]
+    failed: BaseException | None = None
+    origins: dict[Name, Any] = field(default_factory=dict)  # steps that have read
+
+    def on(self, values: Mapping[Name, Any]) -> tuple[Any, dict[Any, Any]]:
+        """The run spec, and its inputs, with these values."""
+        inputs = {name[1]: value for name, value in values.items() if _is(name)}
+        rest = {name: value for name, value in values.items() if not _is(name)}
+        return with_values(self.node, rest), inputs
+
+
+def _is(name: Name) -> bool:
+    return name[0] == "input"
+
+
+def slots_of(key: Any, node: Any, data: Mapping[Any, Any], compute: Compute) -> Slots:
+    """What of a task can be shrunk; steps that have read are run once."""
+    inputs = {("input", name): data[name] for name in node.dependencies}
+    found = Slots(key, node, dict(inputs))
+    for name, each in _leaves(node):
+        try:
+            value = compute(name[1], each)
+            if hasattr(value, "__next__"):
+                value = list(value)
+        except BaseException as error:  # the step's own, SystemExit too
+            if name[0] == "step" and not inputs:
+                inner = slots_of(name[1], each, {}, compute)
+                inner.failed = inner.failed or error
+                return inner
+            return Slots(key, node, dict(inputs))
+        found.values[name], found.origins[name] = value, each
+    parted = any(_parts(value) for value in found.values.values())
+    for name, value in _literals(node):
+        if _parts(value) >= (_MANY if parted else 2):
+            found.values[name] = value
+    return found
+
+
+def _parts(value: Any) -> int:
+    """How many parts the largest axis of a value has; of an empty frame none."""
+    axes = axes_of(value)
+    return max((each.count for each in axes), default=0) if axes and axes[0][1] else 0
+
+
+def _leaves(node: Any) -> Iterator[tuple[Name, Any]]:
+    """Steps, or tasks within arguments, that take nothing from others."""
+    steps = steps_of(node)
+    for name, step in steps.items():
+        if _is_task(step) and not step.dependencies and name != node.args[1]:
+            yield ("step", name), step
+    if steps or type(node) is not Task:
+        return
+    for place, value in _arguments(node):
+        if _is_task(value) and not value.dependencies and not _is_plain(value):
+            yield ("literal", place), value
+
+
+def _is_task(value: Any) -> bool:
+    return issubclass(type(value), Task)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a node is a container of literals alone."""
+    return issubclass(type(value), NestedContainer) and not any(
+        _is_task(each) and not _is_plain(each) for each in value.args
+    )
+
+
+def _arguments(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Arguments of a task by their place, or their name."""
+    yield from enumerate(node.args)
+    yield from node.kwargs.items()
+
+
+def _literals(node: Any) -> Iterator[tuple[Name, Any]]:
+    """The task's own literals, in Dask's wrappers or out of them."""
+    steps = steps_of(node)
+    for name, step in steps.items():
+        if type(step) is DataNode and not is_parameter(name):
+            yield ("step", name), step.value
+    if steps or type(node) is not Task:
+        return
+    for place, value in _arguments(node):
+        if type(place) is str and place.startswith("_"):
+            continue  # Dask's own: the function, what its result is like
+        if type(value) is DataNode:
+            yield ("literal", place), value.value
+        elif issubclass(type(value), NestedContainer) and not value.dependencies:
+            if _is_plain(value):
+                yield ("literal", place), value({})
+        elif not issubclass(type(value), (GraphNode, TaskRef)):
+            yield ("literal", place), value
+
+
+def with_values(node: Any, values: Mapping[Name, Any]) -> Any:
+    """A task with some literals, and what some steps give, replaced."""
+    if not values:
+        return node
+    steps = steps_of(node)
+    if steps:
+        given = {
+            name: DataNode(name, values["step", name])
+            for name in steps
+            if ("step", name) in values
+        }
+        args = ({**steps, **given}, *node.args[1:])
+        return Task(node.key, node.func, *args, **node.kwargs)
+    args = tuple(
+        values.get(("literal", index), argument)
+        for index, argument in enumerate(node.args)
+    )
+    kwargs = {
+        name: values.get(("literal", name), argument)
+        for name, argument in node.kwargs.items()
+    }
+    return Task(node.key, node.func, *args, **kwargs)
+
+
+def words_of(name: Name, node: Any) -> str:
+    """What a slot is, in words: an input's key, a parameter, a step."""
+    kind, what = name
+    if kind == "input":
+        return str(what)
+    if kind == "step":
+        return f"step {what}"
+    function = name_of_function(node.func)
+    return f"argument {what} of {function}"

@@ -1,0 +1,349 @@
+"""Shrinks several values at once, axis by axis, within limits of time and of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, NamedTuple
+
+from .shrink_parts import Axis, at, axes_of, children_of, put, take
+from .shrink_search import Found, alone, others_than, smallest
+from .shrink_spans import Spans, positions, size_of, split, spread, within, without
+
+OTHER, WORDED, SAME = 0, 1, 2  # another failure; in other words; the same
+
+Values = Mapping[Any, Any]
+Attempt = Callable[[dict[Any, Any]], int]
+
+_STICKS = 10  # parts: with so many left, words may be what holds them together
+_ROUNDS = 3
+_CONTROLS = 3
+
+
+class Spent(Exception):
+    """A limit is reached, or somebody has stopped it: the best so far counts."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Place(NamedTuple):
+    """A value: of which slot, and where within its containers."""
+
+    name: Any
+    path: tuple[Any, ...] = ()
+
+
+@dataclass
+class Cut:
+    """What became of one axis: which positions of the whole are left."""
+
+    places: tuple[Place, ...]
+    axis: int
+    what: str
+    count: int
+    kept: Spans
+    counts: bool = False
+    passed: int = 0  # most parts that did not fail
+
+    @property
+    def left(self) -> int:
+        return size_of(self.kept)
+
+
+@dataclass
+class Budget:
+    """How long, and how often, it may run; ``stop`` is asked before each run."""
+
+    deadline: float
+    runs: int | None = None
+    stop: Callable[[], str] = lambda: ""
+
+    def check(self, runs: int) -> None:
+        """Raise `Spent` if no further run may begin."""
+        why = self.stop()
+        if not why and self.runs is not None and runs >= self.runs:
+            why = "runs"
+        if not why and monotonic() >= self.deadline:
+            why = "time"
+        if why:
+            raise Spent(why)
+
+
+@dataclass
+class Engine:
+    """One shrinking: ``values`` are the smallest so far that fail the same way.
+
+    ``attempt`` runs the task on values, of which it makes copies itself, and gives how
+    like the whole's failure theirs is.
+    """
+
+    values: dict[Any, Any]
+    attempt: Attempt
+    budget: Budget
+    tell: Callable[[int, int, int], None]  # runs, parts left, parts at first
+    hints: tuple[int, ...] = ()
+    runs: int = 0
+    tested: int = 0
+    cuts: list[Cut] = field(default_factory=list)
+    worded: bool = False  # whether failures in other words count by now
+    stopped: str = ""
+    every: list[int] | None = None
+
+    def __post_init__(self) -> None:
+        self.first = dict(self.values)
+        self.total = self._size(self.values)
+
+    def run(self, *, all: bool = False) -> None:
+        """Shrink until nothing can be left out, or a limit is reached."""
+        try:
+            if all:
+                self._find_all()
+            self._inputs()
+            for number in range(_ROUNDS):
+                if not self._round(again=number > 0):
+                    break
+            self._look_within()
+        except Spent as spent:
+            self.stopped = spent.why
+        except KeyboardInterrupt:
+            self.stopped = "ctrl-c"
+
+    # -- what is shrunk, and in which order --------------------------------------
+
+    def _round(self, again: bool) -> bool:
+        """All axes once; whether any of them got smaller."""
+        changed = False
+        for places, axis in self._joint():
+            changed |= self._shrink(places, axis)
+        for place, axis in list(self._single()):
+            if not (again and self._axis(place, axis).count < 2):
+                changed |= self._shrink((place,), axis)
+        return changed
+
+    def _look_within(self) -> None:
+        """What is in the containers that are left, if there are few of them."""
+        places = [Place(name) for name in self.values]
+        while places:
+            places = [
+                Place(place.name, (*place.path, step))
+                for place in places
+                for step in children_of(self._at(place))
+            ]
+            for place in places:
+                for axis in range(len(axes_of(self._at(place)))):
+                    self._shrink((place,), axis)
+
+    def _inputs(self) -> None:
+        """Which of several inputs are needed at all: the others are emptied."""
+        names = [name for name, value in self.values.items() if self._length(value)]
+        if len(names) < 3:
+            return
+        before = dict(self.values)
+
+        def made(spans: Spans) -> dict[Any, Any]:
+            kept = {names[index] for index in positions(spans)}
+            empty = [name for name in names if name not in kept]
+            return {**before, **{name: take(before[name], 0, ()) for name in empty}}
+
+        cut = Cut((), 0, "input", len(names), ((0, len(names)),))
+        self._search(cut, made)
+
+    def _joint(self) -> Iterator[tuple[tuple[Place, ...], int]]:
+        """Values of one length: their parts may belong together."""
+        lengths: dict[int, list[Place]] = {}
+        for name, value in self.values.items():
+            lengths.setdefault(self._length(value), []).append(Place(name))
+        for length, places in sorted(lengths.items(), key=lambda each: -each[0]):
+            if length > 1 and len(places) > 1:
+                yield tuple(places), 0
+
+    def _single(self) -> Iterator[tuple[Place, int]]:
+        """Axes of each value: those of the largest first."""
+        names = sorted(self.values, key=lambda name: -self._length(self.values[name]))
+        for name in names:
+            for axis in range(len(axes_of(self.values[name]))):
+                yield Place(name), axis
+
+    def _at(self, place: Place) -> Any:
+        return at(self.values[place.name], place.path)
+
+    def _axis(self, place: Place, axis: int) -> Axis:
+        axes = axes_of(self._at(place))
+        return axes[axis] if axis < len(axes) else Axis("", 0)
+
+    @staticmethod
+    def _length(value: Any) -> int:
+        axes = axes_of(value)
+        return axes[0].count if axes else 0
+
+    def _size(self, values: Values) -> int:
+        return sum(map(self._length, values.values()))
+
+    # -- one axis ------------------------------------------------------------------
+
+    def _shrink(self, places: tuple[Place, ...], axis: int) -> bool:
+        what, count = self._axis(places[0], axis)
+        if not count:
+            return False
+        before = dict(self.values)
+
+        def made(spans: Spans) -> dict[Any, Any]:
+            values = dict(before)
+            for place in places:
+                less = take(at(before[place.name], place.path), axis, spans)
+                values[place.name] = put(values[place.name], place.path, less)
+            return values
+
+        cut = Cut(places, axis, what, count, ((0, count),))
+        hints = self.hints if axis == 0 else ()
+        return self._search(cut, made, hints)
+
+    def _search(
+        self,
+        cut: Cut,
+        made: Callable[[Spans], dict[Any, Any]],
+        hints: tuple[int, ...] = (),
+    ) -> bool:
+        """Shrink along one axis; whether anything could be left out."""
+        seen: dict[Spans, int] = {}
+
+        def fails(spans: Spans) -> bool:
+            level = seen.get(spans)
+            if level is None:
+                level = seen[spans] = self._test(made(spans))
+            good = level == SAME or (self.worded and level == WORDED and bool(spans))
+            if good and size_of(spans) < cut.left:
+                cut.kept = spans
+                self.tell(self.runs, cut.left, cut.count)
+            elif not good:
+                cut.passed = max(cut.passed, size_of(spans))
+            return good
+
+        try:
+            found = smallest(cut.count, fails, hints)
+            found = self._in_other_words(cut, found, seen, fails)
+            cut.kept, cut.counts = found.kept, found.counts
+        finally:
+            if cut.left < cut.count:
+                self.values = made(cut.kept)
+            self._note(cut)
+        return cut.left < cut.count
+
+    def _in_other_words(
+        self, cut: Cut, found: Found, seen: Mapping[Spans, int], fails: Any
+    ) -> Found:
+        """Without the message, where no smaller part fails with it.
+
+        A message may list what it is about, so that no smaller part has the same.
+        """
+        size = size_of(found.kept)
+        stuck = size == cut.count or size > _STICKS
+        loose = any(
+            level == WORDED and 0 < size_of(spans) < size
+            for spans, level in seen.items()
+        )
+        if self.worded or found.counts or not (stuck and loose and size > 1):
+            return found
+        self.worded, base = True, found.kept
+
+        def on_rest(spans: Spans) -> bool:
+            return bool(fails(within(base, spans)))
+
+        again = smallest(size, on_rest)
+        kept = within(base, again.kept)
+        if 0 < size_of(kept) < size:
+            return Found(kept, again.counts)
+        self.worded = False
+        return found
+
+    def _note(self, cut: Cut) -> None:
+        """Keep what became of an axis, in positions of the whole."""
+        for known in self.cuts:
+            if (known.places, known.axis) == (cut.places, cut.axis):
+                known.kept = within(known.kept, cut.kept)
+                known.passed = min(known.passed, cut.passed)
+                return
+        self.cuts.append(cut)
+
+    def _test(self, values: dict[Any, Any]) -> int:
+        self.budget.check(self.runs)
+        self.runs += 1
+        self.tested += self._size(values)
+        return self.attempt(values)
+
+    # -- what else is asked -------------------------------------------------------
+
+    def _find_all(self) -> None:
+        """Which parts of the largest input fail by themselves, in any words."""
+        (place, axis), *_ = [*self._single(), (None, 0)]
+        if place is None:
+            return
+        before, count = dict(self.values), self._axis(place, axis).count
+        self.every = found = []
+
+        def fails(spans: Spans) -> bool:
+            less = take(before[place.name], axis, spans)
+            return self._test({**before, place.name: less}) >= WORDED
+
+        for position in alone(count, fails):
+            found.append(position)
+            self.tell(self.runs, count - position, count)
+
+    def control(self) -> tuple[bool, Cut | None]:
+        """Whether as many other parts of the largest axis fail too, and which axis.
+
+        None if there are no others.
+        """
+        cut = self.main()
+        if cut is None or not 0 < cut.left <= cut.count // 2 or not cut.places:
+            return False, None
+        failed = 0
+        for others in _controls(cut):
+            values = dict(self.values)
+            for place in cut.places:
+                if place.path:
+                    return False, None
+                whole = take(self.first[place.name], cut.axis, others)
+                for other in self.cuts:
+                    if other is not cut and place in other.places and not place.path:
+                        whole = _cut_too(whole, other, cut)
+                values[place.name] = whole
+            try:
+                if self._test(values) == OTHER:
+                    return False, cut
+            except (Spent, KeyboardInterrupt):
+                return False, None
+            failed += 1
+        return failed > 0, cut
+
+    def main(self) -> Cut | None:
+        """The axis with the most parts, of those that parts were left out of."""
+        cuts = [each for each in self.cuts if each.places]
+        return max(cuts, key=lambda each: each.count, default=None)
+
+    def confirm(self) -> bool:
+        """Whether what is left still fails when it is run again."""
+        return self._test(self.values) != OTHER
+
+
+def _cut_too(value: Any, other: Cut, cut: Cut) -> Any:
+    """A value with another axis cut as it was, if that is not the same one."""
+    if other.axis == cut.axis or any(place.path for place in other.places):
+        return value
+    return take(value, other.axis, other.kept)
+
+
+def _controls(cut: Cut) -> Iterator[Spans]:
+    """Some other parts of the same number: spread, the first ones, the last ones."""
+    outside = without(((0, cut.count),), cut.kept)
+    size = size_of(outside)
+    chosen = [
+        others_than(cut.kept, cut.count),
+        split(outside, cut.left)[0],
+        split(outside, size - cut.left)[1],
+        spread(outside, cut.left),
+    ]
+    yield from list(dict.fromkeys(chosen))[:_CONTROLS]

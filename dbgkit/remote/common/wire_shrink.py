@@ -1,0 +1,81 @@
+"""Wire forms of shrinking: what is asked of a place, and what it has found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from .wire_replays import RaisedForm
+
+
+class ShrinkLimits(TypedDict):
+    """How long and how often it may run, and what of the result is brought home."""
+
+    seconds: float  # in all
+    once: float  # for one run
+    runs: int | None
+    all: bool
+    most: int  # bytes of the smallest input
+
+
+class CutForm(TypedDict):
+    """What became of one axis of an input."""
+
+    names: list[Sequence[Any]]  # slots that were cut alike, see `shrink_call.Name`
+    path: list[Any]  # where in the slot's containers
+    axis: int
+    what: str  # "row", "column", "element", "key", "line", "input"
+    count: int
+    left: int
+    kept: list[Sequence[int]]  # spans; some of them if there are many
+
+
+class LineForm(TypedDict):
+    """Where a position of an input came from."""
+
+    name: Sequence[Any]
+    position: int
+    what: str  # "read_csv"
+    path: str
+    place: str  # "line 17", "row group 2"
+    line: int | None
+
+
+class _Shrunk(TypedDict):
+    status: str  # "done", or why there is nothing to shrink
+    text: str
+
+
+class ShrunkForm(_Shrunk, total=False):
+    """`worker.shrink_task.shrink`"""
+
+    key: Any
+    verdict: str
+    stopped: str  # "", "time", "runs", "ctrl-c", "hang", "gone"
+    minimal: bool
+    runs: int
+    tested: int
+    total: int
+    seconds: float
+    cuts: list[CutForm]
+    every: list[int] | None
+    lines: list[LineForm]
+    notes: list[str]
+    whole: RaisedForm
+    smallest: RaisedForm
+    slots: list[Sequence[Any]]  # name, words, type at first
+    nbytes: int
+    values: bytes  # the smallest, pickled; empty if there are too many bytes
+
+
+class ProgressForm(TypedDict):
+    runs: int
+    left: int
+    count: int
+
+
+class ShrinkLook(TypedDict):
+    """How far a shrink on a worker is; ``done`` once it has ended."""
+
+    progress: ProgressForm
+    done: ShrunkForm | None
