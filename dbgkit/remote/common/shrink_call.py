@@ -73,7 +73,7 @@ def slots_of(key: Any, node: Any, data: Mapping[Any, Any], compute: Compute) -> 
 def _parts(value: Any) -> int:
     """How many parts the largest axis of a value has; of an empty frame none."""
     axes = axes_of(value)
-    return max((each.count for each in axes), default=0) if axes and axes[0][1] else 0
+    return max((each.size for each in axes), default=0) if axes and axes[0][1] else 0
 
 
 def _leaves(node: Any) -> Iterator[tuple[Name, Any]]:

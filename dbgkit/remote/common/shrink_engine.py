@@ -119,7 +119,7 @@ class Engine:
         for places, axis in self._joint():
             changed |= self._shrink(places, axis)
         for place, axis in list(self._single()):
-            if not (again and self._axis(place, axis).count < 2):
+            if not (again and self._axis(place, axis).size < 2):
                 changed |= self._shrink((place,), axis)
         return changed
 
@@ -177,7 +177,7 @@ class Engine:
     @staticmethod
     def _length(value: Any) -> int:
         axes = axes_of(value)
-        return axes[0].count if axes else 0
+        return axes[0].size if axes else 0
 
     def _size(self, values: Values) -> int:
         return sum(map(self._length, values.values()))
@@ -278,10 +278,11 @@ class Engine:
 
     def _find_all(self) -> None:
         """Which parts of the largest input fail by themselves, in any words."""
-        (place, axis), *_ = [*self._single(), (None, 0)]
-        if place is None:
+        found_first = next(self._single(), None)
+        if found_first is None:
             return
-        before, count = dict(self.values), self._axis(place, axis).count
+        place, axis = found_first
+        before, count = dict(self.values), self._axis(place, axis).size
         self.every = found = []
 
         def fails(spans: Spans) -> bool:

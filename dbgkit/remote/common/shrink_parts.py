@@ -18,7 +18,7 @@ class Axis(NamedTuple):
     """A way to take a value apart: into how many of what."""
 
     what: str
-    count: int
+    size: int
 
 
 def axes_of(value: Any) -> tuple[Axis, ...]:
@@ -100,12 +100,10 @@ def _library_of(value: Any) -> _Library | None:
         if isinstance(value, (pandas.Series, pandas.Index)):
             return _SERIES
     numpy = sys.modules.get("numpy")
-    if (
-        numpy is not None
-        and isinstance(value, getattr(numpy, "ndarray", ()))
-        and value.ndim
-    ):
-        return _ARRAY
+    arrays = getattr(numpy, "ndarray", None)
+    if arrays is not None and isinstance(value, arrays):
+        array: Any = value
+        return _ARRAY if array.ndim else None
     arrow = sys.modules.get("pyarrow")
     if arrow is not None and isinstance(value, getattr(arrow, "Table", ())):
         return _TABLE
@@ -140,24 +138,16 @@ def _axes_of_array(value: Any) -> tuple[Axis, ...]:
 
 
 def _take_of_array(value: Any, axis: int, spans: Spans) -> Any:
-    return value[(*[slice(None)] * axis, _index(spans))]
+    index = (*[slice(None)] * axis, _index(spans))
+    return value[index]
 
 
 def _take_of_table(value: Any, axis: int, spans: Spans) -> Any:
     if axis:
         return value.select(list(positions(spans)))
-    return _concatenated([value.slice(start, stop - start) for start, stop in spans])(
-        value
-    )
-
-
-def _concatenated(parts: list[Any]) -> Callable[[Any], Any]:
-    def of(value: Any) -> Any:
-        import pyarrow
-
-        return pyarrow.concat_tables(parts) if parts else value.slice(0, 0)
-
-    return of
+    parts = [value.slice(start, stop - start) for start, stop in spans]
+    arrow: Any = sys.modules["pyarrow"]
+    return arrow.concat_tables(parts) if parts else value.slice(0, 0)
 
 
 _FRAME = _Library(

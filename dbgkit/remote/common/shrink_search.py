@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from .shrink_spans import Spans, both, joined, positions, size_of, split, spread, without
+from .shrink_spans import (
+    Spans,
+    both,
+    joined,
+    positions,
+    size_of,
+    split,
+    spread,
+    without,
+)
 
 Fails = Callable[[Spans], bool]
 

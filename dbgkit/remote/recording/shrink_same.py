@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypedDict
 
-from .raised import raised
 from ..common.frames import is_own
+from ..common.shrink_engine import OTHER, SAME, WORDED
 from ..common.texts import likeness
-
-if TYPE_CHECKING:
-    from ..common.wire_replays import RaisedForm
-
-OTHER, WORDED, SAME = 0, 1, 2  # another failure; in other words; the same
+from ..common.wire_replays import RaisedForm
+from .raised import raised
 
 _COMPILED = (".pyx", ".pxd", ".pxi")
 _ATTRIBUTES = ("pos", "lineno", "start", "row", "index", "position", "line_num")
@@ -24,20 +21,28 @@ _NAMED = re.compile(
 _MOST_HINTS = 6
 
 
+class Described(TypedDict):
+    """What a run raised; ``hints`` are positions that it gives itself."""
+
+    form: RaisedForm
+    hints: list[int]
+
+
+def describe(error: BaseException) -> Described:
+    """What is compared of an exception, and the positions that it gives."""
+    return {"form": raised(error), "hints": hints_of(error)}
+
+
 class Whole:
     """The failure of the whole input, with which those of parts are compared."""
 
-    def __init__(self, error: BaseException) -> None:
-        self.form = raised(error)
-        self._line = _own_line(self.form)
-        self._recursion = isinstance(error, RecursionError)
+    def __init__(self, form: RaisedForm) -> None:
+        self.form = form
+        self._line = _own_line(form)
+        self._recursion = form["type"] == "RecursionError"
 
-    def likeness(self, error: BaseException | None) -> int:
+    def likeness(self, now: RaisedForm) -> int:
         """`SAME`, `WORDED` or `OTHER`."""
-        return OTHER if error is None else self.likeness_of(raised(error))
-
-    def likeness_of(self, now: RaisedForm) -> int:
-        """As `likeness`, of what `raised` gave of it."""
         then = self.form
         if now["type"] != then["type"]:
             return OTHER
@@ -59,7 +64,7 @@ def _own_line(form: RaisedForm) -> tuple[Any, ...] | None:
     frames = form["frames"]
     own = [tuple(row) for row in frames if is_own(row[0])]
     readable = [tuple(row) for row in frames if not row[0].endswith(_COMPILED)]
-    return (own or readable or [None])[-1]
+    return next(reversed(own or readable), None)
 
 
 def _says_same(whole: str, part: str) -> bool:

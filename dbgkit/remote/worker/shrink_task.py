@@ -1,0 +1,347 @@
+"""Shrinks the input of a failed task, wherever that is: on a worker, here, in a child.
+
+How a task is run there is given; what is left of its inputs, what that means, and where
+it came from is found here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any
+
+from ..common.shrink_call import Slots, slots_of, with_values, words_of
+from ..common.shrink_copies import Copies
+from ..common.shrink_engine import OTHER, Budget, Cut, Engine, Spent
+from ..common.shrink_lines import lines_of, source_of
+from ..common.shrink_parts import axes_of
+from ..common.shrink_spans import positions, size_of
+from ..recording.shrink_same import Whole
+
+if TYPE_CHECKING:
+    from ..common.shrink_lines import SourceForm
+    from ..common.wire_replays import RaisedForm
+    from ..common.wire_shrink import CutForm, LineForm, ShrinkLimits, ShrunkForm
+    from ..recording.shrink_same import Described
+
+MOST_SPANS = 1_000  # of one axis that are brought home
+MOST_LINES = 100  # positions whose lines are looked for
+_REPEATS = 2  # of a whole that passed, or of which nothing could be left out
+
+Tell = Callable[[int, int, int], None]
+
+
+@dataclass
+class Ways:
+    """How tasks run in a place.
+
+    Attributes
+    ----------
+    run : callable
+        ``(key, node, data)``: what it raises, described; None if it passes.
+    compute : callable
+        ``(key, node, data)``: its value; raises what it raises.
+    copied : callable
+        A copy of any value that shares nothing with it.
+    dumps : callable
+        Pickles values for the way home.
+    stop : callable
+        Why no further run is to begin; empty if one may.
+    """
+
+    run: Callable[[Any, Any, dict[Any, Any]], Described | None]
+    compute: Callable[[Any, Any, dict[Any, Any]], Any]
+    copied: Callable[[Any], Any]
+    dumps: Callable[[Any], bytes]
+    stop: Callable[[], str] = lambda: ""
+
+
+def shrink(
+    order: Sequence[Any],
+    nodes: Mapping[Any, Any],
+    data: dict[Any, Any],
+    limits: ShrinkLimits,
+    sources: Mapping[Any, SourceForm],
+    ways: Ways,
+    tell: Tell,
+) -> ShrunkForm:
+    """Shrink the inputs of the last task of ``order``; the others run before it.
+
+    If one of these raises, it is the one that is shrunk. ``data`` are inputs that the
+    place has, of which tasks get copies only; ``sources`` say what values, by key, were
+    read from.
+    """
+    began = perf_counter()
+    deadline = monotonic() + limits["seconds"]
+    key, node = _up_to(order, nodes, data, ways)
+    inputs = {name: data[name] for name in node.dependencies}
+    data.clear()
+    found = slots_of(key, node, inputs, lambda key, node: ways.compute(key, node, {}))
+    shrinking = _Shrinking(found, limits, ways, tell, deadline)
+    form = shrinking.run()
+    form["seconds"] = perf_counter() - began
+    if form["status"] == "done":
+        form["lines"] = shrinking.lines(sources)
+    return form
+
+
+def _up_to(
+    order: Sequence[Any], nodes: Mapping[Any, Any], data: dict[Any, Any], ways: Ways
+) -> tuple[Any, Any]:
+    """Run what comes before; the task that is shrunk is the first that raises."""
+    *ahead, target = order
+    for key in ahead:
+        node = nodes[key]
+        values = {name: ways.copied(data[name]) for name in node.dependencies}
+        try:
+            data[key] = ways.compute(key, node, values)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # the task's own, SystemExit too
+            return key, node
+    return target, nodes[target]
+
+
+@dataclass
+class _Shrinking:
+    slots: Slots
+    limits: ShrinkLimits
+    ways: Ways
+    tell: Tell
+    deadline: float
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.copies = Copies(self.ways.copied)
+        for name, value in self.slots.values.items():
+            self.copies.know(name, value)
+        # Its literals are copied with it for each run, but for those that are shrunk.
+        own = {name: None for name in self.slots.values if name[0] != "input"}
+        self.bare = with_values(self.slots.node, own)
+        self.last: RaisedForm | None = None
+
+    def run(self) -> ShrunkForm:
+        budget = Budget(self.deadline, self.limits["runs"], self.ways.stop)
+        engine = Engine(
+            dict(self.slots.values), lambda values: OTHER, budget, self.tell
+        )
+        self.engine = engine
+        try:
+            first = self._whole()
+        except Spent as spent:
+            return {"status": "spent", "text": spent.why}
+        except KeyboardInterrupt:
+            return {"status": "spent", "text": "ctrl-c"}
+        if first is None:
+            return self._passed()
+        if _lacks(first["form"]):
+            return {"status": "lack", "text": first["form"]["message"]}
+        self.whole = Whole(first["form"])
+        self.last = first["form"]
+        engine.attempt = self._attempt
+        engine.hints = tuple(first["hints"])
+        engine.run(all=self.limits["all"])
+        return self._form(self._verdict())
+
+    def _whole(self) -> Described | None:
+        """A run of the whole input; again, if it passes."""
+        for _ in range(_REPEATS + 1):
+            self.engine.budget.check(self.engine.runs)
+            self.engine.runs += 1
+            self.engine.tested += self.engine.total
+            found = self._once(self.engine.values)
+            if found is not None:
+                return found
+        return None
+
+    def _once(self, values: Mapping[Any, Any]) -> Described | None:
+        copies = {name: self.copies.fresh(name, each) for name, each in values.items()}
+        bare = self.ways.copied(self.bare)
+        node, inputs = Slots(self.slots.key, bare, {}).on(copies)
+        del copies
+        return self.ways.run(self.slots.key, node, inputs)
+
+    def _attempt(self, values: Mapping[Any, Any]) -> int:
+        found = self._once(values)
+        if found is None or _lacks(found["form"]):
+            return OTHER
+        level = self.whole.likeness(found["form"])
+        if level != OTHER:
+            self.last = found["form"]
+        return level
+
+    # -- what it means ------------------------------------------------------------
+
+    def _verdict(self) -> str:
+        engine = self.engine
+        if engine.worded:
+            self.notes.append(
+                "no smaller part fails with the message of the whole, so only class, "
+                "line and causes are compared"
+            )
+        if not engine.stopped:
+            try:
+                if self._is_flaky():
+                    return "flaky"
+            except (Spent, KeyboardInterrupt):
+                engine.stopped = engine.stopped or "time"
+        left = _left(engine)
+        if left == 0:
+            return "none"
+        if self._is_count():
+            return "size"
+        if not engine.stopped:
+            failed, cut = engine.control()
+            if failed and cut is not None:
+                by_size = cut.left > 1 and cut.passed < cut.left
+                return "size" if by_size else "any"
+        if left == 1:
+            return "one"
+        return "block" if _is_block(engine) else "some"
+
+    def _is_flaky(self) -> bool:
+        """Whether what failed passes on a repeat."""
+        engine = self.engine
+        if not engine.confirm():
+            self.notes.append("the smallest input passed when it was run again")
+            return True
+        return False
+
+    def _is_count(self) -> bool:
+        main = self.engine.main()
+        return main is not None and main.counts
+
+    def _passed(self) -> ShrunkForm:
+        self.notes.append(f"the whole input passed on each of {self.engine.runs} runs")
+        return self._form("flaky")
+
+    # -- what is brought home -------------------------------------------------------
+
+    def _form(self, verdict: str) -> ShrunkForm:
+        engine = self.engine
+        values, nbytes = self._values()
+        form: ShrunkForm = {
+            "status": "done",
+            "text": "",
+            "key": self.slots.key,
+            "verdict": verdict,
+            "stopped": engine.stopped,
+            "minimal": not engine.stopped and verdict != "flaky",
+            "runs": engine.runs,
+            "tested": engine.tested,
+            "total": engine.total,
+            "cuts": [_cut_form(each) for each in engine.cuts],
+            "every": engine.every,
+            "lines": [],
+            "notes": self.notes,
+            "slots": [
+                [name, words_of(name, self.slots.node), type(value).__name__]
+                for name, value in self.slots.values.items()
+            ],
+            "values": values,
+            "nbytes": nbytes,
+        }
+        if self.last is not None:
+            form["whole"], form["smallest"] = self.whole.form, self.last
+        return form
+
+    def _values(self) -> tuple[bytes, int]:
+        """The smallest input, pickled; not if it has too many bytes."""
+        packed = self.ways.dumps(self.engine.values)
+        most = self.limits["most"]
+        return (packed if len(packed) <= most else b""), len(packed)
+
+    def lines(self, sources: Mapping[Any, SourceForm]) -> list[LineForm]:
+        """Where the rows that are left came from."""
+        found: list[LineForm] = []
+        leaves = [name for name in self.slots.values if name in self.slots.origins]
+        for name, rows in _rows_left(self.engine).items():
+            if not rows or not (name[0] == "input" or name in leaves):
+                continue
+            alone = leaves == [name]
+            source = source_of(name[1], sources, alone=alone)
+            if source is None:
+                continue
+            lines, note = lines_of(source, self.engine.first[name], rows)
+            self.notes += [note] if note else []
+            for line in lines:
+                found.append({"name": list(name), **line})
+        return found
+
+
+def _lacks(form: RaisedForm) -> bool:
+    """Whether a task asked for what only a worker's own task has."""
+    kinds = [form["type"], *(row[0] for row in form["chain"])]
+    return "StandInLacks" in kinds
+
+
+def _left(engine: Engine) -> int:
+    """How many parts are left of all values; of what was cut together, once."""
+    counted: set[Any] = set()
+    total = 0
+    for name, value in engine.values.items():
+        axes = axes_of(value)
+        if not axes or not axes[0].size:
+            continue
+        kept = _spans_of(engine, name)
+        together = _together(engine, name)
+        mark = (together, kept) if together else name
+        if mark not in counted:
+            counted.add(mark)
+            total += axes[0].size
+    return total
+
+
+def _together(engine: Engine, name: Any) -> Any:
+    for cut in engine.cuts:
+        names = tuple(place.name for place in cut.places)
+        if len(names) > 1 and name in names:
+            return names
+    return None
+
+
+def _spans_of(engine: Engine, name: Any) -> Any:
+    """Which positions of a slot's first axis are left, as positions of the whole."""
+    from ..common.shrink_spans import within
+
+    axes = axes_of(engine.first[name])
+    kept: Any = ((0, axes[0].size),) if axes else ()
+    for cut in engine.cuts:
+        if cut.axis == 0 and any(p.name == name and not p.path for p in cut.places):
+            kept = within(kept, cut.kept) if kept else kept
+    if axes_of(engine.values[name]) and not axes_of(engine.values[name])[0].size:
+        return ()
+    return kept
+
+
+def _rows_left(engine: Engine) -> dict[Any, list[int]]:
+    """Positions that are left of each value's first axis."""
+    found: dict[Any, list[int]] = {}
+    for name in engine.values:
+        spans = _spans_of(engine, name)
+        if size_of(spans) <= MOST_LINES:
+            found[name] = list(positions(spans))
+    if engine.every:
+        main = engine.main()
+        for place in main.places if main is not None else ():
+            found[place.name] = engine.every[:MOST_LINES]
+    return found
+
+
+def _is_block(engine: Engine) -> bool:
+    spans = {_spans_of(engine, name) for name in engine.values}
+    left = [each for each in spans if each]
+    return len(left) == 1 and len(left[0]) == 1
+
+
+def _cut_form(cut: Cut) -> CutForm:
+    return {
+        "names": [list(place.name) for place in cut.places],
+        "path": list(cut.places[0].path) if cut.places else [],
+        "axis": cut.axis,
+        "what": cut.what,
+        "count": cut.count,
+        "left": cut.left,
+        "kept": [list(each) for each in cut.kept[:MOST_SPANS]],
+    }
