@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dbgkit.api.recordings import recordings
     from dbgkit.api.replay import replay
     from dbgkit.api.report import report
+    from dbgkit.api.shrink import shrink
     from dbgkit.api.story import story
     from dbgkit.api.tasks import tasks
     from dbgkit.api.watch import watch
@@ -67,6 +68,7 @@ __all__ = [
     "recordings",
     "replay",
     "report",
+    "shrink",
     "story",
     "tasks",
     "unload_ipython_extension",

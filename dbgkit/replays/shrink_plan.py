@@ -1,0 +1,57 @@
+"""Options of a shrink, and what every place needs of the task that is shrunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbgkit.model import Failure, Progress
+from dbgkit.remote.common.keys import as_key
+
+if TYPE_CHECKING:
+    from dbgkit.remote.common.shrink_lines import SourceForm
+    from dbgkit.remote.common.wire_shrink import ShrinkLimits
+
+NO_LIMIT = 2**62
+
+
+@dataclass(frozen=True)
+class ShrinkWanted:
+    """How long and how often the task may run, and what is looked for."""
+
+    seconds: float
+    runs: int | None = None
+    all: bool = False
+
+    def limits(self, once: float, most: int) -> ShrinkLimits:
+        """The limits in wire form; ``once``: of one run, ``most``: bytes brought."""
+        return {
+            "seconds": self.seconds,
+            "once": once,
+            "runs": self.runs,
+            "all": self.all,
+            "most": most,
+        }
+
+
+def sources_of(failure: Failure) -> dict[Any, SourceForm]:
+    """What the values that lead to a failure were read from, by the key that has it."""
+    found: dict[Any, SourceForm] = {}
+    for each in failure.came_from:
+        if each.path or each.what == "from_array":
+            found[as_key(each.key)] = {
+                "what": each.what,
+                "path": each.path,
+                "place": each.place,
+            }
+    return found
+
+
+def telling(notify: Callable[[Any], Any]) -> Callable[[int, int, int], None]:
+    """What passes on how much was left out so far."""
+
+    def tell(runs: int, left: int, count: int) -> None:
+        notify(Progress("shrink", count - left, count, "parts"))
+
+    return tell
