@@ -35,7 +35,7 @@ def shrink_here(prepared: Prepared, wanted: ShrinkWanted, notify: Notify) -> Shr
         nodes,
         dict(prepared.inputs.values),
         wanted.limits(prepared.wanted.timeout, NO_LIMIT),
-        sources_of(prepared.failure),
+        lambda key: sources_of(prepared.failure, key, nodes),
         ways_here(prepared, notify),
         telling(notify),
     )

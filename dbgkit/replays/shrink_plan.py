@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.model import Failure, Progress
+from dbgkit.model import Failure, Origin, Progress
 from dbgkit.remote.common.keys import as_key
+from dbgkit.targets.origins import origins_in_graph
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.shrink_lines import SourceForm
@@ -35,16 +36,18 @@ class ShrinkWanted:
         }
 
 
-def sources_of(failure: Failure) -> dict[Any, SourceForm]:
-    """What the values that lead to a failure were read from, by the key that has it."""
+def sources_of(
+    failure: Failure, key: Any, nodes: Mapping[Any, Any]
+) -> dict[Any, SourceForm]:
+    """What the values that lead to a task were read from, by the key that has it."""
+    origins: Iterable[Origin] = failure.came_from
+    if key != failure.key or not origins:
+        origins = origins_in_graph(key, nodes)
     found: dict[Any, SourceForm] = {}
-    for each in failure.came_from:
+    for each in origins:
         if each.path or each.what == "from_array":
-            found[as_key(each.key)] = {
-                "what": each.what,
-                "path": each.path,
-                "place": each.place,
-            }
+            form = {"what": each.what, "path": each.path, "place": each.place}
+            found[as_key(each.key)] = form  # type: ignore[assignment]
     return found
 
 

@@ -12,7 +12,13 @@ from typing import Any
 
 from dask._task_spec import DataNode, GraphNode, NestedContainer, Task, TaskRef
 
-from .calls import is_parameter, name_of_function, steps_of
+from .calls import (
+    call_of,
+    is_parameter,
+    name_of_function,
+    parameter_names,
+    steps_of,
+)
 from .shrink_parts import axes_of
 
 # What a slot is: ``("input", key)``, ``("step", key)`` or ``("literal", place)``.
@@ -157,5 +163,9 @@ def words_of(name: Name, node: Any) -> str:
         return str(what)
     if kind == "step":
         return f"step {what}"
-    function = name_of_function(node.func)
+    call = call_of(node)
+    function = name_of_function(node.func if call is None else call[0])
+    names = parameter_names(node.func)
+    if type(what) is int:
+        what = names[what] if what < len(names) else f"{what}"
     return f"argument {what} of {function}"

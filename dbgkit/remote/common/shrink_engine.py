@@ -85,6 +85,7 @@ class Engine:
     budget: Budget
     tell: Callable[[int, int, int], None]  # runs, parts left, parts at first
     hints: tuple[int, ...] = ()
+    text: bool = True  # whether texts are taken apart, line by line
     runs: int = 0
     tested: int = 0
     cuts: list[Cut] = field(default_factory=list)
@@ -131,6 +132,7 @@ class Engine:
                 Place(place.name, (*place.path, step))
                 for place in places
                 for step in children_of(self._at(place))
+                if type(self._at(place)[step]) not in (str, bytes)
             ]
             for place in places:
                 for axis in range(len(axes_of(self._at(place)))):
@@ -164,6 +166,8 @@ class Engine:
         """Axes of each value: those of the largest first."""
         names = sorted(self.values, key=lambda name: -self._length(self.values[name]))
         for name in names:
+            if not self.text and type(self.values[name]) in (str, bytes):
+                continue
             for axis in range(len(axes_of(self.values[name]))):
                 yield Place(name), axis
 

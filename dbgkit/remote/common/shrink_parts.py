@@ -29,8 +29,7 @@ def axes_of(value: Any) -> tuple[Axis, ...]:
     if kind is dict:
         return (Axis("key", len(value)),)
     if kind in (str, bytes):
-        count = len(value.splitlines())
-        return (Axis("line", count),) if count > 1 else ()
+        return (Axis("line", len(value.splitlines())),)
     found = _library_of(value)
     return () if found is None else found.axes(value)
 

@@ -22,15 +22,32 @@ _MOST_HINTS = 6
 
 
 class Described(TypedDict):
-    """What a run raised; ``hints`` are positions that it gives itself."""
+    """What a run raised; ``hints`` are positions that it gives itself.
+
+    ``in_text``: where in a text it failed, which says more than any part of that.
+    """
 
     form: RaisedForm
     hints: list[int]
+    in_text: str
 
 
 def describe(error: BaseException) -> Described:
     """What is compared of an exception, and the positions that it gives."""
-    return {"form": raised(error), "hints": hints_of(error)}
+    return {
+        "form": raised(error),
+        "hints": hints_of(error),
+        "in_text": _place_in_text(error),
+    }
+
+
+def _place_in_text(error: BaseException) -> str:
+    """``line 3, position 17`` of an error of a parser; empty for all others."""
+    if not isinstance(error, ValueError) and not isinstance(error, SyntaxError):
+        return ""
+    found = ((name, getattr(error, name, None)) for name in ("lineno", "pos"))
+    words = {"lineno": "line", "pos": "position"}
+    return ", ".join(f"{words[n]} {each:,}" for n, each in found if type(each) is int)
 
 
 class Whole:

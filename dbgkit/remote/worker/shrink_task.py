@@ -62,15 +62,15 @@ def shrink(
     nodes: Mapping[Any, Any],
     data: dict[Any, Any],
     limits: ShrinkLimits,
-    sources: Mapping[Any, SourceForm],
+    sources: Callable[[Any], Mapping[Any, SourceForm]],
     ways: Ways,
     tell: Tell,
 ) -> ShrunkForm:
     """Shrink the inputs of the last task of ``order``; the others run before it.
 
     If one of these raises, it is the one that is shrunk. ``data`` are inputs that the
-    place has, of which tasks get copies only; ``sources`` say what values, by key, were
-    read from.
+    place has, of which tasks get copies only; ``sources`` gives what the values that
+    lead to a task were read from, by the keys that have it.
     """
     began = perf_counter()
     deadline = monotonic() + limits["seconds"]
@@ -82,7 +82,7 @@ def shrink(
     form = shrinking.run()
     form["seconds"] = perf_counter() - began
     if form["status"] == "done":
-        form["lines"] = shrinking.lines(sources)
+        form["lines"] = shrinking.lines(sources(key))
     return form
 
 
@@ -140,7 +140,9 @@ class _Shrinking:
         self.whole = Whole(first["form"])
         self.last = first["form"]
         engine.attempt = self._attempt
-        engine.hints = tuple(first["hints"])
+        engine.hints, engine.text = tuple(first["hints"]), not first["in_text"]
+        if first["in_text"]:
+            self.notes.append(f"it failed at {first['in_text']} of a text")
         engine.run(all=self.limits["all"])
         return self._form(self._verdict())
 
@@ -255,11 +257,15 @@ class _Shrinking:
     def lines(self, sources: Mapping[Any, SourceForm]) -> list[LineForm]:
         """Where the rows that are left came from."""
         found: list[LineForm] = []
-        leaves = [name for name in self.slots.values if name in self.slots.origins]
+        read = [
+            name
+            for name, value in self.slots.values.items()
+            if (name[0] == "input" or name in self.slots.origins) and axes_of(value)
+        ]
         for name, rows in _rows_left(self.engine).items():
-            if not rows or not (name[0] == "input" or name in leaves):
+            if not rows or name not in read:
                 continue
-            alone = leaves == [name]
+            alone = read == [name]
             source = source_of(name[1], sources, alone=alone)
             if source is None:
                 continue
