@@ -92,6 +92,7 @@ class Engine:
     worded: bool = False  # whether failures in other words count by now
     stopped: str = ""
     every: list[int] | None = None
+    current: Cut | None = None  # the axis that it is at
 
     def __post_init__(self) -> None:
         self.first = dict(self.values)
@@ -213,6 +214,7 @@ class Engine:
     ) -> bool:
         """Shrink along one axis; whether anything could be left out."""
         seen: dict[Spans, int] = {}
+        self.current = cut
 
         def fails(spans: Spans) -> bool:
             level = seen.get(spans)
@@ -234,6 +236,7 @@ class Engine:
             if cut.left < cut.count:
                 self.values = made(cut.kept)
             self._note(cut)
+            self.current = None
         return cut.left < cut.count
 
     def _in_other_words(

@@ -68,14 +68,27 @@ class ShrunkForm(_Shrunk, total=False):
     values: bytes  # the smallest, pickled; empty if there are too many bytes
 
 
-class ProgressForm(TypedDict):
-    runs: int
-    left: int
-    count: int
-
-
 class ShrinkLook(TypedDict):
-    """How far a shrink on a worker is; ``done`` once it has ended."""
+    """How far a shrink on a worker is."""
 
-    progress: ProgressForm
-    done: ShrunkForm | None
+    left: int  # parts, of
+    count: int
+    best: ShrunkForm | None  # so far, without values; None before the whole has run
+    done: bool  # ``best`` is all that comes
+    thread: str  # that still runs, if it is done because a run does not end
+
+
+class ShrinkJob(TypedDict, total=False):
+    """What `worker.shrink.begin` takes: as a `wire_replays.Job`, and its limits."""
+
+    name: str
+    order: list[Any]
+    specs: dict[Any, bytes]
+    inputs: dict[Any, tuple[Any, Sequence[str]]]
+    nbytes: int
+    timeout: float
+    limits: ShrinkLimits
+    sources: dict[Any, Any]
+    ask: str
+    find: bytes
+    code: bytes  # `shrink_thread.run`

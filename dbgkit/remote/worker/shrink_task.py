@@ -65,6 +65,7 @@ def shrink(
     sources: Callable[[Any], Mapping[Any, SourceForm]],
     ways: Ways,
     tell: Tell,
+    begun: Callable[[Shrinking], None] = lambda shrinking: None,
 ) -> ShrunkForm:
     """Shrink the inputs of the last task of ``order``; the others run before it.
 
@@ -72,15 +73,14 @@ def shrink(
     place has, of which tasks get copies only; ``sources`` gives what the values that
     lead to a task were read from, by the keys that have it.
     """
-    began = perf_counter()
     deadline = monotonic() + limits["seconds"]
     key, node = _up_to(order, nodes, data, ways)
     inputs = {name: data[name] for name in node.dependencies}
     data.clear()
     found = slots_of(key, node, inputs, lambda key, node: ways.compute(key, node, {}))
-    shrinking = _Shrinking(found, limits, ways, tell, deadline)
+    shrinking = Shrinking(found, limits, ways, tell, deadline)
+    begun(shrinking)
     form = shrinking.run()
-    form["seconds"] = perf_counter() - began
     if form["status"] == "done":
         form["lines"] = shrinking.lines(sources(key))
     return form
@@ -104,7 +104,9 @@ def _up_to(
 
 
 @dataclass
-class _Shrinking:
+class Shrinking:
+    """One `shrink`, from the first run of the whole input on."""
+
     slots: Slots
     limits: ShrinkLimits
     ways: Ways
@@ -120,13 +122,14 @@ class _Shrinking:
         own = {name: None for name in self.slots.values if name[0] != "input"}
         self.bare = with_values(self.slots.node, own)
         self.last: RaisedForm | None = None
-
-    def run(self) -> ShrunkForm:
+        self.began = perf_counter()
         budget = Budget(self.deadline, self.limits["runs"], self.ways.stop)
-        engine = Engine(
+        self.engine = Engine(
             dict(self.slots.values), lambda values: OTHER, budget, self.tell
         )
-        self.engine = engine
+
+    def run(self) -> ShrunkForm:
+        engine = self.engine
         try:
             first = self._whole()
         except Spent as spent:
@@ -220,9 +223,18 @@ class _Shrinking:
 
     # -- what is brought home -------------------------------------------------------
 
-    def _form(self, verdict: str) -> ShrunkForm:
+    def so_far(self, stopped: str, *, values: bool = False) -> ShrunkForm | None:
+        """What is known while a run goes on; None before the whole has failed."""
+        if self.last is None:
+            return None
+        verdict = "one" if _left(self.engine) == 1 else "some"
+        form = self._form(verdict, values=values)
+        return {**form, "stopped": stopped, "minimal": False}
+
+    def _form(self, verdict: str, *, values: bool = True) -> ShrunkForm:
         engine = self.engine
-        values, nbytes = self._values()
+        packed, nbytes = self._values() if values else (b"", 0)
+        cuts = [*engine.cuts, *([engine.current] if engine.current else [])]
         form: ShrunkForm = {
             "status": "done",
             "text": "",
@@ -233,16 +245,17 @@ class _Shrinking:
             "runs": engine.runs,
             "tested": engine.tested,
             "total": engine.total,
-            "cuts": [_cut_form(each) for each in engine.cuts],
+            "cuts": [_cut_form(each) for each in cuts],
             "every": engine.every,
             "lines": [],
-            "notes": self.notes,
+            "notes": list(self.notes),
             "slots": [
                 [name, words_of(name, self.slots.node), type(value).__name__]
                 for name, value in self.slots.values.items()
             ],
-            "values": values,
+            "values": packed,
             "nbytes": nbytes,
+            "seconds": perf_counter() - self.began,
         }
         if self.last is not None:
             form["whole"], form["smallest"] = self.whole.form, self.last
