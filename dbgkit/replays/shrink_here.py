@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dbgkit.errors import InputNotCopyable
 from dbgkit.remote.common.exceptions import linked
 from dbgkit.remote.recording.shrink_same import describe
 from dbgkit.remote.worker.shrink_task import Ways, shrink
@@ -76,11 +74,3 @@ def ways_here(prepared: Prepared, notify: Notify) -> Ways:
             return reader.loads(write(value, "an input"))
 
     return Ways(run, compute, copied, lambda values: write(values, "the inputs"))
-
-
-def is_copyable(prepared: Prepared) -> bool:
-    """Whether the inputs can be copied, without which nothing here may run."""
-    with suppress(InputNotCopyable):
-        prepared.inputs.pickled()
-        return True
-    return False

@@ -104,6 +104,8 @@ class _Watch:
         while True:
             try:
                 answer = look_at(self.link, self.worker, self.name, stop)
+                if answer is None:  # another process has taken its place
+                    answer = OSError("it knows nothing of it")
                 if isinstance(answer, BaseException):
                     return self._lost(answer)
                 found = self._read(answer)

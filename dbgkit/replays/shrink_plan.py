@@ -40,9 +40,17 @@ def sources_of(
     failure: Failure, key: Any, nodes: Mapping[Any, Any]
 ) -> dict[Any, SourceForm]:
     """What the values that lead to a task were read from, by the key that has it."""
-    origins: Iterable[Origin] = failure.came_from
-    if key != failure.key or not origins:
-        origins = origins_in_graph(key, nodes)
+    if key == failure.key and failure.came_from:
+        return _of_origins(failure.came_from)
+    return sources_in(key, nodes)
+
+
+def sources_in(key: Any, nodes: Mapping[Any, Any]) -> dict[Any, SourceForm]:
+    """As `sources_of`, from the nodes alone."""
+    return _of_origins(origins_in_graph(key, nodes))
+
+
+def _of_origins(origins: Iterable[Origin]) -> dict[Any, SourceForm]:
     found: dict[Any, SourceForm] = {}
     for each in origins:
         if each.path or each.what == "from_array":

@@ -124,8 +124,9 @@ def _smallest(
 
 def _node(material: Material, key: Any) -> Any:
     """The run spec of a task, or of the step of one that has failed."""
-    if key in material.rows:
-        return material.rows[key].read()
+    row = material.rows.get(key)
+    if row is not None:
+        return row.read() if row.node is None or row.spec is not None else row.node
     node = material.rows[material.key].read()
     steps: list[Mapping[Any, Any]] = [steps_of(node)]
     while steps:

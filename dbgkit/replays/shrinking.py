@@ -9,7 +9,7 @@ from dbgkit import advice
 from dbgkit.errors import (
     DbgkitError,
     InputMoved,
-    NotFailed,
+    InputNotCopyable,
     NotHere,
     StandInLacks,
     WaitTimedOut,
@@ -18,7 +18,7 @@ from dbgkit.model import Failure, Notice, Shrunk
 from dbgkit.replays.material import Material
 from dbgkit.replays.planning import Wanted
 from dbgkit.replays.preparing import Notify, Prepared, prepare
-from dbgkit.replays.shrink_here import is_copyable, shrink_here
+from dbgkit.replays.shrink_here import shrink_here
 from dbgkit.replays.shrink_plan import ShrinkWanted
 from dbgkit.replays.shrink_result import shrunk_of
 
@@ -58,15 +58,20 @@ def shrink_prepared(
 ) -> Shrunk:
     """As `shrink_failure`, with inputs that are in this process."""
     where = prepared.plan.where
-    if where == "here" and chosen is None and not is_copyable(prepared):
-        where = "process"
-    if where == "process":
-        from dbgkit.replays.shrink_process import shrink_in_child
+    if where == "here":
+        try:
+            form = shrink_here(prepared, shrinking, notify)
+            return result(prepared.failure, prepared.material, form, where=where)
+        except InputNotCopyable:
+            if chosen is not None:
+                raise
+        notify(Notice("inputs cannot be copied: each run is in a fork, which has them"))
+    from dbgkit.replays.shrink_process import shrink_in_child
 
-        form = shrink_in_child(prepared, shrinking, notify)
-    else:
-        form = shrink_here(prepared, shrinking, notify)
-    return result(prepared.failure, prepared.material, form, where=where)
+    form, live = shrink_in_child(prepared, shrinking, notify)
+    return result(
+        prepared.failure, prepared.material, form, where="process", values=live
+    )
 
 
 def _place(failure: Failure, wanted: Wanted) -> str:
@@ -98,14 +103,14 @@ def result(
     *,
     where: str,
     worker: str = "",
+    values: Any = None,
 ) -> Shrunk:
     """The result of a place, or the error that says why there is none."""
     if form["status"] != "done":
         raise _refusal(failure, form)
-    values: Any = {}
     if form["values"]:
         values = material.reader.loads(form["values"])
-    return shrunk_of(failure, material, form, values, where=where, worker=worker)
+    return shrunk_of(failure, material, form, values or {}, where=where, worker=worker)
 
 
 def _refusal(failure: Failure, form: ShrunkForm) -> DbgkitError:
@@ -124,6 +129,10 @@ def _refusal(failure: Failure, form: ShrunkForm) -> DbgkitError:
             f"raise {advice.option(more)}",
             key=key,
         )
-    if status == "passed":
-        return NotFailed(f"{key!r} passed: {text}", key=key, state="passed")
+    if status == "uncopyable":
+        return InputNotCopyable(
+            f"an input of {key!r} cannot be copied: {text}",
+            f"{advice.option('where', 'process')} runs it in forks, which have it",
+            key=key,
+        )
     return DbgkitError(f"{key!r} could not be shrunk: {text}", key=key)

@@ -93,6 +93,7 @@ class Engine:
     stopped: str = ""
     every: list[int] | None = None
     current: Cut | None = None  # the axis that it is at
+    _made: Callable[[Spans], dict[Any, Any]] | None = None  # values with a part of it
 
     def __post_init__(self) -> None:
         self.first = dict(self.values)
@@ -112,6 +113,13 @@ class Engine:
             self.stopped = spent.why
         except KeyboardInterrupt:
             self.stopped = "ctrl-c"
+
+    def best(self) -> dict[Any, Any]:
+        """The smallest so far; another thread may ask, as a run goes on."""
+        cut, made = self.current, self._made
+        if cut is None or made is None or cut.left == cut.count:
+            return self.values
+        return made(cut.kept)
 
     # -- what is shrunk, and in which order --------------------------------------
 
@@ -214,7 +222,7 @@ class Engine:
     ) -> bool:
         """Shrink along one axis; whether anything could be left out."""
         seen: dict[Spans, int] = {}
-        self.current = cut
+        self.current, self._made = cut, made
 
         def fails(spans: Spans) -> bool:
             level = seen.get(spans)
@@ -236,7 +244,7 @@ class Engine:
             if cut.left < cut.count:
                 self.values = made(cut.kept)
             self._note(cut)
-            self.current = None
+            self.current = self._made = None
         return cut.left < cut.count
 
     def _in_other_words(

@@ -92,3 +92,12 @@ class ShrinkJob(TypedDict, total=False):
     ask: str
     find: bytes
     code: bytes  # `shrink_thread.run`
+
+
+class ShrinkChild(TypedDict):
+    """What a child of this process needs besides, to shrink the inputs it has."""
+
+    order: list[Any]
+    limits: ShrinkLimits
+    sources: dict[Any, Any] | None  # None: they are found in the graph
+    memory: int  # bytes that one run may take

@@ -109,7 +109,7 @@ class Course:
     async def _hung(self) -> ShrunkForm:
         """The best so far, as the thread does not come to an end."""
         self.stop = "hang"
-        form = None
+        form: ShrunkForm | None = None
         if self.shrinking is not None:
             form = await asyncio.to_thread(self.shrinking.so_far, "hang", values=True)
         return form or {"status": "spent", "text": "time"}

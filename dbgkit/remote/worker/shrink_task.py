@@ -48,6 +48,8 @@ class Ways:
         Pickles values for the way home.
     stop : callable
         Why no further run is to begin; empty if one may.
+    apart : bool
+        Whether each run has a process of its own: then nothing has to be copied.
     """
 
     run: Callable[[Any, Any, dict[Any, Any]], Described | None]
@@ -55,6 +57,7 @@ class Ways:
     copied: Callable[[Any], Any]
     dumps: Callable[[Any], bytes]
     stop: Callable[[], str] = lambda: ""
+    apart: bool = False
 
 
 def shrink(
@@ -117,7 +120,8 @@ class Shrinking:
     def __post_init__(self) -> None:
         self.copies = Copies(self.ways.copied)
         for name, value in self.slots.values.items():
-            self.copies.know(name, value)
+            if not self.ways.apart:
+                self.copies.know(name, value)
         # Its literals are copied with it for each run, but for those that are shrunk.
         own = {name: None for name in self.slots.values if name[0] != "input"}
         self.bare = with_values(self.slots.node, own)
@@ -263,7 +267,7 @@ class Shrinking:
 
     def _values(self) -> tuple[bytes, int]:
         """The smallest input, pickled; not if it has too many bytes."""
-        packed = self.ways.dumps(self.engine.values)
+        packed = self.ways.dumps(self.engine.best())
         most = self.limits["most"]
         return (packed if len(packed) <= most else b""), len(packed)
 
