@@ -47,6 +47,8 @@ def shrunk_of(
     """The result; ``values`` are the smallest input, empty if they are not here."""
     words = {_name(name): text for name, text, _ in form["slots"]}
     culprits, omitted = _culprits(form, values, words)
+    if form["text_line"] is not None:
+        culprits.append(_line_of_text(form["text_line"], values, words))
     key = as_key(form["key"])
     inputs = {
         name[1] if name[0] == "input" else words[name]: value
@@ -69,7 +71,7 @@ def shrunk_of(
         worker=worker,
         seconds=form["seconds"],
         omitted=omitted,
-        notes=tuple(dict.fromkeys([*failure.notes, *form["notes"]])),
+        notes=tuple(dict.fromkeys(form["notes"])),
     )
 
 
@@ -182,6 +184,24 @@ def _culprits(
     return found, omitted
 
 
+def _line_of_text(
+    found: tuple[Any, int], values: Mapping[Name, Any], words: Mapping[Name, str]
+) -> Culprit:
+    """The line of a text at which it failed, according to the exception."""
+    name, number = _name(found[0]), found[1]
+    text = values.get(name)
+    if isinstance(text, (list, tuple)) and text:
+        text = text[0]
+    lines = text.splitlines() if isinstance(text, (str, bytes)) else []
+    line = lines[number : number + 1]
+    shown = summarize(line[0], budget=_budget())["text"] if line else ""
+    return Culprit(words.get(name, ""), "line", number, value=shown)
+
+
+def _budget() -> Budget:
+    return Budget(secret_names=secret_names())
+
+
 def _first(spans: Spans) -> Iterable[int]:
     for index, position in enumerate(positions(spans)):
         if index >= MOST_CULPRITS:
@@ -232,7 +252,7 @@ def _shown(value: Any, index: int) -> tuple[str, str]:
         part = _row(part)
     elif type(value) in (list, tuple, set, frozenset):
         part = next(iter(part))
-    text = summarize(part, budget=Budget(secret_names=secret_names()))["text"]
+    text = summarize(part, budget=_budget())["text"]
     return in_line(redact_text(label)), text
 
 

@@ -17,6 +17,7 @@ Values = Mapping[Any, Any]
 Attempt = Callable[[dict[Any, Any]], int]
 
 _STICKS = 10  # parts: with so many left, words may be what holds them together
+_WORDED = 12  # smaller parts that fail in other words only: then words do not count
 _ROUNDS = 3
 _CONTROLS = 3
 
@@ -27,6 +28,10 @@ class Spent(Exception):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+class _Stuck(Exception):
+    """Parts fail, but no small one with the words of the whole."""
 
 
 class Place(NamedTuple):
@@ -77,13 +82,14 @@ class Engine:
     """One shrinking: ``values`` are the smallest so far that fail the same way.
 
     ``attempt`` runs the task on values, of which it makes copies itself, and gives how
-    like the whole's failure theirs is.
+    like the whole's failure theirs is. ``tell`` is called as less is left: with the
+    runs so far, and how many parts there are of how many.
     """
 
     values: dict[Any, Any]
     attempt: Attempt
     budget: Budget
-    tell: Callable[[int, int, int], None]  # runs, parts left, parts at first
+    tell: Callable[[int, int, int], None]
     hints: tuple[int, ...] = ()
     text: bool = True  # whether texts are taken apart, line by line
     runs: int = 0
@@ -127,11 +133,18 @@ class Engine:
         """All axes once; whether any of them got smaller."""
         changed = False
         for places, axis in self._joint():
-            changed |= self._shrink(places, axis)
+            if not self._is_done(places[0], axis, again):
+                changed |= self._shrink(places, axis)
         for place, axis in list(self._single()):
-            if not (again and self._axis(place, axis).size < 2):
+            if not self._is_done(place, axis, again):
                 changed |= self._shrink((place,), axis)
         return changed
+
+    def _is_done(self, place: Place, axis: int, again: bool) -> bool:
+        """Whether there is nothing more to find out about an axis."""
+        if any(c.counts and place in c.places and c.axis == axis for c in self.cuts):
+            return True
+        return again and self._axis(place, axis).size < 2
 
     def _look_within(self) -> None:
         """What is in the containers that are left, if there are few of them."""
@@ -228,6 +241,7 @@ class Engine:
             level = seen.get(spans)
             if level is None:
                 level = seen[spans] = self._test(made(spans))
+                self._notice_words(cut, spans, level, seen)
             good = level == SAME or (self.worded and level == WORDED and bool(spans))
             if good and size_of(spans) < cut.left:
                 cut.kept = spans
@@ -237,7 +251,10 @@ class Engine:
             return good
 
         try:
-            found = smallest(cut.count, fails, hints)
+            try:
+                found = smallest(cut.count, fails, hints)
+            except _Stuck:
+                found = Found(cut.kept)
             found = self._in_other_words(cut, found, seen, fails)
             cut.kept, cut.counts = found.kept, found.counts
         finally:
@@ -246,6 +263,15 @@ class Engine:
             self._note(cut)
             self.current = self._made = None
         return cut.left < cut.count
+
+    def _notice_words(
+        self, cut: Cut, spans: Spans, level: int, seen: Mapping[Spans, int]
+    ) -> None:
+        """Raise `_Stuck` if many parts fail, and no small one in the whole's words."""
+        if self.worded or level != WORDED or cut.left < cut.count // 4 or not spans:
+            return
+        if sum(each == WORDED for each in seen.values()) >= _WORDED:
+            raise _Stuck
 
     def _in_other_words(
         self, cut: Cut, found: Found, seen: Mapping[Spans, int], fails: Any

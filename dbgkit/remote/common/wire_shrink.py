@@ -60,6 +60,7 @@ class ShrunkForm(_Shrunk, total=False):
     cuts: list[CutForm]
     every: list[int] | None
     lines: list[LineForm]
+    text_line: tuple[Any, int] | None  # a slot that is a text, and where it failed
     notes: list[str]
     whole: RaisedForm
     smallest: RaisedForm

@@ -6,6 +6,7 @@ it came from is found here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
@@ -125,12 +126,18 @@ class Shrinking:
         # Its literals are copied with it for each run, but for those that are shrunk.
         own = {name: None for name in self.slots.values if name[0] != "input"}
         self.bare = with_values(self.slots.node, own)
-        self.last: RaisedForm | None = None
+        self.last: RaisedForm | None = None  # of the last run that failed alike
+        self.smallest: RaisedForm | None = None  # of the smallest that did
+        self.in_text = ""
         self.began = perf_counter()
         budget = Budget(self.deadline, self.limits["runs"], self.ways.stop)
         self.engine = Engine(
-            dict(self.slots.values), lambda values: OTHER, budget, self.tell
+            dict(self.slots.values), lambda values: OTHER, budget, self._less
         )
+
+    def _less(self, runs: int, left: int, count: int) -> None:
+        self.smallest = self.last
+        self.tell(runs, left, count)
 
     def run(self) -> ShrunkForm:
         engine = self.engine
@@ -145,11 +152,10 @@ class Shrinking:
         if _lacks(first["form"]):
             return {"status": "lack", "text": first["form"]["message"]}
         self.whole = Whole(first["form"])
-        self.last = first["form"]
+        self.last = self.smallest = first["form"]
         engine.attempt = self._attempt
         engine.hints, engine.text = tuple(first["hints"]), not first["in_text"]
-        if first["in_text"]:
-            self.notes.append(f"it failed at {first['in_text']} of a text")
+        self.in_text = first["in_text"]
         engine.run(all=self.limits["all"])
         return self._form(self._verdict())
 
@@ -195,6 +201,8 @@ class Shrinking:
                     return "flaky"
             except (Spent, KeyboardInterrupt):
                 engine.stopped = engine.stopped or "time"
+        if self._text() is not None:
+            return "one"
         left = _left(engine)
         if left == 0:
             return "none"
@@ -209,10 +217,26 @@ class Shrinking:
             return "one"
         return "block" if _is_block(engine) else "some"
 
+    def _text(self) -> tuple[Any, int] | None:
+        """The one text that is left and the line that it failed at, from 0."""
+        found = re.search(r"line ([\d,]+)", self.in_text)
+        texts = [
+            (name, text)
+            for name, value in self.engine.values.items()
+            if type(text := _only(value)) in (str, bytes)
+        ]
+        if found is None or len(texts) != 1:
+            return None
+        name, text = texts[0]
+        lines, number = text.splitlines(), int(found[1].replace(",", "")) - 1
+        return (name, number) if 1 < len(lines) > number else None
+
     def _is_flaky(self) -> bool:
         """Whether what failed passes on a repeat."""
         engine = self.engine
-        if not engine.confirm():
+        failed = engine.confirm()
+        self.smallest = self.last
+        if not failed:
             self.notes.append("the smallest input passed when it was run again")
             return True
         return False
@@ -252,7 +276,8 @@ class Shrinking:
             "cuts": [_cut_form(each) for each in cuts],
             "every": engine.every,
             "lines": [],
-            "notes": list(self.notes),
+            "notes": self._notes(),
+            "text_line": self._text(),
             "slots": [
                 [name, words_of(name, self.slots.node), type(value).__name__]
                 for name, value in self.slots.values.items()
@@ -261,9 +286,14 @@ class Shrinking:
             "nbytes": nbytes,
             "seconds": perf_counter() - self.began,
         }
-        if self.last is not None:
-            form["whole"], form["smallest"] = self.whole.form, self.last
+        if self.smallest is not None:
+            form["whole"], form["smallest"] = self.whole.form, self.smallest
         return form
+
+    def _notes(self) -> list[str]:
+        if not self.in_text:
+            return list(self.notes)
+        return [*self.notes, f"it failed at {self.in_text} of a text"]
 
     def _values(self) -> tuple[bytes, int]:
         """The smallest input, pickled; not if it has too many bytes."""
@@ -297,6 +327,11 @@ def _lacks(form: RaisedForm) -> bool:
     """Whether a task asked for what only a worker's own task has."""
     kinds = [form["type"], *(row[0] for row in form["chain"])]
     return "StandInLacks" in kinds
+
+
+def _only(value: Any) -> Any:
+    """What a container with one element holds; anything else as it is."""
+    return value[0] if type(value) in (list, tuple) and len(value) == 1 else value
 
 
 def _left(engine: Engine) -> int:
