@@ -36,6 +36,7 @@ NAMED_ELSEWHERE = {"run": "debug"}
 LEFT_OUT = {
     ("debug", "notify"): "a function: what it is for, front ends do by themselves",
     ("replay", "notify"): "a function: what it is for, front ends do by themselves",
+    ("shrink", "notify"): "a function: what it is for, front ends do by themselves",
     ("run", "client"): "it is the script's own",
     ("run", "notify"): "a function: what it is for, front ends do by themselves",
 }

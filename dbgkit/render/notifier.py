@@ -28,6 +28,7 @@ _STAGES = {
     "recompute": "computing inputs again",
     "run": "computing ancestors",
     "times": "running the task again",
+    "shrink": "leaving out what is not needed",
 }
 _PLACES = {"here": "here", "process": "in a process of its own"}
 

@@ -95,6 +95,7 @@ for command in (
     replay.locate,
     replay.replay,
     replay.debug,
+    replay.shrink,
     states.failures,
     states.tasks,
     states.story,
