@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_replays import ChildTask
-    from dbgkit.remote.common.wire_shrink import ShrunkForm
+    from dbgkit.remote.common.wire_shrink import Described, ShrunkForm
     from dbgkit.replays.standin import WorkerStandIn
 
 FORM, PROGRESS, STOP = "form.pickle", "progress.json", "stop"
@@ -56,7 +56,7 @@ def shrink_apart(
     dumps: Callable[[Any], bytes],
 ) -> ShrunkForm:
     """Shrink with each run in a fork of this process."""
-    from dbgkit.remote.recording.shrink_same import Described, describe
+    from dbgkit.remote.recording.shrink_same import describe
     from dbgkit.remote.worker.shrink_task import Ways, shrink
     from dbgkit.replays.calling import Call, call_task
     from dbgkit.replays.child import connect

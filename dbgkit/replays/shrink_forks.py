@@ -20,7 +20,7 @@ from dbgkit.replays.lifeline import Lifeline
 from dbgkit.replays.process import describe_exit
 
 if TYPE_CHECKING:
-    from dbgkit.remote.recording.shrink_same import Described
+    from dbgkit.remote.common.wire_shrink import Described
 
 _LOOK = 0.05  # seconds between two looks at what a run holds
 _LEAST = 2.0  # seconds that a part may take, however fast the whole was

@@ -15,8 +15,7 @@ from dbgkit.replays.shrink_plan import NO_LIMIT, ShrinkWanted, sources_of, telli
 from dbgkit.replays.standin import in_place_of_worker, reading
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_shrink import ShrunkForm
-    from dbgkit.remote.recording.shrink_same import Described
+    from dbgkit.remote.common.wire_shrink import Described, ShrunkForm
 
 
 def shrink_here(prepared: Prepared, wanted: ShrinkWanted, notify: Notify) -> ShrunkForm:

@@ -10,6 +10,7 @@ from dbgkit import advice
 from dbgkit.cluster.link import Link
 from dbgkit.cluster.pulls import SLOWEST_PULL
 from dbgkit.cluster.replay import has_ended, how_it_ended, look_at_workers
+from dbgkit.cluster.shapes import fits
 from dbgkit.cluster.shrink import begin_on, look_at
 from dbgkit.errors import (
     AnswerUnreadable,
@@ -19,12 +20,13 @@ from dbgkit.errors import (
 )
 from dbgkit.model import Failure, Notice, Progress
 from dbgkit.remote.common.texts import safe_repr
+from dbgkit.remote.common.wire_shrink import ShrinkLook
 from dbgkit.replays.on_worker import refusal_of
 from dbgkit.replays.preparing import Notify, Prepared
 from dbgkit.replays.shrink_plan import ShrinkWanted, sources_of
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.wire_shrink import ShrinkJob, ShrinkLook, ShrunkForm
+    from dbgkit.remote.common.wire_shrink import ShrinkJob, ShrunkForm
 
 
 def shrink_on_worker(
@@ -118,15 +120,16 @@ class _Watch:
 
     def _read(self, answer: Any) -> ShrunkForm | None:
         """The result, if that is what came; progress is passed on."""
-        if not isinstance(answer, dict):
+        if not fits(ShrinkLook, answer):
             raise _unreadable(self.failure, self.worker, answer)
-        look: ShrinkLook = answer  # type: ignore[assignment]
+        look: ShrinkLook = answer
         self.best = look["best"] or self.best
         if not look["done"]:
             done, count = look["count"] - look["left"], look["count"]
             self.notify(Progress("shrink", done, count, "parts"))
             return None
-        assert look["best"] is not None
+        if look["best"] is None:
+            raise _unreadable(self.failure, self.worker, answer)
         if look["thread"] and "notes" in look["best"]:
             look["best"]["notes"].append(
                 f"thread {look['thread']} still runs on {self.worker}, because a "

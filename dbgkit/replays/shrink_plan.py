@@ -11,8 +11,7 @@ from dbgkit.remote.common.keys import as_key
 from dbgkit.targets.origins import origins_in_graph
 
 if TYPE_CHECKING:
-    from dbgkit.remote.common.shrink_lines import SourceForm
-    from dbgkit.remote.common.wire_shrink import ShrinkLimits
+    from dbgkit.remote.common.wire_shrink import LineSource, ShrinkLimits
 
 NO_LIMIT = 2**62
 
@@ -38,20 +37,20 @@ class ShrinkWanted:
 
 def sources_of(
     failure: Failure, key: Any, nodes: Mapping[Any, Any]
-) -> dict[Any, SourceForm]:
+) -> dict[Any, LineSource]:
     """What the values that lead to a task were read from, by the key that has it."""
     if key == failure.key and failure.came_from:
         return _of_origins(failure.came_from)
     return sources_in(key, nodes)
 
 
-def sources_in(key: Any, nodes: Mapping[Any, Any]) -> dict[Any, SourceForm]:
+def sources_in(key: Any, nodes: Mapping[Any, Any]) -> dict[Any, LineSource]:
     """As `sources_of`, from the nodes alone."""
     return _of_origins(origins_in_graph(key, nodes))
 
 
-def _of_origins(origins: Iterable[Origin]) -> dict[Any, SourceForm]:
-    found: dict[Any, SourceForm] = {}
+def _of_origins(origins: Iterable[Origin]) -> dict[Any, LineSource]:
+    found: dict[Any, LineSource] = {}
     for each in origins:
         if each.path or each.what == "from_array":
             form = {"what": each.what, "path": each.path, "place": each.place}

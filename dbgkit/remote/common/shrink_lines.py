@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from time import monotonic
-from typing import Any, BinaryIO, TypedDict
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
+
+if TYPE_CHECKING:
+    from .wire_shrink import LineSource
 
 MOST_BYTES = 2**32  # of a file before the block
 MOST_BLOCK = 2**29
@@ -21,14 +24,6 @@ _BYTES = re.compile(r"bytes ([\d,]+) to ([\d,]+)")
 _GROUPS = re.compile(r"row groups \[([\d, ]*)\]")
 _SLICE = re.compile(r"\[(\d*):")
 _TEXT = ("read_csv", "read_table", "read_fwf", "read_text", "read_json", "read_bytes")
-
-
-class SourceForm(TypedDict):
-    """What an input was read from: the fields of a `model.Origin`."""
-
-    what: str
-    path: str
-    place: str
 
 
 class Line(TypedDict):
@@ -46,7 +41,7 @@ class Uncounted(Exception):
 
 
 def lines_of(
-    source: SourceForm, value: Any, rows: Sequence[int]
+    source: LineSource, value: Any, rows: Sequence[int]
 ) -> tuple[list[Line], str]:
     """Where rows of a value came from, and a note if that cannot be told."""
     what, path = source["what"], source["path"]
@@ -64,7 +59,7 @@ def lines_of(
     return [], ""
 
 
-def _line(source: SourceForm, row: int, place: str, line: int | None = None) -> Line:
+def _line(source: LineSource, row: int, place: str, line: int | None = None) -> Line:
     what, path = source["what"], source["path"]
     return {"position": row, "what": what, "path": path, "place": place, "line": line}
 
@@ -78,7 +73,7 @@ def _open(path: str) -> Any:
 # --- text ---------------------------------------------------------------------
 
 
-def _lines(source: SourceForm, value: Any, rows: Sequence[int]) -> list[Line]:
+def _lines(source: LineSource, value: Any, rows: Sequence[int]) -> list[Line]:
     found = _BYTES.search(source["place"])
     start, stop = (_number(each) for each in found.groups()) if found else (0, None)
     with _open(source["path"]) as file:
@@ -138,7 +133,7 @@ def _read(file: BinaryIO, start: int, stop: int | None) -> tuple[int, bytes]:
 # --- other sources ---------------------------------------------------------------
 
 
-def _groups(source: SourceForm, value: Any, rows: Sequence[int]) -> list[Line]:
+def _groups(source: LineSource, value: Any, rows: Sequence[int]) -> list[Line]:
     parquet: Any = import_module("pyarrow.parquet")  # whoever read it has it
     with _open(source["path"]) as file:
         metadata = parquet.ParquetFile(file).metadata
@@ -163,7 +158,7 @@ def _groups(source: SourceForm, value: Any, rows: Sequence[int]) -> list[Line]:
     return lines
 
 
-def _places(source: SourceForm, rows: Sequence[int]) -> list[Line]:
+def _places(source: LineSource, rows: Sequence[int]) -> list[Line]:
     found = _SLICE.search(source["place"])
     if not found:
         return []
@@ -172,8 +167,8 @@ def _places(source: SourceForm, rows: Sequence[int]) -> list[Line]:
 
 
 def source_of(
-    key: Any, sources: Mapping[Any, SourceForm], *, alone: bool
-) -> SourceForm | None:
+    key: Any, sources: Mapping[Any, LineSource], *, alone: bool
+) -> LineSource | None:
     """What an input, or a step, was read from; ``alone``: if nothing else was read."""
     if key in sources:
         return sources[key]

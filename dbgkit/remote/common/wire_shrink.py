@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
+from .wire import Count, Key, Number
 from .wire_replays import RaisedForm
+
+Verdict = Literal["one", "some", "block", "size", "none", "any", "flaky"]
+
+
+class Described(TypedDict):
+    """What a run raised; ``hints`` are positions that it gives itself.
+
+    ``in_text``: where in a text it failed, which says more than any part of that.
+    """
+
+    form: RaisedForm
+    hints: list[int]
+    in_text: str
 
 
 class ShrinkLimits(TypedDict):
@@ -23,22 +37,30 @@ class CutForm(TypedDict):
 
     names: list[Sequence[Any]]  # slots that were cut alike, see `shrink_call.Name`
     path: list[Any]  # where in the slot's containers
-    axis: int
+    axis: Count
     what: str  # "row", "column", "element", "key", "line", "input"
-    count: int
-    left: int
-    kept: list[Sequence[int]]  # spans; some of them if there are many
+    count: Count
+    left: Count
+    kept: list[tuple[Count, Count]]  # spans; some of them if there are many
 
 
 class LineForm(TypedDict):
     """Where a position of an input came from."""
 
     name: Sequence[Any]
-    position: int
+    position: Count
     what: str  # "read_csv"
     path: str
     place: str  # "line 17", "row group 2"
-    line: int | None
+    line: Count | None
+
+
+class LineSource(TypedDict):
+    """What an input was read from: the fields of a `model.Origin`."""
+
+    what: str
+    path: str
+    place: str
 
 
 class _Shrunk(TypedDict):
@@ -49,31 +71,33 @@ class _Shrunk(TypedDict):
 class ShrunkForm(_Shrunk, total=False):
     """`worker.shrink_task.shrink`"""
 
-    key: Any
-    verdict: str
+    key: Key
+    verdict: Verdict
     stopped: str  # "", "time", "runs", "ctrl-c", "hang", "gone"
     minimal: bool
-    runs: int
-    tested: int
-    total: int
-    seconds: float
+    runs: Count
+    tested: Count
+    total: Count
+    seconds: Number
     cuts: list[CutForm]
-    every: list[int] | None
+    every: list[Count] | None
     lines: list[LineForm]
-    text_line: tuple[Any, int] | None  # a slot that is a text, and where it failed
+    text_line: (
+        tuple[Sequence[Any], Count] | None
+    )  # a slot that is a text, and where it failed
     notes: list[str]
     whole: RaisedForm
     smallest: RaisedForm
-    slots: list[Sequence[Any]]  # name, words, type at first
-    nbytes: int
+    slots: list[tuple[Sequence[Any], str, str]]  # name, words, type at first
+    nbytes: Count
     values: bytes  # the smallest, pickled; empty if there are too many bytes
 
 
 class ShrinkLook(TypedDict):
     """How far a shrink on a worker is."""
 
-    left: int  # parts, of
-    count: int
+    left: Count  # parts, of
+    count: Count
     best: ShrunkForm | None  # so far, without values; None before the whole has run
     done: bool  # ``best`` is all that comes
     thread: str  # that still runs, if it is done because a run does not end
@@ -89,7 +113,7 @@ class ShrinkJob(TypedDict, total=False):
     nbytes: int
     timeout: float
     limits: ShrinkLimits
-    sources: dict[Any, Any]
+    sources: dict[Any, LineSource]
     ask: str
     find: bytes
     code: bytes  # `shrink_thread.run`
@@ -100,5 +124,5 @@ class ShrinkChild(TypedDict):
 
     order: list[Any]
     limits: ShrinkLimits
-    sources: dict[Any, Any] | None  # None: they are found in the graph
+    sources: dict[Any, LineSource] | None  # None: they are found in the graph
     memory: int  # bytes that one run may take

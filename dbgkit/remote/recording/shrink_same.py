@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from ..common.frames import is_own
 from ..common.shrink_engine import OTHER, SAME, WORDED
 from ..common.texts import likeness
-from ..common.wire_replays import RaisedForm
 from .raised import raised
+
+if TYPE_CHECKING:
+    from ..common.wire_replays import RaisedForm
+    from ..common.wire_shrink import Described
 
 _COMPILED = (".pyx", ".pxd", ".pxi")
 _ATTRIBUTES = ("pos", "lineno", "start", "row", "index", "position", "line_num")
@@ -19,17 +22,6 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _MOST_HINTS = 6
-
-
-class Described(TypedDict):
-    """What a run raised; ``hints`` are positions that it gives itself.
-
-    ``in_text``: where in a text it failed, which says more than any part of that.
-    """
-
-    form: RaisedForm
-    hints: list[int]
-    in_text: str
 
 
 def describe(error: BaseException) -> Described:

@@ -21,10 +21,16 @@ from ..common.shrink_spans import positions, size_of
 from ..recording.shrink_same import Whole
 
 if TYPE_CHECKING:
-    from ..common.shrink_lines import SourceForm
     from ..common.wire_replays import RaisedForm
-    from ..common.wire_shrink import CutForm, LineForm, ShrinkLimits, ShrunkForm
-    from ..recording.shrink_same import Described
+    from ..common.wire_shrink import (
+        CutForm,
+        Described,
+        LineForm,
+        LineSource,
+        ShrinkLimits,
+        ShrunkForm,
+        Verdict,
+    )
 
 MOST_SPANS = 1_000  # of one axis that are brought home
 MOST_LINES = 100  # positions whose lines are looked for
@@ -66,7 +72,7 @@ def shrink(
     nodes: Mapping[Any, Any],
     data: dict[Any, Any],
     limits: ShrinkLimits,
-    sources: Callable[[Any], Mapping[Any, SourceForm]],
+    sources: Callable[[Any], Mapping[Any, LineSource]],
     ways: Ways,
     tell: Tell,
     begun: Callable[[Shrinking], None] = lambda shrinking: None,
@@ -188,7 +194,7 @@ class Shrinking:
 
     # -- what it means ------------------------------------------------------------
 
-    def _verdict(self) -> str:
+    def _verdict(self) -> Verdict:
         engine = self.engine
         if engine.worded:
             self.notes.append(
@@ -255,11 +261,11 @@ class Shrinking:
         """What is known while a run goes on; None before the whole has failed."""
         if self.last is None:
             return None
-        verdict = "one" if _left(self.engine) == 1 else "some"
+        verdict: Verdict = "one" if _left(self.engine) == 1 else "some"
         form = self._form(verdict, values=values)
         return {**form, "stopped": stopped, "minimal": False}
 
-    def _form(self, verdict: str, *, values: bool = True) -> ShrunkForm:
+    def _form(self, verdict: Verdict, *, values: bool = True) -> ShrunkForm:
         engine = self.engine
         packed, nbytes = self._values() if values else (b"", 0)
         cuts = [*engine.cuts, *([engine.current] if engine.current else [])]
@@ -279,7 +285,7 @@ class Shrinking:
             "notes": self._notes(),
             "text_line": self._text(),
             "slots": [
-                [name, words_of(name, self.slots.node), type(value).__name__]
+                (name, words_of(name, self.slots.node), type(value).__name__)
                 for name, value in self.slots.values.items()
             ],
             "values": packed,
@@ -301,7 +307,7 @@ class Shrinking:
         most = self.limits["most"]
         return (packed if len(packed) <= most else b""), len(packed)
 
-    def lines(self, sources: Mapping[Any, SourceForm]) -> list[LineForm]:
+    def lines(self, sources: Mapping[Any, LineSource]) -> list[LineForm]:
         """Where the rows that are left came from."""
         found: list[LineForm] = []
         read = [
@@ -401,5 +407,5 @@ def _cut_form(cut: Cut) -> CutForm:
         "what": cut.what,
         "count": cut.count,
         "left": cut.left,
-        "kept": [list(each) for each in cut.kept[:MOST_SPANS]],
+        "kept": list(cut.kept[:MOST_SPANS]),
     }

@@ -15,8 +15,7 @@ from .replay_standin import call_as_task, in_place_of_worker, notes_of
 from .shrink_task import Ways, shrink
 
 if TYPE_CHECKING:
-    from ..common.wire_shrink import ShrinkJob, ShrunkForm
-    from ..recording.shrink_same import Described
+    from ..common.wire_shrink import Described, ShrinkJob, ShrunkForm
     from .shrink import Course
 
 
