@@ -55,7 +55,7 @@ def shrunk_of(
         for name, value in values.items()
     }
     return Shrunk(
-        verdict=form["verdict"],  # type: ignore[arg-type]
+        verdict=form["verdict"],
         failure=_smallest(failure, material, form, key, values),
         original=failure,
         culprits=tuple(culprits),

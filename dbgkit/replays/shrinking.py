@@ -16,6 +16,7 @@ from dbgkit.errors import (
 )
 from dbgkit.model import Failure, Notice, Shrunk
 from dbgkit.replays.material import Material
+from dbgkit.replays.on_worker import readable
 from dbgkit.replays.planning import Wanted
 from dbgkit.replays.preparing import Notify, Prepared, prepare
 from dbgkit.replays.shrink_here import shrink_here
@@ -92,8 +93,9 @@ def _on_worker(
 
     prepared = prepare(failure, replace(wanted, where="worker"), notify)
     form = shrink_on_worker(prepared, shrinking, notify)
-    worker = prepared.plan.worker
-    return result(failure, prepared.material, form, where="worker", worker=worker)
+    worker, material = prepared.plan.worker, prepared.material
+    with readable(failure, prepared.plan):
+        return result(failure, material, form, where="worker", worker=worker)
 
 
 def result(

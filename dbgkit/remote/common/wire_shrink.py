@@ -82,9 +82,8 @@ class ShrunkForm(_Shrunk, total=False):
     cuts: list[CutForm]
     every: list[Count] | None
     lines: list[LineForm]
-    text_line: (
-        tuple[Sequence[Any], Count] | None
-    )  # a slot that is a text, and where it failed
+    # A slot that is a text, and the line that it failed at.
+    text_line: tuple[Sequence[Any], Count] | None
     notes: list[str]
     whole: RaisedForm
     smallest: RaisedForm
