@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dbgkit.remote.common.wire_shrink import ShrinkJob
 
 AT_ONCE = 1.0  # seconds that a worker may keep a question until there is news
+AROUND = 10.0  # seconds that it may take to pickle the smallest input
 
 
 def begin_on(link: Link, address: str, job: ShrinkJob, limit: float) -> Any:
@@ -34,7 +35,8 @@ def look_at(link: Link, address: str, name: str, stop: str = "") -> Any:
     With a reason to ``stop``, no further run of the task begins.
     """
     function = CompressedFunction("worker.shrink_look", "look")
-    return _run_on(link, address, link.timeout, function, name, AT_ONCE, stop)
+    limit = link.timeout + AT_ONCE + AROUND
+    return _run_on(link, address, limit, function, name, AT_ONCE, stop)
 
 
 def _run_on(link: Link, address: str, limit: float, function: Any, *args: Any) -> Any:

@@ -250,12 +250,19 @@ def _shown(value: Any, index: int) -> tuple[str, str]:
         key = next(iter(part))
         label, part = safe_repr(key, _TEXT), part
     elif hasattr(value, "iloc"):
-        label = safe_repr(value.index[index], _TEXT)
+        label = safe_repr(_plain(value.index[index]), _TEXT)
         part = _row(part)
     elif type(value) in (list, tuple, set, frozenset):
         part = next(iter(part))
+    elif getattr(part, "ndim", None) == 1:
+        part = part[0]
     text = summarize(part, budget=_budget())["text"]
     return in_line(redact_text(label)), text
+
+
+def _plain(label: Any) -> Any:
+    """A label of numpy's as Python's own, whose text is shorter."""
+    return label.item() if type(label).__module__ == "numpy" else label
 
 
 def _row(part: Any) -> Any:

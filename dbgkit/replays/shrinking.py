@@ -124,6 +124,13 @@ def _refusal(failure: Failure, form: ShrunkForm) -> DbgkitError:
             "if the recorder was on, look at its recording",
             key=key,
         )
+    if status == "whole":
+        return NotHere(
+            f"{key!r} has no input that could be shrunk: no frame, array, list, dict "
+            "or text",
+            f"{advice.call('debug', key)} opens it as it is",
+            key=key,
+        )
     if status == "spent":
         more = "time" if text == "time" else "runs"
         return WaitTimedOut(

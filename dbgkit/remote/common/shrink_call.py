@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dask._task_spec import DataNode, GraphNode, NestedContainer, Task, TaskRef
+from dask._task_spec import Alias, DataNode, GraphNode, NestedContainer, Task, TaskRef
 
 from .calls import (
     call_of,
@@ -18,6 +18,7 @@ from .calls import (
     name_of_function,
     parameter_names,
     steps_of,
+    target_of,
 )
 from .shrink_parts import axes_of
 
@@ -25,6 +26,7 @@ from .shrink_parts import axes_of
 Name = tuple[str, Any]
 Compute = Callable[[Any, Any], Any]  # of a key and a node without inputs: its value
 
+_GETTERS = ("getter", "getter_nofancy", "getter_inline")
 _MANY = 50  # parts of a literal beside inputs: fewer are options of the call
 
 
@@ -55,11 +57,12 @@ def _is(name: Name) -> bool:
 
 def slots_of(key: Any, node: Any, data: Mapping[Any, Any], compute: Compute) -> Slots:
     """What of a task can be shrunk; steps that have read are run once."""
+    node, sliced = _without_getters(node, data)
     inputs = {("input", name): data[name] for name in node.dependencies}
     found = Slots(key, node, dict(inputs))
-    for name, each in _leaves(node):
+    for name, each in [*sliced, *_leaves(node)]:
         try:
-            value = compute(name[1], each)
+            value = each.value if type(each) is DataNode else compute(name[1], each)
             if hasattr(value, "__next__"):
                 value = list(value)
         except BaseException as error:  # the step's own, SystemExit too
@@ -71,9 +74,45 @@ def slots_of(key: Any, node: Any, data: Mapping[Any, Any], compute: Compute) -> 
         found.values[name], found.origins[name] = value, each
     parted = any(_parts(value) for value in found.values.values())
     for name, value in _literals(node):
-        if _parts(value) >= (_MANY if parted else 2):
+        if _parts(value) >= (_MANY if parted else 1):
             found.values[name] = value
     return found
+
+
+def _without_getters(
+    node: Any, data: Mapping[Any, Any]
+) -> tuple[Any, list[tuple[Name, Any]]]:
+    """A fused task without what it takes slices of, and the slices in its place.
+
+    A slice of a smaller array would be another one (``dask.array.from_array``).
+    """
+    steps = steps_of(node)
+    if not steps:
+        return node, []
+    # Task(key, _execute_subgraph, steps, outkey, inkeys, *refs)
+    _, outkey, inkeys, *refs = node.args
+    known = dict(data)
+    known.update(
+        {name: step.value for name, step in steps.items() if type(step) is DataNode}
+    )
+    for name, ref in zip(inkeys, refs, strict=True):
+        if issubclass(type(ref), (TaskRef, Alias)):
+            known[name] = data.get(target_of(ref))
+        else:
+            known[name] = ref({}) if issubclass(type(ref), GraphNode) else ref
+    slices = {
+        name: step({key: known[key] for key in step.dependencies})
+        for name, step in steps.items()
+        if _is_getter(step) and name != outkey and step.dependencies <= known.keys()
+    }
+    found: list[tuple[Name, Any]] = [
+        (("step", name), DataNode(name, value)) for name, value in slices.items()
+    ]
+    return with_values(node, {name: None for name, _ in found}), found
+
+
+def _is_getter(step: Any) -> bool:
+    return _is_task(step) and name_of_function(step.func) in _GETTERS
 
 
 def _parts(value: Any) -> int:
@@ -143,8 +182,7 @@ def with_values(node: Any, values: Mapping[Name, Any]) -> Any:
             for name in steps
             if ("step", name) in values
         }
-        args = ({**steps, **given}, *node.args[1:])
-        return Task(node.key, node.func, *args, **node.kwargs)
+        return _pruned(node, {**steps, **given})
     args = tuple(
         values.get(("literal", index), argument)
         for index, argument in enumerate(node.args)
@@ -154,6 +192,24 @@ def with_values(node: Any, values: Mapping[Name, Any]) -> Any:
         for name, argument in node.kwargs.items()
     }
     return Task(node.key, node.func, *args, **kwargs)
+
+
+def _pruned(node: Any, steps: Mapping[Any, Any]) -> Any:
+    """A fused task with other steps, without those that nothing needs any more."""
+    _, outkey, inkeys, *refs = node.args
+    used: set[Any] = set()
+    waiting = [outkey]
+    while waiting:
+        name = waiting.pop()
+        if name not in used:
+            used.add(name)
+            step = steps.get(name)
+            waiting += step.dependencies if step is not None else ()
+    rest = {name: step for name, step in steps.items() if name in used}
+    kept = [
+        ref if name in used else None for name, ref in zip(inkeys, refs, strict=True)
+    ]
+    return Task(node.key, node.func, rest, outkey, inkeys, *kept, **node.kwargs)
 
 
 def words_of(name: Name, node: Any) -> str:

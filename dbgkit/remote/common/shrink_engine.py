@@ -305,7 +305,7 @@ class Engine:
         for known in self.cuts:
             if (known.places, known.axis) == (cut.places, cut.axis):
                 known.kept = within(known.kept, cut.kept)
-                known.passed = min(known.passed, cut.passed)
+                known.passed = max(known.passed, cut.passed)
                 return
         self.cuts.append(cut)
 

@@ -93,6 +93,7 @@ def shrink(
     form = shrinking.run()
     if form["status"] == "done":
         form["lines"] = shrinking.lines(sources(key))
+        form["notes"] = shrinking.told()
     return form
 
 
@@ -147,6 +148,8 @@ class Shrinking:
 
     def run(self) -> ShrunkForm:
         engine = self.engine
+        if not any(map(axes_of, engine.values.values())):
+            return {"status": "whole", "text": ""}
         try:
             first = self._whole()
         except Spent as spent:
@@ -282,7 +285,7 @@ class Shrinking:
             "cuts": [_cut_form(each) for each in cuts],
             "every": engine.every,
             "lines": [],
-            "notes": self._notes(),
+            "notes": self.told(),
             "text_line": self._text(),
             "slots": [
                 (name, words_of(name, self.slots.node), type(value).__name__)
@@ -296,7 +299,7 @@ class Shrinking:
             form["whole"], form["smallest"] = self.whole.form, self.smallest
         return form
 
-    def _notes(self) -> list[str]:
+    def told(self) -> list[str]:
         if not self.in_text:
             return list(self.notes)
         return [*self.notes, f"it failed at {self.in_text} of a text"]
