@@ -17,6 +17,7 @@ from test_render_states import SPAN, WHEN, a_graph, everything, parsed
 import dbgkit
 from dbgkit import render
 from dbgkit.model import (
+    Culprit,
     Death,
     Deaths,
     Displayed,
@@ -27,6 +28,7 @@ from dbgkit.model import (
     Recording,
     Recordings,
     RunningTask,
+    Shrunk,
     Stop,
     Stops,
 )
@@ -60,6 +62,7 @@ def examples():
         a_plan(),
         a_replay(),
         a_graph(),
+        Shrunk("one", a_failure(), a_failure(), (Culprit("x-1", "row", 7),), runs=3),
         recording,
         Recordings((recording, replace(recording, gap="it was too long")), since=WHEN),
         a_stop,

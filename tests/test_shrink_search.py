@@ -53,7 +53,9 @@ def test_spans_are_split_and_spread_by_number(found, count):
 def test_a_part_of_a_part_is_in_positions_of_the_whole(found, chosen):
     ordered = sorted(found)
     part = within(spans_of(found), spans_of(chosen))
-    assert list(positions(part)) == [ordered[i] for i in chosen if i < len(ordered)]
+    assert list(positions(part)) == [
+        ordered[i] for i in sorted(chosen) if i < len(ordered)
+    ]
 
 
 # --- what is found ------------------------------------------------------------

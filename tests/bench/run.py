@@ -24,6 +24,7 @@ NAMES = (
     "live",
     "break_at",
     "held",
+    "shrink",
 )
 
 

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.bench
         "live",
         "break_at",
         "held",
+        "shrink",
     ],
 )
 def test_figures_hold_their_bars(name):

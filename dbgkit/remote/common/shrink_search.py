@@ -55,16 +55,15 @@ def _smallest_of(count: int, fails: Fails) -> Found:
     low, high, split_at = _halved(0, count, fails)
     if high - low == 1:
         return Found(((low, high),))
-    low, high = _window(low, high, split_at, fails)
-    if high - low == 1:
-        return Found(((low, high),))
-    ends = joined([(low, low + 1), (high - 1, high)])
-    if high - low > 2 and fails(ends):
+    kept = _window(low, high, split_at, fails)
+    if size_of(kept) == 1:
+        return Found(kept)
+    ends = joined([(kept[0][0], kept[0][0] + 1), (kept[-1][1] - 1, kept[-1][1])])
+    if size_of(kept) > 2 and fails(ends):
         return Found(_minimal(ends, fails))
-    if high - low >= _FEW and _counts(low, high, count, fails):
-        return Found(((low, high),), counts=True)
-    kept = _needed(low, high, ends, fails)
-    return Found(_minimal(kept, fails))
+    if size_of(kept) >= _FEW and _counts(kept, count, fails):
+        return Found(kept, counts=True)
+    return Found(_minimal(_needed(kept, ends, fails), fails))
 
 
 def _remembering(fails: Fails) -> Fails:
@@ -105,40 +104,47 @@ def _halved(low: int, high: int, fails: Fails) -> tuple[int, int, int]:
     return low, high, (low + high) // 2
 
 
-def _window(low: int, high: int, middle: int, fails: Fails) -> tuple[int, int]:
+def _window(low: int, high: int, middle: int, fails: Fails) -> Spans:
     """The smallest span that still fails: both ends come nearer in turn.
 
-    Neither of the two sides of ``middle`` fails by itself.
+    Neither of the two sides of ``middle`` fails by itself. Once the ends are known
+    roughly, it is tried once whether all that is between them can be left out.
     """
     first, last = middle - 1, middle + 1  # as far as the ends may come
+    between: Spans = ()  # what was left out
+    tried = False
     while low < first or high > last:
+        if not tried and 4 * (first - low + high - last) <= high - low:
+            tried, inner = True, ((first + 1, last - 1),)
+            if fails(without(((low, high),), inner)):
+                between = inner
         if first - low >= high - last:
             at = (low + first + 1) // 2
-            if fails(((at, high),)):
+            if fails(without(((at, high),), between)):
                 low = at
             else:
                 first = at - 1
         else:
             at = (high + last) // 2
-            if fails(((low, at),)):
+            if fails(without(((low, at),), between)):
                 high = at
             else:
                 last = at + 1
-    return low, high
+    return without(((low, high),), between)
 
 
-def _counts(low: int, high: int, count: int, fails: Fails) -> bool:
+def _counts(kept: Spans, count: int, fails: Fails) -> bool:
     """Whether other positions in the place of those fail as well.
 
     The first of them was needed: is it, if another takes its place?
     """
-    outside = without(((0, count),), ((low, high),))
+    outside = without(((0, count),), kept)
     if not outside:
         return False
-    swapped = both(((low + 1, high),), spread(outside, 1))
+    swapped = both(split(kept, 1)[1], spread(outside, 1))
     if not fails(swapped):
         return False
-    others = others_than(((low, high),), count)
+    others = others_than(kept, count)
     return fails(others) and not fails(split(others, size_of(others) - 1)[0])
 
 
@@ -152,14 +158,14 @@ def others_than(kept: Spans, count: int) -> Spans:
     return both(outside, spread(kept, missing))
 
 
-def _needed(low: int, high: int, ends: Spans, fails: Fails) -> Spans:
-    """Which positions of a window are needed: whole groups are left out at once.
+def _needed(kept: Spans, ends: Spans, fails: Fails) -> Spans:
+    """Which positions of a window are needed, besides its ends.
 
-    A group that cannot be left out has one that is needed, which halving finds. How
+    Whole groups are left out at once. One that cannot be left out has one that is needed, which halving finds. How
     large groups are follows from how many were needed so far.
     """
     needed = list(ends)
-    left = without(((low, high),), ends)
+    left = without(kept, ends)
     total, found, group = size_of(left), 0, size_of(left) // 4 or 1
     while left:
         part, rest = split(left, group)
