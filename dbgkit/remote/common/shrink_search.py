@@ -161,8 +161,9 @@ def others_than(kept: Spans, count: int) -> Spans:
 def _needed(kept: Spans, ends: Spans, fails: Fails) -> Spans:
     """Which positions of a window are needed, besides its ends.
 
-    Whole groups are left out at once. One that cannot be left out has one that is needed, which halving finds. How
-    large groups are follows from how many were needed so far.
+    Whole groups are left out at once. One that cannot be left out has a position that
+    is needed, which halving finds. How large groups are follows from how many were
+    needed so far.
     """
     needed = list(ends)
     left = without(kept, ends)
