@@ -196,8 +196,19 @@ def test_every_part_that_fails_by_itself():
     words[20], words[21], words[250] = "n/a", "", "none"
     found = shrunk(tasks.floats, words, all=True)
     assert left(found) == [20, 21, 250]
+    assert [each.value for each in found.culprits] == ["'n/a'", "''", "'none'"]
     assert found.verdict == "one"
     assert left(shrunk(tasks.floats, words)) == [20]
+
+
+def test_every_row_is_shown_with_the_columns_that_matter():
+    frame = tasks.table(amount="n/a")
+    frame.loc[7, "amount"] = "none"
+    found = shrunk(tasks.amounts_as_floats, frame, all=True)
+    assert [(e.label, e.value) for e in found.culprits] == [
+        ("7", "{'amount': 'none'}"),
+        (str(BAD), "{'amount': 'n/a'}"),
+    ]
 
 
 # --- the same way ---------------------------------------------------------------

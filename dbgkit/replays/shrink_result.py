@@ -40,13 +40,17 @@ def shrunk_of(
     material: Material,
     form: ShrunkForm,
     values: Mapping[Name, Any],
+    every: Mapping[Name, Any],
     *,
     where: str,
     worker: str = "",
 ) -> Shrunk:
-    """The result; ``values`` are the smallest input, empty if they are not here."""
+    """The result; ``values`` are the smallest input, empty if they are not here.
+
+    ``every`` are the parts that fail by themselves, if all of them were looked for.
+    """
     words = {_name(name): text for name, text, _ in form["slots"]}
-    culprits, omitted = _culprits(form, values, words)
+    culprits, omitted = _culprits(form, {**values, **every}, words)
     if form["text_line"] is not None:
         culprits.append(_line_of_text(form["text_line"], values, words))
     key = as_key(form["key"])
@@ -160,17 +164,17 @@ def _culprits(
     if form["verdict"] in ("size", "none"):  # which they are does not matter
         return found, omitted
     for name, (what, spans) in _left(form).items():
-        if form["every"] is not None and name == next(iter(_left(form))):
-            places, labels = form["every"], False
+        if name in map(_name, form["every_of"]):
+            places = form["every"] or []
         else:
-            places, labels = list(_first(spans)), True
+            places = list(_first(spans))
             omitted += size_of(spans) - len(places)
         value = values.get(name)
         for index, position in enumerate(places):
             if len(found) >= MOST_CULPRITS:
                 omitted += 1
                 continue
-            label, text = _shown(value, index) if labels else ("", "")
+            label, text = _shown(value, index)
             line = lines.get((name, position))
             found.append(
                 Culprit(

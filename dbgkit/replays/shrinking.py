@@ -112,7 +112,12 @@ def result(
         raise _refusal(failure, form)
     if form["values"]:
         values = material.reader.loads(form["values"])
-    return shrunk_of(failure, material, form, values or {}, where=where, worker=worker)
+    every: Any = {}
+    if form["every_values"]:
+        every = material.reader.loads(form["every_values"])
+    return shrunk_of(
+        failure, material, form, values or {}, every, where=where, worker=worker
+    )
 
 
 def _refusal(failure: Failure, form: ShrunkForm) -> DbgkitError:
@@ -132,7 +137,7 @@ def _refusal(failure: Failure, form: ShrunkForm) -> DbgkitError:
             key=key,
         )
     if status == "spent":
-        more = "time" if text == "time" else "runs"
+        more = {"once": "timeout", "runs": "runs"}.get(text, "time")
         return WaitTimedOut(
             f"the task {key!r} did not run once on its whole input before the limit",
             f"raise {advice.option(more)}",

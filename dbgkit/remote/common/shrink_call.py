@@ -34,14 +34,12 @@ _MANY = 50  # parts of a literal beside inputs: fewer are options of the call
 class Slots:
     """What is shrunk, by name, and what is run on it.
 
-    ``failed`` is what a step raised that takes nothing from others: then that step is
-    the one that is tested.
+    If a step raises that takes nothing from others, it is the one that is tested.
     """
 
     key: Any
     node: Any
     values: dict[Name, Any]
-    failed: BaseException | None = None
     origins: dict[Name, Any] = field(default_factory=dict)  # steps that have read
 
     def on(self, values: Mapping[Name, Any]) -> tuple[Any, dict[Any, Any]]:
@@ -63,14 +61,14 @@ def slots_of(key: Any, node: Any, data: Mapping[Any, Any], compute: Compute) -> 
     for name, each in [*sliced, *_leaves(node)]:
         try:
             value = each.value if type(each) is DataNode else compute(name[1], each)
-            if hasattr(value, "__next__"):
-                value = list(value)
-        except BaseException as error:  # the step's own, SystemExit too
+        except BaseException:  # the step's own, SystemExit too
             if name[0] == "step" and not inputs:
-                inner = slots_of(name[1], each, {}, compute)
-                inner.failed = inner.failed or error
-                return inner
+                return slots_of(name[1], each, {}, compute)
             return Slots(key, node, dict(inputs))
+        try:
+            value = list(value) if hasattr(value, "__next__") else value
+        except BaseException:  # of a step that reads as it is asked for more
+            continue
         found.values[name], found.origins[name] = value, each
     parted = any(_parts(value) for value in found.values.values())
     for name, value in _literals(node):

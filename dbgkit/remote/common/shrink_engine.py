@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 
 from .shrink_parts import Axis, at, axes_of, children_of, put, take
 from .shrink_search import Found, alone, others_than, smallest
-from .shrink_spans import Spans, positions, size_of, split, spread, within, without
+from .shrink_spans import (
+    Spans,
+    positions,
+    size_of,
+    spans_of,
+    split,
+    spread,
+    within,
+    without,
+)
 
 OTHER, WORDED, SAME = 0, 1, 2  # another failure; in other words; the same
 
@@ -18,7 +27,8 @@ Attempt = Callable[[dict[Any, Any]], int]
 
 _STICKS = 10  # parts: with so many left, words may be what holds them together
 _WORDED = 12  # smaller parts that fail in other words only: then words do not count
-_ROUNDS = 3
+_ROUNDS = 6
+_DEEPEST = 10  # containers within containers
 _CONTROLS = 3
 
 
@@ -98,12 +108,17 @@ class Engine:
     worded: bool = False  # whether failures in other words count by now
     stopped: str = ""
     every: list[int] | None = None
+    settled: bool = False  # whether each axis was gone through as all others are now
     current: Cut | None = None  # the axis that it is at
     _made: Callable[[Spans], dict[Any, Any]] | None = None  # values with a part of it
 
     def __post_init__(self) -> None:
         self.first = dict(self.values)
         self.total = self._size(self.values)
+        self._changes = 0
+        self._every_of: Place | None = None
+        # How many changes there were as an axis was gone through.
+        self._searched: dict[tuple[tuple[Place, ...], int], int] = {}
 
     def run(self, *, all: bool = False) -> None:
         """Shrink until nothing can be left out, or a limit is reached."""
@@ -111,10 +126,10 @@ class Engine:
             if all:
                 self._find_all()
             self._inputs()
-            for number in range(_ROUNDS):
-                if not self._round(again=number > 0):
+            for _ in range(_ROUNDS):
+                if not (self._round() or self._look_within()):
+                    self.settled = True
                     break
-            self._look_within()
         except Spent as spent:
             self.stopped = spent.why
         except KeyboardInterrupt:
@@ -129,27 +144,20 @@ class Engine:
 
     # -- what is shrunk, and in which order --------------------------------------
 
-    def _round(self, again: bool) -> bool:
+    def _round(self) -> bool:
         """All axes once; whether any of them got smaller."""
         changed = False
         for places, axis in self._joint():
-            if not self._is_done(places[0], axis, again):
-                changed |= self._shrink(places, axis)
+            changed |= self._shrink(places, axis)
         for place, axis in list(self._single()):
-            if not self._is_done(place, axis, again):
-                changed |= self._shrink((place,), axis)
+            changed |= self._shrink((place,), axis)
         return changed
 
-    def _is_done(self, place: Place, axis: int, again: bool) -> bool:
-        """Whether there is nothing more to find out about an axis."""
-        if any(c.counts and place in c.places and c.axis == axis for c in self.cuts):
-            return True
-        return again and self._axis(place, axis).size < 2
-
-    def _look_within(self) -> None:
+    def _look_within(self) -> bool:
         """What is in the containers that are left, if there are few of them."""
+        changed = False
         places = [Place(name) for name in self.values]
-        while places:
+        for _ in range(_DEEPEST):
             places = [
                 Place(place.name, (*place.path, step))
                 for place in places
@@ -158,7 +166,14 @@ class Engine:
             ]
             for place in places:
                 for axis in range(len(axes_of(self._at(place)))):
-                    self._shrink((place,), axis)
+                    changed |= self._shrink((place,), axis)
+        return changed
+
+    def _is_done(self, places: tuple[Place, ...], axis: int) -> bool:
+        """Whether nothing has changed since an axis was gone through."""
+        if any(c.counts and c.places == places and c.axis == axis for c in self.cuts):
+            return True
+        return self._searched.get((places, axis)) == self._changes
 
     def _inputs(self) -> None:
         """Which of several inputs are needed at all: the others are emptied."""
@@ -212,7 +227,7 @@ class Engine:
 
     def _shrink(self, places: tuple[Place, ...], axis: int) -> bool:
         what, count = self._axis(places[0], axis)
-        if not count:
+        if not count or self._is_done(places, axis):
             return False
         before = dict(self.values)
 
@@ -224,8 +239,11 @@ class Engine:
             return values
 
         cut = Cut(places, axis, what, count, ((0, count),))
-        hints = self.hints if axis == 0 else ()
-        return self._search(cut, made, hints)
+        hints = self.hints if axis == 0 and not places[0].path else ()
+        changed = self._search(cut, made, hints)
+        self._changes += changed
+        self._searched[places, axis] = self._changes
+        return changed
 
     def _search(
         self,
@@ -302,12 +320,24 @@ class Engine:
 
     def _note(self, cut: Cut) -> None:
         """Keep what became of an axis, in positions of the whole."""
+        if cut.left < cut.count:
+            self._forget_within(cut)
         for known in self.cuts:
             if (known.places, known.axis) == (cut.places, cut.axis):
                 known.kept = within(known.kept, cut.kept)
                 known.passed = max(known.passed, cut.passed)
                 return
         self.cuts.append(cut)
+
+    def _forget_within(self, cut: Cut) -> None:
+        """Forget what became of parts of a container that has other parts now."""
+        depth = min((len(place.path) for place in cut.places), default=0)
+        names = {place.name for place in cut.places}
+        self.cuts = [
+            each
+            for each in self.cuts
+            if not any(p.name in names and len(p.path) > depth for p in each.places)
+        ]
 
     def _test(self, values: dict[Any, Any]) -> int:
         self.budget.check(self.runs)
@@ -323,6 +353,7 @@ class Engine:
         if found_first is None:
             return
         place, axis = found_first
+        self._every_of = place
         before, count = dict(self.values), self._axis(place, axis).size
         self.every = found = []
 
@@ -333,6 +364,17 @@ class Engine:
         for position in alone(count, fails):
             found.append(position)
             self.tell(self.runs, count - position, count)
+
+    def every_values(self, most: int) -> dict[Any, Any]:
+        """The first of those that fail by themselves, of the columns that are left."""
+        place = self._every_of
+        if place is None or not self.every:
+            return {}
+        value = take(self.first[place.name], 0, spans_of(self.every[:most]))
+        for cut in self.cuts:
+            if cut.axis and Place(place.name) in cut.places:
+                value = take(value, cut.axis, cut.kept)
+        return {place.name: value}
 
     def control(self) -> tuple[bool, Cut | None]:
         """Whether as many other parts of the largest axis fail too, and which axis.

@@ -81,6 +81,7 @@ class ShrunkForm(_Shrunk, total=False):
     seconds: Number
     cuts: list[CutForm]
     every: list[Count] | None
+    every_of: list[Sequence[Any]]  # the slots whose positions these are
     lines: list[LineForm]
     # A slot that is a text, and the line that it failed at.
     text_line: tuple[Sequence[Any], Count] | None
@@ -89,7 +90,9 @@ class ShrunkForm(_Shrunk, total=False):
     smallest: RaisedForm
     slots: list[tuple[Sequence[Any], str, str]]  # name, words, type at first
     nbytes: Count
-    values: bytes  # the smallest, pickled; empty if there are too many bytes
+    # The smallest, pickled, and those of ``every``; empty if there are too many bytes.
+    values: bytes
+    every_values: bytes
 
 
 class ShrinkLook(TypedDict):

@@ -112,7 +112,7 @@ class Course:
         form: ShrunkForm | None = None
         if self.shrinking is not None:
             form = await asyncio.to_thread(self.shrinking.so_far, "hang", values=True)
-        return form or {"status": "spent", "text": "time"}
+        return form or {"status": "spent", "text": "once"}
 
 
 async def begin(job: ShrinkJob, dask_worker: Any = None) -> ReplayAnswer:

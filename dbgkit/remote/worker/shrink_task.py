@@ -208,8 +208,10 @@ class Shrinking:
             try:
                 if self._is_flaky():
                     return "flaky"
-            except (Spent, KeyboardInterrupt):
-                engine.stopped = engine.stopped or "time"
+            except Spent as spent:
+                engine.stopped = spent.why
+            except KeyboardInterrupt:
+                engine.stopped = "ctrl-c"
         if self._text() is not None:
             return "one"
         left = _left(engine)
@@ -271,6 +273,7 @@ class Shrinking:
     def _form(self, verdict: Verdict, *, values: bool = True) -> ShrunkForm:
         engine = self.engine
         packed, nbytes = self._values() if values else (b"", 0)
+        every = engine.every_values(MOST_LINES)
         cuts = [*engine.cuts, *([engine.current] if engine.current else [])]
         form: ShrunkForm = {
             "status": "done",
@@ -278,12 +281,14 @@ class Shrinking:
             "key": self.slots.key,
             "verdict": verdict,
             "stopped": engine.stopped,
-            "minimal": not engine.stopped and verdict != "flaky",
+            "minimal": engine.settled and not engine.stopped and verdict != "flaky",
             "runs": engine.runs,
             "tested": engine.tested,
             "total": engine.total,
             "cuts": [_cut_form(each) for each in cuts],
             "every": engine.every,
+            "every_of": [list(name) for name in every],
+            "every_values": self._packed(every) if values and every else b"",
             "lines": [],
             "notes": self.told(),
             "text_line": self._text(),
@@ -307,8 +312,11 @@ class Shrinking:
     def _values(self) -> tuple[bytes, int]:
         """The smallest input, pickled; not if it has too many bytes."""
         packed = self.ways.dumps(self.engine.best())
-        most = self.limits["most"]
-        return (packed if len(packed) <= most else b""), len(packed)
+        return (packed if len(packed) <= self.limits["most"] else b""), len(packed)
+
+    def _packed(self, values: Any) -> bytes:
+        packed = self.ways.dumps(values)
+        return packed if len(packed) <= self.limits["most"] else b""
 
     def lines(self, sources: Mapping[Any, LineSource]) -> list[LineForm]:
         """Where the rows that are left came from."""
@@ -390,9 +398,8 @@ def _rows_left(engine: Engine) -> dict[Any, list[int]]:
         if size_of(spans) <= MOST_LINES:
             found[name] = list(positions(spans))
     if engine.every:
-        main = engine.main()
-        for place in main.places if main is not None else ():
-            found[place.name] = engine.every[:MOST_LINES]
+        for name in engine.every_values(0):
+            found[name] = engine.every[:MOST_LINES]
     return found
 
 
