@@ -66,25 +66,26 @@ def _all_plain(values: Any) -> bool:
 def _is_scalar(kind: type) -> bool:
     """Whether a type is one of numpy's or pandas' that cannot change."""
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
-    found = [numpy.generic] if numpy is not None else []
-    if pandas is not None:
-        found += [pandas.Timestamp, pandas.Timedelta, type(pandas.NaT), type(pandas.NA)]
-    return any(
-        kind is each or (each is found[0] and issubclass(kind, each)) for each in found
-    )
+    if numpy is not None and issubclass(kind, numpy.generic):
+        return kind is not numpy.void  # a record, whose fields can be set
+    if pandas is None:
+        return False
+    known = (pandas.Timestamp, pandas.Timedelta, type(pandas.NaT), type(pandas.NA))
+    return any(kind is each for each in known)
 
 
 def _plain_cells(value: Any) -> bool:
-    """Whether no cell, and no label, of a frame or a series can change."""
+    """Whether no cell of a frame or a series can change.
+
+    A copy of its columns shares what is in cells of dtype object. What other libraries
+    keep in columns of their own is not known here.
+    """
     columns = [value] if value.ndim == 1 else [value.iloc[:, i] for i in _over(value)]
-    kinds = {str(column.dtype) for column in columns}
-    if any(kind.startswith(("geometry", "object", "list", "struct")) for kind in kinds):
-        cells = (column for column in columns if column.dtype == object)
-        odd = kinds - {"object"}
-        if any(kind.startswith(("geometry", "list", "struct")) for kind in odd):
-            return False
-        return all(_all_plain(column.array) for column in cells)
-    return True
+    homes = {type(column.dtype).__module__.split(".")[0] for column in columns}
+    if not homes <= {"numpy", "pandas"}:
+        return False
+    cells = (column.to_numpy() for column in columns if column.dtype == object)
+    return all(map(_all_plain, cells))
 
 
 def _over(value: Any) -> range:
