@@ -7,7 +7,8 @@ from dask._task_spec import DataNode, List, Task, TaskRef
 
 from dbgkit.remote.common.shrink_call import slots_of, with_values
 from dbgkit.remote.common.shrink_copies import Copies
-from dbgkit.remote.common.shrink_engine import OTHER, SAME, WORDED, Budget, Engine
+from dbgkit.remote.common.shrink_cuts import Budget
+from dbgkit.remote.common.shrink_engine import OTHER, SAME, WORDED, Engine
 from dbgkit.remote.common.shrink_parts import at, axes_of, children_of, put, take
 from dbgkit.remote.common.shrink_spans import size_of, spans_of
 from dbgkit.remote.recording.shrink_same import Whole, describe

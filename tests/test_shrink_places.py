@@ -16,7 +16,7 @@ from watching import unchanged, wait_until
 import dbgkit
 from dbgkit import errors
 from dbgkit.model import Plan, Progress
-from dbgkit.remote.common.shrink_engine import Budget
+from dbgkit.remote.common.shrink_cuts import Budget
 from dbgkit.replays.capture import capturing
 from dbgkit.replays.planning import Wanted
 

@@ -19,7 +19,7 @@ from dbgkit.remote.common.calls import steps_of
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.shrink_call import with_values
 from dbgkit.remote.common.shrink_parts import axes_of, take
-from dbgkit.remote.common.shrink_spans import Spans, positions, size_of, within
+from dbgkit.remote.common.shrink_spans import Spans, positions, size_of
 from dbgkit.remote.common.texts import in_line, safe_repr
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.remote.values.summarize import Budget, summarize
@@ -218,22 +218,11 @@ def _first(spans: Spans) -> Iterable[int]:
 def _left(form: ShrunkForm) -> dict[Name, tuple[str, Spans]]:
     """What is left of each input's first axis, if some of it was left out."""
     found: dict[Name, tuple[str, Spans]] = {}
-    for cut in form["cuts"]:
-        spans = tuple((int(start), int(stop)) for start, stop in cut["kept"])
-        if cut["axis"] or cut["path"]:
-            continue
-        for each in cut["names"]:
-            name = _name(each)
-            known = found.get(name)
-            left = spans if known is None else within(known[1], spans)
-            found[name] = (cut["what"], left)
-    changed = {
-        _name(name)
-        for cut in form["cuts"]
-        for name in cut["names"]
-        if cut["left"] < cut["count"] or cut["count"] == 1
-    }
-    return {name: each for name, each in found.items() if name in changed}
+    for each in form["left"]:
+        spans = tuple((int(start), int(stop)) for start, stop in each["kept"])
+        if size_of(spans) < each["count"] or each["count"] == 1:
+            found[_name(each["name"])] = each["what"], spans
+    return found
 
 
 def _partition(name: Name) -> int | None:

@@ -56,7 +56,8 @@ def _is(name: Name) -> bool:
 def slots_of(key: Any, node: Any, data: Mapping[Any, Any], compute: Compute) -> Slots:
     """What of a task can be shrunk; steps that have read are run once."""
     node, sliced = _without_getters(node, data)
-    inputs = {("input", name): data[name] for name in node.dependencies}
+    ordered = sorted(node.dependencies, key=str)  # a set, whose order varies
+    inputs = {("input", name): data[name] for name in ordered}
     found = Slots(key, node, dict(inputs))
     for name, each in [*sliced, *_leaves(node)]:
         try:

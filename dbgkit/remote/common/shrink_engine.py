@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
+from .shrink_cuts import Budget, Cut, Left, Place, Spent, controls
 from .shrink_parts import Axis, at, axes_of, children_of, put, take
-from .shrink_search import Found, alone, others_than, smallest
+from .shrink_search import Found, alone, smallest
 from .shrink_spans import (
     Spans,
     positions,
     size_of,
     spans_of,
-    split,
-    spread,
     within,
     without,
 )
@@ -29,62 +27,10 @@ _STICKS = 10  # parts: with so many left, words may be what holds them together
 _WORDED = 12  # smaller parts that fail in other words only: then words do not count
 _ROUNDS = 6
 _DEEPEST = 10  # containers within containers
-_CONTROLS = 3
-
-
-class Spent(Exception):
-    """A limit is reached, or somebody has stopped it: the best so far counts."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 class _Stuck(Exception):
     """Parts fail, but no small one with the words of the whole."""
-
-
-class Place(NamedTuple):
-    """A value: of which slot, and where within its containers."""
-
-    name: Any
-    path: tuple[Any, ...] = ()
-
-
-@dataclass
-class Cut:
-    """What became of one axis: which positions of the whole are left."""
-
-    places: tuple[Place, ...]
-    axis: int
-    what: str
-    count: int
-    kept: Spans
-    counts: bool = False
-    passed: int = 0  # most parts that did not fail
-
-    @property
-    def left(self) -> int:
-        return size_of(self.kept)
-
-
-@dataclass
-class Budget:
-    """How long, and how often, it may run; ``stop`` is asked before each run."""
-
-    deadline: float
-    runs: int | None = None
-    stop: Callable[[], str] = lambda: ""
-
-    def check(self, runs: int) -> None:
-        """Raise `Spent` if no further run may begin."""
-        why = self.stop()
-        if not why and self.runs is not None and runs >= self.runs:
-            why = "runs"
-        if not why and monotonic() >= self.deadline:
-            why = "time"
-        if why:
-            raise Spent(why)
 
 
 @dataclass
@@ -113,7 +59,7 @@ class Engine:
     _made: Callable[[Spans], dict[Any, Any]] | None = None  # values with a part of it
 
     def __post_init__(self) -> None:
-        self.first = dict(self.values)
+        self.first, self.left = dict(self.values), Left(self.values)
         self.total = self._size(self.values)
         self._changes = 0
         self._every_of: Place | None = None
@@ -188,7 +134,11 @@ class Engine:
             return {**before, **{name: take(before[name], 0, ()) for name in empty}}
 
         cut = Cut((), 0, "input", len(names), ((0, len(names)),))
-        self._search(cut, made)
+        try:
+            self._search(cut, made)
+        finally:
+            for index in positions(without(((0, len(names)),), cut.kept)):
+                self.left.emptied(names[index])
 
     def _joint(self) -> Iterator[tuple[tuple[Place, ...], int]]:
         """Values of one length: their parts may belong together."""
@@ -278,6 +228,7 @@ class Engine:
         finally:
             if cut.left < cut.count:
                 self.values = made(cut.kept)
+                self.left.cut(cut)
             self._note(cut)
             self.current = self._made = None
         return cut.left < cut.count
@@ -319,7 +270,7 @@ class Engine:
         return found
 
     def _note(self, cut: Cut) -> None:
-        """Keep what became of an axis, in positions of the whole."""
+        """Keep what became of an axis; of one that was gone through before, in all."""
         if cut.left < cut.count:
             self._forget_within(cut)
         for known in self.cuts:
@@ -371,63 +322,66 @@ class Engine:
         if place is None or not self.every:
             return {}
         value = take(self.first[place.name], 0, spans_of(self.every[:most]))
-        for cut in self.cuts:
-            if cut.axis and Place(place.name) in cut.places:
-                value = take(value, cut.axis, cut.kept)
+        for number in range(1, len(axes_of(value))):
+            value = take(value, number, self.left.of(place.name, number))
         return {place.name: value}
 
-    def control(self) -> tuple[bool, Cut | None]:
-        """Whether as many other parts of the largest axis fail too, and which axis.
-
-        None if there are no others.
-        """
-        cut = self.main()
-        if cut is None or not 0 < cut.left <= cut.count // 2 or not cut.places:
-            return False, None
-        failed = 0
-        for others in _controls(cut):
-            values = dict(self.values)
-            for place in cut.places:
-                if place.path:
-                    return False, None
-                whole = take(self.first[place.name], cut.axis, others)
-                for other in self.cuts:
-                    if other is not cut and place in other.places and not place.path:
-                        whole = _cut_too(whole, other, cut)
-                values[place.name] = whole
+    def control(self) -> bool:
+        """Whether as many other parts of the largest axis fail too, if there are."""
+        cut, kept = self.main(), self.main_left()
+        if cut is None or not 0 < size_of(kept) <= self._whole_size(cut) // 2:
+            return False
+        failed = False
+        for others in controls(kept, self._whole_size(cut)):
             try:
-                if self._test(values) == OTHER:
-                    return False, cut
+                if self._test(self._with_others(cut, others)) == OTHER:
+                    return False
             except (Spent, KeyboardInterrupt):
-                return False, None
-            failed += 1
-        return failed > 0, cut
+                return False
+            failed = True
+        return failed
+
+    def _with_others(self, cut: Cut, others: Spans) -> dict[Any, Any]:
+        """The smallest values, with other parts of those that a cut is of."""
+        values = dict(self.values)
+        for place in cut.places:
+            name = place.name
+            if self.left.of(name):
+                whole = take(self.first[name], 0, others)
+                for axis in range(1, len(axes_of(whole))):
+                    whole = take(whole, axis, self.left.of(name, axis))
+                values[name] = whole
+        return values
+
+    def _whole_size(self, cut: Cut) -> int:
+        return self._length(self.first[cut.places[0].name])
 
     def main(self) -> Cut | None:
-        """The axis with the most parts, of those that parts were left out of."""
-        cuts = [each for each in self.cuts if each.places]
+        """Of the axes that values are cut along, the one that had the most parts."""
+        cuts = [
+            each
+            for each in self.cuts
+            if each.axis == 0 and each.places and not each.places[0].path
+        ]
         return max(cuts, key=lambda each: each.count, default=None)
+
+    def main_left(self) -> Spans:
+        """What is left along that axis."""
+        cut = self.main()
+        left = [self.left.of(each.name) for each in cut.places] if cut else []
+        return next(filter(None, left), ())
+
+    def positions_left(self, name: Any) -> Spans:
+        """Which positions of a value's first axis are left so far."""
+        spans, cut = self.left.of(name), self.current
+        if cut is not None and cut.axis == 0 and Place(name) in cut.places:
+            return within(spans, cut.kept)
+        return spans
+
+    def all_cuts(self) -> list[Cut]:
+        """Cuts, with the one that is under way."""
+        return [*self.cuts, *([self.current] if self.current is not None else [])]
 
     def confirm(self) -> bool:
         """Whether what is left still fails when it is run again."""
         return self._test(self.values) != OTHER
-
-
-def _cut_too(value: Any, other: Cut, cut: Cut) -> Any:
-    """A value with another axis cut as it was, if that is not the same one."""
-    if other.axis == cut.axis or any(place.path for place in other.places):
-        return value
-    return take(value, other.axis, other.kept)
-
-
-def _controls(cut: Cut) -> Iterator[Spans]:
-    """Some other parts of the same number: spread, the first ones, the last ones."""
-    outside = without(((0, cut.count),), cut.kept)
-    size = size_of(outside)
-    chosen = [
-        others_than(cut.kept, cut.count),
-        split(outside, cut.left)[0],
-        split(outside, size - cut.left)[1],
-        spread(outside, cut.left),
-    ]
-    yield from list(dict.fromkeys(chosen))[:_CONTROLS]

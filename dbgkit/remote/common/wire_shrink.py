@@ -37,10 +37,17 @@ class CutForm(TypedDict):
 
     names: list[Sequence[Any]]  # slots that were cut alike, see `shrink_call.Name`
     path: list[Any]  # where in the slot's containers
-    axis: Count
     what: str  # "row", "column", "element", "key", "line", "input"
     count: Count
     left: Count
+
+
+class LeftForm(TypedDict):
+    """What is left of an input's first axis."""
+
+    name: Sequence[Any]
+    what: str
+    count: Count
     kept: list[tuple[Count, Count]]  # spans; some of them if there are many
 
 
@@ -80,6 +87,7 @@ class ShrunkForm(_Shrunk, total=False):
     total: Count
     seconds: Number
     cuts: list[CutForm]
+    left: list[LeftForm]
     every: list[Count] | None
     every_of: list[Sequence[Any]]  # the slots whose positions these are
     lines: list[LineForm]

@@ -14,16 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.shrink_call import Slots, slots_of, with_values, words_of
 from ..common.shrink_copies import Copies
-from ..common.shrink_engine import OTHER, Budget, Cut, Engine, Spent
+from ..common.shrink_cuts import Budget, Spent
+from ..common.shrink_engine import OTHER, Engine
 from ..common.shrink_lines import lines_of, source_of
 from ..common.shrink_parts import axes_of
-from ..common.shrink_spans import positions, size_of
 from ..recording.shrink_same import Whole
+from .shrink_verdict import (
+    MOST_LINES,
+    count_left,
+    cut_form,
+    left_forms,
+    rows_left,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
     from ..common.wire_replays import RaisedForm
     from ..common.wire_shrink import (
-        CutForm,
         Described,
         LineForm,
         LineSource,
@@ -32,8 +39,6 @@ if TYPE_CHECKING:
         Verdict,
     )
 
-MOST_SPANS = 1_000  # of one axis that are brought home
-MOST_LINES = 100  # positions whose lines are looked for
 _REPEATS = 2  # of a whole that passed, or of which nothing could be left out
 
 Tell = Callable[[int, int, int], None]
@@ -214,19 +219,7 @@ class Shrinking:
                 engine.stopped = "ctrl-c"
         if self._text() is not None:
             return "one"
-        left = _left(engine)
-        if left == 0:
-            return "none"
-        if self._is_count():
-            return "size"
-        if not engine.stopped:
-            failed, cut = engine.control()
-            if failed and cut is not None:
-                by_size = cut.left > 1 and cut.passed < cut.left
-                return "size" if by_size else "any"
-        if left == 1:
-            return "one"
-        return "block" if _is_block(engine) else "some"
+        return verdict_of(engine)
 
     def _text(self) -> tuple[Any, int] | None:
         """The one text that is left and the line that it failed at, from 0."""
@@ -252,10 +245,6 @@ class Shrinking:
             return True
         return False
 
-    def _is_count(self) -> bool:
-        main = self.engine.main()
-        return main is not None and main.counts
-
     def _passed(self) -> ShrunkForm:
         self.notes.append(f"the whole input passed on each of {self.engine.runs} runs")
         return self._form("flaky")
@@ -266,7 +255,7 @@ class Shrinking:
         """What is known while a run goes on; None before the whole has failed."""
         if self.last is None:
             return None
-        verdict: Verdict = "one" if _left(self.engine) == 1 else "some"
+        verdict: Verdict = "one" if count_left(self.engine) == 1 else "some"
         form = self._form(verdict, values=values)
         return {**form, "stopped": stopped, "minimal": False}
 
@@ -274,7 +263,6 @@ class Shrinking:
         engine = self.engine
         packed, nbytes = self._values() if values else (b"", 0)
         every = engine.every_values(MOST_LINES)
-        cuts = [*engine.cuts, *([engine.current] if engine.current else [])]
         form: ShrunkForm = {
             "status": "done",
             "text": "",
@@ -285,7 +273,8 @@ class Shrinking:
             "runs": engine.runs,
             "tested": engine.tested,
             "total": engine.total,
-            "cuts": [_cut_form(each) for each in cuts],
+            "cuts": [cut_form(each) for each in engine.all_cuts()],
+            "left": left_forms(engine),
             "every": engine.every,
             "every_of": [list(name) for name in every],
             "every_values": self._packed(every) if values and every else b"",
@@ -326,7 +315,7 @@ class Shrinking:
             for name, value in self.slots.values.items()
             if (name[0] == "input" or name in self.slots.origins) and axes_of(value)
         ]
-        for name, rows in _rows_left(self.engine).items():
+        for name, rows in rows_left(self.engine).items():
             if not rows or name not in read:
                 continue
             alone = read == [name]
@@ -349,73 +338,3 @@ def _lacks(form: RaisedForm) -> bool:
 def _only(value: Any) -> Any:
     """What a container with one element holds; anything else as it is."""
     return value[0] if type(value) in (list, tuple) and len(value) == 1 else value
-
-
-def _left(engine: Engine) -> int:
-    """How many parts are left of all values; of what was cut together, once."""
-    counted: set[Any] = set()
-    total = 0
-    for name, value in engine.values.items():
-        axes = axes_of(value)
-        if not axes or not axes[0].size:
-            continue
-        kept = _spans_of(engine, name)
-        together = _together(engine, name)
-        mark = (together, kept) if together else name
-        if mark not in counted:
-            counted.add(mark)
-            total += axes[0].size
-    return total
-
-
-def _together(engine: Engine, name: Any) -> Any:
-    for cut in engine.cuts:
-        names = tuple(place.name for place in cut.places)
-        if len(names) > 1 and name in names:
-            return names
-    return None
-
-
-def _spans_of(engine: Engine, name: Any) -> Any:
-    """Which positions of a slot's first axis are left, as positions of the whole."""
-    from ..common.shrink_spans import within
-
-    axes = axes_of(engine.first[name])
-    kept: Any = ((0, axes[0].size),) if axes else ()
-    for cut in engine.cuts:
-        if cut.axis == 0 and any(p.name == name and not p.path for p in cut.places):
-            kept = within(kept, cut.kept) if kept else kept
-    if axes_of(engine.values[name]) and not axes_of(engine.values[name])[0].size:
-        return ()
-    return kept
-
-
-def _rows_left(engine: Engine) -> dict[Any, list[int]]:
-    """Positions that are left of each value's first axis."""
-    found: dict[Any, list[int]] = {}
-    for name in engine.values:
-        spans = _spans_of(engine, name)
-        if size_of(spans) <= MOST_LINES:
-            found[name] = list(positions(spans))
-    if engine.every:
-        for name in engine.every_values(0):
-            found[name] = engine.every[:MOST_LINES]
-    return found
-
-
-def _is_block(engine: Engine) -> bool:
-    spans = {_spans_of(engine, name) for name in engine.values}
-    left = [each for each in spans if each]
-    return len(left) == 1 and len(left[0]) == 1
-
-
-def _cut_form(cut: Cut) -> CutForm:
-    return {
-        "names": [list(place.name) for place in cut.places],
-        "path": list(cut.places[0].path) if cut.places else [],
-        "axis": cut.axis,
-        "what": cut.what,
-        "count": cut.count,
-        "left": cut.left,
-        "kept": list(cut.kept[:MOST_SPANS]),
-    }
