@@ -157,7 +157,10 @@ def test_keys_of_a_dict_and_what_is_within():
         {"a": [1] * 50, "b": [1] * 20 + [0], "c": []},
     )
     assert list(found.inputs.values()) == [{"b": [0]}]
-    assert found.culprits[0].label == "'b'"
+    assert [(e.what, e.position, e.value) for e in found.culprits] == [
+        ("element", 20, "0")
+    ]
+    assert found.culprits[0].input.endswith("['b']")
 
 
 @pytest.mark.parametrize("shape", [(1_000,), (100, 30), (10, 20, 30)])

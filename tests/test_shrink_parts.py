@@ -349,3 +349,23 @@ def test_no_single_part_of_any_value_can_be_left_out():
     found = engine({name: [*range(50)] for name in "abc"}, fails)
     assert found.values == {"a": [3, 40], "b": [7], "c": []}
     assert all(size_of(cut.kept) == cut.left for cut in found.cuts)
+
+
+def test_parts_within_a_container_are_counted_from_where_they_were_found():
+    def fails(pair):
+        return len(pair) == 2 and {3, 60} <= set(pair[1])
+
+    found = engine({"pair": ([1, 2], [*range(100)])}, fails)
+    assert found.values == {"pair": ([], [3, 60])}
+    place = found.left.largest("pair")
+    assert place.path == (1,)
+    assert found.positions_left(place) == ((3, 4), (60, 61))
+
+
+def test_a_tuple_of_some_other_class_is_looked_into():
+    class Pair(tuple):
+        __slots__ = ()
+
+    value = Pair(([1], [*range(100)]))
+    found = engine({"pair": value}, lambda pair: type(pair) is Pair and 70 in pair[1])
+    assert type(found.values["pair"]) is Pair and found.values["pair"] == ([], [70])

@@ -57,13 +57,14 @@ def meaning(found: Shrunk) -> str:
     count = main.left if main is not None else len(found.culprits)
     parts = words.count(count, _noun(what), _nouns(what))
     others = f"other {_nouns(what)}" if count != 1 else f"another {_noun(what)}"
+    their = "their" if count != 1 else "its"
     text = {
         "one": f"one {_noun(what)} makes it fail",
         "block": f"{parts} next to each other make it fail together",
         "some": f"{parts} make it fail together",
         "size": f"it fails with {parts} or more, whichever they are",
         "none": f"it fails with no {_nouns(what)} at all",
-        "any": f"it fails with {parts}, and with {others} in their place too",
+        "any": f"it fails with {parts}, and with {others} in {their} place too",
         "flaky": "the same input fails and passes",
     }[found.verdict]
     if found.verdict == "one" and not found.shrinkage and not found.culprits:

@@ -18,7 +18,7 @@ from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.calls import steps_of
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.shrink_call import with_values
-from dbgkit.remote.common.shrink_parts import axes_of, take
+from dbgkit.remote.common.shrink_parts import at, axes_of, take
 from dbgkit.remote.common.shrink_spans import Spans, positions, size_of
 from dbgkit.remote.common.texts import in_line, safe_repr
 from dbgkit.remote.secrets.redact import redact_text
@@ -163,28 +163,29 @@ def _culprits(
     omitted = 0
     if form["verdict"] in ("size", "none"):  # which they are does not matter
         return found, omitted
-    for name, (what, spans) in _left(form).items():
+    for name, path, what, spans in _left(form):
         if name in map(_name, form["every_of"]):
             places = form["every"] or []
         else:
             places = list(_first(spans))
             omitted += size_of(spans) - len(places)
-        value = values.get(name)
+        value = _within(values.get(name), path)
+        text_of = words[name] + "".join(f"[{step!r}]" for step in path)
         for index, position in enumerate(places):
             if len(found) >= MOST_CULPRITS:
                 omitted += 1
                 continue
             label, text = _shown(value, index)
-            line = lines.get((name, position))
+            line = None if path else lines.get((name, position))
             found.append(
                 Culprit(
-                    input=words[name],
+                    input=redact_text(text_of),
                     what=what,
                     position=position,
                     label=label,
                     value=text,
                     partition=_partition(name),
-                    provenance=None if line is None else _provenance(line, words[name]),
+                    provenance=None if line is None else _provenance(line, text_of),
                 )
             )
     return found, omitted
@@ -215,14 +216,20 @@ def _first(spans: Spans) -> Iterable[int]:
         yield position
 
 
-def _left(form: ShrunkForm) -> dict[Name, tuple[str, Spans]]:
+def _left(form: ShrunkForm) -> Iterable[tuple[Name, tuple[Any, ...], str, Spans]]:
     """What is left of each input's first axis, if some of it was left out."""
-    found: dict[Name, tuple[str, Spans]] = {}
     for each in form["left"]:
         spans = tuple((int(start), int(stop)) for start, stop in each["kept"])
         if size_of(spans) < each["count"] or each["count"] == 1:
-            found[_name(each["name"])] = each["what"], spans
-    return found
+            yield _name(each["name"]), tuple(each["path"]), each["what"], spans
+
+
+def _within(value: Any, path: tuple[Any, ...]) -> Any:
+    """A value within containers; None if it is not there."""
+    try:
+        return at(value, path)
+    except (TypeError, LookupError):
+        return None
 
 
 def _partition(name: Name) -> int | None:

@@ -70,27 +70,55 @@ class Cut:
 
 
 class Left:
-    """Which positions of the whole are left, along each axis of each value."""
+    """Which positions are left, along each axis of each value.
+
+    Of a value as it was first; of one within a container, as it was found there.
+    """
 
     def __init__(self, values: Mapping[Any, Any]) -> None:
-        self._spans: dict[tuple[Any, int], Spans] = {
-            (name, number): ((0, axis.size),) if axis.size else ()
+        self._spans: dict[tuple[Place, int], Spans] = {
+            (Place(name), number): ((0, axis.size),) if axis.size else ()
             for name, value in values.items()
             for number, axis in enumerate(axes_of(value))
         }
+        self._axes: dict[Place, tuple[str, int]] = {
+            Place(name): (axes[0].what, axes[0].size)
+            for name, value in values.items()
+            if (axes := axes_of(value))
+        }
 
-    def of(self, name: Any, axis: int = 0) -> Spans:
-        return self._spans.get((name, axis), ())
+    def of(self, place: Place, axis: int = 0) -> Spans:
+        return self._spans.get((place, axis), ())
+
+    def first_axis(self, place: Place) -> tuple[str, int]:
+        """Of what a value had how many parts."""
+        return self._axes.get(place, ("part", 0))
+
+    def largest(self, name: Any) -> Place:
+        """Of a value and those within it, the one that had the most parts."""
+        found = [place for place in self._axes if place.name == name]
+        sized = ((self._axes[place][1], place) for place in found)
+        return max(sized, key=lambda each: each[0], default=(0, Place(name)))[1]
 
     def cut(self, cut: Cut) -> None:
-        """Take account of a cut, unless it is of what is within containers."""
+        """Take account of a cut."""
         for place in cut.places:
-            if not place.path:
-                known = self.of(place.name, cut.axis)
-                self._spans[place.name, cut.axis] = within(known, cut.kept)
+            if cut.axis == 0:
+                self._axes.setdefault(place, (cut.what, cut.count))
+            known = self._spans.get((place, cut.axis), ((0, cut.count),))
+            self._spans[place, cut.axis] = within(known, cut.kept)
 
     def emptied(self, name: Any) -> None:
-        self._spans[name, 0] = ()
+        self._spans[Place(name), 0] = ()
+
+    def forget_within(self, name: Any, depth: int) -> None:
+        """Forget values so deep in a container, which has other parts now."""
+        for place in [each for each in self._axes if each.name == name]:
+            if len(place.path) > depth:
+                del self._axes[place]
+        for place, axis in list(self._spans):
+            if place.name == name and len(place.path) > depth:
+                del self._spans[place, axis]
 
 
 def controls(kept: Spans, count: int) -> Iterator[Spans]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .shrink_cuts import Budget, Cut, Left, Place, Spent, controls
-from .shrink_parts import Axis, at, axes_of, children_of, put, take
+from .shrink_parts import Axis, at, axes_of, children_of, parts_in, put, take
 from .shrink_search import Found, alone, smallest
 from .shrink_spans import (
     Spans,
@@ -171,7 +171,7 @@ class Engine:
         return axes[0].size if axes else 0
 
     def _size(self, values: Values) -> int:
-        return sum(map(self._length, values.values()))
+        return sum(map(parts_in, values.values()))
 
     # -- one axis ------------------------------------------------------------------
 
@@ -228,7 +228,6 @@ class Engine:
         finally:
             if cut.left < cut.count:
                 self.values = made(cut.kept)
-                self.left.cut(cut)
             self._note(cut)
             self.current = self._made = None
         return cut.left < cut.count
@@ -273,6 +272,7 @@ class Engine:
         """Keep what became of an axis; of one that was gone through before, in all."""
         if cut.left < cut.count:
             self._forget_within(cut)
+        self.left.cut(cut)
         for known in self.cuts:
             if (known.places, known.axis) == (cut.places, cut.axis):
                 known.kept = within(known.kept, cut.kept)
@@ -289,6 +289,8 @@ class Engine:
             for each in self.cuts
             if not any(p.name in names and len(p.path) > depth for p in each.places)
         ]
+        for name in names:
+            self.left.forget_within(name, depth)
 
     def _test(self, values: dict[Any, Any]) -> int:
         self.budget.check(self.runs)
@@ -323,16 +325,18 @@ class Engine:
             return {}
         value = take(self.first[place.name], 0, spans_of(self.every[:most]))
         for number in range(1, len(axes_of(value))):
-            value = take(value, number, self.left.of(place.name, number))
+            value = take(value, number, self.left.of(place, number))
         return {place.name: value}
 
     def control(self) -> bool:
         """Whether as many other parts of the largest axis fail too, if there are."""
         cut, kept = self.main(), self.main_left()
-        if cut is None or not 0 < size_of(kept) <= self._whole_size(cut) // 2:
+        if cut is None or cut.places[0].path:
+            return False
+        if not 0 < size_of(kept) <= cut.count // 2:
             return False
         failed = False
-        for others in controls(kept, self._whole_size(cut)):
+        for others in controls(kept, cut.count):
             try:
                 if self._test(self._with_others(cut, others)) == OTHER:
                     return False
@@ -345,37 +349,29 @@ class Engine:
         """The smallest values, with other parts of those that a cut is of."""
         values = dict(self.values)
         for place in cut.places:
-            name = place.name
-            if self.left.of(name):
-                whole = take(self.first[name], 0, others)
+            if self.left.of(place):
+                whole = take(self.first[place.name], 0, others)
                 for axis in range(1, len(axes_of(whole))):
-                    whole = take(whole, axis, self.left.of(name, axis))
-                values[name] = whole
+                    whole = take(whole, axis, self.left.of(place, axis))
+                values[place.name] = whole
         return values
 
-    def _whole_size(self, cut: Cut) -> int:
-        return self._length(self.first[cut.places[0].name])
-
     def main(self) -> Cut | None:
-        """Of the axes that values are cut along, the one that had the most parts."""
-        cuts = [
-            each
-            for each in self.cuts
-            if each.axis == 0 and each.places and not each.places[0].path
-        ]
+        """Of the first axes that values are cut along, that with the most parts."""
+        cuts = [each for each in self.cuts if each.axis == 0 and each.places]
         return max(cuts, key=lambda each: each.count, default=None)
 
     def main_left(self) -> Spans:
         """What is left along that axis."""
         cut = self.main()
-        left = [self.left.of(each.name) for each in cut.places] if cut else []
+        left = [self.left.of(each) for each in cut.places] if cut else []
         return next(filter(None, left), ())
 
-    def positions_left(self, name: Any) -> Spans:
+    def positions_left(self, place: Place) -> Spans:
         """Which positions of a value's first axis are left so far."""
-        spans, cut = self.left.of(name), self.current
-        if cut is not None and cut.axis == 0 and Place(name) in cut.places:
-            return within(spans, cut.kept)
+        spans, cut = self.left.of(place), self.current
+        if cut is not None and cut.axis == 0 and place in cut.places:
+            return within(spans or ((0, cut.count),), cut.kept)
         return spans
 
     def all_cuts(self) -> list[Cut]:

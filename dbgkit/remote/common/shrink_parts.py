@@ -57,9 +57,20 @@ def _sliced(items: Any, spans: Spans) -> list[Any]:
 def children_of(value: Any) -> list[Any]:
     """Where in a short container there are values of their own."""
     kind = type(value)
-    if kind not in (list, tuple, dict) or len(value) > FEW:
+    known = kind in (list, dict) or issubclass(kind, tuple)
+    if not known or len(value) > FEW:
         return []
     return list(value) if kind is dict else list(range(len(value)))
+
+
+def parts_in(value: Any, deepest: int = 3) -> int:
+    """How many parts the first axis of a value has, or those within it together."""
+    axes = axes_of(value)
+    own = axes[0].size if axes else 0
+    if not deepest or type(value) in (str, bytes):
+        return own
+    within = (parts_in(value[step], deepest - 1) for step in children_of(value))
+    return max(own, sum(within))
 
 
 def at(value: Any, path: Iterable[Any]) -> Any:
@@ -79,7 +90,9 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
         return {**value, step: inner}
     changed = list(value)
     changed[step] = inner
-    return type(value)(changed)
+    kind = type(value)
+    # A tuple of some other class may take its items in another way.
+    return kind(changed) if kind in (list, tuple) else tuple.__new__(kind, changed)
 
 
 # --- libraries ------------------------------------------------------------------

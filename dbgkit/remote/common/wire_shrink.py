@@ -46,6 +46,7 @@ class LeftForm(TypedDict):
     """What is left of an input's first axis."""
 
     name: Sequence[Any]
+    path: list[Any]  # where in the slot's containers
     what: str
     count: Count
     kept: list[tuple[Count, Count]]  # spans; some of them if there are many

@@ -17,7 +17,7 @@ from ..common.shrink_copies import Copies
 from ..common.shrink_cuts import Budget, Spent
 from ..common.shrink_engine import OTHER, Engine
 from ..common.shrink_lines import lines_of, source_of
-from ..common.shrink_parts import axes_of
+from ..common.shrink_parts import axes_of, children_of
 from ..recording.shrink_same import Whole
 from .shrink_verdict import (
     MOST_LINES,
@@ -153,7 +153,7 @@ class Shrinking:
 
     def run(self) -> ShrunkForm:
         engine = self.engine
-        if not any(map(axes_of, engine.values.values())):
+        if not any(axes_of(e) or children_of(e) for e in engine.values.values()):
             return {"status": "whole", "text": ""}
         try:
             first = self._whole()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..common.shrink_cuts import Cut
+from ..common.shrink_cuts import Cut, Place
 from ..common.shrink_engine import Engine
-from ..common.shrink_parts import axes_of
-from ..common.shrink_spans import positions, size_of
+from ..common.shrink_spans import Spans, positions, size_of
 
 if TYPE_CHECKING:
     from ..common.wire_shrink import CutForm, LeftForm, Verdict
@@ -37,7 +36,7 @@ def count_left(engine: Engine) -> int:
     """How many parts are left of all values; of what was cut together, once."""
     counted: set[Any] = set()
     for name in engine.values:
-        spans = engine.positions_left(name)
+        spans = _spans(engine, name)
         if spans:
             together = _together(engine, name)
             counted.add((together or name, spans))
@@ -55,7 +54,7 @@ def _together(engine: Engine, name: Any) -> Any:
 
 def _is_block(engine: Engine) -> bool:
     """Whether what is left is in one place."""
-    left = {engine.positions_left(name) for name in engine.values} - {()}
+    left = {_spans(engine, name) for name in engine.values} - {()}
     return len(left) == 1 and len(next(iter(left))) == 1
 
 
@@ -63,7 +62,7 @@ def rows_left(engine: Engine) -> dict[Any, list[int]]:
     """Positions that are left of each value's first axis, if there are few."""
     found: dict[Any, list[int]] = {}
     for name in engine.values:
-        spans = engine.positions_left(name)
+        spans = engine.positions_left(Place(name))
         if size_of(spans) <= MOST_LINES:
             found[name] = list(positions(spans))
     for name in engine.every_values(0):
@@ -72,21 +71,28 @@ def rows_left(engine: Engine) -> dict[Any, list[int]]:
 
 
 def left_forms(engine: Engine) -> list[LeftForm]:
-    """What is left of each value that was cut."""
+    """What is left of each value that was cut, or of the largest within it."""
     cut = {p.name for each in engine.all_cuts() for p in each.places}
     forms: list[LeftForm] = []
-    for name, value in engine.first.items():
-        axes = axes_of(value)
-        if name in cut and axes:
+    for name in engine.first:
+        place = engine.left.largest(name)
+        what, count = engine.left.first_axis(place)
+        if name in cut and count:
             forms.append(
                 {
                     "name": list(name),
-                    "what": axes[0].what,
-                    "count": axes[0].size,
-                    "kept": list(engine.positions_left(name)[:MOST_SPANS]),
+                    "path": list(place.path),
+                    "what": what,
+                    "count": count,
+                    "kept": list(engine.positions_left(place)[:MOST_SPANS]),
                 }
             )
     return forms
+
+
+def _spans(engine: Engine, name: Any) -> Spans:
+    """What is left of a value, or of the largest within it."""
+    return engine.positions_left(engine.left.largest(name))
 
 
 def cut_form(cut: Cut) -> CutForm:
