@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbgkit import advice
+from dbgkit.cluster.shapes import fits
 from dbgkit.errors import DbgkitError, InputNotCopyable, WaitTimedOut
 from dbgkit.model import Progress
 from dbgkit.model.secret_names import secret_names
+from dbgkit.remote.common.texts import safe_str
+from dbgkit.remote.common.wire_shrink import ShrunkForm
 from dbgkit.replays.child import BEGUN
 from dbgkit.replays.children import Spawned, shared_folder
 from dbgkit.replays.nodes import write
@@ -26,7 +29,6 @@ from dbgkit.replays.standin import reading
 
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_replays import ChildTask
-    from dbgkit.remote.common.wire_shrink import ShrunkForm
 
 _LOOK = 0.05  # seconds between two looks at the child
 _START = 60.0  # seconds for it to import what the task needs
@@ -147,9 +149,24 @@ class _Watch:
         path = self.folder / FORM
         if not path.exists():
             raise self._without_result()
-        # Ours, and of builtin types: this user's own process has written it.
-        form: ShrunkForm = pickle.loads(path.read_bytes())
-        return form
+        return self._read(path)
+
+    def _read(self, path: Path) -> ShrunkForm:
+        """What the child has left, which is this user's own process."""
+        try:
+            form = pickle.loads(path.read_bytes())
+        except Exception as error:  # code that ran there can reach the file
+            why = f"{type(error).__name__}: {safe_str(error)}"
+        else:
+            if fits(ShrunkForm, form):
+                found: ShrunkForm = form
+                return found
+            why = "it is not of the form that it has"
+        raise DbgkitError(
+            f"the result of the process for {self._key!r} cannot be read: {why}",
+            f"try again, or with {advice.option('where', 'worker')}",
+            key=self._key,
+        )
 
     @property
     def _key(self) -> Any:
