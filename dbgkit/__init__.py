@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dbgkit.api.replay import replay
     from dbgkit.api.report import report
     from dbgkit.api.save import save
+    from dbgkit.api.shrink import shrink
     from dbgkit.api.story import story
     from dbgkit.api.tasks import tasks
     from dbgkit.api.to_test import to_test
@@ -73,6 +74,7 @@ __all__ = [
     "replay",
     "report",
     "save",
+    "shrink",
     "story",
     "tasks",
     "to_test",

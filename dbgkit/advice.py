@@ -76,7 +76,7 @@ _WITHOUT = {
     "client": ("debugging",),
     "view": (
         *("attach", "break_at", "debug", "debugging", "live", "locate", "peek"),
-        *("record", "replay", "to_test"),
+        *("record", "replay", "save", "shrink", "to_test"),
     ),
     "source": ("break_at", "debugging", "live", "record", "tasks"),
 }

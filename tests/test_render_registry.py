@@ -19,6 +19,7 @@ from dbgkit import render
 from dbgkit.model import (
     Bundle,
     BundledInput,
+    Culprit,
     Death,
     Deaths,
     Displayed,
@@ -29,6 +30,7 @@ from dbgkit.model import (
     Recording,
     Recordings,
     RunningTask,
+    Shrunk,
     Stop,
     Stops,
 )
@@ -68,6 +70,7 @@ def examples():
             (BundledInput("x", "int", "3", "pickle", 0),),
             {},
         ),
+        Shrunk("one", a_failure(), a_failure(), (Culprit("x-1", "row", 7),), runs=3),
         recording,
         Recordings((recording, replace(recording, gap="it was too long")), since=WHEN),
         a_stop,

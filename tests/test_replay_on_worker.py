@@ -27,7 +27,7 @@ from watching import settle, started_again, unchanged, wait_until
 import dbgkit
 from dbgkit import errors, render
 from dbgkit.remote.common.unpickling import Reading
-from dbgkit.remote.worker.replay_thread import _copy
+from dbgkit.remote.worker.replay_copies import copy_values
 
 
 def replayed(client, future, **options):
@@ -547,7 +547,7 @@ def test_tasks_of_a_worker_have_their_state_in_the_thread(client):
     ids=["array", "fortran", "large", "empty", "frame", "objects"],
 )
 def test_a_copy_is_equal_and_shares_no_memory(value):
-    copied = _copy({"value": value}, Reading())["value"]
+    copied = copy_values({"value": value}, Reading())["value"]
     assert type(copied) is type(value)
     assert pickle.dumps(copied) == pickle.dumps(pickle.loads(pickle.dumps(value)))
     if isinstance(value, np.ndarray):
@@ -557,7 +557,7 @@ def test_a_copy_is_equal_and_shares_no_memory(value):
 
 def test_copies_share_what_their_originals_share():
     rows = [1, 2]
-    copied = _copy({"one": rows, "other": {"rows": rows}}, Reading())
+    copied = copy_values({"one": rows, "other": {"rows": rows}}, Reading())
     assert copied["one"] is copied["other"]["rows"]
     assert copied["one"] is not rows
 
@@ -565,4 +565,4 @@ def test_copies_share_what_their_originals_share():
 def test_a_copy_of_what_cannot_be_written_to_cannot_be():
     value = np.arange(5)
     value.flags.writeable = False
-    assert not _copy({"value": value}, Reading())["value"].flags.writeable
+    assert not copy_values({"value": value}, Reading())["value"].flags.writeable

@@ -51,6 +51,7 @@ LEFT_OUT = {
     ("replay", "notify"): "a function: what it is for, front ends do by themselves",
     ("to_test", "notify"): "a function: what it is for, front ends do by themselves",
     ("save", "notify"): "a function: what it is for, front ends do by themselves",
+    ("shrink", "notify"): "a function: what it is for, front ends do by themselves",
     ("run", "client"): "it is the script's own",
     ("run", "notify"): "a function: what it is for, front ends do by themselves",
 }

@@ -119,6 +119,21 @@ _OPEN = (
     Option("as_json", "print one JSON document", "flag", False, name="json"),
 )
 
+_SHRINK = (
+    Option("all", "find every part that makes it fail by itself", "flag", False),
+    replace(
+        _WHERE,
+        help="run it in this process, in processes that may die, or on a worker",
+        shown="on a worker, unless its inputs are small",
+    ),
+    Option(
+        "time", "limit of it all; the best so far is shown then", "duration", "1 min"
+    ),
+    Option("runs", "run the task at most so often", "number"),
+    *(each for each in _RUN if each.keyword not in ("scope", "times")),
+    _CLIENT,
+)
+
 _FAILURES = (
     Option(
         "since",
@@ -287,6 +302,7 @@ VERBS = {
     "locate": Verb((_CLIENT, _SOURCE, _TIMEOUT), "target"),
     "replay": Verb((*_REPLAY, _PLAN), "target"),
     "debug": Verb((*_REPLAY, *_DEBUG), "target"),
+    "shrink": Verb(_SHRINK, "target"),
     "failures": Verb((*_FAILURES, *_VIEW)),
     "tasks": Verb((*_TASKS, _CLIENT, _DUMP, _TIMEOUT), "keys"),  # shows no code
     "story": Verb(_VIEW, "target"),

@@ -13,7 +13,7 @@ from dbgkit.remote.common.sentences import quoted as quoted
 
 _NEED_A_CLUSTER = (
     *("attach", "break_at", "debug", "live", "locate", "peek", "record", "replay"),
-    "to_test",
+    *("save", "shrink", "to_test"),
 )
 _SWITCHED = ("live", "record")  # what is advised is to turn them on
 _PLACED = ("client", "view")

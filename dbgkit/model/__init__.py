@@ -58,6 +58,10 @@ if TYPE_CHECKING:
     from dbgkit.model.replay import Run as Run
     from dbgkit.model.replay import Step as Step
     from dbgkit.model.report import ClusterReport as ClusterReport
+    from dbgkit.model.shrink import Culprit as Culprit
+    from dbgkit.model.shrink import Provenance as Provenance
+    from dbgkit.model.shrink import Shrinkage as Shrinkage
+    from dbgkit.model.shrink import Shrunk as Shrunk
     from dbgkit.model.story import Moment as Moment
     from dbgkit.model.story import Timeline as Timeline
     from dbgkit.model.tasks import TaskRow as TaskRow
@@ -85,6 +89,7 @@ _HOMES = {
     "SwitchedOff SwitchedOn recording_from_wire",
     "replay": "Difference Outcome Replay Run Step",
     "report": "ClusterReport",
+    "shrink": "Culprit Provenance Shrinkage Shrunk",
     "story": "Moment Timeline",
     "tasks": "TaskRow TaskTable",
     "watch": "Glance",

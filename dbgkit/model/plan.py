@@ -97,13 +97,14 @@ class Progress:
     """The progress of a stage, passed to ``notify``.
 
     ``stage`` is ``"pull"`` (``unit="bytes"``), ``"recompute"``, ``"run"`` or
-    ``"times"`` (``unit="tasks"``).
+    ``"times"`` (``unit="tasks"``), or ``"shrink"`` (``unit="parts"``: those that were
+    left out so far).
     """
 
     stage: str
     done: int
     total: int
-    unit: Literal["bytes", "tasks"] = "tasks"
+    unit: Literal["bytes", "tasks", "parts"] = "tasks"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ _STAGES = {
     "run": "computing ancestors",
     "times": "running the task again",
     "test": "running its test",
+    "shrink": "leaving out what is not needed",
 }
 _PLACES = {"here": "here", "process": "in a process of its own"}
 

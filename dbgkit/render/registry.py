@@ -40,6 +40,7 @@ RENDERERS = {
     "dbgkit.model.recordings.Recording": "recordings:RECORDING",
     "dbgkit.model.recordings.Recordings": "recordings:RECORDINGS",
     "dbgkit.model.report.ClusterReport": "report:REPORT",
+    "dbgkit.model.shrink.Shrunk": "shrink:SHRUNK",
     "dbgkit.model.story.Timeline": "story:STORY",
     "dbgkit.model.tasks.TaskTable": "tasks:TASKS",
     "dbgkit.model.watch.Glance": "watch_overview:OVERVIEW",

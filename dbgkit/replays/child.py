@@ -32,7 +32,7 @@ def main(folder: str, parent: str) -> None:
     """Run the task read from standard input, and leave the result in a folder."""
     with open(os.path.join(folder, FAULTS), "w") as faults:
         faulthandler.enable(faults)
-        with _handed() as file:
+        with handed() as file:
             header = json.loads(file.readline())
             sys.path[:] = header["path"]
             from dbgkit.replays.lifeline import Lifeline
@@ -49,7 +49,7 @@ def main(folder: str, parent: str) -> None:
         leave(folder, result)
 
 
-def _handed() -> BinaryIO:
+def handed() -> BinaryIO:
     """The unnamed file that the parent has passed as standard input.
 
     The task finds an empty one in its place.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Fork = tuple[Mapping[Any, Any], Reader, WorkerStandIn | None]
 
 _LOOK = 0.02  # seconds between two checks of a child that is to end
-_START = "import sys; from dbgkit.replays.child import main; main(*sys.argv[1:])"
+_START = "import sys; from dbgkit.replays.{} import main; main(*sys.argv[1:])"
 
 
 @contextmanager
@@ -89,7 +89,9 @@ def _absolute(paths: Iterable[str]) -> Iterator[str]:
 
 
 class Spawned(Child):
-    def __init__(self, folder: Path, task: ChildTask, inputs: Inputs) -> None:
+    def __init__(
+        self, folder: Path, task: ChildTask, inputs: Inputs, module: str = "child"
+    ) -> None:
         header = {
             "path": list(_absolute(sys.path)),
             "places": inputs.reader.places(),
@@ -108,7 +110,13 @@ class Spawned(Child):
             file.seek(0)
             self.output = open(folder / "output.txt", "wb")  # noqa: SIM115
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, str(folder), str(os.getpid())],
+                [
+                    sys.executable,
+                    "-c",
+                    _START.format(module),
+                    str(folder),
+                    str(os.getpid()),
+                ],
                 stdin=file,
                 stdout=self.output,
                 stderr=subprocess.STDOUT,

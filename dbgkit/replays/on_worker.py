@@ -223,7 +223,7 @@ def replay_from_wire(
         if causes_unknown(failure, error):
             notes.append(CAUSES_UNKNOWN)
     if answer["status"] not in ("done", "timeout"):
-        raise _refusal(failure, plan, answer)
+        raise refusal_of(failure, plan, answer)
     if answer["status"] == "timeout":
         if len(runs) < plan.times and answer["stage"] != "call":
             raise _slow_stage(failure, plan, answer)
@@ -292,7 +292,7 @@ def _recording(failure: Failure, header: SentRecording | None) -> Recording | No
     return replace(recording, came_from=failure.came_from)
 
 
-def _refusal(failure: Failure, plan: Plan, answer: ReplayAnswer) -> DbgkitError:
+def refusal_of(failure: Failure, plan: Plan, answer: ReplayAnswer) -> DbgkitError:
     """Why the task was not run, as an error of ours."""
     key, text, status = answer["key"], answer["text"], answer["status"]
     where = f"on {plan.worker}"

@@ -35,7 +35,7 @@ def plan_on_worker(failure: Failure, material: Material, wanted: Wanted) -> Plan
     Costs one call to each of the candidate workers.
     """
     _refuse(failure, material)
-    order = _in_order(material)
+    order = in_order(material)
     taken = material.inputs_of(order)
     refuse_lost(material, [*order, *taken])
     _refuse_p2p(failure, material, order)
@@ -59,7 +59,7 @@ def plan_on_worker(failure: Failure, material: Material, wanted: Wanted) -> Plan
     )
 
 
-def _in_order(material: Material) -> list[Any]:
+def in_order(material: Material) -> list[Any]:
     """Keys that run, in topological order: dependencies first, the last root last."""
     left = set(needed(material, material.roots))
     ordered: list[Any] = []

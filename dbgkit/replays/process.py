@@ -80,10 +80,10 @@ def run_in_child(
         "worker": failure.worker or "",
         "known": dict(material.worker_of(failure)),
         "secret_names": secret_names(),
-        "cluster": _cluster(material, timeout),
+        "cluster": child_cluster(material, timeout),
         "alone": stand_in is None,
     }
-    limit = _memory_limit(task["known"])
+    limit = memory_limit(task["known"])
     nodes: dict[Any, Any] = {}
     if specs is None:
         with reading(stand_in):
@@ -130,7 +130,7 @@ def _refuse_unbegun(failure: Failure, folder: Path, child: Child, why: str) -> N
         )
 
 
-def _cluster(material: Material, timeout: float) -> ChildCluster | None:
+def child_cluster(material: Material, timeout: float) -> ChildCluster | None:
     """How the child reaches the cluster; None if that lives in this process."""
     if material.link is None or material.shared:
         return None
@@ -142,7 +142,7 @@ def _cluster(material: Material, timeout: float) -> ChildCluster | None:
     }
 
 
-def _memory_limit(known: Mapping[str, Any]) -> tuple[int, str]:
+def memory_limit(known: Mapping[str, Any]) -> tuple[int, str]:
     """Bytes that the child may hold, and where that limit comes from."""
     import psutil
 

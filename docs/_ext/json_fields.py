@@ -49,6 +49,10 @@ BELOW: dict[Any, type] = {
     "recording": model.Recording,
     "causes": model.RecordedCause,
     "stops": model.Stop,
+    "original": model.Failure,
+    "culprits": model.Culprit,
+    "provenance": model.Provenance,
+    "shrinkage": model.Shrinkage,
     "passed": model.Passed,
     "armed": model.Armed,
 }
@@ -77,7 +81,8 @@ def answers() -> dict[str, Any]:
         dbgkit.live(),
     ):
         failed = client.submit(_ratio, 25, 0, key="ratio-1")
-        wait(failed)
+        bad = client.submit(_floats, ["1", "2", "n/a"], key="floats-1")
+        wait([failed, bad])
         stuck = client.submit(_ratio, 1, 2, key="ratio-2", resources={"GPU": 1})
         follows = client.submit(_ratio, stuck, 2, key="ratio-3")
         first, last = client.scheduler_info()["workers"]
@@ -95,6 +100,7 @@ def answers() -> dict[str, Any]:
                 "story": dbgkit.story("ratio-1"),
                 "locate": dbgkit.locate(failed),
                 "replay": replay,
+                "shrink": dbgkit.shrink(bad),
                 "deaths": dbgkit.deaths(),
                 "recordings": dbgkit.recordings(),
                 "attach": dbgkit.attach(),
@@ -113,6 +119,10 @@ def answers() -> dict[str, Any]:
 def _stopped(x: float) -> float:
     breakpoint()
     return x
+
+
+def _floats(words: list[str]) -> list[float]:
+    return [float(word) for word in words]
 
 
 def _ratio(a: float, b: float) -> float:

@@ -26,6 +26,7 @@ NAMES = (
     "held",
     "save",
     "to_test",
+    "shrink",
 )
 
 

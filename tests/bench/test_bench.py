@@ -32,6 +32,7 @@ pytestmark = pytest.mark.bench
         "held",
         "save",
         "to_test",
+        "shrink",
     ],
 )
 def test_figures_hold_their_bars(name):

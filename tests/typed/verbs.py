@@ -20,6 +20,7 @@ from dbgkit.model import (
     Recording,
     Recordings,
     Replay,
+    Shrunk,
     SwitchedOff,
     TaskTable,
     Timeline,
@@ -37,6 +38,7 @@ def with_a_synchronous_client(client: Client, error: Exception) -> None:
     assert_type(dbgkit.story("key", client=client), Timeline)
     assert_type(dbgkit.why("key", client=client), Explanation)
     assert_type(dbgkit.peek("key", client=client, times=3, every=0.1), Peek)
+    assert_type(dbgkit.shrink("key", all=True, time="10s", runs=9), Shrunk)
     assert_type(dbgkit.doctor(client=client), Checkup)
     assert_type(dbgkit.deaths(client=client), Deaths)
     assert_type(dbgkit.recordings("key", client=client), Recordings)
@@ -60,6 +62,7 @@ async def with_an_asynchronous_client(client: Client, error: Exception) -> None:
     assert_type(await dbgkit.story("key", asynchronous=True), Timeline)
     assert_type(await dbgkit.why("key", asynchronous=True), Explanation)
     assert_type(await dbgkit.peek("key", asynchronous=True), Peek)
+    assert_type(await dbgkit.shrink("key", asynchronous=True), Shrunk)
     assert_type(await dbgkit.doctor(asynchronous=True), Checkup)
     assert_type(await dbgkit.deaths(asynchronous=True), Deaths)
     assert_type(await dbgkit.recordings("key", asynchronous=True), Recordings)

@@ -29,7 +29,7 @@ MOST = 50  # keys
 MOST_RUNNING = 1_000  # tasks that are looked through for some
 _ADDRESS = re.compile(r"[a-z+]+://[\w.:/%\[\]-]+", re.ASCII)  # nothing a shell reads
 # Of which only what has failed is worth asking for.
-_OF_FAILED = ("debug", "locate", "recordings", "replay")
+_OF_FAILED = ("debug", "locate", "recordings", "replay", "shrink")
 _COMPLETING = ("bash_complete", "fish_complete", "zsh_complete", "powershell_complete")
 
 

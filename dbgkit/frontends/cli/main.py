@@ -96,6 +96,7 @@ for command in (
     replay.replay,
     replay.debug,
     replay.to_test,
+    replay.shrink,
     states.failures,
     states.tasks,
     states.story,

@@ -48,6 +48,25 @@ def replay(place: Place, key: str | None, **options: Any) -> int:
     return 0 if options["dry_run"] or again.outcome == "passed" else FOUND
 
 
+@command("shrink", brief=False)
+def shrink(place: Place, key: str | None, **options: Any) -> int:
+    """Find the smallest input with which a task still fails the same way.
+
+    KEY is a key as Dask writes it, such as "('x', 0)", or how it begins if no other
+    failed task's does so, or a number: 2 is the second that `dbgkit failures` listed
+    last. The default is the newest failure. The task runs again and again, on a worker
+    unless its inputs are small; at Ctrl-C the best so far is shown.
+
+    Exits with code 1, or with 2 if it could not be run.
+    """
+    from dbgkit.api.shrink import shrink
+    from dbgkit.render import Notifier
+
+    with opening(place, key) as run, Notifier() as notify:
+        put(place, run(shrink, notify=notify, **options))
+    return FOUND
+
+
 @command("debug", brief=False)
 def debug(place: Place, key: str | None, **options: Any) -> int:
     """Open the debugger in a failed task, with its real inputs.

@@ -141,6 +141,20 @@ class DbgMagics(Magics):  # type: ignore[misc, unused-ignore]
             path = show(asked, function_of("to_test"), target, notify=notify)
         print(in_line(f"written to {path}: it fails as the task did"))
 
+    @magic
+    def dbg_shrink(self, asked: Line) -> Any:
+        """Find the smallest input with which a task still fails the same way.
+
+        %dbg_shrink [options] [target]
+            Takes what %dbg takes, and returns what it finds, which %dbg takes as well.
+        """
+        from dbgkit.render import Notifier
+
+        target = self.session.meant(asked.target)
+        going_on = self._going_on(target, {}, asked.number)
+        with going_on, Notifier() as notify:
+            return show(asked, function_of("shrink"), target, notify=notify)
+
     def _open(self, asked: Line) -> None:
         if asked.typed == "next":
             self._next(asked.options)

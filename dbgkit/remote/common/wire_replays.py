@@ -175,6 +175,7 @@ class ChildTask(_ChildTask, total=False):
     """What a child is to run; one that was not forked reads run specs."""
 
     specs: dict[Any, bytes]
+    shrink: Any  # of one that shrinks: a `wire_shrink.ShrinkChild`
 
 
 class ChildError(TypedDict):

@@ -80,7 +80,7 @@ class Course:
 
 def look(keys: Iterable[Any], dask_worker: Any = None) -> Look:
     """Whether a worker could run a task: what it holds, and its free memory."""
-    free, limit = _free(dask_worker)
+    free, limit = free_memory(dask_worker)
     return {
         "pid": os.getpid(),
         "status": dask_worker.status.name,
@@ -93,13 +93,13 @@ def look(keys: Iterable[Any], dask_worker: Any = None) -> Look:
 
 async def replay(job: Job, dask_worker: Any = None) -> ReplayAnswer:
     """Run a task again in a thread of its own, and report its outcome."""
-    free, limit = _free(dask_worker)
+    free, limit = free_memory(dask_worker)
     # Of inputs that are fetched another copy is only made for further runs.
     if job["nbytes"] > free:
         problem = refusal("no-memory", None)
         return {**problem, "size": job["nbytes"], "free": free, "limit": limit}
     try:
-        values, shared = await _gather(job, dask_worker)
+        values, shared = await gather_inputs(job, dask_worker)
     except Stop as stop:
         return stop.answer
     loop = asyncio.get_running_loop()
@@ -176,7 +176,7 @@ async def _wait(course: Course, news: asyncio.Event) -> bool:
     return True
 
 
-async def _gather(job: Job, worker: Any) -> tuple[dict[Any, Any], set[Any]]:
+async def gather_inputs(job: Job, worker: Any) -> tuple[dict[Any, Any], set[Any]]:
     """Inputs that are in memory, and which of them this worker holds itself."""
     from distributed.utils_comm import gather_from_workers
 
@@ -210,7 +210,7 @@ async def _gather(job: Job, worker: Any) -> tuple[dict[Any, Any], set[Any]]:
     return found, shared
 
 
-def _free(worker: Any) -> tuple[int, str]:
+def free_memory(worker: Any) -> tuple[int, str]:
     """Bytes that the worker may take, and what limits them.
 
     As ``WorkerMemoryManager`` (distributed/worker_memory.py) has it: above its pause

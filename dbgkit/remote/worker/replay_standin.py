@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from time import time
 from typing import Any
 
+from ..common.carried import carried_by
 from .replay_leases import Tools
 from .replay_waits import (
     LoopInPlace,
@@ -217,3 +225,20 @@ def as_task(worker: Any, key: Any) -> AbstractContextManager[Any]:
         start_time=time(), execution_state=worker.execution_state, key=key
     )
     return state
+
+
+def call_as_task(
+    worker: Any, stand_in: InPlaceOfWorker, key: Any, node: Any, inputs: dict[Any, Any]
+) -> Any:
+    """Call one node as a worker does; a coroutine in a loop of its own."""
+    stand_in._dbgkit_key = key
+    # What runs in a worker's loop is no task that could secede.
+    coroutine = bool(getattr(node, "is_coro", False))
+    with nullcontext() if coroutine else as_task(worker, key):
+        result = node(inputs)
+        if inspect.iscoroutine(result):
+            return run_to_end(result, stand_in)
+    carried = carried_by(result)
+    if carried is not None:
+        raise carried
+    return result

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-import pickle
 from collections import deque
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
-from mmap import mmap
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 from dask._task_spec import Task
 
-from ..common.carried import carried_by
 from ..common.exceptions import linked
 from ..common.texts import safe_repr, safe_str
 from ..common.unpickling import Reading, pickle_alike
@@ -28,13 +23,13 @@ from ..secrets.redact import redact_text
 from ..values.fingerprints import fingerprints
 from ..values.summarize import Budget, summarize
 from .replay import Course, Stop
+from .replay_copies import copy_values
 from .replay_leases import within
 from .replay_standin import (
     InPlaceOfWorker,
-    as_task,
+    call_as_task,
     in_place_of_worker,
     notes_of,
-    run_to_end,
 )
 
 if TYPE_CHECKING:
@@ -143,7 +138,7 @@ class _Replay:
         wanted = [key for key in keys if key in self.values]
         own = [key for key in wanted if last and key not in self.shared]
         data = {key: self.values[key] for key in wanted if key not in own}
-        data = _copy(data, self.reading) if data else {}
+        data = copy_values(data, self.reading) if data else {}
         return {**data, **{key: self.values[key] for key in own}}
 
     def _print(self, data: Mapping[Any, Any]) -> None:
@@ -184,19 +179,9 @@ class _Replay:
         return run
 
     def _call(self, key: Any, node: Any, data: dict[Any, Any]) -> Any:
-        """Call one node as a worker does; a coroutine in a loop of its own."""
-        self.stand_in._dbgkit_key = key
+        """Call one node as a worker does."""
         inputs = _inputs(node, data)
-        # What runs in a worker's loop is no task that could secede.
-        coroutine = bool(getattr(node, "is_coro", False))
-        with nullcontext() if coroutine else as_task(self.worker, key):
-            result = node(inputs)
-            if inspect.iscoroutine(result):
-                return run_to_end(result, self.stand_in)
-        carried = carried_by(result)
-        if carried is not None:
-            raise carried
-        return result
+        return call_as_task(self.worker, self.stand_in, key, node, inputs)
 
     def _describe(self, error: BaseException, key: Any) -> RunError:
         kind = kind_of(error)
@@ -254,51 +239,6 @@ def _inputs(node: Any, data: Mapping[Any, Any]) -> dict[Any, Any]:
 
 def _inputs_of(keys: Iterable[Any], nodes: Mapping[Any, Any]) -> dict[Any, None]:
     return {name: None for key in keys for name in nodes[key].dependencies}
-
-
-def _copy(values: dict[Any, Any], reading: Reading) -> dict[Any, Any]:
-    """Copy values through one pickle, so that shared parts stay shared.
-
-    Buffers are copied once, and not through the pickle.
-    """
-    from distributed.protocol.pickle import dumps
-
-    buffers: list[Any] = []
-    try:
-        frame = dumps(values, buffer_callback=buffers.append)
-        copied = reading.loads(frame, buffers=[_bytes_of(b) for b in buffers])
-    except Exception as error:  # pickling runs anybody's code
-        raise Stop("uncopyable", _culprit(values, reading), safe_str(error)) from error
-    return dict(copied)
-
-
-def _culprit(values: dict[Any, Any], reading: Reading) -> Any:
-    """Which value cannot be copied, as the error for all does not show it."""
-    from distributed.protocol.pickle import dumps
-
-    for key, value in values.items():
-        try:
-            reading.loads(dumps(value))
-        except Exception:  # this one: the error was reported already
-            return key
-    return next(iter(values))
-
-
-def _bytes_of(buffer: pickle.PickleBuffer) -> memoryview:
-    """A copy of a buffer, writable where it is writable.
-
-    In parts, so that other threads get their turn: a ``bytearray`` is zero-filled at
-    once.
-    """
-    raw = buffer.raw()
-    large = raw.nbytes > _PART
-    copy = memoryview(mmap(-1, raw.nbytes) if large else bytearray(raw.nbytes))
-    for start in range(0, raw.nbytes, _PART):
-        copy[start : start + _PART] = raw[start : start + _PART]
-    return copy.toreadonly() if raw.readonly else copy
-
-
-_PART = 4 * 2**20  # bytes
 
 
 def _let_go(error: BaseException) -> None:

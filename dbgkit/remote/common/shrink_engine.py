@@ -1,0 +1,383 @@
+"""Shrinks several values at once, axis by axis, within limits of time and of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .shrink_cuts import Budget, Cut, Left, Place, Spent, controls
+from .shrink_parts import Axis, at, axes_of, children_of, parts_in, put, take
+from .shrink_search import Found, alone, smallest
+from .shrink_spans import (
+    Spans,
+    positions,
+    size_of,
+    spans_of,
+    within,
+    without,
+)
+
+OTHER, WORDED, SAME = 0, 1, 2  # another failure; in other words; the same
+
+Values = Mapping[Any, Any]
+Attempt = Callable[[dict[Any, Any]], int]
+
+_STICKS = 10  # parts: with so many left, words may be what holds them together
+_WORDED = 12  # smaller parts that fail in other words only: then words do not count
+_ROUNDS = 6
+_DEEPEST = 10  # containers within containers
+
+
+class _Stuck(Exception):
+    """Parts fail, but no small one with the words of the whole."""
+
+
+@dataclass
+class Engine:
+    """One shrinking: ``values`` are the smallest so far that fail the same way.
+
+    ``attempt`` runs the task on values, of which it makes copies itself, and gives how
+    like the whole's failure theirs is. ``tell`` is called as less is left: with the
+    runs so far, and how many parts there are of how many.
+    """
+
+    values: dict[Any, Any]
+    attempt: Attempt
+    budget: Budget
+    tell: Callable[[int, int, int], None]
+    hints: tuple[int, ...] = ()
+    text: bool = True  # whether texts are taken apart, line by line
+    runs: int = 0
+    tested: int = 0
+    cuts: list[Cut] = field(default_factory=list)
+    worded: bool = False  # whether failures in other words count by now
+    stopped: str = ""
+    every: list[int] | None = None
+    settled: bool = False  # whether each axis was gone through as all others are now
+    current: Cut | None = None  # the axis that it is at
+    _made: Callable[[Spans], dict[Any, Any]] | None = None  # values with a part of it
+
+    def __post_init__(self) -> None:
+        self.first, self.left = dict(self.values), Left(self.values)
+        self.total = self._size(self.values)
+        self._changes = 0
+        self._every_of: Place | None = None
+        # How many changes there were as an axis was gone through.
+        self._searched: dict[tuple[tuple[Place, ...], int], int] = {}
+
+    def run(self, *, all: bool = False) -> None:
+        """Shrink until nothing can be left out, or a limit is reached."""
+        try:
+            if all:
+                self._find_all()
+            self._inputs()
+            for _ in range(_ROUNDS):
+                if not (self._round() or self._look_within()):
+                    self.settled = True
+                    break
+        except Spent as spent:
+            self.stopped = spent.why
+        except KeyboardInterrupt:
+            self.stopped = "ctrl-c"
+
+    def best(self) -> dict[Any, Any]:
+        """The smallest so far; another thread may ask, as a run goes on."""
+        cut, made = self.current, self._made
+        if cut is None or made is None or cut.left == cut.count:
+            return self.values
+        return made(cut.kept)
+
+    # -- what is shrunk, and in which order --------------------------------------
+
+    def _round(self) -> bool:
+        """All axes once; whether any of them got smaller."""
+        changed = False
+        for places, axis in self._joint():
+            changed |= self._shrink(places, axis)
+        for place, axis in list(self._single()):
+            changed |= self._shrink((place,), axis)
+        return changed
+
+    def _look_within(self) -> bool:
+        """What is in the containers that are left, if there are few of them."""
+        changed = False
+        places = [Place(name) for name in self.values]
+        for _ in range(_DEEPEST):
+            places = [
+                Place(place.name, (*place.path, step))
+                for place in places
+                for step in children_of(self._at(place))
+                if type(self._at(place)[step]) not in (str, bytes)
+            ]
+            for place in places:
+                for axis in range(len(axes_of(self._at(place)))):
+                    changed |= self._shrink((place,), axis)
+        return changed
+
+    def _is_done(self, places: tuple[Place, ...], axis: int) -> bool:
+        """Whether nothing has changed since an axis was gone through."""
+        if any(c.counts and c.places == places and c.axis == axis for c in self.cuts):
+            return True
+        return self._searched.get((places, axis)) == self._changes
+
+    def _inputs(self) -> None:
+        """Which of several inputs are needed at all: the others are emptied."""
+        names = [name for name, value in self.values.items() if self._length(value)]
+        if len(names) < 3:
+            return
+        before = dict(self.values)
+
+        def made(spans: Spans) -> dict[Any, Any]:
+            kept = {names[index] for index in positions(spans)}
+            empty = [name for name in names if name not in kept]
+            return {**before, **{name: take(before[name], 0, ()) for name in empty}}
+
+        cut = Cut((), 0, "input", len(names), ((0, len(names)),))
+        try:
+            self._search(cut, made)
+        finally:
+            for index in positions(without(((0, len(names)),), cut.kept)):
+                self.left.emptied(names[index])
+
+    def _joint(self) -> Iterator[tuple[tuple[Place, ...], int]]:
+        """Values of one length: their parts may belong together."""
+        lengths: dict[int, list[Place]] = {}
+        for name, value in self.values.items():
+            lengths.setdefault(self._length(value), []).append(Place(name))
+        for length, places in sorted(lengths.items(), key=lambda each: -each[0]):
+            if length > 1 and len(places) > 1:
+                yield tuple(places), 0
+
+    def _single(self) -> Iterator[tuple[Place, int]]:
+        """Axes of each value: those of the largest first."""
+        names = sorted(self.values, key=lambda name: -self._length(self.values[name]))
+        for name in names:
+            if not self.text and type(self.values[name]) in (str, bytes):
+                continue
+            for axis in range(len(axes_of(self.values[name]))):
+                yield Place(name), axis
+
+    def _at(self, place: Place) -> Any:
+        return at(self.values[place.name], place.path)
+
+    def _axis(self, place: Place, axis: int) -> Axis:
+        axes = axes_of(self._at(place))
+        return axes[axis] if axis < len(axes) else Axis("", 0)
+
+    @staticmethod
+    def _length(value: Any) -> int:
+        axes = axes_of(value)
+        return axes[0].size if axes else 0
+
+    def _size(self, values: Values) -> int:
+        return sum(map(parts_in, values.values()))
+
+    # -- one axis ------------------------------------------------------------------
+
+    def _shrink(self, places: tuple[Place, ...], axis: int) -> bool:
+        what, count = self._axis(places[0], axis)
+        if not count or self._is_done(places, axis):
+            return False
+        before = dict(self.values)
+
+        def made(spans: Spans) -> dict[Any, Any]:
+            values = dict(before)
+            for place in places:
+                less = take(at(before[place.name], place.path), axis, spans)
+                values[place.name] = put(values[place.name], place.path, less)
+            return values
+
+        cut = Cut(places, axis, what, count, ((0, count),))
+        hints = self.hints if axis == 0 and not places[0].path else ()
+        changed = self._search(cut, made, hints)
+        self._changes += changed
+        self._searched[places, axis] = self._changes
+        return changed
+
+    def _search(
+        self,
+        cut: Cut,
+        made: Callable[[Spans], dict[Any, Any]],
+        hints: tuple[int, ...] = (),
+    ) -> bool:
+        """Shrink along one axis; whether anything could be left out."""
+        seen: dict[Spans, int] = {}
+        self.current, self._made = cut, made
+
+        def fails(spans: Spans) -> bool:
+            level = seen.get(spans)
+            if level is None:
+                level = seen[spans] = self._test(made(spans))
+                self._notice_words(cut, spans, level, seen)
+            good = level == SAME or (self.worded and level == WORDED and bool(spans))
+            if good and size_of(spans) < cut.left:
+                cut.kept = spans
+                self.tell(self.runs, cut.left, cut.count)
+            elif not good:
+                cut.passed = max(cut.passed, size_of(spans))
+            return good
+
+        try:
+            try:
+                found = smallest(cut.count, fails, hints)
+            except _Stuck:
+                found = Found(cut.kept)
+            found = self._in_other_words(cut, found, seen, fails)
+            cut.kept, cut.counts = found.kept, found.counts
+        finally:
+            if cut.left < cut.count:
+                self.values = made(cut.kept)
+            self._note(cut)
+            self.current = self._made = None
+        return cut.left < cut.count
+
+    def _notice_words(
+        self, cut: Cut, spans: Spans, level: int, seen: Mapping[Spans, int]
+    ) -> None:
+        """Raise `_Stuck` if many parts fail, and no small one in the whole's words."""
+        if self.worded or level != WORDED or cut.left < cut.count // 4 or not spans:
+            return
+        if sum(each == WORDED for each in seen.values()) >= _WORDED:
+            raise _Stuck
+
+    def _in_other_words(
+        self, cut: Cut, found: Found, seen: Mapping[Spans, int], fails: Any
+    ) -> Found:
+        """Without the message, where no smaller part fails with it.
+
+        A message may list what it is about, so that no smaller part has the same.
+        """
+        size = size_of(found.kept)
+        stuck = size == cut.count or size > _STICKS
+        loose = any(
+            level == WORDED and 0 < size_of(spans) < size
+            for spans, level in seen.items()
+        )
+        if self.worded or found.counts or not (stuck and loose and size > 1):
+            return found
+        self.worded, base = True, found.kept
+
+        def on_rest(spans: Spans) -> bool:
+            return bool(fails(within(base, spans)))
+
+        again = smallest(size, on_rest)
+        kept = within(base, again.kept)
+        if 0 < size_of(kept) < size:
+            return Found(kept, again.counts)
+        self.worded = False
+        return found
+
+    def _note(self, cut: Cut) -> None:
+        """Keep what became of an axis; of one that was gone through before, in all."""
+        if cut.left < cut.count:
+            self._forget_within(cut)
+        self.left.cut(cut)
+        for known in self.cuts:
+            if (known.places, known.axis) == (cut.places, cut.axis):
+                known.kept = within(known.kept, cut.kept)
+                known.passed = max(known.passed, cut.passed)
+                return
+        self.cuts.append(cut)
+
+    def _forget_within(self, cut: Cut) -> None:
+        """Forget what became of parts of a container that has other parts now."""
+        depth = min((len(place.path) for place in cut.places), default=0)
+        names = {place.name for place in cut.places}
+        self.cuts = [
+            each
+            for each in self.cuts
+            if not any(p.name in names and len(p.path) > depth for p in each.places)
+        ]
+        for name in names:
+            self.left.forget_within(name, depth)
+
+    def _test(self, values: dict[Any, Any]) -> int:
+        self.budget.check(self.runs)
+        self.runs += 1
+        self.tested += self._size(values)
+        return self.attempt(values)
+
+    # -- what else is asked -------------------------------------------------------
+
+    def _find_all(self) -> None:
+        """Which parts of the largest input fail by themselves, in any words."""
+        found_first = next(self._single(), None)
+        if found_first is None:
+            return
+        place, axis = found_first
+        self._every_of = place
+        before, count = dict(self.values), self._axis(place, axis).size
+        self.every = found = []
+
+        def fails(spans: Spans) -> bool:
+            less = take(before[place.name], axis, spans)
+            return self._test({**before, place.name: less}) >= WORDED
+
+        for position in alone(count, fails):
+            found.append(position)
+            self.tell(self.runs, count - position, count)
+
+    def every_values(self, most: int) -> dict[Any, Any]:
+        """The first of those that fail by themselves, of the columns that are left."""
+        place = self._every_of
+        if place is None or not self.every:
+            return {}
+        value = take(self.first[place.name], 0, spans_of(self.every[:most]))
+        for number in range(1, len(axes_of(value))):
+            value = take(value, number, self.left.of(place, number))
+        return {place.name: value}
+
+    def control(self) -> bool:
+        """Whether as many other parts of the largest axis fail too, if there are."""
+        cut, kept = self.main(), self.main_left()
+        if cut is None or cut.places[0].path:
+            return False
+        if not 0 < size_of(kept) <= cut.count // 2:
+            return False
+        failed = False
+        for others in controls(kept, cut.count):
+            try:
+                if self._test(self._with_others(cut, others)) == OTHER:
+                    return False
+            except (Spent, KeyboardInterrupt):
+                return False
+            failed = True
+        return failed
+
+    def _with_others(self, cut: Cut, others: Spans) -> dict[Any, Any]:
+        """The smallest values, with other parts of those that a cut is of."""
+        values = dict(self.values)
+        for place in cut.places:
+            if self.left.of(place):
+                whole = take(self.first[place.name], 0, others)
+                for axis in range(1, len(axes_of(whole))):
+                    whole = take(whole, axis, self.left.of(place, axis))
+                values[place.name] = whole
+        return values
+
+    def main(self) -> Cut | None:
+        """Of the first axes that values are cut along, that with the most parts."""
+        cuts = [each for each in self.cuts if each.axis == 0 and each.places]
+        return max(cuts, key=lambda each: each.count, default=None)
+
+    def main_left(self) -> Spans:
+        """What is left along that axis."""
+        cut = self.main()
+        left = [self.left.of(each) for each in cut.places] if cut else []
+        return next(filter(None, left), ())
+
+    def positions_left(self, place: Place) -> Spans:
+        """Which positions of a value's first axis are left so far."""
+        spans, cut = self.left.of(place), self.current
+        if cut is not None and cut.axis == 0 and place in cut.places:
+            return within(spans or ((0, cut.count),), cut.kept)
+        return spans
+
+    def all_cuts(self) -> list[Cut]:
+        """Cuts, with the one that is under way."""
+        return [*self.cuts, *([self.current] if self.current is not None else [])]
+
+    def confirm(self) -> bool:
+        """Whether what is left still fails when it is run again."""
+        return self._test(self.values) != OTHER

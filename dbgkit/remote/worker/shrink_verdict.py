@@ -1,0 +1,105 @@
+"""What is left of an input, and what that means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..common.shrink_cuts import Cut, Place
+from ..common.shrink_engine import Engine
+from ..common.shrink_spans import Spans, positions, size_of
+
+if TYPE_CHECKING:
+    from ..common.wire_shrink import CutForm, LeftForm, Verdict
+
+MOST_SPANS = 1_000  # of one axis that are brought home
+MOST_LINES = 100  # positions whose lines are looked for
+
+
+def verdict_of(engine: Engine) -> Verdict:
+    """What is left, in one word; a control may run the task a few times more."""
+    left = count_left(engine)
+    if left == 0:
+        return "none"
+    main = engine.main()
+    if main is not None and main.counts:
+        return "size"
+    if not engine.stopped and engine.control():
+        assert main is not None
+        number = size_of(engine.main_left())
+        return "size" if number > 1 and main.passed < number else "any"
+    if left == 1:
+        return "one"
+    return "block" if _is_block(engine) else "some"
+
+
+def count_left(engine: Engine) -> int:
+    """How many parts are left of all values; of what was cut together, once."""
+    counted: set[Any] = set()
+    for name in engine.values:
+        spans = _spans(engine, name)
+        if spans:
+            together = _together(engine, name)
+            counted.add((together or name, spans))
+    return sum(size_of(spans) for _, spans in counted)
+
+
+def _together(engine: Engine, name: Any) -> Any:
+    """Values that were cut alike with this one."""
+    for cut in engine.cuts:
+        names = tuple(place.name for place in cut.places)
+        if len(names) > 1 and name in names:
+            return names
+    return None
+
+
+def _is_block(engine: Engine) -> bool:
+    """Whether what is left is in one place."""
+    left = {_spans(engine, name) for name in engine.values} - {()}
+    return len(left) == 1 and len(next(iter(left))) == 1
+
+
+def rows_left(engine: Engine) -> dict[Any, list[int]]:
+    """Positions that are left of each value's first axis, if there are few."""
+    found: dict[Any, list[int]] = {}
+    for name in engine.values:
+        spans = engine.positions_left(Place(name))
+        if size_of(spans) <= MOST_LINES:
+            found[name] = list(positions(spans))
+    for name in engine.every_values(0):
+        found[name] = (engine.every or [])[:MOST_LINES]
+    return found
+
+
+def left_forms(engine: Engine) -> list[LeftForm]:
+    """What is left of each value that was cut, or of the largest within it."""
+    cut = {p.name for each in engine.all_cuts() for p in each.places}
+    forms: list[LeftForm] = []
+    for name in engine.first:
+        place = engine.left.largest(name)
+        what, count = engine.left.first_axis(place)
+        if name in cut and count:
+            forms.append(
+                {
+                    "name": list(name),
+                    "path": list(place.path),
+                    "what": what,
+                    "count": count,
+                    "kept": list(engine.positions_left(place)[:MOST_SPANS]),
+                }
+            )
+    return forms
+
+
+def _spans(engine: Engine, name: Any) -> Spans:
+    """What is left of a value, or of the largest within it."""
+    return engine.positions_left(engine.left.largest(name))
+
+
+def cut_form(cut: Cut) -> CutForm:
+    return {
+        "names": [list(place.name) for place in cut.places],
+        "path": list(cut.places[0].path) if cut.places else [],
+        "what": cut.what,
+        "count": cut.count,
+        "left": cut.left,
+    }
