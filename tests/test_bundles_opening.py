@@ -10,6 +10,7 @@ import pickle
 import sys
 import zipfile
 from contextlib import redirect_stdout
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
@@ -44,6 +45,7 @@ from dbgkit.bundles.saved_source import sources_of
 from dbgkit.errors import BundleUnreadable
 from dbgkit.model import Bundle, recording_from_wire
 from dbgkit.remote.common.frames import walk
+from dbgkit.source import Index
 
 CALL = {"pickles/call.pickle": pickle.dumps((len, ([],), {}))}
 
@@ -399,6 +401,17 @@ def test_its_files_are_found_nowhere_here(path, tmp_path, monkeypatch):
             assert "here only" not in "".join(found)
             assert "import" not in "".join(found)
             assert lineno == 6
+
+
+@pytest.mark.parametrize("foreign", [True, False])
+def test_its_source_is_no_source_of_this_process(path, foreign):
+    """Where another failure has only a function's name and a line, say."""
+    text = "\n\n\n\ndef only_in_a_file(x):\n    return 1 / x\n"
+    frames = [frame(function="only_in_a_file", source=[[5, "def only_in_a_file(x):"]])]
+    write_bundle(path, {"frames": frames}, **{"sources/0.txt": text.encode()})
+    recording = replace(open_bundle(path).recording, foreign=foreign)
+    debugger.as_exception(recording)
+    assert Index().find_text("only_in_a_file", 5) is None
 
 
 def test_entering_many_bundles_leaves_little_behind(path):

@@ -31,6 +31,8 @@ _CELL = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # how IPython compiles its cells
 # What `moved` adds to the name of a file.
 MOVED = r"now \d+ lines? (?:down|up)"
 _MOVED_NAME = re.compile(rf" \({MOVED}\)$")
+# As `debugger.recorded_files` names files of recordings.
+_RECORDED_NAME = re.compile(r" \(as recorded(?:, \d+)?\)>?$")
 CELL_NAME = re.compile(r"^<ipython-input-(\d+)-")
 _SKIPPED = {
     "node_modules",
@@ -189,8 +191,10 @@ def cells() -> Iterator[Text]:
         # IPython, doctest and Python's own prompt leave no time of change.
         if len(entry) != 4 or entry[1] is not None or os.path.exists(filename):
             continue
-        # See `command_line`, and `moved`.
+        # See `command_line`, and `moved`. What was recorded is another process' code.
         if filename in (COMMAND, "<string>") or _MOVED_NAME.search(filename):
+            continue
+        if _RECORDED_NAME.search(filename):
             continue
         number = numbers.get(filename, 0)
         yield Text(filename, "".join(entry[2]), number, flags)
