@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from bundle_tasks import Scale, grow, number, once, per_row, ratio
 from distributed import KilledWorker, wait
+from watching import wait_until
 
 import dbgkit
 from dbgkit.errors import (
@@ -246,6 +247,8 @@ def test_no_bundle_is_a_clear_error(tmp_path):
 def test_a_forgotten_failure_is_saved_as_it_was_recorded(client, path, recorded):
     future = failed(client, ratio, 3, key="ratio-forgotten-to-save")
     error = future.exception()
+    key = future.key
+    wait_until(lambda: len(dbgkit.recordings(key)), "it is recorded")
     del future
     saved = dbgkit.save(error, path)
     assert saved.failure.exception_type == "ZeroDivisionError"

@@ -100,12 +100,20 @@ def test_a_bags_function_is_called_for_each_item(client, folder, lines):
     assert found.call.args[1] == [items]
 
 
-def test_what_has_no_function_of_the_users_is_the_whole_task(client, folder):
-    lazy = db.read_text(folder / "*.txt").map(int)
+def test_a_builtin_function_of_a_bag_is_found_where_it_is_taken_from(client, folder):
+    lazy = db.read_text(folder / "*.txt").map(str.strip).map(int).filter(bool)
+    found, _ = tried(failing(lazy.compute), client)
+    assert found.outcome == "same" and found.call.function is for_each
+    assert found.call.args[:2] == (int, [["1", "2", "x", "3"]])
+
+
+def test_what_only_dasks_wrapper_raises_is_the_whole_task(client):
+    frame = dd.from_pandas(pd.DataFrame({"x": range(3)}), npartitions=1)
+    lazy = frame.map_partitions(lambda part: part, meta={"y": int})
     found, _ = tried(failing(lazy.compute), client)
     assert found.outcome == "same" and found.call.what == "task"
     assert isinstance(found.call.function, RunTask)
-    with pytest.raises(ValueError, match="invalid literal"):
+    with pytest.raises(ValueError, match="do not match"):
         found.call.function()
 
 

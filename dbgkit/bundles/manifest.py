@@ -14,6 +14,7 @@ from dbgkit.errors import BundleUnreadable
 from dbgkit.remote.common.keys import as_key
 from dbgkit.remote.common.wire import Count, Key
 from dbgkit.remote.common.wire_recordings import Content, Header, OriginWords
+from dbgkit.remote.common.wire_shrink import LineSource
 from dbgkit.remote.common.wire_tasks import Surroundings
 
 FORMAT = 1  # of what is written here
@@ -46,15 +47,25 @@ class SourceForm(TypedDict):
     entry: str
 
 
-class ArgumentForm(TypedDict):
-    """An argument of the failed call; `entry` is None where the pickle has it."""
+class ReadForm(LineSource):
+    """Where an argument's rows were read; ``at`` is its place as text, or its name."""
 
+    at: str
+
+
+class _ArgumentForm(TypedDict):
     name: str
     type: str
     text: str
     format: Literal["npy", "arrow", "json", "pickle"]
     entry: str | None
     nbytes: Count
+
+
+class ArgumentForm(_ArgumentForm, total=False):
+    """An argument of the failed call; `entry` is None where the pickle has it."""
+
+    read: ReadForm
 
 
 class CallForm(TypedDict):

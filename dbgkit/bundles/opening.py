@@ -156,7 +156,15 @@ def _evidence(archive: Archive, trust: bool) -> Evidence:
             key=key,
         )
         return Evidence(refusal=refused)
-    return Evidence(specs={key: spec_of(archive.path, archive.digest, key)})
+    read = [each["read"] for each in call["arguments"] if "read" in each]
+    return Evidence(
+        specs={key: spec_of(archive.path, archive.digest, key)},
+        read={_place(each["at"]): each for each in read},
+    )
+
+
+def _place(at: str) -> int | str:
+    return int(at) if at.isascii() and at.isdecimal() and len(at) < 5 else at
 
 
 def _moment(text: str) -> datetime:

@@ -12,6 +12,7 @@ from dbgkit.bundles.calls import WrittenCall
 from dbgkit.bundles.forms import failure_form, recording_form
 from dbgkit.bundles.literals import refuse_secrets
 from dbgkit.bundles.manifest import CALL
+from dbgkit.bundles.saved_rows import places_of, read_from
 from dbgkit.bundles.saved_source import sources_of
 from dbgkit.bundles.writing import BundleWriter
 from dbgkit.errors import DbgkitError, Declined, InputsTooLarge, SecretInside
@@ -108,7 +109,7 @@ def _call(
             return
         refuse_secrets(call.node, saving.failure.key)
         written = writer.write_call(call, index)
-        forms[:] = [_call_form(call, written)]
+        forms[:] = [_call_form(call, written, saving.failure)]
 
     try:
         tried = try_call(prepared, hand_over, notify)
@@ -147,7 +148,9 @@ def _note(saving: Saving, tried: Tried) -> None:
         saving.notes.append("it was not run again as it was saved")
 
 
-def _call_form(call: StepCall, written: WrittenCall) -> dict[str, Any]:
+def _call_form(
+    call: StepCall, written: WrittenCall, failure: Failure
+) -> dict[str, Any]:
     if isinstance(call.function, RunTask):
         named = [(str(key), value) for key, value in call.function.data.items()]
         words, home = function_name(call.function.node), "dask"
@@ -160,7 +163,10 @@ def _call_form(call: StepCall, written: WrittenCall) -> dict[str, Any]:
         "module": str(home),
         "what": call.what,
         "pickle": CALL,
-        "arguments": [_argument_form(name, value, written) for name, value in named],
+        "arguments": [
+            {**_argument_form(name, value, written), **read_from(failure, value, at)}
+            for (name, value), at in zip(named, places_of(call), strict=True)
+        ],
         "bytecode": written.bytecode,
         "modules": list(written.modules),
     }

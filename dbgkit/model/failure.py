@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from dbgkit.remote.common.wire_failures import Needs, Visit
+    from dbgkit.remote.common.wire_shrink import LineSource
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Evidence:
     codes: tuple[FrameCode, ...] = ()
     # Run specs as pickles, of a task that a file holds: see `bundles`.
     specs: Mapping[Key, bytes] | None = field(default=None, repr=False)
+    # Where the first rows of the call's arguments came from, by their place or name.
+    read: Mapping[Any, LineSource] = field(default_factory=dict, repr=False)
     refusal: Exception | None = None  # why it cannot be run again
     needs: Needs | None = None  # of a task that killed its workers
     index: Any = None  # `source.Index`; None: uses only what this process knows

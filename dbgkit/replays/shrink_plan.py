@@ -39,6 +39,11 @@ def sources_of(
     failure: Failure, key: Any, nodes: Mapping[Any, Any]
 ) -> dict[Any, LineSource]:
     """What the values that lead to a task were read from, by the key that has it."""
+    if failure.found_in == "file":
+        # Files of the same name here are others, perhaps.
+        return {
+            ("literal", place): each for place, each in failure.evidence.read.items()
+        }
     if key == failure.key and failure.came_from:
         return _of_origins(failure.came_from)
     return sources_in(key, nodes)

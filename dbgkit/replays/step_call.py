@@ -140,7 +140,10 @@ def _try_plain(
     with reading(prepared.stand_in):
         data = prepared.inputs.fresh(last=again)
     node = _node(prepared)
-    call = _alone(node, data)
+    try:
+        call = _alone(node, data)
+    except Exception:  # an argument is computed by the user's code
+        call = None
     if call is not None:
         hand_over(call)
         tried = _run(prepared, call, notify)
@@ -237,9 +240,7 @@ def _try_fused(
     tried = _run(prepared, _whole(node, data), notify)
     error = tried.exception
     if error is not None and tried.outcome == "same" and not tried.lack:
-        with reading(prepared.stand_in):
-            data = prepared.inputs.fresh(last=False)
-        call = _of_step(_node(prepared), data, failed_path(error))
+        call = _of_failed_step(prepared, failed_path(error))
         if call is not None:
             hand_over(call)
             alone = _run(prepared, call, notify)
@@ -250,6 +251,28 @@ def _try_fused(
     tried.call = _whole(_node(prepared), data)
     hand_over(tried.call)
     return tried
+
+
+class _FailedLazily(Exception):
+    """A step failed only as another one took what it gives, one by one."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+
+def _of_failed_step(prepared: Prepared, path: Sequence[Any]) -> StepCall | None:
+    """The call of the step that failed, on fresh values."""
+    for _ in range(_MOST_LAZY):
+        with reading(prepared.stand_in):
+            data = prepared.inputs.fresh(last=False)
+        try:
+            return _of_step(_node(prepared), data, path)
+        except _FailedLazily as failed:
+            path = (*path[:-1], failed.key)
+    return None
+
+
+_MOST_LAZY = 10  # steps of a bag that take from each other
 
 
 def _of_step(
@@ -264,6 +287,8 @@ def _of_step(
             node = steps[key]
             data = {name: _value(name, steps, data) for name in node.dependencies}
         return _alone(node, data)
+    except _FailedLazily:
+        raise
     except Exception:  # the steps are the user's code: then it is all of the task
         return None
 
@@ -296,7 +321,10 @@ def _value(key: Any, steps: Mapping[Any, Any], data: dict[Any, Any]) -> Any:
         waiting.pop()
     found = data[key]
     if isinstance(found, Iterator):
-        data[key] = found = list(found)
+        try:
+            data[key] = found = list(found)
+        except Exception as error:
+            raise _FailedLazily(key) from error
     return found
 
 
@@ -316,10 +344,13 @@ def _try_graph(
     node = nodes.get(made.key)
     if node is None:  # an input of the graph, which nothing runs
         return _tried(prepared.failure, StepCall(None), made)
-    if steps_of(node) and made.exception is not None:
-        call = _of_step(node, made.data, failed_path(made.exception))
-    else:
-        call = _alone(node, made.data)
+    try:
+        if steps_of(node) and made.exception is not None:
+            call = _of_step(node, made.data, failed_path(made.exception))
+        else:
+            call = _alone(node, made.data)
+    except Exception:  # what is not there before it is asked for
+        call = None
     call = call or _whole(node, made.data)
     tried = _tried(prepared.failure, call, made)
     hand_over(call)

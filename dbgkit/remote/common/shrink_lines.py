@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 if TYPE_CHECKING:
-    from .wire_shrink import LineSource
+    from .wire_shrink import LinePlace, LineSource
 
 MOST_BYTES = 2**32  # of a file before the block
 MOST_BLOCK = 2**29
@@ -45,6 +45,8 @@ def lines_of(
 ) -> tuple[list[Line], str]:
     """Where rows of a value came from, and a note if that cannot be told."""
     what, path = source["what"], source["path"]
+    if "first" in source:
+        return [_counted(source, row) for row in rows], ""
     try:
         if what == "read_parquet":
             return _groups(source, value, rows), ""
@@ -57,6 +59,40 @@ def lines_of(
     except Exception as error:  # of the file, its system, or its library
         return [], f"lines of {path} are not told: {type(error).__name__}: {error}"
     return [], ""
+
+
+def first_of(source: LineSource, value: Any) -> LinePlace | None:
+    """Where the first row of a value is, if all others follow; reads the file."""
+    count = len(value)
+    if not count:
+        return None
+    lines, _ = lines_of(source, value, (0, count - 1))
+    if len(lines) != 2:
+        return None
+    first, last = lines
+    if first["line"] is not None and last["line"] is not None:
+        if last["line"] - first["line"] != count - 1:
+            return None
+        return {"in_what": "line", "number": first["line"]}
+    group, _, row = first["place"].partition(_ROW)
+    if row:
+        same = last["place"].partition(_ROW)[0] == group
+        return {"in_what": group, "number": _number(row.split()[0])} if same else None
+    return {"in_what": "array", "number": _number(first["place"].strip("[]"))}
+
+
+def _counted(source: LineSource, row: int) -> Line:
+    """Where a row is of a value whose first row was counted before."""
+    first = source["first"]
+    number = first["number"] + row
+    if first["in_what"] == "line":
+        return _line(source, row, f"line {number:,}", number)
+    if first["in_what"] == "array":
+        return _line(source, row, f"[{number}]")
+    return _line(source, row, f"{first['in_what']}{_ROW}{number:,} of it")
+
+
+_ROW = ", row "
 
 
 def _line(source: LineSource, row: int, place: str, line: int | None = None) -> Line:
@@ -151,7 +187,7 @@ def _groups(source: LineSource, value: Any, rows: Sequence[int]) -> list[Line]:
         left = row
         for group, size in zip(wanted, sizes, strict=True):
             if left < size:
-                place = f"row group {group}, row {left:,} of it"
+                place = f"row group {group}{_ROW}{left:,} of it"
                 lines.append(_line(source, row, place))
                 break
             left -= size
@@ -167,11 +203,15 @@ def _places(source: LineSource, rows: Sequence[int]) -> list[Line]:
 
 
 def source_of(
-    key: Any, sources: Mapping[Any, LineSource], *, alone: bool
+    name: tuple[str, Any], sources: Mapping[Any, LineSource], *, alone: bool
 ) -> LineSource | None:
-    """What an input, or a step, was read from; ``alone``: if nothing else was read."""
-    if key in sources:
-        return sources[key]
+    """What an input, or a step, was read from; ``alone``: if nothing else was read.
+
+    A literal of a call that was saved is among the sources under its whole name.
+    """
+    for key in (name, name[1]):
+        if key in sources:
+            return sources[key]
     with suppress(ValueError):
         (only,) = sources.values()
         return only if alone else None

@@ -63,12 +63,30 @@ class LineForm(TypedDict):
     line: Count | None
 
 
-class LineSource(TypedDict):
-    """What an input was read from: the fields of a `model.Origin`."""
+class LinePlace(TypedDict):
+    """Where the first row of a value is; each further row is in the next place.
 
+    ``in_what``: ``"line"`` of a file (from 1), ``"array"``, or ``"row group N"``.
+    """
+
+    in_what: str
+    number: Count
+
+
+class _LineSource(TypedDict):
     what: str
     path: str
     place: str
+
+
+class LineSource(_LineSource, total=False):
+    """What an input was read from: the fields of a `model.Origin`.
+
+    ``first``: what its first row is, if that was counted before: then the file is not
+    read.
+    """
+
+    first: LinePlace
 
 
 class _Shrunk(TypedDict):

@@ -313,13 +313,14 @@ class Shrinking:
         read = [
             name
             for name, value in self.slots.values.items()
-            if (name[0] == "input" or name in self.slots.origins) and axes_of(value)
+            if name[0] == "input" or name in self.slots.origins or name in sources
+            if axes_of(value)
         ]
         for name, rows in rows_left(self.engine).items():
             if not rows or name not in read:
                 continue
             alone = read == [name]
-            source = source_of(name[1], sources, alone=alone)
+            source = source_of(name, sources, alone=alone)
             if source is None:
                 continue
             lines, note = lines_of(source, self.engine.first[name], rows)
