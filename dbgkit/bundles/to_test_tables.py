@@ -52,47 +52,55 @@ def _of_frame(pd: Any, value: Any, inner: Inner) -> Iterator[Expression]:
     if len(columns) != value.shape[1]:
         return
     index = [*_index(pd, value.index, inner)]
-    plain = inner.of(columns)
+    written = {name: inner.of(cells) for name, cells in columns.items()}
+    labels = {name: f"{inner.of(name).flat}: " for name in columns}
+    items = tuple(each.after(labels[name]) for name, each in written.items())
+    plain = Expression("{", items, "}")
     yield Expression("pd.DataFrame(", (plain, *index), ")")
-    types = {name: str(value.dtypes.iloc[n]) for n, name in enumerate(value.columns)}
-    usual = pd.DataFrame(columns)
-    differ = {
-        name: kind
-        for name, kind in types.items()
-        if name in usual.columns and str(usual[name].dtype) != kind
-    }
-    given = inner.of(differ).flat
-    yield Expression("pd.DataFrame(", (plain, *index), f").astype({given})")
-    # Columns of texts and objects keep what they are only if they are told.
-    series = tuple(
-        Expression(
-            "pd.Series(",
-            (
-                inner.of(columns[name]),
-                *index,
-                text(f"dtype={quoted(types[name])}"),
-            ),
-            ")",
-        ).after(f"{inner.of(name).flat}: ")
-        for name in columns
-    )
-    yield Expression("pd.DataFrame(", (Expression("{", series, "}"),), ")")
+    usual = pd.DataFrame(columns).dtypes
+    for names in zip(*map(_dtype_names, value.dtypes), strict=True):
+        types = dict(zip(columns, names, strict=True))
+        differ = {
+            name: kind for name, kind in types.items() if str(usual[name]) != kind
+        }
+        given = inner.of(differ).flat
+        yield Expression("pd.DataFrame(", (plain, *index), f").astype({given})")
+        # Columns of texts and objects keep what they are only if they are told.
+        series = tuple(
+            Expression(
+                "pd.Series(",
+                (written[name], *index, text(f"dtype={quoted(kind)}")),
+                ")",
+            ).after(labels[name])
+            for name, kind in types.items()
+        )
+        yield Expression("pd.DataFrame(", (Expression("{", series, "}"),), ")")
+
+
+def _dtype_names(dtype: Any) -> tuple[str, str]:
+    """What a dtype is called: with what texts are stored in, too."""
+    storage = getattr(dtype, "storage", "")
+    name = str(dtype)
+    return name, f"string[{storage}]" if storage and name == "string" else name
 
 
 def _of_series(pd: Any, value: Any, inner: Inner) -> Iterator[Expression]:
     if value.size > _CELLS:
         return
-    kind = text(f"dtype={quoted(str(value.dtype))}")
+    names = dict.fromkeys(_dtype_names(value.dtype))
+    kinds = [text(f"dtype={quoted(name)}") for name in names]
     named = [] if value.name is None else [inner.of(value.name).after("name=")]
     index = value.index
     labels = index.dtype == object or str(index.dtype) in ("str", "string")
     if labels and index.is_unique and index.name is None and len(index):
         pairs = dict(zip(index.tolist(), value.tolist(), strict=True))
         yield Expression("pd.Series(", (inner.of(pairs), *named), ")")
-        yield Expression("pd.Series(", (inner.of(pairs), *named, kind), ")")
+        for kind in kinds:
+            yield Expression("pd.Series(", (inner.of(pairs), *named, kind), ")")
     parts = (inner.of(value.tolist()), *_index(pd, index, inner), *named)
     yield Expression("pd.Series(", parts, ")")
-    yield Expression("pd.Series(", (*parts, kind), ")")
+    for kind in kinds:
+        yield Expression("pd.Series(", (*parts, kind), ")")
 
 
 def _index(pd: Any, index: Any, inner: Inner) -> Iterator[Expression]:
