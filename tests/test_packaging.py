@@ -14,7 +14,7 @@ import dbgkit
 ROOT = Path(__file__).resolve().parent.parent
 
 # Imported only where the user's own work has brought them: values are theirs to make.
-OF_THE_USER = {"numpy", "pandas"}
+OF_THE_USER = {"numpy", "pandas", "pyarrow"}
 # Imported only as pytest loads the plugin.
 OF_THE_HOST = {"pytest"}
 # Read by type checkers, which bring it; nothing imports it.

@@ -186,7 +186,7 @@ def recording_for(
             raise
     else:
         found = _recording_of(failure, client, wanted)
-        if found is None and failure.kind == "carried":
+        if found is None and failure.kind in ("carried", "remote"):
             found = _alike(link, failure.exception_type, failure.message)
         # A forgotten failure is what was meant, not whatever else was recorded.
         if found is None and newest and failure.found_in != "history":
