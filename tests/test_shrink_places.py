@@ -273,3 +273,31 @@ def divided(a, b):
 def test_an_exception_of_no_task_is_refused():
     with pytest.raises(errors.NoTask):
         dbgkit.shrink(ZeroDivisionError("of nobody"))
+
+
+def test_a_smallest_input_that_is_too_large_is_not_brought(processes_client):
+    rows = processes_client.submit(tasks.with_minus_one, 200_000, 7, key="rows")
+    future = failed(processes_client, tasks.raise_slowly, rows)
+    found = dbgkit.shrink(future, where="worker", runs=1, max_bytes="100 kB")
+    assert not found.inputs and found.stopped == "runs"
+    assert "was not brought: raise max_bytes=" in found.notes[-1]
+
+
+def test_a_task_before_it_that_fails_by_now_is_told(processes_client, tmp_path):
+    client, marker = processes_client, tmp_path / "marker"
+    rows = client.submit(fails_later, [*range(20)], str(marker), key="before")
+    future = failed(client, tasks.first_row, rows)
+    rows.release()
+    wait_until(lambda: not client.who_has().get("before"), "it is gone")
+    found = dbgkit.shrink(future, where="worker")
+    assert found.failure.key == "before" and found.original.key == future.key
+    assert "'before', which leads to it, failed" in found.notes[0]
+
+
+def fails_later(rows, marker):
+    with open(marker, "a+") as file:
+        file.write("x")
+        file.seek(0)
+        if len(file.read()) > 1 and 7 in rows:
+            raise ValueError("later")
+    return rows

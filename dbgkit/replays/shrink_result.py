@@ -75,8 +75,14 @@ def shrunk_of(
         worker=worker,
         seconds=form["seconds"],
         omitted=omitted,
-        notes=tuple(dict.fromkeys(form["notes"])),
+        notes=tuple(dict.fromkeys([*_another(failure, material, key), *form["notes"]])),
     )
+
+
+def _another(failure: Failure, material: Material, key: Any) -> Iterable[str]:
+    """A note if a task that leads to the failed one fails by now, and was shrunk."""
+    if failure.key is not None and key != material.key and key in material.rows:
+        yield f"{key!r}, which leads to it, failed as it was run again: it was shrunk"
 
 
 def _name(name: Any) -> Name:

@@ -112,11 +112,23 @@ def result(
         raise _refusal(failure, form)
     if form["values"]:
         values = material.reader.loads(form["values"])
+    elif not values and form["nbytes"] and form["stopped"] != "gone":
+        form["notes"].append(_not_brought(form["nbytes"]))
     every: Any = {}
     if form["every_values"]:
         every = material.reader.loads(form["every_values"])
     return shrunk_of(
         failure, material, form, values or {}, every, where=where, worker=worker
+    )
+
+
+def _not_brought(nbytes: int) -> str:
+    """Why the smallest input is not here."""
+    from dask.utils import format_bytes
+
+    return (
+        f"the smallest input has {format_bytes(nbytes)} and was not brought: raise "
+        f"{advice.option('max_bytes')}"
     )
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
+from dask.sizeof import sizeof
+
 from ..common.shrink_call import Slots, slots_of, with_values, words_of
 from ..common.shrink_copies import Copies
 from ..common.shrink_cuts import Budget, Spent
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
         Verdict,
     )
 
-_REPEATS = 2  # of a whole that passed, or of which nothing could be left out
+_REPEATS = 2  # of a whole that passed
 
 Tell = Callable[[int, int, int], None]
 
@@ -300,12 +302,17 @@ class Shrinking:
 
     def _values(self) -> tuple[bytes, int]:
         """The smallest input, pickled; not if it has too many bytes."""
-        packed = self.ways.dumps(self.engine.best())
-        return (packed if len(packed) <= self.limits["most"] else b""), len(packed)
+        values = self.engine.best()
+        packed = self._packed(values)
+        return packed, len(packed) or sizeof(list(values.values()))
 
     def _packed(self, values: Any) -> bytes:
+        """Values, pickled; empty if they have too many bytes."""
+        most = self.limits["most"]
+        if sizeof(list(values.values())) > most:
+            return b""  # to pickle them would take as many again
         packed = self.ways.dumps(values)
-        return packed if len(packed) <= self.limits["most"] else b""
+        return packed if len(packed) <= most else b""
 
     def lines(self, sources: Mapping[Any, LineSource]) -> list[LineForm]:
         """Where the rows that are left came from."""
