@@ -254,3 +254,35 @@ def test_a_forgotten_failure_is_saved_as_it_was_recorded(client, path, recorded)
     assert saved.failure.exception_type == "ZeroDivisionError"
     frame = saved.recording.frames[-1]
     assert (frame.function, dict(frame.locals)["x"].text) == ("ratio", "3")
+
+
+def test_a_bundle_is_shrunk_in_processes_and_knows_the_line_without_its_file(
+    client, path, tmp_path
+):
+    sales = tmp_path / "sales.csv"
+    rows = ["x", *(f"{row % 5}" for row in range(200))]
+    rows[151] = "5"
+    sales.write_text("\n".join([*rows, ""]))
+    lazy = dd.read_csv(sales).map_partitions(
+        per_row, limit=-99, meta={"x": int, "z": float}
+    )
+    dbgkit.save(failing(lazy.compute), path)
+    sales.unlink()
+    bundle = dbgkit.load(path, trust=True)
+    shrunk = dbgkit.shrink(bundle)
+    assert (shrunk.where, shrunk.verdict) == ("process", "one")
+    (place,) = shrunk.provenance
+    assert (place.line, place.path, place.position) == (152, str(sales), 150)
+    # The smallest input is saved like any other failure.
+    smallest = dbgkit.save(shrunk, path)
+    assert "1 rows" in smallest.inputs[0].text
+    assert dbgkit.replay(dbgkit.load(path, trust=True)).outcome == "same"
+
+
+def test_the_items_of_a_bag_know_their_lines_too(client, path, tmp_path):
+    (tmp_path / "a.txt").write_text("1\n2\nx\n3\n")
+    lazy = db.read_text(tmp_path / "*.txt").map(str.strip).map(number)
+    dbgkit.save(failing(lazy.compute), path)
+    (tmp_path / "a.txt").unlink()
+    shrunk = dbgkit.shrink(dbgkit.load(path, trust=True), where="here")
+    assert [place.line for place in shrunk.provenance] == [3]

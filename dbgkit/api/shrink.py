@@ -71,7 +71,7 @@ def shrink(
         On a worker, in a thread of its own, where the inputs stay; in this process; or
         each run in a process of its own, which may die or hang without ending the rest.
         By default on the worker that has the inputs, unless they are small; in
-        processes if the task has killed a worker.
+        processes if the task has killed a worker, or comes from a file.
     time : str or float
         Limit of it all, in seconds or as ``"1 min"``. What is best so far is returned
         then, and at Ctrl-C.

@@ -50,9 +50,7 @@ def read_from(
 
 
 def _rows(value: Any) -> Any:
-    """What has rows: a table, an array, a list, or the one list in a list."""
-    if type(value) in (list, tuple) and len(value) == 1 and type(value[0]) is list:
-        value = value[0]
+    """What has rows: a table, an array, a list."""
     kind = type(value)
     tabular = kind.__module__.partition(".")[0] in ("pandas", "numpy")
     if kind in (list, tuple) or tabular:

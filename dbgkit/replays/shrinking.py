@@ -77,7 +77,7 @@ def shrink_prepared(
 
 def _place(failure: Failure, wanted: Wanted) -> str:
     """Where to run it, if nobody says: where the data is, unless there is little."""
-    if failure.killed:
+    if failure.killed or failure.found_in == "file":
         return "process"
     visit = failure.evidence.visit
     if failure.evidence.client is None or visit is None:

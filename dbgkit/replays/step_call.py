@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from dbgkit.model import Failure
@@ -71,21 +72,21 @@ class RunTask:
 
 def for_each(
     function: Callable[..., Any],
-    iterables: Sequence[Any],
-    names: Sequence[str] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
+    items: Sequence[Any],
+    *others: Sequence[Any],
+    names: Sequence[str] = (),
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Any]:
     """What bags map, without Dask: one call for each item.
 
-    The values of the last iterables are given by ``names``; as ``map_chunk``
-    (dask/bag/core.py) does.
+    The values of the last lists are given by ``names``, beside what is ``given`` in
+    each call; as ``map_chunk`` (dask/bag/core.py) does.
     """
-    names = names or ()
-    count = len(iterables) - len(names)
+    count = 1 + len(others) - len(names)
     found = []
-    for values in zip(*iterables):  # noqa: B905
+    for values in zip(items, *others):  # noqa: B905
         named = dict(zip(names, values[count:], strict=True))
-        found.append(function(*values[:count], **{**(kwargs or {}), **named}))
+        found.append(function(*values[:count], **{**given, **named}))
     return found
 
 
@@ -186,9 +187,7 @@ def _alone(node: Any, data: Mapping[Any, Any]) -> StepCall | None:
         return None
     function, args, kwargs = bind(node, data)
     if (module_of(function), name_of_function(function)) == _MAPS and not kwargs:
-        mapped, iterables, *rest = args
-        solid = [list(each) for each in iterables]
-        return StepCall(for_each, (mapped, solid, *rest), node=node)
+        return _of_each(node, *args)
     call = whole_call(function, args, kwargs)
     values = (*call[1], *call[2].values())
     if any(isinstance(value, Iterator) for value in values):
@@ -197,6 +196,19 @@ def _alone(node: Any, data: Mapping[Any, Any]) -> StepCall | None:
 
 
 _MAPS = ("dask.bag.core", "map_chunk")
+
+
+def _of_each(
+    node: Any, function: Any, iterables: Any, names: Any = None, given: Any = None
+) -> StepCall:
+    """What ``map_chunk`` is called with, as a call of `for_each`."""
+    options = {"names": tuple(names or ()), "given": dict(given or {})}
+    return StepCall(
+        for_each,
+        (function, *(list(each) for each in iterables)),
+        {name: value for name, value in options.items() if value},
+        node=node,
+    )
 
 
 def _run(prepared: Prepared, call: StepCall, notify: Notify) -> Tried:
