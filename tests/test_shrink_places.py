@@ -301,3 +301,22 @@ def fails_later(rows, marker):
         if len(file.read()) > 1 and 7 in rows:
             raise ValueError("later")
     return rows
+
+
+@FORKS
+def test_processes_that_a_task_leaves_behind_keep_nothing_waiting(processes_client):
+    rows = tasks.with_minus_one(30, 7)
+    future = failed(processes_client, leave_one_behind, rows)
+    found = dbgkit.shrink(future, where="process", time="20s", timeout="5s")
+    assert left(found) == [7] and not found.stopped
+
+
+def leave_one_behind(rows):
+    """As it ends, a process that it has forked lives on for a while."""
+    import time
+
+    if os.fork() == 0:
+        time.sleep(3)
+        os._exit(0)
+    if -1 in rows:
+        raise ValueError("there is a -1")

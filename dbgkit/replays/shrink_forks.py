@@ -9,6 +9,7 @@ import json
 import os
 import select
 import signal
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from dbgkit.replays.process import describe_exit
 if TYPE_CHECKING:
     from dbgkit.remote.common.wire_shrink import Described
 
+_LENGTH = struct.Struct("!Q")  # of what a run has written
 _LOOK = 0.05  # seconds between two looks at what a run holds
 _LEAST = 2.0  # seconds that a part may take, however fast the whole was
 _TIMES = 5  # as long as the whole took, a part may take
@@ -96,8 +98,9 @@ class Forks:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
             Lifeline(parent, self.folder, limit).begin()
             data = json.dumps(call()).encode()
+            # Processes that the task has started may hold the pipe open.
             with os.fdopen(writing, "wb") as file:
-                file.write(data)
+                file.write(_LENGTH.pack(len(data)) + data)
             code = 0
         finally:
             os._exit(code)
@@ -113,9 +116,11 @@ class Forks:
             ready, _, _ = select.select([reading], [], [], _LOOK)
             if ready:
                 part = os.read(reading, 2**20)
-                if not part:
-                    return bytes(found), ""
                 found += part
+                head, data = found[: _LENGTH.size], bytes(found[_LENGTH.size :])
+                whole = len(head) == _LENGTH.size and _LENGTH.unpack(head)[0]
+                if not part or (whole and len(data) >= whole):
+                    return data, ""
             if time.monotonic() > end:
                 os.kill(pid, signal.SIGKILL)
                 return b"", "timeout"

@@ -118,7 +118,8 @@ def _smallest(
         failure,
         key=key,
         name=failure.name if key == failure.key else name_of(key),
-        found_in="local" if failure.found_in == "local" else "graph",
+        # Where it runs, and which text is its own, is as it was.
+        found_in=failure.found_in if failure.found_in in ("local", "file") else "graph",
         exception=None,
         asked=None,
         others=(),

@@ -17,7 +17,7 @@ from dbgkit.errors import (
 from dbgkit.model import Failure, Notice, Shrunk
 from dbgkit.replays.material import Material
 from dbgkit.replays.on_worker import readable
-from dbgkit.replays.planning import Wanted
+from dbgkit.replays.planning import Wanted, where_to_run
 from dbgkit.replays.preparing import Notify, Prepared, prepare
 from dbgkit.replays.shrink_here import shrink_here
 from dbgkit.replays.shrink_plan import ShrinkWanted
@@ -77,7 +77,7 @@ def shrink_prepared(
 
 def _place(failure: Failure, wanted: Wanted) -> str:
     """Where to run it, if nobody says: where the data is, unless there is little."""
-    if failure.killed or failure.found_in == "file":
+    if where_to_run(failure, wanted) == "process":
         return "process"
     visit = failure.evidence.visit
     if failure.evidence.client is None or visit is None:

@@ -1,0 +1,64 @@
+"""A shrunk failure as a file and as a test; and a failure of a file, shrunk."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import dask
+import pytest
+import shrink_tasks as tasks
+from commands import environment
+from distributed import wait
+
+import dbgkit
+from dbgkit import errors
+
+
+@pytest.fixture
+def error():
+    words = [*map(str, range(500)), "n/a"]
+    with pytest.raises(ValueError) as caught:
+        dask.delayed(tasks.floats)(words).compute(scheduler="sync")
+    return caught.value
+
+
+def test_the_smallest_input_is_saved_and_replayed_from_its_file(error, tmp_path):
+    path = tmp_path / "small.dbgkit"
+    dbgkit.save(dbgkit.shrink(error), path)
+    assert path.stat().st_size < 50_000
+    with dbgkit.replay(dbgkit.load(path, trust=True)) as again:
+        assert again.outcome == "same" and again.where == "process"
+
+
+def test_the_smallest_input_is_turned_into_a_test(error, tmp_path):
+    path = tmp_path / "test_it.py"
+    dbgkit.to_test(dbgkit.shrink(error), path)
+    assert "n/a" in path.read_text() and "499" not in path.read_text()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=tmp_path,
+        timeout=120,
+    )
+    assert done.returncode == 1 and "could not convert string to float" in done.stdout
+
+
+def test_a_failure_of_a_file_is_shrunk_in_processes(processes_client, tmp_path):
+    path = tmp_path / "whole.dbgkit"
+    frame = processes_client.submit(tasks.table, amount="n/a")
+    future = processes_client.submit(tasks.amounts_as_floats, frame)
+    wait(future)
+    dbgkit.save(future, path)
+    found = dbgkit.shrink(dbgkit.load(path, trust=True))
+    assert (found.where, found.verdict) == ("process", "one")
+    assert [each.position for each in found.culprits] == [tasks.BAD]
+    assert dbgkit.replay(found).outcome == "same"
+
+
+def test_a_file_that_is_not_trusted_runs_nothing(error, tmp_path):
+    dbgkit.save(error, tmp_path / "whole.dbgkit")
+    with pytest.raises(errors.DbgkitError, match="trust"):
+        dbgkit.shrink(dbgkit.load(tmp_path / "whole.dbgkit"))
