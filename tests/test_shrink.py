@@ -234,6 +234,36 @@ def lookup(known, keys):
     return found["a"]
 
 
+@pytest.mark.parametrize("most", [2, 20])
+def test_a_missing_key_stays_the_one_that_is_missing(most):
+    """Without some other key it would fail too, at that line, for want of that."""
+    row = {name: {} for name in "abcdefghijklmnopqrst"[:most]}
+    found = shrunk(nested, [{**row, "a": {"x": 1}}] * 30 + [row] + [row] * 3)
+    assert found.failure.message == "'x'" and found.notes == ()
+
+
+def nested(rows):
+    return [(row["b"] and 0) or row["a"]["x"] for row in rows]
+
+
+def test_a_failure_of_another_kind_in_its_place_is_told(monkeypatch):
+    error = raised(tasks.floats, ["1"] * 50 + ["n/a"])
+    same = dbgkit.shrink(error)
+    assert same.notes == ()
+    changed = raised(by_place, ["1"] * 50 + ["n/a"])
+    monkeypatch.setitem(PLACE, "known", {})
+    found = dbgkit.shrink(changed)
+    assert found.failure.exception_type == "KeyError"
+    assert "in another way" in found.notes[0] and "KeyError: '1'" in found.notes[0]
+
+
+PLACE = {"known": {"1": 1.0}}
+
+
+def by_place(rows):
+    return [PLACE["known"][row] if row.isdigit() else float(row) for row in rows]
+
+
 def test_a_message_that_lists_its_data_may_list_less():
     found = shrunk(tasks.list_the_bad, tasks.named_rows())
     assert found.verdict == "one" and left(found) == [7] and found.notes == ()
@@ -314,6 +344,29 @@ def fail_if_small(rows):
     """The whole fails for what is in it; two fail for being two."""
     if len(rows) == 2 or (len(rows) > 10 and 200 in rows):
         raise ValueError("singular")
+
+
+def taxed(rows, rates):
+    return (rows.state.map(lambda state: rates[state]) * rows.amount).sum()
+
+
+def taxed_each(rows, rates):
+    return [rates[row["state"]] * row["amount"] for row in rows.to_dict("records")]
+
+
+@pytest.mark.parametrize("function", [taxed, taxed_each])
+def test_a_control_has_all_else_that_the_whole_had(function):
+    """Other rows fail without the rates, and without the columns, that it can spare."""
+    rows = pd.DataFrame({"state": ["NY", "CA"] * 200, "amount": 1.0, "more": "x"})
+    rows.loc[123, "state"] = "PR"
+    found = shrunk(function, rows, {"NY": 0.1, "CA": 0.2})
+    assert found.verdict == "one" and left(found) == [123]
+
+
+def test_an_input_of_which_nothing_is_left_is_not_what_the_verdict_is_of():
+    found = shrunk(lambda a, b: a + b[:, None], np.zeros((18, 24)), np.zeros(41))
+    assert found.verdict == "size"
+    assert "it fails with 2 parts or more" in str(found)
 
 
 def test_what_passes_on_a_repeat_is_flaky(tmp_path):

@@ -91,9 +91,10 @@ def _ended(found: Shrunk) -> str:
 
 
 def _main(found: Shrunk) -> Shrinkage | None:
-    """The axis along which the input was largest."""
+    """The axis along which the input was largest, of those that have anything left."""
     axes = [each for each in found.shrinkage if each.what not in ("column", "input")]
-    return max(axes, key=lambda each: each.total, default=None)
+    left = [each for each in axes if each.left]
+    return max(left or axes, key=lambda each: each.total, default=None)
 
 
 def _noun(what: str) -> str:
