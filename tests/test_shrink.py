@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -298,6 +299,31 @@ def test_an_input_that_is_changed_in_place_is_copied_for_each_run():
     assert dbgkit.replay(found).outcome == "same"
 
 
+def carried(rows):
+    """As joblib returns what its function raises."""
+    try:
+        return [1 // row for row in rows]
+    except ZeroDivisionError as error:
+        return _ExceptionWithTraceback(error)
+
+
+class _ExceptionWithTraceback:
+    def __init__(self, error):
+        self.exc = error
+
+
+def test_an_exception_that_is_being_handled_keeps_its_traceback():
+    from dbgkit.remote.common.exceptions import linked
+    from dbgkit.replays.calling import call_task
+
+    node = dask._task_spec.Task("carried", carried, [1, 0])
+    try:
+        raise LookupError("the user's own")
+    except LookupError as error:
+        call = call_task(node, {}, contextlib.nullcontext())
+        assert error not in linked(call.exception)
+
+
 def test_literals_that_are_changed_in_place_are_copied_too():
     seen = []
     error = raised(remember, [*range(50), -1], seen)
@@ -361,6 +387,39 @@ def test_a_control_has_all_else_that_the_whole_had(function):
     rows.loc[123, "state"] = "PR"
     found = shrunk(function, rows, {"NY": 0.1, "CA": 0.2})
     assert found.verdict == "one" and left(found) == [123]
+
+
+def check(rows, limits):
+    for row in rows:
+        if not limits["low"] <= row <= limits["high"]:
+            raise ValueError("out of range")
+
+
+def test_keys_that_the_task_needs_are_no_culprits():
+    found = shrunk(check, [*range(50), 99], {"low": 0, "high": 60, "more": 1})
+    assert found.verdict == "one" and left(found) == [50]
+    assert found.inputs["argument limits of check"] == {"low": 0, "high": 60}
+    nothing = shrunk(lambda rows, limits: rows[limits["at"]], [0] * 9, {"at": 9})
+    assert nothing.verdict == "none" and "with no elements at all" in str(nothing)
+
+
+def test_a_key_is_a_culprit_where_keys_are_the_data():
+    table = {f"id{number}": number - 20 for number in range(60)}
+    found = shrunk(lambda table, all: [1 // table[key] for key in table], table, [1])
+    assert found.verdict == "one" and found.culprits[0].label == "'id20'"
+
+
+def both(a, b):
+    if 7 in a and 9 in b:
+        raise ValueError("both")
+
+
+def test_parts_of_two_inputs_are_told_as_such():
+    found = shrunk(both, list(range(50)), list(range(40)))
+    assert found.verdict == "some" and left(found) == [7, 9]
+    text = str(found)
+    assert "parts of 2 inputs make it fail together" in text
+    assert "9, of argument b of both" in text
 
 
 def test_an_input_of_which_nothing_is_left_is_not_what_the_verdict_is_of():

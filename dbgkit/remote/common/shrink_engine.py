@@ -34,6 +34,10 @@ class _Stuck(Exception):
     """Parts fail, but no small one with the words of the whole."""
 
 
+def _count(cut: Cut) -> int:
+    return cut.count
+
+
 @dataclass
 class Engine:
     """One shrinking: ``values`` are the smallest so far that fail the same way.
@@ -375,9 +379,22 @@ class Engine:
 
         One of which nothing is left is taken only if that is so of all.
         """
-        cuts = [each for each in self.cuts if each.axis == 0 and each.places]
-        left = [each for each in cuts if any(map(self.left.of, each.places))]
-        return max(left or cuts, key=lambda each: each.count, default=None)
+        cuts = self._along_first()
+        told = [each for each in cuts if self.tells_of(each.what)]
+        left = [each for each in told if any(map(self.left.of, each.places))]
+        return max(left or cuts, key=_count, default=None)
+
+    def _along_first(self) -> list[Cut]:
+        """Cuts along the first axes of values."""
+        return [each for each in self.cuts if each.axis == 0 and each.places]
+
+    def tells_of(self, what: str) -> bool:
+        """Whether parts of a kind are told: keys if there are most of them.
+
+        A task needs the keys that it asks for, whatever it is that makes it fail.
+        """
+        largest = max(self._along_first(), key=_count, default=None)
+        return what != "key" or largest is None or largest.what == "key"
 
     def main_left(self) -> Spans:
         """What is left along that axis."""
