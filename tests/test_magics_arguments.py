@@ -37,6 +37,19 @@ def test_options_stand_before_or_after_the_target(line, target, keywords):
 
 
 @pytest.mark.parametrize(
+    ("line", "target", "keywords"),
+    [
+        ("fut -o x.dbgkit", "fut", {"path": "x.dbgkit"}),
+        ("-o=x.dbgkit", "", {"path": "x.dbgkit"}),
+        ("a -output-1", "a -output-1", {}),
+        ("a-o b", "a-o b", {}),
+    ],
+)
+def test_short_options_are_those_of_commands(line, target, keywords):
+    assert split_options(line, VERBS["save"].options) == (target, keywords)
+
+
+@pytest.mark.parametrize(
     ("line", "said"),
     [
         ("--nonsense", "no option --nonsense; available: --scope"),

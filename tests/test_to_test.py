@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import sys
+from functools import partial
 
 import dask
 import pytest
@@ -282,7 +283,59 @@ def test_what_dask_calls_of_pandas(make, call, tmp_path):
     assert call in text and 'pd.Series(["1", "n/a"]' in text
 
 
+class Mark:
+    """As libraries mark what was not given: one object, pickled by its name."""
+
+    def __reduce__(self):
+        return "MARK"
+
+
+MARK = Mark()
+
+
+def refuse_last(rows, mark=MARK, *, last=0, other=MARK):
+    if rows[last] < 0:
+        raise ValueError("below 0:\n  the last one")
+
+
+def test_defaults_that_have_no_text_are_left_out(tmp_path):
+    with pytest.raises(ValueError, match="below 0") as caught:
+        delayed(partial(refuse_last, [1, -1], MARK, other=MARK))(last=1).compute(
+            scheduler="sync"
+        )
+    text = dbgkit.to_test(caught.value, tmp_path / "test_last.py").read_text()
+    assert "refuse_last([1, -1], last=1)" in text
+    assert "ValueError: below 0: the last one" in text
+
+
+def first_of(rows, mark=MARK, last=0):
+    return rows[last]["a"]
+
+
+def test_what_comes_after_a_default_is_given_by_name(tmp_path):
+    with pytest.raises(KeyError) as caught:
+        delayed(first_of)([{}, {"b": 1}], MARK, 1).compute(scheduler="sync")
+    text = dbgkit.to_test(caught.value, tmp_path / "test_first.py").read_text()
+    assert 'first_of([{}, {"b": 1}], last=1)' in text
+
+
 # -- what is refused ------------------------------------------------------------------
+
+
+def test_a_task_without_a_known_key_is_told_as_such(tmp_path):
+    passed = tmp_path / "passed"
+
+    def once():
+        if not passed.exists():
+            passed.touch()
+            raise ValueError("once")
+
+    with pytest.raises(ValueError, match="once") as caught:
+        dask.get({"a": (once,), "b": (len, "a")}, "b", num_workers=1)
+    with pytest.raises(NotVerified) as refused:
+        dbgkit.to_test(caught.value, tmp_path / "test_once.py")
+    assert "None" not in str(refused.value)
+    assert "dbgkit.replay(times=20) runs it more often" in str(refused.value)
 
 
 def test_a_task_that_killed_its_worker(harmable, tmp_path):

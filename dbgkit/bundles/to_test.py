@@ -21,6 +21,7 @@ from dbgkit.remote.common.frames import own_line
 from dbgkit.remote.common.texts import in_line
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.replays.function_call import FunctionCall, find_calls
+from dbgkit.replays.naming import named
 from dbgkit.replays.preparing import Notify, Prepared
 from dbgkit.source.places import cell_name
 
@@ -73,8 +74,8 @@ def refuse_killed(failure: Failure) -> None:
     """Raise for a task that ends its process: pytest would end with it."""
     if failure.killed:
         raise WouldKill(
-            f"{failure.key!r} killed the worker that it ran on: a test of it would "
-            "kill pytest",
+            f"{named(failure.key)} killed the worker that it ran on: a test of it "
+            "would kill pytest",
             "make the input smaller, or mend it by what the death says",
             key=failure.key,
         )
@@ -108,7 +109,7 @@ def write_test(
                 break
     if verdicts:
         raise refuse(verdicts, failure.key, edited)
-    raise refused or NotVerified(f"no test of {failure.key!r}", key=failure.key)
+    raise refused or NotVerified(f"no test of {named(failure.key)}", key=failure.key)
 
 
 def _draft(
@@ -145,7 +146,7 @@ def _header(
     call: FunctionCall, failure: Failure, draft: Draft, label: str
 ) -> tuple[str, ...]:
     """What failed, where and when; and what to do with the test."""
-    message = in_line(redact_text(failure.message[:_LONGEST]))
+    message = in_line(" ".join(redact_text(failure.message[:_LONGEST]).split()))
     kind = failure.exception_type or "Exception"
     what = f"{kind}: {message}" if message else kind
     key = in_line(redact_text(str(failure.key)[:_LONGEST]))

@@ -16,6 +16,10 @@ from dbgkit.remote.common.calls import parameter_names
 from dbgkit.replays.function_call import FunctionCall
 
 _INDENT = 4
+_BY_PLACE = inspect.Parameter.POSITIONAL_ONLY
+_ANY_NUMBER = inspect.Parameter.VAR_POSITIONAL
+
+Given = tuple[str, Any, str]  # an argument's name, its value, what stands before it
 
 
 class Body:
@@ -31,10 +35,13 @@ class Body:
         """All of it: values, then the call."""
         form, args, kwargs, names = self._called(call)
         self.called = form
-        given = [
-            *((name, value, "") for name, value in zip(names, args, strict=True)),
-            *((name, value, _as_keyword(name)) for name, value in kwargs.items()),
-        ]
+        given = self._spared(
+            call,
+            [
+                *((name, value, "") for name, value in zip(names, args, strict=True)),
+                *((name, value, _as_keyword(name)) for name, value in kwargs.items()),
+            ],
+        )
         written = [(name, *self._value(name, value), how) for name, value, how in given]
         items = tuple(each.after(how) for _, each, _, how in written)
         whole = _awaited(call, Expression(f"{form}(", items, ")"))
@@ -52,6 +59,27 @@ class Body:
         head, *rest = whole
         self.lines += head.lines(_INDENT)
         self.lines += [" " * _INDENT + each.flat for each in rest]
+
+    def _spared(self, call: FunctionCall, given: list[Given]) -> list[Given]:
+        """Without defaults that no text stands for, such as marks of a library.
+
+        What comes after one is given by name then.
+        """
+        defaults = _defaults_of(call)
+        found: list[Given] = []
+        for place, (name, value, how) in enumerate(given):
+            default = name in defaults and defaults[name] is value
+            if not default or self._has_text(value):
+                by_name = _as_keyword(name) if len(found) < place else ""
+                found.append((name, value, how or by_name))
+        return found
+
+    def _has_text(self, value: Any) -> bool:
+        try:
+            self.writer.literals.of(value)
+        except NotLiteral:
+            return False
+        return True
 
     # -- values ----------------------------------------------------------------
 
@@ -188,6 +216,17 @@ def _names_of(call: FunctionCall) -> list[str]:
         known = tuple(map(str, parameter_names(call.function)))
     count = len(call.args)
     return [known[n] if n < len(known) else f"argument_{n + 1}" for n in range(count)]
+
+
+def _defaults_of(call: FunctionCall) -> dict[str, Any]:
+    """Defaults of parameters, if all of them can be given by name."""
+    try:
+        parameters = inspect.signature(call.function).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    if {each.kind for each in parameters} & {_BY_PLACE, _ANY_NUMBER}:
+        return {}
+    return {each.name: each.default for each in parameters}
 
 
 def _awaited(call: FunctionCall, written: Expression) -> list[Expression]:

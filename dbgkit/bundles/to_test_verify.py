@@ -24,6 +24,7 @@ from dbgkit.errors import NotHere, NotVerified
 from dbgkit.model import MALFORMED, Failure
 from dbgkit.remote.common.texts import safe_str
 from dbgkit.remote.recording.raised import FrameRow
+from dbgkit.replays.naming import named
 from dbgkit.replays.outcome import difference, raised_from_wire
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ def refuse(verdicts: Iterable[Verdict], key: Any, edited: str) -> NotVerified:
     """
     first = next(iter(verdicts))
     return NotVerified(
-        f"no test was written of {key!r}: as a test, {first.reason}",
+        f"no test was written of {named(key)}: as a test, {first.reason}",
         f"{os.path.basename(edited)!r} was edited since it ran"
         if edited
         else first.hint,

@@ -31,6 +31,7 @@ from dbgkit.replays.function_watch import (
     watching,
 )
 from dbgkit.replays.lacking import lack_in, only_lacking
+from dbgkit.replays.naming import call_again, named
 from dbgkit.replays.nodes import bind_plainly
 from dbgkit.replays.outcome import run_of
 from dbgkit.replays.preparing import Notify, Prepared
@@ -96,8 +97,8 @@ def _calls_of(
     theirs = library_frame(frames)
     if theirs is None:
         raise NotHere(
-            f"the function that failed in {prepared.failure.key!r} is not the user's: "
-            "a test would only call Dask",
+            f"the function that failed in {named(prepared.failure.key)} is not the "
+            "user's: a test would only call Dask",
             f"{advice.call('debug')} opens it",
             key=prepared.failure.key,
         )
@@ -114,8 +115,8 @@ def _refuse_unlike(prepared: Prepared, call: Call, began: float) -> None:
     stored = prepared.submissions.handed_to(error, began)
     if stored is not None:
         raise NotHere(
-            f"{failure.key!r} only gets the stored error of {stored.key!r}, which it "
-            "submits",
+            f"{named(failure.key)} only gets the stored error of {stored.key!r}, which "
+            "it submits",
             f"name that one: {advice.call('to_test', stored.key)}",
             key=failure.key,
         )
@@ -123,16 +124,17 @@ def _refuse_unlike(prepared: Prepared, call: Call, began: float) -> None:
     run = run_of(failure, form, call.seconds)
     if run.outcome == "passed":
         raise NotVerified(
-            f"{failure.key!r} passes when it is run again, so a test of it would too",
+            f"{named(failure.key)} passes when it is run again, so a test of it would "
+            "too",
             "it depends on chance, on time, or on something outside of its inputs; "
-            f"{advice.call('replay', failure.key, times=20)} runs it more often",
+            f"{call_again('replay', failure, times=20)} runs it more often",
             key=failure.key,
         )
     if run.outcome != "same":
         how = run.detail or f"{run.exception_type}: {run.message}"
         raise NotVerified(
-            f"{failure.key!r} fails in another way when it is run again: {how}",
-            f"{advice.call('replay', failure.key)} says how the two differ",
+            f"{named(failure.key)} fails in another way when it is run again: {how}",
+            f"{call_again('replay', failure)} says how the two differ",
             key=failure.key,
         )
 

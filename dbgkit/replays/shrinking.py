@@ -16,6 +16,7 @@ from dbgkit.errors import (
 )
 from dbgkit.model import Failure, Notice, Shrunk
 from dbgkit.replays.material import Material
+from dbgkit.replays.naming import call_again, named
 from dbgkit.replays.on_worker import readable
 from dbgkit.replays.planning import Wanted, where_to_run
 from dbgkit.replays.preparing import Notify, Prepared, prepare
@@ -135,30 +136,31 @@ def _not_brought(nbytes: int) -> str:
 def _refusal(failure: Failure, form: ShrunkForm) -> DbgkitError:
     """Why there is nothing that was shrunk, as an error of ours."""
     key, status, text = failure.key, form["status"], form["text"]
+    name = named(key)
     if status == "lack":
         return StandInLacks(
-            f"{key!r} cannot be shrunk: {text}",
+            f"{name} cannot be shrunk: {text}",
             "if the recorder was on, look at its recording",
             key=key,
         )
     if status == "whole":
         return NotHere(
-            f"{key!r} has no input that could be shrunk: no frame, array, list, dict "
+            f"{name} has no input that could be shrunk: no frame, array, list, dict "
             "or text",
-            f"{advice.call('debug', key)} opens it as it is",
+            f"{call_again('debug', failure)} opens it as it is",
             key=key,
         )
     if status == "spent":
         more = {"once": "timeout", "runs": "runs"}.get(text, "time")
         return WaitTimedOut(
-            f"the task {key!r} did not run once on its whole input before the limit",
+            f"{name} did not run once on its whole input before the limit",
             f"raise {advice.option(more)}",
             key=key,
         )
     if status == "uncopyable":
         return InputNotCopyable(
-            f"an input of {key!r} cannot be copied: {text}",
+            f"an input of {name} cannot be copied: {text}",
             f"{advice.option('where', 'process')} runs it in forks, which have it",
             key=key,
         )
-    return DbgkitError(f"{key!r} could not be shrunk: {text}", key=key)
+    return DbgkitError(f"{name} could not be shrunk: {text}", key=key)

@@ -22,7 +22,10 @@ def split_options(line: str, options: Iterable[Option]) -> tuple[str, dict[str, 
     Options may stand before and after the target. The target is left as it was
     typed, spaces and quotes included, as keys may have both.
     """
+    options = list(options)
     known = {flag: (option, on) for option in options for flag, on in _flags(option)}
+    short = {flag: each for each in options for flag in each.also if flag[1] != "-"}
+    known |= {flag: (option, option.value) for flag, option in short.items()}
     keywords: dict[str, Any] = {}
 
     def take(found: re.Match[str]) -> str:
@@ -45,7 +48,9 @@ def split_options(line: str, options: Iterable[Option]) -> tuple[str, dict[str, 
         return " "
 
     pattern = (
-        r"(?:^|(?<=\s))(?P<flag>--[a-z][a-z-]*)"
+        r"(?:^|(?<=\s))(?P<flag>--[a-z][a-z-]*"
+        + "".join(rf"|{re.escape(flag)}(?=[=\s]|$)" for flag in short)
+        + r")"
         r"(?P<value>(?:=|\s+)(?:(?P<quoted>\"[^\"]*\"|'[^']*')|(?P<plain>(?!--)\S+)))?"
     )
     # Anew after each: the value of a flag may be an option itself.
