@@ -124,6 +124,21 @@ def test_labels_that_are_not_unique_are_no_trouble():
     assert left(found) == [BAD] and found.culprits[0].label == "0"
 
 
+@pytest.mark.parametrize("where", ["here", "process"])
+def test_the_culprit_is_told_as_it_was_whatever_of_it_matters(where):
+    rows = [{"id": number, "amount": 1, "more": [1, 2]} for number in range(60)]
+    del rows[7]["amount"]
+    found = shrunk(lambda rows: [row["amount"] for row in rows], rows, where=where)
+    assert found.culprits[0].value == "{'id': 7, 'more': [1, 2]}"
+    assert list(found.inputs.values()) == [[{}]]
+
+
+def test_the_culprit_within_a_container_is_told():
+    job = {"rows": [{"id": number, "x": 60 - number} for number in range(61)], "n": 1}
+    found = shrunk(lambda job: [job["n"] / row["x"] for row in job["rows"]], job)
+    assert left(found) == [60] and "'x': 0" in found.culprits[0].value
+
+
 def test_secrets_of_a_culprit_are_hidden():
     rows = [{"x": 1, "password": "hunter2-x"}] * 100 + [
         {"x": "n/a", "password": "hunter2-x"}

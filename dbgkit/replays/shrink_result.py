@@ -41,17 +41,18 @@ def shrunk_of(
     material: Material,
     form: ShrunkForm,
     values: Mapping[Name, Any],
-    every: Mapping[Name, Any],
+    told: Mapping[Name, Any],
     *,
     where: str,
     worker: str = "",
 ) -> Shrunk:
     """The result; ``values`` are the smallest input, empty if they are not here.
 
-    ``every`` are the parts that fail by themselves, if all of them were looked for.
+    ``told`` are parts as they are told: those that fail by themselves, if all of them
+    were looked for, and culprits as they were before parts of them were left out.
     """
     words = {_name(name): text for name, text, _ in form["slots"]}
-    culprits, omitted = _culprits(form, {**values, **every}, words)
+    culprits, omitted = _culprits(form, {**values, **told}, words)
     if form["text_line"] is not None:
         culprits.append(_line_of_text(form["text_line"], values, words))
     key = as_key(form["key"])

@@ -115,11 +115,12 @@ def result(
         values = material.reader.loads(form["values"])
     elif not values and form["nbytes"] and form["stopped"] != "gone":
         form["notes"].append(_not_brought(form["nbytes"]))
-    every: Any = {}
-    if form["every_values"]:
-        every = material.reader.loads(form["every_values"])
+    told: Any = {}
+    for data in (form["told_values"], form["every_values"]):
+        if data:
+            told |= material.reader.loads(data)
     return shrunk_of(
-        failure, material, form, values or {}, every, where=where, worker=worker
+        failure, material, form, values or {}, told, where=where, worker=worker
     )
 
 

@@ -120,6 +120,7 @@ class ShrunkForm(_Shrunk, total=False):
     # The smallest, pickled, and those of ``every``; empty if there are too many bytes.
     values: bytes
     every_values: bytes
+    told_values: bytes  # culprits as they were, of which parts were left out
 
 
 class ShrinkLook(TypedDict):

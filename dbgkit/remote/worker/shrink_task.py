@@ -23,6 +23,7 @@ from ..common.shrink_parts import axes_of, children_of
 from ..recording.shrink_same import Whole
 from .shrink_verdict import (
     MOST_LINES,
+    as_they_were,
     count_left,
     cut_form,
     left_forms,
@@ -264,7 +265,7 @@ class Shrinking:
     def _form(self, verdict: Verdict, *, values: bool = True) -> ShrunkForm:
         engine = self.engine
         packed, nbytes = self._values() if values else (b"", 0)
-        every = engine.every_values(MOST_LINES)
+        every, told = engine.every_values(MOST_LINES), as_they_were(engine)
         form: ShrunkForm = {
             "status": "done",
             "text": "",
@@ -280,6 +281,7 @@ class Shrinking:
             "every": engine.every,
             "every_of": [list(name) for name in every],
             "every_values": self._packed(every) if values and every else b"",
+            "told_values": self._packed(told) if values and told else b"",
             "lines": [],
             "notes": self.told(),
             "text_line": self._text(),

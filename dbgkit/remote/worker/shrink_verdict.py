@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.shrink_cuts import Cut, Place
 from ..common.shrink_engine import Engine
+from ..common.shrink_parts import take
 from ..common.shrink_spans import Spans, positions, size_of
 
 if TYPE_CHECKING:
@@ -72,6 +73,26 @@ def rows_left(engine: Engine) -> dict[Any, list[int]]:
             found[name] = list(positions(spans))
     for name in engine.every_values(0):
         found[name] = (engine.every or [])[:MOST_LINES]
+    return found
+
+
+def as_they_were(engine: Engine) -> dict[Any, Any]:
+    """What is left of containers that were cut within, as it was before that.
+
+    A row without the keys that do not matter is hard to find again.
+    """
+    within = {
+        place.name
+        for cut in engine.all_cuts()
+        for place in cut.places
+        if place.path and cut.left < cut.count
+    }
+    found: dict[Any, Any] = {}
+    for name in within:
+        place = engine.left.largest(name)
+        spans = engine.left.of(place)
+        if not place.path and 0 < size_of(spans) <= MOST_LINES:
+            found[name] = take(engine.first[name], 0, spans)
     return found
 
 
