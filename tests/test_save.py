@@ -136,6 +136,60 @@ def test_a_bag_without_dasks_wrappers(client, path, tmp_path):
     assert dbgkit.replay(dbgkit.load(path, trust=True)).outcome == "same"
 
 
+GENERATED = """
+import sys
+from collections import namedtuple
+from dataclasses import dataclass, field
+
+import dask
+import dbgkit
+from distributed import Client, wait
+
+Rate = namedtuple("Rate", "value unit")
+
+
+@dataclass
+class Account:
+    owner: str
+    rate: Rate
+    history: list = field(default_factory=list)
+
+    def __eq__(self, other):
+        return self.owner == other.owner
+
+    def per_unit(self, amount):
+        self.history.append(amount)
+        return amount / self.rate.value
+
+
+def settle(account, amounts):
+    return [account.per_unit(amount) for amount in amounts]
+
+
+if __name__ == "__main__":
+    with (
+        dask.config.set({"distributed.worker.daemon": False}),
+        Client(n_workers=1, threads_per_worker=1, dashboard_address=None) as client,
+    ):
+        future = client.submit(settle, Account("ann", Rate(0, "x")), [1, 2])
+        wait(future)
+        dbgkit.save(future, sys.argv[1])
+"""
+
+
+def test_what_the_library_makes_for_a_class_travels_without_bytecode(path, tmp_path):
+    script = tmp_path / "accounts.py"
+    script.write_text(GENERATED)
+    subprocess.run([sys.executable, str(script), str(path)], timeout=120, check=True)
+    assert manifest_of(path)["call"]["bytecode"] is False
+    saved = dbgkit.load(path, trust=True)
+    assert saved.inputs[0].text.startswith("Account(owner='ann'")
+    with dbgkit.replay(saved, where="here") as replay:
+        assert replay.outcome == "same"
+        (account,) = [each for each in replay.args if hasattr(each, "owner")]
+        assert account == type(account)("ann", None) and account.history
+
+
 def test_code_of_main_travels_as_source(path, tmp_path):
     script = tmp_path / "job.py"
     script.write_text(

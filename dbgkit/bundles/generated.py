@@ -15,10 +15,14 @@ from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any
 
+from dbgkit.remote.common.codes import identity, is_dynamic
+
 # The name of the file of what `collections.namedtuple` and `dataclasses` make.
 _NO_FILE = "<string>"
 _PARAMS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
 _OF_FIELDS = ("init", "repr", "hash", "compare", "metadata", "kw_only")
+# A class that has travelled by value has marks of its own, which are none for Python.
+_MARKS = {type(getattr(dataclasses, name)): name for name in ("MISSING", "KW_ONLY")}
 _MADE = frozenset(
     {
         *("__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__"),
@@ -30,7 +34,8 @@ _MADE = frozenset(
 def text_of_generated(code: CodeType) -> str | None:
     """The text of some code of a named tuple; None of other code."""
     names = code.co_varnames[: code.co_argcount]
-    if code.co_filename != _NO_FILE or code.co_name != "<lambda>":
+    of_none = code.co_filename == _NO_FILE or is_dynamic(code.co_filename)
+    if not of_none or code.co_name != "<lambda>":
         return None
     if names[:1] != ("_cls",) or "_tuple_new" not in code.co_names:
         return None
@@ -40,9 +45,8 @@ def text_of_generated(code: CodeType) -> str | None:
 
 def reduce_generated(value: Any) -> Any:
     """How to pickle a part of the library; None of anything else."""
-    if value is dataclasses.MISSING or value is dataclasses.KW_ONLY:
-        name = "MISSING" if value is dataclasses.MISSING else "KW_ONLY"
-        return getattr, (dataclasses, name)
+    if type(value) in _MARKS:
+        return getattr, (dataclasses, _MARKS[type(value)])
     reducer = _REDUCERS.get(type(value))
     return None if reducer is None else reducer(value)
 
@@ -55,13 +59,11 @@ def without_generated(reduced: tuple[Any, ...], made: type) -> tuple[Any, ...]:
         return reduced
     make, args, (attributes, slots), *rest = reduced
     initialised = hasattr(made, "__post_init__")
-    attributes = {
-        name: Made(made, name, params, fields, initialised)
-        if name in _MADE and _is_made(value)
-        else value
-        for name, value in attributes.items()
-    }
-    return (make, args, (attributes, slots), *rest)
+    kept = {}
+    for name, value in attributes.items():
+        stand_in = Made(made, name, params, fields, initialised)
+        kept[name] = stand_in if _is_made(value, stand_in) else value
+    return (make, args, (kept, slots), *rest)
 
 
 class Made:
@@ -74,11 +76,31 @@ class Made:
         return read_method, self.parts
 
 
-def _is_made(value: Any) -> bool:
-    value = getattr(value, "__wrapped__", value)
-    if type(value) is not FunctionType:
+def _is_made(value: Any, stand_in: Made) -> bool:
+    """Whether an attribute of a dataclass is what `dataclasses` has made.
+
+    Code that has travelled by value is without its file's name, the user's own too: it
+    is compared with what this Python makes.
+    """
+    name, code = stand_in.parts[1], _code_of(value)
+    if name not in _MADE or code is None:
         return False
-    return value.__code__.co_filename in (_NO_FILE, dataclasses.__file__)
+    if code.co_filename in (_NO_FILE, dataclasses.__file__):
+        return True
+    try:
+        made = _code_of(read_method(*stand_in.parts))
+    except Exception:  # fields that no dataclass can be made of again
+        return False
+    return made is not None and _plain(made) == _plain(code)
+
+
+def _code_of(value: Any) -> CodeType | None:
+    value = getattr(value, "__wrapped__", value)
+    return value.__code__ if type(value) is FunctionType else None
+
+
+def _plain(code: CodeType) -> tuple[Any, ...]:
+    return identity(code, lines=False)
 
 
 def read_method(
@@ -115,7 +137,7 @@ def _settings(field: Any) -> dict[str, Any]:
     found = {name: getattr(field, name) for name in _OF_FIELDS}
     for name in ("default", "default_factory"):
         value = getattr(field, name)
-        if value is not dataclasses.MISSING:
+        if type(value) is not type(dataclasses.MISSING):
             found[name] = value
     return found
 
