@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import signal
 import threading
+from typing import NamedTuple
 
 import dask
 import numpy as np
@@ -416,6 +418,39 @@ def test_keys_that_the_task_needs_are_no_culprits():
     assert found.inputs["argument limits of check"] == {"low": 0, "high": 60}
     nothing = shrunk(lambda rows, limits: rows[limits["at"]], [0] * 9, {"at": 9})
     assert nothing.verdict == "none" and "with no elements at all" in str(nothing)
+
+
+def convert(rows, kind, limits):
+    """``kind`` is a setting that is a text, and has one line."""
+    return [getattr(builtins, kind)(row) for row in rows] and limits
+
+
+def test_settings_of_one_part_are_no_culprits():
+    rows = [*map(str, range(50)), "n/a"]
+    found = shrunk(convert, rows, "float", [7])
+    assert found.verdict == "one" and left(found) == [50]
+
+
+def test_keys_are_culprits_where_nothing_else_is_left():
+    table = {"a": 1, "b": 0, "c": 2}
+    found = shrunk(
+        lambda rows, table: [1 // each for each in table.values()],
+        list(range(50)),
+        table,
+    )
+    assert found.verdict == "one" and found.culprits[0].label == "'b'"
+    assert "one key makes it fail" in str(found)
+
+
+class Pair(NamedTuple):
+    frame: pd.DataFrame
+    more: int
+
+
+def test_what_is_within_a_tuple_of_another_class():
+    frame = pd.DataFrame({"a": [1.0] * 50 + [0.0]})
+    found = shrunk(lambda pair: [1 / each for each in pair.frame.a], Pair(frame, 2))
+    assert found.verdict == "one" and left(found) == [50]
 
 
 def test_a_key_is_a_culprit_where_keys_are_the_data():

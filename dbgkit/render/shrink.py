@@ -99,8 +99,10 @@ def _main(found: Shrunk) -> Shrinkage | None:
     largest = max(axes, key=_total, default=None)
     if largest is None or found.verdict == "none":
         return largest
-    told = [each for each in axes if each.what != "key" or largest.what == "key"]
-    return max((each for each in told if each.left), key=_total, default=largest)
+    left = [each for each in axes if each.left and (each.total > 1 or axes == [each])]
+    told = [each for each in left if each.what not in ("key", "line")]
+    same = [each for each in left if each.what == largest.what]
+    return max([*told, *same] or left, key=_total, default=largest)
 
 
 def _total(each: Shrinkage) -> int:

@@ -8,7 +8,12 @@ from typing import Any
 
 from dbgkit import advice
 from dbgkit.cluster.packed import NeverRead
-from dbgkit.errors import InputNotCopyable, RunSpecUnreadable, WaitTimedOut
+from dbgkit.errors import (
+    BundleUnreadable,
+    InputNotCopyable,
+    RunSpecUnreadable,
+    WaitTimedOut,
+)
 from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.calls import call_of, parameter_names, steps_of
 from dbgkit.remote.common.texts import safe_str
@@ -41,6 +46,12 @@ def read_spec(data: bytes, key: Any, reader: Reader) -> Any:
             f"{advice.option('where', 'worker')} has a worker read it",
             key=key,
         ) from None
+    except BundleUnreadable as error:  # there are no workers that could read it
+        raise RunSpecUnreadable(
+            f"the task {key!r} cannot be read here: {error.message}",
+            error.hint,
+            key=key,
+        ) from error
     except Exception as error:  # unpickling runs anybody's code
         missing = getattr(error, "name", None) if isinstance(error, ImportError) else ""
         there = advice.option("where", "worker")

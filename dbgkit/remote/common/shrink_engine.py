@@ -26,6 +26,7 @@ Attempt = Callable[[dict[Any, Any]], int]
 _STICKS = 10  # parts: with so many left, words may be what holds them together
 _WORDED = 12  # smaller parts that fail in other words only: then words do not count
 _NAMES = ("key", "column")  # axes whose parts code asks for by name
+_SETTINGS = ("key", "line")  # parts that may be those of settings
 _ROUNDS = 6
 _DEEPEST = 10  # containers within containers
 
@@ -379,22 +380,38 @@ class Engine:
 
         One of which nothing is left is taken only if that is so of all.
         """
-        cuts = self._along_first()
-        told = [each for each in cuts if self.tells_of(each.what)]
-        left = [each for each in told if any(map(self.left.of, each.places))]
+        cuts = [each for each in self.cuts if each.axis == 0 and each.places]
+        told = {*self.told()}
+        left = [
+            each
+            for each in cuts
+            if any(p.name in told and self.left.of(p) for p in each.places)
+        ]
         return max(left or cuts, key=_count, default=None)
 
-    def _along_first(self) -> list[Cut]:
-        """Cuts along the first axes of values."""
-        return [each for each in self.cuts if each.axis == 0 and each.places]
+    def told(self) -> list[Any]:
+        """Names of the values whose parts say what makes it fail.
 
-    def tells_of(self, what: str) -> bool:
-        """Whether parts of a kind are told: keys if there are most of them.
-
-        A task needs the keys that it asks for, whatever it is that makes it fail.
+        A task needs the settings that it asks for, whatever that is: keys and lines
+        are told only if the input has more of them than of anything else, or nothing
+        else is left; and what had one part at first only if all had.
         """
-        largest = max(self._along_first(), key=_count, default=None)
-        return what != "key" or largest is None or largest.what == "key"
+        first = {
+            name: self.left.first_axis(self.left.largest(name)) for name in self.values
+        }
+        kind, most = max(first.values(), key=lambda each: each[1], default=("", 0))
+        several = [name for name, (_, count) in first.items() if count > 1 or most <= 1]
+        data = [
+            name
+            for name in several
+            if first[name][0] not in _SETTINGS or first[name][0] == kind
+        ]
+        some = any(self._is_left(name) for name in data)
+        none = not any(self._is_left(name) for name in several)
+        return data if some or none else several
+
+    def _is_left(self, name: Any) -> bool:
+        return bool(self.positions_left(self.left.largest(name)))
 
     def main_left(self) -> Spans:
         """What is left along that axis."""

@@ -41,10 +41,9 @@ def count_left(engine: Engine) -> int:
 def _counted(engine: Engine) -> set[tuple[Any, Spans]]:
     """What is left of each value that is told; of what was cut together, once."""
     counted: set[tuple[Any, Spans]] = set()
-    for name in engine.values:
-        place = engine.left.largest(name)
-        spans = engine.positions_left(place)
-        if spans and engine.tells_of(engine.left.first_axis(place)[0]):
+    for name in engine.told():
+        spans = engine.positions_left(engine.left.largest(name))
+        if spans:
             counted.add((_together(engine, name) or name, spans))
     return counted
 
@@ -99,11 +98,12 @@ def as_they_were(engine: Engine) -> dict[Any, Any]:
 def left_forms(engine: Engine) -> list[LeftForm]:
     """What is left of each value that was cut, or of the largest within it."""
     cut = {p.name for each in engine.all_cuts() for p in each.places}
+    told = engine.told()
     forms: list[LeftForm] = []
     for name in engine.first:
         place = engine.left.largest(name)
         what, count = engine.left.first_axis(place)
-        if name in cut and count and engine.tells_of(what):
+        if name in cut and count and name in told:
             forms.append(
                 {
                     "name": list(name),
