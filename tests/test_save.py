@@ -208,6 +208,24 @@ def test_code_of_main_travels_as_source(path, tmp_path):
     assert (again.outcome, again.frames[-1].lineno) == ("same", 4)
 
 
+def test_the_text_of_a_file_is_shown_where_the_script_is_not(path, tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import dask, dbgkit\n"
+        "def check(x):\n"
+        "    return [1 / v for v in x]\n"
+        "try:\n"
+        "    dask.delayed(check)([1, 0]).compute(scheduler='sync')\n"
+        "except ZeroDivisionError as error:\n"
+        f"    dbgkit.save(error, {str(path)!r})\n"
+    )
+    subprocess.run([sys.executable, script], check=True, timeout=120)
+    script.unlink()
+    again = dbgkit.replay(dbgkit.load(path, trust=True))
+    assert (3, "    return [1 / v for v in x]") in again.frames[-1].source
+    assert not [note for note in again.notes if "source" in note]
+
+
 def test_a_file_that_changed_since_it_was_opened_is_not_run(client, path):
     dbgkit.save(failed(client, ratio, 3), path)
     bundle = dbgkit.load(path, trust=True)

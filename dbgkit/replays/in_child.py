@@ -10,7 +10,6 @@ from dbgkit.model import Difference, Progress, Replay
 from dbgkit.replays.environment import differences_noted
 from dbgkit.replays.inputs_compared import recorded_failure, with_causes
 from dbgkit.replays.lacking import only_lacking
-from dbgkit.replays.nodes import write
 from dbgkit.replays.outcome import causes_known, notes_on, overall
 from dbgkit.replays.preparing import Notify, Prepared
 from dbgkit.replays.process import ChildEnd, run_in_child
@@ -67,11 +66,7 @@ def _written(prepared: Prepared) -> dict[Any, bytes] | None:
     """Run specs for a child, by key; None if what it needs cannot be pickled."""
     rows, inputs = prepared.material.rows, prepared.inputs
     try:
-        # Written again, so that its classes are those of the inputs.
-        specs = {
-            key: write(rows[key].read(), f"the task {key!r}", key)
-            for key in prepared.plan.run_here
-        }
+        specs = {key: rows[key].written() for key in prepared.plan.run_here}
         if inputs.shared:
             inputs.pickled()
     except InputNotCopyable:

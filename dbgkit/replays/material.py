@@ -48,6 +48,7 @@ class Row:
     node: Any = None
     alias_of: Any = None
     stored_as: Any = None  # the key under which workers hold it, if it is an alias
+    of_file: bool = False  # its spec names a file, and is read alike in any process
     reader: Reader = field(default_factory=Reader, repr=False)
 
     @property
@@ -86,6 +87,18 @@ class Row:
                 key=self.key,
             )
         return read_spec(self.spec, self.key, self.reader)
+
+    def written(self) -> bytes:
+        """Its run spec for a process of its own.
+
+        Written again, so that its classes are those of the inputs; but one of a file as
+        it is: read there, its code has the text that the file holds. Raises here
+        already, if it cannot be read.
+        """
+        node = self.read()
+        if self.of_file and self.spec is not None:
+            return self.spec
+        return write(node, f"the task {self.key!r}", self.key)
 
 
 @dataclass
@@ -205,7 +218,10 @@ def gather_material(
 
 def _of_file(failure: Failure, specs: Mapping[Any, bytes], reader: Reader) -> Material:
     """The one row of a task that a file holds, with its inputs among its literals."""
-    rows = {key: Row(key, (), spec=spec, reader=reader) for key, spec in specs.items()}
+    rows = {
+        key: Row(key, (), spec=spec, of_file=True, reader=reader)
+        for key, spec in specs.items()
+    }
     return Material(failure.key, rows, {}, None, False, {}, reader=reader)
 
 

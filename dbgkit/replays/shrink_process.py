@@ -18,7 +18,6 @@ from dbgkit.remote.common.texts import safe_str
 from dbgkit.remote.common.wire_shrink import ShrunkForm
 from dbgkit.replays.child import BEGUN
 from dbgkit.replays.children import Spawned, shared_folder
-from dbgkit.replays.nodes import write
 from dbgkit.replays.preparing import Notify, Prepared
 from dbgkit.replays.process import child_cluster, describe_exit, memory_limit
 from dbgkit.replays.shrink_child import FORM, PROGRESS, STOP, shrink_apart
@@ -49,9 +48,7 @@ def shrink_in_child(
     with shared_folder() as folder:
         try:
             rows = prepared.material.rows
-            specs = {
-                key: write(rows[key].read(), f"the task {key!r}", key) for key in order
-            }
+            specs = {key: rows[key].written() for key in order}
             child = Spawned(
                 folder, {**task, "specs": specs}, prepared.inputs, "shrink_child"
             )
