@@ -258,6 +258,25 @@ def test_a_literal_that_looks_like_a_secret_is_refused(client, path):
     assert dict(saved.recording.frames[-1].locals)["password"].hidden
 
 
+def test_a_secret_in_the_code_of_a_call_is_told(path, tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import dask, dbgkit\n"
+        "API_TOKEN = 'abc'\n"
+        "def check(x):\n"
+        "    password = 'hunter2'\n"
+        "    return [API_TOKEN, 1 / x]\n"
+        "try:\n"
+        "    dask.delayed(check)(0).compute(scheduler='sync')\n"
+        "except ZeroDivisionError as error:\n"
+        f"    dbgkit.save(error, {str(path)!r})\n"
+    )
+    subprocess.run([sys.executable, script], check=True, timeout=120)
+    (note,) = dbgkit.load(path).notes
+    assert "the global 'API_TOKEN', the text of 'job.py'" in note
+    assert "hunter2" not in note
+
+
 def test_inputs_over_the_limit_are_not_pulled(client, path):
     data = client.submit(np.ones, 100_000)
     with pytest.raises(InputsTooLarge, match="inputs=False"):

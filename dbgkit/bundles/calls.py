@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+import os
 import pickle
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from dbgkit.bundles.codes import (
 )
 from dbgkit.bundles.entries import OpenEntry, read_whole, writing
 from dbgkit.bundles.generated import reduce_generated, without_generated
+from dbgkit.bundles.literals import has_secret, secret_globals
 from dbgkit.bundles.manifest import CALL, EntryForm
 from dbgkit.bundles.values import Plan, Stored, ValueWriter, is_data, read_value
 from dbgkit.bundles.values_npy import is_array
@@ -47,13 +49,14 @@ class WrittenCall(NamedTuple):
     ``entries`` are those of the archive; ``stored`` says where a value is that was
     stored apart, by its ``id``; ``bytecode``: some code had no text, so that only this
     minor version of Python can read it; ``modules`` are the packages that reading it
-    imports.
+    imports; ``secrets`` say where the code has what looks like one.
     """
 
     entries: dict[str, EntryForm]
     stored: dict[int, Stored]
     bytecode: bool
     modules: tuple[str, ...]
+    secrets: tuple[str, ...]
 
 
 def write_call(
@@ -87,7 +90,11 @@ def write_call(
     for stored in apart.stored.values():
         modules.update(_PACKAGES_OF[stored.format])
     return WrittenCall(
-        values.entries, apart.stored, pickler.bytecode, tuple(sorted(modules))
+        values.entries,
+        apart.stored,
+        pickler.bytecode,
+        tuple(sorted(modules)),
+        tuple(sorted(pickler.secrets)),
     )
 
 
@@ -211,6 +218,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol=_PROTOCOL)
         self.bytecode = False
         self.modules: set[str] = set()
+        self.secrets: set[str] = set()  # code that looks as if it had one, in words
         self._apart = apart
         self._sources = sources
         self._spaces: dict[int, dict[str, Any]] = {}  # globals, by their code's id
@@ -234,6 +242,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self._spaces[id(value.__code__)] = value.__globals__
         found = super().reducer_override(value)
         self._note(value, kind, by_value=found is not NotImplemented)
+        if kind is FunctionType and found is not NotImplemented:
+            self.secrets.update(secret_globals(value))
         if found is not NotImplemented and isinstance(value, type):
             return without_generated(found, value)
         return found
@@ -243,6 +253,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if place is None:
             self.bytecode = True
             return read_bytecode, (marshal.dumps(code), MAGIC)
+        if has_secret(place.source.text):
+            self.secrets.add(f"the text of {os.path.basename(place.source.filename)!r}")
         return read_code, (
             place.source,
             code.co_name,

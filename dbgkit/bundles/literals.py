@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain, repeat
+from types import FunctionType
 from typing import Any
 
 from dbgkit import advice
 from dbgkit.errors import SecretInside
 from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.calls import call_of, parameter_names, steps_of
+from dbgkit.remote.secrets.redact import redact_lines
 from dbgkit.remote.secrets.values import HIDDEN
 from dbgkit.remote.values.summarize import Budget, summarize
 
@@ -49,6 +51,20 @@ def _has_secret(name: str, value: Any, depth: int = 0) -> bool:
         )
     budget = Budget(chars=_CHARS, string=_CHARS, secret_names=secret_names())
     return HIDDEN in summarize(value, name=name, budget=budget)["text"]
+
+
+def has_secret(text: str) -> bool:
+    """Whether some source has something in it that is hidden where it is shown."""
+    lines = text.splitlines()
+    return redact_lines(lines, extra=secret_names()) != lines
+
+
+def secret_globals(function: FunctionType) -> Iterator[str]:
+    """Texts that a function takes from its module, and that look like secrets."""
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if type(value) is str and _has_secret(name, value):
+            yield f"the global {name!r}"
 
 
 def _literals(node: Any) -> Iterator[tuple[str, Any]]:

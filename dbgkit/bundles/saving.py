@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from dbgkit import advice
 from dbgkit.bundles.calls import WrittenCall
 from dbgkit.bundles.forms import failure_form, recording_form
 from dbgkit.bundles.literals import refuse_secrets
@@ -103,6 +104,7 @@ def _call(
 ) -> dict[str, Any] | None:
     """Write the call that failed; what the manifest says of it, or None."""
     forms: list[dict[str, Any]] = []
+    secrets: list[str] = []
 
     def hand_over(call: StepCall) -> None:
         if not saving.inputs:
@@ -110,6 +112,7 @@ def _call(
         refuse_secrets(call.node, saving.failure.key)
         written = writer.write_call(call, index)
         forms[:] = [_call_form(call, written, saving.failure)]
+        secrets[:] = written.secrets
 
     try:
         tried = try_call(prepared, hand_over, notify)
@@ -125,6 +128,12 @@ def _call(
         saving.why = str(error)
         return None
     _note(saving, tried)
+    if secrets:
+        hint = f"{advice.option('inputs', False)} leaves the call out"
+        saving.notes.append(
+            "what looks like a secret is in the file as it is, with the call: "
+            f"{', '.join(secrets)}; {hint}"
+        )
     return forms[0] if forms else None
 
 
