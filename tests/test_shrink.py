@@ -395,3 +395,18 @@ def test_what_cannot_be_copied_is_shrunk_in_forks():
 def refuse_locks(rows):
     if any(hasattr(each, "acquire") for each in rows):
         raise ValueError("a lock")
+
+
+def test_a_replay_is_compared_with_the_run_on_the_smallest_input():
+    error = raised(caused, [*range(100), "n/a"])
+    found = dbgkit.shrink(error)
+    with dbgkit.replay(found) as again:
+        assert again.outcome == "same"
+        assert again.notes == ("it runs on the smallest input, as shrink has found it",)
+
+
+def caused(rows):
+    try:
+        return [row + 1 for row in rows]
+    except TypeError as error:
+        raise ValueError("a row is no number") from error

@@ -123,13 +123,14 @@ def _smallest(
         exception=None,
         asked=None,
         others=(),
-        notes=(),
+        notes=("it runs on the smallest input, as shrink has found it",),
         evidence=Evidence(
             graph={key: node},
             cache=inputs,
             scheduler=failure.evidence.scheduler,
             codes=failure.evidence.codes,
             index=failure.evidence.index,
+            raised=None if failure.killed else raised,
         ),
         **changed,
     )
