@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dbgkit.errors import RunSpecUnreadable
 from dbgkit.model import (
     Culprit,
     Evidence,
@@ -54,13 +55,14 @@ def shrunk_of(
     if form["text_line"] is not None:
         culprits.append(_line_of_text(form["text_line"], values, words))
     key = as_key(form["key"])
+    smallest = _smallest(failure, material, form, key, values)
     inputs = {
         name[1] if name[0] == "input" else words[name]: value
         for name, value in values.items()
     }
     return Shrunk(
         verdict=form["verdict"],
-        failure=_smallest(failure, material, form, key, values),
+        failure=smallest,
         original=failure,
         culprits=tuple(culprits),
         inputs=inputs,
@@ -103,7 +105,11 @@ def _smallest(
     """The task on the smallest input: a graph of it alone, and no cluster."""
     if not values:
         return failure
-    node = _node(material, key)
+    try:
+        node = _node(material, key)
+    except RunSpecUnreadable as error:
+        form["notes"].append(f"it cannot be run here on its smallest input: {error}")
+        return failure
     literals = {name: value for name, value in values.items() if name[0] != "input"}
     inputs = {name[1]: value for name, value in values.items() if name[0] == "input"}
     node = with_values(node, literals)
