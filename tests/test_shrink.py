@@ -144,6 +144,19 @@ def test_a_shrunk_input_is_a_target():
     assert isinstance(again, Shrunk) and again.rows == 1
 
 
+def test_what_is_called_a_secret_is_hidden():
+    for words in (["a", "hunter2"], pd.Series(["a", "hunter2"], name="password")):
+        found = shrunk(refuse_digits, words)
+        assert left(found) == [1] and found.culprits[0].value == "<hidden>"
+    found = shrunk(lambda d: refuse_digits(d["password"]), {"password": ["a", "b2"]})
+    assert found.culprits[0].value == "<hidden>"
+
+
+def refuse_digits(passwords):
+    if any(char.isdigit() for word in passwords for char in word):
+        raise ValueError("a digit")
+
+
 @pytest.mark.parametrize("kind", [list, tuple, set, frozenset])
 def test_containers_of_each_kind(kind):
     words = kind(["n/a", *map(str, range(500))])

@@ -358,3 +358,23 @@ def add_path(path):
     import sys
 
     sys.path.append(path)
+
+
+def test_nobody_waits_for_it_any_more():
+    """A client that is gone asks no more: then no further run begins."""
+    import asyncio
+    from types import SimpleNamespace
+
+    from dbgkit.remote.worker.shrink import ALONE, Course, forget
+
+    async def main():
+        worker = SimpleNamespace(_dbgkit_shrinks={})
+        course = Course({"name": "x", "timeout": 30.0, "nbytes": 0}, worker)
+        worker._dbgkit_shrinks["x"] = course
+        assert course.why_stop() == ""
+        course.asked -= ALONE + 1
+        assert course.why_stop() == "gone"
+        forget(course)
+        assert not vars(worker)
+
+    asyncio.run(main())

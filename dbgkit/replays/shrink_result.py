@@ -189,7 +189,7 @@ def _culprits(
             if len(found) >= MOST_CULPRITS:
                 omitted += 1
                 continue
-            label, text = _shown(value, index)
+            label, text = _shown(value, index, _called(value, name, path, words))
             line = None if path else lines.get((name, position))
             found.append(
                 Culprit(
@@ -254,7 +254,19 @@ def _partition(name: Name) -> int | None:
     return key[1] if isinstance(key[1], int) else None
 
 
-def _shown(value: Any, index: int) -> tuple[str, str]:
+def _called(
+    value: Any, name: Name, path: tuple[Any, ...], words: Mapping[Name, str]
+) -> str:
+    """What a value is called, by which it may be a secret; empty if it has no name."""
+    if getattr(value, "ndim", 0) == 1 and hasattr(value, "iloc"):
+        return str(value.name)
+    if path:
+        return path[-1] if isinstance(path[-1], str) else ""
+    # "argument tokens of f"
+    return words[name].split()[1] if name[0] == "literal" else ""
+
+
+def _shown(value: Any, index: int, called: str) -> tuple[str, str]:
     """Label and text of a part of the smallest input; secrets hidden."""
     axes = axes_of(value)
     if not axes or index >= axes[0].size:
@@ -270,7 +282,7 @@ def _shown(value: Any, index: int) -> tuple[str, str]:
         part = next(iter(part))
     elif getattr(part, "ndim", None) == 1:
         part = part[0]
-    text = summarize(part, budget=_budget())["text"]
+    text = summarize(part, name=called, budget=_budget())["text"]
     return in_line(redact_text(label)), text
 
 
