@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bundle_tasks import Scale, grow, number, once, per_row, ratio
-from distributed import KilledWorker, wait
+from distributed import KilledWorker, get_client, wait
 from watching import wait_until
 
 import dbgkit
@@ -211,6 +211,20 @@ def test_a_task_that_passes_now_is_saved_and_that_is_said(client, path, tmp_path
     future = failed(client, once, str(tmp_path / "there"))
     saved = dbgkit.save(future, path)
     assert "it passed" in saved.notes[-1]
+
+
+def ask_for_a_client(rows):
+    get_client()
+    return [1 // row for row in rows]
+
+
+def test_what_a_run_here_lacks_is_not_shown_as_the_failure(client, path):
+    future = failed(client, ask_for_a_client, [2, 1, 0], key="asks-1")
+    smallest = dbgkit.shrink(future)
+    text = " ".join(str(dbgkit.save(smallest, path)).split())
+    assert "did not get as far: the replayed task asks for a client" in text
+    assert "in ask_for_a_client" not in text or "1 // row" in text
+    assert dbgkit.load(path).recording is None
 
 
 def test_what_killed_a_worker_is_saved_without_a_run(mortals, path):

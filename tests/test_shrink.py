@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -247,6 +248,36 @@ def lookup(known, keys):
     return found["a"]
 
 
+@pytest.mark.parametrize("most", [2, 20])
+def test_a_missing_key_stays_the_one_that_is_missing(most):
+    """Without some other key it would fail too, at that line, for want of that."""
+    row = {name: {} for name in "abcdefghijklmnopqrst"[:most]}
+    found = shrunk(nested, [{**row, "a": {"x": 1}}] * 30 + [row] + [row] * 3)
+    assert found.failure.message == "'x'" and found.notes == ()
+
+
+def nested(rows):
+    return [(row["b"] and 0) or row["a"]["x"] for row in rows]
+
+
+def test_a_failure_of_another_kind_in_its_place_is_told(monkeypatch):
+    error = raised(tasks.floats, ["1"] * 50 + ["n/a"])
+    same = dbgkit.shrink(error)
+    assert same.notes == ()
+    changed = raised(by_place, ["1"] * 50 + ["n/a"])
+    monkeypatch.setitem(PLACE, "known", {})
+    found = dbgkit.shrink(changed)
+    assert found.failure.exception_type == "KeyError"
+    assert "in another way" in found.notes[0] and "KeyError: '1'" in found.notes[0]
+
+
+PLACE = {"known": {"1": 1.0}}
+
+
+def by_place(rows):
+    return [PLACE["known"][row] if row.isdigit() else float(row) for row in rows]
+
+
 def test_a_message_that_lists_its_data_may_list_less():
     found = shrunk(tasks.list_the_bad, tasks.named_rows())
     assert found.verdict == "one" and left(found) == [7] and found.notes == ()
@@ -279,6 +310,31 @@ def test_an_input_that_is_changed_in_place_is_copied_for_each_run():
     assert rows == before
     assert found.verdict == "some" and -1 in found.inputs["argument rows of in_place"]
     assert dbgkit.replay(found).outcome == "same"
+
+
+def carried(rows):
+    """As joblib returns what its function raises."""
+    try:
+        return [1 // row for row in rows]
+    except ZeroDivisionError as error:
+        return _ExceptionWithTraceback(error)
+
+
+class _ExceptionWithTraceback:
+    def __init__(self, error):
+        self.exc = error
+
+
+def test_an_exception_that_is_being_handled_keeps_its_traceback():
+    from dbgkit.remote.common.exceptions import linked
+    from dbgkit.replays.calling import call_task
+
+    node = dask._task_spec.Task("carried", carried, [1, 0])
+    try:
+        raise LookupError("the user's own")
+    except LookupError as error:
+        call = call_task(node, {}, contextlib.nullcontext())
+        assert error not in linked(call.exception)
 
 
 def test_literals_that_are_changed_in_place_are_copied_too():
@@ -327,6 +383,62 @@ def fail_if_small(rows):
     """The whole fails for what is in it; two fail for being two."""
     if len(rows) == 2 or (len(rows) > 10 and 200 in rows):
         raise ValueError("singular")
+
+
+def taxed(rows, rates):
+    return (rows.state.map(lambda state: rates[state]) * rows.amount).sum()
+
+
+def taxed_each(rows, rates):
+    return [rates[row["state"]] * row["amount"] for row in rows.to_dict("records")]
+
+
+@pytest.mark.parametrize("function", [taxed, taxed_each])
+def test_a_control_has_all_else_that_the_whole_had(function):
+    """Other rows fail without the rates, and without the columns, that it can spare."""
+    rows = pd.DataFrame({"state": ["NY", "CA"] * 200, "amount": 1.0, "more": "x"})
+    rows.loc[123, "state"] = "PR"
+    found = shrunk(function, rows, {"NY": 0.1, "CA": 0.2})
+    assert found.verdict == "one" and left(found) == [123]
+
+
+def check(rows, limits):
+    for row in rows:
+        if not limits["low"] <= row <= limits["high"]:
+            raise ValueError("out of range")
+
+
+def test_keys_that_the_task_needs_are_no_culprits():
+    found = shrunk(check, [*range(50), 99], {"low": 0, "high": 60, "more": 1})
+    assert found.verdict == "one" and left(found) == [50]
+    assert found.inputs["argument limits of check"] == {"low": 0, "high": 60}
+    nothing = shrunk(lambda rows, limits: rows[limits["at"]], [0] * 9, {"at": 9})
+    assert nothing.verdict == "none" and "with no elements at all" in str(nothing)
+
+
+def test_a_key_is_a_culprit_where_keys_are_the_data():
+    table = {f"id{number}": number - 20 for number in range(60)}
+    found = shrunk(lambda table, all: [1 // table[key] for key in table], table, [1])
+    assert found.verdict == "one" and found.culprits[0].label == "'id20'"
+
+
+def both(a, b):
+    if 7 in a and 9 in b:
+        raise ValueError("both")
+
+
+def test_parts_of_two_inputs_are_told_as_such():
+    found = shrunk(both, list(range(50)), list(range(40)))
+    assert found.verdict == "some" and left(found) == [7, 9]
+    text = str(found)
+    assert "parts of 2 inputs make it fail together" in text
+    assert "9, of argument b of both" in text
+
+
+def test_an_input_of_which_nothing_is_left_is_not_what_the_verdict_is_of():
+    found = shrunk(lambda a, b: a + b[:, None], np.zeros((18, 24)), np.zeros(41))
+    assert found.verdict == "size"
+    assert "it fails with 2 parts or more" in str(found)
 
 
 def test_what_passes_on_a_repeat_is_flaky(tmp_path):

@@ -139,6 +139,14 @@ def test_why_it_ended_early_is_told(why):
     assert "without any one" not in shown("some", stopped=why, minimal=False)
 
 
+def test_long_names_leave_room_for_the_rest():
+    name, label = "('step-" + "0" * 90 + "', 1)", "'" + "y" * 90 + "'"
+    both = (Culprit("x-1", "row", 7, label, "'a'"), Culprit(name, "row", 8, "", "'b'"))
+    text = shown("some", culprits=both)
+    assert f"row 7 {label}, 'a', of x-1" in text
+    assert f"row 8 'b', of {name}" in text
+
+
 def test_culprits_beyond_a_few_are_counted():
     many = tuple(Culprit("x-1", "row", number) for number in range(40))
     text = shown("some", culprits=many, omitted=60)

@@ -133,10 +133,13 @@ def _note(saving: Saving, tried: Tried) -> None:
     failure = saving.failure
     if failure.key is None and tried.key is not None:
         saving.failure = replace(failure, key=tried.key)
-    if tried.outcome in ("same", "different") and tried.exception is not None:
+    failed = tried.outcome in ("same", "different") and not tried.lack
+    if failed and tried.exception is not None:
         saving.error = tried.exception
     if tried.lack:
-        saving.notes.append(f"run again as it was saved, it lacked {tried.lack}")
+        saving.notes.append(
+            f"run again as it was saved, it did not get as far: {tried.lack}"
+        )
     elif tried.outcome == "passed":
         saving.notes.append("run again as it was saved, it passed")
     elif tried.outcome == "different":

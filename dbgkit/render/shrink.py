@@ -15,6 +15,7 @@ from dbgkit.render.fields import Fields
 from dbgkit.render.style import NOTE
 from dbgkit.render.text import Text
 
+_LABEL = 20  # characters of one that stands where the others begin
 ROWS = 12  # culprits that are listed; the rest is counted
 
 
@@ -58,10 +59,12 @@ def meaning(found: Shrunk) -> str:
     parts = words.count(count, _noun(what), _nouns(what))
     others = f"other {_nouns(what)}" if count != 1 else f"another {_noun(what)}"
     their = "their" if count != 1 else "its"
+    inputs = len({each.input for each in found.culprits})
+    together = f"parts of {inputs} inputs" if inputs > 1 else parts
     text = {
         "one": f"one {_noun(what)} makes it fail",
         "block": f"{parts} next to each other make it fail together",
-        "some": f"{parts} make it fail together",
+        "some": f"{together} make it fail together",
         "size": f"it fails with {parts} or more, whichever they are",
         "none": f"it fails with no {_nouns(what)} at all",
         "any": f"it fails with {parts}, and with {others} in {their} place too",
@@ -91,9 +94,17 @@ def _ended(found: Shrunk) -> str:
 
 
 def _main(found: Shrunk) -> Shrinkage | None:
-    """The axis along which the input was largest."""
+    """The axis along which the input was largest, of those that the verdict is of."""
     axes = [each for each in found.shrinkage if each.what not in ("column", "input")]
-    return max(axes, key=lambda each: each.total, default=None)
+    largest = max(axes, key=_total, default=None)
+    if largest is None or found.verdict == "none":
+        return largest
+    told = [each for each in axes if each.what != "key" or largest.what == "key"]
+    return max((each for each in told if each.left), key=_total, default=largest)
+
+
+def _total(each: Shrinkage) -> int:
+    return each.total
 
 
 def _noun(what: str) -> str:
@@ -119,11 +130,14 @@ def _left(each: Shrinkage) -> str:
 def _culprit(each: Culprit, found: Shrunk) -> tuple[str, str]:
     number = each.position + (each.what == "line")  # as editors count them
     where = f"{_noun(each.what)} {number:,}"
-    if each.label and each.label != str(each.position):
-        where += f" ({in_line(each.label)})"
-    if len({one.input for one in found.culprits}) > 1:
-        where += f" of {in_line(each.input)}"
+    label = in_line(each.label) if each.label != str(each.position) else ""
     parts = [in_line(each.value)] if each.value else []
+    if 0 < len(label) <= _LABEL:
+        where += f" ({label})"
+    elif label:
+        parts.insert(0, label)
+    if len({one.input for one in found.culprits}) > 1:
+        parts.append(f"of {in_line(each.input)}")
     if each.provenance is not None:
         parts.append(f"from {in_line(each.provenance.text)}")
     elif each.partition is not None:

@@ -66,7 +66,8 @@ def call_task(
         try:
             call.function, call.args, call.kwargs = bind(node, data)
             call.result = _invoke(call.function, *call.args, **call.kwargs)
-            call.exception = carried_by(call.result)
+            carried = carried_by(call.result)
+            call.exception = None if carried is None else _apart(carried, handled)
         except through:
             raise
         except BaseException as error:  # the task's own, SystemExit too

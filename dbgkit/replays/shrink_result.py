@@ -25,6 +25,7 @@ from dbgkit.remote.common.texts import in_line, safe_repr
 from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.remote.values.summarize import Budget, summarize
 from dbgkit.replays.material import Material
+from dbgkit.replays.outcome import difference
 from dbgkit.targets.naming import name_of
 
 if TYPE_CHECKING:
@@ -77,7 +78,15 @@ def shrunk_of(
         worker=worker,
         seconds=form["seconds"],
         omitted=omitted,
-        notes=tuple(dict.fromkeys([*_another(failure, material, key), *form["notes"]])),
+        notes=tuple(
+            dict.fromkeys(
+                [
+                    *_another(failure, material, key),
+                    *_otherwise(failure, form, key),
+                    *form["notes"],
+                ]
+            )
+        ),
     )
 
 
@@ -85,6 +94,20 @@ def _another(failure: Failure, material: Material, key: Any) -> Iterable[str]:
     """A note if a task that leads to the failed one fails by now, and was shrunk."""
     if failure.key is not None and key != material.key and key in material.rows:
         yield f"{key!r}, which leads to it, failed as it was run again: it was shrunk"
+
+
+def _otherwise(failure: Failure, form: ShrunkForm, key: Any) -> Iterable[str]:
+    """A note if the whole input fails by now, or in this place, in another way."""
+    whole = form.get("whole")
+    if whole is None or key != failure.key or failure.killed:
+        return
+    differs = difference(failure, whole)
+    if differs is not None:
+        how = differs or f"{whole['type']}: {whole['message']}"
+        yield (
+            "the whole input failed in another way when it was run again, and that is "
+            f"what was shrunk: {redact_text(in_line(how))}"
+        )
 
 
 def _name(name: Any) -> Name:

@@ -25,12 +25,17 @@ Attempt = Callable[[dict[Any, Any]], int]
 
 _STICKS = 10  # parts: with so many left, words may be what holds them together
 _WORDED = 12  # smaller parts that fail in other words only: then words do not count
+_NAMES = ("key", "column")  # axes whose parts code asks for by name
 _ROUNDS = 6
 _DEEPEST = 10  # containers within containers
 
 
 class _Stuck(Exception):
     """Parts fail, but no small one with the words of the whole."""
+
+
+def _count(cut: Cut) -> int:
+    return cut.count
 
 
 @dataclass
@@ -249,7 +254,7 @@ class Engine:
         A message may list what it is about, so that no smaller part has the same.
         """
         size = size_of(found.kept)
-        stuck = size == cut.count or size > _STICKS
+        stuck = size > _STICKS or (size == cut.count and not self._fewer_in_words(cut))
         loose = min(worded, default=size) < size
         if self.worded or found.counts or not (stuck and loose and size > 1):
             return found
@@ -264,6 +269,18 @@ class Engine:
             return Found(kept, again.counts)
         self.worded = False
         return found
+
+    def _fewer_in_words(self, cut: Cut) -> bool:
+        """Whether less of a value fails in the words of the whole, as far as is known.
+
+        Names are never what a message lists of its data: without one of them, it is
+        about another.
+        """
+        names = {place.name for place in cut.places}
+        return cut.what in _NAMES or any(
+            each.left < each.count and names & {place.name for place in each.places}
+            for each in self.cuts
+        )
 
     def _note(self, cut: Cut) -> None:
         """Keep what became of an axis; of one that was gone through before, in all."""
@@ -343,20 +360,38 @@ class Engine:
         return failed
 
     def _with_others(self, cut: Cut, others: Spans) -> dict[Any, Any]:
-        """The smallest values, with other parts of those that a cut is of."""
-        values = dict(self.values)
+        """The values as they were, with other parts of those that a cut is of.
+
+        Whatever else is left is enough for the parts that are left, not for others:
+        these may need columns, or inputs, that the smallest input has not.
+        """
+        values = dict(self.first)
         for place in cut.places:
             if self.left.of(place):
-                whole = take(self.first[place.name], 0, others)
-                for axis in range(1, len(axes_of(whole))):
-                    whole = take(whole, axis, self.left.of(place, axis))
-                values[place.name] = whole
+                values[place.name] = take(self.first[place.name], 0, others)
         return values
 
     def main(self) -> Cut | None:
-        """Of the first axes that values are cut along, that with the most parts."""
-        cuts = [each for each in self.cuts if each.axis == 0 and each.places]
-        return max(cuts, key=lambda each: each.count, default=None)
+        """Of the first axes that values are cut along, that with the most parts.
+
+        One of which nothing is left is taken only if that is so of all.
+        """
+        cuts = self._along_first()
+        told = [each for each in cuts if self.tells_of(each.what)]
+        left = [each for each in told if any(map(self.left.of, each.places))]
+        return max(left or cuts, key=_count, default=None)
+
+    def _along_first(self) -> list[Cut]:
+        """Cuts along the first axes of values."""
+        return [each for each in self.cuts if each.axis == 0 and each.places]
+
+    def tells_of(self, what: str) -> bool:
+        """Whether parts of a kind are told: keys if there are most of them.
+
+        A task needs the keys that it asks for, whatever it is that makes it fail.
+        """
+        largest = max(self._along_first(), key=_count, default=None)
+        return what != "key" or largest is None or largest.what == "key"
 
     def main_left(self) -> Spans:
         """What is left along that axis."""

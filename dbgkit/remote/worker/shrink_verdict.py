@@ -34,13 +34,18 @@ def verdict_of(engine: Engine) -> Verdict:
 
 def count_left(engine: Engine) -> int:
     """How many parts are left of all values; of what was cut together, once."""
-    counted: set[Any] = set()
+    return sum(size_of(spans) for _, spans in _counted(engine))
+
+
+def _counted(engine: Engine) -> set[tuple[Any, Spans]]:
+    """What is left of each value that is told; of what was cut together, once."""
+    counted: set[tuple[Any, Spans]] = set()
     for name in engine.values:
-        spans = _spans(engine, name)
-        if spans:
-            together = _together(engine, name)
-            counted.add((together or name, spans))
-    return sum(size_of(spans) for _, spans in counted)
+        place = engine.left.largest(name)
+        spans = engine.positions_left(place)
+        if spans and engine.tells_of(engine.left.first_axis(place)[0]):
+            counted.add((_together(engine, name) or name, spans))
+    return counted
 
 
 def _together(engine: Engine, name: Any) -> Any:
@@ -54,8 +59,8 @@ def _together(engine: Engine, name: Any) -> Any:
 
 def _is_block(engine: Engine) -> bool:
     """Whether what is left is in one place."""
-    left = {_spans(engine, name) for name in engine.values} - {()}
-    return len(left) == 1 and len(next(iter(left))) == 1
+    counted = _counted(engine)
+    return len(counted) == 1 and all(len(spans) == 1 for _, spans in counted)
 
 
 def rows_left(engine: Engine) -> dict[Any, list[int]]:
@@ -77,7 +82,7 @@ def left_forms(engine: Engine) -> list[LeftForm]:
     for name in engine.first:
         place = engine.left.largest(name)
         what, count = engine.left.first_axis(place)
-        if name in cut and count:
+        if name in cut and count and engine.tells_of(what):
             forms.append(
                 {
                     "name": list(name),
@@ -88,11 +93,6 @@ def left_forms(engine: Engine) -> list[LeftForm]:
                 }
             )
     return forms
-
-
-def _spans(engine: Engine, name: Any) -> Spans:
-    """What is left of a value, or of the largest within it."""
-    return engine.positions_left(engine.left.largest(name))
 
 
 def cut_form(cut: Cut) -> CutForm:
