@@ -22,8 +22,10 @@ from distributed import Client, LocalCluster
 import dbgkit
 
 
-def by_hour(readings):
-    return readings.pivot(index="hour", columns="station", values="value")
+def warmest(readings):
+    """The warmest station's value of each hour."""
+    by_hour = readings.pivot(index="hour", columns="station", values="value")
+    return by_hour.max(axis=1)
 
 
 def write_readings(folder, *, days=4, stations=100, hours=250):
@@ -47,7 +49,7 @@ def main():
     write_readings(folder)
 
     readings = dd.read_csv(f"{folder}/day-*.csv")
-    hours = readings.map_partitions(by_hour, meta=object)
+    hours = readings.map_partitions(warmest, meta=(None, float))
 
     cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     with cluster, Client(cluster):

@@ -248,7 +248,6 @@ def test_a_builtin_value_comes_back(name):
         type("Own", (dict,), {})(a=1),
         datetime.date(2020, 1, 1),
     ],
-    ids=repr,
 )
 def test_nothing_is_written_of_what_would_not_come_back(value):
     if isinstance(value, pd.DataFrame) and value.attrs:

@@ -162,6 +162,19 @@ def test_a_shrunk_input_is_a_target():
     assert isinstance(again, Shrunk) and again.rows == 1
 
 
+def test_what_is_called_a_secret_is_hidden():
+    for words in (["a", "hunter2"], pd.Series(["a", "hunter2"], name="password")):
+        found = shrunk(refuse_digits, words)
+        assert left(found) == [1] and found.culprits[0].value == "<hidden>"
+    found = shrunk(lambda d: refuse_digits(d["password"]), {"password": ["a", "b2"]})
+    assert found.culprits[0].value == "<hidden>"
+
+
+def refuse_digits(passwords):
+    if any(char.isdigit() for word in passwords for char in word):
+        raise ValueError("a digit")
+
+
 @pytest.mark.parametrize("kind", [list, tuple, set, frozenset])
 def test_containers_of_each_kind(kind):
     words = kind(["n/a", *map(str, range(500))])
@@ -557,3 +570,18 @@ def test_what_cannot_be_copied_is_shrunk_in_forks():
 def refuse_locks(rows):
     if any(hasattr(each, "acquire") for each in rows):
         raise ValueError("a lock")
+
+
+def test_a_replay_is_compared_with_the_run_on_the_smallest_input():
+    error = raised(caused, [*range(100), "n/a"])
+    found = dbgkit.shrink(error)
+    with dbgkit.replay(found) as again:
+        assert again.outcome == "same"
+        assert again.notes == ("it runs on the smallest input, as shrink has found it",)
+
+
+def caused(rows):
+    try:
+        return [row + 1 for row in rows]
+    except TypeError as error:
+        raise ValueError("a row is no number") from error

@@ -9,7 +9,7 @@ import dask
 import pandas as pd
 import pytest
 import shrink_tasks as tasks
-from conftest import own_cluster
+from conftest import forget_modules_of, own_cluster
 from distributed import wait
 from watching import unchanged, wait_until
 
@@ -320,3 +320,61 @@ def leave_one_behind(rows):
         os._exit(0)
     if -1 in rows:
         raise ValueError("there is a -1")
+
+
+ONLY_THERE = """
+class Row:
+    def __init__(self, value):
+        self.value = value
+
+def made(count):
+    return [Row(number) for number in range(count)]
+
+def halves(rows):
+    return [1 / (row.value - 7) for row in rows]
+"""
+
+
+def test_code_that_only_the_workers_have_runs_there(tmp_path, monkeypatch):
+    (tmp_path / "only_there.py").write_text(ONLY_THERE)
+    with own_cluster(n_workers=1) as client:
+        client.run(add_path, str(tmp_path))
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(tmp_path))
+            import only_there
+
+            rows = client.submit(only_there.made, 50, key="rows")
+            future = failed(client, only_there.halves, rows)
+        forget_modules_of(tmp_path)
+        notices = []
+        found = dbgkit.shrink(future, notify=lambda event: notices.append(str(event)))
+    assert found.where == "worker" and left(found) == [7]
+    assert any("it cannot be read here: it runs" in each for each in notices)
+    assert not found.inputs and found.failure is found.original
+    assert "cannot be read here" in " ".join(found.notes)
+
+
+def add_path(path):
+    import sys
+
+    sys.path.append(path)
+
+
+def test_nobody_waits_for_it_any_more():
+    """A client that is gone asks no more: then no further run begins."""
+    import asyncio
+    from types import SimpleNamespace
+
+    from dbgkit.remote.worker.shrink import ALONE, Course, forget
+
+    async def main():
+        worker = SimpleNamespace(_dbgkit_shrinks={})
+        course = Course({"name": "x", "timeout": 30.0, "nbytes": 0}, worker)
+        worker._dbgkit_shrinks["x"] = course
+        assert course.why_stop() == ""
+        course.asked -= ALONE + 1
+        assert course.why_stop() == "gone"
+        forget(course)
+        assert not vars(worker)
+
+    asyncio.run(main())

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
+from pathlib import Path
 
 import dask
 import pytest
+from commands import environment
 from distributed import wait
 
 import dbgkit
@@ -168,3 +172,19 @@ def test_delayed_readers_have_their_call(tmp_path):
 
 def total(rows):
     return sum(rows)
+
+
+def test_the_example_finds_both_lines(tmp_path):
+    example = Path(__file__).parent.parent / "examples" / "smallest_input.py"
+    done = subprocess.run(
+        [sys.executable, example],
+        capture_output=True,
+        text=True,
+        env=environment(COLUMNS="100"),
+        cwd=tmp_path,
+        timeout=120,
+    )
+    text = " ".join(done.stdout.split())
+    assert "verdict some: 2 rows make it fail together" in text, done.stderr
+    assert "line 1,236" in text and "line 20,002" in text
+    assert "it fails in the same way: same" in text

@@ -6,11 +6,12 @@ import random
 import statistics
 
 import pytest
+from fuzzing import bounded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shrink_kit import FIGURES, cost_of
 
-from dbgkit.remote.common.shrink_search import alone, smallest
+from dbgkit.remote.common.shrink_search import Known, alone, smallest
 from dbgkit.remote.common.shrink_spans import (
     both,
     joined,
@@ -156,3 +157,18 @@ def test_few_runs_and_few_rows_are_tested(figure):
     runs, tested = zip(*costs, strict=True)
     assert statistics.mean(runs) <= figure.runs * 1.1
     assert statistics.mean(tested) / figure.count <= figure.tested * 1.1
+
+
+def test_what_is_remembered_takes_bounded_room():
+    known = Known()
+    for number in range(3_000):
+        known.note(spans_of(range(0, 2_000, 2)), number)
+        known.note(((number, number + 1),), number)
+    assert sum(map(len, known)) <= Known.room and known.room < 0
+
+
+def test_thousands_that_are_needed_take_no_room_to_speak_of():
+    needed = set(range(0, 3_000, 2))
+    with bounded(60.0, 100_000_000):
+        found = smallest(3_000, lambda spans: needed <= set(positions(spans)))
+    assert set(positions(found.kept)) == needed

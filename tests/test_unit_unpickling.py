@@ -9,6 +9,7 @@ import gc
 import io
 import pickle
 import sys
+import threading
 import typing
 
 import cloudpickle
@@ -272,3 +273,25 @@ def test_buffers_and_files_are_read(own):
     file.seek(6)
     own["Model"].predict = len  # read twice, from where it stands
     assert Reading().load(file).predict(1) == ("base", 1.0)
+
+
+def test_many_small_pickles_are_read_within_one_limit(monkeypatch):
+    """Items of a long list come one by one, and a thread for each is slow."""
+    from dbgkit.cluster.packed import NeverRead
+    from dbgkit.source import Reader, reading
+
+    begun = []
+
+    def noted(*args, **options):
+        begun.append(args)
+        return threading.Thread(*args, **options)
+
+    monkeypatch.setattr(reading, "Thread", noted)
+    reader = Reader(limit=30.0)
+    items = [pickle.dumps(number) for number in range(100)]
+    read = reader.at_once(lambda: [reader.loads(each) for each in items])
+    assert read == [*range(100)] and len(begun) == 1
+    released = threading.Event()
+    with pytest.raises(NeverRead):
+        Reader(limit=0.05).at_once(lambda: released.wait(30))
+    released.set()

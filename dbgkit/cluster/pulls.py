@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,12 +15,13 @@ from dbgkit import advice
 from dbgkit.cluster.clients import is_inproc
 from dbgkit.cluster.connection import address_of
 from dbgkit.cluster.link import Link
-from dbgkit.cluster.packed import PICKLED, Loads, NeverRead, PackedPool, unpacked
+from dbgkit.cluster.packed import PICKLED, NeverRead, PackedPool, unpacked
 from dbgkit.cluster.reach import CONNECT_LIMIT, reach_of
 from dbgkit.cluster.workers import PROBE_LIMIT
 from dbgkit.errors import InputMoved, InputUnreadable, WaitTimedOut
 from dbgkit.remote.common.sentences import several
 from dbgkit.remote.common.texts import safe_str
+from dbgkit.remote.common.unpickling import Reading
 
 PROBE_AFTER = 2.0  # seconds that a pull may take before its workers are probed
 SLOWEST_PULL = 1_000_000  # bytes a second: Dask sends a long list no faster
@@ -34,7 +36,7 @@ def pull_values(
     nbytes: int,
     report: Callable[[str], None] = lambda text: None,
     *,
-    loads: Loads,
+    reader: Reading,
     called: Mapping[Any, Any] = MappingProxyType({}),
 ) -> dict[Any, Any]:
     """Values of keys that are in memory, straight from their workers.
@@ -51,8 +53,8 @@ def pull_values(
     nbytes : int
         Their size, as far as it is known; the limit of the wait grows with it.
     report : callable
-    loads : callable
-        Unpickles, in the calling thread: ``loads(data, buffers=...)``.
+    reader : Reading
+        Unpickles, and says how long that may take.
     called : mapping, optional
         Names to show for keys that the user does not know.
 
@@ -76,7 +78,8 @@ def pull_values(
     for key in list(came):
         name = called.get(key, key)
         try:
-            values[key] = unpacked(came.pop(key), loads)
+            read = partial(unpacked, came.pop(key), reader.loads)
+            values[key] = reader.at_once(read, nbytes / SLOWEST_PULL)
         except NeverRead as error:
             raise WaitTimedOut(
                 f"input {name!r} was not unpickled here within {error.limit:g} s: "

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from dbgkit.remote.common.wire_failures import Needs, Visit
+    from dbgkit.remote.common.wire_replays import RaisedForm
     from dbgkit.remote.common.wire_shrink import LineSource
 
 
@@ -49,6 +50,8 @@ class Evidence:
     pickled: bytes = field(default=b"", repr=False)
     # Options of the call that found it which the next one needs too (`advice`).
     again: Mapping[str, Any] = field(default_factory=dict)
+    # What it raised as it was run here, by which a replay is compared with that run.
+    raised: RaisedForm | None = field(default=None, repr=False)
     # What the recorder saw of it, if nothing else shows what caused it.
     recording: Recording | None = field(default=None, repr=False)
 

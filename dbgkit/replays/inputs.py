@@ -112,7 +112,7 @@ def _pull(
         {stored_as(key): material.rows[key].who_has for key in keys},
         plan.pull_bytes,
         lambda text: notify(Notice(text)),
-        loads=material.reader.loads,
+        reader=material.reader,
     )
     notify(Progress("pull", plan.pull_bytes, plan.pull_bytes, "bytes"))
     return {key: data[stored_as(key)] for key in keys}

@@ -158,6 +158,8 @@ def _is_what_it_raised(failure: Failure, error: BaseException) -> bool:
 
 def places_before(failure: Failure) -> list[Place]:
     """Where it failed on the cluster, or in this process if there is none."""
+    if failure.evidence.raised is not None:
+        return places_of(failure.evidence.raised["frames"])
     if failure.found_in == "local" and failure.exception is not None:
         return places_of(raised(failure.exception)["frames"])
     return places_of(task_frames(parse_traceback(failure.traceback_text)))
@@ -216,6 +218,9 @@ def _chain_before(failure: Failure) -> tuple[list[list[Any]], bool]:
     A cluster sends all of them or none; but when the client raises the exception again,
     Python may replace one by what is being handled there.
     """
+    run = failure.evidence.raised
+    if run is not None:
+        return run["chain"], not run["cut"]
     if failure.kind == "carried":
         return [], False  # joblib has put the worker's text in the cause's place
     error = failure.exception if failure.exception is not None else _stored(failure)

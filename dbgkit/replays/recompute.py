@@ -89,8 +89,8 @@ def recompute(
                 key=plan.key,
             )
         who_has = {names[key]: rows[names[key]]["who_has"] for key in wanted}
-        loads = material.reader.loads
-        data = pull_values(link, who_has, size, loads=loads, called=own)
+        reader = material.reader
+        data = pull_values(link, who_has, size, reader=reader, called=own)
     return {key: data[names[key]] for key in wanted}
 
 

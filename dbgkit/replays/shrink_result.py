@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dbgkit.errors import RunSpecUnreadable
 from dbgkit.model import (
     Culprit,
     Evidence,
@@ -56,13 +57,14 @@ def shrunk_of(
     if form["text_line"] is not None:
         culprits.append(_line_of_text(form["text_line"], values, words))
     key = as_key(form["key"])
+    smallest = _smallest(failure, material, form, key, values)
     inputs = {
         name[1] if name[0] == "input" else words[name]: value
         for name, value in values.items()
     }
     return Shrunk(
         verdict=form["verdict"],
-        failure=_smallest(failure, material, form, key, values),
+        failure=smallest,
         original=failure,
         culprits=tuple(culprits),
         inputs=inputs,
@@ -127,7 +129,11 @@ def _smallest(
     """The task on the smallest input: a graph of it alone, and no cluster."""
     if not values:
         return failure
-    node = _node(material, key)
+    try:
+        node = _node(material, key)
+    except RunSpecUnreadable as error:
+        form["notes"].append(f"it cannot be run here on its smallest input: {error}")
+        return failure
     literals = {name: value for name, value in values.items() if name[0] != "input"}
     inputs = {name[1]: value for name, value in values.items() if name[0] == "input"}
     node = with_values(node, literals)
@@ -147,13 +153,14 @@ def _smallest(
         exception=None,
         asked=None,
         others=(),
-        notes=(),
+        notes=("it runs on the smallest input, as shrink has found it",),
         evidence=Evidence(
             graph={key: node},
             cache=inputs,
             scheduler=failure.evidence.scheduler,
             codes=failure.evidence.codes,
             index=failure.evidence.index,
+            raised=None if failure.killed else raised,
         ),
         **changed,
     )
@@ -206,7 +213,7 @@ def _culprits(
             if len(found) >= MOST_CULPRITS:
                 omitted += 1
                 continue
-            label, text = _shown(value, index)
+            label, text = _shown(value, index, _called(value, name, path, words))
             line = None if path else lines.get((name, position))
             found.append(
                 Culprit(
@@ -271,7 +278,19 @@ def _partition(name: Name) -> int | None:
     return key[1] if isinstance(key[1], int) else None
 
 
-def _shown(value: Any, index: int) -> tuple[str, str]:
+def _called(
+    value: Any, name: Name, path: tuple[Any, ...], words: Mapping[Name, str]
+) -> str:
+    """What a value is called, by which it may be a secret; empty if it has no name."""
+    if getattr(value, "ndim", 0) == 1 and hasattr(value, "iloc"):
+        return str(value.name)
+    if path:
+        return path[-1] if isinstance(path[-1], str) else ""
+    # "argument tokens of f"
+    return words[name].split()[1] if name[0] == "literal" else ""
+
+
+def _shown(value: Any, index: int, called: str) -> tuple[str, str]:
     """Label and text of a part of the smallest input; secrets hidden."""
     axes = axes_of(value)
     if not axes or index >= axes[0].size:
@@ -287,7 +306,7 @@ def _shown(value: Any, index: int) -> tuple[str, str]:
         part = next(iter(part))
     elif getattr(part, "ndim", None) == 1:
         part = part[0]
-    text = summarize(part, budget=_budget())["text"]
+    text = summarize(part, name=called, budget=_budget())["text"]
     return in_line(redact_text(label)), text
 
 

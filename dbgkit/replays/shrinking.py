@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dbgkit import advice
+from dbgkit.cluster.clients import is_open
 from dbgkit.errors import (
     DbgkitError,
     InputMoved,
     InputNotCopyable,
+    InputUnreadable,
     NotHere,
+    RunSpecUnreadable,
     StandInLacks,
     WaitTimedOut,
 )
 from dbgkit.model import Failure, Notice, Shrunk
+from dbgkit.remote.common.texts import safe_str
 from dbgkit.replays.material import Material
 from dbgkit.replays.naming import call_again, named
 from dbgkit.replays.on_worker import readable
@@ -48,8 +52,14 @@ def shrink_failure(
             if wanted.where is not None:
                 raise
             where = "here"
-    prepared = prepare(failure, replace(wanted, where=where), notify)
-    return shrink_prepared(prepared, shrinking, notify, chosen=wanted.where)
+    try:
+        prepared = prepare(failure, replace(wanted, where=where), notify)
+        return shrink_prepared(prepared, shrinking, notify, chosen=wanted.where)
+    except (RunSpecUnreadable, InputUnreadable):
+        if wanted.where is not None or where != "here" or not _has_cluster(failure):
+            raise
+    notify(Notice("it cannot be read here: it runs on a worker"))
+    return _on_worker(failure, wanted, shrinking, notify)
 
 
 def shrink_prepared(
@@ -112,16 +122,37 @@ def result(
     if form["status"] != "done":
         raise _refusal(failure, form)
     if form["values"]:
-        values = material.reader.loads(form["values"])
+        values = _read(form, "values", material)
     elif not values and form["nbytes"] and form["stopped"] != "gone":
         form["notes"].append(_not_brought(form["nbytes"]))
     told: Any = {}
-    for data in (form["told_values"], form["every_values"]):
-        if data:
-            told |= material.reader.loads(data)
+    if form["told_values"]:
+        told |= _read(form, "told_values", material)
+    if form["every_values"]:
+        told |= _read(form, "every_values", material)
     return shrunk_of(
         failure, material, form, values or {}, told, where=where, worker=worker
     )
+
+
+def _read(
+    form: ShrunkForm,
+    which: Literal["values", "told_values", "every_values"],
+    material: Material,
+) -> Any:
+    """Values that were brought; none, and a note, if they cannot be read here."""
+    try:
+        return material.reader.loads(form[which])
+    except Exception as error:  # unpickling runs anybody's code
+        form["notes"].append(
+            f"the smallest input cannot be read here: {safe_str(error, 500)}"
+        )
+        return {}
+
+
+def _has_cluster(failure: Failure) -> bool:
+    client = failure.evidence.client
+    return client is not None and is_open(client)
 
 
 def _not_brought(nbytes: int) -> str:

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from functools import partial
 from pickle import UnpicklingError
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Thread, local
 from types import CodeType, TracebackType
 from typing import Any
 
@@ -25,6 +25,9 @@ from dbgkit.source.texts import came_from_stdin, is_nameless, remember
 
 # File names of code that has no text anywhere.
 _NO_FILES = (DYNAMIC, "<stdin>", "<string>")
+
+
+_reads = local()  # whether what is read in this thread is bounded already
 
 
 class Reader(Reading):
@@ -58,9 +61,24 @@ class Reader(Reading):
             It did not finish within the limit; it goes on in a thread that nobody waits
             for.
         """
-        if self.limit is None:
+        if self.limit is None or getattr(_reads, "bounded", False):
             return super().loads(data, buffers=buffers)
         return _within(self.limit, partial(super().loads, data, buffers=buffers))
+
+    def at_once(self, read: Callable[[], Any], seconds: float = 0.0) -> Any:
+        """What ``read`` gives, which calls `loads` often: the limit is of it all.
+
+        ``seconds`` are added to the limit. A thread for each item of a long list would
+        take most of the time.
+        """
+        if self.limit is None:
+            return read()
+
+        def bounded() -> Any:
+            _reads.bounded = True
+            return read()
+
+        return _within(self.limit + seconds, bounded)
 
     def places(self) -> dict[str, dict[str, str]]:
         """Which code was put into which file, for a reader in another process."""

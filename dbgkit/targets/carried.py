@@ -66,7 +66,7 @@ def failed_batches(
     ][-_MOST_FETCHED:]
     where = {row["key"]: row["who_has"] for row in rows}
     # It must not change any class of this process.
-    values = pull_values(link, where, 0, loads=Reading().loads)
+    values = pull_values(link, where, 0, reader=Reading())
     # The newest first: one job is often run again.
     newest = sorted(rows, key=lambda row: held.index(row["key"]), reverse=True)
     return [

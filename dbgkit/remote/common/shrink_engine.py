@@ -8,7 +8,7 @@ from typing import Any
 
 from .shrink_cuts import Budget, Cut, Left, Place, Spent, controls
 from .shrink_parts import Axis, at, axes_of, children_of, parts_in, put, take
-from .shrink_search import Found, alone, smallest
+from .shrink_search import Found, Known, alone, smallest
 from .shrink_spans import (
     Spans,
     positions,
@@ -208,14 +208,18 @@ class Engine:
         hints: tuple[int, ...] = (),
     ) -> bool:
         """Shrink along one axis; whether anything could be left out."""
-        seen: dict[Spans, int] = {}
+        seen: Known[int] = Known()
+        worded: list[int] = []  # sizes of parts that fail in other words
         self.current, self._made = cut, made
 
         def fails(spans: Spans) -> bool:
             level = seen.get(spans)
             if level is None:
-                level = seen[spans] = self._test(made(spans))
-                self._notice_words(cut, spans, level, seen)
+                level = self._test(made(spans))
+                seen.note(spans, level)
+                if level == WORDED and spans:
+                    worded.append(size_of(spans))
+                    self._notice_words(cut, len(worded))
             good = level == SAME or (self.worded and level == WORDED and bool(spans))
             if good and size_of(spans) < cut.left:
                 cut.kept = spans
@@ -229,7 +233,7 @@ class Engine:
                 found = smallest(cut.count, fails, hints)
             except _Stuck:
                 found = Found(cut.kept)
-            found = self._in_other_words(cut, found, seen, fails)
+            found = self._in_other_words(cut, found, worded, fails)
             cut.kept, cut.counts = found.kept, found.counts
         finally:
             if cut.left < cut.count:
@@ -238,17 +242,13 @@ class Engine:
             self.current = self._made = None
         return cut.left < cut.count
 
-    def _notice_words(
-        self, cut: Cut, spans: Spans, level: int, seen: Mapping[Spans, int]
-    ) -> None:
+    def _notice_words(self, cut: Cut, number: int) -> None:
         """Raise `_Stuck` if many parts fail, and no small one in the whole's words."""
-        if self.worded or level != WORDED or cut.left < cut.count // 4 or not spans:
-            return
-        if sum(each == WORDED for each in seen.values()) >= _WORDED:
+        if not self.worded and cut.left >= cut.count // 4 and number >= _WORDED:
             raise _Stuck
 
     def _in_other_words(
-        self, cut: Cut, found: Found, seen: Mapping[Spans, int], fails: Any
+        self, cut: Cut, found: Found, worded: list[int], fails: Any
     ) -> Found:
         """Without the message, where no smaller part fails with it.
 
@@ -256,10 +256,7 @@ class Engine:
         """
         size = size_of(found.kept)
         stuck = size > _STICKS or (size == cut.count and not self._fewer_in_words(cut))
-        loose = any(
-            level == WORDED and 0 < size_of(spans) < size
-            for spans, level in seen.items()
-        )
+        loose = min(worded, default=size) < size
         if self.worded or found.counts or not (stuck and loose and size > 1):
             return found
         self.worded, base = True, found.kept

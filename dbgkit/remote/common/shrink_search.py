@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .shrink_spans import (
     Spans,
@@ -22,6 +23,7 @@ from .shrink_spans import (
     without,
 )
 
+T = TypeVar("T")
 Fails = Callable[[Spans], bool]
 
 _CHECKED = 4  # halvings of which both sides are tested
@@ -66,14 +68,27 @@ def _smallest_of(count: int, fails: Fails) -> Found:
     return Found(_minimal(_needed(kept, ends, fails), fails))
 
 
+class Known(dict[Spans, T]):
+    """What is known of some parts, as far as there is room for them."""
+
+    room = 1_000_000  # spans
+
+    def note(self, spans: Spans, found: T) -> None:
+        self.room -= len(spans) + 1
+        if self.room > 0:
+            self[spans] = found
+
+
 def _remembering(fails: Fails) -> Fails:
-    """Asks nothing twice."""
-    known: dict[Spans, bool] = {}
+    """Asks nothing twice, as far as it can remember."""
+    known: Known[bool] = Known()
 
     def ask(spans: Spans) -> bool:
-        if spans not in known:
-            known[spans] = fails(spans)
-        return known[spans]
+        found = known.get(spans)
+        if found is None:
+            found = fails(spans)
+            known.note(spans, found)
+        return found
 
     return ask
 

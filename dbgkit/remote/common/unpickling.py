@@ -74,6 +74,10 @@ class Reading:
         """What ``pickle.loads`` gives, with the same errors."""
         return self.load(io.BytesIO(data), buffers=buffers)
 
+    def at_once(self, read: Callable[[], Any], seconds: float = 0.0) -> Any:
+        """What ``read`` gives, which calls `loads` often: see ``source.Reader``."""
+        return read()
+
     def load(self, file: BinaryIO, *, buffers: Iterable[Any] = ()) -> Any:
         """What ``pickle.load`` gives; the file can be read from where it stands."""
         kept = list(buffers)
