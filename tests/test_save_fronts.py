@@ -89,7 +89,9 @@ def test_a_task_is_saved_from_another_terminal(capsys, client, path):
     done = command("save", future.key, "-o", path)
     assert done.code == 0, done
     assert "ZeroDivisionError" in done.out and str(path) in done.out.replace("\n", "")
-    assert dbgkit.load(path).failure.key == future.key
+    saved = dbgkit.load(path)
+    assert saved.failure.key == future.key
+    assert [(one.name, one.text) for one in saved.inputs] == [("x", "3")]
     done = command("save", future.key, "-o", path, "--no-inputs", "--json")
     assert json.loads(done.out)["inputs"] == []
 

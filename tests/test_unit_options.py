@@ -115,8 +115,8 @@ def test_all_that_a_verb_takes_is_in_the_table_and_no_more(name):
 @pytest.mark.parametrize(("name", "option"), VERB_OPTIONS)
 def test_defaults_are_those_of_the_verb(name, option):
     needed = (name, option.keyword) == ("save", "path")  # front ends have one
-    own = (name, option.keyword) in OF_COMMANDS
-    if option.kind != "flag" and not needed and not own:
+    own = (name, option.keyword) in OF_COMMANDS or option.only == COMMAND_LINE
+    if not needed and not own:
         assert option.default == parameters(name)[option.keyword].default
     if name == "record" and (keyword := option.flag[2:]) in DEFAULTS:
         known = DEFAULTS[keyword]

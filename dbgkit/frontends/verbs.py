@@ -185,7 +185,9 @@ _SAVE = (
         name="output",
         also=("-o",),
     ),
-    Option("inputs", "leave out the call and its inputs", "flag", name="no-inputs"),
+    Option(
+        "inputs", "leave out the call and its inputs", "flag", True, name="no-inputs"
+    ),
     *(each for each in _RUN if each.keyword not in ("scope", "times")),
 )
 _TRUST = Option(
