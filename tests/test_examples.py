@@ -22,6 +22,7 @@ LIVE = EXAMPLES / "live_breakpoint.py"
 BREAK_AT = EXAMPLES / "break_at_failure.py"
 HELD = EXAMPLES / "held_failure.py"
 AS_A_FILE = EXAMPLES / "failure_as_a_file.py"
+SMALLEST = EXAMPLES / "smallest_input.py"  # which test_shrink_fronts runs
 STATES_NOTEBOOK = EXAMPLES / "states.ipynb"
 PROMPT = re.escape("(Pdb) ")
 
@@ -146,7 +147,7 @@ def run(
 
 
 def test_the_table_has_every_example() -> None:
-    others = {STATES, LIVE, BREAK_AT, HELD}
+    others = {STATES, LIVE, BREAK_AT, HELD, AS_A_FILE, SMALLEST}
     scripts = {e.script for e in TABLE} | {each.name for each in others}
     assert scripts == {p.name for p in EXAMPLES.glob("*.py")}
 

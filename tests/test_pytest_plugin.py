@@ -190,7 +190,7 @@ FIRST = """
 def test_whatever_of_dbgkit_a_test_imports_first_is_whole(run):
     # Rewriting dbgkit for each is slow.
     out = run(FIRST, "--assert=plain", limit=180)
-    assert re.search(r"\n=* 2\d passed in", out), out
+    assert re.search(r"\n=* 3\d passed in", out), out
 
 
 def test_a_client_is_seen_to_close_if_dbgkit_has_imported_dask(run):
