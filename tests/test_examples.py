@@ -22,7 +22,7 @@ LIVE = EXAMPLES / "live_breakpoint.py"
 BREAK_AT = EXAMPLES / "break_at_failure.py"
 HELD = EXAMPLES / "held_failure.py"
 AS_A_FILE = EXAMPLES / "failure_as_a_file.py"
-SMALLEST = EXAMPLES / "smallest_input.py"  # which test_shrink_fronts runs
+SMALLEST = EXAMPLES / "smallest_input.py"  # see test_shrink_provenance.py
 STATES_NOTEBOOK = EXAMPLES / "states.ipynb"
 PROMPT = re.escape("(Pdb) ")
 
