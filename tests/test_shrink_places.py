@@ -49,6 +49,12 @@ def _traces(dask_worker):
 # --- the same everywhere --------------------------------------------------------
 
 
+def test_a_task_that_has_not_failed_is_refused(client):
+    future = failed(client, sum, [1, 2])
+    with pytest.raises(errors.NotFailed):
+        dbgkit.shrink(future)
+
+
 @pytest.mark.parametrize("where", [None, *PLACES])
 def test_the_same_is_found_in_each_place(client, where):
     frame = client.submit(tasks.table, amount="n/a", key="frame")

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import sys
+import threading
 from functools import partial
 
 import dask
@@ -24,6 +25,7 @@ import dbgkit
 from dbgkit.api.debugging import capture
 from dbgkit.errors import (
     CannotWrite,
+    InputNotCopyable,
     NoTask,
     NotHere,
     NotVerified,
@@ -347,6 +349,16 @@ def test_a_task_that_killed_its_worker(harmable, tmp_path):
         wait(future)
         with pytest.raises(WouldKill, match="would kill pytest"):
             dbgkit.to_test(future, tmp_path / "test_exit.py")
+
+
+def test_what_cannot_be_copied_is_told_without_advice_that_a_test_does_not_take(
+    tmp_path,
+):
+    with pytest.raises(KeyError) as caught:
+        delayed(lambda lock: {}[1])(threading.Lock()).compute(scheduler="sync")
+    with pytest.raises(InputNotCopyable, match="have the function make it") as refused:
+        dbgkit.to_test(caught.value, tmp_path / "test_lock.py")
+    assert "where=" not in str(refused.value)
 
 
 def test_no_task_raised_it(tmp_path):

@@ -88,6 +88,8 @@ def shrink(
 
     Raises
     ------
+    NotFailed
+        It has not failed.
     NoTask, InputsTooLarge, InputLost, InputNotCopyable, RunSpecUnreadable
         As for `replay`: it cannot be run again.
     WouldKill
@@ -128,7 +130,7 @@ def shrink(
         prepared = None if captured is None else prepared_for(captured, wanted)
         if prepared is not None:
             return shrink_prepared(prepared, shrinking, tell, chosen=where)
-        failure = locate_here(target, found, timeout, wanted, finished=True)[0]
+        failure = locate_here(target, found, timeout, wanted)[0]
         refuse_taskless(failure)
         return shrink_failure(failure, wanted, shrinking, tell)
 

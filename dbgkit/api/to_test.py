@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
@@ -11,6 +12,7 @@ from dbgkit.api.asking import Asking, Async, Sync, Unpack, ask
 from dbgkit.api.locate import captured_of, locate_here
 from dbgkit.api.replay import read_options, silent
 from dbgkit.bundles.to_test import check_path, refuse_killed, write_test
+from dbgkit.errors import InputNotCopyable
 from dbgkit.replays.alive import refuse_taskless
 from dbgkit.replays.capture import prepared_for
 from dbgkit.replays.preparing import Notify, prepare
@@ -129,7 +131,7 @@ def to_test(
     def run(target: Any, found: Any) -> Path:
         captured = captured_of(target)
         prepared = None if captured is None else prepared_for(captured, wanted)
-        with naming_sources(wanted.sources):
+        with _without_copies(), naming_sources(wanted.sources):
             if prepared is None:
                 failure = locate_here(target, found, timeout, wanted)[0]
                 refuse_killed(failure)
@@ -138,3 +140,13 @@ def to_test(
             return write_test(prepared, place, tell, confidential=confidential)
 
     return ask(target, client, timeout, run, asynchronous, source)
+
+
+@contextmanager
+def _without_copies() -> Iterator[None]:
+    """Say of what cannot be copied what holds for a test."""
+    try:
+        yield
+    except InputNotCopyable as error:
+        error.hint = "a test has copies of the arguments: have the function make it"
+        raise
