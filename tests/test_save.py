@@ -391,3 +391,18 @@ def test_the_items_of_a_bag_know_their_lines_too(client, path, tmp_path):
     (tmp_path / "a.txt").unlink()
     shrunk = dbgkit.shrink(dbgkit.load(path, trust=True), where="here")
     assert [place.line for place in shrunk.provenance] == [3]
+
+
+def test_what_files_name_stays_where_it_is():
+    """Files of older versions name these."""
+    import inspect
+
+    from dbgkit.replays import by_name
+
+    assert str(inspect.signature(by_name.for_each)) == (
+        "(function: 'Callable[..., Any]', items: 'Sequence[Any]', "
+        "*others: 'Sequence[Any]', names: 'Sequence[str]' = (), "
+        "given: 'Mapping[str, Any]' = mappingproxy({})) -> 'list[Any]'"
+    )
+    assert [*inspect.signature(by_name.RunTask).parameters] == ["node", "data"]
+    assert by_name.for_each([].append, [1, 2]) == [None, None]

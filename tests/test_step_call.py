@@ -15,9 +15,10 @@ from bundle_tasks import Scale, awaited, blockwise, grow, number, once, per_row,
 from distributed import Future, KilledWorker, wait
 
 from dbgkit.api.locate import locate_here
+from dbgkit.replays.by_name import RunTask, for_each
 from dbgkit.replays.planning import Wanted
 from dbgkit.replays.preparing import prepare
-from dbgkit.replays.step_call import RunTask, for_each, try_call
+from dbgkit.replays.step_call import try_call
 
 
 def silent(event):

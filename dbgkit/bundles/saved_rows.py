@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbgkit.model import Failure
 from dbgkit.remote.common.shrink_lines import first_of
-from dbgkit.replays.step_call import RunTask, StepCall
+from dbgkit.replays.by_name import RunTask
+from dbgkit.replays.step_call import StepCall
 
 if TYPE_CHECKING:
     from dbgkit.bundles.manifest import ReadForm

@@ -25,10 +25,11 @@ from dbgkit.remote.recording.steps import function_name
 from dbgkit.remote.recording.take import Limits, take
 from dbgkit.remote.values.summarize import Budget, summarize
 from dbgkit.remote.worker.environment import describe_process
+from dbgkit.replays.by_name import RunTask
 from dbgkit.replays.environment import ask_worker, packages_of
 from dbgkit.replays.places import own_place
 from dbgkit.replays.preparing import Notify, Prepared
-from dbgkit.replays.step_call import RunTask, StepCall, Tried, try_call
+from dbgkit.replays.step_call import StepCall, Tried, try_call
 from dbgkit.source import Index
 from dbgkit.source.shown import Shown, shown_text
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from dbgkit.model import Failure
@@ -22,6 +21,7 @@ from dbgkit.remote.common.calls import (
 )
 from dbgkit.remote.recording.raised import raised
 from dbgkit.remote.recording.steps import failed_path
+from dbgkit.replays.by_name import RunTask, for_each
 from dbgkit.replays.calling import Call, call_graph, call_task
 from dbgkit.replays.lacking import lack_in
 from dbgkit.replays.nodes import bind, bind_plainly
@@ -58,36 +58,6 @@ class Tried:
     exception: BaseException | None = None
     key: Any = None
     lack: str = ""
-
-
-class RunTask:
-    """All that a task does, as a function of no arguments."""
-
-    def __init__(self, node: Any, data: Mapping[Any, Any]) -> None:
-        self.node, self.data = node, data
-
-    def __call__(self) -> Any:
-        return self.node(dict(self.data))
-
-
-def for_each(
-    function: Callable[..., Any],
-    items: Sequence[Any],
-    *others: Sequence[Any],
-    names: Sequence[str] = (),
-    given: Mapping[str, Any] = MappingProxyType({}),
-) -> list[Any]:
-    """What bags map, without Dask: one call for each item.
-
-    The values of the last lists are given by ``names``, beside what is ``given`` in
-    each call; as ``map_chunk`` (dask/bag/core.py) does.
-    """
-    count = 1 + len(others) - len(names)
-    found = []
-    for values in zip(items, *others):  # noqa: B905
-        named = dict(zip(names, values[count:], strict=True))
-        found.append(function(*values[:count], **{**given, **named}))
-    return found
 
 
 def try_call(
