@@ -78,6 +78,17 @@ def test_what_is_left_fails_and_no_part_can_be_left_out(count, reasons, data):
         assert not fails(without(kept, ((each, each + 1),)))
 
 
+def test_a_number_is_not_what_counts_where_one_less_fails_too():
+    reasons = [{*range(8), 47}, {*range(1, 9), 47}, {0, 2, 3, 6, 47}]
+
+    def fails(spans):
+        here = set(positions(spans))
+        return any(reason <= here for reason in reasons)
+
+    found = smallest(48, fails)
+    assert not found.counts and size_of(found.kept) < 10
+
+
 @given(st.integers(1, 40), st.randoms(use_true_random=False))
 @settings(max_examples=300)
 def test_what_follows_no_rule_is_still_1_minimal(count, choose):

@@ -151,11 +151,16 @@ def _window(low: int, high: int, middle: int, fails: Fails) -> Spans:
 def _counts(kept: Spans, count: int, fails: Fails) -> bool:
     """Whether other positions in the place of those fail as well.
 
-    The first of them was needed: is it, if another takes its place?
+    The first of them was needed: is it, if another takes its place? Of a number that
+    counts, each one is: one in the middle, and one at a quarter, are tried.
     """
     outside = without(((0, count),), kept)
     if not outside:
         return False
+    for part in (2, 4):
+        before, after = split(kept, size_of(kept) // part)
+        if fails(both(before, split(after, 1)[1])):
+            return False
     swapped = both(split(kept, 1)[1], spread(outside, 1))
     if not fails(swapped):
         return False
