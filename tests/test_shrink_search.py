@@ -6,8 +6,8 @@ import random
 import statistics
 
 import pytest
-from fuzzing import bounded
-from hypothesis import given, settings
+from fuzzing import bounded, examples
+from hypothesis import given
 from hypothesis import strategies as st
 from shrink_kit import FIGURES, cost_of
 
@@ -30,6 +30,7 @@ SETS = st.sets(st.integers(0, 60))
 # --- sets of positions --------------------------------------------------------
 
 
+@examples(300)
 @given(SETS, SETS)
 def test_spans_are_sets(one, other):
     a, b = spans_of(one), spans_of(other)
@@ -39,6 +40,7 @@ def test_spans_are_sets(one, other):
     assert joined(a) == a
 
 
+@examples(300)
 @given(SETS, st.integers(0, 70))
 def test_spans_are_split_and_spread_by_number(found, count):
     spans, ordered = spans_of(found), sorted(found)
@@ -50,6 +52,7 @@ def test_spans_are_split_and_spread_by_number(found, count):
     assert set(positions(chosen)) <= found
 
 
+@examples(300)
 @given(SETS, SETS)
 def test_a_part_of_a_part_is_in_positions_of_the_whole(found, chosen):
     ordered = sorted(found)
@@ -62,8 +65,8 @@ def test_a_part_of_a_part_is_in_positions_of_the_whole(found, chosen):
 # --- what is found ------------------------------------------------------------
 
 
+@examples(300)
 @given(st.integers(1, 60), st.lists(SETS, min_size=1, max_size=4), st.data())
-@settings(max_examples=300)
 def test_what_is_left_fails_and_no_part_can_be_left_out(count, reasons, data):
     """With several reasons, each of which is enough, and all needed for each."""
     reasons = [{each for each in reason if each < count} for reason in reasons]
@@ -89,8 +92,8 @@ def test_a_number_is_not_what_counts_where_one_less_fails_too():
     assert not found.counts and size_of(found.kept) < 10
 
 
+@examples(300)
 @given(st.integers(1, 40), st.randoms(use_true_random=False))
-@settings(max_examples=300)
 def test_what_follows_no_rule_is_still_1_minimal(count, choose):
     """Larger parts may pass where smaller ones fail."""
     known = {((0, count),): True}
@@ -149,6 +152,7 @@ def test_a_stop_comes_through():
         smallest(10, fails)
 
 
+@examples(300)
 @given(SETS)
 def test_each_that_fails_by_itself_is_found(bad):
     found = list(alone(61, lambda spans: bool(bad & set(positions(spans)))))
