@@ -131,6 +131,7 @@ def test_a_bag_without_dasks_wrappers(client, path, tmp_path):
     (tmp_path / "a.txt").write_text("1\n2\nx\n3\n")
     lazy = db.read_text(tmp_path / "*.txt").map(str.strip).map(number)
     dbgkit.save(failing(lazy.compute), path)
+    assert dbgkit.load(path).function == "number for each item"
     with zipfile.ZipFile(path) as file:
         assert b"dask" not in file.read("pickles/call.pickle")
     assert dbgkit.replay(dbgkit.load(path, trust=True)).outcome == "same"

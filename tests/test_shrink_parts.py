@@ -218,6 +218,21 @@ def test_a_step_that_reads_as_it_is_asked_is_left_as_it_is():
     assert found.values == {} and found.node is node
 
 
+@pytest.mark.parametrize("lazily", [False, True], ids=["at once", "as it is asked"])
+def test_ctrl_c_while_a_step_reads_is_no_failure_of_the_step(lazily):
+    def stopped():
+        raise KeyboardInterrupt
+
+    def later():
+        yield 1
+        raise KeyboardInterrupt
+
+    read = Task("read", later if lazily else stopped)
+    node = Task.fuse(read, Task("k", add, TaskRef("read")), key="k")
+    with pytest.raises(KeyboardInterrupt):
+        slots_of("k", node, {}, compute)
+
+
 def test_steps_that_nothing_needs_any_more_are_left_out():
     node = Task.fuse(
         Task("a", add, TaskRef("x")), Task("b", add, TaskRef("a")), key="b"

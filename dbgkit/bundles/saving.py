@@ -25,7 +25,7 @@ from dbgkit.remote.recording.steps import function_name
 from dbgkit.remote.recording.take import Limits, take
 from dbgkit.remote.values.summarize import Budget, summarize
 from dbgkit.remote.worker.environment import describe_process
-from dbgkit.replays.by_name import RunTask
+from dbgkit.replays.by_name import RunTask, for_each
 from dbgkit.replays.environment import ask_worker, packages_of
 from dbgkit.replays.places import own_place
 from dbgkit.replays.preparing import Notify, Prepared
@@ -170,6 +170,8 @@ def _call_form(
     else:
         named = named_arguments(call.function, call.args, call.kwargs)
         words = name_of_function(call.function)
+        if call.function is for_each:
+            words = f"{name_of_function(call.args[0])} for each item"
         home = getattr(call.function, "__module__", None) or ""
     return {
         "function": words,

@@ -91,8 +91,8 @@ def _call(bundle: Bundle) -> str:
         return "none: it was saved without its inputs"
     name = in_line(bundle.function)
     if bundle.trusted:
-        return f"{name}, which replay runs in a process of its own"
-    return f"{name}, which is run only with trust"
+        return f"{name}; a replay runs it in a process of its own"
+    return f"{name}; it is run only with trust"
 
 
 # --- on a console ---------------------------------------------------------------

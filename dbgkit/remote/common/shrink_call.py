@@ -62,12 +62,16 @@ def slots_of(key: Any, node: Any, data: Mapping[Any, Any], compute: Compute) -> 
     for name, each in [*sliced, *_leaves(node)]:
         try:
             value = each.value if type(each) is DataNode else compute(name[1], each)
+        except KeyboardInterrupt:  # whoever waits for it
+            raise
         except BaseException:  # the step's own, SystemExit too
             if name[0] == "step" and not inputs:
                 return slots_of(name[1], each, {}, compute)
             return Slots(key, node, dict(inputs))
         try:
             value = list(value) if hasattr(value, "__next__") else value
+        except KeyboardInterrupt:
+            raise
         except BaseException:  # of a step that reads as it is asked for more
             continue
         found.values[name], found.origins[name] = value, each
