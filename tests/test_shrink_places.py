@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import shrink_tasks as tasks
 from conftest import forget_modules_of, own_cluster
-from distributed import wait
+from distributed import Client, LocalCluster, wait
+from distributed.security import Security
 from watching import unchanged, wait_until
 
 import dbgkit
@@ -384,3 +385,25 @@ def test_nobody_waits_for_it_any_more():
         assert not vars(worker)
 
     asyncio.run(main())
+
+
+def test_a_cluster_may_be_secured():
+    pytest.importorskip("cryptography")
+    secured = Security.temporary()
+    with (
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            security=secured,
+            dashboard_address=":0",
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        rows = [{"x": 1}] * 50 + [{"x": "n/a"}] + [{"x": 2}] * 50
+        rows = client.submit(list, rows, key="rows-tls")
+        future = client.submit(tasks.total, rows, key="total-tls")
+        wait(future, timeout=60)
+        for where in ("worker", "process"):
+            shrunk = dbgkit.shrink(future, where=where)
+            assert (shrunk.verdict, shrunk.where) == ("one", where)
+            assert [each.position for each in shrunk.culprits] == [50]
