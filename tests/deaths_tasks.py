@@ -133,11 +133,11 @@ def gone(client, worker):
     return next(each for each in dbgkit.deaths(client=client) if each.worker == worker)
 
 
-def die(client, function, *args, key):
+def die(client, function, *args, key, **options):
     """Run what kills its worker; returns the failed future, and that death."""
     client.wait_for_workers(2, timeout=60)
     before = set(workers(client))
-    future = client.submit(function, *args, key=key, pure=False)
+    future = client.submit(function, *args, key=key, pure=False, **options)
     wait(future)
     (death,) = (each for each in dbgkit.deaths(client=client) if key in each.keys)
     assert death.worker in before

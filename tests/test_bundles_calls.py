@@ -1,8 +1,4 @@
-"""Calls that fail, written into a file and read in another process.
-
-``DBGKIT_TEST_PYTHONS`` names further Pythons (paths, separated as in ``PATH``) in which
-dbgkit's dependencies are installed: files are read by each of them, too.
-"""
+"""Calls that fail, written into a file and read in another process, and Python."""
 
 from __future__ import annotations
 
@@ -26,6 +22,7 @@ import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
+from pythons import OTHERS, needs_others
 
 import dbgkit
 from dbgkit.bundles.calls import read_call, write_call
@@ -34,7 +31,6 @@ from dbgkit.errors import BundleUnreadable
 
 HERE = Path(__file__).parent
 ROOT = Path(dbgkit.__file__).parents[1]
-PYTHONS = [*filter(None, os.environ.get("DBGKIT_TEST_PYTHONS", "").split(os.pathsep))]
 LIMIT = 10_000_000
 
 
@@ -101,11 +97,11 @@ def test_packages_are_named_that_reading_imports(written):
     assert needed == {"frame": ["numpy", "pandas", "pyarrow"]}
 
 
-@pytest.mark.skipif(not PYTHONS, reason="no further Pythons: see DBGKIT_TEST_PYTHONS")
+@needs_others
 def test_each_python_reads_what_each_other_wrote(written, tmp_path):
     folder, found = written
     both = {sys.executable: (folder, found)}
-    for number, python in enumerate(PYTHONS):
+    for number, python in enumerate(OTHERS):
         (tmp_path / str(number)).mkdir()
         both[python] = (
             tmp_path / str(number),

@@ -190,7 +190,14 @@ def test_the_last_warnings_and_errors_are_told(logged):
 
 
 def test_a_worker_that_logged_nothing_is_told_so(client):
-    _, death = die(client, tasks.leave_at_once, 4, key="silent")
+    # GIVEN a worker on which no other test's task has failed
+    before = set(workers(client))
+    die(client, tasks.leave_at_once, 4, key="before-silent")
+    client.wait_for_workers(2, timeout=60)
+    (fresh,) = set(workers(client)) - before
+    # WHEN it dies in silence THEN that is told
+    _, death = die(client, tasks.leave_at_once, 4, key="silent", workers=[fresh])
+    assert death.worker == fresh
     assert death.logged_known and not death.logged
     assert "no warning and no error" in str(death)
 

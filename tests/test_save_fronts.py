@@ -13,12 +13,12 @@ import pytest
 from bundle_tasks import ratio
 from commands import beside, ended, in_process, start
 from distributed import wait
+from pythons import OTHERS, needs_others
 from shells import Kernel, run_cell, shell_of_its_own, uncoloured
 
 import dbgkit
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTHONS = [*filter(None, os.environ.get("DBGKIT_TEST_PYTHONS", "").split(os.pathsep))]
 JOB = """
 from distributed import Client, LocalCluster
 
@@ -199,7 +199,7 @@ def test_a_failure_of_a_notebook_is_saved_and_shown(tmp_path, path):
     assert (again.outcome, again.frames[-1].lineno) == ("same", 5)
 
 
-@pytest.mark.skipif(not PYTHONS, reason="no further Pythons: see DBGKIT_TEST_PYTHONS")
+@needs_others
 def test_a_file_of_a_script_is_run_again_by_other_pythons(tmp_path, path):
     job = tmp_path / "job.py"
     job.write_text(JOB)
@@ -211,7 +211,7 @@ def test_a_file_of_a_script_is_run_again_by_other_pythons(tmp_path, path):
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
-        for python in PYTHONS
+        for python in OTHERS
     ]
     for each in running:
         told = json.loads(each.communicate(timeout=120)[0])
