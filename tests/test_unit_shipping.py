@@ -18,34 +18,39 @@ from dbgkit.cluster.shipping import ShippedFunction
 
 LOADS = """
 import pickle, sys, threading
+package, times = sys.argv[1].encode(), int(sys.argv[2])
 data = bytes.fromhex(sys.stdin.read())
 sys.setswitchinterval(1e-6)
-found, start = [], threading.Barrier(8)
 
-def load():
+def load(data, found, start):
     start.wait()
     try:
         found.append(pickle.loads(data))
     except BaseException as error:
         found.append(error)
 
-threads = [threading.Thread(target=load) for _ in range(8)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join(50)
-assert len(found) == 8, found
-assert all(each is found[0] for each in found), found
-assert callable(found[0]), found
+for number in range(times):
+    name = b"%s%08d" % (package[:-8], number)
+    found, start = [], threading.Barrier(8)
+    arguments = data.replace(package, name), found, start
+    threads = [threading.Thread(target=load, args=arguments) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(50)
+    assert len(found) == 8, found
+    assert all(each is found[0] for each in found), found
+    assert callable(found[0]), found
 """
 
 
 @pytest.mark.parametrize(
-    "module, name", [("worker.replay_thread", "run"), ("common.boxes", "own_box")]
+    "module, name, times",
+    [("worker.replay_thread", "run", 5), ("common.texts", "visible", 200)],
 )
-def test_threads_that_load_it_at_once_get_the_same(module, name):
+def test_threads_that_load_it_at_once_get_the_same(module, name, times):
     run = subprocess.run(
-        [sys.executable, "-c", LOADS],
+        [sys.executable, "-c", LOADS, shipping.package_of(module), str(times)],
         input=pickle.dumps(ShippedFunction(module, name)).hex(),
         env=environment(),
         capture_output=True,

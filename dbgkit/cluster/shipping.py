@@ -29,7 +29,8 @@ _IMPORT = re.compile(r"\nfrom (\.+)([\w.]*) import ")
 _LOAD = "exec(loader, space) or space['found']"
 _LOAD_AND_CALL = "exec(loader, space) or space['found'](*arguments)"
 # Runs over there, with `package`, `sources`, `magic` and `name` as globals.
-# Two threads may do this at once: neither takes a module that is half loaded.
+# Two threads may do this at once: neither takes a module that is half loaded. The two
+# `setdefault` are atomic, so that both take the same package, and one lock.
 _LOADER = """
 import marshal
 import pickle
@@ -40,12 +41,9 @@ from importlib.util import MAGIC_NUMBER
 
 
 def package_at(full):
-    module = sys.modules.get(full)
-    if module is None:
-        module = types.ModuleType(full)
-        module.__path__ = []
-        sys.modules[full] = module
-    return module
+    module = types.ModuleType(full)
+    module.__path__ = []
+    return sys.modules.setdefault(full, module)
 
 
 def add(part, source, compiled):
