@@ -459,6 +459,16 @@ def test_methods_of_actors(client, tmp_path):
         actor.fail().result()
     assert "it is an actor, and runs no method" in str(refused("peek-actor"))
     assert "actor" not in [each.how for each in dbgkit.peek().tasks]
+    (tmp_path / "beside").mkdir()
+    with flag(tmp_path / "beside") as path:
+        at = client.who_has()["peek-actor"]
+        runs = client.submit(
+            peek_tasks.wait_there, path, key="peek-beside-actor", workers=at
+        )
+        peek_until(runs)
+        one = dbgkit.peek(limit=1)
+        assert ([task.key for task in one.tasks], one.omitted) == ([runs.key], 0)
+    assert wait(runs).done
     with flag(tmp_path) as path:
         running = actor.wait(path)
         task = task_of(actor_future)

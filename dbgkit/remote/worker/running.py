@@ -92,11 +92,13 @@ class Around:
         return Seen("elsewhere", [], executor=f"{name!r} ({kind})")
 
     def running(self) -> Iterator[Any]:
-        """Keys of all that may run, and names of actors' methods."""
+        """Keys of all that may run, and names of actors' methods that do."""
         state = self._worker.state
         found = dict.fromkeys(ts.key for ts in (*state.executing, *state.long_running))
-        found.update(dict.fromkeys(self.threads))
         yield from found
+        for key, idents in self.threads.items():
+            if key not in found and any(self._stack(ident, key) for ident in idents):
+                yield key
 
     def methods_of(self, key: Any) -> list[Any]:
         """Names under which threads run methods of an actor: no keys of tasks."""
