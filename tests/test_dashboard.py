@@ -21,7 +21,7 @@ from time import sleep
 import dask
 import pytest
 from commands import in_process
-from conftest import own_cluster
+from conftest import RECORDER_OFF, own_cluster
 from distributed import Client, Lock, wait
 from distributed.core import Status
 from distributed.security import Security
@@ -100,7 +100,18 @@ def stuck(client, key, **options):
 # -- there, and gone -----------------------------------------------------------------
 
 
-def test_it_is_there_until_the_recorder_is_off_and_leaves_no_trace(client):
+@pytest.fixture(scope="module", params=[True, False], ids=["processes", "inproc"])
+def unrecorded(request):
+    """A client of a cluster whose recorder nobody wants, unlike the shared ones'."""
+    with (
+        dask.config.set(RECORDER_OFF),
+        own_cluster(n_workers=1, processes=request.param) as client,
+    ):
+        yield client
+
+
+def test_it_is_there_until_the_recorder_is_off_and_leaves_no_trace(unrecorded):
+    client = unrecorded
     before = client.run_on_scheduler(routes), client.run_on_scheduler(objects)
     assert read(link(client))[0] == 404
     with dbgkit.record(dashboard=True):
@@ -111,13 +122,13 @@ def test_it_is_there_until_the_recorder_is_off_and_leaves_no_trace(client):
     assert before == (client.run_on_scheduler(routes), client.run_on_scheduler(objects))
 
 
-def test_a_recorder_has_none_unless_it_is_asked_for(client):
+def test_a_recorder_has_none_unless_it_is_asked_for(unrecorded):
     with dbgkit.record():
-        assert read(link(client))[0] == 404
+        assert read(link(unrecorded))[0] == 404
         dbgkit.record(dashboard=True)
-        assert read(link(client))[0] == 200
+        assert read(link(unrecorded))[0] == 200
         dbgkit.record(dashboard=False, hold="1 MB")  # others may want it
-        assert read(link(client))[0] == 200
+        assert read(link(unrecorded))[0] == 200
 
 
 def test_it_lives_until_the_last_of_several_recorders_is_off(processes):
