@@ -202,6 +202,7 @@ def test_ctrl_c_ends_the_session(live, stop, monkeypatch):
         monkeypatch.setattr(talk, "next", interrupted)
         talk.put("woken")  # it waits for the next message
         assert session.how() == "detached"
+    wait_until(lambda: not stop_of(live, stop.key).who, "the worker has heard of it")
     assert "3" in enter(live, stop, "p x")[0]
 
 
