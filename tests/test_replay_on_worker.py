@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import operator
 import os
 import pickle
 import signal
 import threading
+import warnings
 
 import dask
 import hard_tasks
@@ -118,6 +120,25 @@ def test_past_its_time_the_thread_still_runs_and_it_is_said(client, tmp_path):
     assert "2 further runs left out" in replay.notes
     open(f"{path}-go", "w").close()
     no_thread_left(client)
+
+
+def test_a_task_that_outlives_its_worker_ends_without_a_warning(tmp_path):
+    path = str(tmp_path / "file")
+    with own_cluster(n_workers=1, processes=False) as client:
+        replay = replayed(
+            client, client.submit(again.fails_then_waits, path), timeout="0.5s"
+        )
+        assert replay.outcome == "timeout"
+    # GIVEN a cluster that has closed, its event loop too WHEN the task ends
+    (name,) = again.threads_of(None)
+    (thread,) = (each for each in threading.enumerate() if each.name == name)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        open(f"{path}-go", "w").close()
+        thread.join(30)
+        gc.collect()
+    assert not thread.is_alive()
+    assert not [each for each in caught if "never awaited" in str(each.message)]
 
 
 def test_ctrl_c_leaves_it_running_and_says_so(processes_client, tmp_path):

@@ -15,6 +15,7 @@ from dbgkit import advice
 from dbgkit.cluster.clients import event_loop, is_open, loop_thread_is_here
 from dbgkit.cluster.connection import Connection
 from dbgkit.errors import SchedulerGone, WaitTimedOut
+from dbgkit.remote.common.loops import begin_in
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -91,7 +92,7 @@ class Calls:
         async def bounded() -> T:
             return await asyncio.wait_for(function(*args, **kwargs), limit)
 
-        waiting = asyncio.run_coroutine_threadsafe(bounded(), event_loop(self.client))
+        waiting = begin_in(event_loop(self.client), bounded())
         try:
             # The loop itself may be blocked: then its own limit has no effect.
             answer = waiting.result(limit + 5)

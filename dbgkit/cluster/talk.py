@@ -24,6 +24,7 @@ from dbgkit.cluster.reach import CONNECT_LIMIT, reach_of
 from dbgkit.cluster.shipping import live_name
 from dbgkit.cluster.talk_forms import is_sound
 from dbgkit.errors import SchedulerGone, WaitTimedOut
+from dbgkit.remote.common.loops import begin_in
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -104,7 +105,7 @@ class Talk:
         self.close()
 
     def _call(self, step: Any, limit: float) -> Any:
-        calling = asyncio.run_coroutine_threadsafe(step, self._loop)
+        calling = begin_in(self._loop, step)
         try:
             return calling.result(limit)
         except BaseException:

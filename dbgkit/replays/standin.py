@@ -18,6 +18,7 @@ from dbgkit.cluster.extension import extension_name
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.errors import StandInLacks
 from dbgkit.model import Notice
+from dbgkit.remote.common.loops import begin_in
 from dbgkit.remote.worker.replay_leases import Tools
 from dbgkit.remote.worker.replay_waits import (
     LoopInPlace,
@@ -178,9 +179,7 @@ class WorkerStandIn:
         if not self._base.opened or self._base.runs_here():
             return
         client = self._reached()
-        giving = asyncio.run_coroutine_threadsafe(
-            self._give_back(client), event_loop(client)
-        )
+        giving = begin_in(event_loop(client), self._give_back(client))
         try:
             giving.result(_GIVE_BACK)
         except (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError):

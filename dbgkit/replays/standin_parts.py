@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dbgkit.cluster.clients import event_loop
 from dbgkit.cluster.shipping import ShippedFunction
 from dbgkit.errors import StandInLacks
+from dbgkit.remote.common.loops import begin_in
 from dbgkit.remote.worker.parts import unpickled
 from dbgkit.replays.standin_client import Base
 
@@ -84,9 +85,9 @@ class Parts:
         client = self._base.client()
         if client is None:
             raise self.lack(path, "the worker cannot be asked from here")
-        asking = asyncio.run_coroutine_threadsafe(
-            read_from(client, self.address, path, self._most, self._limit),
+        asking = begin_in(
             event_loop(client),
+            read_from(client, self.address, path, self._most, self._limit),
         )
         try:
             answer = asking.result(self._limit + 5)

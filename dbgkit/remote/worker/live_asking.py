@@ -7,6 +7,8 @@ from collections.abc import Collection
 from concurrent.futures import TimeoutError as TooLate
 from typing import Any
 
+from ..common.loops import begin_in
+
 LIMIT = 1.0  # seconds for the scheduler to answer
 OFF = "live was turned off meanwhile"
 
@@ -27,7 +29,7 @@ def ask_scheduler(
         return await wants(key=key, tokens=sorted(tokens), stops=stops)
 
     try:
-        asking = asyncio.run_coroutine_threadsafe(ask(), worker.loop.asyncio_loop)
+        asking = begin_in(worker.loop.asyncio_loop, ask())
     except RuntimeError:
         return None, OFF
     try:

@@ -16,6 +16,7 @@ from time import time
 from typing import Any
 
 from ..common.carried import carried_by
+from ..common.loops import begin_in
 from .replay_leases import Tools
 from .replay_waits import (
     LoopInPlace,
@@ -154,9 +155,11 @@ def give_back(stand_in: InPlaceOfWorker) -> None:
         for name in queues:
             client._send_to_scheduler({"op": "queue_release", "name": name})
 
-    asyncio.run_coroutine_threadsafe(give(), worker.loop.asyncio_loop).result(
-        _GIVE_BACK
-    )
+    try:
+        giving = begin_in(worker.loop.asyncio_loop, give())
+    except RuntimeError:  # the worker has closed: the scheduler takes them back
+        return
+    giving.result(_GIVE_BACK)
 
 
 def close_client(stand_in: InPlaceOfWorker) -> None:

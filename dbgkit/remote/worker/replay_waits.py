@@ -13,6 +13,7 @@ from contextlib import suppress
 from inspect import iscoroutine
 from typing import Any
 
+from ..common.loops import begin_in
 from .replay_leases import Leases, Tools
 
 # Operations that wait for others, and what each is of (distributed/queues.py,
@@ -247,7 +248,7 @@ async def in_loop(
     """Await a coroutine function in its own loop, whichever runs here."""
     if asyncio.get_running_loop() is loop:
         return await function(*args)
-    waiting = asyncio.run_coroutine_threadsafe(function(*args), loop)
+    waiting = begin_in(loop, function(*args))
     return await asyncio.wrap_future(waiting)
 
 
