@@ -6,7 +6,7 @@ import json
 
 import pytest
 import shrink_tasks as tasks
-from commands import beside
+from commands import beside, in_process
 from distributed import wait
 from shells import complete, shell_of_its_own
 
@@ -59,10 +59,78 @@ def test_a_mistyped_option_is_told(command, options):
 
 
 def test_a_dump_has_no_tasks_to_shrink(capsys, tmp_path):
-    from commands import in_process
-
     done = in_process(capsys, "shrink", "--dump", tmp_path / "none.yaml")
     assert done.code == 2 and "a dump has no tasks to run" in done.err
+
+
+# --- a file in place of a key -----------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path, failed):
+    dbgkit.save(failed, tmp_path / "failure.dbgkit")
+    return tmp_path / "failure.dbgkit"
+
+
+def test_a_file_is_shrunk_saved_and_made_a_test_without_a_cluster(
+    file, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+    small = tmp_path / "small.dbgkit"
+    options = ("--file", file, "--trust", "--save", small)
+    done = in_process(capsys, "shrink", *options)
+    text = " ".join(done.out.split())
+    assert done.code == 1 and "in processes of their own" in text
+    assert "element 77 -1" in text and str(small) in done.out
+    # WHEN the smallest input is made a test THEN that has one element
+    done = in_process(capsys, "to-test", "--file", small, "--trust")
+    assert (done.code, done.out) == (0, "test_raise_slowly.py\n")
+    assert "raise_slowly([-1])" in (tmp_path / "test_raise_slowly.py").read_text()
+
+
+def test_shrinking_a_file_as_json_is_one_document(file, capsys, tmp_path):
+    small = tmp_path / "small.dbgkit"
+    options = ("--file", file, "--trust", "--save", small, "--json")
+    found = json.loads(in_process(capsys, "shrink", *options).out)
+    assert (found["where"], found["verdict"]) == ("process", "one")
+    with dbgkit.replay(dbgkit.load(small, trust=True)) as again:
+        assert again.outcome == "same"
+
+
+@pytest.mark.parametrize("verb", ["shrink", "to-test"])
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ((), "add --trust"),
+        (("--trust", "bad-1"), "leave out the key 'bad-1'"),
+        (("--trust", "--scheduler", "tcp://x:1"), "only one of --scheduler and --file"),
+        (("--trust", "--dump", "x.yaml"), "only one of --dump and --file"),
+    ],
+)
+def test_what_does_not_go_with_a_file_is_told(file, capsys, verb, options, why):
+    done = in_process(capsys, verb, "--file", file, *options)
+    assert done.code == 2 and why in done.err and done.out == ""
+
+
+@pytest.mark.parametrize("verb", ["shrink", "to-test"])
+def test_what_is_no_file_of_a_failure_is_told(capsys, tmp_path, verb):
+    (tmp_path / "x.dbgkit").write_text("nothing")
+    done = in_process(capsys, verb, "--file", tmp_path / "x.dbgkit", "--trust")
+    assert done.code == 2 and "x.dbgkit" in done.err and "Traceback" not in done.err
+    done = in_process(capsys, verb, "--file", tmp_path / "none", "--trust")
+    assert done.code == 2 and "does not exist" in done.err
+
+
+def test_trust_is_for_files(command):
+    done = command("shrink", "--trust")
+    assert done.code == 2 and "use --file FILE" in done.err
+
+
+def test_a_file_has_no_cluster(file, capsys):
+    options = ("--file", file, "--trust", "--where", "worker")
+    done = in_process(capsys, "shrink", *options)
+    assert done.code == 2 and "no cluster" in done.err
 
 
 # --- the magic --------------------------------------------------------------------

@@ -119,6 +119,23 @@ _OPEN = (
     Option("as_json", "print one JSON document", "flag", False, name="json"),
 )
 
+_TRUST = Option(
+    "trust", "the file is from somebody who may run code here", "flag", False
+)
+# A file in place of a key and a cluster.
+_OF_FILE = (
+    Option(
+        "file",
+        "take the failure that this file holds, in place of a key",
+        "file",
+        only=COMMAND_LINE,
+    ),
+    replace(
+        _TRUST,
+        help="with --file: it is from somebody who may run code here",
+        only=COMMAND_LINE,
+    ),
+)
 _SHRINK = (
     Option("all", "find every part that makes it fail by itself", "flag", False),
     replace(
@@ -130,6 +147,14 @@ _SHRINK = (
         "time", "limit of it all; the best so far is shown then", "duration", "1 min"
     ),
     Option("runs", "run the task at most so often", "number"),
+    Option(
+        "save",
+        "save the failure with that input to this file",
+        "output",
+        form="FILE",
+        only=COMMAND_LINE,
+    ),
+    *_OF_FILE,
     *(each for each in _RUN if each.keyword not in ("scope", "times")),
     _CLIENT,
 )
@@ -189,9 +214,6 @@ _SAVE = (
         "inputs", "leave out the call and its inputs", "flag", True, name="no-inputs"
     ),
     *(each for each in _RUN if each.keyword not in ("scope", "times")),
-)
-_TRUST = Option(
-    "trust", "the file is from somebody who may run code here", "flag", False
 )
 # Their defaults are those of Dask's configuration.
 _RECORD = (
@@ -281,6 +303,7 @@ _TEST = (
     ),
     Option("overwrite", "replace a file that is there already", "flag", False),
     Option("confidential", "write what looks like a secret too", "flag", False),
+    *_OF_FILE,
 )
 _EXIT_CODE = Option(
     "exit_code",
@@ -325,10 +348,20 @@ VERBS = {
     "open": Verb((_TRUST, *_OPEN), only=COMMAND_LINE),
     "run": Verb(_SCRIPT, only=COMMAND_LINE),
 }
+
+
+def _as_magic(verb: Verb) -> Verb:
+    """A verb without the options of its command alone."""
+    options = tuple(each for each in verb.options if each.only != COMMAND_LINE)
+    return replace(verb, options=options)
+
+
 MAGIC_VERBS = {
     "dbg": VERBS["debug"],
     **{
-        f"dbg_{name}": verb for name, verb in VERBS.items() if verb.only in ("", MAGICS)
+        f"dbg_{name}": _as_magic(verb)
+        for name, verb in VERBS.items()
+        if verb.only in ("", MAGICS)
     },
     "dbg_report": Verb((_OUTPUT, *_VIEW)),
 }

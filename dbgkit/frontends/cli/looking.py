@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbgkit.advice import worded
+from dbgkit.advice import Calls, worded
 from dbgkit.errors import DbgkitError
 from dbgkit.frontends.cli.ending import COULD_NOT_LOOK, ending, patient_pipe
 from dbgkit.frontends.cli.garbage import collect_garbage
@@ -31,7 +31,7 @@ from dbgkit.frontends.verbs import (
     function_of,
     spelled,
 )
-from dbgkit.frontends.wording import Commands
+from dbgkit.frontends.wording import Commands, Run
 from dbgkit.remote.secrets.redact import redact_text
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def _place(verb: str, given: dict[str, Any], limit: str | None = None) -> Place:
     from dbgkit.source import name_for_process, read_sources
 
     taken = {option.keyword: given.pop(option.keyword) for option in PLACE}
+    taken["file"] = given.get("file")
     name_for_process(read_sources(taken["source"]))
     return Place(
         verb,
@@ -173,13 +174,18 @@ def own_mistakes() -> Iterator[None]:
 
 
 # Options that say where to look, and those that hold for the next command too.
-_PLACE = ("scheduler", "scheduler_file", "view")
+_PLACE = ("scheduler", "scheduler_file", "view", "file")
 _AGAIN = ("tls_ca_file", "tls_cert", "tls_key", "source")
 
 
-def _wording() -> Commands:
-    """How the next command is written: with the options that this one was given."""
+def _wording() -> Calls:
+    """How the next command is written: with the options that this one was given.
+
+    Of a file, as a call: most commands have no option for one.
+    """
     context = click.get_current_context()
+    if context.params.get("file") is not None:
+        return Run()
     place, again = (
         [word for name in names for word in _as_given(context, name)]
         for names in (_PLACE, _AGAIN)
@@ -196,12 +202,12 @@ def _as_given(context: click.Context, name: str) -> list[str]:
 
 
 def _address(given: Mapping[str, Any]) -> str | None:
-    """The scheduler's address; None for a dump."""
-    named = [name for name in _PLACE if given[name] is not None]
+    """The scheduler's address; None for a dump, and for a failure in a file."""
+    named = [name for name in _PLACE if given.get(name) is not None]
     if len(named) > 1:
         flags = " and ".join(spelled(name, None, str) for name in named)
         raise click.UsageError(f"pass only one of {flags}")
-    if given["view"] is not None:
+    if given["view"] is not None or given.get("file") is not None:
         return None
     if given["scheduler_file"] is not None:
         return _address_in(given["scheduler_file"])

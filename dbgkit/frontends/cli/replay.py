@@ -49,21 +49,36 @@ def replay(place: Place, key: str | None, **options: Any) -> int:
 
 
 @command("shrink", brief=False)
-def shrink(place: Place, key: str | None, **options: Any) -> int:
+def shrink(
+    place: Place,
+    key: str | None,
+    file: str | None,
+    trust: bool,
+    save: str | None,
+    **options: Any,
+) -> int:
     """Find the smallest input with which a task still fails the same way.
 
     KEY is a key as Dask writes it, such as "('x', 0)", or how it begins if no other
     failed task's does so, or a number: 2 is the second that `dbgkit failures` listed
     last. The default is the newest failure. The task runs again and again, on a worker
-    unless its inputs are small; at Ctrl-C the best so far is shown.
+    unless its inputs are small; at Ctrl-C the best so far is shown. With --file and
+    --trust, the call that a file holds runs, in processes of its own.
 
     Exits with code 1, or with 2 if it could not be run.
     """
     from dbgkit.api.shrink import shrink
     from dbgkit.render import Notifier
 
-    with opening(place, key) as run, Notifier() as notify:
-        put(place, run(shrink, notify=notify, **options))
+    with opening(place, key, file, trust) as run, Notifier() as notify:
+        shrunk = run(shrink, notify=notify, **options)
+        put(place, shrunk)
+        if save is not None:
+            from dbgkit.api import save as saving
+
+            saved = saving.save(shrunk, path=save, notify=notify)
+            if not place.as_json:
+                put(place, saved)
     return FOUND
 
 
@@ -89,27 +104,39 @@ def debug(place: Place, key: str | None, **options: Any) -> int:
 
 
 @command("to_test", brief=False)
-def to_test(place: Place, key: str | None, **options: Any) -> int:
+def to_test(
+    place: Place, key: str | None, file: str | None, trust: bool, **options: Any
+) -> int:
     """Write a test that fails as a task did, and passes once it is mended.
 
     KEY is a key as Dask writes it, such as "('x', 0)", or how it begins if no other
     failed task's does so, or a number: 2 is the second that `dbgkit failures` listed
-    last. The default is the newest failure. The test is run before it is written; the
-    file's path is printed.
+    last. The default is the newest failure. With --file and --trust, it is the failure
+    that a file holds. The test is run before it is written; its path is printed.
 
     Exits with code 0 once it is written, 2 if there is no test.
     """
     from dbgkit.api.to_test import to_test
 
-    with opening(place, key) as run:
+    with opening(place, key, file, trust) as run:
         path = str(run(to_test, **options))
     write(f"{as_json({'path': path})}\n" if place.as_json else f"{path}\n")
     return 0
 
 
 @contextmanager
-def opening(place: Place, key: str | None) -> Iterator[Callable[..., Any]]:
-    """What calls a verb with the task that a text names, as `cli.keys` reads it."""
+def opening(
+    place: Place, key: str | None, file: str | None = None, trust: bool = False
+) -> Iterator[Callable[..., Any]]:
+    """What calls a verb with the task that a text names, as `cli.keys` reads it.
+
+    Or with the failure that a file holds: that needs no cluster.
+    """
+    if file is not None:
+        yield _of_file(place, key, file, trust)
+        return
+    if trust:
+        raise click.UsageError("--trust is for a file: use --file FILE")
     if place.dump is not None:
         raise click.UsageError("a dump has no tasks to run: use --scheduler ADDRESS")
     from dbgkit.frontends.cli.keys import opened
@@ -121,3 +148,22 @@ def opening(place: Place, key: str | None) -> Iterator[Callable[..., Any]]:
             return opened(view, key, place.limit, call)
 
         yield run
+
+
+def _of_file(
+    place: Place, key: str | None, file: str, trust: bool
+) -> Callable[..., Any]:
+    if key is not None:
+        raise click.UsageError(f"{file} has one failure: leave out the key {key!r}")
+    if not trust:
+        raise click.UsageError(
+            f"what {file} holds would be run: if you know who made it, add --trust"
+        )
+    from dbgkit.api.load import load
+
+    bundle = load(file, trust=trust)
+
+    def run(verb: Callable[..., Any], **options: Any) -> Any:
+        return verb(bundle, timeout=place.limit, **options)
+
+    return run
