@@ -113,6 +113,13 @@ def test_what_does_not_go_with_a_file_is_told(file, capsys, verb, options, why):
     assert done.code == 2 and why in done.err and done.out == ""
 
 
+def test_where_nothing_can_be_saved_nothing_is_run(file, capsys):
+    options = ("--file", file, "--trust", "--save", "/none/x.dbgkit")
+    done = in_process(capsys, "shrink", *options)
+    assert done.code == 2 and "'/none' does not exist" in done.err
+    assert done.out == "" and "runs again" not in done.err
+
+
 @pytest.mark.parametrize("verb", ["shrink", "to-test"])
 def test_what_is_no_file_of_a_failure_is_told(capsys, tmp_path, verb):
     (tmp_path / "x.dbgkit").write_text("nothing")

@@ -67,9 +67,12 @@ def shrink(
 
     Exits with code 1, or with 2 if it could not be run.
     """
+    from dbgkit.api.report import check_place
     from dbgkit.api.shrink import shrink
     from dbgkit.render import Notifier
 
+    if save is not None:
+        check_place(save)
     with opening(place, key, file, trust) as run, Notifier() as notify:
         shrunk = run(shrink, notify=notify, **options)
         put(place, shrunk)
