@@ -46,6 +46,9 @@ dask.config.set(
         "distributed.worker.profile.interval": "100ms",
         "distributed.admin.tick.interval": "100ms",
         "distributed.admin.system-monitor.interval": "2s",
+        # As it ends, just as `Client.scheduler_info` has asked by itself, the answer has
+        # no workers.
+        "distributed.client.scheduler-info-interval": "1h",
     }
 )
 

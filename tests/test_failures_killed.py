@@ -91,6 +91,7 @@ def recorded_dead(request, tmp_path_factory):
         killer, others = killed(client, str(path), threads)
         report = dbgkit.failures(client=client)
         wait_until(lambda: dbgkit.deaths(client=client).deaths[0].ran_known, "a report")
+        client.wait_for_workers(1, timeout=60)
         yield client, killer, others, threads
         assert report.total + report.bystanders == 4
 
