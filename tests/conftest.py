@@ -46,8 +46,7 @@ dask.config.set(
         "distributed.worker.profile.interval": "100ms",
         "distributed.admin.tick.interval": "100ms",
         "distributed.admin.system-monitor.interval": "2s",
-        # As it ends, just as `Client.scheduler_info` has asked by itself, the answer has
-        # no workers.
+        # What it has asked for, just after `Client.scheduler_info` has, has no workers.
         "distributed.client.scheduler-info-interval": "1h",
     }
 )

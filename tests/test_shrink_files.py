@@ -58,6 +58,51 @@ def test_a_failure_of_a_file_is_shrunk_in_processes(processes_client, tmp_path):
     assert dbgkit.replay(found).outcome == "same"
 
 
+CACHED = """
+import functools
+
+import dask
+
+import dbgkit
+
+
+@functools.lru_cache(maxsize=None)
+def steps(number):
+    return 0 if number == 1 else 1 + steps(number // 2)
+
+
+def total(numbers):
+    return sum(steps(number) for number in numbers)
+
+
+if __name__ == "__main__":
+    try:
+        dask.delayed(total)([*range(1, 200), "n/a"]).compute(scheduler="sync")
+    except TypeError as error:
+        dbgkit.save(error, "cached.dbgkit")
+"""
+
+
+def test_a_cached_function_of_another_script_is_in_the_file_and_in_the_test(tmp_path):
+    # GIVEN a file of a script's failure, whose function cloudpickle cannot copy here
+    (tmp_path / "job.py").write_text(CACHED)
+    job = [sys.executable, "job.py"]
+    subprocess.run(job, env=environment(), cwd=tmp_path, timeout=120, check=True)
+    # WHEN it is shrunk
+    bundle = dbgkit.load(tmp_path / "cached.dbgkit", trust=True)
+    small = dbgkit.shrink(bundle)
+    assert [each.value for each in small.culprits] == ["'n/a'"]
+    # THEN the smallest input can be saved, replayed and made a test
+    dbgkit.save(small, tmp_path / "small.dbgkit")
+    again = dbgkit.load(tmp_path / "small.dbgkit", trust=True)
+    assert dbgkit.replay(again).outcome == "same"
+    for number, target in enumerate([small, again]):
+        test = tmp_path / f"test_{number}.py"
+        dbgkit.to_test(target, test)
+        assert "@functools.lru_cache(maxsize=None)" in test.read_text()
+        assert 'total(["n/a"])' in test.read_text()
+
+
 def test_a_file_that_is_not_trusted_runs_nothing(error, tmp_path):
     dbgkit.save(error, tmp_path / "whole.dbgkit")
     with pytest.raises(errors.DbgkitError, match="trust"):

@@ -19,6 +19,7 @@ from dbgkit.remote.common.calls import call_of, parameter_names, steps_of
 from dbgkit.remote.common.texts import safe_str
 from dbgkit.remote.recording.steps import function_name, is_container
 from dbgkit.remote.values.summarize import Budget, summarize
+from dbgkit.replays.by_value import dumps_by_value
 from dbgkit.source import Reader
 
 # _shuffle.py and _merge.py of dask/dataframe/dask_expr.
@@ -71,18 +72,15 @@ def read_spec(data: bytes, key: Any, reader: Reader) -> Any:
 
 
 def write(value: Any, what: str, key: Any = None) -> bytes:
-    """Pickle a value, by value where it must be (``distributed.protocol.pickle``)."""
-    from distributed.protocol.pickle import dumps
-
+    """Pickle a value, by value where it must be: see `dumps_by_value`."""
     try:
-        data: bytes = dumps(value)
+        return dumps_by_value(value)
     except Exception as error:  # pickling runs anybody's code
         raise InputNotCopyable(
             f"{what} cannot be copied: {safe_str(error)}",
             f"{advice.option('where', 'process')} runs it in a copy of this process",
             key=key,
         ) from error
-    return data
 
 
 def bind(
