@@ -364,7 +364,10 @@ def test_no_rc_file_is_run_for_it_and_for_others_it_is(path, monkeypatch, tmp_pa
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".pdbrc").write_text("p 'the rc file'\n")
     recording = open_bundle(write_bundle(path)).recording
-    assert "the rc file" not in entered(recording, monkeypatch, "p 1")
+    # Nor by a debugger within that one, as Python's own would.
+    shown = entered(recording, monkeypatch, "p 1", "debug 1", "p 2")
+    assert "the rc file" not in shown
+    assert "nothing of a file can be stepped through" in shown and "(Pdb) 2" in shown
     try:
         raise ValueError("here")
     except ValueError as error:
@@ -372,6 +375,14 @@ def test_no_rc_file_is_run_for_it_and_for_others_it_is(path, monkeypatch, tmp_pa
         with redirect_stdout(io.StringIO()) as output:
             debugger.enter(error)
     assert "the rc file" in output.getvalue()
+
+
+def test_other_recordings_may_be_stepped_from(path, monkeypatch, tmp_path):
+    recording = open_bundle(write_bundle(path)).recording
+    recording = replace(recording, foreign=False)
+    shown = entered(recording, monkeypatch, "debug x + 1", "p 6", "q", "p 7")
+    assert "ENTERING RECURSIVE DEBUGGER" in shown and "((Pdb)) 6" in shown
+    assert "\n(Pdb) 7" in shown
 
 
 def test_other_debuggers_are_not_given_it(path, monkeypatch):

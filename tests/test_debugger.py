@@ -313,6 +313,26 @@ def test_prompt_in_a_terminal(script):
     child.expect(pexpect.EOF)
 
 
+def test_debug_within_the_prompt_leads_back_to_it(script):
+    """pdb's own goes on to trace, and stops in its next command."""
+    child = pexpect.spawn(sys.executable, [str(script)], encoding="utf8", timeout=30)
+    child.expect_exact("(Pdb) ")
+    child.sendline("debug len(str(total))")
+    child.expect_exact("ENTERING RECURSIVE DEBUGGER")
+    child.expect_exact("((Pdb)) ")
+    child.sendline("c")
+    child.expect_exact("LEAVING RECURSIVE DEBUGGER")
+    for number in (50, 60):  # no further prompt in between
+        child.expect_exact("\n(Pdb) ")
+        child.sendline(f"p {number} + total")
+        child.expect_exact(f"{number + 7}")
+        assert "cmd.py" not in child.before
+    child.expect_exact("(Pdb) ")
+    child.sendline("q")
+    child.expect_exact("went on")
+    child.expect(pexpect.EOF)
+
+
 def test_no_prompt_in_the_background_of_a_terminal(script):
     child = pexpect.spawn(
         "/bin/sh",

@@ -32,7 +32,9 @@ def _without_rc(debugger: Any) -> Iterator[None]:
     IPython's debugger is the same for each prompt.
     """
     lines, debugger.rcLines = debugger.rcLines, []
+    debugger.reads_no_rc = True
     try:
         yield
     finally:
+        debugger.reads_no_rc = False
         debugger.rcLines = lines

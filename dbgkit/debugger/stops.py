@@ -33,6 +33,7 @@ class StopsInOwn(_Base):
     stop_at: Location | None = None
     chained: tuple[BaseException, ...] = ()  # oldest first
     current: BaseException | None = None
+    reads_no_rc = False  # see `cautious`
 
     def get_stack(
         self, f: FrameType | None, t: TracebackType | None
@@ -48,6 +49,22 @@ class StopsInOwn(_Base):
         # Some commands print by themselves: IPython's pinfo.
         with redirect_stdout(self.stdout):
             return super().onecmd(line)
+
+    def do_debug(self, arg: str) -> None:
+        """debug code
+
+        Enter a debugger within this one that steps through the code.
+        """
+        if self.reads_no_rc:  # that one would read it
+            self.error("nothing of a file can be stepped through; p shows a value")
+            return
+        tracing = sys.gettrace()
+        try:
+            super().do_debug(arg)
+        finally:
+            # pdb goes on to trace, as if it had stopped in code that runs: its own
+            # next command would stop it.
+            sys.settrace(tracing)
 
     def do_longlist(self, arg: str) -> None:
         """ll | longlist
