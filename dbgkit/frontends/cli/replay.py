@@ -68,6 +68,7 @@ def shrink(
     Exits with code 1, or with 2 if it could not be run.
     """
     from dbgkit.api.report import check_place
+    from dbgkit.api.save import save as save_as
     from dbgkit.api.shrink import shrink
     from dbgkit.render import Notifier
 
@@ -77,9 +78,7 @@ def shrink(
         shrunk = run(shrink, notify=notify, **options)
         put(place, shrunk)
         if save is not None:
-            from dbgkit.api import save as saving
-
-            saved = saving.save(shrunk, path=save, notify=notify)
+            saved = save_as(shrunk, path=save, notify=notify)
             if not place.as_json:
                 put(place, saved)
     return FOUND
