@@ -91,7 +91,8 @@ class Body:
 
     def _assigned(self, name: str, written: Expression, note: str) -> str:
         """Have a variable hold a value; its name, which is no other thing's."""
-        while name in self.writer.taken or name in self._names or not _is_name(name):
+        taken = self.writer.names.reserved | self._names
+        while name in taken or not _is_name(name):
             name = f"{name}_" if _is_name(f"{name}_") else "value"
         self._names.add(name)
         if note:

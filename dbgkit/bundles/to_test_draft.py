@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dbgkit.bundles.to_test_beside import MOST_BYTES, Kept, Reference, keep
+from dbgkit.bundles.to_test_importable import root_of
 from dbgkit.bundles.to_test_layout import Expression, docstring, quoted
 from dbgkit.bundles.to_test_layout import text as plain
 from dbgkit.bundles.to_test_text import Line
@@ -60,6 +61,21 @@ class Draft:
     def need(self, line: str) -> None:
         self.imports.setdefault(line)
 
+    def need_from(self, module: str, line: str) -> None:
+        """Import by a line from a module, which may be one of the user's own."""
+        if self.has_own(module):
+            self.own_imports.setdefault(line)
+        else:
+            self.need(line)
+
+    def has_own(self, module: str) -> bool:
+        """Whether a module is the user's own; the test has its folder then."""
+        root = root_of(module)
+        if root is None:
+            return False
+        self.modules[module.partition(".")[0]] = root
+        return True
+
     def beside(
         self, name: str, value: object, reference: Reference
     ) -> tuple[Expression, Kept]:
@@ -80,6 +96,8 @@ class Draft:
         self.files[file] = kept
         for line in kept.imports:
             self.need(line)
+        for module in kept.modules:
+            self.has_own(module)
         self.need("from pathlib import Path")
         place = f"{INPUTS} / {quoted(file)}"
         read = re.sub(r"\{\}\.", lambda _: f"({place}).", kept.read)
@@ -92,10 +110,10 @@ class Draft:
     def folder(self) -> str:
         return f"{self.name}_inputs"
 
-    def render(self, root_of: dict[str, str]) -> tuple[str, Places]:
+    def render(self, found_at: dict[str, str]) -> tuple[str, Places]:
         """The text, and where its lines are from.
 
-        ``root_of`` has an expression for each folder that is to be imported from.
+        ``found_at`` has an expression for each folder that is to be imported from.
         """
         lines: list[tuple[str, str, int]] = []
 
@@ -103,7 +121,7 @@ class Draft:
             lines.extend((line, filename, number) for line, number in block)
 
         add(_made(docstring(self.header)))
-        add(_made(self._imports(root_of)))
+        add(_made(self._imports(found_at)))
         before = None
         for block in self.blocks:
             apart = block.stands_apart or (before is not None and before.stands_apart)
@@ -118,23 +136,23 @@ class Draft:
         }
         return "\n".join(line for line, _, _ in lines) + "\n", places
 
-    def _imports(self, root_of: dict[str, str]) -> Iterator[str]:
+    def _imports(self, found_at: dict[str, str]) -> Iterator[str]:
         future = [line for line in self.imports if line.startswith("from __future__")]
         plain_lines = {*self.imports} - {*future}
-        if root_of:
+        if found_at:
             plain_lines |= {"import sys", "from pathlib import Path"}
         yield from ([""] if future else [])
         yield from future
         ordered = sorted(plain_lines, key=lambda line: (line.startswith("from"), line))
         yield from ([""] if ordered else [])
         yield from ordered
-        if root_of:
+        if found_at:
             names = sorted(
-                name for name, root in self.modules.items() if root in root_of
+                name for name, root in self.modules.items() if root in found_at
             )
             yield ""
             yield f"# Where {_listed(names)} {'is' if len(names) == 1 else 'are'}."
-            for expression in root_of.values():
+            for expression in found_at.values():
                 yield f"sys.path.insert(0, str({expression}))"
         yield from ([""] if self.own_imports else [])
         yield from sorted(self.own_imports)

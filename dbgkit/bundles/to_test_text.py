@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import linecache
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +11,7 @@ from types import CodeType
 from typing import Any
 
 from dbgkit.remote.common.codes import identity, nested
-from dbgkit.source import Index
-from dbgkit.source.texts import Text, is_nameless, main_texts, read_file
+from dbgkit.source.texts import Text, read_file
 
 # A line, and its number in the text that it is from; 0 for what was added.
 Line = tuple[str, int]
@@ -85,20 +82,14 @@ class Home:
                 found = statement
         return found
 
-    def class_named(self, qualname: str) -> ast.ClassDef | None:
-        """A class by its qualified name, as far as it stands in other classes."""
-        body, found = self.tree.body, None
-        for name in qualname.split("."):
-            classes = [
-                each
-                for each in _statements(body)
-                if isinstance(each, ast.ClassDef) and each.name == name
-            ]
-            if not classes:
-                return None
-            found = classes[-1]
-            body = found.body
-        return found
+    def class_named(self, name: str) -> ast.stmt | None:
+        """The statement of a class, or of what makes one: ``namedtuple(…)``."""
+        classes = [
+            each
+            for each in _statements(self.tree.body)
+            if isinstance(each, ast.ClassDef) and each.name == name
+        ]
+        return classes[-1] if classes else self.defined(name)
 
     def cut(self, node: ast.stmt, without: tuple[ast.expr, ...] = ()) -> list[Line]:
         """The lines of a statement, with the comments above it.
@@ -186,40 +177,6 @@ def bound_by(node: ast.stmt) -> set[str]:
             if isinstance(name, ast.Name)
         }
     return set()
-
-
-def home_of(code: CodeType, module: str, path: str, index: Index) -> Home | None:
-    """The text of some code, as it was when it ran; None if it is not known."""
-    filename = code.co_filename
-    if is_nameless(filename):
-        found = index.find(code, module, path)
-        if found is None:
-            return None
-        filename = found.filename
-    return home_named(filename)
-
-
-def home_named(filename: str) -> Home | None:
-    """A text by the name that debuggers know it by."""
-    lines = linecache.getlines(filename)
-    text = "".join(lines) if lines else read_file(filename)
-    return Home(filename, text) if text else None
-
-
-def homes_of_main() -> Iterator[Home]:
-    """The texts behind ``__main__``: the script, or the cells, newest first."""
-    for text in main_texts():
-        yield Home(text.filename, text.text)
-
-
-def homes_of_module(name: str) -> Iterator[Home]:
-    if name == "__main__":
-        yield from homes_of_main()
-        return
-    path = getattr(sys.modules.get(name), "__file__", None)
-    home = home_named(path) if isinstance(path, str) else None
-    if home is not None:
-        yield home
 
 
 def edited_since(code: CodeType | None) -> str:
