@@ -21,7 +21,7 @@ from live_sessions import (
     waiting,
 )
 from live_tasks import doubled, helped, plain, unpaused
-from watching import wait_until
+from watching import keep_loop, wait_until
 
 import dbgkit
 from dbgkit.errors import DbgkitError
@@ -306,9 +306,16 @@ def test_a_worker_with_a_paused_task_is_neither_silent_nor_idle(harmable):
         future = client.submit(doubled, 3, key="spared-1")
         found = stop_of(client, "spared-1")
         client.cluster.adapt(minimum=0, maximum=1, interval="100ms", wait_count=2)
-        time.sleep(3.0)  # longer than both wait
+        paused = time.time()
+        wait_until(lambda: client.run_on_scheduler(_heard) > paused + 3, "it is heard")
         assert "3" in enter(client, found, "p x", "c")[0]
         assert future.result(10) == 7
+
+
+def _heard(dask_scheduler: Scheduler):
+    """When the last heartbeat came."""
+    (worker,) = dask_scheduler.workers.values()
+    return worker.last_seen
 
 
 # -- other clusters ------------------------------------------------------------------
@@ -400,23 +407,22 @@ def test_two_sessions_at_once_from_two_clients(processes, live):
     assert live.gather(futures) == [1, 3]
 
 
-def test_one_that_does_not_answer_is_not_waited_for_long(harmable):
+def test_one_that_does_not_answer_is_not_waited_for_long(harmable, tmp_path):
     """The scheduler is asked within a second; then the task goes on."""
     with harmable(n_workers=1, threads_per_worker=1, processes=True) as client:
         live = dbgkit.live()
-        future = client.submit(_late, key="late-1")
+        kept = tmp_path / "kept"
+        future = client.submit(_late, kept, key="late-1")
         assert Event("late").wait(30)  # it runs
-        client.run_on_scheduler(lambda dask_scheduler: _block(dask_scheduler))
+        client.run_on_scheduler(
+            lambda dask_scheduler: keep_loop(dask_scheduler, 3, kept)
+        )
         assert future.result(20) == "went on"
         live.off()
 
 
-def _late():
+def _late(kept):
     Event("late").set()
-    time.sleep(1.0)  # the scheduler stops answering meanwhile
+    wait_until(kept.exists, "the scheduler answers no more")
     breakpoint()
     return "went on"
-
-
-def _block(dask_scheduler: Scheduler):
-    dask_scheduler.loop.call_later(0.1, time.sleep, 3.0)

@@ -15,7 +15,7 @@ import peek_tasks
 import pytest
 from conftest import own_cluster
 from distributed import Client, WorkerPlugin, wait
-from watching import forgotten, state_of, unchanged, wait_until
+from watching import forgotten, keep_loop, state_of, unchanged, wait_until
 from why_looks import flag
 
 import dbgkit
@@ -574,10 +574,6 @@ def test_a_plugin_says_which_threads_it_has_paused(client, tmp_path):
 # -- clusters that do not answer, and other clients ------------------------------
 
 
-def block(dask_worker, seconds):
-    dask_worker.loop.call_later(0.1, time.sleep, seconds)
-
-
 def test_a_worker_that_does_not_answer(tmp_path, monkeypatch):
     monkeypatch.setattr(asking, "PROBE_LIMIT", 1.5)
     with own_cluster(n_workers=2) as client, flag(tmp_path) as path:
@@ -589,8 +585,9 @@ def test_a_worker_that_does_not_answer(tmp_path, monkeypatch):
             for i, worker in enumerate((busy, free))
         ]
         peek_until(futures, count=2)
-        client.run(block, seconds=8, workers=[busy])
-        time.sleep(0.2)  # the loop of that worker is kept from then on
+        kept = tmp_path / "kept"
+        client.run(lambda dask_worker: keep_loop(dask_worker, 8, kept), workers=[busy])
+        wait_until(kept.exists, "the loop of that worker is kept")
         start = time.monotonic()
         with pytest.raises(WaitTimedOut) as caught:
             dbgkit.peek(futures[0])

@@ -6,13 +6,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import dask
 import pytest
 from distributed import default_client
-from watching import wait_until
+from watching import keep_loop, wait_until
 from why_looks import flag, why_until
 from why_tasks import loop_until
 
@@ -120,7 +119,9 @@ def test_a_blocked_event_loop_is_none(harmable, tmp_path):
     with harmable(n_workers=1) as client, flag(tmp_path) as path:
         future = client.submit(loop_until, path, key="busy")
         why_until("running", future)
-        client.run(block, seconds=12)
+        kept = tmp_path / "kept"
+        client.run(lambda dask_worker: keep_loop(dask_worker, 12, kept))
+        wait_until(kept.exists, "its loop is kept")
         found = why_until("worker-not-answering", future)
         (seen,) = (each for each in found.evidence if each.startswith("as the s"))
         assert seen.startswith(
@@ -130,7 +131,3 @@ def test_a_blocked_event_loop_is_none(harmable, tmp_path):
         assert "GIL" in found.advice[0]
         assert not any("network" in each for each in found.advice)
         assert dbgkit.why().cause == "worker-not-answering"
-
-
-def block(dask_worker, seconds):
-    dask_worker.loop.call_later(0.1, time.sleep, seconds)

@@ -187,6 +187,16 @@ def started_again(client: Any, gone: Any, count: int) -> None:
     wait_until(back, f"{gone} was replaced")
 
 
+def keep_loop(server: Any, seconds: Any, path: Any) -> None:
+    """Keep the event loop of a worker or a scheduler; a file says that it is kept."""
+
+    def keep() -> None:
+        open(path, "w").close()
+        time.sleep(seconds)
+
+    server.loop.call_later(0.1, keep)  # its answer goes out before
+
+
 def state_of(dask_scheduler: Any, key: Any) -> Any:
     """A task's state, for ``run_on_scheduler``; ``"unknown"`` until it is there."""
     ts = dask_scheduler.tasks.get(key)
