@@ -69,6 +69,11 @@ class Session:
             self._sent += 1
             self.talk.send("do", line=line)
 
+    def hear(self, text: Any) -> None:
+        """Wait until something is said, while what was typed runs on."""
+        while text not in self.prompt.said:
+            self._take(self.talk.next(20.0))
+
     _asked: Any = None
     _sent = 0
 

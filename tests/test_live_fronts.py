@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pexpect
@@ -31,6 +32,7 @@ from watching import wait_until
 
 import dbgkit
 from dbgkit.cluster.shipping import live_name
+from dbgkit.debugger.live import IMPATIENT
 
 SCRIPT = """
 import dbgkit
@@ -111,8 +113,8 @@ def test_ctrl_c_twice_leaves_what_does_not_answer(script):
     script.expect_exact("asleep")
     script.sendintr()
     script.expect_exact("Ctrl-C once more leaves")
-    wait_until(lambda: script.isalive(), "it goes on")
-    script.expect([pexpect.TIMEOUT], timeout=0.4)
+    time.sleep(2 * IMPATIENT)  # what is measured: less is one Ctrl-C, and not two
+    assert script.isalive()
     script.sendintr()
     script.expect_exact("left it detached")
 

@@ -261,8 +261,8 @@ def test_ctrl_c_ends_a_loop_at_the_prompt_and_not_the_worker(live, stop):
     with entered(live, stop) as session:
         session.type()
         for _ in range(3):
-            session._send("while True: pass")
-            time.sleep(0.1)  # it runs
+            session._send("exec('print(1, 2, flush=True)\\nwhile True: pass')")
+            session.hear("1 2\n")
             session.talk.send("interrupt")
             assert "nterrupt" in session.type()
         assert session.type("p x").strip() == "3"
@@ -274,8 +274,8 @@ def test_ctrl_c_ends_a_loop_at_the_prompt_and_not_the_worker(live, stop):
 def test_a_repr_that_hangs_is_interrupted(live, stop):
     with entered(live, stop) as session:
         session.type()
-        session._send("p value")
-        time.sleep(0.1)  # it runs
+        session._send("p print('it', 'runs', flush=True) or value")
+        session.hear("it runs")
         session.talk.send("interrupt")
         session.type()
         assert session.type("p x").strip() == "3"
