@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 
@@ -12,6 +11,7 @@ from distributed.actor import Actor, ProxyRPC
 from distributed.core import PooledRPCCall
 from distributed.scheduler import Scheduler
 from distributed.utils import set_thread_state, thread_state
+from watching import wait_until
 
 from dbgkit.remote.common.leases import refreshed_by
 from dbgkit.remote.worker.replay_waits import _CHANGES, _WAITS
@@ -174,12 +174,7 @@ def test_the_loop_leads_to_the_semaphores_that_it_refreshes(processes_client):
         assert len(lock._leases) == 1
         assert lock._scheduler is not None
         lock.refresh_callback.stop()
-
-        async def turn():
-            await asyncio.sleep(0)
-
-        asyncio.run_coroutine_threadsafe(turn(), loop).result(10)
-        assert lock not in refreshed_by(loop)
+        wait_until(lambda: lock not in refreshed_by(loop), "it is refreshed no more")
 
 
 def test_a_task_makes_its_locks_with_the_scheduler_of_its_worker(client):

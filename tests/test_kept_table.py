@@ -276,7 +276,7 @@ def test_a_question_that_is_broken_off_leaves_no_half_table(monkeypatch):
             await asyncio.gather(asked, return_exceptions=True)
             assert (await jobs.totals())[:2] == (200, 200)
 
-    asyncio.run(check())
+    asyncio.run(asyncio.wait_for(check(), 30))
 
 
 # -- where values came from ------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 
 import dask
 import pytest
@@ -18,8 +17,10 @@ from recorder_tasks import (
     ratio,
     running,
     told,
+    waits_for,
 )
 from watching import wait_until
+from why_looks import flag
 
 import dbgkit
 from dbgkit.api.record import record_off
@@ -231,11 +232,15 @@ def test_off_leaves_no_trace(client):
     assert "off" in dbgkit.recordings().notes[0]
 
 
-def test_a_task_that_runs_while_it_is_taken_off_goes_on(client):
-    with dbgkit.record():
-        future = client.submit(lambda: time.sleep(0.3) or 7)
-        wait_until(lambda: any(client.processing().values()), "the task runs")
-    assert future.result(timeout=10) == 7
+def test_a_task_that_runs_while_it_is_taken_off_goes_on(client, tmp_path):
+    with flag(tmp_path) as path, dbgkit.record():
+        future = client.submit(waits_for, path)
+        wait_until(lambda: any(client.run(executing).values()), "the task runs")
+    assert future.result(timeout=10) == path
+
+
+def executing(dask_worker):
+    return bool(dask_worker.active_threads)
 
 
 def test_turning_it_on_twice_keeps_what_it_holds(recorded):

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import textwrap
-import time
+import threading
 
 import pytest
 
@@ -50,7 +50,9 @@ def test_colours_asked_for_make_no_terminal_of_a_file(monkeypatch):
     file = io.StringIO()
     with Notifier(file=file) as notify:
         notify(Progress("times", 0, 1))
-        time.sleep(0.3)
+        for thread in threading.enumerate():
+            if isinstance(thread, threading.Timer):  # would have it appear
+                thread.join(10)
     assert file.getvalue() == ""
 
 
@@ -169,9 +171,15 @@ def test_on_a_dumb_terminal_nothing_moves():
     child.close()
 
 
+# As the line appears, a breakpoint has to take it off.
+APPEARED = """import time
+        while sys.breakpointhook is sys.__breakpointhook__:
+            time.sleep(0.01)
+"""
+
+
 def test_a_breakpoint_in_the_task_has_the_terminal_to_itself():
-    then = "import time; time.sleep(1); breakpoint(); notify"
-    child = moving([("times", 0, 1)], then)
+    child = moving([("times", 0, 1)], f"{APPEARED}        breakpoint()\n        notify")
     child.expect_exact("running the task again")
     child.expect_exact("(Pdb) ")
     child.sendline("p sys.breakpointhook is sys.__breakpointhook__")
@@ -183,7 +191,7 @@ def test_a_breakpoint_in_the_task_has_the_terminal_to_itself():
 
 
 def test_a_hook_that_the_task_sets_stays():
-    then = "import time; time.sleep(1); sys.breakpointhook = print"
+    then = f"{APPEARED}        sys.breakpointhook = print"
     child = moving([("times", 0, 1)], f"{then}\n    print(sys.breakpointhook is print)")
     child.expect_exact("True")
     child.expect_exact("end")
