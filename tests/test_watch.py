@@ -29,6 +29,7 @@ from why_tasks import loop_until
 
 import dbgkit
 from dbgkit.api.watch import Looks, glance
+from dbgkit.cluster.extension import extension_name
 from dbgkit.cluster.view import open_view
 from dbgkit.errors import SchedulerGone
 from dbgkit.model import Explanation, Failure, FailureGroup, FailureReport, Glance, Span
@@ -451,6 +452,22 @@ def test_once_without_a_terminal(client, capsys):
     assert told["summary"]["zero"] == {"erred": 1}
 
 
+def count_questions(dask_scheduler, name):
+    """Have a scheduler count what it is asked from now on: some at each look."""
+    ask = dask_scheduler.handlers[name]
+    dask_scheduler.questions = 0
+
+    async def counted(**question):
+        dask_scheduler.questions += 1
+        return await ask(**question)
+
+    dask_scheduler.handlers[name] = counted
+
+
+def questions(dask_scheduler):
+    return dask_scheduler.questions
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_without_a_terminal_each_change_is_printed(client, number):
     process = start(
@@ -467,7 +484,9 @@ def test_without_a_terminal_each_change_is_printed(client, number):
     wait_until(lambda: "Workers" in "".join(blocks), "the first block")
     held = client.submit(boom, 8, key="bad-1")
     wait_until(lambda: "cannot take 8" in "".join(blocks), "the second one")
-    sleep(1)  # nothing changes: no block comes
+    client.run_on_scheduler(count_questions, name=f"{extension_name()}-ask")
+    more = "more looks, at what has not changed: no block comes"
+    wait_until(lambda: client.run_on_scheduler(questions) > 20, more)
     process.send_signal(number)
     assert process.wait(30) == (1 if number == signal.SIGINT else -number)
     reader.join()
