@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -395,10 +397,11 @@ def test_without_a_folder_nothing_of_it_is_left(
     assert not list(tmp_path.glob("*.dbgkit")) and not list(tmp_path.glob("*.py"))
 
 
-def at_terminal(script: Path, environment: dict[str, str]) -> Any:
+@contextmanager
+def at_terminal(script: Path, environment: dict[str, str]) -> Iterator[Any]:
     """A script that runs at a terminal."""
     pexpect = pytest.importorskip("pexpect")
-    return pexpect.spawn(
+    child = pexpect.spawn(
         sys.executable,
         [str(script)],
         env=environment,
@@ -406,11 +409,14 @@ def at_terminal(script: Path, environment: dict[str, str]) -> Any:
         timeout=60,
         dimensions=(50, 160),
     )
+    try:
+        yield child
+    finally:
+        child.close(force=True)
 
 
 def test_the_task_that_is_stopped_is_entered(environment: dict[str, str]) -> None:
-    child = at_terminal(LIVE, environment)
-    try:
+    with at_terminal(LIVE, environment) as child:
         child.expect(PROMPT)
         child.sendline("p start, step")
         child.expect_exact("(-1e+30, 50)")
@@ -418,8 +424,6 @@ def test_the_task_that_is_stopped_is_entered(environment: dict[str, str]) -> Non
         child.expect(PROMPT)
         child.sendline("c")
         child.expect_exact("[1.414214, 1.414214, 1.414214, 1.414214]")
-    finally:
-        child.close(force=True)
 
 
 def test_where_nobody_can_type_it_goes_on(
@@ -459,8 +463,7 @@ def test_the_task_that_is_stopped_is_debugged_by_an_editor(
 
 
 def test_a_task_that_fails_is_entered_there(environment: dict[str, str]) -> None:
-    child = at_terminal(BREAK_AT, environment)
-    try:
+    with at_terminal(BREAK_AT, environment) as child:
         child.expect(PROMPT)
         assert "TypeError" in child.before
         child.sendline("p sensor, value")
@@ -469,8 +472,6 @@ def test_a_task_that_fails_is_entered_there(environment: dict[str, str]) -> None
         child.expect(PROMPT)
         child.sendline("c")
         child.expect_exact("['error', 'finished', 'finished', 'finished'")
-    finally:
-        child.close(force=True)
 
 
 def test_where_nobody_can_type_it_fails_as_it_would(
@@ -483,8 +484,7 @@ def test_where_nobody_can_type_it_fails_as_it_would(
 
 
 def test_a_failure_that_is_held_is_entered(environment: dict[str, str]) -> None:
-    child = at_terminal(HELD, environment)
-    try:
+    with at_terminal(HELD, environment) as child:
         child.expect(PROMPT)
         assert "ValueError" in child.before
         child.sendline("p len(readings), readings[1_999_990:]")
@@ -493,8 +493,6 @@ def test_a_failure_that_is_held_is_entered(environment: dict[str, str]) -> None:
         child.expect_exact("-> return 1 / spread")
         child.sendline("drop")
         child.expect_exact("0 failures are held")
-    finally:
-        child.close(force=True)
 
 
 def test_where_nobody_can_type_what_is_held_is_shown(

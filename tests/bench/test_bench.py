@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 import pytest
+from run import NAMES
 
 SLACK = 2.0
 
@@ -16,24 +17,7 @@ pytestmark = pytest.mark.bench
 
 @pytest.mark.parametrize(
     "name",
-    [
-        *("small", "large", "ancestors", "forgotten", "import", "view", "why"),
-        "report",
-        "start",
-        "recorder",
-        "redaction",
-        "inner",
-        "source",
-        "reach",
-        "on_off",
-        "peek",
-        "live",
-        "break_at",
-        "held",
-        "save",
-        "to_test",
-        "shrink",
-    ],
+    NAMES,
 )
 def test_figures_hold_their_bars(name):
     # GIVEN the figures of one room, measured on smaller graphs than in the table
