@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -176,6 +176,24 @@ def _job(
     plan: Plan, material: Material, timeout: float, comparison: InputComparison
 ) -> Job:
     """What ``remote.worker.replay.replay`` takes."""
+    specs, inputs, nbytes = material_there(plan, material)
+    return {
+        "order": list(plan.run_here),
+        "specs": specs,
+        "inputs": inputs,
+        "nbytes": nbytes,
+        "times": plan.times,
+        "timeout": timeout,
+        "ancestors": plan.scope == "ancestors",
+        "limits": {"secret_names": list(secret_names())},
+        "compared": comparison.wanted,
+    }
+
+
+def material_there(
+    plan: Plan, material: Material
+) -> tuple[dict[Any, bytes], dict[Any, tuple[Any, Sequence[str]]], int]:
+    """Run specs for a worker; where it gets their inputs, and the bytes of these."""
     specs: dict[Any, Any] = {}
     for key in plan.run_here:
         row = material.rows[key]
@@ -183,19 +201,10 @@ def _job(
             row.read()  # writes it, or raises if it is not available
         specs[key] = row.spec
     inputs = material.inputs_of(plan.run_here)
-    return {
-        "order": list(plan.run_here),
-        "specs": specs,
-        "inputs": {
-            key: (material.stored_as(key), material.rows[key].who_has) for key in inputs
-        },
-        "nbytes": material.nbytes(inputs),
-        "times": plan.times,
-        "timeout": timeout,
-        "ancestors": plan.scope == "ancestors",
-        "limits": {"secret_names": list(secret_names())},
-        "compared": comparison.wanted,
+    places: dict[Any, tuple[Any, Sequence[str]]] = {
+        key: (material.stored_as(key), material.rows[key].who_has) for key in inputs
     }
+    return specs, places, material.nbytes(inputs)
 
 
 def _limit(job: Job) -> float:

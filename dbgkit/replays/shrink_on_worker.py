@@ -21,7 +21,7 @@ from dbgkit.errors import (
 from dbgkit.model import Failure, Notice, Progress
 from dbgkit.remote.common.texts import safe_repr
 from dbgkit.remote.common.wire_shrink import ShrinkLook
-from dbgkit.replays.on_worker import refusal_of
+from dbgkit.replays.on_worker import material_there, refusal_of
 from dbgkit.replays.preparing import Notify, Prepared
 from dbgkit.replays.shrink_plan import ShrinkWanted, sources_of
 
@@ -62,23 +62,14 @@ def shrink_on_worker(
 
 def _job(prepared: Prepared, wanted: ShrinkWanted) -> ShrinkJob:
     """What ``remote.worker.shrink.begin`` takes."""
-    material, plan = prepared.material, prepared.plan
-    specs: dict[Any, Any] = {}
-    for key in plan.run_here:
-        row = material.rows[key]
-        if row.spec is None:
-            row.read()  # writes it, or raises if it is not available
-        specs[key] = row.spec
-    inputs = material.inputs_of(plan.run_here)
+    specs, inputs, nbytes = material_there(prepared.plan, prepared.material)
     timeout = prepared.wanted.timeout
     return {
         "name": uuid.uuid4().hex,
-        "order": list(plan.run_here),
+        "order": list(prepared.plan.run_here),
         "specs": specs,
-        "inputs": {
-            key: (material.stored_as(key), material.rows[key].who_has) for key in inputs
-        },
-        "nbytes": material.nbytes(inputs),
+        "inputs": inputs,
+        "nbytes": nbytes,
         "timeout": timeout,
         "limits": wanted.limits(timeout, prepared.wanted.max_bytes),
         "sources": sources_of(prepared.failure, prepared.failure.key, {}),
