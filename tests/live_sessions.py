@@ -141,6 +141,17 @@ def stop_of(client: Any, key: Any) -> Any:
     return wait_until(look, f"{key} waits at a breakpoint")
 
 
+@contextmanager
+def stopped(client: Any, key: Any, task: Any, *args: Any) -> Any:
+    """A task that waits, and its future: it goes on at the end, if it has not."""
+    future = client.submit(task, *args, key=key, pure=False)
+    found = stop_of(client, key)
+    found.__dict__["future"] = future
+    yield found
+    if not future.done():
+        enter(client, found, "c")
+
+
 def leftovers(dask_worker: Any) -> Any:
     """What a live session leaves on a worker while it is on; runs there."""
     import bdb

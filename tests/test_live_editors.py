@@ -8,7 +8,7 @@ import sys
 import pytest
 from distributed import Client
 from live_editors import Refused, edited, no_traces
-from live_sessions import enter, entered, gone, nothing_left, stop_of
+from live_sessions import enter, entered, gone, nothing_left, stop_of, stopped
 from live_tasks import fails, helped, looped, spins, weighed, weighs
 from watching import wait_until
 
@@ -30,15 +30,9 @@ def live(request):
 
 @pytest.fixture
 def stop(live, request):
-    """A task that waits, and its future: it goes on at the end, if it has not."""
-    task, *args = getattr(request, "param", (helped, 3))
-    key = f"{request.node.name}-1"
-    future = live.submit(task, *args, key=key, pure=False)
-    found = stop_of(live, key)
-    found.__dict__["future"] = future
-    yield found
-    if not future.done():
-        enter(live, found, "c")
+    call = getattr(request, "param", (helped, 3))
+    with stopped(live, f"{request.node.name}-1", *call) as found:
+        yield found
 
 
 def by_value(x):
