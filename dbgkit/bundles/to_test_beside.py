@@ -12,6 +12,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -59,8 +60,10 @@ def _forms(value: Any) -> Iterator[Form]:
     kind = type(value)
     module = kind.__module__.partition(".")[0]
     if module == "pandas" and "pandas" in sys.modules:
-        yield from (_parquet, _feather) if kind.__name__ == "DataFrame" else ()
-        yield from (_series,) if kind.__name__ == "Series" else ()
+        if kind.__name__ == "DataFrame":
+            yield from (partial(_table, form) for form in ("parquet", "feather"))
+        elif kind.__name__ == "Series":
+            yield _series
     elif module == "numpy" and kind.__name__ == "ndarray":
         yield _npy
     elif kind is bytes:
@@ -69,30 +72,19 @@ def _forms(value: Any) -> Iterator[Form]:
         yield _json
 
 
-def _parquet(value: Any) -> tuple[Kept, Any]:
+def _table(form: str, value: Any) -> tuple[Kept, Any]:
+    """A format that pandas writes and reads: ``parquet``, ``feather``."""
     import pandas as pd
 
     file = io.BytesIO()
-    value.to_parquet(file)
-    kept = Kept(
-        "parquet", file.getvalue(), "pd.read_parquet({})", ("import pandas as pd",)
-    )
-    return kept, pd.read_parquet(io.BytesIO(kept.data))
-
-
-def _feather(value: Any) -> tuple[Kept, Any]:
-    import pandas as pd
-
-    file = io.BytesIO()
-    value.to_feather(file)
-    kept = Kept(
-        "feather", file.getvalue(), "pd.read_feather({})", ("import pandas as pd",)
-    )
-    return kept, pd.read_feather(io.BytesIO(kept.data))
+    getattr(value, f"to_{form}")(file)
+    imports = ("import pandas as pd",)
+    kept = Kept(form, file.getvalue(), f"pd.read_{form}({{}})", imports)
+    return kept, getattr(pd, f"read_{form}")(io.BytesIO(kept.data))
 
 
 def _series(value: Any) -> tuple[Kept, Any]:
-    kept, again = _parquet(value.to_frame())
+    kept, again = _table("parquet", value.to_frame())
     read = f"{kept.read}.iloc[:, 0]"
     return Kept(kept.ending, kept.data, read, kept.imports), again.iloc[:, 0]
 
