@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from bundle_tasks import Scale, grow, number, once, per_row, ratio
 from distributed import KilledWorker, get_client, wait
+from hard_tasks import boom_async
 from watching import wait_until
 
 import dbgkit
@@ -407,3 +408,12 @@ def test_what_files_name_stays_where_it_is():
     )
     assert [*inspect.signature(by_name.RunTask).parameters] == ["node", "data"]
     assert by_name.for_each([].append, [1, 2]) == [None, None]
+
+
+def test_a_coroutine_fails_while_nothing_else_is_handled(client, path):
+    """Whether a loop runs is asked by a call that raises: no cause of the task's."""
+    saved = dbgkit.save(failed(client, boom_async, 4, key="awaited-alone"), path)
+    opened = dbgkit.load(path)
+    for shown in (str(saved), str(opened), *opened.failure.notes):
+        assert "event loop" not in shown and "while handling" not in shown
+    assert "cannot take 8" in str(opened)

@@ -188,11 +188,21 @@ def _invoke(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     result = function(*args, **kwargs)
     if not inspect.iscoroutine(result):
         return result
+    if _in_loop():
+        return _run_in_thread(result)
+    return asyncio.run(to_its_end(result))
+
+
+def _in_loop() -> bool:
+    """Whether a loop runs in this thread.
+
+    What the task raises is not to be raised while our own question's answer is handled.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(to_its_end(result))
-    return _run_in_thread(result)
+        return False
+    return True
 
 
 def _run_in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
