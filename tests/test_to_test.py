@@ -142,6 +142,21 @@ def test_a_module_that_only_this_process_finds(own, tmp_path, call, mend):
     check_mended(path, *mend, place=place)
 
 
+def test_several_lambdas_have_names_of_their_own(tmp_path):
+    def both(first, second, x, scale):
+        return [1 / second(first(each)) for each in [x]] + [scale]
+
+    scale = 2
+    error = fails(both, lambda x: x - scale, lambda x: x * scale, 2, 1)
+    path = dbgkit.to_test(error, tmp_path / "test_both.py")
+    assert (
+        "both(make_lambda(scale=2), make_lambda_2(scale=2), 2, 1)" in path.read_text()
+    )
+    error = fails(both, lambda x: x - 2, lambda x: x + 0, 2, 1)
+    path = dbgkit.to_test(error, tmp_path / "test_plain.py")
+    assert "both(function, function_2, 2, 1)" in path.read_text()
+
+
 def test_a_module_beside_the_test(own, tmp_path):
     path = tmp_path / "src" / "test_own.py"
     dbgkit.to_test(fails(own.ratio, 5), path)

@@ -122,16 +122,22 @@ class Home:
 
 
 def _does(node: ast.Lambda, code: CodeType, wanted: Any) -> bool:
-    """Whether a lambda compiles to the bytecode of some code."""
-    expression = ast.Expression(node)
+    """Whether a lambda compiles to the bytecode of some code.
+
+    It stands in a function that has what the code takes from around it.
+    """
+    around = ast.parse(f"lambda {', '.join(code.co_freevars)}: 0", mode="eval")
+    assert isinstance(around.body, ast.Lambda)
+    around.body.body = node
     try:
-        whole = compile(expression, "<lambda>", "eval", dont_inherit=True)
+        whole = compile(around, "<lambda>", "eval", dont_inherit=True)
     except (SyntaxError, ValueError):
         return False
+    (outer,) = (each for each in whole.co_consts if isinstance(each, CodeType))
     return any(
         (each.co_code, each.co_names, identity(each)[-1]) == wanted
-        for each in nested(whole)
-        if each.co_name == "<lambda>"
+        for each in nested(outer)
+        if each.co_name == "<lambda>" and each is not outer
     )
 
 
