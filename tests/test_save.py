@@ -412,8 +412,7 @@ def test_what_files_name_stays_where_it_is():
 
 def test_a_coroutine_fails_while_nothing_else_is_handled(client, path):
     """Whether a loop runs is asked by a call that raises: no cause of the task's."""
-    saved = dbgkit.save(failed(client, boom_async, 4, key="awaited-alone"), path)
+    dbgkit.save(failed(client, boom_async, 4, key="awaited-alone"), path)
     opened = dbgkit.load(path)
-    for shown in (str(saved), str(opened), *opened.failure.notes):
-        assert "event loop" not in shown and "while handling" not in shown
-    assert "cannot take 8" in str(opened)
+    assert opened.failure.message == "cannot take 8"
+    assert opened.recording is not None and not opened.recording.causes
