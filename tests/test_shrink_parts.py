@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from dask._task_spec import DataNode, List, Task, TaskRef
+from dask.utils import parse_bytes
 
 from dbgkit.remote.common.shrink_call import slots_of, with_values
 from dbgkit.remote.common.shrink_copies import Copies
@@ -263,7 +264,7 @@ def fail_elsewhere(kind, message):
 
 
 def likeness(one, other):
-    return Whole(described(*one)["form"]).likeness(described(*other)["form"])
+    return Whole(described(*one)).likeness(described(*other))
 
 
 @pytest.mark.parametrize(
@@ -291,6 +292,23 @@ def test_class_line_and_causes_count():
     assert likeness(caused, caused) == SAME
     assert likeness(caused, (fail, ValueError, "no", KeyError("b"))) == WORDED
     assert likeness(caused, (fail, ValueError, "no", TypeError("a"))) == OTHER
+
+
+def of_dask(function, *args):
+    """What Dask's own code raises, as a worker sees it: none of our frames."""
+    with pytest.raises(ValueError) as caught:
+        function(*args)
+    error = caught.value.with_traceback(caught.value.__traceback__.tb_next)
+    found = describe(error)
+    assert not found["form"]["frames"]
+    return found
+
+
+def test_what_dask_raises_itself_is_compared_by_the_line_that_raises_it():
+    found = Whole(of_dask(parse_bytes, "5 foos"))
+    assert found.likeness(of_dask(parse_bytes, "5 foos")) == SAME
+    assert found.likeness(of_dask(parse_bytes, "5 bars")) == WORDED
+    assert found.likeness(of_dask(parse_bytes, "5.5.5 kB")) == OTHER
 
 
 @pytest.mark.parametrize(

@@ -188,3 +188,21 @@ def test_the_example_finds_both_lines(tmp_path):
     assert "verdict some: 2 rows make it fail together" in text, done.stderr
     assert "line 1,236" in text and "line 20,002" in text
     assert "it fails in the same way: same" in text
+
+
+def test_what_dask_itself_cannot_read_shrinks_to_its_line(tmp_path):
+    """Its own line is compared: other errors of its code are other failures."""
+    rows = [f"{number},{number}" for number in range(200)]
+    for month in range(2):
+        rows[50 + month] = "50,n/a" if month else rows[50]
+        text = "\n".join(["trip,delay", *rows]) + "\n"
+        (tmp_path / f"{month}.csv").write_text(text)
+    read = dd.read_csv(str(tmp_path / "*.csv"))
+    with pytest.raises(ValueError, match="Mismatched dtypes") as caught:
+        read.delay.sum().compute(scheduler="sync")
+    found = dbgkit.shrink(caught.value)
+    assert [each.value for each in found.culprits] == [
+        "b'trip,delay\\n'",
+        "b'50,n/a\\n'",
+    ]
+    assert found.failure.message.startswith("Mismatched dtypes")

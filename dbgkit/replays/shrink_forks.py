@@ -157,4 +157,5 @@ def _ended(kind: str, message: str) -> Described:
         },
         "hints": [],
         "in_text": "",
+        "place": None,
     }

@@ -15,11 +15,13 @@ class Described(TypedDict):
     """What a run raised; ``hints`` are positions that it gives itself.
 
     ``in_text``: where in a text it failed, which says more than any part of that.
+    ``place``: of what Dask's own code raises, which leaves no frames: file, line, name.
     """
 
     form: RaisedForm
     hints: list[int]
     in_text: str
+    place: Sequence[Any] | None
 
 
 class ShrinkLimits(TypedDict):

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..common.frames import is_own
+from ..common.exceptions import traceback_of
+from ..common.frames import is_own, walk
 from ..common.shrink_engine import OTHER, SAME, WORDED
 from ..common.texts import likeness
 from .raised import raised
@@ -26,11 +27,21 @@ _MOST_HINTS = 6
 
 def describe(error: BaseException) -> Described:
     """What is compared of an exception, and the positions that it gives."""
+    form = raised(error)
     return {
-        "form": raised(error),
+        "form": form,
         "hints": hints_of(error),
         "in_text": _place_in_text(error),
+        "place": None if form["frames"] else _innermost(error),
     }
+
+
+def _innermost(error: BaseException) -> list[Any] | None:
+    """Where it was raised, whoever's code that is: file, line, function."""
+    place = None
+    for frame, line in walk(traceback_of(error)):
+        place = [frame.f_code.co_filename, line, frame.f_code.co_name]
+    return place
 
 
 def _place_in_text(error: BaseException) -> str:
@@ -45,17 +56,17 @@ def _place_in_text(error: BaseException) -> str:
 class Whole:
     """The failure of the whole input, with which those of parts are compared."""
 
-    def __init__(self, form: RaisedForm) -> None:
-        self.form = form
-        self._line = _own_line(form)
-        self._recursion = form["type"] == "RecursionError"
+    def __init__(self, first: Described) -> None:
+        self.form = first["form"]
+        self._line = _own_line(first)
+        self._recursion = self.form["type"] == "RecursionError"
 
-    def likeness(self, now: RaisedForm) -> int:
+    def likeness(self, found: Described) -> int:
         """`SAME`, `WORDED` or `OTHER`."""
-        then = self.form
+        then, now = self.form, found["form"]
         if now["type"] != then["type"]:
             return OTHER
-        if not self._recursion and _own_line(now) != self._line:
+        if not self._recursion and _own_line(found) != self._line:
             return OTHER
         if not (then["cut"] or now["cut"]) and _kinds(now) != _kinds(then):
             return OTHER
@@ -68,9 +79,11 @@ def _kinds(form: RaisedForm) -> list[Any]:
     return [row[0] for row in form["chain"]]
 
 
-def _own_line(form: RaisedForm) -> tuple[Any, ...] | None:
+def _own_line(found: Described) -> tuple[Any, ...] | None:
     """The innermost line of the user's own code, else of what has source."""
-    frames = form["frames"]
+    frames = found["form"]["frames"]
+    if not frames and found["place"] is not None:
+        return tuple(found["place"])
     own = [tuple(row) for row in frames if is_own(row[0])]
     readable = [tuple(row) for row in frames if not row[0].endswith(_COMPILED)]
     return next(reversed(own or readable), None)

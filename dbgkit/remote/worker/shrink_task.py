@@ -168,7 +168,7 @@ class Shrinking:
             return self._passed()
         if _lacks(first["form"]):
             return {"status": "lack", "text": first["form"]["message"]}
-        self.whole = Whole(first["form"])
+        self.whole = Whole(first)
         self.last = self.smallest = first["form"]
         engine.attempt = self._attempt
         engine.hints, engine.text = tuple(first["hints"]), not first["in_text"]
@@ -198,7 +198,7 @@ class Shrinking:
         found = self._once(values)
         if found is None or _lacks(found["form"]):
             return OTHER
-        level = self.whole.likeness(found["form"])
+        level = self.whole.likeness(found)
         if level != OTHER:
             self.last = found["form"]
         return level
