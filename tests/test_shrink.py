@@ -444,6 +444,24 @@ def test_settings_of_one_part_are_no_culprits():
     assert found.verdict == "one" and left(found) == [50]
 
 
+def named(rows, folder):
+    """Fails before it comes to write to the folder."""
+    open(folder + "/" + "".join(str(1 // row) for row in rows), "w").close()
+
+
+def test_a_text_of_one_line_is_left_as_it_is():
+    found = shrunk(named, [1] * 50 + [0], "somewhere")
+    assert left(found) == [50]
+    assert not any("folder" in each.input for each in found.shrinkage)
+    with pytest.raises(errors.DbgkitError, match="no input that could be shrunk"):
+        shrunk(os.listdir, "not/there")
+
+
+def test_keys_are_not_next_to_each_other():
+    found = shrunk(lambda row: row["a"] / row["b"], {"a": 1, "b": 0, "c": 2})
+    assert found.verdict == "some" and left(found) == [0, 1]
+
+
 def test_keys_are_culprits_where_nothing_else_is_left():
     table = {"a": 1, "b": 0, "c": 2}
     found = shrunk(

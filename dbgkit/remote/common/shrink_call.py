@@ -20,7 +20,7 @@ from .calls import (
     steps_of,
     target_of,
 )
-from .shrink_parts import axes_of, parts_in
+from .shrink_parts import axes_of, is_option, parts_in
 
 # What a slot is: ``("input", key)``, ``("step", key)`` or ``("literal", place)``.
 Name = tuple[str, Any]
@@ -121,6 +121,8 @@ def _is_getter(step: Any) -> bool:
 def _parts(value: Any) -> int:
     """How many parts the largest axis of a value has; of an empty frame none."""
     axes = axes_of(value)
+    if is_option(value):
+        return 0
     if not axes:  # a tuple of some other class, maybe
         return parts_in(value)
     return max((each.size for each in axes), default=0) if axes and axes[0][1] else 0

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .shrink_cuts import Budget, Cut, Left, Place, Spent, controls
-from .shrink_parts import Axis, at, axes_of, children_of, parts_in, put, take
+from .shrink_parts import (
+    Axis,
+    at,
+    axes_of,
+    children_of,
+    is_option,
+    parts_in,
+    put,
+    take,
+)
 from .shrink_search import Found, Known, alone, smallest
 from .shrink_spans import (
     Spans,
@@ -129,7 +138,7 @@ class Engine:
 
     def _inputs(self) -> None:
         """Which of several inputs are needed at all: the others are emptied."""
-        names = [name for name, value in self.values.items() if self._length(value)]
+        names = [name for name, value in self._data() if self._length(value)]
         if len(names) < 3:
             return
         before = dict(self.values)
@@ -149,7 +158,7 @@ class Engine:
     def _joint(self) -> Iterator[tuple[tuple[Place, ...], int]]:
         """Values of one length: their parts may belong together."""
         lengths: dict[int, list[Place]] = {}
-        for name, value in self.values.items():
+        for name, value in self._data():
             lengths.setdefault(self._length(value), []).append(Place(name))
         for length, places in sorted(lengths.items(), key=lambda each: -each[0]):
             if length > 1 and len(places) > 1:
@@ -157,12 +166,20 @@ class Engine:
 
     def _single(self) -> Iterator[tuple[Place, int]]:
         """Axes of each value: those of the largest first."""
-        names = sorted(self.values, key=lambda name: -self._length(self.values[name]))
-        for name in names:
+        sized = [(-self._length(value), name) for name, value in self._data()]
+        for _, name in sorted(sized, key=lambda each: each[0]):
             if not self.text and type(self.values[name]) in (str, bytes):
                 continue
             for axis in range(len(axes_of(self.values[name]))):
                 yield Place(name), axis
+
+    def _data(self) -> list[tuple[Any, Any]]:
+        """The values that may be taken apart, by their names."""
+        return [
+            (name, value)
+            for name, value in self.values.items()
+            if not is_option(self.first[name])
+        ]
 
     def _at(self, place: Place) -> Any:
         return at(self.values[place.name], place.path)

@@ -34,6 +34,14 @@ def axes_of(value: Any) -> tuple[Axis, ...]:
     return () if found is None else found.axes(value)
 
 
+def is_option(value: Any) -> bool:
+    """Whether a text is of one line: a name, a path, never data of which less will do.
+
+    A task that has come to write to ``""`` writes somewhere else.
+    """
+    return type(value) in (str, bytes) and len(value.splitlines()) < 2
+
+
 def take(value: Any, axis: int, spans: Spans) -> Any:
     """What is left of a value if only some of its parts stay: another object."""
     kind = type(value)

@@ -19,7 +19,7 @@ from ..common.shrink_copies import Copies
 from ..common.shrink_cuts import Budget, Spent
 from ..common.shrink_engine import OTHER, Engine
 from ..common.shrink_lines import lines_of, source_of
-from ..common.shrink_parts import axes_of, children_of
+from ..common.shrink_parts import axes_of, children_of, is_option
 from ..recording.shrink_same import Whole
 from .shrink_verdict import (
     MOST_LINES,
@@ -156,7 +156,8 @@ class Shrinking:
 
     def run(self) -> ShrunkForm:
         engine = self.engine
-        if not any(axes_of(e) or children_of(e) for e in engine.values.values()):
+        values = [each for each in engine.values.values() if not is_option(each)]
+        if not any(axes_of(each) or children_of(each) for each in values):
             return {"status": "whole", "text": ""}
         try:
             first = self._whole()

@@ -58,7 +58,10 @@ def _together(engine: Engine, name: Any) -> Any:
 
 
 def _is_block(engine: Engine) -> bool:
-    """Whether what is left is in one place."""
+    """Whether what is left is in one place, of what has an order."""
+    main = engine.main()
+    if main is not None and main.what == "key":
+        return False
     counted = _counted(engine)
     return len(counted) == 1 and all(len(spans) == 1 for _, spans in counted)
 
