@@ -10,6 +10,7 @@ import pytest
 import shrink_tasks as tasks
 from commands import environment
 from distributed import wait
+from to_test_runs import check_mended
 
 import dbgkit
 from dbgkit import errors
@@ -63,6 +64,8 @@ import functools
 
 import dask
 
+from to_test_runs import check_mended
+
 import dbgkit
 
 
@@ -101,6 +104,81 @@ def test_a_cached_function_of_another_script_is_in_the_file_and_in_the_test(tmp_
         dbgkit.to_test(target, test)
         assert "@functools.lru_cache(maxsize=None)" in test.read_text()
         assert 'total(["n/a"])' in test.read_text()
+
+
+CLASSES = """
+from dataclasses import dataclass
+from decimal import Decimal as D
+from enum import Enum
+from typing import NamedTuple
+
+import dask
+
+from to_test_runs import check_mended
+
+import dbgkit
+
+
+class Rejected(LookupError):
+    pass
+
+
+class Late(Rejected): "An exception without code."
+
+
+class Side(Enum):
+    BUY = D(1)
+    SELL = D(-1)
+
+
+class Price(NamedTuple):
+    amount: D
+    side: Side = Side.BUY
+
+
+@dataclass
+class Trade:
+    price: Price
+    tags: tuple[str, ...] = ()
+
+
+def total(trades):
+    for trade in trades:
+        if trade.price.side is Side.SELL:
+            raise Late(trade.tags)
+    return len(trades)
+
+
+if __name__ == "__main__":
+    trades = [Trade(Price(D(number))) for number in range(40)]
+    trades[31] = Trade(Price(D(3), Side.SELL), ("late",))
+    try:
+        dask.delayed(total)(trades).compute(scheduler="sync")
+    except Late as error:
+        dbgkit.save(error, "classes.dbgkit")
+"""
+
+
+def test_classes_without_code_of_another_script_are_in_the_file_and_in_the_test(
+    tmp_path,
+):
+    # GIVEN a file of a script's failure, whose classes have no code that is found
+    (tmp_path / "job.py").write_text(CLASSES)
+    job = [sys.executable, "job.py"]
+    subprocess.run(job, env=environment(), cwd=tmp_path, timeout=120, check=True)
+    (tmp_path / "job.py").unlink()
+    bundle = dbgkit.load(tmp_path / "classes.dbgkit", trust=True)
+    # WHEN it is shrunk, and saved again
+    small = dbgkit.shrink(bundle)
+    assert [each.position for each in small.culprits] == [31]
+    dbgkit.save(small, tmp_path / "small.dbgkit")
+    again = dbgkit.load(tmp_path / "small.dbgkit", trust=True)
+    # THEN each is a test, with the texts of the classes and of what these need
+    for number, target in enumerate([bundle, small, again]):
+        path = dbgkit.to_test(target, tmp_path / f"test_{number}.py")
+        for line in ("class Late(Rejected):", "class Side(Enum):"):
+            assert line in path.read_text()
+        check_mended(path, "trade.price.side is Side.SELL", "not trade")
 
 
 def test_a_file_that_is_not_trusted_runs_nothing(error, tmp_path):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
+from dbgkit.bundles.classes import text_of_class, with_text
 from dbgkit.bundles.codes import (
     MAGIC,
     Source,
@@ -245,16 +246,25 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if kind is FunctionType and found is not NotImplemented:
             self.secrets.update(secret_globals(value))
         if found is not NotImplemented and isinstance(value, type):
-            return without_generated(found, value)
+            return self._reduce_class(without_generated(found, value), value)
         return found
+
+    def _reduce_class(self, reduced: tuple[Any, ...], kind: type) -> tuple[Any, ...]:
+        source = text_of_class(kind)
+        if source is not None:
+            self._note_secret(source)
+        return with_text(reduced, source)
+
+    def _note_secret(self, source: Source) -> None:
+        if has_secret(source.text):
+            self.secrets.add(f"the text of {os.path.basename(source.filename)!r}")
 
     def _reduce_code(self, code: CodeType) -> Any:
         place = self._sources.find(code, self._spaces.get(id(code), {}))
         if place is None:
             self.bytecode = True
             return read_bytecode, (marshal.dumps(code), MAGIC)
-        if has_secret(place.source.text):
-            self.secrets.add(f"the text of {os.path.basename(place.source.filename)!r}")
+        self._note_secret(place.source)
         return read_code, (
             place.source,
             code.co_name,

@@ -83,7 +83,7 @@ class Source:
     def read(self) -> list[CodeType]:
         """The same on the reading side: tracebacks and debuggers find the text."""
         try:
-            found = self.compiled(_show(self.filename, self.placed))
+            found = self.compiled(show(self.filename, self.placed))
         except _NO_CODE as error:
             raise BundleUnreadable(
                 f"code of {self.filename!r} cannot be compiled by this Python: {error}",
@@ -338,7 +338,7 @@ def read_bytecode(data: bytes, magic: str) -> CodeType:
     return under(marshal.loads(data), DYNAMIC)
 
 
-def _show(filename: str, text: str) -> str:
+def show(filename: str, text: str) -> str:
     """Have ``linecache`` give a text; by which name.
 
     It is the file's own, unless a file or a cell here has another text by that name.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dis
+import inspect
 import io
 import tokenize
 
@@ -82,11 +83,16 @@ def moved(lines: list[Line], indent: int, wanted: int) -> list[Line]:
 _LINE_ENDS = (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
 
 
+# Functions that run, or may run, with the statement that they are in.
+_RUN = ("__annotate__", "<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>")
 _LOADS = ("LOAD_NAME", "LOAD_GLOBAL", "STORE_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
 
 
-def names_used(text: str, home: Home) -> list[str]:
-    """Names of a module that some text uses, as it is compiled."""
+def names_used(text: str, home: Home, *, at_once: bool = False) -> list[str]:
+    """Names of a module that some text uses, as it is compiled.
+
+    ``at_once``: as it runs, without what functions in it use as they are called.
+    """
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     head = "".join(f"from __future__ import {name}\n" for name in home.future)
     try:
@@ -97,6 +103,12 @@ def names_used(text: str, home: Home) -> list[str]:
         ) from None
     found: dict[str, None] = {}
     for code in nested(whole):
+        if (
+            at_once
+            and code.co_flags & inspect.CO_OPTIMIZED
+            and code.co_name not in _RUN
+        ):
+            continue
         for instruction in dis.get_instructions(code):
             if instruction.opname in _LOADS and isinstance(instruction.argval, str):
                 found.setdefault(instruction.argval)

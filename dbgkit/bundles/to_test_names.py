@@ -54,6 +54,14 @@ class Names:
             )
         return False
 
+    def free(self, name: str, what: Any) -> str:
+        """A name for something of ours, with a number if others have it already."""
+        found, number = name, 1
+        while self._taken.get(found, what) != what:
+            number += 1
+            found = f"{name}_{number}"
+        return found
+
     # -- imports ---------------------------------------------------------------
 
     def need(self, line: str) -> None:

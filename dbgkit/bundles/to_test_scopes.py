@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import ast
-import linecache
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+from dbgkit.bundles.classes import home_of_class
+from dbgkit.bundles.to_test_homes import home_named, homes_of_module
 from dbgkit.bundles.to_test_lines import decorators
 from dbgkit.bundles.to_test_text import Function, Home
 from dbgkit.errors import NotHere
 from dbgkit.source import Index
 from dbgkit.source.reading import why_unknown
-from dbgkit.source.texts import is_nameless, main_texts, read_file
+from dbgkit.source.texts import is_nameless
 
 
 @dataclass
@@ -60,15 +60,19 @@ def decorated_within(
 
 
 def scope_of_class(kind: type, index: Index) -> Scope:
-    """By its methods, else by its module; raises `NotHere` if its text is not known."""
+    """By the text that has come with it, its methods, or its module.
+
+    Raises `NotHere` if its text is not known.
+    """
     outer = kind.__qualname__.partition(".")[0]
     values: dict[str, Any] = {}
+    along = home_of_class(kind)
     for function in _functions_of(kind):
         values = {**function.__globals__, **values}
-        home = _home_of(function, index)
+        home = along or _home_of(function, index)
         if home is not None and home.class_named(outer) is not None:
             return Scope(values, home, kind.__module__)
-    for home in _homes_of_module(kind.__module__):
+    for home in [along] if along else homes_of_module(kind.__module__):
         if home.class_named(outer) is not None:
             return Scope(values, home, kind.__module__)
     raise NotHere(
@@ -81,17 +85,6 @@ def _functions_of(kind: type) -> Iterator[FunctionType]:
         plain = getattr(each, "__func__", None) or getattr(each, "fget", None) or each
         if isinstance(plain, FunctionType):
             yield plain
-
-
-def _homes_of_module(name: str) -> Iterator[Home]:
-    if name == "__main__":  # the script, or the cells, newest first
-        for text in main_texts():
-            yield Home(text.filename, text.text)
-        return
-    path = getattr(sys.modules.get(name), "__file__", None)
-    home = _home_named(path) if isinstance(path, str) else None
-    if home is not None:
-        yield home
 
 
 def _home_of(function: FunctionType, index: Index) -> Home | None:
@@ -108,11 +101,4 @@ def _home_of(function: FunctionType, index: Index) -> Home | None:
         if found is None:
             return None
         filename = found.filename
-    return _home_named(filename)
-
-
-def _home_named(filename: str) -> Home | None:
-    """A text by the name that debuggers know it by."""
-    lines = linecache.getlines(filename)
-    text = "".join(lines) if lines else read_file(filename)
-    return Home(filename, text) if text else None
+    return home_named(filename)

@@ -106,13 +106,13 @@ class Writer:
         names = [name for name in free if name != function.__name__]
         what = id(function.__code__)
         if isinstance(node, ast.Lambda):
-            name = self._free("make_lambda" if names else "function", what)
+            name = self.names.free("make_lambda" if names else "function", what)
             lines = lambda_lines(scope.home.segment(node), name, names)
         else:
             body = scope.home.cut(node, self._left_out(node, scope))
             lines, name = moved(body, node.col_offset, 0), node.name
             if names or not lines:
-                name = self._free(f"make_{node.name}", what)
+                name = self.names.free(f"make_{node.name}", what)
                 lines = factory_lines(body, node, name, names)
         self._block(lines, scope, name, what)
         if name == node_name(node):
@@ -123,14 +123,6 @@ class Writer:
         ]
         made = bool(names) or not isinstance(node, ast.Lambda)
         return f"{name}({', '.join(given)})" if made else name
-
-    def _free(self, name: str, what: Any) -> str:
-        """A name of our own for something, with a number if others have it already."""
-        found, number = name, 1
-        while self._taken.get(found, what) != what:
-            number += 1
-            found = f"{name}_{number}"
-        return found
 
     # -- values --------------------------------------------------------------
 
