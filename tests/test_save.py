@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import dask
 import dask.bag as db
@@ -416,3 +417,27 @@ def test_a_coroutine_fails_while_nothing_else_is_handled(client, path):
     opened = dbgkit.load(path)
     assert opened.failure.message == "cannot take 8"
     assert opened.recording is not None and not opened.recording.causes
+
+
+def connects(address, password):
+    raise ConnectionError(f"no answer from https://{address}:{password}@db/sales")
+
+
+def test_a_message_with_a_secret_is_the_same_failure_again(path, tmp_path):
+    """The file has the message with its secret hidden."""
+    dsn = ["ann", "hunter2-hunter2"]
+    error = failing(dask.delayed(lambda one: connects(*one))(dsn).compute)
+    dbgkit.save(error, path)
+    opened = dbgkit.load(path, trust=True)
+    assert opened.failure.message.endswith("https://ann:<hidden>@db/sales")
+    with dbgkit.replay(opened) as replay:
+        assert replay.outcome == "same"
+    shrunk = dbgkit.shrink(opened)
+    assert not any("another way" in note for note in shrunk.notes)
+    # Another message is another failure, secret or not.
+    other = failing(dask.delayed(lambda one: connects("bob", one[1]))(dsn).compute)
+    dbgkit.save(other, tmp_path / "other.dbgkit")
+    bob = dbgkit.load(tmp_path / "other.dbgkit", trust=True)
+    call = replace(bob.failure, message=opened.failure.message)
+    with dbgkit.replay(call) as replay:
+        assert replay.outcome == "different"

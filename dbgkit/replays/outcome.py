@@ -15,7 +15,13 @@ from dbgkit.remote.common.pickles import kinds_in
 from dbgkit.remote.common.texts import safe_repr, safe_str
 from dbgkit.remote.recording.raised import MOST_CAUSES, raised, task_frames
 from dbgkit.replays.places import Place, failed_at, places_of, same_place
-from dbgkit.replays.recorded_causes import Row, all_known, changed_cause, in_words
+from dbgkit.replays.recorded_causes import (
+    Row,
+    all_known,
+    as_recorded,
+    changed_cause,
+    in_words,
+)
 from dbgkit.replays.wording import alike, as_worded_now, forms_of, same_class
 from dbgkit.source.places import place as line_of
 from dbgkit.targets.failure import unpickled
@@ -122,7 +128,7 @@ def _same_words(failure: Failure, now: RaisedForm) -> bool:
         error = failure.exception
         if error is not None and _is_what_it_raised(failure, error):
             then |= forms_of(safe_str(error), safe_repr(error))
-    if alike(then, here):
+    if alike(then, here | as_recorded(failure, here)):
         return True
     # The scheduler has only the repr of an exception that lost its class.
     return not kind and alike({message}, {now["text"]})

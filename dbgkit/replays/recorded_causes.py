@@ -7,10 +7,10 @@ it shows that all are the same only if it has them all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dbgkit.model import RecordedCause, Recording
+from dbgkit.model import Failure, RecordedCause, Recording
 from dbgkit.remote.common.frames import is_machinery
 from dbgkit.remote.recording.raised import LONGEST_CAUSE
 from dbgkit.remote.secrets.redact import redact_text
@@ -19,6 +19,18 @@ from dbgkit.replays.wording import alike, forms_of, same_class
 Row = Sequence[Any]  # class, message, repr, own: see `remote.recording.raised.chain_of`
 
 _HIDDEN = "<hidden>"
+
+
+def as_recorded(failure: Failure, forms: Iterable[str]) -> set[str]:
+    """Forms of a message with their secrets hidden, if those of a failure's are.
+
+    A file has its message so: whether a secret is the same one cannot be told.
+    """
+    if _HIDDEN not in failure.message:
+        return set()
+    recording = failure.evidence.recording
+    names = () if recording is None else recording.secret_names
+    return {redact_text(form, extra=names) for form in forms}
 
 
 def changed_cause(recording: Recording, here: Sequence[Row]) -> str | None:
