@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import dask
+import pandas as pd
 import pytest
 import shrink_tasks as tasks
 from commands import environment
@@ -57,6 +58,46 @@ def test_a_failure_of_a_file_is_shrunk_in_processes(processes_client, tmp_path):
     assert (found.where, found.verdict) == ("process", "one")
     assert [each.position for each in found.culprits] == [tasks.BAD]
     assert dbgkit.replay(found).outcome == "same"
+
+
+def test_a_mended_function_finds_what_the_failure_does_not_need(tmp_path):
+    # GIVEN a row that fails before what else the function uses is asked for
+    def priced(sales, names, limits):
+        paid = sales[names["price"]].map(float)
+        paid = paid * limits[0] - limits[1] + sales["count"]
+        return sales.assign(**{names["paid"]: paid})
+
+    sales = pd.DataFrame({"shop": "a", "cost": ["1.5"] * 99, "count": 1})
+    sales.loc[77, "cost"] = "n/a"
+    call = (sales, {"price": "cost", "paid": "total"}, (2, 1))
+    with pytest.raises(ValueError) as caught:
+        dask.delayed(priced)(*call).compute(scheduler="sync")
+    # WHEN it is shrunk
+    small = dbgkit.shrink(caught.value)
+    # THEN the columns that matter are told
+    assert small.culprits[0].position == 77
+    assert list(small.inputs["argument sales of priced"].columns) == ["cost"]
+    # AND what is kept has all of them
+    path = tmp_path / "test_priced.py"
+    dbgkit.save(small, tmp_path / "small.dbgkit")
+    again = dbgkit.load(tmp_path / "small.dbgkit", trust=True)
+    for target in (small, again):
+        dbgkit.to_test(target, path, overwrite=True)
+        check_mended(path, "map(float)", "map(len)")
+
+
+def test_what_the_failure_does_not_need_is_left_out_where_it_is_a_secret(tmp_path):
+    def first(row):
+        return 1 / row["a"]
+
+    row = {"a": 0, "password": "hunter2-hunter2"}
+    with pytest.raises(ZeroDivisionError) as caught:
+        dask.delayed(first)(row).compute(scheduler="sync")
+    small = dbgkit.shrink(caught.value)
+    path = dbgkit.to_test(small, tmp_path / "test_first.py")
+    assert "hunter2" not in path.read_text()
+    dbgkit.save(small, tmp_path / "small.dbgkit")
+    assert b"hunter2" not in (tmp_path / "small.dbgkit").read_bytes()
 
 
 CACHED = """

@@ -13,6 +13,7 @@ from dbgkit.remote.common.shrink_engine import OTHER, SAME, WORDED, Engine
 from dbgkit.remote.common.shrink_parts import at, axes_of, children_of, put, take
 from dbgkit.remote.common.shrink_spans import size_of, spans_of
 from dbgkit.remote.recording.shrink_same import Whole, describe
+from dbgkit.remote.worker.shrink_verdict import with_names
 
 np = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")
@@ -402,3 +403,29 @@ def test_a_tuple_of_some_other_class_is_looked_into():
     value = Pair(([1], [*range(100)]))
     found = engine({"pair": value}, lambda pair: type(pair) is Pair and 70 in pair[1])
     assert type(found.values["pair"]) is Pair and found.values["pair"] == ([], [70])
+
+
+ROWS = [{"a": 1, "b": 1}, {"a": 0, "b": 2}]
+FULL = pd.DataFrame({"a": [1, 0, 2], "b": list("xyz")})
+
+
+@pytest.mark.parametrize(
+    ("value", "fails", "kept"),
+    [
+        (FULL, lambda x: 0 in [*x.a], FULL.iloc[1:2]),
+        ({"a": 0, "b": 1}, lambda x: x["a"] == 0, {"a": 0, "b": 1}),
+        ((0, "b", [1]), lambda x: x[0] == 0, (0, "b", [1])),
+        (ROWS, lambda x: any(r["a"] == 0 for r in x), ROWS[1:]),
+        ({n: n for n in range(99)}, lambda x: 7 in x.values(), {7: 7}),
+    ],
+    ids=["frame", "dict", "tuple", "rows", "many keys"],
+)
+def test_what_is_kept_has_the_names_that_it_is_asked_by(value, fails, kept):
+    def alike(x):
+        try:
+            return fails(x)
+        except (LookupError, AttributeError):
+            return False
+
+    found = with_names(engine({"x": value}, alike))["x"]
+    assert repr(found) == repr(kept)

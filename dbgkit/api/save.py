@@ -14,11 +14,18 @@ from dbgkit.api.replay import read_options, silent
 from dbgkit.api.report import check_place
 from dbgkit.bundles.opening import open_bundle
 from dbgkit.bundles.saving import Saving, save_to
-from dbgkit.errors import DbgkitError, Declined, InputsTooLarge, NotRecorded
+from dbgkit.errors import (
+    DbgkitError,
+    Declined,
+    InputsTooLarge,
+    NotRecorded,
+    SecretInside,
+)
 from dbgkit.model import Bundle, Failure, Recording
 from dbgkit.replays.capture import prepared_for
 from dbgkit.replays.planning import Wanted
 from dbgkit.replays.preparing import Notify, Prepared, prepare
+from dbgkit.replays.shrink_kept import with_kept
 
 Path = str | os.PathLike[str]
 
@@ -114,11 +121,14 @@ def save(
     tell = notify or silent
 
     def run(target: Any, found: Any) -> Bundle:
-        saving = _saving(target, found, wanted, tell)
-        if not inputs:
-            saving.inputs = False
-        save_to(path, saving, tell)
-        return open_bundle(path)
+        def keep(target: Any) -> Bundle:
+            saving = _saving(target, found, wanted, tell)
+            if not inputs:
+                saving.inputs = False
+            save_to(path, saving, tell)
+            return open_bundle(path)
+
+        return with_kept(target, keep, SecretInside)
 
     return ask(target, client, timeout, run, asynchronous, source)
 

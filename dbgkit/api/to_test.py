@@ -12,10 +12,11 @@ from dbgkit.api.asking import Asking, Async, Sync, Unpack, ask
 from dbgkit.api.locate import captured_of, locate_here
 from dbgkit.api.replay import read_options, silent
 from dbgkit.bundles.to_test import check_path, refuse_killed, write_test
-from dbgkit.errors import InputNotCopyable
+from dbgkit.errors import InputNotCopyable, NotHere, NotVerified
 from dbgkit.replays.alive import refuse_taskless
 from dbgkit.replays.capture import prepared_for
 from dbgkit.replays.preparing import Notify, prepare
+from dbgkit.replays.shrink_kept import with_kept
 from dbgkit.source import naming_sources
 
 
@@ -128,7 +129,7 @@ def to_test(
     )
     tell = notify or silent
 
-    def run(target: Any, found: Any) -> Path:
+    def write(target: Any, found: Any) -> Path:
         captured = captured_of(target)
         prepared = None if captured is None else prepared_for(captured, wanted)
         with _without_copies(), naming_sources(wanted.sources):
@@ -138,6 +139,9 @@ def to_test(
                 refuse_taskless(failure)
                 prepared = prepare(failure, wanted, tell)
             return write_test(prepared, place, tell, confidential=confidential)
+
+    def run(target: Any, found: Any) -> Path:
+        return with_kept(target, lambda each: write(each, found), NotHere, NotVerified)
 
     return ask(target, client, timeout, run, asynchronous, source)
 

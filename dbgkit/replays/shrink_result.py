@@ -29,6 +29,7 @@ from dbgkit.replays.outcome import difference
 from dbgkit.targets.naming import name_of
 
 if TYPE_CHECKING:
+    from dbgkit.remote.common.wire_replays import RaisedForm
     from dbgkit.remote.common.wire_shrink import LineForm, ShrunkForm
 
 MOST_CULPRITS = 100
@@ -43,6 +44,7 @@ def shrunk_of(
     form: ShrunkForm,
     values: Mapping[Name, Any],
     told: Mapping[Name, Any],
+    kept: Mapping[Name, Any],
     *,
     where: str,
     worker: str = "",
@@ -51,13 +53,14 @@ def shrunk_of(
 
     ``told`` are parts as they are told: those that fail by themselves, if all of them
     were looked for, and culprits as they were before parts of them were left out.
+    ``kept`` are the smallest input with all that it is asked by, empty if it is that.
     """
     words = {_name(name): text for name, text, _ in form["slots"]}
     culprits, omitted = _culprits(form, {**values, **told}, words)
     if form["text_line"] is not None:
         culprits.append(_line_of_text(form["text_line"], values, words))
     key = as_key(form["key"])
-    smallest = _smallest(failure, material, form, key, values)
+    smallest = _smallest(failure, material, form, key, values, form.get("smallest"))
     inputs = {
         name[1] if name[0] == "input" else words[name]: value
         for name, value in values.items()
@@ -66,6 +69,7 @@ def shrunk_of(
         verdict=form["verdict"],
         failure=smallest,
         original=failure,
+        kept=_kept(failure, material, form, key, kept),
         culprits=tuple(culprits),
         inputs=inputs,
         runs=form["runs"],
@@ -125,6 +129,7 @@ def _smallest(
     form: ShrunkForm,
     key: Any,
     values: Mapping[Name, Any],
+    raised: RaisedForm | None,
 ) -> Failure:
     """The task on the smallest input: a graph of it alone, and no cluster."""
     if not values:
@@ -137,7 +142,6 @@ def _smallest(
     literals = {name: value for name, value in values.items() if name[0] != "input"}
     inputs = {name[1]: value for name, value in values.items() if name[0] == "input"}
     node = with_values(node, literals)
-    raised = form.get("smallest")
     changed: dict[str, Any] = {}
     if raised is not None and not failure.killed:
         changed = {
@@ -164,6 +168,21 @@ def _smallest(
         ),
         **changed,
     )
+
+
+def _kept(
+    failure: Failure,
+    material: Material,
+    form: ShrunkForm,
+    key: Any,
+    values: Mapping[Name, Any],
+) -> Failure | None:
+    """The task on what is kept of its input; None if that is the smallest."""
+    if not values:
+        return None
+    found = _smallest(failure, material, form, key, values, form.get("kept"))
+    note = "it runs on the rows of the smallest input, with all columns and keys"
+    return replace(found, notes=(note,))
 
 
 def _node(material: Material, key: Any) -> Any:

@@ -130,14 +130,17 @@ def result(
         told |= _read(form, "told_values", material)
     if form["every_values"]:
         told |= _read(form, "every_values", material)
+    kept: Any = {}
+    if values and form.get("kept_values"):
+        kept = _read(form, "kept_values", material)
     return shrunk_of(
-        failure, material, form, values or {}, told, where=where, worker=worker
+        failure, material, form, values or {}, told, kept, where=where, worker=worker
     )
 
 
 def _read(
     form: ShrunkForm,
-    which: Literal["values", "told_values", "every_values"],
+    which: Literal["values", "told_values", "every_values", "kept_values"],
     material: Material,
 ) -> Any:
     """Values that were brought; none, and a note, if they cannot be read here."""

@@ -446,4 +446,8 @@ class Engine:
 
     def confirm(self) -> bool:
         """Whether what is left still fails when it is run again."""
-        return self._test(self.values) != OTHER
+        return self.fails(self.values)
+
+    def fails(self, values: dict[Any, Any]) -> bool:
+        """Whether some values fail the same way."""
+        return self._test(values) != OTHER

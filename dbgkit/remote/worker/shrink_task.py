@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dask.sizeof import sizeof
 
@@ -29,6 +29,7 @@ from .shrink_verdict import (
     left_forms,
     rows_left,
     verdict_of,
+    with_names,
 )
 
 if TYPE_CHECKING:
@@ -175,7 +176,27 @@ class Shrinking:
         engine.hints, engine.text = tuple(first["hints"]), not first["in_text"]
         self.in_text = first["in_text"]
         engine.run(all=self.limits["all"])
-        return self._form(self._verdict())
+        form = self._form(self._verdict())
+        return {**form, **self._kept(form["verdict"])}
+
+    def _kept(self, verdict: Verdict) -> ShrunkForm:
+        """The smallest input with what it is asked by, if that fails alike, too."""
+        engine, nothing = self.engine, cast("ShrunkForm", {})
+        if engine.stopped or verdict == "flaky":
+            return nothing
+        values = with_names(engine)
+        if all(values[name] is value for name, value in engine.values.items()):
+            return nothing
+        try:
+            if not engine.fails(values) or self.last is None:
+                return nothing
+        except (Spent, KeyboardInterrupt):
+            return nothing
+        packed = self._packed(values)
+        if not packed:
+            return nothing
+        kept: Any = {"kept": self.last, "kept_values": packed, "runs": engine.runs}
+        return cast("ShrunkForm", {**kept, "tested": engine.tested})
 
     def _whole(self) -> Described | None:
         """A run of the whole input; again, if it passes."""

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.shrink_cuts import Cut, Place
 from ..common.shrink_engine import Engine
-from ..common.shrink_parts import take
+from ..common.shrink_parts import FEW, axes_of, take
 from ..common.shrink_spans import Spans, positions, size_of
 
 if TYPE_CHECKING:
     from ..common.wire_shrink import CutForm, LeftForm, Verdict
 
 MOST_SPANS = 1_000  # of one axis that are brought home
+_MOST_NAMES = 50  # keys of a dict: with more of them, they are data
 MOST_LINES = 100  # positions whose lines are looked for
 
 
@@ -96,6 +97,51 @@ def as_they_were(engine: Engine) -> dict[Any, Any]:
         if not place.path and 0 < size_of(spans) <= MOST_LINES:
             found[name] = take(engine.first[name], 0, spans)
     return found
+
+
+def with_names(engine: Engine) -> dict[Any, Any]:
+    """What is left, with all columns, keys and short tuples that it is asked by.
+
+    What fails does not need them; what comes after it, once it is mended, may.
+    """
+    return {
+        name: _named(engine, Place(name), engine.first[name], value)
+        for name, value in engine.best().items()
+    }
+
+
+def _named(engine: Engine, place: Place, first: Any, small: Any) -> Any:
+    if small is first or type(small) is not type(first):
+        return small
+
+    def inner(step: Any, was: Any, now: Any) -> Any:
+        return _named(engine, Place(place.name, (*place.path, step)), was, now)
+
+    if type(first) is dict:
+        if len(first) > _MOST_NAMES:
+            return small
+        return {
+            key: inner(key, value, small[key]) if key in small else value
+            for key, value in first.items()
+        }
+    axes = axes_of(first)
+    spans = engine.left.of(place) or _all_of(first, small)
+    if [axis.what for axis in axes] == ["row", "column"]:
+        return take(first, 0, spans)
+    if type(first) in (list, tuple) and size_of(spans) == len(small):
+        kept = {
+            at: inner(n, first[at], small[n]) for n, at in enumerate(positions(spans))
+        }
+        if type(first) is tuple and len(first) <= FEW:
+            return tuple(kept.get(at, value) for at, value in enumerate(first))
+        return type(first)(kept.values())
+    return small
+
+
+def _all_of(first: Any, small: Any) -> Spans:
+    """All rows of a value that has lost none of them."""
+    size, left = axes_of(first)[:1], axes_of(small)[:1]
+    return ((0, size[0].size),) if size and size == left and size[0].size else ()
 
 
 def left_forms(engine: Engine) -> list[LeftForm]:
