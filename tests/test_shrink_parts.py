@@ -429,3 +429,11 @@ def test_what_is_kept_has_the_names_that_it_is_asked_by(value, fails, kept):
 
     found = with_names(engine({"x": value}, alike))["x"]
     assert repr(found) == repr(kept)
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": 0}, ("a", 0), [["a"], [0]], [*"bcda0"]], ids=repr
+)
+def test_nothing_more_is_kept_where_nothing_of_that_kind_was_left_out(value):
+    made = engine({"x": value}, lambda x: "0" in str(x) and "a" in str(x))
+    assert with_names(made)["x"] is made.values["x"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from ..common.shrink_cuts import Cut, Place
@@ -117,25 +118,32 @@ def _named(engine: Engine, place: Place, first: Any, small: Any) -> Any:
     def inner(step: Any, was: Any, now: Any) -> Any:
         return _named(engine, Place(place.name, (*place.path, step)), was, now)
 
-    if type(first) is dict:
-        if len(first) > _MOST_NAMES:
-            return small
-        return {
+    found, axes = small, axes_of(first)
+    if type(first) is dict and len(first) <= _MOST_NAMES:
+        found = {
             key: inner(key, value, small[key]) if key in small else value
             for key, value in first.items()
         }
-    axes = axes_of(first)
+        return small if _is_same(found.values(), small.values()) else found
     spans = engine.left.of(place) or _all_of(first, small)
     if [axis.what for axis in axes] == ["row", "column"]:
-        return take(first, 0, spans)
+        whole = axes_of(small)[1:] == axes[1:]
+        return small if whole else take(first, 0, spans)
     if type(first) in (list, tuple) and size_of(spans) == len(small):
         kept = {
             at: inner(n, first[at], small[n]) for n, at in enumerate(positions(spans))
         }
+        found = type(first)(kept.values())
         if type(first) is tuple and len(first) <= FEW:
-            return tuple(kept.get(at, value) for at, value in enumerate(first))
-        return type(first)(kept.values())
-    return small
+            found = tuple(kept.get(at, value) for at, value in enumerate(first))
+    return small if _is_same(found, small) else found
+
+
+def _is_same(found: Any, small: Any) -> bool:
+    """Whether nothing has come back to what is left."""
+    if found is small:
+        return True
+    return len(found) == len(small) and all(map(is_, found, small))
 
 
 def _all_of(first: Any, small: Any) -> Spans:
