@@ -441,3 +441,23 @@ def test_a_message_with_a_secret_is_the_same_failure_again(path, tmp_path):
     call = replace(bob.failure, message=opened.failure.message)
     with dbgkit.replay(call) as replay:
         assert replay.outcome == "different"
+
+
+class NoRate(Exception):
+    def __init__(self, shop, currency):
+        super().__init__(shop, currency)
+        self.shop, self.currency = shop, currency
+
+    def __str__(self):
+        return f"{self.shop}: no rate for {self.currency}, password=hunter2-hunter2"
+
+
+def test_an_exception_says_in_the_file_what_it_says_itself(path):
+    def rate(shop):
+        raise NoRate(shop, "CHF")
+
+    dbgkit.save(failing(dask.delayed(rate)("north").compute), path)
+    opened = dbgkit.load(path)
+    said = "north: no rate for CHF, password=<hidden>"
+    assert opened.failure.message == said
+    assert opened.recording is not None and opened.recording.message == said

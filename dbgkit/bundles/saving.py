@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from dbgkit import advice
@@ -20,9 +21,11 @@ from dbgkit.errors import DbgkitError, Declined, InputsTooLarge, SecretInside
 from dbgkit.model import Failure, Recording, recording_from_wire
 from dbgkit.model.secret_names import secret_names
 from dbgkit.remote.common.calls import name_of_function, named_arguments
-from dbgkit.remote.common.texts import safe_repr
+from dbgkit.remote.common.texts import safe_repr, safe_str
+from dbgkit.remote.recording.raised import LONGEST_CAUSE
 from dbgkit.remote.recording.steps import function_name
 from dbgkit.remote.recording.take import Limits, take
+from dbgkit.remote.secrets.redact import redact_text
 from dbgkit.remote.values.summarize import Budget, summarize
 from dbgkit.remote.worker.environment import describe_process
 from dbgkit.replays.by_name import RunTask, for_each
@@ -229,7 +232,18 @@ def _taken(
     }
     taken = recording_from_wire(header, content, failure.name)
     inputs = () if recorded is None else recorded.inputs
-    return replace(taken, came_from=failure.came_from, inputs=inputs)
+    message = _message(error, taken.message, limits.secret_names)
+    return replace(taken, message=message, came_from=failure.came_from, inputs=inputs)
+
+
+def _message(error: BaseException, taken: str, names: Iterable[str]) -> str:
+    """What an exception says of itself, by a ``__str__`` of its class.
+
+    A worker that records runs no code of a task's; here it has just been run.
+    """
+    if not isinstance(type(error).__str__, FunctionType):
+        return taken
+    return redact_text(safe_str(error, LONGEST_CAUSE), extra=names)
 
 
 def _as_shown(failure: Failure) -> Failure:
