@@ -77,7 +77,7 @@ def test_a_mended_function_finds_what_the_failure_does_not_need(tmp_path):
     # THEN the columns that matter are told
     assert small.culprits[0].position == 77
     assert list(small.inputs["argument sales of priced"].columns) == ["cost"]
-    # AND what is kept has all of them
+    # AND what is saved has all of them
     path = tmp_path / "test_priced.py"
     dbgkit.save(small, tmp_path / "small.dbgkit")
     again = dbgkit.load(tmp_path / "small.dbgkit", trust=True)

@@ -410,7 +410,7 @@ FULL = pd.DataFrame({"a": [1, 0, 2], "b": list("xyz")})
 
 
 @pytest.mark.parametrize(
-    ("value", "fails", "kept"),
+    ("value", "fails", "complete"),
     [
         (FULL, lambda x: 0 in [*x.a], FULL.iloc[1:2]),
         ({"a": 0, "b": 1}, lambda x: x["a"] == 0, {"a": 0, "b": 1}),
@@ -420,7 +420,7 @@ FULL = pd.DataFrame({"a": [1, 0, 2], "b": list("xyz")})
     ],
     ids=["frame", "dict", "tuple", "rows", "many keys"],
 )
-def test_what_is_kept_has_the_names_that_it_is_asked_by(value, fails, kept):
+def test_what_is_complete_has_the_names_that_it_is_asked_by(value, fails, complete):
     def alike(x):
         try:
             return fails(x)
@@ -428,12 +428,12 @@ def test_what_is_kept_has_the_names_that_it_is_asked_by(value, fails, kept):
             return False
 
     found = with_names(engine({"x": value}, alike))["x"]
-    assert repr(found) == repr(kept)
+    assert repr(found) == repr(complete)
 
 
 @pytest.mark.parametrize(
     "value", [{"a": 0}, ("a", 0), [["a"], [0]], [*"bcda0"]], ids=repr
 )
-def test_nothing_more_is_kept_where_nothing_of_that_kind_was_left_out(value):
+def test_nothing_comes_back_where_nothing_of_that_kind_was_left_out(value):
     made = engine({"x": value}, lambda x: "0" in str(x) and "a" in str(x))
     assert with_names(made)["x"] is made.values["x"]

@@ -25,7 +25,7 @@ from dbgkit.model import Bundle, Failure, Recording
 from dbgkit.replays.capture import prepared_for
 from dbgkit.replays.planning import Wanted
 from dbgkit.replays.preparing import Notify, Prepared, prepare
-from dbgkit.replays.shrink_kept import with_kept
+from dbgkit.replays.shrink_complete import with_complete
 
 Path = str | os.PathLike[str]
 
@@ -128,7 +128,7 @@ def save(
             save_to(path, saving, tell)
             return open_bundle(path)
 
-        return with_kept(target, keep, SecretInside)
+        return with_complete(target, keep, SecretInside)
 
     return ask(target, client, timeout, run, asynchronous, source)
 

@@ -16,7 +16,7 @@ from dbgkit.errors import InputNotCopyable, NotHere, NotVerified
 from dbgkit.replays.alive import refuse_taskless
 from dbgkit.replays.capture import prepared_for
 from dbgkit.replays.preparing import Notify, prepare
-from dbgkit.replays.shrink_kept import with_kept
+from dbgkit.replays.shrink_complete import with_complete
 from dbgkit.source import naming_sources
 
 
@@ -141,7 +141,9 @@ def to_test(
             return write_test(prepared, place, tell, confidential=confidential)
 
     def run(target: Any, found: Any) -> Path:
-        return with_kept(target, lambda each: write(each, found), NotHere, NotVerified)
+        return with_complete(
+            target, lambda each: write(each, found), NotHere, NotVerified
+        )
 
     return ask(target, client, timeout, run, asynchronous, source)
 

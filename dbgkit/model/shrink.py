@@ -129,7 +129,7 @@ class Shrunk(Displayed):
     omitted : int
         Culprits that are not listed.
     notes : tuple of str
-    kept : Failure, optional
+    complete : Failure, optional
         What `save` and `to_test` take in place of ``failure``: the smallest input with
         the columns of its rows and the keys of its dicts that the failure does not
         need. Once it is mended, the function may ask for them.
@@ -152,7 +152,7 @@ class Shrunk(Displayed):
     seconds: float = 0.0
     omitted: int = 0
     notes: tuple[str, ...] = ()
-    kept: Failure | None = None
+    complete: Failure | None = None
     _json = (
         "verdict original culprits runs rows_tested rows provenance shrinkage minimal "
         "stopped where worker seconds omitted notes"

@@ -44,7 +44,7 @@ def shrunk_of(
     form: ShrunkForm,
     values: Mapping[Name, Any],
     told: Mapping[Name, Any],
-    kept: Mapping[Name, Any],
+    complete: Mapping[Name, Any],
     *,
     where: str,
     worker: str = "",
@@ -53,7 +53,7 @@ def shrunk_of(
 
     ``told`` are parts as they are told: those that fail by themselves, if all of them
     were looked for, and culprits as they were before parts of them were left out.
-    ``kept`` are the smallest input with all that it is asked by, empty if it is that.
+    ``complete`` are the smallest input with all that it is asked by; empty: that is it.
     """
     words = {_name(name): text for name, text, _ in form["slots"]}
     culprits, omitted = _culprits(form, {**values, **told}, words)
@@ -69,7 +69,7 @@ def shrunk_of(
         verdict=form["verdict"],
         failure=smallest,
         original=failure,
-        kept=_kept(failure, material, form, key, kept),
+        complete=_complete(failure, material, form, key, complete),
         culprits=tuple(culprits),
         inputs=inputs,
         runs=form["runs"],
@@ -170,17 +170,17 @@ def _smallest(
     )
 
 
-def _kept(
+def _complete(
     failure: Failure,
     material: Material,
     form: ShrunkForm,
     key: Any,
     values: Mapping[Name, Any],
 ) -> Failure | None:
-    """The task on what is kept of its input; None if that is the smallest."""
+    """The task on the smallest input with all that it is asked by; None: that is it."""
     if not values:
         return None
-    found = _smallest(failure, material, form, key, values, form.get("kept"))
+    found = _smallest(failure, material, form, key, values, form.get("complete"))
     note = "it runs on the rows of the smallest input, with all columns and keys"
     return replace(found, notes=(note,))
 

@@ -130,17 +130,24 @@ def result(
         told |= _read(form, "told_values", material)
     if form["every_values"]:
         told |= _read(form, "every_values", material)
-    kept: Any = {}
-    if values and form.get("kept_values"):
-        kept = _read(form, "kept_values", material)
+    complete: Any = {}
+    if values and form.get("complete_values"):
+        complete = _read(form, "complete_values", material)
     return shrunk_of(
-        failure, material, form, values or {}, told, kept, where=where, worker=worker
+        failure,
+        material,
+        form,
+        values or {},
+        told,
+        complete,
+        where=where,
+        worker=worker,
     )
 
 
 def _read(
     form: ShrunkForm,
-    which: Literal["values", "told_values", "every_values", "kept_values"],
+    which: Literal["values", "told_values", "every_values", "complete_values"],
     material: Material,
 ) -> Any:
     """Values that were brought; none, and a note, if they cannot be read here."""

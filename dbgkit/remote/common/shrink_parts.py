@@ -35,7 +35,7 @@ def axes_of(value: Any) -> tuple[Axis, ...]:
 
 
 def is_option(value: Any) -> bool:
-    """Whether a text is of one line: a name, a path, never data of which less will do.
+    """Whether a text is of one line, a name or a path: texts are shrunk by lines.
 
     A task that has come to write to ``""`` writes somewhere else.
     """

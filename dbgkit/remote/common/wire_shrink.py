@@ -122,8 +122,8 @@ class ShrunkForm(_Shrunk, total=False):
     # The smallest, pickled, and those of ``every``; empty if there are too many bytes.
     values: bytes
     every_values: bytes
-    kept: RaisedForm
-    kept_values: bytes  # the smallest, with all columns and keys, if that fails too
+    complete: RaisedForm
+    complete_values: bytes  # the smallest, with all columns and keys, if that fails too
     told_values: bytes  # culprits as they were, of which parts were left out
 
 

@@ -177,9 +177,9 @@ class Shrinking:
         self.in_text = first["in_text"]
         engine.run(all=self.limits["all"])
         form = self._form(self._verdict())
-        return {**form, **self._kept(form["verdict"])}
+        return {**form, **self._complete(form["verdict"])}
 
-    def _kept(self, verdict: Verdict) -> ShrunkForm:
+    def _complete(self, verdict: Verdict) -> ShrunkForm:
         """The smallest input with what it is asked by, if that fails alike, too."""
         engine, nothing = self.engine, cast("ShrunkForm", {})
         if engine.stopped or verdict == "flaky":
@@ -195,8 +195,9 @@ class Shrinking:
         packed = self._packed(values)
         if not packed:
             return nothing
-        kept: Any = {"kept": self.last, "kept_values": packed, "runs": engine.runs}
-        return cast("ShrunkForm", {**kept, "tested": engine.tested})
+        form: Any = {"complete": self.last, "complete_values": packed}
+        counts = {"runs": engine.runs, "tested": engine.tested}
+        return cast("ShrunkForm", {**form, **counts})
 
     def _whole(self) -> Described | None:
         """A run of the whole input; again, if it passes."""
