@@ -307,12 +307,14 @@ def test_a_worker_with_a_paused_task_is_neither_silent_nor_idle(harmable):
         found = stop_of(client, "spared-1")
         client.cluster.adapt(minimum=0, maximum=1, interval="100ms", wait_count=2)
         paused = time.time()
-        wait_until(lambda: client.run_on_scheduler(_heard) > paused + 3, "it is heard")
+        wait_until(
+            lambda: client.run_on_scheduler(_last_heartbeat) > paused + 3, "it is heard"
+        )
         assert "3" in enter(client, found, "p x", "c")[0]
         assert future.result(10) == 7
 
 
-def _heard(dask_scheduler: Scheduler):
+def _last_heartbeat(dask_scheduler: Scheduler):
     """When the last heartbeat came."""
     (worker,) = dask_scheduler.workers.values()
     return worker.last_seen
