@@ -200,6 +200,33 @@ def test_what_is_forgotten_under_way_is_told_as_a_moment_later(
     assert found
 
 
+def test_a_future_that_is_forgotten_under_way_is_unknown_as_a_moment_later(
+    inproc_client, monkeypatch
+):
+    futures = [inproc_client.submit(job.number, "x", key="forgotten-under-way")]
+    error, found = futures[0].exception(), []
+    # GIVEN a failed task that nobody wants any more once the scheduler has found it
+    for module in shipped("scheduler.visit"):
+        find_roots = module.find_roots
+
+        async def find_and_wait(*args, find_roots=find_roots, **options):
+            roots = await find_roots(*args, **options)
+            found.extend(roots.order)
+            futures.clear()
+            end = time.monotonic() + LIMIT
+            while any(ts.state != "forgotten" for ts in roots.order):
+                assert time.monotonic() < end
+                await asyncio.sleep(0.01)
+            return roots
+
+        monkeypatch.setattr(module, "find_roots", find_and_wait)
+    # WHEN it is located THEN what is left of it is told, and not that it is there
+    failure = dbgkit.locate(error)
+    assert found
+    assert (failure.key, failure.found_in) == ("forgotten-under-way", "history")
+    assert failure.exception_type == "ValueError"
+
+
 def shipped(part):
     """Modules of this part as clusters of this process have been sent them."""
     return [

@@ -245,7 +245,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._note(value, kind, by_value=found is not NotImplemented)
         if kind is FunctionType and found is not NotImplemented:
             self.secrets.update(secret_globals(value))
-        if found is not NotImplemented and isinstance(value, type):
+        if found is not NotImplemented and issubclass(kind, type):
             return self._reduce_class(without_generated(found, value), value)
         return found
 
@@ -287,7 +287,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             name = value.__name__
             if name not in sys.modules or _travels(name):
                 return
-        elif isinstance(value, type):
+        elif issubclass(kind, type):  # list[int] is an instance of it in Python 3.10
             name = module_of(value)
         elif kind is FunctionType or kind is _OF_C:
             name = value.__module__ or ""

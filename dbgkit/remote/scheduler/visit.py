@@ -138,7 +138,9 @@ class Visit:
                     for entry in self._history
                     if text in ("", entry["exception_text"])
                 ]
-            order = await self._add_failures(*await self._sorted())
+            failed, unknown = await self._sorted()
+            order = await self._add_failures(failed, unknown)
+            self._tell_forgotten(failed)
             if not self._answer["failures"]:
                 self._add_past()
             if self._wanted.specs:
@@ -197,6 +199,14 @@ class Visit:
         answer["omitted"] = max(0, len(starts) - wanted.limit)
         answer["unfollowed"] = roots.unfollowed
         return list(compress(order, there))
+
+    def _tell_forgotten(self, failed: list[Any]) -> None:
+        """What was asked for and forgotten meanwhile is unknown, as a moment later."""
+        gone = {ts.key for ts in failed if ts.state == "forgotten"}
+        self._answer["asked"] = [
+            _asked(each["asked"], None) if each["key"] in gone else each
+            for each in self._answer["asked"]
+        ]
 
     async def _followed(
         self, starts: list[tuple[Any, float | None]], gone: list[Any]
