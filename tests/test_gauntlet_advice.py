@@ -351,6 +351,15 @@ def test_each_front_end_has_its_form(wording, texts):
     assert advice.call("debug") == "dbgkit.debug()"
 
 
+def test_a_command_of_a_file_has_its_own_options():
+    with advice.worded(Run("to_test")):
+        assert advice.option("overwrite", True) == "--overwrite"
+        assert advice.option("confidential", True) == "--confidential"
+        assert advice.option("where", "here") == "where='here'"  # it has none
+    with advice.worded(Run("open")):
+        assert advice.option("trust", True) == "--trust"
+
+
 def test_wordings_are_taken_off_in_any_order():
     first, second = Run(), Magics(flags=True)
     advice.word_with(first)

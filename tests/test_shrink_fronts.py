@@ -129,6 +129,13 @@ def test_what_is_no_file_of_a_failure_is_told(capsys, tmp_path, verb):
     assert done.code == 2 and "does not exist" in done.err
 
 
+def test_what_it_advises_are_options_of_the_command(file, capsys, tmp_path):
+    (tmp_path / "test_it.py").write_text("")
+    options = ("--file", file, "--trust", "-o", tmp_path / "test_it.py")
+    done = in_process(capsys, "to-test", *options)
+    assert done.code == 2 and "--overwrite" in done.err
+
+
 def test_trust_is_for_files(command):
     done = command("shrink", "--trust")
     assert done.code == 2 and "use --file FILE" in done.err

@@ -17,7 +17,6 @@ _NEED_A_CLUSTER = (
 )
 _SWITCHED = ("live", "record")  # what is advised is to turn them on
 _PLACED = ("client", "view")
-_RUN_OPTIONS = {option.keyword: option for option in VERBS["run"].options}
 
 
 class Magics(Calls):
@@ -81,10 +80,16 @@ class Commands(Calls):
 
 
 class Run(Calls):
-    """As calls in a script; the options of ``dbgkit run`` as its own."""
+    """As calls in a script; the options of one command, by default ``run``, as its own.
+
+    The command has no cluster that others could be given.
+    """
+
+    def __init__(self, verb: str = "run") -> None:
+        self.options = {option.keyword: option for option in VERBS[verb].options}
 
     def option(self, name: str, value: Any) -> str:
-        known = _RUN_OPTIONS.get(name)
+        known = self.options.get(name)
         if known is None or (known.choices and value not in (None, *known.choices)):
             return super().option(name, value)
         return spelled(name, value, quoted)

@@ -63,7 +63,7 @@ def open_file(
     Exits with code 1, or with 2 if the file cannot be opened.
     """
     collect_garbage()
-    with own_mistakes(), worded(Run()):
+    with own_mistakes(), worded(Run("open")):
         _open(file, trust, where, timeout, prompt, as_json)
     raise SystemExit(FOUND)
 

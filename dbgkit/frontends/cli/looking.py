@@ -185,7 +185,7 @@ def _wording() -> Calls:
     """
     context = click.get_current_context()
     if context.params.get("file") is not None:
-        return Run()
+        return Run(str(context.info_name).replace("-", "_"))
     place, again = (
         [word for name in names for word in _as_given(context, name)]
         for names in (_PLACE, _AGAIN)
