@@ -203,10 +203,11 @@ class Visit:
     def _tell_forgotten(self, failed: list[Any]) -> None:
         """What was asked for and forgotten meanwhile is unknown, as a moment later."""
         gone = {ts.key for ts in failed if ts.state == "forgotten"}
-        self._answer["asked"] = [
-            _asked(each["asked"], None) if each["key"] in gone else each
-            for each in self._answer["asked"]
-        ]
+        if gone:
+            self._answer["asked"] = [
+                _asked(each["asked"], None) if each["key"] in gone else each
+                for each in self._answer["asked"]
+            ]
 
     async def _followed(
         self, starts: list[tuple[Any, float | None]], gone: list[Any]
