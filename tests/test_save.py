@@ -21,6 +21,7 @@ from hard_tasks import boom_async
 from watching import wait_until
 
 import dbgkit
+from dbgkit import render
 from dbgkit.errors import (
     BundleUnreadable,
     CannotWrite,
@@ -146,6 +147,7 @@ from dataclasses import dataclass, field
 
 import dask
 import dbgkit
+from dbgkit import render
 from distributed import Client, wait
 
 Rate = namedtuple("Rate", "value unit")
@@ -461,3 +463,16 @@ def test_an_exception_says_in_the_file_what_it_says_itself(path):
     said = "north: no rate for CHF, password=<hidden>"
     assert opened.failure.message == said
     assert opened.recording is not None and opened.recording.message == said
+
+
+def test_what_no_task_raised_has_neither_key_nor_worker(path):
+    """As where a graph is made, on the client."""
+    frame = dd.from_pandas(pd.DataFrame({"x": [1, 2]}), npartitions=1)
+    with pytest.raises(Exception, match="by zero") as caught:
+        frame.map_partitions(lambda each: each.shape[0] / 0)
+    dbgkit.save(caught.value, path)
+    opened = dbgkit.load(path)
+    assert opened.failure.key is None
+    shown = " ".join(render.to_text(opened.recording).split())
+    assert "None" not in shown and "where 20" in shown
+    assert "None" not in str(opened)

@@ -53,7 +53,8 @@ def recording_form(recording: Recording) -> dict[str, Any]:
     """
     names = recording.secret_names
     header = {
-        "key": plain_key(recording.key),
+        # Empty: no task raised it.
+        "key": "" if recording.key is None else plain_key(recording.key),
         "exception_type": recording.exception_type,
         "message": recording.message,
         "worker": recording.worker,

@@ -32,14 +32,20 @@ def view_recording(recording: Recording) -> FailureView:
         exception_type=in_line(recording.exception_type),
         message=words.clip(recording.message),
         name=in_line(recording.name),
-        key=words.key_text(recording.key),
-        origin=f"{recording.worker} · {words.moment(recording.when)}",
+        key=words.key_text(recording.key) if recording.key else "",
+        origin=_origin(recording),
         asked="",
         frames=tuple(frame_of(summary) for summary in recording.frames),
         others=(),
         notes=tuple(_notes(recording)),
         came_from=words.came_from(recording.came_from),
     )
+
+
+def _origin(recording: Recording) -> str:
+    """Where it was, and when; of what no task raised, on no worker, when."""
+    pieces = (recording.worker, words.moment(recording.when))
+    return in_line(" · ".join(filter(None, pieces)))
 
 
 def _notes(recording: Recording) -> list[str]:
