@@ -142,6 +142,13 @@ def test_a_cancelled_tasks_failure_is_not_held(client, tmp_path):
             "it runs",
         )
         future.cancel()
+
+        def is_cancelled(dask_worker):
+            ts = dask_worker.state.tasks.get("cancelled-held")
+            return ts is not None and ts.state == "cancelled"
+
+        # Else it may fail before its worker has heard that nobody wants it any more.
+        wait_until(lambda: any(client.run(is_cancelled).values()), "it is cancelled")
         there.write_text("")
         after = failed(client, ratio, 1, 0, key="after-it")
         held_of(client, "after-it")
