@@ -264,6 +264,38 @@ def test_ctrl_c_ends_a_loop_at_the_prompt_and_not_the_worker(live, stop):
     assert stop.future.result(10) == 31
 
 
+STARTS = """
+import threading, time
+
+class Slow(threading.Event):
+    def wait(self, timeout=None):
+        print("it starts", flush=True)
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            pass
+        return super().wait(timeout)
+
+thread = threading.Thread(target=time.sleep, args=(0,))
+thread._started = Slow()
+thread.start()
+print("it has started", flush=True)
+while True:
+    pass
+"""
+
+
+def test_what_starts_a_thread_is_interrupted_once_it_has(live, stop):
+    """Before Python 3.12 the new thread could be, and the other wait for good."""
+    with entered(live, stop) as session:
+        session.type()
+        session._send(f"exec({STARTS!r})")
+        session.hear("it starts")
+        session.talk.send("interrupt")
+        said = session.type()
+        assert "it has started" in said and "nterrupt" in said
+        assert session.type("p x").strip() == "3"
+
+
 @pytest.mark.parametrize("stop", [(hangs_shown, 3)], indirect=True)
 def test_a_repr_that_hangs_is_interrupted(live, stop):
     with entered(live, stop) as session:

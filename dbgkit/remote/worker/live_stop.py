@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from time import sleep, time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..common.frames import frames_of_threads
 from .live_pause import Pause
 from .live_prompt import GoOn, Interrupted
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 WAITING, RUNNING = "waiting", "running"
 MOST_WAITING = 1_000  # messages that the thread has not taken yet
 HELD = "held"  # of a failure: nothing waits
+AGAIN = 0.05  # seconds until a thread that starts another is interrupted
+_DEEP = 10  # frames within ``Thread.start``
+_THREADING = threading.Thread.start.__code__.co_filename
 
 
 class Visitor(Protocol):
@@ -87,6 +91,7 @@ class Stop:
         self._changed = threading.Condition()
         self._reading = False
         self._executing = False
+        self._executed = 0  # how much has run at the prompt
         self._interrupted = False
         self._deciding = False
         self._due = False
@@ -176,10 +181,7 @@ class Stop:
             self.guest.take(data)
 
     def insist(self) -> bool:
-        """Interrupt what still runs at the prompt; whether it does.
-
-        As a thread starts another, an exception for it may come to that one.
-        """
+        """Interrupt what still runs at the prompt; whether it does."""
         with self._changed:
             return self._break_in()
 
@@ -199,12 +201,22 @@ class Stop:
         # While this is set, the thread waits for what is decided: see `settle`.
         self._deciding = True
         try:
-            if self._executing:
+            if self._executing and _is_starting_another(self.thread):
+                self.worker.loop.add_callback(self._break_in_later, self._executed)
+            elif self._executing:
                 self._interrupted = True
                 _raise_in(self.thread, Interrupted)
             return self._executing
         finally:
             self._deciding = False
+
+    def _break_in_later(self, number: int) -> None:
+        def again() -> None:
+            with self._changed:
+                if number == self._executed:
+                    self._break_in()
+
+        self.worker.loop.call_later(AGAIN, again)
 
     # -- for the thread ------------------------------------------------------
 
@@ -244,6 +256,7 @@ class Stop:
         due, self._due = self._due, False
         if due:
             raise Interrupted
+        self._executed += 1
         self._executing = True
 
     def settle(self) -> None:
@@ -285,6 +298,24 @@ class Stop:
         """It waits somewhere else, or runs."""
         self.state, self.place = state, place
         self.on_change(self, "moved")
+
+
+def _is_starting_another(thread: int) -> bool:
+    """Whether a thread is within ``Thread.start``.
+
+    An exception for it would come to the new one, which has the same id until it runs
+    (before Python 3.12), and end that before the other knows that it is there: the
+    other would wait for good.
+    """
+    frame = frames_of_threads().get(thread)
+    for _ in range(_DEEP):
+        if frame is None:
+            return False
+        code = frame.f_code
+        if code.co_name == "start" and code.co_filename == _THREADING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _raise_in(thread: int, kind: type[BaseException]) -> None:
