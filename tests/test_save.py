@@ -320,7 +320,9 @@ def test_what_a_run_here_lacks_is_not_shown_as_the_failure(client, path):
     text = " ".join(str(dbgkit.save(smallest, path)).split())
     assert "did not get as far: the replayed task asks for a client" in text
     assert "in ask_for_a_client" not in text or "1 // row" in text
-    assert dbgkit.load(path).recording is None
+    # What the recorder has, where it is on in every cluster, is the failure.
+    recording = dbgkit.load(path).recording
+    assert recording is None or "1 // row" in str(recording)
 
 
 def test_what_killed_a_worker_is_saved_without_a_run(mortals, path):
