@@ -173,28 +173,19 @@ def test_what_is_forgotten_under_way_is_told_as_a_moment_later(
     # taken for that task's failure.
     assert origins(fail(enforce_metadata=False)) == wanted
     # GIVEN failed tasks that the scheduler hears nobody wants once it has found them
-    send, released, found = inproc_client._send_to_scheduler, [], []
+    send, released = inproc_client._send_to_scheduler, []
 
     def send_later(message):
         later = message["op"] == "client-releases-keys"
         (released.append if later else send)(message)
 
     monkeypatch.setattr(inproc_client, "_send_to_scheduler", send_later)
-    for module in shipped("scheduler.visit"):
-        find_roots = module.find_roots
 
-        async def find_and_wait(*args, find_roots=find_roots, **options):
-            roots = await find_roots(*args, **options)
-            found.extend(roots.order)
-            while released:
-                inproc_client.loop.add_callback(send, released.pop())
-            end = time.monotonic() + LIMIT
-            while any(ts.state != "forgotten" for ts in roots.order):
-                assert time.monotonic() < end
-                await asyncio.sleep(0.01)
-            return roots
+    def let_go():
+        while released:
+            inproc_client.loop.add_callback(send, released.pop())
 
-        monkeypatch.setattr(module, "find_roots", find_and_wait)
+    found = forgotten_under_way(monkeypatch, let_go)
     # WHEN it is located THEN the graph in its traceback tells the rest
     assert origins(fail()) == wanted
     assert found
@@ -204,15 +195,29 @@ def test_a_future_that_is_forgotten_under_way_is_unknown_as_a_moment_later(
     inproc_client, monkeypatch
 ):
     futures = [inproc_client.submit(job.number, "x", key="forgotten-under-way")]
-    error, found = futures[0].exception(), []
+    error = futures[0].exception()
     # GIVEN a failed task that nobody wants any more once the scheduler has found it
+    found = forgotten_under_way(monkeypatch, futures.clear)
+    # WHEN it is located THEN what is left of it is told, and not that it is there
+    failure = dbgkit.locate(error)
+    assert found
+    assert (failure.key, failure.found_in) == ("forgotten-under-way", "history")
+    assert failure.exception_type == "ValueError"
+
+
+def forgotten_under_way(monkeypatch, let_go):
+    """Have failed tasks forgotten once a scheduler has found them; those, as it does.
+
+    ``let_go`` has nobody want them any more; it is called in the event loop.
+    """
+    found = []
     for module in shipped("scheduler.visit"):
         find_roots = module.find_roots
 
         async def find_and_wait(*args, find_roots=find_roots, **options):
             roots = await find_roots(*args, **options)
             found.extend(roots.order)
-            futures.clear()
+            let_go()
             end = time.monotonic() + LIMIT
             while any(ts.state != "forgotten" for ts in roots.order):
                 assert time.monotonic() < end
@@ -220,11 +225,7 @@ def test_a_future_that_is_forgotten_under_way_is_unknown_as_a_moment_later(
             return roots
 
         monkeypatch.setattr(module, "find_roots", find_and_wait)
-    # WHEN it is located THEN what is left of it is told, and not that it is there
-    failure = dbgkit.locate(error)
-    assert found
-    assert (failure.key, failure.found_in) == ("forgotten-under-way", "history")
-    assert failure.exception_type == "ValueError"
+    return found
 
 
 def shipped(part):
