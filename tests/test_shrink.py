@@ -564,7 +564,7 @@ def test_progress_says_what_is_left_and_that_it_runs_again():
     events = []
     shrunk(tasks.raise_slowly, tasks.with_minus_one(100, 70), notify=events.append)
     notice = next(each for each in events if isinstance(each, Notice))
-    assert "runs again and again, for 60 s at most" in notice.text
+    assert "runs again and again, for at most 60 s" in notice.text
     steps = [e for e in events if isinstance(e, Progress) and e.stage == "shrink"]
     assert [e.done for e in steps] == sorted(e.done for e in steps)
     assert (steps[-1].done, steps[-1].total, steps[-1].unit) == (99, 100, "parts")

@@ -40,7 +40,7 @@ def shrink_failure(
     """Run the task on less and less of its input, where that is, or as wanted."""
     notify(
         Notice(
-            f"the task runs again and again, for {shrinking.seconds:g} s at most: what "
+            f"the task runs again and again, for at most {shrinking.seconds:g} s: what "
             "it writes or sends is written or sent each time"
         )
     )
